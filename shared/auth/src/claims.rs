@@ -1,0 +1,352 @@
+//! What a token says (RFC 7519 section 4), before and after it is believed.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::json::{Ignored, Name, Text, UniqueNames};
+use crate::time::UnixSeconds;
+
+/// The longest identifier that is taken: `sub`, `jti`, `origin_jti`, `client_id`, a user name.
+pub const MAX_ID_BYTES: usize = 256;
+/// Cognito's bound on a group's name is 128 characters; in UTF-8 that is four times as much.
+const MAX_GROUP_BYTES: usize = 512;
+/// Scopes of one token, with the spaces between them. Bounded by the token's own size anyway.
+const MAX_SCOPE_BYTES: usize = crate::token::MAX_TOKEN_BYTES;
+const MAX_ISSUER_BYTES: usize = 512;
+
+/// Which of Cognito's two signed tokens it is (`token_use`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUse {
+    /// For APIs; names its client in `client_id`.
+    Access,
+    /// For the client itself; names its client in `aud`.
+    Id,
+}
+
+impl TokenUse {
+    /// The claim's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Id => "id",
+        }
+    }
+}
+
+/// Who a token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A person, who signed in and can be signed out.
+    User,
+    /// An app client by itself (`client_credentials`): no user name, no session.
+    Client,
+}
+
+/// Claims of a token that an issuer of ours signed for a client of ours, unexpired unless the
+/// [`crate::TokenRules`] waived it. Only [`crate::Verifier::verify`] makes them.
+///
+/// No `Debug`: user names are often e-mail addresses.
+#[derive(Clone)]
+pub struct VerifiedClaims {
+    pub(crate) issuer_id: String,
+    pub(crate) principal: Principal,
+    pub(crate) token_use: TokenUse,
+    pub(crate) subject: String,
+    pub(crate) client_id: String,
+    pub(crate) username: Option<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) scope: String,
+    pub(crate) session: Option<String>,
+    pub(crate) token_id: Option<String>,
+    pub(crate) authenticated_at: UnixSeconds,
+    pub(crate) issued_at: UnixSeconds,
+    pub(crate) expires_at: UnixSeconds,
+}
+
+impl VerifiedClaims {
+    /// The configured issuer's short name: the user pool's id for Cognito.
+    #[must_use]
+    pub fn issuer_id(&self) -> &str {
+        &self.issuer_id
+    }
+
+    /// Who the token speaks for.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        self.principal
+    }
+
+    /// `token_use`.
+    #[must_use]
+    pub fn token_use(&self) -> TokenUse {
+        self.token_use
+    }
+
+    /// `sub`: the stable id. A user name can be given away after a deletion, this cannot.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// `client_id` of an access token, `aud` of an ID token.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// `username` or `cognito:username`; a machine has none.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+
+    /// `cognito:groups`, as they were when the token was issued.
+    #[must_use]
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// `scope`, word by word (RFC 6749 section 3.3).
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scope.split(' ').filter(|word| !word.is_empty())
+    }
+
+    /// `scope`, as the token has it.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// `origin_jti`: the sign-in that this token descends from. Refreshing keeps it.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// `jti`: this one token.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// `auth_time`: when the user typed the password. Refreshing keeps it. For a machine, `iat`.
+    #[must_use]
+    pub fn authenticated_at(&self) -> UnixSeconds {
+        self.authenticated_at
+    }
+
+    /// `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> UnixSeconds {
+        self.issued_at
+    }
+
+    /// `exp`.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.expires_at
+    }
+}
+
+/// The claims that a decision may rest on, well-typed but not verified. Members that are not
+/// listed are ignored; a listed one of another type refuses the whole token.
+pub(crate) struct UnverifiedClaims {
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
+    pub(crate) token_use: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) audience: Audience,
+    pub(crate) username: Option<String>,
+    pub(crate) cognito_username: Option<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) scope: String,
+    pub(crate) session: Option<String>,
+    pub(crate) token_id: Option<String>,
+    pub(crate) expires_at: UnixSeconds,
+    pub(crate) issued_at: UnixSeconds,
+    pub(crate) not_before: Option<UnixSeconds>,
+    pub(crate) authenticated_at: Option<UnixSeconds>,
+    pub(crate) delegated: bool,
+}
+
+/// `aud` (RFC 7519 section 4.1.3).
+#[derive(Default)]
+pub(crate) enum Audience {
+    #[default]
+    Absent,
+    One(String),
+    /// Well-formed, but Cognito never issues it.
+    Many,
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AudienceVisitor;
+
+        impl<'de> Visitor<'de> for AudienceVisitor {
+            type Value = Audience;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an audience or a list of them")
+            }
+
+            fn visit_str<E: Error>(self, one: &str) -> Result<Audience, E> {
+                Ok(Audience::One(one.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Audience, A::Error> {
+                while seq.next_element::<String>()?.is_some() {}
+                Ok(Audience::Many)
+            }
+        }
+
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+enum ClaimName {
+    Iss,
+    Sub,
+    TokenUse,
+    ClientId,
+    Aud,
+    Username,
+    CognitoUsername,
+    Groups,
+    Scope,
+    OriginJti,
+    Jti,
+    Exp,
+    Iat,
+    Nbf,
+    AuthTime,
+    Act,
+    Ignored,
+}
+
+fn claim_name(name: &str) -> ClaimName {
+    match name {
+        "iss" => ClaimName::Iss,
+        "sub" => ClaimName::Sub,
+        "token_use" => ClaimName::TokenUse,
+        "client_id" => ClaimName::ClientId,
+        "aud" => ClaimName::Aud,
+        "username" => ClaimName::Username,
+        "cognito:username" => ClaimName::CognitoUsername,
+        "cognito:groups" => ClaimName::Groups,
+        "scope" => ClaimName::Scope,
+        "origin_jti" => ClaimName::OriginJti,
+        "jti" => ClaimName::Jti,
+        "exp" => ClaimName::Exp,
+        "iat" => ClaimName::Iat,
+        "nbf" => ClaimName::Nbf,
+        "auth_time" => ClaimName::AuthTime,
+        "act" => ClaimName::Act,
+        _ => ClaimName::Ignored,
+    }
+}
+
+type Id = Text<MAX_ID_BYTES>;
+
+impl<'de> Deserialize<'de> for UnverifiedClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ClaimsVisitor;
+
+        impl<'de> Visitor<'de> for ClaimsVisitor {
+            type Value = UnverifiedClaims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JWT claims set")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<UnverifiedClaims, A::Error> {
+                let mut seen = UniqueNames::new();
+                let (mut issuer, mut subject, mut token_use) = (None, None, None);
+                let (mut client_id, mut audience) = (None, Audience::Absent);
+                let (mut username, mut cognito_username) = (None, None);
+                let (mut groups, mut scope) = (Vec::new(), String::new());
+                let (mut session, mut token_id, mut delegated) = (None, None, false);
+                let (mut expires_at, mut issued_at) = (None, None);
+                let (mut not_before, mut authenticated_at) = (None, None);
+                while let Some(name) = map.next_key_seed(Name {
+                    seen: &mut seen,
+                    known: claim_name,
+                })? {
+                    match name {
+                        ClaimName::Iss => {
+                            issuer = Some(map.next_value::<Text<MAX_ISSUER_BYTES>>()?.0);
+                        }
+                        ClaimName::Sub => subject = Some(map.next_value::<Id>()?.0),
+                        ClaimName::TokenUse => token_use = Some(map.next_value::<Id>()?.0),
+                        ClaimName::ClientId => client_id = Some(map.next_value::<Id>()?.0),
+                        ClaimName::Aud => audience = map.next_value()?,
+                        ClaimName::Username => username = Some(map.next_value::<Id>()?.0),
+                        ClaimName::CognitoUsername => {
+                            cognito_username = Some(map.next_value::<Id>()?.0);
+                        }
+                        ClaimName::Groups => {
+                            groups = map
+                                .next_value::<Vec<Text<MAX_GROUP_BYTES>>>()?
+                                .into_iter()
+                                .map(|group| group.0)
+                                .collect();
+                        }
+                        ClaimName::Scope => scope = map.next_value::<Scope>()?.0,
+                        ClaimName::OriginJti => session = Some(map.next_value::<Id>()?.0),
+                        ClaimName::Jti => token_id = Some(map.next_value::<Id>()?.0),
+                        ClaimName::Exp => expires_at = Some(map.next_value()?),
+                        ClaimName::Iat => issued_at = Some(map.next_value()?),
+                        ClaimName::Nbf => not_before = Some(map.next_value()?),
+                        ClaimName::AuthTime => authenticated_at = Some(map.next_value()?),
+                        ClaimName::Act => {
+                            map.next_value::<Ignored>()?;
+                            delegated = true;
+                        }
+                        ClaimName::Ignored => {
+                            map.next_value::<Ignored>()?;
+                        }
+                    }
+                }
+                seen.check()?;
+                Ok(UnverifiedClaims {
+                    issuer: issuer.ok_or_else(|| A::Error::missing_field("iss"))?,
+                    subject: subject.ok_or_else(|| A::Error::missing_field("sub"))?,
+                    token_use,
+                    client_id,
+                    audience,
+                    username,
+                    cognito_username,
+                    groups,
+                    scope,
+                    session,
+                    token_id,
+                    expires_at: expires_at.ok_or_else(|| A::Error::missing_field("exp"))?,
+                    issued_at: issued_at.ok_or_else(|| A::Error::missing_field("iat"))?,
+                    not_before,
+                    authenticated_at,
+                    delegated,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+/// `scope`: any text, the empty one included.
+struct Scope(String);
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.len() > MAX_SCOPE_BYTES || text.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(D::Error::custom("text of a forbidden form"));
+        }
+        Ok(Self(text))
+    }
+}

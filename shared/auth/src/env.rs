@@ -1,0 +1,154 @@
+//! Configuration from environment variables, with every problem reported at once.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Reads variables and remembers what is wrong with them.
+///
+/// An empty variable is an unset one: CloudFormation has no other way to leave one out.
+pub struct Env<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<String>,
+}
+
+/// All that is wrong with a configuration, by variable. Values are not quoted: one may be a
+/// secret in the wrong place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl<'a> Env<'a> {
+    /// Reads through `lookup`.
+    #[must_use]
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            lookup,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Notes that `name` is wrong: `problem` goes on from the name, as in "is not set".
+    pub fn problem(&mut self, name: &str, problem: &str) {
+        self.problems.push(format!("{name} {problem}"));
+    }
+
+    /// A variable that may be left out.
+    pub fn optional(&mut self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A variable that must be set. Returns an empty text, with a problem noted, if it is not.
+    pub fn required(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.problem(name, "is not set");
+            String::new()
+        })
+    }
+
+    /// A comma list without empty elements, or `None` if unset.
+    pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
+        let items: Vec<String> = self
+            .optional(name)?
+            .split(',')
+            .map(|item| item.trim().to_owned())
+            .collect();
+        if items.iter().any(String::is_empty) {
+            self.problem(name, "has an empty element");
+        }
+        Some(items)
+    }
+
+    /// A whole number within `range`.
+    pub fn number(&mut self, name: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        match self.optional(name).map(|text| text.parse::<u64>()) {
+            None => default,
+            Some(Ok(number)) if range.contains(&number) => number,
+            Some(_) => {
+                let (low, high) = (range.start(), range.end());
+                self.problem(name, &format!("is not a whole number from {low} to {high}"));
+                default
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &str, default: bool) -> bool {
+        match self.optional(name).as_deref() {
+            None => default,
+            Some("true") => true,
+            Some("false") => false,
+            Some(_) => {
+                self.problem(name, "is neither `true` nor `false`");
+                default
+            }
+        }
+    }
+
+    /// `config`, if nothing was wrong.
+    ///
+    /// # Errors
+    /// All problems noted.
+    pub fn finish<T>(self, config: T) -> Result<T, ConfigError> {
+        if self.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(self.problems))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_every_problem_by_name() {
+        let lookup = |name: &str| match name {
+            "EMPTY" => Some(" ".to_owned()),
+            "LIST" => Some("a,,b".to_owned()),
+            "NUMBER" => Some("61".to_owned()),
+            "FLAG" => Some("yes".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        env.required("EMPTY");
+        env.required("UNSET");
+        env.list("LIST");
+        env.number("NUMBER", 0, 0..=60);
+        env.flag("FLAG", true);
+        let error = env.finish(()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "EMPTY is not set; UNSET is not set; LIST has an empty element; \
+             NUMBER is not a whole number from 0 to 60; FLAG is neither `true` nor `false`"
+        );
+    }
+
+    #[test]
+    fn reads_what_is_right() {
+        let lookup = |name: &str| match name {
+            "TEXT" => Some(" a ".to_owned()),
+            "LIST" => Some("a, b".to_owned()),
+            "NUMBER" => Some("60".to_owned()),
+            "FLAG" => Some("false".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        assert_eq!(env.required("TEXT"), "a");
+        assert_eq!(env.list("LIST"), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(env.number("NUMBER", 0, 0..=60), 60);
+        assert_eq!(env.number("UNSET", 7, 0..=60), 7);
+        assert!(!env.flag("FLAG", true));
+        assert!(env.flag("UNSET", true));
+        assert!(env.finish(()).is_ok());
+    }
+}

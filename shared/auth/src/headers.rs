@@ -1,0 +1,240 @@
+//! Header maps as API Gateway's events carry them, read with patience.
+//!
+//! REST APIs pass header names in whatever case the client wrote, `null` stands for no headers,
+//! and values can be of any kind when somebody invokes a function by hand. Nothing here fails:
+//! what is not a header is not found.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::reason::Reason;
+
+/// A JSON object with its values left unread; empty for anything that is not an object.
+#[derive(Default)]
+pub struct RawMap<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> RawMap<'a> {
+    /// Reads `json` if it is an object.
+    #[must_use]
+    pub fn of(json: Option<&'a RawValue>) -> Self {
+        json.and_then(|json| serde_json::from_str(json.get()).ok())
+            .unwrap_or_default()
+    }
+
+    /// The values of all members with this name in any case. There can be several: names differ
+    /// by case, and JSON itself allows a name twice.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &'a RawValue> {
+        self.0
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| *value)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = RawMap<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMap<'de>, A::Error> {
+                let mut members = Vec::with_capacity(32);
+                while let Some((Borrowed(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(RawMap(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A string that is copied only if it holds an escape.
+struct Borrowed<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Borrowed<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The text of a JSON string; `None` for anything else.
+#[must_use]
+pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Borrowed<'_>>(json.get())
+        .ok()
+        .map(|Borrowed(text)| text)
+}
+
+/// The one value that a request has under `name`, looked up in the single-value map and the
+/// multi-value map.
+///
+/// # Errors
+/// [`Reason::MissingToken`] without any; [`Reason::AmbiguousToken`] if there are several that
+/// differ, if the client sent the header more than once, or if a value is not text.
+pub fn single_value<'a>(
+    headers: &RawMap<'a>,
+    multi_value_headers: &RawMap<'a>,
+    name: &str,
+) -> Result<Cow<'a, str>, Reason> {
+    let mut found: Option<Cow<'a, str>> = None;
+    let mut add = |value: Option<Cow<'a, str>>| {
+        let value = value.ok_or(Reason::AmbiguousToken)?;
+        match &found {
+            Some(known) if *known != value => Err(Reason::AmbiguousToken),
+            Some(_) => Ok(()),
+            None => {
+                found = Some(value);
+                Ok(())
+            }
+        }
+    };
+    let is_present = |value: &&RawValue| value.get() != "null";
+    for value in headers.values(name).filter(is_present) {
+        add(text(value))?;
+    }
+    for list in multi_value_headers.values(name).filter(is_present) {
+        add(only_element(list))?;
+    }
+    found.ok_or(Reason::MissingToken)
+}
+
+/// The text in a list of exactly one.
+fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
+    struct One;
+
+    impl<'de> Visitor<'de> for One {
+        type Value = Option<Cow<'de, str>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of one text")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let first = seq.next_element::<Borrowed<'de>>()?;
+            let more = seq.next_element::<Borrowed<'de>>()?;
+            Ok(first.filter(|_| more.is_none()).map(|Borrowed(text)| text))
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(json.get());
+    reader.deserialize_seq(One).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(headers: &str, multi: &str) -> Result<String, Reason> {
+        let headers: Box<RawValue> = serde_json::from_str(headers).unwrap();
+        let multi: Box<RawValue> = serde_json::from_str(multi).unwrap();
+        single_value(
+            &RawMap::of(Some(&headers)),
+            &RawMap::of(Some(&multi)),
+            "authorization",
+        )
+        .map(Cow::into_owned)
+    }
+
+    #[test]
+    fn one_value_or_none() {
+        use Reason::{AmbiguousToken, MissingToken};
+        let rows = [
+            (r#"{"Authorization":"a"}"#, "null", Ok("a")),
+            (r#"{"AUTHORIZATION":"a"}"#, "{}", Ok("a")),
+            (
+                r#"{"authorization":"a"}"#,
+                r#"{"Authorization":["a"]}"#,
+                Ok("a"),
+            ),
+            ("null", r#"{"Authorization":["a"]}"#, Ok("a")),
+            (
+                r#"{"Authorization":"a","authorization":"a"}"#,
+                "null",
+                Ok("a"),
+            ),
+            (
+                r#"{"X":null,"Y":7,"Authorization":"a\u0062"}"#,
+                "null",
+                Ok("ab"),
+            ),
+            (r#"{"X":"a\nb\u0000","Authorization":"a"}"#, "null", Ok("a")),
+            (
+                r#"{"Authorization":null}"#,
+                r#"{"Authorization":["a"]}"#,
+                Ok("a"),
+            ),
+            ("null", "null", Err(MissingToken)),
+            ("{}", "{}", Err(MissingToken)),
+            (r#""text""#, "[]", Err(MissingToken)),
+            (r#"{"Authorization":null}"#, "null", Err(MissingToken)),
+            (r#"{"Authorization":7}"#, "null", Err(AmbiguousToken)),
+            (
+                r#"{"Authorization":"a","authorization":"b"}"#,
+                "null",
+                Err(AmbiguousToken),
+            ),
+            (
+                r#"{"Authorization":"a","Authorization":"b"}"#,
+                "null",
+                Err(AmbiguousToken),
+            ),
+            (
+                r#"{"Authorization":"a"}"#,
+                r#"{"Authorization":["b"]}"#,
+                Err(AmbiguousToken),
+            ),
+            (
+                r#"{"Authorization":"b"}"#,
+                r#"{"Authorization":["a","b"]}"#,
+                Err(AmbiguousToken),
+            ),
+            (
+                "null",
+                r#"{"Authorization":["a","a"]}"#,
+                Err(AmbiguousToken),
+            ),
+            (
+                r#"{"Authorization":"a"}"#,
+                r#"{"Authorization":[]}"#,
+                Err(AmbiguousToken),
+            ),
+            ("null", r#"{"Authorization":[7]}"#, Err(AmbiguousToken)),
+            ("null", r#"{"Authorization":"a"}"#, Err(AmbiguousToken)),
+        ];
+        for (headers, multi, expected) in rows {
+            assert_eq!(
+                look(headers, multi),
+                expected.map(str::to_owned),
+                "{headers} {multi}"
+            );
+        }
+    }
+}

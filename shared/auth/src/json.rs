@@ -1,0 +1,131 @@
+//! Reading JSON objects from strangers more strictly than `serde` does by itself.
+//!
+//! RFC 7515 section 4 and RFC 7519 section 4 want member names to be unique; RFC 8725 section
+//! 3.7 wants UTF-8. `serde_json` brings the rest: no trailing bytes, no NaN, no byte order mark.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// Refuses an object that names a member twice, however the name is escaped.
+///
+/// Keeps hashes, not names. A collision, found on purpose, only refuses its finder's own token.
+pub(crate) struct UniqueNames(Vec<u64>);
+
+impl UniqueNames {
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(24))
+    }
+
+    pub(crate) fn add(&mut self, name: &str) {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        self.0.push(hasher.finish());
+    }
+
+    pub(crate) fn check<E: Error>(mut self) -> Result<(), E> {
+        self.0.sort_unstable();
+        if self.0.is_sorted_by(|a, b| a < b) {
+            Ok(())
+        } else {
+            Err(E::custom("a member stands twice"))
+        }
+    }
+}
+
+/// Any JSON value, read and dropped.
+///
+/// Unlike [`serde::de::IgnoredAny`] it looks at every value through `deserialize_any`, so that
+/// `serde_json` checks text for UTF-8 and depth against its limit of 128.
+pub(crate) struct Ignored;
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Anything;
+
+        impl<'de> Visitor<'de> for Anything {
+            type Value = Ignored;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Ignored, E> {
+                Ok(Ignored)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Ignored, E> {
+                Ok(Ignored)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Ignored, E> {
+                Ok(Ignored)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Ignored, E> {
+                Ok(Ignored)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Ignored, E> {
+                Ok(Ignored)
+            }
+
+            fn visit_unit<E>(self) -> Result<Ignored, E> {
+                Ok(Ignored)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Ignored, A::Error> {
+                while seq.next_element::<Ignored>()?.is_some() {}
+                Ok(Ignored)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ignored, A::Error> {
+                while map.next_entry::<Ignored, Ignored>()?.is_some() {}
+                Ok(Ignored)
+            }
+        }
+
+        deserializer.deserialize_any(Anything)
+    }
+}
+
+/// Text of a bounded length: never empty, at most `MAX` bytes, no control character.
+pub(crate) struct Text<const MAX: usize>(pub(crate) String);
+
+impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || text.len() > MAX || text.chars().any(char::is_control) {
+            return Err(D::Error::custom("text of a forbidden form"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// A member's name, looked up in a closed list and noted in [`UniqueNames`].
+pub(crate) struct Name<'a, T> {
+    pub(crate) seen: &'a mut UniqueNames,
+    pub(crate) known: fn(&str) -> T,
+}
+
+impl<'de, T> serde::de::DeserializeSeed<'de> for Name<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<T> Visitor<'_> for Name<'_, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<T, E> {
+        self.seen.add(name);
+        Ok((self.known)(name))
+    }
+}

@@ -1,0 +1,102 @@
+//! When an issuer's keys may be used and when they must be fetched: the rules, without the I/O.
+//!
+//! All ages are by the wall clock, because a Lambda environment can be frozen for hours and a
+//! monotonic clock may not notice.
+
+use std::sync::Arc;
+
+use crate::jwks::{KeySet, VerifyingKey};
+use crate::time::UnixSeconds;
+
+/// Keys older than this are fetched again, so that a key which the issuer withdrew stops working.
+pub const REFRESH_AFTER_SECONDS: u64 = 60 * 60;
+/// Keys older than this are not used at all, even if the issuer cannot be reached.
+pub const TRUST_FOR_SECONDS: u64 = 24 * 60 * 60;
+/// No two fetches begin within this time, whatever tokens ask for.
+pub const COOL_DOWN_SECONDS: u64 = 10;
+
+/// What to do about a `kid`.
+pub enum Lookup {
+    /// Use this key.
+    Found(Arc<VerifyingKey>),
+    /// Fetch the set, record how it went, and look again.
+    Fetch,
+    /// The issuer has no such key.
+    Unknown,
+    /// That cannot be known now.
+    Unavailable,
+}
+
+/// The last good key set of one issuer, and when fetching was last tried.
+#[derive(Default)]
+pub struct KeyCache {
+    keys: KeySet,
+    fetched_at: Option<UnixSeconds>,
+    tried_at: Option<UnixSeconds>,
+    last_try_failed: bool,
+    pinned: bool,
+}
+
+impl KeyCache {
+    /// A cache of keys that came with the configuration: never fetched, never stale.
+    #[must_use]
+    pub fn pinned(keys: KeySet) -> Self {
+        Self {
+            keys,
+            pinned: true,
+            ..Self::default()
+        }
+    }
+
+    /// What to do about `kid`.
+    #[must_use]
+    pub fn lookup(&self, kid: &str, now: UnixSeconds) -> Lookup {
+        let key = self.keys.get(kid).cloned();
+        if self.pinned {
+            return key.map_or(Lookup::Unknown, Lookup::Found);
+        }
+        // A clock that was set back makes every age unknown: ask the issuer again.
+        let age = |moment: Option<UnixSeconds>| moment.and_then(|moment| now.since(moment));
+        let may_fetch = age(self.tried_at).is_none_or(|age| age >= COOL_DOWN_SECONDS);
+        let trusted = age(self.fetched_at).is_some_and(|age| age < TRUST_FOR_SECONDS);
+        let fresh = age(self.fetched_at).is_some_and(|age| age < REFRESH_AFTER_SECONDS);
+        match key {
+            Some(key) if fresh => Lookup::Found(key),
+            _ if may_fetch => Lookup::Fetch,
+            Some(key) if trusted => Lookup::Found(key),
+            None if trusted => Lookup::Unknown,
+            _ => Lookup::Unavailable,
+        }
+    }
+
+    /// What to do about `kid` right after a fetch, however that went. Never [`Lookup::Fetch`].
+    #[must_use]
+    pub fn lookup_after_fetch(&self, kid: &str, now: UnixSeconds) -> Lookup {
+        let age = self.fetched_at.and_then(|moment| now.since(moment));
+        let trusted = age.is_some_and(|age| age < TRUST_FOR_SECONDS);
+        match self.keys.get(kid) {
+            Some(key) if trusted => Lookup::Found(Arc::clone(key)),
+            None if trusted && !self.last_try_failed => Lookup::Unknown,
+            _ => Lookup::Unavailable,
+        }
+    }
+
+    /// Records a key set that was fetched at `now`: it replaces the old one whole.
+    ///
+    /// If it was fetched for a `kid` and doesn't have that one, the cool-down begins: more such
+    /// tokens don't become more fetches.
+    pub fn fetched(&mut self, keys: KeySet, wanted: Option<&str>, now: UnixSeconds) {
+        let missed = wanted.is_some_and(|kid| keys.get(kid).is_none());
+        self.keys = keys;
+        self.fetched_at = Some(now);
+        self.tried_at = missed.then_some(now);
+        self.last_try_failed = false;
+    }
+
+    /// Records that a fetch at `now` brought no usable set. The old one stays, the cool-down
+    /// begins.
+    pub fn failed(&mut self, now: UnixSeconds) {
+        self.tried_at = Some(now);
+        self.last_try_failed = true;
+    }
+}

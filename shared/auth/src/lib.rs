@@ -1,0 +1,45 @@
+//! The pure core of Gatehouse: what a token is, who signed it, what was revoked, what follows.
+//!
+//! Nothing here reads a clock, an environment variable or a socket. Time and keys are arguments,
+//! other processes are behind the traits in [`ports`], and no AWS SDK is known. A request walks
+//! through the modules in this order:
+//!
+//! 1. [`bearer`] finds the token in an `Authorization` value;
+//! 2. [`token`] takes it apart without believing it;
+//! 3. [`jwks`] and [`key_cache`] hold the keys that an issuer publishes;
+//! 4. [`verify`] turns an [`token::UnverifiedToken`] into [`claims::VerifiedClaims`];
+//! 5. [`revocation`] says whether somebody ended that token, session or user;
+//! 6. [`arn`] and [`policy`] write the answer that API Gateway understands.
+//!
+//! [`env`] reads configurations, through a lookup that it is given.
+
+#![warn(missing_docs)]
+
+pub mod arn;
+pub mod bearer;
+pub mod claims;
+pub mod env;
+pub mod headers;
+mod json;
+pub mod jwks;
+pub mod key_cache;
+pub mod policy;
+pub mod ports;
+pub mod reason;
+pub mod revocation;
+pub mod time;
+pub mod token;
+pub mod verify;
+
+pub use arn::MethodArn;
+pub use claims::{Principal, TokenUse, VerifiedClaims};
+pub use env::{ConfigError, Env};
+pub use jwks::{Algorithm, KeySet, VerifyingKey};
+pub use key_cache::KeyCache;
+pub use policy::{Effect, PolicyDocument};
+pub use ports::{KeySource, RevocationStore, Unavailable};
+pub use reason::{Reason, Refusal};
+pub use revocation::Marks;
+pub use time::UnixSeconds;
+pub use token::UnverifiedToken;
+pub use verify::{Issuer, TokenRules, Verifier};

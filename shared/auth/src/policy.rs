@@ -1,0 +1,61 @@
+//! The IAM policy document that an authorizer answers with.
+
+use serde::Serialize;
+
+/// Allowed or denied. There is no default: whoever builds a policy writes which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Effect {
+    /// The caller may go on.
+    Allow,
+    /// A known caller may not: API Gateway answers 403.
+    Deny,
+}
+
+/// A policy of one action, `execute-api:Invoke`, as API Gateway evaluates it.
+/// Source: AWS, "Output from an API Gateway Lambda authorizer".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PolicyDocument {
+    version: &'static str,
+    statement: Vec<Statement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement {
+    action: &'static str,
+    effect: Effect,
+    resource: Vec<String>,
+}
+
+impl PolicyDocument {
+    /// `effect` on one resource.
+    ///
+    /// There is always a statement: with none, API Gateway would fall back on the API's resource
+    /// policy, and silence there is not a refusal.
+    #[must_use]
+    pub fn new(effect: Effect, resource: String) -> Self {
+        Self {
+            version: "2012-10-17",
+            statement: vec![Statement {
+                action: "execute-api:Invoke",
+                effect,
+                resource: vec![resource],
+            }],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn document_is_what_api_gateway_reads() {
+        let document = PolicyDocument::new(Effect::Deny, "arn".to_owned());
+        assert_eq!(
+            serde_json::to_string(&document).unwrap(),
+            r#"{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":"Deny","Resource":["arn"]}]}"#
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! What the core needs from other processes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::claims::VerifiedClaims;
+use crate::jwks::VerifyingKey;
+use crate::reason::Refusal;
+use crate::revocation::Marks;
+use crate::time::UnixSeconds;
+use crate::verify::Issuer;
+
+/// A dependency failed: the answer is unknown. Never an Allow, never a Deny.
+///
+/// Displays only the dependency's name, so that it may be logged as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The issuer's key set could not be fetched and no trusted copy is left.
+    #[error("jwks_unavailable")]
+    Jwks,
+    /// The revocation table did not answer as it must.
+    #[error("revocations_unavailable")]
+    Revocations,
+    /// Cognito did not answer, or not as it must.
+    #[error("cognito_unavailable")]
+    Cognito,
+}
+
+/// Where the public keys of an issuer come from.
+pub trait KeySource {
+    /// The key that `issuer` publishes under `kid`.
+    ///
+    /// # Errors
+    /// [`crate::Reason::UnknownKey`] if the issuer has no such key, [`Unavailable::Jwks`] if
+    /// that cannot be known.
+    fn key_for(
+        &self,
+        issuer: &Issuer,
+        kid: &str,
+        now: UnixSeconds,
+    ) -> impl Future<Output = Result<Arc<VerifyingKey>, Refusal>> + Send;
+}
+
+/// Where revocations are kept.
+pub trait RevocationStore {
+    /// All marks that could void a token with these claims, read consistently: a mark whose
+    /// write was acknowledged before this call is in the answer.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] whenever that cannot be promised.
+    fn marks(
+        &self,
+        claims: &VerifiedClaims,
+        now: UnixSeconds,
+    ) -> impl Future<Output = Result<Marks, Unavailable>> + Send;
+}

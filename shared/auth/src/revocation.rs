@@ -1,0 +1,225 @@
+//! What somebody ended, and whether a token falls under it.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::claims::{Principal, VerifiedClaims};
+use crate::reason::Reason;
+use crate::time::UnixSeconds;
+
+/// Seconds that a mark outlives the last refresh token which it has to stop.
+pub const MARGIN_SECONDS: u64 = 24 * 60 * 60;
+
+/// All marks that were found for one token. They are OR-ed: each alone refuses, none outweighs
+/// another (the class of Keycloak's CVE-2026-8922).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The token itself was revoked.
+    pub token: bool,
+    /// Its session was signed out.
+    pub session: bool,
+    /// The user is disabled.
+    pub user_disabled: bool,
+    /// What was authenticated up to here is void.
+    pub user_not_before: Option<Cutoff>,
+    /// What this app client got up to here is void.
+    pub client_not_before: Option<UnixSeconds>,
+    /// What the issuer issued up to here is void.
+    pub issuer_not_before: Option<UnixSeconds>,
+    /// A row was there that could not be understood.
+    pub unreadable: bool,
+    /// A row has an expiry that DynamoDB will not act on. Refuses nothing; operators want to know.
+    pub odd_expiry: bool,
+}
+
+/// A user's moment of signing out everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cutoff {
+    /// Authenticated at or before this moment: void.
+    pub not_before: UnixSeconds,
+    /// The one session that goes on ("everywhere else").
+    pub except_session: Option<String>,
+}
+
+impl Marks {
+    /// Refuses a token that any mark covers.
+    ///
+    /// A user's token counts from `auth_time`, which refreshing keeps. A machine's counts from
+    /// `iat`, as there is nothing to refresh. Both are compared with "at or before": within one
+    /// second nobody can tell the order, and the later sign-in can be repeated.
+    ///
+    /// # Errors
+    /// The mark that refuses it.
+    pub fn check(&self, claims: &VerifiedClaims) -> Result<(), Reason> {
+        let since = match claims.principal() {
+            Principal::User => claims.authenticated_at(),
+            Principal::Client => claims.issued_at(),
+        };
+        let covered = |not_before: Option<UnixSeconds>| Some(since) <= not_before;
+        let spared = |cutoff: &Cutoff| {
+            cutoff.except_session.is_some() && cutoff.except_session.as_deref() == claims.session()
+        };
+        let rules = [
+            (self.unreadable, Reason::UnreadableMark),
+            (self.token, Reason::TokenRevoked),
+            (self.session, Reason::SessionRevoked),
+            (self.user_disabled, Reason::UserDisabled),
+            (
+                self.user_not_before
+                    .as_ref()
+                    .is_some_and(|cutoff| since <= cutoff.not_before && !spared(cutoff)),
+                Reason::UserRevoked,
+            ),
+            (covered(self.client_not_before), Reason::ClientRevoked),
+            (covered(self.issuer_not_before), Reason::IssuerRevoked),
+        ];
+        match rules.into_iter().find(|(refuses, _)| *refuses) {
+            Some((_, reason)) => Err(reason),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The partition and sort key of a row in the revocation table (see ARCHITECTURE.md).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowKey {
+    /// `pk`.
+    pub partition: String,
+    /// `sk`.
+    pub sort: String,
+}
+
+impl RowKey {
+    /// A user as a whole: `<issuer-id>#user#<sub>` / `user`.
+    #[must_use]
+    pub fn user(issuer_id: &str, subject: &str) -> Self {
+        Self::of_user(issuer_id, subject, "user".to_owned())
+    }
+
+    /// One sign-in of the user: `session#<origin_jti>`.
+    #[must_use]
+    pub fn session(issuer_id: &str, subject: &str, session: &str) -> Self {
+        Self::of_user(issuer_id, subject, format!("session#{}", part(session)))
+    }
+
+    /// One token of the user: `token#<jti>`.
+    #[must_use]
+    pub fn token(issuer_id: &str, subject: &str, token_id: &str) -> Self {
+        Self::of_user(issuer_id, subject, format!("token#{}", part(token_id)))
+    }
+
+    /// An app client: `<issuer-id>#client#<client_id>` / `client`.
+    #[must_use]
+    pub fn client(issuer_id: &str, client_id: &str) -> Self {
+        Self {
+            partition: format!("{}#client#{}", part(issuer_id), part(client_id)),
+            sort: "client".to_owned(),
+        }
+    }
+
+    /// Everybody: `<issuer-id>` / `issuer`.
+    #[must_use]
+    pub fn issuer(issuer_id: &str) -> Self {
+        Self {
+            partition: part(issuer_id),
+            sort: "issuer".to_owned(),
+        }
+    }
+
+    fn of_user(issuer_id: &str, subject: &str, sort: String) -> Self {
+        Self {
+            partition: format!("{}#user#{}", part(issuer_id), part(subject)),
+            sort,
+        }
+    }
+}
+
+/// A variable part of a key: itself, if it can't be mistaken for anything else, or `~` and its
+/// SHA-256. Neither form holds a `#`, so no value can forge another row's key.
+fn part(value: &str) -> String {
+    const MAX_PLAIN_BYTES: usize = 128;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@|+=".contains(&byte);
+    if !value.is_empty() && value.len() <= MAX_PLAIN_BYTES && value.bytes().all(plain) {
+        value.to_owned()
+    } else {
+        format!(
+            "~{}",
+            URL_SAFE_NO_PAD.encode(digest(&SHA256, value.as_bytes()))
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_stand_as_designed() {
+        let row = |key: RowKey| format!("{} / {}", key.partition, key.sort);
+        let pool = "us-east-1_Ab1";
+        assert_eq!(
+            row(RowKey::user(pool, "s-1")),
+            "us-east-1_Ab1#user#s-1 / user"
+        );
+        assert_eq!(
+            row(RowKey::session(pool, "s-1", "o-1")),
+            "us-east-1_Ab1#user#s-1 / session#o-1"
+        );
+        assert_eq!(
+            row(RowKey::token(pool, "s-1", "j-1")),
+            "us-east-1_Ab1#user#s-1 / token#j-1"
+        );
+        assert_eq!(
+            row(RowKey::client(pool, "c-1")),
+            "us-east-1_Ab1#client#c-1 / client"
+        );
+        assert_eq!(row(RowKey::issuer(pool)), "us-east-1_Ab1 / issuer");
+    }
+
+    #[test]
+    fn no_value_forges_another_key() {
+        let long = "x".repeat(2_048);
+        let values = [
+            "a",
+            "a#user",
+            "a#user#a",
+            "user",
+            "#",
+            "",
+            "~",
+            "*",
+            "a/b",
+            "a|b",
+            "a b",
+            "ä",
+            "a\u{308}",
+            "session#a",
+            "token#a",
+            "client",
+            "issuer",
+            "\0",
+            &long,
+            "A",
+        ];
+        let mut seen = HashSet::new();
+        for one in values {
+            assert!(seen.insert(RowKey::issuer(one)), "{one}");
+            for other in values {
+                assert!(seen.insert(RowKey::user(one, other)), "{one} {other}");
+                assert!(seen.insert(RowKey::client(one, other)), "{one} {other}");
+                assert!(
+                    seen.insert(RowKey::session("p", one, other)),
+                    "{one} {other}"
+                );
+                assert!(seen.insert(RowKey::token("p", one, other)), "{one} {other}");
+            }
+        }
+        assert!(
+            seen.iter()
+                .all(|key| key.partition.len() + key.sort.len() < 600)
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! Points in time as the standards write them.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// Whole seconds since 1970-01-01T00:00:00Z, ignoring leap seconds (RFC 7519 section 2,
+/// `NumericDate`).
+///
+/// Read from JSON, only a positive number below 2^53 is taken. A fraction is cut off: a token
+/// that expires at 100.9 is over at 100, never at 101.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixSeconds(pub u64);
+
+/// The first integer that an IEEE double cannot tell from its neighbour.
+const TOO_LARGE: u64 = 1 << 53;
+
+impl UnixSeconds {
+    /// This moment, `seconds` later; the end of time when that is past it.
+    #[must_use]
+    pub fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` until this moment, or `None` when `earlier` is the later one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<u64> {
+        self.0.checked_sub(earlier.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnixSeconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumericDate;
+
+        impl Visitor<'_> for NumericDate {
+            type Value = UnixSeconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds since 1970")
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<UnixSeconds, E> {
+                if (1..TOO_LARGE).contains(&value) {
+                    Ok(UnixSeconds(value))
+                } else {
+                    Err(E::custom("a time out of range"))
+                }
+            }
+
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "the range is checked and a cut-off fraction is the rule above"
+            )]
+            fn visit_f64<E: Error>(self, value: f64) -> Result<UnixSeconds, E> {
+                if value >= 1.0 && value < TOO_LARGE as f64 {
+                    Ok(UnixSeconds(value as u64))
+                } else {
+                    Err(E::custom("a time out of range"))
+                }
+            }
+        }
+
+        deserializer.deserialize_any(NumericDate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numeric_dates() {
+        let rows = [
+            ("1", Some(1)),
+            ("1700000000", Some(1_700_000_000)),
+            ("100.9", Some(100)),
+            ("1.7e9", Some(1_700_000_000)),
+            ("9007199254740991", Some(9_007_199_254_740_991)),
+            ("9007199254740992", None),
+            ("18446744073709551615", None),
+            ("18446744073709551616", None),
+            ("1e300", None),
+            ("1e400", None),
+            ("0", None),
+            ("-0", None),
+            ("-0.0", None),
+            ("0.9", None),
+            ("-5", None),
+            ("null", None),
+            ("true", None),
+            ("\"1700000000\"", None),
+            ("[1]", None),
+            ("{}", None),
+        ];
+        for (json, expected) in rows {
+            let read = serde_json::from_str::<UnixSeconds>(json).ok();
+            assert_eq!(read, expected.map(UnixSeconds), "{json}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A compact JWS (RFC 7515 section 7.1), taken apart but not believed.
+//!
+//! The reader is stricter than the RFC where leniency has been an attack: size first, canonical
+//! base64url, one spelling per member, no header that changes the rules. It trusts nothing: the
+//! header only chooses among keys that the configured issuer publishes.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+use crate::claims::UnverifiedClaims;
+use crate::json::{Ignored, Name, UniqueNames};
+use crate::jwks::Algorithm;
+use crate::reason::Reason;
+
+/// The longest token that is looked at. API Gateway takes 10,240 bytes of headers in all.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// A token whose signature nobody has checked.
+///
+/// Only [`crate::Verifier`] looks at the claims; everybody else sees what is needed to find a
+/// key. There is no `Debug` on purpose: nothing of a token belongs in a log.
+pub struct UnverifiedToken<'a> {
+    header: Header,
+    claims: UnverifiedClaims,
+    signing_input: &'a [u8],
+    signature: Vec<u8>,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// Takes `text` apart: `BASE64URL(header).BASE64URL(payload).BASE64URL(signature)`.
+    ///
+    /// # Errors
+    /// The first rule broken, as a [`Reason`].
+    pub fn parse(text: &'a str) -> Result<Self, Reason> {
+        use Reason::MalformedToken;
+
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(MalformedToken);
+        }
+        let (signing_input, signature) = text.rsplit_once('.').ok_or(MalformedToken)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(MalformedToken)?;
+        if payload.contains('.') || signature.is_empty() {
+            return Err(MalformedToken);
+        }
+        let header: Header = json_segment(header)?;
+        header.check()?;
+        Ok(Self {
+            header,
+            claims: json_segment(payload)?,
+            signing_input: signing_input.as_bytes(),
+            signature: base64url(signature)?,
+        })
+    }
+
+    /// The issuer that the token names, to find the configured one that it must equal.
+    #[must_use]
+    pub fn unverified_issuer(&self) -> &str {
+        &self.claims.issuer
+    }
+
+    /// The key that the token names, to be looked up in that issuer's own set and nowhere else
+    /// (RFC 8725 section 3.10).
+    #[must_use]
+    pub fn unverified_kid(&self) -> &str {
+        &self.header.kid
+    }
+
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        self.header.algorithm
+    }
+
+    pub(crate) fn signing_input(&self) -> &[u8] {
+        self.signing_input
+    }
+
+    pub(crate) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// The claims, for [`crate::Verifier`] alone, once it has checked the signature.
+    pub(crate) fn into_claims(self) -> UnverifiedClaims {
+        self.claims
+    }
+}
+
+/// Base64url without padding; other alphabets, white space and non-canonical last bits are
+/// refused by the engine.
+fn base64url(segment: &str) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| Reason::MalformedToken)
+}
+
+fn json_segment<T: for<'de> Deserialize<'de>>(segment: &str) -> Result<T, Reason> {
+    let bytes = base64url(segment)?;
+    // A JSON error quotes its input, so it ends here.
+    serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Reason::InvalidClaims,
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => Reason::MalformedToken,
+    })
+}
+
+/// The JOSE header (RFC 7515 section 4), as far as it may matter.
+struct Header {
+    /// `None`: an algorithm that nobody here signs with, `none` among them.
+    algorithm: Option<Algorithm>,
+    kid: String,
+    unsupported: bool,
+}
+
+impl Header {
+    fn check(&self) -> Result<(), Reason> {
+        if self.unsupported {
+            return Err(Reason::UnsupportedHeader);
+        }
+        if self.algorithm.is_none() {
+            return Err(Reason::WrongAlgorithm);
+        }
+        if self.kid.is_empty() {
+            return Err(Reason::UnknownKey);
+        }
+        Ok(())
+    }
+}
+
+enum HeaderName {
+    Alg,
+    Kid,
+    Typ,
+    /// Members that change how a token is to be read: `crit` (section 4.1.11), `b64` (RFC 7797),
+    /// `zip` and `enc` (RFC 7516), `cty` (a nested token, RFC 7519 section 5.2).
+    Unsupported,
+    /// Everything else, `jwk`, `jku`, `x5u` and `x5c` included, is as if it weren't there.
+    Ignored,
+}
+
+fn header_name(name: &str) -> HeaderName {
+    match name {
+        "alg" => HeaderName::Alg,
+        "kid" => HeaderName::Kid,
+        "typ" => HeaderName::Typ,
+        "crit" | "b64" | "zip" | "enc" | "cty" => HeaderName::Unsupported,
+        _ => HeaderName::Ignored,
+    }
+}
+
+/// `JWT` or an access token's type (RFC 9068 section 2.1); any other type is another protocol's
+/// token (RFC 8725 section 3.11).
+fn is_known_type(typ: &str) -> bool {
+    ["JWT", "at+jwt", "application/at+jwt"]
+        .iter()
+        .any(|known| typ.eq_ignore_ascii_case(known))
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct HeaderVisitor;
+
+        impl<'de> Visitor<'de> for HeaderVisitor {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JOSE header")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut seen = UniqueNames::new();
+                let (mut alg, mut kid, mut unsupported) = (None::<String>, None, false);
+                while let Some(name) = map.next_key_seed(Name {
+                    seen: &mut seen,
+                    known: header_name,
+                })? {
+                    match name {
+                        HeaderName::Alg => alg = Some(map.next_value()?),
+                        HeaderName::Kid => kid = Some(map.next_value()?),
+                        HeaderName::Typ => {
+                            unsupported |= !is_known_type(&map.next_value::<String>()?);
+                        }
+                        HeaderName::Unsupported => {
+                            map.next_value::<Ignored>()?;
+                            unsupported = true;
+                        }
+                        HeaderName::Ignored => {
+                            map.next_value::<Ignored>()?;
+                        }
+                    }
+                }
+                seen.check()?;
+                let alg = alg.ok_or_else(|| A::Error::missing_field("alg"))?;
+                Ok(Header {
+                    algorithm: Algorithm::from_name(&alg),
+                    kid: kid.ok_or_else(|| A::Error::missing_field("kid"))?,
+                    unsupported,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}

@@ -1,0 +1,233 @@
+//! Turns an [`UnverifiedToken`] into [`VerifiedClaims`], or says why not.
+
+use crate::claims::{Audience, Principal, TokenUse, UnverifiedClaims, VerifiedClaims};
+use crate::jwks::{Algorithm, VerifyingKey};
+use crate::reason::Reason;
+use crate::time::UnixSeconds;
+use crate::token::UnverifiedToken;
+
+/// Cognito's tokens live at most a day; one that claims more was not made by Cognito.
+const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
+
+/// Somebody whose signature counts.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// The short name that revocations are kept under: the user pool's id for Cognito. Both forms
+    /// of a pool's issuer, and its replicas in other regions, share it.
+    pub id: String,
+    /// `iss`, compared byte for byte.
+    pub url: String,
+    /// What the issuer signs with. Cognito: RS256 and nothing else.
+    pub algorithms: Vec<Algorithm>,
+    /// The app clients whose tokens are taken.
+    pub client_ids: Vec<String>,
+}
+
+/// What a deployment asks of a token besides a good signature.
+#[derive(Clone, Debug)]
+pub struct TokenRules {
+    /// The kinds of token that are taken.
+    pub token_uses: Vec<TokenUse>,
+    /// The `aud` that an access token must carry (resource binding), if one is asked for.
+    pub resource_audience: Option<String>,
+    /// Seconds that the issuer's clock and ours may differ, at most 60.
+    pub leeway_seconds: u64,
+    /// Whether a user's token must name its session, without which it could not be ended.
+    pub require_session: bool,
+    /// Seconds after `exp` for which a token is still taken. 0 everywhere but at logout, where a
+    /// session must be ended even if its last access token has run out.
+    pub expired_for_seconds: u64,
+}
+
+impl Default for TokenRules {
+    /// The strictest rules: access tokens with a session, no leeway.
+    fn default() -> Self {
+        Self {
+            token_uses: vec![TokenUse::Access],
+            resource_audience: None,
+            leeway_seconds: 0,
+            require_session: true,
+            expired_for_seconds: 0,
+        }
+    }
+}
+
+/// Knows the issuers and the rules. Holds no keys and no clock.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    issuers: Vec<Issuer>,
+    rules: TokenRules,
+}
+
+impl Verifier {
+    /// A verifier for these issuers, which must have distinct URLs.
+    #[must_use]
+    pub fn new(issuers: Vec<Issuer>, rules: TokenRules) -> Self {
+        Self { issuers, rules }
+    }
+
+    /// The configured issuer that the token names, by exact comparison.
+    ///
+    /// # Errors
+    /// [`Reason::UnknownIssuer`], also for a name that differs by a slash or a letter's case.
+    pub fn issuer_of(&self, token: &UnverifiedToken<'_>) -> Result<&Issuer, Reason> {
+        self.issuers
+            .iter()
+            .find(|issuer| issuer.url == token.unverified_issuer())
+            .ok_or(Reason::UnknownIssuer)
+    }
+
+    /// Checks the signature by `key`, which must come from the set of `issuer`, then the claims.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn verify(
+        &self,
+        token: UnverifiedToken<'_>,
+        issuer: &Issuer,
+        key: &VerifyingKey,
+        now: UnixSeconds,
+    ) -> Result<VerifiedClaims, Reason> {
+        let algorithm = token.algorithm().ok_or(Reason::WrongAlgorithm)?;
+        if algorithm != key.algorithm() || !issuer.algorithms.contains(&algorithm) {
+            return Err(Reason::WrongAlgorithm);
+        }
+        if !key.verifies(token.signing_input(), token.signature()) {
+            return Err(Reason::BadSignature);
+        }
+        self.accept(token.into_claims(), issuer, now)
+    }
+
+    /// The claims of a token that `issuer` did sign.
+    fn accept(
+        &self,
+        claims: UnverifiedClaims,
+        issuer: &Issuer,
+        now: UnixSeconds,
+    ) -> Result<VerifiedClaims, Reason> {
+        if claims.issuer != issuer.url {
+            return Err(Reason::UnknownIssuer);
+        }
+        self.check_times(&claims, now)?;
+        if claims.delegated {
+            return Err(Reason::Delegated);
+        }
+
+        let token_use = self.token_use(&claims)?;
+        let client_id = self.client_id(&claims, token_use, issuer)?;
+        let username = match token_use {
+            TokenUse::Access => claims.username,
+            TokenUse::Id => claims.cognito_username,
+        };
+        let principal = if username.is_some() || claims.session.is_some() {
+            Principal::User
+        } else {
+            Principal::Client
+        };
+        let authenticated_at = match (principal, claims.authenticated_at) {
+            (_, Some(time)) => time,
+            (Principal::Client, None) => claims.issued_at,
+            (Principal::User, None) => return Err(Reason::InvalidClaims),
+        };
+        if principal == Principal::User && self.rules.require_session && claims.session.is_none() {
+            return Err(Reason::NoSession);
+        }
+
+        Ok(VerifiedClaims {
+            issuer_id: issuer.id.clone(),
+            principal,
+            token_use,
+            subject: claims.subject,
+            client_id,
+            username,
+            groups: claims.groups,
+            scope: claims.scope,
+            session: claims.session,
+            token_id: claims.token_id,
+            authenticated_at,
+            issued_at: claims.issued_at,
+            expires_at: claims.expires_at,
+        })
+    }
+
+    /// RFC 7519 sections 4.1.4 to 4.1.6, and `auth_time` of OpenID Connect Core section 2.
+    fn check_times(&self, claims: &UnverifiedClaims, now: UnixSeconds) -> Result<(), Reason> {
+        let leeway = self.rules.leeway_seconds;
+        let lifetime = claims.expires_at.since(claims.issued_at);
+        if lifetime.is_none_or(|seconds| seconds > MAX_LIFETIME_SECONDS + leeway) {
+            return Err(Reason::InvalidClaims);
+        }
+        if claims.authenticated_at > Some(claims.issued_at) {
+            return Err(Reason::InvalidClaims);
+        }
+        let latest = now.plus(leeway);
+        if claims.issued_at > latest || claims.not_before > Some(latest) {
+            return Err(Reason::NotYetValid);
+        }
+        if self.is_expired(claims.expires_at, now) {
+            return Err(Reason::Expired);
+        }
+        Ok(())
+    }
+
+    fn token_use(&self, claims: &UnverifiedClaims) -> Result<TokenUse, Reason> {
+        let token_use = match claims.token_use.as_deref() {
+            Some("access") => TokenUse::Access,
+            Some("id") => TokenUse::Id,
+            _ => return Err(Reason::WrongTokenUse),
+        };
+        if self.rules.token_uses.contains(&token_use) {
+            Ok(token_use)
+        } else {
+            Err(Reason::WrongTokenUse)
+        }
+    }
+
+    /// An access token names its client in `client_id`, an ID token in `aud`; the other member,
+    /// which a trigger may have added, is not looked at.
+    fn client_id(
+        &self,
+        claims: &UnverifiedClaims,
+        token_use: TokenUse,
+        issuer: &Issuer,
+    ) -> Result<String, Reason> {
+        let audience = match &claims.audience {
+            Audience::One(audience) => Some(audience),
+            Audience::Absent | Audience::Many => None,
+        };
+        let client_id = match token_use {
+            TokenUse::Access => claims.client_id.as_ref(),
+            TokenUse::Id => audience,
+        };
+        if token_use == TokenUse::Access
+            && let Some(required) = &self.rules.resource_audience
+            && audience != Some(required)
+        {
+            return Err(Reason::WrongAudience);
+        }
+        client_id
+            .filter(|id| issuer.client_ids.contains(id))
+            .cloned()
+            .ok_or(Reason::WrongAudience)
+    }
+
+    /// Whether the token has run out since it was verified: asked again after every await.
+    ///
+    /// # Errors
+    /// [`Reason::Expired`].
+    pub fn still_valid(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<(), Reason> {
+        if self.is_expired(claims.expires_at, now) {
+            Err(Reason::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// "On or after" (RFC 7519 section 4.1.4): a token is over in the second that `exp` names.
+    fn is_expired(&self, expires_at: UnixSeconds, now: UnixSeconds) -> bool {
+        let last = expires_at
+            .plus(self.rules.leeway_seconds)
+            .plus(self.rules.expired_for_seconds);
+        now >= last
+    }
+}
