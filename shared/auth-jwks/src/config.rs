@@ -1,0 +1,155 @@
+//! Which issuers are trusted and where their keys are, from the environment.
+
+use auth::env::Env;
+use auth::jwks::KeySet;
+use auth::{Algorithm, Issuer};
+use hyper::Uri;
+
+use crate::KeyLocation;
+
+/// Every variable that [`issuers`] reads.
+pub const VARS: &[&str] = &[
+    "USER_POOL_ID",
+    "APP_CLIENT_IDS",
+    "ISSUER",
+    "JWKS_URI",
+    "JWKS",
+];
+
+/// The user pool's issuers, in all their forms, with the location of the keys of each.
+///
+/// Problems are noted in `env`; the result is of use only if there are none.
+pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
+    let pool = user_pool(env);
+    let client_ids = client_ids(env);
+    let urls = env
+        .list("ISSUER")
+        .unwrap_or_else(|| vec![default_issuer(&pool)]);
+    let uris = env.list("JWKS_URI");
+    let inline = inline_keys(env);
+    if uris.as_ref().is_some_and(|uris| uris.len() != urls.len()) {
+        env.problem("JWKS_URI", "must name one address for each ISSUER");
+    }
+    if uris.is_some() && inline.is_some() {
+        env.problem("JWKS", "and JWKS_URI exclude each other");
+    }
+
+    let mut issuers: Vec<(Issuer, KeyLocation)> = Vec::new();
+    for (index, url) in urls.into_iter().enumerate() {
+        let Some(issuer_host) = host_of_issuer(&url) else {
+            env.problem("ISSUER", "is not a list of plain https:// addresses");
+            continue;
+        };
+        if issuers.iter().any(|(known, _)| known.url == url) {
+            env.problem("ISSUER", "names an issuer twice");
+            continue;
+        }
+        let given = uris.as_ref().and_then(|uris| uris.get(index)).cloned();
+        let text = given.unwrap_or_else(|| format!("{url}/.well-known/jwks.json"));
+        let location = match (&inline, key_uri(&text, &issuer_host)) {
+            (Some(keys), _) => KeyLocation::Inline(keys.clone()),
+            (None, Some(uri)) => KeyLocation::Uri(uri),
+            (None, None) => {
+                env.problem(
+                    "JWKS_URI",
+                    "is neither https:// at the issuer's host nor http:// on the loopback interface",
+                );
+                continue;
+            }
+        };
+        let issuer = Issuer {
+            id: pool.clone(),
+            url,
+            algorithms: vec![Algorithm::Rs256],
+            client_ids: client_ids.clone(),
+        };
+        issuers.push((issuer, location));
+    }
+    issuers
+}
+
+/// The issuers, and where [`crate::HttpsKeys`] finds the keys of each.
+#[must_use]
+pub fn split(issuers: Vec<(Issuer, KeyLocation)>) -> (Vec<Issuer>, Vec<(String, KeyLocation)>) {
+    issuers
+        .into_iter()
+        .map(|(issuer, location)| {
+            let url = issuer.url.clone();
+            (issuer, (url, location))
+        })
+        .unzip()
+}
+
+/// `USER_POOL_ID`: `<region>_<letters and digits>`, 55 characters at most.
+fn user_pool(env: &mut Env<'_>) -> String {
+    let pool = env.required("USER_POOL_ID");
+    let valid = pool.split_once('_').is_some_and(|(region, name)| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        region.contains('-')
+            && region.bytes().all(plain)
+            && !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric())
+    });
+    if !pool.is_empty() && (!valid || pool.len() > 55) {
+        env.problem("USER_POOL_ID", "is not a user pool's id");
+    }
+    pool
+}
+
+/// `APP_CLIENT_IDS`: exact ids. There is no way to say "any".
+fn client_ids(env: &mut Env<'_>) -> Vec<String> {
+    let ids = env.list("APP_CLIENT_IDS").unwrap_or_default();
+    if ids.is_empty() {
+        env.problem("APP_CLIENT_IDS", "is not set");
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'+' || b == b'-';
+    if ids.iter().any(|id| !id.bytes().all(plain)) {
+        env.problem("APP_CLIENT_IDS", "holds something that is no client's id");
+    }
+    ids
+}
+
+/// Cognito's original form of the issuer.
+/// Source: AWS, "Verifying JSON web tokens".
+fn default_issuer(pool: &str) -> String {
+    let region = pool.split('_').next().unwrap_or_default();
+    let suffix = match region {
+        region if region.starts_with("cn-") => "amazonaws.com.cn",
+        region if region.starts_with("eusc-") => "amazonaws.eu",
+        _ => "amazonaws.com",
+    };
+    format!("https://cognito-idp.{region}.{suffix}/{pool}")
+}
+
+fn inline_keys(env: &mut Env<'_>) -> Option<KeySet> {
+    let text = env.optional("JWKS")?;
+    match KeySet::parse(text.as_bytes()) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            env.problem("JWKS", &format!("cannot be used: {error}"));
+            None
+        }
+    }
+}
+
+/// The host in `https://host/path` without user, query or last slash.
+fn host_of_issuer(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let plain = uri.scheme_str() == Some("https")
+        && uri.query().is_none()
+        && !url.contains(['@', '#'])
+        && !url.ends_with('/');
+    uri.host().filter(|_| plain).map(str::to_owned)
+}
+
+/// The address of a key set: `https://` at the issuer's own host, or `http://` on this machine.
+fn key_uri(text: &str, issuer_host: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let host = uri.host()?;
+    let allowed = match uri.scheme_str()? {
+        "https" => host == issuer_host && !text.contains('@'),
+        "http" => matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
+        _ => false,
+    };
+    allowed.then_some(uri)
+}
