@@ -1,0 +1,76 @@
+//! The revocation store: one DynamoDB table, read by point reads, written by monotone updates.
+//!
+//! The rows are described in ARCHITECTURE.md ("The table"). Reading and writing stand in a
+//! module each; what both have in common is the client and its budget.
+
+#![warn(missing_docs)]
+
+mod checksum;
+mod read;
+mod row;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use auth::UnixSeconds;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
+use aws_types::SdkConfig;
+
+pub use write::Ending;
+
+use crate::checksum::ChecksumInterceptor;
+use crate::row::Cutoffs;
+
+/// One read with its retries, everything included.
+const OPERATION: Duration = Duration::from_millis(800);
+const ATTEMPT: Duration = Duration::from_millis(250);
+const CONNECT: Duration = Duration::from_millis(300);
+/// The first connection of a process has the TLS handshake and its entropy to pay for.
+const PRIMING: Duration = Duration::from_secs(3);
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+/// Seconds that a client-wide or issuer-wide cutoff may be remembered.
+const CUTOFF_CACHE_SECONDS: u64 = 5;
+
+/// Revocations in a DynamoDB table.
+pub struct DynamoRevocations {
+    client: Client,
+    table: String,
+    /// By issuer and client: few, and none that a caller could make up.
+    cutoffs: Mutex<HashMap<(String, String), (UnixSeconds, Cutoffs)>>,
+}
+
+impl DynamoRevocations {
+    /// The store in `table`. The endpoint, region and credentials are those of `sdk`; the time
+    /// limits are the store's own, because the SDK has none that fit a request.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, table: String) -> Self {
+        let config = Builder::from(sdk)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
+                    .build(),
+            )
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(FIRST_BACKOFF),
+            )
+            // Every attempt has its own limit.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(ChecksumInterceptor)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            table,
+            cutoffs: Mutex::default(),
+        }
+    }
+}

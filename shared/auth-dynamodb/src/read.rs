@@ -1,0 +1,197 @@
+//! All marks of a token, by one strongly consistent `BatchGetItem`.
+
+use std::collections::HashMap;
+
+use auth::revocation::RowKey;
+use auth::{Marks, RevocationStore, Unavailable, UnixSeconds, VerifiedClaims};
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+
+use crate::row::{self, Cutoffs, Row, Unreadable};
+use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
+
+/// How often keys that DynamoDB left unprocessed are asked for again.
+const ROUNDS: usize = 3;
+
+/// The rows that may void one token.
+struct TokenKeys {
+    user: RowKey,
+    session: Option<RowKey>,
+    token: Option<RowKey>,
+    client: RowKey,
+    issuer: RowKey,
+}
+
+impl TokenKeys {
+    fn of(claims: &VerifiedClaims) -> Self {
+        let (issuer, subject) = (claims.issuer_id(), claims.subject());
+        Self {
+            user: RowKey::user(issuer, subject),
+            session: claims
+                .session()
+                .map(|session| RowKey::session(issuer, subject, session)),
+            token: claims
+                .token_id()
+                .map(|token| RowKey::token(issuer, subject, token)),
+            client: RowKey::client(issuer, claims.client_id()),
+            issuer: RowKey::issuer(issuer),
+        }
+    }
+}
+
+impl RevocationStore for DynamoRevocations {
+    async fn marks(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<Marks, Unavailable> {
+        let keys = TokenKeys::of(claims);
+        let remembered = self.remembered_cutoffs(claims, now);
+
+        let mut wanted = vec![&keys.user];
+        wanted.extend(&keys.session);
+        wanted.extend(&keys.token);
+        if remembered.is_none() {
+            wanted.extend([&keys.client, &keys.issuer]);
+        }
+        let rows = self.rows(&wanted).await?;
+
+        let active = |key: &Option<RowKey>| {
+            key.as_ref()
+                .and_then(|key| rows.get(key))
+                .is_some_and(|row| !row::is_expired(row, now))
+        };
+        let mut marks = Marks {
+            token: active(&keys.token),
+            session: active(&keys.session),
+            odd_expiry: rows.values().any(|row| row::has_odd_expiry(row, now)),
+            ..Marks::default()
+        };
+        if let Some(row) = rows.get(&keys.user) {
+            row::add_user(&mut marks, row, now);
+        }
+        let cutoffs = remembered.unwrap_or_else(|| {
+            let cutoffs = cutoffs_in(&rows, &keys, now);
+            self.remember_cutoffs(claims, cutoffs, now);
+            cutoffs
+        });
+        marks.client_not_before = cutoffs.client;
+        marks.issuer_not_before = cutoffs.issuer;
+        marks.unreadable |= cutoffs.unreadable;
+        Ok(marks)
+    }
+}
+
+impl DynamoRevocations {
+    /// Opens the connection by asking for a row that doesn't exist, during init, when Lambda
+    /// gives a function a whole core. Whether that worked is for the first request to find out.
+    pub async fn prime(&self) {
+        let patient = TimeoutConfig::builder()
+            .connect_timeout(PRIMING)
+            .operation_attempt_timeout(PRIMING)
+            .operation_timeout(PRIMING)
+            .build();
+        let nobody = RowKey::issuer("");
+        let request = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, keys_and_attributes([key_attributes(&nobody)]));
+        let _ = request
+            .customize()
+            .config_override(Builder::new().timeout_config(patient))
+            .send()
+            .await;
+    }
+
+    /// The rows that exist among `keys`.
+    async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
+        let reading = self.rows_without_limit(keys);
+        tokio::time::timeout(OPERATION, reading)
+            .await
+            .unwrap_or(Err(Unavailable::Revocations))
+    }
+
+    async fn rows_without_limit(
+        &self,
+        keys: &[&RowKey],
+    ) -> Result<HashMap<RowKey, Row>, Unavailable> {
+        let mut found = HashMap::new();
+        let mut wanted = keys_and_attributes(keys.iter().map(|key| key_attributes(key)));
+        for _ in 0..ROUNDS {
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, wanted.clone())
+                .send()
+                .await
+                .map_err(|_| Unavailable::Revocations)?;
+            // Even an empty table is named in the answer. One that isn't there wasn't read.
+            let rows = answer
+                .responses
+                .and_then(|mut tables| tables.remove(&self.table));
+            for row in rows.ok_or(Unavailable::Revocations)? {
+                let key = row::key_of(&row).ok_or(Unavailable::Revocations)?;
+                found.insert(key, row);
+            }
+            match answer
+                .unprocessed_keys
+                .and_then(|mut tables| tables.remove(&self.table))
+            {
+                None => return Ok(found),
+                Some(rest) => wanted = rest,
+            }
+            tokio::time::sleep(FIRST_BACKOFF).await;
+        }
+        Err(Unavailable::Revocations)
+    }
+
+    fn remembered_cutoffs(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Option<Cutoffs> {
+        let remembered = self.cutoffs.lock().ok()?;
+        let (at, cutoffs) = remembered.get(&cutoff_key(claims))?;
+        let fresh = now.since(*at)? < CUTOFF_CACHE_SECONDS;
+        fresh.then_some(*cutoffs)
+    }
+
+    fn remember_cutoffs(&self, claims: &VerifiedClaims, cutoffs: Cutoffs, now: UnixSeconds) {
+        if let Ok(mut remembered) = self.cutoffs.lock() {
+            remembered.insert(cutoff_key(claims), (now, cutoffs));
+        }
+    }
+}
+
+fn cutoff_key(claims: &VerifiedClaims) -> (String, String) {
+    (claims.issuer_id().to_owned(), claims.client_id().to_owned())
+}
+
+fn cutoffs_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -> Cutoffs {
+    let mut cutoffs = Cutoffs::default();
+    let mut read = |key: &RowKey| match rows.get(key).map(|row| row::cutoff(row, now)) {
+        None => None,
+        Some(Ok(not_before)) => not_before,
+        Some(Err(Unreadable)) => {
+            cutoffs.unreadable = true;
+            None
+        }
+    };
+    let (client, issuer) = (read(&keys.client), read(&keys.issuer));
+    Cutoffs {
+        client,
+        issuer,
+        ..cutoffs
+    }
+}
+
+pub(crate) fn key_attributes(key: &RowKey) -> Row {
+    let text = |value: &String| AttributeValue::S(value.clone());
+    HashMap::from([
+        ("pk".to_owned(), text(&key.partition)),
+        ("sk".to_owned(), text(&key.sort)),
+    ])
+}
+
+fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAndAttributes {
+    let keys = keys.into_iter().collect();
+    let builder = KeysAndAttributes::builder().set_keys(Some(keys));
+    match builder.consistent_read(true).build() {
+        Ok(wanted) => wanted,
+        // `keys` is the only member that the builder asks for, and it is set.
+        Err(_) => unreachable!("the keys are set"),
+    }
+}
