@@ -1,0 +1,110 @@
+//! Calls to Cognito that end sessions there: refresh tokens, and the user's own API calls.
+//!
+//! Never linked by the authorizer, which must not be able to make them.
+
+#![warn(missing_docs)]
+
+use std::time::Duration;
+
+use auth::Unavailable;
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
+use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
+use aws_sdk_cognitoidentityprovider::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_types::SdkConfig;
+
+const OPERATION: Duration = Duration::from_secs(5);
+const ATTEMPT: Duration = Duration::from_secs(2);
+const CONNECT: Duration = Duration::from_secs(1);
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What is known of a session at Cognito after we tried to end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignOut {
+    /// It is over, by this call or an earlier one.
+    Done,
+    /// The app client has token revocation turned off; only a global sign-out would help.
+    Unsupported,
+}
+
+/// Ends sessions in one user pool.
+pub struct CognitoSignOut {
+    client: Client,
+    user_pool_id: String,
+}
+
+impl CognitoSignOut {
+    /// For the pool `user_pool_id`, with the endpoint, region and credentials of `sdk`.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
+        let config = Builder::from(sdk)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
+                    .build(),
+            )
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(FIRST_BACKOFF),
+            )
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            user_pool_id,
+        }
+    }
+
+    /// `RevokeToken`: this refresh token and everything that came of it.
+    ///
+    /// # Errors
+    /// [`Unavailable::Cognito`] if it may still work.
+    pub async fn revoke_refresh_token(
+        &self,
+        client_id: &str,
+        refresh_token: &str,
+    ) -> Result<SignOut, Unavailable> {
+        let call = self
+            .client
+            .revoke_token()
+            .client_id(client_id)
+            .token(refresh_token);
+        settled(call.send().await)
+    }
+
+    /// `AdminUserGlobalSignOut`: every session of a user.
+    ///
+    /// # Errors
+    /// [`Unavailable::Cognito`] if some may still work.
+    pub async fn sign_out_everywhere(&self, username: &str) -> Result<SignOut, Unavailable> {
+        let call = self
+            .client
+            .admin_user_global_sign_out()
+            .user_pool_id(&self.user_pool_id)
+            .username(username);
+        settled(call.send().await)
+    }
+}
+
+/// Reads an answer by its error code: somebody who is gone already needs no signing out.
+fn settled<T, E>(answer: Result<T, SdkError<E>>) -> Result<SignOut, Unavailable>
+where
+    E: ProvideErrorMetadata,
+{
+    let Err(error) = answer else {
+        return Ok(SignOut::Done);
+    };
+    match error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+    {
+        Some("NotAuthorizedException" | "UserNotFoundException") => Ok(SignOut::Done),
+        Some("UnsupportedOperationException") => Ok(SignOut::Unsupported),
+        _ => Err(Unavailable::Cognito),
+    }
+}
