@@ -1,0 +1,11 @@
+//! The process's environment.
+
+/// The value of the variable `name`, if it is set to UTF-8 text.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lookup that everybody else is given"
+)]
+pub fn process(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

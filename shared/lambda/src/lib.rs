@@ -1,0 +1,12 @@
+//! What every function's `main` needs: its environment, fixed error texts, JSON log lines, and a
+//! runtime loop that a panic cannot end.
+
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod env;
+pub mod http;
+pub mod log;
+mod run;
+
+pub use run::{Failure, Handler, run};

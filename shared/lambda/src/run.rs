@@ -1,0 +1,114 @@
+//! The runtime loop around a handler.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use auth::ConfigError;
+use futures_util::FutureExt;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::log::{self, Level};
+
+/// How an invocation may fail. The texts are fixed: API Gateway compares the first with the
+/// letter, Cognito shows them to people, and both end up in logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The caller is refused; API Gateway answers 401.
+    Unauthorized,
+    /// Something else went wrong; API Gateway answers 500 and caches nothing.
+    Internal,
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let (error_type, error_message) = match failure {
+            Failure::Unauthorized => ("Unauthorized", "Unauthorized"),
+            Failure::Internal => ("InternalError", "Internal Server Error"),
+        };
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error_message.to_owned(),
+        }
+    }
+}
+
+/// What a function does with an event.
+pub trait Handler {
+    /// The answer, as JSON.
+    type Answer: Serialize;
+
+    /// Handles one event. `request_id` is Lambda's, for the log.
+    fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> impl Future<Output = Result<Self::Answer, Failure>>;
+}
+
+/// Runs a function for as long as Lambda lets it: `init` once, then its handler for every event.
+///
+/// A configuration that doesn't hold ends the process with all its problems in the log, and so
+/// does an `init` that fails. A panic in the handler is an [`Failure::Internal`], and the next event is handled as ever.
+pub fn run<C, H, E, F>(config: Result<C, ConfigError>, init: impl FnOnce(C) -> F) -> ExitCode
+where
+    H: Handler,
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<H, E>>,
+{
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        log::line(Level::Error, "panic", [("place", Value::from(place))]);
+    }));
+    let config = match config {
+        Ok(config) => config,
+        Err(ConfigError(problems)) => {
+            log::line(
+                Level::Error,
+                "refused to start: the configuration is wrong",
+                [("problems", Value::from(problems))],
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(lambda_runtime::Error::from)
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                let handler = Arc::new(Box::pin(init(config)).await?);
+                lambda_runtime::run(service_fn(move |event| {
+                    let handler = Arc::clone(&handler);
+                    async move { guarded(&*handler, event).await }
+                }))
+                .await
+            })
+        });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Of `init` or of the runtime's own loop; no event's content is in it.
+            let error = Value::from(error.to_string());
+            log::line(Level::Error, "the runtime loop ended", [("error", error)]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn guarded<H: Handler>(
+    handler: &H,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<H::Answer, Failure> {
+    AssertUnwindSafe(Box::pin(
+        handler.handle(&event.payload, &event.context.request_id),
+    ))
+    .catch_unwind()
+    .await
+    .unwrap_or(Err(Failure::Internal))
+}
