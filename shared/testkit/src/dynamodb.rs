@@ -1,0 +1,257 @@
+//! A stand-in for DynamoDB's `BatchGetItem` whose rows a test sets and whose faults it injects.
+//!
+//! It only reads. What writes is tested against an emulator, which this can stand in front of
+//! (see [`FakeDynamoDb::in_front_of`]) to break its connections.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Map, Value, json};
+
+use crate::server::{Fault, Server};
+
+/// One table, `revocations`, and a list of what was asked.
+pub struct FakeDynamoDb {
+    server: Server,
+    state: Arc<DynamoState>,
+}
+
+#[derive(Default)]
+struct DynamoState {
+    rows: Mutex<HashMap<(String, String), Value>>,
+    faults: Mutex<Faults>,
+    requests: Mutex<Vec<(String, Value)>>,
+    checksum: Mutex<Option<&'static str>>,
+    behind: Option<String>,
+}
+
+#[derive(Default)]
+struct Faults {
+    fault: Fault,
+    /// How many more requests it hits; all if `None`.
+    left: Option<usize>,
+    /// Only requests with this operation, if one is named.
+    only: Option<String>,
+    /// Lets the request through first and loses the answer.
+    after: bool,
+}
+
+impl FakeDynamoDb {
+    /// An empty table.
+    pub async fn start() -> Self {
+        Self::with(DynamoState::default()).await
+    }
+
+    /// A relay to a real store at `address` (`127.0.0.1:port`), for its faults alone.
+    pub async fn in_front_of(address: &str) -> Self {
+        Self::with(DynamoState {
+            behind: Some(address.to_owned()),
+            ..DynamoState::default()
+        })
+        .await
+    }
+
+    async fn with(state: DynamoState) -> Self {
+        let state = Arc::new(state);
+        let router = Router::new()
+            .route("/", post(answer))
+            .with_state(Arc::clone(&state));
+        Self {
+            server: Server::start(router).await,
+            state,
+        }
+    }
+
+    /// `http://127.0.0.1:port`
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Puts a row: `attributes` in DynamoDB's JSON, without the keys.
+    pub fn put(&self, pk: &str, sk: &str, attributes: Value) {
+        let mut row = attributes;
+        row["pk"] = json!({"S": pk});
+        row["sk"] = json!({"S": sk});
+        let key = (pk.to_owned(), sk.to_owned());
+        self.state.rows.lock().expect("a lock").insert(key, row);
+    }
+
+    /// Removes all rows.
+    pub fn clear(&self) {
+        self.state.rows.lock().expect("a lock").clear();
+    }
+
+    /// Misbehaves from now on, until told otherwise.
+    pub fn set_fault(&self, fault: Fault) {
+        *self.state.faults.lock().expect("a lock") = Faults {
+            fault,
+            ..Faults::default()
+        };
+    }
+
+    /// Misbehaves for the next `count` requests.
+    pub fn set_fault_times(&self, fault: Fault, count: usize) {
+        *self.state.faults.lock().expect("a lock") = Faults {
+            fault,
+            left: Some(count),
+            ..Faults::default()
+        };
+    }
+
+    /// Misbehaves for one operation, such as `UpdateItem`, and works for the others.
+    pub fn set_fault_for(&self, operation: &str, fault: Fault) {
+        *self.state.faults.lock().expect("a lock") = Faults {
+            fault,
+            only: Some(operation.to_owned()),
+            ..Faults::default()
+        };
+    }
+
+    /// Carries requests out but loses the answers.
+    pub fn set_fault_after(&self, fault: Fault) {
+        *self.state.faults.lock().expect("a lock") = Faults {
+            fault,
+            after: true,
+            ..Faults::default()
+        };
+    }
+
+    /// Sends this `x-amz-crc32` with every answer, right or wrong; none if `None`.
+    pub fn set_checksum(&self, checksum: Option<&'static str>) {
+        *self.state.checksum.lock().expect("a lock") = checksum;
+    }
+
+    /// What was asked so far: operation and body.
+    #[must_use]
+    pub fn requests(&self) -> Vec<(String, Value)> {
+        self.state.requests.lock().expect("a lock").clone()
+    }
+
+    /// Forgets what was asked so far.
+    pub fn forget_requests(&self) {
+        self.state.requests.lock().expect("a lock").clear();
+    }
+}
+
+impl DynamoState {
+    /// The fault that hits this request, if one does.
+    fn fault_for(&self, operation: &str, after: bool) -> Fault {
+        let mut faults = self.faults.lock().expect("a lock");
+        if faults.after != after || faults.only.as_deref().is_some_and(|only| only != operation) {
+            return Fault::None;
+        }
+        match &mut faults.left {
+            None => faults.fault.clone(),
+            Some(0) => Fault::None,
+            Some(left) => {
+                *left -= 1;
+                faults.fault.clone()
+            }
+        }
+    }
+}
+
+async fn answer(
+    State(state): State<Arc<DynamoState>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let request: Value = serde_json::from_slice(&body).expect("a JSON request");
+    state
+        .requests
+        .lock()
+        .expect("a lock")
+        .push((operation.clone(), request.clone()));
+    if let Some(response) = misbehave(state.fault_for(&operation, false)).await {
+        return response;
+    }
+    let (status, answer) = match &state.behind {
+        Some(address) => relay(address, target, &body).await,
+        None => (200, json_text(&batch_get(&state, &operation, &request))),
+    };
+    if let Some(response) = misbehave(state.fault_for(&operation, true)).await {
+        return response;
+    }
+    let status = StatusCode::from_u16(status).expect("a status");
+    let mut response = (status, [("content-type", CONTENT_TYPE)], answer).into_response();
+    if let Some(checksum) = *state.checksum.lock().expect("a lock") {
+        let checksum = HeaderValue::from_static(checksum);
+        response.headers_mut().insert("x-amz-crc32", checksum);
+    }
+    response
+}
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+
+async fn misbehave(fault: Fault) -> Option<Response> {
+    match fault {
+        Fault::None => None,
+        Fault::Slow(millis) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            None
+        }
+        Fault::Hang => std::future::pending().await,
+        Fault::Cut => panic!("the connection is cut on purpose"),
+        Fault::Answer(status, body) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            Some((status, [("content-type", CONTENT_TYPE)], body).into_response())
+        }
+    }
+}
+
+fn batch_get(state: &DynamoState, operation: &str, request: &Value) -> Value {
+    assert_eq!(operation, "BatchGetItem", "this stand-in only reads");
+    let rows = state.rows.lock().expect("a lock");
+    let mut responses = Map::new();
+    for (table, wanted) in request["RequestItems"].as_object().expect("tables") {
+        let found: Vec<Value> = wanted["Keys"]
+            .as_array()
+            .expect("keys")
+            .iter()
+            .filter_map(|key| {
+                let part = |name: &str| key[name]["S"].as_str().expect("a key").to_owned();
+                rows.get(&(part("pk"), part("sk"))).cloned()
+            })
+            .collect();
+        responses.insert(table.clone(), Value::Array(found));
+    }
+    json!({"Responses": responses, "UnprocessedKeys": {}})
+}
+
+fn json_text(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// Passes a request on to the store behind and brings its answer back.
+async fn relay(address: &str, target: &str, body: &Bytes) -> (u16, Vec<u8>) {
+    let request = Request::post(format!("http://{address}/"))
+        .header("x-amz-target", target)
+        .header("content-type", CONTENT_TYPE)
+        .header("authorization", ANYBODY)
+        .body(Full::new(body.clone()))
+        .expect("a request");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.expect("the store's answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body");
+    (status, body.to_bytes().to_vec())
+}
+
+/// Emulators read the account and region from the credential and don't check the signature.
+const ANYBODY: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0";

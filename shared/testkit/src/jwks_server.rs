@@ -1,0 +1,84 @@
+//! A stand-in for an issuer's key endpoint.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::Value;
+
+use crate::server::{Fault, Server};
+
+/// Serves a key set, counts the fetches, and fails on demand.
+pub struct JwksServer {
+    server: Server,
+    state: Arc<JwksState>,
+}
+
+struct JwksState {
+    body: Mutex<String>,
+    fault: Mutex<Fault>,
+    fetches: AtomicUsize,
+}
+
+impl JwksServer {
+    /// Serves `keys` under any path.
+    pub async fn start(keys: &Value) -> Self {
+        let state = Arc::new(JwksState {
+            body: Mutex::new(keys.to_string()),
+            fault: Mutex::default(),
+            fetches: AtomicUsize::new(0),
+        });
+        let router = Router::new()
+            .fallback(get(answer))
+            .with_state(Arc::clone(&state));
+        Self {
+            server: Server::start(router).await,
+            state,
+        }
+    }
+
+    /// The key set's address.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!("{}/.well-known/jwks.json", self.server.url())
+    }
+
+    /// Serves other text from now on.
+    pub fn set_body(&self, body: impl Into<String>) {
+        *self.state.body.lock().expect("a lock") = body.into();
+    }
+
+    /// Misbehaves from now on.
+    pub fn set_fault(&self, fault: Fault) {
+        *self.state.fault.lock().expect("a lock") = fault;
+    }
+
+    /// How often it was asked.
+    #[must_use]
+    pub fn fetches(&self) -> usize {
+        self.state.fetches.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer(State(state): State<Arc<JwksState>>) -> Response {
+    state.fetches.fetch_add(1, Ordering::SeqCst);
+    let fault = state.fault.lock().expect("a lock").clone();
+    match fault {
+        Fault::None => {}
+        Fault::Slow(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+        Fault::Hang => std::future::pending().await,
+        Fault::Cut => panic!("the connection is cut on purpose"),
+        Fault::Answer(status, body) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let elsewhere = [("location", "http://127.0.0.1:9/elsewhere")];
+            return (status, elsewhere, body).into_response();
+        }
+    }
+    let body = state.body.lock().expect("a lock").clone();
+    ([("content-type", "application/json")], body).into_response()
+}

@@ -1,0 +1,28 @@
+//! What the tests need: keys, tokens, and stand-ins for the services around a function.
+//!
+//! A leaf for development only. It knows no crate of this workspace, so that a mistake in one of
+//! them cannot hide behind the same mistake here.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+pub mod binary;
+pub mod dynamodb;
+pub mod jwks_server;
+pub mod keys;
+pub mod pool;
+pub mod runtime_api;
+pub mod server;
+pub mod token;
+
+pub use binary::{Binary, Invocation};
+pub use keys::SigningKey;
+pub use pool::Pool;
+pub use token::{TokenBuilder, now};

@@ -1,0 +1,403 @@
+//! Cases E and P: events of every shape, and the policies that answer them.
+
+use std::path::Path;
+
+use auth_tests::{Authorizer, Verdict, request_event, token_event};
+use serde_json::{Value, json};
+use testkit::Pool;
+
+fn bearer() -> String {
+    format!("Bearer {}", Pool::ours().access_token().build())
+}
+
+#[tokio::test]
+async fn shapes() {
+    use Verdict::{Allow, Failure, Unauthorized};
+    let authorizer = Authorizer::start().await;
+    let good = bearer();
+    let other = format!(
+        "Bearer {}",
+        Pool::ours().access_token().claim("jti", "x").build()
+    );
+    let with = |path: &[&str], value: Value| {
+        let mut event = request_event(&good);
+        let mut place = &mut event;
+        for name in path {
+            place = &mut place[*name];
+        }
+        *place = value;
+        event
+    };
+    let only = |headers: Value, multi: Value| {
+        let mut event = request_event(&good);
+        event["headers"] = headers;
+        event["multiValueHeaders"] = multi;
+        event
+    };
+    let without = |event: &Value, name: &str| {
+        let mut event = event.clone();
+        event.as_object_mut().unwrap().remove(name);
+        event
+    };
+    let rows = [
+        ("E1", request_event(&good), Allow),
+        ("E1", token_event(&good), Allow),
+        ("E1", without(&request_event(&good), "type"), Allow),
+        ("E1", without(&token_event(&good), "type"), Allow),
+        ("E1", with(&["type"], json!(7)), Allow),
+        ("E1", with(&["type"], json!("SOMETHING")), Allow),
+        (
+            "E1",
+            json!({"type": "REQUEST", "authorizationToken": good,
+            "methodArn": auth_tests::METHOD_ARN}),
+            Unauthorized,
+        ),
+        (
+            "E1",
+            json!({"type": "TOKEN", "headers": {"Authorization": good},
+            "methodArn": auth_tests::METHOD_ARN}),
+            Unauthorized,
+        ),
+        (
+            "E1",
+            json!({"authorizationToken": good, "headers": {"Authorization": other},
+            "methodArn": auth_tests::METHOD_ARN}),
+            Unauthorized,
+        ),
+        ("E2", only(json!(null), json!(null)), Unauthorized),
+        (
+            "E3",
+            only(json!({"authorization": good}), json!(null)),
+            Allow,
+        ),
+        (
+            "E3",
+            only(json!({"AUTHORIZATION": good}), json!(null)),
+            Allow,
+        ),
+        (
+            "E3",
+            only(
+                json!({"AUTHORIZATION": good, "authorization": good}),
+                json!(null),
+            ),
+            Allow,
+        ),
+        (
+            "E3",
+            only(
+                json!({"AUTHORIZATION": good, "authorization": other}),
+                json!(null),
+            ),
+            Unauthorized,
+        ),
+        (
+            "T7",
+            only(
+                json!({"Authorization": good}),
+                json!({"Authorization": [good, other]}),
+            ),
+            Unauthorized,
+        ),
+        (
+            "T7",
+            only(
+                json!({"Authorization": good}),
+                json!({"Authorization": [good, good]}),
+            ),
+            Unauthorized,
+        ),
+        (
+            "T7",
+            only(json!(null), json!({"Authorization": [good]})),
+            Allow,
+        ),
+        (
+            "T7",
+            only(
+                json!({"Authorization": good}),
+                json!({"Authorization": [other]}),
+            ),
+            Unauthorized,
+        ),
+        (
+            "T8",
+            with(&["queryStringParameters"], json!({"access_token": "x"})),
+            Unauthorized,
+        ),
+        (
+            "T8",
+            with(
+                &["multiValueQueryStringParameters"],
+                json!({"access_token": ["x"]}),
+            ),
+            Unauthorized,
+        ),
+        ("E8", without(&request_event(&good), "methodArn"), Failure),
+        ("E8", with(&["methodArn"], json!("")), Failure),
+        (
+            "E8",
+            with(&["methodArn"], json!("arn:aws:execute-api")),
+            Failure,
+        ),
+        ("E8", with(&["methodArn"], json!("not an arn")), Failure),
+        ("E8", with(&["methodArn"], json!(7)), Failure),
+        (
+            "E8",
+            with(
+                &["methodArn"],
+                json!("arn:aws:lambda:us-east-1:123456789012:function:x"),
+            ),
+            Failure,
+        ),
+        (
+            "E8",
+            with(
+                &["methodArn"],
+                json!("arn:aws:execute-api:us-east-1:123456789012:*/*/*/*"),
+            ),
+            Failure,
+        ),
+        ("E13", with(&["headers", "X"], json!("a\nb\u{0}c")), Allow),
+        ("E13", with(&["headers", "X"], json!(null)), Allow),
+        ("E13", with(&["headers", "X"], json!(7)), Allow),
+        ("E13", with(&["headers", "X"], json!({"a": [1]})), Allow),
+        (
+            "E13",
+            with(&["headers", "bad name\n"], json!("\u{1f600}\u{e9}")),
+            Allow,
+        ),
+        (
+            "E13",
+            with(&["multiValueHeaders", "X"], json!([null, 7, "a\r\n"])),
+            Allow,
+        ),
+        ("E14", with(&["httpMethod"], json!("OPTIONS")), Allow),
+        (
+            "E15",
+            with(&["unknown"], json!({"x": "a".repeat(1_000_000)})),
+            Allow,
+        ),
+        ("E16", with(&["stageVariables"], json!(null)), Allow),
+        ("E16", with(&["pathParameters"], json!(null)), Allow),
+        (
+            "E17",
+            with(
+                &["requestContext", "identity", "sourceIp"],
+                json!("2001:db8::1"),
+            ),
+            Allow,
+        ),
+        (
+            "E17",
+            with(&["requestContext", "identity"], json!(null)),
+            Allow,
+        ),
+        (
+            "E18",
+            {
+                let mut event = request_event("Bearer x");
+                event["requestContext"]["authorizer"] = json!({"principalId": "admin"});
+                event
+            },
+            Unauthorized,
+        ),
+        (
+            "E19",
+            json!({"source": "aws.events", "detail-type": "Scheduled Event"}),
+            Unauthorized,
+        ),
+        (
+            "E19",
+            json!({"source": "serverless-plugin-warmup"}),
+            Unauthorized,
+        ),
+        ("E20", json!({}), Unauthorized),
+        ("E20", json!(null), Unauthorized),
+        ("E20", json!([]), Unauthorized),
+        ("E20", json!("x"), Unauthorized),
+        ("E20", json!(7), Unauthorized),
+        (
+            "P18",
+            with(&["headers", "X-HTTP-Method-Override"], json!("DELETE")),
+            Allow,
+        ),
+    ];
+    for (case, event, expected) in rows {
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            expected,
+            "{case} {event:.300}"
+        );
+        assert_eq!(
+            authorizer.verdict(&request_event(&good)).await,
+            Allow,
+            "after {case}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn policies_are_built_from_parsed_parts() {
+    let authorizer = Authorizer::start().await;
+    let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123";
+    let long = "x".repeat(1_400);
+    let rows = [
+        ("E11", "prod/GET/", "/", "prod/GET/"),
+        (
+            "E10",
+            "$default/GET/whoami",
+            "/whoami",
+            "$default/GET/whoami",
+        ),
+        (
+            "E10",
+            "test-invoke-stage/GET/whoami",
+            "/whoami",
+            "test-invoke-stage/GET/whoami",
+        ),
+        (
+            "E10",
+            "v1_beta-2/GET/whoami",
+            "/whoami",
+            "v1_beta-2/GET/whoami",
+        ),
+        ("E12", "prod/GET/users/*", "/users/{id}", "prod/GET/users/*"),
+        ("E12", "prod/GET/*", "/{proxy+}", "prod/GET/*"),
+        ("E12", "prod/GET/a?b", "/{proxy+}", "prod/GET/*"),
+        ("E12", "prod/GET/${aws:username}", "/{proxy+}", "prod/GET/*"),
+        ("E12", "prod/GET/%2F%2E%2E/x", "/{proxy+}", "prod/GET/*"),
+        ("E12", "prod/GET//whoami//", "/whoami", "prod/GET/*"),
+        ("E12", "prod/GET/whoami/", "/whoami", "prod/GET/*"),
+        ("E12", "prod/GET/a:b c\u{e9}", "/{proxy+}", "prod/GET/*"),
+        (
+            "E12",
+            &format!("prod/GET/{long}"),
+            "/{proxy+}",
+            "prod/GET/*",
+        ),
+        ("P17", "prod/$connect", "/", "prod/$connect"),
+        ("P18", "prod/HEAD/whoami", "/whoami", "prod/HEAD/whoami"),
+        (
+            "P18",
+            "prod/PROPFIND/whoami",
+            "/whoami",
+            "prod/PROPFIND/whoami",
+        ),
+    ];
+    for (case, request, route, resource) in rows {
+        let mut event = request_event(&bearer());
+        event["methodArn"] = json!(format!("{api}/{request}"));
+        event["resource"] = json!(route);
+        let answer = authorizer.binary.invoke(&event).await.answer();
+        assert_eq!(
+            answer["policyDocument"],
+            json!({"Version": "2012-10-17", "Statement": [{
+                "Action": "execute-api:Invoke", "Effect": "Allow",
+                "Resource": [format!("{api}/{resource}")]}]}),
+            "{case} {request}"
+        );
+    }
+    for partition in ["aws-cn", "aws-us-gov"] {
+        let mut event = token_event(&bearer());
+        event["methodArn"] = json!(format!(
+            "arn:{partition}:execute-api:x-1:123456789012:a/s/GET/p"
+        ));
+        let answer = authorizer.binary.invoke(&event).await.answer();
+        let resource = answer["policyDocument"]["Statement"][0]["Resource"][0]
+            .as_str()
+            .unwrap();
+        assert_eq!(
+            resource,
+            format!("arn:{partition}:execute-api:x-1:123456789012:a/s/GET/*"),
+            "E9"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_context_is_flat_text() {
+    let authorizer = Authorizer::start().await;
+    let groups = ["admins", "a,b", "q\"uote", "\u{fc}n\u{ef}", "__proto__"];
+    let token = Pool::ours()
+        .access_token()
+        .claim("cognito:groups", json!(groups))
+        .claim("scope", "a b");
+    let event = request_event(&format!("Bearer {}", token.build()));
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    assert_eq!(answer["principalId"], *token.get("sub"));
+    let context = answer["context"].as_object().unwrap();
+    assert!(context.values().all(Value::is_string), "P9");
+    let encoded = context["groups"].as_str().unwrap();
+    assert_eq!(
+        serde_json::from_str::<Vec<String>>(encoded).unwrap(),
+        groups,
+        "T63: lossless"
+    );
+    assert_eq!(context["auth_time"], token.get("auth_time").to_string());
+    assert_eq!(context["session"], *token.get("origin_jti"));
+    assert_eq!(context["username"], "ada");
+    assert_eq!(context["scope"], "a b");
+    assert_eq!(context["token_use"], "access");
+    assert_eq!(context["client_id"], Pool::ours().client_id);
+    assert!(answer.get("usageIdentifierKey").is_none(), "P15");
+    let again = authorizer.binary.invoke(&event).await.answer();
+    assert_eq!(answer.to_string(), again.to_string(), "P19");
+
+    let machine = request_event(&format!("Bearer {}", Pool::ours().machine_token().build()));
+    let answer = authorizer.binary.invoke(&machine).await.answer();
+    assert_eq!(answer["principalId"], Pool::ours().client_id, "P13");
+    assert!(
+        answer["context"].get("username").is_none(),
+        "P9: absent, not null"
+    );
+
+    let authorizer = Authorizer::start_with(&[("CONTEXT_CLAIMS", "sub, scope")]).await;
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    let names: Vec<_> = answer["context"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["scope", "sub"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_api_gateway_would_not_take_is_an_error() {
+    let authorizer = Authorizer::start().await;
+    // Each quote in a group's name becomes three characters of the answer.
+    let groups: Vec<String> = (0..80).map(|n| format!("{n}{}", "\"".repeat(28))).collect();
+    let token = Pool::ours()
+        .access_token()
+        .claim("cognito:groups", json!(groups))
+        .build();
+    assert!(token.len() < 8 * 1024, "{}", token.len());
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Failure, "P6");
+}
+
+/// `events/authorizer/*.json` with the answers that stand beside them.
+#[tokio::test]
+async fn sample_events() {
+    let authorizer = Authorizer::start().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/authorizer");
+    let token = Pool::ours().access_token();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.ends_with(".expected.json") {
+            continue;
+        }
+        let fill = |text: String| {
+            text.replace("{{ACCESS_TOKEN}}", &token.build())
+                .replace("{{AUTH_TIME}}", &token.get("auth_time").to_string())
+        };
+        let event = fill(std::fs::read_to_string(&path).unwrap());
+        let expected = path.with_extension("expected.json");
+        let expected = fill(std::fs::read_to_string(expected).unwrap());
+        let expected: Value = serde_json::from_str(&expected).unwrap();
+        let actual = match authorizer.binary.invoke_raw(event).await {
+            testkit::Invocation::Answer(answer) => answer,
+            testkit::Invocation::Error(message, _) => json!({"errorMessage": message}),
+        };
+        assert_eq!(actual, expected, "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} samples");
+}

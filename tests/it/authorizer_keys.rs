@@ -1,0 +1,222 @@
+//! Cases J: key sets, and what happens when their server misbehaves.
+
+use auth_tests::{Authorizer, Verdict};
+use serde_json::json;
+use testkit::server::Fault;
+use testkit::{Pool, SigningKey};
+
+#[tokio::test]
+async fn a_warm_authorizer_outlives_its_key_server() {
+    let authorizer = Authorizer::start().await;
+    let good = Pool::ours().access_token().build();
+    assert_eq!(authorizer.jwks.fetches(), 1, "fetched during init");
+    let faults = [
+        Fault::Cut,
+        Fault::Answer(500, "{}".to_owned()),
+        Fault::Answer(404, String::new()),
+        Fault::Answer(200, "<html>".to_owned()),
+        Fault::Answer(200, r#"{"keys":[]}"#.to_owned()),
+        Fault::Hang,
+    ];
+    for fault in faults {
+        authorizer.jwks.set_fault(fault.clone());
+        assert_eq!(
+            authorizer.verdict_on(&good).await,
+            Verdict::Allow,
+            "J9 {fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cold_authorizer_without_keys_is_an_error() {
+    let pool = Pool::ours();
+    let good = pool.access_token().build();
+    let faults = [
+        ("J1", Fault::Answer(200, "<html>".to_owned())),
+        ("J1", Fault::Answer(200, String::new())),
+        (
+            "J1",
+            Fault::Answer(
+                200,
+                format!(r#"{{"pad":"{}","keys":[]}}"#, "x".repeat(5_000_000)),
+            ),
+        ),
+        ("J2", Fault::Answer(200, "{}".to_owned())),
+        ("J2", Fault::Answer(200, r#"{"keys":{}}"#.to_owned())),
+        ("J2", Fault::Answer(200, r#"{"keys":[]}"#.to_owned())),
+        ("J9", Fault::Answer(301, String::new())),
+        ("J9", Fault::Answer(404, String::new())),
+        ("J9", Fault::Answer(429, String::new())),
+        ("J9", Fault::Answer(500, pool.jwks().to_string())),
+        ("J9", Fault::Cut),
+    ];
+    let authorizer = Authorizer::start_with(&[("JWKS_URI", "http://127.0.0.1:9/jwks.json")]).await;
+    assert_eq!(
+        authorizer.verdict_on(&good).await,
+        Verdict::Failure,
+        "J9: refused connection"
+    );
+    for (case, fault) in faults {
+        let jwks = testkit::jwks_server::JwksServer::start(&pool.jwks()).await;
+        jwks.set_fault(fault.clone());
+        let authorizer = Authorizer::start_with(&[("JWKS_URI", &jwks.uri())]).await;
+        assert_eq!(
+            authorizer.verdict_on(&good).await,
+            Verdict::Failure,
+            "{case} {fault:.60?}"
+        );
+        // In the cool-down nothing is fetched, and nothing is guessed.
+        assert_eq!(
+            authorizer.verdict_on(&good).await,
+            Verdict::Failure,
+            "{case} again"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_server_that_comes_late_is_found_by_the_first_request() {
+    let jwks = testkit::jwks_server::JwksServer::start(&Pool::ours().jwks()).await;
+    jwks.set_fault(Fault::Answer(503, String::new()));
+    let authorizer = Authorizer::start_with(&[("JWKS_URI", &jwks.uri())]).await;
+    jwks.set_fault(Fault::None);
+    let good = Pool::ours().access_token().build();
+    assert_eq!(authorizer.verdict_on(&good).await, Verdict::Allow);
+}
+
+#[tokio::test]
+async fn odd_keys_are_skipped_and_weak_ones_refused() {
+    let ours = Pool::ours();
+    let (ec, ed) = (SigningKey::p256(), SigningKey::ed25519());
+    let good = ours.access_key.jwk(ours.access_kid);
+    let with = |member: &str, value: serde_json::Value| {
+        let mut jwk = ours.id_key.jwk("other");
+        jwk[member] = value;
+        jwk
+    };
+    let n = good["n"].as_str().unwrap();
+    let odd = [
+        ("J3", json!(7)),
+        ("J3", json!(null)),
+        ("J3", json!({"kty": "oct", "kid": "other", "k": "AAAA"})),
+        ("J3", json!({"kty": "RSA"})),
+        ("J3", ec.jwk("other")),
+        ("J3", ed.jwk("other")),
+        ("J3", with("use", json!("enc"))),
+        ("J3", with("key_ops", json!(["encrypt"]))),
+        ("T28", with("alg", json!("RS512"))),
+        ("T28", with("alg", json!("PS256"))),
+        ("J5", with("n", json!(&n[..170]))),
+        ("J5", with("n", json!(format!("AAAA{n}")))),
+        ("J5", with("n", json!(format!("{n}==")))),
+        ("J5", with("e", json!("AQ"))),
+        ("J5", with("e", json!("Aw"))),
+        ("J5", with("e", json!("AQAA"))),
+        ("J5", with("e", json!("AgAAAAE"))),
+        ("J5", with("e", json!("AAEAAQ"))),
+        ("J6", with("kid", json!(null))),
+        ("J6", with("kid", json!(""))),
+    ];
+    let token = ours.access_token().build();
+    let by_other = ours
+        .access_token()
+        .header("kid", "other")
+        .signed_by(&ours.id_key)
+        .build();
+    for (case, jwk) in odd {
+        let jwks = json!({"keys": [jwk, good]}).to_string();
+        let authorizer = Authorizer::start_with(&[("JWKS_URI", ""), ("JWKS", &jwks)]).await;
+        assert_eq!(
+            authorizer.verdict_on(&by_other).await,
+            Verdict::Unauthorized,
+            "{case} {jwk:.80}"
+        );
+        assert_eq!(
+            authorizer.verdict_on(&token).await,
+            Verdict::Allow,
+            "{case} {jwk:.80}"
+        );
+    }
+
+    let mut silent = good.clone();
+    silent.as_object_mut().unwrap().remove("alg");
+    let jwks = json!({"keys": [silent]}).to_string();
+    let authorizer = Authorizer::start_with(&[("JWKS_URI", ""), ("JWKS", &jwks)]).await;
+    assert_eq!(
+        authorizer.verdict_on(&token).await,
+        Verdict::Allow,
+        "T28: no alg in the JWK"
+    );
+}
+
+#[tokio::test]
+async fn two_keys_of_one_name_are_none() {
+    let ours = Pool::ours();
+    let twins = [
+        ours.id_key.jwk(ours.access_kid),
+        ours.access_key.jwk(ours.access_kid),
+    ];
+    let jwks = json!({"keys": [twins[0], twins[1], ours.id_key.jwk("good")]}).to_string();
+    let authorizer = Authorizer::start_with(&[("JWKS_URI", ""), ("JWKS", &jwks)]).await;
+    let token = ours.access_token().build();
+    assert_eq!(
+        authorizer.verdict_on(&token).await,
+        Verdict::Unauthorized,
+        "J4"
+    );
+    let token = ours
+        .access_token()
+        .header("kid", "good")
+        .signed_by(&ours.id_key)
+        .build();
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow, "J4");
+
+    let jwks = json!({"keys": [twins[1], twins[1]]}).to_string();
+    let authorizer = Authorizer::start_with(&[("JWKS_URI", ""), ("JWKS", &jwks)]).await;
+    let token = ours.access_token().build();
+    assert_eq!(
+        authorizer.verdict_on(&token).await,
+        Verdict::Allow,
+        "J4: the same key twice"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
+    let ours = Pool::ours();
+    let authorizer = Authorizer::start().await;
+    let new = SigningKey::rsa();
+    let rotated = ours
+        .access_token()
+        .header("kid", "rotated")
+        .signed_by(&new)
+        .build();
+    authorizer.jwks.set_body(
+        json!({"keys": [new.jwk("rotated"), ours.access_key.jwk(ours.access_kid)]}).to_string(),
+    );
+    assert_eq!(authorizer.verdict_on(&rotated).await, Verdict::Allow, "J8");
+    assert_eq!(authorizer.jwks.fetches(), 2);
+    for n in 0..200 {
+        let token = ours
+            .access_token()
+            .header("kid", format!("random-{n}"))
+            .build();
+        assert_eq!(
+            authorizer.verdict_on(&token).await,
+            Verdict::Unauthorized,
+            "J7"
+        );
+    }
+    assert_eq!(authorizer.jwks.fetches(), 3, "J7: one fetch in a cool-down");
+    let gone = ours
+        .access_token()
+        .header("kid", ours.id_kid)
+        .signed_by(&ours.id_key)
+        .build();
+    assert_eq!(
+        authorizer.verdict_on(&gone).await,
+        Verdict::Unauthorized,
+        "J8: withdrawn"
+    );
+}

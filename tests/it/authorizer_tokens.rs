@@ -1,0 +1,925 @@
+//! Cases T: what a token must be. Every row names its case; after each bad token a good one must
+//! pass, so that nothing a stranger sends can spoil what follows.
+
+use auth_tests::{Authorizer, Verdict, request_event};
+use serde_json::{Value, json};
+use testkit::pool::Pool;
+use testkit::token::{TokenBuilder, base64url, now};
+
+/// Runs rows of (case, token, verdict) through one authorizer.
+async fn check(authorizer: &Authorizer, rows: Vec<(&str, String, Verdict)>) {
+    let good = Pool::ours().access_token().build();
+    for (case, token, expected) in rows {
+        let verdict = authorizer.verdict_on(&token).await;
+        assert_eq!(verdict, expected, "{case}: {token:.400}");
+        assert_eq!(
+            authorizer.verdict_on(&good).await,
+            Verdict::Allow,
+            "T71 after {case}"
+        );
+    }
+}
+
+/// Rows of tokens that must all be refused.
+fn refused<'c>(
+    rows: impl IntoIterator<Item = (&'c str, String)>,
+) -> Vec<(&'c str, String, Verdict)> {
+    rows.into_iter()
+        .map(|(case, token)| (case, token, Verdict::Unauthorized))
+        .collect()
+}
+
+fn valid() -> TokenBuilder<'static> {
+    Pool::ours().access_token()
+}
+
+#[tokio::test]
+async fn authorization_values() {
+    let authorizer = Authorizer::start().await;
+    let good = valid().build();
+    let rows = [
+        ("T1", json!(null), false),
+        ("T1", json!(""), false),
+        ("T2", json!("Bearer"), false),
+        ("T2", json!("Bearer "), false),
+        ("T2", json!(format!("Bearer  {good}")), true),
+        ("T3", json!(format!("bearer {good}")), true),
+        ("T3", json!(format!("BEARER {good}")), true),
+        ("T4", json!(good), false),
+        ("T5", json!(format!("Basic {good}")), false),
+        ("T5", json!(format!("Bearer {good}, Bearer {good}")), false),
+        ("T5", json!(format!("Bearer {good} {good}")), false),
+        ("T6", json!(format!(" Bearer {good}")), false),
+        ("T6", json!(format!("Bearer {good} ")), false),
+        ("T6", json!(format!("Bearer {good}\n")), false),
+        ("T6", json!(format!("Bearer\t{good}")), false),
+        ("T6", json!(format!("Bearer {good}\u{0}")), false),
+        (
+            "T6",
+            json!(format!("Bearer {}\u{0}{}", &good[..9], &good[9..])),
+            false,
+        ),
+        ("T1", json!(7), false),
+        ("T1", json!([format!("Bearer {good}")]), false),
+    ];
+    for (case, value, passes) in rows {
+        let expected = if passes {
+            Verdict::Allow
+        } else {
+            Verdict::Unauthorized
+        };
+        let mut event = auth_tests::token_event("");
+        event["authorizationToken"] = value.clone();
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            expected,
+            "{case} TOKEN {value:.80}"
+        );
+        let mut event = request_event("");
+        event["headers"]["Authorization"] = value.clone();
+        event["multiValueHeaders"]["Authorization"] = json!([value]);
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            expected,
+            "{case} REQUEST {value:.80}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_compact_form() {
+    let authorizer = Authorizer::start().await;
+    let good = valid().build();
+    let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else {
+        panic!("three segments");
+    };
+    let join = |segments: &[&str]| segments.join(".");
+    let last = signature.len() - 1;
+    // The last of 342 characters carries four unused bits: another spelling of the same bytes.
+    let twin = |text: &str| {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let end = text.as_bytes()[text.len() - 1];
+        let at = alphabet.iter().position(|byte| *byte == end).unwrap();
+        format!(
+            "{}{}",
+            &text[..text.len() - 1],
+            char::from(alphabet[at ^ 1])
+        )
+    };
+    let rows = refused([
+        ("T9", String::new()),
+        ("T9", header.to_owned()),
+        ("T9", join(&[header, payload])),
+        ("T9", join(&[header, payload, signature, ""])),
+        (
+            "T9",
+            join(&[header, payload, signature, signature, signature]),
+        ),
+        ("T9", "..".to_owned()),
+        ("T9", join(&[header, payload, ""])),
+        ("T9", join(&["", payload, signature])),
+        ("T9", join(&[header, "", signature])),
+        ("T10", ".".repeat(100_000)),
+        ("T10", ".".repeat(10 * 1024)),
+        ("T11", valid().claim("x", "a".repeat(8 * 1024)).build()),
+        ("T12", join(&[&format!("{header}="), payload, signature])),
+        ("T12", join(&[header, &format!("{payload}=="), signature])),
+        ("T12", join(&[header, payload, &format!("{signature}==")])),
+        (
+            "T13",
+            join(&[header, payload, &signature.replace(['-', '_'], "+")[..]]),
+        ),
+        (
+            "T13",
+            join(&[header, payload, &format!("/{}", &signature[1..])]),
+        ),
+        ("T14", join(&[header, payload, &twin(signature)])),
+        (
+            "T15",
+            join(&[
+                header,
+                payload,
+                &format!("{}\n{}", &signature[..9], &signature[9..]),
+            ]),
+        ),
+        ("T15", join(&[&format!("{header} "), payload, signature])),
+        ("T38", join(&[header, payload, &base64url([0; 256])])),
+        (
+            "T38",
+            join(&[
+                header,
+                payload,
+                &base64url([[0; 255].as_slice(), &[1]].concat()),
+            ]),
+        ),
+        (
+            "T38",
+            join(&[
+                header,
+                payload,
+                &base64url(Pool::ours().access_key.modulus()),
+            ]),
+        ),
+        ("T38", {
+            let mut less = Pool::ours().access_key.modulus();
+            *less.last_mut().unwrap() -= 1;
+            join(&[header, payload, &base64url(less)])
+        }),
+        ("T38", join(&[header, payload, &base64url([0xff; 256])])),
+        ("T38", join(&[header, payload, &signature[..last - 3]])),
+        (
+            "T38",
+            join(&[header, payload, &format!("{}AAAA", &signature[..last - 1])]),
+        ),
+        ("T38", {
+            let bytes = decode(signature);
+            join(&[
+                header,
+                payload,
+                &base64url([&[0], bytes.as_slice()].concat()),
+            ])
+        }),
+        ("T41", {
+            let other = valid().claim("sub", "somebody-else").build();
+            let others = other.split('.').nth(1).unwrap();
+            join(&[header, others, signature])
+        }),
+        (
+            "T66",
+            format!("{header}.{payload}.{signature}.{payload}.{signature}"),
+        ),
+    ]);
+    check(&authorizer, rows).await;
+}
+
+fn decode(segment: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(segment)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn segments_that_are_not_what_they_should_be() {
+    let authorizer = Authorizer::start().await;
+    let (header, claims) = (valid().header_json(), valid().claims_json());
+    let with_header = |header: &[u8]| valid().build_raw(header, &claims);
+    let with_claims = |claims: &[u8]| valid().build_raw(&header, claims);
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let put = |json: &str, member: &str| format!("{{{member},{}", &json[1..]);
+    let mut rows = Vec::new();
+    for bad in [
+        b"\xff\xfe{}".as_slice(),
+        b"{\"x\":\"\xc0\xaf\"}",
+        b"\xef\xbb\xbf{}",
+        b"{\"x\":\"\xed\xa0\x80\"}",
+        b"[]",
+        b"\"x\"",
+        b"1",
+        b"null",
+        b"",
+        b"{",
+    ] {
+        rows.push(("T16-T17", with_header(bad)));
+        rows.push(("T16-T18", with_claims(bad)));
+    }
+    let utf16: Vec<u8> = claims.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    rows.push(("T16", with_claims(&utf16)));
+    rows.push(("T16", with_claims(format!("\u{feff}{claims}").as_bytes())));
+    rows.push(("T16", {
+        let mut bytes = put(&claims, r#""x":"?""#).into_bytes();
+        let at = bytes.iter().position(|byte| *byte == b'?').unwrap();
+        bytes[at] = 0xff;
+        with_claims(&bytes)
+    }));
+    for (json, make) in [
+        (&header, &with_header as &dyn Fn(&[u8]) -> String),
+        (&claims, &with_claims),
+    ] {
+        rows.push(("T19", make(format!("{json}x").as_bytes())));
+        rows.push(("T19", make(format!("{json}{json}").as_bytes())));
+        rows.push(("T19", make(format!("/* */{json}").as_bytes())));
+        rows.push(("T19", make(json.replace('}', ",}").as_bytes())));
+        rows.push(("T19", make(put(json, r#""x":NaN"#).as_bytes())));
+        rows.push(("T19", make(put(json, r#""x":Infinity"#).as_bytes())));
+        rows.push((
+            "T20",
+            make(put(json, &format!(r#""x":{}"#, deep(200))).as_bytes()),
+        ));
+        rows.push((
+            "T20",
+            make(put(json, &format!(r#""x":{}"#, deep(2_000))).as_bytes()),
+        ));
+        rows.push(("T20", make(deep(100_000).as_bytes())));
+        rows.push(("T22", make(put(json, r#""x":1,"x":1"#).as_bytes())));
+    }
+    for member in ["alg", "kid", "typ"] {
+        let twice = format!(r#""{member}":"RS256""#);
+        rows.push((
+            "T21",
+            with_header(put(&put(&header, &twice), &twice).as_bytes()),
+        ));
+    }
+    rows.push((
+        "T21",
+        with_header(put(&header, r#""alg":"RS256""#).as_bytes()),
+    ));
+    rows.push((
+        "T21",
+        with_header(put(&header, r#""\u0061lg":"none""#).as_bytes()),
+    ));
+    for member in [
+        r#""exp":99999999999"#,
+        r#""\u0065xp":1"#,
+        r#""sub":"x""#,
+        r#""iss":"x""#,
+        r#""token_use":"access""#,
+        r#""token\u005fuse":"access""#,
+        r#""client_id":"x""#,
+    ] {
+        rows.push(("T22", with_claims(put(&claims, member).as_bytes())));
+    }
+    rows.push((
+        "T22",
+        with_claims(
+            put(
+                &claims,
+                r#""cognito:groups":[],"cognito:groups":["admins"]"#,
+            )
+            .as_bytes(),
+        ),
+    ));
+    check(&authorizer, refused(rows)).await;
+
+    let unharmed = put(
+        &claims,
+        &format!(r#""x":{},"y":{{"a":[1,null,true,1.5,"\u00e9"]}}"#, deep(50)),
+    );
+    let rows = vec![
+        ("T20", with_claims(unharmed.as_bytes()), Verdict::Allow),
+        (
+            "T16",
+            with_claims(put(&claims, "\"n\u{e4}me\":\"\u{1f600}\"").as_bytes()),
+            Verdict::Allow,
+        ),
+    ];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn headers() {
+    let authorizer = Authorizer::start().await;
+    let stranger = &Pool::foreign().access_key;
+    let unsigned = |alg: &str| {
+        let header = valid().header("alg", alg).header_json();
+        let input = format!("{}.{}", base64url(header), base64url(valid().claims_json()));
+        [
+            format!("{input}."),
+            format!("{input}.{}", base64url("x")),
+            valid().header("alg", alg).build(),
+        ]
+    };
+    let mut rows = Vec::new();
+    for alg in ["none", "None", "NONE", "nOnE", ""] {
+        rows.extend(unsigned(alg).map(|token| ("T23", token)));
+    }
+    rows.push(("T24", valid().without_header("alg").build()));
+    for alg in [
+        json!(null),
+        json!(5),
+        json!(["RS256"]),
+        json!({"a": 1}),
+        json!(true),
+    ] {
+        rows.push(("T24", valid().header("alg", alg).build()));
+    }
+    for (alg, secret) in hmac_confusions() {
+        let header = valid().header("alg", alg).header_json();
+        let input = format!("{}.{}", base64url(header), base64url(valid().claims_json()));
+        let tag = hmac(alg, &secret, input.as_bytes());
+        rows.push(("T25", format!("{input}.{}", base64url(tag))));
+    }
+    for alg in ["RS384", "RS512", "PS256", "ES256", "EdDSA", "ES512", "RS1"] {
+        rows.push(("T26", valid().header("alg", alg).build()));
+    }
+    for alg in ["rs256", " RS256", "RS256 ", "RS256\0", "RS256,RS256"] {
+        rows.push(("T27", valid().header("alg", alg).build()));
+    }
+    for crit in [
+        json!(["x"]),
+        json!([]),
+        json!("exp"),
+        json!(["x", "x"]),
+        json!(["alg"]),
+        json!(["missing"]),
+        json!(null),
+    ] {
+        rows.push(("T29", valid().header("crit", crit).header("x", 1).build()));
+    }
+    rows.push((
+        "T30",
+        valid()
+            .header("b64", false)
+            .header("crit", json!(["b64"]))
+            .build(),
+    ));
+    rows.push(("T30", valid().header("b64", false).build()));
+    let attackers = stranger.jwk(Pool::ours().access_kid);
+    for (member, value) in [
+        ("jku", json!(authorizer.jwks.uri())),
+        ("x5u", json!("https://attacker.example/x")),
+        ("x5c", json!(["MIIB"])),
+        ("jwk", attackers.clone()),
+    ] {
+        rows.push((
+            "T31",
+            valid().header(member, value).signed_by(stranger).build(),
+        ));
+    }
+    rows.push(("T33", valid().header("zip", "DEF").build()));
+    rows.push(("T33", valid().header("enc", "A256GCM").build()));
+    rows.push(("T33", valid().header("cty", "JWT").build()));
+    rows.push(("T33", valid().header("typ", "JWE").build()));
+    rows.push(("T33", valid().header("typ", "logout+jwt").build()));
+    rows.push(("T34", valid().without_header("kid").build()));
+    for kid in [json!(null), json!(1), json!(""), json!(["a"])] {
+        rows.push(("T34", valid().header("kid", kid).build()));
+    }
+    let kid = Pool::ours().access_kid;
+    for bad in [
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "$(id)",
+        "https://attacker.example/jwks.json",
+        "kid\0",
+        "kid\r\nX: y",
+        &"k".repeat(6_000),
+        &format!("{kid} "),
+        &kid.replace('a', "\u{430}"),
+        &kid.to_uppercase(),
+    ] {
+        rows.push(("T35", valid().header("kid", bad).build()));
+    }
+    rows.push(("T36", valid().header("kid", Pool::ours().id_kid).build()));
+    rows.push(("T37", Pool::foreign().access_token().build()));
+    rows.push((
+        "T37",
+        valid().header("kid", Pool::foreign().access_kid).build(),
+    ));
+    rows.push(("T37", valid().signed_by(stranger).build()));
+    let fetches = authorizer.jwks.fetches();
+    check(&authorizer, refused(rows)).await;
+    assert!(
+        authorizer.jwks.fetches() <= fetches + 1,
+        "T31, T35: a token caused requests"
+    );
+    assert!(
+        !authorizer.binary.output().contains("attacker"),
+        "T35: a kid in the log"
+    );
+    assert!(
+        !authorizer.binary.output().contains("passwd"),
+        "T35: a kid in the log"
+    );
+
+    let ours = Pool::ours();
+    let rows = vec![
+        (
+            "T32",
+            valid()
+                .header("jku", "https://x.example")
+                .header("jwk", attackers)
+                .header("x5c", json!(["x"]))
+                .header("x5u", "x")
+                .header("x", 1)
+                .build(),
+            Verdict::Allow,
+        ),
+        (
+            "T36",
+            valid()
+                .header("kid", ours.id_kid)
+                .signed_by(&ours.id_key)
+                .build(),
+            Verdict::Allow,
+        ),
+        ("T33", valid().header("typ", "JWT").build(), Verdict::Allow),
+        (
+            "T33",
+            valid().header("typ", "at+jwt").build(),
+            Verdict::Allow,
+        ),
+    ];
+    check(&authorizer, rows).await;
+}
+
+/// The public key in every form that somebody has mistaken for an HMAC secret.
+fn hmac_confusions() -> Vec<(&'static str, Vec<u8>)> {
+    let jwk = Pool::ours().access_key.jwk(Pool::ours().access_kid);
+    let modulus = Pool::ours().access_key.modulus();
+    let secrets = [
+        modulus.clone(),
+        jwk.to_string().into_bytes(),
+        jwk["n"].as_str().unwrap().as_bytes().to_vec(),
+        b"-----BEGIN PUBLIC KEY-----".to_vec(),
+        Vec::new(),
+    ];
+    ["HS256", "HS384", "HS512"]
+        .iter()
+        .flat_map(|alg| secrets.iter().map(|secret| (*alg, secret.clone())))
+        .collect()
+}
+
+fn hmac(alg: &str, secret: &[u8], message: &[u8]) -> Vec<u8> {
+    let alg = match alg {
+        "HS384" => jsonwebtoken::Algorithm::HS384,
+        "HS512" => jsonwebtoken::Algorithm::HS512,
+        _ => jsonwebtoken::Algorithm::HS256,
+    };
+    let key = jsonwebtoken::EncodingKey::from_secret(secret);
+    let text = jsonwebtoken::crypto::sign(message, &key, alg).unwrap();
+    decode(&text)
+}
+
+#[tokio::test]
+async fn every_flipped_bit() {
+    let authorizer = Authorizer::start().await;
+    let good = valid().build();
+    let mut bytes = good.clone().into_bytes();
+    // One bit in each byte; which one moves along, so that all eight are tried many times over.
+    for at in 0..bytes.len() {
+        bytes[at] ^= 1 << (at % 7);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let verdict = authorizer.verdict_on(&text).await;
+        assert_eq!(verdict, Verdict::Unauthorized, "T40: byte {at}");
+        bytes[at] ^= 1 << (at % 7);
+    }
+    assert_eq!(authorizer.verdict_on(&good).await, Verdict::Allow, "T71");
+}
+
+#[tokio::test]
+async fn times() {
+    let authorizer = Authorizer::start().await;
+    let raw = |name: &str, json: &str| {
+        let claims = valid().without(name).claims_json();
+        let claims = format!(r#"{{"{name}":{json},{}"#, &claims[1..]);
+        valid().build_raw(valid().header_json(), claims)
+    };
+    let mut rows = Vec::new();
+    for bad in [
+        "null",
+        "\"99999999999\"",
+        "true",
+        "[99999999999]",
+        "{}",
+        "-1",
+        "0",
+        "-0.0",
+        "1e300",
+        "18446744073709551615",
+        "9223372036854775807",
+        "9223372036854775808",
+        "1e400",
+    ] {
+        rows.push(("T42-T44", raw("exp", bad)));
+        rows.push(("T47", raw("iat", bad)));
+        rows.push(("T49", raw("auth_time", bad)));
+        rows.push(("T48", raw("nbf", bad)));
+    }
+    let now = now();
+    for name in ["exp", "iat", "auth_time"] {
+        rows.push(("T42 T47 T49", valid().without(name).build()));
+    }
+    rows.push(("T44", valid().claim("exp", now + 90_000).build()));
+    rows.push(("T45", raw("exp", &format!("{}.9", now - 1))));
+    rows.push(("T46", valid().claim("exp", now).build()));
+    rows.push(("T46", valid().claim("exp", now - 1).build()));
+    rows.push(("T47", valid().claim("iat", now + 600).build()));
+    rows.push((
+        "T47",
+        valid()
+            .claim("iat", now - 10)
+            .claim("exp", now - 20)
+            .build(),
+    ));
+    rows.push(("T48", valid().claim("nbf", now + 600).build()));
+    rows.push(("T49", valid().claim("auth_time", now + 600).build()));
+    rows.push(("T49", valid().claim("auth_time", now - 30).build()));
+    check(&authorizer, refused(rows)).await;
+
+    let rows = vec![
+        (
+            "T46",
+            valid().claim("exp", now + 60).build(),
+            Verdict::Allow,
+        ),
+        (
+            "T45",
+            raw("exp", &format!("{}.9", now + 60)),
+            Verdict::Allow,
+        ),
+        ("T48", valid().claim("nbf", now - 1).build(), Verdict::Allow),
+        ("T48", valid().without("nbf").build(), Verdict::Allow),
+    ];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn leeway() {
+    let authorizer = Authorizer::start_with(&[("CLOCK_LEEWAY_SECONDS", "60")]).await;
+    let now = now();
+    let rows = vec![
+        (
+            "T46",
+            valid().claim("exp", now - 20).build(),
+            Verdict::Allow,
+        ),
+        (
+            "T46",
+            valid().claim("exp", now - 60).build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T47",
+            valid().claim("iat", now + 30).build(),
+            Verdict::Allow,
+        ),
+        (
+            "T47",
+            valid().claim("iat", now + 600).build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T48",
+            valid().claim("nbf", now + 30).build(),
+            Verdict::Allow,
+        ),
+        (
+            "T48",
+            valid().claim("nbf", now + 600).build(),
+            Verdict::Unauthorized,
+        ),
+    ];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn issuers() {
+    let authorizer = Authorizer::start().await;
+    let issuer = Pool::ours().issuer();
+    let rows = [
+        format!("{issuer}/"),
+        issuer.to_uppercase(),
+        issuer.replace("https", "http"),
+        issuer.replace("https", "HTTPS"),
+        format!("{issuer}/x"),
+        issuer.replace("https://", "https://user@"),
+        issuer.replace(".com", ".com:443"),
+        issuer.replace("amazonaws", "\u{430}mazonaws"),
+        issuer[..issuer.len() - 1].to_owned(),
+        format!("{issuer}x"),
+        issuer.replace("https://", "https://attacker.example/https://"),
+        issuer.replace("cognito-idp", "issuer-cognito-idp"),
+        format!(" {issuer}"),
+        String::new(),
+    ];
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .map(|iss| ("T50", valid().claim("iss", iss).build()))
+        .collect();
+    for iss in [json!([issuer]), json!({"a": issuer}), json!(null), json!(1)] {
+        rows.push(("T51", valid().claim("iss", iss).build()));
+    }
+    rows.push(("T51", valid().without("iss").build()));
+    rows.push((
+        "T53",
+        valid().claim("iss", Pool::foreign().issuer()).build(),
+    ));
+    rows.push((
+        "T67",
+        valid().claim("iss", "https://accounts.google.com").build(),
+    ));
+    rows.push((
+        "T67",
+        valid()
+            .claim("iss", "https://cognito-identity.amazonaws.com")
+            .build(),
+    ));
+    check(&authorizer, refused(rows)).await;
+}
+
+#[tokio::test]
+async fn both_forms_of_the_issuer() {
+    let pool = Pool::ours();
+    let updated = pool.issuer().replace("cognito-idp", "issuer-cognito-idp");
+    let jwks = pool.jwks().to_string();
+    let authorizer = Authorizer::start_with(&[
+        ("ISSUER", &format!("{},{updated}", pool.issuer())),
+        ("JWKS_URI", ""),
+        ("JWKS", &jwks),
+    ])
+    .await;
+    let rows = vec![
+        ("T52", valid().build(), Verdict::Allow),
+        ("T52", valid().claim("iss", updated).build(), Verdict::Allow),
+        (
+            "T52",
+            valid().claim("iss", format!("{}/", pool.issuer())).build(),
+            Verdict::Unauthorized,
+        ),
+    ];
+    check(&authorizer, rows).await;
+    assert_eq!(
+        authorizer.jwks.fetches(),
+        0,
+        "J14: inline keys need no network"
+    );
+}
+
+#[tokio::test]
+async fn who_and_for_whom() {
+    let authorizer = Authorizer::start().await;
+    let client = Pool::ours().client_id;
+    let mut rows = Vec::new();
+    for token_use in [
+        json!("refresh"),
+        json!("ID"),
+        json!("id"),
+        json!("Access"),
+        json!(null),
+        json!(["access"]),
+    ] {
+        rows.push(("T54", valid().claim("token_use", token_use).build()));
+    }
+    rows.push(("T54", valid().without("token_use").build()));
+    rows.push(("T54", Pool::ours().id_token().build()));
+    rows.push(("T55", valid().without("client_id").build()));
+    for id in [
+        json!("unlisted"),
+        json!([client]),
+        json!(null),
+        json!(""),
+        json!("*"),
+        json!(format!("{client} ")),
+    ] {
+        rows.push(("T55", valid().claim("client_id", id).build()));
+    }
+    rows.push((
+        "T58",
+        valid()
+            .claim("client_id", "unlisted")
+            .claim("aud", client)
+            .build(),
+    ));
+    rows.push(("T59", valid().without("sub").build()));
+    for sub in [
+        json!(""),
+        json!(1),
+        json!(null),
+        json!("a\0b"),
+        json!("a".repeat(257)),
+        json!("a\r\nb"),
+    ] {
+        rows.push(("T59", valid().claim("sub", sub).build()));
+    }
+    rows.push(("T61", valid().without("origin_jti").build()));
+    for id in [
+        json!(1),
+        json!(null),
+        json!(["a"]),
+        json!("a".repeat(3_000)),
+        json!(""),
+    ] {
+        rows.push(("T62", valid().claim("jti", id.clone()).build()));
+        rows.push(("T62", valid().claim("origin_jti", id).build()));
+    }
+    for groups in [
+        json!("admins"),
+        json!([1]),
+        json!([null]),
+        json!({"a": 1}),
+        json!(null),
+        json!([["admins"]]),
+    ] {
+        rows.push(("T63", valid().claim("cognito:groups", groups).build()));
+    }
+    for scope in [json!(["a"]), json!(1), json!(null)] {
+        rows.push(("T64", valid().claim("scope", scope).build()));
+    }
+    rows.push(("T65", valid().claim("act", json!({"sub": "x"})).build()));
+    rows.push(("T65", valid().claim("act", json!(null)).build()));
+    check(&authorizer, refused(rows)).await;
+
+    let groups: Vec<String> = (0..100).map(|n| format!("group-{n}")).collect();
+    let rows = vec![
+        (
+            "T57",
+            valid().claim("aud", "https://resource.example").build(),
+            Verdict::Allow,
+        ),
+        (
+            "T57",
+            valid().claim("aud", json!(["a", "b"])).build(),
+            Verdict::Allow,
+        ),
+        (
+            "T58",
+            valid().claim("aud", "unlisted").build(),
+            Verdict::Allow,
+        ),
+        (
+            "T59",
+            valid().claim("sub", "google|1234 5678").build(),
+            Verdict::Allow,
+        ),
+        (
+            "T59",
+            valid().claim("sub", "a".repeat(256)).build(),
+            Verdict::Allow,
+        ),
+        ("T60", Pool::ours().machine_token().build(), Verdict::Allow),
+        (
+            "T60",
+            Pool::ours().machine_token().without("auth_time").build(),
+            Verdict::Allow,
+        ),
+        ("T61", valid().without("jti").build(), Verdict::Allow),
+        (
+            "T62",
+            valid().claim("origin_jti", "a#b*c").build(),
+            Verdict::Allow,
+        ),
+        (
+            "T63",
+            valid().claim("cognito:groups", groups).build(),
+            Verdict::Allow,
+        ),
+        (
+            "T64",
+            valid().claim("scope", "a  b a\tc").build(),
+            Verdict::Allow,
+        ),
+        ("T64", valid().without("scope").build(), Verdict::Allow),
+    ];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn other_kinds_of_token_by_configuration() {
+    let id = || Pool::ours().id_token();
+    let client = Pool::ours().client_id;
+    let authorizer =
+        Authorizer::start_with(&[("TOKEN_USE", "any"), ("REQUIRE_SESSION", "false")]).await;
+    let rows = vec![
+        ("T54", id().build(), Verdict::Allow),
+        ("T54", valid().build(), Verdict::Allow),
+        (
+            "T56",
+            id().claim("aud", "unlisted").build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T56",
+            id().claim("aud", json!([client])).build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T56",
+            id().claim("aud", json!([client, "other"])).build(),
+            Verdict::Unauthorized,
+        ),
+        ("T56", id().without("aud").build(), Verdict::Unauthorized),
+        (
+            "T56",
+            id().claim("aud", json!(null)).build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T58",
+            id().claim("aud", "unlisted")
+                .claim("client_id", client)
+                .build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T58",
+            id().claim("client_id", "unlisted").build(),
+            Verdict::Allow,
+        ),
+        ("T61", valid().without("origin_jti").build(), Verdict::Allow),
+    ];
+    check(&authorizer, rows).await;
+
+    let authorizer = Authorizer::start_with(&[("TOKEN_USE", "id")]).await;
+    assert_eq!(authorizer.verdict_on(&id().build()).await, Verdict::Allow);
+    assert_eq!(
+        authorizer.verdict_on(&valid().build()).await,
+        Verdict::Unauthorized
+    );
+
+    let audience = "https://resource.example";
+    let authorizer = Authorizer::start_with(&[("RESOURCE_AUDIENCE", audience)]).await;
+    let rows = [
+        (valid().claim("aud", audience).build(), Verdict::Allow),
+        (
+            valid().claim("aud", "https://other.example").build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            valid().claim("aud", json!([audience])).build(),
+            Verdict::Unauthorized,
+        ),
+        (valid().build(), Verdict::Unauthorized),
+    ];
+    for (token, expected) in rows {
+        assert_eq!(authorizer.verdict_on(&token).await, expected, "T57");
+    }
+}
+
+#[tokio::test]
+async fn refusals_look_alike() {
+    let authorizer = Authorizer::start().await;
+    let tokens = [
+        String::new(),
+        valid().claim("exp", now() - 1).build(),
+        valid().header("kid", "nobody").build(),
+        valid().signed_by(&Pool::foreign().access_key).build(),
+        valid().claim("client_id", "x").build(),
+    ];
+    for token in tokens {
+        let event = request_event(&format!("Bearer {token}"));
+        let outcome = format!("{:?}", authorizer.binary.invoke(&event).await);
+        assert_eq!(outcome, r#"Error("Unauthorized", "Unauthorized")"#, "T70");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_token_is_logged() {
+    let authorizer = Authorizer::start().await;
+    let good = valid().claim("username", "ada.secret@example.com").build();
+    let bad = valid().claim("exp", 1).claim("x", "secret-claim").build();
+    for token in [&good, &bad] {
+        authorizer.verdict_on(token).await;
+    }
+    let log = authorizer.binary.output();
+    for segment in good.split('.').chain(bad.split('.')) {
+        assert!(!log.contains(segment), "{log}");
+    }
+    assert!(
+        !log.contains("secret") && !log.contains("@example.com"),
+        "{log}"
+    );
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let reasons: Vec<_> = lines
+        .iter()
+        .map(|line| line["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        reasons,
+        ["allowed", "invalid_claims"],
+        "X7: one line a decision"
+    );
+}

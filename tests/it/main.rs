@@ -1,0 +1,16 @@
+//! The real binaries, from outside: events in, answers out.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod authorizer_events;
+mod authorizer_keys;
+mod authorizer_store;
+mod authorizer_tokens;
+mod settings;

@@ -1,0 +1,88 @@
+//! Cases X1 and X2: a configuration that does not hold never starts.
+
+use auth_tests::environment;
+use testkit::{Binary, Pool};
+
+async fn refused(function: &str, changes: &[(&str, &str)]) -> String {
+    let environment = environment(
+        "http://127.0.0.1:9/jwks.json",
+        "http://127.0.0.1:9",
+        changes,
+    );
+    Binary::start_refused(function, &environment).await
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_ends_the_process_and_says_why() {
+    let pool = Pool::ours();
+    let twice = format!("{0},{0}", pool.issuer());
+    let rows: &[(&str, &str, &str)] = &[
+        ("X1", "USER_POOL_ID", ""),
+        ("X1", "USER_POOL_ID", "nonsense"),
+        ("X1", "USER_POOL_ID", "us-east-1_"),
+        ("X1", "APP_CLIENT_IDS", ""),
+        ("X1", "APP_CLIENT_IDS", ","),
+        ("X1", "APP_CLIENT_IDS", "a,,b"),
+        ("X2", "APP_CLIENT_IDS", "*"),
+        ("X2", "APP_CLIENT_IDS", "a,*"),
+        ("X1", "REVOCATION_TABLE", ""),
+        (
+            "X1",
+            "ISSUER",
+            "http://cognito-idp.us-east-1.amazonaws.com/x",
+        ),
+        ("X1", "ISSUER", "cognito"),
+        (
+            "X1",
+            "ISSUER",
+            "https://user@cognito-idp.us-east-1.amazonaws.com/x",
+        ),
+        ("X1", "ISSUER", &twice),
+        ("J15", "JWKS_URI", "http://attacker.example/jwks.json"),
+        ("J15", "JWKS_URI", "https://attacker.example/jwks.json"),
+        ("J15", "JWKS_URI", "ftp://127.0.0.1/jwks.json"),
+        ("J15", "JWKS_URI", "nonsense"),
+        ("X1", "JWKS", "{}"),
+        ("X1", "CLOCK_LEEWAY_SECONDS", "-1"),
+        ("X1", "CLOCK_LEEWAY_SECONDS", "61"),
+        ("X1", "CLOCK_LEEWAY_SECONDS", "x"),
+        ("X1", "LOG_LEVEL", "LOUD"),
+    ];
+    for (case, name, value) in rows {
+        for function in ["authorizer", "logout"] {
+            let output = refused(function, &[(name, value)]).await;
+            assert!(
+                output.contains(name),
+                "{case} {function} {name}={value}: {output}"
+            );
+        }
+    }
+    for (name, value) in [
+        ("TOKEN_USE", "all"),
+        ("REQUIRE_SESSION", "no"),
+        ("CONTEXT_CLAIMS", "sub,email"),
+    ] {
+        let output = refused("authorizer", &[(name, value)]).await;
+        assert!(output.contains(name), "X1 {name}={value}: {output}");
+    }
+    for value in ["0", "-1", "x", "99999999999"] {
+        let name = "REFRESH_TOKEN_TTL_SECONDS";
+        let output = refused("logout", &[(name, value)]).await;
+        assert!(output.contains(name), "X1 {name}={value}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn all_problems_at_once_and_no_value() {
+    let changes = [
+        ("USER_POOL_ID", ""),
+        ("APP_CLIENT_IDS", "*"),
+        ("TOKEN_USE", "secret-in-the-wrong-place"),
+        ("REVOCATION_TABLE", ""),
+    ];
+    let output = refused("authorizer", &changes).await;
+    for (name, _) in changes {
+        assert!(output.contains(name), "{output}");
+    }
+    assert!(!output.contains("secret-in-the-wrong-place"), "{output}");
+}

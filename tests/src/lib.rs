@@ -1,0 +1,166 @@
+//! Functions under test with everything around them: the set-up that the tests in `it/` share.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use serde_json::{Value, json};
+use testkit::dynamodb::FakeDynamoDb;
+use testkit::jwks_server::JwksServer;
+use testkit::{Binary, Invocation, Pool};
+
+/// The table that the functions under test use.
+pub const TABLE: &str = "revocations";
+/// The method of [`request_event`].
+pub const METHOD_ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/GET/whoami";
+
+/// The built authorizer with a key server and a store of its own.
+pub struct Authorizer {
+    /// Where it gets keys.
+    pub jwks: JwksServer,
+    /// Where it reads revocations.
+    pub store: FakeDynamoDb,
+    /// The process.
+    pub binary: Binary,
+}
+
+/// What API Gateway would do with an authorizer's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// 401.
+    Unauthorized,
+    /// 500, nothing cached.
+    Failure,
+    /// The backend is called.
+    Allow,
+    /// 403.
+    Deny,
+}
+
+impl Authorizer {
+    /// With the least configuration.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more, or other, variables.
+    pub async fn start_with(more: &[(&str, &str)]) -> Self {
+        let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+        let store = FakeDynamoDb::start().await;
+        let environment = environment(&jwks.uri(), &store.url(), more);
+        let binary = Binary::start("authorizer", &environment).await;
+        Self {
+            jwks,
+            store,
+            binary,
+        }
+    }
+
+    /// What becomes of an event.
+    pub async fn verdict(&self, event: &Value) -> Verdict {
+        verdict(&self.binary.invoke(event).await)
+    }
+
+    /// What becomes of a request with this bearer token.
+    pub async fn verdict_on(&self, token: &str) -> Verdict {
+        self.verdict(&request_event(&format!("Bearer {token}")))
+            .await
+    }
+}
+
+/// The environment of a function that verifies tokens.
+#[must_use]
+pub fn environment<'a>(
+    jwks_uri: &str,
+    store_url: &str,
+    more: &[(&'a str, &str)],
+) -> Vec<(&'a str, String)> {
+    let mut environment = vec![
+        ("USER_POOL_ID", Pool::ours().id.to_owned()),
+        ("APP_CLIENT_IDS", Pool::ours().client_id.to_owned()),
+        ("REVOCATION_TABLE", TABLE.to_owned()),
+        ("JWKS_URI", jwks_uri.to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", store_url.to_owned()),
+    ];
+    environment.extend(
+        more.iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    environment
+}
+
+/// Reads an authorizer's answer as API Gateway does, by its documented form.
+#[must_use]
+pub fn verdict(invocation: &Invocation) -> Verdict {
+    let Invocation::Answer(answer) = invocation else {
+        return if invocation.is_unauthorized() {
+            Verdict::Unauthorized
+        } else {
+            Verdict::Failure
+        };
+    };
+    let principal = answer["principalId"].as_str().expect("a principal");
+    assert!(!principal.is_empty());
+    let statements = answer["policyDocument"]["Statement"]
+        .as_array()
+        .expect("statements");
+    let effects: Vec<_> = statements
+        .iter()
+        .map(|one| one["Effect"].as_str())
+        .collect();
+    match effects.as_slice() {
+        [Some("Allow")] => Verdict::Allow,
+        [Some("Deny")] => Verdict::Deny,
+        other => panic!("a policy of unknown form: {other:?}"),
+    }
+}
+
+/// A `TOKEN` event as API Gateway sends it.
+#[must_use]
+pub fn token_event(authorization: &str) -> Value {
+    json!({"type": "TOKEN", "authorizationToken": authorization, "methodArn": METHOD_ARN})
+}
+
+/// A `REQUEST` event as API Gateway sends it.
+#[must_use]
+pub fn request_event(authorization: &str) -> Value {
+    json!({
+        "type": "REQUEST",
+        "methodArn": METHOD_ARN,
+        "resource": "/whoami",
+        "path": "/whoami",
+        "httpMethod": "GET",
+        "headers": {
+            "Accept": "*/*",
+            "Authorization": authorization,
+            "Host": "abcdef123.execute-api.us-east-1.amazonaws.com",
+            "X-Forwarded-For": "203.0.113.7",
+        },
+        "multiValueHeaders": {
+            "Accept": ["*/*"],
+            "Authorization": [authorization],
+            "Host": ["abcdef123.execute-api.us-east-1.amazonaws.com"],
+            "X-Forwarded-For": ["203.0.113.7"],
+        },
+        "queryStringParameters": {},
+        "multiValueQueryStringParameters": {},
+        "pathParameters": {},
+        "stageVariables": {},
+        "requestContext": {
+            "path": "/prod/whoami",
+            "accountId": "123456789012",
+            "resourceId": "05c7jb",
+            "stage": "prod",
+            "requestId": "00000000-1111-2222-3333-444444444444",
+            "identity": {"sourceIp": "203.0.113.7"},
+            "resourcePath": "/whoami",
+            "httpMethod": "GET",
+            "apiId": "abcdef123",
+        },
+    })
+}
