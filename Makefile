@@ -1,0 +1,58 @@
+# The two commands of the README are `make run` and `make test`; `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+JOBS ?= 2
+PYTHON := .tools/ministack/bin/python
+SAM := .tools/sam/bin
+# cargo-lambda looks for its helpers here; plain cargo is its compiler for what runs on this machine.
+export PATH := $(CURDIR)/$(SAM):$(PATH)
+export CARGO_LAMBDA_COMPILER := cargo
+export SAM_CLI_TELEMETRY := 0
+# Toolchain parts come from what is installed; nothing may be fetched on the way.
+export RUSTUP_DIST_SERVER := http://127.0.0.1:9
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help run demo stop test tools binaries fmt lint build deploy clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+run: tools binaries ## Set up, build, start the local stack, play the story, leave it running
+	@$(PYTHON) local/stack.py up
+
+demo: ## Play the story again on the running stack, with a new user
+	@$(PYTHON) local/stack.py demo
+
+stop: ## Stop what `make run` started
+	@$(PYTHON) local/stack.py down
+
+test: tools binaries ## Set up and run every test, the deployed stack included
+	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
+	@$(PYTHON) local/stack.py exec cargo test -j$(JOBS) --target $(HOST) --workspace
+
+tools:
+	@local/venv .tools/ministack local/ministack.txt
+	@local/venv .tools/sam local/sam.txt
+
+binaries:
+	@[[ -d target/lambda ]] || echo "Building the functions (the first time: two to five minutes) ..."
+	@cargo lambda build -j$(JOBS) --workspace --skip-target-check
+
+fmt: ## Format the sources
+	@cargo fmt
+
+lint: tools ## Everything that .ci/run checks besides the tests
+	@local/lint
+
+build: tools ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
+	@CARGO_LAMBDA_COMPILER= sam build
+
+deploy: build ## Deploy to the AWS account of your shell, with questions
+	@sam deploy --guided
+
+clean: stop ## Remove what was built and installed here
+	@rm -rf target .tools .local .aws-sam

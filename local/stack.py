@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+"""Starts and stops local stacks: MiniStack with this repository's template deployed into it.
+
+    stack.py up              start one, play the story, leave it running
+    stack.py demo            play the story again on the running one
+    stack.py down            stop what `up` started
+    stack.py exec CMD ...    start a throwaway one, run CMD beside it, stop it
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+
+import story
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HOME = ROOT / ".local"
+STATE = HOME / "run" / "state.json"
+TEMPLATE = ROOT / "template.yaml"
+SAM = ROOT / ".tools" / "sam" / "bin"
+MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
+BINARIES = ROOT / "target" / "lambda"
+REGION = "us-east-1"
+PREFERRED_PORT = 4566
+# MiniStack's root user. It guards nothing: the emulator listens on the loopback interface only.
+ROOT_USER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def main(arguments):
+    match arguments:
+        case ["up"]:
+            return up()
+        case ["demo"]:
+            return demo()
+        case ["down"]:
+            return down()
+        case ["exec", *command] if command:
+            return execute(command)
+    print(__doc__)
+    return 2
+
+
+def up():
+    state = running()
+    if state:
+        print(f"Already up at {state['endpoint']}. `make demo` plays the story, `make stop` ends it.")
+        story.print_curl(state)
+        return 0
+    state = start(HOME / "run", free_port(PREFERRED_PORT))
+    STATE.write_text(json.dumps(state, indent=2))
+    try:
+        story.play(state, narrate=True)
+    except BaseException:
+        print(f"The story went wrong. The log is {state['log']}; `make stop` ends the stack.")
+        raise
+    story.print_curl(state)
+    return 0
+
+
+def demo():
+    state = running()
+    if not state:
+        print("Nothing is running: `make run` first.")
+        return 1
+    story.play(state, narrate=True)
+    return 0
+
+
+def down():
+    state = running()
+    if not state:
+        print("Nothing is running.")
+    else:
+        stop(state["pid"])
+        print(f"Stopped {state['endpoint']}.")
+    STATE.unlink(missing_ok=True)
+    return 0
+
+
+def execute(command):
+    port = free_port()
+    folder = HOME / f"exec-{port}"
+    state = start(folder, port)
+    environment = os.environ | {
+        "GATEHOUSE_STACK": json.dumps(state),
+        "GATEHOUSE_AWS": state["endpoint"],
+    }
+    failed = True
+    try:
+        failed = subprocess.run(command, env=environment, check=False).returncode
+        return failed
+    finally:
+        stop(state["pid"])
+        if not failed:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            print(f"The stack's log is {state['log']}.")
+
+
+def start(folder, port):
+    """Starts MiniStack on `port`, deploys, and returns all that a client needs to know."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    endpoint = f"http://127.0.0.1:{port}"
+    log = folder / "ministack.log"
+    step(f"Starting MiniStack at {endpoint}")
+    # MiniStack hands its whole environment on to the functions: it gets what they may see.
+    environment = ROOT_USER | {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "STATE_DIR": str(folder / "state"),
+        "LANG": "C.UTF-8",
+        "AUTH": "true",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint,
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "local",
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [MINISTACK],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_for(endpoint, process)
+        step("Deploying template.yaml into it")
+        outputs = deploy(folder, endpoint)
+    except BaseException:
+        stop(process.pid)
+        print(log.read_text()[-4000:])
+        raise
+    return {
+        "pid": process.pid,
+        "started": start_time(process.pid),
+        "endpoint": endpoint,
+        "log": str(log),
+        "api": f"{endpoint}/restapis/{outputs['ApiId']}/prod/_user_request_",
+        "user_pool_id": outputs["UserPoolId"],
+        "client_id": outputs["AppClientId"],
+        "table": outputs["RevocationTableName"],
+    }
+
+
+def deploy(folder, endpoint):
+    """`sam deploy` of the repository's template with the built binaries in place of the sources."""
+    template = folder / "template.yaml"
+    template.write_text(
+        re.sub(
+            r"CodeUri: functions/(\S+)",
+            lambda found: f"CodeUri: {BINARIES / found[1]}",
+            TEMPLATE.read_text(),
+        )
+    )
+    session = client_session()
+    session.client("s3", endpoint_url=endpoint).create_bucket(Bucket="gatehouse-artifacts")
+    command = [
+        *(SAM / "sam", "deploy", "--template-file", template, "--stack-name", "gatehouse"),
+        *("--s3-bucket", "gatehouse-artifacts", "--capabilities", "CAPABILITY_IAM"),
+        *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
+        *("--parameter-overrides", f"JwksHost={endpoint}", "AllowedOrigin=http://localhost:8080"),
+    ]
+    environment = os.environ | ROOT_USER | {
+        "AWS_ENDPOINT_URL": endpoint,
+        "SAM_CLI_TELEMETRY": "0",
+        "HOME": str(folder),
+    }
+    result = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        print(result.stdout[-3000:], result.stderr[-3000:])
+        raise SystemExit("sam deploy failed")
+    stacks = session.client("cloudformation", endpoint_url=endpoint)
+    stack = stacks.describe_stacks(StackName="gatehouse")["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def client_session():
+    return boto3.Session(
+        aws_access_key_id=ROOT_USER["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ROOT_USER["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+
+
+def wait_for(endpoint, process):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit("MiniStack ended at once")
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2)
+            return
+        time.sleep(0.1)
+    raise SystemExit("MiniStack did not answer within a minute")
+
+
+def running():
+    """The state of the stack that `up` started, if that very process is still alive."""
+    if not STATE.exists():
+        return None
+    state = json.loads(STATE.read_text())
+    return state if start_time(state["pid"]) == state["started"] else None
+
+
+def start_time(pid):
+    """When a process began: with the pid, a name that is not given away again."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def stop(pid):
+    """Ends a process and the functions that it started: they are its process group."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(pid, sign)
+        except ProcessLookupError:
+            return
+        for _ in range(30):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+            if start_time(pid) is None:
+                break
+            time.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def free_port(preferred=0):
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise SystemExit("no free port")
+
+
+def step(text):
+    print(f"\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"==> {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

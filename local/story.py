@@ -1,0 +1,190 @@
+"""The story that Gatehouse is about, played against a running stack: after a logout the very next
+request with the same token is refused. Every answer is checked; the first that is not as promised
+ends the story."""
+
+import base64
+import json
+import re
+import secrets
+import time
+import urllib.error
+import urllib.request
+
+PASSWORD = "correct horse battery staple".replace(" ", "-")
+
+
+class BrokenPromise(Exception):
+    """The stack answered otherwise than the story promises."""
+
+
+def play(state, narrate):
+    """Plays the story with a new user."""
+    say = print if narrate else (lambda *_: None)
+    person = Person(state, say)
+
+    say("\n1. Somebody signs up, confirms the code from the mail, and signs in on two devices.")
+    person.sign_up()
+    phone, laptop = person.sign_in(), person.sign_in()
+
+    say("\n2. A request without a token is refused, one with a token reaches the backend.")
+    person.call(None, 401)
+    context = person.call(phone.access, 200)["context"]
+    expect(context["sub"] == claims(phone.access)["sub"], "the context names the caller")
+    person.call(laptop.access, 200)
+
+    say("\n3. The phone refreshes its token, then logs out. Its tokens are hours from expiring.")
+    refreshed = person.refresh(phone)
+    person.call(refreshed, 200)
+    person.log_out(phone.access, {"refresh_token": phone.refresh}, 200)
+
+    say("\n4. The very next request is refused: the token, the refreshed one, and Cognito.")
+    person.call(phone.access, 401)
+    person.call(refreshed, 401)
+    person.cannot_refresh(phone)
+    person.log_out(phone.access, {}, 200, "logging out twice is no error")
+
+    say("\n5. The laptop is another session and goes on.")
+    person.call(laptop.access, 200)
+
+    say("\n6. A session ended without its refresh token: Cognito still refreshes, we still refuse.")
+    tablet = person.sign_in()
+    person.log_out(tablet.access, {}, 200)
+    person.call(person.refresh(tablet), 401)
+
+    say("\n7. An ended token cannot end the others; a living one can, everywhere at once.")
+    person.log_out(phone.access, {"scope": "all"}, 401)
+    person.call(laptop.access, 200)
+    person.log_out(laptop.access, {"scope": "all"}, 200)
+    person.call(laptop.access, 401)
+    person.cannot_refresh(laptop)
+    person.log_out(laptop.access, {"scope": "all"}, 200, "also when it is over already")
+
+    say("\n8. A token that nobody signed ends nothing.")
+    person.log_out(forged(laptop.access), {}, 401)
+
+    say("\n9. Signing in again opens a new session.")
+    time.sleep(1.1)  # A sign-in within the second of the logout counts as before it.
+    person.call(person.sign_in().access, 200)
+    say("\nAll as promised.")
+
+
+class Tokens:
+    def __init__(self, result):
+        self.access = result["AccessToken"]
+        self.refresh = result.get("RefreshToken")
+
+
+class Person:
+    """A new user with a mailbox."""
+
+    def __init__(self, state, say):
+        self.state, self.say = state, say
+        self.email = f"ada+{secrets.token_hex(4)}@example.com"
+
+    def sign_up(self):
+        attributes = [{"Name": "email", "Value": self.email}]
+        request = {"Username": self.email, "Password": PASSWORD, "UserAttributes": attributes}
+        self.cognito("SignUp", request)
+        code = {"Username": self.email, "ConfirmationCode": self.code_from_mail()}
+        self.cognito("ConfirmSignUp", code)
+
+    def sign_in(self):
+        parameters = {"USERNAME": self.email, "PASSWORD": PASSWORD}
+        return Tokens(self.authenticate("USER_PASSWORD_AUTH", parameters))
+
+    def refresh(self, tokens):
+        return self.authenticate("REFRESH_TOKEN_AUTH", {"REFRESH_TOKEN": tokens.refresh})[
+            "AccessToken"
+        ]
+
+    def cannot_refresh(self, tokens):
+        request = {
+            "AuthFlow": "REFRESH_TOKEN_AUTH",
+            "AuthParameters": {"REFRESH_TOKEN": tokens.refresh},
+        }
+        self.cognito("InitiateAuth", request, expected=400)
+
+    def authenticate(self, flow, parameters):
+        request = {"AuthFlow": flow, "AuthParameters": parameters}
+        return self.cognito("InitiateAuth", request)["AuthenticationResult"]
+
+    def cognito(self, operation, request, expected=200):
+        target = f"AWSCognitoIdentityProviderService.{operation}"
+        headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+        body = {"ClientId": self.state["client_id"]} | request
+        return self.http("POST", self.state["endpoint"] + "/", headers, body, expected, operation)
+
+    def call(self, token, expected):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.http("GET", self.state["api"] + "/whoami", headers, None, expected, "GET /whoami")
+
+    def log_out(self, token, body, expected, why=""):
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        shown = f"POST /auth/logout {body.get('scope', '')} {why and f'({why})'}".strip()
+        return self.http("POST", self.state["api"] + "/auth/logout", headers, body, expected, shown)
+
+    def code_from_mail(self):
+        url = self.state["endpoint"] + "/_ministack/ses/messages"
+        with urllib.request.urlopen(url, timeout=30) as response:
+            mails = json.dumps(json.load(response))
+        at = mails.rindex(self.email)
+        found = re.search(r"\b\d{6}\b", mails[at:]) or re.search(r"\b\d{6}\b", mails)
+        return found[0]
+
+    def http(self, method, url, headers, body, expected, shown):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                status, answer = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            status, answer = error.code, error.read()
+        answer = json.loads(answer or b"{}")
+        self.say(f"   {shown:<46} {status}  {summary(answer)}")
+        expect(status == expected, f"{shown}: {status} instead of {expected}: {answer}")
+        return answer
+
+
+def summary(answer):
+    """One line of an answer, without its secrets."""
+    text = json.dumps(answer)
+    text = re.sub(r'"(\w*Token)": "[^"]+"', r'"\1": "..."', text)
+    return text if len(text) < 120 else text[:117] + "..."
+
+
+def claims(token):
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+def forged(token):
+    """The same token for another user, with the signature of the first."""
+    header, _, signature = token.split(".")
+    payload = json.dumps(claims(token) | {"sub": "somebody-else"}).encode()
+    return ".".join([header, base64.urlsafe_b64encode(payload).rstrip(b"=").decode(), signature])
+
+
+def expect(holds, promise):
+    if not holds:
+        raise BrokenPromise(promise)
+
+
+def print_curl(state):
+    """The same story to paste into a shell."""
+    cognito = "curl -s $AWS -H 'Content-Type: application/x-amz-json-1.1' -H X-Amz-Target:AWSCognitoIdentityProviderService"
+    print(
+        f"""
+The system is up. The same story to paste (a mail's code is at $AWS/_ministack/ses/messages):
+
+  AWS={state['endpoint']} CLIENT={state['client_id']}
+  API={state['api']}
+  ME=ada+$RANDOM@example.com PW={PASSWORD}
+  {cognito}.SignUp -d '{{"ClientId":"'$CLIENT'","Username":"'$ME'","Password":"'$PW'","UserAttributes":[{{"Name":"email","Value":"'$ME'"}}]}}'
+  {cognito}.ConfirmSignUp -d '{{"ClientId":"'$CLIENT'","Username":"'$ME'","ConfirmationCode":"123456"}}'
+  TOKEN=$({cognito}.InitiateAuth -d '{{"ClientId":"'$CLIENT'","AuthFlow":"USER_PASSWORD_AUTH","AuthParameters":{{"USERNAME":"'$ME'","PASSWORD":"'$PW'"}}}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["AuthenticationResult"]["AccessToken"])')
+  curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 200, and who you are
+  curl -i -H "Authorization: Bearer $TOKEN" -X POST $API/auth/logout    # 200
+  curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 401, with the same token
+
+`make demo` plays it again, `make stop` ends it."""
+    )
