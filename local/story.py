@@ -4,6 +4,7 @@ ends the story."""
 
 import base64
 import json
+import os
 import re
 import secrets
 import time
@@ -32,7 +33,7 @@ def play(state, narrate):
     expect(context["sub"] == claims(phone.access)["sub"], "the context names the caller")
     person.call(laptop.access, 200)
 
-    say("\n3. The phone refreshes its token, then logs out. Its tokens are hours from expiring.")
+    say("\n3. The phone refreshes its token, then logs out. Its tokens have half an hour left.")
     refreshed = person.refresh(phone)
     person.call(refreshed, 200)
     person.log_out(phone.access, {"refresh_token": phone.refresh}, 200)
@@ -149,7 +150,7 @@ def summary(answer):
     """One line of an answer, without its secrets."""
     text = json.dumps(answer)
     text = re.sub(r'"(\w*Token)": "[^"]+"', r'"\1": "..."', text)
-    return text if len(text) < 120 else text[:117] + "..."
+    return text if len(text) < 90 else text[:87] + "..."
 
 
 def claims(token):
@@ -188,3 +189,7 @@ The system is up. The same story to paste (a mail's code is at $AWS/_ministack/s
 
 `make demo` plays it again, `make stop` ends it."""
     )
+
+
+if __name__ == "__main__":
+    play(json.loads(os.environ["GATEHOUSE_STACK"]), narrate=True)
