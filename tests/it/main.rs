@@ -13,4 +13,7 @@ mod authorizer_events;
 mod authorizer_keys;
 mod authorizer_store;
 mod authorizer_tokens;
+mod contracts;
+mod deployed;
+mod logout;
 mod settings;

@@ -10,9 +10,8 @@
 )]
 
 use serde_json::{Value, json};
-use testkit::dynamodb::FakeDynamoDb;
 use testkit::jwks_server::JwksServer;
-use testkit::{Binary, Invocation, Pool};
+use testkit::{Binary, FakeAws, Invocation, Pool};
 
 /// The table that the functions under test use.
 pub const TABLE: &str = "revocations";
@@ -24,7 +23,7 @@ pub struct Authorizer {
     /// Where it gets keys.
     pub jwks: JwksServer,
     /// Where it reads revocations.
-    pub store: FakeDynamoDb,
+    pub store: FakeAws,
     /// The process.
     pub binary: Binary,
 }
@@ -51,7 +50,7 @@ impl Authorizer {
     /// With more, or other, variables.
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-        let store = FakeDynamoDb::start().await;
+        let store = FakeAws::start().await;
         let environment = environment(&jwks.uri(), &store.url(), more);
         let binary = Binary::start("authorizer", &environment).await;
         Self {
@@ -70,6 +69,36 @@ impl Authorizer {
     pub async fn verdict_on(&self, token: &str) -> Verdict {
         self.verdict(&request_event(&format!("Bearer {token}")))
             .await
+    }
+}
+
+/// The local stack that `make test` runs beside the tests.
+pub struct Stack {
+    /// `http://127.0.0.1:port`, where all of AWS is.
+    pub endpoint: String,
+    /// The deployed revocation table.
+    pub table: String,
+    /// All that the story needs to know, as JSON.
+    pub json: String,
+}
+
+impl Stack {
+    /// The stack, or a panic that says how to get one.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "set by local/stack.py for the tests alone"
+    )]
+    pub fn of_this_run() -> Self {
+        let json = std::env::var("GATEHOUSE_STACK")
+            .expect("no local stack: `make test` starts one around the tests");
+        let state: Value = serde_json::from_str(&json).expect("JSON");
+        let text = |name: &str| state[name].as_str().expect("a text").to_owned();
+        Self {
+            endpoint: text("endpoint"),
+            table: text("table"),
+            json,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! A stand-in for DynamoDB's `BatchGetItem` whose rows a test sets and whose faults it injects.
+//! A stand-in for an AWS service with a JSON protocol, whose faults a test injects.
 //!
-//! It only reads. What writes is tested against an emulator, which this can stand in front of
-//! (see [`FakeDynamoDb::in_front_of`]) to break its connections.
+//! As a DynamoDB of its own it only reads. What writes is tested against an emulator, which this
+//! can stand in front of (see [`FakeAws::in_front_of`]) to break its connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,19 +20,31 @@ use serde_json::{Map, Value, json};
 
 use crate::server::{Fault, Server};
 
-/// One table, `revocations`, and a list of what was asked.
-pub struct FakeDynamoDb {
+/// A service, and a list of what it was asked.
+pub struct FakeAws {
     server: Server,
-    state: Arc<DynamoState>,
+    state: Arc<AwsState>,
 }
 
 #[derive(Default)]
-struct DynamoState {
+struct AwsState {
     rows: Mutex<HashMap<(String, String), Value>>,
     faults: Mutex<Faults>,
     requests: Mutex<Vec<(String, Value)>>,
     checksum: Mutex<Option<&'static str>>,
-    behind: Option<String>,
+    backend: Backend,
+}
+
+/// Where answers come from.
+#[derive(Default)]
+enum Backend {
+    /// `BatchGetItem` over rows that the test sets.
+    #[default]
+    Rows,
+    /// The service at this address.
+    Behind(String),
+    /// `{}` to everything.
+    Agreeable,
 }
 
 #[derive(Default)]
@@ -46,22 +58,31 @@ struct Faults {
     after: bool,
 }
 
-impl FakeDynamoDb {
-    /// An empty table.
+impl FakeAws {
+    /// A DynamoDB with empty tables.
     pub async fn start() -> Self {
-        Self::with(DynamoState::default()).await
+        Self::with(AwsState::default()).await
     }
 
-    /// A relay to a real store at `address` (`127.0.0.1:port`), for its faults alone.
-    pub async fn in_front_of(address: &str) -> Self {
-        Self::with(DynamoState {
-            behind: Some(address.to_owned()),
-            ..DynamoState::default()
+    /// A relay to the service at `url` (`http://127.0.0.1:port`), for its faults alone.
+    pub async fn in_front_of(url: &str) -> Self {
+        Self::with(AwsState {
+            backend: Backend::Behind(url.to_owned()),
+            ..AwsState::default()
         })
         .await
     }
 
-    async fn with(state: DynamoState) -> Self {
+    /// A service that answers every call with an empty success.
+    pub async fn agreeable() -> Self {
+        Self::with(AwsState {
+            backend: Backend::Agreeable,
+            ..AwsState::default()
+        })
+        .await
+    }
+
+    async fn with(state: AwsState) -> Self {
         let state = Arc::new(state);
         let router = Router::new()
             .route("/", post(answer))
@@ -144,7 +165,7 @@ impl FakeDynamoDb {
     }
 }
 
-impl DynamoState {
+impl AwsState {
     /// The fault that hits this request, if one does.
     fn fault_for(&self, operation: &str, after: bool) -> Fault {
         let mut faults = self.faults.lock().expect("a lock");
@@ -162,11 +183,7 @@ impl DynamoState {
     }
 }
 
-async fn answer(
-    State(state): State<Arc<DynamoState>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn answer(State(state): State<Arc<AwsState>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok())
@@ -181,9 +198,13 @@ async fn answer(
     if let Some(response) = misbehave(state.fault_for(&operation, false)).await {
         return response;
     }
-    let (status, answer) = match &state.behind {
-        Some(address) => relay(address, target, &body).await,
-        None => (200, json_text(&batch_get(&state, &operation, &request))),
+    let (status, answer) = match &state.backend {
+        Backend::Rows => (
+            200,
+            batch_get(&state, &operation, &request).to_string().into(),
+        ),
+        Backend::Behind(url) => relay(url, headers, body).await,
+        Backend::Agreeable => (200, Bytes::from_static(b"{}")),
     };
     if let Some(response) = misbehave(state.fault_for(&operation, true)).await {
         return response;
@@ -215,7 +236,7 @@ async fn misbehave(fault: Fault) -> Option<Response> {
     }
 }
 
-fn batch_get(state: &DynamoState, operation: &str, request: &Value) -> Value {
+fn batch_get(state: &AwsState, operation: &str, request: &Value) -> Value {
     assert_eq!(operation, "BatchGetItem", "this stand-in only reads");
     let rows = state.rows.lock().expect("a lock");
     let mut responses = Map::new();
@@ -234,24 +255,13 @@ fn batch_get(state: &DynamoState, operation: &str, request: &Value) -> Value {
     json!({"Responses": responses, "UnprocessedKeys": {}})
 }
 
-fn json_text(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
-}
-
-/// Passes a request on to the store behind and brings its answer back.
-async fn relay(address: &str, target: &str, body: &Bytes) -> (u16, Vec<u8>) {
-    let request = Request::post(format!("http://{address}/"))
-        .header("x-amz-target", target)
-        .header("content-type", CONTENT_TYPE)
-        .header("authorization", ANYBODY)
-        .body(Full::new(body.clone()))
-        .expect("a request");
+/// Passes a request on, `Host` and signature included, and brings the answer back.
+async fn relay(url: &str, headers: HeaderMap, body: Bytes) -> (u16, Bytes) {
+    let mut request = Request::post(url).body(Full::new(body)).expect("a request");
+    *request.headers_mut() = headers;
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.expect("the store's answer");
+    let response = client.request(request).await.expect("the service's answer");
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.expect("a body");
-    (status, body.to_bytes().to_vec())
+    (status, body.to_bytes())
 }
-
-/// Emulators read the account and region from the credential and don't check the signature.
-const ANYBODY: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0";

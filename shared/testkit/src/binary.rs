@@ -55,7 +55,8 @@ impl Invocation {
 }
 
 impl Binary {
-    /// Where the build put the binaries: beside the test's own executable, one folder up.
+    /// Where the build put the binaries: beside the test's own executable, one folder up, or in
+    /// `GATEHOUSE_BIN_DIR`.
     #[must_use]
     pub fn path(name: &str) -> PathBuf {
         let directory = std::env::var_os("GATEHOUSE_BIN_DIR").map_or_else(
@@ -118,8 +119,8 @@ impl Binary {
                 ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
                 ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
                 ("AWS_REGION", "us-east-1"),
-                ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-                ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "test"),
                 ("RUST_BACKTRACE", "0"),
             ])
             .envs(environment.iter().map(|(name, value)| (name, value)))

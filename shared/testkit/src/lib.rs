@@ -13,8 +13,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub mod aws;
 pub mod binary;
-pub mod dynamodb;
 pub mod jwks_server;
 pub mod keys;
 pub mod pool;
@@ -22,6 +22,7 @@ pub mod runtime_api;
 pub mod server;
 pub mod token;
 
+pub use aws::FakeAws;
 pub use binary::{Binary, Invocation};
 pub use keys::SigningKey;
 pub use pool::Pool;

@@ -1,0 +1,134 @@
+//! What must say the same in several places: code, template and documents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use auth::Reason;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The variables that each function reads.
+fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
+    let issuers = auth_jwks::config::VARS;
+    let set = |lists: &[&[&str]]| {
+        lists
+            .iter()
+            .copied()
+            .flatten()
+            .map(|v| (*v).to_owned())
+            .collect()
+    };
+    BTreeMap::from([
+        ("authorizer", set(&[issuers, authorizer::Config::VARS])),
+        ("logout", set(&[issuers, logout::Config::VARS])),
+        ("whoami", set(&[])),
+    ])
+}
+
+/// The variables that template.yaml gives to the function built from `functions/<name>`.
+fn in_template(template: &str, name: &str) -> BTreeSet<String> {
+    let resources = template.split_once("\nResources:\n").unwrap().1;
+    // A resource begins at a line with two spaces and a letter.
+    let mut blocks: Vec<String> = Vec::new();
+    for line in resources.lines() {
+        if line.len() > 2 && line.starts_with("  ") && line.as_bytes()[2].is_ascii_alphabetic() {
+            blocks.push(String::new());
+        }
+        if let Some(block) = blocks.last_mut() {
+            block.push_str(line);
+            block.push('\n');
+        }
+    }
+    let code = format!("CodeUri: functions/{name}\n");
+    let block = blocks.iter().find(|block| block.contains(&code)).unwrap();
+    block
+        .lines()
+        .filter_map(|line| line.trim().split_once(':'))
+        .map(|(key, _)| key)
+        .filter(|key| key.chars().all(|c| c.is_ascii_uppercase() || c == '_') && key.len() > 3)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The variables that docs/configuration.md lists under `## <name>` and under `## All functions`.
+fn in_docs(docs: &str, name: &str) -> BTreeSet<String> {
+    docs.split("\n## ")
+        .filter(|section| {
+            let functions = section.lines().next().unwrap_or_default();
+            functions.split([',', ' ']).any(|word| word == name)
+        })
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(variable, _)| variable.to_owned())
+        .collect()
+}
+
+#[test]
+fn every_variable_is_in_code_template_and_docs() {
+    let (template, docs) = (read("template.yaml"), read("docs/configuration.md"));
+    for (function, read) in variables() {
+        // The template sets LOG_LEVEL for all functions at once, also for one that logs nothing.
+        let mut given = in_template(&template, function);
+        if !read.is_empty() {
+            given.insert("LOG_LEVEL".to_owned());
+        }
+        assert_eq!(given, read, "template.yaml, {function}");
+        assert_eq!(
+            in_docs(&docs, function),
+            read,
+            "docs/configuration.md, {function}"
+        );
+    }
+}
+
+#[test]
+fn configurations_read_what_they_say_they_read() {
+    use std::cell::RefCell;
+    let asked = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    };
+    let _ = authorizer::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["authorizer"]);
+    let _ = logout::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["logout"]);
+}
+
+#[test]
+fn every_reason_is_documented() {
+    let docs = read("docs/outcomes.md");
+    for reason in Reason::ALL {
+        let row = format!("| `{}` |", reason.as_str());
+        assert!(docs.contains(&row), "docs/outcomes.md has no row {row}");
+    }
+}
+
+#[test]
+fn logout_marks_live_as_long_as_refresh_tokens() {
+    let template = read("template.yaml");
+    assert!(
+        template.contains("RefreshToken: hours") && template.contains("RefreshTokenValidity: 8\n")
+    );
+    assert!(
+        template.contains("REFRESH_TOKEN_TTL_SECONDS: \"28800\""),
+        "8 hours"
+    );
+}
+
+#[test]
+fn the_authorizer_never_links_the_cognito_sdk() {
+    let tree = |package: &str| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "-e", "normal", "-p", package])
+            .args(["-i", "aws-sdk-cognitoidentityprovider"])
+            .output()
+            .unwrap();
+        output.status.success() && !output.stdout.is_empty()
+    };
+    assert!(tree("logout"), "the query finds what is there");
+    assert!(!tree("authorizer"));
+}
