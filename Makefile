@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test tools binaries fmt lint build deploy clean
+.PHONY: help run demo stop test tools binaries fmt lint build deploy startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -53,6 +53,11 @@ build: tools ## Build the functions for Lambda, as `sam deploy` takes them (rele
 
 deploy: build ## Deploy to the AWS account of your shell, with questions
 	@sam deploy --guided
+
+startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
+	@for name in whoami authorizer logout; do \
+	  cargo build -j$(JOBS) --release --target $(HOST) -p $$name; done
+	@GATEHOUSE_BIN_DIR=$(CURDIR)/target/$(HOST)/release cargo run -q -j$(JOBS) --target $(HOST) -p benches --bin startup
 
 clean: stop ## Remove what was built and installed here
 	@rm -rf target .tools .local .aws-sam

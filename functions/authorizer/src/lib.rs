@@ -99,7 +99,10 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
 impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
     /// Who is calling, whether that is still true, and what they may do: the order is that of
     /// ARCHITECTURE.md, and every step can only refuse.
-    async fn authorize(&self, event: &Event<'_>) -> Result<Box<RawValue>, Rejection> {
+    ///
+    /// # Errors
+    /// The first step that refused, or that could not tell.
+    pub async fn authorize(&self, event: &Event<'_>) -> Result<Box<RawValue>, Rejection> {
         let bearer = event.bearer_token()?;
         let token = UnverifiedToken::parse(&bearer)?;
         let issuer = self.verifier.issuer_of(&token)?;

@@ -11,7 +11,7 @@
 //! 5. [`revocation`] says whether somebody ended that token, session or user;
 //! 6. [`arn`] and [`policy`] write the answer that API Gateway understands.
 //!
-//! [`env`] reads configurations, through a lookup that it is given.
+//! [`mod@env`] reads configurations, through a lookup that it is given.
 
 #![warn(missing_docs)]
 
