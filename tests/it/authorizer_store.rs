@@ -504,3 +504,64 @@ async fn hostile_ids_reach_no_other_row() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_frozen_process_thaws_into_dead_connections() {
+    let authorizer = Authorizer::start().await;
+    let token = valid().build();
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
+    let signal = |name: &str| {
+        let pid = authorizer.binary.pid().to_string();
+        assert!(
+            std::process::Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    for _ in 0..3 {
+        signal("-STOP");
+        authorizer.store.close_connections();
+        signal("-CONT");
+        assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow, "X5");
+    }
+}
+
+#[tokio::test]
+async fn memory_does_not_grow_with_what_strangers_send() {
+    let authorizer = Authorizer::start_with(&[("LOG_LEVEL", "ERROR")]).await;
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", authorizer.binary.pid()));
+        let status = status.unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap()
+            .to_owned();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let mut round = 0;
+    let mut burst = async |count: usize| {
+        for _ in 0..count {
+            round += 1;
+            let kid = format!("kid-{round}");
+            let unknown = valid().header("kid", kid.clone()).build();
+            assert_eq!(authorizer.verdict_on(&unknown).await, Verdict::Unauthorized);
+            let new = valid()
+                .claim("sub", kid.clone())
+                .claim("origin_jti", kid)
+                .build();
+            assert_eq!(authorizer.verdict_on(&new).await, Verdict::Allow);
+        }
+    };
+    burst(500).await;
+    let before = resident();
+    burst(2_000).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 1_024, "X4: {grown} kB more after 4,000 invocations");
+}

@@ -100,3 +100,103 @@ impl KeyCache {
         self.last_try_failed = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::SigningKey;
+
+    use super::*;
+
+    const DAY: u64 = 24 * 60 * 60;
+    const START: u64 = 1_700_000_000;
+
+    fn keys(kid: &str) -> KeySet {
+        let document = serde_json::json!({"keys": [SigningKey::ed25519().jwk(kid)]});
+        KeySet::parse(document.to_string().as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(lookup: &Lookup, expected: &str) {
+        let name = match lookup {
+            Lookup::Found(_) => "found",
+            Lookup::Fetch => "fetch",
+            Lookup::Unknown => "unknown",
+            Lookup::Unavailable => "unavailable",
+        };
+        assert_eq!(name, expected);
+    }
+
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds(START + seconds)
+    }
+
+    #[test]
+    fn a_cold_cache_fetches_and_then_waits_out_its_failure() {
+        let mut cache = KeyCache::default();
+        check(&cache.lookup("a", at(0)), "fetch");
+        cache.failed(at(0));
+        check(&cache.lookup_after_fetch("a", at(0)), "unavailable");
+        check(&cache.lookup("a", at(9)), "unavailable");
+        check(&cache.lookup("a", at(10)), "fetch");
+    }
+
+    #[test]
+    fn an_unknown_kid_is_one_fetch_in_a_cool_down() {
+        let mut cache = KeyCache::default();
+        cache.fetched(keys("a"), None, at(0));
+        check(&cache.lookup("a", at(1)), "found");
+        check(&cache.lookup("b", at(1)), "fetch");
+        cache.fetched(keys("a"), Some("b"), at(1));
+        check(&cache.lookup_after_fetch("b", at(1)), "unknown");
+        check(&cache.lookup("c", at(10)), "unknown");
+        check(&cache.lookup("a", at(10)), "found");
+        check(&cache.lookup("b", at(11)), "fetch");
+        cache.fetched(keys("b"), Some("b"), at(11));
+        check(&cache.lookup_after_fetch("b", at(11)), "found");
+        check(&cache.lookup("a", at(11)), "fetch");
+    }
+
+    #[test]
+    fn keys_are_refreshed_after_an_hour_and_trusted_for_a_day() {
+        let mut cache = KeyCache::default();
+        cache.fetched(keys("a"), None, at(0));
+        check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS - 1)), "found");
+        check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS)), "fetch");
+        cache.failed(at(REFRESH_AFTER_SECONDS));
+        let now = at(REFRESH_AFTER_SECONDS);
+        check(&cache.lookup_after_fetch("a", now), "found");
+        check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS + 9)), "found");
+        check(&cache.lookup("b", at(REFRESH_AFTER_SECONDS + 9)), "unknown");
+        check(&cache.lookup("b", at(REFRESH_AFTER_SECONDS + 10)), "fetch");
+        // An issuer that did not answer may well have this key.
+        check(&cache.lookup_after_fetch("b", now), "unavailable");
+        cache.failed(at(DAY - 1));
+        check(&cache.lookup("a", at(DAY - 1)), "found");
+        check(&cache.lookup("a", at(DAY)), "unavailable");
+        check(&cache.lookup_after_fetch("a", at(DAY)), "unavailable");
+        check(&cache.lookup("a", at(DAY + 9)), "fetch");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_only_costs_a_fetch() {
+        let mut cache = KeyCache::default();
+        cache.fetched(keys("a"), Some("b"), at(3_600));
+        check(&cache.lookup("a", at(0)), "fetch");
+        check(&cache.lookup("b", at(0)), "fetch");
+        cache.fetched(keys("a"), Some("a"), at(0));
+        check(&cache.lookup("a", at(0)), "found");
+        check(&cache.lookup("a", at(DAY)), "fetch");
+        cache.failed(at(DAY));
+        check(&cache.lookup_after_fetch("a", at(DAY)), "unavailable");
+        check(&cache.lookup("a", UnixSeconds(0)), "fetch");
+        check(&cache.lookup("a", UnixSeconds(u64::MAX)), "fetch");
+    }
+
+    #[test]
+    fn pinned_keys_never_age() {
+        let cache = KeyCache::pinned(keys("a"));
+        check(&cache.lookup("a", UnixSeconds(0)), "found");
+        check(&cache.lookup("a", UnixSeconds(u64::MAX)), "found");
+        check(&cache.lookup("b", at(0)), "unknown");
+    }
+}

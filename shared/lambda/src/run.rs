@@ -112,3 +112,44 @@ async fn guarded<H: Handler>(
     .await
     .unwrap_or(Err(Failure::Internal))
 }
+
+#[cfg(test)]
+mod tests {
+    use lambda_runtime::Context;
+
+    use super::*;
+
+    struct Moody;
+
+    impl Handler for Moody {
+        type Answer = u8;
+
+        async fn handle(&self, event: &RawValue, _: &str) -> Result<u8, Failure> {
+            assert_ne!(event.get(), "\"panic\"", "a secret");
+            Ok(7)
+        }
+    }
+
+    fn event(json: &str) -> LambdaEvent<Box<RawValue>> {
+        LambdaEvent::new(serde_json::from_str(json).unwrap(), Context::default())
+    }
+
+    #[test]
+    fn a_panic_is_an_error_of_that_invocation_alone() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let outcome = guarded(&Moody, event("\"panic\"")).await;
+            assert_eq!(outcome, Err(Failure::Internal));
+            assert_eq!(guarded(&Moody, event("1")).await, Ok(7));
+        });
+    }
+
+    #[test]
+    fn errors_have_fixed_texts() {
+        let text = |failure| Diagnostic::from(failure).error_message;
+        assert_eq!(text(Failure::Unauthorized), "Unauthorized");
+        assert_eq!(text(Failure::Internal), "Internal Server Error");
+    }
+}

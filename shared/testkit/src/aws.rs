@@ -153,6 +153,11 @@ impl FakeAws {
         *self.state.checksum.lock().expect("a lock") = checksum;
     }
 
+    /// Closes every connection that is open now.
+    pub fn close_connections(&self) {
+        self.server.close_connections();
+    }
+
     /// What was asked so far: operation and body.
     #[must_use]
     pub fn requests(&self) -> Vec<(String, Value)> {

@@ -1,7 +1,11 @@
 //! An HTTP server on a free loopback port that ends with its handle.
 
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
-use tokio::net::TcpListener;
+use axum::serve::Listener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// A running server. Dropping it stops it.
@@ -9,17 +13,30 @@ pub struct Server {
     /// `127.0.0.1:port`
     pub address: String,
     task: JoinHandle<()>,
+    connections: Connections,
 }
+
+/// A second handle on every connection that was accepted.
+type Connections = Arc<Mutex<Vec<std::net::TcpStream>>>;
 
 impl Server {
     /// Serves `router` on a port that the system chooses.
     pub async fn start(router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
+        let connections = Connections::default();
+        let listener = Remembering {
+            listener,
+            connections: Arc::clone(&connections),
+        };
         let task = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a server");
         });
-        Self { address, task }
+        Self {
+            address,
+            task,
+            connections,
+        }
     }
 
     /// `http://127.0.0.1:port`
@@ -27,11 +44,41 @@ impl Server {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    /// Closes every connection that is open now, whatever it is doing.
+    pub fn close_connections(&self) {
+        for connection in self.connections.lock().expect("a lock").drain(..) {
+            // The client may have closed it already.
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+struct Remembering {
+    listener: TcpListener,
+    connections: Connections,
+}
+
+impl Listener for Remembering {
+    type Io = TcpStream;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, Self::Addr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let stream = stream.into_std().expect("a socket");
+        let twin = stream.try_clone().expect("a socket");
+        self.connections.lock().expect("a lock").push(twin);
+        (TcpStream::from_std(stream).expect("a socket"), address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 

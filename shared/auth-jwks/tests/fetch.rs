@@ -1,0 +1,82 @@
+//! Fetching, against a key server that counts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::sync::Arc;
+
+use auth::{Algorithm, Issuer, KeySource, Refusal, UnixSeconds};
+use auth_jwks::{HttpsKeys, KeyLocation};
+use testkit::jwks_server::JwksServer;
+use testkit::server::Fault;
+use testkit::{Pool, token::now};
+
+fn issuer() -> Issuer {
+    Issuer {
+        id: "pool".to_owned(),
+        url: "https://issuer.example".to_owned(),
+        algorithms: vec![Algorithm::Rs256],
+        client_ids: vec![],
+    }
+}
+
+fn keys(server: &JwksServer) -> HttpsKeys {
+    let location = KeyLocation::Uri(server.uri().parse().unwrap());
+    HttpsKeys::new([(issuer().url, location)]).unwrap()
+}
+
+#[tokio::test]
+async fn many_at_once_are_one_fetch() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    server.set_fault(Fault::Slow(50));
+    let keys = Arc::new(keys(&server));
+    let tasks: Vec<_> = (0..500)
+        .map(|_| {
+            let keys = Arc::clone(&keys);
+            tokio::spawn(async move {
+                let now = UnixSeconds(now());
+                keys.key_for(&issuer(), Pool::ours().access_kid, now)
+                    .await
+                    .is_ok()
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap());
+    }
+    assert_eq!(server.fetches(), 1, "T69, J11");
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_poisons_nothing() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let keys = keys(&server);
+    let now = UnixSeconds(now());
+    server.set_fault(Fault::Hang);
+    {
+        let issuer = issuer();
+        let first = keys.key_for(&issuer, Pool::ours().access_kid, now);
+        let patience = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(patience, first).await.is_err());
+    }
+    server.set_fault(Fault::None);
+    assert!(
+        keys.key_for(&issuer(), Pool::ours().access_kid, now)
+            .await
+            .is_ok(),
+        "J11"
+    );
+}
+
+#[tokio::test]
+async fn a_hanging_server_is_given_up_in_time() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    server.set_fault(Fault::Hang);
+    let keys = keys(&server);
+    let outcome = keys.key_for(&issuer(), "x", UnixSeconds(now())).await;
+    assert!(matches!(outcome, Err(Refusal::Unavailable(_))), "J9, J10");
+    assert_eq!(server.fetches(), 2, "two attempts");
+}
