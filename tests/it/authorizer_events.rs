@@ -347,9 +347,14 @@ async fn the_context_is_flat_text() {
     let machine = request_event(&format!("Bearer {}", Pool::ours().machine_token().build()));
     let answer = authorizer.binary.invoke(&machine).await.answer();
     assert_eq!(answer["principalId"], Pool::ours().client_id, "P13");
-    assert!(
-        answer["context"].get("username").is_none(),
-        "P9: absent, not null"
+    assert_eq!(
+        answer["policyDocument"]["Statement"][0]["Effect"], "Deny",
+        "T60"
+    );
+    assert_eq!(
+        answer["context"],
+        json!({}),
+        "nothing about somebody who may not"
     );
 
     let authorizer = Authorizer::start_with(&[("CONTEXT_CLAIMS", "sub, scope")]).await;

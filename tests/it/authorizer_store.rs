@@ -332,7 +332,7 @@ async fn a_machine_counts_from_its_tokens_issue() {
     let pool = Pool::ours();
     let machine = pool.machine_token();
     let iat = machine.get("iat").as_u64().unwrap();
-    for (not_before, expected) in [(iat - 1, Verdict::Allow), (iat, Verdict::Unauthorized)] {
+    for (not_before, expected) in [(iat - 1, Verdict::Deny), (iat, Verdict::Unauthorized)] {
         let authorizer = Authorizer::start().await;
         let client = format!("{}#client#{}", pool.id, pool.client_id);
         authorizer

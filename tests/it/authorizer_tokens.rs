@@ -777,11 +777,11 @@ async fn who_and_for_whom() {
             valid().claim("sub", "a".repeat(256)).build(),
             Verdict::Allow,
         ),
-        ("T60", Pool::ours().machine_token().build(), Verdict::Allow),
+        ("T60", Pool::ours().machine_token().build(), Verdict::Deny),
         (
             "T60",
             Pool::ours().machine_token().without("auth_time").build(),
-            Verdict::Allow,
+            Verdict::Deny,
         ),
         ("T61", valid().without("jti").build(), Verdict::Allow),
         (

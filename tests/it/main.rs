@@ -9,8 +9,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod authorizer_apis;
 mod authorizer_events;
 mod authorizer_keys;
+mod authorizer_rules;
 mod authorizer_store;
 mod authorizer_tokens;
 mod contracts;

@@ -2,9 +2,11 @@
 
 use auth::env::{ConfigError, Env};
 use auth::{Issuer, TokenRules, TokenUse};
+use auth_cedar::Rules;
 use auth_jwks::KeyLocation;
 
 use crate::context::ContextClaim;
+use crate::policies;
 
 /// A configuration that holds. There is no other way to get one.
 pub struct Config {
@@ -16,8 +18,68 @@ pub struct Config {
     pub revocation_table: String,
     /// `CONTEXT_CLAIMS`: what the backend gets to see.
     pub context_claims: Vec<ContextClaim>,
+    /// The policies of `POLICIES_DIR`.
+    pub rules_of_access: Rules,
+    /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may carry its token.
+    pub token_sources: TokenSources,
+    /// `ALLOWED_ORIGINS`: pages that may open a WebSocket; all if empty.
+    pub allowed_origins: Vec<String>,
+    /// `HTTP_API_RESPONSE`.
+    pub http_api_response: HttpApiResponse,
     /// `LOG_LEVEL`: which decisions are logged.
     pub log_level: lambda::log::Level,
+}
+
+/// A part of a request that may carry a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// `Authorization: Bearer <token>`.
+    Header,
+    /// `?access_token=<token>`.
+    Query,
+    /// The cookie `TOKEN_COOKIE`.
+    Cookie,
+    /// `Sec-WebSocket-Protocol: bearer, <token>`.
+    Subprotocol,
+}
+
+/// Where tokens are looked for.
+#[derive(Clone, Debug)]
+pub struct TokenSources {
+    /// `None`: the header, and for a WebSocket also the query and the subprotocol, because a
+    /// browser can't set a header there.
+    chosen: Option<Vec<TokenSource>>,
+    /// The cookie's name.
+    pub cookie: String,
+}
+
+impl TokenSources {
+    /// Where a token may be.
+    pub(crate) fn to_try(&self, web_socket: bool) -> impl Iterator<Item = TokenSource> {
+        const PLAIN: &[TokenSource] = &[TokenSource::Header];
+        const WEB_SOCKET: &[TokenSource] = &[
+            TokenSource::Header,
+            TokenSource::Query,
+            TokenSource::Subprotocol,
+        ];
+        let by_default = if web_socket { WEB_SOCKET } else { PLAIN };
+        self.chosen.as_deref().unwrap_or(by_default).iter().copied()
+    }
+
+    /// Where there must be none: unless the configuration names the sources, a second token in
+    /// the query is a second credential (RFC 6750 section 2).
+    pub(crate) fn must_be_empty(&self, web_socket: bool) -> Option<TokenSource> {
+        (self.chosen.is_none() && !web_socket).then_some(TokenSource::Query)
+    }
+}
+
+/// What an HTTP API with payload 2.0 is configured to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpApiResponse {
+    /// An IAM policy.
+    Iam,
+    /// `isAuthorized` (`EnableSimpleResponses`).
+    Simple,
 }
 
 impl Config {
@@ -29,6 +91,11 @@ impl Config {
         "REQUIRE_SESSION",
         "REVOCATION_TABLE",
         "CONTEXT_CLAIMS",
+        "POLICIES_DIR",
+        "TOKEN_SOURCES",
+        "TOKEN_COOKIE",
+        "ALLOWED_ORIGINS",
+        "HTTP_API_RESPONSE",
         "LOG_LEVEL",
     ];
 
@@ -38,14 +105,93 @@ impl Config {
     /// Everything that is wrong with it, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
-        let config = Self {
-            issuers: auth_jwks::config::issuers(&mut env),
-            rules: rules(&mut env),
-            revocation_table: env.required("REVOCATION_TABLE"),
-            context_claims: context_claims(&mut env),
-            log_level: lambda::log::Level::read(&mut env),
-        };
-        env.finish(config)
+        let issuers = auth_jwks::config::issuers(&mut env);
+        let pool = env.optional("USER_POOL_ID").unwrap_or_default();
+        let rules_of_access = policies::read(&mut env, &pool);
+        let rules = rules(&mut env);
+        let revocation_table = env.required("REVOCATION_TABLE");
+        let context_claims = context_claims(&mut env);
+        let token_sources = token_sources(&mut env);
+        let allowed_origins = allowed_origins(&mut env, &token_sources);
+        let http_api_response = http_api_response(&mut env);
+        let log_level = lambda::log::Level::read(&mut env);
+        match rules_of_access {
+            Some(rules_of_access) => env.finish(Self {
+                issuers,
+                rules,
+                revocation_table,
+                context_claims,
+                rules_of_access,
+                token_sources,
+                allowed_origins,
+                http_api_response,
+                log_level,
+            }),
+            None => Err(env.into_error()),
+        }
+    }
+}
+
+fn token_sources(env: &mut Env<'_>) -> TokenSources {
+    let names = env.list("TOKEN_SOURCES");
+    let chosen = names.map(|names| {
+        names
+            .iter()
+            .filter_map(|name| match name.as_str() {
+                "header" => Some(TokenSource::Header),
+                "query" => Some(TokenSource::Query),
+                "cookie" => Some(TokenSource::Cookie),
+                "subprotocol" => Some(TokenSource::Subprotocol),
+                _ => {
+                    env.problem(
+                        "TOKEN_SOURCES",
+                        "is not a list of `header`, `query`, `cookie`, `subprotocol`",
+                    );
+                    None
+                }
+            })
+            .collect()
+    });
+    let cookie = env
+        .optional("TOKEN_COOKIE")
+        .unwrap_or_else(|| "__Host-access_token".to_owned());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !cookie.bytes().all(plain) {
+        env.problem("TOKEN_COOKIE", "is not a cookie's name");
+    }
+    TokenSources { chosen, cookie }
+}
+
+/// A browser adds cookies to a WebSocket that any page opens: then the page has to be known.
+fn allowed_origins(env: &mut Env<'_>, sources: &TokenSources) -> Vec<String> {
+    let origins = env.list("ALLOWED_ORIGINS").unwrap_or_default();
+    let is_origin = |origin: &String| {
+        origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"))
+            .is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '@', '?', '#']))
+    };
+    if !origins.iter().all(is_origin) {
+        env.problem("ALLOWED_ORIGINS", "is not a list of origins");
+    }
+    if origins.is_empty()
+        && sources
+            .to_try(true)
+            .any(|source| source == TokenSource::Cookie)
+    {
+        env.problem("ALLOWED_ORIGINS", "must be set if tokens come in cookies");
+    }
+    origins
+}
+
+fn http_api_response(env: &mut Env<'_>) -> HttpApiResponse {
+    match env.optional("HTTP_API_RESPONSE").as_deref() {
+        None | Some("iam") => HttpApiResponse::Iam,
+        Some("simple") => HttpApiResponse::Simple,
+        Some(_) => {
+            env.problem("HTTP_API_RESPONSE", "is neither `iam` nor `simple`");
+            HttpApiResponse::Iam
+        }
     }
 }
 

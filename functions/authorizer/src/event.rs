@@ -1,19 +1,40 @@
-//! The events that API Gateway sends to a Lambda authorizer, read tolerantly.
+//! The events that ask a Lambda authorizer, of every kind of API, read tolerantly.
 //!
 //! Own types, because the field's crate refuses events that API Gateway does send: a header with
 //! a line break, a `null` among the values. Here a member of another type than expected counts as
 //! absent, and what is absent refuses.
-//! Source: AWS, "Input to an API Gateway Lambda authorizer".
+//! Source: AWS, "Input to an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
+//! APIs; "AWS_LAMBDA authorization" for AppSync.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use auth::arn::ArnError;
 use auth::headers::{RawMap, single_value, text};
-use auth::{Reason, bearer};
+use auth::{MethodArn, Reason, bearer, route};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A `TOKEN` or `REQUEST` event of a REST API.
+use crate::config::{TokenSource, TokenSources};
+
+/// What kind of API asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// REST API, `TOKEN` authorizer.
+    Token,
+    /// REST API, `REQUEST` authorizer, or HTTP API with payload 1.0.
+    Request,
+    /// WebSocket API, `$connect`.
+    WebSocket,
+    /// HTTP API with payload 2.0.
+    Http,
+    /// AppSync.
+    AppSync,
+}
+
+/// An event, its members unread until they are asked for.
 pub struct Event<'a> {
+    kind: Kind,
     fields: Fields<'a>,
 }
 
@@ -23,9 +44,15 @@ struct Fields<'a> {
     #[serde(borrow)]
     r#type: Option<&'a RawValue>,
     #[serde(borrow)]
+    version: Option<&'a RawValue>,
+    #[serde(borrow)]
     authorization_token: Option<&'a RawValue>,
     #[serde(borrow)]
     method_arn: Option<&'a RawValue>,
+    #[serde(borrow)]
+    route_arn: Option<&'a RawValue>,
+    #[serde(borrow)]
+    route_key: Option<&'a RawValue>,
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -36,76 +63,293 @@ struct Fields<'a> {
     query_string_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
     multi_value_query_string_parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path_parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cookies: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request_context: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request_headers: Option<&'a RawValue>,
+}
+
+/// Which method of which API the client called.
+pub struct Method<'e> {
+    /// The ARN taken apart; AppSync has none.
+    pub arn: Option<MethodArn<'e>>,
+    /// `GET`, or `$connect`.
+    pub verb: Cow<'e, str>,
+    /// The route's template if the event says which one it is, else the path in its plainest form.
+    pub route: Cow<'e, str>,
+    /// The template, only if the event says it.
+    pub template: Option<Cow<'e, str>>,
 }
 
 impl<'a> Event<'a> {
     /// Reads an event. What is no event at all has no member, and is refused for that later.
     #[must_use]
     pub fn read(json: &'a RawValue) -> Self {
-        Self {
-            fields: serde_json::from_str(json.get()).unwrap_or_default(),
-        }
+        let fields: Fields<'a> = serde_json::from_str(json.get()).unwrap_or_default();
+        let kind = fields.kind();
+        Self { kind, fields }
     }
 
-    /// The bearer token: of `authorizationToken` in a `TOKEN` event, of the `Authorization`
-    /// header in a `REQUEST` event. An event of no known type is taken by its shape.
+    /// What kind of API asks.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The token, from the one source that carries one.
     ///
     /// # Errors
     /// None, two, or one that is not a bearer token.
-    pub fn bearer_token(&self) -> Result<Cow<'a, str>, Reason> {
-        let fields = &self.fields;
-        let token_event = || {
-            fields
-                .authorization_token
-                .and_then(text)
-                .ok_or(Reason::MissingToken)
-        };
-        let request_event = || {
-            self.check_query()?;
-            single_value(
-                &RawMap::of(fields.headers),
-                &RawMap::of(fields.multi_value_headers),
-                "authorization",
-            )
-        };
-        let authorization = match fields.r#type.and_then(text).as_deref() {
-            Some("TOKEN") => token_event()?,
-            Some("REQUEST") => request_event()?,
-            _ => match (token_event(), request_event()) {
-                (Ok(one), Ok(other)) if one != other => return Err(Reason::AmbiguousToken),
-                (Ok(one), Ok(_) | Err(Reason::MissingToken)) => one,
-                (Err(_), other) => other?,
-                (Ok(_), Err(reason)) => return Err(reason),
-            },
-        };
-        token_in(authorization)
-    }
-
-    /// A token in the query as well would be a second credential (RFC 6750 section 2).
-    fn check_query(&self) -> Result<(), Reason> {
-        let fields = &self.fields;
-        let maps = [
-            fields.query_string_parameters,
-            fields.multi_value_query_string_parameters,
-        ];
-        let named = |map: Option<&'a RawValue>| RawMap::of(map).values("access_token").count();
-        if maps.into_iter().map(named).sum::<usize>() == 0 {
-            Ok(())
-        } else {
-            Err(Reason::AmbiguousToken)
+    pub fn token(&self, sources: &TokenSources) -> Result<Cow<'a, str>, Reason> {
+        match self.kind {
+            Kind::Token => token_in(self.authorization_token()?),
+            Kind::AppSync => {
+                // AppSync's own clients send the token without a scheme.
+                let value = self.authorization_token()?;
+                match bearer::check(&value) {
+                    Ok(()) => Ok(value),
+                    Err(_) => token_in(value),
+                }
+            }
+            Kind::Request | Kind::Http | Kind::WebSocket => self.token_of_request(sources),
         }
     }
 
-    /// The ARN of the method that the client called.
-    #[must_use]
-    pub fn method_arn(&self) -> Cow<'a, str> {
-        self.fields.method_arn.and_then(text).unwrap_or_default()
+    fn token_of_request(&self, sources: &TokenSources) -> Result<Cow<'a, str>, Reason> {
+        let web_socket = self.kind == Kind::WebSocket;
+        let mut found = None;
+        for source in sources.to_try(web_socket) {
+            match (self.token_from(source, sources), &found) {
+                (Err(Reason::MissingToken), _) => {}
+                (Err(reason), _) => return Err(reason),
+                (Ok(_), Some(_)) => return Err(Reason::AmbiguousToken),
+                (Ok(token), None) => found = Some(token),
+            }
+        }
+        if let Some(source) = sources.must_be_empty(web_socket)
+            && self.token_from(source, sources) != Err(Reason::MissingToken)
+        {
+            return Err(Reason::AmbiguousToken);
+        }
+        // An event without a type may be either kind; then it must not be both.
+        if self.fields.r#type.is_none() && self.fields.version.is_none() {
+            match (self.authorization_token().and_then(token_in), &found) {
+                (Ok(one), Some(other)) if one != *other => return Err(Reason::AmbiguousToken),
+                (Ok(one), _) => found = Some(one),
+                (Err(_), _) => {}
+            }
+        }
+        found.ok_or(Reason::MissingToken)
     }
 
-    /// The route as the API defines it, such as `/users/{id}`; `TOKEN` events don't have it.
+    fn token_from(
+        &self,
+        source: TokenSource,
+        sources: &TokenSources,
+    ) -> Result<Cow<'a, str>, Reason> {
+        match source {
+            TokenSource::Header => token_in(self.header("authorization")?),
+            TokenSource::Query => {
+                let value = single_value(
+                    &RawMap::of(self.fields.query_string_parameters),
+                    &RawMap::of(self.fields.multi_value_query_string_parameters),
+                    "access_token",
+                )?;
+                bearer::check(&value).map(|()| value)
+            }
+            TokenSource::Cookie => {
+                let value = self.cookie(&sources.cookie)?;
+                bearer::check(&value).map(|()| Cow::Owned(value))
+            }
+            TokenSource::Subprotocol => {
+                // `new WebSocket(url, ["bearer", token])`
+                let offered = self.header("sec-websocket-protocol")?;
+                let mut offered = offered.split(',').map(str::trim);
+                match (offered.next(), offered.next(), offered.next()) {
+                    (Some("bearer"), Some(token), None) => {
+                        bearer::check(token).map(|()| Cow::Owned(token.to_owned()))
+                    }
+                    (Some("bearer"), _, _) => Err(Reason::AmbiguousToken),
+                    _ => Err(Reason::MissingToken),
+                }
+            }
+        }
+    }
+
+    fn authorization_token(&self) -> Result<Cow<'a, str>, Reason> {
+        let value = self.fields.authorization_token.and_then(text);
+        value.ok_or(Reason::MissingToken)
+    }
+
+    fn header(&self, name: &str) -> Result<Cow<'a, str>, Reason> {
+        single_value(
+            &RawMap::of(self.fields.headers),
+            &RawMap::of(self.fields.multi_value_headers),
+            name,
+        )
+    }
+
+    /// The one cookie with this name (RFC 6265 section 4.2): payload 2.0 lists them, the others
+    /// have a header.
+    fn cookie(&self, name: &str) -> Result<String, Reason> {
+        let listed: Option<Vec<String>> = self
+            .fields
+            .cookies
+            .and_then(|cookies| serde_json::from_str(cookies.get()).ok());
+        let header = self.header("cookie");
+        if header == Err(Reason::AmbiguousToken) {
+            return Err(Reason::AmbiguousToken);
+        }
+        let pairs = listed.into_iter().flatten().chain(
+            header
+                .iter()
+                .flat_map(|line| line.split(';'))
+                .map(str::to_owned),
+        );
+        let mut found = None;
+        for pair in pairs {
+            if let Some((known, value)) = pair.trim().split_once('=')
+                && known == name
+                && found.replace(value.to_owned()).is_some()
+            {
+                return Err(Reason::AmbiguousToken);
+            }
+        }
+        found.ok_or(Reason::MissingToken)
+    }
+
+    /// Whether a browser's page of another origin opens this WebSocket. A client that sends no
+    /// `Origin` is no browser.
     #[must_use]
-    pub fn route(&self) -> Option<Cow<'a, str>> {
-        self.fields.resource.and_then(text)
+    pub fn is_from_elsewhere(&self, allowed_origins: &[String]) -> bool {
+        if self.kind != Kind::WebSocket || allowed_origins.is_empty() {
+            return false;
+        }
+        match self.header("origin") {
+            Ok(origin) => !allowed_origins.iter().any(|allowed| *allowed == origin),
+            Err(Reason::MissingToken) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// The ARN of the method that the client called, to be read by [`Event::method`].
+    #[must_use]
+    pub fn method_arn(&self) -> Cow<'a, str> {
+        let arn = match self.kind {
+            Kind::Http => self.fields.route_arn,
+            Kind::Token | Kind::Request | Kind::WebSocket | Kind::AppSync => self.fields.method_arn,
+        };
+        arn.and_then(text).unwrap_or_default()
+    }
+
+    /// Which method that is. A rule that names a route must meet every request to it, so a path
+    /// that no template stands for is taken in its plainest form.
+    ///
+    /// # Errors
+    /// [`ArnError`] if the event names none.
+    pub fn method<'e>(&self, method_arn: &'e str) -> Result<Method<'e>, ArnError>
+    where
+        'a: 'e,
+    {
+        if self.kind == Kind::AppSync {
+            return Ok(Method {
+                arn: None,
+                verb: Cow::Borrowed("POST"),
+                route: Cow::Borrowed("/graphql"),
+                template: None,
+            });
+        }
+        let arn = MethodArn::parse(method_arn)?;
+        let template = match self.kind {
+            Kind::Request => self.fields.resource.and_then(text),
+            Kind::Http => self
+                .fields
+                .route_key
+                .and_then(text)
+                .and_then(|key| Some(key.split_once(' ')?.1.to_owned()))
+                .map(Cow::Owned),
+            Kind::Token | Kind::WebSocket | Kind::AppSync => None,
+        };
+        let template: Option<Cow<'e, str>> = template.filter(|route| route.starts_with('/'));
+        let route = match (&template, arn.untrusted_path()) {
+            (Some(template), _) => template.clone(),
+            (None, Some(path)) => Cow::Owned(route::canonical(path)),
+            (None, None) => Cow::Borrowed(arn.verb()),
+        };
+        Ok(Method {
+            verb: Cow::Borrowed(arn.verb()),
+            arn: Some(arn),
+            route,
+            template,
+        })
+    }
+
+    /// The values of the route's parameters: the client's own words.
+    #[must_use]
+    pub fn path_parameters(&self) -> Vec<(String, String)> {
+        let parameters: Option<BTreeMap<String, String>> = self
+            .fields
+            .path_parameters
+            .and_then(|parameters| serde_json::from_str(parameters.get()).ok());
+        parameters.into_iter().flatten().collect()
+    }
+
+    /// Where the request comes from, by API Gateway's word.
+    #[must_use]
+    pub fn source_ip(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Context {
+            identity: Option<Source>,
+            http: Option<Source>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Source {
+            source_ip: Option<String>,
+        }
+
+        let context: Context = serde_json::from_str(self.fields.request_context?.get()).ok()?;
+        let source = context.identity.or(context.http)?;
+        source.source_ip
+    }
+}
+
+impl Fields<'_> {
+    fn kind(&self) -> Kind {
+        let named = self.r#type.and_then(text);
+        let version = self.version.and_then(text);
+        let has = |member: Option<&RawValue>| member.and_then(text).is_some();
+        match (named.as_deref(), version.as_deref()) {
+            (Some("TOKEN"), _) => Kind::Token,
+            (_, Some("2.0")) => Kind::Http,
+            (Some("REQUEST"), _) => self.request_kind(),
+            _ if has(self.route_arn) => Kind::Http,
+            _ if has(self.authorization_token) && !has(self.method_arn) && self.is_app_sync() => {
+                Kind::AppSync
+            }
+            _ if has(self.authorization_token) && self.headers.is_none() => Kind::Token,
+            _ => self.request_kind(),
+        }
+    }
+
+    fn request_kind(&self) -> Kind {
+        let arn = self.method_arn.and_then(text);
+        if arn.is_some_and(|arn| arn.ends_with("/$connect")) {
+            Kind::WebSocket
+        } else {
+            Kind::Request
+        }
+    }
+
+    /// AppSync names neither a type nor a method; it has the GraphQL query.
+    fn is_app_sync(&self) -> bool {
+        let context = RawMap::of(self.request_context);
+        let query = context.values("queryString").next();
+        self.r#type.is_none() && (self.request_headers.is_some() || query.is_some())
     }
 }
 

@@ -3,52 +3,54 @@
 //! [`Authorizer::authorize`] is the whole decision; everything else here prepares it or reports
 //! it.
 
-mod config;
+mod answer;
+pub mod config;
 pub mod context;
-mod event;
+pub mod event;
+mod policies;
 mod report;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use auth::policy::{Effect, PolicyDocument};
 use auth::{
-    KeySource, MethodArn, Principal, Reason, Refusal, RevocationStore, Unavailable, UnixSeconds,
-    UnverifiedToken, VerifiedClaims, Verifier,
+    Effect, KeySource, Reason, Refusal, RevocationStore, Unavailable, UnixSeconds, UnverifiedToken,
+    VerifiedClaims, Verifier,
 };
+use auth_cedar::Rules;
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
 use lambda::{Failure, Handler, clock};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use config::Config;
+use config::{HttpApiResponse, TokenSources};
 use context::ContextClaim;
 pub use event::Event;
+use event::Method;
 
 /// The whole decision. Longer than its parts may take together, shorter than Lambda's timeout:
 /// the answer comes from us, not from the platform.
 const BUDGET: Duration = Duration::from_millis(2_500);
-/// API Gateway's limit on an authorizer's answer.
-const MAX_ANSWER_BYTES: usize = 8 * 1024;
 
 /// Decides about requests. Generic over where keys and revocations come from.
 pub struct Authorizer<K, R> {
     verifier: Verifier,
     keys: K,
     revocations: R,
+    rules: Rules,
+    token_sources: TokenSources,
+    allowed_origins: Vec<String>,
+    http_api_response: HttpApiResponse,
     context_claims: Vec<ContextClaim>,
     log_level: lambda::log::Level,
 }
 
-/// What API Gateway gets.
-/// Source: AWS, "Output from an API Gateway Lambda authorizer".
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    principal_id: &'a str,
-    policy_document: PolicyDocument,
-    context: BTreeMap<&'static str, String>,
+/// What was decided about a known caller.
+pub struct Decision {
+    /// Whether they may.
+    pub effect: Effect,
+    /// That, in the form of the API that asked.
+    pub answer: Box<RawValue>,
 }
 
 /// Why there is no policy.
@@ -66,6 +68,12 @@ pub enum Rejection {
     /// The decision took longer than it may.
     #[error("out_of_time")]
     OutOfTime,
+}
+
+impl From<Unavailable> for Rejection {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Refused(unavailable.into())
+    }
 }
 
 impl From<Reason> for Rejection {
@@ -90,6 +98,10 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
             verifier: Verifier::new(issuers, config.rules),
             keys,
             revocations,
+            rules: config.rules_of_access,
+            token_sources: config.token_sources,
+            allowed_origins: config.allowed_origins,
+            http_api_response: config.http_api_response,
             context_claims: config.context_claims,
             log_level: config.log_level,
         })
@@ -102,8 +114,8 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
     ///
     /// # Errors
     /// The first step that refused, or that could not tell.
-    pub async fn authorize(&self, event: &Event<'_>) -> Result<Box<RawValue>, Rejection> {
-        let bearer = event.bearer_token()?;
+    pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, Rejection> {
+        let bearer = event.token(&self.token_sources)?;
         let token = UnverifiedToken::parse(&bearer)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
@@ -113,38 +125,48 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         let claims = self.verifier.verify(token, issuer, &key, now())?;
 
         let method_arn = event.method_arn();
-        let method = MethodArn::parse(&method_arn)?;
+        let method = event.method(&method_arn)?;
 
-        let marks = self
-            .revocations
-            .marks(&claims, now())
-            .await
-            .map_err(Refusal::from)?;
+        let marks = self.revocations.marks(&claims, now()).await?;
         marks.check(&claims)?;
         self.verifier.still_valid(&claims, now())?;
 
-        let resource = method.request_resource(event.route().as_deref());
-        self.answer(&claims, PolicyDocument::new(Effect::Allow, resource))
+        let effect = if event.is_from_elsewhere(&self.allowed_origins) {
+            Effect::Deny
+        } else {
+            self.rules.decide(&claims, &question(event, &method))
+        };
+        self.decision(event, &claims, effect, &method)
     }
 
-    fn answer(
+    fn decision(
         &self,
+        event: &Event<'_>,
         claims: &VerifiedClaims,
-        policy: PolicyDocument,
-    ) -> Result<Box<RawValue>, Rejection> {
-        let principal_id = match claims.principal() {
-            Principal::User => claims.subject(),
-            Principal::Client => claims.client_id(),
-        };
-        let answer = serde_json::value::to_raw_value(&Answer {
-            principal_id,
-            policy_document: policy,
-            context: context::context(&self.context_claims, claims),
-        });
-        answer
-            .ok()
-            .filter(|json| json.get().len() <= MAX_ANSWER_BYTES)
-            .ok_or(Rejection::AnswerTooLarge)
+        effect: Effect,
+        method: &Method<'_>,
+    ) -> Result<Decision, Rejection> {
+        let context = context::context(&self.context_claims, claims);
+        answer::decided(
+            event.kind(),
+            self.http_api_response,
+            claims,
+            effect,
+            method,
+            context,
+        )
+        .map(|answer| Decision { effect, answer })
+        .ok_or(Rejection::AnswerTooLarge)
+    }
+}
+
+fn question<'q>(event: &Event<'_>, method: &'q Method<'_>) -> auth_cedar::Request<'q> {
+    auth_cedar::Request {
+        verb: &method.verb,
+        route: &method.route,
+        path_parameters: event.path_parameters(),
+        source_ip: event.source_ip(),
+        now: now(),
     }
 }
 
@@ -158,13 +180,18 @@ impl<K: KeySource, R: RevocationStore> Handler for Authorizer<K, R> {
             .await
             .unwrap_or(Err(Rejection::OutOfTime));
         report::report(&decision, self.log_level, request_id, began.elapsed());
-        decision.map_err(|rejection| match rejection {
-            Rejection::Refused(Refusal::Unauthorized(_)) => Failure::Unauthorized,
-            Rejection::Refused(Refusal::Unavailable(_))
-            | Rejection::Event(_)
-            | Rejection::AnswerTooLarge
-            | Rejection::OutOfTime => Failure::Internal,
-        })
+        match decision {
+            Ok(decision) => Ok(decision.answer),
+            Err(Rejection::Refused(Refusal::Unauthorized(_))) => {
+                answer::refused(event.kind()).ok_or(Failure::Unauthorized)
+            }
+            Err(
+                Rejection::Refused(Refusal::Unavailable(_))
+                | Rejection::Event(_)
+                | Rejection::AnswerTooLarge
+                | Rejection::OutOfTime,
+            ) => Err(Failure::Internal),
+        }
     }
 }
 

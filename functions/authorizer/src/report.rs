@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
-use auth::Refusal;
+use auth::{Effect, Refusal};
 use lambda::log::{self, Level};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use crate::Rejection;
+use crate::{Decision, Rejection};
 
 /// Logs a decision if the level asks for it.
 pub(crate) fn report(
-    decision: &Result<Box<RawValue>, Rejection>,
+    decision: &Result<Decision, Rejection>,
     at_most: Level,
     request_id: &str,
     took: Duration,
 ) {
     let (level, outcome, reason) = match decision {
-        Ok(_) => (Level::Info, "allowed", "allowed".to_owned()),
+        Ok(decision) if decision.effect == Effect::Allow => {
+            (Level::Info, "allowed", "allowed".to_owned())
+        }
+        Ok(_) => (Level::Warn, "denied", "denied".to_owned()),
         Err(Rejection::Refused(Refusal::Unauthorized(reason))) => {
             (Level::Warn, "unauthorized", reason.as_str().to_owned())
         }

@@ -23,10 +23,25 @@ pub fn token_of(authorization: &str) -> Result<&str, Reason> {
     if token.is_empty() {
         return Err(Reason::MissingToken);
     }
-    if token.len() == rest.len() || !token.bytes().all(is_token_byte) {
+    if token.len() == rest.len() {
         return Err(Reason::MalformedToken);
     }
-    Ok(token)
+    check(token).map(|()| token)
+}
+
+/// Checks a value that should be nothing but a token, as in a query or a cookie.
+///
+/// # Errors
+/// [`Reason::MissingToken`] if it is empty, [`Reason::MalformedToken`] if it holds a character
+/// that no token has.
+pub fn check(token: &str) -> Result<(), Reason> {
+    if token.is_empty() {
+        Err(Reason::MissingToken)
+    } else if token.bytes().all(is_token_byte) {
+        Ok(())
+    } else {
+        Err(Reason::MalformedToken)
+    }
 }
 
 /// The characters of a compact JWS: base64url and dots (RFC 7515 section 3.1).

@@ -1,5 +1,6 @@
 //! What a token says (RFC 7519 section 4), before and after it is believed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -63,6 +64,8 @@ pub struct VerifiedClaims {
     pub(crate) authenticated_at: UnixSeconds,
     pub(crate) issued_at: UnixSeconds,
     pub(crate) expires_at: UnixSeconds,
+    /// The claims set as it was signed, for those who look for more.
+    pub(crate) payload: Vec<u8>,
 }
 
 impl VerifiedClaims {
@@ -147,6 +150,26 @@ impl VerifiedClaims {
     #[must_use]
     pub fn expires_at(&self) -> UnixSeconds {
         self.expires_at
+    }
+
+    /// Every claim that is text, a number or a boolean, as text: `email_verified` is `true`
+    /// whether the issuer wrote `true` or `"true"`. Read anew at each call.
+    #[must_use]
+    pub fn other_claims(&self) -> BTreeMap<String, String> {
+        let claims: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(&self.payload).unwrap_or_default();
+        claims
+            .into_iter()
+            .filter_map(|(name, value)| match value {
+                serde_json::Value::String(text) => Some((name, text)),
+                serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+                    Some((name, value.to_string()))
+                }
+                serde_json::Value::Null
+                | serde_json::Value::Array(_)
+                | serde_json::Value::Object(_) => None,
+            })
+            .collect()
     }
 }
 

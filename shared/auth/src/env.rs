@@ -93,6 +93,12 @@ impl<'a> Env<'a> {
         }
     }
 
+    /// All problems noted.
+    #[must_use]
+    pub fn into_error(self) -> ConfigError {
+        ConfigError(self.problems)
+    }
+
     /// `config`, if nothing was wrong.
     ///
     /// # Errors

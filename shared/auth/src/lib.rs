@@ -27,6 +27,7 @@ pub mod policy;
 pub mod ports;
 pub mod reason;
 pub mod revocation;
+pub mod route;
 pub mod time;
 pub mod token;
 pub mod verify;

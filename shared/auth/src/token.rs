@@ -25,6 +25,7 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 pub struct UnverifiedToken<'a> {
     header: Header,
     claims: UnverifiedClaims,
+    payload: Vec<u8>,
     signing_input: &'a [u8],
     signature: Vec<u8>,
 }
@@ -45,11 +46,13 @@ impl<'a> UnverifiedToken<'a> {
         if payload.contains('.') || signature.is_empty() {
             return Err(MalformedToken);
         }
-        let header: Header = json_segment(header)?;
+        let header: Header = from_json(&base64url(header)?)?;
         header.check()?;
+        let payload = base64url(payload)?;
         Ok(Self {
             header,
-            claims: json_segment(payload)?,
+            claims: from_json(&payload)?,
+            payload,
             signing_input: signing_input.as_bytes(),
             signature: base64url(signature)?,
         })
@@ -80,9 +83,10 @@ impl<'a> UnverifiedToken<'a> {
         &self.signature
     }
 
-    /// The claims, for [`crate::Verifier`] alone, once it has checked the signature.
-    pub(crate) fn into_claims(self) -> UnverifiedClaims {
-        self.claims
+    /// The claims and the bytes that they were read from, for [`crate::Verifier`] alone, once it
+    /// has checked the signature.
+    pub(crate) fn into_claims(self) -> (UnverifiedClaims, Vec<u8>) {
+        (self.claims, self.payload)
     }
 }
 
@@ -94,10 +98,9 @@ fn base64url(segment: &str) -> Result<Vec<u8>, Reason> {
         .map_err(|_| Reason::MalformedToken)
 }
 
-fn json_segment<T: for<'de> Deserialize<'de>>(segment: &str) -> Result<T, Reason> {
-    let bytes = base64url(segment)?;
+fn from_json<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Reason> {
     // A JSON error quotes its input, so it ends here.
-    serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Reason::InvalidClaims,
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof

@@ -95,13 +95,15 @@ impl Verifier {
         if !key.verifies(token.signing_input(), token.signature()) {
             return Err(Reason::BadSignature);
         }
-        self.accept(token.into_claims(), issuer, now)
+        let (claims, payload) = token.into_claims();
+        self.accept(claims, payload, issuer, now)
     }
 
     /// The claims of a token that `issuer` did sign.
     fn accept(
         &self,
         claims: UnverifiedClaims,
+        payload: Vec<u8>,
         issuer: &Issuer,
         now: UnixSeconds,
     ) -> Result<VerifiedClaims, Reason> {
@@ -147,6 +149,7 @@ impl Verifier {
             authenticated_at,
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
+            payload,
         })
     }
 

@@ -1,0 +1,101 @@
+//! The answer in the form that each kind of API reads.
+//! Source: AWS, "Output from an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
+//! APIs (simple response); "AWS_LAMBDA authorization" for AppSync.
+
+use std::collections::BTreeMap;
+
+use auth::policy::PolicyDocument;
+use auth::{Effect, Principal, VerifiedClaims};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::config::HttpApiResponse;
+use crate::event::{Kind, Method};
+
+/// API Gateway's limit on an authorizer's answer.
+const MAX_ANSWER_BYTES: usize = 8 * 1024;
+
+type Context = BTreeMap<&'static str, String>;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IamAnswer<'a> {
+    principal_id: &'a str,
+    policy_document: PolicyDocument,
+    context: Context,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SimpleAnswer {
+    is_authorized: bool,
+    context: Context,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AppSyncAnswer {
+    is_authorized: bool,
+    resolver_context: Context,
+    /// Seconds that AppSync may remember the answer.
+    ttl_override: u32,
+}
+
+/// A decision about a known caller, in the form for `kind`; `None` if it would be longer than the
+/// API takes. A denied caller's context goes nowhere.
+pub(crate) fn decided(
+    kind: Kind,
+    http_api_response: HttpApiResponse,
+    claims: &VerifiedClaims,
+    effect: Effect,
+    method: &Method<'_>,
+    context: Context,
+) -> Option<Box<RawValue>> {
+    let is_authorized = effect == Effect::Allow;
+    let context = if is_authorized {
+        context
+    } else {
+        Context::new()
+    };
+    let answer = match (kind, http_api_response, &method.arn) {
+        (Kind::AppSync, _, _) => serde_json::value::to_raw_value(&AppSyncAnswer {
+            is_authorized,
+            resolver_context: context,
+            ttl_override: 0,
+        }),
+        (Kind::Http, HttpApiResponse::Simple, _) => {
+            serde_json::value::to_raw_value(&SimpleAnswer {
+                is_authorized,
+                context,
+            })
+        }
+        (_, _, Some(arn)) => serde_json::value::to_raw_value(&IamAnswer {
+            principal_id: match claims.principal() {
+                Principal::User => claims.subject(),
+                Principal::Client => claims.client_id(),
+            },
+            policy_document: PolicyDocument::new(
+                effect,
+                arn.request_resource(method.template.as_deref()),
+            ),
+            context,
+        }),
+        (_, _, None) => return None,
+    };
+    answer
+        .ok()
+        .filter(|json| json.get().len() <= MAX_ANSWER_BYTES)
+}
+
+/// AppSync reads a refusal from the answer; the other APIs read it from the error.
+pub(crate) fn refused(kind: Kind) -> Option<Box<RawValue>> {
+    let answer = AppSyncAnswer {
+        is_authorized: false,
+        resolver_context: Context::new(),
+        ttl_override: 0,
+    };
+    match kind {
+        Kind::AppSync => serde_json::value::to_raw_value(&answer).ok(),
+        Kind::Token | Kind::Request | Kind::WebSocket | Kind::Http => None,
+    }
+}

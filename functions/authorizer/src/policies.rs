@@ -1,0 +1,67 @@
+//! Where the Cedar policies come from: `POLICIES_DIR`, else the folder `policies` beside the
+//! binary, else those that were compiled in.
+
+use std::path::{Path, PathBuf};
+
+use auth::Env;
+use auth_cedar::Rules;
+
+include!(concat!(env!("OUT_DIR"), "/policies.rs"));
+
+const SCHEMA_FILE: &str = "schema.cedarschema";
+
+/// Reads and validates the policies. What is wrong with them is noted in `env` by file and line;
+/// an authorizer without rules that hold doesn't start.
+pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
+    let folder = env
+        .optional("POLICIES_DIR")
+        .map(PathBuf::from)
+        .or_else(beside_the_binary);
+    let sources = match &folder {
+        Some(folder) => from_folder(folder),
+        None => Ok(compiled_in()),
+    };
+    let rules = sources.and_then(|(schema, policies)| {
+        Rules::parse(&schema, &policies, user_pool_id).map_err(|error| error.to_string())
+    });
+    match rules {
+        Ok(rules) => Some(rules),
+        Err(error) => {
+            env.problem("POLICIES_DIR", &format!("does not hold: {error}"));
+            None
+        }
+    }
+}
+
+type Sources = (String, Vec<(String, String)>);
+
+fn compiled_in() -> Sources {
+    let policies = POLICIES
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
+    (SCHEMA.to_owned(), policies)
+}
+
+fn beside_the_binary() -> Option<PathBuf> {
+    let folder = std::env::current_exe().ok()?.parent()?.join("policies");
+    folder.is_dir().then_some(folder)
+}
+
+/// All `*.cedar` files of a folder, in the order of their names, and its schema.
+fn from_folder(folder: &Path) -> Result<Sources, String> {
+    let read = |name: &str| {
+        std::fs::read_to_string(folder.join(name)).map_err(|error| format!("{name}: {error}"))
+    };
+    let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".cedar"))
+        .collect();
+    names.sort();
+    let policies = names
+        .into_iter()
+        .map(|name| Ok((name.clone(), read(&name)?)))
+        .collect::<Result<_, String>>()?;
+    Ok((read(SCHEMA_FILE)?, policies))
+}

@@ -1,0 +1,268 @@
+//! Rules in Cedar: what a known caller may do.
+//!
+//! Names are those of Amazon Verified Permissions for a policy store that is linked to an API and
+//! a Cognito user pool (AWS, "Creating API-linked policy stores"): `NS::User::"<pool>|<sub>"`,
+//! `NS::UserGroup::"<pool>|<group>"`, `NS::Action::"get /users"`, `NS::Application::"NS"`, the
+//! token under `context.token`.
+//!
+//! Cedar leaves out a policy that it fails to evaluate. A `permit` left out permits nothing, but
+//! a `forbid` left out would forbid nothing: here that is a refusal.
+
+#![warn(missing_docs)]
+
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+
+use auth::{Effect, Principal, UnixSeconds, VerifiedClaims};
+use cedar_policy as cedar;
+use cedar_policy::{
+    Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,
+    RestrictedExpression, Schema, ValidationMode, Validator,
+};
+
+/// Stands for the user pool's id in a policy: groups are named by their pool.
+const POOL_PLACEHOLDER: &str = "{{USER_POOL_ID}}";
+
+/// What is wrong with the policies, each with its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesError(pub Vec<String>);
+
+impl std::fmt::Display for RulesError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for RulesError {}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// `GET`, or a WebSocket route such as `$connect`.
+    pub verb: &'a str,
+    /// The route's template.
+    pub route: &'a str,
+    /// The values of its parameters, by name.
+    pub path_parameters: Vec<(String, String)>,
+    /// Where the request comes from, by API Gateway's word.
+    pub source_ip: Option<String>,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// A set of policies that holds against its schema.
+pub struct Rules {
+    policies: PolicySet,
+    authorizer: cedar::Authorizer,
+    types: Types,
+    application: EntityUid,
+    uses_tags: bool,
+}
+
+struct Types {
+    user: EntityTypeName,
+    user_group: EntityTypeName,
+    client: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl Rules {
+    /// Reads policies, each with its file's name, and validates them strictly against `schema`,
+    /// whose namespace becomes that of the entities.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with its file; also if there is no policy at all.
+    pub fn parse(
+        schema: &str,
+        policies: &[(String, String)],
+        user_pool_id: &str,
+    ) -> Result<Self, RulesError> {
+        let (schema, _) = Schema::from_cedarschema_str(schema)
+            .map_err(|error| RulesError(vec![format!("schema.cedarschema: {error}")]))?;
+        let namespace = schema
+            .entity_types()
+            .find(|name| name.basename() == "Application")
+            .map(EntityTypeName::namespace)
+            .ok_or_else(|| problem("schema.cedarschema: no entity type Application"))?;
+        let type_name = |name: &str| {
+            EntityTypeName::from_str(&format!("{namespace}::{name}"))
+                .map_err(|error| problem(&format!("schema.cedarschema: {error}")))
+        };
+        let types = Types {
+            user: type_name("User")?,
+            user_group: type_name("UserGroup")?,
+            client: type_name("Client")?,
+            action: type_name("Action")?,
+        };
+        let application =
+            EntityUid::from_type_name_and_id(type_name("Application")?, EntityId::new(&namespace));
+
+        let policies = read(policies, user_pool_id)?;
+        let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
+        if !result.validation_passed() {
+            let errors = result.validation_errors();
+            return Err(RulesError(errors.map(ToString::to_string).collect()));
+        }
+        let uses_tags = policies
+            .policies()
+            .any(|policy| policy.to_string().contains("Tag("));
+        Ok(Self {
+            policies,
+            authorizer: cedar::Authorizer::new(),
+            types,
+            application,
+            uses_tags,
+        })
+    }
+
+    /// Whether the caller may. Anything that keeps Cedar from telling is a no.
+    #[must_use]
+    pub fn decide(&self, claims: &VerifiedClaims, request: &Request<'_>) -> Effect {
+        match self.evaluate(claims, request) {
+            Some(true) => Effect::Allow,
+            Some(false) | None => Effect::Deny,
+        }
+    }
+
+    fn evaluate(&self, claims: &VerifiedClaims, request: &Request<'_>) -> Option<bool> {
+        let (principal, entities) = self.entities(claims, request)?;
+        let action = format!("{} {}", request.verb.to_ascii_lowercase(), request.route);
+        let action =
+            EntityUid::from_type_name_and_id(self.types.action.clone(), EntityId::new(action));
+        let resource = self.application.clone();
+        let context = context(claims, request)?;
+        let question = cedar::Request::new(principal, action, resource, context, None).ok()?;
+        let answer = self
+            .authorizer
+            .is_authorized(&question, &self.policies, &entities);
+        let forbid_failed = answer.diagnostics().errors().any(|error| {
+            let cedar::AuthorizationError::PolicyEvaluationError(error) = error;
+            self.policies
+                .policy(error.policy_id())
+                .is_none_or(|policy| policy.effect() == cedar::Effect::Forbid)
+        });
+        Some(answer.decision() == Decision::Allow && !forbid_failed)
+    }
+
+    /// The caller with its groups and claims, and the API with the route's parameters. Claims and
+    /// parameters are tags, and only there if a policy asks for tags at all.
+    fn entities(
+        &self,
+        claims: &VerifiedClaims,
+        request: &Request<'_>,
+    ) -> Option<(EntityUid, Entities)> {
+        let issuer = claims.issuer_id();
+        let uid = |kind: &EntityTypeName, id: &str| {
+            EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(format!("{issuer}|{id}")))
+        };
+        let (principal, groups) = match claims.principal() {
+            Principal::User => (
+                uid(&self.types.user, claims.subject()),
+                claims
+                    .groups()
+                    .iter()
+                    .map(|group| uid(&self.types.user_group, group))
+                    .collect(),
+            ),
+            Principal::Client => (uid(&self.types.client, claims.client_id()), HashSet::new()),
+        };
+        if !self.uses_tags {
+            let caller = Entity::new_no_attrs(principal.clone(), groups);
+            return Some((principal, Entities::from_entities([caller], None).ok()?));
+        }
+        let caller = tagged(principal.clone(), groups, claims.other_claims())?;
+        let parameters = request.path_parameters.iter().cloned();
+        let api = tagged(self.application.clone(), HashSet::new(), parameters)?;
+        Some((
+            principal,
+            Entities::from_entities([caller, api], None).ok()?,
+        ))
+    }
+}
+
+fn tagged(
+    uid: EntityUid,
+    parents: HashSet<EntityUid>,
+    tags: impl IntoIterator<Item = (String, String)>,
+) -> Option<Entity> {
+    let tags = tags
+        .into_iter()
+        .map(|(name, value)| (name, RestrictedExpression::new_string(value)));
+    Entity::new_with_tags(uid, HashMap::new(), parents, tags).ok()
+}
+
+fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let seconds = |value: u64| {
+        i64::try_from(value)
+            .map(RestrictedExpression::new_long)
+            .ok()
+    };
+    let signed_in = claims.authenticated_at();
+    let token = RestrictedExpression::new_record([
+        ("sub".to_owned(), text(claims.subject())),
+        ("client_id".to_owned(), text(claims.client_id())),
+        (
+            "scope".to_owned(),
+            RestrictedExpression::new_set(claims.scopes().map(text)),
+        ),
+        ("token_use".to_owned(), text(claims.token_use().as_str())),
+        ("auth_time".to_owned(), seconds(signed_in.0)?),
+    ])
+    .ok()?;
+    let age = request.now.since(signed_in).unwrap_or(0);
+    let mut members = vec![
+        ("token".to_owned(), token),
+        ("route".to_owned(), text(request.route)),
+        ("auth_age".to_owned(), seconds(age)?),
+    ];
+    // An address that is none is left out; a rule that asks for it then fails, which refuses.
+    if let Some(ip) = &request.source_ip
+        && ip.parse::<std::net::IpAddr>().is_ok()
+    {
+        members.push((
+            "source_ip".to_owned(),
+            RestrictedExpression::new_ip(ip.clone()),
+        ));
+    }
+    Context::from_pairs(members).ok()
+}
+
+/// All policies of all files in one set, each under its `@id` or its file and place.
+fn read(files: &[(String, String)], user_pool_id: &str) -> Result<PolicySet, RulesError> {
+    let mut all = PolicySet::new();
+    let mut problems = Vec::new();
+    for (file, text) in files {
+        let text = text.replace(POOL_PLACEHOLDER, user_pool_id);
+        let policies = match PolicySet::from_str(&text) {
+            Ok(policies) => policies,
+            Err(error) => {
+                problems.push(format!("{file}: {error}"));
+                continue;
+            }
+        };
+        if policies.templates().next().is_some() {
+            problems.push(format!("{file}: templates are not linked by anybody"));
+        }
+        for policy in policies.policies() {
+            let id = policy
+                .annotation("id")
+                .map_or_else(|| format!("{file} {}", policy.id()), str::to_owned);
+            if all.add(policy.new_id(PolicyId::new(&id))).is_err() {
+                problems.push(format!("{file}: a second policy has the id `{id}`"));
+            }
+        }
+    }
+    if all.is_empty() && problems.is_empty() {
+        problems.push("there is no policy".to_owned());
+    }
+    if problems.is_empty() {
+        Ok(all)
+    } else {
+        Err(RulesError(problems))
+    }
+}
+
+fn problem(text: &str) -> RulesError {
+    RulesError(vec![text.to_owned()])
+}

@@ -1,0 +1,356 @@
+//! Cases E of the other APIs: WebSocket, HTTP API 1.0 and 2.0, AppSync, and tokens elsewhere than
+//! in a header.
+
+use auth_tests::{Authorizer, Verdict, request_event};
+use serde_json::{Value, json};
+use testkit::Pool;
+
+fn token() -> String {
+    Pool::ours().access_token().build()
+}
+
+fn bearer() -> String {
+    format!("Bearer {}", token())
+}
+
+fn connect(headers: Value, query: Value) -> Value {
+    json!({
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/$connect",
+        "headers": headers,
+        "multiValueHeaders": null,
+        "queryStringParameters": query,
+        "requestContext": {"routeKey": "$connect", "eventType": "CONNECT", "stage": "prod",
+            "connectionId": "IXA2BcW4CYcCIhQ=", "apiId": "abcdef123",
+            "identity": {"sourceIp": "203.0.113.7"}},
+    })
+}
+
+#[tokio::test]
+async fn web_socket() {
+    use Verdict::{Allow, Deny, Unauthorized};
+    let authorizer = Authorizer::start_with(&[(
+        "ALLOWED_ORIGINS",
+        "https://app.example.com,http://localhost:8080",
+    )])
+    .await;
+    let protocol = |value: String| json!({"Sec-WebSocket-Protocol": value});
+    let from = |origin: &str| json!({"Authorization": bearer(), "Origin": origin});
+    let rows = [
+        (
+            "E6",
+            connect(json!({"Authorization": bearer()}), json!(null)),
+            Allow,
+        ),
+        (
+            "E6",
+            connect(json!({}), json!({"access_token": token()})),
+            Allow,
+        ),
+        (
+            "E6",
+            connect(protocol(format!("bearer, {}", token())), json!({})),
+            Allow,
+        ),
+        (
+            "E6",
+            connect(protocol(format!("bearer,{}", token())), json!({})),
+            Allow,
+        ),
+        ("E6", connect(protocol(token()), json!({})), Unauthorized),
+        (
+            "E6",
+            connect(protocol("bearer".to_owned()), json!({})),
+            Unauthorized,
+        ),
+        (
+            "E6",
+            connect(protocol(format!("bearer, {0}, {0}", token())), json!({})),
+            Unauthorized,
+        ),
+        ("E6", connect(json!({}), json!({})), Unauthorized),
+        (
+            "E6",
+            connect(json!({}), json!({"access_token": ""})),
+            Unauthorized,
+        ),
+        (
+            "E6",
+            connect(json!({}), json!({"access_token": format!("{} ", token())})),
+            Unauthorized,
+        ),
+        (
+            "T8",
+            connect(
+                json!({"Authorization": bearer()}),
+                json!({"access_token": token()}),
+            ),
+            Unauthorized,
+        ),
+        (
+            "E7",
+            connect(from("https://app.example.com"), json!(null)),
+            Allow,
+        ),
+        (
+            "E7",
+            connect(from("http://localhost:8080"), json!(null)),
+            Allow,
+        ),
+        (
+            "E7",
+            connect(from("https://evil.example"), json!(null)),
+            Deny,
+        ),
+        (
+            "E7",
+            connect(from("https://app.example.com.evil.example"), json!(null)),
+            Deny,
+        ),
+        ("E7", connect(from("null"), json!(null)), Deny),
+        ("E7", connect(from(""), json!(null)), Deny),
+    ];
+    for (case, event, expected) in rows {
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            expected,
+            "{case} {event:.200}"
+        );
+    }
+    let answer = authorizer
+        .binary
+        .invoke(&connect(from("https://evil.example"), json!(null)))
+        .await
+        .answer();
+    let resource = &answer["policyDocument"]["Statement"][0]["Resource"][0];
+    assert!(
+        resource.as_str().unwrap().ends_with("/prod/$connect"),
+        "P17"
+    );
+}
+
+fn http_event() -> Value {
+    json!({
+        "version": "2.0",
+        "type": "REQUEST",
+        "routeArn": "arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/users/7",
+        "identitySource": [bearer()],
+        "routeKey": "GET /users/{id}",
+        "rawPath": "/users/7",
+        "rawQueryString": "",
+        "cookies": ["theme=dark"],
+        "headers": {"authorization": bearer(), "host": "abcdef123.execute-api.us-east-1.amazonaws.com"},
+        "requestContext": {"accountId": "123456789012", "apiId": "abcdef123", "stage": "$default",
+            "http": {"method": "GET", "path": "/users/7", "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7", "userAgent": "curl"}},
+        "pathParameters": {"id": "7"},
+    })
+}
+
+#[tokio::test]
+async fn http_api_2_with_an_iam_policy() {
+    let authorizer = Authorizer::start().await;
+    let answer = authorizer.binary.invoke(&http_event()).await.answer();
+    assert_eq!(
+        answer["policyDocument"]["Statement"],
+        json!([{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": [
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/users/*"]}]),
+        "E4, E10"
+    );
+    let mut event = http_event();
+    event["routeKey"] = json!("$default");
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Allow);
+    event["routeArn"] =
+        json!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/admin/x");
+    assert_eq!(
+        authorizer.verdict(&event).await,
+        Verdict::Deny,
+        "P20: by the path"
+    );
+    event["headers"]["authorization"] = json!(format!("{0},{0}", bearer()));
+    assert_eq!(
+        authorizer.verdict(&event).await,
+        Verdict::Unauthorized,
+        "T7: joined"
+    );
+    event.as_object_mut().unwrap().remove("routeArn");
+    event["headers"]["authorization"] = json!(bearer());
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Failure, "E8");
+}
+
+#[tokio::test]
+async fn http_api_2_with_a_simple_response() {
+    let authorizer = Authorizer::start_with(&[("HTTP_API_RESPONSE", "simple")]).await;
+    let answer = authorizer.binary.invoke(&http_event()).await.answer();
+    assert_eq!(answer["isAuthorized"], true, "P16: a boolean");
+    assert_eq!(answer["context"]["username"], "ada");
+    let mut event = http_event();
+    event["routeKey"] = json!("GET /admin/{x}");
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    assert_eq!(answer, json!({"isAuthorized": false, "context": {}}), "P16");
+    event["headers"] = json!({});
+    assert!(authorizer.binary.invoke(&event).await.is_unauthorized());
+    // A REST API asks the same function: it gets its own form.
+    assert_eq!(
+        authorizer.verdict(&request_event(&bearer())).await,
+        Verdict::Allow
+    );
+}
+
+#[tokio::test]
+async fn http_api_1() {
+    let authorizer = Authorizer::start().await;
+    let mut event = request_event(&bearer());
+    event["version"] = json!("1.0");
+    event["identitySource"] = json!(bearer());
+    event["authorizationToken"] = json!(bearer());
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Allow, "E5");
+    event["authorizationToken"] = json!("a,b");
+    assert_eq!(
+        authorizer.verdict(&event).await,
+        Verdict::Allow,
+        "E5: the header decides"
+    );
+    event["headers"] = json!(null);
+    event["multiValueHeaders"] = json!(null);
+    assert_eq!(
+        authorizer.verdict(&event).await,
+        Verdict::Unauthorized,
+        "E5"
+    );
+}
+
+#[tokio::test]
+async fn app_sync() {
+    let authorizer = Authorizer::start().await;
+    let ask = |authorization: &str| {
+        json!({
+            "authorizationToken": authorization,
+            "requestContext": {"apiId": "aaaaaa123123123example123", "accountId": "111122223333",
+                "requestId": "f4081827-1111-4444-5555-5cf4695f339f",
+                "queryString": "query { me { id } }", "operationName": "Me", "variables": {}},
+            "requestHeaders": {"host": "x.appsync-api.us-east-1.amazonaws.com"},
+        })
+    };
+    for authorization in [token(), bearer()] {
+        let answer = authorizer
+            .binary
+            .invoke(&ask(&authorization))
+            .await
+            .answer();
+        assert_eq!(answer["isAuthorized"], true);
+        assert_eq!(answer["ttlOverride"], 0);
+        assert!(
+            answer["resolverContext"]
+                .as_object()
+                .unwrap()
+                .values()
+                .all(Value::is_string)
+        );
+    }
+    let refused = json!({"isAuthorized": false, "resolverContext": {}, "ttlOverride": 0});
+    for authorization in ["", "x", "Bearer x", "a.b.c"] {
+        let answer = authorizer.binary.invoke(&ask(authorization)).await.answer();
+        assert_eq!(answer, refused, "{authorization}");
+    }
+    authorizer
+        .store
+        .set_fault(testkit::server::Fault::Answer(500, "{}".to_owned()));
+    assert!(authorizer.binary.invoke(&ask(&token())).await.is_failure());
+}
+
+#[tokio::test]
+async fn tokens_elsewhere() {
+    use Verdict::{Allow, Unauthorized};
+    let with = |headers: Value, query: Value| {
+        let mut event = request_event("");
+        event["headers"] = headers;
+        event["multiValueHeaders"] = json!(null);
+        event["queryStringParameters"] = query;
+        event
+    };
+    let cookie = |text: String| with(json!({"Cookie": text}), json!(null));
+    let name = "__Host-access_token";
+    let authorizer = Authorizer::start_with(&[
+        ("TOKEN_SOURCES", "header,cookie"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ])
+    .await;
+    let rows = [
+        ("E21", cookie(format!("{name}={}", token())), Allow),
+        (
+            "E21",
+            cookie(format!("a=b; {name}={}; c=d", token())),
+            Allow,
+        ),
+        (
+            "E21",
+            cookie(format!("{name}={0}; {name}={0}", token())),
+            Unauthorized,
+        ),
+        ("E21", cookie(format!("X{name}={}", token())), Unauthorized),
+        (
+            "E21",
+            cookie(format!("{name}=\"{}\"", token())),
+            Unauthorized,
+        ),
+        ("E21", cookie(format!("{name}=")), Unauthorized),
+        (
+            "T8",
+            with(
+                json!({"Cookie": format!("{name}={}", token()), "Authorization": bearer()}),
+                json!(null),
+            ),
+            Unauthorized,
+        ),
+        (
+            "T8",
+            with(
+                json!({"Authorization": bearer()}),
+                json!({"access_token": "x"}),
+            ),
+            Allow,
+        ),
+        (
+            "T8",
+            with(json!({}), json!({"access_token": token()})),
+            Unauthorized,
+        ),
+    ];
+    for (case, event, expected) in rows {
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            expected,
+            "{case} {event:.300}"
+        );
+    }
+    let mut event = http_event();
+    event["headers"] = json!({});
+    event["cookies"] = json!(["a=b", format!("{name}={}", token())]);
+    assert_eq!(authorizer.verdict(&event).await, Allow, "E21");
+    event["cookies"] = json!([format!("{name}={}", token()), format!("{name}=x")]);
+    assert_eq!(authorizer.verdict(&event).await, Unauthorized, "E21");
+
+    let authorizer = Authorizer::start_with(&[("TOKEN_SOURCES", "query")]).await;
+    let rows = [
+        (with(json!({}), json!({"access_token": token()})), Allow),
+        (
+            with(json!({"Authorization": bearer()}), json!({})),
+            Unauthorized,
+        ),
+        (
+            with(
+                json!({"Authorization": "Basic x"}),
+                json!({"access_token": token()}),
+            ),
+            Allow,
+        ),
+    ];
+    for (event, expected) in rows {
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            expected,
+            "T8 {event:.200}"
+        );
+    }
+}

@@ -1,0 +1,317 @@
+//! Cedar: the shipped policies, every example, and policies that must not start.
+
+use std::path::{Path, PathBuf};
+
+use auth_tests::{Authorizer, Verdict, environment, request_event};
+use serde_json::{Value, json};
+use testkit::token::now;
+use testkit::{Binary, Pool, TokenBuilder};
+
+fn user() -> TokenBuilder<'static> {
+    Pool::ours().access_token()
+}
+
+fn in_groups(groups: &[&str]) -> TokenBuilder<'static> {
+    user().claim("cognito:groups", json!(groups))
+}
+
+/// A request to a route, as a REST API's `REQUEST` authorizer sees it.
+fn call(token: &TokenBuilder<'_>, verb: &str, route: &str, path: &str) -> Value {
+    let mut event = request_event(&format!("Bearer {}", token.build()));
+    let arn = format!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/{verb}{path}");
+    event["methodArn"] = json!(arn);
+    event["resource"] = json!(route);
+    event["httpMethod"] = json!(verb);
+    event
+}
+
+fn policies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
+}
+
+/// A folder with one example and the examples' schema.
+fn example(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("gatehouse-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in [format!("{name}.cedar"), "schema.cedarschema".to_owned()] {
+        std::fs::copy(policies().join("examples").join(&file), folder.join(&file)).unwrap();
+    }
+    folder
+}
+
+async fn with_example(name: &str) -> Authorizer {
+    let folder = example(name);
+    let more = [
+        ("POLICIES_DIR", folder.to_str().unwrap()),
+        ("TOKEN_USE", "any"),
+    ];
+    Authorizer::start_with(&more).await
+}
+
+async fn check(authorizer: &Authorizer, rows: Vec<(TokenBuilder<'_>, &str, &str, bool)>) {
+    for (token, verb, route, allowed) in rows {
+        let path = route.replace(['{', '}'], "");
+        let expected = if allowed {
+            Verdict::Allow
+        } else {
+            Verdict::Deny
+        };
+        let verdict = authorizer.verdict(&call(&token, verb, route, &path)).await;
+        assert_eq!(verdict, expected, "{verb} {route} {}", token.claims_json());
+    }
+}
+
+#[tokio::test]
+async fn shipped_policies() {
+    let admins = || in_groups(&["x", "admins"]);
+    let compiled_in = Authorizer::start().await;
+    let folder = policies();
+    let from_folder = Authorizer::start_with(&[("POLICIES_DIR", folder.to_str().unwrap())]).await;
+    for authorizer in [compiled_in, from_folder] {
+        let rows = vec![
+            (user(), "GET", "/whoami", true),
+            (user(), "POST", "/anything/{id}", true),
+            (user(), "GET", "/admin/users", false),
+            (user(), "GET", "/admin", false),
+            (user(), "GET", "/administration", true),
+            (admins(), "GET", "/admin/users", true),
+            (
+                in_groups(&["Admins", "admin", "admins ", "x|admins"]),
+                "GET",
+                "/admin/users",
+                false,
+            ),
+            (Pool::ours().machine_token(), "GET", "/whoami", false),
+        ];
+        check(&authorizer, rows).await;
+        // A TOKEN event names no route: every spelling of the path is the same path.
+        for path in [
+            "/admin/x",
+            "//admin/x",
+            "/%61dmin/x",
+            "/x/../admin/x",
+            "/admin%2Fx",
+            "/admin/",
+        ] {
+            let method = format!("arn:aws:execute-api:us-east-1:123456789012:abc/prod/GET{path}");
+            for (token, expected) in [(user(), Verdict::Deny), (admins(), Verdict::Allow)] {
+                let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
+                event["methodArn"] = json!(method);
+                assert_eq!(authorizer.verdict(&event).await, expected, "P20 {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn groups() {
+    let authorizer = with_example("groups").await;
+    let both = || in_groups(&["auditors", "editors"]);
+    let rows = vec![
+        (in_groups(&["auditors"]), "GET", "/reports", true),
+        (in_groups(&["editors"]), "GET", "/reports", false),
+        (user(), "GET", "/reports", false),
+        (in_groups(&["auditors"]), "POST", "/reports", false),
+        (both(), "POST", "/reports", true),
+        (both(), "DELETE", "/reports", false),
+    ];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn scopes_are_words() {
+    let authorizer = with_example("scopes").await;
+    let scope = |scope: &str| user().claim("scope", scope);
+    let rows = vec![
+        (scope("orders/read"), "GET", "/orders", true),
+        (scope("a  orders/read b"), "GET", "/orders", true),
+        (scope("orders/readwrite"), "GET", "/orders", false),
+        (scope("x\torders/read"), "GET", "/orders", false),
+        (scope(""), "GET", "/orders", false),
+        (scope("orders/read"), "POST", "/orders", false),
+        (scope("orders/write orders/read"), "POST", "/orders", true),
+        (Pool::ours().machine_token(), "POST", "/orders", true),
+        (
+            Pool::ours().machine_token().claim("scope", "orders/read"),
+            "POST",
+            "/orders",
+            false,
+        ),
+    ];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn claims_verified_mail_and_second_factor() {
+    let rows = vec![
+        (
+            user().claim("custom:department", "QA"),
+            "POST",
+            "/tests",
+            true,
+        ),
+        (
+            user().claim("custom:department", "Sales"),
+            "POST",
+            "/tests",
+            false,
+        ),
+        (
+            user().claim("custom:department", json!(["QA"])),
+            "POST",
+            "/tests",
+            false,
+        ),
+        (user(), "POST", "/tests", false),
+    ];
+    check(&with_example("claims").await, rows).await;
+
+    let id = || Pool::ours().id_token();
+    let rows = vec![
+        (id(), "GET", "/reports", true),
+        (
+            id().claim("email_verified", "true"),
+            "GET",
+            "/reports",
+            true,
+        ),
+        (
+            id().claim("email_verified", false),
+            "GET",
+            "/reports",
+            false,
+        ),
+        (
+            id().claim("email_verified", "false"),
+            "GET",
+            "/reports",
+            false,
+        ),
+        (
+            id().claim("email_verified", json!(null)),
+            "GET",
+            "/reports",
+            false,
+        ),
+        (id().without("email_verified"), "GET", "/reports", false),
+        (user(), "GET", "/reports", false),
+    ];
+    check(&with_example("verified-email").await, rows).await;
+
+    let rows = vec![
+        (user().claim("mfa", true), "POST", "/payments", true),
+        (user().claim("mfa", false), "POST", "/payments", false),
+        (user(), "POST", "/payments", false),
+        (user(), "GET", "/reports", true),
+    ];
+    check(&with_example("mfa").await, rows).await;
+}
+
+#[tokio::test]
+async fn recent_sign_in() {
+    let old = user().claim("auth_time", now() - 3_000);
+    let rows = vec![
+        (user(), "DELETE", "/account", true),
+        (old.clone(), "DELETE", "/account", false),
+        (old, "GET", "/reports", true),
+    ];
+    check(&with_example("recent-sign-in").await, rows).await;
+}
+
+#[tokio::test]
+async fn networks() {
+    let authorizer = with_example("network").await;
+    for (ip, expected) in [
+        (json!("203.0.113.9"), Verdict::Allow),
+        (json!("198.51.100.9"), Verdict::Deny),
+        (json!("2001:db8::1"), Verdict::Deny),
+        (json!("203.0.113.0/24"), Verdict::Deny),
+        (json!("nonsense"), Verdict::Deny),
+        (json!(null), Verdict::Deny),
+        (json!(7), Verdict::Deny),
+    ] {
+        let mut event = call(&user(), "GET", "/back-office/{page}", "/back-office/x");
+        event["requestContext"]["identity"]["sourceIp"] = ip.clone();
+        assert_eq!(authorizer.verdict(&event).await, expected, "E17 {ip}");
+    }
+}
+
+#[tokio::test]
+async fn own_data() {
+    let authorizer = with_example("own-data").await;
+    let sub = user().get("sub").clone();
+    for (parameters, expected) in [
+        (json!({"sub": sub}), Verdict::Allow),
+        (json!({"sub": "somebody-else"}), Verdict::Deny),
+        (json!({}), Verdict::Deny),
+        (json!(null), Verdict::Deny),
+        (json!({"sub": [sub]}), Verdict::Deny),
+    ] {
+        let mut event = call(&user(), "GET", "/users/{sub}", "/users/x");
+        event["pathParameters"] = parameters.clone();
+        assert_eq!(authorizer.verdict(&event).await, expected, "{parameters}");
+    }
+}
+
+#[tokio::test]
+async fn policies_that_do_not_hold_refuse_to_start() {
+    let good = "permit (principal, action, resource);";
+    let rows = [
+        ("syntax", "permit (principal, action, resource)"),
+        ("no policy", "// nothing"),
+        (
+            "unknown type",
+            "permit (principal is Gatehouse::Robot, action, resource);",
+        ),
+        (
+            "unknown action",
+            r#"permit (principal, action == Gatehouse::Action::"get /nowhere", resource);"#,
+        ),
+        (
+            "unknown attribute",
+            "permit (principal, action, resource) when { context.token.role == \"x\" };",
+        ),
+        (
+            "wrong type",
+            "permit (principal, action, resource) when { context.auth_age == \"old\" };",
+        ),
+        (
+            "unguarded",
+            "permit (principal, action, resource) when { context.source_ip.isLoopback() };",
+        ),
+        (
+            "template",
+            "permit (principal == ?principal, action, resource);",
+        ),
+        (
+            "same id",
+            "@id(\"a\") permit (principal, action, resource); @id(\"a\") permit (principal, action, resource);",
+        ),
+    ];
+    for (case, text) in rows {
+        let folder = example("groups");
+        let folder = folder.with_file_name(format!(
+            "{}-bad",
+            folder.file_name().unwrap().to_str().unwrap()
+        ));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(
+            policies().join("schema.cedarschema"),
+            folder.join("schema.cedarschema"),
+        )
+        .unwrap();
+        std::fs::write(folder.join("a.cedar"), good).unwrap();
+        std::fs::write(folder.join("b.cedar"), text).unwrap();
+        if case == "no policy" {
+            std::fs::write(folder.join("a.cedar"), text).unwrap();
+        }
+        let more = [("POLICIES_DIR", folder.to_str().unwrap())];
+        let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
+        let output = Binary::start_refused("authorizer", &environment).await;
+        assert!(output.contains("POLICIES_DIR"), "{case}: {output}");
+    }
+    let more = [("POLICIES_DIR", "/nowhere/at/all")];
+    let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
+    let output = Binary::start_refused("authorizer", &environment).await;
+    assert!(output.contains("POLICIES_DIR"), "{output}");
+}
