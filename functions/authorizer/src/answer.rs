@@ -1,6 +1,6 @@
 //! The answer in the form that each kind of API reads.
 //! Source: AWS, "Output from an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
-//! APIs (simple response); "AWS_LAMBDA authorization" for AppSync.
+//! APIs (simple response); "`AWS_LAMBDA` authorization" for AppSync.
 
 use std::collections::BTreeMap;
 

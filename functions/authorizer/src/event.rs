@@ -4,7 +4,7 @@
 //! a line break, a `null` among the values. Here a member of another type than expected counts as
 //! absent, and what is absent refuses.
 //! Source: AWS, "Input to an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
-//! APIs; "AWS_LAMBDA authorization" for AppSync.
+//! APIs; "`AWS_LAMBDA` authorization" for AppSync.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
