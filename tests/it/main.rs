@@ -11,6 +11,7 @@
 
 mod authorizer_apis;
 mod authorizer_events;
+mod authorizer_issuers;
 mod authorizer_keys;
 mod authorizer_rules;
 mod authorizer_store;

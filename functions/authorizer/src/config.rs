@@ -85,6 +85,8 @@ pub enum HttpApiResponse {
 impl Config {
     /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
     pub const VARS: &'static [&'static str] = &[
+        "TRUSTED_ISSUERS",
+        "ALLOW_DELEGATED_TOKENS",
         "TOKEN_USE",
         "RESOURCE_AUDIENCE",
         "CLOCK_LEEWAY_SECONDS",
@@ -105,7 +107,8 @@ impl Config {
     /// Everything that is wrong with it, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
-        let issuers = auth_jwks::config::issuers(&mut env);
+        let mut issuers = auth_jwks::config::issuers(&mut env);
+        auth_jwks::config::add_trusted(&mut env, &mut issuers);
         let pool = env.optional("USER_POOL_ID").unwrap_or_default();
         let rules_of_access = policies::read(&mut env, &pool);
         let rules = rules(&mut env);
@@ -210,6 +213,7 @@ fn rules(env: &mut Env<'_>) -> TokenRules {
         resource_audience: env.optional("RESOURCE_AUDIENCE"),
         leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
         require_session: env.flag("REQUIRE_SESSION", true),
+        allow_delegated: env.flag("ALLOW_DELEGATED_TOKENS", false),
         expired_for_seconds: 0,
     }
 }

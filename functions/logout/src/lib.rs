@@ -100,6 +100,7 @@ impl Logout {
             resource_audience: None,
             leeway_seconds: config.leeway_seconds,
             require_session: false,
+            allow_delegated: false,
             expired_for_seconds: config.refresh_token_ttl_seconds,
         };
         let (issuers, locations) = auth_jwks::config::split(config.issuers);

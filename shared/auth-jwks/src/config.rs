@@ -2,8 +2,9 @@
 
 use auth::env::Env;
 use auth::jwks::KeySet;
-use auth::{Algorithm, Issuer};
+use auth::{Algorithm, Issuer, IssuerKind};
 use hyper::Uri;
+use serde::Deserialize;
 
 use crate::KeyLocation;
 
@@ -61,11 +62,118 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
             id: pool.clone(),
             url,
             algorithms: vec![Algorithm::Rs256],
-            client_ids: client_ids.clone(),
+            audiences: client_ids.clone(),
+            kind: IssuerKind::Cognito,
         };
         issuers.push((issuer, location));
     }
     issuers
+}
+
+/// One element of `TRUSTED_ISSUERS`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trusted {
+    issuer: String,
+    alias: String,
+    jwks_uri: Option<String>,
+    audiences: Vec<String>,
+    #[serde(default)]
+    algorithms: Vec<String>,
+    #[serde(default)]
+    kind: Kind,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Oidc,
+    Cognito,
+}
+
+/// Adds the issuers of `TRUSTED_ISSUERS` to the pool's.
+pub fn add_trusted(env: &mut Env<'_>, issuers: &mut Vec<(Issuer, KeyLocation)>) {
+    const NAME: &str = "TRUSTED_ISSUERS";
+    let Some(text) = env.optional(NAME) else {
+        return;
+    };
+    let Ok(list) = serde_json::from_str::<Vec<Trusted>>(&text) else {
+        env.problem(
+            NAME,
+            "is not a JSON list of objects with `issuer`, `alias`, `audiences`, and, if wanted, \
+             `jwks_uri`, `algorithms`, `kind`",
+        );
+        return;
+    };
+    for trusted in list {
+        match trusted.checked(issuers) {
+            Ok(issuer) => issuers.push(issuer),
+            Err(problem) => env.problem(NAME, problem),
+        }
+    }
+}
+
+impl Trusted {
+    fn checked(
+        self,
+        known: &[(Issuer, KeyLocation)],
+    ) -> Result<(Issuer, KeyLocation), &'static str> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if self.alias.is_empty() || self.alias.len() > 55 || !self.alias.bytes().all(plain) {
+            return Err("has an alias of more than letters, digits, `-` and `_`");
+        }
+        if known.iter().any(|(issuer, _)| issuer.id == self.alias) {
+            return Err("gives an alias twice");
+        }
+        if known.iter().any(|(issuer, _)| issuer.url == self.issuer) {
+            return Err("names an issuer twice");
+        }
+        let uri: Option<Uri> = self.issuer.parse().ok();
+        let is_https =
+            uri.is_some_and(|uri| uri.scheme_str() == Some("https") && uri.query().is_none());
+        if !is_https || self.issuer.contains(['@', '#']) {
+            return Err("has an issuer that is no plain https:// address");
+        }
+        let no_audience = |audience: &String| audience.is_empty() || audience == "*";
+        if self.audiences.is_empty() || self.audiences.iter().any(no_audience) {
+            return Err("has an issuer without audiences of its own");
+        }
+        let names = match self.algorithms.as_slice() {
+            [] => vec!["RS256".to_owned()],
+            names => names.to_vec(),
+        };
+        let algorithms = names
+            .iter()
+            .map(|name| Algorithm::from_name(name))
+            .collect();
+        let algorithms: Option<Vec<_>> = algorithms;
+        let algorithms = algorithms.ok_or("has an algorithm other than RS256, ES256, EdDSA")?;
+        let base = self.issuer.trim_end_matches('/');
+        let text = self
+            .jwks_uri
+            .unwrap_or_else(|| format!("{base}/.well-known/jwks.json"));
+        let location = trusted_key_uri(&text)
+            .ok_or("has a jwks_uri that is neither https:// nor on the loopback interface")?;
+        let issuer = Issuer {
+            id: self.alias,
+            url: self.issuer,
+            algorithms,
+            audiences: self.audiences,
+            kind: match self.kind {
+                Kind::Oidc => IssuerKind::Oidc,
+                Kind::Cognito => IssuerKind::Cognito,
+            },
+        };
+        Ok((issuer, KeyLocation::Uri(location)))
+    }
+}
+
+/// A provider may keep its keys at another host than its issuer's, as Google does.
+fn trusted_key_uri(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let host = uri.host()?.to_owned();
+    key_uri(text, &host)
 }
 
 /// The issuers, and where [`crate::HttpsKeys`] finds the keys of each.

@@ -80,10 +80,10 @@ impl HttpsKeys {
         Ok(Self { client, sets })
     }
 
-    /// Fetches all sets, so that the first request doesn't have to. What fails here is tried
+    /// Fetches all sets at the same time, so that the first request doesn't have to. What fails here is tried
     /// again by the request that needs it.
     pub async fn prefetch(&self, now: UnixSeconds) {
-        for set in self.sets.values() {
+        let fetches = self.sets.values().map(async |set| {
             if let Some(uri) = &set.uri {
                 let mut cache = set.cache.lock().await;
                 // A failed attempt is not recorded: the cool-down is for requests.
@@ -91,7 +91,8 @@ impl HttpsKeys {
                     cache.fetched(keys, None, now);
                 }
             }
-        }
+        });
+        futures_util::future::join_all(fetches).await;
     }
 
     async fn fetch(&self, uri: &Uri) -> Option<KeySet> {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use auth::{Algorithm, Issuer, KeySource, Refusal, UnixSeconds};
+use auth::{Algorithm, Issuer, IssuerKind, KeySource, Refusal, UnixSeconds};
 use auth_jwks::{HttpsKeys, KeyLocation};
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
@@ -19,7 +19,8 @@ fn issuer() -> Issuer {
         id: "pool".to_owned(),
         url: "https://issuer.example".to_owned(),
         algorithms: vec![Algorithm::Rs256],
-        client_ids: vec![],
+        audiences: vec![],
+        kind: IssuerKind::Cognito,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::json::{Ignored, Name, Text, UniqueNames};
 use crate::time::UnixSeconds;
@@ -371,5 +372,51 @@ impl<'de> Deserialize<'de> for Scope {
             return Err(D::Error::custom("text of a forbidden form"));
         }
         Ok(Self(text))
+    }
+}
+
+/// The claims that other OpenID Connect providers use, read in a second pass: a claim of the same
+/// name in a Cognito token may be anything.
+#[derive(Deserialize)]
+pub(crate) struct OidcClaims {
+    aud: OneOrMany,
+    /// OpenID Connect Core section 2.
+    pub(crate) azp: Option<String>,
+    /// OpenID Connect Back-Channel Logout section 2.1.
+    pub(crate) sid: Option<String>,
+    #[serde(default)]
+    pub(crate) groups: Vec<String>,
+    /// Okta's list and Entra's text in place of `scope`.
+    pub(crate) scp: Option<OneOrMany>,
+    pub(crate) preferred_username: Option<String>,
+}
+
+/// One text or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OidcClaims {
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let claims: Self = serde_json::from_slice(payload).ok()?;
+        let ids = [&claims.azp, &claims.sid, &claims.preferred_username];
+        let bounded = |text: &String| {
+            !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.chars().any(char::is_control)
+        };
+        let all_bounded = ids.into_iter().flatten().all(bounded)
+            && claims.groups.iter().all(|group| {
+                group.len() <= MAX_GROUP_BYTES && !group.chars().any(char::is_control)
+            });
+        all_bounded.then_some(claims)
+    }
+
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = &String> {
+        match &self.aud {
+            OneOrMany::One(audience) => std::slice::from_ref(audience).iter(),
+            OneOrMany::Many(audiences) => audiences.iter(),
+        }
     }
 }

@@ -43,4 +43,4 @@ pub use reason::{Reason, Refusal};
 pub use revocation::Marks;
 pub use time::UnixSeconds;
 pub use token::UnverifiedToken;
-pub use verify::{Issuer, TokenRules, Verifier};
+pub use verify::{Issuer, IssuerKind, TokenRules, Verifier};

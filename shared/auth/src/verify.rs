@@ -1,6 +1,8 @@
 //! Turns an [`UnverifiedToken`] into [`VerifiedClaims`], or says why not.
 
-use crate::claims::{Audience, Principal, TokenUse, UnverifiedClaims, VerifiedClaims};
+use crate::claims::{
+    Audience, OidcClaims, OneOrMany, Principal, TokenUse, UnverifiedClaims, VerifiedClaims,
+};
 use crate::jwks::{Algorithm, VerifyingKey};
 use crate::reason::Reason;
 use crate::time::UnixSeconds;
@@ -19,8 +21,20 @@ pub struct Issuer {
     pub url: String,
     /// What the issuer signs with. Cognito: RS256 and nothing else.
     pub algorithms: Vec<Algorithm>,
-    /// The app clients whose tokens are taken.
-    pub client_ids: Vec<String>,
+    /// Whom a token must be for: an app client of ours for Cognito (`client_id` of an access
+    /// token, `aud` of an ID token), one of these in `aud` for others.
+    pub audiences: Vec<String>,
+    /// Whose claims they are.
+    pub kind: IssuerKind,
+}
+
+/// Whose names for claims an issuer uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerKind {
+    /// Amazon Cognito: `token_use`, `client_id`, `origin_jti`, `cognito:groups`.
+    Cognito,
+    /// Any OpenID Connect provider: `aud`, `azp`, `sid`, `groups`, `scope` or `scp`.
+    Oidc,
 }
 
 /// What a deployment asks of a token besides a good signature.
@@ -34,6 +48,8 @@ pub struct TokenRules {
     pub leeway_seconds: u64,
     /// Whether a user's token must name its session, without which it could not be ended.
     pub require_session: bool,
+    /// Whether a derived token (`act`, RFC 8693 section 4.1) is taken.
+    pub allow_delegated: bool,
     /// Seconds after `exp` for which a token is still taken. 0 everywhere but at logout, where a
     /// session must be ended even if its last access token has run out.
     pub expired_for_seconds: u64,
@@ -47,6 +63,7 @@ impl Default for TokenRules {
             resource_audience: None,
             leeway_seconds: 0,
             require_session: true,
+            allow_delegated: false,
             expired_for_seconds: 0,
         }
     }
@@ -111,10 +128,22 @@ impl Verifier {
             return Err(Reason::UnknownIssuer);
         }
         self.check_times(&claims, now)?;
-        if claims.delegated {
+        if claims.delegated && !self.rules.allow_delegated {
             return Err(Reason::Delegated);
         }
 
+        match issuer.kind {
+            IssuerKind::Cognito => self.accept_cognito(claims, payload, issuer),
+            IssuerKind::Oidc => accept_oidc(claims, payload, issuer),
+        }
+    }
+
+    fn accept_cognito(
+        &self,
+        claims: UnverifiedClaims,
+        payload: Vec<u8>,
+        issuer: &Issuer,
+    ) -> Result<VerifiedClaims, Reason> {
         let token_use = self.token_use(&claims)?;
         let client_id = self.client_id(&claims, token_use, issuer)?;
         let username = match token_use {
@@ -209,7 +238,7 @@ impl Verifier {
             return Err(Reason::WrongAudience);
         }
         client_id
-            .filter(|id| issuer.client_ids.contains(id))
+            .filter(|id| issuer.audiences.contains(id))
             .cloned()
             .ok_or(Reason::WrongAudience)
     }
@@ -233,4 +262,47 @@ impl Verifier {
             .plus(self.rules.expired_for_seconds);
         now >= last
     }
+}
+
+/// The claims of a provider that is not Cognito. Its token names us in `aud`; where it has no
+/// `auth_time`, the time of issue has to do, which refreshing moves.
+fn accept_oidc(
+    claims: UnverifiedClaims,
+    payload: Vec<u8>,
+    issuer: &Issuer,
+) -> Result<VerifiedClaims, Reason> {
+    let oidc = OidcClaims::read(&payload).ok_or(Reason::InvalidClaims)?;
+    let audience = oidc
+        .audiences()
+        .find(|audience| issuer.audiences.contains(audience))
+        .ok_or(Reason::WrongAudience)?
+        .clone();
+    let client_id = claims.client_id.or(oidc.azp).unwrap_or(audience);
+    // A client that speaks for itself is its own subject; Auth0 adds a suffix.
+    let subject = claims.subject;
+    let is_client = subject.strip_suffix("@clients").unwrap_or(&subject) == client_id;
+    Ok(VerifiedClaims {
+        issuer_id: issuer.id.clone(),
+        principal: if is_client {
+            Principal::Client
+        } else {
+            Principal::User
+        },
+        token_use: TokenUse::Access,
+        subject,
+        client_id,
+        username: oidc.preferred_username,
+        groups: oidc.groups,
+        scope: match oidc.scp {
+            Some(OneOrMany::One(scope)) => scope,
+            Some(OneOrMany::Many(scopes)) => scopes.join(" "),
+            None => claims.scope,
+        },
+        session: oidc.sid,
+        token_id: claims.token_id,
+        authenticated_at: claims.authenticated_at.unwrap_or(claims.issued_at),
+        issued_at: claims.issued_at,
+        expires_at: claims.expires_at,
+        payload,
+    })
 }
