@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test tools binaries fmt lint build deploy startup clean
+.PHONY: help run demo stop test tools binaries fmt lint build deploy bench startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -53,6 +53,10 @@ build: tools ## Build the functions for Lambda, as `sam deploy` takes them (rele
 
 deploy: build ## Deploy to the AWS account of your shell, with questions
 	@sam deploy --guided
+
+bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (release: minutes)
+	@cd benches/peers/aws-jwt-verify && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
+	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin hot_path
 
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
 	@for name in whoami authorizer logout; do \

@@ -8,24 +8,30 @@ use auth_jwks::KeyLocation;
 use crate::context::ContextClaim;
 use crate::policies;
 
-/// A configuration that holds. There is no other way to get one.
+/// A configuration that holds. There is no other way to get one from an environment.
 pub struct Config {
     /// The issuers and where their keys are.
     pub issuers: Vec<(Issuer, KeyLocation)>,
     /// What a token must be.
-    pub rules: TokenRules,
+    pub token_rules: TokenRules,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `CONTEXT_CLAIMS`: what the backend gets to see.
-    pub context_claims: Vec<ContextClaim>,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// How requests are read, decided and answered.
+pub struct Settings {
     /// The policies of `POLICIES_DIR`.
-    pub rules_of_access: Rules,
+    pub rules: Rules,
     /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may carry its token.
     pub token_sources: TokenSources,
     /// `ALLOWED_ORIGINS`: pages that may open a WebSocket; all if empty.
     pub allowed_origins: Vec<String>,
     /// `HTTP_API_RESPONSE`.
     pub http_api_response: HttpApiResponse,
+    /// `CONTEXT_CLAIMS`: what the backend gets to see.
+    pub context_claims: Vec<ContextClaim>,
     /// `LOG_LEVEL`: which decisions are logged.
     pub log_level: lambda::log::Level,
 }
@@ -110,28 +116,30 @@ impl Config {
         let mut issuers = auth_jwks::config::issuers(&mut env);
         auth_jwks::config::add_trusted(&mut env, &mut issuers);
         let pool = env.optional("USER_POOL_ID").unwrap_or_default();
-        let rules_of_access = policies::read(&mut env, &pool);
-        let rules = rules(&mut env);
+        let rules = policies::read(&mut env, &pool);
+        let token_rules = token_rules(&mut env);
         let revocation_table = env.required("REVOCATION_TABLE");
         let context_claims = context_claims(&mut env);
         let token_sources = token_sources(&mut env);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
         let http_api_response = http_api_response(&mut env);
         let log_level = lambda::log::Level::read(&mut env);
-        match rules_of_access {
-            Some(rules_of_access) => env.finish(Self {
-                issuers,
+        let Some(rules) = rules else {
+            return Err(env.into_error());
+        };
+        env.finish(Self {
+            issuers,
+            token_rules,
+            revocation_table,
+            settings: Settings {
                 rules,
-                revocation_table,
-                context_claims,
-                rules_of_access,
                 token_sources,
                 allowed_origins,
                 http_api_response,
+                context_claims,
                 log_level,
-            }),
-            None => Err(env.into_error()),
-        }
+            },
+        })
     }
 }
 
@@ -198,7 +206,7 @@ fn http_api_response(env: &mut Env<'_>) -> HttpApiResponse {
     }
 }
 
-fn rules(env: &mut Env<'_>) -> TokenRules {
+fn token_rules(env: &mut Env<'_>) -> TokenRules {
     let token_uses = match env.optional("TOKEN_USE").as_deref() {
         None | Some("access") => vec![TokenUse::Access],
         Some("id") => vec![TokenUse::Id],

@@ -16,15 +16,13 @@ use auth::{
     Effect, KeySource, Reason, Refusal, RevocationStore, Unavailable, UnixSeconds, UnverifiedToken,
     VerifiedClaims, Verifier,
 };
-use auth_cedar::Rules;
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
 use lambda::{Failure, Handler, clock};
 use serde_json::value::RawValue;
 
 pub use config::Config;
-use config::{HttpApiResponse, TokenSources};
-use context::ContextClaim;
+use config::Settings;
 pub use event::Event;
 use event::Method;
 
@@ -37,12 +35,7 @@ pub struct Authorizer<K, R> {
     verifier: Verifier,
     keys: K,
     revocations: R,
-    rules: Rules,
-    token_sources: TokenSources,
-    allowed_origins: Vec<String>,
-    http_api_response: HttpApiResponse,
-    context_claims: Vec<ContextClaim>,
-    log_level: lambda::log::Level,
+    settings: Settings,
 }
 
 /// What was decided about a known caller.
@@ -94,28 +87,29 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         tokio::join!(keys.prefetch(now()), revocations.prime());
-        Ok(Self {
-            verifier: Verifier::new(issuers, config.rules),
-            keys,
-            revocations,
-            rules: config.rules_of_access,
-            token_sources: config.token_sources,
-            allowed_origins: config.allowed_origins,
-            http_api_response: config.http_api_response,
-            context_claims: config.context_claims,
-            log_level: config.log_level,
-        })
+        let verifier = Verifier::new(issuers, config.token_rules);
+        Ok(Self::new(verifier, keys, revocations, config.settings))
     }
 }
 
 impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
+    /// An authorizer over these keys and revocations.
+    pub fn new(verifier: Verifier, keys: K, revocations: R, settings: Settings) -> Self {
+        Self {
+            verifier,
+            keys,
+            revocations,
+            settings,
+        }
+    }
+
     /// Who is calling, whether that is still true, and what they may do: the order is that of
     /// ARCHITECTURE.md, and every step can only refuse.
     ///
     /// # Errors
     /// The first step that refused, or that could not tell.
     pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, Rejection> {
-        let bearer = event.token(&self.token_sources)?;
+        let bearer = event.token(&self.settings.token_sources)?;
         let token = UnverifiedToken::parse(&bearer)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
@@ -131,10 +125,12 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         marks.check(&claims)?;
         self.verifier.still_valid(&claims, now())?;
 
-        let effect = if event.is_from_elsewhere(&self.allowed_origins) {
+        let effect = if event.is_from_elsewhere(&self.settings.allowed_origins) {
             Effect::Deny
         } else {
-            self.rules.decide(&claims, &question(event, &method))
+            self.settings
+                .rules
+                .decide(&claims, &question(event, &method))
         };
         self.decision(event, &claims, effect, &method)
     }
@@ -146,10 +142,10 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         effect: Effect,
         method: &Method<'_>,
     ) -> Result<Decision, Rejection> {
-        let context = context::context(&self.context_claims, claims);
+        let context = context::context(&self.settings.context_claims, claims);
         answer::decided(
             event.kind(),
-            self.http_api_response,
+            self.settings.http_api_response,
             claims,
             effect,
             method,
@@ -179,7 +175,12 @@ impl<K: KeySource, R: RevocationStore> Handler for Authorizer<K, R> {
         let decision = tokio::time::timeout(BUDGET, self.authorize(&event))
             .await
             .unwrap_or(Err(Rejection::OutOfTime));
-        report::report(&decision, self.log_level, request_id, began.elapsed());
+        report::report(
+            &decision,
+            self.settings.log_level,
+            request_id,
+            began.elapsed(),
+        );
         match decision {
             Ok(decision) => Ok(decision.answer),
             Err(Rejection::Refused(Refusal::Unauthorized(_))) => {

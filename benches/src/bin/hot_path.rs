@@ -1,0 +1,229 @@
+//! What a decision costs, as ratios to the bare RSA check of the same run.
+//!
+//! `make bench` builds it for release and runs it. Batches of the floor and of what is measured
+//! alternate, so that both see the same machine; the ratio is that of the medians. Keys and
+//! revocations are in memory: what is measured is our own work.
+
+#![allow(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a measurement that cannot be made ends here; what it prints is its result"
+)]
+
+use std::alloc::System;
+use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use auth::{
+    Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
+};
+use authorizer::{Authorizer, Config};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lambda::Handler;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use testkit::Pool;
+use testkit::token::now;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const BATCH: usize = 200;
+const BATCHES: usize = 101;
+
+/// Keys that are there.
+struct Keys(Arc<VerifyingKey>);
+
+impl KeySource for Keys {
+    async fn key_for(
+        &self,
+        _: &Issuer,
+        _: &str,
+        _: UnixSeconds,
+    ) -> Result<Arc<VerifyingKey>, Refusal> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// Nobody logged out.
+struct NoMarks;
+
+impl RevocationStore for NoMarks {
+    async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
+        Ok(Marks::default())
+    }
+}
+
+fn main() {
+    let pool = Pool::ours();
+    let token = pool.access_token().build();
+    let jwk = pool.access_key.jwk(pool.access_kid);
+    let event = event(&token);
+
+    let bare = bare_check(&jwk, token.clone());
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).expect("keys");
+    let key = Arc::clone(keys.get(pool.access_kid).expect("a key"));
+    let verifier = || {
+        Verifier::new(
+            config()
+                .issuers
+                .into_iter()
+                .map(|(issuer, _)| issuer)
+                .collect(),
+            config().token_rules,
+        )
+    };
+    let verify = {
+        let (verifier, key) = (verifier(), Arc::clone(&key));
+        move || {
+            let token = UnverifiedToken::parse(black_box(&token)).expect("a token");
+            let issuer = verifier.issuer_of(&token).expect("an issuer");
+            let claims = verifier.verify(token, issuer, &key, UnixSeconds(now()));
+            black_box(claims.is_ok())
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let authorizer = Authorizer::new(verifier(), Keys(key), NoMarks, config().settings);
+    let decide = || {
+        let answer = runtime.block_on(authorizer.handle(black_box(&event), "id"));
+        black_box(answer.is_ok())
+    };
+    assert!(bare() && verify() && decide(), "all that is measured works");
+
+    println!("| what | ns | x bare RSA check | allocations |");
+    println!("|---|---|---|---|");
+    let floor = measure(&bare, &bare).0;
+    println!(
+        "| bare RSA-2048 check | {floor:.0} | 1.00 | {} |",
+        allocations(&bare)
+    );
+    let (verified, ratio) = measure(&verify, &bare);
+    println!(
+        "| token verified | {verified:.0} | {ratio:.2} | {} |",
+        allocations(&verify)
+    );
+    let (decided, ratio) = measure(&decide, &bare);
+    println!(
+        "| REQUEST event to policy, Cedar included | {decided:.0} | {ratio:.2} | {} |",
+        allocations(&decide)
+    );
+    println!(
+        "Cedar, context and answer: {:.1} us of it.",
+        (decided - verified) / 1000.0
+    );
+    if let Some(peer) = aws_jwt_verify(pool) {
+        println!(
+            "aws-jwt-verify's verifySync on Node: {peer:.0} ns, {:.2} times ours.",
+            peer / verified
+        );
+    } else {
+        println!("aws-jwt-verify is not installed: `npm ci` in benches/peers/aws-jwt-verify.");
+    }
+}
+
+/// The signature alone, with a key that was parsed once: nobody can do less.
+fn bare_check(jwk: &Value, token: String) -> impl Fn() -> bool {
+    let part = |name: &str| {
+        URL_SAFE_NO_PAD
+            .decode(jwk[name].as_str().expect("text"))
+            .expect("base64")
+    };
+    let key: ParsedPublicKey = RsaPublicKeyComponents {
+        n: part("n"),
+        e: part("e"),
+    }
+    .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+    .expect("a key");
+    let (message, signature) = token.rsplit_once('.').expect("a token");
+    let message = message.as_bytes().to_vec();
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64");
+    move || {
+        key.verify_sig(black_box(&message), black_box(&signature))
+            .is_ok()
+    }
+}
+
+fn config() -> Config {
+    let pool = Pool::ours();
+    let jwks = pool.jwks().to_string();
+    let lookup = |name: &str| match name {
+        "USER_POOL_ID" => Some(pool.id.to_owned()),
+        "APP_CLIENT_IDS" => Some(pool.client_id.to_owned()),
+        "REVOCATION_TABLE" => Some("revocations".to_owned()),
+        "JWKS" => Some(jwks.clone()),
+        "LOG_LEVEL" => Some("ERROR".to_owned()),
+        _ => None,
+    };
+    Config::from_lookup(&lookup).expect("a configuration")
+}
+
+fn event(token: &str) -> Box<RawValue> {
+    let sample = include_str!("../../../events/authorizer/rest-request.json");
+    serde_json::from_str(&sample.replace("{{ACCESS_TOKEN}}", token)).expect("an event")
+}
+
+/// Nanoseconds of one call, and its ratio to the floor's, measured in turns.
+fn measure(call: &impl Fn() -> bool, floor: &impl Fn() -> bool) -> (f64, f64) {
+    let (mut calls, mut floors) = (Vec::new(), Vec::new());
+    for _ in 0..BATCHES {
+        calls.push(batch(call));
+        floors.push(batch(floor));
+    }
+    let (call, floor) = (median(calls), median(floors));
+    (call, call / floor)
+}
+
+fn batch(call: &impl Fn() -> bool) -> f64 {
+    let began = Instant::now();
+    for _ in 0..BATCH {
+        black_box(call());
+    }
+    began.elapsed().as_nanos() as f64 / BATCH as f64
+}
+
+fn allocations(call: &impl Fn() -> bool) -> usize {
+    let region = Region::new(ALLOCATOR);
+    black_box(call());
+    let change = region.change();
+    change.allocations + change.reallocations
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The peer's nanoseconds for the same kind of token, if it is installed.
+fn aws_jwt_verify(pool: &Pool) -> Option<f64> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/aws-jwt-verify");
+    let mut node = Command::new("node")
+        .arg("measure.js")
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let input = json!({"token": pool.access_token().build(), "jwks": pool.jwks(),
+        "userPoolId": pool.id, "clientId": pool.client_id});
+    node.stdin
+        .take()?
+        .write_all(input.to_string().as_bytes())
+        .ok()?;
+    let output = node.wait_with_output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
