@@ -7,6 +7,7 @@ use auth_jwks::KeyLocation;
 
 use crate::context::ContextClaim;
 use crate::policies;
+use crate::report::LogRules;
 
 /// A configuration that holds. There is no other way to get one from an environment.
 pub struct Config {
@@ -32,8 +33,8 @@ pub struct Settings {
     pub http_api_response: HttpApiResponse,
     /// `CONTEXT_CLAIMS`: what the backend gets to see.
     pub context_claims: Vec<ContextClaim>,
-    /// `LOG_LEVEL`: which decisions are logged.
-    pub log_level: lambda::log::Level,
+    /// Which decisions are logged.
+    pub log: LogRules,
 }
 
 /// A part of a request that may carry a token.
@@ -105,6 +106,8 @@ impl Config {
         "ALLOWED_ORIGINS",
         "HTTP_API_RESPONSE",
         "LOG_LEVEL",
+        "LOG_ALLOWED_PERCENT",
+        "LOG_REFUSALS_PER_SECOND",
     ];
 
     /// Reads the configuration through `lookup`.
@@ -123,7 +126,11 @@ impl Config {
         let token_sources = token_sources(&mut env);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
         let http_api_response = http_api_response(&mut env);
-        let log_level = lambda::log::Level::read(&mut env);
+        let log = LogRules {
+            level: lambda::log::Level::read(&mut env),
+            allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
+            refusals_per_second: env.number("LOG_REFUSALS_PER_SECOND", 100, 0..=10_000),
+        };
         let Some(rules) = rules else {
             return Err(env.into_error());
         };
@@ -137,7 +144,7 @@ impl Config {
                 allowed_origins,
                 http_api_response,
                 context_claims,
-                log_level,
+                log,
             },
         })
     }

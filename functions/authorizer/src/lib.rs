@@ -8,7 +8,7 @@ pub mod config;
 pub mod context;
 pub mod event;
 mod policies;
-mod report;
+pub mod report;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ pub use config::Config;
 use config::Settings;
 pub use event::Event;
 use event::Method;
+use report::Reporter;
 
 /// The whole decision. Longer than its parts may take together, shorter than Lambda's timeout:
 /// the answer comes from us, not from the platform.
@@ -36,6 +37,7 @@ pub struct Authorizer<K, R> {
     keys: K,
     revocations: R,
     settings: Settings,
+    reporter: Reporter,
 }
 
 /// What was decided about a known caller.
@@ -44,6 +46,11 @@ pub struct Decision {
     pub effect: Effect,
     /// That, in the form of the API that asked.
     pub answer: Box<RawValue>,
+    /// Whose user it is, by the issuer's short name.
+    pub issuer_id: String,
+    /// The caller in the log: a hash, so that lines about one caller can be found together and
+    /// nobody's id stands in them.
+    pub subject_hash: String,
 }
 
 /// Why there is no policy.
@@ -99,6 +106,7 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
             verifier,
             keys,
             revocations,
+            reporter: Reporter::new(settings.log),
             settings,
         }
     }
@@ -151,7 +159,12 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
             method,
             context,
         )
-        .map(|answer| Decision { effect, answer })
+        .map(|answer| Decision {
+            effect,
+            answer,
+            issuer_id: claims.issuer_id().to_owned(),
+            subject_hash: claims.subject_hash(),
+        })
         .ok_or(Rejection::AnswerTooLarge)
     }
 }
@@ -175,12 +188,7 @@ impl<K: KeySource, R: RevocationStore> Handler for Authorizer<K, R> {
         let decision = tokio::time::timeout(BUDGET, self.authorize(&event))
             .await
             .unwrap_or(Err(Rejection::OutOfTime));
-        report::report(
-            &decision,
-            self.settings.log_level,
-            request_id,
-            began.elapsed(),
-        );
+        self.reporter.report(&decision, request_id, began.elapsed());
         match decision {
             Ok(decision) => Ok(decision.answer),
             Err(Rejection::Refused(Refusal::Unauthorized(_))) => {

@@ -1,5 +1,10 @@
 //! One line for each decision, which counts as a metric too. Nothing of the client's is in it.
+//!
+//! What is not logged, because allowed requests are sampled and refusals are limited, is counted:
+//! the next line with the same reason stands for all of them, so that the metric stays whole.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use auth::{Effect, Refusal};
@@ -8,45 +13,178 @@ use serde_json::Value;
 
 use crate::{Decision, Rejection};
 
-/// Logs a decision if the level asks for it.
-pub(crate) fn report(
-    decision: &Result<Decision, Rejection>,
-    at_most: Level,
-    request_id: &str,
-    took: Duration,
-) {
-    let (level, outcome, reason) = match decision {
-        Ok(decision) if decision.effect == Effect::Allow => {
-            (Level::Info, "allowed", "allowed".to_owned())
+/// How much is logged.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRules {
+    /// `LOG_LEVEL`.
+    pub level: Level,
+    /// `LOG_ALLOWED_PERCENT`: how many of the allowed requests have a line.
+    pub allowed_percent: u64,
+    /// `LOG_REFUSALS_PER_SECOND`: how many lines about refusals a process writes in a second, so
+    /// that an attack does not become a bill.
+    pub refusals_per_second: u64,
+}
+
+/// Writes the decision log of one process.
+pub(crate) struct Reporter {
+    rules: LogRules,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Decisions that no line has counted yet, by reason.
+    uncounted: HashMap<&'static str, u64>,
+    allowed: u64,
+    second: u64,
+    refusals_this_second: u64,
+}
+
+impl Reporter {
+    pub(crate) fn new(rules: LogRules) -> Self {
+        Self {
+            rules,
+            state: Mutex::default(),
         }
-        Ok(_) => (Level::Warn, "denied", "denied".to_owned()),
-        Err(Rejection::Refused(Refusal::Unauthorized(reason))) => {
-            (Level::Warn, "unauthorized", reason.as_str().to_owned())
-        }
-        Err(
-            failed @ (Rejection::Refused(Refusal::Unavailable(_))
-            | Rejection::Event(_)
-            | Rejection::AnswerTooLarge
-            | Rejection::OutOfTime),
-        ) => (Level::Error, "error", failed.to_string()),
-    };
-    if level > at_most {
-        return;
     }
-    let now = lambda::clock::unix_seconds();
-    log::line(
-        level,
-        "decision",
-        [
-            ("outcome", Value::from(outcome)),
-            ("reason", Value::from(reason)),
-            ("request_id", Value::from(request_id)),
-            (
-                "duration_us",
-                Value::from(took.as_micros().min(u64::MAX.into()) as u64),
-            ),
-            ("Decisions", Value::from(1)),
-            ("_aws", log::metric("Decisions", "reason", now)),
-        ],
-    );
+
+    pub(crate) fn report(
+        &self,
+        decision: &Result<Decision, Rejection>,
+        request_id: &str,
+        took: Duration,
+    ) {
+        let (level, outcome, reason) = describe(decision);
+        let now = lambda::clock::unix_seconds();
+        let Some(count) = self.count(level, outcome, reason, now) else {
+            return;
+        };
+        let caller = decision.as_ref().ok();
+        let text = |value: Option<&String>| value.map_or(Value::Null, |value| value.clone().into());
+        log::line(
+            level,
+            "decision",
+            [
+                ("outcome", Value::from(outcome)),
+                ("reason", Value::from(reason)),
+                ("issuer", text(caller.map(|decision| &decision.issuer_id))),
+                (
+                    "subject_hash",
+                    text(caller.map(|decision| &decision.subject_hash)),
+                ),
+                ("request_id", Value::from(request_id)),
+                (
+                    "duration_us",
+                    Value::from(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+                ),
+                ("Decisions", Value::from(count)),
+                ("_aws", log::metric("Decisions", "reason", now)),
+            ],
+        );
+    }
+
+    /// How many decisions a line written now stands for; `None` if none is to be written.
+    fn count(&self, level: Level, outcome: &str, reason: &'static str, now: u64) -> Option<u64> {
+        if level > self.rules.level {
+            return None;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state.uncounted.entry(reason).or_default() += 1;
+        let write = match outcome {
+            "allowed" => {
+                let lines = |allowed: u64| allowed.wrapping_mul(self.rules.allowed_percent) / 100;
+                let before = lines(state.allowed);
+                state.allowed += 1;
+                lines(state.allowed) > before
+            }
+            "unauthorized" | "denied" => {
+                if state.second != now {
+                    state.second = now;
+                    state.refusals_this_second = 0;
+                }
+                state.refusals_this_second += 1;
+                state.refusals_this_second <= self.rules.refusals_per_second
+            }
+            // What failed is rare, and somebody has to see it.
+            _ => true,
+        };
+        if write {
+            state.uncounted.remove(reason)
+        } else {
+            None
+        }
+    }
+}
+
+fn describe(decision: &Result<Decision, Rejection>) -> (Level, &'static str, &'static str) {
+    match decision {
+        Ok(decision) if decision.effect == Effect::Allow => (Level::Info, "allowed", "allowed"),
+        Ok(_) => (Level::Warn, "denied", "denied"),
+        Err(Rejection::Refused(Refusal::Unauthorized(reason))) => {
+            (Level::Warn, "unauthorized", reason.as_str())
+        }
+        Err(Rejection::Refused(Refusal::Unavailable(dependency))) => {
+            (Level::Error, "error", dependency.as_str())
+        }
+        Err(Rejection::Event(_)) => (Level::Error, "error", "invalid_method_arn"),
+        Err(Rejection::AnswerTooLarge) => (Level::Error, "error", "answer_too_large"),
+        Err(Rejection::OutOfTime) => (Level::Error, "error", "out_of_time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reporter(allowed_percent: u64, refusals_per_second: u64) -> Reporter {
+        Reporter::new(LogRules {
+            level: Level::Info,
+            allowed_percent,
+            refusals_per_second,
+        })
+    }
+
+    #[test]
+    fn sampled_lines_count_for_all() {
+        for (percent, lines) in [(100, 1_000), (10, 100), (1, 10), (33, 330), (0, 0)] {
+            let reporter = reporter(percent, 1);
+            let counts: Vec<u64> = (0..1_000)
+                .filter_map(|_| reporter.count(Level::Info, "allowed", "allowed", 1))
+                .collect();
+            assert_eq!(counts.len(), lines, "{percent} %");
+            if percent != 0 {
+                assert_eq!(counts.iter().sum::<u64>(), 1_000, "{percent} %");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_refusals_is_few_lines_and_a_whole_count() {
+        let reporter = reporter(100, 3);
+        let flood = |second| -> Vec<u64> {
+            (0..100)
+                .filter_map(|_| reporter.count(Level::Warn, "unauthorized", "expired", second))
+                .collect()
+        };
+        assert_eq!(flood(1), [1, 1, 1]);
+        assert_eq!(flood(2), [98, 1, 1]);
+        let errors =
+            (0..100).filter_map(|_| reporter.count(Level::Error, "error", "jwks_unavailable", 2));
+        assert_eq!(errors.count(), 100);
+    }
+
+    #[test]
+    fn levels() {
+        let reporter = Reporter::new(LogRules {
+            level: Level::Warn,
+            allowed_percent: 100,
+            refusals_per_second: 10,
+        });
+        assert_eq!(reporter.count(Level::Info, "allowed", "allowed", 1), None);
+        assert_eq!(reporter.count(Level::Warn, "denied", "denied", 1), Some(1));
+        assert_eq!(
+            reporter.count(Level::Error, "error", "out_of_time", 1),
+            Some(1)
+        );
+    }
 }

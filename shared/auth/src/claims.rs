@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -92,6 +93,18 @@ impl VerifiedClaims {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// The issuer and `sub` as 16 hexadecimal digits of their SHA-256, for logs.
+    #[must_use]
+    pub fn subject_hash(&self) -> String {
+        let mut context = Context::new(&SHA256);
+        context.update(self.issuer_id.as_bytes());
+        context.update(b"|");
+        context.update(self.subject.as_bytes());
+        let hash = context.finish();
+        let digits = hash.as_ref().iter().take(8);
+        digits.map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// `client_id` of an access token, `aud` of an ID token.

@@ -14,16 +14,26 @@ use crate::verify::Issuer;
 ///
 /// Displays only the dependency's name, so that it may be logged as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.as_str())]
 pub enum Unavailable {
     /// The issuer's key set could not be fetched and no trusted copy is left.
-    #[error("jwks_unavailable")]
     Jwks,
     /// The revocation table did not answer as it must.
-    #[error("revocations_unavailable")]
     Revocations,
     /// Cognito did not answer, or not as it must.
-    #[error("cognito_unavailable")]
     Cognito,
+}
+
+impl Unavailable {
+    /// The word that stands in logs, metrics and `docs/outcomes.md`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwks => "jwks_unavailable",
+            Self::Revocations => "revocations_unavailable",
+            Self::Cognito => "cognito_unavailable",
+        }
+    }
 }
 
 /// Where the public keys of an issuer come from.
