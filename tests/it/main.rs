@@ -18,5 +18,6 @@ mod authorizer_store;
 mod authorizer_tokens;
 mod contracts;
 mod deployed;
+mod explain;
 mod logout;
 mod settings;

@@ -1,0 +1,213 @@
+//! `gatehouse explain`: the authorizer's own steps, one by one, without the store.
+
+use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+
+use auth::{Effect, KeySource, Principal, Refusal, UnixSeconds, UnverifiedToken, Verifier};
+use auth_jwks::HttpsKeys;
+use authorizer::Config;
+use clap::Args;
+
+/// What to explain. Everything else is read from the authorizer's own environment variables.
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// The HTTP verb of the request.
+    #[arg(long, default_value = "GET")]
+    verb: String,
+    /// The route's template, such as `/users/{id}`.
+    #[arg(long, default_value = "/")]
+    route: String,
+    /// A parameter of the route, as `name=value`; may be repeated.
+    #[arg(long = "parameter", value_parser = pair)]
+    parameters: Vec<(String, String)>,
+    /// The address that the request comes from.
+    #[arg(long)]
+    source_ip: Option<String>,
+    /// A key set in a file: nothing is fetched.
+    #[arg(long)]
+    jwks: Option<PathBuf>,
+    /// In place of `USER_POOL_ID`.
+    #[arg(long)]
+    user_pool_id: Option<String>,
+    /// In place of `APP_CLIENT_IDS`.
+    #[arg(long)]
+    app_client_ids: Option<String>,
+    /// In place of now, in seconds since 1970.
+    #[arg(long)]
+    at: Option<u64>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected name=value".to_owned())
+}
+
+/// What each step said.
+#[derive(Default)]
+pub(crate) struct Report {
+    steps: Vec<(&'static str, Verdict)>,
+}
+
+enum Verdict {
+    Passed(String),
+    Refused(String),
+    NotReached,
+}
+
+const STEPS: [&str; 6] = [
+    "form",
+    "issuer",
+    "key",
+    "signature and claims",
+    "revocation",
+    "rules",
+];
+
+impl Report {
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.steps
+            .iter()
+            .all(|(_, verdict)| matches!(verdict, Verdict::Passed(_)))
+    }
+
+    fn passed(&mut self, detail: impl Into<String>) {
+        self.push(Verdict::Passed(detail.into()));
+    }
+
+    /// Ends the report: what comes behind is not reached.
+    fn refused(mut self, detail: impl Into<String>) -> Self {
+        self.push(Verdict::Refused(detail.into()));
+        while self.steps.len() < STEPS.len() {
+            self.push(Verdict::NotReached);
+        }
+        self
+    }
+
+    fn push(&mut self, verdict: Verdict) {
+        if let Some(step) = STEPS.get(self.steps.len()) {
+            self.steps.push((step, verdict));
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (step, verdict) in &self.steps {
+            match verdict {
+                Verdict::Passed(detail) => writeln!(f, "ok  {step:<22}{detail}")?,
+                Verdict::Refused(detail) => writeln!(f, "NO  {step:<22}{detail}")?,
+                Verdict::NotReached => writeln!(f, "-   {step:<22}not reached")?,
+            }
+        }
+        let end = if self.is_allowed() {
+            "allowed"
+        } else {
+            "not allowed"
+        };
+        write!(f, "=>  {end}")
+    }
+}
+
+impl Explain {
+    /// Takes the steps.
+    ///
+    /// # Errors
+    /// A text about what keeps them from being taken: the configuration, a file, the input.
+    pub(crate) async fn run(self) -> Result<Report, String> {
+        let inline = self
+            .jwks
+            .as_ref()
+            .map(|path| {
+                std::fs::read_to_string(path)
+                    .map_err(|error| format!("{}: {error}", path.display()))
+            })
+            .transpose()?;
+        let config = self.config(inline.as_deref())?;
+        let now = UnixSeconds(self.at.unwrap_or_else(lambda::clock::unix_seconds));
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|_| "the token on standard input is not text".to_owned())?;
+        Ok(self.steps(config, text.trim(), now).await)
+    }
+
+    /// The authorizer's configuration, with the arguments in front of the environment.
+    fn config(&self, inline: Option<&str>) -> Result<Config, String> {
+        let lookup = |name: &str| {
+            let argument = match name {
+                "USER_POOL_ID" => self.user_pool_id.clone(),
+                "APP_CLIENT_IDS" => self.app_client_ids.clone(),
+                "JWKS" => inline.map(str::to_owned),
+                // Nothing is fetched if the keys are in a file.
+                "JWKS_URI" if inline.is_some() => Some(String::new()),
+                _ => None,
+            };
+            let unused = || (name == "REVOCATION_TABLE").then(|| "not-asked".to_owned());
+            argument
+                .or_else(|| lambda::env::process(name))
+                .or_else(unused)
+        };
+        Config::from_lookup(&lookup).map_err(|error| error.0.join("\n"))
+    }
+
+    async fn steps(&self, config: Config, text: &str, now: UnixSeconds) -> Report {
+        let mut report = Report::default();
+        let token = match UnverifiedToken::parse(text) {
+            Ok(token) => token,
+            Err(reason) => return report.refused(reason.as_str()),
+        };
+        report.passed("a strict compact JWS");
+
+        let (issuers, locations) = auth_jwks::config::split(config.issuers);
+        let verifier = Verifier::new(issuers, config.token_rules);
+        let issuer = match verifier.issuer_of(&token) {
+            Ok(issuer) => issuer,
+            Err(reason) => return report.refused(reason.as_str()),
+        };
+        report.passed(format!("{} ({})", issuer.id, issuer.url));
+
+        let keys = match HttpsKeys::new(locations) {
+            Ok(keys) => keys,
+            Err(unavailable) => return report.refused(unavailable.as_str()),
+        };
+        let key = match keys.key_for(issuer, token.unverified_kid(), now).await {
+            Ok(key) => key,
+            Err(Refusal::Unauthorized(reason)) => return report.refused(reason.as_str()),
+            Err(Refusal::Unavailable(what)) => return report.refused(what.as_str()),
+        };
+        report.passed(key.algorithm().as_str());
+
+        let claims = match verifier.verify(token, issuer, &key, now) {
+            Ok(claims) => claims,
+            Err(reason) => return report.refused(reason.as_str()),
+        };
+        let who = match claims.principal() {
+            Principal::User => "a user",
+            Principal::Client => "a machine",
+        };
+        report.passed(format!(
+            "{who}, {} token, caller {} in the log, expires in {} s",
+            claims.token_use().as_str(),
+            claims.subject_hash(),
+            claims.expires_at().since(now).unwrap_or(0)
+        ));
+        report.passed("not asked: this command does not read the table");
+
+        let request = auth_cedar::Request {
+            verb: &self.verb,
+            route: &self.route,
+            path_parameters: self.parameters.clone(),
+            source_ip: self.source_ip.clone(),
+            now,
+        };
+        let effect = config.settings.rules.decide(&claims, &request);
+        let (verb, route) = (&self.verb, &self.route);
+        if effect == Effect::Deny {
+            return report.refused(format!("denied for {verb} {route}"));
+        }
+        report.passed(format!("allowed for {verb} {route}"));
+        report
+    }
+}

@@ -1,0 +1,114 @@
+//! `gatehouse explain`, as an operator uses it.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use testkit::token::now;
+use testkit::{Binary, Pool};
+
+/// The lines and the exit status for a token on standard input.
+fn explain(token: &str, more: &[&str]) -> (String, i32) {
+    let jwks = std::env::temp_dir().join(format!("gatehouse-jwks-{}.json", std::process::id()));
+    std::fs::write(&jwks, Pool::ours().jwks().to_string()).unwrap();
+    let pool = Pool::ours();
+    let defaults = [
+        ("--user-pool-id", pool.id),
+        ("--app-client-ids", pool.client_id),
+        ("--jwks", jwks.to_str().unwrap()),
+    ];
+    let defaults = defaults
+        .into_iter()
+        .filter(|(name, _)| !more.contains(name))
+        .flat_map(|(name, value)| [name, value]);
+    let mut child = Command::new(Binary::path("gatehouse"))
+        .arg("explain")
+        .args(defaults)
+        .args(more)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(token.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    for segment in token.split('.').filter(|segment| segment.len() > 8) {
+        assert!(!text.contains(segment), "it prints the token: {text}");
+    }
+    (text, output.status.code().unwrap())
+}
+
+#[test]
+fn each_step_has_a_verdict() {
+    let good = Pool::ours().access_token();
+    let rows: &[(String, &[&str], &str, i32)] = &[
+        (
+            good.build(),
+            &["--route", "/whoami"],
+            "ok  rules                 allowed for GET /whoami",
+            0,
+        ),
+        (good.build() + "\n", &[], "=>  allowed", 0),
+        (
+            good.build(),
+            &["--route", "/admin/x"],
+            "NO  rules                 denied for GET /admin/x",
+            1,
+        ),
+        (
+            "x".to_owned(),
+            &[],
+            "NO  form                  malformed_token",
+            1,
+        ),
+        (
+            Pool::foreign().access_token().build(),
+            &[],
+            "NO  issuer                unknown_issuer",
+            1,
+        ),
+        (
+            good.clone().header("kid", "x").build(),
+            &[],
+            "NO  key                   unknown_key",
+            1,
+        ),
+        (
+            good.clone().signed_by(&Pool::foreign().access_key).build(),
+            &[],
+            "NO  signature and claims  bad_signature",
+            1,
+        ),
+        (
+            good.clone().claim("exp", now() - 9).build(),
+            &[],
+            "NO  signature and claims  expired",
+            1,
+        ),
+        (
+            good.clone().claim("exp", now() - 9).build(),
+            &["--at", &(now() - 30).to_string()],
+            "=>  allowed",
+            0,
+        ),
+        (
+            good.build(),
+            &["--app-client-ids", "*"],
+            "APP_CLIENT_IDS",
+            2,
+        ),
+        (good.build(), &["--jwks", "/nowhere"], "/nowhere", 2),
+    ];
+    for (token, more, expected, status) in rows {
+        let (text, code) = explain(token, more);
+        assert!(text.contains(expected), "{more:?}: {text}");
+        assert_eq!(code, *status, "{more:?}: {text}");
+    }
+}
