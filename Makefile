@@ -61,7 +61,7 @@ bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (r
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
 	@for name in whoami authorizer logout; do \
 	  cargo build -j$(JOBS) --release --target $(HOST) -p $$name; done
-	@GATEHOUSE_BIN_DIR=$(CURDIR)/target/$(HOST)/release cargo run -q -j$(JOBS) --target $(HOST) -p benches --bin startup
+	@GATEHOUSE_BIN_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/release cargo run -q -j$(JOBS) --target $(HOST) -p benches --bin startup
 
 clean: stop ## Remove what was built and installed here
 	@rm -rf target .tools .local .aws-sam

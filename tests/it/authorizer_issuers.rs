@@ -198,10 +198,8 @@ async fn revocations_by_alias() {
 async fn another_pool() {
     let foreign = Pool::foreign();
     let jwks = JwksServer::start(&foreign.jwks()).await;
-    let authorizer = start(
-        json!([{"issuer": foreign.issuer(), "alias": foreign.id, "kind": "cognito",
-        "jwks_uri": jwks.uri(), "audiences": [foreign.client_id]}]),
-    )
+    let authorizer = start(json!([{"issuer": foreign.issuer(), "alias": foreign.id,
+        "jwks_uri": jwks.uri(), "audiences": [foreign.client_id]}]))
     .await;
     let theirs = foreign.access_token();
     let ours = Pool::ours();

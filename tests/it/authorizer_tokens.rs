@@ -674,6 +674,18 @@ async fn both_forms_of_the_issuer() {
         0,
         "J14: inline keys need no network"
     );
+
+    let both = format!(
+        "{},{}",
+        pool.issuer(),
+        pool.issuer().replace("cognito-idp", "issuer-cognito-idp")
+    );
+    let authorizer = Authorizer::start_with(&[("ISSUER", &both)]).await;
+    for issuer in both.split(',') {
+        let token = valid().claim("iss", issuer).build();
+        let verdict = authorizer.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::Allow, "T52: one address for both forms");
+    }
 }
 
 #[tokio::test]

@@ -28,8 +28,11 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
         .unwrap_or_else(|| vec![default_issuer(&pool)]);
     let uris = env.list("JWKS_URI");
     let inline = inline_keys(env);
-    if uris.as_ref().is_some_and(|uris| uris.len() != urls.len()) {
-        env.problem("JWKS_URI", "must name one address for each ISSUER");
+    if uris
+        .as_ref()
+        .is_some_and(|uris| ![1, urls.len()].contains(&uris.len()))
+    {
+        env.problem("JWKS_URI", "must name one address, or one for each ISSUER");
     }
     if uris.is_some() && inline.is_some() {
         env.problem("JWKS", "and JWKS_URI exclude each other");
@@ -45,7 +48,10 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
             env.problem("ISSUER", "names an issuer twice");
             continue;
         }
-        let given = uris.as_ref().and_then(|uris| uris.get(index)).cloned();
+        let given = uris
+            .as_ref()
+            .and_then(|uris| uris.get(index).or_else(|| uris.first()))
+            .cloned();
         let text = given.unwrap_or_else(|| format!("{url}/.well-known/jwks.json"));
         let location = match (&inline, key_uri(&text, &issuer_host)) {
             (Some(keys), _) => KeyLocation::Inline(keys.clone()),
@@ -80,14 +86,12 @@ struct Trusted {
     audiences: Vec<String>,
     #[serde(default)]
     algorithms: Vec<String>,
-    #[serde(default)]
-    kind: Kind,
+    kind: Option<Kind>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
-    #[default]
     Oidc,
     Cognito,
 }
@@ -155,18 +159,28 @@ impl Trusted {
             .unwrap_or_else(|| format!("{base}/.well-known/jwks.json"));
         let location = trusted_key_uri(&text)
             .ok_or("has a jwks_uri that is neither https:// nor on the loopback interface")?;
+        let kind = match self.kind {
+            Some(Kind::Cognito) => IssuerKind::Cognito,
+            Some(Kind::Oidc) => IssuerKind::Oidc,
+            None if is_cognito(&self.issuer) => IssuerKind::Cognito,
+            None => IssuerKind::Oidc,
+        };
         let issuer = Issuer {
             id: self.alias,
             url: self.issuer,
             algorithms,
             audiences: self.audiences,
-            kind: match self.kind {
-                Kind::Oidc => IssuerKind::Oidc,
-                Kind::Cognito => IssuerKind::Cognito,
-            },
+            kind,
         };
         Ok((issuer, KeyLocation::Uri(location)))
     }
+}
+
+/// Either form of a user pool's issuer.
+fn is_cognito(issuer: &str) -> bool {
+    ["https://cognito-idp.", "https://issuer-cognito-idp."]
+        .iter()
+        .any(|prefix| issuer.starts_with(prefix))
 }
 
 /// A provider may keep its keys at another host than its issuer's, as Google does.
@@ -193,7 +207,7 @@ fn user_pool(env: &mut Env<'_>) -> String {
     let pool = env.required("USER_POOL_ID");
     let valid = pool.split_once('_').is_some_and(|(region, name)| {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        region.contains('-')
+        !region.is_empty()
             && region.bytes().all(plain)
             && !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric())

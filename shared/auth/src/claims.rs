@@ -7,13 +7,14 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::json::{Ignored, Name, Text, UniqueNames};
+use crate::json::{Ignored, Name, Text, UniqueNames, Word};
 use crate::time::UnixSeconds;
 
-/// The longest identifier that is taken: `sub`, `jti`, `origin_jti`, `client_id`, a user name.
+/// The longest identifier that is taken: `sub`, `jti`, `origin_jti`, `client_id`.
 pub const MAX_ID_BYTES: usize = 256;
-/// Cognito's bound on a group's name is 128 characters; in UTF-8 that is four times as much.
-const MAX_GROUP_BYTES: usize = 512;
+/// Cognito's bound on names of users and groups is 128 characters; in UTF-8 that is four times as
+/// much.
+const MAX_NAME_BYTES: usize = 512;
 /// Scopes of one token, with the spaces between them. Bounded by the token's own size anyway.
 const MAX_SCOPE_BYTES: usize = crate::token::MAX_TOKEN_BYTES;
 const MAX_ISSUER_BYTES: usize = 512;
@@ -28,6 +29,14 @@ pub enum TokenUse {
 }
 
 impl TokenUse {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "access" => Some(Self::Access),
+            "id" => Some(Self::Id),
+            _ => None,
+        }
+    }
+
     /// The claim's value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -192,7 +201,8 @@ impl VerifiedClaims {
 pub(crate) struct UnverifiedClaims {
     pub(crate) issuer: String,
     pub(crate) subject: String,
-    pub(crate) token_use: Option<String>,
+    /// `None`: absent, or neither of the two.
+    pub(crate) token_use: Option<TokenUse>,
     pub(crate) client_id: Option<String>,
     pub(crate) audience: Audience,
     pub(crate) username: Option<String>,
@@ -286,6 +296,7 @@ fn claim_name(name: &str) -> ClaimName {
 }
 
 type Id = Text<MAX_ID_BYTES>;
+type PersonName = Text<MAX_NAME_BYTES>;
 
 impl<'de> Deserialize<'de> for UnverifiedClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -319,16 +330,18 @@ impl<'de> Deserialize<'de> for UnverifiedClaims {
                             issuer = Some(map.next_value::<Text<MAX_ISSUER_BYTES>>()?.0);
                         }
                         ClaimName::Sub => subject = Some(map.next_value::<Id>()?.0),
-                        ClaimName::TokenUse => token_use = Some(map.next_value::<Id>()?.0),
+                        ClaimName::TokenUse => {
+                            token_use = map.next_value_seed(Word(TokenUse::from_name))?
+                        }
                         ClaimName::ClientId => client_id = Some(map.next_value::<Id>()?.0),
                         ClaimName::Aud => audience = map.next_value()?,
-                        ClaimName::Username => username = Some(map.next_value::<Id>()?.0),
+                        ClaimName::Username => username = Some(map.next_value::<PersonName>()?.0),
                         ClaimName::CognitoUsername => {
-                            cognito_username = Some(map.next_value::<Id>()?.0);
+                            cognito_username = Some(map.next_value::<PersonName>()?.0);
                         }
                         ClaimName::Groups => {
                             groups = map
-                                .next_value::<Vec<Text<MAX_GROUP_BYTES>>>()?
+                                .next_value::<Vec<Text<MAX_NAME_BYTES>>>()?
                                 .into_iter()
                                 .map(|group| group.0)
                                 .collect();
@@ -420,9 +433,10 @@ impl OidcClaims {
             !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.chars().any(char::is_control)
         };
         let all_bounded = ids.into_iter().flatten().all(bounded)
-            && claims.groups.iter().all(|group| {
-                group.len() <= MAX_GROUP_BYTES && !group.chars().any(char::is_control)
-            });
+            && claims
+                .groups
+                .iter()
+                .all(|group| group.len() <= MAX_NAME_BYTES && !group.chars().any(char::is_control));
         all_bounded.then_some(claims)
     }
 

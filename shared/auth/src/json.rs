@@ -103,6 +103,29 @@ impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     }
 }
 
+/// Text that is looked up and not kept.
+pub(crate) struct Word<T>(pub(crate) fn(&str) -> T);
+
+impl<'de, T> serde::de::DeserializeSeed<'de> for Word<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<T> Visitor<'_> for Word<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok((self.0)(text))
+    }
+}
+
 /// A member's name, looked up in a closed list and noted in [`UniqueNames`].
 pub(crate) struct Name<'a, T> {
     pub(crate) seen: &'a mut UniqueNames,

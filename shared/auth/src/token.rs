@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::claims::UnverifiedClaims;
-use crate::json::{Ignored, Name, UniqueNames};
+use crate::json::{Ignored, Name, UniqueNames, Word};
 use crate::jwks::Algorithm;
 use crate::reason::Reason;
 
@@ -173,16 +173,18 @@ impl<'de> Deserialize<'de> for Header {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let mut seen = UniqueNames::new();
-                let (mut alg, mut kid, mut unsupported) = (None::<String>, None, false);
+                let (mut alg, mut kid, mut unsupported) = (None, None, false);
                 while let Some(name) = map.next_key_seed(Name {
                     seen: &mut seen,
                     known: header_name,
                 })? {
                     match name {
-                        HeaderName::Alg => alg = Some(map.next_value()?),
+                        HeaderName::Alg => {
+                            alg = Some(map.next_value_seed(Word(Algorithm::from_name))?);
+                        }
                         HeaderName::Kid => kid = Some(map.next_value()?),
                         HeaderName::Typ => {
-                            unsupported |= !is_known_type(&map.next_value::<String>()?);
+                            unsupported |= !map.next_value_seed(Word(is_known_type))?;
                         }
                         HeaderName::Unsupported => {
                             map.next_value::<Ignored>()?;
@@ -194,9 +196,8 @@ impl<'de> Deserialize<'de> for Header {
                     }
                 }
                 seen.check()?;
-                let alg = alg.ok_or_else(|| A::Error::missing_field("alg"))?;
                 Ok(Header {
-                    algorithm: Algorithm::from_name(&alg),
+                    algorithm: alg.ok_or_else(|| A::Error::missing_field("alg"))?,
                     kid: kid.ok_or_else(|| A::Error::missing_field("kid"))?,
                     unsupported,
                 })

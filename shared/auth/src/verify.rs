@@ -203,11 +203,7 @@ impl Verifier {
     }
 
     fn token_use(&self, claims: &UnverifiedClaims) -> Result<TokenUse, Reason> {
-        let token_use = match claims.token_use.as_deref() {
-            Some("access") => TokenUse::Access,
-            Some("id") => TokenUse::Id,
-            _ => return Err(Reason::WrongTokenUse),
-        };
+        let token_use = claims.token_use.ok_or(Reason::WrongTokenUse)?;
         if self.rules.token_uses.contains(&token_use) {
             Ok(token_use)
         } else {
