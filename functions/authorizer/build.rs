@@ -1,14 +1,23 @@
-//! Compiles the repository's policies into the binary, so that a package without a folder of its
-//! own still decides by them.
+//! Compiles the repository's policies and its route table into the binary, so that a package
+//! without files of its own still decides by them.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs, io};
 
+use serde_norway::Value;
+
 fn main() -> io::Result<()> {
-    let folder = Path::new("../../policies").canonicalize()?;
+    let root = Path::new("../..").canonicalize()?;
+    let code = policies(&root.join("policies"))? + &routes(&root.join("openapi.yaml"))?;
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("no OUT_DIR"))?;
+    fs::write(Path::new(&out).join("compiled_in.rs"), code)
+}
+
+/// Every `*.cedar` file, in the order of their names, and the schema.
+fn policies(folder: &Path) -> io::Result<String> {
     println!("cargo::rerun-if-changed={}", folder.display());
-    let mut names: Vec<_> = fs::read_dir(&folder)?
+    let mut names: Vec<_> = fs::read_dir(folder)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.ends_with(".cedar"))
         .collect();
@@ -23,7 +32,31 @@ fn main() -> io::Result<()> {
         writeln!(code, "    ({name:?}, include_str!({:?})),", path(name))
             .map_err(io::Error::other)?;
     }
-    code.push_str("];\n");
-    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("no OUT_DIR"))?;
-    fs::write(Path::new(&out).join("policies.rs"), code)
+    Ok(code + "];\n")
+}
+
+/// Every operation that asks for the authorizer: all but those with `security: []`.
+fn routes(file: &Path) -> io::Result<String> {
+    const VERBS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
+    println!("cargo::rerun-if-changed={}", file.display());
+    let document: Value =
+        serde_norway::from_str(&fs::read_to_string(file)?).map_err(io::Error::other)?;
+    let paths = document
+        .get("paths")
+        .and_then(Value::as_mapping)
+        .ok_or_else(|| io::Error::other("openapi.yaml has no paths"))?;
+    let mut code = "pub(crate) const ROUTES: &[(&str, &str)] = &[\n".to_owned();
+    for (path, item) in paths {
+        for verb in VERBS {
+            let Some(operation) = item.get(verb) else {
+                continue;
+            };
+            let security = operation.get("security").and_then(Value::as_sequence);
+            if security.is_none_or(|schemes| !schemes.is_empty()) {
+                let (verb, path) = (verb.to_uppercase(), path.as_str().unwrap_or_default());
+                writeln!(code, "    ({verb:?}, {path:?}),").map_err(io::Error::other)?;
+            }
+        }
+    }
+    Ok(code + "];\n")
 }

@@ -315,3 +315,70 @@ async fn policies_that_do_not_hold_refuse_to_start() {
     let output = Binary::start_refused("authorizer", &environment).await;
     assert!(output.contains("POLICIES_DIR"), "{output}");
 }
+
+#[tokio::test]
+async fn a_policy_for_the_whole_api() {
+    let authorizer = Authorizer::start_with(&[("POLICY_SCOPE", "api")]).await;
+    let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+    let statement = |answer: &Value| answer["policyDocument"]["Statement"].clone();
+
+    // Both kinds of REST event and a refreshed token get the same document, byte for byte.
+    let request = call(&user(), "GET", "/whoami", "/whoami");
+    let answer = authorizer.binary.invoke(&request).await.answer();
+    let allow = json!([{"Action": "execute-api:Invoke", "Effect": "Allow",
+        "Resource": [format!("{api}/GET/whoami")]}]);
+    assert_eq!(statement(&answer), allow);
+    let mut token = auth_tests::token_event(&format!("Bearer {}", user().build()));
+    token["methodArn"] = json!(format!("{api}/GET/whoami"));
+    let again = authorizer.binary.invoke(&token).await.answer();
+    assert_eq!(
+        statement(&again).to_string(),
+        statement(&answer).to_string(),
+        "P19"
+    );
+
+    let machine = call(&Pool::ours().machine_token(), "GET", "/whoami", "/whoami");
+    let answer = authorizer.binary.invoke(&machine).await.answer();
+    let deny = json!([{"Action": "execute-api:Invoke", "Effect": "Deny",
+        "Resource": [format!("{api}/*")]}]);
+    assert_eq!(statement(&answer), deny, "P2");
+
+    for (verb, route) in [
+        ("POST", "/whoami"),
+        ("GET", "/nowhere"),
+        ("GET", "/whoami/x"),
+    ] {
+        let event = call(&user(), verb, route, route);
+        let verdict = authorizer.verdict(&event).await;
+        assert_eq!(
+            verdict,
+            Verdict::Failure,
+            "{verb} {route}: not in openapi.yaml"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rules_that_no_cached_policy_can_keep() {
+    for name in ["recent-sign-in", "network", "own-data"] {
+        let folder = example(name);
+        let more = [
+            ("POLICIES_DIR", folder.to_str().unwrap()),
+            ("POLICY_SCOPE", "api"),
+        ];
+        let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
+        let output = Binary::start_refused("authorizer", &environment).await;
+        assert!(output.contains("POLICY_SCOPE"), "{name}: {output}");
+    }
+    for (name, more) in [
+        ("POLICY_SCOPE", vec![("POLICY_SCOPE", "everything")]),
+        (
+            "HTTP_API_RESPONSE",
+            vec![("POLICY_SCOPE", "api"), ("HTTP_API_RESPONSE", "simple")],
+        ),
+    ] {
+        let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
+        let output = Binary::start_refused("authorizer", &environment).await;
+        assert!(output.contains(name), "{output}");
+    }
+}

@@ -132,3 +132,29 @@ fn the_authorizer_never_links_the_cognito_sdk() {
     assert!(tree("logout"), "the query finds what is there");
     assert!(!tree("authorizer"));
 }
+
+#[test]
+fn the_template_deploys_the_routes_of_the_definition() {
+    let template = read("template.yaml");
+    let mut deployed = BTreeSet::new();
+    let mut method = None;
+    for line in template.lines().map(str::trim) {
+        match line.split_once(": ") {
+            Some(("Method", verb)) => method = Some(verb.to_owned()),
+            Some(("Path", path)) => {
+                let verb = method.take().expect("a method before its path");
+                deployed.insert((verb, path.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    let openapi: serde_norway::Value = serde_norway::from_str(&read("openapi.yaml")).unwrap();
+    let mut defined = BTreeSet::new();
+    for (path, item) in openapi["paths"].as_mapping().unwrap() {
+        for (verb, _) in item.as_mapping().unwrap() {
+            let verb = verb.as_str().unwrap().to_uppercase();
+            defined.insert((verb, path.as_str().unwrap().to_owned()));
+        }
+    }
+    assert_eq!(deployed, defined);
+}

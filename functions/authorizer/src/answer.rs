@@ -9,8 +9,9 @@ use auth::{Effect, Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::Verdict;
 use crate::config::HttpApiResponse;
-use crate::event::{Kind, Method};
+use crate::event::Kind;
 
 /// API Gateway's limit on an authorizer's answer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
@@ -42,22 +43,26 @@ struct AppSyncAnswer {
 }
 
 /// A decision about a known caller, in the form for `kind`; `None` if it would be longer than the
-/// API takes. A denied caller's context goes nowhere.
+/// API takes. Where no route is allowed, the context goes nowhere and is left out.
 pub(crate) fn decided(
     kind: Kind,
     http_api_response: HttpApiResponse,
     claims: &VerifiedClaims,
-    effect: Effect,
-    method: &Method<'_>,
+    verdict: Verdict,
     context: Context,
 ) -> Option<Box<RawValue>> {
-    let is_authorized = effect == Effect::Allow;
-    let context = if is_authorized {
+    let is_authorized = verdict.effect == Effect::Allow;
+    let some_allowed = is_authorized
+        || verdict
+            .policy
+            .as_ref()
+            .is_some_and(PolicyDocument::allows_something);
+    let context = if some_allowed {
         context
     } else {
         Context::new()
     };
-    let answer = match (kind, http_api_response, &method.arn) {
+    let answer = match (kind, http_api_response, verdict.policy) {
         (Kind::AppSync, _, _) => serde_json::value::to_raw_value(&AppSyncAnswer {
             is_authorized,
             resolver_context: context,
@@ -69,15 +74,12 @@ pub(crate) fn decided(
                 context,
             })
         }
-        (_, _, Some(arn)) => serde_json::value::to_raw_value(&IamAnswer {
+        (_, _, Some(policy_document)) => serde_json::value::to_raw_value(&IamAnswer {
             principal_id: match claims.principal() {
                 Principal::User => claims.subject(),
                 Principal::Client => claims.client_id(),
             },
-            policy_document: PolicyDocument::new(
-                effect,
-                arn.request_resource(method.template.as_deref()),
-            ),
+            policy_document,
             context,
         }),
         (_, _, None) => return None,

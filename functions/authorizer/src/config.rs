@@ -1,12 +1,13 @@
 //! What the authorizer reads from its environment. `docs/configuration.md` has the table.
 
 use auth::env::{ConfigError, Env};
+use auth::routes::Route;
 use auth::{Issuer, TokenRules, TokenUse};
 use auth_cedar::Rules;
 use auth_jwks::KeyLocation;
 
 use crate::context::ContextClaim;
-use crate::policies;
+use crate::policies::{self, Scope};
 use crate::report::LogRules;
 
 /// A configuration that holds. There is no other way to get one from an environment.
@@ -25,6 +26,10 @@ pub struct Config {
 pub struct Settings {
     /// The policies of `POLICIES_DIR`.
     pub rules: Rules,
+    /// The API's routes, from `openapi.yaml`.
+    pub routes: Vec<Route>,
+    /// `POLICY_SCOPE`: how much a policy says.
+    pub scope: Scope,
     /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may carry its token.
     pub token_sources: TokenSources,
     /// `ALLOWED_ORIGINS`: pages that may open a WebSocket; all if empty.
@@ -101,6 +106,7 @@ impl Config {
         "REVOCATION_TABLE",
         "CONTEXT_CLAIMS",
         "POLICIES_DIR",
+        "POLICY_SCOPE",
         "TOKEN_SOURCES",
         "TOKEN_COOKIE",
         "ALLOWED_ORIGINS",
@@ -120,12 +126,20 @@ impl Config {
         auth_jwks::config::add_trusted(&mut env, &mut issuers);
         let pool = env.optional("USER_POOL_ID").unwrap_or_default();
         let rules = policies::read(&mut env, &pool);
+        let routes = policies::routes(&mut env);
+        let scope = policies::scope(&mut env, &routes, rules.as_ref());
         let token_rules = token_rules(&mut env);
         let revocation_table = env.required("REVOCATION_TABLE");
         let context_claims = context_claims(&mut env);
         let token_sources = token_sources(&mut env);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
         let http_api_response = http_api_response(&mut env);
+        if matches!(scope, Scope::Api(_)) && http_api_response == HttpApiResponse::Simple {
+            env.problem(
+                "HTTP_API_RESPONSE",
+                "cannot be `simple` with POLICY_SCOPE=api",
+            );
+        }
         let log = LogRules {
             level: lambda::log::Level::read(&mut env),
             allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
@@ -140,6 +154,8 @@ impl Config {
             revocation_table,
             settings: Settings {
                 rules,
+                routes,
+                scope,
                 token_sources,
                 allowed_origins,
                 http_api_response,

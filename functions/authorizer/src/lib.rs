@@ -7,14 +7,15 @@ mod answer;
 pub mod config;
 pub mod context;
 pub mod event;
-mod policies;
+pub mod policies;
 pub mod report;
 
 use std::time::{Duration, Instant};
 
+use auth::routes::{self, Route, RouteTable};
 use auth::{
-    Effect, KeySource, Reason, Refusal, RevocationStore, Unavailable, UnixSeconds, UnverifiedToken,
-    VerifiedClaims, Verifier,
+    Effect, KeySource, MethodArn, PolicyDocument, Reason, Refusal, RevocationStore, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
@@ -24,7 +25,8 @@ use serde_json::value::RawValue;
 pub use config::Config;
 use config::Settings;
 pub use event::Event;
-use event::Method;
+use event::{Kind, Method};
+use policies::Scope;
 use report::Reporter;
 
 /// The whole decision. Longer than its parts may take together, shorter than Lambda's timeout:
@@ -53,6 +55,14 @@ pub struct Decision {
     pub subject_hash: String,
 }
 
+/// What the rules say.
+struct Verdict {
+    /// About this request.
+    effect: Effect,
+    /// As API Gateway reads it; AppSync has no method that a policy could name.
+    policy: Option<PolicyDocument>,
+}
+
 /// Why there is no policy.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
@@ -62,6 +72,9 @@ pub enum Rejection {
     /// The event names no API method.
     #[error(transparent)]
     Event(#[from] auth::arn::ArnError),
+    /// The request is for a route that `openapi.yaml` doesn't have, so no policy can speak of it.
+    #[error("unknown_route")]
+    UnknownRoute,
     /// The answer would be longer than API Gateway takes.
     #[error("answer_too_large")]
     AnswerTooLarge,
@@ -133,49 +146,104 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         marks.check(&claims)?;
         self.verifier.still_valid(&claims, now())?;
 
-        let effect = if event.is_from_elsewhere(&self.settings.allowed_origins) {
-            Effect::Deny
-        } else {
-            self.settings
-                .rules
-                .decide(&claims, &question(event, &method))
+        let verdict = self.verdict(event, &claims, &method)?;
+        self.decision(event, &claims, verdict)
+    }
+
+    /// What the rules say about this request, and the policy that says so.
+    fn verdict(
+        &self,
+        event: &Event<'_>,
+        claims: &VerifiedClaims,
+        method: &Method<'_>,
+    ) -> Result<Verdict, Rejection> {
+        match (&self.settings.scope, event.kind(), &method.arn) {
+            (Scope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
+                self.verdict_on_all(table, claims, method, arn)
+            }
+            (_, _, arn) => {
+                let effect = if event.is_from_elsewhere(&self.settings.allowed_origins) {
+                    Effect::Deny
+                } else {
+                    let question = self.question(event, method);
+                    self.settings.rules.decide(claims, &question)
+                };
+                let template = method.template.as_deref();
+                let policy =
+                    arn.map(|arn| PolicyDocument::new(effect, arn.request_resource(template)));
+                Ok(Verdict { effect, policy })
+            }
+        }
+    }
+
+    /// Every route is decided, so that the policy may answer for all of them.
+    fn verdict_on_all(
+        &self,
+        table: &RouteTable,
+        claims: &VerifiedClaims,
+        method: &Method<'_>,
+        arn: &MethodArn<'_>,
+    ) -> Result<Verdict, Rejection> {
+        let here = |route: &Route| match &method.template {
+            Some(template) => route.verb() == method.verb && route.template() == template,
+            None => table.route_of(&method.verb, &method.route) == Some(route),
         };
-        self.decision(event, &claims, effect, &method)
+        let at = table.routes().iter().position(here);
+        let decide = |route: &Route| {
+            let question = auth_cedar::Request {
+                verb: route.verb(),
+                route: route.template(),
+                path_parameters: Vec::new(),
+                source_ip: None,
+                now: now(),
+            };
+            self.settings.rules.decide(claims, &question)
+        };
+        let effects: Vec<Effect> = table.routes().iter().map(decide).collect();
+        let effect = at.and_then(|at| effects.get(at)).copied();
+        Ok(Verdict {
+            effect: effect.ok_or(Rejection::UnknownRoute)?,
+            policy: Some(table.policy(arn, &effects)),
+        })
+    }
+
+    /// Where the event doesn't name the route, it is the one that serves the path; where none
+    /// does, the path itself.
+    fn question<'q>(
+        &'q self,
+        event: &Event<'_>,
+        method: &'q Method<'_>,
+    ) -> auth_cedar::Request<'q> {
+        let known = match method.template {
+            Some(_) => None,
+            None => routes::route_of(&self.settings.routes, &method.verb, &method.route),
+        };
+        auth_cedar::Request {
+            verb: &method.verb,
+            route: known.map_or(&method.route, Route::template),
+            path_parameters: event.path_parameters(),
+            source_ip: event.source_ip(),
+            now: now(),
+        }
     }
 
     fn decision(
         &self,
         event: &Event<'_>,
         claims: &VerifiedClaims,
-        effect: Effect,
-        method: &Method<'_>,
+        verdict: Verdict,
     ) -> Result<Decision, Rejection> {
         let context = context::context(&self.settings.context_claims, claims);
-        answer::decided(
-            event.kind(),
-            self.settings.http_api_response,
-            claims,
-            effect,
-            method,
-            context,
-        )
-        .map(|answer| Decision {
-            effect,
-            answer,
-            issuer_id: claims.issuer_id().to_owned(),
-            subject_hash: claims.subject_hash(),
-        })
-        .ok_or(Rejection::AnswerTooLarge)
-    }
-}
-
-fn question<'q>(event: &Event<'_>, method: &'q Method<'_>) -> auth_cedar::Request<'q> {
-    auth_cedar::Request {
-        verb: &method.verb,
-        route: &method.route,
-        path_parameters: event.path_parameters(),
-        source_ip: event.source_ip(),
-        now: now(),
+        let effect = verdict.effect;
+        let form = self.settings.http_api_response;
+        answer::decided(event.kind(), form, claims, verdict, context)
+            .map(|answer| Decision {
+                effect,
+                answer,
+                issuer_id: claims.issuer_id().to_owned(),
+                subject_hash: claims.subject_hash(),
+            })
+            .ok_or(Rejection::AnswerTooLarge)
     }
 }
 
@@ -197,6 +265,7 @@ impl<K: KeySource, R: RevocationStore> Handler for Authorizer<K, R> {
             Err(
                 Rejection::Refused(Refusal::Unavailable(_))
                 | Rejection::Event(_)
+                | Rejection::UnknownRoute
                 | Rejection::AnswerTooLarge
                 | Rejection::OutOfTime,
             ) => Err(Failure::Internal),

@@ -1,12 +1,13 @@
-//! Where the Cedar policies come from: `POLICIES_DIR`, else the folder `policies` beside the
-//! binary, else those that were compiled in.
+//! Where the rules come from: `POLICIES_DIR`, else the folder `policies` beside the binary, else
+//! what was compiled in. The routes are those of `openapi.yaml`, always compiled in.
 
 use std::path::{Path, PathBuf};
 
 use auth::Env;
+use auth::routes::{Route, RouteTable};
 use auth_cedar::Rules;
 
-include!(concat!(env!("OUT_DIR"), "/policies.rs"));
+include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
 
 const SCHEMA_FILE: &str = "schema.cedarschema";
 
@@ -29,6 +30,53 @@ pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
         Err(error) => {
             env.problem("POLICIES_DIR", &format!("does not hold: {error}"));
             None
+        }
+    }
+}
+
+/// How much a policy document says.
+pub enum Scope {
+    /// What holds for this request. No answer may be remembered.
+    Request,
+    /// What holds for every route of the API: API Gateway may remember it.
+    Api(RouteTable),
+}
+
+/// The API's routes.
+pub(crate) fn routes(env: &mut Env<'_>) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (verb, template) in ROUTES {
+        match Route::parse(verb, template) {
+            Ok(route) => routes.push(route),
+            Err(error) => env.problem("openapi.yaml", &error.to_string()),
+        }
+    }
+    routes
+}
+
+/// `POLICY_SCOPE`. With `api`, whatever could not be said exactly refuses to start.
+pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) -> Scope {
+    const NAME: &str = "POLICY_SCOPE";
+    match env.optional(NAME).as_deref() {
+        None | Some("request") => return Scope::Request,
+        Some("api") => {}
+        Some(_) => env.problem(NAME, "is neither `request` nor `api`"),
+    }
+    if let Some(rule) = rules.and_then(Rules::bound_to_a_request) {
+        env.problem(
+            NAME,
+            &format!(
+                "cannot be `api`: the rule `{rule}` looks at more of a request than its route"
+            ),
+        );
+    }
+    match RouteTable::new(routes.to_vec()) {
+        Ok(table) => Scope::Api(table),
+        Err(errors) => {
+            for error in errors {
+                env.problem(NAME, &format!("cannot be `api`: {error}"));
+            }
+            Scope::Request
         }
     }
 }

@@ -127,6 +127,7 @@ fn describe(decision: &Result<Decision, Rejection>) -> (Level, &'static str, &'s
             (Level::Error, "error", dependency.as_str())
         }
         Err(Rejection::Event(_)) => (Level::Error, "error", "invalid_method_arn"),
+        Err(Rejection::UnknownRoute) => (Level::Error, "error", "unknown_route"),
         Err(Rejection::AnswerTooLarge) => (Level::Error, "error", "answer_too_large"),
         Err(Rejection::OutOfTime) => (Level::Error, "error", "out_of_time"),
     }

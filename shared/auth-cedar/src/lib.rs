@@ -115,6 +115,25 @@ impl Rules {
         })
     }
 
+    /// A rule, by its id, whose answer may differ between two requests of the same caller to the
+    /// same route: such an answer must not be remembered.
+    #[must_use]
+    pub fn bound_to_a_request(&self) -> Option<String> {
+        const SIGNS: [&str; 4] = [
+            "source_ip",
+            "auth_age",
+            "resource.getTag",
+            "resource.hasTag",
+        ];
+        self.policies
+            .policies()
+            .find(|policy| {
+                let text = policy.to_string();
+                SIGNS.iter().any(|sign| text.contains(sign))
+            })
+            .map(|policy| policy.id().to_string())
+    }
+
     /// Whether the caller may. Anything that keeps Cedar from telling is a no.
     #[must_use]
     pub fn decide(&self, claims: &VerifiedClaims, request: &Request<'_>) -> Effect {

@@ -28,6 +28,7 @@ pub mod ports;
 pub mod reason;
 pub mod revocation;
 pub mod route;
+pub mod routes;
 pub mod time;
 pub mod token;
 pub mod verify;

@@ -36,12 +36,39 @@ impl PolicyDocument {
     #[must_use]
     pub fn new(effect: Effect, resource: String) -> Self {
         Self {
-            version: "2012-10-17",
-            statement: vec![Statement {
-                action: "execute-api:Invoke",
-                effect,
-                resource: vec![resource],
-            }],
+            version: VERSION,
+            statement: vec![Statement::new(effect, vec![resource])],
+        }
+    }
+
+    /// Whether there is an Allow in it.
+    #[must_use]
+    pub fn allows_something(&self) -> bool {
+        self.statement.iter().any(|one| one.effect == Effect::Allow)
+    }
+
+    /// `Allow` on some resources, `Deny` on others; at least one of `allowed`.
+    #[must_use]
+    pub fn of(allowed: Vec<String>, denied: Vec<String>) -> Self {
+        let mut statement = vec![Statement::new(Effect::Allow, allowed)];
+        if !denied.is_empty() {
+            statement.push(Statement::new(Effect::Deny, denied));
+        }
+        Self {
+            version: VERSION,
+            statement,
+        }
+    }
+}
+
+const VERSION: &str = "2012-10-17";
+
+impl Statement {
+    fn new(effect: Effect, resource: Vec<String>) -> Self {
+        Self {
+            action: "execute-api:Invoke",
+            effect,
+            resource,
         }
     }
 }

@@ -1,0 +1,404 @@
+//! The routes of an API, and policies that say for all of them at once what a caller may do.
+//!
+//! A cached policy answers for every route, so it must be right for every route. IAM's `*` crosses
+//! slashes: `GET/users/*` also covers `GET/users/7/orders`, which is another route. Where another
+//! route could be denied, an explicit Deny stands beside the Allow; where that Deny would hit a
+//! route that could be allowed, the pair can't be expressed, and the table is refused.
+
+use crate::arn::MethodArn;
+use crate::policy::{Effect, PolicyDocument};
+
+/// The most routes of one table: with more, no policy would fit 8 KB anyway.
+const MAX_ROUTES: usize = 200;
+/// What IAM takes in one resource; API Gateway's own limit.
+const MAX_RESOURCE_BYTES: usize = 512;
+/// The policy's share of API Gateway's 8 KB; the rest is for principal and context.
+const MAX_POLICY_BYTES: usize = 6 * 1024;
+/// Room for `arn:partition:execute-api:region:account:api/stage`, generously.
+const MAX_PREFIX_BYTES: usize = 180;
+
+/// One route: a verb and a template such as `/users/{id}` or `/files/{path+}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    verb: String,
+    template: String,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    /// The order is that of API Gateway's preference: the most specific first.
+    Literal(String),
+    Parameter,
+    Greedy,
+}
+
+/// Why a list of routes can't be used, each with the route.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RouteError(String);
+
+impl Route {
+    /// Reads a verb and a template.
+    ///
+    /// # Errors
+    /// Something other than whole-segment parameters and plain literals, or `{name+}` elsewhere
+    /// than at the end.
+    pub fn parse(verb: &str, template: &str) -> Result<Self, RouteError> {
+        let wrong = |why: &str| RouteError(format!("{verb} {template}: {why}"));
+        if verb.is_empty() || !verb.bytes().all(|b| b.is_ascii_uppercase()) {
+            return Err(wrong("the verb is not in upper case"));
+        }
+        let path = template
+            .strip_prefix('/')
+            .ok_or_else(|| wrong("the template begins with no slash"))?;
+        let segments: Vec<Segment> = if path.is_empty() {
+            Vec::new()
+        } else {
+            path.split('/')
+                .map(segment)
+                .collect::<Option<_>>()
+                .ok_or_else(|| wrong("a segment is neither a plain literal nor one parameter"))?
+        };
+        let inner = segments.split_last().map_or(&[][..], |(_, inner)| inner);
+        if inner.contains(&Segment::Greedy) {
+            return Err(wrong("a greedy parameter stands before the end"));
+        }
+        Ok(Self {
+            verb: verb.to_owned(),
+            template: template.to_owned(),
+            segments,
+        })
+    }
+
+    /// The HTTP verb.
+    #[must_use]
+    pub fn verb(&self) -> &str {
+        &self.verb
+    }
+
+    /// The template.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    fn matches(&self, verb: &str, path: &[&str]) -> bool {
+        let fits = match self.segments.split_last() {
+            Some((Segment::Greedy, fixed)) => path.len() > fixed.len(),
+            _ => path.len() == self.segments.len(),
+        };
+        self.verb == verb
+            && fits
+            && self
+                .segments
+                .iter()
+                .zip(path)
+                .all(|(own, given)| match own {
+                    Segment::Literal(literal) => literal == given,
+                    Segment::Parameter | Segment::Greedy => !given.is_empty(),
+                })
+    }
+
+    /// `VERB/users/*`: what stands behind the stage in a policy's resource.
+    fn pattern(&self) -> String {
+        let segments: Vec<&str> = self
+            .segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Literal(literal) => literal.as_str(),
+                Segment::Parameter | Segment::Greedy => "*",
+            })
+            .collect();
+        format!("{}/{}", self.verb, segments.join("/"))
+    }
+}
+
+fn segment(text: &str) -> Option<Segment> {
+    let name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    };
+    match text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+    {
+        Some(inner) => match inner.strip_suffix('+') {
+            Some(greedy) => name(greedy).then_some(Segment::Greedy),
+            None => name(inner).then_some(Segment::Parameter),
+        },
+        None => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~:@!&'()+,;=".contains(&b);
+            let literal = !text.is_empty() && text.bytes().all(plain);
+            literal.then(|| Segment::Literal(text.to_owned()))
+        }
+    }
+}
+
+/// All routes of an API that can be decided at once.
+#[derive(Clone, Debug)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+    /// `reaches[a][b]`: some request to route `a` lies within the pattern of route `b`.
+    reaches: Vec<Vec<bool>>,
+}
+
+impl RouteTable {
+    /// A table in which every set of allowed routes can be written down exactly.
+    ///
+    /// # Errors
+    /// All routes that stand in the way, or limits that could be exceeded.
+    pub fn new(routes: Vec<Route>) -> Result<Self, Vec<RouteError>> {
+        if routes.is_empty() || routes.len() > MAX_ROUTES {
+            let count = routes.len();
+            return Err(vec![RouteError(format!(
+                "{count} routes, not 1 to {MAX_ROUTES}"
+            ))]);
+        }
+        let mut errors = Vec::new();
+        for (at, route) in routes.iter().enumerate() {
+            let twin = |other: &Route| other.verb == route.verb && other.segments == route.segments;
+            if routes.iter().take(at).any(twin) {
+                errors.push(route.error("there are two of this form"));
+            }
+            if route.pattern().len() + 1 + MAX_PREFIX_BYTES > MAX_RESOURCE_BYTES {
+                errors.push(route.error("its resource could exceed 512 characters"));
+            }
+        }
+        let worst: usize = routes
+            .iter()
+            .map(|route| route.pattern().len() + MAX_PREFIX_BYTES + 4)
+            .sum();
+        if worst > MAX_POLICY_BYTES {
+            errors.push(RouteError(format!(
+                "a policy for {} routes could exceed {MAX_POLICY_BYTES} bytes",
+                routes.len()
+            )));
+        }
+        let reaches = reaches(&routes);
+        let table = Self { routes, reaches };
+        errors.extend(table.conflicts());
+        if errors.is_empty() {
+            Ok(table)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The routes, in their order.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The route that a request to `path` is for: the most specific that fits, as API Gateway
+    /// prefers literals to parameters and both to greedy ones.
+    #[must_use]
+    pub fn route_of(&self, verb: &str, path: &str) -> Option<&Route> {
+        route_of(&self.routes, verb, path)
+    }
+
+    /// One policy for the whole stage: `effects` says for each route, in order, what holds.
+    ///
+    /// Every denied route has an explicit Deny, but for one whose Deny would hit an allowed one.
+    #[must_use]
+    pub fn policy(&self, arn: &MethodArn<'_>, effects: &[Effect]) -> PolicyDocument {
+        let prefix = arn.stage_prefix();
+        let resource = |at: usize| {
+            let route = self.routes.get(at)?;
+            Some(format!("{prefix}/{}", route.pattern()))
+        };
+        let with = |wanted: Effect| {
+            let mut chosen = Vec::new();
+            for (at, effect) in effects.iter().enumerate() {
+                if *effect == wanted {
+                    chosen.push(at);
+                }
+            }
+            chosen
+        };
+        let allowed = with(Effect::Allow);
+        if allowed.is_empty() {
+            return PolicyDocument::new(Effect::Deny, format!("{prefix}/*"));
+        }
+        let denied = with(Effect::Deny).into_iter().filter(|denied| {
+            !allowed
+                .iter()
+                .any(|allowed| self.reaches(*allowed, *denied))
+        });
+        let denied = denied.filter_map(resource).collect();
+        let allowed = allowed.into_iter().filter_map(resource).collect();
+        PolicyDocument::of(allowed, denied)
+    }
+
+    fn reaches(&self, from: usize, pattern: usize) -> bool {
+        let row = self.reaches.get(from);
+        row.and_then(|row| row.get(pattern))
+            .is_some_and(|reaches| *reaches)
+    }
+
+    /// Routes that may need a Deny which could hit another route.
+    fn conflicts(&self) -> Vec<RouteError> {
+        let all = 0..self.routes.len();
+        let mut errors = Vec::new();
+        for (denied, route) in self.routes.iter().enumerate() {
+            let covered_by = all
+                .clone()
+                .find(|other| *other != denied && self.reaches(denied, *other));
+            let hits = all
+                .clone()
+                .find(|other| *other != denied && self.reaches(*other, denied));
+            if let (Some(_), Some(hit)) = (covered_by, hits)
+                && let Some(hit) = self.routes.get(hit)
+            {
+                errors.push(route.error(&format!(
+                    "denying it would deny some of {} {}",
+                    hit.verb, hit.template
+                )));
+            }
+        }
+        errors
+    }
+}
+
+impl Route {
+    fn error(&self, why: &str) -> RouteError {
+        RouteError(format!("{} {}: {why}", self.verb, self.template))
+    }
+}
+
+/// [`RouteTable::route_of`] for routes that need no table.
+#[must_use]
+pub fn route_of<'r>(routes: &'r [Route], verb: &str, path: &str) -> Option<&'r Route> {
+    most_specific(routes, verb, &split(path))
+}
+
+fn split(path: &str) -> Vec<&str> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if path.is_empty() {
+        Vec::new()
+    } else {
+        path.split('/').collect()
+    }
+}
+
+fn most_specific<'r>(routes: &'r [Route], verb: &str, path: &[&str]) -> Option<&'r Route> {
+    let rank = |route: &Route| -> Vec<u8> {
+        let rank = |segment: &Segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::Parameter => 1,
+            Segment::Greedy => 2,
+        };
+        route.segments.iter().map(rank).collect()
+    };
+    routes
+        .iter()
+        .filter(|route| route.matches(verb, path))
+        .min_by_key(|route| rank(route))
+}
+
+/// For each pair of routes: can a request to the first lie within the pattern of the second?
+///
+/// Found by trial: whether a path fits depends on which of the second route's literals stand where,
+/// so it is enough to put those, or a word that nobody knows, in place of the first one's
+/// parameters.
+fn reaches(routes: &[Route]) -> Vec<Vec<bool>> {
+    routes
+        .iter()
+        .map(|from| {
+            routes
+                .iter()
+                .map(|to| can_reach(routes, from, to))
+                .collect()
+        })
+        .collect()
+}
+
+fn can_reach(routes: &[Route], from: &Route, to: &Route) -> bool {
+    const UNKNOWN: &str = "\u{1}";
+    if from.verb != to.verb {
+        return false;
+    }
+    let words: Vec<&str> = to
+        .segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Literal(literal) => literal.as_str(),
+            Segment::Parameter | Segment::Greedy => UNKNOWN,
+        })
+        .collect();
+    let mut choices = words.clone();
+    choices.push(UNKNOWN);
+    choices.sort_unstable();
+    choices.dedup();
+
+    let pattern = to.pattern();
+    let mut paths: Vec<Vec<&str>> = vec![Vec::new()];
+    for segment in &from.segments {
+        let tails: Vec<Vec<&str>> = match segment {
+            Segment::Literal(literal) => vec![vec![literal.as_str()]],
+            Segment::Parameter => choices.iter().map(|word| vec![*word]).collect(),
+            Segment::Greedy => greedy_tails(&words, &choices, UNKNOWN),
+        };
+        paths = paths
+            .iter()
+            .flat_map(|path| {
+                tails
+                    .iter()
+                    .map(move |tail| [path.as_slice(), tail].concat())
+            })
+            .collect();
+    }
+    paths.iter().any(|path| {
+        let goes_to = most_specific(routes, &from.verb, path);
+        goes_to.is_some_and(|route| std::ptr::eq(route, from))
+            && glob(&pattern, &format!("{}/{}", from.verb, path.join("/")))
+    })
+}
+
+/// What a greedy parameter may stand for: one word, or any end of the other route, with or without
+/// a word beside it. Each of that route's stars may span two words.
+fn greedy_tails<'w>(words: &[&'w str], choices: &[&'w str], unknown: &'w str) -> Vec<Vec<&'w str>> {
+    let mut tails: Vec<Vec<&str>> = choices.iter().map(|word| vec![*word]).collect();
+    let wide: Vec<&str> = words
+        .iter()
+        .flat_map(|word| {
+            if *word == unknown {
+                vec![unknown; 2]
+            } else {
+                vec![*word]
+            }
+        })
+        .collect();
+    for words in [words, &wide] {
+        for start in 0..words.len() {
+            let end = words.get(start..).unwrap_or_default();
+            tails.push(end.to_vec());
+            tails.push([&[unknown], end].concat());
+            tails.push([end, &[unknown]].concat());
+        }
+    }
+    tails
+}
+
+/// IAM's `*`: any characters, slashes included.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else {
+        return rest.is_empty();
+    };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = rest.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}

@@ -1,0 +1,279 @@
+//! Policies for a whole API, judged by a model of IAM and a router that share no code with ours.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use auth::routes::{Route, RouteTable};
+use auth::{Effect, MethodArn, PolicyDocument};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const PREFIX: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+
+fn table(routes: &[(&str, &str)]) -> Result<RouteTable, String> {
+    let routes = routes
+        .iter()
+        .map(|(verb, template)| Route::parse(verb, template))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    RouteTable::new(routes).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        errors.join("; ")
+    })
+}
+
+/// IAM's verdict: Deny wins, silence is no Allow.
+fn iam_allows(document: &PolicyDocument, arn: &str) -> bool {
+    let document = serde_json::to_value(document).unwrap();
+    let any = |effect: &str| {
+        document["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|statement| {
+                statement["Effect"] == effect
+                    && statement["Resource"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .any(|resource| iam_matches(text(resource).as_bytes(), arn.as_bytes()))
+            })
+    };
+    any("Allow") && !any("Deny")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// `*` and `?` as IAM reads them, by recursion over both texts.
+fn iam_matches(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => (0..=text.len()).any(|taken| iam_matches(rest, &text[taken..])),
+        (Some((b'?', rest)), Some((_, behind))) => iam_matches(rest, behind),
+        (Some((one, rest)), Some((other, behind))) => one == other && iam_matches(rest, behind),
+        _ => false,
+    }
+}
+
+/// API Gateway's choice: segment by segment, literal before parameter before greedy, going back
+/// where that leads nowhere.
+fn routed<'t>(templates: &[&'t str], path: &str) -> Option<&'t str> {
+    let path: Vec<&str> = path.split('/').skip(1).filter(|s| !s.is_empty()).collect();
+    let parts = |template: &'t str| -> Vec<&'t str> {
+        template
+            .split('/')
+            .skip(1)
+            .filter(|s| !s.is_empty())
+            .collect()
+    };
+    fn walk<'t>(open: Vec<(&'t str, Vec<&'t str>)>, path: &[&str]) -> Option<&'t str> {
+        let Some((first, rest)) = path.split_first() else {
+            return open
+                .iter()
+                .find(|(_, parts)| parts.is_empty())
+                .map(|(template, _)| *template);
+        };
+        let step = |wanted: &dyn Fn(&str) -> bool| {
+            let next: Vec<_> = open
+                .iter()
+                .filter(|(_, parts)| parts.first().is_some_and(|part| wanted(part)))
+                .map(|(template, parts)| (*template, parts[1..].to_vec()))
+                .collect();
+            walk(next, rest)
+        };
+        step(&|part| part == *first)
+            .or_else(|| step(&|part| part.starts_with('{') && !part.ends_with("+}")))
+            .or_else(|| {
+                let greedy = |parts: &Vec<&str>| parts.first().is_some_and(|p| p.ends_with("+}"));
+                open.iter()
+                    .find(|(_, parts)| greedy(parts))
+                    .map(|(template, _)| *template)
+            })
+    }
+    walk(
+        templates
+            .iter()
+            .map(|template| (*template, parts(template)))
+            .collect(),
+        &path,
+    )
+}
+
+#[test]
+fn tables_that_can_be_expressed() {
+    let rows: &[&[(&str, &str)]] = &[
+        &[("GET", "/")],
+        &[
+            ("GET", "/users"),
+            ("GET", "/users/{id}"),
+            ("GET", "/users/{id}/orders"),
+        ],
+        &[("GET", "/users/me"), ("GET", "/users/{id}")],
+        &[("GET", "/{proxy+}"), ("GET", "/")],
+        &[("GET", "/a/{x+}"), ("DELETE", "/a/b")],
+        &[("GET", "/{proxy+}"), ("GET", "/health")],
+        &[("GET", "/a/{x}/b"), ("GET", "/a/{x}/{y}/b")],
+    ];
+    for routes in rows {
+        assert!(
+            table(routes).is_ok(),
+            "{routes:?}: {:?}",
+            table(routes).err()
+        );
+    }
+}
+
+#[test]
+fn tables_that_cannot() {
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        // Denying /admin/{x} would deny /admin/a/b, which the other one serves.
+        (
+            &[("GET", "/{proxy+}"), ("GET", "/admin/{x}")],
+            "GET /admin/{x}",
+        ),
+        // An item may be called `items`: `GET/orders/*/items` would deny it along with the list.
+        (
+            &[
+                ("GET", "/orders/{id}"),
+                ("GET", "/orders/{id}/items"),
+                ("GET", "/orders/{id}/items/{item}"),
+            ],
+            "denying it would deny some of",
+        ),
+        (
+            &[("GET", "/users/{id}"), ("GET", "/users/{name}")],
+            "two of this form",
+        ),
+        (&[("get", "/users")], "upper case"),
+        (&[("GET", "users")], "no slash"),
+        (&[("GET", "/users/")], "neither a plain literal"),
+        (&[("GET", "/us*rs")], "neither a plain literal"),
+        (&[("GET", "/${aws:username}")], "neither a plain literal"),
+        (&[("GET", "/users/x{id}")], "neither a plain literal"),
+        (&[("GET", "/{x+}/y")], "before the end"),
+        (&[], "0 routes"),
+    ];
+    for (routes, problem) in rows {
+        let error = table(routes)
+            .err()
+            .unwrap_or_else(|| panic!("{routes:?} is accepted"));
+        assert!(error.contains(problem), "{routes:?}: {error}");
+    }
+    let long = format!("/{}", "a".repeat(400));
+    assert!(table(&[("GET", &long)]).unwrap_err().contains("512"));
+    let many: Vec<String> = (0..60).map(|n| format!("/{n}")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|path| ("GET", path.as_str())).collect();
+    assert!(table(&many).unwrap_err().contains("6144 bytes"));
+}
+
+#[test]
+fn nobody_allowed_is_an_explicit_deny_of_everything() {
+    let table = table(&[("GET", "/a"), ("GET", "/b")]).unwrap();
+    let arn = format!("{PREFIX}/GET/a");
+    let arn = MethodArn::parse(&arn).unwrap();
+    let document = table.policy(&arn, &[Effect::Deny, Effect::Deny]);
+    assert_eq!(
+        document,
+        PolicyDocument::new(Effect::Deny, format!("{PREFIX}/*"))
+    );
+    let document = table.policy(&arn, &[Effect::Allow, Effect::Deny]);
+    assert_eq!(document, table.policy(&arn, &[Effect::Allow, Effect::Deny]));
+    let json = serde_json::to_string(&document).unwrap();
+    assert!(
+        json.contains("\"Deny\"") && json.contains("prod/GET/b"),
+        "{json}"
+    );
+}
+
+fn template() -> impl Strategy<Value = String> {
+    let segment = prop_oneof![
+        3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(str::to_owned),
+        2 => prop::sample::select(vec!["{x}", "{y}"]).prop_map(str::to_owned),
+    ];
+    (
+        prop::collection::vec(segment, 0..4),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(mut parts, greedy)| {
+            if greedy {
+                parts.push("{rest+}".to_owned());
+            }
+            format!("/{}", parts.join("/"))
+        })
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let segment = prop_oneof![
+        4 => prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["*", "?", "a%2Fb", "%2E%2E", "${aws:username}", "ab"])
+            .prop_map(str::to_owned),
+        1 => Just("x".repeat(300)),
+    ];
+    prop::collection::vec(segment, 0..6).prop_map(|parts| format!("/{}", parts.join("/")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn the_policy_says_what_was_decided(
+        templates in prop::collection::btree_set(template(), 1..6),
+        allowed in prop::collection::vec(any::<bool>(), 6),
+        paths in prop::collection::vec(path(), 40),
+    ) {
+        let templates: Vec<&str> = templates.iter().map(String::as_str).collect();
+        let routes: Vec<(&str, &str)> = templates.iter().map(|t| ("GET", *t)).collect();
+        let Ok(table) = table(&routes) else {
+            return Ok(());
+        };
+        let effects: Vec<Effect> = allowed
+            .iter()
+            .take(templates.len())
+            .map(|allowed| if *allowed { Effect::Allow } else { Effect::Deny })
+            .collect();
+        let any = format!("{PREFIX}/GET/");
+        let document = table.policy(&MethodArn::parse(&any).unwrap(), &effects);
+        for path in &paths {
+            let routed = routed(&templates, path);
+            let ours = table.route_of("GET", path).map(Route::template);
+            prop_assert_eq!(ours, routed, "{:?} {}", templates, path);
+            let Some(routed) = routed else {
+                continue;
+            };
+            let at = templates.iter().position(|template| *template == routed).unwrap();
+            let verdict = iam_allows(&document, &format!("{PREFIX}/GET{path}"));
+            prop_assert_eq!(verdict, allowed[at], "{:?} {:?} {} -> {}", templates, effects, path, routed);
+            let elsewhere = [
+                format!("{PREFIX}/POST{path}"),
+                format!("{}/GET{path}", PREFIX.replace("prod", "dev")),
+                format!("{}/GET{path}", PREFIX.replace("abcdef123", "other")),
+            ];
+            for arn in elsewhere {
+                prop_assert!(!iam_allows(&document, &arn), "P1 {}", arn);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_usual_api_is_accepted() {
+    let shop = [
+        ("GET", "/"),
+        ("GET", "/health"),
+        ("GET", "/orders"),
+        ("POST", "/orders"),
+        ("GET", "/orders/{id}"),
+        ("DELETE", "/orders/{id}"),
+        ("GET", "/orders/{id}/items"),
+        ("GET", "/users/me"),
+        ("GET", "/users/{id}"),
+        ("GET", "/admin/users"),
+        ("GET", "/files/{path+}"),
+    ];
+    assert!(table(&shop).is_ok(), "{:?}", table(&shop).err());
+}
