@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auth::{
-    Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
     UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
 };
 use authorizer::{Authorizer, Config};
@@ -102,7 +102,22 @@ fn main() {
         let answer = runtime.block_on(authorizer.handle(black_box(&event), "id"));
         black_box(answer.is_ok())
     };
-    assert!(bare() && verify() && decide(), "all that is measured works");
+    let rules = config().settings.rules;
+    let claims = claims(&verifier(), pool);
+    let cedar = || {
+        let question = auth_cedar::Request {
+            verb: "GET",
+            route: "/whoami",
+            path_parameters: Vec::new(),
+            source_ip: Some("203.0.113.7".to_owned()),
+            now: UnixSeconds(now()),
+        };
+        black_box(rules.decide(black_box(&claims), &question)) == Effect::Allow
+    };
+    assert!(
+        bare() && verify() && decide() && cedar(),
+        "all that is measured works"
+    );
 
     println!("| what | ns | x bare RSA check | allocations |");
     println!("|---|---|---|---|");
@@ -121,9 +136,16 @@ fn main() {
         "| REQUEST event to policy, Cedar included | {decided:.0} | {ratio:.2} | {} |",
         allocations(&decide)
     );
+    let (ruled, ratio) = measure(&cedar, &bare);
     println!(
-        "Cedar, context and answer: {:.1} us of it.",
-        (decided - verified) / 1000.0
+        "| Cedar's decision alone | {ruled:.0} | {ratio:.2} | {} |",
+        allocations(&cedar)
+    );
+    let rest = decided - ruled;
+    let left = allocations(&decide) - allocations(&cedar);
+    println!(
+        "| REQUEST event to policy, without it | {rest:.0} | {:.2} | {left} |",
+        rest / floor
     );
     if let Some(peer) = aws_jwt_verify(pool) {
         println!(
@@ -133,6 +155,17 @@ fn main() {
     } else {
         println!("aws-jwt-verify is not installed: `npm ci` in benches/peers/aws-jwt-verify.");
     }
+}
+
+/// The claims that the rules are asked about.
+fn claims(verifier: &Verifier, pool: &Pool) -> VerifiedClaims {
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).expect("keys");
+    let key = keys.get(pool.access_kid).expect("a key");
+    let text = pool.access_token().build();
+    let token = UnverifiedToken::parse(&text).expect("a token");
+    let issuer = verifier.issuer_of(&token).expect("an issuer");
+    let claims = verifier.verify(token, issuer, key, UnixSeconds(now()));
+    claims.expect("claims")
 }
 
 /// The signature alone, with a key that was parsed once: nobody can do less.

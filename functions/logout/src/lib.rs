@@ -107,8 +107,7 @@ impl Logout {
         let keys = HttpsKeys::new(locations)?;
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        keys.prefetch(now()).await;
-        revocations.prime().await;
+        tokio::join!(keys.prefetch(now()), revocations.prime());
         Ok(Self {
             verifier: Verifier::new(issuers, rules),
             keys,
