@@ -1,8 +1,9 @@
 //! Policies for a whole API, judged by a model of IAM and a router that share no code with ours.
 
 #![allow(
-    clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "a test that cannot go on has failed"
 )]
 
