@@ -2,8 +2,6 @@
 //! Source: AWS, "Output from an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
 //! APIs (simple response); "`AWS_LAMBDA` authorization" for AppSync.
 
-use std::collections::BTreeMap;
-
 use auth::policy::PolicyDocument;
 use auth::{Effect, Principal, VerifiedClaims};
 use serde::Serialize;
@@ -11,33 +9,32 @@ use serde_json::value::RawValue;
 
 use crate::Verdict;
 use crate::config::HttpApiResponse;
+use crate::context::{Context, ContextClaim};
 use crate::event::Kind;
 
 /// API Gateway's limit on an authorizer's answer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
-
-type Context = BTreeMap<&'static str, String>;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct IamAnswer<'a> {
     principal_id: &'a str,
     policy_document: PolicyDocument,
-    context: Context,
+    context: Context<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SimpleAnswer {
+struct SimpleAnswer<'a> {
     is_authorized: bool,
-    context: Context,
+    context: Context<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AppSyncAnswer {
+struct AppSyncAnswer<'a> {
     is_authorized: bool,
-    resolver_context: Context,
+    resolver_context: Context<'a>,
     /// Seconds that AppSync may remember the answer.
     ttl_override: u32,
 }
@@ -49,7 +46,7 @@ pub(crate) fn decided(
     http_api_response: HttpApiResponse,
     claims: &VerifiedClaims,
     verdict: Verdict,
-    context: Context,
+    chosen: &[ContextClaim],
 ) -> Option<Box<RawValue>> {
     let is_authorized = verdict.effect == Effect::Allow;
     let some_allowed = is_authorized
@@ -57,10 +54,9 @@ pub(crate) fn decided(
             .policy
             .as_ref()
             .is_some_and(PolicyDocument::allows_something);
-    let context = if some_allowed {
-        context
-    } else {
-        Context::new()
+    let context = Context {
+        chosen,
+        claims: some_allowed.then_some(claims),
     };
     let answer = match (kind, http_api_response, verdict.policy) {
         (Kind::AppSync, _, _) => serde_json::value::to_raw_value(&AppSyncAnswer {
@@ -93,7 +89,10 @@ pub(crate) fn decided(
 pub(crate) fn refused(kind: Kind) -> Option<Box<RawValue>> {
     let answer = AppSyncAnswer {
         is_authorized: false,
-        resolver_context: Context::new(),
+        resolver_context: Context {
+            chosen: &[],
+            claims: None,
+        },
         ttl_override: 0,
     };
     match kind {

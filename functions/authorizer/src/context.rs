@@ -1,8 +1,9 @@
 //! What the backend learns about the caller: flat text, as API Gateway wants it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use auth::VerifiedClaims;
+use serde::{Serialize, Serializer};
 
 /// A member of the authorizer's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,26 +54,34 @@ impl ContextClaim {
         }
     }
 
-    fn value(self, claims: &VerifiedClaims) -> Option<String> {
+    fn value(self, claims: &VerifiedClaims) -> Option<Cow<'_, str>> {
         match self {
-            Self::Sub => Some(claims.subject().to_owned()),
-            Self::Username => claims.username().map(str::to_owned),
-            Self::ClientId => Some(claims.client_id().to_owned()),
-            Self::Scope => Some(claims.scope().to_owned()),
-            Self::Groups => serde_json::to_string(claims.groups()).ok(),
-            Self::TokenUse => Some(claims.token_use().as_str().to_owned()),
-            Self::AuthTime => Some(claims.authenticated_at().0.to_string()),
-            Self::Session => claims.session().map(str::to_owned),
+            Self::Sub => Some(claims.subject().into()),
+            Self::Username => claims.username().map(Cow::from),
+            Self::ClientId => Some(claims.client_id().into()),
+            Self::Scope => Some(claims.scope().into()),
+            Self::Groups => serde_json::to_string(claims.groups()).ok().map(Cow::from),
+            Self::TokenUse => Some(claims.token_use().as_str().into()),
+            Self::AuthTime => Some(claims.authenticated_at().0.to_string().into()),
+            Self::Session => claims.session().map(Cow::from),
         }
     }
 }
 
-/// The chosen claims as text, in a fixed order. API Gateway refuses nested values and hands
-/// numbers on as text, so all of it is text; an absent claim has no member.
-#[must_use]
-pub fn context(chosen: &[ContextClaim], claims: &VerifiedClaims) -> BTreeMap<&'static str, String> {
-    chosen
-        .iter()
-        .filter_map(|claim| Some((claim.as_str(), claim.value(claims)?)))
-        .collect()
+/// The chosen claims of a caller as text. API Gateway refuses nested values and hands numbers on
+/// as text, so all of it is text; an absent claim has no member. Without a caller it is empty.
+pub(crate) struct Context<'c> {
+    pub(crate) chosen: &'c [ContextClaim],
+    pub(crate) claims: Option<&'c VerifiedClaims>,
+}
+
+impl Serialize for Context<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = self.claims.into_iter().flat_map(|claims| {
+            self.chosen
+                .iter()
+                .filter_map(|claim| Some((claim.as_str(), claim.value(claims)?)))
+        });
+        serializer.collect_map(members)
+    }
 }

@@ -48,11 +48,8 @@ pub struct Decision {
     pub effect: Effect,
     /// That, in the form of the API that asked.
     pub answer: Box<RawValue>,
-    /// Whose user it is, by the issuer's short name.
-    pub issuer_id: String,
-    /// The caller in the log: a hash, so that lines about one caller can be found together and
-    /// nobody's id stands in them.
-    pub subject_hash: String,
+    /// About whom.
+    pub claims: VerifiedClaims,
 }
 
 /// What the rules say.
@@ -147,7 +144,7 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         self.verifier.still_valid(&claims, now())?;
 
         let verdict = self.verdict(event, &claims, &method)?;
-        self.decision(event, &claims, verdict)
+        self.decision(event, claims, verdict)
     }
 
     /// What the rules say about this request, and the policy that says so.
@@ -230,20 +227,20 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
     fn decision(
         &self,
         event: &Event<'_>,
-        claims: &VerifiedClaims,
+        claims: VerifiedClaims,
         verdict: Verdict,
     ) -> Result<Decision, Rejection> {
-        let context = context::context(&self.settings.context_claims, claims);
         let effect = verdict.effect;
         let form = self.settings.http_api_response;
-        answer::decided(event.kind(), form, claims, verdict, context)
-            .map(|answer| Decision {
+        let chosen = &self.settings.context_claims;
+        match answer::decided(event.kind(), form, &claims, verdict, chosen) {
+            Some(answer) => Ok(Decision {
                 effect,
                 answer,
-                issuer_id: claims.issuer_id().to_owned(),
-                subject_hash: claims.subject_hash(),
-            })
-            .ok_or(Rejection::AnswerTooLarge)
+                claims,
+            }),
+            None => Err(Rejection::AnswerTooLarge),
+        }
     }
 }
 

@@ -59,19 +59,21 @@ impl Reporter {
         let Some(count) = self.count(level, outcome, reason, now) else {
             return;
         };
-        let caller = decision.as_ref().ok();
-        let text = |value: Option<&String>| value.map_or(Value::Null, |value| value.clone().into());
+        // A hash, so that lines about one caller can be found together and nobody's id is in them.
+        let (issuer, subject_hash) = match decision {
+            Ok(Decision { claims, .. }) => {
+                (claims.issuer_id().into(), claims.subject_hash().into())
+            }
+            Err(_) => (Value::Null, Value::Null),
+        };
         log::line(
             level,
             "decision",
             [
                 ("outcome", Value::from(outcome)),
                 ("reason", Value::from(reason)),
-                ("issuer", text(caller.map(|decision| &decision.issuer_id))),
-                (
-                    "subject_hash",
-                    text(caller.map(|decision| &decision.subject_hash)),
-                ),
+                ("issuer", issuer),
+                ("subject_hash", subject_hash),
                 ("request_id", Value::from(request_id)),
                 (
                     "duration_us",

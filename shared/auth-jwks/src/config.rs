@@ -65,7 +65,7 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
             }
         };
         let issuer = Issuer {
-            id: pool.clone(),
+            id: pool.as_str().into(),
             url,
             algorithms: vec![Algorithm::Rs256],
             audiences: client_ids.clone(),
@@ -127,7 +127,7 @@ impl Trusted {
         if self.alias.is_empty() || self.alias.len() > 55 || !self.alias.bytes().all(plain) {
             return Err("has an alias of more than letters, digits, `-` and `_`");
         }
-        if known.iter().any(|(issuer, _)| issuer.id == self.alias) {
+        if known.iter().any(|(issuer, _)| *issuer.id == *self.alias) {
             return Err("gives an alias twice");
         }
         if known.iter().any(|(issuer, _)| issuer.url == self.issuer) {
@@ -166,7 +166,7 @@ impl Trusted {
             None => IssuerKind::Oidc,
         };
         let issuer = Issuer {
-            id: self.alias,
+            id: self.alias.into(),
             url: self.issuer,
             algorithms,
             audiences: self.audiences,

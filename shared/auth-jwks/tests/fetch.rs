@@ -16,7 +16,7 @@ use testkit::{Pool, token::now};
 
 fn issuer() -> Issuer {
     Issuer {
-        id: "pool".to_owned(),
+        id: "pool".into(),
         url: "https://issuer.example".to_owned(),
         algorithms: vec![Algorithm::Rs256],
         audiences: vec![],

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
@@ -62,7 +63,7 @@ pub enum Principal {
 /// No `Debug`: user names are often e-mail addresses.
 #[derive(Clone)]
 pub struct VerifiedClaims {
-    pub(crate) issuer_id: String,
+    pub(crate) issuer_id: Arc<str>,
     pub(crate) principal: Principal,
     pub(crate) token_use: TokenUse,
     pub(crate) subject: String,

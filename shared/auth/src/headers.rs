@@ -46,8 +46,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMap<'de>, A::Error> {
-                let mut members = Vec::with_capacity(32);
+                let mut members = Vec::new();
                 while let Some((Borrowed(name), value)) = map.next_entry()? {
+                    if members.is_empty() {
+                        // Most requests have fewer headers; an empty map costs nothing.
+                        members.reserve(24);
+                    }
                     members.push((name, value));
                 }
                 Ok(RawMap(members))

@@ -11,22 +11,47 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 /// Refuses an object that names a member twice, however the name is escaped.
 ///
 /// Keeps hashes, not names. A collision, found on purpose, only refuses its finder's own token.
-pub(crate) struct UniqueNames(Vec<u64>);
+pub(crate) struct UniqueNames {
+    /// Room for every token that Cognito issues; a larger object goes to the heap.
+    first: [u64; Self::INLINE],
+    count: usize,
+    all: Vec<u64>,
+}
 
 impl UniqueNames {
+    const INLINE: usize = 32;
+
     pub(crate) fn new() -> Self {
-        Self(Vec::with_capacity(24))
+        Self {
+            first: [0; Self::INLINE],
+            count: 0,
+            all: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, name: &str) {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
-        self.0.push(hasher.finish());
+        let hash = hasher.finish();
+        if let Some(place) = self.first.get_mut(self.count) {
+            *place = hash;
+        } else {
+            if self.all.is_empty() {
+                self.all.extend(self.first);
+            }
+            self.all.push(hash);
+        }
+        self.count += 1;
     }
 
     pub(crate) fn check<E: Error>(mut self) -> Result<(), E> {
-        self.0.sort_unstable();
-        if self.0.is_sorted_by(|a, b| a < b) {
+        let hashes = if self.all.is_empty() {
+            self.first.get_mut(..self.count).unwrap_or_default()
+        } else {
+            &mut self.all
+        };
+        hashes.sort_unstable();
+        if hashes.is_sorted_by(|a, b| a < b) {
             Ok(())
         } else {
             Err(E::custom("a member stands twice"))
@@ -150,5 +175,27 @@ impl<T> Visitor<'_> for Name<'_, T> {
     fn visit_str<E>(self, name: &str) -> Result<T, E> {
         self.seen.add(name);
         Ok((self.known)(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_in_small_and_large_objects() {
+        for count in [0, 1, 2, 31, 32, 33, 34, 1_000] {
+            let names = || (0..count).map(|n| format!("member-{n}"));
+            let check = |extra: Option<String>| {
+                let mut seen = UniqueNames::new();
+                names().chain(extra).for_each(|name| seen.add(&name));
+                seen.check::<serde_json::Error>().is_ok()
+            };
+            assert!(check(None), "{count}");
+            assert!(check(Some("another".to_owned())), "{count}");
+            for twice in names() {
+                assert!(!check(Some(twice)), "{count}");
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Turns an [`UnverifiedToken`] into [`VerifiedClaims`], or says why not.
 
+use std::sync::Arc;
+
 use crate::claims::{
     Audience, OidcClaims, OneOrMany, Principal, TokenUse, UnverifiedClaims, VerifiedClaims,
 };
@@ -16,7 +18,7 @@ const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 pub struct Issuer {
     /// The short name that revocations are kept under: the user pool's id for Cognito. Both forms
     /// of a pool's issuer, and its replicas in other regions, share it.
-    pub id: String,
+    pub id: Arc<str>,
     /// `iss`, compared byte for byte.
     pub url: String,
     /// What the issuer signs with. Cognito: RS256 and nothing else.
@@ -165,7 +167,7 @@ impl Verifier {
         }
 
         Ok(VerifiedClaims {
-            issuer_id: issuer.id.clone(),
+            issuer_id: Arc::clone(&issuer.id),
             principal,
             token_use,
             subject: claims.subject,
@@ -278,7 +280,7 @@ fn accept_oidc(
     let subject = claims.subject;
     let is_client = subject.strip_suffix("@clients").unwrap_or(&subject) == client_id;
     Ok(VerifiedClaims {
-        issuer_id: issuer.id.clone(),
+        issuer_id: Arc::clone(&issuer.id),
         principal: if is_client {
             Principal::Client
         } else {
