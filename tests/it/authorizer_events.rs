@@ -360,7 +360,7 @@ async fn the_context_is_flat_text() {
     let authorizer = Authorizer::start_with(&[("CONTEXT_CLAIMS", "sub, scope")]).await;
     let answer = authorizer.binary.invoke(&event).await.answer();
     let names: Vec<_> = answer["context"].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["scope", "sub"]);
+    assert_eq!(names, ["sub", "scope"], "as configured");
 }
 
 #[tokio::test]
