@@ -56,13 +56,13 @@ struct Fields<'a> {
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
     #[serde(borrow)]
-    headers: Option<&'a RawValue>,
+    headers: RawMap<'a>,
     #[serde(borrow)]
-    multi_value_headers: Option<&'a RawValue>,
+    multi_value_headers: RawMap<'a>,
     #[serde(borrow)]
-    query_string_parameters: Option<&'a RawValue>,
+    query_string_parameters: RawMap<'a>,
     #[serde(borrow)]
-    multi_value_query_string_parameters: Option<&'a RawValue>,
+    multi_value_query_string_parameters: RawMap<'a>,
     #[serde(borrow)]
     path_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -155,8 +155,8 @@ impl<'a> Event<'a> {
             TokenSource::Header => token_in(self.header("authorization")?),
             TokenSource::Query => {
                 let value = single_value(
-                    &RawMap::of(self.fields.query_string_parameters),
-                    &RawMap::of(self.fields.multi_value_query_string_parameters),
+                    &self.fields.query_string_parameters,
+                    &self.fields.multi_value_query_string_parameters,
                     "access_token",
                 )?;
                 bearer::check(&value).map(|()| value)
@@ -186,11 +186,7 @@ impl<'a> Event<'a> {
     }
 
     fn header(&self, name: &str) -> Result<Cow<'a, str>, Reason> {
-        single_value(
-            &RawMap::of(self.fields.headers),
-            &RawMap::of(self.fields.multi_value_headers),
-            name,
-        )
+        single_value(&self.fields.headers, &self.fields.multi_value_headers, name)
     }
 
     /// The one cookie with this name (RFC 6265 section 4.2): payload 2.0 lists them, the others
@@ -331,7 +327,7 @@ impl Fields<'_> {
             _ if has(self.authorization_token) && !has(self.method_arn) && self.is_app_sync() => {
                 Kind::AppSync
             }
-            _ if has(self.authorization_token) && self.headers.is_none() => Kind::Token,
+            _ if has(self.authorization_token) && self.headers.is_empty() => Kind::Token,
             _ => self.request_kind(),
         }
     }
@@ -347,9 +343,11 @@ impl Fields<'_> {
 
     /// AppSync names neither a type nor a method; it has the GraphQL query.
     fn is_app_sync(&self) -> bool {
-        let context = RawMap::of(self.request_context);
-        let query = context.values("queryString").next();
-        self.r#type.is_none() && (self.request_headers.is_some() || query.is_some())
+        let context: Option<RawMap<'_>> = self
+            .request_context
+            .and_then(|context| serde_json::from_str(context.get()).ok());
+        let query = context.is_some_and(|context| context.values("queryString").next().is_some());
+        self.r#type.is_none() && (self.request_headers.is_some() || query)
     }
 }
 

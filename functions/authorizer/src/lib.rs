@@ -211,6 +211,7 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         event: &Event<'_>,
         method: &'q Method<'_>,
     ) -> auth_cedar::Request<'q> {
+        let rules = &self.settings.rules;
         let known = match method.template {
             Some(_) => None,
             None => routes::route_of(&self.settings.routes, &method.verb, &method.route),
@@ -218,8 +219,16 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         auth_cedar::Request {
             verb: &method.verb,
             route: known.map_or(&method.route, Route::template),
-            path_parameters: event.path_parameters(),
-            source_ip: event.source_ip(),
+            path_parameters: if rules.uses_tags() {
+                event.path_parameters()
+            } else {
+                Vec::new()
+            },
+            source_ip: if rules.uses_address() {
+                event.source_ip()
+            } else {
+                None
+            },
             now: now(),
         }
     }

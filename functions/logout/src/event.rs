@@ -23,9 +23,9 @@ struct Fields<'a> {
     #[serde(borrow)]
     request_context: Option<&'a RawValue>,
     #[serde(borrow)]
-    headers: Option<&'a RawValue>,
+    headers: RawMap<'a>,
     #[serde(borrow)]
-    multi_value_headers: Option<&'a RawValue>,
+    multi_value_headers: RawMap<'a>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -92,8 +92,8 @@ impl<'a> Event<'a> {
 
     pub(crate) fn bearer_token(&self) -> Result<String, Reason> {
         let value = single_value(
-            &RawMap::of(self.fields.headers),
-            &RawMap::of(self.fields.multi_value_headers),
+            &self.fields.headers,
+            &self.fields.multi_value_headers,
             "authorization",
         )?;
         bearer::token_of(&value).map(str::to_owned)

@@ -57,6 +57,7 @@ pub struct Rules {
     types: Types,
     application: EntityUid,
     uses_tags: bool,
+    uses_address: bool,
 }
 
 struct Types {
@@ -103,16 +104,31 @@ impl Rules {
             let errors = result.validation_errors();
             return Err(RulesError(errors.map(ToString::to_string).collect()));
         }
-        let uses_tags = policies
-            .policies()
-            .any(|policy| policy.to_string().contains("Tag("));
+        let mentions = |word: &str| {
+            let mut policies = policies.policies();
+            policies.any(|policy| policy.to_string().contains(word))
+        };
+        let (uses_tags, uses_address) = (mentions("Tag("), mentions("source_ip"));
         Ok(Self {
             policies,
             authorizer: cedar::Authorizer::new(),
             types,
             application,
             uses_tags,
+            uses_address,
         })
+    }
+
+    /// Whether some rule looks at the route's parameters or the token's other claims.
+    #[must_use]
+    pub fn uses_tags(&self) -> bool {
+        self.uses_tags
+    }
+
+    /// Whether some rule looks at the address that a request comes from.
+    #[must_use]
+    pub fn uses_address(&self) -> bool {
+        self.uses_address
     }
 
     /// A rule, by its id, whose answer may differ between two requests of the same caller to the

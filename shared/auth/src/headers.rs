@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::reason::Reason;
@@ -17,11 +17,10 @@ use crate::reason::Reason;
 pub struct RawMap<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> RawMap<'a> {
-    /// Reads `json` if it is an object.
+    /// Whether there is no member.
     #[must_use]
-    pub fn of(json: Option<&'a RawValue>) -> Self {
-        json.and_then(|json| serde_json::from_str(json.get()).ok())
-            .unwrap_or_default()
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The values of all members with this name in any case. There can be several: names differ
@@ -42,7 +41,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
             type Value = RawMap<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+                f.write_str("an object, or anything else in its place")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMap<'de>, A::Error> {
@@ -56,9 +55,38 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
                 }
                 Ok(RawMap(members))
             }
+
+            fn visit_unit<E>(self) -> Result<RawMap<'de>, E> {
+                Ok(RawMap::default())
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<RawMap<'de>, E> {
+                Ok(RawMap::default())
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<RawMap<'de>, E> {
+                Ok(RawMap::default())
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<RawMap<'de>, E> {
+                Ok(RawMap::default())
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<RawMap<'de>, E> {
+                Ok(RawMap::default())
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<RawMap<'de>, E> {
+                Ok(RawMap::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMap<'de>, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(RawMap::default())
+            }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_any(Members)
     }
 }
 
@@ -157,14 +185,8 @@ mod tests {
     use super::*;
 
     fn look(headers: &str, multi: &str) -> Result<String, Reason> {
-        let headers: Box<RawValue> = serde_json::from_str(headers).unwrap();
-        let multi: Box<RawValue> = serde_json::from_str(multi).unwrap();
-        single_value(
-            &RawMap::of(Some(&headers)),
-            &RawMap::of(Some(&multi)),
-            "authorization",
-        )
-        .map(Cow::into_owned)
+        let map = |json| serde_json::from_str::<RawMap<'_>>(json).unwrap();
+        single_value(&map(headers), &map(multi), "authorization").map(Cow::into_owned)
     }
 
     #[test]
@@ -196,6 +218,8 @@ mod tests {
                 Ok("a"),
             ),
             ("null", "null", Err(MissingToken)),
+            ("7", "-7.5", Err(MissingToken)),
+            ("true", r#"[{"a":1},[]]"#, Err(MissingToken)),
             ("{}", "{}", Err(MissingToken)),
             (r#""text""#, "[]", Err(MissingToken)),
             (r#"{"Authorization":null}"#, "null", Err(MissingToken)),
