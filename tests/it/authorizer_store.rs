@@ -247,6 +247,33 @@ async fn marks() {
 }
 
 #[tokio::test]
+async fn an_expiry_that_nothing_acts_on_is_noticed() {
+    let authorizer = Authorizer::start().await;
+    let odd = json!({"expires_at": {"S": "tomorrow"}});
+    authorizer
+        .store
+        .put(&user(), "session#another", odd.clone());
+    assert_eq!(
+        authorizer.verdict_on(&valid().build()).await,
+        Verdict::Allow
+    );
+    assert!(
+        !authorizer.binary.output().contains("odd_expiry"),
+        "not this token's row"
+    );
+    let session = format!("session#{}", text(&valid(), "origin_jti"));
+    authorizer.store.put(&user(), &session, odd);
+    assert_eq!(
+        authorizer.verdict_on(&valid().build()).await,
+        Verdict::Unauthorized
+    );
+    assert!(
+        authorizer.binary.output().contains("odd_expiry"),
+        "R8: a metric"
+    );
+}
+
+#[tokio::test]
 async fn every_set_of_marks_refuses() {
     let pool = Pool::ours();
     let token = valid();

@@ -109,7 +109,7 @@ fn main() {
             verb: "GET",
             route: "/whoami",
             path_parameters: Vec::new(),
-            source_ip: Some("203.0.113.7".to_owned()),
+            source_ip: None,
             now: UnixSeconds(now()),
         };
         black_box(rules.decide(black_box(&claims), &question)) == Effect::Allow
@@ -142,7 +142,7 @@ fn main() {
         allocations(&cedar)
     );
     let rest = decided - ruled;
-    let left = allocations(&decide) - allocations(&cedar);
+    let left = allocations(&decide).saturating_sub(allocations(&cedar));
     println!(
         "| REQUEST event to policy, without it | {rest:.0} | {:.2} | {left} |",
         rest / floor

@@ -29,8 +29,8 @@ use event::{Kind, Method};
 use policies::Scope;
 use report::Reporter;
 
-/// The whole decision. Longer than its parts may take together, shorter than Lambda's timeout:
-/// the answer comes from us, not from the platform.
+/// The whole decision: room for a fetch of keys or for a store at its slowest, and shorter than
+/// Lambda's timeout, so that the answer comes from us and not from the platform.
 const BUDGET: Duration = Duration::from_millis(2_500);
 
 /// Decides about requests. Generic over where keys and revocations come from.
@@ -69,7 +69,8 @@ pub enum Rejection {
     /// The event names no API method.
     #[error(transparent)]
     Event(#[from] auth::arn::ArnError),
-    /// The request is for a route that `openapi.yaml` doesn't have, so no policy can speak of it.
+    /// The request is for a route, or a spelling of one, that `openapi.yaml` doesn't have: no
+    /// policy can speak of it.
     #[error("unknown_route")]
     UnknownRoute,
     /// The answer would be longer than API Gateway takes.
@@ -140,6 +141,7 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         let method = event.method(&method_arn)?;
 
         let marks = self.revocations.marks(&claims, now()).await?;
+        self.reporter.notice(&marks);
         marks.check(&claims)?;
         self.verifier.still_valid(&claims, now())?;
 
@@ -198,10 +200,17 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
         };
         let effects: Vec<Effect> = table.routes().iter().map(decide).collect();
         let effect = at.and_then(|at| effects.get(at)).copied();
-        Ok(Verdict {
-            effect: effect.ok_or(Rejection::UnknownRoute)?,
-            policy: Some(table.policy(arn, &effects)),
-        })
+        let policy = table.policy(arn, &effects);
+        // A policy that is silent about this very request would leave it to the API's resource
+        // policy: an odd spelling of a path is an error instead.
+        if policy.speaks_of(arn.as_str()) {
+            Ok(Verdict {
+                effect: effect.ok_or(Rejection::UnknownRoute)?,
+                policy: Some(policy),
+            })
+        } else {
+            Err(Rejection::UnknownRoute)
+        }
     }
 
     /// Where the event doesn't name the route, it is the one that serves the path; where none

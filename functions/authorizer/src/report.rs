@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{Effect, Refusal};
+use auth::{Effect, Marks, Refusal};
 use lambda::log::{self, Level};
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ impl Reporter {
     ) {
         let (level, outcome, reason) = describe(decision);
         let now = lambda::clock::unix_seconds();
-        let Some(count) = self.count(level, outcome, reason, now) else {
+        let Some(count) = self.count(level, reason, now) else {
             return;
         };
         // A hash, so that lines about one caller can be found together and nobody's id is in them.
@@ -85,21 +85,41 @@ impl Reporter {
         );
     }
 
+    /// Logs that a row of the table will not be deleted when its writer meant it to be: its
+    /// `expires_at` is no time in seconds. It counts as active all the same.
+    pub(crate) fn notice(&self, marks: &Marks) {
+        let now = lambda::clock::unix_seconds();
+        if !marks.odd_expiry {
+            return;
+        }
+        if let Some(count) = self.count(Level::Warn, "odd_expiry", now) {
+            log::line(
+                Level::Warn,
+                "a mark's expires_at is no time in seconds",
+                [
+                    ("kind", Value::from("odd_expiry")),
+                    ("OddMarks", Value::from(count)),
+                    ("_aws", log::metric("OddMarks", "kind", now)),
+                ],
+            );
+        }
+    }
+
     /// How many decisions a line written now stands for; `None` if none is to be written.
-    fn count(&self, level: Level, outcome: &str, reason: &'static str, now: u64) -> Option<u64> {
+    fn count(&self, level: Level, reason: &'static str, now: u64) -> Option<u64> {
         if level > self.rules.level {
             return None;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         *state.uncounted.entry(reason).or_default() += 1;
-        let write = match outcome {
-            "allowed" => {
+        let write = match level {
+            Level::Info => {
                 let lines = |allowed: u64| allowed.wrapping_mul(self.rules.allowed_percent) / 100;
                 let before = lines(state.allowed);
                 state.allowed += 1;
                 lines(state.allowed) > before
             }
-            "unauthorized" | "denied" => {
+            Level::Warn => {
                 if state.second != now {
                     state.second = now;
                     state.refusals_this_second = 0;
@@ -108,7 +128,7 @@ impl Reporter {
                 state.refusals_this_second <= self.rules.refusals_per_second
             }
             // What failed is rare, and somebody has to see it.
-            _ => true,
+            Level::Error => true,
         };
         if write {
             state.uncounted.remove(reason)
@@ -152,7 +172,7 @@ mod tests {
         for (percent, lines) in [(100, 1_000), (10, 100), (1, 10), (33, 330), (0, 0)] {
             let reporter = reporter(percent, 1);
             let counts: Vec<u64> = (0..1_000)
-                .filter_map(|_| reporter.count(Level::Info, "allowed", "allowed", 1))
+                .filter_map(|_| reporter.count(Level::Info, "allowed", 1))
                 .collect();
             assert_eq!(counts.len(), lines, "{percent} %");
             if percent != 0 {
@@ -166,13 +186,12 @@ mod tests {
         let reporter = reporter(100, 3);
         let flood = |second| -> Vec<u64> {
             (0..100)
-                .filter_map(|_| reporter.count(Level::Warn, "unauthorized", "expired", second))
+                .filter_map(|_| reporter.count(Level::Warn, "expired", second))
                 .collect()
         };
         assert_eq!(flood(1), [1, 1, 1]);
         assert_eq!(flood(2), [98, 1, 1]);
-        let errors =
-            (0..100).filter_map(|_| reporter.count(Level::Error, "error", "jwks_unavailable", 2));
+        let errors = (0..100).filter_map(|_| reporter.count(Level::Error, "jwks_unavailable", 2));
         assert_eq!(errors.count(), 100);
     }
 
@@ -183,11 +202,8 @@ mod tests {
             allowed_percent: 100,
             refusals_per_second: 10,
         });
-        assert_eq!(reporter.count(Level::Info, "allowed", "allowed", 1), None);
-        assert_eq!(reporter.count(Level::Warn, "denied", "denied", 1), Some(1));
-        assert_eq!(
-            reporter.count(Level::Error, "error", "out_of_time", 1),
-            Some(1)
-        );
+        assert_eq!(reporter.count(Level::Info, "allowed", 1), None);
+        assert_eq!(reporter.count(Level::Warn, "denied", 1), Some(1));
+        assert_eq!(reporter.count(Level::Error, "out_of_time", 1), Some(1));
     }
 }

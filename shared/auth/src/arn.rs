@@ -8,6 +8,7 @@
 /// Source: AWS, "Control access to a REST API with IAM", resource format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodArn<'a> {
+    whole: &'a str,
     stage_prefix: &'a str,
     verb: &'a str,
     path: Option<&'a str>,
@@ -55,10 +56,17 @@ impl<'a> MethodArn<'a> {
         }
         let prefix_end = arn.len() - resource.len() + api.len() + 1 + stage.len();
         Ok(Self {
+            whole: arn,
             stage_prefix: arn.get(..prefix_end).ok_or(ArnError)?,
             verb,
             path,
         })
+    }
+
+    /// All of it, the client's path included.
+    #[must_use]
+    pub fn as_str(&self) -> &'a str {
+        self.whole
     }
 
     /// `arn:…:api/stage`, without a slash behind it.

@@ -47,6 +47,13 @@ impl PolicyDocument {
         self.statement.iter().any(|one| one.effect == Effect::Allow)
     }
 
+    /// Whether some statement, of either effect, covers this ARN.
+    #[must_use]
+    pub fn speaks_of(&self, arn: &str) -> bool {
+        let mut resources = self.statement.iter().flat_map(|one| &one.resource);
+        resources.any(|resource| glob(resource, arn))
+    }
+
     /// `Allow` on some resources, `Deny` on others; at least one of `allowed`.
     #[must_use]
     pub fn of(allowed: Vec<String>, denied: Vec<String>) -> Self {
@@ -71,6 +78,26 @@ impl Statement {
             resource,
         }
     }
+}
+
+/// IAM's `*`: any characters, slashes included.
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else {
+        return rest.is_empty();
+    };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = rest.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 #[cfg(test)]

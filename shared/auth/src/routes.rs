@@ -6,7 +6,7 @@
 //! route that could be allowed, the pair can't be expressed, and the table is refused.
 
 use crate::arn::MethodArn;
-use crate::policy::{Effect, PolicyDocument};
+use crate::policy::{Effect, PolicyDocument, glob};
 
 /// The most routes of one table: with more, no policy would fit 8 KB anyway.
 const MAX_ROUTES: usize = 200;
@@ -381,24 +381,4 @@ fn greedy_tails<'w>(words: &[&'w str], choices: &[&'w str], unknown: &'w str) ->
         }
     }
     tails
-}
-
-/// IAM's `*`: any characters, slashes included.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else {
-        return rest.is_empty();
-    };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = rest.get(at + piece.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
