@@ -10,7 +10,7 @@ use crate::DynamoRevocations;
 use crate::read::key_attributes;
 
 /// Who ended something, why, and until when the mark is needed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Ending<'a> {
     /// A word for the operator: `logout`, `admin_disable`.
     pub reason: &'a str,

@@ -82,7 +82,9 @@ impl Marks {
 }
 
 /// The partition and sort key of a row in the revocation table (see ARCHITECTURE.md).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// No `Debug`: some issuers' `sub` is an e-mail address.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RowKey {
     /// `pk`.
     pub partition: String,
