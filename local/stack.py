@@ -93,10 +93,7 @@ def execute(command):
     port = free_port()
     folder = HOME / f"exec-{port}"
     state = start(folder, port)
-    environment = os.environ | {
-        "GATEHOUSE_STACK": json.dumps(state),
-        "GATEHOUSE_AWS": state["endpoint"],
-    }
+    environment = os.environ | {"GATEHOUSE_STACK": json.dumps(state)}
     failed = True
     try:
         failed = subprocess.run(command, env=environment, check=False).returncode

@@ -185,11 +185,7 @@ async fn revocations_by_alias() {
     ] {
         authorizer.store.clear();
         authorizer.store.put("p#user#ada", sort, later.clone());
-        let expected = if refused {
-            Verdict::Unauthorized
-        } else {
-            Verdict::Allow
-        };
+        let expected = Verdict::passing(!refused);
         assert_eq!(authorizer.verdict_on(&token).await, expected, "{sort}");
     }
 }

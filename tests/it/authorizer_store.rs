@@ -233,11 +233,7 @@ async fn marks() {
         // Cutoffs of clients and issuers are remembered for 5 s: a new process for each row.
         let authorizer = Authorizer::start().await;
         authorizer.store.put(&pk, &sk, row.clone());
-        let expected = if passes {
-            Verdict::Allow
-        } else {
-            Verdict::Unauthorized
-        };
+        let expected = Verdict::passing(passes);
         assert_eq!(
             authorizer.verdict_on(&token).await,
             expected,
@@ -305,11 +301,7 @@ async fn every_set_of_marks_refuses() {
                 authorizer.store.put(pk, sk, row.clone());
             }
         }
-        let expected = if set == 0 {
-            Verdict::Allow
-        } else {
-            Verdict::Unauthorized
-        };
+        let expected = Verdict::passing(set == 0);
         assert_eq!(
             authorizer.verdict_on(&token).await,
             expected,

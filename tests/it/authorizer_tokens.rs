@@ -63,11 +63,7 @@ async fn authorization_values() {
         ("T1", json!([format!("Bearer {good}")]), false),
     ];
     for (case, value, passes) in rows {
-        let expected = if passes {
-            Verdict::Allow
-        } else {
-            Verdict::Unauthorized
-        };
+        let expected = Verdict::passing(passes);
         let mut event = auth_tests::token_event("");
         event["authorizationToken"] = value.clone();
         assert_eq!(

@@ -41,6 +41,18 @@ pub enum Verdict {
     Deny,
 }
 
+impl Verdict {
+    /// Of a token that passes, or is refused.
+    #[must_use]
+    pub fn passing(passes: bool) -> Self {
+        if passes {
+            Self::Allow
+        } else {
+            Self::Unauthorized
+        }
+    }
+}
+
 impl Authorizer {
     /// With the least configuration.
     pub async fn start() -> Self {

@@ -62,23 +62,34 @@ struct Verdict {
 
 /// Why there is no policy.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.as_str())]
 pub enum Rejection {
     /// Refused, or not knowable.
-    #[error(transparent)]
     Refused(#[from] Refusal),
     /// The event names no API method.
-    #[error(transparent)]
     Event(#[from] auth::arn::ArnError),
     /// The request is for a route, or a spelling of one, that `openapi.yaml` doesn't have: no
     /// policy can speak of it.
-    #[error("unknown_route")]
     UnknownRoute,
     /// The answer would be longer than API Gateway takes.
-    #[error("answer_too_large")]
     AnswerTooLarge,
     /// The decision took longer than it may.
-    #[error("out_of_time")]
     OutOfTime,
+}
+
+impl Rejection {
+    /// The word that stands in logs, metrics and `docs/outcomes.md`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::Unauthorized(reason)) => reason.as_str(),
+            Self::Refused(Refusal::Unavailable(dependency)) => dependency.as_str(),
+            Self::Event(_) => "invalid_method_arn",
+            Self::UnknownRoute => "unknown_route",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
 }
 
 impl From<Unavailable> for Rejection {

@@ -142,16 +142,10 @@ fn describe(decision: &Result<Decision, Rejection>) -> (Level, &'static str, &'s
     match decision {
         Ok(decision) if decision.effect == Effect::Allow => (Level::Info, "allowed", "allowed"),
         Ok(_) => (Level::Warn, "denied", "denied"),
-        Err(Rejection::Refused(Refusal::Unauthorized(reason))) => {
-            (Level::Warn, "unauthorized", reason.as_str())
+        Err(rejection @ Rejection::Refused(Refusal::Unauthorized(_))) => {
+            (Level::Warn, "unauthorized", rejection.as_str())
         }
-        Err(Rejection::Refused(Refusal::Unavailable(dependency))) => {
-            (Level::Error, "error", dependency.as_str())
-        }
-        Err(Rejection::Event(_)) => (Level::Error, "error", "invalid_method_arn"),
-        Err(Rejection::UnknownRoute) => (Level::Error, "error", "unknown_route"),
-        Err(Rejection::AnswerTooLarge) => (Level::Error, "error", "answer_too_large"),
-        Err(Rejection::OutOfTime) => (Level::Error, "error", "out_of_time"),
+        Err(rejection) => (Level::Error, "error", rejection.as_str()),
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use auth::UnixSeconds;
+use auth::revocation::RowKey;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -41,8 +42,8 @@ const CUTOFF_CACHE_SECONDS: u64 = 5;
 pub struct DynamoRevocations {
     client: Client,
     table: String,
-    /// By issuer and client: few, and none that a caller could make up.
-    cutoffs: Mutex<HashMap<(String, String), (UnixSeconds, Cutoffs)>>,
+    /// By the client's row, which names the issuer too: few, and none that a caller could make up.
+    cutoffs: Mutex<HashMap<RowKey, (UnixSeconds, Cutoffs)>>,
 }
 
 impl DynamoRevocations {

@@ -43,7 +43,7 @@ impl TokenKeys {
 impl RevocationStore for DynamoRevocations {
     async fn marks(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<Marks, Unavailable> {
         let keys = TokenKeys::of(claims);
-        let remembered = self.remembered_cutoffs(claims, now);
+        let remembered = self.remembered_cutoffs(&keys.client, now);
 
         let mut wanted = vec![&keys.user];
         wanted.extend(&keys.session);
@@ -69,7 +69,7 @@ impl RevocationStore for DynamoRevocations {
         }
         let cutoffs = remembered.unwrap_or_else(|| {
             let cutoffs = cutoffs_in(&rows, &keys, now);
-            self.remember_cutoffs(claims, cutoffs, now);
+            self.remember_cutoffs(&keys.client, cutoffs, now);
             cutoffs
         });
         marks.client_not_before = cutoffs.client;
@@ -142,22 +142,18 @@ impl DynamoRevocations {
         Err(Unavailable::Revocations)
     }
 
-    fn remembered_cutoffs(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Option<Cutoffs> {
+    fn remembered_cutoffs(&self, client: &RowKey, now: UnixSeconds) -> Option<Cutoffs> {
         let remembered = self.cutoffs.lock().ok()?;
-        let (at, cutoffs) = remembered.get(&cutoff_key(claims))?;
+        let (at, cutoffs) = remembered.get(client)?;
         let fresh = now.since(*at)? < CUTOFF_CACHE_SECONDS;
         fresh.then_some(*cutoffs)
     }
 
-    fn remember_cutoffs(&self, claims: &VerifiedClaims, cutoffs: Cutoffs, now: UnixSeconds) {
+    fn remember_cutoffs(&self, client: &RowKey, cutoffs: Cutoffs, now: UnixSeconds) {
         if let Ok(mut remembered) = self.cutoffs.lock() {
-            remembered.insert(cutoff_key(claims), (now, cutoffs));
+            remembered.insert(client.clone(), (now, cutoffs));
         }
     }
-}
-
-fn cutoff_key(claims: &VerifiedClaims) -> (String, String) {
-    (claims.issuer_id().to_owned(), claims.client_id().to_owned())
 }
 
 fn cutoffs_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -> Cutoffs {

@@ -53,7 +53,7 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
             .and_then(|uris| uris.get(index).or_else(|| uris.first()))
             .cloned();
         let text = given.unwrap_or_else(|| format!("{url}/.well-known/jwks.json"));
-        let location = match (&inline, key_uri(&text, &issuer_host)) {
+        let location = match (&inline, key_uri(&text, Some(&issuer_host))) {
             (Some(keys), _) => KeyLocation::Inline(keys.clone()),
             (None, Some(uri)) => KeyLocation::Uri(uri),
             (None, None) => {
@@ -143,21 +143,22 @@ impl Trusted {
         if self.audiences.is_empty() || self.audiences.iter().any(no_audience) {
             return Err("has an issuer without audiences of its own");
         }
-        let names = match self.algorithms.as_slice() {
-            [] => vec!["RS256".to_owned()],
-            names => names.to_vec(),
-        };
-        let algorithms = names
+        let named = self
+            .algorithms
             .iter()
-            .map(|name| Algorithm::from_name(name))
-            .collect();
-        let algorithms: Option<Vec<_>> = algorithms;
-        let algorithms = algorithms.ok_or("has an algorithm other than RS256, ES256, EdDSA")?;
+            .map(|name| Algorithm::from_name(name));
+        let mut algorithms = named
+            .collect::<Option<Vec<_>>>()
+            .ok_or("has an algorithm other than RS256, ES256, EdDSA")?;
+        if algorithms.is_empty() {
+            algorithms.push(Algorithm::Rs256);
+        }
         let base = self.issuer.trim_end_matches('/');
         let text = self
             .jwks_uri
             .unwrap_or_else(|| format!("{base}/.well-known/jwks.json"));
-        let location = trusted_key_uri(&text)
+        // A provider may keep its keys at another host than its issuer's, as Google does.
+        let location = key_uri(&text, None)
             .ok_or("has a jwks_uri that is neither https:// nor on the loopback interface")?;
         let kind = match self.kind {
             Some(Kind::Cognito) => IssuerKind::Cognito,
@@ -181,13 +182,6 @@ fn is_cognito(issuer: &str) -> bool {
     ["https://cognito-idp.", "https://issuer-cognito-idp."]
         .iter()
         .any(|prefix| issuer.starts_with(prefix))
-}
-
-/// A provider may keep its keys at another host than its issuer's, as Google does.
-fn trusted_key_uri(text: &str) -> Option<Uri> {
-    let uri: Uri = text.parse().ok()?;
-    let host = uri.host()?.to_owned();
-    key_uri(text, &host)
 }
 
 /// The issuers, and where [`crate::HttpsKeys`] finds the keys of each.
@@ -264,12 +258,13 @@ fn host_of_issuer(url: &str) -> Option<String> {
     uri.host().filter(|_| plain).map(str::to_owned)
 }
 
-/// The address of a key set: `https://` at the issuer's own host, or `http://` on this machine.
-fn key_uri(text: &str, issuer_host: &str) -> Option<Uri> {
+/// The address of a key set: `https://`, at the required host if there is one, or `http://` on this
+/// machine.
+fn key_uri(text: &str, required_host: Option<&str>) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let host = uri.host()?;
     let allowed = match uri.scheme_str()? {
-        "https" => host == issuer_host && !text.contains('@'),
+        "https" => required_host.is_none_or(|required| host == required) && !text.contains('@'),
         "http" => matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
         _ => false,
     };

@@ -124,12 +124,17 @@ fn literal_prefix(template: &str) -> Option<Prefix<'_>> {
         Some((literal, _)) => (literal, false),
         None => (path, true),
     };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/:@!&'()+,;=".contains(&byte);
-    (literal.bytes().all(plain)).then_some(if whole {
+    let plain = |byte: u8| byte == b'/' || is_plain(byte);
+    literal.bytes().all(plain).then_some(if whole {
         Prefix::Whole(literal)
     } else {
         Prefix::Until(literal)
     })
+}
+
+/// A character of a path that IAM reads as itself: no wildcard, no policy variable, no escape.
+pub(crate) fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~:@!&'()+,;=".contains(&byte)
 }
 
 /// A name in an ARN: letters, digits, hyphen and underscore.

@@ -5,7 +5,7 @@
 //! route could be denied, an explicit Deny stands beside the Allow; where that Deny would hit a
 //! route that could be allowed, the pair can't be expressed, and the table is refused.
 
-use crate::arn::MethodArn;
+use crate::arn::{MethodArn, is_plain};
 use crate::policy::{Effect, PolicyDocument, glob};
 
 /// The most routes of one table: with more, no policy would fit 8 KB anyway.
@@ -130,8 +130,7 @@ fn segment(text: &str) -> Option<Segment> {
             None => name(inner).then_some(Segment::Parameter),
         },
         None => {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~:@!&'()+,;=".contains(&b);
-            let literal = !text.is_empty() && text.bytes().all(plain);
+            let literal = !text.is_empty() && text.bytes().all(is_plain);
             literal.then(|| Segment::Literal(text.to_owned()))
         }
     }
