@@ -21,3 +21,4 @@ mod deployed;
 mod explain;
 mod logout;
 mod settings;
+mod store;
