@@ -156,6 +156,7 @@ def start(folder, port):
         "user_pool_id": outputs["UserPoolId"],
         "client_id": outputs["AppClientId"],
         "table": outputs["RevocationTableName"],
+        "api_key_table": outputs["ApiKeyTableName"],
     }
 
 
@@ -175,7 +176,7 @@ def deploy(folder, endpoint):
         *(SAM / "sam", "deploy", "--template-file", template, "--stack-name", "gatehouse"),
         *("--s3-bucket", "gatehouse-artifacts", "--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
-        *("--parameter-overrides", f"JwksHost={endpoint}", "AllowedOrigin=http://localhost:8080"),
+        *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "AllowedOrigin=http://localhost:8080"),
     ]
     environment = os.environ | ROOT_USER | {
         "AWS_ENDPOINT_URL": endpoint,

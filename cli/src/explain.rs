@@ -186,10 +186,11 @@ impl Explain {
         let who = match claims.principal() {
             Principal::User => "a user",
             Principal::Client => "a machine",
+            Principal::ApiKey => "an API key",
         };
         report.passed(format!(
             "{who}, {} token, caller {} in the log, expires in {} s",
-            claims.token_use().as_str(),
+            claims.token_use(),
             claims.subject_hash(),
             claims.expires_at().since(now).unwrap_or(0)
         ));

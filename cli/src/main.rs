@@ -3,7 +3,10 @@
 #![expect(clippy::print_stdout, reason = "a command prints its result")]
 
 mod explain;
+mod keys;
+mod operator;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,24 +24,37 @@ enum Command {
     /// Say, step by step, what the authorizer thinks of a token. The token is read from standard
     /// input and never printed.
     Explain(explain::Explain),
+    /// Make, list and end API keys.
+    Keys(keys::Keys),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Explain(explain) => match explain.run().await {
-            Ok(report) => {
-                println!("{report}");
-                if report.is_allowed() {
-                    ExitCode::SUCCESS
-                } else {
-                    ExitCode::FAILURE
-                }
+        Command::Explain(explain) => {
+            let report = explain.run().await;
+            let allowed = report.as_ref().is_ok_and(explain::Report::is_allowed);
+            let code = finish(report);
+            if code == ExitCode::SUCCESS && !allowed {
+                ExitCode::FAILURE
+            } else {
+                code
             }
-            Err(problem) => {
-                println!("{problem}");
-                ExitCode::from(2)
-            }
-        },
+        }
+        Command::Keys(keys) => finish(keys.run().await),
+    }
+}
+
+/// Prints the result, or what kept it from being there.
+fn finish(result: Result<impl Display, String>) -> ExitCode {
+    match result {
+        Ok(result) => {
+            println!("{result}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            println!("{problem}");
+            ExitCode::from(2)
+        }
     }
 }

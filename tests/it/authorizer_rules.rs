@@ -16,7 +16,7 @@ fn in_groups(groups: &[&str]) -> TokenBuilder<'static> {
 }
 
 /// A request to a route, as a REST API's `REQUEST` authorizer sees it.
-fn call(token: &TokenBuilder<'_>, verb: &str, route: &str, path: &str) -> Value {
+pub(crate) fn call(token: &TokenBuilder<'_>, verb: &str, route: &str, path: &str) -> Value {
     let mut event = request_event(&format!("Bearer {}", token.build()));
     let arn = format!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/{verb}{path}");
     event["methodArn"] = json!(arn);
@@ -30,7 +30,7 @@ fn policies() -> PathBuf {
 }
 
 /// A folder with one example and the examples' schema.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("gatehouse-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for file in [format!("{name}.cedar"), "schema.cedarschema".to_owned()] {

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod api_keys;
 mod authorizer_apis;
 mod authorizer_events;
 mod authorizer_issuers;

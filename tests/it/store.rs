@@ -5,10 +5,28 @@ use auth::UnixSeconds;
 use auth::revocation::RowKey;
 use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_tests::{Stack, Verdict, environment, request_event};
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Credentials;
 use testkit::jwks_server::JwksServer;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool};
+
+/// The SDK at the service under `url`.
+pub(crate) async fn sdk(url: &str) -> SdkConfig {
+    aws_config::ConfigLoader::default()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region("us-east-1")
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .load()
+        .await
+}
+
+/// A client that reads and writes rows by hand.
+pub(crate) async fn table_client(stack: &Stack) -> Client {
+    Client::new(&sdk(&stack.endpoint).await)
+}
 
 #[tokio::test]
 async fn a_late_write_lowers_nothing() {
@@ -16,13 +34,7 @@ async fn a_late_write_lowers_nothing() {
     let pool = Pool::ours();
     let jwks = JwksServer::start(&pool.jwks()).await;
     let store = FakeAws::in_front_of(&stack.endpoint).await;
-    let sdk = aws_config::ConfigLoader::default()
-        .behavior_version(aws_config::BehaviorVersion::latest())
-        .endpoint_url(store.url())
-        .region("us-east-1")
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .load()
-        .await;
+    let sdk = sdk(&store.url()).await;
     let revocations = DynamoRevocations::new(&sdk, stack.table.clone());
     let more = [("REVOCATION_TABLE", stack.table.as_str())];
     let environment = environment(&jwks.uri(), &stack.endpoint, &more);

@@ -90,6 +90,10 @@ pub struct Stack {
     pub endpoint: String,
     /// The deployed revocation table.
     pub table: String,
+    /// The deployed table of API keys.
+    pub api_key_table: String,
+    /// The deployed API.
+    pub api: String,
     /// All that the story needs to know, as JSON.
     pub json: String,
 }
@@ -109,6 +113,8 @@ impl Stack {
         Self {
             endpoint: text("endpoint"),
             table: text("table"),
+            api_key_table: text("api_key_table"),
+            api: text("api"),
             json,
         }
     }

@@ -25,7 +25,8 @@ use auth::{
     Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
     UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
 };
-use authorizer::{Authorizer, Config};
+use auth_dynamodb::DynamoApiKeys;
+use authorizer::{ApiKeys, Authorizer, Config};
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -97,7 +98,14 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let authorizer = Authorizer::new(verifier(), Keys(key), NoMarks, config().settings);
+    let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
+    let authorizer = Authorizer::new(
+        verifier(),
+        Keys(key),
+        NoMarks,
+        no_api_keys,
+        config().settings,
+    );
     let decide = || {
         let answer = runtime.block_on(authorizer.handle(black_box(&event), "id"));
         black_box(answer.is_ok())

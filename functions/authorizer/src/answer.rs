@@ -21,6 +21,9 @@ struct IamAnswer<'a> {
     principal_id: &'a str,
     policy_document: PolicyDocument,
     context: Context<'a>,
+    /// The key whose usage plan counts this request, for an API with `apiKeySource: AUTHORIZER`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_identifier_key: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -72,11 +75,12 @@ pub(crate) fn decided(
         }
         (_, _, Some(policy_document)) => serde_json::value::to_raw_value(&IamAnswer {
             principal_id: match claims.principal() {
-                Principal::User => claims.subject(),
+                Principal::User | Principal::ApiKey => claims.subject(),
                 Principal::Client => claims.client_id(),
             },
             policy_document,
             context,
+            usage_identifier_key: claims.usage_plan_key(),
         }),
         (_, _, None) => return None,
     };

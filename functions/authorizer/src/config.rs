@@ -18,6 +18,8 @@ pub struct Config {
     pub token_rules: TokenRules,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
+    /// `API_KEY_TABLE`: without one, no API key is taken.
+    pub api_key_table: Option<String>,
     /// Everything else.
     pub settings: Settings,
 }
@@ -32,6 +34,8 @@ pub struct Settings {
     pub scope: Scope,
     /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may carry its token.
     pub token_sources: TokenSources,
+    /// `API_KEY_HEADER`: where a request may carry an API key; `None` without `API_KEY_TABLE`.
+    pub api_key_header: Option<ApiKeyHeader>,
     /// `ALLOWED_ORIGINS`: pages that may open a WebSocket; all if empty.
     pub allowed_origins: Vec<String>,
     /// `HTTP_API_RESPONSE`.
@@ -85,6 +89,15 @@ impl TokenSources {
     }
 }
 
+/// The header that may carry an API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiKeyHeader {
+    /// `Authorization: ApiKey <key>`.
+    Authorization,
+    /// The key alone in a header of this name, in lower case.
+    Named(String),
+}
+
 /// What an HTTP API with payload 2.0 is configured to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpApiResponse {
@@ -104,6 +117,8 @@ impl Config {
         "CLOCK_LEEWAY_SECONDS",
         "REQUIRE_SESSION",
         "REVOCATION_TABLE",
+        "API_KEY_TABLE",
+        "API_KEY_HEADER",
         "CONTEXT_CLAIMS",
         "POLICIES_DIR",
         "POLICY_SCOPE",
@@ -130,6 +145,8 @@ impl Config {
         let scope = policies::scope(&mut env, &routes, rules.as_ref());
         let token_rules = token_rules(&mut env);
         let revocation_table = env.required("REVOCATION_TABLE");
+        let api_key_table = env.optional("API_KEY_TABLE");
+        let api_key_header = api_key_header(&mut env).filter(|_| api_key_table.is_some());
         let context_claims = context_claims(&mut env);
         let token_sources = token_sources(&mut env);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
@@ -152,11 +169,13 @@ impl Config {
             issuers,
             token_rules,
             revocation_table,
+            api_key_table,
             settings: Settings {
                 rules,
                 routes,
                 scope,
                 token_sources,
+                api_key_header,
                 allowed_origins,
                 http_api_response,
                 context_claims,
@@ -189,11 +208,35 @@ fn token_sources(env: &mut Env<'_>) -> TokenSources {
     let cookie = env
         .optional("TOKEN_COOKIE")
         .unwrap_or_else(|| "__Host-access_token".to_owned());
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !cookie.bytes().all(plain) {
+    if !cookie.bytes().all(is_name_byte) {
         env.problem("TOKEN_COOKIE", "is not a cookie's name");
     }
     TokenSources { chosen, cookie }
+}
+
+fn api_key_header(env: &mut Env<'_>) -> Option<ApiKeyHeader> {
+    const NAME: &str = "API_KEY_HEADER";
+    let Some(name) = env.optional(NAME) else {
+        return Some(ApiKeyHeader::Authorization);
+    };
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "authorization" => Some(ApiKeyHeader::Authorization),
+        "cookie" | "sec-websocket-protocol" => {
+            env.problem(NAME, "is a header with another meaning");
+            None
+        }
+        _ if name.bytes().all(is_name_byte) => Some(ApiKeyHeader::Named(name)),
+        _ => {
+            env.problem(NAME, "is not a header's name");
+            None
+        }
+    }
+}
+
+/// RFC 9110 section 5.6.2, `tchar`.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A browser adds cookies to a WebSocket that any page opens: then the page has to be known.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use auth::VerifiedClaims;
+use auth::{Principal, VerifiedClaims};
 use serde::{Serialize, Serializer};
 
 /// A member of the authorizer's context.
@@ -24,11 +24,13 @@ pub enum ContextClaim {
     AuthTime,
     /// The sign-in that the token descends from (`origin_jti`); absent where there is none.
     Session,
+    /// The id of an API key; absent for a token.
+    KeyId,
 }
 
 impl ContextClaim {
     /// Every claim, in the order of the default.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Sub,
         Self::Username,
         Self::ClientId,
@@ -37,6 +39,7 @@ impl ContextClaim {
         Self::TokenUse,
         Self::AuthTime,
         Self::Session,
+        Self::KeyId,
     ];
 
     /// Its name in `CONTEXT_CLAIMS` and in the context.
@@ -51,6 +54,7 @@ impl ContextClaim {
             Self::TokenUse => "token_use",
             Self::AuthTime => "auth_time",
             Self::Session => "session",
+            Self::KeyId => "key_id",
         }
     }
 
@@ -61,9 +65,13 @@ impl ContextClaim {
             Self::ClientId => Some(claims.client_id().into()),
             Self::Scope => Some(claims.scope().into()),
             Self::Groups => serde_json::to_string(claims.groups()).ok().map(Cow::from),
-            Self::TokenUse => Some(claims.token_use().as_str().into()),
+            Self::TokenUse => Some(claims.token_use().into()),
             Self::AuthTime => Some(claims.authenticated_at().0.to_string().into()),
             Self::Session => claims.session().map(Cow::from),
+            Self::KeyId => claims
+                .token_id()
+                .filter(|_| claims.principal() == Principal::ApiKey)
+                .map(Cow::from),
         }
     }
 }

@@ -15,7 +15,7 @@ use auth::{MethodArn, Reason, bearer, route};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::config::{TokenSource, TokenSources};
+use crate::config::{ApiKeyHeader, TokenSource, TokenSources};
 
 /// What kind of API asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,17 @@ struct Fields<'a> {
     request_headers: Option<&'a RawValue>,
 }
 
+/// What a caller shows. No `Debug`: either is a secret.
+pub enum Credential<'a> {
+    /// A bearer token.
+    Token(Cow<'a, str>),
+    /// An API key.
+    ApiKey(Cow<'a, str>),
+}
+
+/// The scheme of an API key in `Authorization`.
+const API_KEY_SCHEME: &str = "ApiKey";
+
 /// Which method of which API the client called.
 pub struct Method<'e> {
     /// The ARN taken apart; AppSync has none.
@@ -98,6 +109,64 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The one credential: an API key, where they are taken at all, or a token.
+    ///
+    /// # Errors
+    /// None, two, or one that is neither.
+    pub fn credential(
+        &self,
+        sources: &TokenSources,
+        api_keys: Option<&ApiKeyHeader>,
+    ) -> Result<Credential<'a>, Reason> {
+        let key = api_keys.map_or(Err(Reason::MissingToken), |header| self.api_key(header));
+        match key {
+            Err(Reason::MissingToken) => self.token(sources).map(Credential::Token),
+            Err(reason) => Err(reason),
+            Ok(_) if self.has_token_too(sources, api_keys) => Err(Reason::AmbiguousToken),
+            Ok(key) => Ok(Credential::ApiKey(key)),
+        }
+    }
+
+    fn api_key(&self, header: &ApiKeyHeader) -> Result<Cow<'a, str>, Reason> {
+        let value = match (self.kind, header) {
+            (Kind::Token | Kind::AppSync, ApiKeyHeader::Named(_)) => Err(Reason::MissingToken),
+            (Kind::Token | Kind::AppSync, ApiKeyHeader::Authorization) => {
+                self.authorization_token()
+            }
+            (_, ApiKeyHeader::Authorization) => self.header("authorization"),
+            (_, ApiKeyHeader::Named(name)) => self.header(name),
+        }?;
+        match header {
+            ApiKeyHeader::Named(_) if value.is_empty() => Err(Reason::MissingToken),
+            ApiKeyHeader::Named(_) => Ok(value),
+            ApiKeyHeader::Authorization if bearer::has_scheme(&value, API_KEY_SCHEME) => {
+                bearer::credential_of(&value, API_KEY_SCHEME).map(|key| Cow::Owned(key.to_owned()))
+            }
+            ApiKeyHeader::Authorization => Err(Reason::MissingToken),
+        }
+    }
+
+    /// Whether a request with an API key shows anything in the places of a token.
+    fn has_token_too(&self, sources: &TokenSources, api_keys: Option<&ApiKeyHeader>) -> bool {
+        let web_socket = self.kind == Kind::WebSocket;
+        let is_the_key_itself = |source: TokenSource| {
+            source == TokenSource::Header && api_keys == Some(&ApiKeyHeader::Authorization)
+        };
+        match self.kind {
+            Kind::Token | Kind::AppSync => false,
+            Kind::Request | Kind::Http | Kind::WebSocket => {
+                let mut places = sources
+                    .to_try(web_socket)
+                    .chain(sources.must_be_empty(web_socket))
+                    .filter(|source| !is_the_key_itself(*source));
+                let typed = self.fields.r#type.is_some() || self.fields.version.is_some();
+                (!typed && self.authorization_token().is_ok())
+                    || places
+                        .any(|source| self.token_from(source, sources) != Err(Reason::MissingToken))
+            }
+        }
     }
 
     /// The token, from the one source that carries one.

@@ -10,14 +10,15 @@ pub mod event;
 pub mod policies;
 pub mod report;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::routes::{self, Route, RouteTable};
 use auth::{
-    Effect, KeySource, MethodArn, PolicyDocument, Reason, Refusal, RevocationStore, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, Effect, KeySource, MethodArn, PolicyDocument, PresentedKey, Reason, Refusal,
+    RevocationStore, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
-use auth_dynamodb::DynamoRevocations;
+use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
 use lambda::{Failure, Handler, clock};
 use serde_json::value::RawValue;
@@ -25,7 +26,7 @@ use serde_json::value::RawValue;
 pub use config::Config;
 use config::Settings;
 pub use event::Event;
-use event::{Kind, Method};
+use event::{Credential, Kind, Method};
 use policies::Scope;
 use report::Reporter;
 
@@ -33,13 +34,23 @@ use report::Reporter;
 /// Lambda's timeout, so that the answer comes from us and not from the platform.
 const BUDGET: Duration = Duration::from_millis(2_500);
 
-/// Decides about requests. Generic over where keys and revocations come from.
-pub struct Authorizer<K, R> {
+/// Decides about requests. Generic over where keys, revocations and API keys come from.
+pub struct Authorizer<K, R, A = DynamoApiKeys> {
     verifier: Verifier,
     keys: K,
     revocations: R,
+    /// `None`: no API key is taken.
+    api_keys: Option<ApiKeys<A>>,
     settings: Settings,
     reporter: Reporter,
+}
+
+/// Where API keys are.
+pub struct ApiKeys<A> {
+    /// The table.
+    pub store: A,
+    /// The issuer under whose id the marks of keys and their owners are kept.
+    pub issuer_id: Arc<str>,
 }
 
 /// What was decided about a known caller.
@@ -115,19 +126,38 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
         let keys = HttpsKeys::new(locations)?;
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
+        let issuer_id = issuers.first().map(|issuer| Arc::clone(&issuer.id));
+        let api_keys = config.api_key_table.zip(issuer_id);
+        let api_keys = api_keys.map(|(table, issuer_id)| ApiKeys {
+            store: DynamoApiKeys::beside(&revocations, table),
+            issuer_id,
+        });
         tokio::join!(keys.prefetch(now()), revocations.prime());
         let verifier = Verifier::new(issuers, config.token_rules);
-        Ok(Self::new(verifier, keys, revocations, config.settings))
+        Ok(Self::new(
+            verifier,
+            keys,
+            revocations,
+            api_keys,
+            config.settings,
+        ))
     }
 }
 
-impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
+impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     /// An authorizer over these keys and revocations.
-    pub fn new(verifier: Verifier, keys: K, revocations: R, settings: Settings) -> Self {
+    pub fn new(
+        verifier: Verifier,
+        keys: K,
+        revocations: R,
+        api_keys: Option<ApiKeys<A>>,
+        settings: Settings,
+    ) -> Self {
         Self {
             verifier,
             keys,
             revocations,
+            api_keys,
             reporter: Reporter::new(settings.log),
             settings,
         }
@@ -139,14 +169,11 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
     /// # Errors
     /// The first step that refused, or that could not tell.
     pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, Rejection> {
-        let bearer = event.token(&self.settings.token_sources)?;
-        let token = UnverifiedToken::parse(&bearer)?;
-        let issuer = self.verifier.issuer_of(&token)?;
-        let key = self
-            .keys
-            .key_for(issuer, token.unverified_kid(), now())
-            .await?;
-        let claims = self.verifier.verify(token, issuer, &key, now())?;
+        let header = self.settings.api_key_header.as_ref();
+        let claims = match event.credential(&self.settings.token_sources, header)? {
+            Credential::Token(bearer) => self.verified(&bearer).await?,
+            Credential::ApiKey(text) => self.recognised(&text).await?,
+        };
 
         let method_arn = event.method_arn();
         let method = event.method(&method_arn)?;
@@ -158,6 +185,26 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
 
         let verdict = self.verdict(event, &claims, &method)?;
         self.decision(event, claims, verdict)
+    }
+
+    /// Who the token speaks for.
+    async fn verified(&self, bearer: &str) -> Result<VerifiedClaims, Refusal> {
+        let token = UnverifiedToken::parse(bearer)?;
+        let issuer = self.verifier.issuer_of(&token)?;
+        let key = self
+            .keys
+            .key_for(issuer, token.unverified_kid(), now())
+            .await?;
+        Ok(self.verifier.verify(token, issuer, &key, now())?)
+    }
+
+    /// Whose API key it is.
+    async fn recognised(&self, text: &str) -> Result<VerifiedClaims, Refusal> {
+        let api_keys = self.api_keys.as_ref().ok_or(Reason::MissingToken)?;
+        let presented = PresentedKey::parse(text)?;
+        let stored = api_keys.store.find(presented.id()).await?;
+        let stored = stored.ok_or(Reason::UnknownApiKey)?;
+        Ok(stored.verify(&presented, &api_keys.issuer_id, now())?)
     }
 
     /// What the rules say about this request, and the policy that says so.
@@ -273,7 +320,7 @@ impl<K: KeySource, R: RevocationStore> Authorizer<K, R> {
     }
 }
 
-impl<K: KeySource, R: RevocationStore> Handler for Authorizer<K, R> {
+impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Handler for Authorizer<K, R, A> {
     type Answer = Box<RawValue>;
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {

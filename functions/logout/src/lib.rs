@@ -123,7 +123,7 @@ impl Logout {
             return Err(Problem::MethodNotAllowed);
         }
         let claims = self.caller(&event.bearer_token()?).await?;
-        if claims.principal() == Principal::Client {
+        if claims.principal() != Principal::User {
             return Err(Problem::NoUser);
         }
         let request = event.request()?;

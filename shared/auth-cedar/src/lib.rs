@@ -64,6 +64,7 @@ struct Types {
     user: EntityTypeName,
     user_group: EntityTypeName,
     client: EntityTypeName,
+    api_key: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -93,6 +94,7 @@ impl Rules {
             user: type_name("User")?,
             user_group: type_name("UserGroup")?,
             client: type_name("Client")?,
+            api_key: type_name("ApiKey")?,
             action: type_name("Action")?,
         };
         let application =
@@ -200,6 +202,7 @@ impl Rules {
                     .collect(),
             ),
             Principal::Client => (uid(&self.types.client, claims.client_id()), HashSet::new()),
+            Principal::ApiKey => (uid(&self.types.api_key, claims.token_id()?), HashSet::new()),
         };
         if !self.uses_tags {
             let caller = Entity::new_no_attrs(principal.clone(), groups);
@@ -241,7 +244,7 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
             "scope".to_owned(),
             RestrictedExpression::new_set(claims.scopes().map(text)),
         ),
-        ("token_use".to_owned(), text(claims.token_use().as_str())),
+        ("token_use".to_owned(), text(claims.token_use())),
         ("auth_time".to_owned(), seconds(signed_in.0)?),
     ])
     .ok()?;

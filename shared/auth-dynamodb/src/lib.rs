@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod api_keys;
 mod checksum;
 mod read;
 mod row;
@@ -22,6 +23,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 
+pub use api_keys::DynamoApiKeys;
 pub use write::Ending;
 
 use crate::checksum::ChecksumInterceptor;

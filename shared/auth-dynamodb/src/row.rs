@@ -84,7 +84,7 @@ pub(crate) fn cutoff(row: &Row, now: UnixSeconds) -> Result<Option<UnixSeconds>,
 }
 
 /// A time in whole seconds, as DynamoDB writes numbers.
-fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, Unreadable> {
+pub(crate) fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, Unreadable> {
     match row.get(name) {
         None => Ok(None),
         Some(AttributeValue::N(text)) => text

@@ -2,31 +2,44 @@
 
 use crate::reason::Reason;
 
-/// The token in `Bearer <token>` (RFC 6750 section 2.1): the scheme in any case, one or more
-/// spaces, then a single `b64token` and nothing behind it.
+/// The token in `Bearer <token>` (RFC 6750 section 2.1).
+///
+/// # Errors
+/// As [`credential_of`].
+pub fn token_of(authorization: &str) -> Result<&str, Reason> {
+    credential_of(authorization, "bearer")
+}
+
+/// What stands behind `scheme`: the scheme in any case, one or more spaces, then a single
+/// `b64token` and nothing behind it (RFC 9110 section 11.4, RFC 6750 section 2.1).
 ///
 /// # Errors
 /// [`Reason::MissingToken`] if there is none, [`Reason::MalformedToken`] for anything else, such
 /// as another scheme, two credentials in one value or a control character.
-pub fn token_of(authorization: &str) -> Result<&str, Reason> {
-    const SCHEME: &str = "bearer";
+pub fn credential_of<'a>(authorization: &'a str, scheme: &str) -> Result<&'a str, Reason> {
     if authorization.is_empty() {
         return Err(Reason::MissingToken);
     }
-    let (scheme, rest) = authorization
-        .split_at_checked(SCHEME.len())
-        .ok_or(Reason::MalformedToken)?;
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    if !has_scheme(authorization, scheme) {
         return Err(Reason::MalformedToken);
     }
-    let token = rest.trim_start_matches(' ');
-    if token.is_empty() {
+    let rest = authorization.get(scheme.len()..).unwrap_or_default();
+    let credential = rest.trim_start_matches(' ');
+    if credential.is_empty() {
         return Err(Reason::MissingToken);
     }
-    if token.len() == rest.len() {
+    if credential.len() == rest.len() {
         return Err(Reason::MalformedToken);
     }
-    check(token).map(|()| token)
+    check(credential).map(|()| credential)
+}
+
+/// Whether the value begins with this scheme, in any case.
+#[must_use]
+pub fn has_scheme(authorization: &str, scheme: &str) -> bool {
+    authorization
+        .get(..scheme.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 /// Checks a value that should be nothing but a token, as in a query or a cookie.

@@ -55,17 +55,20 @@ pub enum Principal {
     User,
     /// An app client by itself (`client_credentials`): no user name, no session.
     Client,
+    /// Whoever holds an API key; its owner may be a user or not.
+    ApiKey,
 }
 
 /// Claims of a token that an issuer of ours signed for a client of ours, unexpired unless the
-/// [`crate::TokenRules`] waived it. Only [`crate::Verifier::verify`] makes them.
+/// [`crate::TokenRules`] waived it, or of an API key of ours. Only [`crate::Verifier::verify`] and
+/// [`crate::api_key::StoredKey::verify`] make them.
 ///
 /// No `Debug`: user names are often e-mail addresses.
 #[derive(Clone)]
 pub struct VerifiedClaims {
     pub(crate) issuer_id: Arc<str>,
     pub(crate) principal: Principal,
-    pub(crate) token_use: TokenUse,
+    pub(crate) token_use: Option<TokenUse>,
     pub(crate) subject: String,
     pub(crate) client_id: String,
     pub(crate) username: Option<String>,
@@ -76,6 +79,7 @@ pub struct VerifiedClaims {
     pub(crate) authenticated_at: UnixSeconds,
     pub(crate) issued_at: UnixSeconds,
     pub(crate) expires_at: UnixSeconds,
+    pub(crate) usage_plan_key: Option<String>,
     /// The claims set as it was signed, for those who look for more.
     pub(crate) payload: Vec<u8>,
 }
@@ -93,13 +97,14 @@ impl VerifiedClaims {
         self.principal
     }
 
-    /// `token_use`.
+    /// `token_use`: `access` or `id`; `api_key` where there is no token.
     #[must_use]
-    pub fn token_use(&self) -> TokenUse {
-        self.token_use
+    pub fn token_use(&self) -> &'static str {
+        self.token_use.map_or("api_key", TokenUse::as_str)
     }
 
-    /// `sub`: the stable id. A user name can be given away after a deletion, this cannot.
+    /// `sub`: the stable id. A user name can be given away after a deletion, this cannot. An API
+    /// key's owner.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -152,7 +157,7 @@ impl VerifiedClaims {
         self.session.as_deref()
     }
 
-    /// `jti`: this one token.
+    /// `jti`: this one token. An API key's id.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
@@ -174,6 +179,12 @@ impl VerifiedClaims {
     #[must_use]
     pub fn expires_at(&self) -> UnixSeconds {
         self.expires_at
+    }
+
+    /// The API Gateway key whose usage plan counts an API key's requests.
+    #[must_use]
+    pub fn usage_plan_key(&self) -> Option<&str> {
+        self.usage_plan_key.as_deref()
     }
 
     /// Every claim that is text, a number or a boolean, as text: `email_verified` is `true`

@@ -11,10 +11,11 @@
 //! 5. [`revocation`] says whether somebody ended that token, session or user;
 //! 6. [`arn`] and [`policy`] write the answer that API Gateway understands.
 //!
-//! [`mod@env`] reads configurations, through a lookup that it is given.
+//! An API key takes the way over [`api_key`] instead of 2 to 4. [`mod@env`] reads configurations, through a lookup that it is given.
 
 #![warn(missing_docs)]
 
+pub mod api_key;
 pub mod arn;
 pub mod bearer;
 pub mod claims;
@@ -33,13 +34,14 @@ pub mod time;
 pub mod token;
 pub mod verify;
 
+pub use api_key::{PresentedKey, StoredKey};
 pub use arn::MethodArn;
 pub use claims::{Principal, TokenUse, VerifiedClaims};
 pub use env::{ConfigError, Env};
 pub use jwks::{Algorithm, KeySet, VerifyingKey};
 pub use key_cache::KeyCache;
 pub use policy::{Effect, PolicyDocument};
-pub use ports::{KeySource, RevocationStore, Unavailable};
+pub use ports::{ApiKeyStore, KeySource, RevocationStore, Unavailable};
 pub use reason::{Reason, Refusal};
 pub use revocation::Marks;
 pub use time::UnixSeconds;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::api_key::StoredKey;
 use crate::claims::VerifiedClaims;
 use crate::jwks::VerifyingKey;
 use crate::reason::Refusal;
@@ -20,6 +21,8 @@ pub enum Unavailable {
     Jwks,
     /// The revocation table did not answer as it must.
     Revocations,
+    /// The table of API keys did not answer as it must.
+    ApiKeys,
     /// Cognito did not answer, or not as it must.
     Cognito,
 }
@@ -31,6 +34,7 @@ impl Unavailable {
         match self {
             Self::Jwks => "jwks_unavailable",
             Self::Revocations => "revocations_unavailable",
+            Self::ApiKeys => "api_keys_unavailable",
             Self::Cognito => "cognito_unavailable",
         }
     }
@@ -63,4 +67,14 @@ pub trait RevocationStore {
         claims: &VerifiedClaims,
         now: UnixSeconds,
     ) -> impl Future<Output = Result<Marks, Unavailable>> + Send;
+}
+
+/// Where API keys are kept.
+pub trait ApiKeyStore {
+    /// The key in the row `id`, read consistently.
+    ///
+    /// # Errors
+    /// [`crate::Reason::UnreadableMark`] if the row is none of ours, [`Unavailable::ApiKeys`]
+    /// whenever it cannot be known.
+    fn find(&self, id: &str) -> impl Future<Output = Result<Option<StoredKey>, Refusal>> + Send;
 }

@@ -57,6 +57,8 @@ reasons! {
     NoSession => "no_session",
     /// A derived token (`act`, RFC 8693 section 4.1) where none is allowed.
     Delegated => "delegated",
+    /// No API key of ours: unknown, or with another secret.
+    UnknownApiKey => "unknown_api_key",
     /// This one token was revoked.
     TokenRevoked => "token_revoked",
     /// The session was signed out.
@@ -69,7 +71,7 @@ reasons! {
     ClientRevoked => "client_revoked",
     /// The issuer's tokens before a moment are void.
     IssuerRevoked => "issuer_revoked",
-    /// A row of the revocation table could not be understood; nobody passes on a guess.
+    /// A row of a table could not be understood; nobody passes on a guess.
     UnreadableMark => "unreadable_mark",
 }
 

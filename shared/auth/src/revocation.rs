@@ -54,8 +54,11 @@ impl Marks {
     pub fn check(&self, claims: &VerifiedClaims) -> Result<(), Reason> {
         let since = match claims.principal() {
             Principal::User => claims.authenticated_at(),
-            Principal::Client => claims.issued_at(),
+            Principal::Client | Principal::ApiKey => claims.issued_at(),
         };
+        // A key is no sign-in: its owner's signing out everywhere doesn't end it, and couldn't for
+        // good, since that mark runs out. Disabling the owner does.
+        let signs_in = claims.principal() != Principal::ApiKey;
         let covered = |not_before: Option<UnixSeconds>| Some(since) <= not_before;
         let spared = |cutoff: &Cutoff| {
             cutoff.except_session.is_some() && cutoff.except_session.as_deref() == claims.session()
@@ -66,9 +69,9 @@ impl Marks {
             (self.session, Reason::SessionRevoked),
             (self.user_disabled, Reason::UserDisabled),
             (
-                self.user_not_before
-                    .as_ref()
-                    .is_some_and(|cutoff| since <= cutoff.not_before && !spared(cutoff)),
+                self.user_not_before.as_ref().is_some_and(|cutoff| {
+                    signs_in && since <= cutoff.not_before && !spared(cutoff)
+                }),
                 Reason::UserRevoked,
             ),
             (covered(self.client_not_before), Reason::ClientRevoked),

@@ -159,7 +159,7 @@ impl Verifier {
         };
         let authenticated_at = match (principal, claims.authenticated_at) {
             (_, Some(time)) => time,
-            (Principal::Client, None) => claims.issued_at,
+            (Principal::Client | Principal::ApiKey, None) => claims.issued_at,
             (Principal::User, None) => return Err(Reason::InvalidClaims),
         };
         if principal == Principal::User && self.rules.require_session && claims.session.is_none() {
@@ -169,7 +169,7 @@ impl Verifier {
         Ok(VerifiedClaims {
             issuer_id: Arc::clone(&issuer.id),
             principal,
-            token_use,
+            token_use: Some(token_use),
             subject: claims.subject,
             client_id,
             username,
@@ -180,6 +180,7 @@ impl Verifier {
             authenticated_at,
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
+            usage_plan_key: None,
             payload,
         })
     }
@@ -286,7 +287,7 @@ fn accept_oidc(
         } else {
             Principal::User
         },
-        token_use: TokenUse::Access,
+        token_use: Some(TokenUse::Access),
         subject,
         client_id,
         username: oidc.preferred_username,
@@ -301,6 +302,7 @@ fn accept_oidc(
         authenticated_at: claims.authenticated_at.unwrap_or(claims.issued_at),
         issued_at: claims.issued_at,
         expires_at: claims.expires_at,
+        usage_plan_key: None,
         payload,
     })
 }

@@ -15,6 +15,7 @@
 
 pub mod aws;
 pub mod binary;
+pub mod http;
 pub mod jwks_server;
 pub mod keys;
 pub mod pool;

@@ -1,0 +1,139 @@
+//! `gatehouse keys`: API keys, made and ended.
+
+use auth::api_key::{NewKey, RANDOM_BYTES};
+use auth::revocation::RowKey;
+use auth::{ApiKeyStore, StoredKey, UnixSeconds};
+use auth_dynamodb::{DynamoApiKeys, Ending};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::operator::{Operator, Printed, required};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What to do with API keys. The tables are those of the authorizer's environment variables
+/// `API_KEY_TABLE` and `REVOCATION_TABLE`; marks are kept under `USER_POOL_ID`.
+#[derive(Args)]
+pub(crate) struct Keys {
+    #[command(subcommand)]
+    command: Command,
+    /// JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a key and print it, this once.
+    Create {
+        /// Whose it is: a user's `sub`, whose disabling ends it too, or any other name.
+        #[arg(long)]
+        owner: String,
+        /// A word of its scope, such as `orders/read`; may be repeated.
+        #[arg(long)]
+        scope: Vec<String>,
+        /// Days that it lives.
+        #[arg(long, default_value = "90", value_parser = clap::value_parser!(u64).range(1..=3650))]
+        days: u64,
+        /// The value of the API Gateway key whose usage plan counts its requests.
+        #[arg(long)]
+        usage_plan_key: Option<String>,
+    },
+    /// List all keys, without their secrets.
+    List {
+        /// Only those of this owner.
+        #[arg(long)]
+        owner: Option<String>,
+    },
+    /// End a key: the next request with it is refused.
+    Revoke {
+        /// The key's id, the part between `gh_` and the next `_`.
+        id: String,
+        /// A word for the record.
+        #[arg(long, default_value = "operator")]
+        reason: String,
+    },
+}
+
+impl Keys {
+    /// Does it.
+    ///
+    /// # Errors
+    /// A text about what kept it from being done.
+    pub(crate) async fn run(self) -> Result<Printed, String> {
+        let operator = Operator::from_environment().await?;
+        let table = required("API_KEY_TABLE")?;
+        let store = DynamoApiKeys::beside(&operator.revocations, table);
+        let rows = match self.command {
+            Command::Create {
+                owner,
+                scope,
+                days,
+                usage_plan_key,
+            } => {
+                let now = operator.now;
+                let key = mint()?;
+                let stored = StoredKey {
+                    owner,
+                    scope: scope.join(" "),
+                    created_at: now,
+                    expires_at: now.plus(days * DAY),
+                    usage_plan_key,
+                    salt: key.salt.clone(),
+                    hash: key.hash.clone(),
+                };
+                let put = store.put(&key, &stored).await;
+                put.map_err(|unavailable| unavailable.to_string())?;
+                vec![describe(&key.id, &stored, Some(("key", key.text.into())))]
+            }
+            Command::List { owner } => {
+                let keys = store
+                    .list()
+                    .await
+                    .map_err(|unavailable| unavailable.to_string())?;
+                keys.iter()
+                    .filter(|(_, key)| owner.as_ref().is_none_or(|owner| key.owner == *owner))
+                    .map(|(id, key)| describe(id, key, None))
+                    .collect()
+            }
+            Command::Revoke { id, reason } => {
+                let found = store.find(&id).await;
+                let key = found
+                    .map_err(|refusal| refusal.to_string())?
+                    .ok_or("there is no key with this id")?;
+                let mark = RowKey::token(&operator.user_pool_id, &key.owner, &id);
+                let ending = Ending {
+                    reason: &reason,
+                    actor: "cli",
+                    at: operator.now,
+                    // The mark outlives the key.
+                    refresh_token_ttl_seconds: key.expires_at.since(operator.now).unwrap_or(0),
+                };
+                let ended = operator.revocations.end(&mark, &ending).await;
+                ended.map_err(|unavailable| unavailable.to_string())?;
+                let revoked_at = Value::from(operator.now.0);
+                vec![describe(&id, &key, Some(("revoked_at", revoked_at)))]
+            }
+        };
+        Ok(Printed::new(rows, self.json))
+    }
+}
+
+fn mint() -> Result<NewKey, String> {
+    let mut random = [0; RANDOM_BYTES];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| "the system has no randomness to give")?;
+    Ok(NewKey::mint(&random))
+}
+
+fn describe(id: &str, key: &StoredKey, more: Option<(&str, Value)>) -> Value {
+    let UnixSeconds(created_at) = key.created_at;
+    let UnixSeconds(expires_at) = key.expires_at;
+    let members = [
+        ("id", Value::from(id)),
+        ("owner", key.owner.as_str().into()),
+        ("scope", key.scope.as_str().into()),
+        ("created_at", created_at.into()),
+        ("expires_at", expires_at.into()),
+    ];
+    members.into_iter().chain(more).collect()
+}

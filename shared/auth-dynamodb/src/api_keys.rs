@@ -1,0 +1,125 @@
+//! The table of API keys: read by its key on a request, listed by the operator's tool alone.
+
+use std::collections::HashMap;
+
+use auth::api_key::NewKey;
+use auth::{ApiKeyStore, Reason, Refusal, StoredKey, Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::DynamoRevocations;
+use crate::row::{Row, Unreadable, time};
+
+/// API keys in a DynamoDB table with the key `id`.
+pub struct DynamoApiKeys {
+    client: Client,
+    table: String,
+}
+
+impl DynamoApiKeys {
+    /// The keys in `table`, over the connection of `revocations`.
+    #[must_use]
+    pub fn beside(revocations: &DynamoRevocations, table: String) -> Self {
+        Self {
+            client: revocations.client.clone(),
+            table,
+        }
+    }
+
+    /// Keeps a new key; `stored` without its hash, which comes from `key`.
+    ///
+    /// # Errors
+    /// [`Unavailable::ApiKeys`] unless it is certainly there.
+    pub async fn put(&self, key: &NewKey, stored: &StoredKey) -> Result<(), Unavailable> {
+        let number = |time: UnixSeconds| AttributeValue::N(time.0.to_string());
+        let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let mut row: Row = HashMap::from([
+            ("id".to_owned(), text(&key.id)),
+            ("owner".to_owned(), text(&stored.owner)),
+            ("scope".to_owned(), text(&stored.scope)),
+            ("created_at".to_owned(), number(stored.created_at)),
+            ("expires_at".to_owned(), number(stored.expires_at)),
+            ("salt".to_owned(), bytes(&key.salt)),
+            ("hash".to_owned(), bytes(&key.hash)),
+        ]);
+        if let Some(usage) = &stored.usage_plan_key {
+            row.insert("usage_plan_key".to_owned(), text(usage));
+        }
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(row))
+            .condition_expression("attribute_not_exists(id)")
+            .send()
+            .await
+            .map(drop)
+            .map_err(|_| Unavailable::ApiKeys)
+    }
+
+    /// All keys by their ids, rows that nobody of ours wrote left out. Reads the whole table.
+    ///
+    /// # Errors
+    /// [`Unavailable::ApiKeys`] if some could not be read.
+    pub async fn list(&self) -> Result<Vec<(String, StoredKey)>, Unavailable> {
+        let mut keys = Vec::new();
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(row) = pages.next().await {
+            let row = row.map_err(|_| Unavailable::ApiKeys)?;
+            let id = row.get("id").and_then(|id| id.as_s().ok()).cloned();
+            if let (Some(id), Ok(key)) = (id, stored_key(&row)) {
+                keys.push((id, key));
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl ApiKeyStore for DynamoApiKeys {
+    async fn find(&self, id: &str) -> Result<Option<StoredKey>, Refusal> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("id", AttributeValue::S(id.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|_| Unavailable::ApiKeys)?;
+        let key = answer.item.as_ref().map(stored_key).transpose();
+        key.map_err(|Unreadable| Reason::UnreadableMark.into())
+    }
+}
+
+fn stored_key(row: &Row) -> Result<StoredKey, Unreadable> {
+    let value = |name: &str| row.get(name).ok_or(Unreadable);
+    let text = |name| {
+        let text = value(name)?.as_s().map_err(|_| Unreadable)?;
+        Ok(text.clone())
+    };
+    let bytes = |name| {
+        let bytes = value(name)?.as_b().map_err(|_| Unreadable)?;
+        Ok(bytes.as_ref().to_vec())
+    };
+    let moment = |name| time(row, name)?.ok_or(Unreadable);
+    Ok(StoredKey {
+        owner: text("owner")?,
+        scope: text("scope")?,
+        created_at: moment("created_at")?,
+        expires_at: moment("expires_at")?,
+        usage_plan_key: row
+            .contains_key("usage_plan_key")
+            .then(|| text("usage_plan_key"))
+            .transpose()?,
+        salt: bytes("salt")?,
+        hash: bytes("hash")?,
+    })
+}
