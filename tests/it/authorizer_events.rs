@@ -1,5 +1,6 @@
 //! Cases E and P: events of every shape, and the policies that answer them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use auth_tests::{Authorizer, Verdict, request_event, token_event};
@@ -363,6 +364,47 @@ async fn the_context_is_flat_text() {
     assert_eq!(names, ["sub", "scope"], "as configured");
 }
 
+/// What the client chose in a token reaches the backend as inert text, or not at all.
+#[tokio::test]
+async fn hostile_claims_in_the_context() {
+    let authorizer = Authorizer::start().await;
+    let names = [
+        "ada\r\nx-admin: true",
+        "ada\u{0}",
+        "\u{85}\u{2028}\u{7f}",
+        "\"},{\"",
+        "claims",
+        "$context.authorizer.sub",
+        "\u{202e}\u{1f469}\u{200d}",
+        "o'brien@example.com; drop",
+    ];
+    for name in names {
+        let token = Pool::ours().access_token();
+        let token = token
+            .claim("username", name)
+            .claim("scope", "a/b c")
+            .claim("cognito:groups", json!([name, "__proto__"]));
+        let event = request_event(&format!("Bearer {}", token.build()));
+        let testkit::Invocation::Answer(answer) = authorizer.binary.invoke(&event).await else {
+            assert!(name.contains(char::is_control), "P10 {name:?} is refused");
+            continue;
+        };
+        for (member, value) in answer["context"].as_object().unwrap() {
+            let value = value.as_str().unwrap();
+            assert!(
+                !value.contains(char::is_control),
+                "P12 {member} {value:?}: a header of that is two"
+            );
+        }
+        assert_eq!(answer["context"]["username"], name, "P12");
+        let groups = answer["context"]["groups"].as_str().unwrap();
+        let groups: Vec<String> = serde_json::from_str(groups).unwrap();
+        assert_eq!(groups, [name, "__proto__"], "P10");
+        let members: BTreeSet<_> = answer["context"].as_object().unwrap().keys().collect();
+        assert!(!members.iter().any(|name| *name == "claims"), "P10");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_api_gateway_would_not_take_is_an_error() {
     let authorizer = Authorizer::start().await;
@@ -376,13 +418,15 @@ async fn an_answer_that_api_gateway_would_not_take_is_an_error() {
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Failure, "P6");
 }
 
-/// `events/authorizer/*.json` with the answers that stand beside them.
+/// `events/authorizer/*.json` with the answers that stand beside them. The field's own crate reads
+/// all of them, and takes our answers for what they are.
 #[tokio::test]
 async fn sample_events() {
     let authorizer = Authorizer::start().await;
+    let simple = Authorizer::start_with(&[("HTTP_API_RESPONSE", "simple")]).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/authorizer");
     let token = Pool::ours().access_token();
-    let mut seen = 0;
+    let mut seen = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -397,12 +441,74 @@ async fn sample_events() {
         let expected = path.with_extension("expected.json");
         let expected = fill(std::fs::read_to_string(expected).unwrap());
         let expected: Value = serde_json::from_str(&expected).unwrap();
-        let actual = match authorizer.binary.invoke_raw(event).await {
+        let binary = if name.contains("simple") {
+            &simple.binary
+        } else {
+            &authorizer.binary
+        };
+        let actual = match binary.invoke_raw(event.clone()).await {
             testkit::Invocation::Answer(answer) => answer,
             testkit::Invocation::Error(message, _) => json!({"errorMessage": message}),
         };
         assert_eq!(actual, expected, "{name}");
-        seen += 1;
+        if actual.get("errorMessage").is_none() {
+            let kind = name.split(['-', '.']).next().unwrap().to_owned();
+            check_by_the_crate(&name, &event, &actual);
+            seen.insert(kind);
+        }
     }
-    assert!(seen >= 4, "{seen} samples");
+    let kinds = ["appsync", "http", "rest", "web"].map(str::to_owned);
+    assert_eq!(seen, BTreeSet::from(kinds), "a sample of every kind");
+}
+
+/// `aws_lambda_events` reads the event as one of its kind, and our answer loses nothing in its
+/// types.
+fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
+    use aws_lambda_events::{apigw, appsync};
+
+    fn reads<T: serde::de::DeserializeOwned>(name: &str, event: &str) {
+        if let Err(error) = serde_json::from_str::<T>(event) {
+            panic!("{name}: {error}");
+        }
+    }
+    fn keeps<T: serde::de::DeserializeOwned + serde::Serialize>(name: &str, answer: &Value) {
+        let read: T = serde_json::from_value(answer.clone()).unwrap();
+        let mut written = serde_json::to_value(read).unwrap();
+        // The crate writes absent members as `null`, which API Gateway takes as absent.
+        if let Some(members) = written.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
+        // One action or a list of one: IAM reads both.
+        let mut answer = answer.clone();
+        if let Some(action) = answer.pointer_mut("/policyDocument/Statement/0/Action") {
+            *action = json!([action]);
+        }
+        assert_eq!(written, answer, "{name}");
+    }
+    type Iam = apigw::ApiGatewayCustomAuthorizerResponse;
+
+    if name.starts_with("rest-token") {
+        reads::<apigw::ApiGatewayCustomAuthorizerRequest>(name, event);
+        keeps::<Iam>(name, answer);
+    } else if name.starts_with("rest-") {
+        reads::<apigw::ApiGatewayCustomAuthorizerRequestTypeRequest>(name, event);
+        keeps::<Iam>(name, answer);
+    } else if name.starts_with("web-socket") {
+        reads::<apigw::ApiGatewayWebsocketProxyRequest>(name, event);
+        keeps::<Iam>(name, answer);
+    } else if name.starts_with("http-1") {
+        reads::<apigw::ApiGatewayV2CustomAuthorizerV1Request>(name, event);
+        keeps::<Iam>(name, answer);
+    } else if name.contains("simple") {
+        reads::<apigw::ApiGatewayV2CustomAuthorizerV2Request>(name, event);
+        keeps::<apigw::ApiGatewayV2CustomAuthorizerSimpleResponse>(name, answer);
+    } else if name.starts_with("http-2") {
+        reads::<apigw::ApiGatewayV2CustomAuthorizerV2Request>(name, event);
+        keeps::<apigw::ApiGatewayV2CustomAuthorizerIamPolicyResponse>(name, answer);
+    } else if name.starts_with("appsync") {
+        reads::<appsync::AppSyncLambdaAuthorizerRequest>(name, event);
+        keeps::<appsync::AppSyncLambdaAuthorizerResponse>(name, answer);
+    } else {
+        panic!("{name}: of no known kind");
+    }
 }

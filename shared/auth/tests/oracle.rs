@@ -1,0 +1,241 @@
+//! A second opinion on tokens: `jsonwebtoken`, the field's crate. What it refuses, we refuse; where
+//! we alone refuse, the reason is one of those in which we mean to be stricter.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::sync::Arc;
+
+use auth::{
+    Algorithm, Issuer, IssuerKind, KeySet, Reason, TokenRules, UnixSeconds, UnverifiedToken,
+    Verifier,
+};
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use testkit::token::{base64url, now};
+use testkit::{Pool, TokenBuilder};
+
+/// What we say.
+fn ours(token: &str) -> Result<(), Reason> {
+    let pool = Pool::ours();
+    let issuer = Issuer {
+        id: Arc::from(pool.id),
+        url: pool.issuer(),
+        algorithms: vec![Algorithm::Rs256],
+        audiences: vec![pool.client_id.to_owned()],
+        kind: IssuerKind::Cognito,
+    };
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
+    let verifier = Verifier::new(vec![issuer], TokenRules::default());
+    let token = UnverifiedToken::parse(token)?;
+    let issuer = verifier.issuer_of(&token)?;
+    let key = keys.get(token.unverified_kid()).ok_or(Reason::UnknownKey)?;
+    verifier
+        .verify(token, issuer, key, UnixSeconds(now()))
+        .map(drop)
+}
+
+/// What `jsonwebtoken` says, told to be as strict as it can be.
+fn theirs(token: &str) -> Option<Value> {
+    let pool = Pool::ours();
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let keys: JwkSet = serde_json::from_value(pool.jwks()).unwrap();
+    let key = DecodingKey::from_jwk(keys.find(&header.kid?)?).ok()?;
+    let mut validation = Validation::new(jsonwebtoken::Algorithm::RS256);
+    validation.leeway = 0;
+    validation.validate_nbf = true;
+    validation.validate_aud = false;
+    validation.set_issuer(&[pool.issuer()]);
+    validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).ok()?;
+    // It knows nothing of Cognito's claims.
+    let is = |name: &str, value: &str| claims.claims[name] == value;
+    (is("token_use", "access") && is("client_id", pool.client_id)).then_some(claims.claims)
+}
+
+/// The checks that `jsonwebtoken` doesn't make.
+const STRICTER: &[Reason] = &[
+    // Unique names, known types of every claim, bounds, canonical base64url.
+    Reason::MalformedToken,
+    Reason::InvalidClaims,
+    // `crit`, `zip`, `b64` and a `typ` of another protocol.
+    Reason::UnsupportedHeader,
+    // `iat` in the future.
+    Reason::NotYetValid,
+    Reason::Delegated,
+    Reason::NoSession,
+    // A list of issuers with ours among them.
+    Reason::UnknownIssuer,
+    // A fraction of a second.
+    Reason::Expired,
+];
+
+fn compare(token: &str, what: &str) {
+    compare_twins(token, token, what);
+}
+
+/// Two tokens that should fare alike.
+fn compare_twins(to_us: &str, to_them: &str, what: &str) {
+    let (ours, theirs) = (ours(to_us), theirs(to_them));
+    match (&ours, &theirs) {
+        (Ok(()), None) => panic!("we alone accept {what}"),
+        (Err(reason), Some(_)) => {
+            assert!(STRICTER.contains(reason), "we refuse {what}: {reason:?}");
+        }
+        (Ok(()), Some(_)) | (Err(_), None) => {}
+    }
+}
+
+fn odd_value() -> impl Strategy<Value = Value> {
+    let now = now();
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0..4_000_u64).prop_map(move |offset| json!(now - 2_000 + offset)),
+        (-2.0..2.0_f64).prop_map(move |offset| json!(now as f64 + offset)),
+        "[ -~]{0,12}".prop_map(Value::from),
+        "\\PC{0,6}".prop_map(Value::from),
+        Just(json!(Pool::ours().issuer())),
+        Just(json!([Pool::ours().issuer()])),
+        Just(json!([])),
+        Just(json!({})),
+        prop::sample::select(vec![
+            "RS256", "none", "HS256", "RS384", "ES256", "access", "id"
+        ])
+        .prop_map(Value::from),
+    ]
+}
+
+fn claim() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "sub",
+        "iss",
+        "client_id",
+        "aud",
+        "origin_jti",
+        "token_use",
+        "scope",
+        "auth_time",
+        "exp",
+        "iat",
+        "nbf",
+        "jti",
+        "username",
+        "cognito:groups",
+        "act",
+        "new",
+    ])
+}
+
+fn member() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "alg", "kid", "typ", "crit", "zip", "enc", "cty", "b64", "jwk", "jku", "x5u", "x5c", "x",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn claims_of_any_kind(changes in prop::collection::vec((claim(), odd_value()), 1..3)) {
+        let mut token = Pool::ours().access_token();
+        for (name, value) in changes {
+            token = token.claim(name, value);
+        }
+        compare(&token.build(), &token.claims_json());
+    }
+
+    #[test]
+    fn headers_of_any_kind(changes in prop::collection::vec((member(), odd_value()), 1..3)) {
+        let mut token = Pool::ours().access_token();
+        for (name, value) in changes {
+            token = token.header(name, value);
+        }
+        // Signed as RS256 whatever the header says: what another key says is another test.
+        let right = Pool::ours().access_token();
+        let signed = right.build_raw(token.header_json(), token.claims_json());
+        // We ignore these, whatever their type: the oracle trips over a type it doesn't expect.
+        let plain = ["jwk", "jku", "x5u", "x5c", "x"].into_iter().fold(token.clone(), TokenBuilder::without_header);
+        let twin = right.build_raw(plain.header_json(), plain.claims_json());
+        compare_twins(&signed, &twin, &token.header_json());
+    }
+
+    #[test]
+    fn texts_of_any_kind(place in any::<prop::sample::Index>(), with in "[ -~]{0,2}") {
+        let token = Pool::ours().access_token().build();
+        let place = place.index(token.len());
+        let text = format!("{}{with}{}", &token[..place], &token[place + 1..]);
+        compare(&text, &text);
+    }
+
+    #[test]
+    fn payloads_of_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60), cut in 0..400_usize) {
+        let token: TokenBuilder<'_> = Pool::ours().access_token();
+        let mut claims = token.claims_json().into_bytes();
+        claims.truncate(cut);
+        claims.extend(bytes);
+        let signed = token.build_raw(token.header_json(), &claims);
+        compare(&signed, &base64url(&claims));
+    }
+
+    /// Whatever comes in, reading it ends.
+    #[test]
+    fn nothing_panics(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = UnverifiedToken::parse(&text);
+        let _ = UnverifiedToken::parse(&format!("{0}.{0}.{0}", base64url(&bytes)));
+        let _ = KeySet::parse(&bytes);
+        let _ = auth::MethodArn::parse(&text);
+        let _ = auth::PresentedKey::parse(&text);
+        let _ = auth::bearer::token_of(&text);
+        let _ = auth::route::canonical(&text);
+        let _ = auth::routes::Route::parse("GET", &text);
+    }
+}
+
+#[test]
+fn the_oracle_agrees_on_a_good_token() {
+    let token = Pool::ours().access_token();
+    assert_eq!(ours(&token.build()), Ok(()));
+    assert!(theirs(&token.build()).is_some());
+}
+
+/// A clock that is far off refuses, and nothing overflows.
+#[test]
+fn clocks_far_off() {
+    let pool = Pool::ours();
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
+    let issuer = Issuer {
+        id: Arc::from(pool.id),
+        url: pool.issuer(),
+        algorithms: vec![Algorithm::Rs256],
+        audiences: vec![pool.client_id.to_owned()],
+        kind: IssuerKind::Cognito,
+    };
+    let rules = TokenRules {
+        leeway_seconds: 60,
+        ..TokenRules::default()
+    };
+    let verifier = Verifier::new(vec![issuer.clone()], rules);
+    for (at, expected) in [
+        (0, Reason::NotYetValid),
+        (1, Reason::NotYetValid),
+        (4_102_444_800, Reason::Expired),
+        (u64::MAX, Reason::Expired),
+    ] {
+        let text = pool.access_token().build();
+        let token = UnverifiedToken::parse(&text).unwrap();
+        let key = keys.get(pool.access_kid).unwrap();
+        let verdict = verifier.verify(token, &issuer, key, UnixSeconds(at));
+        assert_eq!(verdict.err(), Some(expected), "X6 {at}");
+    }
+}
