@@ -1,9 +1,12 @@
 //! Cases J: key sets, and what happens when their server misbehaves.
 
-use auth_tests::{Authorizer, Verdict};
+use std::time::Duration;
+
+use auth_tests::{Authorizer, Verdict, environment, request_event};
 use serde_json::json;
+use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
-use testkit::{Pool, SigningKey};
+use testkit::{Binary, FakeAws, Pool, SigningKey};
 
 #[tokio::test]
 async fn a_warm_authorizer_outlives_its_key_server() {
@@ -17,6 +20,7 @@ async fn a_warm_authorizer_outlives_its_key_server() {
         Fault::Answer(200, "<html>".to_owned()),
         Fault::Answer(200, r#"{"keys":[]}"#.to_owned()),
         Fault::Hang,
+        Fault::Drip,
     ];
     for fault in faults {
         authorizer.jwks.set_fault(fault.clone());
@@ -219,4 +223,78 @@ async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
         Verdict::Unauthorized,
         "J8: withdrawn"
     );
+}
+
+/// A body that drips, or nothing at all, and the process frozen while it waits.
+#[tokio::test]
+async fn a_slow_key_server_costs_one_request_its_budget() {
+    let drip = recovers_from("J10", Fault::Drip, false);
+    let frozen = recovers_from("J12", Fault::Hang, true);
+    tokio::join!(drip, frozen);
+}
+
+async fn recovers_from(case: &str, fault: Fault, freeze: bool) {
+    let good = Pool::ours().access_token().build();
+    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+    jwks.set_fault(fault);
+    let store = FakeAws::start().await;
+    let environment = environment(&jwks.uri(), &store.url(), &[]);
+    let binary = Binary::start("authorizer", &environment).await;
+    let event = request_event(&format!("Bearer {good}"));
+    let frozen = async {
+        if freeze {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            binary.signal("-STOP");
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            binary.signal("-CONT");
+        }
+    };
+    let (outcome, ()) = tokio::join!(binary.invoke(&event), frozen);
+    assert!(outcome.is_failure(), "{case} {outcome:?}");
+    // The cool-down after a failed fetch is 10 s of wall-clock time.
+    jwks.set_fault(Fault::None);
+    let mut verdict = Verdict::Failure;
+    for _ in 0..60 {
+        verdict = auth_tests::verdict(&binary.invoke(&event).await);
+        if verdict != Verdict::Failure {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(verdict, Verdict::Allow, "{case}: it recovers");
+}
+
+/// Names that resolve to nothing, and something that speaks no TLS where TLS is expected.
+#[tokio::test]
+async fn no_such_host_and_no_tls() {
+    let plain = FakeAws::start().await;
+    let no_tls = plain.url().replace("http://", "https://");
+    let good = Pool::ours().access_token();
+    for (case, issuer) in [("J9", "https://gatehouse.invalid"), ("J9", no_tls.as_str())] {
+        let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
+        let more = [("TRUSTED_ISSUERS", trusted.to_string())];
+        let more: Vec<(&str, &str)> = more.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let authorizer = Authorizer::start_with(&more).await;
+        let token = good
+            .clone()
+            .claim("iss", issuer)
+            .claim("aud", "api")
+            .build();
+        assert_eq!(
+            authorizer.verdict_on(&token).await,
+            Verdict::Failure,
+            "{case} {issuer}"
+        );
+        let verdict = authorizer.verdict_on(&good.build()).await;
+        assert_eq!(verdict, Verdict::Allow, "{case}: the others go on");
+    }
+    for (case, store) in [
+        ("R10", "http://gatehouse.invalid"),
+        ("R10", no_tls.as_str()),
+    ] {
+        let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+        let binary = Binary::start("authorizer", &environment(&jwks.uri(), store, &[])).await;
+        let event = request_event(&format!("Bearer {}", good.build()));
+        assert!(binary.invoke(&event).await.is_failure(), "{case} {store}");
+    }
 }

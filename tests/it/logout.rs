@@ -477,7 +477,7 @@ async fn many_at_once() {
 #[tokio::test]
 async fn after_the_200_another_process_refuses() {
     let edge = Edge::start().await;
-    for round in 0..100 {
+    for round in 0..1_000 {
         let token = somebody().build();
         let scope = if round % 2 == 0 { "session" } else { "all" };
         assert!(edge.passes(&token).await);

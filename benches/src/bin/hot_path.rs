@@ -127,34 +127,47 @@ fn main() {
         "all that is measured works"
     );
 
-    println!("| what | ns | x bare RSA check | allocations |");
-    println!("|---|---|---|---|");
-    let floor = measure(&bare, &bare).0;
-    println!(
-        "| bare RSA-2048 check | {floor:.0} | 1.00 | {} |",
-        allocations(&bare)
-    );
-    let (verified, ratio) = measure(&verify, &bare);
-    println!(
-        "| token verified | {verified:.0} | {ratio:.2} | {} |",
-        allocations(&verify)
-    );
-    let (decided, ratio) = measure(&decide, &bare);
-    println!(
-        "| REQUEST event to policy, Cedar included | {decided:.0} | {ratio:.2} | {} |",
-        allocations(&decide)
-    );
-    let (ruled, ratio) = measure(&cedar, &bare);
-    println!(
-        "| Cedar's decision alone | {ruled:.0} | {ratio:.2} | {} |",
-        allocations(&cedar)
-    );
-    let rest = decided - ruled;
-    let left = allocations(&decide).saturating_sub(allocations(&cedar));
-    println!(
-        "| REQUEST event to policy, without it | {rest:.0} | {:.2} | {left} |",
-        rest / floor
-    );
+    let calls: [(&str, &dyn Fn() -> bool); 4] = [
+        ("bare RSA-2048 check", &bare),
+        ("token verified", &verify),
+        ("REQUEST event to policy, Cedar included", &decide),
+        ("Cedar's decision alone", &cedar),
+    ];
+    let mut arguments = std::env::args().skip(1);
+    if let (Some(at), Some(times)) = (arguments.next(), arguments.next()) {
+        let (_, call) = calls[at.parse::<usize>().expect("a place in the list")];
+        for _ in 0..times.parse::<u64>().expect("a number") {
+            call();
+        }
+        return;
+    }
+
+    println!("| what | ns | x bare RSA check | allocations | instructions |");
+    println!("|---|---|---|---|---|");
+    let mut rows: Vec<Cost> = Vec::new();
+    for (at, (name, call)) in calls.iter().enumerate() {
+        let (nanoseconds, ratio) = measure(*call, &bare);
+        let cost = Cost {
+            nanoseconds,
+            ratio,
+            allocations: allocations(*call),
+            instructions: instructions(at),
+        };
+        println!("| {name} | {cost} |");
+        rows.push(cost);
+    }
+    let (decided, ruled) = (&rows[2], &rows[3]);
+    let rest = Cost {
+        nanoseconds: decided.nanoseconds - ruled.nanoseconds,
+        ratio: decided.ratio - ruled.ratio,
+        allocations: decided.allocations.saturating_sub(ruled.allocations),
+        instructions: decided
+            .instructions
+            .zip(ruled.instructions)
+            .map(|(all, part)| all - part),
+    };
+    println!("| REQUEST event to policy, without it | {rest} |");
+    let verified = rows[1].nanoseconds;
     if let Some(peer) = aws_jwt_verify(pool) {
         println!(
             "aws-jwt-verify's verifySync on Node: {peer:.0} ns, {:.2} times ours.",
@@ -163,6 +176,46 @@ fn main() {
     } else {
         println!("aws-jwt-verify is not installed: `npm ci` in benches/peers/aws-jwt-verify.");
     }
+}
+
+/// What one call costs.
+struct Cost {
+    nanoseconds: f64,
+    /// To the bare RSA check.
+    ratio: f64,
+    allocations: usize,
+    /// `None` without valgrind.
+    instructions: Option<i64>,
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let instructions = self.instructions.map_or("-".to_owned(), |n| n.to_string());
+        let (nanoseconds, ratio, allocations) = (self.nanoseconds, self.ratio, self.allocations);
+        write!(
+            f,
+            "{nanoseconds:.0} | {ratio:.2} | {allocations} | {instructions}"
+        )
+    }
+}
+
+/// Instructions of one call, counted by valgrind: this program once more, with more and with fewer
+/// of them. They say what the noise of a shared machine hides.
+fn instructions(at: usize) -> Option<i64> {
+    const FEW: i64 = 20;
+    const MANY: i64 = 120;
+    let count = |times: i64| -> Option<i64> {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(std::env::current_exe().ok()?)
+            .args([at.to_string(), times.to_string()])
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = text.lines().find(|line| line.contains("Collected :"))?;
+        line.split_whitespace().last()?.parse().ok()
+    };
+    Some((count(MANY)? - count(FEW)?) / (MANY - FEW))
 }
 
 /// The claims that the rules are asked about.
@@ -218,7 +271,7 @@ fn event(token: &str) -> Box<RawValue> {
 }
 
 /// Nanoseconds of one call, and its ratio to the floor's, measured in turns.
-fn measure(call: &impl Fn() -> bool, floor: &impl Fn() -> bool) -> (f64, f64) {
+fn measure(call: &dyn Fn() -> bool, floor: &dyn Fn() -> bool) -> (f64, f64) {
     let (mut calls, mut floors) = (Vec::new(), Vec::new());
     for _ in 0..BATCHES {
         calls.push(batch(call));
@@ -228,7 +281,7 @@ fn measure(call: &impl Fn() -> bool, floor: &impl Fn() -> bool) -> (f64, f64) {
     (call, call / floor)
 }
 
-fn batch(call: &impl Fn() -> bool) -> f64 {
+fn batch(call: &dyn Fn() -> bool) -> f64 {
     let began = Instant::now();
     for _ in 0..BATCH {
         black_box(call());
@@ -236,7 +289,7 @@ fn batch(call: &impl Fn() -> bool) -> f64 {
     began.elapsed().as_nanos() as f64 / BATCH as f64
 }
 
-fn allocations(call: &impl Fn() -> bool) -> usize {
+fn allocations(call: &dyn Fn() -> bool) -> usize {
     let region = Region::new(ALLOCATOR);
     black_box(call());
     let change = region.change();

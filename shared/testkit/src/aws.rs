@@ -228,6 +228,7 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 async fn misbehave(fault: Fault) -> Option<Response> {
     match fault {
         Fault::None => None,
+        Fault::Drip => Some(crate::server::drip("{}").into_response()),
         Fault::Slow(millis) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;
             None

@@ -162,6 +162,15 @@ impl Binary {
         self.output.lock().expect("a lock").clone()
     }
 
+    /// Sends the process a signal, as in `-STOP` and `-CONT`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let status = std::process::Command::new("kill")
+            .args([name, &pid])
+            .status();
+        assert!(status.expect("kill").success());
+    }
+
     /// The process's id, to freeze it or to look at its memory.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -68,8 +68,10 @@ impl JwksServer {
 async fn answer(State(state): State<Arc<JwksState>>) -> Response {
     state.fetches.fetch_add(1, Ordering::SeqCst);
     let fault = state.fault.lock().expect("a lock").clone();
+    let body = state.body.lock().expect("a lock").clone();
     match fault {
         Fault::None => {}
+        Fault::Drip => return crate::server::drip(body).into_response(),
         Fault::Slow(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
         Fault::Hang => std::future::pending().await,
         Fault::Cut => panic!("the connection is cut on purpose"),
@@ -79,6 +81,5 @@ async fn answer(State(state): State<Arc<JwksState>>) -> Response {
             return (status, elsewhere, body).into_response();
         }
     }
-    let body = state.body.lock().expect("a lock").clone();
     ([("content-type", "application/json")], body).into_response()
 }

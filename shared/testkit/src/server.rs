@@ -96,4 +96,18 @@ pub enum Fault {
     Slow(u64),
     /// It closes the connection instead of answering.
     Cut,
+    /// It answers rightly, a byte a second.
+    Drip,
+}
+
+/// A body that comes a byte a second.
+pub(crate) fn drip(body: impl Into<axum::body::Bytes>) -> axum::body::Body {
+    let body: axum::body::Bytes = body.into();
+    axum::body::Body::from_stream(futures_util::stream::unfold(0, move |at| {
+        let byte = (at < body.len()).then(|| body.slice(at..=at));
+        async move {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            byte.map(|byte| (Ok::<_, std::io::Error>(byte), at + 1))
+        }
+    }))
 }
