@@ -31,6 +31,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPubli
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda::Handler;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -66,15 +67,45 @@ impl RevocationStore for NoMarks {
     }
 }
 
+/// What the measured calls work on: made once, and handed to the processes whose instructions are
+/// counted, so that they don't make keys.
+#[derive(Serialize, Deserialize)]
+struct Material {
+    pool_id: String,
+    client_id: String,
+    kid: String,
+    jwks: Value,
+    jwk: Value,
+    token: String,
+}
+
+impl Material {
+    fn make() -> Self {
+        let pool = Pool::ours();
+        Self {
+            pool_id: pool.id.to_owned(),
+            client_id: pool.client_id.to_owned(),
+            kid: pool.access_kid.to_owned(),
+            jwks: pool.jwks(),
+            jwk: pool.access_key.jwk(pool.access_kid),
+            token: pool.access_token().build(),
+        }
+    }
+}
+
 fn main() {
-    let pool = Pool::ours();
-    let token = pool.access_token().build();
-    let jwk = pool.access_key.jwk(pool.access_kid);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let material: Material = match arguments.first() {
+        None => Material::make(),
+        Some(json) => serde_json::from_str(json).expect("material"),
+    };
+    let token = material.token.clone();
+    let config = || config(&material);
     let event = event(&token);
 
-    let bare = bare_check(&jwk, token.clone());
-    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).expect("keys");
-    let key = Arc::clone(keys.get(pool.access_kid).expect("a key"));
+    let bare = bare_check(&material.jwk, token.clone());
+    let keys = KeySet::parse(material.jwks.to_string().as_bytes()).expect("keys");
+    let key = Arc::clone(keys.get(&material.kid).expect("a key"));
     let verifier = || {
         Verifier::new(
             config()
@@ -111,7 +142,7 @@ fn main() {
         black_box(answer.is_ok())
     };
     let rules = config().settings.rules;
-    let claims = claims(&verifier(), pool);
+    let claims = claims(&verifier(), &material);
     let cedar = || {
         let question = auth_cedar::Request {
             verb: "GET",
@@ -133,8 +164,7 @@ fn main() {
         ("REQUEST event to policy, Cedar included", &decide),
         ("Cedar's decision alone", &cedar),
     ];
-    let mut arguments = std::env::args().skip(1);
-    if let (Some(at), Some(times)) = (arguments.next(), arguments.next()) {
+    if let [_, at, times] = arguments.as_slice() {
         let (_, call) = calls[at.parse::<usize>().expect("a place in the list")];
         for _ in 0..times.parse::<u64>().expect("a number") {
             call();
@@ -151,7 +181,7 @@ fn main() {
             nanoseconds,
             ratio,
             allocations: allocations(*call),
-            instructions: instructions(at),
+            instructions: instructions(&material, at),
         };
         println!("| {name} | {cost} |");
         rows.push(cost);
@@ -168,7 +198,7 @@ fn main() {
     };
     println!("| REQUEST event to policy, without it | {rest} |");
     let verified = rows[1].nanoseconds;
-    if let Some(peer) = aws_jwt_verify(pool) {
+    if let Some(peer) = aws_jwt_verify(&material) {
         println!(
             "aws-jwt-verify's verifySync on Node: {peer:.0} ns, {:.2} times ours.",
             peer / verified
@@ -201,13 +231,14 @@ impl std::fmt::Display for Cost {
 
 /// Instructions of one call, counted by valgrind: this program once more, with more and with fewer
 /// of them. They say what the noise of a shared machine hides.
-fn instructions(at: usize) -> Option<i64> {
+fn instructions(material: &Material, at: usize) -> Option<i64> {
     const FEW: i64 = 20;
-    const MANY: i64 = 120;
+    const MANY: i64 = 220;
     let count = |times: i64| -> Option<i64> {
         let output = Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(std::env::current_exe().ok()?)
+            .arg(serde_json::to_string(material).ok()?)
             .args([at.to_string(), times.to_string()])
             .output()
             .ok()?;
@@ -219,11 +250,10 @@ fn instructions(at: usize) -> Option<i64> {
 }
 
 /// The claims that the rules are asked about.
-fn claims(verifier: &Verifier, pool: &Pool) -> VerifiedClaims {
-    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).expect("keys");
-    let key = keys.get(pool.access_kid).expect("a key");
-    let text = pool.access_token().build();
-    let token = UnverifiedToken::parse(&text).expect("a token");
+fn claims(verifier: &Verifier, material: &Material) -> VerifiedClaims {
+    let keys = KeySet::parse(material.jwks.to_string().as_bytes()).expect("keys");
+    let key = keys.get(&material.kid).expect("a key");
+    let token = UnverifiedToken::parse(&material.token).expect("a token");
     let issuer = verifier.issuer_of(&token).expect("an issuer");
     let claims = verifier.verify(token, issuer, key, UnixSeconds(now()));
     claims.expect("claims")
@@ -251,12 +281,11 @@ fn bare_check(jwk: &Value, token: String) -> impl Fn() -> bool {
     }
 }
 
-fn config() -> Config {
-    let pool = Pool::ours();
-    let jwks = pool.jwks().to_string();
+fn config(material: &Material) -> Config {
+    let jwks = material.jwks.to_string();
     let lookup = |name: &str| match name {
-        "USER_POOL_ID" => Some(pool.id.to_owned()),
-        "APP_CLIENT_IDS" => Some(pool.client_id.to_owned()),
+        "USER_POOL_ID" => Some(material.pool_id.clone()),
+        "APP_CLIENT_IDS" => Some(material.client_id.clone()),
         "REVOCATION_TABLE" => Some("revocations".to_owned()),
         "JWKS" => Some(jwks.clone()),
         "LOG_LEVEL" => Some("ERROR".to_owned()),
@@ -302,7 +331,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The peer's nanoseconds for the same kind of token, if it is installed.
-fn aws_jwt_verify(pool: &Pool) -> Option<f64> {
+fn aws_jwt_verify(material: &Material) -> Option<f64> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/aws-jwt-verify");
     let mut node = Command::new("node")
         .arg("measure.js")
@@ -312,8 +341,8 @@ fn aws_jwt_verify(pool: &Pool) -> Option<f64> {
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    let input = json!({"token": pool.access_token().build(), "jwks": pool.jwks(),
-        "userPoolId": pool.id, "clientId": pool.client_id});
+    let input = json!({"token": material.token, "jwks": material.jwks,
+        "userPoolId": material.pool_id, "clientId": material.client_id});
     node.stdin
         .take()?
         .write_all(input.to_string().as_bytes())

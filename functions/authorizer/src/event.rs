@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use auth::arn::ArnError;
 use auth::headers::{RawMap, single_value, text};
-use auth::{MethodArn, Reason, bearer, route};
+use auth::{MethodArn, Reason, bearer, headers, route};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -258,33 +258,8 @@ impl<'a> Event<'a> {
         single_value(&self.fields.headers, &self.fields.multi_value_headers, name)
     }
 
-    /// The one cookie with this name (RFC 6265 section 4.2): payload 2.0 lists them, the others
-    /// have a header.
     fn cookie(&self, name: &str) -> Result<String, Reason> {
-        let listed: Option<Vec<String>> = self
-            .fields
-            .cookies
-            .and_then(|cookies| serde_json::from_str(cookies.get()).ok());
-        let header = self.header("cookie");
-        if header == Err(Reason::AmbiguousToken) {
-            return Err(Reason::AmbiguousToken);
-        }
-        let pairs = listed.into_iter().flatten().chain(
-            header
-                .iter()
-                .flat_map(|line| line.split(';'))
-                .map(str::to_owned),
-        );
-        let mut found = None;
-        for pair in pairs {
-            if let Some((known, value)) = pair.trim().split_once('=')
-                && known == name
-                && found.replace(value.to_owned()).is_some()
-            {
-                return Err(Reason::AmbiguousToken);
-            }
-        }
-        found.ok_or(Reason::MissingToken)
+        headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
     /// Whether a browser's page of another origin opens this WebSocket. A client that sends no

@@ -1,43 +1,12 @@
-//! The proxy event of API Gateway, REST or HTTP API, as far as logout looks at it.
-//! Source: AWS, "Input format of a Lambda function for proxy integration".
+//! What a client asks of logout.
 
-use std::borrow::Cow;
-
-use auth::headers::{RawMap, single_value, text};
 use auth::{Reason, bearer};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use lambda::http;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::Problem;
+use crate::config::Cookies;
 
-/// Larger than any request of ours, smaller than any trouble.
-const MAX_BODY_BYTES: usize = 16 * 1024;
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Fields<'a> {
-    #[serde(borrow)]
-    http_method: Option<&'a RawValue>,
-    #[serde(borrow)]
-    request_context: Option<&'a RawValue>,
-    #[serde(borrow)]
-    headers: RawMap<'a>,
-    #[serde(borrow)]
-    multi_value_headers: RawMap<'a>,
-    #[serde(borrow)]
-    body: Option<&'a RawValue>,
-    #[serde(borrow)]
-    is_base64_encoded: Option<&'a RawValue>,
-}
-
-/// An HTTP request.
-pub(crate) struct Event<'a> {
-    fields: Fields<'a>,
-}
-
-/// What the client asks for.
+/// The body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
@@ -55,6 +24,18 @@ pub(crate) enum Scope {
     Session,
     /// All of the user's.
     All,
+    /// All of the user's but the one of the token.
+    Others,
+}
+
+impl Scope {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::All => "all",
+            Self::Others => "others",
+        }
+    }
 }
 
 /// A refresh token: opaque, secret, no `Debug`.
@@ -62,72 +43,48 @@ pub(crate) enum Scope {
 #[serde(transparent)]
 pub(crate) struct RefreshToken(pub(crate) String);
 
-impl<'a> Event<'a> {
-    pub(crate) fn read(json: &'a RawValue) -> Self {
-        Self {
-            fields: serde_json::from_str(json.get()).unwrap_or_default(),
-        }
+/// The token, from `Authorization` or from its cookie; two of them are a refusal.
+pub(crate) fn token(event: &http::Request<'_>, cookies: &Cookies) -> Result<String, Reason> {
+    let header = event.header("authorization").and_then(|value| {
+        let token = bearer::token_of(&value)?;
+        Ok(token.to_owned())
+    });
+    let Some(name) = &cookies.access else {
+        return header;
+    };
+    let cookie = event.cookie(name).and_then(|value| {
+        bearer::check(&value)?;
+        Ok(value)
+    });
+    match (header, cookie) {
+        (Err(Reason::MissingToken), other) | (other, Err(Reason::MissingToken)) => other,
+        (Ok(_), Ok(_)) => Err(Reason::AmbiguousToken),
+        (Err(reason), _) | (_, Err(reason)) => Err(reason),
     }
+}
 
-    pub(crate) fn is_post(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Context<'a> {
-            #[serde(borrow)]
-            http: Http<'a>,
-        }
-        #[derive(Deserialize)]
-        struct Http<'a> {
-            #[serde(borrow)]
-            method: Cow<'a, str>,
-        }
+/// The refresh token in its cookie.
+pub(crate) fn refresh_cookie(event: &http::Request<'_>, cookies: &Cookies) -> Option<RefreshToken> {
+    let name = cookies.refresh.as_ref()?;
+    let value = event.cookie(name).ok()?;
+    (!value.is_empty()).then_some(RefreshToken(value))
+}
 
-        let rest = self.fields.http_method.and_then(text);
-        let http = || {
-            let context = self.fields.request_context?;
-            let context: Context<'_> = serde_json::from_str(context.get()).ok()?;
-            Some(context.http.method)
-        };
-        rest.or_else(http).is_some_and(|method| method == "POST")
+/// Whether a page of another site sends this request, as far as a browser says so: `Origin`, and
+/// `Sec-Fetch-Site` where there is none. Without a list of origins nobody is foreign.
+pub(crate) fn is_from_elsewhere(event: &http::Request<'_>, allowed_origins: &[String]) -> bool {
+    if allowed_origins.is_empty() {
+        return false;
     }
-
-    pub(crate) fn bearer_token(&self) -> Result<String, Reason> {
-        let value = single_value(
-            &self.fields.headers,
-            &self.fields.multi_value_headers,
-            "authorization",
-        )?;
-        bearer::token_of(&value).map(str::to_owned)
-    }
-
-    /// The body; none at all asks for the default.
-    pub(crate) fn request(&self) -> Result<Request, Problem> {
-        let body = self.body()?;
-        let json = if body.is_empty() {
-            b"{}"
-        } else {
-            body.as_slice()
-        };
-        if json.len() > MAX_BODY_BYTES {
-            return Err(Problem::TooLarge);
+    match event.header("origin") {
+        Ok(origin) => !allowed_origins.iter().any(|allowed| *allowed == origin),
+        Err(Reason::MissingToken) => {
+            let site = event.header("sec-fetch-site");
+            !matches!(
+                site.as_deref(),
+                Ok("same-origin" | "same-site" | "none") | Err(Reason::MissingToken)
+            )
         }
-        let request: Request = serde_json::from_slice(json).map_err(|_| Problem::BadRequest)?;
-        // A list would fill the members in their order.
-        if json.trim_ascii_start().starts_with(b"{") {
-            Ok(request)
-        } else {
-            Err(Problem::BadRequest)
-        }
-    }
-
-    fn body(&self) -> Result<Vec<u8>, Problem> {
-        let Some(body) = self.fields.body.filter(|body| body.get() != "null") else {
-            return Ok(Vec::new());
-        };
-        let body = text(body).ok_or(Problem::BadRequest)?;
-        match self.fields.is_base64_encoded.map(RawValue::get) {
-            None | Some("false" | "null") => Ok(body.into_owned().into_bytes()),
-            Some("true") => STANDARD.decode(&*body).map_err(|_| Problem::BadRequest),
-            Some(_) => Err(Problem::BadRequest),
-        }
+        Err(_) => true,
     }
 }

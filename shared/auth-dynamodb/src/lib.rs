@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod checksum;
+mod list;
 mod read;
 mod row;
 mod write;
@@ -24,6 +25,7 @@ use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 
 pub use api_keys::DynamoApiKeys;
+pub use list::Mark;
 pub use write::Ending;
 
 use crate::checksum::ChecksumInterceptor;

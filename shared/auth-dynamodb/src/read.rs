@@ -101,7 +101,7 @@ impl DynamoRevocations {
     }
 
     /// The rows that exist among `keys`.
-    async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
+    pub(crate) async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
         let reading = self.rows_without_limit(keys);
         tokio::time::timeout(OPERATION, reading)
             .await

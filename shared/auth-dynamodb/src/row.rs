@@ -55,13 +55,19 @@ pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
         None => Ok(None),
         Some(value) => value.as_s().cloned().map(Some).map_err(|_| Unreadable),
     };
-    match (disabled, time(row, "not_before"), except_session) {
+    let cutoffs = time(row, "not_before").and_then(|sessions| {
+        let tokens = time(row, "tokens_not_before")?;
+        Ok((sessions, tokens))
+    });
+    match (disabled, cutoffs, except_session) {
         // Nobody wrote this row.
-        (Ok(false), Ok(None), _) | (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => {
+        (Ok(false), Ok((None, None)), _) if !row.contains_key("status_at") => {
             marks.unreadable = true;
         }
-        (Ok(disabled), Ok(not_before), Ok(except_session)) => {
+        (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => marks.unreadable = true,
+        (Ok(disabled), Ok((not_before, tokens)), Ok(except_session)) => {
             marks.user_disabled = disabled;
+            marks.tokens_not_before = tokens.filter(|_| !is_expired(row, now));
             // Disabling doesn't run out; a cutoff does, with the last token it could stop.
             marks.user_not_before =
                 not_before

@@ -180,6 +180,40 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
     reader.deserialize_seq(One).ok().flatten()
 }
 
+/// The one cookie with this name (RFC 6265 section 4.2): payload 2.0 lists cookies, the others have
+/// a header.
+///
+/// # Errors
+/// [`Reason::MissingToken`] without any; [`Reason::AmbiguousToken`] if there are several, or
+/// several headers.
+pub fn cookie(
+    listed: Option<&RawValue>,
+    header: Result<Cow<'_, str>, Reason>,
+    name: &str,
+) -> Result<String, Reason> {
+    let listed: Option<Vec<String>> =
+        listed.and_then(|cookies| serde_json::from_str(cookies.get()).ok());
+    if header == Err(Reason::AmbiguousToken) {
+        return Err(Reason::AmbiguousToken);
+    }
+    let pairs = listed.into_iter().flatten().chain(
+        header
+            .iter()
+            .flat_map(|line| line.split(';'))
+            .map(str::to_owned),
+    );
+    let mut found = None;
+    for pair in pairs {
+        if let Some((known, value)) = pair.trim().split_once('=')
+            && known == name
+            && found.replace(value.to_owned()).is_some()
+        {
+            return Err(Reason::AmbiguousToken);
+        }
+    }
+    found.ok_or(Reason::MissingToken)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

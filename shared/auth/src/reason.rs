@@ -67,6 +67,8 @@ reasons! {
     UserRevoked => "user_revoked",
     /// The user is disabled.
     UserDisabled => "user_disabled",
+    /// Issued before the user's groups or sessions changed: a refresh brings a new token.
+    Outdated => "outdated",
     /// The app client's tokens before a moment are void.
     ClientRevoked => "client_revoked",
     /// The issuer's tokens before a moment are void.

@@ -23,6 +23,8 @@ pub struct Marks {
     pub user_disabled: bool,
     /// What was authenticated up to here is void.
     pub user_not_before: Option<Cutoff>,
+    /// What was issued to the user up to here is out of date; a refresh brings something newer.
+    pub tokens_not_before: Option<UnixSeconds>,
     /// What this app client got up to here is void.
     pub client_not_before: Option<UnixSeconds>,
     /// What the issuer issued up to here is void.
@@ -73,6 +75,10 @@ impl Marks {
                     signs_in && since <= cutoff.not_before && !spared(cutoff)
                 }),
                 Reason::UserRevoked,
+            ),
+            (
+                Some(claims.issued_at()) <= self.tokens_not_before && signs_in,
+                Reason::Outdated,
             ),
             (covered(self.client_not_before), Reason::ClientRevoked),
             (covered(self.issuer_not_before), Reason::IssuerRevoked),

@@ -1,0 +1,76 @@
+//! Everything that is known about one user, for operators. Nothing on a request's way reads this.
+
+use std::collections::BTreeMap;
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::{DynamoRevocations, row};
+
+/// A row as it stands in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// `user`, `session#...` or `token#...`: the row's sort key.
+    pub of: String,
+    /// Its other attributes as text.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it has run out and only waits to be deleted.
+    pub expired: bool,
+}
+
+impl DynamoRevocations {
+    /// The row itself, if it is there.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if it cannot be known.
+    pub async fn mark(&self, key: &RowKey, now: UnixSeconds) -> Result<Option<Mark>, Unavailable> {
+        let rows = self.rows(&[key]).await?;
+        Ok(rows.get(key).map(|row| mark(row, now)))
+    }
+
+    /// All marks of a user, a session or a token of theirs, read consistently.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if some could not be read.
+    pub async fn marks_of_user(
+        &self,
+        issuer_id: &str,
+        subject: &str,
+        now: UnixSeconds,
+    ) -> Result<Vec<Mark>, Unavailable> {
+        let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(partition))
+            .into_paginator()
+            .items()
+            .send();
+        let mut marks = Vec::new();
+        while let Some(row) = pages.next().await {
+            marks.push(mark(&row.map_err(|_| Unavailable::Revocations)?, now));
+        }
+        Ok(marks)
+    }
+}
+
+fn mark(row: &row::Row, now: UnixSeconds) -> Mark {
+    let text = |value: &AttributeValue| {
+        let (text, number) = (value.as_s().ok(), value.as_n().ok());
+        let flag = value.as_bool().ok().map(ToString::to_string);
+        text.or(number).cloned().or(flag).unwrap_or_default()
+    };
+    Mark {
+        of: row.get("sk").map(text).unwrap_or_default(),
+        attributes: row
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "pk" | "sk"))
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        expired: row::is_expired(row, now) && !row.contains_key("disabled"),
+    }
+}
