@@ -1,6 +1,6 @@
 //! What the authorizer reads from its environment. `docs/configuration.md` has the table.
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, is_name_byte};
 use auth::routes::Route;
 use auth::{Issuer, TokenRules, TokenUse};
 use auth_cedar::Rules;
@@ -206,11 +206,8 @@ fn token_sources(env: &mut Env<'_>) -> TokenSources {
             .collect()
     });
     let cookie = env
-        .optional("TOKEN_COOKIE")
+        .cookie_name("TOKEN_COOKIE")
         .unwrap_or_else(|| "__Host-access_token".to_owned());
-    if !cookie.bytes().all(is_name_byte) {
-        env.problem("TOKEN_COOKIE", "is not a cookie's name");
-    }
     TokenSources { chosen, cookie }
 }
 
@@ -234,23 +231,9 @@ fn api_key_header(env: &mut Env<'_>) -> Option<ApiKeyHeader> {
     }
 }
 
-/// RFC 9110 section 5.6.2, `tchar`.
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 /// A browser adds cookies to a WebSocket that any page opens: then the page has to be known.
 fn allowed_origins(env: &mut Env<'_>, sources: &TokenSources) -> Vec<String> {
-    let origins = env.list("ALLOWED_ORIGINS").unwrap_or_default();
-    let is_origin = |origin: &String| {
-        origin
-            .strip_prefix("https://")
-            .or_else(|| origin.strip_prefix("http://"))
-            .is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '@', '?', '#']))
-    };
-    if !origins.iter().all(is_origin) {
-        env.problem("ALLOWED_ORIGINS", "is not a list of origins");
-    }
+    let origins = env.origins("ALLOWED_ORIGINS");
     if origins.is_empty()
         && sources
             .to_try(true)

@@ -5,10 +5,6 @@ use auth::env::{ConfigError, Env};
 use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
-/// Cognito's bounds on a refresh token's life: 60 minutes and 10 years.
-const REFRESH_TOKEN_TTL: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
-const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60;
-
 /// A configuration that holds. There is no other way to get one.
 pub struct Config {
     /// The issuers and where their keys are.
@@ -21,8 +17,35 @@ pub struct Config {
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
+    /// `TOKEN_COOKIE` and `REFRESH_COOKIE`.
+    pub cookies: Cookies,
+    /// `ALLOWED_ORIGINS`: pages that may log out; all if empty.
+    pub allowed_origins: Vec<String>,
+    /// `RETRY_QUEUE_URL`: where calls to Cognito go that failed.
+    pub retry_queue_url: Option<String>,
+    /// `HOSTED_UI_URL` and `LOGOUT_REDIRECT_URI`: where a browser goes to lose the hosted UI's own
+    /// cookie.
+    pub hosted_ui: Option<HostedUi>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
+}
+
+/// The names of the cookies that hold tokens, in a deployment that has some.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// Of the access or ID token.
+    pub access: Option<String>,
+    /// Of the refresh token.
+    pub refresh: Option<String>,
+}
+
+/// Cognito's hosted UI.
+#[derive(Clone, Debug)]
+pub struct HostedUi {
+    /// `https://<domain>`.
+    pub url: String,
+    /// One of the app client's `LogoutURLs`.
+    pub redirect_uri: String,
 }
 
 impl Config {
@@ -31,6 +54,12 @@ impl Config {
         "REVOCATION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "CLOCK_LEEWAY_SECONDS",
+        "TOKEN_COOKIE",
+        "REFRESH_COOKIE",
+        "ALLOWED_ORIGINS",
+        "RETRY_QUEUE_URL",
+        "HOSTED_UI_URL",
+        "LOGOUT_REDIRECT_URI",
         "LOG_LEVEL",
     ];
 
@@ -41,18 +70,54 @@ impl Config {
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let issuers = auth_jwks::config::issuers(&mut env);
+        let cookies = Cookies {
+            access: env.cookie_name("TOKEN_COOKIE"),
+            refresh: env.cookie_name("REFRESH_COOKIE"),
+        };
         let config = Self {
             user_pool_id: env.optional("USER_POOL_ID").unwrap_or_default(),
             issuers,
             revocation_table: env.required("REVOCATION_TABLE"),
-            refresh_token_ttl_seconds: env.number(
-                "REFRESH_TOKEN_TTL_SECONDS",
-                THIRTY_DAYS,
-                REFRESH_TOKEN_TTL,
-            ),
+            refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+            allowed_origins: allowed_origins(&mut env, &cookies),
+            cookies,
+            retry_queue_url: env.optional("RETRY_QUEUE_URL"),
+            hosted_ui: hosted_ui(&mut env),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
+    }
+}
+
+/// A browser adds cookies to what any page sends: then the page has to be known.
+fn allowed_origins(env: &mut Env<'_>, cookies: &Cookies) -> Vec<String> {
+    let origins = env.origins("ALLOWED_ORIGINS");
+    if origins.is_empty() && (cookies.access.is_some() || cookies.refresh.is_some()) {
+        env.problem("ALLOWED_ORIGINS", "must be set if tokens come in cookies");
+    }
+    origins
+}
+
+fn hosted_ui(env: &mut Env<'_>) -> Option<HostedUi> {
+    let url = env.optional("HOSTED_UI_URL");
+    let redirect_uri = env.optional("LOGOUT_REDIRECT_URI");
+    if url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+        env.problem("HOSTED_UI_URL", "is not an https:// address");
+    }
+    match (url, redirect_uri) {
+        (None, None) => None,
+        (Some(url), Some(redirect_uri)) => Some(HostedUi {
+            url: url.trim_end_matches('/').to_owned(),
+            redirect_uri,
+        }),
+        (Some(_), None) => {
+            env.problem("LOGOUT_REDIRECT_URI", "must be set with HOSTED_UI_URL");
+            None
+        }
+        (None, Some(_)) => {
+            env.problem("HOSTED_UI_URL", "must be set with LOGOUT_REDIRECT_URI");
+            None
+        }
     }
 }

@@ -7,25 +7,29 @@
 
 mod config;
 mod event;
+mod queue;
 
 use std::time::Instant;
 
 use auth::revocation::RowKey;
 use auth::{
-    KeySource, Principal, Reason, Refusal, RevocationStore, TokenRules, TokenUse, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    KeySource, Marks, Principal, Reason, Refusal, RevocationStore, TokenRules, TokenUse,
+    Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
-use auth_cognito::{CognitoSignOut, SignOut};
+use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_jwks::HttpsKeys;
-use lambda::http::Response;
+use lambda::http::{BadBody, Response};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Failure, Handler, clock, http};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub use config::Config;
-use event::{Event, RefreshToken, Request, Scope};
+use config::{Cookies, HostedUi};
+use event::{RefreshToken, Request, Scope};
+use queue::RetryQueue;
 
 /// The function.
 pub struct Logout {
@@ -33,14 +37,27 @@ pub struct Logout {
     keys: HttpsKeys,
     revocations: DynamoRevocations,
     cognito: CognitoSignOut,
+    retry_queue: Option<RetryQueue>,
+    settings: Settings,
+}
+
+struct Settings {
+    client_ids: Vec<String>,
     refresh_token_ttl_seconds: u64,
+    leeway_seconds: u64,
+    cookies: Cookies,
+    allowed_origins: Vec<String>,
+    hosted_ui: Option<HostedUi>,
     log_level: Level,
 }
 
 /// What was done.
 struct Done {
-    scope: Scope,
+    /// `session`, `all`, `others`; `refresh_token` if there was no other.
+    ended: &'static str,
     cognito: AtCognito,
+    /// Where the browser loses the hosted UI's cookie.
+    logout_url: Option<String>,
 }
 
 /// What became of the sessions at Cognito.
@@ -52,7 +69,9 @@ enum AtCognito {
     Ended,
     /// The app client has token revocation turned off.
     Unsupported,
-    /// It did not answer. Our APIs are closed all the same.
+    /// It did not answer; the call waits in the queue. Our APIs are closed all the same.
+    Queued,
+    /// It did not answer, nor did the queue.
     Failed,
 }
 
@@ -68,6 +87,9 @@ pub(crate) enum Problem {
     /// A machine has no session; its client is revoked by an administrator.
     #[error("no_user")]
     NoUser,
+    /// A page of another site sent this.
+    #[error("foreign_origin")]
+    ForeignOrigin,
     #[error("{}", .0.as_str())]
     Unauthorized(Reason),
     #[error(transparent)]
@@ -77,6 +99,15 @@ pub(crate) enum Problem {
 impl From<Reason> for Problem {
     fn from(reason: Reason) -> Self {
         Self::Unauthorized(reason)
+    }
+}
+
+impl From<BadBody> for Problem {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::Malformed => Self::BadRequest,
+            BadBody::TooLarge => Self::TooLarge,
+        }
     }
 }
 
@@ -104,33 +135,64 @@ impl Logout {
             expired_for_seconds: config.refresh_token_ttl_seconds,
         };
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
+        let client_ids = issuers
+            .first()
+            .map(|issuer| issuer.audiences.clone())
+            .unwrap_or_default();
         let keys = HttpsKeys::new(locations)?;
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         tokio::join!(keys.prefetch(now()), revocations.prime());
+        let retry_queue = config.retry_queue_url;
         Ok(Self {
             verifier: Verifier::new(issuers, rules),
             keys,
             revocations,
+            retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             cognito: CognitoSignOut::new(&sdk, config.user_pool_id),
-            refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
-            log_level: config.log_level,
+            settings: Settings {
+                client_ids,
+                refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
+                leeway_seconds: config.leeway_seconds,
+                cookies: config.cookies,
+                allowed_origins: config.allowed_origins,
+                hosted_ui: config.hosted_ui,
+                log_level: config.log_level,
+            },
         })
     }
 
-    async fn log_out(&self, event: &Event<'_>) -> Result<Done, Problem> {
-        if !event.is_post() {
+    async fn log_out(&self, event: &http::Request<'_>) -> Result<Done, Problem> {
+        if event.method() != "POST" {
             return Err(Problem::MethodNotAllowed);
         }
-        let claims = self.caller(&event.bearer_token()?).await?;
+        if event::is_from_elsewhere(event, &self.settings.allowed_origins) {
+            return Err(Problem::ForeignOrigin);
+        }
+        let cookie = event::refresh_cookie(event, &self.settings.cookies);
+        let bearer = match (event::token(event, &self.settings.cookies), &cookie) {
+            (Ok(bearer), _) => bearer,
+            (Err(Reason::MissingToken), Some(refresh_token)) => {
+                return Ok(self.end_refresh_token(refresh_token).await);
+            }
+            (Err(reason), _) => return Err(reason.into()),
+        };
+        let claims = self.caller(&bearer).await?;
         if claims.principal() != Principal::User {
             return Err(Problem::NoUser);
         }
-        let request = event.request()?;
-        match request.scope {
+        let mut request: Request = event.json()?;
+        request.refresh_token = request.refresh_token.or(cookie);
+        let cognito = match request.scope {
             Scope::Session => self.end_session(&claims, &request).await,
             Scope::All => self.end_all(&claims, &request).await,
-        }
+            Scope::Others => self.end_others(&claims).await,
+        }?;
+        Ok(Done {
+            ended: request.scope.as_str(),
+            cognito,
+            logout_url: self.logout_url(&claims, request.scope),
+        })
     }
 
     /// Whoever holds a token that was rightly signed for us, run out or revoked or not.
@@ -148,7 +210,7 @@ impl Logout {
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<Done, Problem> {
+    ) -> Result<AtCognito, Problem> {
         let (issuer, subject) = (claims.issuer_id(), claims.subject());
         let key = match (claims.session(), claims.token_id()) {
             (Some(session), _) => RowKey::session(issuer, subject, session),
@@ -158,46 +220,75 @@ impl Logout {
         let written = self.revocations.end(&key, &self.ending(claims)).await;
         let cognito = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
-        Ok(Done {
-            scope: Scope::Session,
-            cognito,
-        })
+        Ok(cognito)
     }
 
-    /// Only a token that still opens something may close everything: an old one that leaked must
-    /// not sign its user out of newer sessions.
-    async fn end_all(&self, claims: &VerifiedClaims, request: &Request) -> Result<Done, Problem> {
+    async fn end_all(
+        &self,
+        claims: &VerifiedClaims,
+        request: &Request,
+    ) -> Result<AtCognito, Problem> {
         let now = now();
         let marks = self.revocations.marks(claims, now).await?;
-        let covered = marks
-            .user_not_before
-            .as_ref()
-            .is_some_and(|cutoff| claims.authenticated_at() <= cutoff.not_before);
+        let covered = marks.user_not_before.as_ref().is_some_and(|cutoff| {
+            claims.authenticated_at() <= cutoff.not_before && cutoff.except_session.is_none()
+        });
         if covered {
-            return Ok(Done {
-                scope: Scope::All,
-                cognito: AtCognito::NotAsked,
-            });
+            return Ok(AtCognito::NotAsked);
         }
-        marks.check(claims)?;
-        if claims.expires_at() <= now {
-            return Err(Reason::Expired.into());
-        }
-
+        living(claims, &marks, now)?;
         let key = RowKey::user(claims.issuer_id(), claims.subject());
-        let not_before = now.max(claims.authenticated_at());
         let written = self
             .revocations
-            .end_user(&key, not_before, &self.ending(claims))
+            .end_user(&key, self.cutoff(claims), &self.ending(claims))
             .await;
-        let username = claims.username().unwrap_or(claims.subject());
-        let everywhere = self.cognito.sign_out_everywhere(username).await;
+        let username = claims.username().unwrap_or(claims.subject()).to_owned();
+        let everywhere = SignOutTask::SignOutEverywhere { username };
+        let everywhere = self.at_cognito(&everywhere).await;
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
-        Ok(Done {
-            scope: Scope::All,
-            cognito: AtCognito::from(everywhere).worse(this_one),
-        })
+        clock::until_after(self.cutoff(claims).0).await;
+        Ok(everywhere.worse(this_one))
+    }
+
+    /// Cognito has no call that spares one session: there the others' refresh tokens live on, and
+    /// what they bring is refused here.
+    async fn end_others(&self, claims: &VerifiedClaims) -> Result<AtCognito, Problem> {
+        let now = now();
+        let session = claims.session().ok_or(Reason::NoSession)?;
+        let marks = self.revocations.marks(claims, now).await?;
+        living(claims, &marks, now)?;
+        let key = RowKey::user(claims.issuer_id(), claims.subject());
+        let spared = (session, claims.authenticated_at());
+        let written = self
+            .revocations
+            .end_other_sessions(&key, self.cutoff(claims), spared, &self.ending(claims))
+            .await?;
+        if written {
+            clock::until_after(self.cutoff(claims).0).await;
+            Ok(AtCognito::NotAsked)
+        } else {
+            // Ended itself since the marks were read.
+            Err(Reason::UserRevoked.into())
+        }
+    }
+
+    /// No token, only the refresh token's cookie: Cognito ends it. Which session it was is not
+    /// known here, so an access token that is still about lives until it expires.
+    async fn end_refresh_token(&self, RefreshToken(token): &RefreshToken) -> Done {
+        let mut cognito = AtCognito::NotAsked;
+        for client_id in &self.settings.client_ids {
+            let task = SignOutTask::RevokeRefreshToken {
+                client_id: client_id.clone(),
+                refresh_token: token.clone(),
+            };
+            cognito = cognito.worse(self.at_cognito(&task).await);
+        }
+        Done {
+            ended: "refresh_token",
+            cognito,
+            logout_url: None,
+        }
     }
 
     /// Ends the refresh token at Cognito, if the client handed it over.
@@ -206,14 +297,45 @@ impl Logout {
         claims: &VerifiedClaims,
         refresh_token: Option<&RefreshToken>,
     ) -> AtCognito {
-        match refresh_token {
-            None => AtCognito::NotAsked,
-            Some(RefreshToken(token)) => self
-                .cognito
-                .revoke_refresh_token(claims.client_id(), token)
-                .await
-                .into(),
+        let Some(RefreshToken(token)) = refresh_token else {
+            return AtCognito::NotAsked;
+        };
+        let task = SignOutTask::RevokeRefreshToken {
+            client_id: claims.client_id().to_owned(),
+            refresh_token: token.clone(),
+        };
+        self.at_cognito(&task).await
+    }
+
+    /// Makes the call; one that failed waits in the queue, if there is one.
+    async fn at_cognito(&self, task: &SignOutTask) -> AtCognito {
+        match (self.cognito.carry_out(task).await, &self.retry_queue) {
+            (Ok(SignOut::Done), _) => AtCognito::Ended,
+            (Ok(SignOut::Unsupported), _) => AtCognito::Unsupported,
+            (Err(_), Some(queue)) if queue.put(task).await => AtCognito::Queued,
+            (Err(_), _) => AtCognito::Failed,
         }
+    }
+
+    /// Everything up to here is to end. Where the clocks may differ, so does what "now" is: the
+    /// cutoff covers the issuer's latest, and the caller's own sign-in in any case.
+    fn cutoff(&self, claims: &VerifiedClaims) -> UnixSeconds {
+        let now = now().plus(self.settings.leeway_seconds);
+        now.max(claims.authenticated_at())
+    }
+
+    /// Where a browser goes to lose the hosted UI's cookie, which only that page can clear.
+    fn logout_url(&self, claims: &VerifiedClaims, scope: Scope) -> Option<String> {
+        let hosted_ui = self.settings.hosted_ui.as_ref()?;
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        (scope != Scope::Others).then(|| {
+            format!(
+                "{}/logout?client_id={}&logout_uri={}",
+                hosted_ui.url,
+                encode(claims.client_id()),
+                encode(&hosted_ui.redirect_uri)
+            )
+        })
     }
 
     fn ending<'a>(&self, claims: &'a VerifiedClaims) -> Ending<'a> {
@@ -221,7 +343,7 @@ impl Logout {
             reason: "logout",
             actor: claims.subject(),
             at: now(),
-            refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
+            refresh_token_ttl_seconds: self.settings.refresh_token_ttl_seconds,
         }
     }
 }
@@ -231,17 +353,17 @@ impl Handler for Logout {
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
         let began = Instant::now();
-        let result = self.log_out(&Event::read(event)).await;
+        let result = self.log_out(&http::Request::read(event)).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
             Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         let response = match result {
-            Ok(done) => done.response(),
+            Ok(done) => done.response(&self.settings.cookies),
             Err(problem) => problem.response(),
         };
-        if level <= self.log_level {
+        if level <= self.settings.log_level {
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             log::line(
                 level,
@@ -263,14 +385,34 @@ impl Handler for Logout {
     }
 }
 
+/// Only a token that still opens something may end other sessions: an old one that leaked must not
+/// sign its user out of newer ones.
+fn living(claims: &VerifiedClaims, marks: &Marks, now: UnixSeconds) -> Result<(), Reason> {
+    marks.check(claims)?;
+    if claims.expires_at() <= now {
+        return Err(Reason::Expired);
+    }
+    Ok(())
+}
+
 impl Done {
-    fn response(&self) -> Response {
-        let scope = match self.scope {
-            Scope::Session => "session",
-            Scope::All => "all",
-        };
-        let body = json!({"ended": scope, "cognito": self.cognito.as_str()});
-        Response::json(200, &body)
+    fn response(&self, cookies: &Cookies) -> Response {
+        let mut body = json!({"ended": self.ended, "cognito": self.cognito.as_str()});
+        if let (Some(url), Some(members)) = (&self.logout_url, body.as_object_mut()) {
+            members.insert("logout_url".to_owned(), url.as_str().into());
+        }
+        let response = Response::json(200, &body);
+        let names: Vec<&String> = [&cookies.access, &cookies.refresh]
+            .into_iter()
+            .flatten()
+            .collect();
+        if self.ended == Scope::Others.as_str() || names.is_empty() {
+            return response;
+        }
+        let response = response.with("clear-site-data", "\"cache\", \"cookies\", \"storage\"");
+        names
+            .into_iter()
+            .fold(response, |response, name| response.without_cookie(name))
     }
 }
 
@@ -284,6 +426,7 @@ impl Problem {
             Self::BadRequest => Response::problem(400, "Bad Request", "bad_request"),
             Self::TooLarge => Response::problem(413, "Content Too Large", "body_too_large"),
             Self::NoUser => Response::problem(403, "Forbidden", "no_user"),
+            Self::ForeignOrigin => Response::problem(403, "Forbidden", "foreign_origin"),
             // Which check failed is for the log.
             Self::Unauthorized(_) => Response::problem(401, "Unauthorized", "unauthorized")
                 .with("www-authenticate", "Bearer"),
@@ -299,6 +442,7 @@ impl AtCognito {
             Self::NotAsked => "not_asked",
             Self::Ended => "ended",
             Self::Unsupported => "unsupported",
+            Self::Queued => "queued",
             Self::Failed => "failed",
         }
     }
@@ -306,7 +450,7 @@ impl AtCognito {
     fn level(self) -> Level {
         match self {
             Self::NotAsked | Self::Ended => Level::Info,
-            Self::Unsupported => Level::Warn,
+            Self::Unsupported | Self::Queued => Level::Warn,
             Self::Failed => Level::Error,
         }
     }
@@ -317,18 +461,9 @@ impl AtCognito {
             Self::NotAsked => 0,
             Self::Ended => 1,
             Self::Unsupported => 2,
-            Self::Failed => 3,
+            Self::Queued => 3,
+            Self::Failed => 4,
         })
-    }
-}
-
-impl From<Result<SignOut, Unavailable>> for AtCognito {
-    fn from(result: Result<SignOut, Unavailable>) -> Self {
-        match result {
-            Ok(SignOut::Done) => Self::Ended,
-            Ok(SignOut::Unsupported) => Self::Unsupported,
-            Err(_) => Self::Failed,
-        }
     }
 }
 

@@ -1,8 +1,11 @@
-//! Calls to Cognito that end sessions there: refresh tokens, and the user's own API calls.
+//! Calls to Cognito: those that end sessions there, refresh tokens and the user's own API calls,
+//! and an administrator's.
 //!
 //! Never linked by the authorizer, which must not be able to make them.
 
 #![warn(missing_docs)]
+
+mod users;
 
 use std::time::Duration;
 
@@ -13,6 +16,9 @@ use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
+use serde::{Deserialize, Serialize};
+
+pub use users::{CognitoUsers, Page, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -29,6 +35,26 @@ pub enum SignOut {
     Unsupported,
 }
 
+/// A call that ends sessions and may have to be made again: what goes through the retry queue.
+///
+/// No `Debug`: it may hold a refresh token.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SignOutTask {
+    /// [`CognitoSignOut::sign_out_everywhere`].
+    SignOutEverywhere {
+        /// Whom.
+        username: String,
+    },
+    /// [`CognitoSignOut::revoke_refresh_token`].
+    RevokeRefreshToken {
+        /// Whose it is.
+        client_id: String,
+        /// The token.
+        refresh_token: String,
+    },
+}
+
 /// Ends sessions in one user pool.
 pub struct CognitoSignOut {
     client: Client,
@@ -39,24 +65,23 @@ impl CognitoSignOut {
     /// For the pool `user_pool_id`, with the endpoint, region and credentials of `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
-        let config = Builder::from(sdk)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT)
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION)
-                    .build(),
-            )
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS)
-                    .with_initial_backoff(FIRST_BACKOFF),
-            )
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: client(sdk),
             user_pool_id,
+        }
+    }
+
+    /// Makes the call that `task` is about.
+    ///
+    /// # Errors
+    /// [`Unavailable::Cognito`] if it has to be made again.
+    pub async fn carry_out(&self, task: &SignOutTask) -> Result<SignOut, Unavailable> {
+        match task {
+            SignOutTask::SignOutEverywhere { username } => self.sign_out_everywhere(username).await,
+            SignOutTask::RevokeRefreshToken {
+                client_id,
+                refresh_token,
+            } => self.revoke_refresh_token(client_id, refresh_token).await,
         }
     }
 
@@ -89,6 +114,26 @@ impl CognitoSignOut {
             .username(username);
         settled(call.send().await)
     }
+}
+
+/// A client whose time limits fit a request: the SDK has none of its own.
+fn client(sdk: &SdkConfig) -> Client {
+    let config = Builder::from(sdk)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(OPERATION)
+                .build(),
+        )
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(FIRST_BACKOFF),
+        )
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    Client::from_conf(config)
 }
 
 /// Reads an answer by its error code: somebody who is gone already needs no signing out.

@@ -8,6 +8,7 @@
 mod api_keys;
 mod checksum;
 mod list;
+mod profiles;
 mod read;
 mod row;
 mod write;
@@ -26,6 +27,7 @@ use aws_types::SdkConfig;
 
 pub use api_keys::DynamoApiKeys;
 pub use list::Mark;
+pub use profiles::{Profiles, Status};
 pub use write::Ending;
 
 use crate::checksum::ChecksumInterceptor;

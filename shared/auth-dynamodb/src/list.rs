@@ -6,6 +6,7 @@ use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::write::{is_applied, text};
 use crate::{DynamoRevocations, row};
 
 /// A row as it stands in the table.
@@ -55,6 +56,48 @@ impl DynamoRevocations {
             marks.push(mark(&row.map_err(|_| Unavailable::Revocations)?, now));
         }
         Ok(marks)
+    }
+}
+
+impl DynamoRevocations {
+    /// Where the sweep through the pool's users was.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if it cannot be known.
+    pub async fn cursor(&self, user_pool_id: &str) -> Result<Option<String>, Unavailable> {
+        let key = cursor_key(user_pool_id);
+        let rows = self.rows(&[&key]).await?;
+        let cursor = rows.get(&key).and_then(|row| row.get("cursor"));
+        Ok(cursor.and_then(|cursor| cursor.as_s().ok()).cloned())
+    }
+
+    /// Remembers where the sweep is; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] unless it is remembered.
+    pub async fn set_cursor(
+        &self,
+        user_pool_id: &str,
+        cursor: Option<&str>,
+    ) -> Result<(), Unavailable> {
+        let update = self.update(&cursor_key(user_pool_id));
+        let update = match cursor {
+            Some(cursor) => update
+                .update_expression("SET #cursor = :cursor")
+                .expression_attribute_values(":cursor", text(cursor)),
+            None => update.update_expression("REMOVE #cursor"),
+        };
+        is_applied(update.expression_attribute_names("#cursor", "cursor"))
+            .await
+            .map(drop)
+    }
+}
+
+/// The sweep's own row in the pool's partition.
+fn cursor_key(user_pool_id: &str) -> RowKey {
+    RowKey {
+        sort: "sweep".to_owned(),
+        ..RowKey::issuer(user_pool_id)
     }
 }
 

@@ -272,7 +272,7 @@ impl DynamoRevocations {
         is_applied(expiry).await.map(drop)
     }
 
-    fn update(&self, key: &RowKey) -> UpdateItemFluentBuilder {
+    pub(crate) fn update(&self, key: &RowKey) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.table)
@@ -281,7 +281,7 @@ impl DynamoRevocations {
 }
 
 /// Sends an update. `false` if its condition doesn't hold: mostly, the row says as much or more.
-async fn is_applied(update: UpdateItemFluentBuilder) -> Result<bool, Unavailable> {
+pub(crate) async fn is_applied(update: UpdateItemFluentBuilder) -> Result<bool, Unavailable> {
     match update.send().await {
         Ok(_) => Ok(true),
         Err(error)
@@ -295,10 +295,10 @@ async fn is_applied(update: UpdateItemFluentBuilder) -> Result<bool, Unavailable
     }
 }
 
-fn number(time: UnixSeconds) -> AttributeValue {
+pub(crate) fn number(time: UnixSeconds) -> AttributeValue {
     AttributeValue::N(time.0.to_string())
 }
 
-fn text(value: &str) -> AttributeValue {
+pub(crate) fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }

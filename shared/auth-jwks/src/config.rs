@@ -21,7 +21,7 @@ pub const VARS: &[&str] = &[
 ///
 /// Problems are noted in `env`; the result is of use only if there are none.
 pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
-    let pool = user_pool(env);
+    let pool = env.user_pool_id();
     let client_ids = client_ids(env);
     let urls = env
         .list("ISSUER")
@@ -194,22 +194,6 @@ pub fn split(issuers: Vec<(Issuer, KeyLocation)>) -> (Vec<Issuer>, Vec<(String, 
             (issuer, (url, location))
         })
         .unzip()
-}
-
-/// `USER_POOL_ID`: `<region>_<letters and digits>`, 55 characters at most.
-fn user_pool(env: &mut Env<'_>) -> String {
-    let pool = env.required("USER_POOL_ID");
-    let valid = pool.split_once('_').is_some_and(|(region, name)| {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !region.is_empty()
-            && region.bytes().all(plain)
-            && !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric())
-    });
-    if !pool.is_empty() && (!valid || pool.len() > 55) {
-        env.problem("USER_POOL_ID", "is not a user pool's id");
-    }
-    pool
 }
 
 /// `APP_CLIENT_IDS`: exact ids. There is no way to say "any".

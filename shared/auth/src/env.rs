@@ -67,6 +67,58 @@ impl<'a> Env<'a> {
         Some(items)
     }
 
+    /// `USER_POOL_ID`: `<region>_<letters and digits>`, 55 characters at most.
+    pub fn user_pool_id(&mut self) -> String {
+        const NAME: &str = "USER_POOL_ID";
+        let pool = self.required(NAME);
+        let valid = pool.split_once('_').is_some_and(|(region, name)| {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            !region.is_empty()
+                && region.bytes().all(plain)
+                && !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric())
+        });
+        if !pool.is_empty() && (!valid || pool.len() > 55) {
+            self.problem(NAME, "is not a user pool's id");
+        }
+        pool
+    }
+
+    /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can bring new tokens, within Cognito's
+    /// bounds of 60 minutes and 10 years; 30 days if unset.
+    pub fn refresh_token_ttl_seconds(&mut self) -> u64 {
+        const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60;
+        self.number(
+            "REFRESH_TOKEN_TTL_SECONDS",
+            THIRTY_DAYS,
+            3_600..=315_360_000,
+        )
+    }
+
+    /// A comma list of web origins (RFC 6454 section 6.2); empty if unset.
+    pub fn origins(&mut self, name: &str) -> Vec<String> {
+        let origins = self.list(name).unwrap_or_default();
+        let is_origin = |origin: &String| {
+            origin
+                .strip_prefix("https://")
+                .or_else(|| origin.strip_prefix("http://"))
+                .is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '@', '?', '#']))
+        };
+        if !origins.iter().all(is_origin) {
+            self.problem(name, "is not a list of origins");
+        }
+        origins
+    }
+
+    /// The name of a cookie, if one is set (RFC 6265 section 4.1.1).
+    pub fn cookie_name(&mut self, name: &str) -> Option<String> {
+        let value = self.optional(name)?;
+        if !value.bytes().all(is_name_byte) {
+            self.problem(name, "is not a cookie's name");
+        }
+        Some(value)
+    }
+
     /// A whole number within `range`.
     pub fn number(&mut self, name: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
         match self.optional(name).map(|text| text.parse::<u64>()) {
@@ -110,6 +162,12 @@ impl<'a> Env<'a> {
             Err(ConfigError(self.problems))
         }
     }
+}
+
+/// A byte that may stand in the name of a header or a cookie (RFC 9110 section 5.6.2, `tchar`).
+#[must_use]
+pub fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -23,6 +23,14 @@ pub enum Unavailable {
     Revocations,
     /// The table of API keys did not answer as it must.
     ApiKeys,
+    /// The table of profiles did not answer as it must.
+    Profiles,
+    /// The table of sessions did not answer as it must.
+    Sessions,
+    /// The table of connections, or the API that holds them, did not answer as it must.
+    Connections,
+    /// The topic for security messages did not take one.
+    Topic,
     /// Cognito did not answer, or not as it must.
     Cognito,
 }
@@ -35,6 +43,10 @@ impl Unavailable {
             Self::Jwks => "jwks_unavailable",
             Self::Revocations => "revocations_unavailable",
             Self::ApiKeys => "api_keys_unavailable",
+            Self::Profiles => "profiles_unavailable",
+            Self::Sessions => "sessions_unavailable",
+            Self::Connections => "connections_unavailable",
+            Self::Topic => "topic_unavailable",
             Self::Cognito => "cognito_unavailable",
         }
     }

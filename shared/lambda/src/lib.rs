@@ -8,5 +8,6 @@ pub mod env;
 pub mod http;
 pub mod log;
 mod run;
+pub mod sqs;
 
 pub use run::{Failure, Handler, run};

@@ -1,0 +1,63 @@
+//! What admin reads from its environment. `docs/configuration.md` has the table.
+
+use auth::env::{ConfigError, Env};
+use lambda::log::Level;
+
+/// A configuration that holds. There is no other way to get one.
+pub struct Config {
+    /// `USER_POOL_ID`.
+    pub user_pool_id: String,
+    /// `APP_CLIENT_IDS`: the app clients that may be revoked.
+    pub client_ids: Vec<String>,
+    /// `ADMIN_GROUP`.
+    pub admin_group: String,
+    /// `REVOCATION_TABLE`.
+    pub revocation_table: String,
+    /// `USERS_TABLE`: the profiles; none are kept without one.
+    pub users_table: Option<String>,
+    /// `REFRESH_TOKEN_TTL_SECONDS`.
+    pub refresh_token_ttl_seconds: u64,
+    /// `CLOCK_LEEWAY_SECONDS`.
+    pub leeway_seconds: u64,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "USER_POOL_ID",
+        "APP_CLIENT_IDS",
+        "ADMIN_GROUP",
+        "REVOCATION_TABLE",
+        "USERS_TABLE",
+        "REFRESH_TOKEN_TTL_SECONDS",
+        "CLOCK_LEEWAY_SECONDS",
+        "LOG_LEVEL",
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let client_ids = env.list("APP_CLIENT_IDS");
+        if client_ids.is_none() {
+            env.problem("APP_CLIENT_IDS", "is not set");
+        }
+        let config = Self {
+            user_pool_id: env.user_pool_id(),
+            client_ids: client_ids.unwrap_or_default(),
+            admin_group: env
+                .optional("ADMIN_GROUP")
+                .unwrap_or_else(|| "admins".to_owned()),
+            revocation_table: env.required("REVOCATION_TABLE"),
+            users_table: env.optional("USERS_TABLE"),
+            refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}

@@ -1,0 +1,313 @@
+//! What an administrator does to users, app clients and everybody, through the API: at Cognito,
+//! in the marks and in the profile together.
+//!
+//! The authorizer lets only the group `admins` through; this function looks again, and refuses
+//! whatever came past the authorizer. The marks come first, as they do everywhere.
+
+mod config;
+
+use std::time::Instant;
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble, User};
+use auth_dynamodb::{DynamoRevocations, Ending, Mark, Profiles, Status};
+use lambda::http::{BadBody, Request, Response};
+use lambda::log::{self, Level};
+use lambda::{Failure, Handler, clock};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+pub use config::Config;
+
+/// The longest reason that is kept.
+const MAX_REASON_BYTES: usize = 64;
+
+/// The function.
+pub struct Admin {
+    revocations: DynamoRevocations,
+    profiles: Option<Profiles>,
+    users: CognitoUsers,
+    cognito: CognitoSignOut,
+    config: Config,
+}
+
+/// What is asked for.
+enum Task {
+    Disable(String),
+    Enable(String),
+    SignOut(String),
+    Delete(String),
+    Marks(String),
+    RevokeClient(String),
+    RevokeEveryone,
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("no_authorizer_context")]
+    NoContext,
+    #[error("not_an_administrator")]
+    NotAdmin,
+    #[error("no_such_route")]
+    NoRoute,
+    #[error("bad_request")]
+    BadRequest,
+    #[error("body_too_large")]
+    TooLarge,
+    #[error("unknown_client")]
+    UnknownClient,
+    #[error("unknown_user")]
+    UnknownUser,
+    #[error("too_many_requests")]
+    Throttled,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<Trouble> for Problem {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::NotFound => Self::UnknownUser,
+            Trouble::Throttled => Self::Throttled,
+            Trouble::Unavailable => Self::Unavailable(Unavailable::Cognito),
+        }
+    }
+}
+
+impl From<BadBody> for Problem {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::Malformed => Self::BadRequest,
+            BadBody::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    reason: Option<String>,
+}
+
+impl Admin {
+    /// Opens the connection to the tables during init.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
+        let sdk = aws_config::load_from_env().await;
+        let table = std::mem::take(&mut config.revocation_table);
+        let revocations = DynamoRevocations::new(&sdk, table);
+        revocations.prime().await;
+        let profiles = config.users_table.take();
+        Ok(Self {
+            profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
+            revocations,
+            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
+            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
+            config,
+        })
+    }
+
+    async fn administer(&self, request: &Request<'_>) -> Result<Value, Problem> {
+        let actor = self.actor(request)?;
+        let task = task(request)?;
+        let body: Body = request.json()?;
+        let reason = body.reason.unwrap_or_else(|| "admin".to_owned());
+        let plain = |c: char| c.is_ascii_graphic() || c == ' ';
+        if reason.len() > MAX_REASON_BYTES || reason.is_empty() || !reason.chars().all(plain) {
+            return Err(Problem::BadRequest);
+        }
+        let now = UnixSeconds(clock::unix_seconds());
+        let ending = Ending {
+            reason: &reason,
+            actor: &actor,
+            at: now,
+            refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
+        };
+        match task {
+            Task::Disable(name) => {
+                let user = self.users.get(&name).await?;
+                self.disable(&user, Status::Disabled, &ending).await?;
+                Ok(json!({"done": "disabled", "sub": user.subject}))
+            }
+            Task::Enable(name) => {
+                let user = self.users.get(&name).await?;
+                self.users.enable(&user.username).await?;
+                let key = self.key(&user);
+                self.revocations.enable_user(&key, now, &ending).await?;
+                self.note(&user, Status::Confirmed, now).await?;
+                Ok(json!({"done": "enabled", "sub": user.subject}))
+            }
+            Task::SignOut(name) => {
+                let user = self.users.get(&name).await?;
+                let cutoff = now.plus(self.config.leeway_seconds);
+                let key = self.key(&user);
+                let marked = self.revocations.end_user(&key, cutoff, &ending).await;
+                let signed_out = self.cognito.sign_out_everywhere(&user.username).await;
+                marked?;
+                signed_out?;
+                clock::until_after(cutoff.0).await;
+                Ok(json!({"done": "signed_out", "sub": user.subject}))
+            }
+            Task::Delete(name) => {
+                let user = self.users.get(&name).await?;
+                self.disable(&user, Status::Deleted, &ending).await?;
+                self.users.delete(&user.username).await?;
+                Ok(json!({"done": "deleted", "sub": user.subject}))
+            }
+            Task::Marks(name) => {
+                let user = self.users.get(&name).await?;
+                let pool = &self.config.user_pool_id;
+                let marks = self.revocations.marks_of_user(pool, &user.subject, now);
+                let marks: Vec<Value> = marks.await?.into_iter().map(describe).collect();
+                Ok(json!({"sub": user.subject, "enabled": user.enabled, "marks": marks}))
+            }
+            Task::RevokeClient(client_id) => {
+                if !self.config.client_ids.contains(&client_id) {
+                    return Err(Problem::UnknownClient);
+                }
+                let key = RowKey::client(&self.config.user_pool_id, &client_id);
+                self.end_all_of(&key, &ending).await?;
+                Ok(json!({"done": "client_revoked", "client_id": client_id}))
+            }
+            Task::RevokeEveryone => {
+                let key = RowKey::issuer(&self.config.user_pool_id);
+                self.end_all_of(&key, &ending).await?;
+                Ok(json!({"done": "everyone_revoked"}))
+            }
+        }
+    }
+
+    /// The administrator's `sub`, from the authorizer's context alone.
+    fn actor(&self, request: &Request<'_>) -> Result<String, Problem> {
+        let context = request.authorizer();
+        let member = |name: &str| context.get(name).and_then(Value::as_str);
+        let subject = member("sub").filter(|sub| !sub.is_empty());
+        let subject = subject.ok_or(Problem::NoContext)?;
+        let groups: Vec<String> = member("groups")
+            .and_then(|groups| serde_json::from_str(groups).ok())
+            .unwrap_or_default();
+        if groups.contains(&self.config.admin_group) {
+            Ok(subject.to_owned())
+        } else {
+            Err(Problem::NotAdmin)
+        }
+    }
+
+    /// Marks, then Cognito, whatever became of the marks, then the profile.
+    async fn disable(
+        &self,
+        user: &User,
+        status: Status,
+        ending: &Ending<'_>,
+    ) -> Result<(), Problem> {
+        let key = self.key(user);
+        let marked = self.revocations.disable_user(&key, ending.at, ending).await;
+        let disabled = self.users.disable(&user.username).await;
+        let signed_out = self.cognito.sign_out_everywhere(&user.username).await;
+        marked?;
+        disabled?;
+        signed_out?;
+        self.note(user, status, ending.at).await
+    }
+
+    async fn note(&self, user: &User, status: Status, at: UnixSeconds) -> Result<(), Problem> {
+        match &self.profiles {
+            Some(profiles) => Ok(profiles.set_status(&user.subject, status, at).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn end_all_of(&self, key: &RowKey, ending: &Ending<'_>) -> Result<(), Unavailable> {
+        let cutoff = ending.at.plus(self.config.leeway_seconds);
+        self.revocations.end_all_of(key, cutoff, ending).await?;
+        clock::until_after(cutoff.0).await;
+        Ok(())
+    }
+
+    fn key(&self, user: &User) -> RowKey {
+        RowKey::user(&self.config.user_pool_id, &user.subject)
+    }
+}
+
+fn task(request: &Request<'_>) -> Result<Task, Problem> {
+    let parameter = |name: &str| request.path_parameter(name).ok_or(Problem::BadRequest);
+    let (method, route) = (request.method(), request.route());
+    Ok(match (&*method, &*route) {
+        ("POST", "/admin/users/{username}/disable") => Task::Disable(parameter("username")?),
+        ("POST", "/admin/users/{username}/enable") => Task::Enable(parameter("username")?),
+        ("POST", "/admin/users/{username}/sign-out") => Task::SignOut(parameter("username")?),
+        ("DELETE", "/admin/users/{username}") => Task::Delete(parameter("username")?),
+        ("GET", "/admin/users/{username}/marks") => Task::Marks(parameter("username")?),
+        ("POST", "/admin/clients/{client_id}/revoke") => {
+            Task::RevokeClient(parameter("client_id")?)
+        }
+        ("POST", "/admin/everyone/revoke") => Task::RevokeEveryone,
+        _ => return Err(Problem::NoRoute),
+    })
+}
+
+fn describe(mark: Mark) -> Value {
+    json!({"of": mark.of, "expired": mark.expired, "attributes": mark.attributes})
+}
+
+impl Problem {
+    fn response(&self) -> Response {
+        let code = self.to_string();
+        match self {
+            Self::NoContext => {
+                Response::problem(401, "Unauthorized", &code).with("www-authenticate", "Bearer")
+            }
+            Self::NotAdmin => Response::problem(403, "Forbidden", &code),
+            Self::NoRoute | Self::UnknownClient | Self::UnknownUser => {
+                Response::problem(404, "Not Found", &code)
+            }
+            Self::BadRequest => Response::problem(400, "Bad Request", &code),
+            Self::TooLarge => Response::problem(413, "Content Too Large", &code),
+            Self::Throttled => {
+                Response::problem(429, "Too Many Requests", &code).with("retry-after", "1")
+            }
+            Self::Unavailable(_) => Response::problem(503, "Service Unavailable", "unavailable")
+                .with("retry-after", "1"),
+        }
+    }
+}
+
+impl Handler for Admin {
+    type Answer = Response;
+
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+        let began = Instant::now();
+        let result = self.administer(&Request::read(event)).await;
+        let (level, outcome) = match &result {
+            Ok(_) => (Level::Info, "done".to_owned()),
+            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem) => (Level::Warn, problem.to_string()),
+        };
+        if level <= self.config.log_level {
+            let now = clock::unix_seconds();
+            log::line(
+                level,
+                "admin",
+                [
+                    ("outcome", Value::from(outcome)),
+                    ("request_id", Value::from(request_id)),
+                    (
+                        "duration_us",
+                        Value::from(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
+                    ),
+                    ("AdminActions", Value::from(1)),
+                    ("_aws", log::metric("AdminActions", "outcome", now)),
+                ],
+            );
+        }
+        Ok(match result {
+            Ok(body) => Response::json(200, &body),
+            Err(problem) => problem.response(),
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! The Lambda binary: reads the configuration, opens the connections, answers events.
+
+use std::process::ExitCode;
+
+use admin::{Admin, Config};
+
+fn main() -> ExitCode {
+    lambda::run(Config::from_lookup(&lambda::env::process), Admin::connect)
+}

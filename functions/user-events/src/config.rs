@@ -1,0 +1,57 @@
+//! What user-events reads from its environment. `docs/configuration.md` has the table.
+
+use auth::env::{ConfigError, Env};
+use lambda::log::Level;
+
+/// A configuration that holds. There is no other way to get one.
+pub struct Config {
+    /// `USER_POOL_ID`.
+    pub user_pool_id: String,
+    /// `ACCOUNT_ID`: the AWS account whose records count.
+    pub account_id: String,
+    /// `REVOCATION_TABLE`.
+    pub revocation_table: String,
+    /// `USERS_TABLE`: the profiles; none are kept without one.
+    pub users_table: Option<String>,
+    /// `SECURITY_TOPIC_ARN`: whom to tell; nobody without one.
+    pub security_topic_arn: Option<String>,
+    /// `OUTDATE_ON_GROUP_CHANGE`.
+    pub outdate_on_group_change: bool,
+    /// `REFRESH_TOKEN_TTL_SECONDS`.
+    pub refresh_token_ttl_seconds: u64,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "USER_POOL_ID",
+        "ACCOUNT_ID",
+        "REVOCATION_TABLE",
+        "USERS_TABLE",
+        "SECURITY_TOPIC_ARN",
+        "OUTDATE_ON_GROUP_CHANGE",
+        "REFRESH_TOKEN_TTL_SECONDS",
+        "LOG_LEVEL",
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let config = Self {
+            user_pool_id: env.user_pool_id(),
+            account_id: env.required("ACCOUNT_ID"),
+            revocation_table: env.required("REVOCATION_TABLE"),
+            users_table: env.optional("USERS_TABLE"),
+            security_topic_arn: env.optional("SECURITY_TOPIC_ARN"),
+            outdate_on_group_change: env.flag("OUTDATE_ON_GROUP_CHANGE", true),
+            refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}

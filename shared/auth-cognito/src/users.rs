@@ -1,0 +1,165 @@
+//! What an administrator asks of a user pool.
+
+use auth::Unavailable;
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cognitoidentityprovider::types::AttributeType;
+use aws_types::SdkConfig;
+
+use crate::{Client, client};
+
+/// Users in a page of [`CognitoUsers::disabled`], Cognito's maximum.
+const PAGE: i32 = 60;
+
+/// A user of the pool. No `Debug`: the name is often an e-mail address.
+#[derive(Clone)]
+pub struct User {
+    /// `sub`.
+    pub subject: String,
+    /// What Cognito's own calls name the user by.
+    pub username: String,
+    /// Whether they may sign in.
+    pub enabled: bool,
+    /// When Cognito last changed the user, in seconds since 1970.
+    pub modified_at: u64,
+}
+
+/// One page of users.
+pub struct Page {
+    /// Those on it that have a `sub`.
+    pub users: Vec<User>,
+    /// Where the next one begins.
+    pub next: Option<String>,
+}
+
+/// Why a call to the pool brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no such user.
+    NotFound,
+    /// Cognito asks for patience.
+    Throttled,
+    /// It did not answer, or not as it must.
+    Unavailable,
+}
+
+impl From<Trouble> for Unavailable {
+    fn from(_: Trouble) -> Self {
+        Self::Cognito
+    }
+}
+
+/// The users of one pool.
+pub struct CognitoUsers {
+    client: Client,
+    user_pool_id: String,
+}
+
+impl CognitoUsers {
+    /// The users of `user_pool_id`, with the endpoint, region and credentials of `sdk`.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
+        Self {
+            client: client(sdk),
+            user_pool_id,
+        }
+    }
+
+    /// `AdminGetUser`: by user name, or by whatever else the pool takes for one (`sub`, alias).
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn get(&self, username: &str) -> Result<User, Trouble> {
+        let call = self
+            .client
+            .admin_get_user()
+            .user_pool_id(&self.user_pool_id)
+            .username(username);
+        let user = call.send().await.map_err(|error| trouble(&error))?;
+        Ok(User {
+            subject: subject(user.user_attributes()).ok_or(Trouble::Unavailable)?,
+            enabled: user.enabled(),
+            modified_at: seconds(user.user_last_modified_date()),
+            username: user.username,
+        })
+    }
+
+    /// `AdminDisableUser`.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn disable(&self, username: &str) -> Result<(), Trouble> {
+        let call = self.client.admin_disable_user();
+        let call = call.user_pool_id(&self.user_pool_id).username(username);
+        call.send().await.map(drop).map_err(|error| trouble(&error))
+    }
+
+    /// `AdminEnableUser`.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn enable(&self, username: &str) -> Result<(), Trouble> {
+        let call = self.client.admin_enable_user();
+        let call = call.user_pool_id(&self.user_pool_id).username(username);
+        call.send().await.map(drop).map_err(|error| trouble(&error))
+    }
+
+    /// `AdminDeleteUser`.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn delete(&self, username: &str) -> Result<(), Trouble> {
+        let call = self.client.admin_delete_user();
+        let call = call.user_pool_id(&self.user_pool_id).username(username);
+        call.send().await.map(drop).map_err(|error| trouble(&error))
+    }
+
+    /// `ListUsers`: a page of the disabled ones, from where `next` of the page before points to.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn disabled(&self, next: Option<String>) -> Result<Page, Trouble> {
+        let call = self
+            .client
+            .list_users()
+            .user_pool_id(&self.user_pool_id)
+            .filter("status = \"Disabled\"")
+            .limit(PAGE)
+            .set_pagination_token(next);
+        let page = call.send().await.map_err(|error| trouble(&error))?;
+        let users = page.users().iter().filter_map(|user| {
+            Some(User {
+                subject: subject(user.attributes())?,
+                username: user.username()?.to_owned(),
+                enabled: user.enabled(),
+                modified_at: seconds(user.user_last_modified_date()),
+            })
+        });
+        Ok(Page {
+            users: users.collect(),
+            next: page.pagination_token().map(str::to_owned),
+        })
+    }
+}
+
+fn subject(attributes: &[AttributeType]) -> Option<String> {
+    let attribute = attributes.iter().find(|one| one.name() == "sub")?;
+    attribute.value().map(str::to_owned)
+}
+
+fn seconds(time: Option<&aws_sdk_cognitoidentityprovider::primitives::DateTime>) -> u64 {
+    time.and_then(|time| u64::try_from(time.secs()).ok())
+        .unwrap_or(0)
+}
+
+fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Trouble {
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code);
+    match code {
+        Some("UserNotFoundException") => Trouble::NotFound,
+        Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
+            Trouble::Throttled
+        }
+        _ => Trouble::Unavailable,
+    }
+}

@@ -1,0 +1,110 @@
+//! The application's own table of users, kept in step with the user pool.
+
+use auth::{Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+
+use crate::DynamoRevocations;
+use crate::write::{is_applied, number, text};
+
+/// What the pool says of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Signed up and confirmed; or disabled once and enabled again.
+    Confirmed,
+    /// Disabled.
+    Disabled,
+    /// Gone: only the id is left, so that the application can clean up behind it.
+    Deleted,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "CONFIRMED",
+            Self::Disabled => "DISABLED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// Profiles in a DynamoDB table with the key `sub`.
+pub struct Profiles {
+    client: Client,
+    table: String,
+}
+
+impl Profiles {
+    /// The profiles in `table`, over the connection of `revocations`.
+    #[must_use]
+    pub fn beside(revocations: &DynamoRevocations, table: String) -> Self {
+        Self {
+            client: revocations.client.clone(),
+            table,
+        }
+    }
+
+    /// Makes the profile of a user who has just confirmed. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`Unavailable::Profiles`] unless it is there.
+    pub async fn confirmed(
+        &self,
+        subject: &str,
+        email: Option<&str>,
+        at: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        let mut expression = "SET created_at = :at, status_at = :at, #status = :status".to_owned();
+        let mut update = self.update(subject, Status::Confirmed, at);
+        if let Some(email) = email {
+            expression.push_str(", email = :email");
+            update = update.expression_attribute_values(":email", text(email));
+        }
+        let update = update
+            .update_expression(expression)
+            .condition_expression("attribute_not_exists(#status)");
+        finish(update).await
+    }
+
+    /// Notes a change that happened `at`; a later one that is there already stays.
+    ///
+    /// # Errors
+    /// [`Unavailable::Profiles`] unless it is noted.
+    pub async fn set_status(
+        &self,
+        subject: &str,
+        status: Status,
+        at: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        let expression = match status {
+            Status::Deleted => "SET status_at = :at, #status = :status REMOVE email",
+            Status::Confirmed | Status::Disabled => "SET status_at = :at, #status = :status",
+        };
+        let update = self
+            .update(subject, status, at)
+            .update_expression(expression)
+            .condition_expression(
+                "attribute_not_exists(status_at) OR \
+                 (status_at <= :at AND #status <> :deleted)",
+            )
+            .expression_attribute_values(":deleted", text(Status::Deleted.as_str()));
+        finish(update).await
+    }
+
+    fn update(&self, subject: &str, status: Status, at: UnixSeconds) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("sub", text(subject))
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", text(status.as_str()))
+            .expression_attribute_values(":at", number(at))
+    }
+}
+
+async fn finish(update: UpdateItemFluentBuilder) -> Result<(), Unavailable> {
+    match is_applied(update).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Unavailable::Profiles),
+    }
+}

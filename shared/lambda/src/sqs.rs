@@ -1,0 +1,54 @@
+//! Batches of messages from SQS, each of which succeeds or fails by itself.
+//! Source: AWS, "Handling errors for an SQS event source in Lambda" (partial batch responses).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One message.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message<'a> {
+    /// Its id in the batch.
+    #[serde(borrow)]
+    pub message_id: Cow<'a, str>,
+    /// What its sender wrote.
+    #[serde(borrow)]
+    pub body: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<Message<'a>>,
+}
+
+/// The messages of an SQS event; `None` for any other event.
+#[must_use]
+pub fn messages(event: &RawValue) -> Option<Vec<Message<'_>>> {
+    let batch: Batch<'_> = serde_json::from_str(event.get()).ok()?;
+    Some(batch.records)
+}
+
+/// The messages that SQS shall deliver again, and in the end put into the dead-letter queue.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    batch_item_failures: Vec<Item>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    item_identifier: String,
+}
+
+impl Answer {
+    /// Asks for one of the messages again.
+    pub fn again(&mut self, message: &Message<'_>) {
+        self.batch_item_failures.push(Item {
+            item_identifier: message.message_id.clone().into_owned(),
+        });
+    }
+}
