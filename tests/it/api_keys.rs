@@ -122,7 +122,7 @@ async fn a_key_opens_what_its_scope_says_until_it_is_revoked() {
     assert_eq!(answer.get("usageIdentifierKey"), None, "P15");
     let mut expected = json!({
         "sub": "acme", "client_id": "api-key", "scope": "orders/read x", "groups": "[]",
-        "token_use": "api_key", "key_id": made["id"],
+        "token_use": "api_key", "key_id": made["id"], "issuer": Pool::ours().id,
     });
     expected["auth_time"] = made["created_at"].to_string().into();
     assert_eq!(answer["context"], expected);

@@ -188,6 +188,10 @@ impl Admin {
         let member = |name: &str| context.get(name).and_then(Value::as_str);
         let subject = member("sub").filter(|sub| !sub.is_empty());
         let subject = subject.ok_or(Problem::NoContext)?;
+        // A group of that name at another issuer is another group.
+        if member("issuer") != Some(&self.config.user_pool_id) {
+            return Err(Problem::NotAdmin);
+        }
         let groups: Vec<String> = member("groups")
             .and_then(|groups| serde_json::from_str(groups).ok())
             .unwrap_or_default();
@@ -289,21 +293,7 @@ impl Handler for Admin {
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         if level <= self.config.log_level {
-            let now = clock::unix_seconds();
-            log::line(
-                level,
-                "admin",
-                [
-                    ("outcome", Value::from(outcome)),
-                    ("request_id", Value::from(request_id)),
-                    (
-                        "duration_us",
-                        Value::from(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
-                    ),
-                    ("AdminActions", Value::from(1)),
-                    ("_aws", log::metric("AdminActions", "outcome", now)),
-                ],
-            );
+            log::request(level, "admin", &outcome, request_id, began);
         }
         Ok(match result {
             Ok(body) => Response::json(200, &body),

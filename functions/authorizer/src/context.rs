@@ -26,11 +26,13 @@ pub enum ContextClaim {
     Session,
     /// The id of an API key; absent for a token.
     KeyId,
+    /// The issuer's short name: the user pool's id, or an alias. An id is unique only with it.
+    Issuer,
 }
 
 impl ContextClaim {
     /// Every claim, in the order of the default.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Sub,
         Self::Username,
         Self::ClientId,
@@ -40,6 +42,7 @@ impl ContextClaim {
         Self::AuthTime,
         Self::Session,
         Self::KeyId,
+        Self::Issuer,
     ];
 
     /// Its name in `CONTEXT_CLAIMS` and in the context.
@@ -55,6 +58,7 @@ impl ContextClaim {
             Self::AuthTime => "auth_time",
             Self::Session => "session",
             Self::KeyId => "key_id",
+            Self::Issuer => "issuer",
         }
     }
 
@@ -68,6 +72,7 @@ impl ContextClaim {
             Self::TokenUse => Some(claims.token_use().into()),
             Self::AuthTime => Some(claims.authenticated_at().0.to_string().into()),
             Self::Session => claims.session().map(Cow::from),
+            Self::Issuer => Some(claims.issuer_id().into()),
             Self::KeyId => claims
                 .token_id()
                 .filter(|_| claims.principal() == Principal::ApiKey)

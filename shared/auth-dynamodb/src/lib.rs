@@ -7,10 +7,12 @@
 
 mod api_keys;
 mod checksum;
+mod connections;
 mod list;
 mod profiles;
 mod read;
 mod row;
+mod sessions;
 mod write;
 
 use std::collections::HashMap;
@@ -26,8 +28,10 @@ use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 
 pub use api_keys::DynamoApiKeys;
+pub use connections::{Connection, ConnectionTable};
 pub use list::Mark;
 pub use profiles::{Profiles, Status};
+pub use sessions::{Session, SessionTable};
 pub use write::Ending;
 
 use crate::checksum::ChecksumInterceptor;

@@ -42,7 +42,32 @@ impl TokenKeys {
 
 impl RevocationStore for DynamoRevocations {
     async fn marks(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<Marks, Unavailable> {
-        let keys = TokenKeys::of(claims);
+        self.marks_for(&TokenKeys::of(claims), now).await
+    }
+}
+
+impl DynamoRevocations {
+    /// All marks that could void a session of a user, for those who hold no token of it.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] whenever they cannot be known.
+    pub async fn marks_of_session(
+        &self,
+        (issuer, client_id): (&str, &str),
+        (subject, session): (&str, Option<&str>),
+        now: UnixSeconds,
+    ) -> Result<Marks, Unavailable> {
+        let keys = TokenKeys {
+            user: RowKey::user(issuer, subject),
+            session: session.map(|session| RowKey::session(issuer, subject, session)),
+            token: None,
+            client: RowKey::client(issuer, client_id),
+            issuer: RowKey::issuer(issuer),
+        };
+        self.marks_for(&keys, now).await
+    }
+
+    async fn marks_for(&self, keys: &TokenKeys, now: UnixSeconds) -> Result<Marks, Unavailable> {
         let remembered = self.remembered_cutoffs(&keys.client, now);
 
         let mut wanted = vec![&keys.user];
@@ -68,7 +93,7 @@ impl RevocationStore for DynamoRevocations {
             row::add_user(&mut marks, row, now);
         }
         let cutoffs = remembered.unwrap_or_else(|| {
-            let cutoffs = cutoffs_in(&rows, &keys, now);
+            let cutoffs = cutoffs_in(&rows, keys, now);
             self.remember_cutoffs(&keys.client, cutoffs, now);
             cutoffs
         });
@@ -77,9 +102,7 @@ impl RevocationStore for DynamoRevocations {
         marks.unreadable |= cutoffs.unreadable;
         Ok(marks)
     }
-}
 
-impl DynamoRevocations {
     /// Opens the connection by asking for a row that doesn't exist, during init, when Lambda
     /// gives a function a whole core. Whether that worked is for the first request to find out.
     pub async fn prime(&self) {
@@ -140,6 +163,13 @@ impl DynamoRevocations {
             tokio::time::sleep(FIRST_BACKOFF).await;
         }
         Err(Unavailable::Revocations)
+    }
+
+    /// Reads the cutoffs of clients and issuers anew.
+    pub fn forget_cutoffs(&self) {
+        if let Ok(mut remembered) = self.cutoffs.lock() {
+            remembered.clear();
+        }
     }
 
     fn remembered_cutoffs(&self, client: &RowKey, now: UnixSeconds) -> Option<Cutoffs> {

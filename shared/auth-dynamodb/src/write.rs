@@ -29,7 +29,7 @@ pub struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    fn expires_at(&self, from: UnixSeconds) -> AttributeValue {
+    pub(crate) fn expires_at(&self, from: UnixSeconds) -> AttributeValue {
         number(
             from.plus(self.refresh_token_ttl_seconds)
                 .plus(MARGIN_SECONDS),

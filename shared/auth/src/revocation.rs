@@ -51,6 +51,9 @@ impl Marks {
     /// `iat`, as there is nothing to refresh. Both are compared with "at or before": within one
     /// second nobody can tell the order, and the later sign-in can be repeated.
     ///
+    /// An API key is no sign-in: its owner's signing out everywhere doesn't end it, and couldn't
+    /// for good, since that mark runs out. Disabling the owner does.
+    ///
     /// # Errors
     /// The mark that refuses it.
     pub fn check(&self, claims: &VerifiedClaims) -> Result<(), Reason> {
@@ -58,12 +61,34 @@ impl Marks {
             Principal::User => claims.authenticated_at(),
             Principal::Client | Principal::ApiKey => claims.issued_at(),
         };
-        // A key is no sign-in: its owner's signing out everywhere doesn't end it, and couldn't for
-        // good, since that mark runs out. Disabling the owner does.
         let signs_in = claims.principal() != Principal::ApiKey;
+        self.check_parts(since, claims.issued_at(), claims.session(), signs_in)
+    }
+
+    /// Refuses a user's session that any mark covers, for those who hold no token of it any more:
+    /// it was authenticated at `since`, and what is asked about was issued at `issued_at`.
+    ///
+    /// # Errors
+    /// The mark that refuses it.
+    pub fn check_session(
+        &self,
+        session: Option<&str>,
+        since: UnixSeconds,
+        issued_at: UnixSeconds,
+    ) -> Result<(), Reason> {
+        self.check_parts(since, issued_at, session, true)
+    }
+
+    fn check_parts(
+        &self,
+        since: UnixSeconds,
+        issued_at: UnixSeconds,
+        session: Option<&str>,
+        signs_in: bool,
+    ) -> Result<(), Reason> {
         let covered = |not_before: Option<UnixSeconds>| Some(since) <= not_before;
         let spared = |cutoff: &Cutoff| {
-            cutoff.except_session.is_some() && cutoff.except_session.as_deref() == claims.session()
+            cutoff.except_session.is_some() && cutoff.except_session.as_deref() == session
         };
         let rules = [
             (self.unreadable, Reason::UnreadableMark),
@@ -77,7 +102,7 @@ impl Marks {
                 Reason::UserRevoked,
             ),
             (
-                Some(claims.issued_at()) <= self.tokens_not_before && signs_in,
+                Some(issued_at) <= self.tokens_not_before && signs_in,
                 Reason::Outdated,
             ),
             (covered(self.client_not_before), Reason::ClientRevoked),

@@ -1,6 +1,7 @@
 //! Log lines: one JSON object each, on standard output, where Lambda collects them.
 
 use std::io::Write;
+use std::time::Instant;
 
 use auth::Env;
 use serde_json::{Map, Value, json};
@@ -71,4 +72,22 @@ pub fn metric(metric: &str, dimension: &str, now_seconds: u64) -> Value {
             "Metrics": [{"Name": metric, "Unit": "Count"}],
         }],
     })
+}
+
+/// The line about one request to an API of ours, which counts as the metric `Requests` by
+/// `outcome`, a word from the function's closed list.
+pub fn request(level: Level, what: &str, outcome: &str, request_id: &str, began: Instant) {
+    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let now = crate::clock::unix_seconds();
+    line(
+        level,
+        what,
+        [
+            ("outcome", Value::from(outcome)),
+            ("request_id", Value::from(request_id)),
+            ("duration_us", Value::from(took_us)),
+            ("Requests", Value::from(1)),
+            ("_aws", metric("Requests", "outcome", now)),
+        ],
+    );
 }

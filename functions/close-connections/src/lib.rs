@@ -1,0 +1,227 @@
+//! Closes the WebSocket connections of what was ended. It reads the stream of the revocation table,
+//! so it doesn't matter who wrote a mark: logout, an administrator, an event, the operator's tool.
+//!
+//! A record that fails comes again, and those behind it wait: marks are acted on in their order.
+//! Source: AWS, "Using AWS Lambda with Amazon DynamoDB" (partial batch responses).
+
+use std::time::{Duration, Instant};
+
+use auth::env::{ConfigError, Env};
+use auth::{Unavailable, UnixSeconds};
+use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
+use aws_sdk_apigatewaymanagement::Client;
+use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
+use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
+use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
+use lambda::log::{self, Level};
+use lambda::{Failure, Handler, clock};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+const OPERATION: Duration = Duration::from_secs(5);
+const ATTEMPT: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 4;
+
+/// What it reads from its environment. `docs/configuration.md` has the table.
+pub struct Config {
+    /// `REVOCATION_TABLE`.
+    pub revocation_table: String,
+    /// `CONNECTION_TABLE`.
+    pub connection_table: String,
+    /// `CONNECTIONS_URL`: the WebSocket API's stage, for its management calls.
+    pub connections_url: String,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "REVOCATION_TABLE",
+        "CONNECTION_TABLE",
+        "CONNECTIONS_URL",
+        "LOG_LEVEL",
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let config = Self {
+            revocation_table: env.required("REVOCATION_TABLE"),
+            connection_table: env.required("CONNECTION_TABLE"),
+            connections_url: env.required("CONNECTIONS_URL"),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}
+
+/// The function.
+pub struct CloseConnections {
+    revocations: DynamoRevocations,
+    table: ConnectionTable,
+    api: Client,
+    log_level: Level,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    event_name: String,
+    dynamodb: Change,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change {
+    keys: Keys,
+    sequence_number: String,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    pk: Text,
+    sk: Text,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(rename = "S")]
+    text: String,
+}
+
+/// Where the stream shall go on from.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    batch_item_failures: Vec<Item>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    item_identifier: String,
+}
+
+impl CloseConnections {
+    /// Opens the connection to the tables during init.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+        let sdk = aws_config::load_from_env().await;
+        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
+        revocations.prime().await;
+        let api = Builder::from(&sdk)
+            .endpoint_url(config.connections_url)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
+                    .build(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Ok(Self {
+            table: ConnectionTable::beside(&revocations, config.connection_table),
+            revocations,
+            api: Client::from_conf(api),
+            log_level: config.log_level,
+        })
+    }
+
+    /// Closes what a mark covers, and says how many.
+    async fn act_on(&self, record: &Record) -> Result<u64, Unavailable> {
+        // A mark that runs out or is taken back closes nothing.
+        if record.event_name == "REMOVE" {
+            return Ok(0);
+        }
+        let now = UnixSeconds(clock::unix_seconds());
+        let Keys { pk, sk } = &record.dynamodb.keys;
+        let connections = match sk.text.as_str() {
+            "client" | "issuer" => self.table.all(now).await?,
+            // The sweep's own row is no mark.
+            "sweep" => Vec::new(),
+            _ => self.table.in_partition(&pk.text, now).await?,
+        };
+        let mut closed = 0;
+        for connection in &connections {
+            if self.is_ended(connection, now).await? {
+                self.close(connection).await?;
+                closed += 1;
+            }
+        }
+        Ok(closed)
+    }
+
+    async fn is_ended(
+        &self,
+        connection: &Connection,
+        now: UnixSeconds,
+    ) -> Result<bool, Unavailable> {
+        let issuer = (connection.issuer_id.as_str(), connection.client_id.as_str());
+        let whose = (connection.subject.as_str(), connection.session.as_deref());
+        let marks = self
+            .revocations
+            .marks_of_session(issuer, whose, now)
+            .await?;
+        let session = connection.session.as_deref();
+        let (since, issued) = (connection.authenticated_at, connection.connected_at);
+        Ok(marks.check_session(session, since, issued).is_err())
+    }
+
+    /// One that is gone already is closed.
+    async fn close(&self, connection: &Connection) -> Result<(), Unavailable> {
+        let call = self.api.delete_connection().connection_id(&connection.id);
+        match call.send().await {
+            Ok(_) => {}
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_gone_exception()) => {}
+            Err(_) => return Err(Unavailable::Connections),
+        }
+        self.table.remove(connection).await
+    }
+}
+
+impl Handler for CloseConnections {
+    type Answer = Answer;
+
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+        let began = Instant::now();
+        let batch: Batch = serde_json::from_str(event.get()).map_err(|_| Failure::Internal)?;
+        // What a mark of another client or issuer said a moment ago may have changed.
+        self.revocations.forget_cutoffs();
+        for record in &batch.records {
+            let result = self.act_on(record).await;
+            let (level, outcome) = match result {
+                Ok(0) => continue,
+                Ok(_) => (Level::Info, "closed"),
+                Err(unavailable) => (Level::Error, unavailable.as_str()),
+            };
+            if level <= self.log_level {
+                log::request(level, "close connections", outcome, request_id, began);
+            }
+            if result.is_err() {
+                // The stream goes on from here.
+                return Ok(Answer {
+                    batch_item_failures: vec![Item {
+                        item_identifier: record.dynamodb.sequence_number.clone(),
+                    }],
+                });
+            }
+        }
+        Ok(Answer::default())
+    }
+}

@@ -1,0 +1,45 @@
+//! What sessions reads from its environment. `docs/configuration.md` has the table.
+
+use auth::env::{ConfigError, Env};
+use lambda::log::Level;
+
+/// A configuration that holds. There is no other way to get one.
+pub struct Config {
+    /// `USER_POOL_ID`.
+    pub user_pool_id: String,
+    /// `REVOCATION_TABLE`.
+    pub revocation_table: String,
+    /// `SESSION_TABLE`.
+    pub session_table: String,
+    /// `REFRESH_TOKEN_TTL_SECONDS`.
+    pub refresh_token_ttl_seconds: u64,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "USER_POOL_ID",
+        "REVOCATION_TABLE",
+        "SESSION_TABLE",
+        "REFRESH_TOKEN_TTL_SECONDS",
+        "LOG_LEVEL",
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let config = Self {
+            user_pool_id: env.user_pool_id(),
+            revocation_table: env.required("REVOCATION_TABLE"),
+            session_table: env.required("SESSION_TABLE"),
+            refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}

@@ -1,0 +1,249 @@
+//! Where a user is signed in: a client records its session, the user sees the list and ends one.
+//!
+//! It stands behind the authorizer and knows the caller from its context alone.
+
+mod config;
+
+use std::time::Instant;
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
+use aws_lc_rs::hmac;
+use lambda::http::{BadBody, Request, Response};
+use lambda::log::{self, Level};
+use lambda::{Failure, Handler, clock};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+pub use config::Config;
+
+/// The longest name of a device, in characters.
+const MAX_DEVICE_CHARS: usize = 64;
+
+/// The function.
+pub struct Sessions {
+    revocations: DynamoRevocations,
+    table: SessionTable,
+    config: Config,
+}
+
+/// Who calls, by the authorizer's word.
+struct Caller {
+    subject: String,
+    client_id: String,
+    session: String,
+    authenticated_at: UnixSeconds,
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("no_authorizer_context")]
+    NoContext,
+    #[error("no_session")]
+    NoSession,
+    #[error("no_such_route")]
+    NoRoute,
+    #[error("unknown_session")]
+    UnknownSession,
+    #[error("bad_request")]
+    BadRequest,
+    #[error("body_too_large")]
+    TooLarge,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<BadBody> for Problem {
+    fn from(bad: BadBody) -> Self {
+        match bad {
+            BadBody::Malformed => Self::BadRequest,
+            BadBody::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    device: Option<String>,
+}
+
+impl Sessions {
+    /// Opens the connection to the tables during init.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+        let sdk = aws_config::load_from_env().await;
+        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
+        revocations.prime().await;
+        let table = SessionTable::beside(&revocations, config.session_table.clone());
+        Ok(Self {
+            revocations,
+            table,
+            config,
+        })
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        let caller = self.caller(request)?;
+        let (method, route) = (request.method(), request.route());
+        match (&*method, &*route) {
+            ("POST", "/auth/sessions") => self.record(&caller, request).await,
+            ("GET", "/auth/sessions") => self.list(&caller).await,
+            ("DELETE", "/auth/sessions/{id}") => {
+                let id = request.path_parameter("id").ok_or(Problem::BadRequest)?;
+                self.end(&caller, &id).await
+            }
+            _ => Err(Problem::NoRoute),
+        }
+    }
+
+    fn caller(&self, request: &Request<'_>) -> Result<Caller, Problem> {
+        let context = request.authorizer();
+        let member = |name: &str| {
+            let text = context.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        // An id is somebody else's at another issuer.
+        if member("issuer").as_ref() != Some(&self.config.user_pool_id) {
+            return Err(Problem::NoContext);
+        }
+        let authenticated_at = member("auth_time").and_then(|time| time.parse().ok());
+        Ok(Caller {
+            subject: member("sub").ok_or(Problem::NoContext)?,
+            client_id: member("client_id").ok_or(Problem::NoContext)?,
+            session: member("session").ok_or(Problem::NoSession)?,
+            authenticated_at: UnixSeconds(authenticated_at.ok_or(Problem::NoContext)?),
+        })
+    }
+
+    async fn record(&self, caller: &Caller, request: &Request<'_>) -> Result<Response, Problem> {
+        let body: Body = request.json()?;
+        let fits = |device: &String| {
+            let chars = device.chars().count();
+            (1..=MAX_DEVICE_CHARS).contains(&chars) && !device.contains(char::is_control)
+        };
+        if !body.device.as_ref().is_none_or(fits) {
+            return Err(Problem::BadRequest);
+        }
+        let now = now();
+        let session = Session {
+            id: caller.session.clone(),
+            authenticated_at: caller.authenticated_at,
+            first_seen: now,
+            last_seen: now,
+            device: body.device,
+            ip_hash: request
+                .source_ip()
+                .map(|address| address_hash(&caller.subject, &address)),
+        };
+        let ttl = self.config.refresh_token_ttl_seconds;
+        self.table
+            .record(&self.config.user_pool_id, &caller.subject, &session, ttl)
+            .await?;
+        Ok(Response::json(200, &describe(&session, caller)))
+    }
+
+    /// The sessions that still open something.
+    async fn list(&self, caller: &Caller) -> Result<Response, Problem> {
+        let now = now();
+        let pool = &self.config.user_pool_id;
+        let sessions = self.table.of_user(pool, &caller.subject, now).await?;
+        let mut living = Vec::new();
+        for session in &sessions {
+            let whose = (caller.subject.as_str(), Some(session.id.as_str()));
+            let marks = self
+                .revocations
+                .marks_of_session((pool, &caller.client_id), whose, now)
+                .await?;
+            let (id, since) = (Some(session.id.as_str()), session.authenticated_at);
+            // What was issued since doesn't matter: the session goes on with a refresh.
+            if marks.check_session(id, since, now.plus(1)).is_ok() {
+                living.push(describe(session, caller));
+            }
+        }
+        Ok(Response::json(200, &json!({"sessions": living})))
+    }
+
+    /// Ends one, the caller's own or another. To end it twice is no error.
+    async fn end(&self, caller: &Caller, id: &str) -> Result<Response, Problem> {
+        let now = now();
+        let pool = &self.config.user_pool_id;
+        let known = self.table.of_user(pool, &caller.subject, now).await?;
+        if id != caller.session && !known.iter().any(|session| session.id == id) {
+            return Err(Problem::UnknownSession);
+        }
+        let ending = Ending {
+            reason: "session_list",
+            actor: &caller.subject,
+            at: now,
+            refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
+        };
+        let key = RowKey::session(pool, &caller.subject, id);
+        self.revocations.end(&key, &ending).await?;
+        Ok(Response::json(200, &json!({"ended": "session", "id": id})))
+    }
+}
+
+/// Keyed by the user, so that no table of hashes tells where two users have been.
+fn address_hash(subject: &str, address: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, subject.as_bytes());
+    let tag = hmac::sign(&key, address.as_bytes());
+    let digits = tag.as_ref().iter().take(8);
+    digits.map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn describe(session: &Session, caller: &Caller) -> Value {
+    json!({
+        "id": session.id,
+        "current": session.id == caller.session,
+        "device": session.device,
+        "ip_hash": session.ip_hash,
+        "signed_in_at": session.authenticated_at.0,
+        "first_seen": session.first_seen.0,
+        "last_seen": session.last_seen.0,
+    })
+}
+
+fn now() -> UnixSeconds {
+    UnixSeconds(clock::unix_seconds())
+}
+
+impl Problem {
+    fn response(&self) -> Response {
+        let code = self.to_string();
+        match self {
+            Self::NoContext => {
+                Response::problem(401, "Unauthorized", &code).with("www-authenticate", "Bearer")
+            }
+            Self::NoSession => Response::problem(403, "Forbidden", &code),
+            Self::NoRoute | Self::UnknownSession => Response::problem(404, "Not Found", &code),
+            Self::BadRequest => Response::problem(400, "Bad Request", &code),
+            Self::TooLarge => Response::problem(413, "Content Too Large", &code),
+            Self::Unavailable(_) => Response::problem(503, "Service Unavailable", "unavailable")
+                .with("retry-after", "1"),
+        }
+    }
+}
+
+impl Handler for Sessions {
+    type Answer = Response;
+
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+        let began = Instant::now();
+        let result = self.answer(&Request::read(event)).await;
+        let (level, outcome) = match &result {
+            Ok(_) => (Level::Info, "done".to_owned()),
+            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem) => (Level::Warn, problem.to_string()),
+        };
+        if level <= self.config.log_level {
+            log::request(level, "sessions", &outcome, request_id, began);
+        }
+        Ok(result.unwrap_or_else(|problem| problem.response()))
+    }
+}

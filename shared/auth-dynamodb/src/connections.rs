@@ -1,0 +1,162 @@
+//! The table of live WebSocket connections, by user.
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::DynamoRevocations;
+use crate::row::{self, Row};
+use crate::write::{number, text};
+
+/// API Gateway closes a connection after two hours; an hour more for clocks and late deletions.
+const LIFE_SECONDS: u64 = 3 * 60 * 60;
+
+/// A connection and whose it is. No `Debug`: some issuers' `sub` is an e-mail address.
+#[derive(Clone)]
+pub struct Connection {
+    /// API Gateway's id of it.
+    pub id: String,
+    /// The issuer's short name.
+    pub issuer_id: String,
+    /// `sub`.
+    pub subject: String,
+    /// The app client.
+    pub client_id: String,
+    /// `origin_jti`.
+    pub session: Option<String>,
+    /// When its user typed the password.
+    pub authenticated_at: UnixSeconds,
+    /// When it was opened.
+    pub connected_at: UnixSeconds,
+}
+
+/// Connections in a DynamoDB table with the keys `pk` and `sk`.
+pub struct ConnectionTable {
+    client: Client,
+    table: String,
+}
+
+impl ConnectionTable {
+    /// The connections in `table`, over the connection of `revocations`.
+    #[must_use]
+    pub fn beside(revocations: &DynamoRevocations, table: String) -> Self {
+        Self {
+            client: revocations.client.clone(),
+            table,
+        }
+    }
+
+    /// Remembers a connection.
+    ///
+    /// # Errors
+    /// [`Unavailable::Connections`] unless it is remembered.
+    pub async fn put(&self, connection: &Connection) -> Result<(), Unavailable> {
+        let (pk, sk) = keys(connection);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", pk)
+            .item("sk", sk)
+            .item("connection", text(&connection.id))
+            .item("issuer", text(&connection.issuer_id))
+            .item("sub", text(&connection.subject))
+            .item("client_id", text(&connection.client_id))
+            .item("auth_time", number(connection.authenticated_at))
+            .item("connected_at", number(connection.connected_at))
+            .item(
+                "expires_at",
+                number(connection.connected_at.plus(LIFE_SECONDS)),
+            );
+        let put = match &connection.session {
+            Some(session) => put.item("session", text(session)),
+            None => put,
+        };
+        let result = put.send().await;
+        result.map(drop).map_err(|_| Unavailable::Connections)
+    }
+
+    /// Forgets a connection.
+    ///
+    /// # Errors
+    /// [`Unavailable::Connections`] unless it is forgotten.
+    pub async fn remove(&self, connection: &Connection) -> Result<(), Unavailable> {
+        let (pk, sk) = keys(connection);
+        let call = self.client.delete_item().table_name(&self.table);
+        let result = call.key("pk", pk).key("sk", sk).send().await;
+        result.map(drop).map_err(|_| Unavailable::Connections)
+    }
+
+    /// The connections of one user, by the partition key of the user's marks; read consistently.
+    ///
+    /// # Errors
+    /// [`Unavailable::Connections`] if some could not be read.
+    pub async fn in_partition(
+        &self,
+        partition: &str,
+        now: UnixSeconds,
+    ) -> Result<Vec<Connection>, Unavailable> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut connections = Vec::new();
+        while let Some(row) = pages.next().await {
+            let row = row.map_err(|_| Unavailable::Connections)?;
+            connections.extend(connection(&row, now));
+        }
+        Ok(connections)
+    }
+
+    /// Every connection there is: for a cutoff of a client or of everybody, which is rare.
+    ///
+    /// # Errors
+    /// [`Unavailable::Connections`] if some could not be read.
+    pub async fn all(&self, now: UnixSeconds) -> Result<Vec<Connection>, Unavailable> {
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut connections = Vec::new();
+        while let Some(row) = pages.next().await {
+            let row = row.map_err(|_| Unavailable::Connections)?;
+            connections.extend(connection(&row, now));
+        }
+        Ok(connections)
+    }
+}
+
+fn keys(connection: &Connection) -> (AttributeValue, AttributeValue) {
+    let RowKey { partition, .. } = RowKey::user(&connection.issuer_id, &connection.subject);
+    let sort = format!("connection#{}", connection.id);
+    (AttributeValue::S(partition), AttributeValue::S(sort))
+}
+
+/// The row's connection; `None` if it has run out, or nobody of ours wrote it.
+fn connection(row: &Row, now: UnixSeconds) -> Option<Connection> {
+    let text = |name: &str| row.get(name)?.as_s().ok().cloned();
+    let time = |name: &str| row::time(row, name).ok().flatten();
+    if row::is_expired(row, now) {
+        return None;
+    }
+    Some(Connection {
+        id: text("connection")?,
+        issuer_id: text("issuer")?,
+        subject: text("sub")?,
+        client_id: text("client_id")?,
+        session: text("session"),
+        authenticated_at: time("auth_time")?,
+        connected_at: time("connected_at")?,
+    })
+}

@@ -1,0 +1,137 @@
+//! The table of sessions: where a user is signed in, for the user to see.
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::read::key_attributes;
+use crate::row::{self, Row};
+use crate::write::{is_applied, number, text};
+use crate::{DynamoRevocations, Ending};
+
+/// A sign-in, as its row has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// `origin_jti`.
+    pub id: String,
+    /// When the user typed the password.
+    pub authenticated_at: UnixSeconds,
+    /// When it was first and last recorded.
+    pub first_seen: UnixSeconds,
+    /// The same.
+    pub last_seen: UnixSeconds,
+    /// What the client calls the device.
+    pub device: Option<String>,
+    /// A hash of the address that it was first seen at.
+    pub ip_hash: Option<String>,
+}
+
+/// Sessions in a DynamoDB table with the keys `pk` and `sk`.
+pub struct SessionTable {
+    client: Client,
+    table: String,
+}
+
+impl SessionTable {
+    /// The sessions in `table`, over the connection of `revocations`.
+    #[must_use]
+    pub fn beside(revocations: &DynamoRevocations, table: String) -> Self {
+        Self {
+            client: revocations.client.clone(),
+            table,
+        }
+    }
+
+    /// Records a session, or that it was seen again. What was first seen stays.
+    ///
+    /// # Errors
+    /// [`Unavailable::Sessions`] unless it is recorded.
+    pub async fn record(
+        &self,
+        issuer_id: &str,
+        subject: &str,
+        session: &Session,
+        refresh_token_ttl_seconds: u64,
+    ) -> Result<(), Unavailable> {
+        let mut expression = "SET #session = :session, auth_time = :auth_time, \
+             first_seen = if_not_exists(first_seen, :first), last_seen = :last, \
+             expires_at = :expires_at"
+            .to_owned();
+        let last = Ending {
+            reason: "",
+            actor: "",
+            at: session.last_seen,
+            refresh_token_ttl_seconds,
+        };
+        let key = RowKey::session(issuer_id, subject, &session.id);
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key_attributes(&key)))
+            .expression_attribute_names("#session", "session")
+            .expression_attribute_values(":session", text(&session.id))
+            .expression_attribute_values(":auth_time", number(session.authenticated_at))
+            .expression_attribute_values(":first", number(session.first_seen))
+            .expression_attribute_values(":last", number(session.last_seen))
+            .expression_attribute_values(":expires_at", last.expires_at(session.last_seen));
+        if let Some(device) = &session.device {
+            expression.push_str(", device = :device");
+            update = update.expression_attribute_values(":device", text(device));
+        }
+        if let Some(hash) = &session.ip_hash {
+            expression.push_str(", ip_hash = if_not_exists(ip_hash, :ip_hash)");
+            update = update.expression_attribute_values(":ip_hash", text(hash));
+        }
+        match is_applied(update.update_expression(expression)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Unavailable::Sessions),
+        }
+    }
+
+    /// All sessions of a user that have not run out, read consistently.
+    ///
+    /// # Errors
+    /// [`Unavailable::Sessions`] if some could not be read.
+    pub async fn of_user(
+        &self,
+        issuer_id: &str,
+        subject: &str,
+        now: UnixSeconds,
+    ) -> Result<Vec<Session>, Unavailable> {
+        let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(partition))
+            .into_paginator()
+            .items()
+            .send();
+        let mut sessions = Vec::new();
+        while let Some(row) = pages.next().await {
+            let row = row.map_err(|_| Unavailable::Sessions)?;
+            if !row::is_expired(&row, now) {
+                sessions.extend(session(&row));
+            }
+        }
+        Ok(sessions)
+    }
+}
+
+/// The row's session; `None` if nobody of ours wrote it.
+fn session(row: &Row) -> Option<Session> {
+    let text = |name: &str| row.get(name)?.as_s().ok().cloned();
+    let time = |name: &str| row::time(row, name).ok().flatten();
+    Some(Session {
+        id: text("session")?,
+        authenticated_at: time("auth_time")?,
+        first_seen: time("first_seen")?,
+        last_seen: time("last_seen")?,
+        device: text("device"),
+        ip_hash: text("ip_hash"),
+    })
+}
