@@ -157,6 +157,9 @@ def start(folder, port):
         "client_id": outputs["AppClientId"],
         "table": outputs["RevocationTableName"],
         "api_key_table": outputs["ApiKeyTableName"],
+        "users_table": outputs["UsersTableName"],
+        "session_table": outputs["SessionTableName"],
+        "connection_table": outputs["ConnectionTableName"],
     }
 
 
@@ -176,7 +179,7 @@ def deploy(folder, endpoint):
         *(SAM / "sam", "deploy", "--template-file", template, "--stack-name", "gatehouse"),
         *("--s3-bucket", "gatehouse-artifacts", "--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
-        *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "AllowedOrigin=http://localhost:8080"),
+        *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", "AllowedOrigin=http://localhost:8080"),
     ]
     environment = os.environ | ROOT_USER | {
         "AWS_ENDPOINT_URL": endpoint,
