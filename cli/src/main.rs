@@ -5,6 +5,8 @@
 mod explain;
 mod keys;
 mod operator;
+mod revoke;
+mod status;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -26,6 +28,10 @@ enum Command {
     Explain(explain::Explain),
     /// Make, list and end API keys.
     Keys(keys::Keys),
+    /// End a user's sessions, one session, one token, an app client's tokens, or everybody's.
+    Revoke(revoke::Revoke),
+    /// Show everything that was ended of a user.
+    Status(status::Status),
 }
 
 #[tokio::main]
@@ -42,6 +48,8 @@ async fn main() -> ExitCode {
             }
         }
         Command::Keys(keys) => finish(keys.run().await),
+        Command::Revoke(revoke) => finish(revoke.run().await),
+        Command::Status(status) => finish(status.run().await),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use auth::UnixSeconds;
+use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
 
@@ -11,6 +12,10 @@ use serde_json::Value;
 pub(crate) struct Operator {
     /// The revocation table.
     pub(crate) revocations: DynamoRevocations,
+    /// The users of the pool.
+    pub(crate) users: CognitoUsers,
+    /// Ends sessions at Cognito.
+    pub(crate) cognito: CognitoSignOut,
     /// The user pool, under whose id marks are kept.
     pub(crate) user_pool_id: String,
     /// When the command began.
@@ -28,10 +33,22 @@ impl Operator {
         let sdk = aws_config::load_from_env().await;
         Ok(Self {
             revocations: DynamoRevocations::new(&sdk, table),
+            users: CognitoUsers::new(&sdk, user_pool_id.clone()),
+            cognito: CognitoSignOut::new(&sdk, user_pool_id.clone()),
             user_pool_id,
             now: UnixSeconds(lambda::clock::unix_seconds()),
         })
     }
+}
+
+/// A look-up that brought nothing, in words.
+pub(crate) fn in_words(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::NotFound => "the pool has no such user",
+        Trouble::Throttled => "Cognito asks for patience: try again in a moment",
+        Trouble::Unavailable => "Cognito did not answer",
+    }
+    .to_owned()
 }
 
 /// The value of a variable, or a sentence about its absence.

@@ -10,6 +10,8 @@ use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
+use crate::world::{World, batch, failures, signed_in_again, somebody, text_of, unique};
+
 /// Logout and an authorizer over one table.
 struct Edge {
     store: FakeAws,
@@ -100,22 +102,6 @@ fn proxy_event(token: Option<&str>) -> Value {
         "requestContext": {"stage": "prod", "httpMethod": "POST"},
         "body": null, "isBase64Encoded": false,
     })
-}
-
-/// A token of a user that no other test knows.
-fn somebody() -> TokenBuilder<'static> {
-    Pool::ours()
-        .access_token()
-        .claim("sub", unique("user"))
-        .claim("origin_jti", unique("session"))
-        .claim("jti", unique("token"))
-}
-
-fn unique(kind: &str) -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::SeqCst);
-    format!("{kind}-{}-{number}", std::process::id())
 }
 
 fn session(text: &str) -> Value {
@@ -484,4 +470,254 @@ async fn after_the_200_another_process_refuses() {
         assert_eq!(edge.post(&token, session(scope)).await.0, 200);
         assert!(!edge.passes(&token).await, "R16 round {round}, {scope}");
     }
+}
+
+#[tokio::test]
+async fn everywhere_else() {
+    let world = World::start().await;
+    let logout = world.function("logout", &[]).await;
+    let post = async |token: &TokenBuilder<'_>, scope: &str| {
+        let mut event = proxy_event(Some(&token.build()));
+        event["body"] = session(scope);
+        let answer = logout.invoke(&event).await.answer();
+        answer["statusCode"].as_u64().unwrap()
+    };
+    let phone = somebody();
+    let other_session = || phone.clone().claim("origin_jti", unique("session"));
+    let (laptop, tablet) = (other_session(), other_session());
+    assert_eq!(post(&phone, "others").await, 200);
+    assert!(world.passes(&phone).await, "the one that asked goes on");
+    assert!(!world.passes(&laptop).await && !world.passes(&tablet).await);
+    assert_eq!(post(&phone, "others").await, 200, "again");
+    assert_eq!(
+        post(&laptop, "others").await,
+        401,
+        "an ended one ends nobody"
+    );
+    assert_eq!(post(&laptop, "all").await, 401, "an ended one ends nobody");
+    let later = signed_in_again(&phone);
+    assert!(world.passes(&later).await, "the very next sign-in passes");
+    assert_eq!(post(&later, "others").await, 200);
+    assert!(
+        !world.passes(&phone).await && world.passes(&later).await,
+        "the spared one changes"
+    );
+    assert_eq!(post(&later, "all").await, 200);
+    assert!(!world.passes(&later).await, "all are all");
+    assert_eq!(post(&later, "others").await, 401);
+    assert!(!world.passes(&later).await, "sparing brings nothing back");
+    assert!(
+        world
+            .cognito
+            .requests()
+            .iter()
+            .all(|(name, _)| name == "AdminUserGlobalSignOut")
+    );
+    let machine = Pool::ours().machine_token();
+    assert_eq!(post(&machine, "others").await, 403);
+}
+
+/// A writer whose clock is behind: what the issuer signed in the gap is covered (R25).
+#[tokio::test]
+async fn clocks_that_differ() {
+    let world = World::start().await;
+    let logout = world
+        .function("logout", &[("CLOCK_LEEWAY_SECONDS", "3")])
+        .await;
+    for ahead in 0..=3 {
+        let phone = somebody();
+        let token = phone.clone().claim("origin_jti", unique("session"));
+        // The authorizer itself has no leeway: it judges once its own clock is there.
+        let gap = token
+            .claim("auth_time", now() + ahead)
+            .claim("iat", now() + ahead);
+        let mut event = proxy_event(Some(&phone.build()));
+        event["body"] = session("all");
+        let ended = gap.get("auth_time").as_u64().unwrap();
+        assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
+        while now() < ended {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(!world.passes(&gap).await, "R25 {ahead}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
+    let world = World::start().await;
+    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
+    let logout = world
+        .function("logout", &[("RETRY_QUEUE_URL", queue)])
+        .await;
+    let retry = world.function("logout-retry", &[]).await;
+    let busy = json!({"__type": "TooManyRequestsException"}).to_string();
+    world.cognito.set_fault(Fault::Answer(400, busy));
+    let token = somebody();
+    let post = async |body: &str| {
+        let mut event = proxy_event(Some(&token.build()));
+        event["body"] = json!(body);
+        let answer = logout.invoke(&event).await.answer();
+        let body = serde_json::from_str::<Value>(answer["body"].as_str().unwrap()).unwrap();
+        (answer["statusCode"].as_u64().unwrap(), body)
+    };
+    let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
+    assert_eq!((status, &body["cognito"]), (200, &json!("queued")), "L10");
+    let (status, body) = post(r#"{"scope":"all"}"#).await;
+    assert_eq!(status, 401, "the session is over: it ends no others");
+    assert_eq!(body["code"], "unauthorized");
+    let living = signed_in_again(&token);
+    let mut event = proxy_event(Some(&living.build()));
+    event["body"] = session("all");
+    logout
+        .invoke(&event)
+        .await
+        .answer()
+        .get("statusCode")
+        .unwrap();
+
+    let bodies: Vec<String> = world
+        .others
+        .requests()
+        .into_iter()
+        .map(|(operation, request)| {
+            assert_eq!(operation, "SendMessage", "L10");
+            assert_eq!(request["QueueUrl"], queue);
+            request["MessageBody"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(bodies.len(), 2);
+    let mut messages = bodies.clone();
+    messages.push("nonsense".to_owned());
+    let answer = retry.invoke(&batch(&messages)).await.answer();
+    assert_eq!(failures(&answer), ["m0", "m1", "m2"], "still busy");
+
+    world.cognito.set_fault(Fault::None);
+    world.cognito.forget_requests();
+    let answer = retry.invoke(&batch(&messages)).await.answer();
+    assert_eq!(failures(&answer), ["m2"], "only what nobody can read");
+    let calls = world.cognito.requests();
+    assert_eq!(calls[0].0, "RevokeToken");
+    assert_eq!(calls[0].1["Token"], "opaque-secret");
+    assert_eq!(calls[1].0, "AdminUserGlobalSignOut");
+    for code in [
+        "NotAuthorizedException",
+        "UserNotFoundException",
+        "UnsupportedOperationException",
+    ] {
+        let fault = Fault::Answer(400, json!({"__type": code}).to_string());
+        world.cognito.set_fault(fault);
+        let answer = retry.invoke(&batch(&bodies)).await.answer();
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "L11 {code}: done");
+    }
+    for function in [&logout, &retry] {
+        assert!(!function.output().contains("opaque-secret"));
+    }
+    assert!(retry.invoke(&json!({})).await.is_failure());
+
+    // The queue fails too: said as it is.
+    world.cognito.set_fault(Fault::Cut);
+    world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
+    let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
+    assert_eq!((status, &body["cognito"]), (200, &json!("failed")), "L10");
+}
+
+#[tokio::test]
+async fn cookies_origins_and_the_hosted_ui() {
+    let world = World::start().await;
+    let more = [
+        ("TOKEN_COOKIE", "__Host-access_token"),
+        ("REFRESH_COOKIE", "__Host-refresh_token"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+        ("HOSTED_UI_URL", "https://auth.example.com/"),
+        ("LOGOUT_REDIRECT_URI", "https://app.example.com/bye?a=1&b=2"),
+    ];
+    let logout = world.function("logout", &more).await;
+    let send = async |headers: Value| {
+        let mut event = proxy_event(None);
+        event["headers"] = headers;
+        logout.invoke(&event).await.answer()
+    };
+    let origin = "https://app.example.com";
+    let token = somebody();
+    let cookie = format!(
+        "__Host-access_token={}; __Host-refresh_token=opaque",
+        token.build()
+    );
+    for (headers, status, case) in [
+        (
+            json!({"Cookie": cookie, "Origin": "https://evil.example"}),
+            403,
+            "L15",
+        ),
+        (json!({"Cookie": cookie, "Origin": "null"}), 403, "L15"),
+        (
+            json!({"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
+            403,
+            "L15",
+        ),
+        (
+            json!({"Authorization": format!("Bearer {}", token.build()), "Origin": "https://evil.example"}),
+            403,
+            "L15",
+        ),
+        (
+            json!({"Cookie": cookie, "Authorization": format!("Bearer {}", token.build()), "Origin": origin}),
+            401,
+            "two tokens",
+        ),
+        (
+            json!({"Cookie": format!("{cookie}; {cookie}"), "Origin": origin}),
+            401,
+            "A25",
+        ),
+    ] {
+        assert_eq!(
+            send(headers.clone()).await["statusCode"],
+            status,
+            "{case} {headers:.300}"
+        );
+        assert!(world.passes(&token).await, "{case}");
+    }
+    assert_eq!(world.cognito.requests().len(), 0);
+
+    let answer = send(json!({"Cookie": cookie, "Origin": origin})).await;
+    assert_eq!(answer["statusCode"], 200, "L1");
+    assert!(!world.passes(&token).await);
+    let (operation, request) = world.cognito.requests().remove(0);
+    assert_eq!(
+        (operation.as_str(), &request["Token"]),
+        ("RevokeToken", &json!("opaque"))
+    );
+    let cleared = answer["multiValueHeaders"]["set-cookie"]
+        .as_array()
+        .unwrap();
+    for (name, line) in ["__Host-access_token", "__Host-refresh_token"]
+        .iter()
+        .zip(cleared)
+    {
+        let expected = format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
+        assert_eq!(*line, json!(expected), "L1");
+    }
+    let clear = answer["headers"]["clear-site-data"].as_str().unwrap();
+    assert!(clear.contains("\"cookies\""));
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        body["logout_url"],
+        format!(
+            "https://auth.example.com/logout?client_id={}&logout_uri=\
+             https%3A%2F%2Fapp%2Eexample%2Ecom%2Fbye%3Fa%3D1%26b%3D2",
+            Pool::ours().client_id
+        ),
+        "L19"
+    );
+
+    // No token, only the refresh token.
+    world.cognito.forget_requests();
+    let answer = send(json!({"Cookie": "__Host-refresh_token=opaque", "Origin": origin})).await;
+    assert_eq!(answer["statusCode"], 200, "L6");
+    assert_eq!(world.cognito.requests()[0].0, "RevokeToken", "L6");
+    assert!(answer["body"].as_str().unwrap().contains("refresh_token"));
+    assert!(
+        !logout.output().contains("opaque") && !logout.output().contains(&text_of(&token, "sub"))
+    );
 }

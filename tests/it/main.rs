@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod admin;
 mod api_keys;
 mod authorizer_apis;
 mod authorizer_events;
@@ -17,9 +18,16 @@ mod authorizer_keys;
 mod authorizer_rules;
 mod authorizer_store;
 mod authorizer_tokens;
+mod connections;
 mod contracts;
 mod deployed;
 mod explain;
 mod logout;
+mod operator;
+mod post_confirmation;
+mod sessions;
 mod settings;
 mod store;
+mod user_events;
+mod user_sweep;
+mod world;

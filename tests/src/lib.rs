@@ -92,6 +92,16 @@ pub struct Stack {
     pub table: String,
     /// The deployed table of API keys.
     pub api_key_table: String,
+    /// The deployed table of profiles.
+    pub users_table: String,
+    /// The deployed table of sessions.
+    pub session_table: String,
+    /// The deployed table of WebSocket connections.
+    pub connection_table: String,
+    /// The deployed user pool.
+    pub user_pool_id: String,
+    /// Its app client.
+    pub client_id: String,
     /// The deployed API.
     pub api: String,
     /// All that the story needs to know, as JSON.
@@ -114,6 +124,11 @@ impl Stack {
             endpoint: text("endpoint"),
             table: text("table"),
             api_key_table: text("api_key_table"),
+            users_table: text("users_table"),
+            session_table: text("session_table"),
+            connection_table: text("connection_table"),
+            user_pool_id: text("user_pool_id"),
+            client_id: text("client_id"),
             api: text("api"),
             json,
         }

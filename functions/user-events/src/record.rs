@@ -29,7 +29,6 @@ pub(crate) struct Record {
     account: Value,
     #[serde(default)]
     region: Value,
-    #[serde(default)]
     detail: Value,
 }
 

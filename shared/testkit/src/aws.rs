@@ -10,9 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -32,6 +31,7 @@ struct AwsState {
     faults: Mutex<Faults>,
     requests: Mutex<Vec<(String, Value)>>,
     checksum: Mutex<Option<&'static str>>,
+    answers: Mutex<HashMap<String, Value>>,
     backend: Backend,
 }
 
@@ -43,7 +43,7 @@ enum Backend {
     Rows,
     /// The service at this address.
     Behind(String),
-    /// `{}` to everything.
+    /// What the test set for the operation, else `{}`.
     Agreeable,
 }
 
@@ -85,7 +85,7 @@ impl FakeAws {
     async fn with(state: AwsState) -> Self {
         let state = Arc::new(state);
         let router = Router::new()
-            .route("/", post(answer))
+            .fallback(answer)
             .with_state(Arc::clone(&state));
         Self {
             server: Server::start(router).await,
@@ -111,6 +111,12 @@ impl FakeAws {
     /// Removes all rows.
     pub fn clear(&self) {
         self.state.rows.lock().expect("a lock").clear();
+    }
+
+    /// Gives an agreeable service something to say to one operation.
+    pub fn set_answer(&self, operation: &str, answer: Value) {
+        let mut answers = self.state.answers.lock().expect("a lock");
+        answers.insert(operation.to_owned(), answer);
     }
 
     /// Misbehaves from now on, until told otherwise.
@@ -188,13 +194,14 @@ impl AwsState {
     }
 }
 
-async fn answer(State(state): State<Arc<AwsState>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok())
-        .unwrap_or_default();
-    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-    let request: Value = serde_json::from_slice(&body).expect("a JSON request");
+async fn answer(
+    State(state): State<Arc<AwsState>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let (operation, request) = read(&method, &uri, &headers, &body);
     state
         .requests
         .lock()
@@ -209,7 +216,16 @@ async fn answer(State(state): State<Arc<AwsState>>, headers: HeaderMap, body: By
             batch_get(&state, &operation, &request).to_string().into(),
         ),
         Backend::Behind(url) => relay(url, headers, body).await,
-        Backend::Agreeable => (200, Bytes::from_static(b"{}")),
+        Backend::Agreeable => {
+            let answers = state.answers.lock().expect("a lock");
+            let answer = answers.get(&operation).map(Value::to_string);
+            (
+                200,
+                answer
+                    .unwrap_or_else(|| success(&operation, &request))
+                    .into(),
+            )
+        }
     };
     if let Some(response) = misbehave(state.fault_for(&operation, true)).await {
         return response;
@@ -221,6 +237,44 @@ async fn answer(State(state): State<Arc<AwsState>>, headers: HeaderMap, body: By
         response.headers_mut().insert("x-amz-crc32", checksum);
     }
     response
+}
+
+/// The operation and what it is told, in the JSON protocols, in the query protocol (a form), or as
+/// `DELETE /path`.
+fn read(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> (String, Value) {
+    let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
+    if let Some(target) = target {
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let request = serde_json::from_slice(body).expect("a JSON request");
+        return (operation, request);
+    }
+    let form: Map<String, Value> = form(body);
+    match form.get("Action").and_then(Value::as_str) {
+        Some(action) => (action.to_owned(), Value::Object(form)),
+        None => (format!("{method} {}", uri.path()), Value::Null),
+    }
+}
+
+/// An empty success: in XML for the query protocol, which names its operation in the form.
+fn success(operation: &str, request: &Value) -> String {
+    if request.get("Action").is_some() {
+        format!("<{operation}Response><{operation}Result/></{operation}Response>")
+    } else {
+        "{}".to_owned()
+    }
+}
+
+fn form(body: &Bytes) -> Map<String, Value> {
+    let text = String::from_utf8_lossy(body);
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decode(name), decode(value).into()))
+        .collect()
 }
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";

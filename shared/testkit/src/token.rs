@@ -80,10 +80,10 @@ impl<'k> TokenBuilder<'k> {
         }
     }
 
-    /// A claim as it stands.
+    /// A claim as it stands; `null` if there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> &Value {
-        &self.claims[name]
+        self.claims.get(name).unwrap_or(&Value::Null)
     }
 
     /// The header as JSON text.

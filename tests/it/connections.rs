@@ -1,0 +1,171 @@
+//! WebSocket connections end with what they were opened by.
+
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{Binary, FakeAws, Pool, TokenBuilder};
+
+use crate::world::{World, somebody, text_of, unique};
+
+fn event(route: &str, id: &str, token: Option<&TokenBuilder<'_>>) -> Value {
+    let authorizer = token.map(|token| {
+        json!({"principalId": token.get("sub"), "sub": token.get("sub"), "issuer": Pool::ours().id,
+            "client_id": token.get("client_id"), "session": token.get("origin_jti"),
+            "auth_time": token.get("auth_time").to_string()})
+    });
+    json!({"requestContext": {"routeKey": route, "connectionId": id, "authorizer": authorizer.unwrap_or(json!({}))}})
+}
+
+async fn status(connections: &Binary, event: &Value) -> u64 {
+    connections.invoke(event).await.answer()["statusCode"]
+        .as_u64()
+        .unwrap()
+}
+
+/// A record of the revocation table's stream.
+fn change(pk: &str, sk: &str) -> Value {
+    json!({"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb",
+        "dynamodb": {"Keys": {"pk": {"S": pk}, "sk": {"S": sk}}, "SequenceNumber": "4421584500000000017450439091",
+            "StreamViewType": "KEYS_ONLY", "SizeBytes": 80}})
+}
+
+fn user_row(token: &TokenBuilder<'_>) -> String {
+    format!("{}#user#{}", Pool::ours().id, text_of(token, "sub"))
+}
+
+/// The connections that the API was told to close.
+fn closed(api: &FakeAws) -> Vec<String> {
+    let calls = api.requests().into_iter().filter_map(|(operation, _)| {
+        let path = operation.strip_prefix("DELETE /@connections/")?;
+        Some(path.replace("%3D", "="))
+    });
+    let closed = calls.collect();
+    api.forget_requests();
+    closed
+}
+
+async fn end_session(world: &World, token: &TokenBuilder<'_>, scope: &str) {
+    let logout = world.function("logout", &[]).await;
+    let event = json!({"httpMethod": "POST", "headers": {"authorization": format!("Bearer {}", token.build())},
+        "body": json!({"scope": scope}).to_string()});
+    assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn ending_a_session_closes_its_connections() {
+    let world = World::start().await;
+    let connections = world.function("connections", &[]).await;
+    let closer = world.function("close-connections", &[]).await;
+    let phone = somebody();
+    let laptop = phone.clone().claim("origin_jti", unique("session"));
+    let ids = [unique("c") + "=", unique("c") + "=", unique("c") + "="];
+    for (id, token) in ids.iter().zip([&phone, &phone, &laptop]) {
+        assert_eq!(
+            status(&connections, &event("$connect", id, Some(token))).await,
+            200
+        );
+    }
+    let act =
+        async |records: Vec<Value>| closer.invoke(&json!({"Records": records})).await.answer();
+    let mark = change(
+        &user_row(&phone),
+        &format!("session#{}", text_of(&phone, "origin_jti")),
+    );
+    act(vec![mark.clone()]).await;
+    assert_eq!(
+        closed(&world.others),
+        Vec::<String>::new(),
+        "nothing has ended yet"
+    );
+
+    end_session(&world, &phone, "session").await;
+    assert_eq!(
+        act(vec![mark.clone()]).await,
+        json!({"batchItemFailures": []})
+    );
+    let mut gone = closed(&world.others);
+    gone.sort();
+    let mut expected = ids[..2].to_vec();
+    expected.sort();
+    assert_eq!(gone, expected, "L7: of this session and no other");
+    act(vec![mark.clone()]).await;
+    assert_eq!(closed(&world.others), Vec::<String>::new(), "once");
+
+    // A mark that was written between the authorizer and $connect.
+    let late = unique("c") + "=";
+    assert_eq!(
+        status(&connections, &event("$connect", &late, Some(&phone))).await,
+        401
+    );
+
+    end_session(&world, &laptop, "all").await;
+    let mark = change(&user_row(&phone), "user");
+    world.others.set_fault(Fault::Answer(
+        429,
+        json!({"__type": "LimitExceededException"}).to_string(),
+    ));
+    let answer = act(vec![change(&user_row(&phone), "sweep"), mark.clone()]).await;
+    assert_eq!(
+        answer["batchItemFailures"][0]["itemIdentifier"], "4421584500000000017450439091",
+        "L14: again"
+    );
+    world.others.set_fault(Fault::Answer(
+        410,
+        json!({"__type": "GoneException"}).to_string(),
+    ));
+    assert_eq!(
+        act(vec![mark.clone()]).await,
+        json!({"batchItemFailures": []}),
+        "L14: gone is done"
+    );
+    world.others.set_fault(Fault::None);
+    world.others.forget_requests();
+    act(vec![mark]).await;
+    assert_eq!(closed(&world.others), Vec::<String>::new(), "and forgotten");
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_forgotten_and_odd_requests_open_nothing() {
+    let world = World::start().await;
+    let connections = world.function("connections", &[]).await;
+    let token = somebody();
+    let id = unique("c") + "=";
+    let sort = format!("connection#{id}");
+    let pk = user_row(&token);
+    let key = [("pk", pk.as_str()), ("sk", sort.as_str())];
+    assert_eq!(
+        status(&connections, &event("$connect", &id, Some(&token))).await,
+        200
+    );
+    let row = world.row(&world.stack.connection_table, &key).await;
+    assert_eq!(row["session"], *token.get("origin_jti"));
+    assert_eq!(
+        status(&connections, &event("$disconnect", &id, Some(&token))).await,
+        200
+    );
+    assert_eq!(
+        world.row(&world.stack.connection_table, &key).await,
+        json!({})
+    );
+
+    assert_eq!(
+        status(&connections, &event("$connect", &id, None)).await,
+        401,
+        "A40"
+    );
+    assert_eq!(
+        status(&connections, &event("$disconnect", &id, None)).await,
+        200
+    );
+    assert_eq!(
+        status(&connections, &event("other", &id, Some(&token))).await,
+        404
+    );
+    for odd in [json!({}), json!(null), json!([]), json!("x")] {
+        assert_eq!(status(&connections, &odd).await, 400, "{odd}");
+    }
+    world.store.set_fault(Fault::Answer(500, "{}".to_owned()));
+    let failed = connections
+        .invoke(&event("$connect", &id, Some(&token)))
+        .await;
+    assert!(failed.is_failure(), "unknown is not open");
+}

@@ -1,0 +1,107 @@
+//! `gatehouse revoke` and `gatehouse status`, as an operator uses them.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::{Binary, Pool};
+
+use crate::world::{World, next_second, signed_in_again, somebody, text_of};
+
+async fn gatehouse(world: &World, arguments: &[&str]) -> (String, i32) {
+    let cognito = world.cognito.url();
+    let mut command = Command::new(Binary::path("gatehouse"));
+    command.args(arguments).env_clear().envs([
+        ("USER_POOL_ID", Pool::ours().id),
+        ("REVOCATION_TABLE", &world.stack.table),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &world.stack.endpoint),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    (
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+        output.status.code().unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn revoke_and_status() {
+    let world = World::start().await;
+    let user = somebody();
+    let subject = text_of(&user, "sub");
+    world.cognito.set_answer(
+        "AdminGetUser",
+        json!({"Username": "ada", "Enabled": true,
+            "UserAttributes": [{"Name": "sub", "Value": subject}]}),
+    );
+    let run = async |arguments: &[&str]| {
+        let (text, code) = gatehouse(&world, arguments).await;
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    run(&["revoke", "user", "ada", "--dry-run"]).await;
+    assert!(world.passes(&user).await, "a dry run ends nothing");
+    assert_eq!(run(&["status", "ada"]).await, "nothing\n");
+
+    let session = text_of(&user, "origin_jti");
+    run(&[
+        "revoke",
+        "session",
+        &subject,
+        &session,
+        "--reason",
+        "lost phone",
+    ])
+    .await;
+    assert!(!world.passes(&user).await);
+    let laptop = signed_in_again(&user);
+    assert!(world.passes(&laptop).await);
+    run(&["revoke", "token", &subject, &text_of(&laptop, "jti")]).await;
+    assert!(!world.passes(&laptop).await);
+    let tablet = signed_in_again(&user);
+    assert!(world.passes(&tablet).await);
+    let text = run(&["revoke", "user", "ada", "--json", "--actor", "bob"]).await;
+    let row: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&row["ended"], &row["cognito"]),
+        (&json!("user"), &json!("ended"))
+    );
+    assert!(!world.passes(&tablet).await);
+    next_second().await;
+    assert!(world.passes(&signed_in_again(&user)).await);
+
+    let text = run(&["status", "ada", "--json"]).await;
+    let rows: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    let of = |kind: &str| {
+        let row = rows
+            .iter()
+            .find(|row| row["of"].as_str().unwrap().starts_with(kind));
+        row.unwrap().clone()
+    };
+    assert_eq!(of("session#")["reason"], "lost phone");
+    assert_eq!(of("user")["actor"], "bob");
+    let table = run(&["status", "--sub", &subject]).await;
+    assert!(
+        table.contains("lost phone") && table.lines().count() == 4,
+        "{table}"
+    );
+
+    // Kill switches leave other tests' pool alone.
+    let (text, code) = gatehouse(&world, &["revoke", "client", "x", "--dry-run"]).await;
+    assert!(code == 0 && text.contains("client"), "{text}");
+    let (text, code) = gatehouse(&world, &["revoke", "everyone", "--dry-run"]).await;
+    assert!(code == 0 && text.contains("everyone"), "{text}");
+    let missing = json!({"__type": "UserNotFoundException"}).to_string();
+    world
+        .cognito
+        .set_fault(testkit::server::Fault::Answer(400, missing));
+    let (text, code) = gatehouse(&world, &["revoke", "user", "nobody"]).await;
+    assert!(code == 2 && text.contains("no such user"), "{text}");
+}

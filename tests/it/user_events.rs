@@ -1,0 +1,283 @@
+//! Cases S: what CloudTrail tells of, in any order and more than once.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::token::now;
+use testkit::{Binary, TokenBuilder};
+
+use crate::world::{
+    World, batch, failures, next_second, refreshed, signed_in_again, somebody, text_of,
+};
+
+/// A record in the shape of `events/user-events`, about this user, made `ago` seconds ago.
+fn record(name: &str, token: &TokenBuilder<'_>, ago: u64) -> Value {
+    let sample = "../events/user-events/admin-disable-user.json";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
+    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let time = aws_sdk_dynamodb::primitives::DateTime::from_secs((now() - ago).cast_signed());
+    let format = aws_sdk_dynamodb::primitives::DateTimeFormat::DateTime;
+    record["detail"]["eventName"] = json!(name);
+    record["detail"]["eventTime"] = json!(time.fmt(format).unwrap());
+    record["detail"]["additionalEventData"]["sub"] = token.get("sub").clone();
+    record
+}
+
+async fn send(function: &Binary, records: &[Value]) -> Value {
+    let bodies: Vec<String> = records.iter().map(Value::to_string).collect();
+    function.invoke(&batch(&bodies)).await.answer()
+}
+
+#[tokio::test]
+async fn every_call_that_ends_something() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    next_second().await;
+    for (name, kind, ends_session, status) in [
+        ("AdminDisableUser", "user_disabled", true, "DISABLED"),
+        ("AdminDeleteUser", "user_deleted", true, "DELETED"),
+        ("DeleteUser", "user_deleted", true, "DELETED"),
+        ("AdminUserGlobalSignOut", "signed_out_everywhere", true, ""),
+        ("GlobalSignOut", "signed_out_everywhere", true, ""),
+        ("AdminSetUserPassword", "password_set", true, ""),
+        ("AdminResetUserPassword", "password_set", true, ""),
+        ("ConfirmForgotPassword", "password_reset", true, ""),
+        ("ChangePassword", "password_changed", true, ""),
+        ("RevokeToken", "session_revoked", false, ""),
+        ("AdminRevokeUserSession", "session_revoked", false, ""),
+        ("AdminAddUserToGroup", "groups_changed", false, ""),
+        ("AdminRemoveUserFromGroup", "groups_changed", false, ""),
+    ] {
+        let token = somebody();
+        assert!(world.passes(&token).await);
+        world.others.forget_requests();
+        let answer = send(&function, &[record(name, &token, 1)]).await;
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "S8 {name}");
+        assert!(!world.passes(&token).await, "S1, S8 {name}");
+        let later = refreshed(&token);
+        assert_eq!(
+            world.passes(&later).await,
+            !ends_session,
+            "S8 {name}: a refresh"
+        );
+        let again = signed_in_again(&token);
+        let locked = !status.is_empty();
+        assert_eq!(world.passes(&again).await, !locked, "S8 {name}: a sign-in");
+
+        let profile = world.profile(&text_of(&token, "sub")).await;
+        assert_eq!(
+            profile["status"].as_str().unwrap_or_default(),
+            status,
+            "{name}"
+        );
+        let (operation, message) = world.others.requests().remove(0);
+        assert_eq!(operation, "Publish", "{name}");
+        let attribute = &message["MessageAttributes.entry.1.Value.StringValue"];
+        assert_eq!(attribute, kind, "{name}");
+        let body: Value = serde_json::from_str(message["Message"].as_str().unwrap()).unwrap();
+        assert_eq!(body["kind"], kind);
+        assert_eq!(body["sub"], *token.get("sub"));
+        assert_eq!(body["actor"], "arn:aws:iam::123456789012:user/alice");
+    }
+    let other = somebody();
+    let answer = send(&function, &[record("AdminGetUser", &other, 0)]).await;
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    assert!(world.passes(&other).await, "nothing is ended by a look");
+}
+
+#[tokio::test]
+async fn orders_and_repetitions_come_to_the_same() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let rows: [(&[(&str, u64)], bool); 6] = [
+        (&[("AdminDisableUser", 30), ("AdminEnableUser", 20)], true),
+        (&[("AdminEnableUser", 20), ("AdminDisableUser", 30)], true),
+        (&[("AdminEnableUser", 30), ("AdminDisableUser", 20)], false),
+        (&[("AdminDisableUser", 20), ("AdminEnableUser", 30)], false),
+        (&[("AdminDisableUser", 20), ("AdminEnableUser", 20)], false),
+        (&[("AdminEnableUser", 20), ("AdminDisableUser", 20)], false),
+    ];
+    for (events, lets_in) in rows {
+        for twice in [false, true] {
+            let token = somebody();
+            let mut records: Vec<Value> = events
+                .iter()
+                .map(|(name, ago)| record(name, &token, *ago))
+                .collect();
+            if twice {
+                records.extend(records.clone());
+            }
+            send(&function, &records).await;
+            assert!(!world.passes(&token).await, "S5 {events:?}: ended for good");
+            let again = signed_in_again(&token);
+            assert_eq!(world.passes(&again).await, lets_in, "S5, R22 {events:?}");
+        }
+    }
+    // Deleted is deleted, whatever comes in late.
+    let token = somebody();
+    let records = [
+        record("AdminDeleteUser", &token, 5),
+        record("AdminEnableUser", &token, 10),
+    ];
+    send(&function, &records).await;
+    assert!(!world.passes(&signed_in_again(&token)).await, "S5");
+    let profile = world.profile(&text_of(&token, "sub")).await;
+    assert_eq!(profile["status"], "DELETED", "S5");
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let token = somebody();
+    let with = |pointer: &str, value: Value| {
+        let mut record = record("AdminDisableUser", &token, 1);
+        *record.pointer_mut(pointer).unwrap() = value;
+        record
+    };
+    let mut failed = record("AdminDisableUser", &token, 1);
+    failed["detail"]["errorCode"] = json!("UserNotFoundException");
+    let ignored = [
+        ("S3", failed),
+        (
+            "S4",
+            with(
+                "/detail/requestParameters/userPoolId",
+                json!("us-east-1_Other"),
+            ),
+        ),
+        ("S4", with("/region", json!("eu-west-1"))),
+        ("S9", with("/source", json!("my.app"))),
+        ("S9", with("/account", json!("999999999999"))),
+        ("S9", with("/detail-type", json!("custom"))),
+        (
+            "S9",
+            with("/detail/eventSource", json!("iam.amazonaws.com")),
+        ),
+    ];
+    for (case, record) in ignored {
+        let answer = send(&function, std::slice::from_ref(&record)).await;
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "{case} {record}");
+        assert!(world.passes(&token).await, "{case} {record}");
+    }
+    let good = somebody();
+    let bad = [
+        with("/detail/additionalEventData", json!(null)),
+        with("/detail/additionalEventData/sub", json!("")),
+        with("/detail/additionalEventData/sub", json!(7)),
+        with("/detail/additionalEventData/sub", json!("x".repeat(5_000))),
+        json!("no record"),
+    ];
+    for record_of_nobody in bad {
+        let records = [record_of_nobody.clone(), record("GlobalSignOut", &good, 1)];
+        let answer = send(&function, &records).await;
+        assert_eq!(failures(&answer), ["m0"], "S2, S7 {record_of_nobody}");
+    }
+    assert!(!world.passes(&good).await, "S7: the others are applied");
+    assert!(world.passes(&token).await, "S2: nobody is guessed");
+    assert!(
+        function
+            .invoke(&json!({"Records": [{}]}))
+            .await
+            .is_failure()
+    );
+    let direct = function.invoke(&record("GlobalSignOut", &token, 1)).await;
+    assert_eq!(
+        failures(&json!({"batchItemFailures": []})),
+        Vec::<&str>::new()
+    );
+    assert!(!direct.is_failure(), "EventBridge may call it itself");
+    assert!(!world.passes(&token).await);
+
+    // A name that is there is looked up.
+    let token = somebody();
+    world.cognito.set_answer(
+        "AdminGetUser",
+        json!({"Username": "ada", "Enabled": true,
+            "UserAttributes": [{"Name": "sub", "Value": token.get("sub")}]}),
+    );
+    let mut named = record("AdminDisableUser", &token, 1);
+    named["detail"]["additionalEventData"] = json!(null);
+    named["detail"]["requestParameters"]["username"] = json!("ada");
+    assert_eq!(
+        failures(&send(&function, &[named]).await),
+        Vec::<&str>::new()
+    );
+    assert!(!world.passes(&token).await, "S2: looked up");
+}
+
+#[tokio::test]
+async fn times_and_failures() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    // In the future: now. A week ago: then.
+    let token = somebody();
+    let mut future = record("GlobalSignOut", &token, 0);
+    future["detail"]["eventTime"] = json!("2099-01-01T00:00:00Z");
+    send(&function, &[future]).await;
+    assert!(!world.passes(&token).await, "S6");
+    next_second().await;
+    assert!(
+        world.passes(&signed_in_again(&token)).await,
+        "S6: clamped to now"
+    );
+    let token = somebody();
+    send(&function, &[record("GlobalSignOut", &token, 7 * 86_400)]).await;
+    assert!(world.passes(&token).await, "S6: signed in since");
+
+    for operation in ["UpdateItem"] {
+        let token = somebody();
+        world
+            .store
+            .set_fault_for(operation, Fault::Answer(500, "{}".to_owned()));
+        let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
+        assert_eq!(failures(&answer), ["m0"], "it comes again");
+        world.store.set_fault(Fault::None);
+        send(&function, &[record("GlobalSignOut", &token, 1)]).await;
+        assert!(!world.passes(&token).await);
+    }
+    let token = somebody();
+    world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
+    let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
+    assert_eq!(failures(&answer), ["m0"], "somebody has to be told");
+    assert!(
+        !world.passes(&token).await,
+        "the mark is there all the same"
+    );
+    let output = function.output();
+    assert!(!output.contains(&text_of(&token, "sub")), "no id in a log");
+}
+
+#[tokio::test]
+async fn group_changes_may_wait_for_the_next_refresh() {
+    let world = World::start().await;
+    let more = [("OUTDATE_ON_GROUP_CHANGE", "false")];
+    let function = world.function("user-events", &more).await;
+    let token = somebody();
+    send(&function, &[record("AdminRemoveUserFromGroup", &token, 0)]).await;
+    assert!(world.passes(&token).await);
+}
+
+/// `events/user-events/*.json` with the answers that stand beside them.
+#[tokio::test]
+async fn sample_events() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/user-events");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with(".expected.json") {
+            continue;
+        }
+        let read = |path| -> Value {
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+        };
+        let expected = read(path.with_extension("expected.json"));
+        let answer = function.invoke(&read(path.clone())).await.answer();
+        assert_eq!(answer, expected, "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
