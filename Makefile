@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test tools binaries fmt lint build deploy bench startup clean
+.PHONY: help run demo stop test check tools binaries fmt lint build deploy bench startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -33,6 +33,12 @@ stop: ## Stop what `make run` started
 test: tools binaries ## Set up and run every test, the deployed stack included
 	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
 	@$(PYTHON) local/stack.py exec cargo test -j$(JOBS) --target $(HOST) --workspace
+
+check: tools binaries ## The checker at length: 200,000 operations under faults, a million rows (half an hour)
+	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
+	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec \
+	  cargo test --target $(HOST) -p auth-tests --test it -- checker --nocapture --test-threads 1 \
+	  2> .local/check.log
 
 tools:
 	@local/venv .tools/ministack local/ministack.txt

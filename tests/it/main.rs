@@ -18,6 +18,7 @@ mod authorizer_keys;
 mod authorizer_rules;
 mod authorizer_store;
 mod authorizer_tokens;
+mod checker;
 mod connections;
 mod contracts;
 mod deployed;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -32,7 +32,15 @@ struct AwsState {
     requests: Mutex<Vec<(String, Value)>>,
     checksum: Mutex<Option<&'static str>>,
     answers: Mutex<HashMap<String, Value>>,
+    /// For how long an answer to a read is given again, and those that were given.
+    stale: Mutex<Stale>,
     backend: Backend,
+}
+
+#[derive(Default)]
+struct Stale {
+    age: Duration,
+    answers: HashMap<Bytes, (Instant, Bytes)>,
 }
 
 /// Where answers come from.
@@ -119,6 +127,14 @@ impl FakeAws {
         answers.insert(operation.to_owned(), answer);
     }
 
+    /// Reads what was there up to `age` ago, as a cache or a far replica would.
+    pub fn set_stale(&self, age: Duration) {
+        *self.state.stale.lock().expect("a lock") = Stale {
+            age,
+            answers: HashMap::new(),
+        };
+    }
+
     /// Misbehaves from now on, until told otherwise.
     pub fn set_fault(&self, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
@@ -177,6 +193,20 @@ impl FakeAws {
 }
 
 impl AwsState {
+    /// An answer that was given to the same read a while ago, if this store is a stale one.
+    fn remembered(&self, operation: &str, body: &Bytes) -> Option<Bytes> {
+        let stale = self.stale.lock().expect("a lock");
+        let (at, answer) = stale.answers.get(body)?;
+        (operation == "BatchGetItem" && at.elapsed() < stale.age).then(|| answer.clone())
+    }
+
+    fn remember(&self, body: Bytes, answer: Bytes) {
+        let mut stale = self.stale.lock().expect("a lock");
+        if !stale.age.is_zero() {
+            stale.answers.insert(body, (Instant::now(), answer));
+        }
+    }
+
     /// The fault that hits this request, if one does.
     fn fault_for(&self, operation: &str, after: bool) -> Fault {
         let mut faults = self.faults.lock().expect("a lock");
@@ -215,7 +245,14 @@ async fn answer(
             200,
             batch_get(&state, &operation, &request).to_string().into(),
         ),
-        Backend::Behind(url) => relay(url, headers, body).await,
+        Backend::Behind(url) => match state.remembered(&operation, &body) {
+            Some(answer) => (200, answer),
+            None => {
+                let (status, answer) = relay(url, headers, body.clone()).await;
+                state.remember(body, answer.clone());
+                (status, answer)
+            }
+        },
         Backend::Agreeable => {
             let answers = state.answers.lock().expect("a lock");
             let answer = answers.get(&operation).map(Value::to_string);

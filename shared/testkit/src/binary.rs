@@ -31,6 +31,21 @@ pub enum Invocation {
     Error(String, String),
 }
 
+impl From<Outcome> for Invocation {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Response(body) => {
+                Self::Answer(serde_json::from_str(&body).expect("a JSON answer"))
+            }
+            Outcome::Error(body) => {
+                let error: Value = serde_json::from_str(&body).expect("a JSON error");
+                let member = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+                Self::Error(member("errorMessage"), member("errorType"))
+            }
+        }
+    }
+}
+
 impl Invocation {
     /// The answer, or a panic.
     #[must_use]
@@ -141,19 +156,19 @@ impl Binary {
         self.invoke_raw(event.to_string()).await
     }
 
+    /// Sends an event and gives up after `patience`: then nobody knows what became of it.
+    pub async fn try_invoke(&self, event: &Value, patience: Duration) -> Option<Invocation> {
+        let outcome = tokio::time::timeout(patience, self.api.invoke(event.to_string())).await;
+        outcome.ok().flatten().map(Invocation::from)
+    }
+
     /// Sends an event of any bytes.
     pub async fn invoke_raw(&self, event: String) -> Invocation {
         let outcome = tokio::time::timeout(PATIENCE, self.api.invoke(event)).await;
-        match outcome.expect("an answer in time").expect("an answer") {
-            Outcome::Response(body) => {
-                Invocation::Answer(serde_json::from_str(&body).expect("a JSON answer"))
-            }
-            Outcome::Error(body) => {
-                let error: Value = serde_json::from_str(&body).expect("a JSON error");
-                let member = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-                Invocation::Error(member("errorMessage"), member("errorType"))
-            }
-        }
+        outcome
+            .expect("an answer in time")
+            .expect("an answer")
+            .into()
     }
 
     /// Everything that the function has printed.

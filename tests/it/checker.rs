@@ -1,0 +1,652 @@
+//! A checker in the manner of Jepsen: many clients log in, call, refresh, log out, are disabled and
+//! lose their passwords, all at once, against the real binaries over an emulated DynamoDB, while
+//! connections are cut, the store is slow, and functions are frozen and killed.
+//!
+//! Two promises are checked:
+//! - A request that starts after an ending was acknowledged is never allowed.
+//! - A token that nobody ended is never refused; an error is only there while something is broken.
+//!
+//! `GATEHOUSE_OPERATIONS` says how many operations; `make check` asks for 200,000.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use auth_tests::{Stack, Verdict, environment, request_event};
+use serde_json::{Value, json};
+use testkit::jwks_server::JwksServer;
+use testkit::server::Fault;
+use testkit::token::now;
+use testkit::{Binary, FakeAws, Pool, TokenBuilder};
+use tokio::sync::RwLock;
+
+use crate::world::{ACCOUNT, unique};
+
+const USERS: u64 = 24;
+const WORKERS: u64 = 8;
+/// Longer than any function takes: an answer that is not there by then never comes.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// After a fault is over, connections and cool-downs may still fail for so long.
+const AFTERMATH: Duration = Duration::from_secs(3);
+
+/// How the system under test is broken on purpose, to see that the checker sees it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    None,
+    /// The store answers reads from a cache.
+    StaleReads,
+    /// A logout is acknowledged before its mark is written.
+    LateMarks,
+}
+
+struct Session {
+    token: TokenBuilder<'static>,
+    authenticated_at: u64,
+    /// When an ending of it was acknowledged.
+    ended: Option<Instant>,
+    /// Whether somebody tried to end it: then either verdict is right.
+    tried: bool,
+}
+
+#[derive(Default)]
+struct User {
+    sessions: Vec<Session>,
+    /// Sessions that are authenticated up to this second may be ended by what was tried.
+    tried_until: u64,
+    /// Endings of the whole user that are under way.
+    trying: u32,
+    /// The second in which the user was disabled last, while they are.
+    disabled: Option<u64>,
+}
+
+/// A function that may be killed and started again.
+struct Slot {
+    name: &'static str,
+    environment: Vec<(&'static str, String)>,
+    binary: RwLock<Arc<Binary>>,
+}
+
+impl Slot {
+    async fn start(name: &'static str, environment: Vec<(&'static str, String)>) -> Self {
+        let binary = Binary::start(name, &environment).await;
+        Self {
+            name,
+            environment,
+            binary: RwLock::new(Arc::new(binary)),
+        }
+    }
+
+    async fn invoke(&self, event: &Value) -> Option<testkit::Invocation> {
+        let binary = Arc::clone(&*self.binary.read().await);
+        binary.try_invoke(event, PATIENCE).await
+    }
+
+    async fn kill(&self) {
+        let new = Arc::new(Binary::start(self.name, &self.environment).await);
+        let old = std::mem::replace(&mut *self.binary.write().await, new);
+        old.signal("-KILL");
+    }
+
+    async fn freeze(&self, time: Duration) {
+        let binary = Arc::clone(&*self.binary.read().await);
+        binary.signal("-STOP");
+        tokio::time::sleep(time).await;
+        binary.signal("-CONT");
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    operations: AtomicU64,
+    allowed: AtomicU64,
+    refused: AtomicU64,
+    errors: AtomicU64,
+    endings: AtomicU64,
+    faults: AtomicU64,
+}
+
+struct Checker {
+    authorizers: Vec<Slot>,
+    logouts: Vec<Slot>,
+    events: Slot,
+    resets: Slot,
+    store: FakeAws,
+    _cognito: FakeAws,
+    _jwks: JwksServer,
+    users: Vec<Mutex<User>>,
+    /// When faults began and ended; the last may still be on.
+    faults: Mutex<Vec<(Instant, Option<Instant>)>>,
+    counts: Counts,
+    violations: Mutex<Vec<String>>,
+    sabotage: Sabotage,
+}
+
+/// A small generator: the run is random, the choice of what to do needs no more than that.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+impl Checker {
+    async fn start(sabotage: Sabotage) -> Arc<Self> {
+        let stack = Stack::of_this_run();
+        let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+        let store = FakeAws::in_front_of(&stack.endpoint).await;
+        if sabotage == Sabotage::StaleReads {
+            store.set_stale(Duration::from_secs(2));
+        }
+        let cognito = FakeAws::agreeable().await;
+        let more = [
+            ("REVOCATION_TABLE", stack.table.as_str()),
+            ("ACCOUNT_ID", ACCOUNT),
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
+            ("LOG_LEVEL", "ERROR"),
+        ];
+        let environment = environment(&jwks.uri(), &store.url(), &more);
+        let start = async |name| Slot::start(name, environment.clone()).await;
+        Arc::new(Self {
+            authorizers: vec![start("authorizer").await, start("authorizer").await],
+            logouts: vec![start("logout").await, start("logout").await],
+            events: start("user-events").await,
+            resets: start("post-confirmation").await,
+            store,
+            _cognito: cognito,
+            _jwks: jwks,
+            users: (0..USERS).map(|_| Mutex::default()).collect(),
+            faults: Mutex::default(),
+            counts: Counts::default(),
+            violations: Mutex::default(),
+            sabotage,
+        })
+    }
+
+    fn violation(&self, what: String) {
+        self.violations.lock().unwrap().push(what);
+    }
+
+    /// Whether anything was broken at some time since shortly before `since`.
+    fn was_broken(&self, since: Instant) -> bool {
+        let faults = self.faults.lock().unwrap();
+        faults
+            .iter()
+            .any(|(_, end)| end.is_none_or(|end| end + AFTERMATH > since))
+    }
+
+    async fn work(&self, worker: u64, operations: u64) {
+        let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ ((worker + 1) << 32) ^ now());
+        while self.counts.operations.fetch_add(1, Ordering::SeqCst) < operations {
+            let subject = random.below(USERS);
+            match random.below(1_000) {
+                0..40 => self.log_in(subject),
+                40..60 => self.log_out(subject, "session", &mut random).await,
+                60..63 => self.log_out(subject, "all", &mut random).await,
+                63..66 => self.log_out(subject, "others", &mut random).await,
+                66..70 => self.disable(subject).await,
+                70..80 => self.enable(subject).await,
+                80..82 => self.reset_password(subject).await,
+                82..85 => self.event(subject, "AdminUserGlobalSignOut").await,
+                _ => self.call(subject, &mut random).await,
+            }
+        }
+    }
+
+    fn log_in(&self, user: u64) {
+        let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+        let at = now();
+        let token = Pool::ours()
+            .access_token()
+            .claim("sub", self.subject(user))
+            .claim("origin_jti", unique("session"))
+            .claim("auth_time", at)
+            .claim("iat", at)
+            .claim("exp", at + 3_600);
+        // While somebody ends everything of the user, it may be among that.
+        let tried = state.trying > 0 || state.disabled.is_some();
+        state.sessions.push(Session {
+            token,
+            authenticated_at: at,
+            ended: None,
+            tried,
+        });
+        if state.sessions.len() > 12 {
+            state.sessions.remove(0);
+        }
+    }
+
+    fn subject(&self, user: u64) -> String {
+        format!("checked-{}-{:p}-{user}", std::process::id(), self)
+    }
+
+    /// A session of the user's, its fate so far, and its token, now and then a refreshed one.
+    fn pick(&self, user: u64, random: &mut Random) -> Option<(String, TokenBuilder<'static>)> {
+        let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+        let many = u64::try_from(state.sessions.len()).unwrap();
+        let at = usize::try_from(random.below(many.max(1))).unwrap();
+        let session = state.sessions.get(at)?;
+        let mut token = session.token.clone();
+        if random.below(3) == 0 {
+            token = token.claim("jti", unique("token")).claim("iat", now());
+        }
+        let id = session.token.get("origin_jti").as_str().unwrap().to_owned();
+        Some((id, token))
+    }
+
+    fn with<T>(&self, user: u64, id: &str, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+        let session = state
+            .sessions
+            .iter_mut()
+            .find(|session| session.token.get("origin_jti") == id)?;
+        Some(change(session))
+    }
+
+    async fn call(&self, user: u64, random: &mut Random) {
+        let Some((id, token)) = self.pick(user, random) else {
+            return self.log_in(user);
+        };
+        let event = request_event(&format!("Bearer {}", token.build()));
+        let at = usize::try_from(random.below(2)).unwrap();
+        let began = Instant::now();
+        let outcome = self.authorizers[at].invoke(&event).await;
+        let verdict = outcome.map_or(Verdict::Failure, |outcome| auth_tests::verdict(&outcome));
+        let fate = {
+            let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+            let until = state.tried_until;
+            let session = state
+                .sessions
+                .iter()
+                .find(|session| session.token.get("origin_jti") == id.as_str());
+            session.map(|session| {
+                let tried = session.tried || session.authenticated_at <= until;
+                (session.ended, tried)
+            })
+        };
+        let Some((ended, tried)) = fate else { return };
+        match verdict {
+            Verdict::Allow => {
+                self.counts.allowed.fetch_add(1, Ordering::SeqCst);
+                if let Some(ended) = ended.filter(|ended| *ended < began) {
+                    let late = began.duration_since(ended);
+                    self.violation(format!("allowed {late:?} after its end: {id}"));
+                }
+            }
+            Verdict::Unauthorized => {
+                self.counts.refused.fetch_add(1, Ordering::SeqCst);
+                if !tried {
+                    self.violation(format!("refused, and nobody ended it: {id}"));
+                }
+            }
+            Verdict::Failure => {
+                self.counts.errors.fetch_add(1, Ordering::SeqCst);
+                if !self.was_broken(began) && !self.recovers(at, &event).await {
+                    self.violation(format!("an error that stays, and nothing is broken: {id}"));
+                }
+            }
+            Verdict::Deny => self.violation(format!("denied: {id}")),
+        }
+    }
+
+    /// A machine that is busy with other things is a fault too, and passes.
+    async fn recovers(&self, at: usize, event: &Value) -> bool {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let outcome = self.authorizers[at].invoke(event).await;
+            if outcome.is_some_and(|one| auth_tests::verdict(&one) != Verdict::Failure) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn log_out(&self, user: u64, scope: &str, random: &mut Random) {
+        let Some((id, token)) = self.pick(user, random) else {
+            return;
+        };
+        let event = json!({
+            "httpMethod": "POST",
+            "headers": {"Authorization": format!("Bearer {}", token.build())},
+            "body": json!({"scope": scope}).to_string(),
+        });
+        let at = usize::try_from(random.below(2)).unwrap();
+        let covered = match scope {
+            "session" => {
+                self.with(user, &id, |session| session.tried = true);
+                vec![id.clone()]
+            }
+            _ => {
+                // An ended token ends nothing that is newer: its 200 is about what is over.
+                let living = self.with(user, &id, |session| !session.tried) == Some(true);
+                self.begin_ending(user, |session| {
+                    living && (scope == "all" || session.token.get("origin_jti") != id.as_str())
+                })
+            }
+        };
+        if self.sabotage == Sabotage::LateMarks {
+            self.acknowledge(user, &covered);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let outcome = self.logouts[at].invoke(&event).await;
+        let done = outcome.is_some_and(|outcome| match outcome {
+            testkit::Invocation::Answer(answer) => answer["statusCode"] == 200,
+            testkit::Invocation::Error(..) => false,
+        });
+        if scope != "session" {
+            self.finish_ending(user);
+        }
+        if done {
+            self.acknowledge(user, &covered);
+        }
+    }
+
+    /// The sessions that an ending of the user covers if it is acknowledged.
+    fn begin_ending(&self, user: u64, covers: impl Fn(&Session) -> bool) -> Vec<String> {
+        let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+        state.trying += 1;
+        let mut covered = Vec::new();
+        for session in &mut state.sessions {
+            session.tried = true;
+            if covers(session) {
+                let id = session.token.get("origin_jti").as_str().unwrap();
+                covered.push(id.to_owned());
+            }
+        }
+        covered
+    }
+
+    fn finish_ending(&self, user: u64) {
+        let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+        state.trying -= 1;
+        state.tried_until = now();
+        for session in &mut state.sessions {
+            session.tried = true;
+        }
+    }
+
+    fn acknowledge(&self, user: u64, covered: &[String]) {
+        self.counts.endings.fetch_add(1, Ordering::SeqCst);
+        let now = Instant::now();
+        for id in covered {
+            self.with(user, id, |session| {
+                session.ended.get_or_insert(now).to_owned()
+            });
+        }
+    }
+
+    fn record(&self, user: u64, name: &str, at: u64) -> Value {
+        let time = aws_sdk_dynamodb::primitives::DateTime::from_secs(at.cast_signed());
+        let format = aws_sdk_dynamodb::primitives::DateTimeFormat::DateTime;
+        json!({
+            "id": "1", "source": "aws.cognito-idp", "account": ACCOUNT, "region": "us-east-1",
+            "detail-type": "AWS API Call via CloudTrail",
+            "detail": {"eventName": name, "eventSource": "cognito-idp.amazonaws.com",
+                "eventTime": time.fmt(format).unwrap(), "additionalEventData": {"sub": self.subject(user)},
+                "requestParameters": {"userPoolId": Pool::ours().id}},
+        })
+    }
+
+    /// An ending by an event.
+    async fn event(&self, user: u64, name: &str) {
+        let covered = self.begin_ending(user, |_| true);
+        let outcome = self.events.invoke(&self.record(user, name, now())).await;
+        let done = outcome.is_some_and(|outcome| !outcome.is_failure());
+        self.finish_ending(user);
+        if done {
+            self.acknowledge(user, &covered);
+        }
+    }
+
+    async fn disable(&self, user: u64) {
+        let index = usize::try_from(user).unwrap();
+        // From here on sign-ins may be refused, until an enabling is acknowledged.
+        self.users[index].lock().unwrap().disabled = Some(now() + 1);
+        self.event(user, "AdminDisableUser").await;
+        self.users[index].lock().unwrap().disabled = Some(now());
+    }
+
+    async fn enable(&self, user: u64) {
+        let index = usize::try_from(user).unwrap();
+        let at = now();
+        let disabled = self.users[index].lock().unwrap().disabled;
+        // An enabling of the same second counts less.
+        if disabled.is_none_or(|disabled| at <= disabled) {
+            return;
+        }
+        let record = self.record(user, "AdminEnableUser", at);
+        let outcome = self.events.invoke(&record).await;
+        if outcome.is_some_and(|outcome| !outcome.is_failure()) {
+            let mut state = self.users[index].lock().unwrap();
+            // Unless somebody disabled them meanwhile.
+            if state.disabled == disabled && state.trying == 0 {
+                state.disabled = None;
+                state.tried_until = state.tried_until.max(now());
+            }
+        }
+    }
+
+    async fn reset_password(&self, user: u64) {
+        let event = json!({
+            "version": "1", "userPoolId": Pool::ours().id, "response": {},
+            "triggerSource": "PostConfirmation_ConfirmForgotPassword",
+            "request": {"userAttributes": {"sub": self.subject(user)}},
+        });
+        let covered = self.begin_ending(user, |_| true);
+        let outcome = self.resets.invoke(&event).await;
+        self.finish_ending(user);
+        if matches!(outcome, Some(testkit::Invocation::Answer(_))) {
+            self.acknowledge(user, &covered);
+        }
+    }
+
+    /// Breaks something, again and again, until the workers are done.
+    async fn break_things(&self, operations: u64) {
+        let mut random = Random(now() ^ 0xDEAD_BEEF_CAFE);
+        let server_error = || Fault::Answer(500, "{}".to_owned());
+        while self.counts.operations.load(Ordering::SeqCst) < operations {
+            tokio::time::sleep(Duration::from_millis(200 + random.below(600))).await;
+            self.faults.lock().unwrap().push((Instant::now(), None));
+            self.counts.faults.fetch_add(1, Ordering::SeqCst);
+            let time = Duration::from_millis(50 + random.below(400));
+            let any = usize::try_from(random.below(2)).unwrap();
+            match random.below(9) {
+                0 => self.store_fault(Fault::Slow(100), time).await,
+                1 => self.store_fault(Fault::Cut, time).await,
+                2 => self.store_fault(server_error(), time).await,
+                3 => self.store_fault(Fault::Hang, time).await,
+                // Writes that arrive, and answers that don't.
+                4 => {
+                    self.store.set_fault_after(Fault::Cut);
+                    tokio::time::sleep(time).await;
+                    self.store.set_fault(Fault::None);
+                }
+                // A restart: every connection dies, and new ones are refused for a while.
+                5 => {
+                    self.store.close_connections();
+                    self.store_fault(Fault::Cut, time).await;
+                }
+                6 => self.authorizers[any].freeze(time).await,
+                7 => self.logouts[any].freeze(time).await,
+                _ => match random.below(4) {
+                    0 => self.authorizers[any].kill().await,
+                    1 => self.events.kill().await,
+                    2 => self.resets.kill().await,
+                    _ => self.logouts[any].kill().await,
+                },
+            }
+            if let Some(last) = self.faults.lock().unwrap().last_mut() {
+                last.1 = Some(Instant::now());
+            }
+        }
+    }
+
+    async fn store_fault(&self, fault: Fault, time: Duration) {
+        self.store.set_fault(fault);
+        tokio::time::sleep(time).await;
+        self.store.set_fault(Fault::None);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "how long to run is said by the caller, and what came of it is the result"
+)]
+async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
+    let operations = match sabotage {
+        Sabotage::None => std::env::var("GATEHOUSE_OPERATIONS")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(by_default),
+        Sabotage::StaleReads | Sabotage::LateMarks => by_default,
+    };
+    let began = Instant::now();
+    let checker = Checker::start(sabotage).await;
+    let mut tasks = Vec::new();
+    for worker in 0..WORKERS {
+        let checker = Arc::clone(&checker);
+        tasks.push(tokio::spawn(async move {
+            checker.work(worker, operations).await;
+        }));
+    }
+    if sabotage == Sabotage::None {
+        let breaker = Arc::clone(&checker);
+        tasks.push(tokio::spawn(async move {
+            breaker.break_things(operations).await;
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+    let counts = &checker.counts;
+    let violations = checker.violations.lock().unwrap().clone();
+    println!(
+        "checker: {operations} operations ({} allowed, {} refused, {} errors, {} endings \
+         acknowledged), {} faults, {} violations, {:.0} s",
+        count(&counts.allowed),
+        count(&counts.refused),
+        count(&counts.errors),
+        count(&counts.endings),
+        count(&counts.faults),
+        violations.len(),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(count(&counts.allowed) > 0 && count(&counts.refused) > 0);
+    violations
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_ended_session_passes_and_no_other_is_refused() {
+    let violations = run(Sabotage::None, 5_000).await;
+    let mut kinds: HashMap<&str, usize> = HashMap::new();
+    for violation in &violations {
+        *kinds
+            .entry(violation.split(':').next().unwrap())
+            .or_default() += 1;
+    }
+    assert!(violations.is_empty(), "{kinds:?} {:?}", violations.first());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_sees_a_stale_read() {
+    assert!(!run(Sabotage::StaleReads, 2_000).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_sees_a_mark_that_comes_after_the_answer() {
+    assert!(!run(Sabotage::LateMarks, 2_000).await.is_empty());
+}
+
+/// What a check reads doesn't grow with what was ever ended: the same request, an answer of the
+/// same length.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "how many rows is said by the caller, and what they cost is the result"
+)]
+async fn the_cost_of_a_check_stays_flat() {
+    let many = std::env::var("GATEHOUSE_ROWS").ok();
+    let many = many.and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let stack = Stack::of_this_run();
+    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+    let store = FakeAws::in_front_of(&stack.endpoint).await;
+    let more = [("REVOCATION_TABLE", stack.table.as_str())];
+    let binary = Binary::start("authorizer", &environment(&jwks.uri(), &store.url(), &more)).await;
+    let subject = unique("flat");
+    let token = Pool::ours().access_token().claim("sub", subject.clone());
+    let event = request_event(&format!("Bearer {}", token.build()));
+    let mut written = 0;
+    let mut seen = Vec::new();
+    for rows in [10, 1_000, many] {
+        end_sessions(&stack, &subject, written..rows).await;
+        written = rows;
+        let mut times = Vec::new();
+        // Past the five seconds for which cutoffs are remembered, all reads are alike.
+        store.forget_requests();
+        for _ in 0..50 {
+            let began = Instant::now();
+            assert_eq!(
+                auth_tests::verdict(&binary.invoke(&event).await),
+                Verdict::Allow
+            );
+            times.push(began.elapsed());
+        }
+        times.sort();
+        let requests = store.requests();
+        let keys: Vec<usize> = requests
+            .iter()
+            .map(|(operation, request)| {
+                assert_eq!(operation, "BatchGetItem");
+                request["RequestItems"][&stack.table]["Keys"]
+                    .as_array()
+                    .unwrap()
+                    .len()
+            })
+            .collect();
+        let most = keys.iter().copied().max().unwrap();
+        println!(
+            "{rows} ended sessions: {} reads for 50 checks, of {most} keys at most, median {:?}",
+            requests.len(),
+            times[25]
+        );
+        seen.push((requests.len(), most));
+    }
+    assert!(
+        seen.iter().all(|(reads, keys)| *reads == 50 && *keys <= 5),
+        "{seen:?}"
+    );
+}
+
+/// Rows of sessions that were ended, as logout writes them.
+async fn end_sessions(stack: &Stack, subject: &str, numbers: std::ops::Range<u64>) {
+    use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+    let client = crate::store::table_client(stack).await;
+    let text = |text: String| AttributeValue::S(text);
+    let expires_at = AttributeValue::N((now() + 100_000).to_string());
+    let pk = format!("{}#user#{subject}", Pool::ours().id);
+    let numbers: Vec<u64> = numbers.collect();
+    for chunk in numbers.chunks(25) {
+        let writes = chunk.iter().map(|number| {
+            let put = PutRequest::builder()
+                .item("pk", text(pk.clone()))
+                .item("sk", text(format!("session#{number}")))
+                .item("revoked_at", AttributeValue::N("1".to_owned()))
+                .item("expires_at", expires_at.clone())
+                .build()
+                .unwrap();
+            WriteRequest::builder().put_request(put).build()
+        });
+        let call = client.batch_write_item();
+        call.request_items(&stack.table, writes.collect())
+            .send()
+            .await
+            .unwrap();
+    }
+}
