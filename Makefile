@@ -65,7 +65,7 @@ bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (r
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin hot_path
 
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
-	@for name in whoami authorizer logout; do \
+	@for name in $(notdir $(wildcard functions/*)); do \
 	  cargo build -j$(JOBS) --release --target $(HOST) -p $$name; done
 	@GATEHOUSE_BIN_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/release cargo run -q -j$(JOBS) --target $(HOST) -p benches --bin startup
 

@@ -159,6 +159,8 @@ def start(folder, port):
         "api_key_table": outputs["ApiKeyTableName"],
         "users_table": outputs["UsersTableName"],
         "session_table": outputs["SessionTableName"],
+        "account_id": outputs["RevocationTableArn"].split(":")[4],
+        "user_event_queue": outputs["UserEventQueueUrl"],
         "connection_table": outputs["ConnectionTableName"],
     }
 

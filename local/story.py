@@ -3,6 +3,7 @@ request with the same token is refused. Every answer is checked; the first that 
 ends the story."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+
+import boto3
 
 PASSWORD = "correct horse battery staple".replace(" ", "-")
 
@@ -63,9 +66,39 @@ def play(state, narrate):
     say("\n8. A token that nobody signed ends nothing.")
     person.log_out(forged(laptop.access), {}, 401)
 
-    say("\n9. Signing in again opens a new session.")
-    time.sleep(1.1)  # A sign-in within the second of the logout counts as before it.
-    person.call(person.sign_in().access, 200)
+    say("\n9. Signing in again opens a new session, which goes on while all others end.")
+    phone, laptop = person.sign_in(), person.sign_in()
+    person.api("POST", "/auth/sessions", laptop.access, {"device": "laptop"}, 200)
+    person.api("POST", "/auth/sessions", phone.access, {"device": "phone"}, 200)
+    sessions = person.api("GET", "/auth/sessions", phone.access, None, 200)["sessions"]
+    expect({one["device"] for one in sessions} == {"phone", "laptop"}, "both are in the list")
+    ended = claims(laptop.access)["origin_jti"]
+    person.api("DELETE", f"/auth/sessions/{ended}", phone.access, None, 200, "/auth/sessions/{laptop}")
+    person.call(laptop.access, 401)
+    tablet = person.sign_in()
+    person.log_out(tablet.access, {"scope": "others"}, 200)
+    person.call(phone.access, 401)
+    person.call(tablet.access, 200)
+
+    say("\n10. An administrator disables the account, and enables it again.")
+    boss = Person(state, say)
+    boss.sign_up()
+    boss.join_group("admins")
+    boss = boss.sign_in().access
+    user = claims(tablet.access)["sub"]
+    shown = "/admin/users/{user}"
+    person.api("POST", f"/admin/users/{user}/disable", tablet.access, {}, 403, f"{shown}/disable")
+    person.api("POST", f"/admin/users/{user}/disable", boss, {"reason": "story"}, 200, f"{shown}/disable")
+    person.call(tablet.access, 401)
+    time.sleep(1.1)  # An enabling of the same second counts less.
+    person.api("POST", f"/admin/users/{user}/enable", boss, {}, 200, f"{shown}/enable")
+    person.call(tablet.access, 401)
+    tablet = person.sign_in()
+    person.call(tablet.access, 200)
+
+    say("\n11. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
+    person.told_by_cloudtrail("AdminUserGlobalSignOut", user)
+    person.refused_soon(tablet.access)
     say("\nAll as promised.")
 
 
@@ -123,6 +156,59 @@ class Person:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         shown = f"POST /auth/logout {body.get('scope', '')} {why and f'({why})'}".strip()
         return self.http("POST", self.state["api"] + "/auth/logout", headers, body, expected, shown)
+
+    def api(self, method, path, token, body, expected, shown=None):
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        url = self.state["api"] + path
+        return self.http(method, url, headers, body, expected, f"{method} {shown or path}")
+
+    def join_group(self, group):
+        cognito = self.aws("cognito-idp")
+        names = {"GroupName": group, "UserPoolId": self.state["user_pool_id"]}
+        with contextlib.suppress(cognito.exceptions.GroupExistsException):
+            cognito.create_group(**names)
+        cognito.admin_add_user_to_group(Username=self.email, **names)
+
+    def told_by_cloudtrail(self, call, user):
+        """What EventBridge puts into the queue of a call that somebody makes elsewhere. Nobody but AWS
+        may put events of aws.cognito-idp on the bus, so it goes into the queue itself."""
+        detail = {
+            "eventSource": "cognito-idp.amazonaws.com",
+            "eventName": call,
+            "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "requestParameters": {"userPoolId": self.state["user_pool_id"]},
+            "additionalEventData": {"sub": user},
+        }
+        record = {
+            "source": "aws.cognito-idp",
+            "detail-type": "AWS API Call via CloudTrail",
+            "account": self.state["account_id"],
+            "region": "us-east-1",
+            "detail": detail,
+        }
+        queue = self.state["user_event_queue"]
+        self.aws("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(record))
+        self.say(f"   CloudTrail: {call}")
+
+    def refused_soon(self, token):
+        """Events take their time."""
+        for _ in range(60):
+            headers = {"Authorization": f"Bearer {token}"}
+            request = urllib.request.Request(self.state["api"] + "/whoami", None, headers)
+            try:
+                urllib.request.urlopen(request, timeout=60).close()
+            except urllib.error.HTTPError as error:
+                self.say(f"   {'GET /whoami':<46} {error.code}")
+                expect(error.code == 401, "refused, not failed")
+                return
+            time.sleep(0.5)
+        raise BrokenPromise("the event ends the session")
+
+    def aws(self, service):
+        """A client with MiniStack's root user, as an operator has one."""
+        return boto3.Session(
+            aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+        ).client(service, endpoint_url=self.state["endpoint"])
 
     def code_from_mail(self):
         url = self.state["endpoint"] + "/_ministack/ses/messages"

@@ -26,6 +26,7 @@ mod explain;
 mod logout;
 mod operator;
 mod post_confirmation;
+mod samples;
 mod sessions;
 mod settings;
 mod store;

@@ -19,6 +19,19 @@ use testkit::{Binary, FakeAws, Pool};
 
 const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
+const FUNCTIONS: [&str; 11] = [
+    FLOOR,
+    "authorizer",
+    "logout",
+    "logout-retry",
+    "post-confirmation",
+    "user-events",
+    "user-sweep",
+    "admin",
+    "sessions",
+    "connections",
+    "close-connections",
+];
 
 struct Row {
     name: &'static str,
@@ -38,9 +51,18 @@ async fn main() {
         ("REVOCATION_TABLE", "revocations".to_owned()),
         ("JWKS_URI", jwks.uri()),
         ("AWS_ENDPOINT_URL_DYNAMODB", store.url()),
+        ("ACCOUNT_ID", "123456789012".to_owned()),
+        ("USERS_TABLE", "users".to_owned()),
+        ("SESSION_TABLE", "sessions".to_owned()),
+        ("CONNECTION_TABLE", "connections".to_owned()),
+        ("CONNECTIONS_URL", store.url()),
     ];
     let mut rows = Vec::new();
-    for name in [FLOOR, "authorizer", "logout"] {
+    for name in FUNCTIONS {
+        // Only those that were built for release.
+        if !Binary::path(name).exists() {
+            continue;
+        }
         rows.push(measure(name, &environment).await);
     }
     let floor = &rows[0];

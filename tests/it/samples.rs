@@ -1,0 +1,65 @@
+//! `events/<function>/*.json` with the answers that stand beside them. The authorizer's have a test
+//! of their own.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::{Invocation, Pool};
+
+use crate::world::World;
+
+/// The user that the samples are about.
+const USER: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
+
+#[tokio::test]
+async fn every_function_answers_its_samples() {
+    let world = World::start().await;
+    world.cognito.set_answer(
+        "AdminGetUser",
+        json!({"Username": "ada", "Enabled": true, "UserAttributes": [{"Name": "sub", "Value": USER}]}),
+    );
+    let token = Pool::ours().access_token().claim("sub", USER).build();
+    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.replace("{{SAMPLE_TOKEN}}", &token)
+    };
+    let mut seen = BTreeSet::new();
+    for folder in std::fs::read_dir(events).unwrap() {
+        let folder = folder.unwrap().path();
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "authorizer" {
+            continue;
+        }
+        let function = world.function(&name, &[]).await;
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.to_string_lossy().ends_with(".expected.json") {
+                continue;
+            }
+            let expected: Value =
+                serde_json::from_str(&read(&path.with_extension("expected.json"))).unwrap();
+            let answer = match function.invoke_raw(read(&path)).await {
+                Invocation::Answer(answer) => answer,
+                Invocation::Error(message, _) => json!({"errorMessage": message}),
+            };
+            assert_eq!(
+                with_parsed_body(answer),
+                with_parsed_body(expected),
+                "{}",
+                path.display()
+            );
+            seen.insert(name.clone());
+        }
+    }
+    assert!(seen.len() >= 9, "{seen:?}");
+}
+
+/// The order of a body's members is nobody's promise.
+fn with_parsed_body(mut answer: Value) -> Value {
+    if let Some(body) = answer.get("body").and_then(Value::as_str) {
+        answer["body"] = serde_json::from_str(body).unwrap();
+    }
+    answer
+}
