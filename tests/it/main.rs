@@ -12,6 +12,7 @@
 mod admin;
 mod api_keys;
 mod authorizer_apis;
+mod authorizer_concurrency;
 mod authorizer_events;
 mod authorizer_issuers;
 mod authorizer_keys;

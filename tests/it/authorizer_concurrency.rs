@@ -1,0 +1,93 @@
+//! Case X12: many invocations in one process, as on managed instances. Nobody gets another's answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use auth::{
+    Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    VerifiedClaims, Verifier, VerifyingKey,
+};
+use auth_dynamodb::DynamoApiKeys;
+use auth_tests::request_event;
+use authorizer::{ApiKeys, Authorizer, Config};
+use lambda::Handler;
+use serde_json::value::RawValue;
+use testkit::Pool;
+
+/// Keys and marks that come after a while, each time another one: the invocations overtake.
+struct Late(KeySet, AtomicU64);
+
+impl Late {
+    async fn wait(&self) {
+        let turn = self.1.fetch_add(7, Ordering::SeqCst) % 11;
+        tokio::time::sleep(Duration::from_millis(turn)).await;
+    }
+}
+
+impl KeySource for Late {
+    async fn key_for(
+        &self,
+        _: &Issuer,
+        kid: &str,
+        _: UnixSeconds,
+    ) -> Result<Arc<VerifyingKey>, Refusal> {
+        self.wait().await;
+        Ok(Arc::clone(self.0.get(kid).unwrap()))
+    }
+}
+
+impl RevocationStore for Late {
+    async fn marks(&self, claims: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
+        self.wait().await;
+        Ok(Marks {
+            session: claims.subject().ends_with("ended"),
+            ..Marks::default()
+        })
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_anothers_answer() {
+    let pool = Pool::ours();
+    let jwks = pool.jwks().to_string();
+    let lookup = |name: &str| match name {
+        "USER_POOL_ID" => Some(pool.id.to_owned()),
+        "APP_CLIENT_IDS" => Some(pool.client_id.to_owned()),
+        "REVOCATION_TABLE" => Some("revocations".to_owned()),
+        "JWKS" => Some(jwks.clone()),
+        "LOG_LEVEL" => Some("ERROR".to_owned()),
+        _ => None,
+    };
+    let config = Config::from_lookup(&lookup).unwrap();
+    let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
+    let verifier = Verifier::new(issuers.collect(), config.token_rules);
+    let late = || Late(KeySet::parse(jwks.as_bytes()).unwrap(), AtomicU64::new(0));
+    let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
+    let authorizer = Authorizer::new(verifier, late(), late(), no_api_keys, config.settings);
+    let authorizer = &authorizer;
+    let invocations = (0..600).map(|number| async move {
+        let kind = ["living", "ended", "forged"][number % 3];
+        let subject = format!("user-{number}-{kind}");
+        let token = pool.access_token().claim("sub", subject.clone());
+        let token = match kind {
+            "forged" => token.signed_by(&Pool::foreign().access_key).build(),
+            _ => token.build(),
+        };
+        let event = request_event(&format!("Bearer {token}")).to_string();
+        let event: Box<RawValue> = serde_json::from_str(&event).unwrap();
+        let answer = authorizer.handle(&event, "id").await;
+        match (kind, answer) {
+            ("living", Ok(answer)) => {
+                let answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap();
+                assert_eq!(answer["principalId"], subject.as_str(), "X12");
+                assert_eq!(answer["context"]["sub"], subject.as_str(), "X12");
+            }
+            ("ended" | "forged", Err(failure)) => {
+                assert_eq!(failure, lambda::Failure::Unauthorized, "X12 {kind}");
+            }
+            (kind, _) => panic!("X12: {kind} got another's answer"),
+        }
+    });
+    futures_util::future::join_all(invocations).await;
+}
