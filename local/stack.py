@@ -161,6 +161,7 @@ def start(folder, port):
         "session_table": outputs["SessionTableName"],
         "account_id": outputs["RevocationTableArn"].split(":")[4],
         "user_event_queue": outputs["UserEventQueueUrl"],
+        "web_socket": f"127.0.0.1:{port}/_aws/execute-api/{outputs['WebSocketId']}/prod",
         "connection_table": outputs["ConnectionTableName"],
     }
 

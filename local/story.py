@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -96,7 +97,16 @@ def play(state, narrate):
     tablet = person.sign_in()
     person.call(tablet.access, 200)
 
-    say("\n11. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
+    say("\n11. A WebSocket connection ends with the session that opened it.")
+    person.cannot_connect("nobody")
+    connection = person.connect(tablet.access)
+    expect(connection.is_open(), "it is open while the session lives")
+    person.log_out(tablet.access, {}, 200)
+    connection.is_closed_soon()
+    person.cannot_connect(tablet.access)
+    tablet = person.sign_in()
+
+    say("\n12. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
     person.told_by_cloudtrail("AdminUserGlobalSignOut", user)
     person.refused_soon(tablet.access)
     say("\nAll as promised.")
@@ -161,6 +171,18 @@ class Person:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         url = self.state["api"] + path
         return self.http(method, url, headers, body, expected, f"{method} {shown or path}")
+
+    def connect(self, token):
+        connection = WebSocket(self.state["web_socket"], token)
+        self.say(f"   {'WebSocket $connect':<46} {connection.status}")
+        expect(connection.status == 101, "the connection is opened")
+        return connection
+
+    def cannot_connect(self, token):
+        """AWS answers 401; MiniStack takes a refusal for a failure there, and answers 500."""
+        connection = WebSocket(self.state["web_socket"], token)
+        self.say(f"   {'WebSocket $connect':<46} {connection.status}")
+        expect(connection.status != 101, "the connection is refused")
 
     def join_group(self, group):
         cognito = self.aws("cognito-idp")
@@ -230,6 +252,38 @@ class Person:
         self.say(f"   {shown:<46} {status}  {summary(answer)}")
         expect(status == expected, f"{shown}: {status} instead of {expected}: {answer}")
         return answer
+
+
+class WebSocket:
+    """As much of RFC 6455 as it takes to open a connection and to see it closed."""
+
+    def __init__(self, address, token):
+        host, _, path = address.partition("/")
+        name, _, port = host.partition(":")
+        self.socket = socket.create_connection((name, int(port)), timeout=60)
+        lines = [
+            f"GET /{path} HTTP/1.1",
+            f"Host: {host}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            f"Sec-WebSocket-Key: {base64.b64encode(secrets.token_bytes(16)).decode()}",
+            f"Authorization: Bearer {token}",
+        ]
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        self.status = int(self.socket.recv(4096).split(b" ")[1])
+
+    def is_open(self):
+        self.socket.settimeout(1)
+        try:
+            return self.socket.recv(64) == b"anything"
+        except TimeoutError:
+            return True
+
+    def is_closed_soon(self):
+        self.socket.settimeout(30)
+        # A close frame (section 5.5.1), or the end.
+        expect(self.socket.recv(64)[:1] in (b"\x88", b""), "the server closes it")
 
 
 def summary(answer):
