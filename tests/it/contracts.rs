@@ -31,6 +31,7 @@ fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("user-sweep", set(&[user_sweep::Config::VARS])),
         ("admin", set(&[admin::Config::VARS])),
         ("sessions", set(&[sessions::Config::VARS])),
+        ("custom-message", set(&[custom_message::Config::VARS])),
         ("connections", set(&[connections::Config::VARS])),
         ("close-connections", set(&[close_connections::Config::VARS])),
     ])
@@ -116,6 +117,8 @@ fn configurations_read_what_they_say_they_read() {
     assert_eq!(asked.take(), variables()["admin"]);
     let _ = sessions::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["sessions"]);
+    let _ = custom_message::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["custom-message"]);
     let _ = connections::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["connections"]);
     let _ = close_connections::Config::from_lookup(&lookup);

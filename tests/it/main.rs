@@ -22,6 +22,7 @@ mod authorizer_tokens;
 mod checker;
 mod connections;
 mod contracts;
+mod custom_message;
 mod deployed;
 mod explain;
 mod logout;

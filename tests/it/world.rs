@@ -55,6 +55,8 @@ impl World {
             ("ACCOUNT_ID", ACCOUNT),
             ("SECURITY_TOPIC_ARN", topic),
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
+            ("APP_NAME", "Example"),
+            ("APP_BASE_URL", "https://app.example.com"),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito),
             ("AWS_ENDPOINT_URL_SNS", &others),
             ("AWS_ENDPOINT_URL_SQS", &others),

@@ -42,13 +42,9 @@ impl Config {
     /// Everything that is wrong with it, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
-        let client_ids = env.list("APP_CLIENT_IDS");
-        if client_ids.is_none() {
-            env.problem("APP_CLIENT_IDS", "is not set");
-        }
         let config = Self {
             user_pool_id: env.user_pool_id(),
-            client_ids: client_ids.unwrap_or_default(),
+            client_ids: env.app_client_ids(),
             admin_group: env
                 .optional("ADMIN_GROUP")
                 .unwrap_or_else(|| "admins".to_owned()),

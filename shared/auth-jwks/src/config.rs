@@ -22,7 +22,7 @@ pub const VARS: &[&str] = &[
 /// Problems are noted in `env`; the result is of use only if there are none.
 pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
     let pool = env.user_pool_id();
-    let client_ids = client_ids(env);
+    let client_ids = env.app_client_ids();
     let urls = env
         .list("ISSUER")
         .unwrap_or_else(|| vec![default_issuer(&pool)]);
@@ -194,19 +194,6 @@ pub fn split(issuers: Vec<(Issuer, KeyLocation)>) -> (Vec<Issuer>, Vec<(String, 
             (issuer, (url, location))
         })
         .unzip()
-}
-
-/// `APP_CLIENT_IDS`: exact ids. There is no way to say "any".
-fn client_ids(env: &mut Env<'_>) -> Vec<String> {
-    let ids = env.list("APP_CLIENT_IDS").unwrap_or_default();
-    if ids.is_empty() {
-        env.problem("APP_CLIENT_IDS", "is not set");
-    }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'+' || b == b'-';
-    if ids.iter().any(|id| !id.bytes().all(plain)) {
-        env.problem("APP_CLIENT_IDS", "holds something that is no client's id");
-    }
-    ids
 }
 
 /// Cognito's original form of the issuer.

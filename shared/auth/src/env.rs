@@ -84,6 +84,20 @@ impl<'a> Env<'a> {
         pool
     }
 
+    /// `APP_CLIENT_IDS`: at least one app client, and no wildcard.
+    pub fn app_client_ids(&mut self) -> Vec<String> {
+        const NAME: &str = "APP_CLIENT_IDS";
+        let ids = self.list(NAME).unwrap_or_default();
+        if ids.is_empty() {
+            self.problem(NAME, "is not set");
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'+' || b == b'-';
+        if ids.iter().any(|id| !id.bytes().all(plain)) {
+            self.problem(NAME, "holds something that is no client's id");
+        }
+        ids
+    }
+
     /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can bring new tokens, within Cognito's
     /// bounds of 60 minutes and 10 years; 30 days if unset.
     pub fn refresh_token_ttl_seconds(&mut self) -> u64 {

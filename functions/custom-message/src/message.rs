@@ -1,0 +1,117 @@
+//! A message that Cognito takes.
+//!
+//! Cognito matches what a trigger answers against an expression that knows letters, marks, symbols,
+//! numbers, punctuation and ASCII spaces, and the sign-up itself fails if it doesn't match: for a
+//! no-break space, for the joiner in a family emoji, for a letter that its version of Unicode
+//! doesn't know yet. So a mail is pure ASCII, everything else in it a numeric entity, and subject
+//! and text message, where nothing of the user's stands, are stripped.
+//! Source: AWS, "Custom message Lambda trigger"; `EmailVerificationMessageType` in the API's model.
+
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use crate::brand::Content;
+
+/// Cognito's limits, in characters, the placeholder included.
+const MAX_MAIL: usize = 20_000;
+const MAX_SUBJECT: usize = 140;
+const MAX_SMS: usize = 140;
+/// As long as a code can get: `{####}` has six, too; a temporary password more.
+const MAX_CODE: usize = 6;
+
+/// What the templates gave.
+pub(crate) struct Parts {
+    pub(crate) html: String,
+    pub(crate) subject: String,
+    pub(crate) sms: String,
+}
+
+/// A message within Cognito's rules.
+pub(crate) struct Message {
+    pub(crate) mail: String,
+    pub(crate) subject: String,
+    pub(crate) sms: String,
+}
+
+impl Message {
+    /// The parts, made safe.
+    ///
+    /// # Errors
+    /// A sentence about the rule that they break.
+    pub(crate) fn checked(parts: Parts, content: &Content<'_>) -> Result<Self, &'static str> {
+        let message = Self {
+            mail: ascii(&parts.html),
+            subject: one_line(&parts.subject),
+            sms: one_line(&parts.sms),
+        };
+        let long = |text: &str, limit: usize| text.chars().count() > limit;
+        let rules = [
+            (
+                long(&message.mail, MAX_MAIL),
+                "the mail is longer than 20,000 characters",
+            ),
+            (
+                long(&message.subject, MAX_SUBJECT),
+                "the subject is longer than 140 characters",
+            ),
+            (
+                long(&message.sms, MAX_SMS - MAX_CODE),
+                "the text message is longer than 134 characters",
+            ),
+            (message.subject.is_empty(), "the subject is empty"),
+            (
+                message.subject.contains(content.code),
+                "the subject has the code",
+            ),
+            (
+                !message.mail.contains(content.code) || !message.sms.contains(content.code),
+                "the code is missing",
+            ),
+            (
+                content.username.is_some_and(|name| {
+                    !message.mail.contains(name) || !message.sms.contains(name)
+                }),
+                "the user's name is missing",
+            ),
+        ];
+        match rules.into_iter().find(|(broken, _)| *broken) {
+            Some((_, rule)) => Err(rule),
+            None => Ok(message),
+        }
+    }
+}
+
+/// HTML with everything but ASCII as numeric entities. Control characters have none; they go.
+fn ascii(html: &str) -> String {
+    let mut text = String::with_capacity(html.len() + html.len() / 4);
+    for c in html.chars() {
+        match c {
+            '\n' | '\t' | ' '..='~' => text.push(c),
+            c if c.is_ascii_control() || c.is_control() => {}
+            c => text.push_str(&format!("&#{};", u32::from(c))),
+        }
+    }
+    text
+}
+
+/// Text in one line, without what Cognito's expression doesn't know.
+fn one_line(text: &str) -> String {
+    let known = |c: char| {
+        use GeneralCategoryGroup::{Letter, Mark, Number, Punctuation, Symbol};
+        matches!(
+            c.general_category_group(),
+            Letter | Mark | Number | Punctuation | Symbol
+        )
+    };
+    let spaced: String = text
+        .chars()
+        .filter_map(|c| match c {
+            c if c.is_whitespace() => Some(' '),
+            c if known(c) => Some(c),
+            _ => None,
+        })
+        .collect();
+    spaced
+        .split_ascii_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,67 @@
+//! The occasions on which Cognito sends a message.
+
+/// `triggerSource`, without `CustomMessage_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    SignUp,
+    AdminCreateUser,
+    ResendCode,
+    ForgotPassword,
+    UpdateUserAttribute,
+    VerifyUserAttribute,
+    Authentication,
+}
+
+impl Source {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::SignUp,
+        Self::AdminCreateUser,
+        Self::ResendCode,
+        Self::ForgotPassword,
+        Self::UpdateUserAttribute,
+        Self::VerifyUserAttribute,
+        Self::Authentication,
+    ];
+
+    /// By the trigger's name; `None` for one that AWS adds later.
+    pub(crate) fn of(trigger_source: &str) -> Option<Self> {
+        let name = trigger_source.strip_prefix("CustomMessage_")?;
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "SignUp",
+            Self::AdminCreateUser => "AdminCreateUser",
+            Self::ResendCode => "ResendCode",
+            Self::ForgotPassword => "ForgotPassword",
+            Self::UpdateUserAttribute => "UpdateUserAttribute",
+            Self::VerifyUserAttribute => "VerifyUserAttribute",
+            Self::Authentication => "Authentication",
+        }
+    }
+
+    /// Its name in a brand's texts.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign_up",
+            Self::AdminCreateUser => "admin_create_user",
+            Self::ResendCode => "resend_code",
+            Self::ForgotPassword => "forgot_password",
+            Self::UpdateUserAttribute => "update_user_attribute",
+            Self::VerifyUserAttribute => "verify_user_attribute",
+            Self::Authentication => "authentication",
+        }
+    }
+
+    /// Whether the message may carry a confirmation link. A temporary password never stands in an
+    /// address: it may hold any character, and addresses are kept in histories and logs.
+    pub(crate) fn has_link(self) -> bool {
+        matches!(self, Self::SignUp | Self::ResendCode)
+    }
+
+    /// Whether Cognito wants the user's name in the message.
+    pub(crate) fn names_user(self) -> bool {
+        self == Self::AdminCreateUser
+    }
+}

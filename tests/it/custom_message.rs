@@ -1,0 +1,467 @@
+//! Cases C: the mails and text messages of Cognito's CustomMessage trigger, from the built binary.
+
+use serde_json::{Value, json};
+use testkit::Binary;
+
+const SOURCES: [&str; 7] = [
+    "SignUp",
+    "AdminCreateUser",
+    "ResendCode",
+    "ForgotPassword",
+    "UpdateUserAttribute",
+    "VerifyUserAttribute",
+    "Authentication",
+];
+
+async fn start(more: &[(&str, &str)]) -> Binary {
+    let mut environment = vec![
+        ("APP_NAME", "Example".to_owned()),
+        ("APP_BASE_URL", "https://app.example.com".to_owned()),
+    ];
+    environment.extend(
+        more.iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    Binary::start("custom-message", &environment).await
+}
+
+fn event(source: &str, attributes: Value) -> Value {
+    let username = (source == "AdminCreateUser").then_some("{username}");
+    json!({
+        "version": "1", "region": "us-east-1", "userPoolId": "us-east-1_Gatehouse",
+        "userName": "5f7e6d5c-1234", "triggerSource": format!("CustomMessage_{source}"),
+        "callerContext": {"awsSdkVersion": "aws-sdk-js-3", "clientId": "one"},
+        "request": {"userAttributes": attributes, "codeParameter": "{####}",
+            "linkParameter": "{##Click Here##}", "usernameParameter": username},
+        "response": {"smsMessage": null, "emailMessage": null, "emailSubject": null},
+    })
+}
+
+fn ada() -> Value {
+    json!({"sub": "5f7e6d5c-1234", "cognito:user_status": "UNCONFIRMED", "email_verified": "false",
+        "email": "ada@example.com", "name": "Ada Lovelace"})
+}
+
+struct Sent {
+    mail: String,
+    subject: String,
+    sms: String,
+}
+
+/// The answer's message, after the rules that hold for all of them.
+async fn send(function: &Binary, event: &Value) -> Sent {
+    let answer = function.invoke(event).await.answer();
+    let text = |name: &str| {
+        answer["response"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let sent = Sent {
+        mail: text("emailMessage"),
+        subject: text("emailSubject"),
+        sms: text("smsMessage"),
+    };
+    let mut rest = answer.clone();
+    rest["response"] = event.get("response").cloned().unwrap_or(Value::Null);
+    let mut expected = event.clone();
+    expected["response"] = rest["response"].clone();
+    assert_eq!(rest, expected, "C1: everything else goes back as it came");
+    let code = event["request"]["codeParameter"].as_str().unwrap();
+    assert!(
+        sent.mail.contains(code) && sent.sms.contains(code),
+        "{event}"
+    );
+    assert!(
+        !sent.subject.contains('#') && !sent.subject.is_empty(),
+        "C15"
+    );
+    assert!(
+        sent.mail.is_ascii() && sent.mail.len() <= 20_000,
+        "C12, C17 {}",
+        sent.mail.len()
+    );
+    assert!(sent.subject.chars().count() <= 140 && sent.sms.chars().count() <= 140);
+    for text in [&sent.subject, &sent.sms] {
+        assert!(!text.contains(char::is_control), "C15 {text}");
+    }
+    sent
+}
+
+/// The address in the button, its entities undone.
+fn link(mail: &str) -> Option<String> {
+    let (_, rest) = mail.split_once("href=\"")?;
+    let (link, _) = rest.split_once('"')?;
+    Some(link.replace("&amp;", "&"))
+}
+
+#[tokio::test]
+async fn every_occasion_in_every_language() {
+    let function = start(&[]).await;
+    let mut subjects = std::collections::BTreeSet::new();
+    for source in SOURCES {
+        for (locale, word) in [
+            ("en", "Hello Ada Lovelace,"),
+            ("en-GB", "Hello Ada Lovelace,"),
+            ("de_AT", "Hallo Ada Lovelace,"),
+            ("es", "Hola, Ada Lovelace:"),
+            ("ja-JP", "Ada Lovelace &#27096;"),
+            ("ar", "Ada Lovelace&#1548;"),
+            ("tlh", "Hello Ada Lovelace,"),
+        ] {
+            let mut attributes = ada();
+            attributes["locale"] = json!(locale);
+            let sent = send(&function, &event(source, attributes)).await;
+            assert!(sent.mail.contains(word), "C1 {source} {locale}: {word}");
+            let right_to_left = sent.mail.contains("dir=\"rtl\"");
+            assert_eq!(right_to_left, locale == "ar", "{locale}");
+            let has_link = matches!(source, "SignUp" | "ResendCode");
+            assert_eq!(link(&sent.mail).is_some(), has_link, "C5 {source}");
+            if source == "AdminCreateUser" {
+                assert!(
+                    sent.mail.contains("{username}") && sent.sms.contains("{username}"),
+                    "C5"
+                );
+            } else {
+                assert!(
+                    !sent.mail.contains("null") && !sent.mail.contains("username"),
+                    "C6"
+                );
+            }
+            assert!(
+                !sent.mail.contains("%7B") && !sent.mail.contains("{{"),
+                "C21"
+            );
+            subjects.insert((source, sent.subject));
+        }
+    }
+    assert!(
+        subjects.len() >= 7 * 5,
+        "a subject of its own for each: {}",
+        subjects.len()
+    );
+    let mut wish = event("SignUp", ada());
+    wish["request"]["clientMetadata"] = json!({"locale": "de"});
+    assert!(
+        send(&function, &wish).await.mail.contains("Hallo Ada"),
+        "C19"
+    );
+    for odd in [
+        json!("../../etc/passwd"),
+        json!("x".repeat(10_000)),
+        json!({"a": 1}),
+        json!(7),
+        json!(""),
+    ] {
+        wish["request"]["clientMetadata"] = json!({"locale": odd});
+        assert!(
+            send(&function, &wish).await.mail.contains("Hello Ada"),
+            "C19 {odd:.40}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn links_carry_the_address_encoded_once() {
+    let function = start(&[]).await;
+    for email in [
+        "ada@example.com",
+        "a+b&c%d@example.com",
+        "a#b=c?d/e'f!g`h@example.com",
+        "\"quoted local\"@example.com".replace(' ', "+").as_str(),
+        "\u{fc}nic\u{f6}de@b\u{fc}cher.example",
+        "a{####}b@example.com",
+        &format!("{}@{}.example", "l".repeat(64), "d".repeat(180)),
+    ] {
+        let mut attributes = ada();
+        attributes["email"] = json!(email);
+        let sent = send(&function, &event("SignUp", attributes)).await;
+        let link = link(&sent.mail).unwrap_or_else(|| panic!("C13 {email}: no link"));
+        let rest = link.strip_prefix("https://app.example.com/auth/confirm?email=");
+        let (encoded, code) = rest.unwrap().split_once("&confirmationCode=").unwrap();
+        assert_eq!(code, "{####}", "C21");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+        assert!(encoded.chars().all(plain), "C13 {encoded}");
+        let decoded = percent_encoding::percent_decode_str(encoded)
+            .decode_utf8()
+            .unwrap();
+        assert_eq!(decoded, email, "C13: decodes to the same");
+    }
+    // No link: confirmed already, no address, or none that is one.
+    for change in [
+        json!({"cognito:user_status": "CONFIRMED"}),
+        json!({"cognito:user_status": null}),
+        json!({"email": null}),
+        json!({"email": "no address"}),
+        json!({"email": "x".repeat(2_048) + "@example.com"}),
+    ] {
+        let mut attributes = ada();
+        for (name, value) in change.as_object().unwrap() {
+            attributes[name] = value.clone();
+        }
+        let sent = send(&function, &event("SignUp", attributes)).await;
+        assert_eq!(link(&sent.mail), None, "{change}");
+    }
+    let mut evil = event("SignUp", ada());
+    evil["request"]["clientMetadata"] =
+        json!({"redirect": "https://evil.example", "APP_BASE_URL": "https://evil.example"});
+    assert!(!send(&function, &evil).await.mail.contains("evil"), "C18");
+}
+
+#[tokio::test]
+async fn names_are_names_or_nothing() {
+    let function = start(&[]).await;
+    for name in [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "</a><a href=https://evil.example>",
+        "\"onmouseover=x",
+        "&lt;b&gt;",
+        "{####}",
+        "{##Click Here##}",
+        "{username}",
+        "{{ code }}",
+        "{% raw %}",
+        "http://evil.example",
+        "evil.example",
+        "visit evil.example now",
+        "ada@evil.example",
+        "a\r\nBcc: b@example.com",
+        "nb\u{a0}sp",
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+        "\u{202e}adA",
+        "so\u{ad}ft",
+        "\u{feff}bom",
+        "\u{3000}wide",
+        "nul\u{0}",
+        "\u{e000}private",
+        &format!("z{}", "\u{301}".repeat(100)),
+        &"x".repeat(2_048),
+        &"\u{1f600}".repeat(2_048),
+        "  ",
+        "",
+        "...",
+    ] {
+        for source in ["SignUp", "ForgotPassword"] {
+            let mut attributes = ada();
+            attributes["name"] = json!(name);
+            let sent = send(&function, &event(source, attributes)).await;
+            assert!(
+                sent.mail.contains(">Hello,<"),
+                "C8-C12 {name:?}: a neutral greeting"
+            );
+            assert_eq!(
+                sent.mail.matches("{####}").count(),
+                1 + usize::from(source == "SignUp"),
+                "C9"
+            );
+            assert!(!sent.mail.contains("evil"), "C10 {name:?}");
+        }
+    }
+    for (name, greeting) in [
+        ("O'Brien", "Hello O&#x27;Brien,"),
+        ("J. R. R. Tolkien", "Hello J. R. R. Tolkien,"),
+        ("Anne-Marie", "Hello Anne-Marie,"),
+        ("Zo\u{eb}", "Hello Zo&#235;,"),
+        ("\u{674e}\u{56db}", "Hello &#26446;&#22235;,"),
+        (
+            "\u{645}\u{631}\u{64a}\u{645}",
+            "Hello &#1605;&#1585;&#1610;&#1605;,",
+        ),
+    ] {
+        let mut attributes = ada();
+        attributes["name"] = json!(name);
+        let sent = send(&function, &event("SignUp", attributes)).await;
+        assert!(sent.mail.contains(greeting), "C8 {name}: escaped once");
+    }
+    for attributes in [
+        json!(null),
+        json!({}),
+        json!({"email": null, "name": null}),
+        json!([]),
+    ] {
+        let sent = send(&function, &event("SignUp", attributes)).await;
+        assert!(sent.mail.contains(">Hello,<"), "C7");
+    }
+}
+
+#[tokio::test]
+async fn what_no_message_can_be_made_of_goes_back_unchanged() {
+    let function = start(&[]).await;
+    let with = |pointer: &str, value: Value| {
+        let mut event = event("SignUp", ada());
+        *event.pointer_mut(pointer).unwrap() = value;
+        event
+    };
+    let mut without_code = event("SignUp", ada());
+    without_code["request"]
+        .as_object_mut()
+        .unwrap()
+        .remove("codeParameter");
+    let unchanged = [
+        ("C2", with("/triggerSource", json!("CustomMessage_New"))),
+        ("C2", with("/triggerSource", json!("PreSignUp_SignUp"))),
+        ("C2", with("/triggerSource", json!(null))),
+        ("C4", with("/request/codeParameter", json!(null))),
+        ("C4", with("/request/codeParameter", json!(""))),
+        ("C4", with("/request/codeParameter", json!("<b>"))),
+        ("C4", without_code),
+        ("C4", with("/request", json!(null))),
+        ("C5", {
+            let mut event = event("AdminCreateUser", ada());
+            event["request"]["usernameParameter"] = json!(null);
+            event
+        }),
+    ];
+    for (case, event) in unchanged {
+        assert_eq!(function.invoke(&event).await.answer(), event, "{case}");
+    }
+    for (pointer, value) in [
+        ("/version", json!(1)),
+        ("/response", json!(null)),
+        ("/response", json!({})),
+        ("/callerContext", json!(null)),
+        ("/request/codeParameter", json!("####")),
+    ] {
+        send(&function, &with(pointer, value)).await;
+    }
+    let mut bare = event("SignUp", ada());
+    bare.as_object_mut().unwrap().remove("response");
+    let answer = function.invoke(&bare).await.answer();
+    assert!(answer["response"]["emailMessage"].is_string(), "C3");
+    // Numbers and members that no type of ours knows.
+    let odd = event("SignUp", ada()).to_string();
+    let odd = odd.replacen(
+        "\"version\"",
+        "\"big\":123456789012345678901234567890.10,\"version\"",
+        1,
+    );
+    let answer = function.invoke_raw(odd).await.answer();
+    assert!(
+        answer["big"].to_string().starts_with("1.234567890123456"),
+        "C1"
+    );
+    let kept = with("/response", json!({"another": [1, null]}));
+    let answer = function.invoke(&kept).await.answer();
+    assert_eq!(answer["response"]["another"], json!([1, null]), "C1");
+    let first = function.invoke(&event("SignUp", ada())).await.answer();
+    let again = function.invoke(&event("SignUp", ada())).await.answer();
+    assert_eq!(first, again, "C28");
+    for event in [json!(null), json!([]), json!("x")] {
+        assert!(function.invoke(&event).await.is_failure(), "{event}");
+    }
+    let output = function.output();
+    assert!(
+        !output.contains("Ada") && !output.contains("@example"),
+        "nobody's name in a log"
+    );
+}
+
+#[tokio::test]
+async fn brands_and_accounts() {
+    let clients = json!({"one": {"name": "One & Co", "base_url": "https://one.example/app",
+        "confirmation_path": "/ok"}})
+    .to_string();
+    let function = start(&[("APP_CLIENTS", &clients), ("DEFAULT_LOCALE", "de")]).await;
+    let sent = send(&function, &event("SignUp", ada())).await;
+    assert!(
+        sent.subject.contains("One & Co") && sent.mail.contains("One &amp; Co"),
+        "C14"
+    );
+    assert!(
+        link(&sent.mail)
+            .unwrap()
+            .starts_with("https://one.example/app/ok?"),
+        "C30"
+    );
+    let mut other = event("SignUp", ada());
+    other["callerContext"]["clientId"] = json!("two");
+    let sent = send(&function, &other).await;
+    assert!(sent.subject.contains("Example") && sent.mail.contains("Hallo Ada"));
+    assert!(
+        link(&sent.mail)
+            .unwrap()
+            .starts_with("https://app.example.com/"),
+        "C30"
+    );
+
+    let function = start(&[("EMAIL_SENDING_ACCOUNT", "COGNITO_DEFAULT")]).await;
+    let answer = function.invoke(&event("SignUp", ada())).await.answer();
+    assert!(answer["response"]["smsMessage"].is_string(), "C22");
+    assert_eq!(answer["response"]["emailMessage"], Value::Null, "C22");
+    let function = start(&[("APP_BASE_URL", "")]).await;
+    assert_eq!(
+        link(&send(&function, &event("SignUp", ada())).await.mail),
+        None
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_hold_does_not_start() {
+    let folder = std::env::temp_dir().join(format!("gatehouse-brand-{}", std::process::id()));
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/default");
+    let english = std::fs::read_to_string(shipped.join("en.json")).unwrap();
+    let layout = "<p>{{ greeting }}{% if link %}<a href=\"{{ link }}\">x</a>{% endif %} {{ username }} {{ code }}</p>";
+    let with = |layout: &str, english: &str| {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("layout.html"), layout).unwrap();
+        std::fs::write(folder.join("en.json"), english).unwrap();
+        folder.to_str().unwrap().to_owned()
+    };
+    let dir = with(layout, &english);
+    let function = start(&[("TEMPLATES_DIR", &dir)]).await;
+    let sent = send(&function, &event("SignUp", ada())).await;
+    assert!(
+        sent.mail.starts_with("<p>Hello Ada"),
+        "a brand of one's own"
+    );
+
+    let longer = english.replacen("Your sign-in code for", &"long ".repeat(40), 1);
+    let without_code = english.replace("{{ code }} is your sign-in code", "sign-in code");
+    let missing = english.replace("\"forgot_password\"", "\"forgotten\"");
+    for (layout, texts, word) in [
+        ("<p>{{ greeting }}</p>", english.as_str(), "code is missing"),
+        ("<p>{{ code }}</p>", &english, "name is missing"),
+        ("<p>{{ code", &english, "layout.html"),
+        (layout, "{", "en.json"),
+        (layout, &longer, "longer than 140"),
+        (layout, &without_code, "code is missing"),
+        (layout, &missing, "forgot_password"),
+    ] {
+        let dir = with(layout, texts);
+        let output = refused(&[("TEMPLATES_DIR", &dir)]).await;
+        assert!(
+            output.contains("TEMPLATES_DIR") && output.contains(word),
+            "C26 {word}: {output}"
+        );
+    }
+    for more in [
+        [("APP_NAME", "")],
+        [("APP_NAME", "a{b")],
+        [("APP_BASE_URL", "http://app.example.com")],
+        [("APP_BASE_URL", "https://app.example.com/?a=\"b")],
+        [("APP_CONFIRMATION_PATH", "confirm")],
+        [("APP_CLIENTS", "[]")],
+        [("APP_CLIENTS", r#"{"one":{"base_url":"javascript:x"}}"#)],
+        [("EMAIL_SENDING_ACCOUNT", "mine")],
+    ] {
+        assert!(refused(&more).await.contains(more[0].0), "X1 {more:?}");
+    }
+    let output = refused(&[("DEFAULT_LOCALE", "xx")]).await;
+    assert!(
+        output.contains("the default locale is not there"),
+        "{output}"
+    );
+}
+
+async fn refused(more: &[(&str, &str)]) -> String {
+    let mut environment = vec![
+        ("APP_NAME", "Example".to_owned()),
+        ("APP_BASE_URL", "https://app.example.com".to_owned()),
+    ];
+    environment.extend(
+        more.iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    Binary::start_refused("custom-message", &environment).await
+}
