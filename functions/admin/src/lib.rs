@@ -261,23 +261,17 @@ fn describe(mark: Mark) -> Value {
 
 impl Problem {
     fn response(&self) -> Response {
-        let code = self.to_string();
-        match self {
-            Self::NoContext => {
-                Response::problem(401, "Unauthorized", &code).with("www-authenticate", "Bearer")
-            }
-            Self::NotAdmin => Response::problem(403, "Forbidden", &code),
-            Self::NoRoute | Self::UnknownClient | Self::UnknownUser => {
-                Response::problem(404, "Not Found", &code)
-            }
-            Self::BadRequest => Response::problem(400, "Bad Request", &code),
-            Self::TooLarge => Response::problem(413, "Content Too Large", &code),
-            Self::Throttled => {
-                Response::problem(429, "Too Many Requests", &code).with("retry-after", "1")
-            }
-            Self::Unavailable(_) => Response::problem(503, "Service Unavailable", "unavailable")
-                .with("retry-after", "1"),
-        }
+        let status = match self {
+            Self::NoContext => 401,
+            Self::NotAdmin => 403,
+            Self::NoRoute | Self::UnknownClient | Self::UnknownUser => 404,
+            Self::BadRequest => 400,
+            Self::TooLarge => 413,
+            Self::Throttled => 429,
+            // Which dependency it was is for the log.
+            Self::Unavailable(_) => return Response::problem(503, "unavailable"),
+        };
+        Response::problem(status, &self.to_string())
     }
 }
 

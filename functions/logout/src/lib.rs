@@ -418,21 +418,18 @@ impl Done {
 
 impl Problem {
     fn response(&self) -> Response {
-        match self {
+        let status = match self {
             Self::MethodNotAllowed => {
-                Response::problem(405, "Method Not Allowed", "method_not_allowed")
-                    .with("allow", "POST")
+                return Response::problem(405, "method_not_allowed").with("allow", "POST");
             }
-            Self::BadRequest => Response::problem(400, "Bad Request", "bad_request"),
-            Self::TooLarge => Response::problem(413, "Content Too Large", "body_too_large"),
-            Self::NoUser => Response::problem(403, "Forbidden", "no_user"),
-            Self::ForeignOrigin => Response::problem(403, "Forbidden", "foreign_origin"),
-            // Which check failed is for the log.
-            Self::Unauthorized(_) => Response::problem(401, "Unauthorized", "unauthorized")
-                .with("www-authenticate", "Bearer"),
-            Self::Unavailable(_) => Response::problem(503, "Service Unavailable", "unavailable")
-                .with("retry-after", "1"),
-        }
+            Self::BadRequest => 400,
+            Self::TooLarge => 413,
+            Self::NoUser | Self::ForeignOrigin => 403,
+            // Which check failed, or which dependency, is for the log.
+            Self::Unauthorized(_) => return Response::problem(401, "unauthorized"),
+            Self::Unavailable(_) => return Response::problem(503, "unavailable"),
+        };
+        Response::problem(status, &self.to_string())
     }
 }
 

@@ -40,8 +40,7 @@ fn answer(event: &RawValue) -> Response {
         Some(principal) if !principal.is_empty() => {
             Response::json(200, &json!({"principal": principal, "context": context}))
         }
-        _ => Response::problem(401, "Unauthorized", "no_authorizer_context")
-            .with("www-authenticate", "Bearer"),
+        _ => Response::problem(401, "no_authorizer_context"),
     }
 }
 

@@ -44,7 +44,7 @@ impl DynamoRevocations {
     /// [`Unavailable::Revocations`] unless the mark is certainly there.
     pub async fn end(&self, key: &RowKey, ending: &Ending<'_>) -> Result<(), Unavailable> {
         let update = self
-            .update(key)
+            .recorded(key, ending)
             .update_expression(
                 "SET revoked_at = if_not_exists(revoked_at, :now), \
                  reason = if_not_exists(reason, :reason), \
@@ -52,9 +52,6 @@ impl DynamoRevocations {
                  expires_at = :expires_at",
             )
             .condition_expression("attribute_not_exists(expires_at) OR expires_at < :expires_at")
-            .expression_attribute_values(":now", number(ending.at))
-            .expression_attribute_values(":reason", text(ending.reason))
-            .expression_attribute_values(":actor", text(ending.actor))
             .expression_attribute_values(":expires_at", ending.expires_at(ending.at));
         is_applied(update).await.map(drop)
     }
@@ -159,17 +156,14 @@ impl DynamoRevocations {
         ending: &Ending<'_>,
     ) -> Result<(), Unavailable> {
         let mark = self
-            .update(key)
+            .recorded(key, ending)
             .update_expression(
                 "SET tokens_not_before = :at, reason = :reason, actor = :actor, updated_at = :now",
             )
             .condition_expression(
                 "attribute_not_exists(tokens_not_before) OR tokens_not_before < :at",
             )
-            .expression_attribute_values(":at", number(at))
-            .expression_attribute_values(":reason", text(ending.reason))
-            .expression_attribute_values(":actor", text(ending.actor))
-            .expression_attribute_values(":now", number(ending.at));
+            .expression_attribute_values(":at", number(at));
         is_applied(mark).await?;
         self.keep(key, at, ending).await
     }
@@ -186,17 +180,14 @@ impl DynamoRevocations {
         ending: &Ending<'_>,
     ) -> Result<(), Unavailable> {
         let disabled = self
-            .update(key)
+            .recorded(key, ending)
             .update_expression(
                 "SET disabled = :true, status_at = :at, reason = :reason, actor = :actor, \
                  updated_at = :now REMOVE expires_at",
             )
             .condition_expression("attribute_not_exists(status_at) OR status_at <= :at")
             .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .expression_attribute_values(":at", number(at))
-            .expression_attribute_values(":reason", text(ending.reason))
-            .expression_attribute_values(":actor", text(ending.actor))
-            .expression_attribute_values(":now", number(ending.at));
+            .expression_attribute_values(":at", number(at));
         is_applied(disabled).await?;
         self.end_user(key, at, ending).await
     }
@@ -247,8 +238,13 @@ impl DynamoRevocations {
         not_before: UnixSeconds,
         ending: &Ending<'_>,
     ) -> UpdateItemFluentBuilder {
-        self.update(key)
+        self.recorded(key, ending)
             .expression_attribute_values(":not_before", number(not_before))
+    }
+
+    /// An update that says who did it, when and why.
+    fn recorded(&self, key: &RowKey, ending: &Ending<'_>) -> UpdateItemFluentBuilder {
+        self.update(key)
             .expression_attribute_values(":reason", text(ending.reason))
             .expression_attribute_values(":actor", text(ending.actor))
             .expression_attribute_values(":now", number(ending.at))

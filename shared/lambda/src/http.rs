@@ -207,13 +207,30 @@ impl Response {
     }
 
     /// Problem details (RFC 9457): the status says it all, `code` says which of our cases it is.
+    /// The headers that HTTP asks for with a status are there (RFC 9110 section 15).
     #[must_use]
-    pub fn problem(status: u16, title: &str, code: &str) -> Self {
-        Self::of_type(
+    pub fn problem(status: u16, code: &str) -> Self {
+        let title = match status {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            413 => "Content Too Large",
+            429 => "Too Many Requests",
+            503 => "Service Unavailable",
+            _ => "Error",
+        };
+        let response = Self::of_type(
             "application/problem+json; charset=utf-8",
             status,
             &json!({"title": title, "status": status, "code": code}),
-        )
+        );
+        match status {
+            401 => response.with("www-authenticate", "Bearer"),
+            429 | 503 => response.with("retry-after", "1"),
+            _ => response,
+        }
     }
 
     /// Adds a header.
