@@ -4,6 +4,7 @@
 
 mod explain;
 mod keys;
+mod mails;
 mod operator;
 mod revoke;
 mod status;
@@ -28,6 +29,8 @@ enum Command {
     Explain(explain::Explain),
     /// Make, list and end API keys.
     Keys(keys::Keys),
+    /// Render every mail in every language into a folder.
+    Mails(mails::Mails),
     /// End a user's sessions, one session, one token, an app client's tokens, or everybody's.
     Revoke(revoke::Revoke),
     /// Show everything that was ended of a user.
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
             }
         }
         Command::Keys(keys) => finish(keys.run().await),
+        Command::Mails(mails) => finish(mails.run()),
         Command::Revoke(revoke) => finish(revoke.run().await),
         Command::Status(status) => finish(status.run().await),
     }

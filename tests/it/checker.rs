@@ -179,9 +179,20 @@ impl Checker {
             .any(|(_, end)| end.is_none_or(|end| end + AFTERMATH > since))
     }
 
+    #[expect(
+        clippy::print_stdout,
+        reason = "a run of half an hour shows that it lives"
+    )]
     async fn work(&self, worker: u64, operations: u64) {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ ((worker + 1) << 32) ^ now());
-        while self.counts.operations.fetch_add(1, Ordering::SeqCst) < operations {
+        loop {
+            let done = self.counts.operations.fetch_add(1, Ordering::SeqCst);
+            if done >= operations {
+                return;
+            }
+            if done > 0 && done.is_multiple_of(20_000) {
+                println!("checker: {done} operations so far");
+            }
             let subject = random.below(USERS);
             match random.below(1_000) {
                 0..40 => self.log_in(subject),

@@ -454,6 +454,30 @@ async fn what_does_not_hold_does_not_start() {
     );
 }
 
+/// `gatehouse mails`, as somebody who makes a brand uses it.
+#[test]
+fn every_mail_to_look_at() {
+    let folder = std::env::temp_dir().join(format!("gatehouse-mails-{}", std::process::id()));
+    let output = std::process::Command::new(Binary::path("gatehouse"))
+        .arg("mails")
+        .arg(&folder)
+        .env_clear()
+        .env("APP_BASE_URL", "https://app.example.com")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let index = read("index.html");
+    assert_eq!(index.matches("<a href").count(), 7 * 5);
+    for source in ["sign_up", "resend_code"] {
+        assert!(read(&format!("{source}.de.html")).contains("Hallo Ada Lovelace,"));
+        assert!(read(&format!("{source}.ar.html")).contains("confirmationCode=123456"));
+    }
+    // A temporary password of any characters is text, and in no address.
+    let invitation = read("admin_create_user.en.html");
+    assert!(invitation.contains("k4T%&amp;&lt;x9") && !invitation.contains("href=\"http"));
+}
+
 async fn refused(more: &[(&str, &str)]) -> String {
     let mut environment = vec![
         ("APP_NAME", "Example".to_owned()),

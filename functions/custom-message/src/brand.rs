@@ -141,6 +141,11 @@ impl Brand {
         Ok(())
     }
 
+    /// The languages that are there.
+    pub(crate) fn locales(&self) -> impl Iterator<Item = &str> {
+        self.locales.keys().map(String::as_str)
+    }
+
     /// The language for a user's wish, or two: the whole tag, else its language, else the default.
     pub(crate) fn locale(&self, wishes: &[Option<&str>]) -> &str {
         let known = |wish: &str| {

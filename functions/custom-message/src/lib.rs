@@ -9,6 +9,7 @@
 mod brand;
 mod config;
 mod message;
+mod preview;
 mod source;
 
 use std::borrow::Cow;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 use brand::Content;
 pub use config::{Application, Config};
 use message::Message;
+pub use preview::{Sample, samples};
 use source::Source;
 
 /// The longest name of a person that a greeting uses, in characters.

@@ -33,16 +33,21 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// The parts in characters that Cognito takes.
+    pub(crate) fn cleaned(parts: Parts) -> Self {
+        Self {
+            mail: ascii(&parts.html),
+            subject: one_line(&parts.subject),
+            sms: one_line(&parts.sms),
+        }
+    }
+
     /// The parts, made safe.
     ///
     /// # Errors
     /// A sentence about the rule that they break.
     pub(crate) fn checked(parts: Parts, content: &Content<'_>) -> Result<Self, &'static str> {
-        let message = Self {
-            mail: ascii(&parts.html),
-            subject: one_line(&parts.subject),
-            sms: one_line(&parts.sms),
-        };
+        let message = Self::cleaned(parts);
         let long = |text: &str, limit: usize| text.chars().count() > limit;
         let rules = [
             (

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::DynamoRevocations;
+use crate::pages::{self, Incomplete};
 use crate::row::{Row, Unreadable, time};
 
 /// API keys in a DynamoDB table with the key `id`.
@@ -63,23 +64,13 @@ impl DynamoApiKeys {
     /// # Errors
     /// [`Unavailable::ApiKeys`] if some could not be read.
     pub async fn list(&self) -> Result<Vec<(String, StoredKey)>, Unavailable> {
-        let mut keys = Vec::new();
-        let mut pages = self
-            .client
-            .scan()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(row) = pages.next().await {
-            let row = row.map_err(|_| Unavailable::ApiKeys)?;
-            let id = row.get("id").and_then(|id| id.as_s().ok()).cloned();
-            if let (Some(id), Ok(key)) = (id, stored_key(&row)) {
-                keys.push((id, key));
-            }
-        }
-        Ok(keys)
+        let rows = pages::whole_table(&self.client, &self.table).await;
+        let rows = rows.map_err(|Incomplete| Unavailable::ApiKeys)?;
+        let key = |row: &Row| {
+            let id = row.get("id")?.as_s().ok()?;
+            Some((id.clone(), stored_key(row).ok()?))
+        };
+        Ok(rows.iter().filter_map(key).collect())
     }
 }
 

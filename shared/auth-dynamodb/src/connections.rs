@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::DynamoRevocations;
+use crate::pages::{self, Incomplete};
 use crate::row::{self, Row};
 use crate::write::{number, text};
 
@@ -97,22 +98,10 @@ impl ConnectionTable {
         partition: &str,
         now: UnixSeconds,
     ) -> Result<Vec<Connection>, Unavailable> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
-            .into_paginator()
-            .items()
-            .send();
-        let mut connections = Vec::new();
-        while let Some(row) = pages.next().await {
-            let row = row.map_err(|_| Unavailable::Connections)?;
-            connections.extend(connection(&row, now));
-        }
-        Ok(connections)
+        let partition = partition.to_owned();
+        let rows = pages::partition(&self.client, &self.table, partition).await;
+        let rows = rows.map_err(|Incomplete| Unavailable::Connections)?;
+        Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 
     /// Every connection there is: for a cutoff of a client or of everybody, which is rare.
@@ -120,20 +109,9 @@ impl ConnectionTable {
     /// # Errors
     /// [`Unavailable::Connections`] if some could not be read.
     pub async fn all(&self, now: UnixSeconds) -> Result<Vec<Connection>, Unavailable> {
-        let mut pages = self
-            .client
-            .scan()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        let mut connections = Vec::new();
-        while let Some(row) = pages.next().await {
-            let row = row.map_err(|_| Unavailable::Connections)?;
-            connections.extend(connection(&row, now));
-        }
-        Ok(connections)
+        let rows = pages::whole_table(&self.client, &self.table).await;
+        let rows = rows.map_err(|Incomplete| Unavailable::Connections)?;
+        Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 }
 

@@ -9,6 +9,7 @@ mod api_keys;
 mod checksum;
 mod connections;
 mod list;
+mod pages;
 mod profiles;
 mod read;
 mod row;

@@ -6,6 +6,7 @@ use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::pages::{self, Incomplete};
 use crate::write::{is_applied, text};
 use crate::{DynamoRevocations, row};
 
@@ -41,21 +42,9 @@ impl DynamoRevocations {
         now: UnixSeconds,
     ) -> Result<Vec<Mark>, Unavailable> {
         let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(partition))
-            .into_paginator()
-            .items()
-            .send();
-        let mut marks = Vec::new();
-        while let Some(row) = pages.next().await {
-            marks.push(mark(&row.map_err(|_| Unavailable::Revocations)?, now));
-        }
-        Ok(marks)
+        let rows = pages::partition(&self.client, &self.table, partition).await;
+        let rows = rows.map_err(|Incomplete| Unavailable::Revocations)?;
+        Ok(rows.iter().map(|row| mark(row, now)).collect())
     }
 }
 

@@ -3,8 +3,8 @@
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::pages::{self, Incomplete};
 use crate::read::key_attributes;
 use crate::row::{self, Row};
 use crate::write::{is_applied, number, text};
@@ -101,24 +101,10 @@ impl SessionTable {
         now: UnixSeconds,
     ) -> Result<Vec<Session>, Unavailable> {
         let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(partition))
-            .into_paginator()
-            .items()
-            .send();
-        let mut sessions = Vec::new();
-        while let Some(row) = pages.next().await {
-            let row = row.map_err(|_| Unavailable::Sessions)?;
-            if !row::is_expired(&row, now) {
-                sessions.extend(session(&row));
-            }
-        }
-        Ok(sessions)
+        let rows = pages::partition(&self.client, &self.table, partition).await;
+        let rows = rows.map_err(|Incomplete| Unavailable::Sessions)?;
+        let living = rows.iter().filter(|row| !row::is_expired(row, now));
+        Ok(living.filter_map(session).collect())
     }
 }
 

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
 
@@ -50,7 +51,7 @@ enum Backend {
     #[default]
     Rows,
     /// The service at this address.
-    Behind(String),
+    Behind(Box<Relay>),
     /// What the test set for the operation, else `{}`.
     Agreeable,
 }
@@ -75,7 +76,10 @@ impl FakeAws {
     /// A relay to the service at `url` (`http://127.0.0.1:port`), for its faults alone.
     pub async fn in_front_of(url: &str) -> Self {
         Self::with(AwsState {
-            backend: Backend::Behind(url.to_owned()),
+            backend: Backend::Behind(Box::new(Relay {
+                url: url.to_owned(),
+                client: Client::builder(TokioExecutor::new()).build_http(),
+            })),
             ..AwsState::default()
         })
         .await
@@ -245,10 +249,10 @@ async fn answer(
             200,
             batch_get(&state, &operation, &request).to_string().into(),
         ),
-        Backend::Behind(url) => match state.remembered(&operation, &body) {
+        Backend::Behind(relay) => match state.remembered(&operation, &body) {
             Some(answer) => (200, answer),
             None => {
-                let (status, answer) = relay(url, headers, body.clone()).await;
+                let (status, answer) = relay.pass_on(headers, body.clone()).await;
                 state.remember(body, answer.clone());
                 (status, answer)
             }
@@ -352,13 +356,22 @@ fn batch_get(state: &AwsState, operation: &str, request: &Value) -> Value {
     json!({"Responses": responses, "UnprocessedKeys": {}})
 }
 
-/// Passes a request on, `Host` and signature included, and brings the answer back.
-async fn relay(url: &str, headers: HeaderMap, body: Bytes) -> (u16, Bytes) {
-    let mut request = Request::post(url).body(Full::new(body)).expect("a request");
-    *request.headers_mut() = headers;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.expect("the service's answer");
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("a body");
-    (status, body.to_bytes())
+/// The way to a service, with connections that are kept.
+struct Relay {
+    url: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Relay {
+    /// Passes a request on, `Host` and signature included, and brings the answer back.
+    async fn pass_on(&self, headers: HeaderMap, body: Bytes) -> (u16, Bytes) {
+        let request = Request::post(&self.url).body(Full::new(body));
+        let mut request = request.expect("a request");
+        *request.headers_mut() = headers;
+        let response = self.client.request(request).await;
+        let response = response.expect("the service's answer");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body");
+        (status, body.to_bytes())
+    }
 }

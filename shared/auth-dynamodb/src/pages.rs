@@ -1,0 +1,47 @@
+//! Reads of more than one row. Nothing on a request's way through the authorizer makes them.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::row::Row;
+
+/// Some row could not be read.
+pub(crate) struct Incomplete;
+
+/// All rows of one partition, read consistently.
+pub(crate) async fn partition(
+    client: &Client,
+    table: &str,
+    partition: String,
+) -> Result<Vec<Row>, Incomplete> {
+    let mut pages = client
+        .query()
+        .table_name(table)
+        .consistent_read(true)
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(":pk", AttributeValue::S(partition))
+        .into_paginator()
+        .items()
+        .send();
+    let mut rows = Vec::new();
+    while let Some(row) = pages.next().await {
+        rows.push(row.map_err(|_| Incomplete)?);
+    }
+    Ok(rows)
+}
+
+/// All rows of a table, read consistently.
+pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>, Incomplete> {
+    let mut pages = client
+        .scan()
+        .table_name(table)
+        .consistent_read(true)
+        .into_paginator()
+        .items()
+        .send();
+    let mut rows = Vec::new();
+    while let Some(row) = pages.next().await {
+        rows.push(row.map_err(|_| Incomplete)?);
+    }
+    Ok(rows)
+}
