@@ -281,7 +281,7 @@ class WebSocket:
             return True
 
     def is_closed_soon(self):
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
         # A close frame (section 5.5.1), or the end.
         expect(self.socket.recv(64)[:1] in (b"\x88", b""), "the server closes it")
 

@@ -325,9 +325,38 @@ async fn a_policy_for_the_whole_api() {
     // Both kinds of REST event and a refreshed token get the same document, byte for byte.
     let request = call(&user(), "GET", "/whoami", "/whoami");
     let answer = authorizer.binary.invoke(&request).await.answer();
-    let allow = json!([{"Action": "execute-api:Invoke", "Effect": "Allow",
-        "Resource": [format!("{api}/GET/whoami")]}]);
-    assert_eq!(statement(&answer), allow);
+    let resources = |routes: &[&str]| -> Vec<String> {
+        routes
+            .iter()
+            .map(|route| format!("{api}/{route}"))
+            .collect()
+    };
+    let allowed = resources(&[
+        "GET/whoami",
+        "GET/auth/sessions",
+        "POST/auth/sessions",
+        "DELETE/auth/sessions/*",
+    ]);
+    let denied = resources(&[
+        "DELETE/admin/users/*",
+        "POST/admin/users/*/disable",
+        "POST/admin/users/*/enable",
+        "POST/admin/users/*/sign-out",
+        "GET/admin/users/*/marks",
+        "POST/admin/clients/*/revoke",
+        "POST/admin/everyone/revoke",
+    ]);
+    let expected = json!([
+        {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": allowed},
+        {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": denied},
+    ]);
+    assert_eq!(statement(&answer), expected);
+    // An administrator's document is silent about nothing either, and denies nothing.
+    let admin = call(&in_groups(&["admins"]), "GET", "/whoami", "/whoami");
+    let answer_to_admin = authorizer.binary.invoke(&admin).await.answer();
+    let all: Vec<String> = allowed.into_iter().chain(denied).collect();
+    let expected = json!([{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": all}]);
+    assert_eq!(statement(&answer_to_admin), expected, "P20");
     let mut token = auth_tests::token_event(&format!("Bearer {}", user().build()));
     token["methodArn"] = json!(format!("{api}/GET/whoami"));
     let again = authorizer.binary.invoke(&token).await.answer();

@@ -4,6 +4,7 @@
 //! A record that fails comes again, and those behind it wait: marks are acted on in their order.
 //! Source: AWS, "Using AWS Lambda with Amazon DynamoDB" (partial batch responses).
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use auth::env::{ConfigError, Env};
@@ -74,9 +75,7 @@ struct Batch {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Record {
-    event_name: String,
     dynamodb: Change,
 }
 
@@ -142,16 +141,10 @@ impl CloseConnections {
 
     /// Closes what a mark covers, and says how many.
     async fn act_on(&self, record: &Record) -> Result<u64, Unavailable> {
-        // A mark that runs out or is taken back closes nothing.
-        if record.event_name == "REMOVE" {
-            return Ok(0);
-        }
         let now = UnixSeconds(clock::unix_seconds());
         let Keys { pk, sk } = &record.dynamodb.keys;
         let connections = match sk.text.as_str() {
             "client" | "issuer" => self.table.all(now).await?,
-            // The sweep's own row is no mark.
-            "sweep" => Vec::new(),
             _ => self.table.in_partition(&pk.text, now).await?,
         };
         let mut closed = 0;
@@ -203,7 +196,12 @@ impl Handler for CloseConnections {
         let batch: Batch = serde_json::from_str(event.get()).map_err(|_| Failure::Internal)?;
         // What a mark of another client or issuer said a moment ago may have changed.
         self.revocations.forget_cutoffs();
+        // The marks are read as they are now: once for each partition says it all.
+        let mut seen = HashSet::new();
         for record in &batch.records {
+            if !seen.insert(&record.dynamodb.keys.pk.text) {
+                continue;
+            }
             let result = self.act_on(record).await;
             let (level, outcome) = match result {
                 Ok(0) => continue,
