@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::json::{Ignored, Name, Text, UniqueNames, Word};
-use crate::time::UnixSeconds;
+use crate::time::{RoundedUp, UnixSeconds};
 
 /// The longest identifier that is taken: `sub`, `jti`, `origin_jti`, `client_id`.
 pub const MAX_ID_BYTES: usize = 256;
@@ -363,7 +363,10 @@ impl<'de> Deserialize<'de> for UnverifiedClaims {
                         ClaimName::Jti => token_id = Some(map.next_value::<Id>()?.0),
                         ClaimName::Exp => expires_at = Some(map.next_value()?),
                         ClaimName::Iat => issued_at = Some(map.next_value()?),
-                        ClaimName::Nbf => not_before = Some(map.next_value()?),
+                        ClaimName::Nbf => {
+                            let RoundedUp(time) = map.next_value()?;
+                            not_before = Some(time);
+                        }
                         ClaimName::AuthTime => authenticated_at = Some(map.next_value()?),
                         ClaimName::Act => {
                             map.next_value::<Ignored>()?;

@@ -31,39 +31,55 @@ impl UnixSeconds {
 
 impl<'de> Deserialize<'de> for UnixSeconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumericDate;
+        let date = NumericDate {
+            rounded: f64::floor,
+        };
+        deserializer.deserialize_any(date)
+    }
+}
 
-        impl Visitor<'_> for NumericDate {
-            type Value = UnixSeconds;
+/// The same, but a fraction counts as a whole second: a token that is not valid before 100.1 is not
+/// valid at 100.
+pub(crate) struct RoundedUp(pub(crate) UnixSeconds);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("seconds since 1970")
-            }
+impl<'de> Deserialize<'de> for RoundedUp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let date = NumericDate { rounded: f64::ceil };
+        deserializer.deserialize_any(date).map(Self)
+    }
+}
 
-            fn visit_u64<E: Error>(self, value: u64) -> Result<UnixSeconds, E> {
-                if (1..TOO_LARGE).contains(&value) {
-                    Ok(UnixSeconds(value))
-                } else {
-                    Err(E::custom("a time out of range"))
-                }
-            }
+struct NumericDate {
+    rounded: fn(f64) -> f64,
+}
 
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "the range is checked and a cut-off fraction is the rule above"
-            )]
-            fn visit_f64<E: Error>(self, value: f64) -> Result<UnixSeconds, E> {
-                if value >= 1.0 && value < TOO_LARGE as f64 {
-                    Ok(UnixSeconds(value as u64))
-                } else {
-                    Err(E::custom("a time out of range"))
-                }
-            }
+impl Visitor<'_> for NumericDate {
+    type Value = UnixSeconds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("seconds since 1970")
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<UnixSeconds, E> {
+        if (1..TOO_LARGE).contains(&value) {
+            Ok(UnixSeconds(value))
+        } else {
+            Err(E::custom("a time out of range"))
         }
+    }
 
-        deserializer.deserialize_any(NumericDate)
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the range is checked and the fraction is rounded away"
+    )]
+    fn visit_f64<E: Error>(self, value: f64) -> Result<UnixSeconds, E> {
+        if value >= 1.0 && value < TOO_LARGE as f64 {
+            Ok(UnixSeconds((self.rounded)(value) as u64))
+        } else {
+            Err(E::custom("a time out of range"))
+        }
     }
 }
 
@@ -99,5 +115,16 @@ mod tests {
             let read = serde_json::from_str::<UnixSeconds>(json).ok();
             assert_eq!(read, expected.map(UnixSeconds), "{json}");
         }
+    }
+
+    #[test]
+    fn a_fraction_never_helps_a_token() {
+        for (json, floor, ceiling) in [("100.9", 100, 101), ("100.0", 100, 100), ("100", 100, 100)]
+        {
+            let cut: UnixSeconds = serde_json::from_str(json).unwrap();
+            let RoundedUp(up) = serde_json::from_str(json).unwrap();
+            assert_eq!((cut.0, up.0), (floor, ceiling), "{json}");
+        }
+        assert!(serde_json::from_str::<RoundedUp>("9007199254740992").is_err());
     }
 }

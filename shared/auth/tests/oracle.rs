@@ -85,7 +85,9 @@ fn compare(token: &str, what: &str) {
 fn compare_twins(to_us: &str, to_them: &str, what: &str) {
     let (ours, theirs) = (ours(to_us), theirs(to_them));
     match (&ours, &theirs) {
-        (Ok(()), None) => panic!("we alone accept {what}"),
+        // Unless a second has gone by between the two.
+        (Ok(()), None) if self::ours(to_us).is_ok() => panic!("we alone accept {what}"),
+        (Ok(()), None) => {}
         (Err(reason), Some(_)) => {
             assert!(STRICTER.contains(reason), "we refuse {what}: {reason:?}");
         }
@@ -144,7 +146,8 @@ fn member() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    // What failed is about a moment that has gone by: there is nothing to keep.
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn claims_of_any_kind(changes in prop::collection::vec((claim(), odd_value()), 1..3)) {
