@@ -51,9 +51,13 @@ struct Settings {
     log_level: Level,
 }
 
+/// [`Done::ended`] for what was over before.
+const ALREADY: &str = "already";
+
 /// What was done.
 struct Done {
-    /// `session`, `all`, `others`; `refresh_token` if there was no other.
+    /// `session`, `all`, `others`; `refresh_token` if there was no other; `already` if an earlier
+    /// ending covers the token, which then ends nothing that is newer.
     ended: &'static str,
     cognito: AtCognito,
     /// Where the browser loses the hosted UI's cookie.
@@ -183,14 +187,14 @@ impl Logout {
         }
         let mut request: Request = event.json()?;
         request.refresh_token = request.refresh_token.or(cookie);
-        let cognito = match request.scope {
-            Scope::Session => self.end_session(&claims, &request).await,
-            Scope::All => self.end_all(&claims, &request).await,
-            Scope::Others => self.end_others(&claims).await,
-        }?;
+        let done = match request.scope {
+            Scope::Session => Some(self.end_session(&claims, &request).await?),
+            Scope::All => self.end_all(&claims, &request).await?,
+            Scope::Others => Some(self.end_others(&claims).await?),
+        };
         Ok(Done {
-            ended: request.scope.as_str(),
-            cognito,
+            ended: done.map_or(ALREADY, |_| request.scope.as_str()),
+            cognito: done.unwrap_or(AtCognito::NotAsked),
             logout_url: self.logout_url(&claims, request.scope),
         })
     }
@@ -223,18 +227,20 @@ impl Logout {
         Ok(cognito)
     }
 
+    /// `None` if an earlier ending covers the caller: who asks again, because the answer was lost, is
+    /// told that it is over, and doesn't end what began since.
     async fn end_all(
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<AtCognito, Problem> {
+    ) -> Result<Option<AtCognito>, Problem> {
         let now = now();
         let marks = self.revocations.marks(claims, now).await?;
         let covered = marks.user_not_before.as_ref().is_some_and(|cutoff| {
             claims.authenticated_at() <= cutoff.not_before && cutoff.except_session.is_none()
         });
         if covered {
-            return Ok(AtCognito::NotAsked);
+            return Ok(None);
         }
         living(claims, &marks, now)?;
         let key = RowKey::user(claims.issuer_id(), claims.subject());
@@ -248,7 +254,7 @@ impl Logout {
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
         clock::until_after(self.cutoff(claims).0).await;
-        Ok(everywhere.worse(this_one))
+        Ok(Some(everywhere.worse(this_one)))
     }
 
     /// Cognito has no call that spares one session: there the others' refresh tokens live on, and
