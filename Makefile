@@ -49,7 +49,7 @@ tools:
 	@local/venv .tools/sam local/sam.txt
 
 binaries:
-	@[[ -d target/lambda ]] || echo "Building the functions (the first time: two to five minutes) ..."
+	@[[ -d target/lambda ]] || echo "Building the functions (the first time: five minutes or so) ..."
 	@cargo lambda build -j$(JOBS) --workspace --skip-target-check
 
 fmt: ## Format the sources
