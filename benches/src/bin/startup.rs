@@ -19,7 +19,7 @@ use testkit::{Binary, FakeAws, Pool};
 
 const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     FLOOR,
     "authorizer",
     "logout",
@@ -31,6 +31,7 @@ const FUNCTIONS: [&str; 11] = [
     "sessions",
     "connections",
     "close-connections",
+    "custom-message",
 ];
 
 struct Row {
@@ -56,6 +57,8 @@ async fn main() {
         ("SESSION_TABLE", "sessions".to_owned()),
         ("CONNECTION_TABLE", "connections".to_owned()),
         ("CONNECTIONS_URL", store.url()),
+        ("APP_NAME", "Example".to_owned()),
+        ("APP_BASE_URL", "https://app.example.com".to_owned()),
     ];
     let mut rows = Vec::new();
     for name in FUNCTIONS {
