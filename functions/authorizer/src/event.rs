@@ -161,8 +161,7 @@ impl<'a> Event<'a> {
                     .to_try(web_socket)
                     .chain(sources.must_be_empty(web_socket))
                     .filter(|source| !is_the_key_itself(*source));
-                let typed = self.fields.r#type.is_some() || self.fields.version.is_some();
-                (!typed && self.authorization_token().is_ok())
+                (self.may_be_a_token_event() && self.authorization_token().is_ok())
                     || places
                         .any(|source| self.token_from(source, sources) != Err(Reason::MissingToken))
             }
@@ -204,8 +203,8 @@ impl<'a> Event<'a> {
         {
             return Err(Reason::AmbiguousToken);
         }
-        // An event without a type may be either kind; then it must not be both.
-        if self.fields.r#type.is_none() && self.fields.version.is_none() {
+        // It must not be both.
+        if self.may_be_a_token_event() {
             match (self.authorization_token().and_then(token_in), &found) {
                 (Ok(one), Some(other)) if one != *other => return Err(Reason::AmbiguousToken),
                 (Ok(one), _) => found = Some(one),
@@ -247,6 +246,11 @@ impl<'a> Event<'a> {
                 }
             }
         }
+    }
+
+    /// An event without a type may be either kind.
+    fn may_be_a_token_event(&self) -> bool {
+        self.fields.r#type.is_none() && self.fields.version.is_none()
     }
 
     fn authorization_token(&self) -> Result<Cow<'a, str>, Reason> {

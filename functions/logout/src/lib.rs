@@ -244,16 +244,17 @@ impl Logout {
         }
         living(claims, &marks, now)?;
         let key = RowKey::user(claims.issuer_id(), claims.subject());
+        let cutoff = self.cutoff(claims);
         let written = self
             .revocations
-            .end_user(&key, self.cutoff(claims), &self.ending(claims))
+            .end_user(&key, cutoff, &self.ending(claims))
             .await;
         let username = claims.username().unwrap_or(claims.subject()).to_owned();
         let everywhere = SignOutTask::SignOutEverywhere { username };
         let everywhere = self.at_cognito(&everywhere).await;
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
-        clock::until_after(self.cutoff(claims).0).await;
+        clock::until_after(cutoff.0).await;
         Ok(Some(everywhere.worse(this_one)))
     }
 
@@ -266,12 +267,13 @@ impl Logout {
         living(claims, &marks, now)?;
         let key = RowKey::user(claims.issuer_id(), claims.subject());
         let spared = (session, claims.authenticated_at());
+        let cutoff = self.cutoff(claims);
         let written = self
             .revocations
-            .end_other_sessions(&key, self.cutoff(claims), spared, &self.ending(claims))
+            .end_other_sessions(&key, cutoff, spared, &self.ending(claims))
             .await?;
         if written {
-            clock::until_after(self.cutoff(claims).0).await;
+            clock::until_after(cutoff.0).await;
             Ok(AtCognito::NotAsked)
         } else {
             // Ended itself since the marks were read.
