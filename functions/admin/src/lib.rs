@@ -12,7 +12,7 @@ use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble, User};
 use auth_dynamodb::{DynamoRevocations, Ending, Mark, Profiles, Status};
-use lambda::http::{BadBody, Request, Response};
+use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
 use serde::Deserialize;
@@ -53,10 +53,8 @@ enum Problem {
     NotAdmin,
     #[error("no_such_route")]
     NoRoute,
-    #[error("bad_request")]
-    BadRequest,
-    #[error("body_too_large")]
-    TooLarge,
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
     #[error("unknown_client")]
     UnknownClient,
     #[error("unknown_user")]
@@ -73,15 +71,6 @@ impl From<Trouble> for Problem {
             Trouble::NotFound => Self::UnknownUser,
             Trouble::Throttled => Self::Throttled,
             Trouble::Unavailable => Self::Unavailable(Unavailable::Cognito),
-        }
-    }
-}
-
-impl From<BadBody> for Problem {
-    fn from(bad: BadBody) -> Self {
-        match bad {
-            BadBody::Malformed => Self::BadRequest,
-            BadBody::TooLarge => Self::TooLarge,
         }
     }
 }
@@ -119,7 +108,7 @@ impl Admin {
         let reason = body.reason.unwrap_or_else(|| "admin".to_owned());
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
         if reason.len() > MAX_REASON_BYTES || reason.is_empty() || !reason.chars().all(plain) {
-            return Err(Problem::BadRequest);
+            return Err(BadRequest::Malformed.into());
         }
         let now = UnixSeconds(clock::unix_seconds());
         let ending = Ending {
@@ -239,7 +228,7 @@ impl Admin {
 }
 
 fn task(request: &Request<'_>) -> Result<Task, Problem> {
-    let parameter = |name: &str| request.path_parameter(name).ok_or(Problem::BadRequest);
+    let parameter = |name: &str| request.path_parameter(name).ok_or(BadRequest::Malformed);
     let (method, route) = (request.method(), request.route());
     Ok(match (&*method, &*route) {
         ("POST", "/admin/users/{username}/disable") => Task::Disable(parameter("username")?),
@@ -265,8 +254,7 @@ impl Problem {
             Self::NoContext => 401,
             Self::NotAdmin => 403,
             Self::NoRoute | Self::UnknownClient | Self::UnknownUser => 404,
-            Self::BadRequest => 400,
-            Self::TooLarge => 413,
+            Self::BadRequest(bad) => bad.status(),
             Self::Throttled => 429,
             // Which dependency it was is for the log.
             Self::Unavailable(_) => return Response::problem(503, "unavailable"),

@@ -19,7 +19,7 @@ use auth::{
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_jwks::HttpsKeys;
-use lambda::http::{BadBody, Response};
+use lambda::http::{BadRequest, Response};
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock, http};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -84,10 +84,8 @@ enum AtCognito {
 pub(crate) enum Problem {
     #[error("method_not_allowed")]
     MethodNotAllowed,
-    #[error("bad_request")]
-    BadRequest,
-    #[error("body_too_large")]
-    TooLarge,
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
     /// A machine has no session; its client is revoked by an administrator.
     #[error("no_user")]
     NoUser,
@@ -103,15 +101,6 @@ pub(crate) enum Problem {
 impl From<Reason> for Problem {
     fn from(reason: Reason) -> Self {
         Self::Unauthorized(reason)
-    }
-}
-
-impl From<BadBody> for Problem {
-    fn from(bad: BadBody) -> Self {
-        match bad {
-            BadBody::Malformed => Self::BadRequest,
-            BadBody::TooLarge => Self::TooLarge,
-        }
     }
 }
 
@@ -430,8 +419,7 @@ impl Problem {
             Self::MethodNotAllowed => {
                 return Response::problem(405, "method_not_allowed").with("allow", "POST");
             }
-            Self::BadRequest => 400,
-            Self::TooLarge => 413,
+            Self::BadRequest(bad) => bad.status(),
             Self::NoUser | Self::ForeignOrigin => 403,
             // Which check failed, or which dependency, is for the log.
             Self::Unauthorized(_) => return Response::problem(401, "unauthorized"),

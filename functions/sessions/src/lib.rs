@@ -10,7 +10,7 @@ use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
 use aws_lc_rs::hmac;
-use lambda::http::{BadBody, Request, Response};
+use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
 use serde::Deserialize;
@@ -48,21 +48,10 @@ enum Problem {
     NoRoute,
     #[error("unknown_session")]
     UnknownSession,
-    #[error("bad_request")]
-    BadRequest,
-    #[error("body_too_large")]
-    TooLarge,
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-}
-
-impl From<BadBody> for Problem {
-    fn from(bad: BadBody) -> Self {
-        match bad {
-            BadBody::Malformed => Self::BadRequest,
-            BadBody::TooLarge => Self::TooLarge,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -95,7 +84,7 @@ impl Sessions {
             ("POST", "/auth/sessions") => self.record(&caller, request).await,
             ("GET", "/auth/sessions") => self.list(&caller).await,
             ("DELETE", "/auth/sessions/{id}") => {
-                let id = request.path_parameter("id").ok_or(Problem::BadRequest)?;
+                let id = request.path_parameter("id").ok_or(BadRequest::Malformed)?;
                 self.end(&caller, &id).await
             }
             _ => Err(Problem::NoRoute),
@@ -128,7 +117,7 @@ impl Sessions {
             (1..=MAX_DEVICE_CHARS).contains(&chars) && !device.contains(char::is_control)
         };
         if !body.device.as_ref().is_none_or(fits) {
-            return Err(Problem::BadRequest);
+            return Err(BadRequest::Malformed.into());
         }
         let now = now();
         let session = Session {
@@ -219,8 +208,7 @@ impl Problem {
             Self::NoContext => 401,
             Self::NoSession => 403,
             Self::NoRoute | Self::UnknownSession => 404,
-            Self::BadRequest => 400,
-            Self::TooLarge => 413,
+            Self::BadRequest(bad) => bad.status(),
             // Which dependency it was is for the log.
             Self::Unavailable(_) => return Response::problem(503, "unavailable"),
         };

@@ -58,13 +58,26 @@ pub struct Request<'a> {
     context: RequestContext<'a>,
 }
 
-/// Why a body is no JSON object of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadBody {
-    /// Not what was asked for: 400.
+/// Why a request, its body first of all, is none that we answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// Not what was asked for.
+    #[error("bad_request")]
     Malformed,
-    /// More than 16 KB: 413.
+    /// More than 16 KB.
+    #[error("body_too_large")]
     TooLarge,
+}
+
+impl BadRequest {
+    /// The status that says so.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::TooLarge => 413,
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -153,8 +166,8 @@ impl<'a> Request<'a> {
     /// The body as JSON; no body at all reads as `{}`.
     ///
     /// # Errors
-    /// [`BadBody`] if it is not an object of this kind.
-    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadBody> {
+    /// [`BadRequest`] if it is not an object of this kind.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadRequest> {
         let body = self.body()?;
         let json = if body.is_empty() {
             b"{}"
@@ -162,26 +175,26 @@ impl<'a> Request<'a> {
             body.as_slice()
         };
         if json.len() > MAX_BODY_BYTES {
-            return Err(BadBody::TooLarge);
+            return Err(BadRequest::TooLarge);
         }
-        let value = serde_json::from_slice(json).map_err(|_| BadBody::Malformed)?;
+        let value = serde_json::from_slice(json).map_err(|_| BadRequest::Malformed)?;
         // A list would fill the members in their order.
         if json.trim_ascii_start().starts_with(b"{") {
             Ok(value)
         } else {
-            Err(BadBody::Malformed)
+            Err(BadRequest::Malformed)
         }
     }
 
-    fn body(&self) -> Result<Vec<u8>, BadBody> {
+    fn body(&self) -> Result<Vec<u8>, BadRequest> {
         let Some(body) = self.fields.body.filter(|body| body.get() != "null") else {
             return Ok(Vec::new());
         };
-        let body = text(body).ok_or(BadBody::Malformed)?;
+        let body = text(body).ok_or(BadRequest::Malformed)?;
         match self.fields.is_base64_encoded.map(RawValue::get) {
             None | Some("false" | "null") => Ok(body.into_owned().into_bytes()),
-            Some("true") => STANDARD.decode(&*body).map_err(|_| BadBody::Malformed),
-            Some(_) => Err(BadBody::Malformed),
+            Some("true") => STANDARD.decode(&*body).map_err(|_| BadRequest::Malformed),
+            Some(_) => Err(BadRequest::Malformed),
         }
     }
 }
