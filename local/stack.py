@@ -158,6 +158,7 @@ def start(folder, port):
         "table": outputs["RevocationTableName"],
         "api_key_table": outputs["ApiKeyTableName"],
         "users_table": outputs["UsersTableName"],
+        "attempt_table": outputs["AttemptTableName"],
         "session_table": outputs["SessionTableName"],
         "account_id": outputs["RevocationTableArn"].split(":")[4],
         "user_event_queue": outputs["UserEventQueueUrl"],

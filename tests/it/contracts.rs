@@ -29,6 +29,7 @@ fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("post-confirmation", set(&[post_confirmation::Config::VARS])),
         ("user-events", set(&[user_events::Config::VARS])),
         ("user-sweep", set(&[user_sweep::Config::VARS])),
+        ("auth-api", set(&[auth_api::Config::VARS])),
         ("admin", set(&[admin::Config::VARS])),
         ("sessions", set(&[sessions::Config::VARS])),
         ("custom-message", set(&[custom_message::Config::VARS])),
@@ -113,6 +114,8 @@ fn configurations_read_what_they_say_they_read() {
     assert_eq!(asked.take(), variables()["user-events"]);
     let _ = user_sweep::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["user-sweep"]);
+    let _ = auth_api::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["auth-api"]);
     let _ = admin::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["admin"]);
     let _ = sessions::Config::from_lookup(&lookup);

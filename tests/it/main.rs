@@ -11,6 +11,7 @@
 
 mod admin;
 mod api_keys;
+mod auth_api;
 mod authorizer_apis;
 mod authorizer_concurrency;
 mod authorizer_events;

@@ -96,6 +96,8 @@ pub struct Stack {
     pub users_table: String,
     /// The deployed table of sessions.
     pub session_table: String,
+    /// The deployed table of attempts.
+    pub attempt_table: String,
     /// The deployed table of WebSocket connections.
     pub connection_table: String,
     /// The deployed user pool.
@@ -126,6 +128,7 @@ impl Stack {
             api_key_table: text("api_key_table"),
             users_table: text("users_table"),
             session_table: text("session_table"),
+            attempt_table: text("attempt_table"),
             connection_table: text("connection_table"),
             user_pool_id: text("user_pool_id"),
             client_id: text("client_id"),

@@ -1,6 +1,5 @@
 //! What a client asks of logout.
 
-use auth::{Reason, bearer};
 use lambda::http;
 use serde::Deserialize;
 
@@ -43,26 +42,6 @@ impl Scope {
 #[serde(transparent)]
 pub(crate) struct RefreshToken(pub(crate) String);
 
-/// The token, from `Authorization` or from its cookie; two of them are a refusal.
-pub(crate) fn token(event: &http::Request<'_>, cookies: &Cookies) -> Result<String, Reason> {
-    let header = event.header("authorization").and_then(|value| {
-        let token = bearer::token_of(&value)?;
-        Ok(token.to_owned())
-    });
-    let Some(name) = &cookies.access else {
-        return header;
-    };
-    let cookie = event.cookie(name).and_then(|value| {
-        bearer::check(&value)?;
-        Ok(value)
-    });
-    match (header, cookie) {
-        (Err(Reason::MissingToken), other) | (other, Err(Reason::MissingToken)) => other,
-        (Ok(_), Ok(_)) => Err(Reason::AmbiguousToken),
-        (Err(reason), _) | (_, Err(reason)) => Err(reason),
-    }
-}
-
 /// The refresh token in its cookie.
 pub(crate) fn refresh_cookie(event: &http::Request<'_>, cookies: &Cookies) -> Option<RefreshToken> {
     let name = cookies.refresh.as_ref()?;
@@ -70,21 +49,8 @@ pub(crate) fn refresh_cookie(event: &http::Request<'_>, cookies: &Cookies) -> Op
     (!value.is_empty()).then_some(RefreshToken(value))
 }
 
-/// Whether a page of another site sends this request, as far as a browser says so: `Origin`, and
-/// `Sec-Fetch-Site` where there is none. Without a list of origins nobody is foreign.
+/// Whether a page of another site sends this request, as far as a browser says so. Without a list of
+/// origins nobody is foreign.
 pub(crate) fn is_from_elsewhere(event: &http::Request<'_>, allowed_origins: &[String]) -> bool {
-    if allowed_origins.is_empty() {
-        return false;
-    }
-    match event.header("origin") {
-        Ok(origin) => !allowed_origins.iter().any(|allowed| *allowed == origin),
-        Err(Reason::MissingToken) => {
-            let site = event.header("sec-fetch-site");
-            !matches!(
-                site.as_deref(),
-                Ok("same-origin" | "same-site" | "none") | Err(Reason::MissingToken)
-            )
-        }
-        Err(_) => true,
-    }
+    !allowed_origins.is_empty() && event.sender(allowed_origins) == http::Sender::Foreign
 }

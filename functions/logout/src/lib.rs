@@ -163,7 +163,10 @@ impl Logout {
             return Err(Problem::ForeignOrigin);
         }
         let cookie = event::refresh_cookie(event, &self.settings.cookies);
-        let bearer = match (event::token(event, &self.settings.cookies), &cookie) {
+        let bearer = match (
+            event.token(self.settings.cookies.access.as_deref()),
+            &cookie,
+        ) {
             (Ok(bearer), _) => bearer,
             (Err(Reason::MissingToken), Some(refresh_token)) => {
                 return Ok(self.end_refresh_token(refresh_token).await);

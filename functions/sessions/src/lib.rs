@@ -12,7 +12,7 @@ use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
 use aws_lc_rs::hmac;
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Caller, Failure, Handler, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -27,14 +27,6 @@ pub struct Sessions {
     revocations: DynamoRevocations,
     table: SessionTable,
     config: Config,
-}
-
-/// Who calls, by the authorizer's word.
-struct Caller {
-    subject: String,
-    client_id: String,
-    session: String,
-    authenticated_at: UnixSeconds,
 }
 
 /// Why it was not done.
@@ -78,39 +70,26 @@ impl Sessions {
     }
 
     async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
-        let caller = self.caller(request)?;
+        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
+        let session = caller.session.clone().ok_or(Problem::NoSession)?;
+        let (caller, session) = (&caller, session.as_str());
         let (method, route) = (request.method(), request.route());
         match (&*method, &*route) {
-            ("POST", "/auth/sessions") => self.record(&caller, request).await,
-            ("GET", "/auth/sessions") => self.list(&caller).await,
+            ("POST", "/auth/sessions") => self.record((caller, session), request).await,
+            ("GET", "/auth/sessions") => self.list((caller, session)).await,
             ("DELETE", "/auth/sessions/{id}") => {
                 let id = request.path_parameter("id").ok_or(BadRequest::Malformed)?;
-                self.end(&caller, &id).await
+                self.end((caller, session), &id).await
             }
             _ => Err(Problem::NoRoute),
         }
     }
 
-    fn caller(&self, request: &Request<'_>) -> Result<Caller, Problem> {
-        let context = request.authorizer();
-        let member = |name: &str| {
-            let text = context.get(name).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        // An id is somebody else's at another issuer.
-        if member("issuer").as_ref() != Some(&self.config.user_pool_id) {
-            return Err(Problem::NoContext);
-        }
-        let authenticated_at = member("auth_time").and_then(|time| time.parse().ok());
-        Ok(Caller {
-            subject: member("sub").ok_or(Problem::NoContext)?,
-            client_id: member("client_id").ok_or(Problem::NoContext)?,
-            session: member("session").ok_or(Problem::NoSession)?,
-            authenticated_at: UnixSeconds(authenticated_at.ok_or(Problem::NoContext)?),
-        })
-    }
-
-    async fn record(&self, caller: &Caller, request: &Request<'_>) -> Result<Response, Problem> {
+    async fn record(
+        &self,
+        (caller, current): (&Caller, &str),
+        request: &Request<'_>,
+    ) -> Result<Response, Problem> {
         let body: Body = request.json()?;
         let fits = |device: &String| {
             let chars = device.chars().count();
@@ -121,7 +100,7 @@ impl Sessions {
         }
         let now = now();
         let session = Session {
-            id: caller.session.clone(),
+            id: current.to_owned(),
             authenticated_at: caller.authenticated_at,
             first_seen: now,
             last_seen: now,
@@ -134,11 +113,11 @@ impl Sessions {
         self.table
             .record(&self.config.user_pool_id, &caller.subject, &session, ttl)
             .await?;
-        Ok(Response::json(200, &describe(&session, caller)))
+        Ok(Response::json(200, &describe(&session, current)))
     }
 
     /// The sessions that still open something.
-    async fn list(&self, caller: &Caller) -> Result<Response, Problem> {
+    async fn list(&self, (caller, current): (&Caller, &str)) -> Result<Response, Problem> {
         let now = now();
         let pool = &self.config.user_pool_id;
         let sessions = self.table.of_user(pool, &caller.subject, now).await?;
@@ -152,18 +131,18 @@ impl Sessions {
             let (id, since) = (Some(session.id.as_str()), session.authenticated_at);
             // What was issued since doesn't matter: the session goes on with a refresh.
             if marks.check_session(id, since, now.plus(1)).is_ok() {
-                living.push(describe(session, caller));
+                living.push(describe(session, current));
             }
         }
         Ok(Response::json(200, &json!({"sessions": living})))
     }
 
     /// Ends one, the caller's own or another. To end it twice is no error.
-    async fn end(&self, caller: &Caller, id: &str) -> Result<Response, Problem> {
+    async fn end(&self, (caller, current): (&Caller, &str), id: &str) -> Result<Response, Problem> {
         let now = now();
         let pool = &self.config.user_pool_id;
         let known = self.table.of_user(pool, &caller.subject, now).await?;
-        if id != caller.session && !known.iter().any(|session| session.id == id) {
+        if id != current && !known.iter().any(|session| session.id == id) {
             return Err(Problem::UnknownSession);
         }
         let ending = Ending {
@@ -186,10 +165,10 @@ fn address_hash(subject: &str, address: &str) -> String {
     digits.map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn describe(session: &Session, caller: &Caller) -> Value {
+fn describe(session: &Session, current: &str) -> Value {
     json!({
         "id": session.id,
-        "current": session.id == caller.session,
+        "current": session.id == current,
         "device": session.device,
         "ip_hash": session.ip_hash,
         "signed_in_at": session.authenticated_at.0,

@@ -1,10 +1,11 @@
-//! Calls to Cognito: those that end sessions there, refresh tokens and the user's own API calls,
-//! and an administrator's.
+//! Calls to Cognito: those that end sessions there, those that users make for themselves, and an
+//! administrator's.
 //!
 //! Never linked by the authorizer, which must not be able to make them.
 
 #![warn(missing_docs)]
 
+mod accounts;
 mod users;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
+pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
 pub use users::{CognitoUsers, Page, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);
@@ -118,17 +120,21 @@ impl CognitoSignOut {
 
 /// A client whose time limits fit a request: the SDK has none of its own.
 fn client(sdk: &SdkConfig) -> Client {
+    client_with(sdk, ATTEMPT, OPERATION, ATTEMPTS)
+}
+
+fn client_with(sdk: &SdkConfig, attempt: Duration, operation: Duration, attempts: u32) -> Client {
     let config = Builder::from(sdk)
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT)
-                .operation_attempt_timeout(ATTEMPT)
-                .operation_timeout(OPERATION)
+                .operation_attempt_timeout(attempt)
+                .operation_timeout(operation)
                 .build(),
         )
         .retry_config(
             RetryConfig::standard()
-                .with_max_attempts(ATTEMPTS)
+                .with_max_attempts(attempts)
                 .with_initial_backoff(FIRST_BACKOFF),
         )
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

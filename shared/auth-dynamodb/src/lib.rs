@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod api_keys;
+mod attempts;
 mod checksum;
 mod connections;
 mod list;
@@ -29,6 +30,7 @@ use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 
 pub use api_keys::DynamoApiKeys;
+pub use attempts::AttemptTable;
 pub use connections::{Connection, ConnectionTable};
 pub use list::Mark;
 pub use profiles::{Profiles, Status};
@@ -62,27 +64,32 @@ impl DynamoRevocations {
     /// limits are the store's own, because the SDK has none that fit a request.
     #[must_use]
     pub fn new(sdk: &SdkConfig, table: String) -> Self {
-        let config = Builder::from(sdk)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT)
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION)
-                    .build(),
-            )
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS)
-                    .with_initial_backoff(FIRST_BACKOFF),
-            )
-            // Every attempt has its own limit.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(ChecksumInterceptor)
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: client(sdk),
             table,
             cutoffs: Mutex::default(),
         }
     }
+}
+
+/// A client with the budget above.
+fn client(sdk: &SdkConfig) -> Client {
+    let config = Builder::from(sdk)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(OPERATION)
+                .build(),
+        )
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(FIRST_BACKOFF),
+        )
+        // Every attempt has its own limit.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(ChecksumInterceptor)
+        .build();
+    Client::from_conf(config)
 }

@@ -29,6 +29,10 @@ pub enum Unavailable {
     Sessions,
     /// The table of connections, or the API that holds them, did not answer as it must.
     Connections,
+    /// The table of attempts did not answer as it must.
+    Attempts,
+    /// The old store of users did not answer, or not as it must.
+    Legacy,
     /// The topic for security messages did not take one.
     Topic,
     /// Cognito did not answer, or not as it must.
@@ -46,6 +50,8 @@ impl Unavailable {
             Self::Profiles => "profiles_unavailable",
             Self::Sessions => "sessions_unavailable",
             Self::Connections => "connections_unavailable",
+            Self::Attempts => "attempts_unavailable",
+            Self::Legacy => "legacy_unavailable",
             Self::Topic => "topic_unavailable",
             Self::Cognito => "cognito_unavailable",
         }

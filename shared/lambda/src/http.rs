@@ -1,11 +1,12 @@
-//! Requests and answers of API Gateway's proxy integration, REST or HTTP API.
+//! Requests and answers of API Gateway's proxy integration, REST or HTTP API, and of those that send
+//! the same events: function URLs and load balancers.
 //! Source: AWS, "Input format" and "Output format of a Lambda function for proxy integration".
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use auth::Reason;
 use auth::headers::{RawMap, single_value, text};
+use auth::{Reason, bearer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -25,6 +26,12 @@ struct Fields<'a> {
     resource: Option<&'a RawValue>,
     #[serde(borrow)]
     route_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    raw_path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    query_string_parameters: RawMap<'a>,
     #[serde(borrow)]
     path_parameters: RawMap<'a>,
     #[serde(borrow)]
@@ -50,6 +57,10 @@ struct RequestContext<'a> {
     identity: RawMap<'a>,
     #[serde(borrow)]
     authorizer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    elb: Option<&'a RawValue>,
 }
 
 /// A request, its members unread until they are asked for. What is no request has none.
@@ -67,6 +78,9 @@ pub enum BadRequest {
     /// More than 16 KB.
     #[error("body_too_large")]
     TooLarge,
+    /// A body of another kind than the one that is read here.
+    #[error("unsupported_media_type")]
+    MediaType,
 }
 
 impl BadRequest {
@@ -76,6 +90,7 @@ impl BadRequest {
         match self {
             Self::Malformed => 400,
             Self::TooLarge => 413,
+            Self::MediaType => 415,
         }
     }
 }
@@ -111,6 +126,44 @@ impl<'a> Request<'a> {
         rest.or_else(http).unwrap_or_default()
     }
 
+    /// What was asked for, such as `/auth/login`: the route's template where API Gateway matched one
+    /// that is no catch-all and the path agrees, else the path, without the stage that an HTTP API
+    /// puts before it. Nothing is repaired: a slash too many is another path.
+    #[must_use]
+    pub fn target(&self) -> Cow<'a, str> {
+        let path = self.fields.path.and_then(text);
+        let path = path.or_else(|| self.fields.raw_path.and_then(text));
+        let route = self.route();
+        let is_literal = route.starts_with('/') && !route.contains(['{', '$']);
+        match path {
+            None => route,
+            // A custom domain's base path stands before the route.
+            Some(path) if is_literal && path.ends_with(&*route) => route,
+            Some(path) => {
+                let stage = self.context.stage.and_then(text).unwrap_or_default();
+                let rest = path.strip_prefix('/').and_then(|rest| {
+                    let rest = rest.strip_prefix(&*stage)?;
+                    (self.fields.raw_path.is_some() && rest.starts_with('/')).then_some(rest)
+                });
+                match rest {
+                    Some(rest) if !stage.is_empty() => Cow::Owned(rest.to_owned()),
+                    _ => path,
+                }
+            }
+        }
+    }
+
+    /// A parameter of the query with its escapes undone, which only a load balancer leaves to us.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let value = self.fields.query_string_parameters.values(name).next()?;
+        let value = text(value)?;
+        match self.context.elb {
+            None => Some(value.into_owned()),
+            Some(_) => decode_form(&value),
+        }
+    }
+
     /// A parameter of the path with its escapes undone: an HTTP API has done that already, a REST
     /// API has not.
     #[must_use]
@@ -141,12 +194,58 @@ impl<'a> Request<'a> {
         auth::headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
-    /// Where the request comes from, by API Gateway's word.
+    /// The bearer token, from `Authorization` or from the cookie of this name; two of them are a
+    /// refusal.
+    ///
+    /// # Errors
+    /// [`Reason::MissingToken`], [`Reason::AmbiguousToken`], or what is wrong with it.
+    pub fn token(&self, cookie: Option<&str>) -> Result<String, Reason> {
+        let header = self.header("authorization").and_then(|value| {
+            let token = bearer::token_of(&value)?;
+            Ok(token.to_owned())
+        });
+        let Some(name) = cookie else {
+            return header;
+        };
+        let cookie = self.cookie(name).and_then(|value| {
+            bearer::check(&value)?;
+            Ok(value)
+        });
+        match (header, cookie) {
+            (Err(Reason::MissingToken), other) | (other, Err(Reason::MissingToken)) => other,
+            (Ok(_), Ok(_)) => Err(Reason::AmbiguousToken),
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+        }
+    }
+
+    /// Where a browser says that the request comes from: `Origin`, and `Sec-Fetch-Site` where there
+    /// is none.
+    #[must_use]
+    pub fn sender(&self, known_origins: &[String]) -> Sender {
+        let site = self.header("sec-fetch-site");
+        match (self.header("origin"), site.as_deref()) {
+            (Ok(origin), _) if known_origins.iter().any(|known| *known == origin) => Sender::Known,
+            (Ok(origin), Ok("same-origin")) if origin != "null" => Sender::Known,
+            (Err(Reason::MissingToken), Ok("same-origin")) => Sender::Known,
+            (Err(Reason::MissingToken), Ok("same-site" | "none") | Err(Reason::MissingToken)) => {
+                Sender::Unsaid
+            }
+            _ => Sender::Foreign,
+        }
+    }
+
+    /// Where the request comes from, by API Gateway's word, or by that of the load balancer, which
+    /// is the last one in the list.
     #[must_use]
     pub fn source_ip(&self) -> Option<Cow<'a, str>> {
         let rest = self.context.identity.values("sourceIp").next();
-        rest.or_else(|| self.context.http.values("sourceIp").next())
-            .and_then(text)
+        let gateway = rest.or_else(|| self.context.http.values("sourceIp").next());
+        gateway.and_then(text).or_else(|| {
+            self.context.elb?;
+            let addresses = self.header("x-forwarded-for").ok()?;
+            let last = addresses.rsplit(',').next()?.trim().to_owned();
+            (!last.is_empty()).then_some(Cow::Owned(last))
+        })
     }
 
     /// What the authorizer found out; empty for a request that came past it.
@@ -186,6 +285,58 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether there is no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let body = self.fields.body.map(RawValue::get);
+        matches!(body, None | Some("null" | "\"\""))
+    }
+
+    /// The fields of an HTML form, URL-encoded; the last of a name counts.
+    ///
+    /// # Errors
+    /// [`BadRequest`] if it is none.
+    pub fn form(&self) -> Result<BTreeMap<String, String>, BadRequest> {
+        let body = self.body()?;
+        if body.len() > MAX_BODY_BYTES {
+            return Err(BadRequest::TooLarge);
+        }
+        let body = String::from_utf8(body).map_err(|_| BadRequest::Malformed)?;
+        let pairs = body.split('&').filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                decode_form(name).zip(decode_form(value))
+            })
+            .collect::<Option<_>>()
+            .ok_or(BadRequest::Malformed)
+    }
+
+    /// Whether the body is of this media type, in UTF-8 and not compressed (RFC 9110 section 8.3).
+    #[must_use]
+    pub fn is_of_type(&self, media_type: &str) -> bool {
+        let encoding = self.header("content-encoding");
+        if !matches!(
+            encoding.as_deref(),
+            Ok("identity") | Err(Reason::MissingToken)
+        ) {
+            return false;
+        }
+        let Ok(content_type) = self.header("content-type") else {
+            return false;
+        };
+        let mut parts = content_type.split(';').map(str::trim);
+        let is_type = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(media_type));
+        is_type
+            && parts.all(|parameter| {
+                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+                !name.eq_ignore_ascii_case("charset")
+                    || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
+    }
+
     fn body(&self) -> Result<Vec<u8>, BadRequest> {
         let Some(body) = self.fields.body.filter(|body| body.get() != "null") else {
             return Ok(Vec::new());
@@ -199,7 +350,25 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A response with a JSON body that nobody may cache.
+/// Who sent a request, as far as a browser says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A page of the same origin, or of one that is known.
+    Known,
+    /// No browser, or one that doesn't say.
+    Unsaid,
+    /// A page of somebody else's.
+    Foreign,
+}
+
+/// `application/x-www-form-urlencoded` (URL standard): `+` is a space.
+fn decode_form(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+/// A response that nobody may cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -229,15 +398,19 @@ impl Response {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            409 => "Conflict",
             413 => "Content Too Large",
+            415 => "Unsupported Media Type",
             429 => "Too Many Requests",
+            500 => "Internal Server Error",
+            502 => "Bad Gateway",
             503 => "Service Unavailable",
             _ => "Error",
         };
         let response = Self::of_type(
             "application/problem+json; charset=utf-8",
             status,
-            &json!({"title": title, "status": status, "code": code}),
+            json!({"title": title, "status": status, "code": code}),
         );
         match status {
             401 => response.with("www-authenticate", "Bearer"),
@@ -255,15 +428,39 @@ impl Response {
 
     /// Makes the browser forget a cookie of ours.
     #[must_use]
-    pub fn without_cookie(mut self, name: &str) -> Self {
+    pub fn without_cookie(self, name: &str) -> Self {
+        self.with_cookie(name, "", 0)
+    }
+
+    /// Gives the browser a cookie that no script can read and no other site can send
+    /// (RFC 6265bis section 5.6).
+    #[must_use]
+    pub fn with_cookie(mut self, name: &str, value: &str, max_age_seconds: u64) -> Self {
         let cookies = self.multi_value_headers.entry("set-cookie").or_default();
         cookies.push(format!(
-            "{name}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"
+            "{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_seconds}"
         ));
         self
     }
 
-    fn of_type(content_type: &str, status_code: u16, body: &Value) -> Self {
+    /// A page.
+    #[must_use]
+    pub fn html(status: u16, page: String) -> Self {
+        Self::of_type("text/html; charset=utf-8", status, page)
+    }
+
+    /// [`Response::problem`] with a sentence for people.
+    #[must_use]
+    pub fn problem_with(status: u16, code: &str, detail: &str) -> Self {
+        let mut response = Self::problem(status, code);
+        if let Ok(Value::Object(mut body)) = serde_json::from_str(&response.body) {
+            body.insert("detail".to_owned(), detail.into());
+            response.body = Value::Object(body).to_string();
+        }
+        response
+    }
+
+    fn of_type(content_type: &str, status_code: u16, body: impl ToString) -> Self {
         Self {
             status_code,
             headers: BTreeMap::new(),

@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod caller;
 pub mod clock;
 pub mod env;
 pub mod http;
@@ -10,4 +11,5 @@ pub mod log;
 mod run;
 pub mod sqs;
 
+pub use caller::Caller;
 pub use run::{Failure, Handler, run};

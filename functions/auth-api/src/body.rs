@@ -1,0 +1,283 @@
+//! What clients send. Members that are not here are refused, so that nobody sets what they shouldn't.
+
+use std::collections::BTreeMap;
+
+use auth::Secret;
+use lambda::http::BadRequest;
+use serde::Deserialize;
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// Cognito's longest user name, in characters.
+const MAX_USERNAME_CHARS: usize = 128;
+/// Cognito's longest password.
+const MAX_PASSWORD_CHARS: usize = 256;
+/// Cognito's longest confirmation code.
+const MAX_CODE_CHARS: usize = 2_048;
+/// Cognito's longest value of an attribute.
+const MAX_ATTRIBUTE_CHARS: usize = 2_048;
+/// Longer than any refresh token.
+const MAX_TOKEN_BYTES: usize = 8_192;
+/// The lengths that Cognito's sessions have.
+const SESSION_CHARS: std::ops::RangeInclusive<usize> = 20..=4_096;
+
+/// A request that is only about somebody: `resend`, `forgot-password`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Somebody {
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignUp {
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) password: Secret,
+    #[serde(default)]
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirm {
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) code: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfirmForgotPassword {
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) code: Secret,
+    pub(crate) password: Secret,
+}
+
+/// With a password, or with the first message of SRP.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) srp_a: Option<String>,
+}
+
+/// An answer to what Cognito asked for. Which members there must be depends on the challenge.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    pub(crate) challenge: String,
+    pub(crate) session: Option<String>,
+    pub(crate) username: String,
+    pub(crate) code: Option<Secret>,
+    pub(crate) new_password: Option<Secret>,
+    pub(crate) method: Option<String>,
+    pub(crate) answer: Option<Secret>,
+    pub(crate) srp: Option<SrpProof>,
+}
+
+/// The last message of SRP.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SrpProof {
+    pub(crate) secret_block: String,
+    pub(crate) signature: String,
+    pub(crate) timestamp: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    pub(crate) refresh_token: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    pub(crate) current_password: Secret,
+    pub(crate) new_password: Secret,
+    #[serde(default)]
+    pub(crate) keep_session: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Code {
+    pub(crate) code: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyAttribute {
+    pub(crate) attribute: String,
+    pub(crate) code: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// A user name as the pool compares it: one form of Unicode, and one case unless the pool tells cases
+/// apart. A name that looks like another without being it, by characters of compatibility, is refused,
+/// and so is what Cognito's own pattern refuses.
+pub(crate) fn username(
+    username: Option<String>,
+    email: Option<String>,
+    case_sensitive: bool,
+) -> Result<String, BadRequest> {
+    let ((Some(name), None) | (None, Some(name))) = (username, email) else {
+        return Err(BadRequest::Malformed);
+    };
+    normal_name(&name, case_sensitive)
+}
+
+pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, BadRequest> {
+    if name.is_empty()
+        || name.chars().count() > MAX_USERNAME_CHARS
+        || !name.chars().all(is_visible)
+        || name.chars().any(is_other_form)
+        || !name.nfc().eq(name.nfkc())
+    {
+        return Err(BadRequest::Malformed);
+    }
+    let name: String = name.nfc().collect();
+    Ok(if case_sensitive {
+        name
+    } else {
+        name.to_lowercase().nfc().collect()
+    })
+}
+
+/// Whether this is an e-mail address as far as it takes to send a mail there.
+pub(crate) fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    !local.is_empty()
+        && domain.contains('.')
+        && !domain.starts_with(['.', '-'])
+        && !domain.ends_with(['.', '-'])
+        && !domain.contains("..")
+        && domain
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '.' || c == '-')
+}
+
+/// Whether this is only another way to write one other character, as the Kelvin sign is to write K.
+fn is_other_form(c: char) -> bool {
+    let mut form = std::iter::once(c).nfd();
+    matches!((form.next(), form.next()), (Some(same), None) if same != c)
+}
+
+/// Cognito's pattern for names: letters, marks, symbols, numbers, punctuation.
+fn is_visible(c: char) -> bool {
+    !matches!(
+        c.general_category_group(),
+        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other
+    )
+}
+
+/// A password that Cognito would look at: 1 to 256 characters, none of them white space.
+pub(crate) fn password(password: &Secret) -> Result<&Secret, BadRequest> {
+    let text = password.expose();
+    let fits = !text.is_empty() && text.chars().count() <= MAX_PASSWORD_CHARS;
+    if fits && !text.contains(char::is_whitespace) {
+        Ok(password)
+    } else {
+        Err(BadRequest::Malformed)
+    }
+}
+
+/// A code of Cognito's or of an authenticator.
+pub(crate) fn code(code: &Secret) -> Result<&Secret, BadRequest> {
+    let text = code.expose();
+    let fits = !text.is_empty() && text.chars().count() <= MAX_CODE_CHARS;
+    if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(code)
+    } else {
+        Err(BadRequest::Malformed)
+    }
+}
+
+pub(crate) fn session(session: &str) -> Result<&str, BadRequest> {
+    let fits = SESSION_CHARS.contains(&session.chars().count());
+    if fits && session.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(session)
+    } else {
+        Err(BadRequest::Malformed)
+    }
+}
+
+/// A text of the protocol: visible ASCII, with spaces (a timestamp has some), not endless.
+pub(crate) fn token(token: &str) -> Result<&str, BadRequest> {
+    let fits = !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
+    if fits && token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        Ok(token)
+    } else {
+        Err(BadRequest::Malformed)
+    }
+}
+
+/// The attributes, if all of them are on the list and none is too long.
+pub(crate) fn attributes(
+    attributes: BTreeMap<String, String>,
+    allowed: &[String],
+) -> Result<BTreeMap<String, String>, BadRequest> {
+    let fits = |(name, value): (&String, &String)| {
+        allowed.contains(name)
+            && value.chars().count() <= MAX_ATTRIBUTE_CHARS
+            && !value.contains(|c: char| c.is_control())
+    };
+    if attributes.iter().all(fits) {
+        Ok(attributes)
+    } else {
+        Err(BadRequest::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_one_form() {
+        let rows = [
+            ("Ada@Example.COM", Some("ada@example.com")),
+            ("e\u{301}ve@example.com", Some("\u{e9}ve@example.com")),
+            ("\u{c9}VE@example.com", Some("\u{e9}ve@example.com")),
+            ("a+b&c%d@example.com", Some("a+b&c%d@example.com")),
+            // A Kelvin sign, full-width letters, a ligature: each looks like other letters.
+            ("\u{212a}ate@example.com", None),
+            ("\u{ff41}da@example.com", None),
+            ("\u{fb01}@example.com", None),
+            ("a\u{200b}da@example.com", None),
+            ("ada @example.com", None),
+            ("ada\n", None),
+            (" ", None),
+            ("", None),
+        ];
+        for (name, expected) in rows {
+            let found = normal_name(name, false).ok();
+            assert_eq!(found.as_deref(), expected, "{name:?}");
+        }
+        assert_eq!(normal_name("Ada", true).ok().as_deref(), Some("Ada"));
+        assert!(normal_name(&"\u{1f4f1}".repeat(128), false).is_ok());
+        assert!(normal_name(&"x".repeat(129), false).is_err());
+    }
+
+    #[test]
+    fn addresses() {
+        for good in ["a@b.c", "a+b&c%d@example.com", "\"x y\"@sub.example.org"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["a", "@b.c", "a@b", "a@.b", "a@b..c", "a@b.c.", "a@b/c.d"] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What auth-api reads from its environment. `docs/configuration.md` has the table.
+
+use auth::env::{ConfigError, Env};
+use lambda::log::Level;
+
+/// A configuration that holds.
+pub struct Config {
+    /// `USER_POOL_ID`.
+    pub user_pool_id: String,
+    /// The first of `APP_CLIENT_IDS`: for whom users sign in here.
+    pub app_client_id: String,
+    /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
+    pub app_client_secret_arn: Option<String>,
+    /// `REVOCATION_TABLE`.
+    pub revocation_table: String,
+    /// `REFRESH_TOKEN_TTL_SECONDS`.
+    pub refresh_token_ttl_seconds: u64,
+    /// `CLOCK_LEEWAY_SECONDS`.
+    pub leeway_seconds: u64,
+    /// `ATTEMPT_TABLE`, `ATTEMPTS_PER_USER`, `ATTEMPTS_PER_ADDRESS`.
+    pub limits: Option<Limits>,
+    /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: with them tokens go into cookies, without into bodies.
+    pub cookies: Option<Cookies>,
+    /// `ALLOWED_ORIGINS`, and the origin of `APP_BASE_URL`: whose pages may call.
+    pub allowed_origins: Vec<String>,
+    /// `APP_NAME`.
+    pub app_name: String,
+    /// `SIGN_IN_URL`: where a page sends who has just confirmed.
+    pub sign_in_url: Option<String>,
+    /// `DEFAULT_LOCALE`.
+    pub default_locale: String,
+    /// `PASSWORD_POLICY`: what a password must be, in words.
+    pub password_policy: String,
+    /// `USERNAME_CASE_SENSITIVE`.
+    pub case_sensitive: bool,
+    /// `REVEAL_EXISTING_USERS`: sign-up says that a name is taken.
+    pub reveals_existing: bool,
+    /// `SIGN_UP_ATTRIBUTES`: what a user may set at sign-up and change later.
+    pub attributes: Vec<String>,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+/// How much somebody may try in five minutes.
+pub struct Limits {
+    /// Where attempts are counted.
+    pub table: String,
+    /// For one user name.
+    pub per_user: u64,
+    /// From one address.
+    pub per_address: u64,
+}
+
+/// The names of the cookies that hold tokens.
+pub struct Cookies {
+    /// Of the access token.
+    pub access: String,
+    /// Of the refresh token.
+    pub refresh: String,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "USER_POOL_ID",
+        "APP_CLIENT_IDS",
+        "APP_CLIENT_SECRET_ARN",
+        "REVOCATION_TABLE",
+        "REFRESH_TOKEN_TTL_SECONDS",
+        "CLOCK_LEEWAY_SECONDS",
+        "ATTEMPT_TABLE",
+        "ATTEMPTS_PER_USER",
+        "ATTEMPTS_PER_ADDRESS",
+        "TOKEN_COOKIE",
+        "REFRESH_COOKIE",
+        "ALLOWED_ORIGINS",
+        "APP_NAME",
+        "APP_BASE_URL",
+        "SIGN_IN_URL",
+        "DEFAULT_LOCALE",
+        "PASSWORD_POLICY",
+        "USERNAME_CASE_SENSITIVE",
+        "REVEAL_EXISTING_USERS",
+        "SIGN_UP_ATTRIBUTES",
+        "LOG_LEVEL",
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let user_pool_id = env.user_pool_id();
+        let app_client_id = env.app_client_ids().into_iter().next();
+        let mut allowed_origins = env.origins("ALLOWED_ORIGINS");
+        allowed_origins.extend(own_origin(&mut env));
+        let default_locale = env.optional("DEFAULT_LOCALE");
+        let config = Self {
+            user_pool_id,
+            app_client_id: app_client_id.unwrap_or_default(),
+            app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
+            revocation_table: env.required("REVOCATION_TABLE"),
+            refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+            limits: limits(&mut env),
+            cookies: cookies(&mut env),
+            allowed_origins,
+            app_name: app_name(&mut env),
+            sign_in_url: sign_in_url(&mut env),
+            default_locale: default_locale.unwrap_or_else(|| "en".to_owned()),
+            password_policy: env
+                .optional("PASSWORD_POLICY")
+                .unwrap_or_else(|| "Use at least 12 characters.".to_owned()),
+            case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
+            reveals_existing: env.flag("REVEAL_EXISTING_USERS", false),
+            attributes: attributes(&mut env),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}
+
+fn limits(env: &mut Env<'_>) -> Option<Limits> {
+    let table = env.optional("ATTEMPT_TABLE");
+    let per_user = env.number("ATTEMPTS_PER_USER", 20, 1..=1_000_000);
+    let per_address = env.number("ATTEMPTS_PER_ADDRESS", 200, 1..=1_000_000);
+    Some(Limits {
+        table: table?,
+        per_user,
+        per_address,
+    })
+}
+
+fn cookies(env: &mut Env<'_>) -> Option<Cookies> {
+    let access = env.cookie_name("TOKEN_COOKIE");
+    let refresh = env.cookie_name("REFRESH_COOKIE");
+    match (access, refresh) {
+        (None, None) => None,
+        (Some(access), Some(refresh)) => {
+            // The prefix makes the browser hold us to Secure, no Domain and the whole path.
+            if !access.starts_with("__Host-") || !refresh.starts_with("__Host-") {
+                env.problem(
+                    "TOKEN_COOKIE",
+                    "or REFRESH_COOKIE doesn't begin with `__Host-`",
+                );
+            }
+            if access == refresh {
+                env.problem("REFRESH_COOKIE", "is the same as TOKEN_COOKIE");
+            }
+            Some(Cookies { access, refresh })
+        }
+        _ => {
+            env.problem("TOKEN_COOKIE", "and REFRESH_COOKIE are only set together");
+            None
+        }
+    }
+}
+
+/// The origin that confirmation links lead to: its page posts back to it.
+fn own_origin(env: &mut Env<'_>) -> Option<String> {
+    let url = env.optional("APP_BASE_URL")?;
+    let origin = url.split_once("://").map(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        format!("{scheme}://{host}")
+    });
+    let origin = origin.filter(|origin| is_web_address(origin) && !origin.contains('@'));
+    if origin.is_none() {
+        env.problem("APP_BASE_URL", "has a base address that is not https://");
+    }
+    origin
+}
+
+fn sign_in_url(env: &mut Env<'_>) -> Option<String> {
+    let url = env.optional("SIGN_IN_URL")?;
+    if !is_web_address(&url) {
+        env.problem("SIGN_IN_URL", "is not an https:// address");
+    }
+    Some(url)
+}
+
+/// `https://`, or `http://` on this machine for development.
+fn is_web_address(url: &str) -> bool {
+    let local = |rest: &&str| {
+        let host = rest.split(['/', ':']).next();
+        matches!(host, Some("localhost" | "127.0.0.1"))
+    };
+    let host = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://").filter(local));
+    host.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|b| b.is_ascii_graphic())
+    })
+}
+
+fn app_name(env: &mut Env<'_>) -> String {
+    let name = env.optional("APP_NAME");
+    let name = name.unwrap_or_else(|| "Gatehouse".to_owned());
+    if name.chars().count() > 40 || name.contains(|c: char| c.is_control() || c == ':') {
+        env.problem("APP_NAME", "is no name of 1 to 40 characters without `:`");
+    }
+    name
+}
+
+/// `name` and `locale` if unset. What an application decides by is never in it.
+fn attributes(env: &mut Env<'_>) -> Vec<String> {
+    const NAME: &str = "SIGN_UP_ATTRIBUTES";
+    let names = env.list(NAME);
+    let names = names.unwrap_or_else(|| vec!["name".to_owned(), "locale".to_owned()]);
+    let is_sensitive = |name: &String| {
+        name == "sub"
+            || name == "identities"
+            || name.ends_with("_verified")
+            || name.starts_with("cognito:")
+            || name.starts_with("dev:")
+    };
+    if names.iter().any(is_sensitive) {
+        env.problem(NAME, "holds an attribute that no user may set");
+    }
+    names
+}

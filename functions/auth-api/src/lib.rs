@@ -1,0 +1,272 @@
+//! The calls that every project with Cognito writes again: sign-up, confirmation, sign-in with a second
+//! factor, refresh, forgotten and changed passwords, one's own account.
+//!
+//! Nothing here tells who has an account. Cognito's exceptions become a status and a code from a closed
+//! list ([`outcome`]); its words go nowhere. What ends sessions is written before it is acknowledged.
+
+mod body;
+mod config;
+mod limiter;
+mod me;
+pub mod outcome;
+mod pages;
+mod sign_in;
+mod sign_up;
+mod tokens;
+
+use std::time::Instant;
+
+use auth::{Reason, Secret, UnixSeconds};
+use auth_cognito::CognitoAccounts;
+use auth_dynamodb::{AttemptTable, DynamoRevocations};
+use lambda::http::{BadRequest, Request, Response, Sender};
+use lambda::log::{self, Level};
+use lambda::{Caller, Failure, Handler, clock};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+pub use config::Config;
+
+use crate::limiter::Limiter;
+use crate::outcome::Problem;
+use crate::pages::Pages;
+use crate::tokens::UnverifiedSession;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The function.
+pub struct AuthApi {
+    accounts: CognitoAccounts,
+    revocations: DynamoRevocations,
+    limiter: Option<Limiter>,
+    pages: Pages,
+    config: Config,
+}
+
+/// Why the function can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The app client's secret could not be read.
+    #[error("the app client's secret could not be read")]
+    Secret,
+    /// A page's template or texts are broken.
+    #[error("pages: {0}")]
+    Pages(String),
+}
+
+/// Every route, with the methods that it has.
+const ROUTES: &[(&str, &str)] = &[
+    ("/auth/signup", "POST"),
+    ("/auth/confirm", "GET, POST"),
+    ("/auth/resend", "POST"),
+    ("/auth/login", "POST"),
+    ("/auth/challenge", "POST"),
+    ("/auth/refresh", "POST"),
+    ("/auth/forgot-password", "POST"),
+    ("/auth/confirm-forgot-password", "POST"),
+    ("/auth/change-password", "POST"),
+    ("/auth/mfa/totp", "POST"),
+    ("/auth/mfa/totp/verify", "POST"),
+    ("/auth/me", "GET, PATCH"),
+    ("/auth/me/verify", "POST"),
+];
+
+impl AuthApi {
+    /// Reads the app client's secret and opens the connection to the tables during init.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn connect(config: Config) -> Result<Self, StartError> {
+        let pages = Pages::new(
+            &config.app_name,
+            config.sign_in_url.clone(),
+            &config.default_locale,
+        )
+        .map_err(|error| StartError::Pages(error.to_string()))?;
+        let sdk = aws_config::load_from_env().await;
+        let secret = match &config.app_client_secret_arn {
+            None => None,
+            Some(arn) => Some(app_client_secret(&sdk, arn).await?),
+        };
+        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
+        revocations.prime().await;
+        let limiter = config.limits.as_ref().map(|limits| Limiter {
+            table: AttemptTable::beside(&revocations, limits.table.clone()),
+            per_user: limits.per_user,
+            per_address: limits.per_address,
+            user_pool_id: config.user_pool_id.clone(),
+        });
+        Ok(Self {
+            accounts: CognitoAccounts::new(&sdk, config.app_client_id.clone(), secret),
+            revocations,
+            limiter,
+            pages,
+            config,
+        })
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        let (target, method) = (request.target(), request.method());
+        let (_, methods) = ROUTES
+            .iter()
+            .find(|(route, _)| *route == target)
+            .ok_or(Problem::NoRoute)?;
+        if !methods.split(", ").any(|allowed| allowed == method) {
+            return Err(Problem::MethodNotAllowed(methods));
+        }
+        let sender = request.sender(&self.config.allowed_origins);
+        if method == "GET" {
+            // Opening a page or reading one's account changes nothing.
+            return match &*target {
+                "/auth/confirm" => self.pages.confirm(request),
+                _ => self.me(&self.signed_in(request)?).await,
+            };
+        }
+        if sender == Sender::Foreign {
+            return Err(Problem::ForeignOrigin);
+        }
+        // A form is what our own page sends; from anywhere else it needs no permission of ours to be
+        // sent, so it is none of ours.
+        if request.is_of_type(FORM) && sender == Sender::Known {
+            match &*target {
+                "/auth/confirm" => return self.confirm_by_form(request).await,
+                "/auth/resend" => return self.resend_by_form(request).await,
+                _ => {}
+            }
+        }
+        let needs_no_body =
+            target == "/auth/refresh" && self.config.cookies.is_some() && request.is_empty();
+        if !needs_no_body && !request.is_of_type("application/json") {
+            return Err(BadRequest::MediaType.into());
+        }
+        match (&*method, &*target) {
+            (_, "/auth/signup") => self.sign_up(read(request)?, request).await,
+            (_, "/auth/confirm") => self.confirm(read(request)?, request).await,
+            (_, "/auth/resend") => self.resend(read(request)?, request).await,
+            (_, "/auth/login") => self.login(read(request)?, request).await,
+            (_, "/auth/challenge") => self.challenge(read(request)?, request).await,
+            (_, "/auth/refresh") => self.refresh(request).await,
+            (_, "/auth/forgot-password") => self.forgot_password(read(request)?, request).await,
+            (_, "/auth/confirm-forgot-password") => {
+                self.confirm_forgot_password(read(request)?, request).await
+            }
+            (_, "/auth/change-password") => {
+                let user = self.signed_in(request)?;
+                self.change_password(&user, &read(request)?).await
+            }
+            (_, "/auth/mfa/totp") => self.new_totp(&self.signed_in(request)?).await,
+            (_, "/auth/mfa/totp/verify") => {
+                let user = self.signed_in(request)?;
+                self.turn_on_totp(&user, &read(request)?).await
+            }
+            ("PATCH", "/auth/me") => {
+                let user = self.signed_in(request)?;
+                self.update(&user, read(request)?).await
+            }
+            (_, "/auth/me/verify") => {
+                let user = self.signed_in(request)?;
+                self.verify_attribute(&user, &read(request)?).await
+            }
+            _ => Err(Problem::NoRoute),
+        }
+    }
+
+    /// The caller of a protected route, by the authorizer's word, with the token that says the same.
+    fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, Problem> {
+        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
+        let cookie = self.config.cookies.as_ref();
+        let token = request
+            .token(cookie.map(|cookies| cookies.access.as_str()))
+            .map_err(|_: Reason| Problem::NoContext)?;
+        // The authorizer may have looked elsewhere than here: then it is somebody else's token.
+        let session = UnverifiedSession::of(&token).ok_or(Problem::NoContext)?;
+        if session.sub != caller.subject || session.origin_jti != caller.session {
+            return Err(Problem::NoContext);
+        }
+        Ok(SignedIn { caller, token })
+    }
+
+    /// Counts an attempt before Cognito sees it.
+    async fn admit(
+        &self,
+        what: &str,
+        username: &str,
+        request: &Request<'_>,
+    ) -> Result<(), Problem> {
+        match &self.limiter {
+            None => Ok(()),
+            Some(limiter) => {
+                let address = request.source_ip();
+                limiter
+                    .admit(what, username, address.as_deref(), now())
+                    .await
+            }
+        }
+    }
+}
+
+/// Who is signed in, and with what. No `Debug`.
+struct SignedIn {
+    caller: Caller,
+    token: String,
+}
+
+/// The body, which must be there.
+fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, BadRequest> {
+    if request.is_empty() {
+        return Err(BadRequest::Malformed);
+    }
+    request.json()
+}
+
+async fn app_client_secret(sdk: &aws_config::SdkConfig, arn: &str) -> Result<Secret, StartError> {
+    let client = aws_sdk_secretsmanager::Client::new(sdk);
+    let answer = client.get_secret_value().secret_id(arn).send().await;
+    let secret = answer.ok().and_then(|answer| answer.secret_string);
+    let secret = secret.filter(|secret| !secret.is_empty());
+    secret.map(Secret::new).ok_or(StartError::Secret)
+}
+
+fn now() -> UnixSeconds {
+    UnixSeconds(clock::unix_seconds())
+}
+
+impl Handler for AuthApi {
+    type Answer = Response;
+
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+        let began = Instant::now();
+        let request = Request::read(event);
+        let result = self.answer(&request).await;
+        let (level, outcome) = match &result {
+            Ok(_) => (Level::Info, "done".to_owned()),
+            Err(problem) if problem.status() >= 500 => (Level::Error, problem.to_string()),
+            Err(problem) => (Level::Warn, problem.to_string()),
+        };
+        if level <= self.config.log_level {
+            log::request(level, "auth api", &outcome, request_id, began);
+        }
+        let response =
+            result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));
+        Ok(self.for_browsers(&request, response))
+    }
+}
+
+impl AuthApi {
+    /// Lets pages of known origins read the answer (Fetch standard, "CORS protocol").
+    fn for_browsers(&self, request: &Request<'_>, response: Response) -> Response {
+        let response = response.with("vary", "Origin");
+        let origin = request.header("origin").unwrap_or_default();
+        let known = self.config.allowed_origins.iter();
+        match known.into_iter().find(|known| **known == origin) {
+            None => response,
+            Some(origin) => {
+                let response = response.with("access-control-allow-origin", origin.as_str());
+                match self.config.cookies {
+                    None => response,
+                    Some(_) => response.with("access-control-allow-credentials", "true"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What becomes of a request that is refused: one table from Cognito's exceptions to a status and a
+//! code from a closed list. Cognito's own words stay here.
+
+use auth::Unavailable;
+use auth_cognito::Refused;
+use lambda::http::{BadRequest, Response};
+
+/// Why it was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("no_such_route")]
+    NoRoute,
+    #[error("method_not_allowed")]
+    MethodNotAllowed(&'static str),
+    #[error("foreign_origin")]
+    ForeignOrigin,
+    #[error("no_authorizer_context")]
+    NoContext,
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    #[error("{}", .0.code())]
+    Cognito(Outcome),
+    /// Our own limiter.
+    #[error("too_many_requests")]
+    TooManyAttempts,
+    /// The password is changed, and other sessions may still be alive.
+    #[error("sessions_not_ended")]
+    SessionsNotEnded,
+    #[error("cookie_too_large")]
+    CookieTooLarge,
+    /// A page could not be made.
+    #[error("internal_error")]
+    Internal,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What an exception of Cognito's means to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The request makes no sense to Cognito.
+    BadRequest,
+    /// The code is wrong or has run out.
+    InvalidCode,
+    /// The password doesn't meet the pool's policy.
+    PasswordPolicy,
+    /// The password was used before.
+    PasswordReused,
+    /// There is no second factor of that kind.
+    MfaNotSetUp,
+    /// Wrong password, unknown or disabled user, a token that is over: which of them is not said.
+    InvalidCredentials,
+    /// The password is right, and the address is still to be confirmed.
+    UserNotConfirmed,
+    /// The password is right, and has to be reset.
+    PasswordResetRequired,
+    /// A firewall's word.
+    Forbidden,
+    /// Somebody else has that name or address.
+    AlreadyTaken,
+    /// Another request changed the same thing at the same time.
+    Conflict,
+    /// Cognito asks for patience.
+    TooManyRequests,
+    /// A trigger failed.
+    TriggerFailed,
+    /// The code could not be sent.
+    DeliveryFailed,
+    /// Cognito did not answer, or can't now.
+    Unavailable,
+    /// Our configuration doesn't fit the pool, or Cognito said something new.
+    Internal,
+}
+
+impl Outcome {
+    /// The status.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest
+            | Self::InvalidCode
+            | Self::PasswordPolicy
+            | Self::PasswordReused
+            | Self::MfaNotSetUp => 400,
+            Self::InvalidCredentials => 401,
+            Self::UserNotConfirmed | Self::PasswordResetRequired | Self::Forbidden => 403,
+            Self::AlreadyTaken | Self::Conflict => 409,
+            Self::TooManyRequests => 429,
+            Self::TriggerFailed | Self::DeliveryFailed => 502,
+            Self::Unavailable => 503,
+            Self::Internal => 500,
+        }
+    }
+
+    /// The word in the answer's `code`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::InvalidCode => "invalid_code",
+            Self::PasswordPolicy => "password_policy",
+            Self::PasswordReused => "password_reused",
+            Self::MfaNotSetUp => "mfa_not_set_up",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::UserNotConfirmed => "user_not_confirmed",
+            Self::PasswordResetRequired => "password_reset_required",
+            Self::Forbidden => "forbidden",
+            Self::AlreadyTaken => "already_taken",
+            Self::Conflict => "conflict",
+            Self::TooManyRequests => "too_many_requests",
+            Self::TriggerFailed => "trigger_failed",
+            Self::DeliveryFailed => "delivery_failed",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal_error",
+        }
+    }
+}
+
+/// Every exception that Cognito's service model knows. docs/outcomes.md has this table, and a test
+/// holds both against the SDK, so that a new exception can't fall through.
+pub const EXCEPTIONS: &[(&str, Outcome)] = &[
+    ("AccessDeniedException", Outcome::Internal),
+    ("AliasExistsException", Outcome::AlreadyTaken),
+    ("CodeDeliveryFailureException", Outcome::DeliveryFailed),
+    ("CodeMismatchException", Outcome::InvalidCode),
+    ("ConcurrentModificationException", Outcome::Conflict),
+    ("DeviceKeyExistsException", Outcome::BadRequest),
+    ("DuplicateProviderException", Outcome::Internal),
+    ("EnableSoftwareTokenMFAException", Outcome::InvalidCode),
+    ("ExpiredCodeException", Outcome::InvalidCode),
+    ("FeatureUnavailableInTierException", Outcome::Internal),
+    ("ForbiddenException", Outcome::Forbidden),
+    ("GroupExistsException", Outcome::Internal),
+    ("InternalErrorException", Outcome::Unavailable),
+    ("InternalServerException", Outcome::Unavailable),
+    (
+        "InvalidEmailRoleAccessPolicyException",
+        Outcome::DeliveryFailed,
+    ),
+    ("InvalidLambdaResponseException", Outcome::TriggerFailed),
+    ("InvalidOAuthFlowException", Outcome::Internal),
+    ("InvalidParameterException", Outcome::BadRequest),
+    ("InvalidPasswordException", Outcome::PasswordPolicy),
+    (
+        "InvalidSmsRoleAccessPolicyException",
+        Outcome::DeliveryFailed,
+    ),
+    (
+        "InvalidSmsRoleTrustRelationshipException",
+        Outcome::DeliveryFailed,
+    ),
+    ("InvalidUserPoolConfigurationException", Outcome::Internal),
+    ("LimitExceededException", Outcome::TooManyRequests),
+    ("ManagedLoginBrandingExistsException", Outcome::Internal),
+    ("MFAMethodNotFoundException", Outcome::MfaNotSetUp),
+    ("NotAuthorizedException", Outcome::InvalidCredentials),
+    ("OperationNotEnabledException", Outcome::Unavailable),
+    (
+        "PasswordHistoryPolicyViolationException",
+        Outcome::PasswordReused,
+    ),
+    (
+        "PasswordResetRequiredException",
+        Outcome::PasswordResetRequired,
+    ),
+    ("PreconditionNotMetException", Outcome::Conflict),
+    ("RefreshTokenReuseException", Outcome::InvalidCredentials),
+    ("ResourceNotFoundException", Outcome::Internal),
+    ("ScopeDoesNotExistException", Outcome::Internal),
+    ("ServiceQuotaExceededException", Outcome::TooManyRequests),
+    ("SoftwareTokenMFANotFoundException", Outcome::MfaNotSetUp),
+    ("TermsExistsException", Outcome::Internal),
+    ("TierChangeNotAllowedException", Outcome::Internal),
+    ("TooManyFailedAttemptsException", Outcome::TooManyRequests),
+    ("TooManyRequestsException", Outcome::TooManyRequests),
+    ("UnauthorizedException", Outcome::InvalidCredentials),
+    ("UnexpectedLambdaException", Outcome::TriggerFailed),
+    ("UnsupportedIdentityProviderException", Outcome::Internal),
+    ("UnsupportedOperationException", Outcome::Internal),
+    ("UnsupportedTokenTypeException", Outcome::InvalidCredentials),
+    ("UnsupportedUserStateException", Outcome::BadRequest),
+    ("UserImportInProgressException", Outcome::Unavailable),
+    ("UserLambdaValidationException", Outcome::TriggerFailed),
+    ("UserNotConfirmedException", Outcome::UserNotConfirmed),
+    ("UserNotFoundException", Outcome::InvalidCredentials),
+    ("UserPoolAddOnNotEnabledException", Outcome::Internal),
+    ("UserPoolTaggingException", Outcome::Internal),
+    ("UsernameExistsException", Outcome::AlreadyTaken),
+    ("WebAuthnChallengeNotFoundException", Outcome::BadRequest),
+    ("WebAuthnClientMismatchException", Outcome::BadRequest),
+    ("WebAuthnConfigurationMissingException", Outcome::Internal),
+    (
+        "WebAuthnCredentialNotSupportedException",
+        Outcome::BadRequest,
+    ),
+    ("WebAuthnNotEnabledException", Outcome::Internal),
+    ("WebAuthnOriginNotAllowedException", Outcome::Forbidden),
+    ("WebAuthnRelyingPartyMismatchException", Outcome::BadRequest),
+];
+
+/// The front end of every AWS service says these, outside of the model.
+const THROTTLED: &[&str] = &["ThrottlingException", "Throttling", "RequestThrottled"];
+
+impl Outcome {
+    /// This outcome, or `instead` if it is one of those that would say too much.
+    pub(crate) fn hiding(self, telling: &[Self], instead: Self) -> Self {
+        if telling.contains(&self) {
+            instead
+        } else {
+            self
+        }
+    }
+}
+
+impl From<&Refused> for Outcome {
+    fn from(refused: &Refused) -> Self {
+        let Some(exception) = refused.exception.as_deref() else {
+            return Self::Unavailable;
+        };
+        if exception == "NotAuthorizedException" && refused.message.contains("attempts exceeded") {
+            return Self::TooManyRequests;
+        }
+        if THROTTLED.contains(&exception) {
+            return Self::TooManyRequests;
+        }
+        let known = EXCEPTIONS.iter().find(|(name, _)| *name == exception);
+        known.map_or(Self::Internal, |(_, outcome)| *outcome)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        Self::Cognito(Outcome::from(&refused))
+    }
+}
+
+impl Problem {
+    /// The status, the same as the answer's.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::NoRoute => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::ForeignOrigin => 403,
+            Self::NoContext => 401,
+            Self::BadRequest(bad) => bad.status(),
+            Self::Cognito(outcome) => outcome.status(),
+            Self::TooManyAttempts => 429,
+            Self::CookieTooLarge | Self::Internal => 500,
+            Self::SessionsNotEnded | Self::Unavailable(_) => 503,
+        }
+    }
+
+    pub(crate) fn response(self, password_policy: &str) -> Response {
+        if let Self::MethodNotAllowed(allowed) = self {
+            return Response::problem(405, &self.to_string()).with("allow", allowed);
+        }
+        if self == Self::Cognito(Outcome::PasswordPolicy) {
+            return Response::problem_with(400, &self.to_string(), password_policy);
+        }
+        if self.status() == 429 {
+            return Response::problem(429, &self.to_string()).with("retry-after", "60");
+        }
+        if let Self::Unavailable(_) = self {
+            // Which dependency it was is for the log.
+            return Response::problem(503, "unavailable");
+        }
+        Response::problem(self.status(), &self.to_string())
+    }
+}

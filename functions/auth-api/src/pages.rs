@@ -1,0 +1,203 @@
+//! The pages behind a confirmation link. Opening one does nothing, since mail scanners open links: a
+//! button confirms. No script, nothing from elsewhere, and nothing that tells who has an account.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambda::http::{Request, Response};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+
+use crate::outcome::{Outcome, Problem};
+
+const LAYOUT: &str = include_str!("../pages/layout.html");
+const STYLE: &str = include_str!("../pages/style.css");
+const LOCALES: &[(&str, &str)] = &[
+    ("en", include_str!("../pages/en.json")),
+    ("de", include_str!("../pages/de.json")),
+    ("es", include_str!("../pages/es.json")),
+    ("ja", include_str!("../pages/ja.json")),
+    ("ar", include_str!("../pages/ar.json")),
+];
+/// No browser's list of languages is longer.
+const MAX_LANGUAGES_BYTES: usize = 512;
+
+/// The texts of one language, by name; the template says which there must be.
+type Texts = BTreeMap<String, String>;
+
+/// Templates that hold.
+pub(crate) struct Pages {
+    engine: Environment<'static>,
+    texts: BTreeMap<&'static str, Texts>,
+    default_locale: &'static str,
+    app: String,
+    sign_in_url: Option<String>,
+    content_security_policy: String,
+}
+
+/// What a page is about.
+#[derive(Clone, Copy)]
+enum Kind {
+    Confirm,
+    Confirmed,
+    Refused,
+    Later,
+    Sent,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Confirm,
+        Self::Confirmed,
+        Self::Refused,
+        Self::Later,
+        Self::Sent,
+    ];
+
+    /// Its name in the template, and what its texts begin with.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirm => "confirm",
+            Self::Confirmed => "confirmed",
+            Self::Refused => "refused",
+            Self::Later => "later",
+            Self::Sent => "sent",
+        }
+    }
+}
+
+impl Pages {
+    /// Compiles the template and reads all texts.
+    pub(crate) fn new(
+        app: &str,
+        sign_in_url: Option<String>,
+        default_locale: &str,
+    ) -> Result<Self, minijinja::Error> {
+        let mut engine = Environment::new();
+        engine.set_undefined_behavior(UndefinedBehavior::Strict);
+        engine.set_auto_escape_callback(|_| AutoEscape::Html);
+        engine.add_template("layout", LAYOUT)?;
+        let mut texts = BTreeMap::new();
+        for (locale, json) in LOCALES {
+            let read = serde_json::from_str(json).map_err(|error| {
+                let problem = format!("{locale}.json: {error}");
+                minijinja::Error::new(minijinja::ErrorKind::BadSerialization, problem)
+            })?;
+            texts.insert(*locale, read);
+        }
+        let known = LOCALES.iter().find(|(locale, _)| *locale == default_locale);
+        let style = digest::digest(&digest::SHA256, STYLE.as_bytes());
+        let pages = Self {
+            engine,
+            texts,
+            default_locale: known.map_or("en", |(locale, _)| locale),
+            app: app.to_owned(),
+            sign_in_url,
+            content_security_policy: format!(
+                "default-src 'none'; style-src 'sha256-{}'; form-action 'self'; \
+                 base-uri 'none'; frame-ancestors 'none'",
+                STANDARD.encode(style)
+            ),
+        };
+        // A page that can't be made is found now, not when somebody opens it.
+        for (locale, _) in LOCALES {
+            for kind in Kind::ALL {
+                pages.render(locale, kind, "a@example.com", "1")?;
+            }
+        }
+        Ok(pages)
+    }
+
+    /// The page that the link opens.
+    pub(crate) fn confirm(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        let email = request.query("email").unwrap_or_default();
+        let code = request.query("confirmationCode").unwrap_or_default();
+        self.page(200, request, Kind::Confirm, &email, &code)
+    }
+
+    pub(crate) fn confirmed(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        self.page(200, request, Kind::Confirmed, "", "")
+    }
+
+    pub(crate) fn sent(&self, request: &Request<'_>) -> Result<Response, Problem> {
+        self.page(200, request, Kind::Sent, "", "")
+    }
+
+    /// Used, expired or wrong: which one it is would tell who has an account, so the page names all
+    /// three, and what to do in each case.
+    pub(crate) fn not_confirmed(
+        &self,
+        request: &Request<'_>,
+        problem: Problem,
+        email: &str,
+    ) -> Result<Response, Problem> {
+        let refused = matches!(
+            problem,
+            Problem::Cognito(Outcome::InvalidCode | Outcome::BadRequest) | Problem::BadRequest(_)
+        );
+        let kind = if refused { Kind::Refused } else { Kind::Later };
+        self.page(problem.status(), request, kind, email, "")
+    }
+
+    fn page(
+        &self,
+        status: u16,
+        request: &Request<'_>,
+        kind: Kind,
+        email: &str,
+        code: &str,
+    ) -> Result<Response, Problem> {
+        let languages = request.header("accept-language").unwrap_or_default();
+        let locale = self.locale(&languages);
+        let page = self.render(locale, kind, email, code);
+        let page = page.map_err(|_| Problem::Internal)?;
+        Ok(Response::html(status, page)
+            .with("content-security-policy", &*self.content_security_policy)
+            // The address holds a code. With `no-referrer` the form's own Origin would be `null`.
+            .with("referrer-policy", "same-origin")
+            .with("x-frame-options", "DENY")
+            .with("content-language", locale))
+    }
+
+    fn render(
+        &self,
+        locale: &str,
+        kind: Kind,
+        email: &str,
+        code: &str,
+    ) -> Result<String, minijinja::Error> {
+        let texts = self.texts.get(locale).cloned().unwrap_or_default();
+        let title = texts.get(&format!("{}_title", kind.as_str())).cloned();
+        self.engine.get_template("layout")?.render(context! {
+            t => texts,
+            lang => locale,
+            style => minijinja::Value::from_safe_string(STYLE.to_owned()),
+            app => self.app.as_str(),
+            sign_in_url => self.sign_in_url.as_deref(),
+            title => title,
+            kind => kind.as_str(),
+            email => email,
+            code => code,
+        })
+    }
+
+    /// The first language of the browser's list that there is (RFC 9110 section 12.5.4; lists come
+    /// in the order of preference).
+    fn locale(&self, languages: &str) -> &'static str {
+        if languages.len() > MAX_LANGUAGES_BYTES {
+            return self.default_locale;
+        }
+        languages
+            .split(',')
+            .filter_map(|language| language.split([';', '-']).next())
+            .find_map(|language| {
+                let language = language.trim();
+                let known = LOCALES
+                    .iter()
+                    .find(|(locale, _)| locale.eq_ignore_ascii_case(language));
+                known.map(|(locale, _)| *locale)
+            })
+            .unwrap_or(self.default_locale)
+    }
+}

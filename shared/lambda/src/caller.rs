@@ -1,0 +1,40 @@
+//! Who calls a function behind the authorizer, by the authorizer's word.
+
+use auth::UnixSeconds;
+use serde_json::Value;
+
+use crate::http::Request;
+
+/// A user of our pool, as the authorizer's context names them.
+pub struct Caller {
+    /// `sub`.
+    pub subject: String,
+    /// The app client that signed them in.
+    pub client_id: String,
+    /// `origin_jti`, if the token has one.
+    pub session: Option<String>,
+    /// When they signed in.
+    pub authenticated_at: UnixSeconds,
+}
+
+impl Caller {
+    /// `None` if the request came past the authorizer, or if the token is of another issuer than
+    /// `user_pool_id`: an id is somebody else's there.
+    #[must_use]
+    pub fn of(request: &Request<'_>, user_pool_id: &str) -> Option<Self> {
+        let context = request.authorizer();
+        let member = |name: &str| {
+            let text = context.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        if member("issuer")? != user_pool_id {
+            return None;
+        }
+        Some(Self {
+            subject: member("sub")?,
+            client_id: member("client_id")?,
+            session: member("session"),
+            authenticated_at: UnixSeconds(member("auth_time")?.parse().ok()?),
+        })
+    }
+}
