@@ -47,6 +47,7 @@ mails: ## Render every mail in every language into .local/mails, to look at
 tools:
 	@local/venv .tools/ministack local/ministack.txt
 	@local/venv .tools/sam local/sam.txt
+	@local/venv .tools/postgres local/postgres.txt
 
 binaries:
 	@[[ -d target/lambda ]] || echo "Building the functions (the first time: five minutes or so) ..."

@@ -23,6 +23,7 @@ import urllib.request
 
 import boto3
 
+import postgres
 import story
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -93,10 +94,13 @@ def execute(command):
     port = free_port()
     folder = HOME / f"exec-{port}"
     state = start(folder, port)
-    environment = os.environ | {"GATEHOUSE_STACK": json.dumps(state)}
     failed = True
     try:
-        failed = subprocess.run(command, env=environment, check=False).returncode
+        with postgres.running() as address:
+            environment = os.environ | {
+                "GATEHOUSE_STACK": json.dumps(state | {"postgres": address})
+            }
+            failed = subprocess.run(command, env=environment, check=False).returncode
         return failed
     finally:
         stop(state["pid"])

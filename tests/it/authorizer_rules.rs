@@ -333,6 +333,12 @@ async fn a_policy_for_the_whole_api() {
     };
     let allowed = resources(&[
         "GET/whoami",
+        "POST/auth/change-password",
+        "POST/auth/mfa/totp",
+        "POST/auth/mfa/totp/verify",
+        "GET/auth/me",
+        "PATCH/auth/me",
+        "POST/auth/me/verify",
         "GET/auth/sessions",
         "POST/auth/sessions",
         "DELETE/auth/sessions/*",

@@ -30,6 +30,7 @@ fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("user-events", set(&[user_events::Config::VARS])),
         ("user-sweep", set(&[user_sweep::Config::VARS])),
         ("auth-api", set(&[auth_api::Config::VARS])),
+        ("migrate-user", set(&[migrate_user::Config::VARS])),
         ("admin", set(&[admin::Config::VARS])),
         ("sessions", set(&[sessions::Config::VARS])),
         ("custom-message", set(&[custom_message::Config::VARS])),
@@ -116,6 +117,8 @@ fn configurations_read_what_they_say_they_read() {
     assert_eq!(asked.take(), variables()["user-sweep"]);
     let _ = auth_api::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["auth-api"]);
+    let _ = migrate_user::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["migrate-user"]);
     let _ = admin::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["admin"]);
     let _ = sessions::Config::from_lookup(&lookup);

@@ -27,6 +27,7 @@ mod custom_message;
 mod deployed;
 mod explain;
 mod logout;
+mod migrate_user;
 mod operator;
 mod post_confirmation;
 mod samples;

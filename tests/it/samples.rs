@@ -12,13 +12,25 @@ use crate::world::World;
 /// The user that the samples are about.
 const USER: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
 
+/// Where migrate-user's sample users come from; no other function looks at it.
+const OLD_POOL: &[(&str, &str)] = &[
+    ("LEGACY_SOURCE", "cognito"),
+    ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+    ("LEGACY_APP_CLIENT_ID", "old-client"),
+];
+
 #[tokio::test]
 async fn every_function_answers_its_samples() {
     let world = World::start().await;
     world.cognito.set_answer(
         "AdminGetUser",
-        json!({"Username": "ada", "Enabled": true, "UserAttributes": [{"Name": "sub", "Value": USER}]}),
+        json!({"Username": "ada", "Enabled": true, "UserAttributes": [
+            {"Name": "sub", "Value": USER}, {"Name": "email", "Value": "Ada@Example.com"},
+            {"Name": "email_verified", "Value": "true"},
+        ]}),
     );
+    let signed_in = json!({"AuthenticationResult": {"AccessToken": "t"}});
+    world.cognito.set_answer("AdminInitiateAuth", signed_in);
     let token = Pool::ours().access_token().claim("sub", USER).build();
     let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
     let read = |path: &Path| {
@@ -32,7 +44,7 @@ async fn every_function_answers_its_samples() {
         if name == "authorizer" {
             continue;
         }
-        let function = world.function(&name, &[]).await;
+        let function = world.function(&name, OLD_POOL).await;
         for file in std::fs::read_dir(&folder).unwrap() {
             let path = file.unwrap().path();
             if path.to_string_lossy().ends_with(".expected.json") {

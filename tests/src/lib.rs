@@ -100,6 +100,8 @@ pub struct Stack {
     pub attempt_table: String,
     /// The deployed table of WebSocket connections.
     pub connection_table: String,
+    /// A PostgreSQL beside the stack.
+    pub postgres: String,
     /// The deployed user pool.
     pub user_pool_id: String,
     /// Its app client.
@@ -130,6 +132,7 @@ impl Stack {
             session_table: text("session_table"),
             attempt_table: text("attempt_table"),
             connection_table: text("connection_table"),
+            postgres: text("postgres"),
             user_pool_id: text("user_pool_id"),
             client_id: text("client_id"),
             api: text("api"),

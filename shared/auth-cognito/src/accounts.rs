@@ -430,16 +430,20 @@ impl CognitoAccounts {
         answer.session.ok_or_else(Refused::unreadable)
     }
 
-    /// What proves that a request comes from an app client with a secret.
-    /// Source: AWS, "Computing secret hash values".
     fn secret_hash(&self, username: &str) -> Option<String> {
         let secret = self.app_client_secret.as_ref()?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-        let mut context = hmac::Context::with_key(&key);
-        context.update(username.as_bytes());
-        context.update(self.app_client_id.as_bytes());
-        Some(STANDARD.encode(context.sign()))
+        Some(secret_hash(secret, username, &self.app_client_id))
     }
+}
+
+/// What proves that a request comes from an app client with a secret.
+/// Source: AWS, "Computing secret hash values".
+pub(crate) fn secret_hash(secret: &Secret, username: &str, app_client_id: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let mut context = hmac::Context::with_key(&key);
+    context.update(username.as_bytes());
+    context.update(app_client_id.as_bytes());
+    STANDARD.encode(context.sign())
 }
 
 fn outcome(

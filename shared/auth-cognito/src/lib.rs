@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod accounts;
+mod legacy;
 mod users;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
+pub use legacy::{LegacyAccount, LegacyPool, PasswordCheck};
 pub use users::{CognitoUsers, Page, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);

@@ -146,12 +146,12 @@ fn subject(attributes: &[AttributeType]) -> Option<String> {
     attribute.value().map(str::to_owned)
 }
 
-fn seconds(time: Option<&aws_sdk_cognitoidentityprovider::primitives::DateTime>) -> u64 {
+pub(crate) fn seconds(time: Option<&aws_sdk_cognitoidentityprovider::primitives::DateTime>) -> u64 {
     time.and_then(|time| u64::try_from(time.secs()).ok())
         .unwrap_or(0)
 }
 
-fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Trouble {
+pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Trouble {
     let code = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code);

@@ -1,0 +1,340 @@
+//! What migrate-user reads from its environment. `docs/configuration.md` has the table.
+
+use std::collections::BTreeMap;
+
+use auth::Secret;
+use auth::env::{ConfigError, Env};
+use lambda::log::Level;
+
+use crate::user::{Fields, is_standard_attribute};
+
+/// A configuration that holds.
+pub struct Config {
+    /// `LEGACY_SOURCE`: where users come from, in this order.
+    pub sources: Vec<SourceConfig>,
+    /// `LEGACY_SECRET_ARN`: where the sources' secret is.
+    pub secret_arn: Option<String>,
+    /// `LEGACY_SECRET`: the secret itself, for a source on this machine.
+    pub secret: Option<Secret>,
+    /// `CONFLICT_RULE`.
+    pub conflict_rule: ConflictRule,
+    /// What becomes of users as they are moved.
+    pub rules: Rules,
+    /// `ATTEMPT_TABLE` and `FAILURES_PER_USER`.
+    pub failures: Option<(String, u64)>,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+/// One source.
+pub enum SourceConfig {
+    /// An old user pool.
+    Cognito {
+        /// `LEGACY_USER_POOL_ID`.
+        user_pool_id: String,
+        /// `LEGACY_APP_CLIENT_ID`.
+        app_client_id: String,
+        /// `LEGACY_REGION`.
+        region: Option<String>,
+        /// `LEGACY_ROLE_ARN`.
+        role_arn: Option<String>,
+        /// `LEGACY_SPELLINGS_TABLE`.
+        spellings_table: Option<String>,
+    },
+    /// A table.
+    Dynamodb {
+        /// `LEGACY_TABLE`.
+        table: String,
+        /// `LEGACY_TABLE_KEY`.
+        key: String,
+        /// `LEGACY_INDEX` and `LEGACY_INDEX_KEY`.
+        index: Option<(String, String)>,
+    },
+    /// A database; its address is the secret.
+    Postgres {
+        /// `LEGACY_QUERY`.
+        query: String,
+    },
+    /// A sign-in endpoint.
+    Http {
+        /// `LEGACY_URL`.
+        url: hyper::Uri,
+    },
+}
+
+/// Who is taken if one name is several people in the old store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConflictRule {
+    /// Nobody.
+    Refuse,
+    /// The one whose address is verified, if it is one.
+    VerifiedWins,
+    /// The one who signed in last.
+    LatestSignInWins,
+}
+
+/// What becomes of users as they are moved.
+pub struct Rules {
+    /// `LEGACY_FIELDS`: the names of fields with a meaning.
+    pub fields: Fields,
+    /// `LEGACY_ATTRIBUTES`: names of the old store to the pool's.
+    pub attributes: BTreeMap<String, String>,
+    /// `REQUIRED_ATTRIBUTES`.
+    pub required: Vec<String>,
+    /// `USERNAME_CASE_SENSITIVE`, of the new pool.
+    pub case_sensitive: bool,
+    /// `ALLOW_WEAK_HASHES`.
+    pub allow_weak_hashes: bool,
+    /// `LEGACY_UNCONFIRMED` is `reset`: users who never confirmed are moved, to be reset.
+    pub takes_unconfirmed: bool,
+    /// `LEGACY_CHALLENGES` is `reset`: so are users whom the old pool asks for more than a password.
+    pub takes_challenged: bool,
+    /// `PASSWORD_MIN_LENGTH`.
+    pub min_length: u64,
+    /// `PASSWORD_REQUIRES`.
+    pub classes: Vec<CharacterClass>,
+}
+
+/// A kind of character that the new pool's policy asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CharacterClass {
+    /// A to Z.
+    Uppercase,
+    /// a to z.
+    Lowercase,
+    /// 0 to 9.
+    Numbers,
+    /// What Cognito takes for a symbol.
+    Symbols,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "LEGACY_SOURCE",
+        "LEGACY_SECRET_ARN",
+        "LEGACY_SECRET",
+        "LEGACY_USER_POOL_ID",
+        "LEGACY_APP_CLIENT_ID",
+        "LEGACY_REGION",
+        "LEGACY_ROLE_ARN",
+        "LEGACY_SPELLINGS_TABLE",
+        "LEGACY_TABLE",
+        "LEGACY_TABLE_KEY",
+        "LEGACY_INDEX",
+        "LEGACY_INDEX_KEY",
+        "LEGACY_QUERY",
+        "LEGACY_URL",
+        "LEGACY_FIELDS",
+        "LEGACY_ATTRIBUTES",
+        "LEGACY_UNCONFIRMED",
+        "LEGACY_CHALLENGES",
+        "REQUIRED_ATTRIBUTES",
+        "USERNAME_CASE_SENSITIVE",
+        "CONFLICT_RULE",
+        "ALLOW_WEAK_HASHES",
+        "PASSWORD_MIN_LENGTH",
+        "PASSWORD_REQUIRES",
+        "ATTEMPT_TABLE",
+        "FAILURES_PER_USER",
+        "LOG_LEVEL",
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let secret_arn = env.optional("LEGACY_SECRET_ARN");
+        let secret = env.optional("LEGACY_SECRET").map(Secret::new);
+        if secret_arn.is_some() && secret.is_some() {
+            env.problem("LEGACY_SECRET", "and LEGACY_SECRET_ARN are both set");
+        }
+        let has_secret = secret_arn.is_some() || secret.is_some();
+        let table = env.optional("ATTEMPT_TABLE");
+        let per_user = env.number("FAILURES_PER_USER", 10, 1..=1_000_000);
+        let config = Self {
+            sources: sources(&mut env, has_secret),
+            secret_arn,
+            secret,
+            conflict_rule: conflict_rule(&mut env),
+            rules: rules(&mut env),
+            failures: table.map(|table| (table, per_user)),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}
+
+fn sources(env: &mut Env<'_>, has_secret: bool) -> Vec<SourceConfig> {
+    const NAME: &str = "LEGACY_SOURCE";
+    // Read in any case: a variable that only some sources look at is still one of ours.
+    let user_pool_id = env.optional("LEGACY_USER_POOL_ID");
+    let app_client_id = env.optional("LEGACY_APP_CLIENT_ID");
+    let region = env.optional("LEGACY_REGION");
+    let role_arn = env.optional("LEGACY_ROLE_ARN");
+    let spellings_table = env.optional("LEGACY_SPELLINGS_TABLE");
+    let table = env.optional("LEGACY_TABLE");
+    let key = env.optional("LEGACY_TABLE_KEY");
+    let index = env.optional("LEGACY_INDEX");
+    let index_key = env.optional("LEGACY_INDEX_KEY");
+    let query = env.optional("LEGACY_QUERY");
+    let url = env.optional("LEGACY_URL");
+    let names = env.list(NAME).unwrap_or_default();
+    if names.is_empty() {
+        env.problem(NAME, "is not set");
+    }
+    let mut needed = |variable: &str, value: &Option<String>| {
+        value.clone().unwrap_or_else(|| {
+            env.problem(variable, "is not set");
+            String::new()
+        })
+    };
+    let mut sources = Vec::new();
+    for name in &names {
+        sources.push(match name.as_str() {
+            "cognito" => SourceConfig::Cognito {
+                user_pool_id: needed("LEGACY_USER_POOL_ID", &user_pool_id),
+                app_client_id: needed("LEGACY_APP_CLIENT_ID", &app_client_id),
+                region: region.clone(),
+                role_arn: role_arn.clone(),
+                spellings_table: spellings_table.clone(),
+            },
+            "dynamodb" => SourceConfig::Dynamodb {
+                table: needed("LEGACY_TABLE", &table),
+                key: key.clone().unwrap_or_else(|| "username".to_owned()),
+                index: index.clone().map(|index| {
+                    let key = index_key.clone();
+                    (index, key.unwrap_or_else(|| "username_lower".to_owned()))
+                }),
+            },
+            "postgres" => {
+                if !has_secret {
+                    needed("LEGACY_SECRET_ARN", &None);
+                }
+                let query = needed("LEGACY_QUERY", &query);
+                SourceConfig::Postgres { query }
+            }
+            "http" => {
+                if !has_secret {
+                    needed("LEGACY_SECRET_ARN", &None);
+                }
+                let url = needed("LEGACY_URL", &url);
+                SourceConfig::Http {
+                    url: url.parse().unwrap_or_default(),
+                }
+            }
+            _ => continue,
+        });
+    }
+    if sources.len() != names.len() {
+        env.problem(
+            NAME,
+            "names another source than cognito, dynamodb, postgres, http",
+        );
+    }
+    if query.is_some_and(|query| !query.contains("$1") || query.contains(';')) {
+        env.problem("LEGACY_QUERY", "is not one query with `$1` for the name");
+    }
+    if url.is_some_and(|url| !is_private(&url)) {
+        env.problem("LEGACY_URL", "is not an https:// address");
+    }
+    sources
+}
+
+/// TLS, or this machine.
+fn is_private(url: &str) -> bool {
+    let Ok(uri) = url.parse::<hyper::Uri>() else {
+        return false;
+    };
+    match (uri.scheme_str(), uri.host()) {
+        (Some("https"), Some(_)) => true,
+        (Some("http"), Some(host)) => matches!(host, "127.0.0.1" | "localhost"),
+        _ => false,
+    }
+}
+
+fn conflict_rule(env: &mut Env<'_>) -> ConflictRule {
+    match env.optional("CONFLICT_RULE").as_deref() {
+        None | Some("refuse") => ConflictRule::Refuse,
+        Some("verified-wins") => ConflictRule::VerifiedWins,
+        Some("latest-sign-in-wins") => ConflictRule::LatestSignInWins,
+        Some(_) => {
+            let problem = "is none of `refuse`, `verified-wins`, `latest-sign-in-wins`";
+            env.problem("CONFLICT_RULE", problem);
+            ConflictRule::Refuse
+        }
+    }
+}
+
+fn rules(env: &mut Env<'_>) -> Rules {
+    let fields = map(env, "LEGACY_FIELDS");
+    let fields = Fields::renamed(&fields).unwrap_or_else(|| {
+        env.problem("LEGACY_FIELDS", "names a field that has no meaning");
+        Fields::default()
+    });
+    let attributes = map(env, "LEGACY_ATTRIBUTES");
+    let may_be_set = |name: &String| is_standard_attribute(name) || name.starts_with("custom:");
+    if !attributes.values().all(may_be_set) {
+        env.problem(
+            "LEGACY_ATTRIBUTES",
+            "maps to something that is no standard attribute and no `custom:` one",
+        );
+    }
+    let required = env.list("REQUIRED_ATTRIBUTES");
+    Rules {
+        fields,
+        attributes,
+        required: required.unwrap_or_else(|| vec!["email".to_owned()]),
+        case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
+        allow_weak_hashes: env.flag("ALLOW_WEAK_HASHES", false),
+        takes_unconfirmed: is_reset(env, "LEGACY_UNCONFIRMED"),
+        takes_challenged: is_reset(env, "LEGACY_CHALLENGES"),
+        min_length: env.number("PASSWORD_MIN_LENGTH", 8, 6..=99),
+        classes: classes(env),
+    }
+}
+
+fn map(env: &mut Env<'_>, name: &str) -> BTreeMap<String, String> {
+    let Some(text) = env.optional(name) else {
+        return BTreeMap::new();
+    };
+    serde_json::from_str(&text).unwrap_or_else(|_| {
+        env.problem(name, "is not a JSON object of texts");
+        BTreeMap::new()
+    })
+}
+
+fn is_reset(env: &mut Env<'_>, name: &str) -> bool {
+    match env.optional(name).as_deref() {
+        None | Some("refuse") => false,
+        Some("reset") => true,
+        Some(_) => {
+            env.problem(name, "is neither `refuse` nor `reset`");
+            false
+        }
+    }
+}
+
+fn classes(env: &mut Env<'_>) -> Vec<CharacterClass> {
+    const NAME: &str = "PASSWORD_REQUIRES";
+    let names = env.list(NAME).unwrap_or_default();
+    let classes: Vec<_> = names
+        .iter()
+        .filter_map(|name| match name.as_str() {
+            "uppercase" => Some(CharacterClass::Uppercase),
+            "lowercase" => Some(CharacterClass::Lowercase),
+            "numbers" => Some(CharacterClass::Numbers),
+            "symbols" => Some(CharacterClass::Symbols),
+            _ => None,
+        })
+        .collect();
+    if classes.len() != names.len() {
+        env.problem(
+            NAME,
+            "is not a list of uppercase, lowercase, numbers, symbols",
+        );
+    }
+    classes
+}

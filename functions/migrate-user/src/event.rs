@@ -1,0 +1,107 @@
+//! Cognito's event, read without taking the password apart from it more often than once.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use auth::Secret;
+use auth::headers::text;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{MAX_PASSWORD_CHARS, MAX_USERNAME_CHARS};
+
+/// The event, its members unread until they are asked for. No `Debug`.
+pub(crate) struct Event<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+/// When the trigger is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    SignIn,
+    ForgotPassword,
+}
+
+/// Somebody who is moved.
+pub(crate) struct Moved {
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) must_reset: bool,
+}
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    password: Option<&'a RawValue>,
+}
+
+impl<'a> Event<'a> {
+    pub(crate) fn read(json: &'a RawValue) -> Self {
+        Self(serde_json::from_str(json.get()).unwrap_or_default())
+    }
+
+    fn member(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.0.get(name).and_then(|value| text(value))
+    }
+
+    pub(crate) fn occasion(&self) -> Option<Occasion> {
+        match self.member("triggerSource")?.as_ref() {
+            "UserMigration_Authentication" => Some(Occasion::SignIn),
+            "UserMigration_ForgotPassword" => Some(Occasion::ForgotPassword),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn user_pool_id(&self) -> &str {
+        self.0.get("userPoolId").map_or("", |id| id.get())
+    }
+
+    /// The name as it was typed, if it is one.
+    pub(crate) fn username(&self) -> Option<Cow<'a, str>> {
+        self.member("userName").filter(|name| {
+            !name.is_empty()
+                && name.chars().count() <= MAX_USERNAME_CHARS
+                && !name.contains(|c: char| c.is_control() || c.is_whitespace())
+        })
+    }
+
+    /// The password, at sign-in; `Err` if there is none that could be one.
+    pub(crate) fn password(&self, occasion: Occasion) -> Result<Option<Secret>, ()> {
+        if occasion == Occasion::ForgotPassword {
+            return Ok(None);
+        }
+        let request = self.0.get("request").ok_or(())?;
+        // Four bytes a character, six for each that JSON escapes: a longer text is none.
+        if request.get().len() > 1024 * 1024 {
+            return Err(());
+        }
+        let request: Request<'_> = serde_json::from_str(request.get()).map_err(drop)?;
+        let password = request.password.and_then(text).ok_or(())?;
+        let password = Secret::new(password.into_owned());
+        let chars = password.expose().chars().count();
+        if (1..=MAX_PASSWORD_CHARS).contains(&chars) {
+            Ok(Some(password))
+        } else {
+            Err(())
+        }
+    }
+
+    /// The event with its answer, every other member as it came.
+    pub(crate) fn answered(&self, moved: &Moved) -> Option<Box<RawValue>> {
+        let status = if moved.must_reset {
+            "RESET_REQUIRED"
+        } else {
+            "CONFIRMED"
+        };
+        // Without these Cognito would send a welcome by SMS, and take an alias from whoever has it.
+        let response = json!({
+            "userAttributes": moved.attributes,
+            "finalUserStatus": status,
+            "messageAction": "SUPPRESS",
+            "desiredDeliveryMediums": ["EMAIL"],
+            "forceAliasCreation": false,
+        });
+        let response = to_raw_value(&response).ok()?;
+        let mut members = self.0.clone();
+        members.insert(Cow::Borrowed("response"), &response);
+        to_raw_value(&members).ok()
+    }
+}

@@ -1,0 +1,410 @@
+//! Cognito's UserMigration trigger: moves a user into the new pool when they sign in for the first time,
+//! or have forgotten their password.
+//! Source: AWS, "Migrate user Lambda trigger".
+//!
+//! Whoever can't be moved gets the event back as it came, which Cognito takes for "unknown": nobody
+//! learns whether there was such a user. A store that does not answer is an error, so that Cognito
+//! doesn't conclude that there is none. The password is held once, and wiped.
+
+mod config;
+mod event;
+pub mod hash;
+mod source;
+mod user;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use auth::{Secret, Unavailable, UnixSeconds};
+use auth_dynamodb::AttemptTable;
+use aws_lc_rs::digest;
+use lambda::log::{self, Level};
+use lambda::{Failure, Handler, clock};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+pub use config::{CharacterClass, Config, ConflictRule, Rules, SourceConfig};
+
+use crate::event::{Event, Moved};
+use crate::hash::{Fit, PasswordHash};
+use crate::source::{Answer, LegacySource, Source};
+use crate::user::{Credential, LegacyUser};
+
+/// Everything, in the five seconds that Cognito gives.
+const BUDGET: Duration = Duration::from_secs(4);
+/// Seconds of the window in which failures are counted.
+const FAILURE_WINDOW_SECONDS: u64 = 300;
+/// Seconds that a store is left alone after it did not answer: Cognito tries three times at once.
+const COOL_DOWN_SECONDS: u64 = 5;
+/// Cognito's longest password and user name.
+const MAX_PASSWORD_CHARS: usize = 256;
+const MAX_USERNAME_CHARS: usize = 128;
+/// What an unknown user costs until a known one has shown what users cost here.
+const FIRST_DUMMY: &str = "$2b$10$abcdefghijklmnopqrstuuv2PaxZO.gRiMKu8gyyycqlaX6nT7pjC";
+
+/// The function.
+pub struct MigrateUser {
+    sources: Vec<Source>,
+    conflict_rule: ConflictRule,
+    rules: Rules,
+    failures: Option<(AttemptTable, u64)>,
+    /// A hash as users have them, to spend the same time on somebody who is none.
+    usual: Mutex<Secret>,
+    /// When the stores may be asked again.
+    cooling_until: Mutex<UnixSeconds>,
+    log_level: Level,
+}
+
+/// Why nobody was moved: the closed list of docs/outcomes.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotMoved {
+    /// Another occasion, or none.
+    NothingToDo,
+    /// No name or password that Cognito would look at.
+    Malformed,
+    /// There were too many failures lately.
+    TooManyFailures,
+    /// Nobody of that name.
+    Unknown,
+    /// Several, and no rule that says which.
+    Ambiguous,
+    /// They may not sign in.
+    Disabled,
+    /// They never confirmed.
+    Unconfirmed,
+    /// The old pool asks for more than a password.
+    Challenged,
+    /// Another password.
+    WrongPassword,
+    /// A hash that can't be used.
+    Hash(hash::Unusable),
+    /// There is no password.
+    NoPassword,
+    /// Something is missing without which the new pool takes nobody.
+    MissingAttribute,
+    /// A forgotten password can't be reset by mail to an address that nobody has verified.
+    NotVerified,
+}
+
+impl NotMoved {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingToDo => "nothing_to_do",
+            Self::Malformed => "malformed",
+            Self::TooManyFailures => "too_many_failures",
+            Self::Unknown => "unknown_user",
+            Self::Ambiguous => "ambiguous",
+            Self::Disabled => "disabled",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Challenged => "challenged",
+            Self::WrongPassword => "wrong_password",
+            Self::Hash(hash::Unusable::Unknown) => "hash_unknown",
+            Self::Hash(hash::Unusable::Corrupt) => "hash_corrupt",
+            Self::Hash(hash::Unusable::TooCostly) => "hash_too_costly",
+            Self::Hash(hash::Unusable::Weak) => "hash_weak",
+            Self::NoPassword => "no_password",
+            Self::MissingAttribute => "missing_attribute",
+            Self::NotVerified => "not_verified",
+        }
+    }
+
+    /// Whether somebody may be guessing.
+    fn is_failure(self) -> bool {
+        !matches!(
+            self,
+            Self::NothingToDo | Self::Malformed | Self::TooManyFailures
+        )
+    }
+}
+
+/// What came of it.
+enum Outcome {
+    Moved(Moved),
+    NotMoved(NotMoved),
+}
+
+impl MigrateUser {
+    /// Reads the sources' secret and makes their clients during init.
+    ///
+    /// # Errors
+    /// [`Unavailable::Legacy`] if the secret is none, or can't be read.
+    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+        let sdk = aws_config::load_from_env().await;
+        let secret = match &config.secret_arn {
+            None => config.secret,
+            Some(arn) => Some(secret(&sdk, arn).await?),
+        };
+        let mut sources = Vec::new();
+        for source in config.sources {
+            sources.push(Source::connect(source, secret.as_ref(), &sdk).await?);
+        }
+        let failures = config.failures;
+        Ok(Self {
+            sources,
+            conflict_rule: config.conflict_rule,
+            rules: config.rules,
+            failures: failures.map(|(table, limit)| (AttemptTable::new(&sdk, table), limit)),
+            usual: Mutex::new(Secret::new(FIRST_DUMMY.to_owned())),
+            cooling_until: Mutex::new(UnixSeconds(0)),
+            log_level: config.log_level,
+        })
+    }
+
+    async fn migrate(&self, event: &Event<'_>) -> Result<Outcome, Unavailable> {
+        let Some(occasion) = event.occasion() else {
+            return Ok(Outcome::NotMoved(NotMoved::NothingToDo));
+        };
+        let (Some(username), Ok(password)) = (event.username(), event.password(occasion)) else {
+            return Ok(Outcome::NotMoved(NotMoved::Malformed));
+        };
+        let id = failure_id(event.user_pool_id(), &username, self.rules.case_sensitive);
+        let now = UnixSeconds(clock::unix_seconds());
+        if self.is_blocked(&id, now).await? {
+            return Ok(Outcome::NotMoved(NotMoved::TooManyFailures));
+        }
+        let moved = self.decide(&username, password.as_ref()).await?;
+        match moved {
+            Ok(moved) => Ok(Outcome::Moved(moved)),
+            Err(reason) => {
+                if let (true, Some((table, _))) = (reason.is_failure(), &self.failures) {
+                    table.count(&id, FAILURE_WINDOW_SECONDS, now).await?;
+                }
+                Ok(Outcome::NotMoved(reason))
+            }
+        }
+    }
+
+    async fn is_blocked(&self, id: &str, now: UnixSeconds) -> Result<bool, Unavailable> {
+        let Some((table, limit)) = &self.failures else {
+            return Ok(false);
+        };
+        Ok(table.so_far(id, FAILURE_WINDOW_SECONDS, now).await? >= *limit)
+    }
+
+    /// Whoever is meant, and whether the password is theirs. Everybody who can't be moved costs the
+    /// same as a wrong password.
+    async fn decide(
+        &self,
+        typed: &str,
+        password: Option<&Secret>,
+    ) -> Result<Result<Moved, NotMoved>, Unavailable> {
+        for source in &self.sources {
+            let found = self
+                .guarded(source.find(typed, password, &self.rules))
+                .await?;
+            if found.is_empty() {
+                continue;
+            }
+            let user = match user::decide(found, self.conflict_rule) {
+                None => Err(NotMoved::Ambiguous),
+                Some(user) if !user.enabled => Err(NotMoved::Disabled),
+                Some(user) => Ok(user),
+            };
+            let user = match user {
+                Ok(user) => user,
+                Err(reason) => {
+                    self.spend(Some(source), typed, password).await;
+                    return Ok(Err(reason));
+                }
+            };
+            return match password {
+                None => Ok(self.forgotten(&user)),
+                Some(password) => self.signed_in(source, &user, password).await,
+            };
+        }
+        self.spend(self.sources.last(), typed, password).await;
+        Ok(Err(NotMoved::Unknown))
+    }
+
+    async fn signed_in(
+        &self,
+        source: &Source,
+        user: &LegacyUser,
+        password: &Secret,
+    ) -> Result<Result<Moved, NotMoved>, Unavailable> {
+        let mut must_reset = user.must_reset || !self.meets_policy(password);
+        match &user.credential {
+            Credential::None => {
+                self.spend(None, &user.username, Some(password)).await;
+                return Ok(Err(NotMoved::NoPassword));
+            }
+            Credential::Checked(true) => {}
+            Credential::Checked(false) => return Ok(Err(NotMoved::WrongPassword)),
+            Credential::Hash(text) => {
+                match PasswordHash::parse(text.expose(), self.rules.allow_weak_hashes) {
+                    Err(unusable) => {
+                        self.spend(None, &user.username, Some(password)).await;
+                        return Ok(Err(NotMoved::Hash(unusable)));
+                    }
+                    Ok(hash) => {
+                        if let Ok(mut usual) = self.usual.lock() {
+                            *usual = text.clone();
+                        }
+                        match hash.verify(password) {
+                            Fit::Right => {}
+                            Fit::RightButCut => must_reset = true,
+                            Fit::Wrong => return Ok(Err(NotMoved::WrongPassword)),
+                        }
+                    }
+                }
+            }
+            Credential::AtSource => {
+                let answer = self.guarded(source.check(&user.username, password)).await?;
+                match answer {
+                    Answer::Right => {}
+                    Answer::Wrong => return Ok(Err(NotMoved::WrongPassword)),
+                    Answer::ResetRequired => must_reset = true,
+                    Answer::Challenged if self.rules.takes_challenged => must_reset = true,
+                    Answer::Challenged => return Ok(Err(NotMoved::Challenged)),
+                    Answer::Unconfirmed if self.rules.takes_unconfirmed => must_reset = true,
+                    Answer::Unconfirmed => return Ok(Err(NotMoved::Unconfirmed)),
+                }
+            }
+        }
+        if !user.confirmed {
+            if !self.rules.takes_unconfirmed {
+                return Ok(Err(NotMoved::Unconfirmed));
+            }
+            must_reset = true;
+        }
+        Ok(self.moved(user, must_reset))
+    }
+
+    /// Cognito sends a code to the address that is handed over here: it must be the user's.
+    fn forgotten(&self, user: &LegacyUser) -> Result<Moved, NotMoved> {
+        if !user.confirmed && !self.rules.takes_unconfirmed {
+            return Err(NotMoved::Unconfirmed);
+        }
+        if !user.is_verified() {
+            return Err(NotMoved::NotVerified);
+        }
+        self.moved(user, true)
+    }
+
+    fn moved(&self, user: &LegacyUser, must_reset: bool) -> Result<Moved, NotMoved> {
+        let has = |name: &String| user.attributes.contains_key(name);
+        if !self.rules.required.iter().all(has) {
+            return Err(NotMoved::MissingAttribute);
+        }
+        Ok(Moved {
+            attributes: user.attributes.clone(),
+            must_reset,
+        })
+    }
+
+    /// Whether the new pool would take this password: it doesn't look at those that are moved.
+    fn meets_policy(&self, password: &Secret) -> bool {
+        let text = password.expose();
+        let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
+        length >= self.rules.min_length
+            && text.trim() == text
+            && self.rules.classes.iter().all(|class| match class {
+                CharacterClass::Uppercase => text.contains(|c: char| c.is_ascii_uppercase()),
+                CharacterClass::Lowercase => text.contains(|c: char| c.is_ascii_lowercase()),
+                CharacterClass::Numbers => text.contains(|c: char| c.is_ascii_digit()),
+                CharacterClass::Symbols => text.contains(|c: char| c.is_ascii_punctuation()),
+            })
+    }
+
+    /// Takes as long as a wrong password would.
+    async fn spend(&self, source: Option<&Source>, typed: &str, password: Option<&Secret>) {
+        let Some(password) = password else {
+            return;
+        };
+        match source {
+            Some(source @ Source::Cognito(_)) => {
+                // The answer is for nobody.
+                let _ = source.check(typed, password).await;
+            }
+            Some(Source::Http(_)) => {}
+            Some(Source::Dynamodb(_) | Source::Postgres(_)) | None => {
+                let usual = self.usual.lock().map(|usual| usual.clone());
+                let hash = usual.map(|usual| PasswordHash::parse(usual.expose(), true));
+                if let Ok(Ok(hash)) = hash {
+                    std::hint::black_box(hash.verify(password));
+                }
+            }
+        }
+    }
+
+    /// Asks a store, unless it has just failed to answer.
+    async fn guarded<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let now = UnixSeconds(clock::unix_seconds());
+        let is_cooling = |until: UnixSeconds| now < until && until <= now.plus(COOL_DOWN_SECONDS);
+        if self
+            .cooling_until
+            .lock()
+            .is_ok_and(|until| is_cooling(*until))
+        {
+            return Err(Unavailable::Legacy);
+        }
+        let answer = asking.await;
+        if answer.is_err() {
+            let failed_at = UnixSeconds(clock::unix_seconds());
+            if let Ok(mut until) = self.cooling_until.lock() {
+                *until = failed_at.plus(COOL_DOWN_SECONDS);
+            }
+        }
+        answer
+    }
+}
+
+async fn secret(sdk: &aws_config::SdkConfig, arn: &str) -> Result<Secret, Unavailable> {
+    let client = aws_sdk_secretsmanager::Client::new(sdk);
+    let answer = client.get_secret_value().secret_id(arn).send().await;
+    let answer = answer.map_err(|_| Unavailable::Legacy)?;
+    let text = answer.secret_string.filter(|text| !text.is_empty());
+    text.map(Secret::new).ok_or(Unavailable::Legacy)
+}
+
+/// Under which failures are counted: a hash, since the table is not for names.
+fn failure_id(user_pool_id: &str, username: &str, case_sensitive: bool) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(user_pool_id.as_bytes());
+    hash.update(b"#");
+    hash.update(user::normal(username, case_sensitive).as_bytes());
+    let hash = hash.finish();
+    let digits: String = hash
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("migrate#{digits}")
+}
+
+impl Handler for MigrateUser {
+    type Answer = Box<RawValue>;
+
+    async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+        let event = Event::read(json);
+        let result = tokio::time::timeout(BUDGET, Box::pin(self.migrate(&event))).await;
+        let result = result.unwrap_or(Err(Unavailable::Legacy));
+        let (level, outcome) = match &result {
+            Ok(Outcome::Moved(moved)) if moved.must_reset => (Level::Info, "moved_to_reset"),
+            Ok(Outcome::Moved(_)) => (Level::Info, "moved"),
+            Ok(Outcome::NotMoved(reason)) => (Level::Warn, reason.as_str()),
+            Err(unavailable) => (Level::Error, unavailable.as_str()),
+        };
+        if level <= self.log_level {
+            let now = clock::unix_seconds();
+            log::line(
+                level,
+                "user migration",
+                [
+                    ("outcome", Value::from(outcome)),
+                    ("request_id", Value::from(request_id)),
+                    ("Migrations", Value::from(1)),
+                    ("_aws", log::metric("Migrations", "outcome", now)),
+                ],
+            );
+        }
+        match result {
+            Ok(Outcome::Moved(moved)) => event.answered(&moved).ok_or(Failure::Internal),
+            Ok(Outcome::NotMoved(_)) => Ok(json.to_owned()),
+            Err(_) => Err(Failure::Internal),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A DynamoDB table of old users: by an index of the names without their case, or by the key in the
+//! usual spellings.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use auth::{Secret, Unavailable};
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Map, Value};
+
+use super::{Answer, LegacySource, MAX_USERS};
+use crate::config::Rules;
+use crate::user::{LegacyUser, normal, spellings};
+
+const ATTEMPT: Duration = Duration::from_millis(700);
+const OPERATION: Duration = Duration::from_secs(2);
+
+pub(crate) struct Dynamodb {
+    client: Client,
+    table: String,
+    key: String,
+    index: Option<(String, String)>,
+}
+
+/// A client whose time limits fit a trigger.
+pub(super) fn client(sdk: &SdkConfig) -> Client {
+    let config = Builder::from(sdk)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(OPERATION)
+                .build(),
+        )
+        .retry_config(RetryConfig::standard().with_max_attempts(2))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
+impl Dynamodb {
+    pub(crate) fn new(
+        sdk: &SdkConfig,
+        table: String,
+        key: String,
+        index: Option<(String, String)>,
+    ) -> Self {
+        Self {
+            client: client(sdk),
+            table,
+            key,
+            index,
+        }
+    }
+
+    async fn by_index(
+        &self,
+        (index, key): &(String, String),
+        name: String,
+    ) -> Result<Vec<HashMap<String, AttributeValue>>, Unavailable> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(index)
+            .key_condition_expression("#key = :name")
+            .expression_attribute_names("#key", key)
+            .expression_attribute_values(":name", AttributeValue::S(name))
+            .limit(i32::try_from(MAX_USERS).unwrap_or(i32::MAX));
+        let answer = query.send().await.map_err(|_| Unavailable::Legacy)?;
+        let items = answer.items.unwrap_or_default();
+        let mut users = Vec::new();
+        for item in items {
+            if item.contains_key("password_hash") || !item.contains_key(&self.key) {
+                users.push(item);
+                continue;
+            }
+            // An index of the keys alone: the rest is in the table.
+            let key = item.get(&self.key).cloned();
+            users.extend(self.by_key(key.ok_or(Unavailable::Legacy)?).await?);
+        }
+        Ok(users)
+    }
+
+    async fn by_key(
+        &self,
+        name: AttributeValue,
+    ) -> Result<Option<HashMap<String, AttributeValue>>, Unavailable> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(&self.key, name)
+            .consistent_read(true);
+        let answer = get.send().await.map_err(|_| Unavailable::Legacy)?;
+        Ok(answer.item)
+    }
+}
+
+impl LegacySource for Dynamodb {
+    async fn find(
+        &self,
+        typed: &str,
+        _: Option<&Secret>,
+        rules: &Rules,
+    ) -> Result<Vec<LegacyUser>, Unavailable> {
+        let mut rows = Vec::new();
+        if let Some(index) = &self.index {
+            let name = normal(typed, rules.case_sensitive);
+            rows = self.by_index(index, name).await?;
+        } else {
+            let spellings = spellings(typed, rules.case_sensitive);
+            let reads = spellings
+                .into_iter()
+                .map(|name| self.by_key(AttributeValue::S(name)));
+            for row in futures_util::future::join_all(reads).await {
+                rows.extend(row?);
+            }
+        }
+        let mut users = Vec::new();
+        for row in rows {
+            let record = row.iter().map(|(name, value)| (name.clone(), json(value)));
+            let mut record: Map<String, Value> = record.collect();
+            if let Some(name) = record.get(&self.key).cloned() {
+                record.entry("username").or_insert(name);
+            }
+            // A row that can't be read is somebody: not to be taken for nobody.
+            let user = LegacyUser::from_record(&record, rules);
+            users.push(user.ok_or(Unavailable::Legacy)?);
+        }
+        Ok(users)
+    }
+
+    async fn check(&self, _: &str, _: &Secret) -> Result<Answer, Unavailable> {
+        Ok(Answer::Wrong)
+    }
+}
+
+fn json(value: &AttributeValue) -> Value {
+    if let Ok(text) = value.as_s() {
+        Value::from(text.as_str())
+    } else if let Ok(number) = value.as_n() {
+        serde_json::from_str(number).unwrap_or_default()
+    } else if let Ok(truth) = value.as_bool() {
+        Value::from(*truth)
+    } else {
+        Value::Null
+    }
+}

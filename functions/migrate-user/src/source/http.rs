@@ -1,0 +1,134 @@
+//! An old sign-in endpoint. It is told the name and, at sign-in, the password, in a request that a
+//! shared key signs, and answers with the user's record. docs/migration.md has the protocol.
+
+use std::time::Duration;
+
+use auth::{Secret, Unavailable};
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lambda::clock;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Answer, LegacySource, MAX_USERS};
+use crate::config::Rules;
+use crate::user::{Credential, LegacyUser, normal};
+
+const LIMIT: Duration = Duration::from_secs(2);
+const POOL_IDLE: Duration = Duration::from_secs(30);
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    key: hmac::Key,
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+}
+
+/// One record, or several of one name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answers {
+    Several { users: Vec<Map<String, Value>> },
+    One(Map<String, Value>),
+}
+
+impl Http {
+    pub(crate) fn new(url: Uri, secret: Secret) -> Result<Self, Unavailable> {
+        let roots = HttpsConnectorBuilder::new().with_native_roots();
+        let connector = roots
+            .map_err(|_| Unavailable::Legacy)?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self {
+            client,
+            url,
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()),
+        })
+    }
+
+    /// Status and body. Redirects are not followed.
+    async fn ask(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), Unavailable> {
+        let body = serde_json::to_vec(question).map_err(|_| Unavailable::Legacy)?;
+        let timestamp = clock::unix_seconds().to_string();
+        let mut signing = hmac::Context::with_key(&self.key);
+        signing.update(timestamp.as_bytes());
+        signing.update(b".");
+        signing.update(&body);
+        let signature = signing.sign();
+        let signature: String = signature
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let request = Request::post(self.url.clone())
+            .header("content-type", "application/json")
+            .header("x-gatehouse-timestamp", timestamp)
+            .header("x-gatehouse-signature", signature)
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|_| Unavailable::Legacy)?;
+        let response = self.client.request(request).await;
+        let response = response.map_err(|_| Unavailable::Legacy)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+        let body = body.collect().await.map_err(|_| Unavailable::Legacy)?;
+        Ok((status, body.to_bytes()))
+    }
+}
+
+impl LegacySource for Http {
+    async fn find(
+        &self,
+        typed: &str,
+        password: Option<&Secret>,
+        rules: &Rules,
+    ) -> Result<Vec<LegacyUser>, Unavailable> {
+        let question = Question {
+            username: &normal(typed, rules.case_sensitive),
+            password: password.map(Secret::expose),
+        };
+        // Once: an endpoint that counts wrong passwords must not count one twice.
+        let asked = tokio::time::timeout(LIMIT, self.ask(&question)).await;
+        let (status, body) = asked.map_err(|_| Unavailable::Legacy)??;
+        match status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(Vec::new()),
+            _ => return Err(Unavailable::Legacy),
+        }
+        let answer: Answers = serde_json::from_slice(&body).map_err(|_| Unavailable::Legacy)?;
+        let records = match answer {
+            Answers::Several { users } => users,
+            Answers::One(record) => vec![record],
+        };
+        let users = records.into_iter().take(MAX_USERS).map(|record| {
+            let mut user = LegacyUser::from_record(&record, rules).ok_or(Unavailable::Legacy)?;
+            // Who says nothing of the password has not said yes.
+            if matches!(user.credential, Credential::None) {
+                user.credential = Credential::Checked(false);
+            }
+            Ok(user)
+        });
+        users.collect()
+    }
+
+    async fn check(&self, _: &str, _: &Secret) -> Result<Answer, Unavailable> {
+        Ok(Answer::Wrong)
+    }
+}

@@ -1,0 +1,141 @@
+//! An old table in PostgreSQL, by a query of the operator's own with the name as its parameter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Secret, Unavailable};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Answer, LegacySource, MAX_USERS};
+use crate::config::Rules;
+use crate::user::{LegacyUser, normal};
+
+const CONNECT: Duration = Duration::from_secs(1);
+const QUERY: Duration = Duration::from_millis(1_500);
+
+pub(crate) struct Postgres {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    query: String,
+    /// Kept between events; made anew when it has died, in a frozen process mostly.
+    connection: Mutex<Option<Arc<Client>>>,
+}
+
+impl Postgres {
+    /// `address` as libpq takes it. TLS unless the server is on this machine.
+    pub(crate) fn new(address: &Secret, query: &str) -> Result<Self, Unavailable> {
+        let mut config: Config = address.expose().parse().map_err(|_| Unavailable::Legacy)?;
+        config.connect_timeout(CONNECT);
+        let hosts = config.get_hosts();
+        let is_local = !hosts.is_empty()
+            && hosts.iter().all(|host| match host {
+                Host::Tcp(name) => matches!(name.as_str(), "127.0.0.1" | "localhost" | "::1"),
+                Host::Unix(_) => true,
+            });
+        let tls = if is_local && config.get_ssl_mode() != SslMode::Require {
+            None
+        } else {
+            config.ssl_mode(SslMode::Require);
+            Some(MakeRustlsConnect::new(tls_config()?))
+        };
+        // Whatever the columns are, PostgreSQL writes them as JSON.
+        let query =
+            format!("SELECT row_to_json(legacy)::text FROM ({query}) AS legacy LIMIT {MAX_USERS}");
+        Ok(Self {
+            config,
+            tls,
+            query,
+            connection: Mutex::default(),
+        })
+    }
+
+    async fn connection(&self) -> Result<Arc<Client>, Unavailable> {
+        let mut kept = self.connection.lock().await;
+        if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(Arc::clone(client));
+        }
+        let client = match &self.tls {
+            None => {
+                let connecting = self.config.connect(NoTls);
+                let (client, connection) = within(CONNECT, connecting).await?;
+                tokio::spawn(connection);
+                client
+            }
+            Some(tls) => {
+                let connecting = self.config.connect(tls.clone());
+                let (client, connection) = within(CONNECT, connecting).await?;
+                tokio::spawn(connection);
+                client
+            }
+        };
+        let client = Arc::new(client);
+        *kept = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    async fn rows(&self, name: &str) -> Result<Vec<String>, Unavailable> {
+        let client = self.connection().await?;
+        let rows = within(QUERY, client.query(&self.query, &[&name])).await;
+        let Ok(rows) = rows else {
+            *self.connection.lock().await = None;
+            return Err(Unavailable::Legacy);
+        };
+        rows.iter()
+            .map(|row| row.try_get(0).map_err(|_| Unavailable::Legacy))
+            .collect()
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    doing: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Unavailable> {
+    match tokio::time::timeout(limit, doing).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) | Err(_) => Err(Unavailable::Legacy),
+    }
+}
+
+/// TLS with the system's root certificates.
+fn tls_config() -> Result<ClientConfig, Unavailable> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let config = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(|_| Unavailable::Legacy)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl LegacySource for Postgres {
+    async fn find(
+        &self,
+        typed: &str,
+        _: Option<&Secret>,
+        rules: &Rules,
+    ) -> Result<Vec<LegacyUser>, Unavailable> {
+        let name = normal(typed, rules.case_sensitive);
+        let rows = match self.rows(&name).await {
+            Ok(rows) => rows,
+            // A connection that died while the process was frozen; reading twice does no harm.
+            Err(_) => self.rows(&name).await?,
+        };
+        let mut users = Vec::new();
+        for row in rows {
+            let record: Map<String, Value> =
+                serde_json::from_str(&row).map_err(|_| Unavailable::Legacy)?;
+            let user = LegacyUser::from_record(&record, rules);
+            users.push(user.ok_or(Unavailable::Legacy)?);
+        }
+        Ok(users)
+    }
+
+    async fn check(&self, _: &str, _: &Secret) -> Result<Answer, Unavailable> {
+        Ok(Answer::Wrong)
+    }
+}

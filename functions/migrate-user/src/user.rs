@@ -1,0 +1,351 @@
+//! A user of an old store, and what the new pool gets of them.
+
+use std::collections::BTreeMap;
+
+use auth::Secret;
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::config::{ConflictRule, Rules};
+
+/// Cognito's longest value of an attribute.
+const MAX_ATTRIBUTE_CHARS: usize = 2_048;
+
+/// The attributes of OpenID Connect that every pool has, `sub` left out.
+const STANDARD: &[&str] = &[
+    "address",
+    "birthdate",
+    "email",
+    "email_verified",
+    "family_name",
+    "gender",
+    "given_name",
+    "locale",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+    "preferred_username",
+    "profile",
+    "updated_at",
+    "website",
+    "zoneinfo",
+];
+
+pub(crate) fn is_standard_attribute(name: &str) -> bool {
+    STANDARD.contains(&name)
+}
+
+/// A user of an old store. No `Debug`.
+pub(crate) struct LegacyUser {
+    /// The name in that store's spelling.
+    pub(crate) username: String,
+    /// By the pool's names.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Whether they may sign in.
+    pub(crate) enabled: bool,
+    /// Whether they ever confirmed their address.
+    pub(crate) confirmed: bool,
+    /// When they last signed in, or the nearest thing that the store knows; seconds since 1970.
+    pub(crate) last_sign_in: Option<i64>,
+    /// Whether the password has to be another, whatever it is.
+    pub(crate) must_reset: bool,
+    /// How to find out if a password is theirs.
+    pub(crate) credential: Credential,
+}
+
+/// How to find out if a password is a user's.
+pub(crate) enum Credential {
+    /// By this hash.
+    Hash(Secret),
+    /// The source has checked it.
+    Checked(bool),
+    /// By asking the source.
+    AtSource,
+    /// There is no way.
+    None,
+}
+
+/// The names of the fields that have a meaning, in the old store's own words.
+pub struct Fields {
+    username: String,
+    password_hash: String,
+    enabled: String,
+    disabled: String,
+    locked: String,
+    deleted: String,
+    status: String,
+    confirmed: String,
+    must_reset: String,
+    last_sign_in: String,
+    password_matches: String,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            username: "username".to_owned(),
+            password_hash: "password_hash".to_owned(),
+            enabled: "enabled".to_owned(),
+            disabled: "disabled".to_owned(),
+            locked: "locked".to_owned(),
+            deleted: "deleted".to_owned(),
+            status: "status".to_owned(),
+            confirmed: "confirmed".to_owned(),
+            must_reset: "must_reset".to_owned(),
+            last_sign_in: "last_sign_in".to_owned(),
+            password_matches: "password_matches".to_owned(),
+        }
+    }
+}
+
+impl Fields {
+    /// The default names, some of them replaced; `None` if one of those has no meaning.
+    pub(crate) fn renamed(names: &BTreeMap<String, String>) -> Option<Self> {
+        let mut fields = Self::default();
+        for (meaning, name) in names {
+            let field = match meaning.as_str() {
+                "username" => &mut fields.username,
+                "password_hash" => &mut fields.password_hash,
+                "enabled" => &mut fields.enabled,
+                "disabled" => &mut fields.disabled,
+                "locked" => &mut fields.locked,
+                "deleted" => &mut fields.deleted,
+                "status" => &mut fields.status,
+                "confirmed" => &mut fields.confirmed,
+                "must_reset" => &mut fields.must_reset,
+                "last_sign_in" => &mut fields.last_sign_in,
+                "password_matches" => &mut fields.password_matches,
+                _ => return None,
+            };
+            name.clone_into(field);
+        }
+        Some(fields)
+    }
+}
+
+impl LegacyUser {
+    /// A record of an old store; `None` without a name.
+    pub(crate) fn from_record(record: &Map<String, Value>, rules: &Rules) -> Option<Self> {
+        let fields = &rules.fields;
+        let is =
+            |name: &str, default: bool| record.get(name).map_or(default, |v| truth(v, default));
+        let status = record.get(&fields.status).and_then(Value::as_str);
+        // Words that systems use for somebody who may not sign in. Another status says nothing.
+        let is_barred = status.is_some_and(|status| {
+            let status = status.to_ascii_lowercase();
+            [
+                "disabled",
+                "inactive",
+                "locked",
+                "blocked",
+                "suspended",
+                "deleted",
+                "banned",
+            ]
+            .contains(&status.as_str())
+        });
+        let is_ended = |name: &str| match record.get(name) {
+            // A column such as `deleted_at` is set or it isn't.
+            None | Some(Value::Null) => false,
+            Some(value) => truth(value, true),
+        };
+        let enabled = is(&fields.enabled, true)
+            && !is_ended(&fields.disabled)
+            && !is_ended(&fields.locked)
+            && !is_ended(&fields.deleted)
+            && !is_barred;
+        let credential = match (
+            record.get(&fields.password_matches),
+            record.get(&fields.password_hash).and_then(Value::as_str),
+        ) {
+            (Some(matches), _) => Credential::Checked(matches == &Value::Bool(true)),
+            (None, Some(hash)) => Credential::Hash(Secret::new(hash.to_owned())),
+            (None, None) => Credential::None,
+        };
+        let values = record.iter().filter_map(|(name, value)| {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(truth) => truth.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => return None,
+            };
+            Some((name.clone(), text))
+        });
+        Some(Self {
+            username: text(record.get(&fields.username)?)?,
+            attributes: attributes(values, rules),
+            enabled,
+            confirmed: is(&fields.confirmed, true),
+            last_sign_in: record.get(&fields.last_sign_in).and_then(moment),
+            must_reset: is(&fields.must_reset, false),
+            credential,
+        })
+    }
+
+    pub(crate) fn is_verified(&self) -> bool {
+        ["email_verified", "phone_number_verified"]
+            .iter()
+            .any(|name| {
+                self.attributes
+                    .get(*name)
+                    .is_some_and(|value| value == "true")
+            })
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+/// Yes or no in the words of many systems. A word that is neither counts as `unclear`.
+fn truth(value: &Value, unclear: bool) -> bool {
+    match value {
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "1" => true,
+            "false" | "f" | "no" | "n" | "0" | "" => false,
+            _ => unclear,
+        },
+        Value::Null => false,
+        Value::Array(_) | Value::Object(_) => unclear,
+    }
+}
+
+/// Seconds since 1970, as a number or in ISO 8601.
+fn moment(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok().or_else(|| {
+            let text = text.replace(' ', "T");
+            let formats = [DateTimeFormat::DateTimeWithOffset, DateTimeFormat::DateTime];
+            let mut times = formats.into_iter();
+            // A database's time without a zone is taken for UTC.
+            let with_zone = format!("{text}Z");
+            times
+                .find_map(|format| DateTime::from_str(&text, format).ok())
+                .or_else(|| DateTime::from_str(&with_zone, DateTimeFormat::DateTime).ok())
+                .map(|time| time.secs())
+        }),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// What the pool gets: standard attributes under their own names, others as they are mapped, nothing
+/// that is too long, and `…_verified` only where the old store says so.
+pub(crate) fn attributes(
+    values: impl IntoIterator<Item = (String, String)>,
+    rules: &Rules,
+) -> BTreeMap<String, String> {
+    let mut attributes = BTreeMap::new();
+    for (name, value) in values {
+        let mapped = rules.attributes.get(&name);
+        let Some(name) = mapped.or_else(|| Some(&name).filter(|name| is_standard_attribute(name)))
+        else {
+            continue;
+        };
+        if value.is_empty() || value.chars().count() > MAX_ATTRIBUTE_CHARS {
+            continue;
+        }
+        let value = match name.as_str() {
+            "email_verified" | "phone_number_verified" => {
+                if !truth(&Value::from(value), false) {
+                    continue;
+                }
+                "true".to_owned()
+            }
+            "email" => normal(&value, rules.case_sensitive),
+            _ => value,
+        };
+        attributes.insert(name.clone(), value);
+    }
+    // Nothing is verified that isn't there.
+    for (verified, of) in [
+        ("email_verified", "email"),
+        ("phone_number_verified", "phone_number"),
+    ] {
+        if !attributes.contains_key(of) {
+            attributes.remove(verified);
+        }
+    }
+    attributes
+}
+
+/// A name or an address as the new pool compares it.
+pub(crate) fn normal(name: &str, case_sensitive: bool) -> String {
+    let name: String = name.nfc().collect();
+    if case_sensitive {
+        name
+    } else {
+        name.to_lowercase().nfc().collect()
+    }
+}
+
+/// The spellings under which a store that tells cases apart may know somebody.
+pub(crate) fn spellings(typed: &str, case_sensitive: bool) -> Vec<String> {
+    if case_sensitive {
+        return vec![typed.to_owned()];
+    }
+    let lower = normal(typed, false);
+    let capital = |text: &str| {
+        let mut chars = text.chars();
+        let first = chars.next().map(|first| first.to_uppercase().to_string());
+        first.unwrap_or_default() + chars.as_str()
+    };
+    // The domain of an address has no case; people write its name in capitals all the same.
+    let (local, domain) = lower.split_once('@').unwrap_or((&lower, ""));
+    let words: Vec<String> = local.split('.').map(capital).collect();
+    let words = words.join(".");
+    let with_domain = |local: &str, domain: &str| match domain {
+        "" => local.to_owned(),
+        domain => format!("{local}@{domain}"),
+    };
+    let mut spellings = vec![
+        typed.to_owned(),
+        lower.clone(),
+        capital(&lower),
+        lower.to_uppercase(),
+        with_domain(&words, domain),
+        with_domain(&local.to_uppercase(), domain),
+        with_domain(local, &capital(domain)),
+        with_domain(&capital(local), &capital(domain)),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    spellings.retain(|spelling| seen.insert(spelling.clone()));
+    spellings
+}
+
+/// The one that is meant; `None` if that can't be said. All that there are take part, so that the
+/// first who signs in doesn't decide.
+pub(crate) fn decide(mut users: Vec<LegacyUser>, rule: ConflictRule) -> Option<LegacyUser> {
+    if users.len() < 2 {
+        return users.pop();
+    }
+    match rule {
+        ConflictRule::Refuse => None,
+        ConflictRule::VerifiedWins => {
+            let mut verified = users.into_iter().filter(LegacyUser::is_verified);
+            let first = verified.next();
+            first.filter(|_| verified.next().is_none())
+        }
+        ConflictRule::LatestSignInWins => {
+            if users.iter().any(|user| user.last_sign_in.is_none()) {
+                return None;
+            }
+            users.sort_by_key(|user| user.last_sign_in);
+            let last = users.pop()?;
+            let before = users.pop()?;
+            (last.last_sign_in > before.last_sign_in).then_some(last)
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Known answers: hashes that other systems made, each by its own tool or from its own documentation.
+
+use auth::Secret;
+use migrate_user::hash::{Fit, PasswordHash, Unusable};
+
+const PW: &str = "correct horse-\u{dc}n\u{ef}code";
+
+/// Where it comes from, the password, the hash. `passlib`, Django, pyca's `bcrypt` and `argon2-cffi`,
+/// `openssl passwd`, glibc's `crypt` and Python's `hashlib` made those without a document.
+const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "bcrypt, crypt_blowfish",
+        "U*U",
+        "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    ),
+    (
+        "bcrypt 2b, pyca",
+        PW,
+        "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
+    ),
+    (
+        "bcrypt 2y",
+        PW,
+        "$2y$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
+    ),
+    (
+        "bcrypt 2x",
+        "U*U",
+        "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    ),
+    (
+        "WordPress 6.8",
+        PW,
+        "$wp$2y$05$abcdefghijklmnopqrstuuV/cZ98fVg3EKOYq5mDn73f7wsyof0QK",
+    ),
+    (
+        "Django bcrypt",
+        PW,
+        "bcrypt$$2b$06$3m0TRUa5/H5d1osHOn9TceXM0SwWROaWzKt2xORKc916mQjht8Zlm",
+    ),
+    (
+        "Django bcrypt_sha256",
+        PW,
+        "bcrypt_sha256$$2b$06$aJdaYfW1xoR89GJxdKsPe.WN.9rvufSjh6KrzIsey8NupWEdUJRuq",
+    ),
+    (
+        "argon2i",
+        "password",
+        "$argon2i$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$/AomWzXGuO56QhmXE3p9/0R81VDwTUaD1xQMkGw+IbQ",
+    ),
+    (
+        "argon2d",
+        "password",
+        "$argon2d$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$7WlpgAteZBAUBN8fsClBmqjAK0wlZUrln2Vai1gUJKs",
+    ),
+    (
+        "argon2id",
+        "password",
+        "$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk",
+    ),
+    (
+        "Django argon2",
+        PW,
+        "argon2$argon2id$v=19$m=102400,t=2,p=8$VEwzbDRERzJqbWFHVkRKajdWaXZpcA$iG3YoG7i9oLOxDzzERZu3UcB09Y5x7pt7iaXLhzbeEI",
+    ),
+    (
+        "passlib scrypt",
+        PW,
+        "$scrypt$ln=10,r=8,p=1$HuP8P+f83zvH2JszBkDIOQ$ItvUAsCuCZo8sOzKp0ww8TXDwcxY/6i8sl9JjuSibgo",
+    ),
+    (
+        "Django scrypt",
+        PW,
+        "scrypt$16384$seasaltseasalt12$8$5$aBXN4G7Hsc4Uj+M5XnlBGwiCYj8AuZgnzenYf8Vb2lrU0E9cUdg+LWD7lGCnxmjDEdHsPULbVu8H7ZYUpD7ndA==",
+    ),
+    (
+        "Firebase's README",
+        "user1password",
+        "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==",
+    ),
+    (
+        "passlib's docs, pbkdf2 sha1",
+        "password",
+        "$pbkdf2$1212$OB.dtnSEXZK8U5cgxU/GYQ$y5LKPOplRmok7CZp/aqVDVg8zGI",
+    ),
+    (
+        "passlib pbkdf2 sha256",
+        PW,
+        "$pbkdf2-sha256$1000$h/B.b43RWkuJUYoxJgQA4A$6fWoxgjNX00f0fmyP34WQQzP9pyvS.7f1inxpQ5HhCg",
+    ),
+    (
+        "PHC pbkdf2 sha256",
+        PW,
+        "$pbkdf2-sha256$i=1000,l=32$h/B+b43RWkuJUYoxJgQA4A$6fWoxgjNX00f0fmyP34WQQzP9pyvS+7f1inxpQ5HhCg",
+    ),
+    (
+        "passlib pbkdf2 sha512",
+        PW,
+        "$pbkdf2-sha512$1000$VYrR2nuPUcq51xqD8D7H.A$Yph8bMcB7QzZ.zV.cFg7lY/v8R0OjGZUTKxd6s7QSBEls9Ov4ic0dtrpWNj8keppLUUzh/uenU2DGypKUQ8fGg",
+    ),
+    (
+        "Django pbkdf2 sha256",
+        PW,
+        "pbkdf2_sha256$20000$seasaltseasalt12$faz3XdIvKl6Coa2lSJwAzEHKz+QgH8VU4jhma+8l3oM=",
+    ),
+    (
+        "Django pbkdf2 sha1",
+        PW,
+        "pbkdf2_sha1$20000$seasaltseasalt12$RU4PzkblfjyNB04IZV81tv4PRi8=",
+    ),
+    (
+        "ASP.NET Identity 2",
+        PW,
+        "AAABAgMEBQYHCAkKCwwNDg9+tfOdIPG5EGPW6ga4gR5+lirXbM53MHzg2BrxkqOAQA==",
+    ),
+    (
+        "ASP.NET Identity 3, sha1",
+        PW,
+        "AQAAAAAAACcQAAAAEAABAgMEBQYHCAkKCwwNDg9wwJsTTGtJ0hp+QVAvbphE5slLturKpBId8Ry/8xfohg==",
+    ),
+    (
+        "ASP.NET Identity 3, sha256",
+        PW,
+        "AQAAAAEAACcQAAAAEAABAgMEBQYHCAkKCwwNDg+b/gKHDmEDUgSaLrUy8VfIDEgHalxxoUTZqDuAz01AeA==",
+    ),
+    (
+        "ASP.NET Identity 3, sha512",
+        PW,
+        "AQAAAAIAACcQAAAAEAABAgMEBQYHCAkKCwwNDg8RYsuu2xe8tjhgq0Lbb4Wzh7NaeMWTfpuhS1lcuVtP+g==",
+    ),
+    (
+        "SHA-crypt 256, openssl",
+        "Hello world!",
+        "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5",
+    ),
+    (
+        "SHA-crypt 512, openssl",
+        "Hello world!",
+        "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
+    ),
+    (
+        "SHA-crypt 512, rounds",
+        "Hello world!",
+        "$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.",
+    ),
+    (
+        "glibc",
+        PW,
+        "$5$rounds=5000$abcdefgh$gHjxKhdwiaFGueB8uiBwmuhLmOI6/6UU.k7kBosOqsB",
+    ),
+    (
+        "phpass's own test",
+        "test12345",
+        "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0",
+    ),
+    ("phpass", PW, "$P$6mOBAz7MrC7JnpuAG9gmdPlgLDq/X7."),
+    ("phpBB", PW, "$H$6mOBAz7MrC7JnpuAG9gmdPlgLDq/X7."),
+    ("OpenLDAP", PW, "{SSHA}Ctlpxg+x79BIMB/I6v4/JypwR5y2Nsb4"),
+    (
+        "pw-sha2",
+        PW,
+        "{SSHA256}BWJaVipiLGO/0Fg0Y1B7q6NlkA+uMJojSwZUwJ+43tfa+38PgVBqzQ==",
+    ),
+    (
+        "pw-sha2 512",
+        PW,
+        "{SSHA512}WO+7zHwBc5uNd2ufKuAZl0U1ZxKDZJUIRNzWmic3ATkUn4uLvWHDIa1W82a5BQJqen/X1F3PiC80FR5g2nb/erYWYgyhtDYm",
+    ),
+];
+
+const WEAK: &[(&str, &str)] = &[
+    ("{SMD5}A6TsCGka9vSc4tXY03uFSy+FUIo=", PW),
+    ("md5$seasaltseasalt12$92d273007e6faa63d25453d26a682a59", PW),
+];
+
+fn fit(hash: &str, password: &str) -> Fit {
+    match PasswordHash::parse(hash, false) {
+        Ok(parsed) => parsed.verify(&Secret::new(password.to_owned())),
+        Err(unusable) => unreachable!("{hash}: {unusable}"),
+    }
+}
+
+#[test]
+fn the_right_password_fits_and_no_other() {
+    for (system, password, hash) in KNOWN {
+        assert_eq!(fit(hash, password), Fit::Right, "M1: {system}");
+        for other in [
+            format!("{password}x"),
+            format!(" {password}"),
+            format!("{password}\0"),
+            password.to_uppercase(),
+            String::new(),
+        ] {
+            // WordPress trims before it hashes, and not every password has capitals.
+            if other == *password || hash.starts_with("$wp") && other.trim() != other {
+                continue;
+            }
+            if hash.starts_with("$wp") && other.ends_with('\0') {
+                continue;
+            }
+            assert_eq!(fit(hash, &other), Fit::Wrong, "M2, M7: {system}: {other:?}");
+        }
+    }
+    // The same letters in another form of Unicode are another password.
+    let decomposed = "correct horse-U\u{308}ni\u{308}code";
+    assert_eq!(fit(KNOWN[1].2, decomposed), Fit::Wrong, "M7");
+}
+
+#[test]
+fn bcrypt_cuts_at_72_bytes_and_says_so() {
+    let hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
+    let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored";
+    assert_eq!(fit(hash, long), Fit::RightButCut, "M6");
+    assert_eq!(fit(hash, &long[..72]), Fit::Right, "M6");
+    assert_eq!(fit(hash, &long[..71]), Fit::Wrong, "M6");
+    assert_eq!(fit(hash, &"x".repeat(256)), Fit::Wrong, "M6");
+}
+
+#[test]
+fn what_costs_too_much_is_refused_before_it_is_paid() {
+    let began = std::time::Instant::now();
+    let salt_and_hash = "c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk";
+    for hash in [
+        "$2b$31$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte".to_owned(),
+        "$2b$15$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte".to_owned(),
+        format!("$argon2id$v=19$m=4294967295,t=1,p=1${salt_and_hash}"),
+        format!("$argon2id$v=19$m=4294967296,t=1,p=1${salt_and_hash}"),
+        format!("$argon2id$v=19$m=1024,t=4294967295,p=1${salt_and_hash}"),
+        format!("$argon2id$v=19$m=65536,t=1,p=255${salt_and_hash}"),
+        format!("$scrypt$ln=30,r=8,p=1${salt_and_hash}"),
+        format!("$scrypt$ln=255,r=8,p=1${salt_and_hash}"),
+        format!("$scrypt$ln=14,r=8,p=4000000${salt_and_hash}"),
+        format!("$pbkdf2-sha256$1000000000${salt_and_hash}"),
+        "pbkdf2_sha256$1000000000$salt$faz3XdIvKl6Coa2lSJwAzEHKz+QgH8VU4jhma+8l3oM=".to_owned(),
+        "$6$rounds=999999999$saltstring$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.".to_owned(),
+        "$P$zIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0".to_owned(),
+    ] {
+        let refused = PasswordHash::parse(&hash, true).err();
+        assert_eq!(refused, Some(Unusable::TooCostly), "M5: {hash}");
+    }
+    assert!(began.elapsed().as_secs() < 5, "none of it was computed");
+}
+
+#[test]
+fn what_is_no_whole_hash_is_none() {
+    let mut refused = 0;
+    for (system, password, hash) in KNOWN {
+        for end in 0..hash.len() {
+            let Ok(cut) = PasswordHash::parse(&hash[..end], true) else {
+                refused += 1;
+                continue;
+            };
+            let fits = cut.verify(&Secret::new((*password).to_owned()));
+            // The padding of Base64 says nothing, and ends most of those that are left.
+            let is_padding = hash[end..].bytes().all(|byte| byte == b'=');
+            assert!(
+                fits == Fit::Wrong || is_padding,
+                "M4: {system}: {}",
+                &hash[..end]
+            );
+        }
+    }
+    assert!(refused > 1_000, "{refused}");
+    for hash in [
+        "",
+        " ",
+        "plain-text-password",
+        "5f4dcc3b5aa765d61d8327deb882cf99",
+        "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/",
+        "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "sha1$$5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8",
+        "pbkdf2_sha256$20000$$faz3XdIvKl6Coa2lSJwAzEHKz+QgH8VU4jhma+8l3oM=",
+        "pbkdf2_sha256$0$salt$faz3XdIvKl6Coa2lSJwAzEHKz+QgH8VU4jhma+8l3oM=",
+        "$argon2id$v=19$m=1024,t=2$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk",
+        "$argon2id$v=19$m=1024,t=2,p=1,m=1$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk",
+        "$2$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
+        "\u{1f511}",
+    ] {
+        assert!(PasswordHash::parse(hash, true).is_err(), "M4, M29: {hash}");
+    }
+}
+
+#[test]
+fn weak_hashes_need_a_word() {
+    for (hash, password) in WEAK {
+        assert_eq!(PasswordHash::parse(hash, false).err(), Some(Unusable::Weak));
+        let parsed = PasswordHash::parse(hash, true).ok().unwrap();
+        assert_eq!(
+            parsed.verify(&Secret::new((*password).to_owned())),
+            Fit::Right
+        );
+        assert_eq!(
+            parsed.verify(&Secret::new("another".to_owned())),
+            Fit::Wrong
+        );
+    }
+}

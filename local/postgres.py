@@ -1,0 +1,64 @@
+"""A PostgreSQL of the tests' own, on a free loopback port."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def running():
+    """Yields the address that libpq takes."""
+    packages = next((ROOT / ".tools" / "postgres" / "lib").glob("python3*/site-packages"))
+    home = pathlib.Path(tempfile.mkdtemp(prefix="gatehouse-postgres-"))
+    home.chmod(0o755)
+    owner = {}
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to be root's, and somebody else may not see into this checkout.
+        for part in ("pgserver", "pgserver.libs"):
+            shutil.copytree(packages / part, home / part)
+        packages = home
+        owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    programs = packages / "pgserver" / "pginstall" / "bin"
+    data = home / "data"
+    data.mkdir()
+    if owner:
+        os.chown(data, NOBODY, NOBODY)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": home, **owner}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C"}
+    try:
+        options = ["--username=gatehouse", "--auth=trust", "--encoding=UTF8", "--no-sync", "--locale=C"]
+        subprocess.run([programs / "initdb", "-D", data, *options], check=True, env=environment, **quiet)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        server = subprocess.Popen([programs / "postgres", "-D", data, *arguments], env=environment, **quiet)
+        try:
+            wait_for(port, server)
+            yield f"postgres://gatehouse@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def wait_for(port, server):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise SystemExit("PostgreSQL ended at once")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise SystemExit("PostgreSQL did not answer within a minute")

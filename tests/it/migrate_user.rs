@@ -1,0 +1,850 @@
+//! Users of old stores, moved at their first sign-in.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
+};
+use serde_json::{Value, json};
+use testkit::server::{Fault, Server};
+use testkit::{Binary, FakeAws, Invocation};
+
+use crate::store::table_client;
+use crate::world::{World, unique};
+
+const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
+/// Of that password, by pyca's bcrypt.
+const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
+
+fn sign_in(name: &str, password: &str) -> Value {
+    event("UserMigration_Authentication", name, json!(password))
+}
+
+fn forgot(name: &str) -> Value {
+    event("UserMigration_ForgotPassword", name, Value::Null)
+}
+
+/// As AWS documents it, with a member that AWS may add.
+fn event(source: &str, name: &str, password: Value) -> Value {
+    let mut event = json!({
+        "version": "1", "triggerSource": source, "region": "us-east-1",
+        "userPoolId": "us-east-1_Gatehouse", "userName": name, "somethingNew": {"a": [1]},
+        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "4example"},
+        "request": {"password": password, "validationData": null, "userAttributes": null},
+        "response": {"userAttributes": null, "forceAliasCreation": null, "enableSMSMFA": null,
+            "finalUserStatus": null, "messageAction": null, "desiredDeliveryMediums": null},
+    });
+    if password.is_null() {
+        event["request"].as_object_mut().unwrap().remove("password");
+    }
+    event
+}
+
+/// What became of it: the status that the user gets, or `None` if nobody is moved.
+async fn moved(migrate: &Binary, event: &Value) -> Option<String> {
+    let answer = migrate.invoke(event).await.answer();
+    let mut rest = answer.clone();
+    rest["response"] = event["response"].clone();
+    assert_eq!(&rest, event, "every other member as it came");
+    if answer == *event {
+        return None;
+    }
+    let response = &answer["response"];
+    assert_eq!(response["messageAction"], "SUPPRESS", "M30");
+    assert_eq!(response["desiredDeliveryMediums"], json!(["EMAIL"]), "M30");
+    assert_eq!(response["forceAliasCreation"], false, "M14");
+    let attributes = response["userAttributes"].as_object().unwrap();
+    for (name, value) in attributes {
+        assert!(
+            value.is_string() && name != "sub" && !name.starts_with("cognito:"),
+            "M15"
+        );
+    }
+    Some(response["finalUserStatus"].as_str().unwrap().to_owned())
+}
+
+const CONFIRMED: Option<&str> = Some("CONFIRMED");
+const RESET: Option<&str> = Some("RESET_REQUIRED");
+
+/// An old table in the emulated DynamoDB, with an index of names without case.
+struct OldTable {
+    world: World,
+    name: String,
+}
+
+impl OldTable {
+    async fn make() -> Self {
+        let world = World::start().await;
+        let client = table_client(&world.stack).await;
+        let name = unique("legacy");
+        let attribute = |name: &str| {
+            AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(ScalarAttributeType::S)
+                .build()
+                .unwrap()
+        };
+        let key = |name: &str| {
+            KeySchemaElement::builder()
+                .attribute_name(name)
+                .key_type(KeyType::Hash)
+                .build()
+                .unwrap()
+        };
+        let all = Projection::builder()
+            .projection_type(ProjectionType::All)
+            .build();
+        let index = GlobalSecondaryIndex::builder()
+            .index_name("lower")
+            .key_schema(key("username_lower"))
+            .projection(all)
+            .build()
+            .unwrap();
+        client
+            .create_table()
+            .table_name(&name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("username"))
+            .attribute_definitions(attribute("username_lower"))
+            .key_schema(key("username"))
+            .global_secondary_indexes(index)
+            .send()
+            .await
+            .unwrap();
+        Self { world, name }
+    }
+
+    async fn put(&self, row: Value) {
+        let client = table_client(&self.world.stack).await;
+        let mut put = client.put_item().table_name(&self.name);
+        for (name, value) in row.as_object().unwrap() {
+            let value = match value {
+                Value::String(text) => AttributeValue::S(text.clone()),
+                Value::Bool(truth) => AttributeValue::Bool(*truth),
+                Value::Null => AttributeValue::Null(true),
+                other => AttributeValue::N(other.to_string()),
+            };
+            put = put.item(name, value);
+        }
+        let lower = row["username"].as_str().unwrap().to_lowercase();
+        put.item("username_lower", AttributeValue::S(lower))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    async fn function(&self, more: &[(&str, &str)]) -> Binary {
+        let mut all = vec![
+            ("LEGACY_SOURCE", "dynamodb"),
+            ("LEGACY_TABLE", self.name.as_str()),
+            ("LEGACY_INDEX", "lower"),
+        ];
+        all.extend(more);
+        self.world.function("migrate-user", &all).await
+    }
+}
+
+fn ada(name: &str) -> Value {
+    json!({"username": name, "password_hash": HASH, "email": "Ada@Example.com", "email_verified": true})
+}
+
+fn with(mut row: Value, more: Value) -> Value {
+    for (name, value) in more.as_object().unwrap() {
+        row[name] = value.clone();
+    }
+    row
+}
+
+#[tokio::test]
+async fn a_right_password_moves_and_nothing_else() {
+    let old = OldTable::make().await;
+    let migrate = old.function(&[]).await;
+    old.put(ada("Ada@Example.com")).await;
+    let rows: Vec<(&str, Value, Option<&str>)> = vec![
+        ("M1", sign_in("Ada@Example.com", PASSWORD), CONFIRMED),
+        ("M13", sign_in("ada@example.com", PASSWORD), CONFIRMED),
+        ("M13", sign_in("ADA@EXAMPLE.COM", PASSWORD), CONFIRMED),
+        ("M21", sign_in("Ada@Example.com", PASSWORD), CONFIRMED),
+        ("M2", sign_in("Ada@Example.com", "another-password"), None),
+        ("M3", sign_in("nobody@example.com", PASSWORD), None),
+        (
+            "M7",
+            sign_in("Ada@Example.com", &format!(" {PASSWORD}")),
+            None,
+        ),
+        (
+            "M7",
+            sign_in("Ada@Example.com", &PASSWORD.to_lowercase()),
+            None,
+        ),
+        (
+            "M7",
+            sign_in("Ada@Example.com", "correct horse-U\u{308}ni\u{308}code"),
+            None,
+        ),
+        ("M8", sign_in("Ada@Example.com", ""), None),
+        (
+            "M8",
+            event(
+                "UserMigration_Authentication",
+                "Ada@Example.com",
+                Value::Null,
+            ),
+            None,
+        ),
+        (
+            "M8",
+            event("UserMigration_Authentication", "Ada@Example.com", json!(7)),
+            None,
+        ),
+        ("M6", sign_in("Ada@Example.com", &"x".repeat(256)), None),
+        (
+            "M6",
+            sign_in("Ada@Example.com", &"x".repeat(1_500_000)),
+            None,
+        ),
+        ("M9", forgot("ada@example.com"), RESET),
+        ("M9", forgot("nobody@example.com"), None),
+        ("M26", sign_in("' OR '1'='1", PASSWORD), None),
+        ("M26", sign_in("*)(uid=*", PASSWORD), None),
+        (
+            "M27",
+            event(
+                "UserMigration_Something",
+                "Ada@Example.com",
+                json!(PASSWORD),
+            ),
+            None,
+        ),
+        (
+            "M27",
+            event("PreSignUp_SignUp", "Ada@Example.com", json!(PASSWORD)),
+            None,
+        ),
+        ("M13", sign_in(&"x".repeat(129), PASSWORD), None),
+        ("M13", sign_in("", PASSWORD), None),
+    ];
+    for (case, event, expected) in rows {
+        assert_eq!(
+            moved(&migrate, &event).await.as_deref(),
+            expected,
+            "{case} {event:.200}"
+        );
+    }
+    for validation in [
+        json!(null),
+        json!({"x": "y".repeat(100_000)}),
+        json!(["evil"]),
+    ] {
+        let mut event = sign_in("ada@example.com", PASSWORD);
+        event["request"]["validationData"] = validation.clone();
+        event["request"]["clientMetadata"] = validation;
+        assert_eq!(moved(&migrate, &event).await.as_deref(), CONFIRMED, "M24");
+    }
+    for event in [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!({"triggerSource": "UserMigration_Authentication"}),
+    ] {
+        assert_eq!(migrate.invoke(&event).await.answer(), event, "M27");
+    }
+    let answer = migrate
+        .invoke(&sign_in("ada@example.com", PASSWORD))
+        .await
+        .answer();
+    let attributes = json!({"email": "ada@example.com", "email_verified": "true"});
+    assert_eq!(answer["response"]["userAttributes"], attributes);
+    let output = migrate.output();
+    for secret in [PASSWORD, "another-password", "example.com", HASH] {
+        assert!(!output.contains(secret), "M22: {secret}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_moved_and_with_what() {
+    let old = OldTable::make().await;
+    let attributes = json!({"full_name": "name", "dept": "custom:department"}).to_string();
+    let migrate = old
+        .function(&[("LEGACY_ATTRIBUTES", attributes.as_str())])
+        .await;
+    let rows: Vec<(&str, Value, Option<&str>)> = vec![
+        ("M11", json!({"enabled": false}), None),
+        ("M11", json!({"disabled": true}), None),
+        ("M11", json!({"disabled": 1}), None),
+        ("M11", json!({"locked": "yes"}), None),
+        ("M11", json!({"deleted": "2024-01-01T00:00:00Z"}), None),
+        ("M11", json!({"status": "Suspended"}), None),
+        (
+            "M11",
+            json!({"disabled": false, "locked": null, "deleted": null, "status": "active"}),
+            CONFIRMED,
+        ),
+        ("M4", json!({"password_hash": ""}), None),
+        ("M4", json!({"password_hash": "$2b$05$abc"}), None),
+        ("M4", json!({"password_hash": null}), None),
+        (
+            "M5",
+            json!({"password_hash": HASH.replace("$05$", "$31$")}),
+            None,
+        ),
+        (
+            "M29",
+            json!({"password_hash": "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="}),
+            None,
+        ),
+        (
+            "M29",
+            json!({"password_hash": "md5$seasaltseasalt12$92d273007e6faa63d25453d26a682a59"}),
+            None,
+        ),
+        ("M15", json!({"email": null}), None),
+        ("M15", json!({"email": "x".repeat(2_049)}), None),
+        ("M15", json!({"nickname": "x".repeat(2_049)}), CONFIRMED),
+        ("M16", json!({"email_verified": false}), CONFIRMED),
+        ("M17", json!({"must_reset": true}), RESET),
+        ("unconfirmed", json!({"confirmed": false}), None),
+    ];
+    for (at, (case, more, expected)) in rows.into_iter().enumerate() {
+        let name = format!("user{at}@example.com");
+        old.put(with(ada(&name), more.clone())).await;
+        let found = moved(&migrate, &sign_in(&name, PASSWORD)).await;
+        assert_eq!(found.as_deref(), expected, "{case} {more}");
+        if case == "M11" && expected.is_none() {
+            assert_eq!(moved(&migrate, &forgot(&name)).await, None, "M10 {more}");
+        }
+        if case == "M16" {
+            assert_eq!(
+                moved(&migrate, &forgot(&name)).await,
+                None,
+                "M9: nowhere to send a code"
+            );
+        }
+    }
+    old.put(with(ada("full@example.com"), json!({
+        "full_name": "<b>Ada</b>", "dept": 7, "role": "admin", "custom:role": "admin", "sub": "x",
+        "cognito:groups": "admins", "email_verified": "no", "given_name": "", "phone_number_verified": true,
+    }))).await;
+    let answer = migrate
+        .invoke(&sign_in("full@example.com", PASSWORD))
+        .await
+        .answer();
+    assert_eq!(
+        answer["response"]["userAttributes"],
+        json!({
+            "email": "ada@example.com", "name": "<b>Ada</b>", "custom:department": "7",
+        }),
+        "M15, M16, M28"
+    );
+
+    // A password that the new pool would refuse has to be another.
+    let strict = [
+        ("PASSWORD_MIN_LENGTH", "20"),
+        ("PASSWORD_REQUIRES", "uppercase,numbers"),
+    ];
+    let migrate = old.function(&strict).await;
+    assert_eq!(
+        moved(&migrate, &sign_in("full@example.com", PASSWORD))
+            .await
+            .as_deref(),
+        RESET,
+        "M17"
+    );
+    let weak = [
+        ("ALLOW_WEAK_HASHES", "true"),
+        ("LEGACY_UNCONFIRMED", "reset"),
+    ];
+    let migrate = old.function(&weak).await;
+    assert_eq!(
+        moved(&migrate, &sign_in("user12@example.com", PASSWORD))
+            .await
+            .as_deref(),
+        CONFIRMED,
+        "M29"
+    );
+    assert_eq!(
+        moved(&migrate, &sign_in("user18@example.com", PASSWORD))
+            .await
+            .as_deref(),
+        RESET
+    );
+}
+
+#[tokio::test]
+async fn one_name_that_is_several_people() {
+    let old = OldTable::make().await;
+    let refuse = old.function(&[]).await;
+    let verified = old.function(&[("CONFLICT_RULE", "verified-wins")]).await;
+    let latest = old
+        .function(&[("CONFLICT_RULE", "latest-sign-in-wins")])
+        .await;
+    let other = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    let pair = async |name: &str, first: Value, second: Value| {
+        let capital = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        old.put(with(ada(&capital), first)).await;
+        let second = with(json!({"password_hash": other}), second);
+        old.put(with(ada(name), second)).await;
+    };
+    pair(
+        "bob@x.example",
+        json!({"last_sign_in": 1_700_000_000}),
+        json!({"email_verified": false, "last_sign_in": "2020-01-01T00:00:00Z"}),
+    )
+    .await;
+    // Both passwords are right for one of the two: the rule decides, not the password.
+    for name in ["bob@x.example", "Bob@x.example", "BOB@X.EXAMPLE"] {
+        for (migrate, expected) in [
+            (&refuse, None),
+            (&verified, CONFIRMED),
+            (&latest, CONFIRMED),
+        ] {
+            assert_eq!(
+                moved(migrate, &sign_in(name, PASSWORD)).await.as_deref(),
+                expected,
+                "M12 {name}"
+            );
+        }
+        for migrate in [&refuse, &verified, &latest] {
+            assert_eq!(
+                moved(migrate, &sign_in(name, "U*U")).await,
+                None,
+                "M12: not the loser"
+            );
+        }
+        assert_eq!(moved(&refuse, &forgot(name)).await, None, "M12");
+    }
+    pair("eve@x.example", json!({}), json!({})).await;
+    pair(
+        "kim@x.example",
+        json!({"last_sign_in": 5}),
+        json!({"last_sign_in": 5}),
+    )
+    .await;
+    pair(
+        "dan@x.example",
+        json!({"enabled": false, "last_sign_in": 9}),
+        json!({"email_verified": false, "last_sign_in": 5}),
+    )
+    .await;
+    for name in ["eve@x.example", "kim@x.example", "dan@x.example"] {
+        for migrate in [&verified, &latest] {
+            assert_eq!(
+                moved(migrate, &sign_in(name, PASSWORD)).await,
+                None,
+                "{name}"
+            );
+        }
+    }
+    assert!(refuse.output().contains("\"ambiguous\""));
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_an_error_and_left_alone() {
+    let old = OldTable::make().await;
+    old.put(ada("ada@example.com")).await;
+    for fault in [Fault::Cut, Fault::Hang, Fault::Answer(500, "{}".to_owned())] {
+        let migrate = old.function(&[]).await;
+        old.world.store.set_fault(fault);
+        old.world.store.forget_requests();
+        for _ in 0..3 {
+            let failed = migrate.invoke(&sign_in("ada@example.com", PASSWORD)).await;
+            let Invocation::Error(text, _) = failed else {
+                panic!("M18: {failed:?}");
+            };
+            assert_eq!(text, "Internal Server Error", "M18");
+        }
+        assert!(
+            old.world.store.requests().len() <= 2,
+            "M18: not three times"
+        );
+        old.world.store.set_fault(Fault::None);
+    }
+}
+
+#[tokio::test]
+async fn guesses_are_counted() {
+    let old = OldTable::make().await;
+    old.put(ada("ada@example.com")).await;
+    let table = old.world.stack.attempt_table.clone();
+    let more = [
+        ("ATTEMPT_TABLE", table.as_str()),
+        ("FAILURES_PER_USER", "3"),
+    ];
+    let migrate = old.function(&more).await;
+    let name = "ada@example.com";
+    let mut blocked = false;
+    // The window may turn in between, once.
+    for _ in 0..8 {
+        assert_eq!(
+            moved(&migrate, &sign_in(name, "wrong-password")).await,
+            None
+        );
+        blocked = blocked || migrate.output().contains("too_many_failures");
+    }
+    assert!(blocked, "M25");
+    assert_eq!(
+        moved(&migrate, &sign_in("ADA@example.com", PASSWORD)).await,
+        None,
+        "M25: in any case"
+    );
+    let failed = {
+        old.world.store.set_fault(Fault::Cut);
+        migrate.invoke(&sign_in(name, PASSWORD)).await
+    };
+    assert!(failed.is_failure(), "no counter, no guesses");
+}
+
+#[tokio::test]
+async fn an_old_pool() {
+    let world = World::start().await;
+    let base = [
+        ("LEGACY_SOURCE", "cognito"),
+        ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+        ("LEGACY_APP_CLIENT_ID", "old-client"),
+    ];
+    let strict = world.function("migrate-user", &base).await;
+    let lenient: Vec<_> = base
+        .into_iter()
+        .chain([
+            ("LEGACY_CHALLENGES", "reset"),
+            ("LEGACY_UNCONFIRMED", "reset"),
+        ])
+        .collect();
+    let lenient = world.function("migrate-user", &lenient).await;
+    let account = |enabled: bool, status: &str| {
+        json!({"Username": "Ada@Example.com", "Enabled": enabled, "UserStatus": status, "UserAttributes": [
+            {"Name": "sub", "Value": "old-sub"}, {"Name": "email", "Value": "Ada@Example.com"},
+            {"Name": "email_verified", "Value": "true"}, {"Name": "custom:tier", "Value": "gold"},
+        ]})
+    };
+    let cognito = &world.cognito;
+    let exception = |name: &str| {
+        Fault::Answer(
+            400,
+            json!({"__type": name, "message": "raw words"}).to_string(),
+        )
+    };
+    let event = sign_in("ada@example.com", PASSWORD);
+    cognito.set_answer("AdminGetUser", account(true, "CONFIRMED"));
+    cognito.set_answer(
+        "AdminInitiateAuth",
+        json!({"AuthenticationResult": {"AccessToken": "t"}}),
+    );
+    assert_eq!(moved(&strict, &event).await.as_deref(), CONFIRMED, "M19");
+    assert_eq!(
+        moved(&strict, &forgot("ada@example.com")).await.as_deref(),
+        RESET
+    );
+    let answer = strict.invoke(&event).await.answer();
+    assert_eq!(
+        answer["response"]["userAttributes"],
+        json!({"email": "ada@example.com", "email_verified": "true"})
+    );
+    let asked = cognito.requests();
+    let (_, check) = asked
+        .iter()
+        .find(|(operation, _)| operation == "AdminInitiateAuth")
+        .unwrap();
+    assert_eq!(
+        check["AuthParameters"]["USERNAME"], "Ada@Example.com",
+        "in the old spelling"
+    );
+
+    for challenge in [
+        "SOFTWARE_TOKEN_MFA",
+        "NEW_PASSWORD_REQUIRED",
+        "SOMETHING_NEW",
+    ] {
+        cognito.set_answer(
+            "AdminInitiateAuth",
+            json!({"ChallengeName": challenge, "Session": "s"}),
+        );
+        assert_eq!(moved(&strict, &event).await, None, "M19 {challenge}");
+        assert_eq!(
+            moved(&lenient, &event).await.as_deref(),
+            RESET,
+            "M19 {challenge}"
+        );
+    }
+    for (name, refused, taken) in [
+        ("NotAuthorizedException", None, None),
+        ("UserNotFoundException", None, None),
+        ("UserNotConfirmedException", None, RESET),
+        ("PasswordResetRequiredException", RESET, RESET),
+    ] {
+        cognito.set_fault_for("AdminInitiateAuth", exception(name));
+        assert_eq!(
+            moved(&strict, &event).await.as_deref(),
+            refused,
+            "M19 {name}"
+        );
+        assert_eq!(
+            moved(&lenient, &event).await.as_deref(),
+            taken,
+            "M19 {name}"
+        );
+    }
+    cognito.set_fault(Fault::None);
+    cognito.set_answer(
+        "AdminInitiateAuth",
+        json!({"AuthenticationResult": {"AccessToken": "t"}}),
+    );
+    cognito.set_answer("AdminGetUser", account(false, "CONFIRMED"));
+    assert_eq!(moved(&strict, &event).await, None, "M19 disabled");
+    cognito.set_answer("AdminGetUser", account(true, "UNCONFIRMED"));
+    assert_eq!(moved(&strict, &event).await, None, "M19 unconfirmed");
+
+    // Unknown: one more call, as for a wrong password.
+    cognito.forget_requests();
+    cognito.set_fault_for("AdminGetUser", exception("UserNotFoundException"));
+    assert_eq!(moved(&strict, &event).await, None, "M3");
+    let asked = cognito.requests();
+    assert!(
+        asked
+            .iter()
+            .any(|(operation, _)| operation == "AdminInitiateAuth"),
+        "M20"
+    );
+    cognito.set_fault_for("AdminGetUser", exception("TooManyRequestsException"));
+    assert!(strict.invoke(&event).await.is_failure(), "M19 throttled");
+    assert!(!strict.output().contains("raw words"));
+}
+
+#[tokio::test]
+async fn a_table_in_postgresql() {
+    let world = World::start().await;
+    let address = world.stack.postgres.clone();
+    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE IF NOT EXISTS people (login text, pw text, mail text, mail_ok boolean, \
+             gone_at timestamptz, seen timestamptz); TRUNCATE people; \
+             INSERT INTO people VALUES \
+             ('Ada@Example.com', '{HASH}', 'Ada@Example.com', true, null, now()), \
+             ('gone@example.com', '{HASH}', 'gone@example.com', true, now(), now()), \
+             ('Bob@x.example', '{HASH}', 'bob@x.example', true, null, '2026-01-01 10:00+00'), \
+             ('bob@x.example', 'other', 'bob@x.example', true, null, '2025-01-01 10:00+00');"
+        ))
+        .await
+        .unwrap();
+    let query = "SELECT login AS username, pw AS password_hash, mail AS email, mail_ok AS email_verified, \
+        gone_at AS deleted, seen AS last_sign_in FROM people WHERE lower(login) = $1";
+    let base = [
+        ("LEGACY_SOURCE", "postgres"),
+        ("LEGACY_SECRET", address.as_str()),
+        ("LEGACY_QUERY", query),
+        ("CONFLICT_RULE", "latest-sign-in-wins"),
+    ];
+    let migrate = world.function("migrate-user", &base).await;
+    for (case, event, expected) in [
+        ("M1", sign_in("ada@example.com", PASSWORD), CONFIRMED),
+        ("M2", sign_in("ada@example.com", "wrong-password"), None),
+        ("M3", sign_in("nobody@example.com", PASSWORD), None),
+        ("M11", sign_in("gone@example.com", PASSWORD), None),
+        ("M12", sign_in("BOB@x.example", PASSWORD), CONFIRMED),
+        ("M26", sign_in("x'; DROP TABLE people; --", PASSWORD), None),
+        ("M26", sign_in("x'\u{2060}OR\u{2060}1=1--", PASSWORD), None),
+        ("M9", forgot("Ada@example.com"), RESET),
+    ] {
+        assert_eq!(moved(&migrate, &event).await.as_deref(), expected, "{case}");
+    }
+    // The server drops its connections, as one that has been frozen for a while finds them.
+    client
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE pid <> pg_backend_pid() AND query LIKE '%FROM people WHERE%'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        moved(&migrate, &sign_in("ada@example.com", PASSWORD))
+            .await
+            .as_deref(),
+        CONFIRMED,
+        "X5"
+    );
+    assert!(!migrate.output().contains(PASSWORD));
+}
+
+/// An old endpoint that keeps what it was asked.
+async fn endpoint(
+    answer: (u16, &'static str),
+) -> (Server, Arc<Mutex<Vec<(String, String, String)>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let handler = move |headers: axum::http::HeaderMap, body: String| {
+        let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+        log.lock().unwrap().push((
+            text("x-gatehouse-timestamp"),
+            text("x-gatehouse-signature"),
+            body,
+        ));
+        async move {
+            (
+                axum::http::StatusCode::from_u16(answer.0).unwrap(),
+                answer.1,
+            )
+        }
+    };
+    let router = axum::Router::new().route("/login", axum::routing::post(handler));
+    (Server::start(router).await, asked)
+}
+
+#[tokio::test]
+async fn an_old_endpoint() {
+    let world = World::start().await;
+    let known = r#"{"username":"ada","email":"ada@example.com","email_verified":true,"password_matches":true}"#;
+    let wrong = r#"{"username":"ada","email":"ada@example.com","email_verified":true,"password_matches":false}"#;
+    let silent = r#"{"username":"ada","email":"ada@example.com","email_verified":true}"#;
+    let two = r#"{"users":[{"username":"a","email":"a@b.c"},{"username":"A","email":"a@b.c"}]}"#;
+    for (answer, expected) in [
+        ((200, known), Some(CONFIRMED)),
+        ((200, wrong), Some(None)),
+        ((200, silent), Some(None)),
+        ((200, two), Some(None)),
+        ((404, ""), Some(None)),
+        ((401, ""), None),
+        ((500, known), None),
+        ((302, known), None),
+        ((200, "not json"), None),
+        ((200, "[]"), None),
+    ] {
+        let (server, asked) = endpoint(answer).await;
+        let url = format!("{}/login", server.url());
+        let more = [
+            ("LEGACY_SOURCE", "http"),
+            ("LEGACY_URL", url.as_str()),
+            ("LEGACY_SECRET", "shared-key"),
+        ];
+        let migrate = world.function("migrate-user", &more).await;
+        let event = sign_in("Ada@example.com", PASSWORD);
+        match expected {
+            Some(expected) => assert_eq!(
+                moved(&migrate, &event).await.as_deref(),
+                expected,
+                "{answer:?}"
+            ),
+            None => assert!(migrate.invoke(&event).await.is_failure(), "M18 {answer:?}"),
+        }
+        let asked = asked.lock().unwrap().clone();
+        assert_eq!(asked.len(), 1, "once");
+        let (timestamp, signature, body) = &asked[0];
+        let sent: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            sent,
+            json!({"username": "ada@example.com", "password": PASSWORD})
+        );
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"shared-key");
+        let tag = aws_lc_rs::hmac::sign(&key, format!("{timestamp}.{body}").as_bytes());
+        let tag: String = tag
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(*signature, tag);
+    }
+}
+
+#[tokio::test]
+async fn several_stores_in_order() {
+    let old = OldTable::make().await;
+    old.put(ada("second@example.com")).await;
+    let cognito = FakeAws::agreeable().await;
+    let missing = json!({"__type": "UserNotFoundException"}).to_string();
+    cognito.set_fault_for("AdminGetUser", Fault::Answer(400, missing));
+    let url = cognito.url();
+    let more = [
+        ("LEGACY_SOURCE", "cognito, dynamodb"),
+        ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+        ("LEGACY_APP_CLIENT_ID", "old-client"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url.as_str()),
+    ];
+    let migrate = old.function(&more).await;
+    assert_eq!(
+        moved(&migrate, &sign_in("second@example.com", PASSWORD))
+            .await
+            .as_deref(),
+        CONFIRMED
+    );
+    // The first can't say whether it knows them: then nobody may say no.
+    cognito.set_fault(Fault::Cut);
+    assert!(
+        migrate
+            .invoke(&sign_in("second@example.com", PASSWORD))
+            .await
+            .is_failure()
+    );
+}
+
+#[tokio::test]
+async fn a_configuration_that_does_not_hold() {
+    let rows: Vec<(Vec<(&str, &str)>, &str)> = vec![
+        (vec![], "LEGACY_SOURCE is not set"),
+        (vec![("LEGACY_SOURCE", "ldap")], "another source"),
+        (
+            vec![("LEGACY_SOURCE", "cognito")],
+            "LEGACY_USER_POOL_ID is not set",
+        ),
+        (
+            vec![("LEGACY_SOURCE", "postgres"), ("LEGACY_QUERY", "SELECT $1")],
+            "LEGACY_SECRET_ARN is not set",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "postgres"),
+                ("LEGACY_SECRET", "x"),
+                ("LEGACY_QUERY", "SELECT 1"),
+            ],
+            "LEGACY_QUERY",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "http"),
+                ("LEGACY_SECRET", "x"),
+                ("LEGACY_URL", "http://example.com"),
+            ],
+            "LEGACY_URL",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "dynamodb"),
+                ("LEGACY_TABLE", "t"),
+                ("CONFLICT_RULE", "first"),
+            ],
+            "CONFLICT_RULE",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "dynamodb"),
+                ("LEGACY_TABLE", "t"),
+                ("LEGACY_ATTRIBUTES", "{\"a\":\"sub\"}"),
+            ],
+            "LEGACY_ATTRIBUTES",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "dynamodb"),
+                ("LEGACY_TABLE", "t"),
+                ("LEGACY_FIELDS", "{\"pw\":\"x\"}"),
+            ],
+            "LEGACY_FIELDS",
+        ),
+    ];
+    let mut seen = BTreeSet::new();
+    for (more, problem) in rows {
+        let environment: Vec<(&str, String)> = more
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        let output = Binary::start_refused("migrate-user", &environment).await;
+        assert!(output.contains(problem), "X1 {problem}: {output}");
+        seen.insert(problem);
+    }
+    assert_eq!(seen.len(), 9);
+}
