@@ -31,7 +31,7 @@ HOME = ROOT / ".local"
 STATE = HOME / "run" / "state.json"
 TEMPLATE = ROOT / "template.yaml"
 SAM = ROOT / ".tools" / "sam" / "bin"
-MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
+COGNITO = ROOT / "local" / "cognito.py"
 BINARIES = ROOT / "target" / "lambda"
 REGION = "us-east-1"
 PREFERRED_PORT = 4566
@@ -115,6 +115,9 @@ def start(folder, port):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     endpoint = f"http://127.0.0.1:{port}"
+    # Where Cognito is, with what MiniStack's lacks; see cognito.py.
+    cognito_port = free_port()
+    cognito = f"http://127.0.0.1:{cognito_port}"
     log = folder / "ministack.log"
     step(f"Starting MiniStack at {endpoint}")
     # MiniStack hands its whole environment on to the functions: it gets what they may see.
@@ -127,15 +130,15 @@ def start(folder, port):
         "AUTH": "true",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": cognito,
         "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_EXECUTOR": "local",
     }
     with log.open("w") as output:
         process = subprocess.Popen(
-            [MINISTACK],
+            [sys.executable, COGNITO, str(cognito_port), str(port)],
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -145,18 +148,24 @@ def start(folder, port):
         )
     try:
         wait_for(endpoint, process)
+        old_pool = make_old_pool(endpoint)
         step("Deploying template.yaml into it")
-        outputs = deploy(folder, endpoint)
+        outputs = deploy(folder, endpoint, cognito, old_pool)
     except BaseException:
         stop(process.pid)
         print(log.read_text()[-4000:])
         raise
+    api = f"{endpoint}/restapis/{outputs['ApiId']}/prod/_user_request_"
+    put = urllib.request.Request(f"{cognito}/api", json.dumps(api).encode(), method="PUT")
+    urllib.request.urlopen(put, timeout=30).close()
     return {
         "pid": process.pid,
         "started": start_time(process.pid),
         "endpoint": endpoint,
         "log": str(log),
-        "api": f"{endpoint}/restapis/{outputs['ApiId']}/prod/_user_request_",
+        "api": api,
+        "cognito": cognito,
+        "old_pool": old_pool,
         "user_pool_id": outputs["UserPoolId"],
         "client_id": outputs["AppClientId"],
         "table": outputs["RevocationTableName"],
@@ -171,7 +180,20 @@ def start(folder, port):
     }
 
 
-def deploy(folder, endpoint):
+def make_old_pool(endpoint):
+    """A pool that tells cases apart, as those made by the API do, whose users are to be moved."""
+    cognito = client_session().client("cognito-idp", endpoint_url=endpoint)
+    pool = cognito.create_user_pool(
+        PoolName="old",
+        UsernameConfiguration={"CaseSensitive": True},
+        Policies={"PasswordPolicy": {"MinimumLength": 8}},
+    )
+    names = {"UserPoolId": pool["UserPool"]["Id"], "ClientName": "migration"}
+    client = cognito.create_user_pool_client(**names, ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"])
+    return {"id": names["UserPoolId"], "client_id": client["UserPoolClient"]["ClientId"]}
+
+
+def deploy(folder, endpoint, cognito, old_pool):
     """`sam deploy` of the repository's template with the built binaries in place of the sources."""
     template = folder / "template.yaml"
     template.write_text(
@@ -188,6 +210,8 @@ def deploy(folder, endpoint):
         *("--s3-bucket", "gatehouse-artifacts", "--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
         *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", "AllowedOrigin=http://localhost:8080"),
+        *(f"AppBaseUrl={cognito}", "SesIdentityArn=arn:aws:ses:us-east-1:000000000000:identity/example.com", "MailFrom=no-reply@example.com"),
+        *("LegacySource=cognito", f"LegacyUserPoolId={old_pool['id']}", f"LegacyAppClientId={old_pool['client_id']}"),
     ]
     environment = os.environ | ROOT_USER | {
         "AWS_ENDPOINT_URL": endpoint,

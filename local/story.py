@@ -4,13 +4,17 @@ ends the story."""
 
 import base64
 import contextlib
+import hmac
+import html
 import json
 import os
 import re
 import secrets
 import socket
+import struct
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
@@ -106,7 +110,57 @@ def play(state, narrate):
     person.cannot_connect(tablet.access)
     tablet = person.sign_in()
 
-    say("\n12. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
+    say("\n12. A changed password ends the other sessions at once and keeps this one.")
+    other = person.sign_in()
+    change = {"current_password": person.password, "new_password": "another-Pass-phrase", "keep_session": True}
+    person.api("POST", "/auth/change-password", tablet.access, change, 200)
+    person.password = change["new_password"]
+    person.call(tablet.access, 200)
+    person.call(other.access, 401)
+    # (AWS keeps a refreshed token's auth_time, and then the other's refresh is refused too.)
+    person.api("POST", "/auth/refresh", None, {"refresh_token": tablet.refresh}, 200)
+
+    say("\n13. A forgotten one ends them all.")
+    person.api("POST", "/auth/forgot-password", None, {"email": person.email}, 202)
+    reset = {"email": person.email, "code": person.code_in_mail(), "password": PASSWORD}
+    person.api("POST", "/auth/confirm-forgot-password", None, reset, 200)
+    person.password = PASSWORD
+    person.call(tablet.access, 401)
+    tablet = person.log_in()
+    person.call(tablet.access, 200)
+
+    say("\n14. An authenticator: from now on a sign-in asks for its code (RFC 6238).")
+    totp = person.api("POST", "/auth/mfa/totp", tablet.access, {}, 200)
+    code = {"code": one_time_code(totp["secret"])}
+    person.api("POST", "/auth/mfa/totp/verify", tablet.access, code, 200)
+    challenge = person.log_in()
+    expect(challenge["challenge"] == "SOFTWARE_TOKEN_MFA", "the code is asked for")
+    answer = {name: challenge[name] for name in ("challenge", "session", "username")}
+    code = {"code": one_time_code(totp["secret"])}
+    tablet = Tokens.of_api(person.api("POST", "/auth/challenge", None, answer | code, 200))
+    me = person.api("GET", "/auth/me", tablet.access, None, 200)
+    expect(me["mfa"] == ["SOFTWARE_TOKEN_MFA"] and me["attributes"]["email"] == person.email, "me")
+
+    say("\n15. Somebody of the old pool, which told cases apart, signs in here and is moved.")
+    grace = Person(state, say)
+    grace.email, grace.password = f"grace-{secrets.token_hex(4)}@example.com", "Old-Password-1906"
+    grace.lives_in_the_old_pool(grace.email.capitalize())
+    moved = grace.log_in()
+    expect(grace.api("GET", "/auth/me", moved.access, None, 200)["attributes"]["name"] == "Grace", "with her name")
+    twin = Person(state, say)
+    twin.email, twin.password = f"twin-{secrets.token_hex(4)}@example.com", grace.password
+    twin.lives_in_the_old_pool(twin.email)
+    twin.lives_in_the_old_pool(twin.email.capitalize())
+    twin.log_in(401)
+
+    say("\n16. Deleted by an administrator: the token opens nothing any more.")
+    user = claims(moved.access)["sub"]
+    person.call(moved.access, 200)
+    person.api("DELETE", f"/admin/users/{user}", boss, None, 200, shown)
+    person.call(moved.access, 401)
+
+    user = claims(tablet.access)["sub"]
+    say("\n17. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
     person.told_by_cloudtrail("AdminUserGlobalSignOut", user)
     person.refused_soon(tablet.access)
     say("\nAll as promised.")
@@ -117,23 +171,63 @@ class Tokens:
         self.access = result["AccessToken"]
         self.refresh = result.get("RefreshToken")
 
+    @classmethod
+    def of_api(cls, answer):
+        return cls({"AccessToken": answer["access_token"], "RefreshToken": answer.get("refresh_token")})
+
 
 class Person:
     """A new user with a mailbox."""
 
     def __init__(self, state, say):
         self.state, self.say = state, say
-        self.email = f"ada+{secrets.token_hex(4)}@example.com"
+        # What is not encoded rightly breaks on it.
+        self.email = f"ada+{secrets.token_hex(4)}&c%d@example.com"
+        self.password = PASSWORD
 
     def sign_up(self):
-        attributes = [{"Name": "email", "Value": self.email}]
-        request = {"Username": self.email, "Password": PASSWORD, "UserAttributes": attributes}
-        self.cognito("SignUp", request)
-        code = {"Username": self.email, "ConfirmationCode": self.code_from_mail()}
-        self.cognito("ConfirmSignUp", code)
+        """By the API, and by the button behind the link in the mail."""
+        self.api("POST", "/auth/signup", None, {"email": self.email, "password": PASSWORD}, 202)
+        self.press(self.link_in_mail())
+
+    def last_mail(self):
+        with urllib.request.urlopen(self.state["cognito"] + "/outbox.json", timeout=30) as response:
+            return [mail for mail in json.load(response) if mail["to"] == self.email][-1]["html"]
+
+    def code_in_mail(self):
+        return re.search(r">\s*(\d{6})\s*<", self.last_mail())[1]
+
+    def link_in_mail(self):
+        link = html.unescape(re.search(r'href="([^"]+/auth/confirm[^"]+)"', self.last_mail())[1])
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)
+        expect(query["email"] == [self.email], "the link decodes to the very address")
+        return link
+
+    def press(self, link):
+        """Opens the link as a browser does, and presses the page's button."""
+        with urllib.request.urlopen(link, timeout=60) as response:
+            page = response.read().decode()
+        self.say(f"   {'GET /auth/confirm?...':<46} 200  a page with a button")
+        self.api("POST", "/auth/login", None, self.credentials(), 403)
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+        form = urllib.parse.urlencode({name: html.unescape(value) for name, value in fields.items()})
+        url = urllib.parse.urljoin(link, re.search(r'action="(\w+)"', page)[1])
+        origin = "{0.scheme}://{0.netloc}".format(urllib.parse.urlsplit(link))
+        headers = {"Origin": origin, "Content-Type": "application/x-www-form-urlencoded"}
+        request = urllib.request.Request(url, form.encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            expect("is confirmed" in response.read().decode(), "the button confirms")
+        self.say(f"   {'POST /auth/confirm (the button)':<46} 200")
+
+    def credentials(self):
+        return {"email": self.email, "password": self.password}
+
+    def log_in(self, expected=200):
+        answer = self.api("POST", "/auth/login", None, self.credentials(), expected)
+        return answer if "challenge" in answer or expected != 200 else Tokens.of_api(answer)
 
     def sign_in(self):
-        parameters = {"USERNAME": self.email, "PASSWORD": PASSWORD}
+        parameters = {"USERNAME": self.email, "PASSWORD": self.password}
         return Tokens(self.authenticate("USER_PASSWORD_AUTH", parameters))
 
     def refresh(self, tokens):
@@ -156,7 +250,7 @@ class Person:
         target = f"AWSCognitoIdentityProviderService.{operation}"
         headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
         body = {"ClientId": self.state["client_id"]} | request
-        return self.http("POST", self.state["endpoint"] + "/", headers, body, expected, operation)
+        return self.http("POST", self.state["cognito"] + "/", headers, body, expected, operation)
 
     def call(self, token, expected):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -168,7 +262,9 @@ class Person:
         return self.http("POST", self.state["api"] + "/auth/logout", headers, body, expected, shown)
 
     def api(self, method, path, token, body, expected, shown=None):
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         url = self.state["api"] + path
         return self.http(method, url, headers, body, expected, f"{method} {shown or path}")
 
@@ -183,6 +279,15 @@ class Person:
         connection = WebSocket(self.state["web_socket"], token)
         self.say(f"   {'WebSocket $connect':<46} {connection.status}")
         expect(connection.status != 101, "the connection is refused")
+
+    def lives_in_the_old_pool(self, spelling):
+        cognito, old = self.aws("cognito-idp"), self.state["old_pool"]
+        names = {"UserPoolId": old["id"], "Username": spelling}
+        attributes = {"email": spelling, "email_verified": "true", "name": "Grace"}
+        attributes = [{"Name": name, "Value": value} for name, value in attributes.items()]
+        cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction="SUPPRESS")
+        cognito.admin_set_user_password(**names, Password=self.password, Permanent=True)
+        self.say(f"   the old pool knows {spelling.partition('-')[0]}-...")
 
     def join_group(self, group):
         cognito = self.aws("cognito-idp")
@@ -231,14 +336,6 @@ class Person:
         return boto3.Session(
             aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
         ).client(service, endpoint_url=self.state["endpoint"])
-
-    def code_from_mail(self):
-        url = self.state["endpoint"] + "/_ministack/ses/messages"
-        with urllib.request.urlopen(url, timeout=30) as response:
-            mails = json.dumps(json.load(response))
-        at = mails.rindex(self.email)
-        found = re.search(r"\b\d{6}\b", mails[at:]) or re.search(r"\b\d{6}\b", mails)
-        return found[0]
 
     def http(self, method, url, headers, body, expected, shown):
         data = None if body is None else json.dumps(body).encode()
@@ -289,13 +386,22 @@ class WebSocket:
 def summary(answer):
     """One line of an answer, without its secrets."""
     text = json.dumps(answer)
-    text = re.sub(r'"(\w*Token)": "[^"]+"', r'"\1": "..."', text)
+    text = re.sub(r'"(\w*(?:Token|_token|secret|session))": "[^"]+"', r'"\1": "..."', text)
     return text if len(text) < 90 else text[:87] + "..."
 
 
 def claims(token):
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+def one_time_code(secret):
+    """RFC 6238, with SHA-1, 6 digits and 30 seconds."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    tag = hmac.digest(key, struct.pack(">Q", int(time.time()) // 30), "sha1")
+    at = tag[-1] & 15
+    number = int.from_bytes(tag[at : at + 4], "big") & 0x7FFFFFFF
+    return f"{number % 1_000_000:06}"
 
 
 def forged(token):
@@ -312,17 +418,16 @@ def expect(holds, promise):
 
 def print_curl(state):
     """The same story to paste into a shell."""
-    cognito = "curl -s $AWS -H 'Content-Type: application/x-amz-json-1.1' -H X-Amz-Target:AWSCognitoIdentityProviderService"
     print(
         f"""
-The system is up. The same story to paste (a mail's code is at $AWS/_ministack/ses/messages):
+The system is up. The mails are at {state['cognito']}/outbox. The same story to paste:
 
-  AWS={state['endpoint']} CLIENT={state['client_id']}
   API={state['api']}
   ME=ada+$RANDOM@example.com PW={PASSWORD}
-  {cognito}.SignUp -d '{{"ClientId":"'$CLIENT'","Username":"'$ME'","Password":"'$PW'","UserAttributes":[{{"Name":"email","Value":"'$ME'"}}]}}'
-  {cognito}.ConfirmSignUp -d '{{"ClientId":"'$CLIENT'","Username":"'$ME'","ConfirmationCode":"123456"}}'
-  TOKEN=$({cognito}.InitiateAuth -d '{{"ClientId":"'$CLIENT'","AuthFlow":"USER_PASSWORD_AUTH","AuthParameters":{{"USERNAME":"'$ME'","PASSWORD":"'$PW'"}}}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["AuthenticationResult"]["AccessToken"])')
+  post() {{ curl -s -H 'Content-Type: application/json' "${{@:3}}" -d "$2" $API$1; }}
+  post /auth/signup '{{"email":"'$ME'","password":"'$PW'"}}'
+  post /auth/confirm '{{"email":"'$ME'","code":"123456"}}'                # or press the mail's button
+  TOKEN=$(post /auth/login '{{"email":"'$ME'","password":"'$PW'"}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
   curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 200, and who you are
   curl -i -H "Authorization: Bearer $TOKEN" -X POST $API/auth/logout    # 200
   curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 401, with the same token

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""MiniStack, with what its Cognito lacks: a thin proxy in front of it that calls the user pool's
+CustomMessage, PostConfirmation and UserMigration triggers with AWS's own events, keeps the mails in an
+outbox, and lower-cases names for a pool that knows no cases. Everything else passes as it is.
+
+    cognito.py PORT BACKEND_PORT     starts MiniStack at BACKEND_PORT and serves at PORT until it ends
+
+    GET /outbox, /outbox/<n>, /outbox.json     the mails
+    /auth/...                                  the API, at the address that confirmation links lead to
+"""
+
+import html
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import secrets
+import subprocess
+import sys
+import threading
+import urllib.parse
+
+import boto3
+from botocore.config import Config
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
+REGION = "us-east-1"
+PREFIX = "AWSCognitoIdentityProviderService."
+# The trigger's source, and the code that MiniStack always sends on that occasion.
+MESSAGES = {
+    "SignUp": ("CustomMessage_SignUp", "123456"),
+    "ResendConfirmationCode": ("CustomMessage_ResendCode", "123456"),
+    "ForgotPassword": ("CustomMessage_ForgotPassword", "654321"),
+}
+CONFIRMATIONS = {
+    "ConfirmSignUp": "PostConfirmation_ConfirmSignUp",
+    "ConfirmForgotPassword": "PostConfirmation_ConfirmForgotPassword",
+}
+ABOUT_A_NAME = {*MESSAGES, *CONFIRMATIONS}
+
+
+class Refused(Exception):
+    """What Cognito answers instead: an exception's name and its message."""
+
+
+class Pool:
+    """The user pool behind one app client, by MiniStack's root user."""
+
+    def __init__(self, backend, client_id):
+        self.client_id = client_id
+        retries = Config(retries={"total_max_attempts": 1}, read_timeout=30)
+        session = boto3.Session("test", "test", region_name=REGION)
+        self.cognito = session.client("cognito-idp", endpoint_url=backend, config=retries)
+        self.functions = session.client("lambda", endpoint_url=backend, config=retries)
+        self.id = next(
+            pool["Id"]
+            for pool in self.cognito.list_user_pools(MaxResults=60)["UserPools"]
+            for client in self.cognito.list_user_pool_clients(UserPoolId=pool["Id"], MaxResults=60)["UserPoolClients"]
+            if client["ClientId"] == client_id
+        )
+        pool = self.cognito.describe_user_pool(UserPoolId=self.id)["UserPool"]
+        self.triggers = pool.get("LambdaConfig", {})
+        self.has_cases = pool.get("UsernameConfiguration", {}).get("CaseSensitive", True)
+
+    def user(self, name):
+        """Attributes and names, or None."""
+        try:
+            user = self.cognito.admin_get_user(UserPoolId=self.id, Username=name)
+        except self.cognito.exceptions.UserNotFoundException:
+            return None
+        attributes = {one["Name"]: one["Value"] for one in user["UserAttributes"]}
+        return {
+            "name": user["Username"],
+            "attributes": attributes | {"cognito:user_status": user["UserStatus"]},
+        }
+
+    def call(self, trigger, source, name, request, response):
+        """Invokes a trigger's function, if the pool has one, and returns its `response`."""
+        function = self.triggers.get(trigger)
+        if not function:
+            return None
+        event = {
+            "version": "1",
+            "triggerSource": source,
+            "region": REGION,
+            "userPoolId": self.id,
+            "userName": name,
+            "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": self.client_id},
+            "request": request,
+            "response": response,
+        }
+        answer = self.functions.invoke(FunctionName=function, Payload=json.dumps(event))
+        payload = json.load(answer["Payload"])
+        if answer.get("FunctionError"):
+            message = f"{trigger} failed with error {payload.get('errorMessage')}."
+            raise Refused("UserLambdaValidationException", message)
+        return payload["response"]
+
+    def send_mail(self, source, code, name, outbox):
+        user = self.user(name)
+        if not user:
+            return
+        request = {
+            "userAttributes": user["attributes"],
+            "codeParameter": "{####}",
+            "linkParameter": "{##Click Here##}",
+            "usernameParameter": None,
+        }
+        empty = {"smsMessage": None, "emailMessage": None, "emailSubject": None}
+        message = self.call("CustomMessage", source, user["name"], request, empty) or empty
+        if message["emailMessage"]:
+            outbox.append(
+                {
+                    "to": user["attributes"].get("email"),
+                    "subject": message["emailSubject"],
+                    "html": message["emailMessage"].replace("{####}", code),
+                }
+            )
+
+    def confirmed(self, source, name):
+        user = self.user(name)
+        if user:
+            self.call("PostConfirmation", source, user["name"], {"userAttributes": user["attributes"]}, {})
+
+    def migrate(self, source, name, password):
+        """Asks the trigger for somebody whom the pool doesn't know."""
+        if self.user(name):
+            return
+        request = {"password": password, "validationData": None, "clientMetadata": None}
+        members = ("userAttributes", "forceAliasCreation", "enableSMSMFA", "finalUserStatus", "messageAction", "desiredDeliveryMediums")
+        if password is None:
+            del request["password"]
+        moved = self.call("UserMigration", source, name, request, dict.fromkeys(members)) or {}
+        if not moved.get("userAttributes"):
+            return
+        attributes = [{"Name": key, "Value": value} for key, value in moved["userAttributes"].items()]
+        names = {"UserPoolId": self.id, "Username": name}
+        self.cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction=moved["messageAction"])
+        usable = moved["finalUserStatus"] == "CONFIRMED"
+        secret = password if usable else secrets.token_urlsafe(24)
+        self.cognito.admin_set_user_password(**names, Password=secret, Permanent=True)
+        if not usable and password is not None:
+            self.cognito.admin_reset_user_password(**names)
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, port, backend_port):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.backend_port = backend_port
+        self.backend = f"http://127.0.0.1:{backend_port}"
+        self.outbox, self.pools, self.api = [], {}, None
+
+    def pool(self, client_id):
+        if client_id not in self.pools:
+            self.pools[client_id] = Pool(self.backend, client_id)
+        return self.pools[client_id]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Nothing: addresses hold codes."""
+
+    def do(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.partition("?")[0]
+        if self.command == "GET" and path.startswith("/outbox"):
+            return self.show(path)
+        if self.command == "PUT" and path == "/api":
+            self.server.api = urllib.parse.urlsplit(json.loads(body)).path
+            return self.answer(200, b"{}", "application/json")
+        if path.startswith("/auth/") and self.server.api:
+            return self.pass_on(self.server.api + self.path, body)
+        operation = (self.headers.get("X-Amz-Target") or "").removeprefix(PREFIX)
+        try:
+            self.cognito(operation, body)
+        except Refused as refused:
+            exception, message = refused.args
+            text = json.dumps({"__type": exception, "message": message}).encode()
+            self.answer(400, text, "application/x-amz-json-1.1")
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do
+
+    def cognito(self, operation, body):
+        by_password = False
+        if operation in ABOUT_A_NAME or operation == "InitiateAuth":
+            request = json.loads(body)
+            pool = self.server.pool(request["ClientId"])
+            holder = request.get("AuthParameters", {}) if operation == "InitiateAuth" else request
+            key = "USERNAME" if operation == "InitiateAuth" else "Username"
+            name = holder.get(key)
+            if name and "@" in name and not pool.has_cases:
+                name = holder[key] = name.lower()
+                body = json.dumps(request).encode()
+            by_password = request.get("AuthFlow") == "USER_PASSWORD_AUTH"
+            if by_password:
+                pool.migrate("UserMigration_Authentication", name, holder.get("PASSWORD"))
+            if operation == "ForgotPassword":
+                pool.migrate("UserMigration_ForgotPassword", name, None)
+        status, headers, answer = self.ask(self.path, body)
+        if status == 200 and operation in MESSAGES:
+            pool.send_mail(*MESSAGES[operation], name, self.server.outbox)
+        if status == 200 and operation in CONFIRMATIONS:
+            pool.confirmed(CONFIRMATIONS[operation], name)
+        self.give_back(status, headers, answer)
+
+    def ask(self, path, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.backend_port, timeout=120)
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in ("connection", "content-length")}
+        headers["Content-Length"] = str(len(body))
+        connection.request(self.command, path, body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        connection.close()
+        return response.status, response.getheaders(), answer
+
+    def pass_on(self, path, body):
+        self.give_back(*self.ask(path, body))
+
+    def give_back(self, status, headers, answer):
+        self.send_response(status)
+        for key, value in headers:
+            if key.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    def answer(self, status, body, content_type):
+        self.give_back(status, [("Content-Type", content_type)], body)
+
+    def show(self, path):
+        outbox = list(self.server.outbox)
+        if path == "/outbox.json":
+            return self.answer(200, json.dumps(outbox).encode(), "application/json")
+        number = path.removeprefix("/outbox").strip("/")
+        if number.isdecimal() and int(number) < len(outbox):
+            return self.answer(200, outbox[int(number)]["html"].encode(), "text/html; charset=utf-8")
+        rows = "".join(
+            f"<li><a href='/outbox/{at}'>{html.escape(mail['subject'])}</a> to {html.escape(mail['to'] or '')}"
+            for at, mail in enumerate(outbox)
+        )
+        page = f"<!doctype html><meta charset=utf-8><title>Outbox</title><h1>Outbox</h1><ol>{rows}</ol>"
+        self.answer(200, page.encode(), "text/html; charset=utf-8")
+
+
+def main(port, backend_port):
+    ministack = subprocess.Popen([MINISTACK], env=os.environ | {"GATEWAY_PORT": str(backend_port)})
+    proxy = Proxy(port, backend_port)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    return ministack.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
