@@ -48,6 +48,7 @@ tools:
 	@local/venv .tools/ministack local/ministack.txt
 	@local/venv .tools/sam local/sam.txt
 	@local/venv .tools/postgres local/postgres.txt
+	@cd tests/browser && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
 
 binaries:
 	@[[ -d target/lambda ]] || echo "Building the functions (the first time: five minutes or so) ..."

@@ -6,7 +6,8 @@ outbox, and lower-cases names for a pool that knows no cases. Everything else pa
     cognito.py PORT BACKEND_PORT     starts MiniStack at BACKEND_PORT and serves at PORT until it ends
 
     GET /outbox, /outbox/<n>, /outbox.json     the mails
-    /auth/...                                  the API, at the address that confirmation links lead to
+    GET /console/                              the account console
+    /auth/..., /whoami                         the API, at the address that confirmation links lead to
 """
 
 import html
@@ -37,6 +38,12 @@ MESSAGES = {
 CONFIRMATIONS = {
     "ConfirmSignUp": "PostConfirmation_ConfirmSignUp",
     "ConfirmForgotPassword": "PostConfirmation_ConfirmForgotPassword",
+}
+CONSOLE = {
+    "index.html": "text/html; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "style.css": "text/css; charset=utf-8",
+    "config.json": "application/json",
 }
 ABOUT_A_NAME = {*MESSAGES, *CONFIRMATIONS}
 
@@ -174,7 +181,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "PUT" and path == "/api":
             self.server.api = urllib.parse.urlsplit(json.loads(body)).path
             return self.answer(200, b"{}", "application/json")
-        if path.startswith("/auth/") and self.server.api:
+        if self.command == "GET" and path.startswith("/console/"):
+            return self.serve_file(path.removeprefix("/console/") or "index.html")
+        if (path.startswith("/auth/") or path == "/whoami") and self.server.api:
             return self.pass_on(self.server.api + self.path, body)
         operation = (self.headers.get("X-Amz-Target") or "").removeprefix(PREFIX)
         try:
@@ -234,6 +243,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, status, body, content_type):
         self.give_back(status, [("Content-Type", content_type)], body)
+
+    def serve_file(self, name):
+        kind = CONSOLE.get(name)
+        if not kind:
+            return self.answer(404, b"", "text/plain")
+        self.answer(200, (ROOT / "console" / name).read_bytes(), kind)
 
     def show(self, path):
         outbox = list(self.server.outbox)

@@ -420,7 +420,8 @@ def print_curl(state):
     """The same story to paste into a shell."""
     print(
         f"""
-The system is up. The mails are at {state['cognito']}/outbox. The same story to paste:
+The system is up: an account console at {state['cognito']}/console/, the mails at
+{state['cognito']}/outbox. The same story to paste:
 
   API={state['api']}
   ME=ada+$RANDOM@example.com PW={PASSWORD}

@@ -20,6 +20,7 @@ mod authorizer_keys;
 mod authorizer_rules;
 mod authorizer_store;
 mod authorizer_tokens;
+mod browser;
 mod checker;
 mod connections;
 mod contracts;

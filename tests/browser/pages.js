@@ -1,0 +1,154 @@
+// The pages in a real browser, at the size of a phone and of a desktop: what a mail looks like, what its
+// button does, and an account's whole life in the console. Every page must be clean by axe.
+//
+//   node pages.js            with GATEHOUSE_STACK set; pictures go to the folder in PICTURES
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const tools = fileURLToPath(new URL("../../.tools/browser", import.meta.url));
+mkdirSync(tools, { recursive: true });
+// Chromium comes in an npm package that is made for Lambda: in this mode it brings its libraries along.
+process.env.TMPDIR = tools;
+process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
+const { default: chromium } = await import("@sparticuz/chromium");
+const { chromium: launcher } = await import("playwright-core");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const stack = JSON.parse(process.env.GATEHOUSE_STACK);
+const pictures = process.env.PICTURES ?? `${tools}/pictures`;
+mkdirSync(pictures, { recursive: true });
+const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
+const PASSWORD = "correct-horse-battery-staple";
+
+const browser = await launcher.launch({
+  executablePath: await chromium.executablePath(),
+  args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-background-networking"],
+});
+
+// A page that fails its own policy, or throws, fails the test.
+async function open(size, url, options = {}) {
+  const context = await browser.newContext({ viewport: SIZES[size], ...options });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(`${url}: ${error}`));
+  page.on("console", (message) => {
+    const isPolicy = message.text().includes("Content Security Policy");
+    if (isPolicy) assert.fail(`${url}: ${message.text()}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+// axe needs a script of its own in the page, which the page's policy rightly forbids: so a second
+// look at the same HTML, with that policy out of force.
+async function isAccessible(page, name, options = {}) {
+  const context = await browser.newContext({ viewport: page.viewportSize(), bypassCSP: true, javaScriptEnabled: true });
+  const copy = await context.newPage();
+  const html = (await page.content()).replace(/<script\b[^>]*><\/script>/g, "");
+  await copy.route("**/*", (route) =>
+    route.request().isNavigationRequest() ? route.fulfill({ body: html, contentType: "text/html" }) : route.continue(),
+  );
+  await copy.goto(page.url());
+  await copy.evaluate(axe);
+  const { violations } = await copy.evaluate((options) => globalThis.axe.run(options), options);
+  assert.deepEqual(violations.map((one) => [one.id, one.nodes[0].html]), [], name);
+  await context.close();
+}
+
+async function picture(page, name, size) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `${name} is wider than a ${size} by ${wide}`);
+  await page.screenshot({ path: `${pictures}/${name}-${size}.png`, fullPage: true });
+}
+
+async function post(path, body) {
+  const headers = { "content-type": "application/json" };
+  return fetch(stack.api + path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+async function mailTo(email) {
+  const mails = await (await fetch(`${stack.cognito}/outbox.json`)).json();
+  const at = mails.findLastIndex((mail) => mail.to === email);
+  assert.ok(at >= 0, `a mail to ${email}`);
+  return `${stack.cognito}/outbox/${at}`;
+}
+
+const somebody = () => `a+b&c%d-${randomBytes(4).toString("hex")}@example.com`;
+
+async function confirmingByMail(size) {
+  const email = somebody();
+  assert.equal((await post("/auth/signup", { email, password: PASSWORD })).status, 202);
+  const page = await open(size, await mailTo(email));
+  await picture(page, "mail", size);
+  // A mail is shown inside of a page, which has the landmarks.
+  await isAccessible(page, "mail", { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] });
+  const link = await page.locator('a[href*="/auth/confirm"]').first().getAttribute("href");
+  await page.goto(link);
+  assert.equal(await page.locator(".address").textContent(), email);
+  await picture(page, "confirm", size);
+  await isAccessible(page, "confirm");
+  assert.equal((await post("/auth/login", { email, password: PASSWORD })).status, 403, "opening confirms nothing");
+  await page.getByRole("button", { name: "Confirm" }).click();
+  assert.match(await page.locator("h1").textContent(), /is confirmed/);
+  await picture(page, "confirmed", size);
+  await isAccessible(page, "confirmed");
+  assert.equal((await post("/auth/login", { email, password: PASSWORD })).status, 200);
+  await page.goto(link);
+  await page.getByRole("button", { name: "Confirm" }).click();
+  assert.match(await page.locator("main").textContent(), /used already[^]*older than[^]*newest mail/);
+  await picture(page, "refused", size);
+  await isAccessible(page, "refused");
+  await page.getByRole("button", { name: "Send a new code" }).click();
+  assert.match(await page.locator("h1").textContent(), /Look into your mail/);
+  await isAccessible(page, "sent");
+  await page.context().close();
+
+  // No script is needed, and the reader's language is spoken.
+  const arabic = await open(size, link, { javaScriptEnabled: false, locale: "ar" });
+  assert.equal(await arabic.locator("html").getAttribute("dir"), "rtl");
+  await arabic.context().close();
+}
+
+async function livingInTheConsole(size) {
+  const email = somebody();
+  const page = await open(size, `${stack.cognito}/console/`);
+  await isAccessible(page, "console, signed out");
+  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign up" }).click();
+  await page.locator("#confirm input").fill("123456");
+  await page.getByRole("button", { name: "Confirm" }).click();
+  await page.getByText("Your address is confirmed").waitFor();
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("You are signed in").waitFor();
+  await page.locator("#sessions li").waitFor();
+  await page.getByRole("button", { name: "GET /whoami" }).click();
+  await page.getByText("200: the API knows you").waitFor();
+  assert.match(await page.locator("#claims").textContent(), /"token_use": "access"/);
+  await picture(page, "console", size);
+  await isAccessible(page, "console, signed in");
+  await page.getByRole("button", { name: "Set up an authenticator" }).click();
+  await page.locator("#totp-picture").waitFor();
+  assert.ok(await page.locator("#totp-picture").evaluate((image) => image.decode().then(() => image.naturalWidth > 100)));
+  await picture(page, "authenticator", size);
+  await isAccessible(page, "console, authenticator");
+  await page.getByRole("button", { name: "End all", exact: true }).click();
+  await page.getByText("Over. Your token has time left").waitFor();
+  await page.getByRole("button", { name: "GET /whoami" }).click();
+  await page.getByText("401: refused").waitFor();
+  await picture(page, "ended", size);
+  await page.context().close();
+}
+
+try {
+  for (const size of Object.keys(SIZES)) {
+    await confirmingByMail(size);
+    await livingInTheConsole(size);
+  }
+  console.log("All pages as promised.");
+} finally {
+  await browser.close();
+}

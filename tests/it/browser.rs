@@ -1,0 +1,22 @@
+//! The pages, in Chromium, over the deployed stack.
+
+use std::path::Path;
+use std::process::Command;
+
+use auth_tests::Stack;
+
+#[test]
+fn pages_look_and_work_as_they_should() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/pages.js");
+    let output = Command::new("node")
+        .arg(script)
+        .env("GATEHOUSE_STACK", Stack::of_this_run().json)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && text.contains("All pages as promised."),
+        "{text}\n{error}"
+    );
+}
