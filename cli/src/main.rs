@@ -5,6 +5,7 @@
 mod explain;
 mod keys;
 mod mails;
+mod migrate;
 mod operator;
 mod revoke;
 mod status;
@@ -31,6 +32,8 @@ enum Command {
     Keys(keys::Keys),
     /// Render every mail in every language into a folder.
     Mails(mails::Mails),
+    /// Before, during and after a move of users from an old store: who can't be moved, who is left.
+    Migrate(migrate::Migrate),
     /// End a user's sessions, one session, one token, an app client's tokens, or everybody's.
     Revoke(revoke::Revoke),
     /// Show everything that was ended of a user.
@@ -52,6 +55,7 @@ async fn main() -> ExitCode {
         }
         Command::Keys(keys) => finish(keys.run().await),
         Command::Mails(mails) => finish(mails.run()),
+        Command::Migrate(migrate) => finish(migrate.run().await),
         Command::Revoke(revoke) => finish(revoke.run().await),
         Command::Status(status) => finish(status.run().await),
     }

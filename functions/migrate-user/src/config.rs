@@ -268,7 +268,7 @@ fn conflict_rule(env: &mut Env<'_>) -> ConflictRule {
     }
 }
 
-fn rules(env: &mut Env<'_>) -> Rules {
+pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
     let fields = map(env, "LEGACY_FIELDS");
     let fields = Fields::renamed(&fields).unwrap_or_else(|| {
         env.problem("LEGACY_FIELDS", "names a field that has no meaning");

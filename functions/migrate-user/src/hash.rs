@@ -55,19 +55,29 @@ pub enum Fit {
 
 /// Why a hash can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.as_str())]
 pub enum Unusable {
     /// A form that is not known here, or none.
-    #[error("hash_unknown")]
     Unknown,
     /// A known form with something missing or too much.
-    #[error("hash_corrupt")]
     Corrupt,
     /// It would take longer, or more memory, than there is.
-    #[error("hash_too_costly")]
     TooCostly,
     /// Salted MD5 or one round of SHA without `ALLOW_WEAK_HASHES`.
-    #[error("hash_weak")]
     Weak,
+}
+
+impl Unusable {
+    /// The word of docs/outcomes.md.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "hash_unknown",
+            Self::Corrupt => "hash_corrupt",
+            Self::TooCostly => "hash_too_costly",
+            Self::Weak => "hash_weak",
+        }
+    }
 }
 
 /// A hash that was read, its cost within bounds. No `Debug`.

@@ -6,6 +6,7 @@
 //! learns whether there was such a user. A store that does not answer is an error, so that Cognito
 //! doesn't conclude that there is none. The password is held once, and wiped.
 
+pub mod check;
 mod config;
 mod event;
 pub mod hash;
@@ -98,10 +99,7 @@ impl NotMoved {
             Self::Unconfirmed => "unconfirmed",
             Self::Challenged => "challenged",
             Self::WrongPassword => "wrong_password",
-            Self::Hash(hash::Unusable::Unknown) => "hash_unknown",
-            Self::Hash(hash::Unusable::Corrupt) => "hash_corrupt",
-            Self::Hash(hash::Unusable::TooCostly) => "hash_too_costly",
-            Self::Hash(hash::Unusable::Weak) => "hash_weak",
+            Self::Hash(unusable) => unusable.as_str(),
             Self::NoPassword => "no_password",
             Self::MissingAttribute => "missing_attribute",
             Self::NotVerified => "not_verified",

@@ -1,0 +1,157 @@
+//! What would become of the users of an export: for the operator, before the move.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use auth::Secret;
+use auth::env::{ConfigError, Env};
+use serde_json::{Map, Value};
+
+use crate::config::{self, Rules};
+use crate::hash::PasswordHash;
+use crate::user::{Credential, LegacyUser, normal, spellings};
+
+/// Looks at one record after the other and remembers what it takes to report.
+pub struct Checker {
+    rules: Rules,
+    users: u64,
+    problems: BTreeMap<&'static str, u64>,
+    hashes: BTreeMap<&'static str, HashKind>,
+    names: HashMap<String, BTreeSet<String>>,
+}
+
+/// The hashes of one kind.
+pub struct HashKind {
+    /// How many.
+    pub count: u64,
+    /// One of them, to be timed. No `Debug`.
+    pub example: PasswordHash,
+}
+
+impl Checker {
+    /// By migrate-user's own variables for fields, attributes and rules.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let rules = config::rules(&mut env);
+        env.finish(Self {
+            rules,
+            users: 0,
+            problems: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+            names: HashMap::new(),
+        })
+    }
+
+    /// Looks at a record. Returns what keeps this user from being moved with their password, or will
+    /// make them choose another.
+    pub fn add(&mut self, record: &Map<String, Value>) -> Vec<&'static str> {
+        self.users += 1;
+        let Some(user) = LegacyUser::from_record(record, &self.rules) else {
+            return self.noted(vec!["no_name"]);
+        };
+        let mut problems = Vec::new();
+        if !user.enabled {
+            problems.push("disabled");
+        }
+        if !user.confirmed {
+            problems.push("unconfirmed");
+        }
+        if user.must_reset {
+            problems.push("must_reset");
+        }
+        let has = |name: &String| user.attributes.contains_key(name);
+        if !self.rules.required.iter().all(has) {
+            problems.push("missing_attribute");
+        }
+        match user.attributes.get("email") {
+            Some(email) if !is_email(email) => problems.push("invalid_email"),
+            Some(_) if !user.is_verified() => problems.push("not_verified"),
+            _ => {}
+        }
+        match &user.credential {
+            Credential::Hash(text) => {
+                match PasswordHash::parse(text.expose(), self.rules.allow_weak_hashes) {
+                    Ok(hash) => {
+                        let kind = hash.kind();
+                        let known = self.hashes.entry(kind).or_insert(HashKind {
+                            count: 0,
+                            example: hash,
+                        });
+                        known.count += 1;
+                    }
+                    Err(unusable) => problems.push(unusable.as_str()),
+                }
+            }
+            Credential::Checked(_) | Credential::AtSource | Credential::None => {
+                problems.push("no_password");
+            }
+        }
+        let name = normal(&user.username, self.rules.case_sensitive);
+        self.names.entry(name).or_default().insert(user.username);
+        self.noted(problems)
+    }
+
+    fn noted(&mut self, problems: Vec<&'static str>) -> Vec<&'static str> {
+        for problem in &problems {
+            *self.problems.entry(problem).or_default() += 1;
+        }
+        problems
+    }
+
+    /// How many records there were.
+    #[must_use]
+    pub fn users(&self) -> u64 {
+        self.users
+    }
+
+    /// How many users have which problem.
+    #[must_use]
+    pub fn problems(&self) -> &BTreeMap<&'static str, u64> {
+        &self.problems
+    }
+
+    /// The usable hashes by kind.
+    #[must_use]
+    pub fn hashes(&self) -> &BTreeMap<&'static str, HashKind> {
+        &self.hashes
+    }
+
+    /// Names that are several people, each with its spellings.
+    pub fn conflicts(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+        let all = self.names.iter().filter(|(_, all)| all.len() > 1);
+        all.map(|(name, all)| (name.as_str(), all))
+    }
+
+    /// Names that somebody who types them would not be found by: those with a spelling that isn't
+    /// tried, for the table of spellings.
+    pub fn unusual(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+        let is_tried = |name: &str, spelling: &String| {
+            spellings(name, self.rules.case_sensitive).contains(spelling)
+        };
+        let all = self.names.iter();
+        all.filter(move |(name, all)| !all.iter().all(|one| is_tried(name, one)))
+            .map(|(name, all)| (name.as_str(), all))
+    }
+}
+
+/// Whether a mail could be sent there.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let visible = |c: char| !c.is_whitespace() && !c.is_control();
+    !local.is_empty()
+        && text.chars().all(visible)
+        && domain.contains('.')
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+        && !domain.contains("..")
+}
+
+/// A password that nobody has, to time a hash with.
+#[must_use]
+pub fn nobodys_password() -> Secret {
+    Secret::new("nobody has this password".to_owned())
+}
