@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test check mails tools binaries fmt lint build deploy bench startup clean
+.PHONY: help run demo stop test check mails tools binaries fmt lint build deploy bench bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -69,10 +69,17 @@ deploy: build ## Deploy to the AWS account of your shell, with questions
 bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (release: minutes)
 	@cd benches/peers/aws-jwt-verify && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin hot_path
+	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin render
+
+bench-migration: tools binaries ## Move 10,000 users from PostgreSQL; can an unknown user be told by time? (release)
+	@cargo build -q -j$(JOBS) --release --target $(HOST) -p migrate-user
+	@cargo build -q -j$(JOBS) --target $(HOST) -p benches --bin migration
+	@GATEHOUSE_BIN_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/release $(PYTHON) local/stack.py exec \
+	  $${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/debug/migration
 
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
 	@for name in $(notdir $(wildcard functions/*)); do \
-	  cargo build -j$(JOBS) --release --target $(HOST) -p $$name; done
+	  cargo build -j$(JOBS) --release --target $(HOST) --manifest-path functions/$$name/Cargo.toml; done
 	@GATEHOUSE_BIN_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/release cargo run -q -j$(JOBS) --target $(HOST) -p benches --bin startup
 
 clean: stop ## Remove what was built and installed here

@@ -791,6 +791,14 @@ async fn who_and_for_whom() {
             Pool::ours().machine_token().without("auth_time").build(),
             Verdict::Deny,
         ),
+        (
+            "T60",
+            Pool::ours()
+                .machine_token()
+                .claim("origin_jti", "session-of-a-machine")
+                .build(),
+            Verdict::Deny,
+        ),
         ("T61", valid().without("jti").build(), Verdict::Allow),
         (
             "T62",

@@ -19,7 +19,7 @@ use testkit::{Binary, FakeAws, Pool};
 
 const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 14] = [
     FLOOR,
     "authorizer",
     "logout",
@@ -32,6 +32,8 @@ const FUNCTIONS: [&str; 12] = [
     "connections",
     "close-connections",
     "custom-message",
+    "auth-api",
+    "migrate-user",
 ];
 
 struct Row {
@@ -59,11 +61,14 @@ async fn main() {
         ("CONNECTIONS_URL", store.url()),
         ("APP_NAME", "Example".to_owned()),
         ("APP_BASE_URL", "https://app.example.com".to_owned()),
+        ("LEGACY_SOURCE", "dynamodb".to_owned()),
+        ("LEGACY_TABLE", "people".to_owned()),
     ];
+    // All, or those that are named, and the floor.
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
     let mut rows = Vec::new();
     for name in FUNCTIONS {
-        // Only those that were built for release.
-        if !Binary::path(name).exists() {
+        if !chosen.is_empty() && name != FLOOR && !chosen.iter().any(|one| one == name) {
             continue;
         }
         rows.push(measure(name, &environment).await);

@@ -23,6 +23,7 @@ use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 pub use config::{CharacterClass, Config, ConflictRule, Rules, SourceConfig};
 
@@ -37,6 +38,9 @@ const BUDGET: Duration = Duration::from_secs(4);
 const FAILURE_WINDOW_SECONDS: u64 = 300;
 /// Seconds that a store is left alone after it did not answer: Cognito tries three times at once.
 const COOL_DOWN_SECONDS: u64 = 5;
+/// Who is not moved hears of it at one of these moments after the call: a row that was found and read
+/// takes some microseconds more than one that wasn't, and thousands of guesses would show them.
+const REFUSALS_EVERY: Duration = Duration::from_millis(25);
 /// Cognito's longest password and user name.
 const MAX_PASSWORD_CHARS: usize = 256;
 const MAX_USERNAME_CHARS: usize = 128;
@@ -160,6 +164,7 @@ impl MigrateUser {
         if self.is_blocked(&id, now).await? {
             return Ok(Outcome::NotMoved(NotMoved::TooManyFailures));
         }
+        let began = Instant::now();
         let moved = self.decide(&username, password.as_ref()).await?;
         match moved {
             Ok(moved) => Ok(Outcome::Moved(moved)),
@@ -167,6 +172,7 @@ impl MigrateUser {
                 if let (true, Some((table, _))) = (reason.is_failure(), &self.failures) {
                     table.count(&id, FAILURE_WINDOW_SECONDS, now).await?;
                 }
+                tokio::time::sleep_until(next_moment(began)).await;
                 Ok(Outcome::NotMoved(reason))
             }
         }
@@ -348,6 +354,13 @@ impl MigrateUser {
         }
         answer
     }
+}
+
+/// The end of the running stretch of [`REFUSALS_EVERY`].
+fn next_moment(began: Instant) -> Instant {
+    let stretches = began.elapsed().as_millis() / REFUSALS_EVERY.as_millis();
+    let stretches = u32::try_from(stretches).unwrap_or(0).saturating_add(1);
+    began + REFUSALS_EVERY * stretches
 }
 
 async fn secret(sdk: &aws_config::SdkConfig, arn: &str) -> Result<Secret, Unavailable> {

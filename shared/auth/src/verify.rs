@@ -152,7 +152,9 @@ impl Verifier {
             TokenUse::Access => claims.username,
             TokenUse::Id => claims.cognito_username,
         };
-        let principal = if username.is_some() || claims.session.is_some() {
+        // A client that speaks for itself is its own subject, whatever else its token holds.
+        let is_user = username.is_some() || claims.session.is_some();
+        let principal = if is_user && claims.subject != client_id {
             Principal::User
         } else {
             Principal::Client

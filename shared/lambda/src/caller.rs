@@ -23,9 +23,11 @@ impl Caller {
     #[must_use]
     pub fn of(request: &Request<'_>, user_pool_id: &str) -> Option<Self> {
         let context = request.authorizer();
-        let member = |name: &str| {
-            let text = context.get(name).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        // REST APIs make texts of numbers, HTTP APIs don't.
+        let member = |name: &str| match context.get(name)? {
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         if member("issuer")? != user_pool_id {
             return None;

@@ -1,0 +1,149 @@
+//! migrate-user at work: ten thousand users of a PostgreSQL moved, one after the other, and whether
+//! the time of an answer tells an unknown user from a wrong password.
+//!
+//! `make bench-migration` starts the database and runs this over the release binary.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measurement that cannot be made ends here; what it prints is its result"
+)]
+
+use std::path::Path;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use testkit::Binary;
+
+const USERS: usize = 10_000;
+const PAIRS: usize = 2_000;
+const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
+/// bcrypt at cost 5, so that the rate is ours and not the hash's.
+const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
+
+#[tokio::main]
+async fn main() {
+    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
+    let stack: Value = serde_json::from_str(&stack).expect("JSON");
+    let address = stack["postgres"].as_str().expect("an address");
+    let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls)
+        .await
+        .expect("a database");
+    tokio::spawn(connection);
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE members (name text PRIMARY KEY, hash text, mail text); \
+             CREATE INDEX ON members (lower(name)); \
+             INSERT INTO members SELECT 'User' || n || '@example.com', '{HASH}', \
+             'user' || n || '@example.com' FROM generate_series(1, {USERS}) AS n; ANALYZE members"
+        ))
+        .await
+        .expect("a table");
+    let query = "SELECT name AS username, hash AS password_hash, mail AS email, \
+         true AS email_verified FROM members WHERE lower(name) = $1";
+    let environment = [
+        ("LEGACY_SOURCE", "postgres".to_owned()),
+        ("LEGACY_SECRET", address.to_owned()),
+        ("LEGACY_QUERY", query.to_owned()),
+        ("LOG_LEVEL", "ERROR".to_owned()),
+    ];
+    let migrate = Binary::start("migrate-user", &environment).await;
+    let before = resident_mb(migrate.pid());
+    let bar = ProgressBar::new(USERS as u64);
+    let began = Instant::now();
+    let mut failures = 0;
+    for number in 1..=USERS {
+        let name = format!("user{number}@example.com");
+        let answer = migrate.invoke(&sign_in(&name, PASSWORD)).await.answer();
+        failures += usize::from(answer["response"]["finalUserStatus"] != "CONFIRMED");
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let rate = USERS as f64 / began.elapsed().as_secs_f64();
+    let after = resident_mb(migrate.pid());
+    println!("{USERS} users moved, {failures} failures, {rate:.0} a second, one at a time");
+    println!("resident memory {before:.1} MB before, {after:.1} MB after");
+
+    let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
+    for number in 1..=PAIRS {
+        // In turn, and each first as often as the other: whatever else the machine does hits both.
+        let known = sign_in(&format!("user{number}@example.com"), "another-password");
+        let nobody = sign_in(&format!("nobody{number}@example.com"), "another-password");
+        if number % 2 == 0 {
+            wrong.push(time(&migrate, &known).await);
+            unknown.push(time(&migrate, &nobody).await);
+        } else {
+            unknown.push(time(&migrate, &nobody).await);
+            wrong.push(time(&migrate, &known).await);
+        }
+    }
+    let (distance, p) = kolmogorov_smirnov(&mut wrong, &mut unknown);
+    println!(
+        "{PAIRS} pairs: wrong password {:.0} us, unknown user {:.0} us (medians); \
+         Kolmogorov-Smirnov D = {distance:.4}, p = {p:.3}",
+        wrong[PAIRS / 2],
+        unknown[PAIRS / 2]
+    );
+}
+
+fn sign_in(name: &str, password: &str) -> Value {
+    json!({
+        "version": "1", "triggerSource": "UserMigration_Authentication", "region": "us-east-1",
+        "userPoolId": "us-east-1_Gatehouse", "userName": name, "callerContext": {"clientId": "x"},
+        "request": {"password": password, "validationData": null}, "response": {},
+    })
+}
+
+async fn time(migrate: &Binary, event: &Value) -> f64 {
+    let began = Instant::now();
+    let answer = migrate.invoke(event).await.answer();
+    let took = began.elapsed().as_secs_f64() * 1e6;
+    assert!(answer["response"]["userAttributes"].is_null(), "refused");
+    took
+}
+
+fn resident_mb(pid: u32) -> f64 {
+    let status = Path::new("/proc").join(pid.to_string()).join("status");
+    let status = std::fs::read_to_string(status).expect("a process");
+    let kilobytes: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .expect("kilobytes");
+    kilobytes / 1e3
+}
+
+/// The greatest distance between two distributions, and how likely one as great is by chance.
+/// Source: Press et al., Numerical Recipes, section 14.3 (the asymptotic series).
+fn kolmogorov_smirnov(first: &mut [f64], second: &mut [f64]) -> (f64, f64) {
+    first.sort_by(f64::total_cmp);
+    second.sort_by(f64::total_cmp);
+    let (n, m) = (first.len() as f64, second.len() as f64);
+    let (mut i, mut j, mut distance) = (0, 0, 0.0_f64);
+    while i < first.len() && j < second.len() {
+        let value = first[i].min(second[j]);
+        while i < first.len() && first[i] <= value {
+            i += 1;
+        }
+        while j < second.len() && second[j] <= value {
+            j += 1;
+        }
+        distance = distance.max((i as f64 / n - j as f64 / m).abs());
+    }
+    let effective = (n * m / (n + m)).sqrt();
+    let lambda = (effective + 0.12 + 0.11 / effective) * distance;
+    let p: f64 = (1..=100)
+        .map(|k| {
+            let k = f64::from(k);
+            let sign = if k as u32 % 2 == 1 { 2.0 } else { -2.0 };
+            sign * (-2.0 * k * k * lambda * lambda).exp()
+        })
+        .sum();
+    (distance, p.clamp(0.0, 1.0))
+}
