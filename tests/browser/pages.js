@@ -1,11 +1,12 @@
 // The pages in a real browser, at the size of a phone and of a desktop: what a mail looks like, what its
 // button does, and an account's whole life in the console. Every page must be clean by axe.
 //
-//   node pages.js            with GATEHOUSE_STACK set; pictures go to the folder in PICTURES
+//   node pages.js            with GATEHOUSE_STACK set; pictures go to the folder in PICTURES. MAILS is a
+//                            folder of `gatehouse mails`, to be looked at too.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
@@ -143,10 +144,29 @@ async function livingInTheConsole(size) {
   await page.context().close();
 }
 
+// Every mail in every language fits, and reads well.
+async function everyMail(size) {
+  const folder = process.env.MAILS;
+  const names = folder ? readdirSync(folder).filter((name) => name !== "index.html") : [];
+  const context = await browser.newContext({ viewport: SIZES[size] });
+  const page = await context.newPage();
+  for (const name of names) {
+    await page.goto(`file://${folder}/${name}`);
+    await picture(page, name.replace(".html", ""), size);
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa"] }));
+    assert.deepEqual(violations.map((one) => [one.id, one.nodes[0].html]), [], name);
+  }
+  await context.close();
+  return names.length;
+}
+
 try {
   for (const size of Object.keys(SIZES)) {
     await confirmingByMail(size);
     await livingInTheConsole(size);
+    const mails = await everyMail(size);
+    if (process.env.MAILS) assert.equal(mails, 35, "seven occasions in five languages");
   }
   console.log("All pages as promised.");
 } finally {

@@ -22,6 +22,37 @@ pub struct Binary {
     output: Arc<Mutex<String>>,
 }
 
+/// What no function may ever print: the passwords, codes and addresses that tests use, and the first
+/// letters of every token.
+const SECRETS: &[&str] = &[
+    "eyJ",
+    "123456",
+    "example.com",
+    "Tr0ub4dor",
+    "correct horse",
+    "another-password",
+    "another-Passw0rd",
+    "wrong-password",
+    "s3cr3t-of-the-client",
+    "refresh.token.opaque",
+    "JBSWY3DPEHPK3PXP",
+    "$2b$",
+];
+
+impl Drop for Binary {
+    /// Whatever a test was about: nothing secret is in the log.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let output = self.output();
+        for secret in SECRETS {
+            let line = output.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "`{secret}` was printed: {line:?}");
+        }
+    }
+}
+
 /// What came of an invocation.
 #[derive(Clone, Debug)]
 pub enum Invocation {
