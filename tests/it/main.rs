@@ -12,6 +12,8 @@
 mod admin;
 mod api_keys;
 mod auth_api;
+mod auth_api_page;
+mod auth_api_sign_in;
 mod authorizer_apis;
 mod authorizer_concurrency;
 mod authorizer_events;

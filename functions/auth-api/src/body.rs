@@ -154,21 +154,6 @@ pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, Ba
     })
 }
 
-/// Whether this is an e-mail address as far as it takes to send a mail there.
-pub(crate) fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else {
-        return false;
-    };
-    !local.is_empty()
-        && domain.contains('.')
-        && !domain.starts_with(['.', '-'])
-        && !domain.ends_with(['.', '-'])
-        && !domain.contains("..")
-        && domain
-            .chars()
-            .all(|c| c.is_alphanumeric() || c == '.' || c == '-')
-}
-
 /// Whether this is only another way to write one other character, as the Kelvin sign is to write K.
 fn is_other_form(c: char) -> bool {
     let mut form = std::iter::once(c).nfd();
@@ -269,15 +254,5 @@ mod tests {
         assert_eq!(normal_name("Ada", true).ok().as_deref(), Some("Ada"));
         assert!(normal_name(&"\u{1f4f1}".repeat(128), false).is_ok());
         assert!(normal_name(&"x".repeat(129), false).is_err());
-    }
-
-    #[test]
-    fn addresses() {
-        for good in ["a@b.c", "a+b&c%d@example.com", "\"x y\"@sub.example.org"] {
-            assert!(is_email(good), "{good}");
-        }
-        for bad in ["a", "@b.c", "a@b", "a@.b", "a@b..c", "a@b.c.", "a@b/c.d"] {
-            assert!(!is_email(bad), "{bad}");
-        }
     }
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
+    /// `RETRY_QUEUE_URL`: where marks go that could not be written.
+    pub retry_queue_url: Option<String>,
     /// `ATTEMPT_TABLE`, `ATTEMPTS_PER_USER`, `ATTEMPTS_PER_ADDRESS`.
     pub limits: Option<Limits>,
     /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: with them tokens go into cookies, without into bodies.
@@ -68,6 +70,7 @@ impl Config {
         "REVOCATION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "CLOCK_LEEWAY_SECONDS",
+        "RETRY_QUEUE_URL",
         "ATTEMPT_TABLE",
         "ATTEMPTS_PER_USER",
         "ATTEMPTS_PER_ADDRESS",
@@ -103,6 +106,7 @@ impl Config {
             revocation_table: env.required("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+            retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             limits: limits(&mut env),
             cookies: cookies(&mut env),
             allowed_origins,

@@ -19,6 +19,7 @@ use std::time::Instant;
 use auth::{Reason, Secret, UnixSeconds};
 use auth_cognito::CognitoAccounts;
 use auth_dynamodb::{AttemptTable, DynamoRevocations};
+use auth_sqs::RetryQueue;
 use lambda::http::{BadRequest, Request, Response, Sender};
 use lambda::log::{self, Level};
 use lambda::{Caller, Failure, Handler, clock};
@@ -38,6 +39,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub struct AuthApi {
     accounts: CognitoAccounts,
     revocations: DynamoRevocations,
+    retry_queue: Option<RetryQueue>,
     limiter: Option<Limiter>,
     pages: Pages,
     config: Config,
@@ -96,7 +98,9 @@ impl AuthApi {
             per_address: limits.per_address,
             user_pool_id: config.user_pool_id.clone(),
         });
+        let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
+            retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             accounts: CognitoAccounts::new(&sdk, config.app_client_id.clone(), secret),
             revocations,
             limiter,

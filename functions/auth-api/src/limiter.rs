@@ -1,6 +1,6 @@
 //! How much somebody may try: counted in a table, since each process of ours sees only some of it.
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, hex};
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::hmac;
 
@@ -53,7 +53,6 @@ impl Limiter {
     fn hash(&self, text: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.user_pool_id.as_bytes());
         let tag = hmac::sign(&key, text.as_bytes());
-        let bytes = tag.as_ref().iter().take(16);
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        hex(tag.as_ref().get(..16).unwrap_or_default())
     }
 }

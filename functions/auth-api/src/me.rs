@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds, is_email};
 use auth_dynamodb::Ending;
-use lambda::clock;
+use auth_sqs::LateMark;
 use lambda::http::{BadRequest, Response};
+use lambda::{Caller, clock};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -14,6 +16,9 @@ use serde_json::{Map, Value, json};
 use crate::body::{self, ChangePassword, Code, Update, VerifyAttribute};
 use crate::outcome::{Outcome, Problem};
 use crate::{AuthApi, Secret, SignedIn, now};
+
+/// Why sessions end here, for the operator.
+const REASON: &str = "password_change";
 
 /// Attributes of Cognito's own that their owner may see besides those they set.
 const SHOWN: &[&str] = &[
@@ -58,7 +63,7 @@ impl AuthApi {
         }
         if let Some(email) = attributes.get_mut("email") {
             *email = body::normal_name(email, false)?;
-            if !body::is_email(email) {
+            if !is_email(email) {
                 return Err(BadRequest::Malformed.into());
             }
         }
@@ -112,36 +117,55 @@ impl AuthApi {
         ))
     }
 
+    /// Writes the cutoff. One that can't be written goes to the queue, to be written later, as of now.
     async fn end_sessions(&self, user: &SignedIn, kept: Option<&str>) -> Result<&'static str, ()> {
         let caller = &user.caller;
-        let at = now();
+        let now = now();
+        let cutoff = now.plus(self.config.leeway_seconds);
+        let cutoff = cutoff.max(caller.authenticated_at);
+        let spared = kept.map(|session| (session, caller.authenticated_at));
+        let Ok(ended) = self.write_cutoff(caller, (now, cutoff), spared).await else {
+            if let Some(queue) = &self.retry_queue {
+                let spared = spared.map(|(session, since)| (session.to_owned(), since.0));
+                let mark = LateMark::EndSessions {
+                    subject: caller.subject.clone(),
+                    not_before: cutoff.0,
+                    spared,
+                    reason: REASON.to_owned(),
+                };
+                queue.put(&mark).await;
+            }
+            return Err(());
+        };
+        clock::until_after(cutoff.0).await;
+        Ok(ended)
+    }
+
+    async fn write_cutoff(
+        &self,
+        caller: &Caller,
+        (now, cutoff): (UnixSeconds, UnixSeconds),
+        spared: Option<(&str, UnixSeconds)>,
+    ) -> Result<&'static str, Unavailable> {
         let ending = Ending {
-            reason: "password_change",
+            reason: REASON,
             actor: &caller.subject,
-            at,
+            at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        let cutoff = at.plus(self.config.leeway_seconds);
-        let cutoff = cutoff.max(caller.authenticated_at);
         let key = RowKey::user(&self.config.user_pool_id, &caller.subject);
-        let mut ended = "all";
-        if let Some(session) = kept {
-            let spared = (session, caller.authenticated_at);
+        if let Some(spared) = spared {
             let written = self
                 .revocations
                 .end_other_sessions(&key, cutoff, spared, &ending)
-                .await;
+                .await?;
             // Not written: this session was ended meanwhile, and there is nothing to keep.
-            if written.map_err(drop)? {
-                ended = "others";
+            if written {
+                return Ok("others");
             }
         }
-        if ended == "all" {
-            let written = self.revocations.end_user(&key, cutoff, &ending).await;
-            written.map_err(drop)?;
-        }
-        clock::until_after(cutoff.0).await;
-        Ok(ended)
+        self.revocations.end_user(&key, cutoff, &ending).await?;
+        Ok("all")
     }
 
     /// A new secret for an authenticator. The old one works until a code of the new one is confirmed.

@@ -1,5 +1,6 @@
 //! Sign-up, its confirmation, and forgotten passwords: what somebody does who is not signed in yet.
 
+use auth::is_email;
 use auth_cognito::Refused;
 use lambda::http::{BadRequest, Request, Response};
 use serde_json::json;
@@ -29,7 +30,7 @@ impl AuthApi {
             Some(email) => Some(body::normal_name(&email, false)?),
             None => username.contains('@').then(|| username.clone()),
         };
-        if !email.as_deref().is_none_or(body::is_email) {
+        if !email.as_deref().is_none_or(is_email) {
             return Err(BadRequest::Malformed.into());
         }
         let password = body::password(&request.password)?;

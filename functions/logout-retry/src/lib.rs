@@ -1,12 +1,16 @@
 //! Makes those calls to Cognito again that failed at a logout. Our APIs are closed already: this
-//! ends the refresh token, and what Cognito itself would still answer.
+//! ends the refresh token, and what Cognito itself would still answer. And it writes marks that could not
+//! be written when a password was changed.
 //!
 //! A message that fails comes again by the queue's own clock, and in the end goes to the
 //! dead-letter queue, whose alarm tells somebody.
 
-use auth::Unavailable;
 use auth::env::{ConfigError, Env};
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
+use auth_dynamodb::{DynamoRevocations, Ending};
+use auth_sqs::LateMark;
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer};
 use lambda::{Failure, Handler, clock};
@@ -17,13 +21,22 @@ use serde_json::value::RawValue;
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
+    /// `REVOCATION_TABLE`: where late marks go; without it they stay in the queue.
+    pub revocation_table: Option<String>,
+    /// `REFRESH_TOKEN_TTL_SECONDS`.
+    pub refresh_token_ttl_seconds: u64,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &["USER_POOL_ID", "LOG_LEVEL"];
+    pub const VARS: &'static [&'static str] = &[
+        "USER_POOL_ID",
+        "REVOCATION_TABLE",
+        "REFRESH_TOKEN_TTL_SECONDS",
+        "LOG_LEVEL",
+    ];
 
     /// Reads the configuration through `lookup`.
     ///
@@ -33,6 +46,8 @@ impl Config {
         let mut env = Env::new(lookup);
         let config = Self {
             user_pool_id: env.user_pool_id(),
+            revocation_table: env.optional("REVOCATION_TABLE"),
+            refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
@@ -42,24 +57,37 @@ impl Config {
 /// The function.
 pub struct LogoutRetry {
     cognito: CognitoSignOut,
+    revocations: Option<DynamoRevocations>,
+    user_pool_id: String,
+    refresh_token_ttl_seconds: u64,
     log_level: Level,
 }
 
 impl LogoutRetry {
-    /// Makes the client.
+    /// Makes the clients.
     ///
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
+        let table = config.revocation_table;
         Ok(Self {
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id),
+            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
+            revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
+            user_pool_id: config.user_pool_id,
+            refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
         })
     }
 
-    /// Whether the call was made, and the word for it.
+    /// Whether it was done, and the word for it.
     async fn carry_out(&self, message: &str) -> (bool, &'static str) {
+        if let Ok(mark) = serde_json::from_str::<LateMark>(message) {
+            return match self.write(&mark).await {
+                Ok(()) => (true, "marked"),
+                Err(_) => (false, "failed"),
+            };
+        }
         let Ok(task) = serde_json::from_str::<SignOutTask>(message) else {
             return (false, "unreadable");
         };
@@ -68,6 +96,38 @@ impl LogoutRetry {
             Ok(SignOut::Unsupported) => (true, "unsupported"),
             Err(_) => (false, "failed"),
         }
+    }
+}
+
+impl LogoutRetry {
+    /// Writes a mark as of the moment that it is about: who has signed in since stays in.
+    async fn write(&self, mark: &LateMark) -> Result<(), Unavailable> {
+        let revocations = self.revocations.as_ref().ok_or(Unavailable::Revocations)?;
+        let LateMark::EndSessions {
+            subject,
+            not_before,
+            spared,
+            reason,
+        } = mark;
+        let ending = Ending {
+            reason,
+            actor: subject,
+            at: UnixSeconds(clock::unix_seconds()),
+            refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
+        };
+        let key = RowKey::user(&self.user_pool_id, subject);
+        let not_before = UnixSeconds(*not_before);
+        if let Some((session, since)) = spared {
+            let spared = (session.as_str(), UnixSeconds(*since));
+            // Not written: that session is over too, and there is nothing to spare.
+            if revocations
+                .end_other_sessions(&key, not_before, spared, &ending)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+        revocations.end_user(&key, not_before, &ending).await
     }
 }
 
@@ -87,7 +147,7 @@ impl Handler for LogoutRetry {
                 let now = clock::unix_seconds();
                 log::line(
                     level,
-                    "sign-out at Cognito, once more",
+                    "once more",
                     [
                         ("outcome", Value::from(outcome)),
                         ("request_id", Value::from(request_id)),

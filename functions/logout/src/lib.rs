@@ -7,7 +7,6 @@
 
 mod config;
 mod event;
-mod queue;
 
 use std::time::Instant;
 
@@ -19,6 +18,7 @@ use auth::{
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_jwks::HttpsKeys;
+use auth_sqs::RetryQueue;
 use lambda::http::{BadRequest, Response};
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock, http};
@@ -29,7 +29,6 @@ use serde_json::{Value, json};
 pub use config::Config;
 use config::{Cookies, HostedUi};
 use event::{RefreshToken, Request, Scope};
-use queue::RetryQueue;
 
 /// The function.
 pub struct Logout {

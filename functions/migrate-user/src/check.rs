@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use auth::Secret;
 use auth::env::{ConfigError, Env};
+use auth::{Secret, is_email};
 use serde_json::{Map, Value};
 
 use crate::config::{self, Rules};
@@ -134,20 +134,6 @@ impl Checker {
         all.filter(move |(name, all)| !all.iter().all(|one| is_tried(name, one)))
             .map(|(name, all)| (name.as_str(), all))
     }
-}
-
-/// Whether a mail could be sent there.
-fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else {
-        return false;
-    };
-    let visible = |c: char| !c.is_whitespace() && !c.is_control();
-    !local.is_empty()
-        && text.chars().all(visible)
-        && domain.contains('.')
-        && !domain.starts_with('.')
-        && !domain.ends_with('.')
-        && !domain.contains("..")
 }
 
 /// A password that nobody has, to time a hash with.

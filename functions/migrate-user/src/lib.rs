@@ -16,7 +16,7 @@ mod user;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use auth::{Secret, Unavailable, UnixSeconds};
+use auth::{Secret, Unavailable, UnixSeconds, hex};
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::digest;
 use lambda::log::{self, Level};
@@ -377,13 +377,7 @@ fn failure_id(user_pool_id: &str, username: &str, case_sensitive: bool) -> Strin
     hash.update(user_pool_id.as_bytes());
     hash.update(b"#");
     hash.update(user::normal(username, case_sensitive).as_bytes());
-    let hash = hash.finish();
-    let digits: String = hash
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("migrate#{digits}")
+    format!("migrate#{}", hex(hash.finish().as_ref()))
 }
 
 impl Handler for MigrateUser {

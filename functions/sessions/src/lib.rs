@@ -7,7 +7,7 @@ mod config;
 use std::time::Instant;
 
 use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, hex};
 use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
 use aws_lc_rs::hmac;
 use lambda::http::{BadRequest, Request, Response};
@@ -161,8 +161,7 @@ impl Sessions {
 fn address_hash(subject: &str, address: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, subject.as_bytes());
     let tag = hmac::sign(&key, address.as_bytes());
-    let digits = tag.as_ref().iter().take(8);
-    digits.map(|byte| format!("{byte:02x}")).collect()
+    hex(tag.as_ref().get(..8).unwrap_or_default())
 }
 
 fn describe(session: &Session, current: &str) -> Value {

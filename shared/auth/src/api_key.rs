@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::claims::{MAX_ID_BYTES, Principal, VerifiedClaims};
+use crate::hex;
 use crate::reason::Reason;
 use crate::time::UnixSeconds;
 
@@ -141,7 +142,7 @@ impl NewKey {
     pub fn mint(random: &[u8; RANDOM_BYTES]) -> Self {
         let (id, rest) = random.split_at(ID_BYTES);
         let (salt, secret) = rest.split_at(SALT_BYTES);
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(id);
         let secret = URL_SAFE_NO_PAD.encode(secret);
         Self {
             text: format!("{PREFIX}{id}_{secret}"),

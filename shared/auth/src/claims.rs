@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::hex;
 use crate::json::{Ignored, Name, Text, UniqueNames, Word};
 use crate::time::{RoundedUp, UnixSeconds};
 
@@ -118,8 +119,7 @@ impl VerifiedClaims {
         context.update(b"|");
         context.update(self.subject.as_bytes());
         let hash = context.finish();
-        let digits = hash.as_ref().iter().take(8);
-        digits.map(|byte| format!("{byte:02x}")).collect()
+        hex(hash.as_ref().get(..8).unwrap_or_default())
     }
 
     /// `client_id` of an access token, `aud` of an ID token.

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
-use super::{Answer, LegacySource, MAX_USERS};
+use super::{LegacySource, MAX_USERS};
 use crate::config::Rules;
 use crate::user::{LegacyUser, normal, spellings};
 
@@ -134,10 +134,6 @@ impl LegacySource for Dynamodb {
             users.push(user.ok_or(Unavailable::Legacy)?);
         }
         Ok(users)
-    }
-
-    async fn check(&self, _: &str, _: &Secret) -> Result<Answer, Unavailable> {
-        Ok(Answer::Wrong)
     }
 }
 

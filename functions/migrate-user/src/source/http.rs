@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::{Secret, Unavailable, hex};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -16,7 +16,7 @@ use lambda::clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Answer, LegacySource, MAX_USERS};
+use super::{LegacySource, MAX_USERS};
 use crate::config::Rules;
 use crate::user::{Credential, LegacyUser, normal};
 
@@ -72,12 +72,7 @@ impl Http {
         signing.update(timestamp.as_bytes());
         signing.update(b".");
         signing.update(&body);
-        let signature = signing.sign();
-        let signature: String = signature
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let signature = hex(signing.sign().as_ref());
         let request = Request::post(self.url.clone())
             .header("content-type", "application/json")
             .header("x-gatehouse-timestamp", timestamp)
@@ -126,9 +121,5 @@ impl LegacySource for Http {
             Ok(user)
         });
         users.collect()
-    }
-
-    async fn check(&self, _: &str, _: &Secret) -> Result<Answer, Unavailable> {
-        Ok(Answer::Wrong)
     }
 }

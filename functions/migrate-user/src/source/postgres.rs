@@ -11,7 +11,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Answer, LegacySource, MAX_USERS};
+use super::{LegacySource, MAX_USERS};
 use crate::config::Rules;
 use crate::user::{LegacyUser, normal};
 
@@ -133,9 +133,5 @@ impl LegacySource for Postgres {
             users.push(user.ok_or(Unavailable::Legacy)?);
         }
         Ok(users)
-    }
-
-    async fn check(&self, _: &str, _: &Secret) -> Result<Answer, Unavailable> {
-        Ok(Answer::Wrong)
     }
 }

@@ -1,24 +1,46 @@
-//! The queue of calls to Cognito that have to be made again; `logout-retry` reads it.
+//! The queue of what has to be tried again: calls to Cognito, and marks that could not be written.
+//! `logout-retry` reads it.
+
+#![warn(missing_docs)]
 
 use std::time::Duration;
 
-use auth_cognito::SignOutTask;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
+use serde::{Deserialize, Serialize};
 
 const OPERATION: Duration = Duration::from_secs(3);
 const ATTEMPT: Duration = Duration::from_secs(1);
 
-/// Where failed calls go.
-pub(crate) struct RetryQueue {
+/// A mark that could not be written, as it stands in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LateMark {
+    /// All that a user authenticated up to a moment is over, or all but one session.
+    EndSessions {
+        /// The user's `sub`.
+        subject: String,
+        /// The moment, in seconds since 1970.
+        not_before: u64,
+        /// The session that is spared, and when it began.
+        spared: Option<(String, u64)>,
+        /// A word for the operator.
+        reason: String,
+    },
+}
+
+/// Where failed work goes.
+pub struct RetryQueue {
     client: Client,
     url: String,
 }
 
 impl RetryQueue {
-    pub(crate) fn new(sdk: &SdkConfig, url: String) -> Self {
+    /// The queue at `url`, with the endpoint, region and credentials of `sdk`.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, url: String) -> Self {
         let config = Builder::from(sdk)
             .timeout_config(
                 TimeoutConfig::builder()
@@ -35,7 +57,7 @@ impl RetryQueue {
     }
 
     /// Whether the task is in the queue now.
-    pub(crate) async fn put(&self, task: &SignOutTask) -> bool {
+    pub async fn put(&self, task: &impl Serialize) -> bool {
         let Ok(body) = serde_json::to_string(task) else {
             return false;
         };

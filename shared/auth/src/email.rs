@@ -1,0 +1,35 @@
+//! E-mail addresses, as far as it takes to send a mail there.
+
+/// Whether `text` has a local part and a domain of several labels (RFC 5321 section 2.3). Whether somebody
+/// reads mail there, only a mail can tell.
+#[must_use]
+pub fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let is_domain_char = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
+    !local.is_empty()
+        && !local.contains(char::is_control)
+        && domain.contains('.')
+        && !domain.starts_with(['.', '-'])
+        && !domain.ends_with(['.', '-'])
+        && !domain.contains("..")
+        && domain.chars().all(is_domain_char)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for good in ["a@b.c", "a+b&c%d@example.com", "\"x y\"@sub.example.org"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in [
+            "a", "@b.c", "a@b", "a@.b", "a@b..c", "a@b.c.", "a@b/c.d", "a@b .c", "a\n@b.c",
+        ] {
+            assert!(!is_email(bad), "{bad:?}");
+        }
+    }
+}

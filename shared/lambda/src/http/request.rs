@@ -1,0 +1,412 @@
+//! Requests, read with patience.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use auth::headers::{RawMap, single_value, text};
+use auth::{Reason, bearer};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Larger than any request of ours, smaller than any trouble.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    http_method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow)]
+    route_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    raw_path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    query_string_parameters: RawMap<'a>,
+    #[serde(borrow)]
+    path_parameters: RawMap<'a>,
+    #[serde(borrow)]
+    request_context: Option<&'a RawValue>,
+    #[serde(borrow)]
+    headers: RawMap<'a>,
+    #[serde(borrow)]
+    multi_value_headers: RawMap<'a>,
+    #[serde(borrow)]
+    cookies: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_base64_encoded: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RequestContext<'a> {
+    #[serde(borrow)]
+    http: RawMap<'a>,
+    #[serde(borrow)]
+    identity: RawMap<'a>,
+    #[serde(borrow)]
+    authorizer: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    elb: Option<&'a RawValue>,
+}
+
+/// A request, its members unread until they are asked for. What is no request has none.
+pub struct Request<'a> {
+    fields: Fields<'a>,
+    context: RequestContext<'a>,
+}
+
+/// Why a request, its body first of all, is none that we answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// Not what was asked for.
+    #[error("bad_request")]
+    Malformed,
+    /// More than 16 KB.
+    #[error("body_too_large")]
+    TooLarge,
+    /// A body of another kind than the one that is read here.
+    #[error("unsupported_media_type")]
+    MediaType,
+}
+
+impl BadRequest {
+    /// The status that says so.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::TooLarge => 413,
+            Self::MediaType => 415,
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads an event.
+    #[must_use]
+    pub fn read(json: &'a RawValue) -> Self {
+        let fields: Fields<'a> = serde_json::from_str(json.get()).unwrap_or_default();
+        let context = fields
+            .request_context
+            .and_then(|context| serde_json::from_str(context.get()).ok())
+            .unwrap_or_default();
+        Self { fields, context }
+    }
+
+    /// `GET`; empty if the event names none.
+    #[must_use]
+    pub fn method(&self) -> Cow<'a, str> {
+        let rest = self.fields.http_method.and_then(text);
+        rest.or_else(|| self.context.http.values("method").next().and_then(text))
+            .unwrap_or_default()
+    }
+
+    /// The route's template, such as `/users/{id}`; empty if the event names none.
+    #[must_use]
+    pub fn route(&self) -> Cow<'a, str> {
+        let rest = self.fields.resource.and_then(text);
+        let http = || {
+            let key = self.fields.route_key.and_then(text)?;
+            Some(Cow::Owned(key.split_once(' ')?.1.to_owned()))
+        };
+        rest.or_else(http).unwrap_or_default()
+    }
+
+    /// What was asked for, such as `/auth/login`: the route's template where API Gateway matched one
+    /// that is no catch-all and the path agrees, else the path, without the stage that an HTTP API
+    /// puts before it. Nothing is repaired: a slash too many is another path.
+    #[must_use]
+    pub fn target(&self) -> Cow<'a, str> {
+        let path = self.fields.path.and_then(text);
+        let path = path.or_else(|| self.fields.raw_path.and_then(text));
+        let route = self.route();
+        let is_literal = route.starts_with('/') && !route.contains(['{', '$']);
+        match path {
+            None => route,
+            // A custom domain's base path stands before the route.
+            Some(path) if is_literal && path.ends_with(&*route) => route,
+            Some(path) => {
+                let stage = self.context.stage.and_then(text).unwrap_or_default();
+                let rest = path.strip_prefix('/').and_then(|rest| {
+                    let rest = rest.strip_prefix(&*stage)?;
+                    (self.fields.raw_path.is_some() && rest.starts_with('/')).then_some(rest)
+                });
+                match rest {
+                    Some(rest) if !stage.is_empty() => Cow::Owned(rest.to_owned()),
+                    _ => path,
+                }
+            }
+        }
+    }
+
+    /// A parameter of the query with its escapes undone, which only a load balancer leaves to us.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let value = self.fields.query_string_parameters.values(name).next()?;
+        let value = text(value)?;
+        match self.context.elb {
+            None => Some(value.into_owned()),
+            Some(_) => decode_form(&value),
+        }
+    }
+
+    /// A parameter of the path with its escapes undone: an HTTP API has done that already, a REST
+    /// API has not.
+    #[must_use]
+    pub fn path_parameter(&self, name: &str) -> Option<String> {
+        let value = self.fields.path_parameters.values(name).next()?;
+        let value = text(value)?;
+        let decoded = match self.fields.route_key {
+            Some(_) => value.into_owned(),
+            None => percent_decode_str(&value).decode_utf8().ok()?.into_owned(),
+        };
+        (!decoded.is_empty()).then_some(decoded)
+    }
+
+    /// The one value of a header.
+    ///
+    /// # Errors
+    /// [`Reason::MissingToken`] without any, [`Reason::AmbiguousToken`] if there are several.
+    pub fn header(&self, name: &str) -> Result<Cow<'a, str>, Reason> {
+        single_value(&self.fields.headers, &self.fields.multi_value_headers, name)
+    }
+
+    /// The one cookie of this name (RFC 6265 section 4.2): payload 2.0 lists them, the others
+    /// have a header.
+    ///
+    /// # Errors
+    /// [`Reason::MissingToken`] without any, [`Reason::AmbiguousToken`] if there are several.
+    pub fn cookie(&self, name: &str) -> Result<String, Reason> {
+        auth::headers::cookie(self.fields.cookies, self.header("cookie"), name)
+    }
+
+    /// The bearer token, from `Authorization` or from the cookie of this name; two of them are a
+    /// refusal.
+    ///
+    /// # Errors
+    /// [`Reason::MissingToken`], [`Reason::AmbiguousToken`], or what is wrong with it.
+    pub fn token(&self, cookie: Option<&str>) -> Result<String, Reason> {
+        let header = self.header("authorization").and_then(|value| {
+            let token = bearer::token_of(&value)?;
+            Ok(token.to_owned())
+        });
+        let Some(name) = cookie else {
+            return header;
+        };
+        let cookie = self.cookie(name).and_then(|value| {
+            bearer::check(&value)?;
+            Ok(value)
+        });
+        match (header, cookie) {
+            (Err(Reason::MissingToken), other) | (other, Err(Reason::MissingToken)) => other,
+            (Ok(_), Ok(_)) => Err(Reason::AmbiguousToken),
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+        }
+    }
+
+    /// Where a browser says that the request comes from: `Origin`, and `Sec-Fetch-Site` where there
+    /// is none.
+    #[must_use]
+    pub fn sender(&self, known_origins: &[String]) -> Sender {
+        let site = self.header("sec-fetch-site");
+        match (self.header("origin"), site.as_deref()) {
+            (Ok(origin), _) if known_origins.iter().any(|known| *known == origin) => Sender::Known,
+            (Ok(origin), Ok("same-origin")) if origin != "null" => Sender::Known,
+            (Err(Reason::MissingToken), Ok("same-origin")) => Sender::Known,
+            (Err(Reason::MissingToken), Ok("same-site" | "none") | Err(Reason::MissingToken)) => {
+                Sender::Unsaid
+            }
+            _ => Sender::Foreign,
+        }
+    }
+
+    /// Where the request comes from, by API Gateway's word, or by that of the load balancer, which
+    /// is the last one in the list.
+    #[must_use]
+    pub fn source_ip(&self) -> Option<Cow<'a, str>> {
+        let rest = self.context.identity.values("sourceIp").next();
+        let gateway = rest.or_else(|| self.context.http.values("sourceIp").next());
+        gateway.and_then(text).or_else(|| {
+            self.context.elb?;
+            let addresses = self.header("x-forwarded-for").ok()?;
+            let last = addresses.rsplit(',').next()?.trim().to_owned();
+            (!last.is_empty()).then_some(Cow::Owned(last))
+        })
+    }
+
+    /// What the authorizer found out; empty for a request that came past it.
+    #[must_use]
+    pub fn authorizer(&self) -> Map<String, Value> {
+        let context = self.context.authorizer.map(RawValue::get);
+        let context: Map<String, Value> = context
+            .and_then(|context| serde_json::from_str(context).ok())
+            .unwrap_or_default();
+        // HTTP APIs with payload 2.0 wrap it once more.
+        match context.get("lambda") {
+            Some(Value::Object(inner)) => inner.clone(),
+            _ => context,
+        }
+    }
+
+    /// The body as JSON; no body at all reads as `{}`.
+    ///
+    /// # Errors
+    /// [`BadRequest`] if it is not an object of this kind.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadRequest> {
+        let body = self.body()?;
+        let json = if body.is_empty() {
+            b"{}"
+        } else {
+            body.as_slice()
+        };
+        if json.len() > MAX_BODY_BYTES {
+            return Err(BadRequest::TooLarge);
+        }
+        let value = serde_json::from_slice(json).map_err(|_| BadRequest::Malformed)?;
+        // A list would fill the members in their order.
+        if json.trim_ascii_start().starts_with(b"{") {
+            Ok(value)
+        } else {
+            Err(BadRequest::Malformed)
+        }
+    }
+
+    /// Whether there is no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let body = self.fields.body.map(RawValue::get);
+        matches!(body, None | Some("null" | "\"\""))
+    }
+
+    /// The fields of an HTML form, URL-encoded; the last of a name counts.
+    ///
+    /// # Errors
+    /// [`BadRequest`] if it is none.
+    pub fn form(&self) -> Result<BTreeMap<String, String>, BadRequest> {
+        let body = self.body()?;
+        if body.len() > MAX_BODY_BYTES {
+            return Err(BadRequest::TooLarge);
+        }
+        let body = String::from_utf8(body).map_err(|_| BadRequest::Malformed)?;
+        let pairs = body.split('&').filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                decode_form(name).zip(decode_form(value))
+            })
+            .collect::<Option<_>>()
+            .ok_or(BadRequest::Malformed)
+    }
+
+    /// Whether the body is of this media type, in UTF-8 and not compressed (RFC 9110 section 8.3).
+    #[must_use]
+    pub fn is_of_type(&self, media_type: &str) -> bool {
+        let encoding = self.header("content-encoding");
+        if !matches!(
+            encoding.as_deref(),
+            Ok("identity") | Err(Reason::MissingToken)
+        ) {
+            return false;
+        }
+        let Ok(content_type) = self.header("content-type") else {
+            return false;
+        };
+        let mut parts = content_type.split(';').map(str::trim);
+        let is_type = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(media_type));
+        is_type
+            && parts.all(|parameter| {
+                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+                !name.eq_ignore_ascii_case("charset")
+                    || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
+    }
+
+    fn body(&self) -> Result<Vec<u8>, BadRequest> {
+        let Some(body) = self.fields.body.filter(|body| body.get() != "null") else {
+            return Ok(Vec::new());
+        };
+        let body = text(body).ok_or(BadRequest::Malformed)?;
+        match self.fields.is_base64_encoded.map(RawValue::get) {
+            None | Some("false" | "null") => Ok(body.into_owned().into_bytes()),
+            Some("true") => STANDARD.decode(&*body).map_err(|_| BadRequest::Malformed),
+            Some(_) => Err(BadRequest::Malformed),
+        }
+    }
+}
+
+/// Who sent a request, as far as a browser says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A page of the same origin, or of one that is known.
+    Known,
+    /// No browser, or one that doesn't say.
+    Unsaid,
+    /// A page of somebody else's.
+    Foreign,
+}
+
+/// `application/x-www-form-urlencoded` (URL standard): `+` is a space.
+fn decode_form(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn path_parameters_are_decoded_once() {
+        let rows = [
+            ("a%40b", Some("a@b")),
+            ("a%2540b", Some("a%40b")),
+            ("a+b", Some("a+b")),
+            ("%", Some("%")),
+            ("%zz", Some("%zz")),
+            ("%ff", None),
+            ("", None),
+        ];
+        for (value, expected) in rows {
+            let event = json!({"pathParameters": {"id": value}}).to_string();
+            let event: Box<RawValue> = serde_json::from_str(&event).unwrap();
+            let request = Request::read(&event);
+            assert_eq!(request.path_parameter("id").as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_authorizers_context_in_both_forms() {
+        for (event, sub) in [
+            (json!({"requestContext": {"authorizer": {"sub": "u"}}}), "u"),
+            (
+                json!({"requestContext": {"authorizer": {"lambda": {"sub": "u"}}}}),
+                "u",
+            ),
+            (json!({"requestContext": {"authorizer": null}}), ""),
+            (json!({"requestContext": 7}), ""),
+            (json!(null), ""),
+        ] {
+            let text: Box<RawValue> = serde_json::from_str(&event.to_string()).unwrap();
+            let context = Request::read(&text).authorizer();
+            let found = context.get("sub").and_then(Value::as_str);
+            assert_eq!(found.unwrap_or_default(), sub, "{event}");
+        }
+    }
+}

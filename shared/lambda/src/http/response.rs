@@ -1,0 +1,118 @@
+//! Answers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A response that nobody may cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    status_code: u16,
+    headers: BTreeMap<&'static str, String>,
+    /// For what may stand in an answer more than once: `set-cookie`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    multi_value_headers: BTreeMap<&'static str, Vec<String>>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+impl Response {
+    /// `body` as JSON.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::of_type("application/json; charset=utf-8", status, body)
+    }
+
+    /// Problem details (RFC 9457): the status says it all, `code` says which of our cases it is.
+    /// The headers that HTTP asks for with a status are there (RFC 9110 section 15).
+    #[must_use]
+    pub fn problem(status: u16, code: &str) -> Self {
+        let title = match status {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            409 => "Conflict",
+            413 => "Content Too Large",
+            415 => "Unsupported Media Type",
+            429 => "Too Many Requests",
+            500 => "Internal Server Error",
+            502 => "Bad Gateway",
+            503 => "Service Unavailable",
+            _ => "Error",
+        };
+        let response = Self::of_type(
+            "application/problem+json; charset=utf-8",
+            status,
+            json!({"title": title, "status": status, "code": code}),
+        );
+        match status {
+            401 => response.with("www-authenticate", "Bearer"),
+            429 | 503 => response.with("retry-after", "1"),
+            _ => response,
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    /// Makes the browser forget a cookie of ours.
+    #[must_use]
+    pub fn without_cookie(self, name: &str) -> Self {
+        self.with_cookie(name, "", 0)
+    }
+
+    /// Gives the browser a cookie that no script can read and no other site can send
+    /// (RFC 6265bis section 5.6).
+    #[must_use]
+    pub fn with_cookie(mut self, name: &str, value: &str, max_age_seconds: u64) -> Self {
+        let cookies = self.multi_value_headers.entry("set-cookie").or_default();
+        cookies.push(format!(
+            "{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_seconds}"
+        ));
+        self
+    }
+
+    /// A page.
+    #[must_use]
+    pub fn html(status: u16, page: String) -> Self {
+        Self::of_type("text/html; charset=utf-8", status, page)
+    }
+
+    /// [`Response::problem`] with a sentence for people.
+    #[must_use]
+    pub fn problem_with(status: u16, code: &str, detail: &str) -> Self {
+        let mut response = Self::problem(status, code);
+        if let Ok(Value::Object(mut body)) = serde_json::from_str(&response.body) {
+            body.insert("detail".to_owned(), detail.into());
+            response.body = Value::Object(body).to_string();
+        }
+        response
+    }
+
+    fn of_type(content_type: &str, status_code: u16, body: impl ToString) -> Self {
+        Self {
+            status_code,
+            headers: BTreeMap::new(),
+            multi_value_headers: BTreeMap::new(),
+            body: body.to_string(),
+            is_base64_encoded: false,
+        }
+        .with("content-type", content_type)
+        .with("cache-control", "no-store")
+        .with("x-content-type-options", "nosniff")
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status_code
+    }
+}

@@ -1,0 +1,155 @@
+//! The page behind the mail's link: opening it confirms nothing, its button does.
+
+use serde_json::{Value, json};
+use testkit::server::Fault;
+
+use crate::auth_api::{api, ask, exception, request};
+use crate::world::World;
+
+/// Addresses that break what is not encoded.
+const ADDRESSES: &[&str] = &[
+    "a+b&c%d@example.com",
+    "\"><script>alert(1)</script>@example.com",
+    "o'hara@example.com",
+    "{{ 7*7 }}@example.com",
+];
+
+fn open(email: &str, code: &str) -> Value {
+    let mut event = request("GET", "/auth/confirm", &json!(null));
+    event["queryStringParameters"] = json!({"email": email, "confirmationCode": code});
+    event["headers"] = json!({"Accept": "text/html"});
+    event
+}
+
+fn press(path: &str, form: &str) -> Value {
+    let mut event = request("POST", path, &json!(null));
+    event["headers"] = json!({
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Origin": "https://app.example.com", "Sec-Fetch-Site": "same-origin",
+    });
+    event["multiValueHeaders"] = json!(null);
+    event["body"] = json!(form);
+    event
+}
+
+#[tokio::test]
+async fn opening_it_confirms_nothing() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    for email in ADDRESSES {
+        let answer = ask(&api, &open(email, "123456")).await;
+        let page = answer.body.as_str().unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+        let policy = answer.headers["content-security-policy"].as_str().unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'sha256-"),
+            "{policy}"
+        );
+        assert_eq!(answer.headers["referrer-policy"], "same-origin");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        assert!(!page.contains("<script") && !page.contains("49@"), "{page}");
+        assert!(page.contains("<form method=\"post\" action=\"confirm\">"));
+    }
+    for event in [open("", ""), request("GET", "/auth/confirm", &json!(null))] {
+        let page = ask(&api, &event).await.body;
+        assert!(
+            page.as_str().unwrap().contains("name=\"code\""),
+            "typed by hand"
+        );
+    }
+    assert_eq!(world.cognito.requests(), [], "C23");
+}
+
+#[tokio::test]
+async fn its_button_does() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let form = "email=A%2Bb%26c%25d%40example.com&code=123456";
+    let answer = ask(&api, &press("/auth/confirm", form)).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.as_str().unwrap().contains("is confirmed"));
+    let (operation, sent) = world.cognito.requests().remove(0);
+    assert_eq!(
+        (operation.as_str(), &sent["Username"]),
+        ("ConfirmSignUp", &json!("a+b&c%d@example.com"))
+    );
+    assert_eq!(sent["ConfirmationCode"], "123456");
+
+    let mut pages = std::collections::BTreeSet::new();
+    for (name, message) in [
+        ("CodeMismatchException", ""),
+        ("ExpiredCodeException", ""),
+        (
+            "NotAuthorizedException",
+            "User cannot be confirmed. Current status is CONFIRMED",
+        ),
+        ("UserNotFoundException", ""),
+    ] {
+        world.cognito.set_fault(exception(name, message));
+        let answer = ask(&api, &press("/auth/confirm", form)).await;
+        assert_eq!(answer.status, 400);
+        pages.insert(answer.body.to_string());
+    }
+    assert_eq!(pages.len(), 1, "one page for all of them");
+    let page = pages.pop_first().unwrap();
+    assert!(
+        page.contains("used already")
+            && page.contains("older than")
+            && page.contains("newest mail")
+    );
+    assert!(page.contains("action=\\\"resend\\\""));
+    world.cognito.set_fault(Fault::Cut);
+    assert_eq!(ask(&api, &press("/auth/confirm", form)).await.status, 503);
+    world.cognito.set_fault(Fault::None);
+
+    let answer = ask(&api, &press("/auth/resend", "email=a%40example.com")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        world.cognito.requests().pop().unwrap().0,
+        "ResendConfirmationCode"
+    );
+}
+
+#[tokio::test]
+async fn nobody_elses_page_presses_it() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let form = "email=a%40example.com&code=1";
+    for (header, value, expected) in [
+        ("Origin", json!("https://evil.example"), 403),
+        ("Origin", json!("null"), 403),
+        ("Content-Type", json!("text/plain"), 415),
+    ] {
+        let mut event = press("/auth/confirm", form);
+        event["headers"][header] = value;
+        event["headers"]["Sec-Fetch-Site"] = json!("cross-site");
+        if expected == 415 {
+            event["headers"]["Sec-Fetch-Site"] = json!("same-origin");
+        }
+        assert_eq!(ask(&api, &event).await.status, expected, "{header}");
+    }
+    let mut event = press("/auth/confirm", form);
+    event["headers"] = json!({"Content-Type": "application/x-www-form-urlencoded"});
+    assert_eq!(ask(&api, &event).await.status, 415, "A5: from nobody");
+    assert_eq!(world.cognito.requests(), []);
+}
+
+#[tokio::test]
+async fn in_the_readers_language() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let long = "x,".repeat(5_000);
+    for (accept, lang) in [
+        ("de-CH,de;q=0.9,en;q=0.8", "lang=\"de\" dir=\"ltr\""),
+        ("ar", "lang=\"ar\" dir=\"rtl\""),
+        ("fr, ja;q=0.5", "lang=\"ja\""),
+        ("xx", "lang=\"en\""),
+        (long.as_str(), "lang=\"en\""),
+    ] {
+        let mut event = open("a@example.com", "1");
+        event["headers"]["Accept-Language"] = json!(accept);
+        let page = ask(&api, &event).await.body;
+        assert!(page.as_str().unwrap().contains(lang), "A43: {accept:.40}");
+    }
+}

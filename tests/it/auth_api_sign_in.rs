@@ -1,0 +1,389 @@
+//! Signing in with auth-api by every way, and staying signed in.
+
+use serde_json::{Value, json};
+use testkit::Binary;
+use testkit::server::Fault;
+
+use crate::auth_api::{
+    PASSWORD, SESSION, api, ask, exception, post, request, signed_in, status, tokens,
+};
+use crate::world::{World, somebody};
+
+const SECRET_HASH: &str = "xLo3/+7+KJfYTIL4SfK/uyV5Zo3FZv37+fSMVupHpUQ=";
+
+#[tokio::test]
+async fn signing_in_by_every_way() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let token = somebody();
+    world.cognito.set_answer("InitiateAuth", tokens(&token));
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    let answer = ask(&api, &post("/auth/login", &login)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["refresh_token"], "refresh.token.opaque");
+    assert_eq!(
+        (&answer.body["token_type"], &answer.body["expires_in"]),
+        (&json!("Bearer"), &json!(1800))
+    );
+    assert_eq!(answer.headers["cache-control"], "no-store", "A28");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff", "A28");
+    assert_eq!(
+        answer.headers["content-type"], "application/json; charset=utf-8",
+        "A28"
+    );
+
+    let challenge = |name: &str, parameters: Value| json!({"ChallengeName": name, "Session": SESSION, "ChallengeParameters": parameters});
+    let parameters =
+        json!({"USER_ID_FOR_SRP": "5f7e-uuid", "CODE_DELIVERY_DESTINATION": "+1***", "SRP_B": "b"});
+    world
+        .cognito
+        .set_answer("InitiateAuth", challenge("PASSWORD_VERIFIER", parameters));
+    let srp = json!({"email": "ada@example.com", "srp_a": "abcdef"});
+    let answer = ask(&api, &post("/auth/login", &srp)).await;
+    assert_eq!(
+        answer.body,
+        json!({
+            "challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "5f7e-uuid",
+            "parameters": {"USER_ID_FOR_SRP": "5f7e-uuid", "SRP_B": "b"},
+        }),
+        "A21: and no more about the user than it takes"
+    );
+    for neither in [
+        json!({"email": "a@b.c"}),
+        json!({"email": "a@b.c", "password": "x", "srp_a": "y"}),
+    ] {
+        assert_eq!(ask(&api, &post("/auth/login", &neither)).await.status, 400);
+    }
+
+    world
+        .cognito
+        .set_answer("RespondToAuthChallenge", tokens(&token));
+    let proof =
+        json!({"secret_block": "b", "signature": "s", "timestamp": "Sun Nov 22 10:00:00 UTC 2026"});
+    let rows = [
+        ("SMS_MFA", "code", json!("123456"), "SMS_MFA_CODE"),
+        ("EMAIL_OTP", "code", json!("123456"), "EMAIL_OTP_CODE"),
+        (
+            "SOFTWARE_TOKEN_MFA",
+            "code",
+            json!("123456"),
+            "SOFTWARE_TOKEN_MFA_CODE",
+        ),
+        (
+            "NEW_PASSWORD_REQUIRED",
+            "new_password",
+            json!(PASSWORD),
+            "NEW_PASSWORD",
+        ),
+        (
+            "SELECT_MFA_TYPE",
+            "method",
+            json!("SOFTWARE_TOKEN_MFA"),
+            "ANSWER",
+        ),
+        ("CUSTOM_CHALLENGE", "answer", json!("42"), "ANSWER"),
+        ("A_NEW_ONE", "answer", json!("42"), "ANSWER"),
+        (
+            "PASSWORD_VERIFIER",
+            "srp",
+            proof,
+            "PASSWORD_CLAIM_SIGNATURE",
+        ),
+    ];
+    for (name, member, value, parameter) in rows {
+        let mut body = json!({"challenge": name, "session": SESSION, "username": "5f7e-uuid"});
+        body[member] = value;
+        world.cognito.forget_requests();
+        assert_eq!(
+            ask(&api, &post("/auth/challenge", &body)).await.status,
+            200,
+            "A21 {name}"
+        );
+        let (operation, sent) = world.cognito.requests().remove(0);
+        assert_eq!(
+            (operation.as_str(), &sent["ChallengeName"]),
+            ("RespondToAuthChallenge", &json!(name))
+        );
+        assert!(sent["ChallengeResponses"][parameter].is_string(), "{sent}");
+        assert_eq!(sent["ChallengeResponses"]["USERNAME"], "5f7e-uuid", "A24");
+        body["other"] = json!("x");
+        assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
+    }
+    let good = json!({"challenge": "SMS_MFA", "session": SESSION, "username": "a", "code": "1"});
+    for (member, value) in [
+        ("session", json!("short")),
+        ("session", json!("x".repeat(4_097))),
+        ("session", json!(null)),
+        ("code", json!("")),
+        ("code", json!("12 34")),
+        ("challenge", json!("")),
+        ("challenge", json!("lower")),
+        ("answer", json!("two answers")),
+    ] {
+        let mut body = good.clone();
+        body[member] = value;
+        assert_eq!(
+            ask(&api, &post("/auth/challenge", &body)).await.status,
+            400,
+            "A21 {body}"
+        );
+    }
+
+    // Whoever must set up an authenticator to sign in does it within the challenge.
+    world.cognito.set_answer(
+        "AssociateSoftwareToken",
+        json!({"SecretCode": "JBSWY3DPEHPK3PXP", "Session": SESSION}),
+    );
+    world.cognito.set_answer(
+        "VerifySoftwareToken",
+        json!({"Status": "SUCCESS", "Session": SESSION}),
+    );
+    let mut setup = json!({"challenge": "MFA_SETUP", "session": SESSION, "username": "ada"});
+    let answer = ask(&api, &post("/auth/challenge", &setup)).await;
+    assert_eq!(
+        (answer.status, &answer.body["challenge"]),
+        (200, &json!("MFA_SETUP"))
+    );
+    assert!(answer.body["qr_svg"].as_str().unwrap().contains("<svg"));
+    setup["code"] = json!("123456");
+    assert_eq!(
+        ask(&api, &post("/auth/challenge", &setup)).await.body["token_type"],
+        "Bearer"
+    );
+}
+
+#[tokio::test]
+async fn tokens_in_cookies() {
+    let world = World::start().await;
+    let (access, refresh) = ("__Host-access_token", "__Host-refresh_token");
+    let origin = "https://app.example.com";
+    let more = [
+        ("TOKEN_COOKIE", access),
+        ("REFRESH_COOKIE", refresh),
+        ("ALLOWED_ORIGINS", origin),
+    ];
+    let api = world.function("auth-api", &more).await;
+    let token = somebody();
+    world.cognito.set_answer("InitiateAuth", tokens(&token));
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    let mut event = post("/auth/login", &login);
+    event["headers"]["Origin"] = json!(origin);
+    let answer = ask(&api, &event).await;
+    assert_eq!(
+        (answer.status, &answer.body),
+        (200, &json!({"expires_in": 1800})),
+        "A25"
+    );
+    assert_eq!(answer.cookies.len(), 2);
+    for cookie in &answer.cookies {
+        assert!(cookie.starts_with("__Host-"), "A25");
+        for part in ["; Secure", "; HttpOnly", "; SameSite=Strict", "; Path=/"] {
+            assert!(cookie.contains(part), "A25: {part}");
+        }
+        assert!(!cookie.contains("Domain"), "A25");
+    }
+    assert_eq!(answer.headers["access-control-allow-origin"], origin, "A27");
+    assert_eq!(
+        answer.headers["access-control-allow-credentials"], "true",
+        "A27"
+    );
+    assert_eq!(answer.headers["vary"], "Origin", "A27");
+
+    // A refresh takes the cookie, needs no body, and clears what doesn't work.
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", tokens(&token));
+    let mut event = request("POST", "/auth/refresh", &json!(null));
+    event["headers"] = json!({"Cookie": format!("{refresh}=opaque"), "Origin": origin});
+    event["multiValueHeaders"] = json!(null);
+    assert_eq!(ask(&api, &event).await.status, 200);
+    world.cognito.set_fault(exception(
+        "NotAuthorizedException",
+        "Refresh Token has been revoked",
+    ));
+    let answer = ask(&api, &event).await;
+    assert_eq!(answer.status, 401, "A22");
+    assert!(
+        answer.cookies.len() == 2 && answer.cookies.iter().all(|c| c.contains("Max-Age=0")),
+        "A22"
+    );
+    world.cognito.set_fault(Fault::None);
+    event["headers"]["Cookie"] = json!(format!("{refresh}=a; {refresh}=b"));
+    assert_eq!(ask(&api, &event).await.status, 401, "A25: two of a name");
+
+    // A token too long for a cookie is not handed over in part.
+    let long = somebody().claim("cognito:groups", vec!["x".repeat(100); 60]);
+    world.cognito.set_answer("InitiateAuth", tokens(&long));
+    let answer = ask(&api, &post("/auth/login", &login)).await;
+    assert_eq!((answer.status, answer.cookies.len()), (500, 0), "A25");
+
+    // Nobody else's page gets anything done.
+    let sent_by = |headers: Value| {
+        let mut event = post("/auth/login", &login);
+        for (name, value) in headers.as_object().unwrap() {
+            event["headers"][name] = value.clone();
+        }
+        event
+    };
+    for (headers, expected) in [
+        (json!({"Origin": "https://evil.example"}), 403),
+        (json!({"Origin": "null"}), 403),
+        (
+            json!({"Origin": "null", "Sec-Fetch-Site": "same-origin"}),
+            403,
+        ),
+        (json!({"Sec-Fetch-Site": "cross-site"}), 403),
+        (
+            json!({"Origin": "https://app.example.com.evil.example"}),
+            403,
+        ),
+        (
+            json!({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-site"}),
+            403,
+        ),
+    ] {
+        let answer = ask(&api, &sent_by(headers.clone())).await;
+        assert_eq!(answer.status, expected, "A26: {headers}");
+        assert_eq!(
+            answer.headers["access-control-allow-origin"],
+            json!(null),
+            "A27"
+        );
+    }
+
+    for (more, problem) in [
+        (vec![("TOKEN_COOKIE", access)], "set together"),
+        (
+            vec![("TOKEN_COOKIE", "a"), ("REFRESH_COOKIE", "b")],
+            "__Host-",
+        ),
+        (
+            vec![("SIGN_UP_ATTRIBUTES", "name,email_verified")],
+            "no user may set",
+        ),
+        (vec![("SIGN_IN_URL", "javascript:alert(1)")], "SIGN_IN_URL"),
+        (vec![("APP_BASE_URL", "http://example.com")], "APP_BASE_URL"),
+        (vec![("APP_CLIENT_IDS", "*")], "APP_CLIENT_IDS"),
+    ] {
+        let environment =
+            auth_tests::environment("http://127.0.0.1:9/", "http://127.0.0.1:9", &more);
+        let output = Binary::start_refused("auth-api", &environment).await;
+        assert!(output.contains(problem), "X1: {output}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_of_what_was_ended_is_refused() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let logout = world.function("logout", &[]).await;
+    let token = somebody();
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", tokens(&token));
+    let refresh = post("/auth/refresh", &json!({"refresh_token": "opaque"}));
+    assert_eq!(ask(&api, &refresh).await.status, 200);
+    let bearer = format!("Bearer {}", token.build());
+    let event = json!({"httpMethod": "POST", "headers": {"Authorization": bearer}});
+    assert_eq!(ask(&logout, &event).await.status, 200);
+    assert_eq!(
+        status(&api, &refresh).await,
+        (401, "invalid_credentials".to_owned()),
+        "A23"
+    );
+    let revoked = world.cognito.requests();
+    assert!(
+        revoked
+            .iter()
+            .any(|(operation, _)| operation == "RevokeToken"),
+        "A23"
+    );
+    world.store.set_fault(Fault::Cut);
+    assert_eq!(
+        ask(&api, &refresh).await.status,
+        503,
+        "what can't be known is not handed over"
+    );
+    world.store.set_fault(Fault::None);
+
+    for (name, message) in [
+        ("NotAuthorizedException", "Invalid Refresh Token."),
+        ("NotAuthorizedException", "Refresh Token has expired"),
+        ("InvalidParameterException", ""),
+        ("UserNotFoundException", ""),
+    ] {
+        world
+            .cognito
+            .set_fault_for("GetTokensFromRefreshToken", exception(name, message));
+        assert_eq!(
+            status(&api, &refresh).await,
+            (401, "invalid_credentials".to_owned()),
+            "A22"
+        );
+    }
+    for body in [
+        json!({}),
+        json!({"refresh_token": null}),
+        json!({"refresh_token": ""}),
+        json!({"refresh_token": "a\u{0}"}),
+    ] {
+        let answer = ask(&api, &post("/auth/refresh", &body)).await;
+        assert!(answer.status == 400 || answer.status == 401, "A22: {body}");
+    }
+
+    // A token used twice: one of the two is a thief, and the session ends.
+    let token = somebody();
+    let reused = exception("RefreshTokenReuseException", "");
+    world
+        .cognito
+        .set_fault_for("GetTokensFromRefreshToken", reused);
+    assert!(world.passes(&token).await);
+    let answer = ask(&api, &signed_in(refresh.clone(), &token)).await;
+    assert_eq!(
+        (answer.status, world.passes(&token).await),
+        (401, false),
+        "A20"
+    );
+}
+
+#[tokio::test]
+async fn an_app_client_with_a_secret() {
+    let world = World::start().await;
+    let secret = json!({"ARN": "arn", "Name": "n", "VersionId": "v", "SecretString": "s3cr3t-of-the-client"});
+    world.others.set_answer("GetSecretValue", secret);
+    let others = world.others.url();
+    let more = [
+        (
+            "APP_CLIENT_SECRET_ARN",
+            "arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
+        ),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
+    ];
+    let api = world.function("auth-api", &more).await;
+    let token = somebody();
+    world.cognito.set_answer("InitiateAuth", tokens(&token));
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", tokens(&token));
+    let login = json!({"email": "Ada@example.com", "password": PASSWORD});
+    assert_eq!(ask(&api, &post("/auth/login", &login)).await.status, 200);
+    let refresh = json!({"refresh_token": "opaque"});
+    assert_eq!(
+        ask(&api, &post("/auth/refresh", &refresh)).await.status,
+        200
+    );
+    let asked = world.cognito.requests();
+    // base64(hmac-sha256("s3cr3t-of-the-client", "ada@example.com" + client id)), by Python.
+    assert_eq!(
+        asked[0].1["AuthParameters"]["SECRET_HASH"], SECRET_HASH,
+        "A24"
+    );
+    assert_eq!(asked[1].1["ClientSecret"], "s3cr3t-of-the-client", "A24");
+    assert!(!api.output().contains("s3cr3t"));
+
+    world.others.set_fault(Fault::Answer(400, "{}".to_owned()));
+    let mut environment = auth_tests::environment("http://127.0.0.1:9/", &world.store.url(), &more);
+    environment.push(("APP_BASE_URL", "https://app.example.com".to_owned()));
+    let output = Binary::start_refused("auth-api", &environment).await;
+    assert!(output.contains("secret could not be read"), "{output}");
+}
