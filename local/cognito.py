@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """MiniStack, with what its Cognito lacks: a thin proxy in front of it that calls the user pool's
-CustomMessage, PostConfirmation and UserMigration triggers with AWS's own events, keeps the mails in an
+CustomMessage, PostConfirmation, PostAuthentication and UserMigration triggers with AWS's own events, keeps the mails in an
 outbox, and lower-cases names for a pool that knows no cases. Everything else passes as it is.
 
     cognito.py PORT BACKEND_PORT     starts MiniStack at BACKEND_PORT and serves at PORT until it ends
@@ -131,6 +131,12 @@ class Pool:
         if user:
             self.call("PostConfirmation", source, user["name"], {"userAttributes": user["attributes"]}, {})
 
+    def signed_in(self, name):
+        user = self.user(name)
+        if user:
+            request = {"userAttributes": user["attributes"], "newDeviceUsed": False}
+            self.call("PostAuthentication", "PostAuthentication_Authentication", user["name"], request, {})
+
     def migrate(self, source, name, password):
         """Asks the trigger for somebody whom the pool doesn't know."""
         if self.user(name):
@@ -216,6 +222,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pool.send_mail(*MESSAGES[operation], name, self.server.outbox)
         if status == 200 and operation in CONFIRMATIONS:
             pool.confirmed(CONFIRMATIONS[operation], name)
+        if status == 200 and by_password and b"AccessToken" in answer:
+            pool.signed_in(name)
         self.give_back(status, headers, answer)
 
     def ask(self, path, body):

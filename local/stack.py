@@ -171,6 +171,7 @@ def start(folder, port):
         "table": outputs["RevocationTableName"],
         "api_key_table": outputs["ApiKeyTableName"],
         "users_table": outputs["UsersTableName"],
+        "pending_groups_table": outputs["PendingGroupsTableName"],
         "attempt_table": outputs["AttemptTableName"],
         "session_table": outputs["SessionTableName"],
         "account_id": outputs["RevocationTableArn"].split(":")[4],
@@ -188,6 +189,7 @@ def make_old_pool(endpoint):
         UsernameConfiguration={"CaseSensitive": True},
         Policies={"PasswordPolicy": {"MinimumLength": 8}},
     )
+    cognito.create_group(UserPoolId=pool["UserPool"]["Id"], GroupName="Staff")
     names = {"UserPoolId": pool["UserPool"]["Id"], "ClientName": "migration"}
     client = cognito.create_user_pool_client(**names, ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"])
     return {"id": names["UserPoolId"], "client_id": client["UserPoolClient"]["ClientId"]}
@@ -212,6 +214,8 @@ def deploy(folder, endpoint, cognito, old_pool):
         *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", "AllowedOrigin=http://localhost:8080"),
         *(f"AppBaseUrl={cognito}", "SesIdentityArn=arn:aws:ses:us-east-1:000000000000:identity/example.com", "MailFrom=no-reply@example.com"),
         *("LegacySource=cognito", f"LegacyUserPoolId={old_pool['id']}", f"LegacyAppClientId={old_pool['client_id']}"),
+        # In the quotes, and with the escapes, that SAM takes off again.
+        r'LegacyGroups="{\"Staff\":\"staff\"}"',
     ]
     environment = os.environ | ROOT_USER | {
         "AWS_ENDPOINT_URL": endpoint,

@@ -145,7 +145,10 @@ def play(state, narrate):
     grace = Person(state, say)
     grace.email, grace.password = f"grace-{secrets.token_hex(4)}@example.com", "Old-Password-1906"
     grace.lives_in_the_old_pool(grace.email.capitalize())
+    grace.can_join("staff")
     moved = grace.log_in()
+    groups = claims(grace.refresh(moved)).get("cognito:groups")
+    expect(groups == ["staff"], "with her group, by the name that it has here")
     expect(grace.api("GET", "/auth/me", moved.access, None, 200)["attributes"]["name"] == "Grace", "with her name")
     twin = Person(state, say)
     twin.email, twin.password = f"twin-{secrets.token_hex(4)}@example.com", grace.password
@@ -287,13 +290,18 @@ class Person:
         attributes = [{"Name": name, "Value": value} for name, value in attributes.items()]
         cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction="SUPPRESS")
         cognito.admin_set_user_password(**names, Password=self.password, Permanent=True)
+        cognito.admin_add_user_to_group(**names, GroupName="Staff")
         self.say(f"   the old pool knows {spelling.partition('-')[0]}-...")
 
-    def join_group(self, group):
+    def can_join(self, group):
         cognito = self.aws("cognito-idp")
         names = {"GroupName": group, "UserPoolId": self.state["user_pool_id"]}
         with contextlib.suppress(cognito.exceptions.GroupExistsException):
             cognito.create_group(**names)
+        return cognito, names
+
+    def join_group(self, group):
+        cognito, names = self.can_join(group)
         cognito.admin_add_user_to_group(Username=self.email, **names)
 
     def told_by_cloudtrail(self, call, user):

@@ -30,6 +30,10 @@ fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("user-events", set(&[user_events::Config::VARS])),
         ("user-sweep", set(&[user_sweep::Config::VARS])),
         ("auth-api", set(&[auth_api::Config::VARS])),
+        (
+            "post-authentication",
+            set(&[post_authentication::Config::VARS]),
+        ),
         ("migrate-user", set(&[migrate_user::Config::VARS])),
         ("admin", set(&[admin::Config::VARS])),
         ("sessions", set(&[sessions::Config::VARS])),
@@ -117,6 +121,8 @@ fn configurations_read_what_they_say_they_read() {
     assert_eq!(asked.take(), variables()["user-sweep"]);
     let _ = auth_api::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["auth-api"]);
+    let _ = post_authentication::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["post-authentication"]);
     let _ = migrate_user::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["migrate-user"]);
     let _ = admin::Config::from_lookup(&lookup);

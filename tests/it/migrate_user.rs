@@ -752,6 +752,75 @@ async fn an_old_endpoint() {
 }
 
 #[tokio::test]
+async fn groups_are_given_at_the_first_sign_in() {
+    let old = OldTable::make().await;
+    let world = &old.world;
+    let groups = r#"{"Staff":"staff","Editors":"writers"}"#;
+    let migrate = old.function(&[("LEGACY_GROUPS", groups)]).await;
+    let after = world.function("post-authentication", &[]).await;
+    let email = format!("{}@example.com", unique("grace"));
+    let row = json!({"email": email, "groups": "Staff, admins, Editors"});
+    old.put(with(ada(&email), row)).await;
+    let signed_in = json!({
+        "version": "1", "triggerSource": "PostAuthentication_Authentication", "region": "us-east-1",
+        "userPoolId": "us-east-1_Gatehouse", "userName": "5f7e-new-sub", "new": 1,
+        "request": {"userAttributes": {"sub": "5f7e-new-sub", "email": email}}, "response": {},
+    });
+    let given = async || -> Vec<String> {
+        world.cognito.forget_requests();
+        // Whatever happens, the sign-in goes on.
+        assert_eq!(after.invoke(&signed_in).await.answer(), signed_in);
+        let asked = world.cognito.requests().into_iter();
+        asked
+            .map(|(operation, body)| {
+                assert_eq!(operation, "AdminAddUserToGroup");
+                assert_eq!(body["Username"], "5f7e-new-sub");
+                body["GroupName"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(given().await, Vec::<String>::new(), "nothing was left");
+    assert_eq!(
+        moved(&migrate, &sign_in(&email, "wrong-password")).await,
+        None
+    );
+    assert_eq!(
+        given().await,
+        Vec::<String>::new(),
+        "nor by a wrong password"
+    );
+    assert_eq!(
+        moved(&migrate, &sign_in(&email, PASSWORD)).await.as_deref(),
+        CONFIRMED
+    );
+    world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
+    assert!(!given().await.is_empty(), "tried");
+    world.cognito.set_fault(Fault::None);
+    assert_eq!(
+        given().await,
+        ["staff", "writers"],
+        "tried again, and `admins` is nobody's"
+    );
+    assert_eq!(given().await, Vec::<String>::new(), "once");
+    for event in [
+        json!(null),
+        json!({"triggerSource": "PostAuthentication_New"}),
+    ] {
+        assert_eq!(after.invoke(&event).await.answer(), event);
+    }
+    // The table is down: nobody is moved without their groups, and everybody signs in.
+    world.store.set_fault_for("PutItem", Fault::Cut);
+    assert!(
+        migrate
+            .invoke(&sign_in(&email, PASSWORD))
+            .await
+            .is_failure()
+    );
+    world.store.set_fault(Fault::Cut);
+    assert_eq!(given().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn several_stores_in_order() {
     let old = OldTable::make().await;
     old.put(ada("second@example.com")).await;

@@ -52,6 +52,7 @@ impl World {
             ("SESSION_TABLE", &self.stack.session_table),
             ("CONNECTION_TABLE", &self.stack.connection_table),
             ("CONNECTIONS_URL", &others),
+            ("PENDING_GROUPS_TABLE", &self.stack.pending_groups_table),
             ("ACCOUNT_ID", ACCOUNT),
             ("SECURITY_TOPIC_ARN", topic),
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),

@@ -98,6 +98,8 @@ pub struct Stack {
     pub session_table: String,
     /// The deployed table of attempts.
     pub attempt_table: String,
+    /// The deployed table of groups that moved users are to be given.
+    pub pending_groups_table: String,
     /// The deployed table of WebSocket connections.
     pub connection_table: String,
     /// A PostgreSQL beside the stack.
@@ -130,6 +132,7 @@ impl Stack {
             api_key_table: text("api_key_table"),
             users_table: text("users_table"),
             session_table: text("session_table"),
+            pending_groups_table: text("pending_groups_table"),
             attempt_table: text("attempt_table"),
             connection_table: text("connection_table"),
             postgres: text("postgres"),

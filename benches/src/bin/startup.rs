@@ -19,7 +19,7 @@ use testkit::{Binary, FakeAws, Pool};
 
 const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
-const FUNCTIONS: [&str; 14] = [
+const FUNCTIONS: [&str; 15] = [
     FLOOR,
     "authorizer",
     "logout",
@@ -34,6 +34,7 @@ const FUNCTIONS: [&str; 14] = [
     "custom-message",
     "auth-api",
     "migrate-user",
+    "post-authentication",
 ];
 
 struct Row {
@@ -63,6 +64,7 @@ async fn main() {
         ("APP_BASE_URL", "https://app.example.com".to_owned()),
         ("LEGACY_SOURCE", "dynamodb".to_owned()),
         ("LEGACY_TABLE", "people".to_owned()),
+        ("PENDING_GROUPS_TABLE", "groups".to_owned()),
     ];
     // All, or those that are named, and the floor.
     let chosen: Vec<String> = std::env::args().skip(1).collect();

@@ -22,6 +22,8 @@ pub struct Config {
     pub rules: Rules,
     /// `ATTEMPT_TABLE` and `FAILURES_PER_USER`.
     pub failures: Option<(String, u64)>,
+    /// `PENDING_GROUPS_TABLE`: where groups are left for post-authentication to give.
+    pub pending_groups_table: Option<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
@@ -79,6 +81,8 @@ pub struct Rules {
     pub fields: Fields,
     /// `LEGACY_ATTRIBUTES`: names of the old store to the pool's.
     pub attributes: BTreeMap<String, String>,
+    /// `LEGACY_GROUPS`: groups of the old store to the pool's. What is not here is nobody's right.
+    pub groups: BTreeMap<String, String>,
     /// `REQUIRED_ATTRIBUTES`.
     pub required: Vec<String>,
     /// `USERNAME_CASE_SENSITIVE`, of the new pool.
@@ -127,6 +131,8 @@ impl Config {
         "LEGACY_URL",
         "LEGACY_FIELDS",
         "LEGACY_ATTRIBUTES",
+        "LEGACY_GROUPS",
+        "PENDING_GROUPS_TABLE",
         "LEGACY_UNCONFIRMED",
         "LEGACY_CHALLENGES",
         "REQUIRED_ATTRIBUTES",
@@ -154,12 +160,18 @@ impl Config {
         let has_secret = secret_arn.is_some() || secret.is_some();
         let table = env.optional("ATTEMPT_TABLE");
         let per_user = env.number("FAILURES_PER_USER", 10, 1..=1_000_000);
+        let pending_groups_table = env.optional("PENDING_GROUPS_TABLE");
+        let rules = rules(&mut env);
+        if pending_groups_table.is_none() && !rules.groups.is_empty() {
+            env.problem("PENDING_GROUPS_TABLE", "is not set, and LEGACY_GROUPS is");
+        }
         let config = Self {
             sources: sources(&mut env, has_secret),
             secret_arn,
             secret,
             conflict_rule: conflict_rule(&mut env),
-            rules: rules(&mut env),
+            rules,
+            pending_groups_table,
             failures: table.map(|table| (table, per_user)),
             log_level: Level::read(&mut env),
         };
@@ -282,10 +294,12 @@ pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
             "maps to something that is no standard attribute and no `custom:` one",
         );
     }
+    let groups = map(env, "LEGACY_GROUPS");
     let required = env.list("REQUIRED_ATTRIBUTES");
     Rules {
         fields,
         attributes,
+        groups,
         required: required.unwrap_or_else(|| vec!["email".to_owned()]),
         case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
         allow_weak_hashes: env.flag("ALLOW_WEAK_HASHES", false),

@@ -24,6 +24,8 @@ pub(crate) enum Occasion {
 /// Somebody who is moved.
 pub(crate) struct Moved {
     pub(crate) attributes: BTreeMap<String, String>,
+    /// By the new pool's names. They don't go into the answer.
+    pub(crate) groups: Vec<String>,
     pub(crate) must_reset: bool,
 }
 
@@ -50,8 +52,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    pub(crate) fn user_pool_id(&self) -> &str {
-        self.0.get("userPoolId").map_or("", |id| id.get())
+    pub(crate) fn user_pool_id(&self) -> Cow<'a, str> {
+        self.member("userPoolId").unwrap_or_default()
     }
 
     /// The name as it was typed, if it is one.

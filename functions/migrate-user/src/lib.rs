@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use auth::{Secret, Unavailable, UnixSeconds, hex};
-use auth_dynamodb::AttemptTable;
+use auth_dynamodb::{AttemptTable, PendingGroups};
 use aws_lc_rs::digest;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
@@ -53,6 +53,7 @@ pub struct MigrateUser {
     conflict_rule: ConflictRule,
     rules: Rules,
     failures: Option<(AttemptTable, u64)>,
+    pending_groups: Option<PendingGroups>,
     /// A hash as users have them, to spend the same time on somebody who is none.
     usual: Mutex<Secret>,
     /// When the stores may be asked again.
@@ -141,7 +142,9 @@ impl MigrateUser {
             sources.push(Source::connect(source, secret.as_ref(), &sdk).await?);
         }
         let failures = config.failures;
+        let groups_table = config.pending_groups_table;
         Ok(Self {
+            pending_groups: groups_table.map(|table| PendingGroups::new(&sdk, table)),
             sources,
             conflict_rule: config.conflict_rule,
             rules: config.rules,
@@ -159,7 +162,7 @@ impl MigrateUser {
         let (Some(username), Ok(password)) = (event.username(), event.password(occasion)) else {
             return Ok(Outcome::NotMoved(NotMoved::Malformed));
         };
-        let id = failure_id(event.user_pool_id(), &username, self.rules.case_sensitive);
+        let id = failure_id(&event.user_pool_id(), &username, self.rules.case_sensitive);
         let now = UnixSeconds(clock::unix_seconds());
         if self.is_blocked(&id, now).await? {
             return Ok(Outcome::NotMoved(NotMoved::TooManyFailures));
@@ -167,7 +170,11 @@ impl MigrateUser {
         let began = Instant::now();
         let moved = self.decide(&username, password.as_ref()).await?;
         match moved {
-            Ok(moved) => Ok(Outcome::Moved(moved)),
+            Ok(moved) => {
+                self.leave_groups(&event.user_pool_id(), &username, &moved, now)
+                    .await?;
+                Ok(Outcome::Moved(moved))
+            }
             Err(reason) => {
                 if let (true, Some((table, _))) = (reason.is_failure(), &self.failures) {
                     table.count(&id, FAILURE_WINDOW_SECONDS, now).await?;
@@ -211,13 +218,51 @@ impl MigrateUser {
                     return Ok(Err(reason));
                 }
             };
-            return match password {
-                None => Ok(self.forgotten(&user)),
-                Some(password) => self.signed_in(source, &user, password).await,
+            let moved = match password {
+                None => self.forgotten(&user),
+                Some(password) => self.signed_in(source, &user, password).await?,
+            };
+            return match moved {
+                Ok(moved) => self.with_groups(source, &user, moved).await.map(Ok),
+                Err(reason) => Ok(Err(reason)),
             };
         }
         self.spend(self.sources.last(), typed, password).await;
         Ok(Err(NotMoved::Unknown))
+    }
+
+    /// The trigger can't put anybody into a group: there is no user yet. So groups are left for
+    /// post-authentication, which finds them when the user signs in, this time or the next.
+    async fn leave_groups(
+        &self,
+        user_pool_id: &str,
+        username: &str,
+        moved: &Moved,
+        now: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        let (Some(table), false) = (&self.pending_groups, moved.groups.is_empty()) else {
+            return Ok(());
+        };
+        let normal = user::normal(username, self.rules.case_sensitive);
+        let name = moved.attributes.get("email").unwrap_or(&normal);
+        table.leave(user_pool_id, name, &moved.groups, now).await
+    }
+
+    async fn with_groups(
+        &self,
+        source: &Source,
+        user: &LegacyUser,
+        moved: Moved,
+    ) -> Result<Moved, Unavailable> {
+        if self.rules.groups.is_empty() {
+            return Ok(moved);
+        }
+        let groups = self.guarded(source.groups(user)).await?;
+        let known = groups.iter().filter_map(|old| self.rules.groups.get(old));
+        let mut groups: Vec<String> = known.cloned().collect();
+        groups.sort();
+        groups.dedup();
+        Ok(Moved { groups, ..moved })
     }
 
     async fn signed_in(
@@ -292,6 +337,7 @@ impl MigrateUser {
         }
         Ok(Moved {
             attributes: user.attributes.clone(),
+            groups: Vec::new(),
             must_reset,
         })
     }

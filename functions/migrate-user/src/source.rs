@@ -35,6 +35,11 @@ pub(crate) trait LegacySource {
     async fn check(&self, _username: &str, _password: &Secret) -> Result<Answer, Unavailable> {
         Ok(Answer::Wrong)
     }
+
+    /// A user's groups. Mostly they came with the record.
+    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, Unavailable> {
+        Ok(user.groups.clone())
+    }
 }
 
 /// What a source says to a password.
@@ -110,6 +115,15 @@ impl LegacySource for Source {
             Self::Dynamodb(source) => source.check(username, password).await,
             Self::Postgres(source) => source.check(username, password).await,
             Self::Http(source) => source.check(username, password).await,
+        }
+    }
+
+    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, Unavailable> {
+        match self {
+            Self::Cognito(source) => source.groups(user).await,
+            Self::Dynamodb(source) => source.groups(user).await,
+            Self::Postgres(source) => source.groups(user).await,
+            Self::Http(source) => source.groups(user).await,
         }
     }
 }

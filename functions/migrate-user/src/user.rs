@@ -53,6 +53,8 @@ pub(crate) struct LegacyUser {
     pub(crate) last_sign_in: Option<i64>,
     /// Whether the password has to be another, whatever it is.
     pub(crate) must_reset: bool,
+    /// Their groups, by the old store's names.
+    pub(crate) groups: Vec<String>,
     /// How to find out if a password is theirs.
     pub(crate) credential: Credential,
 }
@@ -82,6 +84,7 @@ pub struct Fields {
     must_reset: String,
     last_sign_in: String,
     password_matches: String,
+    groups: String,
 }
 
 impl Default for Fields {
@@ -98,6 +101,7 @@ impl Default for Fields {
             must_reset: "must_reset".to_owned(),
             last_sign_in: "last_sign_in".to_owned(),
             password_matches: "password_matches".to_owned(),
+            groups: "groups".to_owned(),
         }
     }
 }
@@ -119,6 +123,7 @@ impl Fields {
                 "must_reset" => &mut fields.must_reset,
                 "last_sign_in" => &mut fields.last_sign_in,
                 "password_matches" => &mut fields.password_matches,
+                "groups" => &mut fields.groups,
                 _ => return None,
             };
             name.clone_into(field);
@@ -182,6 +187,7 @@ impl LegacyUser {
             confirmed: is(&fields.confirmed, true),
             last_sign_in: record.get(&fields.last_sign_in).and_then(moment),
             must_reset: is(&fields.must_reset, false),
+            groups: record.get(&fields.groups).map(list).unwrap_or_default(),
             credential,
         })
     }
@@ -204,6 +210,19 @@ fn text(value: &Value) -> Option<String> {
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
             None
         }
+    }
+}
+
+/// A list of texts, or a text with commas.
+fn list(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(text).collect(),
+        Value::String(items) => items
+            .split(',')
+            .map(|item| item.trim().to_owned())
+            .filter(|item| !item.is_empty())
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     }
 }
 

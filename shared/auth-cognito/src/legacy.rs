@@ -101,6 +101,22 @@ impl LegacyPool {
         }))
     }
 
+    /// `AdminListGroupsForUser`: the first sixty, more than a user may be in at most pools.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn groups(&self, username: &str) -> Result<Vec<String>, Trouble> {
+        let call = self
+            .client
+            .admin_list_groups_for_user()
+            .user_pool_id(&self.user_pool_id)
+            .username(username)
+            .limit(60);
+        let answer = call.send().await.map_err(|error| trouble(&error))?;
+        let groups = answer.groups.unwrap_or_default().into_iter();
+        Ok(groups.filter_map(|group| group.group_name).collect())
+    }
+
     /// `AdminInitiateAuth`. The tokens that it brings are dropped.
     ///
     /// # Errors

@@ -113,6 +113,19 @@ impl CognitoUsers {
         call.send().await.map(drop).map_err(|error| trouble(&error))
     }
 
+    /// `AdminAddUserToGroup`. Who is in it already stays in it.
+    ///
+    /// # Errors
+    /// [`Trouble::NotFound`] if there is no such user or group, else [`Trouble`].
+    pub async fn add_to_group(&self, username: &str, group: &str) -> Result<(), Trouble> {
+        let call = self.client.admin_add_user_to_group();
+        let call = call
+            .user_pool_id(&self.user_pool_id)
+            .username(username)
+            .group_name(group);
+        call.send().await.map(drop).map_err(|error| trouble(&error))
+    }
+
     /// `ListUsers`: a page of the disabled ones, from where `next` of the page before points to.
     ///
     /// # Errors
@@ -156,7 +169,7 @@ pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Trouble {
         .as_service_error()
         .and_then(ProvideErrorMetadata::code);
     match code {
-        Some("UserNotFoundException") => Trouble::NotFound,
+        Some("UserNotFoundException" | "ResourceNotFoundException") => Trouble::NotFound,
         Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
             Trouble::Throttled
         }

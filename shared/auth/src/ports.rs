@@ -31,6 +31,8 @@ pub enum Unavailable {
     Connections,
     /// The table of attempts did not answer as it must.
     Attempts,
+    /// The table of groups that are still to be given did not answer as it must.
+    PendingGroups,
     /// The old store of users did not answer, or not as it must.
     Legacy,
     /// The topic for security messages did not take one.
@@ -51,6 +53,7 @@ impl Unavailable {
             Self::Sessions => "sessions_unavailable",
             Self::Connections => "connections_unavailable",
             Self::Attempts => "attempts_unavailable",
+            Self::PendingGroups => "pending_groups_unavailable",
             Self::Legacy => "legacy_unavailable",
             Self::Topic => "topic_unavailable",
             Self::Cognito => "cognito_unavailable",

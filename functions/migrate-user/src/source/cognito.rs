@@ -90,6 +90,7 @@ impl LegacySource for Cognito {
             confirmed: account.confirmed,
             last_sign_in: i64::try_from(account.modified_at).ok(),
             must_reset: false,
+            groups: Vec::new(),
             attributes: attributes(account.attributes, rules),
             credential: Credential::AtSource,
         });
@@ -105,5 +106,10 @@ impl LegacySource for Cognito {
             PasswordCheck::Unconfirmed => Answer::Unconfirmed,
             PasswordCheck::ResetRequired => Answer::ResetRequired,
         })
+    }
+
+    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, Unavailable> {
+        let groups = self.pool.groups(&user.username).await;
+        groups.map_err(|_: Trouble| Unavailable::Legacy)
     }
 }

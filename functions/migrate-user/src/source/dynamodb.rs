@@ -144,6 +144,10 @@ fn json(value: &AttributeValue) -> Value {
         serde_json::from_str(number).unwrap_or_default()
     } else if let Ok(truth) = value.as_bool() {
         Value::from(*truth)
+    } else if let Ok(texts) = value.as_ss() {
+        Value::from(texts.as_slice())
+    } else if let Ok(items) = value.as_l() {
+        items.iter().map(json).collect()
     } else {
         Value::Null
     }
