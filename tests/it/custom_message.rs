@@ -435,6 +435,14 @@ async fn what_does_not_hold_does_not_start() {
             "C26 {word}: {output}"
         );
     }
+    // With the file and the line of the message that is wrong.
+    let line = english
+        .lines()
+        .position(|line| line.contains("\"authentication\""));
+    let place = format!("en.json:{}, authentication", line.unwrap() + 1);
+    let dir = with(layout, &without_code);
+    let output = refused(&[("TEMPLATES_DIR", &dir)]).await;
+    assert!(output.contains(&place), "{place}: {output}");
     for more in [
         [("APP_NAME", "")],
         [("APP_NAME", "a{b")],

@@ -91,6 +91,10 @@ impl Brand {
         engine
             .add_template_owned("layout.html", layout)
             .map_err(|error| problem("layout.html", &error))?;
+        let files: BTreeMap<String, String> = locales
+            .iter()
+            .map(|(locale, text)| (locale.to_ascii_lowercase(), text.clone()))
+            .collect();
         let locales = locales
             .into_iter()
             .map(|(locale, text)| {
@@ -104,11 +108,12 @@ impl Brand {
             locales,
             default_locale: default_locale.to_ascii_lowercase(),
         };
-        brand.check().map(|()| brand)
+        brand.check(&files).map(|()| brand)
     }
 
-    /// Every message in every language, as long as it can get.
-    fn check(&self) -> Result<(), BrandError> {
+    /// Every message in every language, as long as it can get. `files` are the texts as they were read,
+    /// to say where one of them is wrong.
+    fn check(&self, files: &BTreeMap<String, String>) -> Result<(), BrandError> {
         let wrong = |file: &str, problem: String| BrandError {
             file: file.to_owned(),
             problem,
@@ -129,7 +134,9 @@ impl Brand {
                         name: full.then_some(name.as_str()),
                         link: (full && source.has_link()).then_some(link.as_str()),
                     };
-                    let file = format!("{locale}.json, {}", source.key());
+                    let text = files.get(locale).map_or("", String::as_str);
+                    let line = line_of(text, source.key());
+                    let file = format!("{locale}.json:{line}, {}", source.key());
                     let parts = self
                         .render(locale, source, &content)
                         .map_err(|error| problem(&file, &error))?;
@@ -214,6 +221,13 @@ impl Brand {
             sms: say(&message.sms)?,
         })
     }
+}
+
+/// The line on which a member begins.
+fn line_of(json: &str, member: &str) -> usize {
+    let name = format!("\"{member}\"");
+    let before = json.lines().take_while(|line| !line.contains(&name));
+    before.count() + 1
 }
 
 type Files = (String, Vec<(String, String)>);
