@@ -764,7 +764,8 @@ async fn groups_are_given_at_the_first_sign_in() {
     let signed_in = json!({
         "version": "1", "triggerSource": "PostAuthentication_Authentication", "region": "us-east-1",
         "userPoolId": "us-east-1_Gatehouse", "userName": "5f7e-new-sub", "new": 1,
-        "request": {"userAttributes": {"sub": "5f7e-new-sub", "email": email}}, "response": {},
+        "request": {"userAttributes":
+            {"sub": "5f7e-new-sub", "email": email, "email_verified": "true"}}, "response": {},
     });
     let given = async || -> Vec<String> {
         world.cognito.forget_requests();
@@ -793,6 +794,14 @@ async fn groups_are_given_at_the_first_sign_in() {
         moved(&migrate, &sign_in(&email, PASSWORD)).await.as_deref(),
         CONFIRMED
     );
+    // Somebody else claims that address: their groups are not to be had by it.
+    for verified in [json!("false"), json!(null)] {
+        let mut claimed = signed_in.clone();
+        claimed["request"]["userAttributes"]["email_verified"] = verified;
+        world.cognito.forget_requests();
+        assert_eq!(after.invoke(&claimed).await.answer(), claimed);
+        assert_eq!(world.cognito.requests(), []);
+    }
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
     assert!(!given().await.is_empty(), "tried");
     world.cognito.set_fault(Fault::None);

@@ -244,7 +244,10 @@ impl MigrateUser {
             return Ok(());
         };
         let normal = user::normal(username, self.rules.case_sensitive);
-        let name = moved.attributes.get("email").unwrap_or(&normal);
+        // An address that nobody has verified may be claimed by anybody in the new pool.
+        let is_verified = moved.attributes.contains_key("email_verified");
+        let email = moved.attributes.get("email").filter(|_| is_verified);
+        let name = email.unwrap_or(&normal);
         table.leave(user_pool_id, name, &moved.groups, now).await
     }
 

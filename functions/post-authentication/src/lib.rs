@@ -4,8 +4,8 @@
 //! next sign-in tries again. The event goes back as it came.
 //! Source: AWS, "Post authentication Lambda trigger".
 
-use auth::Unavailable;
 use auth::env::{ConfigError, Env};
+use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, Trouble};
 use auth_dynamodb::PendingGroups;
 use lambda::log::{self, Level};
@@ -65,6 +65,16 @@ struct Request {
 #[derive(Deserialize)]
 struct Attributes {
     email: Option<String>,
+    email_verified: Option<String>,
+}
+
+impl Attributes {
+    /// The address, if it is certainly the user's: an unverified one may be somebody else's, whose
+    /// groups are not to be had by claiming it.
+    fn verified_email(self) -> Option<String> {
+        let is_verified = self.email_verified.as_deref() == Some("true");
+        self.email.filter(|_| is_verified)
+    }
 }
 
 impl PostAuthentication {
@@ -88,10 +98,11 @@ impl PostAuthentication {
             return Ok("nothing_to_do");
         }
         let pool = &event.user_pool_id;
-        // Under the address that migrate-user handed over, or under the name.
-        let email = event.request.user_attributes.email;
+        // Under the address, or under the name, as migrate-user left them.
+        let email = event.request.user_attributes.verified_email();
         let name = email.unwrap_or_else(|| event.user_name.clone());
-        let groups = self.groups.of(pool, &name).await;
+        let now = UnixSeconds(clock::unix_seconds());
+        let groups = self.groups.of(pool, &name, now).await;
         let groups = groups.map_err(Unavailable::as_str)?;
         if groups.is_empty() {
             return Ok("nothing_to_do");

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 
-use crate::client;
 use crate::write::{number, text};
+use crate::{client, row};
 
 /// Seconds that a row waits for its user to come: they are about to sign in.
 const WAIT_SECONDS: u64 = 30 * 24 * 60 * 60;
@@ -50,11 +50,16 @@ impl PendingGroups {
         Ok(())
     }
 
-    /// What was left for the user of this name.
+    /// What was left for the user of this name, and has not run out.
     ///
     /// # Errors
     /// [`Unavailable::PendingGroups`] if that can't be known.
-    pub async fn of(&self, user_pool_id: &str, name: &str) -> Result<Vec<String>, Unavailable> {
+    pub async fn of(
+        &self,
+        user_pool_id: &str,
+        name: &str,
+        now: UnixSeconds,
+    ) -> Result<Vec<String>, Unavailable> {
         let get = self
             .client
             .get_item()
@@ -62,8 +67,8 @@ impl PendingGroups {
             .key("id", text(&id(user_pool_id, name)))
             .consistent_read(true);
         let answer = get.send().await.map_err(|_| Unavailable::PendingGroups)?;
-        let groups = answer.item.unwrap_or_default().remove("groups");
-        match groups {
+        let row = answer.item.filter(|row| !row::is_expired(row, now));
+        match row.unwrap_or_default().remove("groups") {
             None => Ok(Vec::new()),
             Some(AttributeValue::Ss(groups)) => Ok(groups),
             Some(_) => Err(Unavailable::PendingGroups),
