@@ -88,7 +88,10 @@ impl AuthApi {
         let sdk = aws_config::load_from_env().await;
         let secret = match &config.app_client_secret_arn {
             None => None,
-            Some(arn) => Some(app_client_secret(&sdk, arn).await?),
+            Some(arn) => {
+                let secret = auth_secrets::read(&sdk, arn).await;
+                Some(secret.ok_or(StartError::Secret)?)
+            }
         };
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
         revocations.prime().await;
@@ -221,14 +224,6 @@ fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, BadRequest> {
         return Err(BadRequest::Malformed);
     }
     request.json()
-}
-
-async fn app_client_secret(sdk: &aws_config::SdkConfig, arn: &str) -> Result<Secret, StartError> {
-    let client = aws_sdk_secretsmanager::Client::new(sdk);
-    let answer = client.get_secret_value().secret_id(arn).send().await;
-    let secret = answer.ok().and_then(|answer| answer.secret_string);
-    let secret = secret.filter(|secret| !secret.is_empty());
-    secret.map(Secret::new).ok_or(StartError::Secret)
 }
 
 fn now() -> UnixSeconds {

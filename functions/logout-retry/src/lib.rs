@@ -14,7 +14,6 @@ use auth_sqs::LateMark;
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer};
 use lambda::{Failure, Handler, clock};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What it reads from its environment. `docs/configuration.md` has the table.
@@ -144,17 +143,7 @@ impl Handler for LogoutRetry {
                 answer.again(message);
             }
             if level <= self.log_level {
-                let now = clock::unix_seconds();
-                log::line(
-                    level,
-                    "once more",
-                    [
-                        ("outcome", Value::from(outcome)),
-                        ("request_id", Value::from(request_id)),
-                        ("LogoutRetries", Value::from(1)),
-                        ("_aws", log::metric("LogoutRetries", "outcome", now)),
-                    ],
-                );
+                log::outcome(level, "once more", "LogoutRetries", outcome, request_id);
             }
         }
         Ok(answer)

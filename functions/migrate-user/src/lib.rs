@@ -21,7 +21,6 @@ use auth_dynamodb::{AttemptTable, PendingGroups};
 use aws_lc_rs::digest;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -135,7 +134,10 @@ impl MigrateUser {
         let sdk = aws_config::load_from_env().await;
         let secret = match &config.secret_arn {
             None => config.secret,
-            Some(arn) => Some(secret(&sdk, arn).await?),
+            Some(arn) => {
+                let secret = auth_secrets::read(&sdk, arn).await;
+                Some(secret.ok_or(Unavailable::Legacy)?)
+            }
         };
         let mut sources = Vec::new();
         for source in config.sources {
@@ -412,14 +414,6 @@ fn next_moment(began: Instant) -> Instant {
     began + REFUSALS_EVERY * stretches
 }
 
-async fn secret(sdk: &aws_config::SdkConfig, arn: &str) -> Result<Secret, Unavailable> {
-    let client = aws_sdk_secretsmanager::Client::new(sdk);
-    let answer = client.get_secret_value().secret_id(arn).send().await;
-    let answer = answer.map_err(|_| Unavailable::Legacy)?;
-    let text = answer.secret_string.filter(|text| !text.is_empty());
-    text.map(Secret::new).ok_or(Unavailable::Legacy)
-}
-
 /// Under which failures are counted: a hash, since the table is not for names.
 fn failure_id(user_pool_id: &str, username: &str, case_sensitive: bool) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
@@ -443,17 +437,7 @@ impl Handler for MigrateUser {
             Err(unavailable) => (Level::Error, unavailable.as_str()),
         };
         if level <= self.log_level {
-            let now = clock::unix_seconds();
-            log::line(
-                level,
-                "user migration",
-                [
-                    ("outcome", Value::from(outcome)),
-                    ("request_id", Value::from(request_id)),
-                    ("Migrations", Value::from(1)),
-                    ("_aws", log::metric("Migrations", "outcome", now)),
-                ],
-            );
+            log::outcome(level, "user migration", "Migrations", outcome, request_id);
         }
         match result {
             Ok(Outcome::Moved(moved)) => event.answered(&moved).ok_or(Failure::Internal),

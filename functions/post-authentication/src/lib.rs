@@ -11,7 +11,6 @@ use auth_dynamodb::PendingGroups;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What it reads from its environment. `docs/configuration.md` has the table.
@@ -139,16 +138,12 @@ impl Handler for PostAuthentication {
             Err(outcome) => (Level::Error, outcome),
         };
         if level <= self.log_level {
-            let now = clock::unix_seconds();
-            log::line(
+            log::outcome(
                 level,
                 "post authentication",
-                [
-                    ("outcome", Value::from(outcome)),
-                    ("request_id", Value::from(request_id)),
-                    ("PendingGroups", Value::from(1)),
-                    ("_aws", log::metric("PendingGroups", "outcome", now)),
-                ],
+                "PendingGroups",
+                outcome,
+                request_id,
             );
         }
         Ok(event.to_owned())

@@ -11,7 +11,6 @@ use auth_dynamodb::{DynamoRevocations, Ending, Profiles};
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What it reads from its environment. `docs/configuration.md` has the table.
@@ -171,16 +170,12 @@ impl Handler for PostConfirmation {
             Err(outcome) => (Level::Error, outcome),
         };
         if level <= self.log_level {
-            let now = clock::unix_seconds();
-            log::line(
+            log::outcome(
                 level,
                 "post confirmation",
-                [
-                    ("outcome", Value::from(outcome)),
-                    ("request_id", Value::from(request_id)),
-                    ("Confirmations", Value::from(1)),
-                    ("_aws", log::metric("Confirmations", "outcome", now)),
-                ],
+                "Confirmations",
+                outcome,
+                request_id,
             );
         }
         match result {

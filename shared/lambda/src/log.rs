@@ -74,6 +74,24 @@ pub fn metric(metric: &str, dimension: &str, now_seconds: u64) -> Value {
     })
 }
 
+/// The line about one event that a function was called with, which counts as the metric `metric` by
+/// `outcome`, a word from the function's closed list.
+pub fn outcome(level: Level, message: &str, metric: &'static str, outcome: &str, request_id: &str) {
+    line(
+        level,
+        message,
+        [
+            ("outcome", Value::from(outcome)),
+            ("request_id", Value::from(request_id)),
+            (metric, Value::from(1)),
+            (
+                "_aws",
+                self::metric(metric, "outcome", crate::clock::unix_seconds()),
+            ),
+        ],
+    );
+}
+
 /// The line about one request to an API of ours, which counts as the metric `Requests` by
 /// `outcome`, a word from the function's closed list.
 pub fn request(level: Level, what: &str, outcome: &str, request_id: &str, began: Instant) {
