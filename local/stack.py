@@ -135,6 +135,8 @@ def start(folder, port):
         "MINISTACK_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_EXECUTOR": "local",
+        # As at AWS: without its claims there is no token.
+        "MINISTACK_COGNITO_PRETOKEN_STRICT": "1",
     }
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -212,6 +214,8 @@ def deploy(folder, endpoint, cognito, old_pool):
         *("--s3-bucket", "gatehouse-artifacts", "--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
         *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", "AllowedOrigin=http://localhost:8080"),
+        *("SignUpGuard=true", "DeniedEmailDomains=mailinator.com", "TokenClaims=true"),
+        "ContextClaims=sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer,roles,tenant",
         *(f"AppBaseUrl={cognito}", "SesIdentityArn=arn:aws:ses:us-east-1:000000000000:identity/example.com", "MailFrom=no-reply@example.com"),
         *("LegacySource=cognito", f"LegacyUserPoolId={old_pool['id']}", f"LegacyAppClientId={old_pool['client_id']}"),
         # In the quotes, and with the escapes, that SAM takes off again.

@@ -35,6 +35,10 @@ def play(state, narrate):
     person.sign_up()
     phone, laptop = person.sign_in(), person.sign_in()
 
+    suspect = {"email": f"ada-{secrets.token_hex(4)}@xn--pple-43d.com", "password": PASSWORD}
+    refused = person.api("POST", "/auth/signup", None, suspect, 400)
+    expect(refused["code"] == "sign_up_refused", "a domain that is displayed as another one")
+
     say("\n2. A request without a token is refused, one with a token reaches the backend.")
     person.call(None, 401)
     context = person.call(phone.access, 200)["context"]
@@ -89,7 +93,11 @@ def play(state, narrate):
     boss = Person(state, say)
     boss.sign_up()
     boss.join_group("admins")
+    boss.join_group("tenant-story")
     boss = boss.sign_in().access
+    context = person.call(boss, 200)["context"]
+    expect(context["roles"] == '["administrator"]', "a claim by policies/claims.json")
+    expect(context["tenant"] == "story", "and another")
     user = claims(tablet.access)["sub"]
     shown = "/admin/users/{user}"
     person.api("POST", f"/admin/users/{user}/disable", tablet.access, {}, 403, f"{shown}/disable")

@@ -407,6 +407,12 @@ async fn who_has_an_account_is_not_told() {
     )
     .await;
     for (name, message, expected, code) in [
+        (
+            "UserLambdaValidationException",
+            "PreSignUp failed with error sign-up refused.",
+            400,
+            "sign_up_refused",
+        ),
         ("UserNotConfirmedException", "", 403, "user_not_confirmed"),
         (
             "PasswordResetRequiredException",

@@ -254,6 +254,69 @@ async fn own_data() {
 }
 
 #[tokio::test]
+async fn roles_and_tenants() {
+    let rows = vec![
+        (
+            user().claim("roles", json!(["tester"])),
+            "POST",
+            "/tests",
+            true,
+        ),
+        (
+            user().claim("roles", json!(["reader", "tester"])),
+            "POST",
+            "/tests",
+            true,
+        ),
+        (
+            user().claim("roles", json!(["reader"])),
+            "POST",
+            "/tests",
+            false,
+        ),
+        (user().claim("roles", "tester"), "POST", "/tests", false),
+        (
+            user().claim("roles", json!(["tester", 1])),
+            "POST",
+            "/tests",
+            false,
+        ),
+        (in_groups(&["tester"]), "POST", "/tests", false),
+        (user(), "POST", "/tests", false),
+    ];
+    check(&with_example("roles").await, rows).await;
+    let authorizer = with_example("roles").await;
+    for (claim, tenant, expected) in [
+        (json!("acme"), "acme", Verdict::Allow),
+        (json!("acme"), "other", Verdict::Deny),
+        (json!(["acme"]), "acme", Verdict::Deny),
+        (json!(null), "acme", Verdict::Deny),
+    ] {
+        let route = "/tenants/{tenant}/invoices";
+        let token = user().claim("tenant", claim);
+        let mut event = call(&token, "GET", route, "/tenants/x/invoices");
+        event["pathParameters"] = json!({"tenant": tenant});
+        assert_eq!(authorizer.verdict(&event).await, expected, "{tenant}");
+    }
+    let more = [("CONTEXT_CLAIMS", "sub,roles,tenant")];
+    let authorizer = Authorizer::start_with(&more).await;
+    let token = user()
+        .claim("roles", json!(["a", "b\"c"]))
+        .claim("tenant", "acme");
+    let event = call(&token, "GET", "/whoami", "/whoami");
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    let context = answer["context"].clone();
+    let sub = token.get("sub");
+    assert_eq!(
+        context,
+        json!({"sub": sub, "roles": r#"["a","b\"c"]"#, "tenant": "acme"})
+    );
+    let event = call(&user(), "GET", "/whoami", "/whoami");
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    assert_eq!(answer["context"], json!({"sub": user().get("sub")}));
+}
+
+#[tokio::test]
 async fn policies_that_do_not_hold_refuse_to_start() {
     let good = "permit (principal, action, resource);";
     let rows = [

@@ -27,6 +27,11 @@ fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("whoami", set(&[])),
         ("logout-retry", set(&[logout_retry::Config::VARS])),
         ("post-confirmation", set(&[post_confirmation::Config::VARS])),
+        ("pre-sign-up", set(&[pre_sign_up::Config::VARS])),
+        (
+            "pre-token-generation",
+            set(&[pre_token_generation::Config::VARS]),
+        ),
         ("user-events", set(&[user_events::Config::VARS])),
         ("user-sweep", set(&[user_sweep::Config::VARS])),
         ("auth-api", set(&[auth_api::Config::VARS])),
@@ -115,6 +120,10 @@ fn configurations_read_what_they_say_they_read() {
     assert_eq!(asked.take(), variables()["logout-retry"]);
     let _ = post_confirmation::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["post-confirmation"]);
+    let _ = pre_sign_up::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["pre-sign-up"]);
+    let _ = pre_token_generation::Config::from_lookup(&lookup);
+    assert_eq!(asked.take(), variables()["pre-token-generation"]);
     let _ = user_events::Config::from_lookup(&lookup);
     assert_eq!(asked.take(), variables()["user-events"]);
     let _ = user_sweep::Config::from_lookup(&lookup);

@@ -33,6 +33,8 @@ mod logout;
 mod migrate_user;
 mod operator;
 mod post_confirmation;
+mod pre_sign_up;
+mod pre_token_generation;
 mod samples;
 mod sessions;
 mod settings;

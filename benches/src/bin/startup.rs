@@ -19,7 +19,7 @@ use testkit::{Binary, FakeAws, Pool};
 
 const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
-const FUNCTIONS: [&str; 15] = [
+const FUNCTIONS: [&str; 17] = [
     FLOOR,
     "authorizer",
     "logout",
@@ -35,6 +35,8 @@ const FUNCTIONS: [&str; 15] = [
     "auth-api",
     "migrate-user",
     "post-authentication",
+    "pre-sign-up",
+    "pre-token-generation",
 ];
 
 struct Row {

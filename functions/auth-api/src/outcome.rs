@@ -62,6 +62,8 @@ pub enum Outcome {
     Conflict,
     /// Cognito asks for patience.
     TooManyRequests,
+    /// The pool's PreSignUp trigger doesn't take that name or address.
+    SignUpRefused,
     /// A trigger failed.
     TriggerFailed,
     /// The code could not be sent.
@@ -81,7 +83,8 @@ impl Outcome {
             | Self::InvalidCode
             | Self::PasswordPolicy
             | Self::PasswordReused
-            | Self::MfaNotSetUp => 400,
+            | Self::MfaNotSetUp
+            | Self::SignUpRefused => 400,
             Self::InvalidCredentials => 401,
             Self::UserNotConfirmed | Self::PasswordResetRequired | Self::Forbidden => 403,
             Self::AlreadyTaken | Self::Conflict => 409,
@@ -108,6 +111,7 @@ impl Outcome {
             Self::AlreadyTaken => "already_taken",
             Self::Conflict => "conflict",
             Self::TooManyRequests => "too_many_requests",
+            Self::SignUpRefused => "sign_up_refused",
             Self::TriggerFailed => "trigger_failed",
             Self::DeliveryFailed => "delivery_failed",
             Self::Unavailable => "unavailable",
@@ -198,6 +202,9 @@ pub const EXCEPTIONS: &[(&str, Outcome)] = &[
     ("WebAuthnRelyingPartyMismatchException", Outcome::BadRequest),
 ];
 
+/// What pre-sign-up says in the message of such an exception when it refuses, rather than fails.
+const SIGN_UP_REFUSED: &str = "sign-up refused";
+
 /// The front end of every AWS service says these, outside of the model.
 const THROTTLED: &[&str] = &["ThrottlingException", "Throttling", "RequestThrottled"];
 
@@ -219,6 +226,10 @@ impl From<&Refused> for Outcome {
         };
         if exception == "NotAuthorizedException" && refused.message.contains("attempts exceeded") {
             return Self::TooManyRequests;
+        }
+        if exception == "UserLambdaValidationException" && refused.message.contains(SIGN_UP_REFUSED)
+        {
+            return Self::SignUpRefused;
         }
         if THROTTLED.contains(&exception) {
             return Self::TooManyRequests;

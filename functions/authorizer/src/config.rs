@@ -277,7 +277,7 @@ fn token_rules(env: &mut Env<'_>) -> TokenRules {
 
 fn context_claims(env: &mut Env<'_>) -> Vec<ContextClaim> {
     let Some(names) = env.list("CONTEXT_CLAIMS") else {
-        return ContextClaim::ALL.to_vec();
+        return ContextClaim::default_choice();
     };
     names
         .iter()

@@ -28,11 +28,15 @@ pub enum ContextClaim {
     KeyId,
     /// The issuer's short name: the user pool's id, or an alias. An id is unique only with it.
     Issuer,
+    /// The claim `roles`, a JSON list; absent where there is none.
+    Roles,
+    /// The claim `tenant`; absent where there is none.
+    Tenant,
 }
 
 impl ContextClaim {
-    /// Every claim, in the order of the default.
-    pub const ALL: [Self; 10] = [
+    /// Every claim.
+    pub const ALL: [Self; 12] = [
         Self::Sub,
         Self::Username,
         Self::ClientId,
@@ -43,7 +47,19 @@ impl ContextClaim {
         Self::Session,
         Self::KeyId,
         Self::Issuer,
+        Self::Roles,
+        Self::Tenant,
     ];
+
+    /// What a backend learns if the configuration doesn't choose: all but what takes reading the token
+    /// again.
+    #[must_use]
+    pub fn default_choice() -> Vec<Self> {
+        let read_again = [Self::Roles, Self::Tenant];
+        let mut choice = Self::ALL.to_vec();
+        choice.retain(|claim| !read_again.contains(claim));
+        choice
+    }
 
     /// Its name in `CONTEXT_CLAIMS` and in the context.
     #[must_use]
@@ -59,6 +75,8 @@ impl ContextClaim {
             Self::Session => "session",
             Self::KeyId => "key_id",
             Self::Issuer => "issuer",
+            Self::Roles => "roles",
+            Self::Tenant => "tenant",
         }
     }
 
@@ -73,6 +91,11 @@ impl ContextClaim {
             Self::AuthTime => Some(claims.authenticated_at().0.to_string().into()),
             Self::Session => claims.session().map(Cow::from),
             Self::Issuer => Some(claims.issuer_id().into()),
+            Self::Roles => claims
+                .list("roles")
+                .and_then(|roles| serde_json::to_string(&roles).ok())
+                .map(Cow::from),
+            Self::Tenant => claims.other_claims().remove("tenant").map(Cow::from),
             Self::KeyId => claims
                 .token_id()
                 .filter(|_| claims.principal() == Principal::ApiKey)

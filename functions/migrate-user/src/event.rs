@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use auth::Secret;
 use auth::headers::text;
+use lambda::TriggerEvent;
 use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use crate::{MAX_PASSWORD_CHARS, MAX_USERNAME_CHARS};
 
 /// The event, its members unread until they are asked for. No `Debug`.
-pub(crate) struct Event<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Event<'a>(TriggerEvent<'a>);
 
 /// When the trigger is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +38,11 @@ struct Request<'a> {
 
 impl<'a> Event<'a> {
     pub(crate) fn read(json: &'a RawValue) -> Self {
-        Self(serde_json::from_str(json.get()).unwrap_or_default())
-    }
-
-    fn member(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.0.get(name).and_then(|value| text(value))
+        Self(TriggerEvent::read(json))
     }
 
     pub(crate) fn occasion(&self) -> Option<Occasion> {
-        match self.member("triggerSource")?.as_ref() {
+        match self.0.text("triggerSource")?.as_ref() {
             "UserMigration_Authentication" => Some(Occasion::SignIn),
             "UserMigration_ForgotPassword" => Some(Occasion::ForgotPassword),
             _ => None,
@@ -53,12 +50,12 @@ impl<'a> Event<'a> {
     }
 
     pub(crate) fn user_pool_id(&self) -> Cow<'a, str> {
-        self.member("userPoolId").unwrap_or_default()
+        self.0.text("userPoolId").unwrap_or_default()
     }
 
     /// The name as it was typed, if it is one.
     pub(crate) fn username(&self) -> Option<Cow<'a, str>> {
-        self.member("userName").filter(|name| {
+        self.0.text("userName").filter(|name| {
             !name.is_empty()
                 && name.chars().count() <= MAX_USERNAME_CHARS
                 && !name.contains(|c: char| c.is_control() || c.is_whitespace())
@@ -70,7 +67,7 @@ impl<'a> Event<'a> {
         if occasion == Occasion::ForgotPassword {
             return Ok(None);
         }
-        let request = self.0.get("request").ok_or(())?;
+        let request = self.0.member("request").ok_or(())?;
         // Four bytes a character, six for each that JSON escapes: a longer text is none.
         if request.get().len() > 1024 * 1024 {
             return Err(());
@@ -101,9 +98,6 @@ impl<'a> Event<'a> {
             "desiredDeliveryMediums": ["EMAIL"],
             "forceAliasCreation": false,
         });
-        let response = to_raw_value(&response).ok()?;
-        let mut members = self.0.clone();
-        members.insert(Cow::Borrowed("response"), &response);
-        to_raw_value(&members).ok()
+        self.0.answered(&response)
     }
 }

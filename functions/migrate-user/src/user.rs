@@ -315,33 +315,7 @@ pub(crate) fn spellings(typed: &str, case_sensitive: bool) -> Vec<String> {
     if case_sensitive {
         return vec![typed.to_owned()];
     }
-    let lower = normal(typed, false);
-    let capital = |text: &str| {
-        let mut chars = text.chars();
-        let first = chars.next().map(|first| first.to_uppercase().to_string());
-        first.unwrap_or_default() + chars.as_str()
-    };
-    // The domain of an address has no case; people write its name in capitals all the same.
-    let (local, domain) = lower.split_once('@').unwrap_or((&lower, ""));
-    let words: Vec<String> = local.split('.').map(capital).collect();
-    let words = words.join(".");
-    let with_domain = |local: &str, domain: &str| match domain {
-        "" => local.to_owned(),
-        domain => format!("{local}@{domain}"),
-    };
-    let mut spellings = vec![
-        typed.to_owned(),
-        lower.clone(),
-        capital(&lower),
-        lower.to_uppercase(),
-        with_domain(&words, domain),
-        with_domain(&local.to_uppercase(), domain),
-        with_domain(local, &capital(domain)),
-        with_domain(&capital(local), &capital(domain)),
-    ];
-    let mut seen = std::collections::BTreeSet::new();
-    spellings.retain(|spelling| seen.insert(spelling.clone()));
-    spellings
+    auth::spellings(typed, &normal(typed, false))
 }
 
 /// The one that is meant; `None` if that can't be said. All that there are take part, so that the

@@ -2,7 +2,7 @@
 //!
 //! Names are those of Amazon Verified Permissions for a policy store that is linked to an API and
 //! a Cognito user pool (AWS, "Creating API-linked policy stores"): `NS::User::"<pool>|<sub>"`,
-//! `NS::UserGroup::"<pool>|<group>"`, `NS::Action::"get /users"`, `NS::Application::"NS"`, the
+//! `NS::UserGroup::"<pool>|<group>"`, and in their manner `NS::Role::"<pool>|<role>"`, `NS::Action::"get /users"`, `NS::Application::"NS"`, the
 //! token under `context.token`.
 //!
 //! Cedar leaves out a policy that it fails to evaluate. A `permit` left out permits nothing, but
@@ -57,12 +57,14 @@ pub struct Rules {
     types: Types,
     application: EntityUid,
     uses_tags: bool,
+    uses_roles: bool,
     uses_address: bool,
 }
 
 struct Types {
     user: EntityTypeName,
     user_group: EntityTypeName,
+    role: EntityTypeName,
     client: EntityTypeName,
     api_key: EntityTypeName,
     action: EntityTypeName,
@@ -93,6 +95,7 @@ impl Rules {
         let types = Types {
             user: type_name("User")?,
             user_group: type_name("UserGroup")?,
+            role: type_name("Role")?,
             client: type_name("Client")?,
             api_key: type_name("ApiKey")?,
             action: type_name("Action")?,
@@ -111,12 +114,14 @@ impl Rules {
             policies.any(|policy| policy.to_string().contains(word))
         };
         let (uses_tags, uses_address) = (mentions("Tag("), mentions("source_ip"));
+        let uses_roles = mentions("::Role::\"");
         Ok(Self {
             policies,
             authorizer: cedar::Authorizer::new(),
             types,
             application,
             uses_tags,
+            uses_roles,
             uses_address,
         })
     }
@@ -193,14 +198,17 @@ impl Rules {
             EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(format!("{issuer}|{id}")))
         };
         let (principal, groups) = match claims.principal() {
-            Principal::User => (
-                uid(&self.types.user, claims.subject()),
-                claims
-                    .groups()
-                    .iter()
-                    .map(|group| uid(&self.types.user_group, group))
-                    .collect(),
-            ),
+            Principal::User => {
+                let roles = self.uses_roles.then(|| claims.list("roles"));
+                let roles = roles.flatten().unwrap_or_default();
+                let roles = roles.iter().map(|role| uid(&self.types.role, role));
+                let groups = claims.groups().iter();
+                let groups = groups.map(|group| uid(&self.types.user_group, group));
+                (
+                    uid(&self.types.user, claims.subject()),
+                    groups.chain(roles).collect(),
+                )
+            }
             Principal::Client => (uid(&self.types.client, claims.client_id()), HashSet::new()),
             Principal::ApiKey => (uid(&self.types.api_key, claims.token_id()?), HashSet::new()),
         };

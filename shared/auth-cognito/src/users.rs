@@ -2,13 +2,17 @@
 
 use auth::Unavailable;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cognitoidentityprovider::types::AttributeType;
+use aws_sdk_cognitoidentityprovider::types::{
+    AttributeType, ProviderUserIdentifierType, UserStatusType,
+};
 use aws_types::SdkConfig;
 
 use crate::{Client, client};
 
 /// Users in a page of [`CognitoUsers::disabled`], Cognito's maximum.
 const PAGE: i32 = 60;
+/// Pages that [`CognitoUsers::find`] looks through.
+const PAGES: usize = 5;
 
 /// A user of the pool. No `Debug`: the name is often an e-mail address.
 #[derive(Clone)]
@@ -21,6 +25,35 @@ pub struct User {
     pub enabled: bool,
     /// When Cognito last changed the user, in seconds since 1970.
     pub modified_at: u64,
+}
+
+/// What decides whose account it is. No `Debug`.
+pub struct Profile {
+    /// What Cognito's own calls name the user by.
+    pub username: String,
+    /// Whether they may sign in.
+    pub enabled: bool,
+    /// `UserStatus`.
+    status: Option<UserStatusType>,
+    email_verified: bool,
+}
+
+impl Profile {
+    /// Whether it is an account of the pool's own whose holder has proved that the address is theirs,
+    /// or has an administrator's word for it.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        let ours = [
+            UserStatusType::Confirmed,
+            UserStatusType::ResetRequired,
+            UserStatusType::ForceChangePassword,
+        ];
+        self.email_verified
+            && self
+                .status
+                .as_ref()
+                .is_some_and(|status| ours.contains(status))
+    }
 }
 
 /// One page of users.
@@ -126,6 +159,63 @@ impl CognitoUsers {
         call.send().await.map(drop).map_err(|error| trouble(&error))
     }
 
+    /// `ListUsers`: all whose `attribute`, `username` or `email`, is `value`, as the pool compares.
+    ///
+    /// # Errors
+    /// [`Trouble`]; also if there are more than a few pages of them.
+    pub async fn find(&self, attribute: &str, value: &str) -> Result<Vec<Profile>, Trouble> {
+        // AWS, "Searching for user accounts": a backslash before what would end the text.
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        let call = self
+            .client
+            .list_users()
+            .user_pool_id(&self.user_pool_id)
+            .filter(format!("{attribute} = \"{value}\""))
+            .limit(PAGE);
+        let mut profiles = Vec::new();
+        let mut next = None;
+        // A page may be empty and not the last.
+        for _ in 0..PAGES {
+            let page = call.clone().set_pagination_token(next).send().await;
+            let page = page.map_err(|error| trouble(&error))?;
+            profiles.extend(page.users().iter().filter_map(|user| {
+                Some(Profile {
+                    username: user.username()?.to_owned(),
+                    enabled: user.enabled(),
+                    status: user.user_status().cloned(),
+                    email_verified: attribute_of(user.attributes(), "email_verified")
+                        == Some("true"),
+                })
+            }));
+            next = page.pagination_token().map(str::to_owned);
+            if next.is_none() {
+                return Ok(profiles);
+            }
+        }
+        Err(Trouble::Unavailable)
+    }
+
+    /// `AdminLinkProviderForUser`: from now on the user `subject` of the identity provider `provider`
+    /// signs in as `username`.
+    ///
+    /// # Errors
+    /// [`Trouble`]; also if that identity is linked already.
+    pub async fn link(&self, username: &str, provider: &str, subject: &str) -> Result<(), Trouble> {
+        let own = ProviderUserIdentifierType::builder()
+            .provider_name("Cognito")
+            .provider_attribute_value(username);
+        let theirs = ProviderUserIdentifierType::builder()
+            .provider_name(provider)
+            .provider_attribute_name("Cognito_Subject")
+            .provider_attribute_value(subject);
+        let call = self.client.admin_link_provider_for_user();
+        let call = call
+            .user_pool_id(&self.user_pool_id)
+            .destination_user(own.build())
+            .source_user(theirs.build());
+        call.send().await.map(drop).map_err(|error| trouble(&error))
+    }
+
     /// `ListUsers`: a page of the disabled ones, from where `next` of the page before points to.
     ///
     /// # Errors
@@ -155,8 +245,11 @@ impl CognitoUsers {
 }
 
 fn subject(attributes: &[AttributeType]) -> Option<String> {
-    let attribute = attributes.iter().find(|one| one.name() == "sub")?;
-    attribute.value().map(str::to_owned)
+    attribute_of(attributes, "sub").map(str::to_owned)
+}
+
+fn attribute_of<'a>(attributes: &'a [AttributeType], name: &str) -> Option<&'a str> {
+    attributes.iter().find(|one| one.name() == name)?.value()
 }
 
 pub(crate) fn seconds(time: Option<&aws_sdk_cognitoidentityprovider::primitives::DateTime>) -> u64 {

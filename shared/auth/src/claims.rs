@@ -187,6 +187,15 @@ impl VerifiedClaims {
         self.usage_plan_key.as_deref()
     }
 
+    /// A claim that is a list of text, such as the `roles` that a pre-token-generation trigger adds;
+    /// `None` if there is none, or something else. Read anew at each call.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<Vec<String>> {
+        let claims: BTreeMap<String, &serde_json::value::RawValue> =
+            serde_json::from_slice(&self.payload).ok()?;
+        serde_json::from_str(claims.get(name)?.get()).ok()
+    }
+
     /// Every claim that is text, a number or a boolean, as text: `email_verified` is `true`
     /// whether the issuer wrote `true` or `"true"`. Read anew at each call.
     #[must_use]

@@ -10,6 +10,8 @@ pub mod http;
 pub mod log;
 mod run;
 pub mod sqs;
+mod trigger;
 
 pub use caller::Caller;
 pub use run::{Failure, Handler, run};
+pub use trigger::TriggerEvent;

@@ -20,6 +20,8 @@ use crate::log::{self, Level};
 pub enum Failure {
     /// The caller is refused; API Gateway answers 401.
     Unauthorized,
+    /// Cognito is not to go on, and shows this text to whoever asked.
+    Refused(&'static str),
     /// Something else went wrong; API Gateway answers 500 and caches nothing.
     Internal,
 }
@@ -28,6 +30,7 @@ impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
         let (error_type, error_message) = match failure {
             Failure::Unauthorized => ("Unauthorized", "Unauthorized"),
+            Failure::Refused(text) => ("Refused", text),
             Failure::Internal => ("InternalError", "Internal Server Error"),
         };
         Self {

@@ -1,0 +1,216 @@
+//! Addresses and names that somebody may sign up with.
+
+use auth::is_email;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::confusable_detection::skeleton;
+use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection};
+
+/// RFC 5321 section 4.5.3.1.1.
+const MAX_LOCAL_BYTES: usize = 64;
+/// RFC 5321 section 4.5.3.1.3, less the angle brackets.
+const MAX_ADDRESS_BYTES: usize = 254;
+/// Cognito's longest user name.
+const MAX_NAME_CHARS: usize = 128;
+
+/// What is wrong with an address or a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No mail gets there, or it can't be displayed.
+    Malformed,
+    /// It looks like another one.
+    LookAlike,
+}
+
+/// Domains of addresses: `example.com` for that one alone, `*.example.com` for all below it.
+#[derive(Clone, Debug, Default)]
+pub struct Domains {
+    exact: Vec<String>,
+    /// With their full stop in front.
+    below: Vec<String>,
+}
+
+impl Domains {
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// The first entry that is no domain.
+    pub fn parse(list: &[String]) -> Result<Self, String> {
+        let mut domains = Self::default();
+        for entry in list {
+            let (kind, name) = match entry.strip_prefix("*.") {
+                Some(name) => (&mut domains.below, name),
+                None => (&mut domains.exact, entry.as_str()),
+            };
+            // As mail knows it: in ASCII, lower case.
+            let name = idna::domain_to_ascii_strict(name).map_err(|_| entry.clone())?;
+            if !name.contains('.') {
+                return Err(entry.clone());
+            }
+            kind.push(name);
+        }
+        let with_stop = |name: String| format!(".{name}");
+        domains.below = domains.below.into_iter().map(with_stop).collect();
+        Ok(domains)
+    }
+
+    /// Whether the list says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.below.is_empty()
+    }
+
+    /// Whether an address is in one of them. `email` has passed [`check_email`].
+    #[must_use]
+    pub fn contain(&self, email: &str) -> bool {
+        let domain = domain(email).to_ascii_lowercase();
+        self.exact.contains(&domain) || self.below.iter().any(|end| domain.ends_with(end.as_str()))
+    }
+}
+
+fn domain(email: &str) -> &str {
+    email.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
+/// Whether somebody may sign up with this address. Outside of ASCII none can be reached: Amazon SES
+/// takes no other local part, and domains in Punycode alone. What is left of look-alikes is a domain
+/// in Punycode that is displayed as another one.
+/// Source: AWS, "Amazon SES API reference", `SendEmail`: "does not support the SMTPUTF8 extension".
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_email(email: &str) -> Result<(), Fault> {
+    let local = email.rsplit_once('@').map_or("", |(local, _)| local);
+    if !email.bytes().all(|byte| byte.is_ascii_graphic())
+        || !is_email(email)
+        || local.len() > MAX_LOCAL_BYTES
+        || email.len() > MAX_ADDRESS_BYTES
+    {
+        return Err(Fault::Malformed);
+    }
+    let (shown, valid) = idna::domain_to_unicode(domain(email));
+    valid.map_err(|_| Fault::Malformed)?;
+    for label in shown.split('.') {
+        check_text(label)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody may be called this: a user name that is no address, a preferred user name.
+/// Source: Unicode Technical Standard 39, sections 3 to 5.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_name(name: &str) -> Result<(), Fault> {
+    let visible = |c: char| c.is_ascii_graphic() || (!c.is_ascii() && c.identifier_allowed());
+    let count = name.chars().count();
+    if count == 0 || count > MAX_NAME_CHARS || !name.chars().all(visible) {
+        return Err(Fault::Malformed);
+    }
+    check_text(name)
+}
+
+fn check_text(text: &str) -> Result<(), Fault> {
+    // Another way to write the same text.
+    if !text.nfkc().eq(text.chars()) {
+        return Err(Fault::LookAlike);
+    }
+    // Letters of several scripts that no language mixes.
+    if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
+        return Err(Fault::LookAlike);
+    }
+    // Letters of one other script which all look like ASCII.
+    if !text.is_ascii() && skeleton(text).all(|c| c.is_ascii()) {
+        return Err(Fault::LookAlike);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let long = format!("{}@example.com", "a".repeat(65));
+        let longest = format!("a@{}.com", "b".repeat(252));
+        for (email, verdict) in [
+            ("ada@example.com", Ok(())),
+            ("Ada.Lovelace+x&c%d@Example.co.uk", Ok(())),
+            ("ada@xn--bcher-kva.example", Ok(())),
+            ("", Err(Fault::Malformed)),
+            ("ada", Err(Fault::Malformed)),
+            ("ada@example", Err(Fault::Malformed)),
+            ("ada @example.com", Err(Fault::Malformed)),
+            ("ad\u{430}@example.com", Err(Fault::Malformed)),
+            ("ada@ex\u{430}mple.com", Err(Fault::Malformed)),
+            ("ada\u{200b}@example.com", Err(Fault::Malformed)),
+            ("ada@xn--a.example", Err(Fault::Malformed)),
+            (&long, Err(Fault::Malformed)),
+            (&longest, Err(Fault::Malformed)),
+            // apple.com in Cyrillic letters, and with the first alone.
+            ("ada@xn--80ak6aa92e.com", Err(Fault::LookAlike)),
+            ("ada@xn--pple-43d.com", Err(Fault::LookAlike)),
+        ] {
+            assert_eq!(check_email(email), verdict, "{email:?}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        for (name, verdict) in [
+            ("ada.lovelace_1", Ok(())),
+            ("Zo\u{eb}", Ok(())),
+            ("\u{430}\u{434}\u{430}\u{436}", Ok(())),
+            ("\u{6771}\u{4eac}taro", Ok(())),
+            ("", Err(Fault::Malformed)),
+            ("ada lovelace", Err(Fault::Malformed)),
+            ("ada\u{202e}", Err(Fault::Malformed)),
+            ("ada\u{ad}", Err(Fault::Malformed)),
+            ("\u{ff41}da", Err(Fault::Malformed)),
+            ("Zoe\u{308}", Err(Fault::LookAlike)),
+            ("p\u{430}ypal", Err(Fault::LookAlike)),
+            // paypal, all of it Cyrillic but for the last letter's likeness.
+            (
+                "\u{440}\u{430}\u{443}\u{440}\u{430}\u{4cf}",
+                Err(Fault::LookAlike),
+            ),
+        ] {
+            assert_eq!(check_name(name), verdict, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn domains() {
+        let list = ["example.com", "*.Example.org", "b\u{fc}cher.example"].map(str::to_owned);
+        let domains = Domains::parse(&list).unwrap();
+        for (email, contained) in [
+            ("a@example.com", true),
+            ("a@EXAMPLE.com", true),
+            ("a@x.example.com", false),
+            ("a@notexample.com", false),
+            ("a@x.example.org", true),
+            ("a@x.y.example.org", true),
+            ("a@example.org", false),
+            ("a@notexample.org", false),
+            ("a@xn--bcher-kva.example", true),
+        ] {
+            assert_eq!(domains.contain(email), contained, "{email}");
+        }
+        for wrong in [
+            "",
+            "com",
+            "*",
+            "*.",
+            "*.com",
+            "a@b.c",
+            "a b.c",
+            "*.*.c",
+            "exa_mple.com",
+        ] {
+            assert_eq!(
+                Domains::parse(&[wrong.to_owned()]).err().as_deref(),
+                Some(wrong)
+            );
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Cognito's PreSignUp trigger: who may sign up, and whose account a federated identity belongs to.
+//!
+//! The trigger can't change an address, so what is not in its normal form is refused. It confirms
+//! and verifies nobody: that is what the code in the mail is for.
+//! Source: AWS, "Pre sign-up Lambda trigger".
+
+pub mod address;
+mod config;
+
+use std::collections::BTreeMap;
+
+use auth::{Unavailable, spellings};
+use auth_cognito::{CognitoUsers, Profile, Trouble};
+use aws_types::SdkConfig;
+use lambda::log::{self, Level};
+use lambda::{Failure, Handler, TriggerEvent};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use address::{Fault, check_email, check_name};
+pub use config::Config;
+
+/// What Cognito shows to whoever is refused, the same for every reason. auth-api knows it by this.
+const REFUSAL: &str = "sign-up refused";
+
+/// The function.
+pub struct PreSignUp {
+    config: Config,
+    sdk: SdkConfig,
+}
+
+/// Why somebody may not sign up, or why that could not be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trap {
+    Refused(&'static str),
+    Failed(&'static str),
+}
+
+impl From<Fault> for Trap {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(match fault {
+            Fault::Malformed => "malformed",
+            Fault::LookAlike => "look_alike",
+        })
+    }
+}
+
+impl From<Trouble> for Trap {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(Unavailable::from(trouble).as_str())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    #[serde(default)]
+    user_attributes: BTreeMap<String, Value>,
+}
+
+impl Request {
+    fn text(&self, name: &str) -> Option<&str> {
+        let value = self.user_attributes.get(name).and_then(Value::as_str);
+        value.filter(|text| !text.is_empty())
+    }
+
+    /// Whether somebody vouches for the address. Providers' booleans come as text.
+    fn email_is_verified(&self) -> bool {
+        match self.user_attributes.get("email_verified") {
+            Some(Value::Bool(verified)) => *verified,
+            Some(value) => value.as_str() == Some("true"),
+            None => false,
+        }
+    }
+}
+
+impl PreSignUp {
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+        Ok(Self {
+            config,
+            sdk: aws_config::load_from_env().await,
+        })
+    }
+
+    /// What was done about a sign-up that may go on.
+    async fn admit(&self, event: &TriggerEvent<'_>) -> Result<&'static str, Trap> {
+        let source = event.text("triggerSource");
+        let source = source.ok_or(Trap::Failed("no_trigger_event"))?;
+        let request = event.member("request").map(RawValue::get);
+        let request: Option<Request> = request.and_then(|json| serde_json::from_str(json).ok());
+        let request = request.ok_or(Trap::Failed("incomplete_event"))?;
+        let name = event.text("userName").unwrap_or_default();
+        let pool = event.text("userPoolId").filter(|pool| !pool.is_empty());
+        let pool = pool.ok_or(Trap::Failed("incomplete_event"))?;
+
+        if let Some(email) = request.text("email") {
+            check_email(email)?;
+        }
+        if let Some(name) = request.text("preferred_username") {
+            check_name(name)?;
+        }
+        match &*source {
+            "PreSignUp_SignUp" => {
+                check_user_name(&name)?;
+                self.check_domain(&request, true)?;
+                self.check_twins(&pool, &name, request.text("email"))
+                    .await?;
+                Ok("admitted")
+            }
+            // An administrator may invite whomever.
+            "PreSignUp_AdminCreateUser" => {
+                check_user_name(&name)?;
+                self.check_twins(&pool, &name, request.text("email"))
+                    .await?;
+                Ok("admitted")
+            }
+            // The name is the provider's.
+            "PreSignUp_ExternalProvider" => {
+                self.check_domain(&request, request.email_is_verified())?;
+                self.link(&pool, &name, &request).await
+            }
+            _ => Err(Trap::Failed("unknown_source")),
+        }
+    }
+
+    /// Whether the address is of a domain that may sign up. An address for which a provider doesn't
+    /// vouch is of none; one that is typed in gets a code.
+    fn check_domain(&self, request: &Request, counts: bool) -> Result<(), Trap> {
+        let email = request.text("email");
+        let (allowed, denied) = (&self.config.allowed, &self.config.denied);
+        if email.is_some_and(|email| denied.contain(email)) {
+            return Err(Trap::Refused("domain_denied"));
+        }
+        if !allowed.is_empty() && !email.is_some_and(|email| counts && allowed.contain(email)) {
+            return Err(Trap::Refused("domain_not_allowed"));
+        }
+        Ok(())
+    }
+
+    /// In a pool that tells cases apart: nobody signs up as somebody who is there in another case.
+    async fn check_twins(&self, pool: &str, name: &str, email: Option<&str>) -> Result<(), Trap> {
+        if !self.config.case_sensitive {
+            return Ok(());
+        }
+        let users = CognitoUsers::new(&self.sdk, pool.to_owned());
+        for typed in [Some(name), email].into_iter().flatten() {
+            let lower = typed.to_lowercase();
+            if lower != typed {
+                return Err(Trap::Refused("not_lower_case"));
+            }
+            for spelling in spellings(typed, &lower) {
+                let attribute = if typed == name { "username" } else { "email" };
+                if !users.find(attribute, &spelling).await?.is_empty() {
+                    return Err(Trap::Refused("case_twin"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a federated identity one more way into the account of its address, if both sides have
+    /// proved that the address is theirs. An account that nobody confirmed may be a trap that somebody
+    /// else has set up.
+    /// Source: AWS, "Linking federated users to an existing user profile".
+    async fn link(&self, pool: &str, name: &str, request: &Request) -> Result<&'static str, Trap> {
+        let Some((provider, subject)) = self.provider_of(name) else {
+            return Ok("admitted");
+        };
+        let Some(email) = request
+            .text("email")
+            .filter(|_| request.email_is_verified())
+        else {
+            return Ok("not_vouched_for");
+        };
+        let users = CognitoUsers::new(&self.sdk, pool.to_owned());
+        let mut accounts: BTreeMap<String, Profile> = BTreeMap::new();
+        let lower = email.to_lowercase();
+        let spellings = [email, lower.as_str()];
+        let other = usize::from(email != lower) + 1;
+        for spelling in spellings.into_iter().take(other) {
+            let found = users.find("email", spelling).await?;
+            let own = found.into_iter().filter(Profile::is_proven);
+            accounts.extend(own.map(|user| (user.username.clone(), user)));
+        }
+        let mut accounts = accounts.into_values();
+        match (accounts.next(), accounts.next()) {
+            (None, _) => Ok("admitted"),
+            (Some(_), Some(_)) => Err(Trap::Refused("ambiguous_account")),
+            (Some(account), None) if !account.enabled => Err(Trap::Refused("disabled_account")),
+            (Some(account), None) => {
+                users.link(&account.username, provider, subject).await?;
+                Ok("linked")
+            }
+        }
+    }
+
+    /// The provider whose word is taken, by its name in the configuration, and the user's id there.
+    /// Cognito writes `<provider>_<id>`, in lower case if the pool knows no cases.
+    fn provider_of<'n>(&self, name: &'n str) -> Option<(&str, &'n str)> {
+        let providers = self.config.link_providers.iter();
+        let matching = providers.filter_map(|provider| {
+            let (prefix, rest) = name.split_at_checked(provider.len())?;
+            let id = rest.strip_prefix('_')?;
+            let same = prefix.eq_ignore_ascii_case(provider) && !id.is_empty();
+            same.then_some((provider.as_str(), id))
+        });
+        matching.max_by_key(|(provider, _)| provider.len())
+    }
+}
+
+fn check_user_name(name: &str) -> Result<(), Fault> {
+    if name.contains('@') {
+        check_email(name)
+    } else {
+        check_name(name)
+    }
+}
+
+impl Handler for PreSignUp {
+    type Answer = Box<RawValue>;
+
+    async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+        let result = self.admit(&TriggerEvent::read(json)).await;
+        let (level, outcome) = match result {
+            Ok(outcome) => (Level::Info, outcome),
+            Err(Trap::Refused(outcome)) => (Level::Warn, outcome),
+            Err(Trap::Failed(outcome)) => (Level::Error, outcome),
+        };
+        if level <= self.config.log_level {
+            log::outcome(level, "pre sign-up", "SignUps", outcome, request_id);
+        }
+        match result {
+            Ok(_) => Ok(json.to_owned()),
+            Err(Trap::Refused(_)) => Err(Failure::Refused(REFUSAL)),
+            Err(Trap::Failed(_)) => Err(Failure::Internal),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The Lambda binary: reads the configuration, opens the connections, answers events.
+
+use std::process::ExitCode;
+
+use pre_sign_up::{Config, PreSignUp};
+
+fn main() -> ExitCode {
+    lambda::run(
+        Config::from_lookup(&lambda::env::process),
+        PreSignUp::connect,
+    )
+}

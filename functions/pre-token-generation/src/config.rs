@@ -1,0 +1,55 @@
+//! What it reads from its environment. `docs/configuration.md` has the table.
+
+use std::path::PathBuf;
+
+use auth::env::{ConfigError, Env};
+use lambda::log::Level;
+
+use crate::mapping::Mapping;
+
+/// What was compiled in.
+const SHIPPED: &str = include_str!("../../../policies/claims.json");
+
+/// The configuration.
+pub struct Config {
+    /// The file that `CLAIMS_FILE` names, else `claims.json` beside the binary, else what was compiled
+    /// in: `policies/claims.json`.
+    pub mapping: Mapping,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [&'static str] = &["CLAIMS_FILE", "LOG_LEVEL"];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it and with the mapping, at once.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let file = env.optional("CLAIMS_FILE").map(PathBuf::from);
+        let text = match file.or_else(beside_the_binary) {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| vec![error.to_string()]),
+            None => Ok(SHIPPED.to_owned()),
+        };
+        let mapping = text.and_then(|text| Mapping::parse(&text));
+        let mapping = mapping.unwrap_or_else(|problems| {
+            for problem in problems {
+                env.problem("CLAIMS_FILE", &format!("does not hold: {problem}"));
+            }
+            Mapping::default()
+        });
+        let config = Self {
+            mapping,
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}
+
+fn beside_the_binary() -> Option<PathBuf> {
+    let file = std::env::current_exe().ok()?.parent()?.join("claims.json");
+    file.is_file().then_some(file)
+}

@@ -1,0 +1,12 @@
+//! The Lambda binary: reads the configuration and the mapping, answers events.
+
+use std::process::ExitCode;
+
+use pre_token_generation::{Config, PreTokenGeneration};
+
+fn main() -> ExitCode {
+    lambda::run(
+        Config::from_lookup(&lambda::env::process),
+        PreTokenGeneration::start,
+    )
+}

@@ -1,0 +1,183 @@
+//! Cognito's PreTokenGeneration trigger, as Cognito invokes it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use testkit::{Binary, Pool};
+
+use crate::world::{World, unique};
+
+fn trigger(attributes: Value, groups: Value) -> Value {
+    json!({
+        "version": "2", "triggerSource": "TokenGeneration_Authentication", "region": "us-east-1",
+        "userPoolId": Pool::ours().id, "userName": "ada",
+        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "x"},
+        "request": {
+            "userAttributes": attributes,
+            "groupConfiguration": {"groupsToOverride": groups, "iamRolesToOverride": [],
+                "preferredRole": null},
+            "scopes": ["aws.cognito.signin.user.admin"],
+        },
+        "response": {"claimsAndScopeOverrideDetails": null}, "another": {"new": "member"},
+    })
+}
+
+/// The claims that both tokens get.
+async fn claims(function: &Binary, event: &Value) -> Value {
+    let mut answer = function.invoke(event).await.answer();
+    let response = answer["response"].take();
+    answer["response"] = event["response"].clone();
+    assert_eq!(answer, *event, "the rest as it came");
+    if response == event["response"] {
+        return json!({});
+    }
+    let details = &response["claimsAndScopeOverrideDetails"];
+    let claims = details["accessTokenGeneration"]["claimsToAddOrOverride"].clone();
+    // Anything else in there would take groups or scopes away.
+    assert_eq!(
+        response,
+        json!({"claimsAndScopeOverrideDetails": {
+            "idTokenGeneration": {"claimsToAddOrOverride": claims},
+            "accessTokenGeneration": {"claimsToAddOrOverride": claims},
+        }})
+    );
+    claims
+}
+
+#[tokio::test]
+async fn claims_by_groups_and_attributes() {
+    let world = World::start().await;
+    let function = world.function("pre-token-generation", &[]).await;
+    let verified = json!({"email": "ada@Example.com", "email_verified": "true"});
+    for (attributes, groups, expected) in [
+        (json!({}), json!([]), json!({})),
+        (json!({}), json!(null), json!({})),
+        (
+            json!({}),
+            json!(["admins", "users"]),
+            json!({"roles": ["administrator"]}),
+        ),
+        (
+            json!({"custom:department": "QA"}),
+            json!(["admins"]),
+            json!({"roles": ["administrator", "tester"]}),
+        ),
+        (
+            json!({"custom:department": "qa"}),
+            json!(["Admins"]),
+            json!({}),
+        ),
+        (
+            json!({"custom:tenant": "acme"}),
+            json!(["tenant-other"]),
+            json!({"tenant": "acme"}),
+        ),
+        (
+            json!({}),
+            json!(["x", "tenant-one", "tenant-two"]),
+            json!({"tenant": "one"}),
+        ),
+        (json!({"custom:tenant": ""}), json!(["tenant-"]), json!({})),
+        (verified, json!([]), json!({"tenant": "example"})),
+        // What a user claims and nobody has seen.
+        (
+            json!({"email": "ada@example.com", "email_verified": "false"}),
+            json!([]),
+            json!({}),
+        ),
+        (json!({"email": "ada@example.com"}), json!([]), json!({})),
+        (
+            json!({"email": "ada@example.com.evil.org", "email_verified": "true"}),
+            json!([]),
+            json!({}),
+        ),
+    ] {
+        let event = trigger(attributes, groups);
+        assert_eq!(claims(&function, &event).await, expected, "{event}");
+    }
+    for source in [
+        "HostedAuth",
+        "NewPasswordChallenge",
+        "AuthenticateDevice",
+        "RefreshTokens",
+    ] {
+        let mut event = trigger(json!({}), json!(["admins"]));
+        event["triggerSource"] = json!(format!("TokenGeneration_{source}"));
+        assert_eq!(
+            claims(&function, &event).await,
+            json!({"roles": ["administrator"]}),
+            "{source}"
+        );
+    }
+    let mut machine = trigger(json!({}), json!(["admins"]));
+    machine["triggerSource"] = json!("TokenGeneration_ClientCredentials");
+    machine["version"] = json!("3");
+    assert_eq!(claims(&function, &machine).await, json!({}));
+    let mut old = trigger(json!({}), json!([]));
+    old["version"] = json!("1");
+    let unprintable = trigger(json!({"custom:tenant": "a\nb"}), json!([]));
+    let long = trigger(json!({"custom:tenant": "x".repeat(257)}), json!([]));
+    for event in [json!(null), json!({}), old, unprintable, long] {
+        assert!(function.invoke(&event).await.is_failure(), "{event}");
+    }
+    assert!(!function.output().contains("acme"));
+}
+
+fn file(text: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(unique("claims.json"));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn another_mapping_takes_its_place() {
+    let world = World::start().await;
+    let path = file(r#"{"plan": {"first": [{"attribute": "custom:plan"}]}}"#);
+    let more = [("CLAIMS_FILE", path.to_str().unwrap())];
+    let function = world.function("pre-token-generation", &more).await;
+    let event = trigger(json!({"custom:plan": "gold"}), json!(["admins"]));
+    assert_eq!(claims(&function, &event).await, json!({"plan": "gold"}));
+
+    for (text, problem) in [
+        ("", "EOF"),
+        ("[]", "expected a map"),
+        (
+            r#"{"sub": {"first": [{"attribute": "x"}]}}"#,
+            "`sub` is Cognito's own",
+        ),
+        (
+            r#"{"cognito:groups": {"all": []}}"#,
+            "`cognito:groups` is Cognito's own",
+        ),
+        (r#"{"email_verified": {"all": []}}"#, "is Cognito's own"),
+        (r#"{"a b": {"all": []}}"#, "is no name"),
+        (r#"{"a": {"some": []}}"#, "unknown variant"),
+        (
+            r#"{"a": {"all": [{"group": "x"}]}}"#,
+            "rule 1, has no `value`",
+        ),
+        (
+            r#"{"a": {"all": [{"attribute": "x"}, {"group": "x", "attribute": "y", "value": "z"}]}}"#,
+            "rule 2, is none of",
+        ),
+        (
+            r#"{"a": {"all": [{"attribute": "x", "equals": "y"}]}}"#,
+            "has no `value`",
+        ),
+        (r#"{"a": {"all": [{"group": "x", "value": ""}]}}"#, "empty"),
+        (
+            r#"{"a": {"all": [{"grup": "x", "value": "y"}]}}"#,
+            "unknown field",
+        ),
+        (r#"{"a": {"all": [{"value": "y"}]}}"#, "is none of"),
+    ] {
+        let path = file(text);
+        let lookup = |name: &str| (name == "CLAIMS_FILE").then(|| path.display().to_string());
+        let error = pre_token_generation::Config::from_lookup(&lookup)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains(problem), "{text}: {error}");
+    }
+    let lookup = |name: &str| (name == "CLAIMS_FILE").then(|| "/nowhere.json".to_owned());
+    assert!(pre_token_generation::Config::from_lookup(&lookup).is_err());
+}
