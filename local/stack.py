@@ -23,6 +23,7 @@ import urllib.request
 
 import boto3
 
+import gateway
 import postgres
 import story
 
@@ -30,11 +31,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 STATE = HOME / "run" / "state.json"
 TEMPLATE = ROOT / "template.yaml"
+DEFINITION = ROOT / "api-gateway.json"
 SAM = ROOT / ".tools" / "sam" / "bin"
 COGNITO = ROOT / "local" / "cognito.py"
 BINARIES = ROOT / "target" / "lambda"
 REGION = "us-east-1"
 PREFERRED_PORT = 4566
+PAGES = "http://localhost:8080"
 # MiniStack's root user. It guards nothing: the emulator listens on the loopback interface only.
 ROOT_USER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -200,20 +203,20 @@ def make_old_pool(endpoint):
 def deploy(folder, endpoint, cognito, old_pool):
     """`sam deploy` of the repository's template with the built binaries in place of the sources."""
     template = folder / "template.yaml"
-    template.write_text(
-        re.sub(
-            r"CodeUri: functions/(\S+)",
-            lambda found: f"CodeUri: {BINARIES / found[1]}",
-            TEMPLATE.read_text(),
-        )
+    built = re.sub(
+        r"CodeUri: functions/(\S+)",
+        lambda found: f"CodeUri: {BINARIES / found[1]}",
+        TEMPLATE.read_text(),
     )
+    template.write_text(built.replace("Location: api-gateway", f"Location: {DEFINITION.with_suffix('')}"))
     session = client_session()
     session.client("s3", endpoint_url=endpoint).create_bucket(Bucket="gatehouse-artifacts")
     command = [
         *(SAM / "sam", "deploy", "--template-file", template, "--stack-name", "gatehouse"),
         *("--s3-bucket", "gatehouse-artifacts", "--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
-        *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", "AllowedOrigin=http://localhost:8080"),
+        *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", f"AllowedOrigin={PAGES}"),
+        "TokenSources=header,cookie",
         *("SignUpGuard=true", "DeniedEmailDomains=mailinator.com", "TokenClaims=true"),
         "ContextClaims=sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer,roles,tenant",
         *(f"AppBaseUrl={cognito}", "SesIdentityArn=arn:aws:ses:us-east-1:000000000000:identity/example.com", "MailFrom=no-reply@example.com"),
@@ -234,7 +237,11 @@ def deploy(folder, endpoint, cognito, old_pool):
         raise SystemExit("sam deploy failed")
     stacks = session.client("cloudformation", endpoint_url=endpoint)
     stack = stacks.describe_stacks(StackName="gatehouse")["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    apigateway = session.client("apigateway", endpoint_url=endpoint)
+    definition = json.loads(DEFINITION.read_text())
+    gateway.complete(apigateway, outputs["ApiId"], "prod", definition, {"AllowedOrigin": PAGES})
+    return outputs
 
 
 def client_session():

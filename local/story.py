@@ -44,6 +44,8 @@ def play(state, narrate):
     context = person.call(phone.access, 200)["context"]
     expect(context["sub"] == claims(phone.access)["sub"], "the context names the caller")
     person.call(laptop.access, 200)
+    person.call_by_cookie(laptop.access, 200)
+    person.call_by_cookie("nobody", 401)
 
     say("\n3. The phone refreshes its token, then logs out. Its tokens have half an hour left.")
     refreshed = person.refresh(phone)
@@ -266,6 +268,10 @@ class Person:
     def call(self, token, expected):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return self.http("GET", self.state["api"] + "/whoami", headers, None, expected, "GET /whoami")
+
+    def call_by_cookie(self, token, expected):
+        headers = {"Cookie": f"theme=dark; __Host-access_token={token}"}
+        return self.http("GET", self.state["api"] + "/whoami", headers, None, expected, "GET /whoami (cookie)")
 
     def log_out(self, token, body, expected, why=""):
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command prints its result")]
 
+mod definition;
 mod explain;
 mod keys;
 mod mails;
@@ -25,6 +26,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make of openapi.yaml what template.yaml deploys.
+    Definition(definition::Definition),
     /// Say, step by step, what the authorizer thinks of a token. The token is read from standard
     /// input and never printed.
     Explain(explain::Explain),
@@ -43,6 +46,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Definition(definition) => finish(definition.run()),
         Command::Explain(explain) => {
             let report = explain.run().await;
             let allowed = report.as_ref().is_ok_and(explain::Report::is_allowed);

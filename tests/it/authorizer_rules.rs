@@ -470,6 +470,12 @@ async fn rules_that_no_cached_policy_can_keep() {
     }
     for (name, more) in [
         ("POLICY_SCOPE", vec![("POLICY_SCOPE", "everything")]),
+        // P8
+        ("POLICY_SCOPE", vec![("AUTHORIZER_TTL_SECONDS", "10")]),
+        (
+            "AUTHORIZER_TTL_SECONDS",
+            vec![("POLICY_SCOPE", "api"), ("AUTHORIZER_TTL_SECONDS", "3601")],
+        ),
         (
             "HTTP_API_RESPONSE",
             vec![("POLICY_SCOPE", "api"), ("HTTP_API_RESPONSE", "simple")],

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use auth::Reason;
+use serde_json::{Value, json};
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
@@ -182,28 +183,53 @@ fn the_authorizer_never_links_the_cognito_sdk() {
     assert!(!tree("authorizer"));
 }
 
+/// `gatehouse definition` makes what the template deploys, and each operation has its function, which
+/// API Gateway may invoke.
 #[test]
-fn the_template_deploys_the_routes_of_the_definition() {
+fn the_template_deploys_the_definition() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let checked = std::process::Command::new(testkit::Binary::path("gatehouse"))
+        .args(["definition", "--check"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "{said}");
+
     let template = read("template.yaml");
-    let mut deployed = BTreeSet::new();
-    let mut method = None;
-    for line in template.lines().map(str::trim) {
-        match line.split_once(": ") {
-            Some(("Method", verb)) => method = Some(verb.to_owned()),
-            Some(("Path", path)) => {
-                let verb = method.take().expect("a method before its path");
-                deployed.insert((verb, path.to_owned()));
-            }
-            _ => {}
+    assert!(template.contains("Location: api-gateway.json\n"));
+    let made: Value = serde_json::from_str(&read("api-gateway.json")).unwrap();
+    let openapi: Value = serde_norway::from_str(&read("openapi.yaml")).unwrap();
+    let authorizer = &made["components"]["securitySchemes"]["gatehouse"];
+    let ttl = &authorizer["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"];
+    assert!(
+        template.contains(&format!("AUTHORIZER_TTL_SECONDS: \"{ttl}\"")),
+        "{ttl}"
+    );
+    let mut operations = 0;
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        for (verb, operation) in item.as_object().unwrap() {
+            let deployed = &made["paths"][path][verb];
+            let uri = &deployed["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"];
+            let function = uri.as_str().unwrap().rsplit_once("${").unwrap().1;
+            let function = function.strip_suffix("Function.Arn}/invocations").unwrap();
+            let resource = format!("\n  {function}Function:\n");
+            let permission = format!("\n  {function}Permission:\n");
+            assert!(template.contains(&resource), "{verb} {path}: {resource}");
+            assert!(
+                template.contains(&permission),
+                "{verb} {path}: {permission}"
+            );
+            let open = operation["security"] == json!([]);
+            let expected = if open {
+                json!([])
+            } else {
+                json!([{"gatehouse": []}])
+            };
+            assert_eq!(deployed["security"], expected, "{verb} {path}");
+            assert!(made["paths"][path]["options"].is_object(), "{path}");
+            operations += 1;
         }
     }
-    let openapi: serde_norway::Value = serde_norway::from_str(&read("openapi.yaml")).unwrap();
-    let mut defined = BTreeSet::new();
-    for (path, item) in openapi["paths"].as_mapping().unwrap() {
-        for (verb, _) in item.as_mapping().unwrap() {
-            let verb = verb.as_str().unwrap().to_uppercase();
-            defined.insert((verb, path.as_str().unwrap().to_owned()));
-        }
-    }
-    assert_eq!(deployed, defined);
+    assert!(operations > 25, "{operations}");
 }

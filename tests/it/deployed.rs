@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use auth_tests::Stack;
+use serde_json::Value;
 
 #[test]
 fn the_story_holds() {
@@ -19,4 +20,48 @@ fn the_story_holds() {
         output.status.success() && text.contains("All as promised."),
         "{text}\n{error}"
     );
+}
+
+/// What the definition doesn't allow is refused before a function runs; the rest is the function's.
+#[tokio::test]
+async fn bodies_are_validated_at_the_gateway() {
+    let stack = Stack::of_this_run();
+    let long = format!(
+        r#"{{"email": "a@example.com", "password": "{}"}}"#,
+        "x".repeat(257)
+    );
+    for (route, body, by_the_gateway) in [
+        (
+            "login",
+            r#"{"email": "a@example.com", "password": 1}"#,
+            true,
+        ),
+        (
+            "login",
+            r#"{"email": "a@example.com", "password": "x", "more": 1}"#,
+            true,
+        ),
+        ("login", &long, true),
+        ("login", "[]", true),
+        ("login", "{", true),
+        ("login", "", true),
+        ("signup", r#"{"email": "a@example.com"}"#, true),
+        (
+            "challenge",
+            r#"{"challenge": "X", "username": "a", "srp": {"timestamp": "x"}}"#,
+            true,
+        ),
+        ("login", r#"{"password": "x"}"#, false),
+        ("refresh", r#"{"refresh_token": 1}"#, false),
+    ] {
+        let url = format!("{}/auth/{route}", stack.api);
+        let headers = [("content-type", "application/json")];
+        let (status, answer) = testkit::http::call("POST", &url, &headers, body.to_owned()).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        // Our functions don't say more to a bad request.
+        let detailed = answer.get("detail").is_some();
+        assert_eq!(detailed, by_the_gateway, "{route} {body}: {answer}");
+        let expected = (400, &Value::from("bad_request"));
+        assert_eq!((status, &answer["code"]), expected, "{route} {body}");
+    }
 }

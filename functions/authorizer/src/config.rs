@@ -122,6 +122,7 @@ impl Config {
         "CONTEXT_CLAIMS",
         "POLICIES_DIR",
         "POLICY_SCOPE",
+        "AUTHORIZER_TTL_SECONDS",
         "TOKEN_SOURCES",
         "TOKEN_COOKIE",
         "ALLOWED_ORIGINS",

@@ -57,8 +57,16 @@ pub(crate) fn routes(env: &mut Env<'_>) -> Vec<Route> {
 /// `POLICY_SCOPE`. With `api`, whatever could not be said exactly refuses to start.
 pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) -> Scope {
     const NAME: &str = "POLICY_SCOPE";
+    let ttl = env.number("AUTHORIZER_TTL_SECONDS", 0, 0..=3600);
     match env.optional(NAME).as_deref() {
-        None | Some("request") => return Scope::Request,
+        None | Some("request") => {
+            if ttl > 0 {
+                let problem = "cannot be `request` with AUTHORIZER_TTL_SECONDS above 0: what is said of one \
+                     route would be taken for another's";
+                env.problem(NAME, problem);
+            }
+            return Scope::Request;
+        }
         Some("api") => {}
         Some(_) => env.problem(NAME, "is neither `request` nor `api`"),
     }

@@ -1,0 +1,62 @@
+"""What MiniStack's import of an API's definition leaves out, done by API Gateway's own calls: request
+validators, the models of request bodies, gateway responses."""
+
+import json
+import re
+
+
+def complete(apigateway, api_id, stage, definition, parameters):
+    """Adds them to the API and deploys it again. `parameters` are those of the stack."""
+    api = {"restApiId": api_id}
+    made = apigateway.create_request_validator(**api, name="body", validateRequestBody=True)
+    for name, schema in definition["components"]["schemas"].items():
+        with_ids = json.dumps(schema).replace(
+            "#/components/schemas/", f"https://apigateway.amazonaws.com/restapis/{api_id}/models/"
+        )
+        apigateway.create_model(**api, name=name, contentType="application/json", schema=with_ids)
+    resources = apigateway.get_resources(**api, limit=500)["items"]
+    ids = {resource["path"]: resource["id"] for resource in resources}
+    for path, item in definition["paths"].items():
+        for verb, operation in item.items():
+            body = operation.get("requestBody")
+            if not body:
+                continue
+            reference = body["content"]["application/json"]["schema"]["$ref"]
+            method = api | {"resourceId": ids[path], "httpMethod": verb.upper()}
+            known = apigateway.get_method(**method)
+            integration = known["methodIntegration"]
+            # Made anew: a patch of `requestModels` ends up beside it in MiniStack.
+            apigateway.put_method(
+                **method,
+                authorizationType=known["authorizationType"],
+                **{name: known[name] for name in ("authorizerId",) if name in known},
+                requestModels={"application/json": reference.rpartition("/")[2]},
+                requestValidatorId=made["id"],
+            )
+            apigateway.put_integration(
+                **method,
+                type=integration["type"],
+                integrationHttpMethod=integration["httpMethod"],
+                uri=integration["uri"],
+            )
+    for kind, response in definition["x-amazon-apigateway-gateway-responses"].items():
+        headers = response["responseParameters"]
+        optional = {"statusCode": response["statusCode"]} if "statusCode" in response else {}
+        apigateway.put_gateway_response(
+            **api,
+            **optional,
+            responseType=kind,
+            responseParameters={name: resolved(value, parameters) for name, value in headers.items()},
+            responseTemplates=response.get("responseTemplates", {}),
+        )
+    apigateway.create_deployment(**api, stageName=stage)
+
+
+def resolved(value, parameters):
+    """`Fn::Sub` of parameters; of `Fn::If`, what holds in the local stack, where nothing is turned on."""
+    match value:
+        case {"Fn::Sub": text}:
+            return re.sub(r"\$\{(\w+)\}", lambda found: parameters[found[1]], text)
+        case {"Fn::If": [_, _, otherwise]}:
+            return otherwise
+    return value
