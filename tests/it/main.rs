@@ -31,6 +31,7 @@ mod deployed;
 mod explain;
 mod logout;
 mod migrate_user;
+mod migrate_user_elsewhere;
 mod operator;
 mod post_confirmation;
 mod pre_sign_up;

@@ -14,11 +14,11 @@ use testkit::{Binary, FakeAws, Invocation};
 use crate::store::table_client;
 use crate::world::{World, unique};
 
-const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
+pub(crate) const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
 /// Of that password, by pyca's bcrypt.
-const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
+pub(crate) const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
 
-fn sign_in(name: &str, password: &str) -> Value {
+pub(crate) fn sign_in(name: &str, password: &str) -> Value {
     event("UserMigration_Authentication", name, json!(password))
 }
 
@@ -43,7 +43,7 @@ fn event(source: &str, name: &str, password: Value) -> Value {
 }
 
 /// What became of it: the status that the user gets, or `None` if nobody is moved.
-async fn moved(migrate: &Binary, event: &Value) -> Option<String> {
+pub(crate) async fn moved(migrate: &Binary, event: &Value) -> Option<String> {
     let answer = migrate.invoke(event).await.answer();
     let mut rest = answer.clone();
     rest["response"] = event["response"].clone();
@@ -489,6 +489,39 @@ async fn guesses_are_counted() {
         None,
         "M25: in any case"
     );
+    // Guesses that are made all at once, each before another is answered, count as well.
+    let name = format!("{}@example.com", unique("burst"));
+    let right = old.world.stack.attempt_table.clone();
+    let more = [
+        ("ATTEMPT_TABLE", right.as_str()),
+        ("FAILURES_PER_USER", "3"),
+    ];
+    let mut processes = Vec::new();
+    for _ in 0..7 {
+        processes.push(old.function(&more).await);
+    }
+    let guess = sign_in(&name, "wrong-password");
+    let guesses = processes.iter().map(|process| moved(process, &guess));
+    futures_util::future::join_all(guesses).await;
+    let looked = processes
+        .iter()
+        .filter(|process| process.output().contains("unknown_user"));
+    // The window may turn in between, once.
+    assert!(looked.count() <= 6, "M25");
+
+    // All names together; a right password takes its count back.
+    let all = [("ATTEMPT_TABLE", right.as_str()), ("FAILURES_IN_ALL", "1")];
+    let strict = old.function(&all).await;
+    for _ in 0..3 {
+        let name = format!("{}@example.com", unique("any"));
+        assert_eq!(
+            moved(&strict, &sign_in(&name, "wrong-password")).await,
+            None
+        );
+    }
+    assert!(strict.output().contains("too_many_failures_in_all"), "M25");
+
+    let name = "ada@example.com";
     let failed = {
         old.world.store.set_fault(Fault::Cut);
         migrate.invoke(&sign_in(name, PASSWORD)).await

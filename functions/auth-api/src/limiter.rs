@@ -1,5 +1,7 @@
 //! How much somebody may try: counted in a table, since each process of ours sees only some of it.
 
+use std::net::Ipv6Addr;
+
 use auth::{Unavailable, UnixSeconds, hex};
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::hmac;
@@ -35,7 +37,7 @@ impl Limiter {
             let Some(address) = address else {
                 return Ok(true);
             };
-            let id = format!("{what}#address#{}", self.hash(address));
+            let id = format!("{what}#address#{}", self.hash(&network(address)));
             self.is_within(&id, self.per_address, now).await
         };
         match tokio::join!(user, address) {
@@ -54,5 +56,37 @@ impl Limiter {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.user_pool_id.as_bytes());
         let tag = hmac::sign(&key, text.as_bytes());
         hex(tag.as_ref().get(..16).unwrap_or_default())
+    }
+}
+
+/// What one subscriber has: an address, or of IPv6 the first 64 bits (RFC 6177 section 2).
+fn network(address: &str) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => {
+                let prefix = address.to_bits() & !u128::from(u64::MAX);
+                Ipv6Addr::from_bits(prefix).to_string()
+            }
+        },
+        Err(_) => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        for (address, expected) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::7", "2001:db8:1:2::"),
+            ("odd", "odd"),
+        ] {
+            assert_eq!(network(address), expected);
+        }
     }
 }

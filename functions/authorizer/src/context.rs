@@ -80,15 +80,16 @@ impl ContextClaim {
         }
     }
 
-    fn value(self, claims: &VerifiedClaims) -> Option<Cow<'_, str>> {
-        match self {
+    fn value(self, claims: &VerifiedClaims) -> Option<ContextValue<'_>> {
+        let text = match self {
+            Self::AuthTime => return Some(ContextValue::Number(claims.authenticated_at().0)),
             Self::Sub => Some(claims.subject().into()),
             Self::Username => claims.username().map(Cow::from),
             Self::ClientId => Some(claims.client_id().into()),
             Self::Scope => Some(claims.scope().into()),
+            Self::Groups if claims.groups().is_empty() => Some("[]".into()),
             Self::Groups => serde_json::to_string(claims.groups()).ok().map(Cow::from),
             Self::TokenUse => Some(claims.token_use().into()),
-            Self::AuthTime => Some(claims.authenticated_at().0.to_string().into()),
             Self::Session => claims.session().map(Cow::from),
             Self::Issuer => Some(claims.issuer_id().into()),
             Self::Roles => claims
@@ -100,6 +101,22 @@ impl ContextClaim {
                 .token_id()
                 .filter(|_| claims.principal() == Principal::ApiKey)
                 .map(Cow::from),
+        };
+        text.map(ContextValue::Text)
+    }
+}
+
+/// Text, in the end.
+enum ContextValue<'c> {
+    Text(Cow<'c, str>),
+    Number(u64),
+}
+
+impl Serialize for ContextValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.collect_str(number),
         }
     }
 }

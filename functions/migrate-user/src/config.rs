@@ -20,12 +20,22 @@ pub struct Config {
     pub conflict_rule: ConflictRule,
     /// What becomes of users as they are moved.
     pub rules: Rules,
-    /// `ATTEMPT_TABLE` and `FAILURES_PER_USER`.
-    pub failures: Option<(String, u64)>,
+    /// Failures that are taken in a window, if they are counted at all.
+    pub failures: Option<FailureLimits>,
     /// `PENDING_GROUPS_TABLE`: where groups are left for post-authentication to give.
     pub pending_groups_table: Option<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
+}
+
+/// How many failures are taken in five minutes.
+pub struct FailureLimits {
+    /// `ATTEMPT_TABLE`: where they are counted.
+    pub table: String,
+    /// `FAILURES_PER_USER`.
+    pub per_user: u64,
+    /// `FAILURES_IN_ALL`.
+    pub in_all: u64,
 }
 
 /// One source.
@@ -143,6 +153,7 @@ impl Config {
         "PASSWORD_REQUIRES",
         "ATTEMPT_TABLE",
         "FAILURES_PER_USER",
+        "FAILURES_IN_ALL",
         "LOG_LEVEL",
     ];
 
@@ -160,6 +171,7 @@ impl Config {
         let has_secret = secret_arn.is_some() || secret.is_some();
         let table = env.optional("ATTEMPT_TABLE");
         let per_user = env.number("FAILURES_PER_USER", 10, 1..=1_000_000);
+        let in_all = env.number("FAILURES_IN_ALL", 10_000, 1..=1_000_000_000);
         let pending_groups_table = env.optional("PENDING_GROUPS_TABLE");
         let rules = rules(&mut env);
         if pending_groups_table.is_none() && !rules.groups.is_empty() {
@@ -172,7 +184,11 @@ impl Config {
             conflict_rule: conflict_rule(&mut env),
             rules,
             pending_groups_table,
-            failures: table.map(|table| (table, per_user)),
+            failures: table.map(|table| FailureLimits {
+                table,
+                per_user,
+                in_all,
+            }),
             log_level: Level::read(&mut env),
         };
         env.finish(config)

@@ -35,6 +35,8 @@ use crate::user::{Credential, LegacyUser};
 const BUDGET: Duration = Duration::from_secs(4);
 /// Seconds of the window in which failures are counted.
 const FAILURE_WINDOW_SECONDS: u64 = 300;
+/// Under which the failures of all users are counted.
+const EVERYBODY: &str = "migrate#everybody";
 /// Seconds that a store is left alone after it did not answer: Cognito tries three times at once.
 const COOL_DOWN_SECONDS: u64 = 5;
 /// Who is not moved hears of it at one of these moments after the call: a row that was found and read
@@ -51,13 +53,20 @@ pub struct MigrateUser {
     sources: Vec<Source>,
     conflict_rule: ConflictRule,
     rules: Rules,
-    failures: Option<(AttemptTable, u64)>,
+    failures: Option<Failures>,
     pending_groups: Option<PendingGroups>,
     /// A hash as users have them, to spend the same time on somebody who is none.
     usual: Mutex<Secret>,
     /// When the stores may be asked again.
     cooling_until: Mutex<UnixSeconds>,
     log_level: Level,
+}
+
+/// Where failures are counted, and how many are taken in a window.
+struct Failures {
+    table: AttemptTable,
+    per_user: u64,
+    in_all: u64,
 }
 
 /// Why nobody was moved: the closed list of docs/outcomes.md.
@@ -69,6 +78,8 @@ enum NotMoved {
     Malformed,
     /// There were too many failures lately.
     TooManyFailures,
+    /// There were too many of all users together: somebody guesses names too.
+    TooManyFailuresInAll,
     /// Nobody of that name.
     Unknown,
     /// Several, and no rule that says which.
@@ -97,6 +108,7 @@ impl NotMoved {
             Self::NothingToDo => "nothing_to_do",
             Self::Malformed => "malformed",
             Self::TooManyFailures => "too_many_failures",
+            Self::TooManyFailuresInAll => "too_many_failures_in_all",
             Self::Unknown => "unknown_user",
             Self::Ambiguous => "ambiguous",
             Self::Disabled => "disabled",
@@ -108,14 +120,6 @@ impl NotMoved {
             Self::MissingAttribute => "missing_attribute",
             Self::NotVerified => "not_verified",
         }
-    }
-
-    /// Whether somebody may be guessing.
-    fn is_failure(self) -> bool {
-        !matches!(
-            self,
-            Self::NothingToDo | Self::Malformed | Self::TooManyFailures
-        )
     }
 }
 
@@ -150,7 +154,11 @@ impl MigrateUser {
             sources,
             conflict_rule: config.conflict_rule,
             rules: config.rules,
-            failures: failures.map(|(table, limit)| (AttemptTable::new(&sdk, table), limit)),
+            failures: failures.map(|limits| Failures {
+                table: AttemptTable::new(&sdk, limits.table),
+                per_user: limits.per_user,
+                in_all: limits.in_all,
+            }),
             usual: Mutex::new(Secret::new(FIRST_DUMMY.to_owned())),
             cooling_until: Mutex::new(UnixSeconds(0)),
             log_level: config.log_level,
@@ -166,32 +174,56 @@ impl MigrateUser {
         };
         let id = failure_id(&event.user_pool_id(), &username, self.rules.case_sensitive);
         let now = UnixSeconds(clock::unix_seconds());
-        if self.is_blocked(&id, now).await? {
-            return Ok(Outcome::NotMoved(NotMoved::TooManyFailures));
+        // Counted before it is known what comes of it, so that guesses made all at once count too.
+        if let Some(reason) = self.limits_reached(&id, now).await? {
+            return Ok(Outcome::NotMoved(reason));
         }
         let began = Instant::now();
-        let moved = self.decide(&username, password.as_ref()).await?;
-        match moved {
+        let decided = self.decide(&username, password.as_ref()).await;
+        if !matches!(decided, Ok(Err(_))) {
+            self.take_back(&id, now).await?;
+        }
+        match decided? {
             Ok(moved) => {
                 self.leave_groups(&event.user_pool_id(), &username, &moved, now)
                     .await?;
                 Ok(Outcome::Moved(moved))
             }
             Err(reason) => {
-                if let (true, Some((table, _))) = (reason.is_failure(), &self.failures) {
-                    table.count(&id, FAILURE_WINDOW_SECONDS, now).await?;
-                }
                 tokio::time::sleep_until(next_moment(began)).await;
                 Ok(Outcome::NotMoved(reason))
             }
         }
     }
 
-    async fn is_blocked(&self, id: &str, now: UnixSeconds) -> Result<bool, Unavailable> {
-        let Some((table, limit)) = &self.failures else {
-            return Ok(false);
+    /// Counts an attempt for the user and for all of the old store; whether one of both has had more
+    /// than it may.
+    async fn limits_reached(
+        &self,
+        id: &str,
+        now: UnixSeconds,
+    ) -> Result<Option<NotMoved>, Unavailable> {
+        let Some(failures) = &self.failures else {
+            return Ok(None);
         };
-        Ok(table.so_far(id, FAILURE_WINDOW_SECONDS, now).await? >= *limit)
+        let count = |id| failures.table.count(id, FAILURE_WINDOW_SECONDS, now);
+        let (user, store) = tokio::try_join!(count(id), count(EVERYBODY))?;
+        Ok(if store > failures.in_all {
+            Some(NotMoved::TooManyFailuresInAll)
+        } else if user > failures.per_user {
+            Some(NotMoved::TooManyFailures)
+        } else {
+            None
+        })
+    }
+
+    /// Only failures count.
+    async fn take_back(&self, id: &str, now: UnixSeconds) -> Result<(), Unavailable> {
+        let Some(failures) = &self.failures else {
+            return Ok(());
+        };
+        let take_back = |id| failures.table.take_back(id, FAILURE_WINDOW_SECONDS, now);
+        tokio::try_join!(take_back(id), take_back(EVERYBODY)).map(drop)
     }
 
     /// Whoever is meant, and whether the password is theirs. Everybody who can't be moved costs the
@@ -433,6 +465,9 @@ impl Handler for MigrateUser {
         let (level, outcome) = match &result {
             Ok(Outcome::Moved(moved)) if moved.must_reset => (Level::Info, "moved_to_reset"),
             Ok(Outcome::Moved(_)) => (Level::Info, "moved"),
+            Ok(Outcome::NotMoved(NotMoved::TooManyFailuresInAll)) => {
+                (Level::Error, NotMoved::TooManyFailuresInAll.as_str())
+            }
             Ok(Outcome::NotMoved(reason)) => (Level::Warn, reason.as_str()),
             Err(unavailable) => (Level::Error, unavailable.as_str()),
         };

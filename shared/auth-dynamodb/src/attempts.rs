@@ -46,6 +46,29 @@ impl AttemptTable {
         window_seconds: u64,
         now: UnixSeconds,
     ) -> Result<u64, Unavailable> {
+        self.add(1, id, window_seconds, now).await
+    }
+
+    /// Takes an attempt back that was counted at `now`: it was none after all.
+    ///
+    /// # Errors
+    /// [`Unavailable::Attempts`] if it could not be taken back.
+    pub async fn take_back(
+        &self,
+        id: &str,
+        window_seconds: u64,
+        now: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        self.add(-1, id, window_seconds, now).await.map(drop)
+    }
+
+    async fn add(
+        &self,
+        change: i8,
+        id: &str,
+        window_seconds: u64,
+        now: UnixSeconds,
+    ) -> Result<u64, Unavailable> {
         let window = now.0.checked_div(window_seconds).unwrap_or(0);
         let ends = UnixSeconds(window.saturating_add(1).saturating_mul(window_seconds));
         let update = self
@@ -53,36 +76,12 @@ impl AttemptTable {
             .update_item()
             .table_name(&self.table)
             .key("id", text(&format!("{id}#{window}")))
-            .update_expression("ADD attempts :one SET expires_at = :expires_at")
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .update_expression("ADD attempts :change SET expires_at = :expires_at")
+            .expression_attribute_values(":change", AttributeValue::N(change.to_string()))
             .expression_attribute_values(":expires_at", number(ends))
             .return_values(ReturnValue::UpdatedNew);
         let answer = update.send().await.map_err(|_| Unavailable::Attempts)?;
         attempts(answer.attributes.as_ref()).ok_or(Unavailable::Attempts)
-    }
-
-    /// How many attempts there were under `id` in the running window.
-    ///
-    /// # Errors
-    /// [`Unavailable::Attempts`] if that can't be known.
-    pub async fn so_far(
-        &self,
-        id: &str,
-        window_seconds: u64,
-        now: UnixSeconds,
-    ) -> Result<u64, Unavailable> {
-        let window = now.0.checked_div(window_seconds).unwrap_or(0);
-        let get = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("id", text(&format!("{id}#{window}")))
-            .consistent_read(true);
-        let answer = get.send().await.map_err(|_| Unavailable::Attempts)?;
-        match answer.item {
-            None => Ok(0),
-            Some(item) => attempts(Some(&item)).ok_or(Unavailable::Attempts),
-        }
     }
 }
 

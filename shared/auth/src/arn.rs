@@ -98,15 +98,16 @@ impl<'a> MethodArn<'a> {
         let Self {
             stage_prefix, verb, ..
         } = self;
+        // At its whole length at once, unlike `format!`.
         match (self.path, template.and_then(literal_prefix)) {
-            (None, _) => format!("{stage_prefix}/{verb}"),
+            (None, _) => [stage_prefix, "/", verb].concat(),
             (Some(path), Some(Prefix::Whole(route))) if path == route => {
-                format!("{stage_prefix}/{verb}/{route}")
+                [stage_prefix, "/", verb, "/", route].concat()
             }
             (Some(path), Some(Prefix::Until(route))) if path.starts_with(route) => {
-                format!("{stage_prefix}/{verb}/{route}*")
+                [stage_prefix, "/", verb, "/", route, "*"].concat()
             }
-            (Some(_), _) => format!("{stage_prefix}/{verb}/*"),
+            (Some(_), _) => [stage_prefix, "/", verb, "/*"].concat(),
         }
     }
 }

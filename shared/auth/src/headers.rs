@@ -120,6 +120,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
 /// The text of a JSON string; `None` for anything else.
 #[must_use]
 pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
+    // It is valid JSON: without an escape, what stands between the quotes is the text.
+    let quoted = json.get().strip_prefix('"');
+    let quoted = quoted.and_then(|rest| rest.strip_suffix('"'));
+    if let Some(plain) = quoted.filter(|text| !text.contains('\\')) {
+        return Some(Cow::Borrowed(plain));
+    }
     serde_json::from_str::<Borrowed<'_>>(json.get())
         .ok()
         .map(|Borrowed(text)| text)

@@ -1,6 +1,6 @@
 //! The IAM policy document that an authorizer answers with.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Allowed or denied. There is no default: whoever builds a policy writes which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,7 +17,7 @@ pub enum Effect {
 #[serde(rename_all = "PascalCase")]
 pub struct PolicyDocument {
     version: &'static str,
-    statement: Vec<Statement>,
+    statement: List<Statement>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,7 +25,31 @@ pub struct PolicyDocument {
 struct Statement {
     action: &'static str,
     effect: Effect,
-    resource: Vec<String>,
+    resource: List<String>,
+}
+
+/// One, as for almost every request, or several; a list in JSON either way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum List<T> {
+    One([T; 1]),
+    Several(Vec<T>),
+}
+
+impl<T> std::ops::Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(one) => one,
+            Self::Several(several) => several,
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for List<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 impl PolicyDocument {
@@ -37,7 +61,7 @@ impl PolicyDocument {
     pub fn new(effect: Effect, resource: String) -> Self {
         Self {
             version: VERSION,
-            statement: vec![Statement::new(effect, vec![resource])],
+            statement: List::One([Statement::new(effect, List::One([resource]))]),
         }
     }
 
@@ -50,20 +74,20 @@ impl PolicyDocument {
     /// Whether some statement, of either effect, covers this ARN.
     #[must_use]
     pub fn speaks_of(&self, arn: &str) -> bool {
-        let mut resources = self.statement.iter().flat_map(|one| &one.resource);
+        let mut resources = self.statement.iter().flat_map(|one| one.resource.iter());
         resources.any(|resource| glob(resource, arn))
     }
 
     /// `Allow` on some resources, `Deny` on others; at least one of `allowed`.
     #[must_use]
     pub fn of(allowed: Vec<String>, denied: Vec<String>) -> Self {
-        let mut statement = vec![Statement::new(Effect::Allow, allowed)];
+        let mut statement = vec![Statement::new(Effect::Allow, List::Several(allowed))];
         if !denied.is_empty() {
-            statement.push(Statement::new(Effect::Deny, denied));
+            statement.push(Statement::new(Effect::Deny, List::Several(denied)));
         }
         Self {
             version: VERSION,
-            statement,
+            statement: List::Several(statement),
         }
     }
 }
@@ -71,7 +95,7 @@ impl PolicyDocument {
 const VERSION: &str = "2012-10-17";
 
 impl Statement {
-    fn new(effect: Effect, resource: Vec<String>) -> Self {
+    fn new(effect: Effect, resource: List<String>) -> Self {
         Self {
             action: "execute-api:Invoke",
             effect,

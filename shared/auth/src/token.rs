@@ -46,7 +46,7 @@ impl<'a> UnverifiedToken<'a> {
         if payload.contains('.') || signature.is_empty() {
             return Err(MalformedToken);
         }
-        let header: Header = from_json(&base64url(header)?)?;
+        let header = Header::parse(header)?;
         header.check()?;
         let payload = base64url(payload)?;
         Ok(Self {
@@ -116,7 +116,21 @@ struct Header {
     unsupported: bool,
 }
 
+/// The longest header that is decoded without an allocation; Cognito's has some 110 characters.
+const MAX_SHORT_HEADER_CHARS: usize = 512;
+
 impl Header {
+    fn parse(segment: &str) -> Result<Self, Reason> {
+        if segment.len() > MAX_SHORT_HEADER_CHARS {
+            return from_json(&base64url(segment)?);
+        }
+        let mut bytes = [0; MAX_SHORT_HEADER_CHARS];
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(segment, &mut bytes)
+            .map_err(|_| Reason::MalformedToken)?;
+        from_json(bytes.get(..length).unwrap_or_default())
+    }
+
     fn check(&self) -> Result<(), Reason> {
         if self.unsupported {
             return Err(Reason::UnsupportedHeader);

@@ -142,12 +142,12 @@ impl Verifier {
 
     fn accept_cognito(
         &self,
-        claims: UnverifiedClaims,
+        mut claims: UnverifiedClaims,
         payload: Vec<u8>,
         issuer: &Issuer,
     ) -> Result<VerifiedClaims, Reason> {
         let token_use = self.token_use(&claims)?;
-        let client_id = self.client_id(&claims, token_use, issuer)?;
+        let client_id = self.take_client_id(&mut claims, token_use, issuer)?;
         let username = match token_use {
             TokenUse::Access => claims.username,
             TokenUse::Id => claims.cognito_username,
@@ -218,29 +218,28 @@ impl Verifier {
 
     /// An access token names its client in `client_id`, an ID token in `aud`; the other member,
     /// which a trigger may have added, is not looked at.
-    fn client_id(
+    fn take_client_id(
         &self,
-        claims: &UnverifiedClaims,
+        claims: &mut UnverifiedClaims,
         token_use: TokenUse,
         issuer: &Issuer,
     ) -> Result<String, Reason> {
-        let audience = match &claims.audience {
+        let audience = match std::mem::take(&mut claims.audience) {
             Audience::One(audience) => Some(audience),
             Audience::Absent | Audience::Many => None,
         };
-        let client_id = match token_use {
-            TokenUse::Access => claims.client_id.as_ref(),
-            TokenUse::Id => audience,
-        };
         if token_use == TokenUse::Access
             && let Some(required) = &self.rules.resource_audience
-            && audience != Some(required)
+            && audience.as_ref() != Some(required)
         {
             return Err(Reason::WrongAudience);
         }
+        let client_id = match token_use {
+            TokenUse::Access => claims.client_id.take(),
+            TokenUse::Id => audience,
+        };
         client_id
             .filter(|id| issuer.audiences.contains(id))
-            .cloned()
             .ok_or(Reason::WrongAudience)
     }
 

@@ -15,6 +15,7 @@
 
 pub mod aws;
 pub mod binary;
+pub mod dynamodb;
 pub mod http;
 pub mod jwks_server;
 pub mod keys;
@@ -25,6 +26,7 @@ pub mod token;
 
 pub use aws::FakeAws;
 pub use binary::{Binary, Invocation};
+pub use dynamodb::DynamoDbLocal;
 pub use keys::SigningKey;
 pub use pool::Pool;
 pub use token::{TokenBuilder, now};

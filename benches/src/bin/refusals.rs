@@ -1,0 +1,186 @@
+//! Whether the time of a refusal tells why somebody was refused: an unknown user, a wrong password, a
+//! disabled user. migrate-user over a PostgreSQL, auth-api over a Cognito that always takes as long.
+//!
+//! Each kind is measured twice, by users of different numbers: what tells two lists of the same kind
+//! apart is the machine, not the function. `make bench-migration` starts the database.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measurement that cannot be made ends here; what it prints is its result"
+)]
+
+use std::time::{Duration, Instant};
+
+use benches::kolmogorov_smirnov;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{Binary, FakeAws, Pool};
+
+const TIMES: usize = 2_000;
+/// bcrypt at cost 5.
+const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
+
+#[tokio::main]
+async fn main() {
+    migrate_user().await;
+    auth_api().await;
+}
+
+async fn migrate_user() {
+    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
+    let stack: Value = serde_json::from_str(&stack).expect("JSON");
+    let address = stack["postgres"].as_str().expect("an address");
+    let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls)
+        .await
+        .expect("a database");
+    tokio::spawn(connection);
+    let users = 2 * TIMES;
+    let statements = format!(
+        "DROP TABLE IF EXISTS refused; CREATE TABLE refused (name text PRIMARY KEY, hash text); \
+         INSERT INTO refused SELECT 'user' || n, '{HASH}' FROM generate_series(0, {users}) AS n; \
+         ANALYZE refused"
+    );
+    client.batch_execute(&statements).await.expect("a table");
+    let query = "SELECT name AS username, hash AS password_hash FROM refused WHERE name = $1";
+    let environment = [
+        ("LEGACY_SOURCE", "postgres".to_owned()),
+        ("LEGACY_SECRET", address.to_owned()),
+        ("LEGACY_QUERY", query.to_owned()),
+        ("LOG_LEVEL", "ERROR".to_owned()),
+    ];
+    let migrate = Binary::start("migrate-user", &environment).await;
+    let event = |name: String| {
+        json!({
+            "version": "1", "triggerSource": "UserMigration_Authentication", "region": "us-east-1",
+            "userPoolId": "us-east-1_Gatehouse", "userName": name,
+            "callerContext": {"clientId": "x"},
+            "request": {"password": "another-password", "validationData": null}, "response": {},
+        })
+    };
+    let kinds = ["wrong password", "unknown user"];
+    let mut times = Lists::new(kinds.len());
+    let bar = ProgressBar::new(TIMES as u64);
+    for number in 0..TIMES {
+        for turn in times.turns(number) {
+            let kind = ["user", "nobody"][turn / 2];
+            let name = format!("{kind}{}", number * 2 + turn % 2);
+            times.add(turn, time(&migrate, &event(name)).await);
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    times.print("migrate-user", &kinds);
+}
+
+async fn auth_api() {
+    let cognito = FakeAws::agreeable().await;
+    let environment = [
+        ("USER_POOL_ID", Pool::ours().id.to_owned()),
+        ("APP_CLIENT_IDS", Pool::ours().client_id.to_owned()),
+        ("REVOCATION_TABLE", "none".to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", cognito.url()),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", cognito.url()),
+        ("REFRESH_TOKEN_TTL_SECONDS", "28800".to_owned()),
+        ("LOG_LEVEL", "ERROR".to_owned()),
+    ];
+    let api = Binary::start("auth-api", &environment).await;
+    let answer = |exception: &str, message: &str| {
+        let body = json!({"__type": exception, "message": message});
+        Fault::Answer(400, body.to_string())
+    };
+    let refusals = [
+        answer("NotAuthorizedException", "Incorrect username or password."),
+        answer("UserNotFoundException", "User does not exist."),
+        answer("NotAuthorizedException", "User is disabled."),
+    ];
+    let event = |name: String| {
+        let body = json!({"username": name, "password": "another-password"}).to_string();
+        json!({
+            "resource": "/auth/login", "path": "/auth/login", "httpMethod": "POST",
+            "headers": {"Content-Type": "application/json"},
+            "multiValueHeaders": {"Content-Type": ["application/json"]},
+            "queryStringParameters": null, "multiValueQueryStringParameters": null,
+            "pathParameters": null, "body": body, "isBase64Encoded": false,
+            "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.7"}},
+        })
+    };
+    let kinds = ["wrong password", "unknown user", "disabled user"];
+    let mut times = Lists::new(kinds.len());
+    let mut answers = Vec::new();
+    for number in 0..TIMES {
+        for turn in times.turns(number) {
+            cognito.set_fault_for("InitiateAuth", refusals[turn / 2].clone());
+            let event = event(format!("user{}", number * 2 + turn % 2));
+            times.add(turn, time(&api, &event).await);
+            if number == 0 {
+                answers.push(api.invoke(&event).await.answer());
+            }
+        }
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "byte-equal: {answers:?}");
+    assert_eq!(answers[0]["statusCode"], 401, "{answers:?}");
+    times.print("auth-api", &kinds);
+}
+
+/// Two lists of microseconds for each kind.
+struct Lists(Vec<Vec<f64>>);
+
+impl Lists {
+    fn new(kinds: usize) -> Self {
+        Self(vec![Vec::with_capacity(TIMES); kinds * 2])
+    }
+
+    /// The lists in an order that changes with each round: whatever comes first, last, or behind
+    /// another is every one of them as often.
+    fn turns(&self, round: usize) -> Vec<usize> {
+        let count = self.0.len();
+        let mut turns: Vec<usize> = (0..count).map(|at| (at + round) % count).collect();
+        if round / count % 2 == 1 {
+            turns.reverse();
+        }
+        turns
+    }
+
+    fn add(&mut self, list: usize, took: f64) {
+        self.0[list].push(took);
+    }
+
+    fn print(&mut self, function: &str, kinds: &[&str]) {
+        println!("{function}, {TIMES} of each:");
+        for (at, kind) in kinds.iter().enumerate() {
+            let mut list = [self.0[2 * at].clone(), self.0[2 * at + 1].clone()].concat();
+            list.sort_by(f64::total_cmp);
+            let median = list[list.len() / 2];
+            println!("  {kind}: {median:.0} us in the median");
+        }
+        for first in 0..self.0.len() {
+            for second in first + 1..self.0.len() {
+                let (mut one, mut other) = (self.0[first].clone(), self.0[second].clone());
+                let (distance, p) = kolmogorov_smirnov(&mut one, &mut other);
+                let (one, other) = (kinds[first / 2], kinds[second / 2]);
+                println!("  {one} / {other}: D = {distance:.4}, p = {p:.3}");
+            }
+        }
+    }
+}
+
+async fn time(function: &Binary, event: &Value) -> f64 {
+    // Not in step with the clock's ticks, nor with the call before: the test takes calls for independent.
+    let mut random = [0; 2];
+    aws_lc_rs::rand::fill(&mut random).expect("randomness");
+    let pause = u64::from(u16::from_le_bytes(random)) % 3_000;
+    let until = Instant::now() + Duration::from_micros(pause);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    let began = Instant::now();
+    let answer = function.invoke(event).await.answer();
+    let took = began.elapsed().as_secs_f64() * 1e6;
+    assert!(answer.is_object());
+    took
+}

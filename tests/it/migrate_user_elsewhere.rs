@@ -1,0 +1,198 @@
+//! Old stores in other places: a PostgreSQL behind TLS, a user pool of another account.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use axum::http::{HeaderMap, StatusCode};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+use testkit::server::Server;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::migrate_user::{HASH, PASSWORD, moved, sign_in};
+use crate::world::{World, unique};
+
+/// TLS in front of a PostgreSQL, as it begins there, by a certificate for `localhost` alone.
+/// Source: PostgreSQL, "Message flow", section "SSL session encryption".
+async fn tls_in_front_of(address: SocketAddr) -> (u16, PathBuf) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let trusted = std::env::temp_dir().join(unique("gatehouse-ca"));
+    std::fs::write(&trusted, cert.pem()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let config = ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 8];
+                client.read_exact(&mut request).await.unwrap();
+                assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "SSLRequest");
+                client.write_all(b"S").await.unwrap();
+                // Whoever doesn't trust the certificate goes away here.
+                let Ok(mut client) = acceptor.accept(client).await else {
+                    return;
+                };
+                let mut server = TcpStream::connect(address).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (port, trusted)
+}
+
+#[tokio::test]
+async fn postgresql_behind_tls() {
+    let world = World::start().await;
+    let address = world.stack.postgres.clone();
+    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let made = format!(
+        "CREATE TABLE IF NOT EXISTS tls_people (login text, pw text); TRUNCATE tls_people; \
+         INSERT INTO tls_people VALUES ('ada@example.com', '{HASH}')"
+    );
+    client.batch_execute(&made).await.unwrap();
+    let plain = address
+        .split('@')
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
+    let (port, trusted) = tls_in_front_of(plain.parse().unwrap()).await;
+    // Of another server of the same name.
+    let (_, other) = tls_in_front_of(plain.parse().unwrap()).await;
+    let (trusted, other) = (trusted.to_str().unwrap(), other.to_str().unwrap());
+    let query = "SELECT login AS username, pw AS password_hash, login AS email, \
+        true AS email_verified FROM tls_people WHERE login = $1";
+    let with_tls =
+        |host: &str| format!("postgres://gatehouse@{host}:{port}/postgres?sslmode=require");
+    let without = address.clone() + "?sslmode=require";
+    // (address, roots, whether it is trusted)
+    for (address, roots, trusts) in [
+        (with_tls("localhost"), trusted, true),
+        (with_tls("localhost"), other, false),
+        // The certificate is another name's.
+        (with_tls("127.0.0.1"), trusted, false),
+        // A server without TLS gets no password either.
+        (without, trusted, false),
+    ] {
+        let more = [
+            ("LEGACY_SOURCE", "postgres"),
+            ("LEGACY_SECRET", &address),
+            ("LEGACY_QUERY", query),
+            ("SSL_CERT_FILE", roots),
+        ];
+        let migrate = world.function("migrate-user", &more).await;
+        let event = sign_in("ada@example.com", PASSWORD);
+        if trusts {
+            let status = moved(&migrate, &event).await;
+            assert_eq!(status.as_deref(), Some("CONFIRMED"), "{address}");
+        } else {
+            let answer = migrate.invoke(&event).await;
+            assert!(
+                answer.is_failure(),
+                "M18: not \"unknown\": {address} {roots}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pool_of_another_account_by_a_role() {
+    const ROLE: &str = "arn:aws:iam::210987654321:role/reads-the-old-pool";
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&asked);
+    // STS and the old pool in one: who signed, and what for.
+    let handler = move |headers: HeaderMap, body: String| {
+        let authorization = headers["authorization"].to_str().unwrap_or_default();
+        let signer = authorization.split(['=', '/']).nth(1).unwrap_or_default();
+        let target = headers.get("x-amz-target");
+        let operation = target.and_then(|target| target.to_str().ok()?.split('.').nth(1));
+        log.lock()
+            .unwrap()
+            .push(format!("{} by {signer}", operation.unwrap_or("AssumeRole")));
+        let answer = match operation {
+            None => {
+                assert!(body.contains("reads-the-old-pool"), "{body}");
+                assumed()
+            }
+            Some(_) if signer != "ASIAROLE" => (
+                StatusCode::BAD_REQUEST,
+                json!({"__type": "AccessDeniedException"}).to_string(),
+            ),
+            Some(operation) => (StatusCode::OK, of_the_pool(operation).to_string()),
+        };
+        async move { answer }
+    };
+    let router = axum::Router::new().fallback(handler);
+    let elsewhere = Server::start(router).await;
+    let url = elsewhere.url();
+    let world = World::start().await;
+    let base = [
+        ("LEGACY_SOURCE", "cognito"),
+        ("LEGACY_USER_POOL_ID", "eu-central-1_Old"),
+        ("LEGACY_APP_CLIENT_ID", "old-client"),
+        ("LEGACY_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL_STS", &url),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &url),
+    ];
+    let event = sign_in("ada@example.com", PASSWORD);
+    let with_role = [&base[..], &[("LEGACY_ROLE_ARN", ROLE)]].concat();
+    let migrate = world.function("migrate-user", &with_role).await;
+    for _ in 0..2 {
+        let status = moved(&migrate, &event).await;
+        assert_eq!(status.as_deref(), Some("CONFIRMED"));
+    }
+    let log = asked.lock().unwrap().split_off(0);
+    let assumed = log
+        .iter()
+        .filter(|call| call.starts_with("AssumeRole"))
+        .count();
+    assert_eq!(assumed, 1, "kept while it lasts: {log:?}");
+    assert!(
+        log.iter().skip(1).all(|call| call.ends_with("by ASIAROLE")),
+        "{log:?}"
+    );
+
+    let own = world.function("migrate-user", &base).await;
+    assert!(
+        own.invoke(&event).await.is_failure(),
+        "its own role may not"
+    );
+}
+
+fn assumed() -> (StatusCode, String) {
+    let answer = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+        <AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId>\
+        <SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken>\
+        <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult>\
+        </AssumeRoleResponse>";
+    (StatusCode::OK, answer.to_owned())
+}
+
+fn of_the_pool(operation: &str) -> Value {
+    match operation {
+        "AdminGetUser" => json!({"Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED",
+            "UserAttributes": [{"Name": "email", "Value": "ada@example.com"},
+                {"Name": "email_verified", "Value": "true"}]}),
+        "AdminInitiateAuth" => json!({"AuthenticationResult": {"AccessToken": "t"}}),
+        _ => json!({}),
+    }
+}
