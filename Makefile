@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test check fuzz-api mails tools binaries fmt lint build deploy bench bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build deploy bench bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -40,6 +40,11 @@ check: tools binaries ## The checker at length: 200,000 operations under faults,
 	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec \
 	  cargo test --target $(HOST) -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
+
+fuzz: ## Changed inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
+	@cargo build -q -j$(JOBS) --target $(HOST) -p auth-tests --tests
+	@GATEHOUSE_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test -q --target $(HOST) -p auth-tests --test it -- \
+	  fuzz:: --nocapture
 
 fuzz-api: tools binaries ## Schemathesis over the deployed API: no 5xx, no answer that openapi.yaml doesn't promise
 	@local/venv .tools/schemathesis local/schemathesis.txt

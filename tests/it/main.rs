@@ -29,6 +29,7 @@ mod contracts;
 mod custom_message;
 mod deployed;
 mod explain;
+mod fuzz;
 mod logout;
 mod migrate_user;
 mod migrate_user_elsewhere;

@@ -6,6 +6,7 @@
     clippy::cast_precision_loss,
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a measurement that cannot be made ends here; what it prints is its result"
 )]
