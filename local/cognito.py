@@ -129,6 +129,10 @@ class Pool:
     def confirmed(self, source, name):
         user = self.user(name)
         if user:
+            # Who has read the code has the address.
+            verified = [{"Name": "email_verified", "Value": "true"}]
+            self.cognito.admin_update_user_attributes(UserPoolId=self.id, Username=name, UserAttributes=verified)
+            user["attributes"]["email_verified"] = "true"
             self.call("PostConfirmation", source, user["name"], {"userAttributes": user["attributes"]}, {})
 
     def signed_in(self, name):

@@ -19,6 +19,8 @@ import urllib.request
 
 import boto3
 
+import provider
+
 PASSWORD = "correct horse battery staple".replace(" ", "-")
 
 
@@ -174,14 +176,27 @@ def play(state, narrate):
             twin.lives_in_the_old_pool(twin.email.capitalize())
             twin.log_in()
 
-    say("\n16. Deleted by an administrator: the token opens nothing any more.")
+    say("\n16. Who has an account comes by another identity provider: it is the same account.")
+    eve = Person(state, say)
+    eve.api("POST", "/auth/signup", None, eve.credentials(), 202)
+    with provider.running("4711", person.email) as address:
+        person.knows_provider(address)
+        federated = person.come_by_provider()
+        expect(claims(federated)["sub"] == claims(tablet.access)["sub"], "linked, by the verified address")
+        person.call(federated, 200)
+    with provider.running("0815", eve.email) as address:
+        eve.knows_provider(address)
+        stranger = claims(eve.come_by_provider())
+        expect(stranger["username"] == "Corp_0815", "an account that nobody confirmed is not joined")
+
+    say("\n17. Deleted by an administrator: the token opens nothing any more.")
     user = claims(moved.access)["sub"]
     person.call(moved.access, 200)
     person.api("DELETE", f"/admin/users/{user}", boss, None, 200, shown)
     person.call(moved.access, 401)
 
     user = claims(tablet.access)["sub"]
-    say("\n17. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
+    say("\n18. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
     person.told_by_cloudtrail("AdminUserGlobalSignOut", user)
     person.refused_soon(tablet.access)
     say("\nAll as promised.")
@@ -324,6 +339,35 @@ class Person:
         finally:
             deploy(variables["CONFLICT_RULE"])
 
+    def knows_provider(self, address):
+        """What `OidcIssuer` and its like do in the template: MiniStack's CloudFormation has no providers."""
+        cognito = self.aws("cognito-idp")
+        pool = {"UserPoolId": self.state["user_pool_id"]}
+        with contextlib.suppress(cognito.exceptions.ResourceNotFoundException):
+            cognito.delete_identity_provider(**pool, ProviderName="Corp")
+        details = {"client_id": "gatehouse", "client_secret": "x", "oidc_issuer": address}
+        details |= {"authorize_scopes": "openid email", "attributes_request_method": "GET"}
+        details |= {"authorize_url": f"{address}/authorize", "token_url": f"{address}/token"}
+        details |= {"attributes_url": f"{address}/userinfo", "jwks_uri": f"{address}/jwks"}
+        mapping = {"email": "email", "email_verified": "email_verified", "name": "name"}
+        names = {"ProviderName": "Corp", "ProviderType": "OIDC"}
+        cognito.create_identity_provider(**pool, **names, ProviderDetails=details, AttributeMapping=mapping)
+
+    def come_by_provider(self):
+        """The code grant, as a browser walks through it: Cognito, the provider, Cognito, the application."""
+        callback, client = "http://localhost:8080/callback", self.state["client_id"]
+        query = {"response_type": "code", "client_id": client, "redirect_uri": callback, "identity_provider": "Corp"}
+        url = f"{self.state['endpoint']}/oauth2/authorize?{urllib.parse.urlencode(query)}"
+        while not url.startswith(callback):
+            # The pool's domain, which is MiniStack here.
+            url = re.sub(r"^https://[\w.-]+\.amazoncognito\.com", self.state["endpoint"], redirect(url))
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0]
+        self.say(f"   {'/oauth2/authorize, the provider, and back':<46} 302  a code")
+        form = {"grant_type": "authorization_code", "client_id": client, "code": code, "redirect_uri": callback}
+        request = urllib.request.Request(f"{self.state['endpoint']}/oauth2/token", urllib.parse.urlencode(form).encode())
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)["access_token"]
+
     def lives_in_the_old_pool(self, spelling, verified=True):
         cognito, old = self.aws("cognito-idp"), self.state["old_pool"]
         names = {"UserPoolId": old["id"], "Username": spelling}
@@ -398,6 +442,21 @@ class Person:
         self.say(f"   {shown:<46} {status}  {summary(answer)}")
         expect(status == expected, f"{shown}: {status} instead of {expected}: {answer}")
         return answer
+
+
+class Unfollowed(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def redirect(url):
+    """Where an answer sends the browser on to."""
+    try:
+        with urllib.request.build_opener(Unfollowed).open(url, timeout=60) as response:
+            raise BrokenPromise(f"{url} redirects: {response.status}")
+    except urllib.error.HTTPError as error:
+        expect(error.code in (302, 303), f"a redirect: {error.code} {error.read()[:300]}")
+        return urllib.parse.urljoin(url, error.headers["Location"])
 
 
 class WebSocket:

@@ -4,7 +4,6 @@
 //! 3.7 wants UTF-8. `serde_json` brings the rest: no trailing bytes, no NaN, no byte order mark.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -30,9 +29,7 @@ impl UniqueNames {
     }
 
     pub(crate) fn add(&mut self, name: &str) {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = fnv_1a(name.as_bytes());
         if let Some(place) = self.first.get_mut(self.count) {
             *place = hash;
         } else {
@@ -57,6 +54,15 @@ impl UniqueNames {
             Err(E::custom("a member stands twice"))
         }
     }
+}
+
+/// Source: Fowler, Noll, Vo and Eastlake, "The FNV Non-Cryptographic Hash Algorithm", sections 2 and 5.
+fn fnv_1a(bytes: &[u8]) -> u64 {
+    const BASIS: u64 = 0xCBF2_9CE4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    bytes.iter().fold(BASIS, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(PRIME)
+    })
 }
 
 /// Any JSON value, read and dropped.
@@ -181,6 +187,13 @@ impl<T> Visitor<'_> for Name<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_those_of_the_draft() {
+        assert_eq!(fnv_1a(b""), 0xCBF2_9CE4_8422_2325);
+        assert_eq!(fnv_1a(b"a"), 0xAF63_DC4C_8601_EC8C);
+        assert_eq!(fnv_1a(b"foobar"), 0x8594_4171_F739_67E8);
+    }
 
     #[test]
     fn names_are_unique_in_small_and_large_objects() {
