@@ -233,6 +233,8 @@ fn now() -> UnixSeconds {
 impl Handler for AuthApi {
     type Answer = Response;
 
+    const WIPES_EVENTS: bool = true;
+
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
         let began = Instant::now();
         let request = Request::read(event);

@@ -458,6 +458,8 @@ fn failure_id(user_pool_id: &str, username: &str, case_sensitive: bool) -> Strin
 impl Handler for MigrateUser {
     type Answer = Box<RawValue>;
 
+    const WIPES_EVENTS: bool = true;
+
     async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
         let event = Event::read(json);
         let result = tokio::time::timeout(BUDGET, Box::pin(self.migrate(&event))).await;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use auth::ConfigError;
+use auth::{ConfigError, Secret};
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
@@ -44,6 +44,9 @@ impl From<Failure> for Diagnostic {
 pub trait Handler {
     /// The answer, as JSON.
     type Answer: Serialize;
+
+    /// Whether events hold passwords: then their text is overwritten when they are answered.
+    const WIPES_EVENTS: bool = false;
 
     /// Handles one event. `request_id` is Lambda's, for the log.
     fn handle(
@@ -108,12 +111,13 @@ async fn guarded<H: Handler>(
     handler: &H,
     event: LambdaEvent<Box<RawValue>>,
 ) -> Result<H::Answer, Failure> {
-    AssertUnwindSafe(Box::pin(
-        handler.handle(&event.payload, &event.context.request_id),
-    ))
-    .catch_unwind()
-    .await
-    .unwrap_or(Err(Failure::Internal))
+    let (payload, context) = event.into_parts();
+    let handling = Box::pin(handler.handle(&payload, &context.request_id));
+    let result = AssertUnwindSafe(handling).catch_unwind().await;
+    if H::WIPES_EVENTS {
+        drop(Secret::new(Box::<str>::from(payload).into_string()));
+    }
+    result.unwrap_or(Err(Failure::Internal))
 }
 
 #[cfg(test)]
