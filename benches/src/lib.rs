@@ -5,9 +5,25 @@
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "statistics of lists that have as many entries as their loops say"
+    reason = "a measurement that cannot be made ends here"
 )]
+
+/// The PostgreSQL that `make bench-migration` starts: a client of it, and its address.
+///
+/// # Panics
+/// Without it there is nothing to measure.
+pub async fn database() -> (tokio_postgres::Client, String) {
+    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
+    let stack: serde_json::Value = serde_json::from_str(&stack).expect("JSON");
+    let address = stack["postgres"].as_str().expect("an address").to_owned();
+    let connecting = tokio_postgres::connect(&address, tokio_postgres::NoTls).await;
+    let (client, connection) = connecting.expect("a database");
+    tokio::spawn(connection);
+    (client, address)
+}
 
 /// The greatest distance between two distributions, and how likely one as great is by chance.
 ///

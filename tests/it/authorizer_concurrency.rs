@@ -10,6 +10,7 @@ use auth::{
 };
 use auth_dynamodb::DynamoApiKeys;
 use auth_tests::request_event;
+use authorizer::config::Settings;
 use authorizer::{ApiKeys, Authorizer, Config};
 use lambda::Handler;
 use serde_json::value::RawValue;
@@ -47,8 +48,8 @@ impl RevocationStore for Late {
     }
 }
 
-#[tokio::test]
-async fn nobody_gets_anothers_answer() {
+/// What an authorizer in this very process needs besides keys and marks. It takes both kinds of token.
+pub(crate) fn in_process() -> (Verifier, Settings) {
     let pool = Pool::ours();
     let jwks = pool.jwks().to_string();
     let lookup = |name: &str| match name {
@@ -57,14 +58,23 @@ async fn nobody_gets_anothers_answer() {
         "REVOCATION_TABLE" => Some("revocations".to_owned()),
         "JWKS" => Some(jwks.clone()),
         "LOG_LEVEL" => Some("ERROR".to_owned()),
+        "TOKEN_USE" => Some("any".to_owned()),
         _ => None,
     };
     let config = Config::from_lookup(&lookup).unwrap();
     let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
     let verifier = Verifier::new(issuers.collect(), config.token_rules);
+    (verifier, config.settings)
+}
+
+#[tokio::test]
+async fn nobody_gets_anothers_answer() {
+    let pool = Pool::ours();
+    let jwks = pool.jwks().to_string();
+    let (verifier, settings) = in_process();
     let late = || Late(KeySet::parse(jwks.as_bytes()).unwrap(), AtomicU64::new(0));
     let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
-    let authorizer = Authorizer::new(verifier, late(), late(), no_api_keys, config.settings);
+    let authorizer = Authorizer::new(verifier, late(), late(), no_api_keys, settings);
     let authorizer = &authorizer;
     let invocations = (0..600).map(|number| async move {
         let kind = ["living", "ended", "forged"][number % 3];

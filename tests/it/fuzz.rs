@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use auth::{
     Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
-    UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
+    UnverifiedToken, VerifiedClaims, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
-use authorizer::{ApiKeys, Authorizer, Config, Event};
+use authorizer::{ApiKeys, Authorizer, Event};
 use custom_message::CustomMessage;
 use lambda::Handler;
 use migrate_user::hash::PasswordHash;
@@ -20,6 +20,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use testkit::Pool;
 use testkit::token::now;
+
+use crate::authorizer_concurrency::in_process;
 
 /// xorshift: what is tried differs from run to run.
 struct Random(u64);
@@ -165,31 +167,11 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn config() -> Config {
-    let pool = Pool::ours();
-    let jwks = pool.jwks().to_string();
-    let lookup = |name: &str| match name {
-        "USER_POOL_ID" => Some(pool.id.to_owned()),
-        "APP_CLIENT_IDS" => Some(pool.client_id.to_owned()),
-        "REVOCATION_TABLE" => Some("none".to_owned()),
-        "JWKS" => Some(jwks.clone()),
-        "LOG_LEVEL" => Some("ERROR".to_owned()),
-        "TOKEN_USE" => Some("any".to_owned()),
-        _ => None,
-    };
-    Config::from_lookup(&lookup).unwrap()
-}
-
-fn verifier(config: Config) -> Verifier {
-    let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
-    Verifier::new(issuers.collect(), config.token_rules)
-}
-
 #[test]
 fn tokens() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
-    let verifier = verifier(config());
+    let (verifier, _) = in_process();
     let right = [pool.access_token().build(), pool.id_token().build()];
     let seeds = right.clone().map(String::into_bytes);
     let at = UnixSeconds(now());
@@ -220,7 +202,7 @@ fn tokens() {
 fn signed_claims() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
-    let verifier = verifier(config());
+    let (verifier, _) = in_process();
     let claims = [
         pool.access_token().claims_json(),
         pool.id_token().claims_json(),
@@ -285,13 +267,9 @@ fn events() {
         .build()
         .unwrap();
     let keys = KeySet::parse(Pool::ours().jwks().to_string().as_bytes()).unwrap();
-    let authorizer = Authorizer::new(
-        verifier(config()),
-        Keys(keys),
-        NoMarks,
-        None::<ApiKeys<DynamoApiKeys>>,
-        config().settings,
-    );
+    let (verifier, settings) = in_process();
+    let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
+    let authorizer = Authorizer::new(verifier, Keys(keys), NoMarks, no_api_keys, settings);
     fuzz("events", &files("events/authorizer"), |bytes| {
         let Ok(event) = serde_json::from_slice::<Box<RawValue>>(bytes) else {
             return;

@@ -14,6 +14,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use benches::database;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use testkit::Binary;
@@ -25,13 +26,7 @@ const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte
 
 #[tokio::main]
 async fn main() {
-    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
-    let stack: Value = serde_json::from_str(&stack).expect("JSON");
-    let address = stack["postgres"].as_str().expect("an address");
-    let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls)
-        .await
-        .expect("a database");
-    tokio::spawn(connection);
+    let (client, address) = database().await;
     client
         .batch_execute(&format!(
             "CREATE TABLE members (name text PRIMARY KEY, hash text, mail text); \
@@ -45,7 +40,7 @@ async fn main() {
          true AS email_verified FROM members WHERE lower(name) = $1";
     let environment = [
         ("LEGACY_SOURCE", "postgres".to_owned()),
-        ("LEGACY_SECRET", address.to_owned()),
+        ("LEGACY_SECRET", address.clone()),
         ("LEGACY_QUERY", query.to_owned()),
         ("LOG_LEVEL", "ERROR".to_owned()),
     ];

@@ -14,7 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use benches::kolmogorov_smirnov;
+use benches::{database, kolmogorov_smirnov};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -31,13 +31,7 @@ async fn main() {
 }
 
 async fn migrate_user() {
-    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
-    let stack: Value = serde_json::from_str(&stack).expect("JSON");
-    let address = stack["postgres"].as_str().expect("an address");
-    let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls)
-        .await
-        .expect("a database");
-    tokio::spawn(connection);
+    let (client, address) = database().await;
     let users = 2 * TIMES;
     let statements = format!(
         "DROP TABLE IF EXISTS refused; CREATE TABLE refused (name text PRIMARY KEY, hash text); \
@@ -48,7 +42,7 @@ async fn migrate_user() {
     let query = "SELECT name AS username, hash AS password_hash FROM refused WHERE name = $1";
     let environment = [
         ("LEGACY_SOURCE", "postgres".to_owned()),
-        ("LEGACY_SECRET", address.to_owned()),
+        ("LEGACY_SECRET", address.clone()),
         ("LEGACY_QUERY", query.to_owned()),
         ("LOG_LEVEL", "ERROR".to_owned()),
     ];
