@@ -1,13 +1,13 @@
 //! Signing in with auth-api by every way, and staying signed in.
 
 use serde_json::{Value, json};
-use testkit::Binary;
 use testkit::server::Fault;
+use testkit::{Binary, Pool};
 
 use crate::auth_api::{
     PASSWORD, SESSION, api, ask, exception, post, request, signed_in, status, tokens,
 };
-use crate::world::{World, somebody};
+use crate::world::{World, somebody, text_of};
 
 const SECRET_HASH: &str = "xLo3/+7+KJfYTIL4SfK/uyV5Zo3FZv37+fSMVupHpUQ=";
 
@@ -21,6 +21,31 @@ async fn signing_in_by_every_way() {
     let answer = ask(&api, &post("/auth/login", &login)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["refresh_token"], "refresh.token.opaque");
+    let (sub, session) = (text_of(&token, "sub"), text_of(&token, "origin_jti"));
+    let key = [
+        ("pk", format!("{}#user#{sub}", Pool::ours().id)),
+        ("sk", format!("session#{session}")),
+    ];
+    let key = key.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let row = world.row(&world.stack.session_table, &key).await;
+    assert_eq!(
+        row["session"],
+        session.as_str(),
+        "the sign-in is recorded: {row}"
+    );
+    assert_eq!(row["auth_time"], token.get("auth_time").to_string());
+    assert!(
+        row["ip_hash"].is_string() && !row.to_string().contains("203.0.113.7"),
+        "{row}"
+    );
+    world.store.set_fault_for("UpdateItem", Fault::Cut);
+    let again = ask(&api, &post("/auth/login", &login)).await;
+    world.store.set_fault(Fault::None);
+    assert_eq!(
+        again.status, 200,
+        "and nobody is kept out because it could not be"
+    );
+    assert!(api.output().contains("a session is not recorded"));
     assert_eq!(
         (&answer.body["token_type"], &answer.body["expires_in"]),
         (&json!("Bearer"), &json!(1800))

@@ -13,6 +13,8 @@ pub struct Config {
     pub app_client_secret_arn: Option<String>,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
+    /// `SESSION_TABLE`: where sign-ins are recorded, if they are.
+    pub session_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
@@ -68,6 +70,7 @@ impl Config {
         "APP_CLIENT_IDS",
         "APP_CLIENT_SECRET_ARN",
         "REVOCATION_TABLE",
+        "SESSION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "CLOCK_LEEWAY_SECONDS",
         "RETRY_QUEUE_URL",
@@ -104,6 +107,7 @@ impl Config {
             app_client_id: app_client_id.unwrap_or_default(),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             revocation_table: env.required("REVOCATION_TABLE"),
+            session_table: env.optional("SESSION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),

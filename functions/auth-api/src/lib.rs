@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use auth::{Reason, Secret, UnixSeconds};
 use auth_cognito::CognitoAccounts;
-use auth_dynamodb::{AttemptTable, DynamoRevocations};
+use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_sqs::RetryQueue;
 use lambda::http::{BadRequest, Request, Response, Sender};
 use lambda::log::{self, Level};
@@ -41,6 +41,7 @@ pub struct AuthApi {
     revocations: DynamoRevocations,
     retry_queue: Option<RetryQueue>,
     limiter: Option<Limiter>,
+    sessions: Option<SessionTable>,
     pages: Pages,
     config: Config,
 }
@@ -101,10 +102,12 @@ impl AuthApi {
             per_address: limits.per_address,
             user_pool_id: config.user_pool_id.clone(),
         });
+        let session_table = config.session_table.clone();
         let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             accounts: CognitoAccounts::new(&sdk, config.app_client_id.clone(), secret),
+            sessions: session_table.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
             limiter,
             pages,

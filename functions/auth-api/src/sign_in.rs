@@ -1,9 +1,11 @@
 //! Sign-in, what Cognito asks for on the way, and refresh.
 
+use auth::address_hash;
 use auth::revocation::RowKey;
 use auth_cognito::{Challenge, Refused, SignIn, Tokens};
-use auth_dynamodb::Ending;
+use auth_dynamodb::{Ending, Session};
 use lambda::http::{BadRequest, Request, Response};
+use lambda::log::{self, Level};
 use serde_json::{Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
@@ -44,7 +46,7 @@ impl AuthApi {
             }
             _ => return Err(BadRequest::Malformed.into()),
         };
-        self.outcome_of(signed_in?, &username)
+        self.outcome_of(signed_in?, &username, http).await
     }
 
     pub(crate) async fn challenge(
@@ -78,13 +80,50 @@ impl AuthApi {
                     .await
             }
         };
-        self.outcome_of(signed_in?, username)
+        self.outcome_of(signed_in?, username, http).await
     }
 
-    fn outcome_of(&self, signed_in: SignIn, username: &str) -> Result<Response, Problem> {
+    async fn outcome_of(
+        &self,
+        signed_in: SignIn,
+        username: &str,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
         match signed_in {
-            SignIn::Tokens(tokens) => self.hand_over(&tokens),
+            SignIn::Tokens(tokens) => {
+                self.record(&tokens, http).await;
+                self.hand_over(&tokens)
+            }
             SignIn::Challenge(challenge) => Ok(Response::json(200, &describe(challenge, username))),
+        }
+    }
+
+    /// Notes the sign-in for `GET /auth/sessions`. Nobody is kept out because that could not be done.
+    async fn record(&self, tokens: &Tokens, http: &Request<'_>) {
+        let Some(table) = &self.sessions else {
+            return;
+        };
+        let Some(token) = UnverifiedSession::of(&tokens.access) else {
+            return;
+        };
+        let authenticated_at = token.authenticated_at();
+        let Some(id) = token.origin_jti else {
+            return;
+        };
+        let now = now();
+        let address = http.source_ip();
+        let session = Session {
+            id,
+            authenticated_at,
+            first_seen: now,
+            last_seen: now,
+            device: None,
+            ip_hash: address.map(|address| address_hash(&token.sub, &address)),
+        };
+        let ttl = self.config.refresh_token_ttl_seconds;
+        let pool = &self.config.user_pool_id;
+        if table.record(pool, &token.sub, &session, ttl).await.is_err() {
+            log::line(Level::Error, "a session is not recorded", []);
         }
     }
 

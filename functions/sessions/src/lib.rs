@@ -7,9 +7,8 @@ mod config;
 use std::time::Instant;
 
 use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds, hex};
+use auth::{Unavailable, UnixSeconds, address_hash};
 use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
-use aws_lc_rs::hmac;
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
 use lambda::{Caller, Failure, Handler, clock};
@@ -155,13 +154,6 @@ impl Sessions {
         self.revocations.end(&key, &ending).await?;
         Ok(Response::json(200, &json!({"ended": "session", "id": id})))
     }
-}
-
-/// Keyed by the user, so that no table of hashes tells where two users have been.
-fn address_hash(subject: &str, address: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, subject.as_bytes());
-    let tag = hmac::sign(&key, address.as_bytes());
-    hex(tag.as_ref().get(..8).unwrap_or_default())
 }
 
 fn describe(session: &Session, current: &str) -> Value {

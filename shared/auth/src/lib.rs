@@ -15,6 +15,7 @@
 
 #![warn(missing_docs)]
 
+mod address;
 pub mod api_key;
 pub mod arn;
 pub mod bearer;
@@ -38,6 +39,7 @@ pub mod time;
 pub mod token;
 pub mod verify;
 
+pub use address::address_hash;
 pub use api_key::{PresentedKey, StoredKey};
 pub use arn::MethodArn;
 pub use claims::{Principal, TokenUse, VerifiedClaims};
