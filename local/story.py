@@ -20,6 +20,7 @@ import urllib.request
 import boto3
 
 import provider
+import srp
 
 PASSWORD = "correct horse battery staple".replace(" ", "-")
 
@@ -141,6 +142,10 @@ def play(state, narrate):
     tablet = person.log_in()
     person.call(tablet.access, 200)
 
+    say("   And signed in without sending the password (SRP).")
+    expect(person.log_in_by_srp("another-one", 401) is None, "a proof of another password is none")
+    person.call(person.log_in_by_srp(person.password).access, 200)
+
     say("\n14. An authenticator: from now on a sign-in asks for its code (RFC 6238).")
     totp = person.api("POST", "/auth/mfa/totp", tablet.access, {}, 200)
     code = {"code": one_time_code(totp["secret"])}
@@ -261,6 +266,17 @@ class Person:
     def log_in(self, expected=200):
         answer = self.api("POST", "/auth/login", None, self.credentials(), expected)
         return answer if "challenge" in answer or expected != 200 else Tokens.of_api(answer)
+
+    def log_in_by_srp(self, password, expected=200):
+        client = srp.Client(self.state["user_pool_id"], password)
+        challenge = self.api("POST", "/auth/login", None, {"email": self.email, "srp_a": client.a}, 200)
+        expect(challenge["challenge"] == "PASSWORD_VERIFIER", "a proof is asked for")
+        answer = {"challenge": "PASSWORD_VERIFIER", "username": challenge["username"]}
+        answer["srp"] = client.proof(challenge["parameters"])
+        if challenge.get("session"):
+            answer["session"] = challenge["session"]
+        answer = self.api("POST", "/auth/challenge", None, answer, expected)
+        return Tokens.of_api(answer) if expected == 200 else None
 
     def sign_in(self):
         parameters = {"USERNAME": self.email, "PASSWORD": self.password}
