@@ -184,15 +184,16 @@ def play(state, narrate):
     say("\n16. Who has an account comes by another identity provider: it is the same account.")
     eve = Person(state, say)
     eve.api("POST", "/auth/signup", None, eve.credentials(), 202)
-    with provider.running("4711", person.email) as address:
+    with provider.running(secrets.token_hex(4), person.email) as address:
         person.knows_provider(address)
         federated = person.come_by_provider()
         expect(claims(federated)["sub"] == claims(tablet.access)["sub"], "linked, by the verified address")
         person.call(federated, 200)
-    with provider.running("0815", eve.email) as address:
+    subject = secrets.token_hex(4)
+    with provider.running(subject, eve.email) as address:
         eve.knows_provider(address)
         stranger = claims(eve.come_by_provider())
-        expect(stranger["username"] == "Corp_0815", "an account that nobody confirmed is not joined")
+        expect(stranger["username"] == f"Corp_{subject}", "an account that nobody confirmed is not joined")
 
     say("\n17. Deleted by an administrator: the token opens nothing any more.")
     user = claims(moved.access)["sub"]
