@@ -21,6 +21,7 @@ const words = {
   password_reset_required: "Please reset your password first.",
   too_many_requests: "Too many attempts. Please wait a few minutes.",
   bad_request: "Please check what you entered.",
+  sign_up_refused: "This address can't be used to sign up.",
 };
 
 function say(text) {
@@ -28,7 +29,7 @@ function say(text) {
 }
 
 function failed(answer) {
-  say(answer.detail ?? words[answer.code] ?? `That did not work (${answer.status}).`);
+  say(words[answer.code] ?? answer.detail ?? `That did not work (${answer.status}).`);
 }
 
 function show() {
