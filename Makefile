@@ -34,7 +34,7 @@ test: tools binaries ## Set up and run every test, the deployed stack included
 	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
 	@$(PYTHON) local/stack.py exec cargo test -j$(JOBS) --target $(HOST) --workspace
 
-check: tools binaries ## The checker at length: 200,000 operations under faults, a million rows (half an hour)
+check: tools binaries ## The checker at length: 200,000 operations under faults, a million rows (an hour)
 	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
 	@GATEHOUSE_USERS=100000 cargo test -q --target $(HOST) -p custom-message
 	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec \
