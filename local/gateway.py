@@ -1,5 +1,5 @@
 """What MiniStack's import of an API's definition leaves out, done by API Gateway's own calls: request
-validators, the models of request bodies, gateway responses."""
+validators, the models of request bodies, the answers to preflights, gateway responses."""
 
 import json
 import re
@@ -39,6 +39,15 @@ def complete(apigateway, api_id, stage, definition, parameters):
                 integrationHttpMethod=integration["httpMethod"],
                 uri=integration["uri"],
             )
+        method = api | {"resourceId": ids[path], "httpMethod": "OPTIONS"}
+        integration = item["options"]["x-amazon-apigateway-integration"]
+        apigateway.put_integration(**method, type="MOCK", requestTemplates=integration["requestTemplates"])
+        answer = integration["responses"]["default"]
+        headers = {name: resolved(value, parameters) for name, value in answer["responseParameters"].items()}
+        status = {"statusCode": answer["statusCode"]}
+        apigateway.put_method_response(**method, **status, responseParameters=dict.fromkeys(headers, False))
+        templates = {"responseTemplates": answer["responseTemplates"]}
+        apigateway.put_integration_response(**method, **status, **templates, responseParameters=headers)
     for kind, response in definition["x-amazon-apigateway-gateway-responses"].items():
         headers = response["responseParameters"]
         optional = {"statusCode": response["statusCode"]} if "statusCode" in response else {}

@@ -47,6 +47,7 @@ def play(state, narrate):
     context = person.call(phone.access, 200)["context"]
     expect(context["sub"] == claims(phone.access)["sub"], "the context names the caller")
     person.call(laptop.access, 200)
+    person.may_be_called_by_pages("/auth/login")
     person.call_by_cookie(laptop.access, 200)
     person.call_by_cookie("nobody", 401)
 
@@ -308,6 +309,15 @@ class Person:
     def call(self, token, expected):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return self.http("GET", self.state["api"] + "/whoami", headers, None, expected, "GET /whoami")
+
+    def may_be_called_by_pages(self, path):
+        """What a browser asks first for a page of another origin (CORS)."""
+        request = urllib.request.Request(self.state["api"] + path, method="OPTIONS")
+        with urllib.request.urlopen(request, timeout=60) as response:
+            allowed = {name.lower(): value for name, value in response.headers.items()}
+        self.say(f"   {'OPTIONS ' + path:<46} {response.status}")
+        expect(allowed["access-control-allow-origin"] == "http://localhost:8080", "the application's pages may")
+        expect(allowed["access-control-allow-methods"] == "POST,OPTIONS", "by the methods that there are")
 
     def call_by_cookie(self, token, expected):
         headers = {"Cookie": f"theme=dark; __Host-access_token={token}"}
