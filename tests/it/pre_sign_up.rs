@@ -315,6 +315,17 @@ async fn twins_in_a_pool_that_tells_cases_apart() {
     assert!(!admits(&function, &named("Ada")).await);
     let event = trigger("SignUp", "ada", json!({"email": "Ada@example.com"}));
     assert!(!admits(&function, &event).await);
+    // A pool whose user names are addresses.
+    world.cognito.forget_requests();
+    assert!(admits(&function, &named("ada@example.com")).await);
+    let asked = world.cognito.requests();
+    for attribute in ["username", "email"] {
+        let filter = format!(r#"{attribute} = "ADA@EXAMPLE.COM""#);
+        assert!(
+            asked.iter().any(|(_, body)| body["Filter"] == filter),
+            "{filter}"
+        );
+    }
     let twin = account("ADA", "CONFIRMED", true, "true");
     world
         .cognito

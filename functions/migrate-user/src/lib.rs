@@ -207,14 +207,14 @@ impl MigrateUser {
             return Ok(None);
         };
         let count = |id| failures.table.count(id, FAILURE_WINDOW_SECONDS, now);
-        let (user, store) = tokio::try_join!(count(id), count(EVERYBODY))?;
-        Ok(if store > failures.in_all {
-            Some(NotMoved::TooManyFailuresInAll)
-        } else if user > failures.per_user {
-            Some(NotMoved::TooManyFailures)
-        } else {
-            None
-        })
+        if count(id).await? > failures.per_user {
+            return Ok(Some(NotMoved::TooManyFailures));
+        }
+        // After that, so that whoever is at one name doesn't keep everybody out.
+        if count(EVERYBODY).await? > failures.in_all {
+            return Ok(Some(NotMoved::TooManyFailuresInAll));
+        }
+        Ok(None)
     }
 
     /// Only failures count.

@@ -148,13 +148,15 @@ impl PreSignUp {
             return Ok(());
         }
         let users = CognitoUsers::new(&self.sdk, pool.to_owned());
-        for typed in [Some(name), email].into_iter().flatten() {
+        // A user name may be an address too: it is looked for as both.
+        let typed = [("username", Some(name)), ("email", email)];
+        for (attribute, typed) in typed {
+            let Some(typed) = typed else { continue };
             let lower = typed.to_lowercase();
             if lower != typed {
                 return Err(Trap::Refused("not_lower_case"));
             }
             for spelling in spellings(typed, &lower) {
-                let attribute = if typed == name { "username" } else { "email" };
                 if !users.find(attribute, &spelling).await?.is_empty() {
                     return Err(Trap::Refused("case_twin"));
                 }
@@ -179,10 +181,10 @@ impl PreSignUp {
         };
         let users = CognitoUsers::new(&self.sdk, pool.to_owned());
         let mut accounts: BTreeMap<String, Profile> = BTreeMap::new();
+        // As it came, and in lower case if that is another.
         let lower = email.to_lowercase();
-        let spellings = [email, lower.as_str()];
-        let other = usize::from(email != lower) + 1;
-        for spelling in spellings.into_iter().take(other) {
+        let spellings = std::iter::once(email).chain((email != lower).then_some(lower.as_str()));
+        for spelling in spellings {
             let found = users.find("email", spelling).await?;
             let own = found.into_iter().filter(Profile::is_proven);
             accounts.extend(own.map(|user| (user.username.clone(), user)));
