@@ -79,6 +79,7 @@ deploy: build ## Deploy to the AWS account of your shell, with questions
 
 bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (release: minutes)
 	@cd benches/peers/aws-jwt-verify && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
+	@cargo build -q -j$(JOBS) --release --target $(HOST) -p benches --bin allocations
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin hot_path
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin render
 

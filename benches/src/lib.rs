@@ -11,6 +11,8 @@
     reason = "a measurement that cannot be made ends here"
 )]
 
+pub mod decision;
+
 /// The PostgreSQL that `make bench-migration` starts: a client of it, and its address.
 ///
 /// # Panics

@@ -181,9 +181,11 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let marks = self.revocations.marks(&claims, now()).await?;
         self.reporter.notice(&marks);
         marks.check(&claims)?;
-        self.verifier.still_valid(&claims, now())?;
+        // From here on nothing waits.
+        let now = now();
+        self.verifier.still_valid(&claims, now)?;
 
-        let verdict = self.verdict(event, &claims, &method)?;
+        let verdict = self.verdict(event, &claims, &method, now)?;
         self.decision(event, claims, verdict)
     }
 
@@ -213,16 +215,17 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         event: &Event<'_>,
         claims: &VerifiedClaims,
         method: &Method<'_>,
+        now: UnixSeconds,
     ) -> Result<Verdict, Rejection> {
         match (&self.settings.scope, event.kind(), &method.arn) {
             (Scope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
-                self.verdict_on_all(table, claims, method, arn)
+                self.verdict_on_all(table, claims, (method, arn), now)
             }
             (_, _, arn) => {
                 let effect = if event.is_from_elsewhere(&self.settings.allowed_origins) {
                     Effect::Deny
                 } else {
-                    let question = self.question(event, method);
+                    let question = self.question(event, method, now);
                     self.settings.rules.decide(claims, &question)
                 };
                 let template = method.template.as_deref();
@@ -238,8 +241,8 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         &self,
         table: &RouteTable,
         claims: &VerifiedClaims,
-        method: &Method<'_>,
-        arn: &MethodArn<'_>,
+        (method, arn): (&Method<'_>, &MethodArn<'_>),
+        now: UnixSeconds,
     ) -> Result<Verdict, Rejection> {
         let here = |route: &Route| match &method.template {
             Some(template) => route.verb() == method.verb && route.template() == template,
@@ -252,7 +255,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
                 route: route.template(),
                 path_parameters: Vec::new(),
                 source_ip: None,
-                now: now(),
+                now,
             };
             self.settings.rules.decide(claims, &question)
         };
@@ -277,6 +280,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         &'q self,
         event: &Event<'_>,
         method: &'q Method<'_>,
+        now: UnixSeconds,
     ) -> auth_cedar::Request<'q> {
         let rules = &self.settings.rules;
         let known = match method.template {
@@ -296,7 +300,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
             } else {
                 None
             },
-            now: now(),
+            now,
         }
     }
 
@@ -326,7 +330,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Handler for Authorizer<K,
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
         let began = Instant::now();
         let event = Event::read(event);
-        let decision = tokio::time::timeout(BUDGET, self.authorize(&event))
+        let decision = tokio::time::timeout_at((began + BUDGET).into(), self.authorize(&event))
             .await
             .unwrap_or(Err(Rejection::OutOfTime));
         self.reporter.report(&decision, request_id, began.elapsed());

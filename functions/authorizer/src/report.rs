@@ -88,10 +88,10 @@ impl Reporter {
     /// Logs that a row of the table will not be deleted when its writer meant it to be: its
     /// `expires_at` is no time in seconds. It counts as active all the same.
     pub(crate) fn notice(&self, marks: &Marks) {
-        let now = lambda::clock::unix_seconds();
         if !marks.odd_expiry {
             return;
         }
+        let now = lambda::clock::unix_seconds();
         if let Some(count) = self.count(Level::Warn, "odd_expiry", now) {
             log::line(
                 Level::Warn,

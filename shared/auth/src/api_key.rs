@@ -119,7 +119,7 @@ impl StoredKey {
             issued_at: self.created_at,
             expires_at: self.expires_at,
             usage_plan_key: self.usage_plan_key,
-            payload: b"{}".to_vec(),
+            payload: "{}".to_owned(),
         })
     }
 }

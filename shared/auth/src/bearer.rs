@@ -50,7 +50,7 @@ pub fn has_scheme(authorization: &str, scheme: &str) -> bool {
 pub fn check(token: &str) -> Result<(), Reason> {
     if token.is_empty() {
         Err(Reason::MissingToken)
-    } else if token.bytes().all(fits) {
+    } else if all_fit(token.as_bytes()) {
         Ok(())
     } else {
         Err(Reason::MalformedToken)
@@ -77,6 +77,13 @@ static TOKEN_BYTES: [bool; 256] = {
 
 fn fits(byte: u8) -> bool {
     TOKEN_BYTES.get(usize::from(byte)) == Some(&true)
+}
+
+/// Eight at a time, without a branch for each.
+fn all_fit(bytes: &[u8]) -> bool {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let all = |eight: &[u8; 8]| eight.iter().fold(true, |all, byte| all & fits(*byte));
+    eights.iter().all(all) && rest.iter().all(|byte| fits(*byte))
 }
 
 #[cfg(test)]

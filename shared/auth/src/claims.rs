@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::hex;
-use crate::json::{Ignored, Name, Text, UniqueNames, Word};
+use crate::json::{Ignored, Known, Text, UniqueNames, Word};
 use crate::time::{RoundedUp, UnixSeconds};
 
 /// The longest identifier that is taken: `sub`, `jti`, `origin_jti`, `client_id`.
@@ -82,7 +82,7 @@ pub struct VerifiedClaims {
     pub(crate) expires_at: UnixSeconds,
     pub(crate) usage_plan_key: Option<String>,
     /// The claims set as it was signed, for those who look for more.
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: String,
 }
 
 impl VerifiedClaims {
@@ -192,7 +192,7 @@ impl VerifiedClaims {
     #[must_use]
     pub fn list(&self, name: &str) -> Option<Vec<String>> {
         let claims: BTreeMap<String, &serde_json::value::RawValue> =
-            serde_json::from_slice(&self.payload).ok()?;
+            serde_json::from_str(&self.payload).ok()?;
         serde_json::from_str(claims.get(name)?.get()).ok()
     }
 
@@ -201,7 +201,7 @@ impl VerifiedClaims {
     #[must_use]
     pub fn other_claims(&self) -> BTreeMap<String, String> {
         let claims: BTreeMap<String, serde_json::Value> =
-            serde_json::from_slice(&self.payload).unwrap_or_default();
+            serde_json::from_str(&self.payload).unwrap_or_default();
         claims
             .into_iter()
             .filter_map(|(name, value)| match value {
@@ -274,6 +274,7 @@ impl<'de> Deserialize<'de> for Audience {
     }
 }
 
+#[derive(Clone, Copy)]
 enum ClaimName {
     Iss,
     Sub,
@@ -294,25 +295,31 @@ enum ClaimName {
     Ignored,
 }
 
-fn claim_name(name: &str) -> ClaimName {
-    match name {
-        "iss" => ClaimName::Iss,
-        "sub" => ClaimName::Sub,
-        "token_use" => ClaimName::TokenUse,
-        "client_id" => ClaimName::ClientId,
-        "aud" => ClaimName::Aud,
-        "username" => ClaimName::Username,
-        "cognito:username" => ClaimName::CognitoUsername,
-        "cognito:groups" => ClaimName::Groups,
-        "scope" => ClaimName::Scope,
-        "origin_jti" => ClaimName::OriginJti,
-        "jti" => ClaimName::Jti,
-        "exp" => ClaimName::Exp,
-        "iat" => ClaimName::Iat,
-        "nbf" => ClaimName::Nbf,
-        "auth_time" => ClaimName::AuthTime,
-        "act" => ClaimName::Act,
-        _ => ClaimName::Ignored,
+impl Known for ClaimName {
+    fn of(name: &str) -> Self {
+        match name {
+            "iss" => Self::Iss,
+            "sub" => Self::Sub,
+            "token_use" => Self::TokenUse,
+            "client_id" => Self::ClientId,
+            "aud" => Self::Aud,
+            "username" => Self::Username,
+            "cognito:username" => Self::CognitoUsername,
+            "cognito:groups" => Self::Groups,
+            "scope" => Self::Scope,
+            "origin_jti" => Self::OriginJti,
+            "jti" => Self::Jti,
+            "exp" => Self::Exp,
+            "iat" => Self::Iat,
+            "nbf" => Self::Nbf,
+            "auth_time" => Self::AuthTime,
+            "act" => Self::Act,
+            _ => Self::Ignored,
+        }
+    }
+
+    fn place(&self) -> Option<u32> {
+        (!matches!(self, Self::Ignored)).then_some(*self as u32)
     }
 }
 
@@ -342,10 +349,7 @@ impl<'de> Deserialize<'de> for UnverifiedClaims {
                 let (mut session, mut token_id, mut delegated) = (None, None, false);
                 let (mut expires_at, mut issued_at) = (None, None);
                 let (mut not_before, mut authenticated_at) = (None, None);
-                while let Some(name) = map.next_key_seed(Name {
-                    seen: &mut seen,
-                    known: claim_name,
-                })? {
+                while let Some(name) = map.next_key_seed(seen.next())? {
                     match name {
                         ClaimName::Iss => {
                             issuer = Some(map.next_value::<Text<MAX_ISSUER_BYTES>>()?.0);
@@ -450,8 +454,8 @@ pub(crate) enum OneOrMany {
 }
 
 impl OidcClaims {
-    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
-        let claims: Self = serde_json::from_slice(payload).ok()?;
+    pub(crate) fn read(payload: &str) -> Option<Self> {
+        let claims: Self = serde_json::from_str(payload).ok()?;
         let ids = [&claims.azp, &claims.sid, &claims.preferred_username];
         let bounded = |text: &String| {
             !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.chars().any(char::is_control)

@@ -120,15 +120,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
 /// The text of a JSON string; `None` for anything else.
 #[must_use]
 pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
-    // It is valid JSON: without an escape, what stands between the quotes is the text.
-    let quoted = json.get().strip_prefix('"');
-    let quoted = quoted.and_then(|rest| rest.strip_suffix('"'));
-    if let Some(plain) = quoted.filter(|text| !text.contains('\\')) {
+    if let Some(plain) = plain_between(json, "\"", "\"") {
         return Some(Cow::Borrowed(plain));
     }
     serde_json::from_str::<Borrowed<'_>>(json.get())
         .ok()
         .map(|Borrowed(text)| text)
+}
+
+/// What stands between `open` and `close`, if it is text that is read as it is written: the JSON is
+/// valid, so that without an escape or a quote it is one string.
+fn plain_between<'a>(json: &'a RawValue, open: &str, close: &str) -> Option<&'a str> {
+    let text = json.get().strip_prefix(open)?.strip_suffix(close)?;
+    memchr::memchr2(b'"', b'\\', text.as_bytes())
+        .is_none()
+        .then_some(text)
 }
 
 /// The one value that a request has under `name`, looked up in the single-value map and the
@@ -182,6 +188,10 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
         }
     }
 
+    // As API Gateway writes it.
+    if let Some(plain) = plain_between(json, "[\"", "\"]") {
+        return Some(Cow::Borrowed(plain));
+    }
     let mut reader = serde_json::Deserializer::from_str(json.get());
     reader.deserialize_seq(One).ok().flatten()
 }
@@ -241,6 +251,9 @@ mod tests {
                 Ok("a"),
             ),
             ("null", r#"{"Authorization":["a"]}"#, Ok("a")),
+            ("null", r#"{"Authorization":[ "a" ]}"#, Ok("a")),
+            ("null", r#"{"Authorization":["a\u0062"]}"#, Ok("ab")),
+            ("null", r#"{"Authorization":["a\"b"]}"#, Ok("a\"b")),
             (
                 r#"{"Authorization":"a","authorization":"a"}"#,
                 "null",

@@ -1,16 +1,30 @@
 //! Reading JSON objects from strangers more strictly than `serde` does by itself.
 //!
-//! RFC 7515 section 4 and RFC 7519 section 4 want member names to be unique; RFC 8725 section
-//! 3.7 wants UTF-8. `serde_json` brings the rest: no trailing bytes, no NaN, no byte order mark.
+//! RFC 7515 section 4 and RFC 7519 section 4 want member names to be unique. `serde_json` brings the
+//! rest: no trailing bytes, no NaN, no byte order mark.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+/// The names that a reader looks for.
+pub(crate) trait Known {
+    /// Which one it is.
+    fn of(name: &str) -> Self;
+
+    /// Its place among them, below 32; `None` for all that the reader doesn't tell apart.
+    fn place(&self) -> Option<u32>;
+}
+
 /// Refuses an object that names a member twice, however the name is escaped.
 ///
-/// Keeps hashes, not names. A collision, found on purpose, only refuses its finder's own token.
+/// Of names that nobody looks for it keeps hashes. A collision, found on purpose, only refuses its
+/// finder's own token.
 pub(crate) struct UniqueNames {
+    /// A bit for each known name.
+    known: u32,
+    known_twice: bool,
     /// Room for every token that Cognito issues; a larger object goes to the heap.
     first: [u64; Self::INLINE],
     count: usize,
@@ -22,13 +36,33 @@ impl UniqueNames {
 
     pub(crate) fn new() -> Self {
         Self {
+            known: 0,
+            known_twice: false,
             first: [0; Self::INLINE],
             count: 0,
             all: Vec::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, name: &str) {
+    /// Reads the next name.
+    pub(crate) fn next<T: Known>(&mut self) -> Name<'_, T> {
+        Name(self, PhantomData)
+    }
+
+    fn add<T: Known>(&mut self, name: &str) -> T {
+        let known = T::of(name);
+        match known.place() {
+            Some(place) => {
+                let bit = 1 << place;
+                self.known_twice |= self.known & bit != 0;
+                self.known |= bit;
+            }
+            None => self.add_other(name),
+        }
+        known
+    }
+
+    fn add_other(&mut self, name: &str) {
         let hash = fnv_1a(name.as_bytes());
         if let Some(place) = self.first.get_mut(self.count) {
             *place = hash;
@@ -48,7 +82,7 @@ impl UniqueNames {
             &mut self.all
         };
         hashes.sort_unstable();
-        if hashes.is_sorted_by(|a, b| a < b) {
+        if !self.known_twice && hashes.is_sorted_by(|a, b| a < b) {
             Ok(())
         } else {
             Err(E::custom("a member stands twice"))
@@ -68,7 +102,7 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
 /// Any JSON value, read and dropped.
 ///
 /// Unlike [`serde::de::IgnoredAny`] it looks at every value through `deserialize_any`, so that
-/// `serde_json` checks text for UTF-8 and depth against its limit of 128.
+/// `serde_json` checks escapes, and depth against its limit of 128.
 pub(crate) struct Ignored;
 
 impl<'de> Deserialize<'de> for Ignored {
@@ -127,11 +161,17 @@ pub(crate) struct Text<const MAX: usize>(pub(crate) String);
 impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.is_empty() || text.len() > MAX || text.chars().any(char::is_control) {
+        if text.is_empty() || text.len() > MAX || has_control(&text) {
             return Err(D::Error::custom("text of a forbidden form"));
         }
         Ok(Self(text))
     }
+}
+
+/// Whether there is a control character (Unicode's `Cc`): most text is plain ASCII.
+fn has_control(text: &str) -> bool {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    !text.bytes().all(is_plain) && text.chars().any(char::is_control)
 }
 
 /// Text that is looked up and not kept.
@@ -157,13 +197,10 @@ impl<T> Visitor<'_> for Word<T> {
     }
 }
 
-/// A member's name, looked up in a closed list and noted in [`UniqueNames`].
-pub(crate) struct Name<'a, T> {
-    pub(crate) seen: &'a mut UniqueNames,
-    pub(crate) known: fn(&str) -> T,
-}
+/// A member's name, noted in [`UniqueNames`].
+pub(crate) struct Name<'a, T>(&'a mut UniqueNames, PhantomData<T>);
 
-impl<'de, T> serde::de::DeserializeSeed<'de> for Name<'_, T> {
+impl<'de, T: Known> serde::de::DeserializeSeed<'de> for Name<'_, T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -171,7 +208,7 @@ impl<'de, T> serde::de::DeserializeSeed<'de> for Name<'_, T> {
     }
 }
 
-impl<T> Visitor<'_> for Name<'_, T> {
+impl<T: Known> Visitor<'_> for Name<'_, T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,8 +216,7 @@ impl<T> Visitor<'_> for Name<'_, T> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<T, E> {
-        self.seen.add(name);
-        Ok((self.known)(name))
+        Ok(self.0.add(name))
     }
 }
 
@@ -195,13 +231,29 @@ mod tests {
         assert_eq!(fnv_1a(b"foobar"), 0x8594_4171_F739_67E8);
     }
 
+    /// One in three is known.
+    struct Member(Option<u32>);
+
+    impl Known for Member {
+        fn of(name: &str) -> Self {
+            let number = name.strip_prefix("member-").and_then(|n| n.parse().ok());
+            Self(number.filter(|n| n % 3 == 0 && *n < 32))
+        }
+
+        fn place(&self) -> Option<u32> {
+            self.0
+        }
+    }
+
     #[test]
     fn names_are_unique_in_small_and_large_objects() {
         for count in [0, 1, 2, 31, 32, 33, 34, 1_000] {
             let names = || (0..count).map(|n| format!("member-{n}"));
             let check = |extra: Option<String>| {
                 let mut seen = UniqueNames::new();
-                names().chain(extra).for_each(|name| seen.add(&name));
+                for name in names().chain(extra) {
+                    let _: Member = seen.add(&name);
+                }
                 seen.check::<serde_json::Error>().is_ok()
             };
             assert!(check(None), "{count}");

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::claims::UnverifiedClaims;
-use crate::json::{Ignored, Name, UniqueNames, Word};
+use crate::json::{Ignored, Known, UniqueNames, Word};
 use crate::jwks::Algorithm;
 use crate::reason::Reason;
 
@@ -25,7 +25,7 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 pub struct UnverifiedToken<'a> {
     header: Header,
     claims: UnverifiedClaims,
-    payload: Vec<u8>,
+    payload: String,
     signing_input: &'a [u8],
     signature: Vec<u8>,
 }
@@ -41,14 +41,19 @@ impl<'a> UnverifiedToken<'a> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(MalformedToken);
         }
-        let (signing_input, signature) = text.rsplit_once('.').ok_or(MalformedToken)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(MalformedToken)?;
-        if payload.contains('.') || signature.is_empty() {
+        let mut dots = memchr::memchr_iter(b'.', text.as_bytes());
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(MalformedToken);
+        };
+        let (signing_input, signature) = text.split_at(second);
+        let (header, payload) = signing_input.split_at(first);
+        let (payload, signature) = (without_dot(payload), without_dot(signature));
+        if signature.is_empty() {
             return Err(MalformedToken);
         }
         let header = Header::parse(header)?;
         header.check()?;
-        let payload = base64url(payload)?;
+        let payload = utf8(base64url(payload)?)?;
         Ok(Self {
             header,
             claims: from_json(&payload)?,
@@ -83,11 +88,16 @@ impl<'a> UnverifiedToken<'a> {
         &self.signature
     }
 
-    /// The claims and the bytes that they were read from, for [`crate::Verifier`] alone, once it
+    /// The claims and the text that they were read from, for [`crate::Verifier`] alone, once it
     /// has checked the signature.
-    pub(crate) fn into_claims(self) -> (UnverifiedClaims, Vec<u8>) {
+    pub(crate) fn into_claims(self) -> (UnverifiedClaims, String) {
         (self.claims, self.payload)
     }
+}
+
+/// A segment, of which the dot before it is no part.
+fn without_dot(segment: &str) -> &str {
+    segment.strip_prefix('.').unwrap_or_default()
 }
 
 /// Base64url without padding; other alphabets, white space and non-canonical last bits are
@@ -98,9 +108,14 @@ fn base64url(segment: &str) -> Result<Vec<u8>, Reason> {
         .map_err(|_| Reason::MalformedToken)
 }
 
-fn from_json<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Reason> {
+/// JSON is UTF-8 (RFC 7515 section 2, RFC 8725 section 3.7).
+fn utf8(bytes: Vec<u8>) -> Result<String, Reason> {
+    String::from_utf8(bytes).map_err(|_| Reason::MalformedToken)
+}
+
+fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Reason> {
     // A JSON error quotes its input, so it ends here.
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Reason::InvalidClaims,
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
@@ -122,13 +137,14 @@ const MAX_SHORT_HEADER_CHARS: usize = 512;
 impl Header {
     fn parse(segment: &str) -> Result<Self, Reason> {
         if segment.len() > MAX_SHORT_HEADER_CHARS {
-            return from_json(&base64url(segment)?);
+            return from_json(&utf8(base64url(segment)?)?);
         }
         let mut bytes = [0; MAX_SHORT_HEADER_CHARS];
         let length = URL_SAFE_NO_PAD
             .decode_slice(segment, &mut bytes)
             .map_err(|_| Reason::MalformedToken)?;
-        from_json(bytes.get(..length).unwrap_or_default())
+        let text = str::from_utf8(bytes.get(..length).unwrap_or_default());
+        from_json(text.map_err(|_| Reason::MalformedToken)?)
     }
 
     fn check(&self) -> Result<(), Reason> {
@@ -156,13 +172,24 @@ enum HeaderName {
     Ignored,
 }
 
-fn header_name(name: &str) -> HeaderName {
-    match name {
-        "alg" => HeaderName::Alg,
-        "kid" => HeaderName::Kid,
-        "typ" => HeaderName::Typ,
-        "crit" | "b64" | "zip" | "enc" | "cty" => HeaderName::Unsupported,
-        _ => HeaderName::Ignored,
+impl Known for HeaderName {
+    fn of(name: &str) -> Self {
+        match name {
+            "alg" => Self::Alg,
+            "kid" => Self::Kid,
+            "typ" => Self::Typ,
+            "crit" | "b64" | "zip" | "enc" | "cty" => Self::Unsupported,
+            _ => Self::Ignored,
+        }
+    }
+
+    fn place(&self) -> Option<u32> {
+        match self {
+            Self::Alg => Some(0),
+            Self::Kid => Some(1),
+            Self::Typ => Some(2),
+            Self::Unsupported | Self::Ignored => None,
+        }
     }
 }
 
@@ -188,10 +215,7 @@ impl<'de> Deserialize<'de> for Header {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let mut seen = UniqueNames::new();
                 let (mut alg, mut kid, mut unsupported) = (None, None, false);
-                while let Some(name) = map.next_key_seed(Name {
-                    seen: &mut seen,
-                    known: header_name,
-                })? {
+                while let Some(name) = map.next_key_seed(seen.next())? {
                     match name {
                         HeaderName::Alg => {
                             alg = Some(map.next_value_seed(Word(Algorithm::from_name))?);

@@ -122,7 +122,7 @@ impl Verifier {
     fn accept(
         &self,
         claims: UnverifiedClaims,
-        payload: Vec<u8>,
+        payload: String,
         issuer: &Issuer,
         now: UnixSeconds,
     ) -> Result<VerifiedClaims, Reason> {
@@ -143,7 +143,7 @@ impl Verifier {
     fn accept_cognito(
         &self,
         mut claims: UnverifiedClaims,
-        payload: Vec<u8>,
+        payload: String,
         issuer: &Issuer,
     ) -> Result<VerifiedClaims, Reason> {
         let token_use = self.token_use(&claims)?;
@@ -268,7 +268,7 @@ impl Verifier {
 /// `auth_time`, the time of issue has to do, which refreshing moves.
 fn accept_oidc(
     claims: UnverifiedClaims,
-    payload: Vec<u8>,
+    payload: String,
     issuer: &Issuer,
 ) -> Result<VerifiedClaims, Reason> {
     let oidc = OidcClaims::read(&payload).ok_or(Reason::InvalidClaims)?;
