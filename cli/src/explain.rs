@@ -168,10 +168,7 @@ impl Explain {
         };
         report.passed(format!("{} ({})", issuer.id, issuer.url));
 
-        let keys = match HttpsKeys::new(locations) {
-            Ok(keys) => keys,
-            Err(unavailable) => return report.refused(unavailable.as_str()),
-        };
+        let keys = HttpsKeys::new(locations);
         let key = match keys.key_for(issuer, token.unverified_kid(), now).await {
             Ok(key) => key,
             Err(Refusal::Unauthorized(reason)) => return report.refused(reason.as_str()),

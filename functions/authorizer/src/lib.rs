@@ -10,6 +10,7 @@ pub mod event;
 pub mod policies;
 pub mod report;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,10 +121,10 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
     /// fetched and the store is greeted at the same time.
     ///
     /// # Errors
-    /// [`Unavailable::Jwks`] if the system has no root certificates to check TLS with.
-    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+    /// None: what fails here is tried again by the request that needs it.
+    pub async fn connect(config: Config) -> Result<Self, Infallible> {
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
-        let keys = HttpsKeys::new(locations)?;
+        let keys = HttpsKeys::new(locations);
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         let issuer_id = issuers.first().map(|issuer| Arc::clone(&issuer.id));

@@ -8,6 +8,7 @@
 mod config;
 mod event;
 
+use std::convert::Infallible;
 use std::time::Instant;
 
 use auth::revocation::RowKey;
@@ -116,8 +117,8 @@ impl Logout {
     /// Fetches the keys and opens the connection to the store during init.
     ///
     /// # Errors
-    /// [`Unavailable::Jwks`] if the system has no root certificates to check TLS with.
-    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+    /// None: what fails here is tried again by the request that needs it.
+    pub async fn connect(config: Config) -> Result<Self, Infallible> {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
             resource_audience: None,
@@ -131,7 +132,7 @@ impl Logout {
             .first()
             .map(|issuer| issuer.audiences.clone())
             .unwrap_or_default();
-        let keys = HttpsKeys::new(locations)?;
+        let keys = HttpsKeys::new(locations);
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         tokio::join!(keys.prefetch(now()), revocations.prime());

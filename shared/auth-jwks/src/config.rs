@@ -3,7 +3,7 @@
 use auth::env::Env;
 use auth::jwks::KeySet;
 use auth::{Algorithm, Issuer, IssuerKind};
-use hyper::Uri;
+use http::Uri;
 use serde::Deserialize;
 
 use crate::KeyLocation;

@@ -16,21 +16,20 @@ use auth::key_cache::Lookup;
 use auth::{
     Issuer, KeyCache, KeySet, KeySource, Reason, Refusal, Unavailable, UnixSeconds, VerifyingKey,
 };
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::Uri;
+use http_body_util::{BodyExt, Limited};
 use tokio::sync::Mutex;
 
 /// One attempt, from the connection to the last byte of the body.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// The second attempt is for a connection that died while the function was frozen.
+/// One more for a connection that is cut.
 const ATTEMPTS: usize = 2;
-/// A pooled connection idle for longer is not tried again; servers close theirs after a minute.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// Where one issuer's keys come from.
 pub enum KeyLocation {
@@ -42,7 +41,8 @@ pub enum KeyLocation {
 
 /// The keys of all configured issuers.
 pub struct HttpsKeys {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    /// `None` if no set has to be fetched.
+    client: Option<Connector>,
     sets: HashMap<String, IssuerKeys>,
 }
 
@@ -55,13 +55,8 @@ struct IssuerKeys {
 
 impl HttpsKeys {
     /// Keys for issuers, named by their URL.
-    ///
-    /// # Errors
-    /// [`Unavailable::Jwks`] if a key set has to be fetched and the system has no root
-    /// certificates.
-    pub fn new(
-        locations: impl IntoIterator<Item = (String, KeyLocation)>,
-    ) -> Result<Self, Unavailable> {
+    #[must_use]
+    pub fn new(locations: impl IntoIterator<Item = (String, KeyLocation)>) -> Self {
         let sets: HashMap<_, _> = locations
             .into_iter()
             .map(|(issuer, location)| {
@@ -73,11 +68,15 @@ impl HttpsKeys {
                 (issuer, IssuerKeys { uri, cache })
             })
             .collect();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connector(&sets)?);
-        Ok(Self { client, sets })
+        // The SDK's own client: so the system's root certificates, which take more of a start than all
+        // else, are read once in a process. Fetches are an hour apart, so each has a connection of its
+        // own: none is left that could die while the function is frozen.
+        let client = sets.values().any(|set| set.uri.is_some()).then(|| {
+            Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                    .build()
+        });
+        Self { client, sets }
     }
 
     /// Fetches all sets at the same time, so that the first request doesn't have to. What fails here is tried
@@ -107,8 +106,9 @@ impl HttpsKeys {
 
     /// The body of a plain 200. Redirects are not followed.
     async fn fetch_once(&self, uri: &Uri) -> Option<Bytes> {
-        let response = self.client.get(uri.clone()).await.ok()?;
-        if response.status() != StatusCode::OK {
+        let request = HttpRequest::get(uri.to_string()).ok()?;
+        let response = self.client.as_ref()?.call(request).await.ok()?;
+        if response.status().as_u16() != 200 {
             return None;
         }
         let body = Limited::new(response.into_body(), MAX_KEY_SET_BYTES);
@@ -139,28 +139,4 @@ impl KeySource for HttpsKeys {
             Lookup::Fetch | Lookup::Unavailable => Err(Unavailable::Jwks.into()),
         }
     }
-}
-
-/// Reads the system's root certificates (about a millisecond) only if some address needs TLS.
-fn connector(
-    sets: &HashMap<String, IssuerKeys>,
-) -> Result<HttpsConnector<HttpConnector>, Unavailable> {
-    let needs_tls = sets
-        .values()
-        .filter_map(|set| set.uri.as_ref())
-        .any(|uri| uri.scheme_str() == Some("https"));
-    let builder = HttpsConnectorBuilder::new();
-    let builder = if needs_tls {
-        builder.with_native_roots().map_err(|_| Unavailable::Jwks)?
-    } else {
-        let no_roots = rustls::ClientConfig::builder_with_provider(
-            rustls::crypto::aws_lc_rs::default_provider().into(),
-        )
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Unavailable::Jwks)?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-        builder.with_tls_config(no_roots)
-    };
-    Ok(builder.https_or_http().enable_http1().build())
 }

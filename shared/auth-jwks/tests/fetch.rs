@@ -26,7 +26,7 @@ fn issuer() -> Issuer {
 
 fn keys(server: &JwksServer) -> HttpsKeys {
     let location = KeyLocation::Uri(server.uri().parse().unwrap());
-    HttpsKeys::new([(issuer().url, location)]).unwrap()
+    HttpsKeys::new([(issuer().url, location)])
 }
 
 #[tokio::test]
