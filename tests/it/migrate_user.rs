@@ -79,26 +79,12 @@ impl OldTable {
         let world = World::start().await;
         let client = table_client(&world.stack).await;
         let name = unique("legacy");
-        let attribute = |name: &str| {
-            AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(ScalarAttributeType::S)
-                .build()
-                .unwrap()
-        };
-        let key = |name: &str| {
-            KeySchemaElement::builder()
-                .attribute_name(name)
-                .key_type(KeyType::Hash)
-                .build()
-                .unwrap()
-        };
         let all = Projection::builder()
             .projection_type(ProjectionType::All)
             .build();
         let index = GlobalSecondaryIndex::builder()
             .index_name("lower")
-            .key_schema(key("username_lower"))
+            .key_schema(hash_key("username_lower"))
             .projection(all)
             .build()
             .unwrap();
@@ -106,9 +92,9 @@ impl OldTable {
             .create_table()
             .table_name(&name)
             .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("username"))
-            .attribute_definitions(attribute("username_lower"))
-            .key_schema(key("username"))
+            .attribute_definitions(text_attribute("username"))
+            .attribute_definitions(text_attribute("username_lower"))
+            .key_schema(hash_key("username"))
             .global_secondary_indexes(index)
             .send()
             .await
@@ -144,6 +130,22 @@ impl OldTable {
         all.extend(more);
         self.world.function("migrate-user", &all).await
     }
+}
+
+fn text_attribute(name: &str) -> AttributeDefinition {
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+        .unwrap()
+}
+
+fn hash_key(name: &str) -> KeySchemaElement {
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(KeyType::Hash)
+        .build()
+        .unwrap()
 }
 
 fn ada(name: &str) -> Value {
@@ -527,6 +529,42 @@ async fn guesses_are_counted() {
         migrate.invoke(&sign_in(name, PASSWORD)).await
     };
     assert!(failed.is_failure(), "no counter, no guesses");
+}
+
+#[tokio::test]
+async fn hammering_one_name_keeps_nobody_else_out() {
+    let old = OldTable::make().await;
+    old.put(ada("ada@example.com")).await;
+    // A table of its own: the count of all names is one row.
+    let attempts = unique("attempts");
+    table_client(&old.world.stack)
+        .await
+        .create_table()
+        .table_name(&attempts)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(text_attribute("id"))
+        .key_schema(hash_key("id"))
+        .send()
+        .await
+        .unwrap();
+    let migrate = old
+        .function(&[
+            ("ATTEMPT_TABLE", attempts.as_str()),
+            ("FAILURES_PER_USER", "2"),
+            ("FAILURES_IN_ALL", "6"),
+        ])
+        .await;
+    let hammered = format!("{}@example.com", unique("hammered"));
+    for _ in 0..12 {
+        let guess = sign_in(&hammered, "wrong-password");
+        assert_eq!(moved(&migrate, &guess).await, None);
+    }
+    let answer = moved(&migrate, &sign_in("ada@example.com", PASSWORD)).await;
+    assert_eq!(answer.as_deref(), CONFIRMED, "M25");
+    assert!(
+        !migrate.output().contains("too_many_failures_in_all"),
+        "M25"
+    );
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ impl HttpsKeys {
         let client = sets.values().any(|set| set.uri.is_some()).then(|| {
             Connector::builder()
                 .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                    .build()
+                .build()
         });
         Self { client, sets }
     }
