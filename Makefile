@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build deploy bench bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -82,6 +82,11 @@ bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (r
 	@cargo build -q -j$(JOBS) --release --target $(HOST) -p benches --bin allocations
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin hot_path
 	@cargo run -q -j$(JOBS) --release --target $(HOST) -p benches --bin render
+
+bench-invocation: ## A whole invocation and a cold start, beside an authorizer for Node (release: minutes)
+	@cd benches/peers/node-authorizer && { [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund; } && npm run --silent build
+	@cargo build -q -j$(JOBS) --release --target $(HOST) -p authorizer --bin authorizer
+	@GATEHOUSE_BIN_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/$(HOST)/release cargo run -q -j$(JOBS) --target $(HOST) -p benches --bin invocation
 
 bench-migration: tools binaries ## Move 10,000 users from PostgreSQL; can refusals be told by time? (release)
 	@cargo build -q -j$(JOBS) --release --target $(HOST) -p migrate-user -p auth-api
