@@ -1,5 +1,6 @@
 //! Cases J: key sets, and what happens when their server misbehaves.
 
+use std::path::Path;
 use std::time::Duration;
 
 use auth_tests::{Authorizer, Verdict, environment, request_event};
@@ -7,6 +8,9 @@ use serde_json::json;
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
 use testkit::{Binary, FakeAws, Pool, SigningKey};
+
+use crate::tls::{self, Opening};
+use crate::world::unique;
 
 #[tokio::test]
 async fn a_warm_authorizer_outlives_its_key_server() {
@@ -296,5 +300,43 @@ async fn no_such_host_and_no_tls() {
         let binary = Binary::start("authorizer", &environment(&jwks.uri(), store, &[])).await;
         let event = request_event(&format!("Bearer {}", good.build()));
         assert!(binary.invoke(&event).await.is_failure(), "{case} {store}");
+    }
+}
+
+/// Keys and store as they are in an AWS account: behind TLS, by certificates that the system trusts.
+#[tokio::test]
+async fn keys_and_store_behind_tls() {
+    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+    let store = FakeAws::start().await;
+    let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();
+    let (keys_port, keys_root) = tls::in_front_of(address(&jwks.uri()), Opening::NONE).await;
+    let (store_port, store_root) = tls::in_front_of(address(&store.url()), Opening::NONE).await;
+    let both = std::env::temp_dir().join(unique("gatehouse-roots"));
+    let pems = [&keys_root, &store_root].map(|file| std::fs::read(file).unwrap());
+    std::fs::write(&both, pems.concat()).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let rows = [
+        ("localhost", path(&both), Verdict::Allow),
+        // The certificate is another name's.
+        ("127.0.0.1", path(&both), Verdict::Failure),
+        // Only the store's is trusted, or only that of the keys.
+        ("localhost", path(&store_root), Verdict::Failure),
+        ("localhost", path(&keys_root), Verdict::Failure),
+    ];
+    for (host, roots, expected) in rows {
+        let issuer = format!("https://{host}:{keys_port}");
+        let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
+        let more = [
+            ("TRUSTED_ISSUERS", trusted.to_string()),
+            ("SSL_CERT_FILE", roots.clone()),
+        ];
+        let more: Vec<(&str, &str)> = more.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let store = format!("https://localhost:{store_port}");
+        let binary = Binary::start("authorizer", &environment(&jwks.uri(), &store, &more)).await;
+        let token = Pool::ours().access_token().claim("iss", issuer.as_str());
+        let token = token.claim("aud", "api").build();
+        let event = request_event(&format!("Bearer {token}"));
+        let verdict = auth_tests::verdict(&binary.invoke(&event).await);
+        assert_eq!(verdict, expected, "{host} {roots}");
     }
 }

@@ -41,6 +41,7 @@ mod samples;
 mod sessions;
 mod settings;
 mod store;
+mod tls;
 mod user_events;
 mod user_sweep;
 mod world;

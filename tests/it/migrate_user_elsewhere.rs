@@ -1,59 +1,20 @@
 //! Old stores in other places: a PostgreSQL behind TLS, a user pool of another account.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, StatusCode};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use testkit::server::Server;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use crate::migrate_user::{HASH, PASSWORD, moved, sign_in};
-use crate::world::{World, unique};
+use crate::tls::{self, Opening};
+use crate::world::World;
 
-/// TLS in front of a PostgreSQL, as it begins there, by a certificate for `localhost` alone.
 /// Source: PostgreSQL, "Message flow", section "SSL session encryption".
-async fn tls_in_front_of(address: SocketAddr) -> (u16, PathBuf) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let trusted = std::env::temp_dir().join(unique("gatehouse-ca"));
-    std::fs::write(&trusted, cert.pem()).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let config = ServerConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut request = [0; 8];
-                client.read_exact(&mut request).await.unwrap();
-                assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "SSLRequest");
-                client.write_all(b"S").await.unwrap();
-                // Whoever doesn't trust the certificate goes away here.
-                let Ok(mut client) = acceptor.accept(client).await else {
-                    return;
-                };
-                let mut server = TcpStream::connect(address).await.unwrap();
-                let _ = copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    (port, trusted)
-}
+const SSL_REQUEST: Opening = Opening {
+    request: &[0, 0, 0, 8, 4, 210, 22, 47],
+    answer: b"S",
+};
 
 #[tokio::test]
 async fn postgresql_behind_tls() {
@@ -75,9 +36,9 @@ async fn postgresql_behind_tls() {
         .split('/')
         .next()
         .unwrap();
-    let (port, trusted) = tls_in_front_of(plain.parse().unwrap()).await;
+    let (port, trusted) = tls::in_front_of(plain.parse().unwrap(), SSL_REQUEST).await;
     // Of another server of the same name.
-    let (_, other) = tls_in_front_of(plain.parse().unwrap()).await;
+    let (_, other) = tls::in_front_of(plain.parse().unwrap(), SSL_REQUEST).await;
     let (trusted, other) = (trusted.to_str().unwrap(), other.to_str().unwrap());
     let query = "SELECT login AS username, pw AS password_hash, login AS email, \
         true AS email_verified FROM tls_people WHERE login = $1";
