@@ -220,7 +220,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     ) -> Result<Verdict, Rejection> {
         match (&self.settings.scope, event.kind(), &method.arn) {
             (Scope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
-                self.verdict_on_all(table, claims, (method, arn), now)
+                self.verdict_on_all(table, claims, method, arn, now)
             }
             (_, _, arn) => {
                 let effect = if event.is_from_elsewhere(&self.settings.allowed_origins) {
@@ -242,7 +242,8 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         &self,
         table: &RouteTable,
         claims: &VerifiedClaims,
-        (method, arn): (&Method<'_>, &MethodArn<'_>),
+        method: &Method<'_>,
+        arn: &MethodArn<'_>,
         now: UnixSeconds,
     ) -> Result<Verdict, Rejection> {
         let here = |route: &Route| match &method.template {

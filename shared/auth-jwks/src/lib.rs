@@ -74,6 +74,7 @@ impl HttpsKeys {
         let client = sets.values().any(|set| set.uri.is_some()).then(|| {
             Connector::builder()
                 .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .pool_max_idle_per_host(0)
                 .build()
         });
         Self { client, sets }

@@ -7,12 +7,15 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auth::{Algorithm, Issuer, IssuerKind, KeySource, Refusal, UnixSeconds};
 use auth_jwks::{HttpsKeys, KeyLocation};
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
 use testkit::{Pool, token::now};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 fn issuer() -> Issuer {
     Issuer {
@@ -80,4 +83,33 @@ async fn a_hanging_server_is_given_up_in_time() {
     let outcome = keys.key_for(&issuer(), "x", UnixSeconds(now())).await;
     assert!(matches!(outcome, Err(Refusal::Unavailable(_))), "J9, J10");
     assert_eq!(server.fetches(), 2, "two attempts");
+}
+
+/// None is kept that could die while the function is frozen.
+#[tokio::test]
+async fn each_fetch_has_a_connection_of_its_own() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let uri: http::Uri = server.uri().parse().unwrap();
+    let address = uri.authority().unwrap().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut server = TcpStream::connect(&address).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let counting = format!("http://127.0.0.1:{port}/jwks.json");
+    let location = KeyLocation::Uri(counting.parse().unwrap());
+    let keys = HttpsKeys::new([(issuer().url, location)]);
+    for (fetches, hours) in [(1, 0), (2, 2), (3, 4)] {
+        let now = UnixSeconds(now()).plus(hours * 3600);
+        let key = keys.key_for(&issuer(), Pool::ours().access_kid, now).await;
+        assert!(key.is_ok());
+        assert_eq!(server.fetches(), fetches);
+        assert_eq!(connections.load(Ordering::SeqCst), fetches);
+    }
 }
