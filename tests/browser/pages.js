@@ -6,18 +6,36 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const tools = fileURLToPath(new URL("../../.tools/browser", import.meta.url));
 mkdirSync(tools, { recursive: true });
-// Chromium comes in an npm package that is made for Lambda: in this mode it brings its libraries along.
+// Chromium comes in an npm package that is made for Lambda: in this mode it unpacks its libraries and fonts too,
+// into TMPDIR. Whatever an interrupted run unpacked is dropped.
 process.env.TMPDIR = tools;
 process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
+const require = createRequire(import.meta.url);
+const unpacked = `${tools}/unpacked.txt`;
+const lock = readFileSync(new URL("package-lock.json", import.meta.url), "utf8");
+if (!existsSync(unpacked) || readFileSync(unpacked, "utf8") !== lock) {
+  rmSync(tools, { recursive: true, force: true });
+  mkdirSync(tools, { recursive: true });
+}
+// The package's own fonts.conf names /tmp/fonts. Without any font Chromium dies, so this one names the fonts
+// that were unpacked; no font of the machine is used.
+const fonts = `${tools}/fonts.conf`;
+writeFileSync(
+  fonts,
+  `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>${tools}/fonts</dir><cachedir>${tools}/font-cache</cachedir></fontconfig>
+`,
+);
 const { default: chromium } = await import("@sparticuz/chromium");
 const { chromium: launcher } = await import("playwright-core");
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 const stack = JSON.parse(process.env.GATEHOUSE_STACK);
 const pictures = process.env.PICTURES ?? `${tools}/pictures`;
@@ -25,8 +43,11 @@ mkdirSync(pictures, { recursive: true });
 const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } };
 const PASSWORD = "correct-horse-battery-staple";
 
+const executablePath = await chromium.executablePath();
+writeFileSync(unpacked, lock);
 const browser = await launcher.launch({
-  executablePath: await chromium.executablePath(),
+  executablePath,
+  env: { ...process.env, FONTCONFIG_FILE: fonts, HOME: tools },
   args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-background-networking"],
 });
 
