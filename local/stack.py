@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -99,9 +100,10 @@ def execute(command):
     state = start(folder, port)
     failed = True
     try:
-        with postgres.running() as address:
+        with temporary_folder() as temporary, postgres.running() as address:
             environment = os.environ | {
-                "GATEHOUSE_STACK": json.dumps(state | {"postgres": address})
+                "GATEHOUSE_STACK": json.dumps(state | {"postgres": address}),
+                "TMPDIR": temporary,
             }
             failed = subprocess.run(command, env=environment, check=False).returncode
         return failed
@@ -111,6 +113,15 @@ def execute(command):
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"The stack's log is {state['log']}.")
+
+
+@contextlib.contextmanager
+def temporary_folder():
+    """A folder for everything that a command leaves in its temporary folder; it goes with the command."""
+    with tempfile.TemporaryDirectory(prefix="gatehouse-", ignore_cleanup_errors=True) as folder:
+        # PostgreSQL runs as another user.
+        pathlib.Path(folder).chmod(0o755)
+        yield folder
 
 
 def start(folder, port):
