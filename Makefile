@@ -19,7 +19,7 @@ export PIP_CACHE_DIR := $(CURDIR)/.tools/cache/pip
 export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
-.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api mails template tools tools-sam binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,7 @@ stop: ## Stop what `make run` started
 
 test: ## Set up and run every test, the deployed stack included; T=name runs those of that name
 	@local/prepare test $(CARGO_JOBS)
+	@$(MAKE) --no-print-directory template
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
 
 check: ## The checker at length: 200,000 operations under faults, a million rows (an hour)
@@ -57,8 +58,14 @@ fuzz-api: binaries ## Schemathesis over the deployed API: no 5xx, no answer that
 mails: ## Render every mail in every language into .local/mails, to look at
 	@cargo run -q $(CARGO_JOBS) -p gatehouse -- mails .local/mails
 
+template: tools-sam ## Expand template.yaml as AWS does, for many sets of parameters, and check what comes out
+	@.tools/sam/bin/python -m unittest discover tests/template
+
 tools:
 	@local/prepare tools
+
+tools-sam:
+	@local/venv .tools/sam local/sam.txt
 
 binaries:
 	@local/prepare run $(CARGO_JOBS)
@@ -69,8 +76,7 @@ fmt: ## Format the sources
 lint: tools ## Everything that .ci/run checks besides the tests
 	@local/lint
 
-build: ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
-	@local/venv .tools/sam local/sam.txt
+build: tools-sam ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
 	@local/venv .tools/lambda local/lambda.txt
 	@sam build
 

@@ -1,0 +1,352 @@
+"""What must hold of the expanded template. Each check answers with what is wrong, a line each."""
+
+import collections
+import itertools
+import re
+
+import stack
+
+COGNITO, GATEWAY = "cognito-idp.amazonaws.com", "apigateway.amazonaws.com"
+FUNCTION, PERMISSION = "AWS::Lambda::Function", "AWS::Lambda::Permission"
+MAPPING, QUEUE = "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue"
+DEPLOYMENT, STAGE = "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage"
+# Resources that others need not name: they attach themselves, or are what the stack is made for.
+ROOTS = {
+    "AWS::ApiGateway::Stage",
+    "AWS::ApiGateway::UsagePlan",
+    "AWS::ApiGateway::BasePathMapping",
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::CloudWatch::Alarm",
+    "AWS::Cognito::UserPoolClient",
+    "AWS::Cognito::UserPoolDomain",
+    "AWS::Cognito::UserPoolGroup",
+    "AWS::Cognito::UserPoolIdentityProvider",
+    "AWS::Events::Rule",
+    "AWS::IAM::Policy",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Permission",
+    "AWS::Route53::RecordSet",
+    "AWS::Route53::RecordSetGroup",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+    "AWS::WAFv2::WebACLAssociation",
+}
+# Routes that cost a mail, a hash or a guess need a limit below that of the whole API.
+COSTLY = {
+    ("POST", "/auth/signup"),
+    ("POST", "/auth/confirm"),
+    ("POST", "/auth/resend"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/challenge"),
+    ("POST", "/auth/refresh"),
+    ("POST", "/auth/forgot-password"),
+    ("POST", "/auth/confirm-forgot-password"),
+    ("POST", "/auth/change-password"),
+    ("POST", "/auth/mfa/totp"),
+    ("POST", "/auth/mfa/totp/verify"),
+    ("PATCH", "/auth/me"),
+    ("POST", "/auth/me/verify"),
+}
+# What reads a source needs these rights on it, and no others.
+READING = {
+    "sqs": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+    "dynamodb": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
+}
+IN_A_LAYER = "/opt"
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def absent_references(made):
+    """CloudFormation refuses a template that refers to a resource whose condition does not hold."""
+    known = made.resources.keys() | made.parameters.keys() | stack.PSEUDO.keys()
+    for kind, things in (("resource", made.resources), ("output", made.outputs)):
+        for name, thing in things.items():
+            for function, target in sorted(set(stack.references(thing))):
+                if target not in known:
+                    yield f"{kind} {name}: {function} of {target}, which is absent"
+
+
+def stages(made):
+    """One stage alone: throttles and the rate rule are those of a stage."""
+    names = [made.plain(stage["StageName"]) for stage in made.of_type(STAGE).values()]
+    names += [made.plain(each["StageName"]) for each in made.of_type(DEPLOYMENT).values() if "StageName" in each]
+    if len(names) != 1:
+        yield f"the API has the stages {', '.join(sorted(names))}, not one"
+    for name, permission in made.of_type(PERMISSION).items():
+        if permission["Principal"] != GATEWAY:
+            continue
+        place = made.plain(permission["SourceArn"]).split(":", 5)[5].split("/")
+        if place[1] not in (*names, "authorizers"):
+            yield f"{name}: its SourceArn admits the stage {place[1]}"
+
+
+def throttles(made):
+    """A path of a method setting is that of a route, encoded: `/~1auth~1login`. Others limit nothing."""
+    routes, limited = stack.routes(), set()
+    for stage in made.of_type(STAGE).values():
+        for setting in stage["MethodSettings"]:
+            path, verb = setting["ResourcePath"], setting["HttpMethod"]
+            if "ThrottlingRateLimit" not in setting or "ThrottlingBurstLimit" not in setting:
+                yield f"method setting {verb} {path}: it has no limit"
+            if (verb, path) == ("*", "/*"):
+                continue
+            decoded = path[1:].replace("~1", "/")
+            if not path.startswith("/~1") or "/" in path[1:]:
+                yield f"method setting {verb} {path}: a path is written as /~1auth~1login"
+            elif (verb, decoded) not in routes:
+                yield f"method setting {verb} {path}: openapi.yaml has no {verb} {decoded}"
+            limited.add((verb, decoded))
+    for verb, path in sorted(COSTLY - limited):
+        yield f"{verb} {path} has no limit of its own"
+
+
+def policies_of(made, function):
+    """The statements that a function's role has."""
+    role = made.plain(made.resources[function]["Properties"]["Role"]).strip("<>").removesuffix(".Arn")
+    properties = made.resources[role]["Properties"]
+    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    for policy in made.of_type("AWS::IAM::Policy").values():
+        if stack.MADE.format(role) in made.plain(policy["Roles"]):
+            documents.append(policy["PolicyDocument"])
+    return properties.get("ManagedPolicyArns", []), [
+        statement for document in documents for statement in listed(document["Statement"])
+    ]
+
+
+def rights(made):
+    """No managed policy but for logs, no right on everything, and readers read their own source alone."""
+    sources = collections.defaultdict(set)
+    for mapping in made.of_type(MAPPING).values():
+        function = made.plain(mapping["FunctionName"]).strip("<>")
+        sources[function].add(made.plain(mapping["EventSourceArn"]))
+    for function in made.of_type(FUNCTION):
+        managed, statements = policies_of(made, function)
+        for arn in managed:
+            name = str(arn).rpartition("/")[2]
+            if name != "AWSLambdaBasicExecutionRole":
+                yield f"{function}: the managed policy {name} reaches beyond its own resources"
+        may = collections.defaultdict(set)
+        for statement in statements:
+            resources = [made.plain(resource) for resource in listed(statement["Resource"])]
+            for action, resource in itertools.product(listed(statement["Action"]), resources):
+                if resource == "*" or "*" in action:
+                    yield f"{function}: {action} on {resource}"
+                may[action].add(resource)
+        for source in sources[function]:
+            service = "dynamodb" if "StreamArn" in source else "sqs"
+            for action in sorted(READING[service] - may.keys()):
+                yield f"{function} reads {source} and lacks {action}"
+        for action in sorted(READING["sqs"] & may.keys()):
+            for queue in sorted(may[action] - sources[function]):
+                yield f"{function}: {action} on {queue}, which is not its source"
+
+
+def triggers(made):
+    """The pool's triggers and what Cognito may invoke are the same functions."""
+    (pool,) = made.of_type("AWS::Cognito::UserPool").values()
+    named = set()
+    for value in made.plain(pool.get("LambdaConfig", {})).values():
+        arn = value["LambdaArn"] if isinstance(value, dict) else value
+        named.add(arn.strip("<>").removesuffix(".Arn"))
+    allowed = {}
+    for name, permission in made.of_type(PERMISSION).items():
+        if permission["Principal"] == COGNITO:
+            function = made.plain(permission["FunctionName"]).strip("<>").removesuffix(".Arn")
+            allowed[function] = made.plain(permission.get("SourceArn"))
+    for function in sorted(named - allowed.keys()):
+        yield f"the pool names {function}, which Cognito may not invoke"
+    for function in sorted(allowed.keys() - named):
+        yield f"Cognito may invoke {function}, which the pool does not name"
+    for function, source in sorted(allowed.items()):
+        if source != "<UserPool.Arn>":
+            yield f"{function} may be invoked by pools other than the stack's"
+
+
+def layers(made):
+    """A variable that names a file under /opt needs a layer: a function's package is its binary alone."""
+    for name, function in made.of_type(FUNCTION).items():
+        variables = made.plain(function.get("Environment", {}).get("Variables", {}))
+        inside = [key for key, value in variables.items() if str(value).startswith(IN_A_LAYER)]
+        if inside and not made.plain(function.get("Layers", [])):
+            yield f"{name}: {', '.join(sorted(inside))} names a file under {IN_A_LAYER}, without a layer"
+
+
+def unreachable(made):
+    """Each function is invoked by something, each queue that is read is written, the rest is named by something."""
+    users = collections.defaultdict(set)
+    for name, thing in (*made.resources.items(), *((f"output {n}", o) for n, o in made.outputs.items())):
+        for _, target in stack.references(thing):
+            if target != name:
+                users[target].add(name)
+    for name, resource in made.resources.items():
+        kind = resource["Type"]
+        if kind not in ROOTS and not users[name]:
+            yield f"{name} ({kind}): nothing refers to it"
+        if kind == FUNCTION:
+            callers = {user for user in users[name] if made.resources.get(user, {}).get("Type") in (PERMISSION, MAPPING)}
+            if not callers:
+                yield f"{name}: nothing may invoke it"
+        elif kind == MAPPING:
+            source = made.plain(resource["Properties"]["EventSourceArn"]).strip("<>").partition(".")[0]
+            if made.resources.get(source, {}).get("Type") == QUEUE and not any(writers(made, users[source], source)):
+                yield f"{name} reads {source}, into which nothing writes"
+        elif kind == "AWS::DynamoDB::Table":
+            if not any(made.resources.get(user, {}).get("Type") == FUNCTION for user in users[name]):
+                yield f"{name}: no function has its name"
+
+
+def writers(made, users, queue):
+    for user in users:
+        resource = made.resources.get(user, {})
+        if resource.get("Type") == "AWS::Events::Rule":
+            yield user
+        elif resource.get("Type") == FUNCTION:
+            _, statements = policies_of(made, user)
+            for statement in statements:
+                resources = [made.plain(each) for each in listed(statement["Resource"])]
+                if "sqs:SendMessage" in listed(statement["Action"]) and f"<{queue}.Arn>" in resources:
+                    yield user
+
+
+def deletion(made):
+    """CloudFormation deletes what it made when a first deployment fails: a protection then would stop it."""
+    wanted = made.parameters["DeletionProtection"] == "true"
+    for name, resource in made.resources.items():
+        if resource["Type"] not in ("AWS::Cognito::UserPool", "AWS::DynamoDB::Table"):
+            continue
+        properties = resource["Properties"]
+        protected = properties.get("DeletionProtectionEnabled") is True or properties.get("DeletionProtection") == "ACTIVE"
+        kept = resource.get("DeletionPolicy", "Delete")
+        if protected and not wanted:
+            yield f"{name}: it is protected from deletion, so a first deployment that fails is not rolled back"
+        if protected and kept == "Delete":
+            yield f"{name}: it is protected from deletion, and stack deletion deletes it"
+        if wanted and kept != "Delete" and not protected:
+            yield f"{name}: DeletionProtection=true does not protect it"
+        if resource["Type"] == "AWS::Cognito::UserPool" and kept != "RetainExceptOnCreate":
+            yield f"{name}: DeletionPolicy is {kept}"
+
+
+def mail(made):
+    """Without an identity the pool names no sender."""
+    for name, pool in made.of_type("AWS::Cognito::UserPool").items():
+        if made.plain(pool.get("EmailConfiguration", {})).get("From") == "":
+            yield f"{name}: the sender's address is empty"
+
+
+def rules(made):
+    """What the template's own Rules say of these parameters."""
+    for name, rule in made.expanded.get("Rules", {}).items():
+        if "RuleCondition" not in rule or made.truth(rule["RuleCondition"]):
+            for assertion in rule["Assertions"]:
+                if not made.truth(assertion["Assert"]):
+                    yield f"rule {name}: {assertion['AssertDescription']}"
+
+
+def empty_answers(parsed):
+    """`sam deploy --guided` takes Enter for every parameter: each has a default that its own limits take."""
+    for name, parameter in parsed.parameters.items():
+        if parameter.get("NoEcho"):
+            yield f"parameter {name}: with NoEcho there is no empty answer"
+        if "Default" not in parameter:
+            yield f"parameter {name}: it has no default"
+            continue
+        yield from refused(name, parameter, parameter["Default"])
+
+
+def refused(name, parameter, value):
+    text = str(value)
+    if "AllowedValues" in parameter and text not in map(str, parameter["AllowedValues"]):
+        yield f"parameter {name}: {text} is not among its AllowedValues"
+    if "AllowedPattern" in parameter and not re.fullmatch(parameter["AllowedPattern"], text):
+        yield f"parameter {name}: {text!r} does not match its AllowedPattern"
+    if parameter["Type"] == "Number":
+        number = float(text)
+        if not parameter.get("MinValue", number) <= number <= parameter.get("MaxValue", number):
+            yield f"parameter {name}: {text} is outside of its limits"
+
+
+def values(parsed, given):
+    """A set's values are such as the parameters take."""
+    for name, value in given.items():
+        yield from refused(name, parsed.parameters[name], value)
+
+
+def in_the_definition(parsed):
+    """The parameters, by way of conditions too, that api-gateway.json depends on."""
+    body = parsed.template["Resources"]["Api"]["Properties"]["DefinitionBody"]
+    conditions = parsed.template["Conditions"]
+
+    def names(value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key == "Fn::If":
+                    yield from names({"Condition": inner[0]})
+                if key == "Condition" and isinstance(inner, str):
+                    yield from names(conditions[inner])
+                else:
+                    yield from names(inner)
+            yield from (name for _, name in stack.references(value))
+        elif isinstance(value, list):
+            for inner in value:
+                yield from names(inner)
+
+    return sorted(set(names(body)) & parsed.parameters.keys())
+
+
+def redeployed(parsed):
+    """A parameter that the definition depends on reaches the stage: a change of it makes a new deployment."""
+    depends = in_the_definition(parsed)
+    if not depends:
+        yield "api-gateway.json depends on no parameter: the check is out of date"
+    for name in depends:
+        parameter = parsed.parameters[name]
+        others = [value for value in map(str, parameter.get("AllowedValues", [])) if value != str(parameter["Default"])]
+        change = {name: others[0] if others else f"{parameter['Default']}x"}
+        before, after = (list(parsed.stack(given).of_type(DEPLOYMENT)) for given in ({}, change))
+        if before == after:
+            yield f"parameter {name}: a change leaves the deployment {before[0]}, so it never reaches the stage"
+
+
+def without_layers(parsed):
+    """A parameter whose description speaks of /opt reaches only functions that can have a layer."""
+    for name, parameter in parsed.parameters.items():
+        if IN_A_LAYER not in parameter.get("Description", ""):
+            continue
+        for function, resource in parsed.template["Resources"].items():
+            properties = resource.get("Properties", {})
+            if resource["Type"] != "AWS::Serverless::Function" or "Layers" in properties:
+                continue
+            variables = properties.get("Environment", {}).get("Variables", {})
+            if name in {target for _, target in stack.references(variables)}:
+                yield f"{function}: the parameter {name} names a file of a layer, and it has none"
+
+
+def unused(parsed):
+    """Each parameter, condition and mapping is used by something."""
+    template = parsed.template
+    used = {name for _, name in stack.references({key: value for key, value in template.items() if key != "Parameters"})}
+    conditions = set(re.findall(r"'(?:Condition|Fn::If)': \[?'(\w+)'", str(template)))
+    for name in sorted(parsed.parameters.keys() - used):
+        yield f"parameter {name}: nothing uses it"
+    for name in sorted(template["Conditions"].keys() - conditions):
+        yield f"condition {name}: nothing uses it"
+
+
+def never_made(parsed, stacks):
+    """Each resource exists for at least one of the sets: else no other check has seen it."""
+    exists = {name for made in stacks for name in made.resources}
+    for name in parsed.template["Resources"]:
+        if name not in exists and parsed.template["Resources"][name]["Type"] != "AWS::Serverless::Api":
+            yield f"{name}: no set of parameters makes it"
+
+
+# All checks that look at one set of parameters, and those that look at the template as it is written.
+OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, mail, rules)
+OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

@@ -1,0 +1,88 @@
+"""The sets of parameters that the template is expanded for."""
+
+ARN = "arn:aws:{service}:us-east-1:123456789012:{rest}"
+SECRET = ARN.format(service="secretsmanager", rest="secret:{0}-a1b2c3")
+LAYER = ARN.format(service="lambda", rest="layer:{0}:1")
+
+HOSTED_UI = {"HostedUiDomainPrefix": "my-app", "CallbackUrls": "https://app.example.com/callback"}
+USER_EVENTS = {"UserEvents": "false"}
+COOKIES = {"TokenSources": "cookie", "LogoutCookies": "true", "AllowedOrigin": "https://app.example.com"}
+API_KEYS = {"ApiKeys": "true", "ApiKeyHeader": "x-api-key"}
+WEB_SOCKETS = {"WebSocketApi": "true"}
+POOL_MIGRATION = {
+    "LegacySource": "cognito",
+    "LegacyUserPoolId": "us-east-1_AbC123xyz",
+    "LegacyAppClientId": "1example23456789",
+}
+GROUPS = POOL_MIGRATION | {"LegacyGroups": '{"Staff":"staff"}'}
+TABLE_MIGRATION = {"LegacySource": "dynamodb", "LegacyTable": "users", "LegacySpellingsTable": "spellings"}
+DATABASE_MIGRATION = {
+    "LegacySource": "postgres",
+    "LegacyQuery": "select * from users where lower(name) = $1",
+    "LegacySecretArn": SECRET.format("database"),
+}
+OTHER_ACCOUNT = POOL_MIGRATION | {"LegacyRoleArn": "arn:aws:iam::210987654321:role/migration"}
+SIGN_UP = {
+    "SignUpGuard": "true",
+    "AllowedEmailDomains": "example.com,*.example.com",
+    "DeniedEmailDomains": "old.example.com",
+    "LinkProviders": "Google",
+}
+MAIL = {
+    "SesIdentityArn": ARN.format(service="ses", rest="identity/example.com"),
+    "MailFrom": "no-reply@example.com",
+}
+BRAND = {"BrandLayerArn": LAYER.format("brands"), "TemplatesDir": "/opt/brands/ours"}
+CLAIMS = {"TokenClaims": "true"}
+CLAIMS_LAYER = CLAIMS | {"ClaimsLayerArn": LAYER.format("claims"), "ClaimsFile": "/opt/claims.json"}
+POLICIES_LAYER = {"PoliciesLayerArn": LAYER.format("policies"), "PoliciesDir": "/opt/policies"}
+GOOGLE = HOSTED_UI | {"GoogleClientId": "google", "GoogleClientSecretArn": SECRET.format("google")}
+PROVIDERS = GOOGLE | {
+    "FacebookClientId": "facebook",
+    "FacebookClientSecretArn": SECRET.format("facebook"),
+    "AmazonClientId": "amazon",
+    "AmazonClientSecretArn": SECRET.format("amazon"),
+    "AppleServicesId": "com.example.app",
+    "AppleTeamId": "TEAM",
+    "AppleKeyId": "KEY",
+    "ApplePrivateKeyArn": SECRET.format("apple"),
+    "OidcIssuer": "https://id.example.com",
+    "OidcClientId": "oidc",
+    "OidcClientSecretArn": SECRET.format("oidc"),
+    "SamlMetadataUrl": "https://id.example.com/metadata",
+}
+MACHINES = HOSTED_UI | {"MachineClient": "true"}
+RATE_RULE = {"RequestsPerFiveMinutes": "1000"}
+PROTECTED = {"DeletionProtection": "true"}
+SECURITY_MAIL = {"SecurityMail": "security@example.com"}
+
+SETS = {
+    "defaults": {},
+    "nothing optional": USER_EVENTS,
+    "protected": PROTECTED,
+    "cookies": COOKIES,
+    "API keys": API_KEYS,
+    "WebSockets": WEB_SOCKETS,
+    "users of an old pool": POOL_MIGRATION,
+    "users of an old pool with groups": GROUPS,
+    "users of a table": TABLE_MIGRATION,
+    "users of a database": DATABASE_MIGRATION,
+    "users of another account": OTHER_ACCOUNT,
+    "docs/sign-up.md": SIGN_UP,
+    "sign-up guard without links": {"SignUpGuard": "true"},
+    "mail": MAIL,
+    "docs/mail.md": MAIL | BRAND,
+    "claims": CLAIMS,
+    "docs/rules.md": CLAIMS_LAYER | POLICIES_LAYER,
+    "hosted UI": HOSTED_UI,
+    "docs/federation.md": GOOGLE | {"LogoutRedirectUri": "https://app.example.com/"},
+    "every provider": PROVIDERS,
+    "machines": MACHINES,
+    "rate rule": RATE_RULE,
+    "security mail": SECURITY_MAIL,
+}
+SETS["everything"] = {
+    key: value
+    for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
+    for key, value in one.items()
+} | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL

@@ -1,0 +1,278 @@
+"""The template as AWS gets it: expanded for many sets of parameters, without AWS or a network.
+
+    .tools/sam/bin/python -m unittest discover tests/template
+"""
+
+import unittest
+
+import checks
+import parameters
+import stack
+
+PARSED = stack.Parsed(stack.text())
+
+
+class AsItIs(unittest.TestCase):
+    maxDiff = None
+
+    def test_every_set_of_parameters_deploys(self):
+        self.assertGreaterEqual(len(parameters.SETS), 15)
+        stacks = {name: PARSED.stack(given) for name, given in parameters.SETS.items()}
+        for name, made in stacks.items():
+            with self.subTest(name):
+                self.assertEqual([], list(checks.values(PARSED, parameters.SETS[name])))
+                self.assertEqual([], [line for check in checks.OF_ONE_SET for line in check(made)])
+        self.assertEqual([], list(checks.never_made(PARSED, stacks.values())))
+
+    def test_the_template_itself(self):
+        self.assertEqual([], [line for check in checks.OF_THE_TEMPLATE for line in check(PARSED)])
+
+
+class Planted(unittest.TestCase):
+    """Each check names its fault, if the template has it."""
+
+    def found(self, check, line, *changes, given="defaults"):
+        source = stack.text()
+        for old, new in changes:
+            self.assertIn(old, source, "the template no longer says this: plant the fault elsewhere")
+            source = source.replace(old, new)
+        parsed = stack.Parsed(source)
+        made = parsed if check in checks.OF_THE_TEMPLATE else parsed.stack(parameters.SETS[given])
+        self.assertIn(line, list(check(made)))
+
+    def test_trigger_without_its_functions_condition(self):
+        self.found(
+            checks.absent_references,
+            "resource UserPool: Fn::GetAtt of MigrateUserFunction, which is absent",
+            ("!If [HasLegacySource, !GetAtt MigrateUserFunction.Arn, !Ref AWS::NoValue]", "!GetAtt MigrateUserFunction.Arn"),
+        )
+
+    def test_cognito_event_on_a_conditional_function(self):
+        event = """
+      Events:
+        SignUp:
+          Type: Cognito
+          Properties:
+            UserPool: !Ref UserPool
+            Trigger: PreSignUp
+      CodeUri: functions/pre-sign-up
+"""
+        self.found(
+            checks.absent_references,
+            "resource UserPool: Fn::GetAtt of PreSignUpFunction, which is absent",
+            ("\n      CodeUri: functions/pre-sign-up\n", event),
+            ("        PreSignUp: !If [HasSignUpGuard, !GetAtt PreSignUpFunction.Arn, !Ref AWS::NoValue]\n", ""),
+        )
+
+    def test_output_of_an_absent_resource(self):
+        self.found(
+            checks.absent_references,
+            "output UsagePlanId: Ref of UsagePlan, which is absent",
+            ("  UsagePlanId:\n    Condition: HasApiKeys\n", "  UsagePlanId:\n"),
+        )
+
+    def test_dependence_on_an_absent_resource(self):
+        self.found(
+            checks.absent_references,
+            "resource AppClient: DependsOn of ResourceServer, which is absent",
+            ("  AppClient:\n    Type: AWS::Cognito::UserPoolClient\n", "  AppClient:\n    Type: AWS::Cognito::UserPoolClient\n    DependsOn: [ResourceServer]\n"),
+        )
+
+    def test_trigger_that_cognito_may_not_invoke(self):
+        self.found(
+            checks.triggers,
+            "the pool names CustomMessageFunction, which Cognito may not invoke",
+            ("      FunctionName: !Ref CustomMessageFunction\n", "      FunctionName: !Ref PostConfirmationFunction\n"),
+        )
+
+    def test_plain_path_of_a_throttle(self):
+        self.found(
+            checks.throttles,
+            "method setting POST /auth/login: a path is written as /~1auth~1login",
+            ("ResourcePath: /~1auth~1login\n", "ResourcePath: /auth/login\n"),
+        )
+
+    def test_throttle_of_another_verb(self):
+        self.found(
+            checks.throttles,
+            "method setting POST /~1auth~1me: openapi.yaml has no POST /auth/me",
+            ("- HttpMethod: PATCH\n", "- HttpMethod: POST\n"),
+        )
+
+    def test_costly_route_without_a_throttle(self):
+        self.found(
+            checks.throttles,
+            "POST /auth/refresh has no limit of its own",
+            ("ResourcePath: /~1auth~1refresh\n", "ResourcePath: /~1auth~1logout\n"),
+        )
+
+    def test_second_stage(self):
+        self.found(checks.stages, "the API has the stages Stage, prod, not one", ("      OpenApiVersion: 3.0.1\n", ""))
+
+    def test_permission_for_every_stage(self):
+        self.found(
+            checks.stages,
+            "LogoutPermission: its SourceArn admits the stage *",
+            ("${Api}/${StageName}/*", "${Api}/*"),
+        )
+
+    def test_parameter_that_does_not_reach_the_stage(self):
+        source = stack.text().replace("      AlwaysDeploy: true\n", "")
+        found = list(checks.redeployed(stack.Parsed(source)))
+        for name in ("AllowedOrigin", "ApiKeys", "LogoutCookies", "TokenSources"):
+            self.assertTrue([line for line in found if line.startswith(f"parameter {name}: a change leaves")], found)
+
+    def test_managed_policy_for_every_queue(self):
+        event = """
+      Events:
+        Retry:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt RetryQueue.Arn
+      CodeUri: functions/logout-retry
+"""
+        self.found(
+            checks.rights,
+            "LogoutRetryFunction: the managed policy AWSLambdaSQSQueueExecutionRole reaches beyond its own resources",
+            ("\n      CodeUri: functions/logout-retry\n", event),
+        )
+
+    def test_right_on_everything(self):
+        self.found(
+            checks.rights,
+            "UserSweepFunction: cognito-idp:ListUsers on *",
+            ("              Action: cognito-idp:ListUsers\n              Resource: !GetAtt UserPool.Arn\n", "              Action: cognito-idp:ListUsers\n              Resource: \"*\"\n"),
+        )
+
+    def test_source_without_its_rights(self):
+        self.found(
+            checks.rights,
+            "LogoutRetryFunction reads <RetryQueue.Arn> and lacks sqs:DeleteMessage",
+            ("sqs:ReceiveMessage, sqs:DeleteMessage,", "sqs:ReceiveMessage,"),
+        )
+
+    def test_right_on_the_queue_of_another(self):
+        self.found(
+            checks.rights,
+            "UserEventsFunction: sqs:ReceiveMessage on <RetryQueue.Arn>, which is not its source",
+            ("              Resource: !GetAtt UserEventQueue.Arn\n", "              Resource: !GetAtt RetryQueue.Arn\n"),
+        )
+
+    def test_claims_in_a_layer_that_the_function_lacks(self):
+        self.found(
+            checks.layers,
+            "PreTokenGenerationFunction: CLAIMS_FILE names a file under /opt, without a layer",
+            ("      Layers: !If [HasClaimsLayer, [!Ref ClaimsLayerArn], !Ref AWS::NoValue]\n", ""),
+            given="docs/rules.md",
+        )
+
+    def test_rules_in_a_layer_that_the_authorizer_lacks(self):
+        self.found(
+            checks.without_layers,
+            "AuthorizerFunction: the parameter PoliciesDir names a file of a layer, and it has none",
+            ("      Layers: !If [HasPoliciesLayer, [!Ref PoliciesLayerArn], !Ref AWS::NoValue]\n", ""),
+        )
+
+    def test_protection_that_stops_a_rollback(self):
+        self.found(
+            checks.deletion,
+            "RevocationTable: it is protected from deletion, so a first deployment that fails is not rolled back",
+            ("DeletionProtectionEnabled: !If [HasDeletionProtection, true, false]", "DeletionProtectionEnabled: true"),
+        )
+        self.found(
+            checks.deletion,
+            "UserPool: it is protected from deletion, so a first deployment that fails is not rolled back",
+            ("DeletionProtection: !If [HasDeletionProtection, ACTIVE, INACTIVE]", "DeletionProtection: ACTIVE"),
+        )
+
+    def test_protection_that_is_asked_for_and_missing(self):
+        self.found(
+            checks.deletion,
+            "UserPool: DeletionProtection=true does not protect it",
+            ("DeletionProtection: !If [HasDeletionProtection, ACTIVE, INACTIVE]", "DeletionProtection: INACTIVE"),
+            given="protected",
+        )
+
+    def test_secret_that_must_be_typed(self):
+        self.found(
+            checks.empty_answers,
+            "parameter GoogleClientId: with NoEcho there is no empty answer",
+            ('  GoogleClientId: { Type: String, Default: "" }', '  GoogleClientId: { Type: String, Default: "", NoEcho: true }'),
+        )
+
+    def test_parameter_without_a_default(self):
+        self.found(
+            checks.empty_answers,
+            "parameter MailFrom: it has no default",
+            ('  MailFrom:\n    Type: String\n    Default: ""\n', "  MailFrom:\n    Type: String\n"),
+            given="mail",
+        )
+
+    def test_function_that_nothing_invokes(self):
+        self.found(
+            checks.unreachable,
+            "LogoutRetryFunction: nothing may invoke it",
+            ("      FunctionName: !Ref LogoutRetryFunction\n", "      FunctionName: !Ref UserSweepFunction\n"),
+        )
+
+    def test_queue_into_which_nothing_writes(self):
+        self.found(
+            checks.unreachable,
+            "UserEventSource reads UserEventQueue, into which nothing writes",
+            ("  UserEventRule:\n    Type: AWS::Events::Rule\n    Condition: HasUserEvents\n", "  UserEventRule:\n    Type: AWS::Events::Rule\n    Condition: HasApiKeys\n"),
+        )
+
+    def test_resource_that_nothing_names(self):
+        self.found(
+            checks.unreachable,
+            "SecurityTopic (AWS::SNS::Topic): nothing refers to it",
+            ("!Ref SecurityTopic", "!Ref UserPool"),
+        )
+
+    def test_condition_and_parameter_that_nothing_uses(self):
+        self.found(checks.unused, "condition HasSecurityMail: nothing uses it", ("    Condition: HasSecurityMail\n", ""), given="security mail")
+        self.found(checks.unused, "parameter SecurityMail: nothing uses it", ("!Ref SecurityMail\n", "nobody@example.com\n"), ("!Equals [!Ref SecurityMail, ", "!Equals [!Ref AWS::Region, "))
+
+
+class Refused(unittest.TestCase):
+    """Parameters that do not fit together are refused before anything is made."""
+
+    def refused(self, rule, given):
+        made = PARSED.stack(given)
+        found = [line for line in checks.rules(made) if line.startswith(f"rule {rule}: ")]
+        self.assertEqual(1, len(found), (rule, list(checks.rules(made))))
+
+    def test_file_without_its_layer(self):
+        self.refused("PoliciesInALayer", {"PoliciesDir": "/opt/policies"})
+        self.refused("ClaimsInALayer", parameters.CLAIMS | {"ClaimsFile": "/opt/claims.json"})
+        self.refused("TemplatesInALayer", {"TemplatesDir": "/opt/brands/ours"})
+
+    def test_layer_without_its_file(self):
+        self.refused("PoliciesOfTheLayer", {"PoliciesLayerArn": parameters.LAYER.format("policies")})
+        self.refused("ClaimsOfTheLayer", parameters.CLAIMS | {"ClaimsLayerArn": parameters.LAYER.format("claims")})
+
+    def test_identity_without_a_sender(self):
+        self.refused("MailHasASender", {"SesIdentityArn": parameters.MAIL["SesIdentityArn"]})
+        self.refused("SenderHasAnIdentity", {"MailFrom": parameters.MAIL["MailFrom"]})
+
+    def test_machines_without_a_token_endpoint(self):
+        self.refused("MachinesHaveATokenEndpoint", {"MachineClient": "true"})
+
+    def test_provider_without_its_secret_or_a_hosted_ui(self):
+        for provider in ("Google", "Facebook", "Amazon", "Apple", "Oidc"):
+            whole = {name: value for name, value in parameters.PROVIDERS.items() if name.startswith(provider)}
+            secret = next(name for name in whole if name.endswith("Arn"))
+            self.refused(f"{provider}IsWhole", whole)
+            self.refused(f"{provider}IsWhole", parameters.HOSTED_UI | whole | {secret: ""})
+        self.refused("SamlIsWhole", {"SamlMetadataUrl": "https://id.example.com/metadata"})
+
+    def test_rate_that_waf_does_not_take(self):
+        parameter = PARSED.parameters["RequestsPerFiveMinutes"]
+        for value in ("0", "10", "100", "2000"):
+            self.assertEqual([], list(checks.refused("RequestsPerFiveMinutes", parameter, value)))
+        for value in ("1", "9", "05", "-10", ""):
+            self.assertTrue(list(checks.refused("RequestsPerFiveMinutes", parameter, value)), value)
+
+
+if __name__ == "__main__":
+    unittest.main()
