@@ -12,11 +12,9 @@ SAM := .tools/sam/bin
 export PATH := $(CURDIR)/$(SAM):$(PATH)
 export CARGO_LAMBDA_COMPILER := cargo
 export SAM_CLI_TELEMETRY := 0
-# Toolchain parts come from what is installed; nothing may be fetched on the way.
-export RUSTUP_DIST_SERVER := http://127.0.0.1:9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api mails tools binaries fmt lint build bench bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -71,11 +69,23 @@ fmt: ## Format the sources
 lint: tools ## Everything that .ci/run checks besides the tests
 	@local/lint
 
-build: tools ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
-	@CARGO_LAMBDA_COMPILER= sam build
+# What deploys needs nothing but Rust and SAM's set of tools, and the AWS credentials of the shell.
+# CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
+OPERATE := .tools/sam/bin/python
+.PHONY: tools-sam deploy smoke admin destroy live-checks test-operate
 
-deploy: build ## Deploy to the AWS account of your shell, with questions
-	@sam deploy --guided
+tools-sam:
+	@local/venv .tools/sam local/sam.txt
+
+build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes)
+	@$(OPERATE) local/build.py $(or $(ARCH),x86_64)
+
+deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none
+	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
+	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(CONFIRM),--confirm)
+
+test-operate: tools-sam ## Test the scripts that deploy and look at a deployed stack
+	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
 
 bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (release: minutes)
 	@cd benches/peers/aws-jwt-verify && [[ -d node_modules ]] || npm ci --silent --no-audit --no-fund
