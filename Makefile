@@ -19,7 +19,7 @@ export PIP_CACHE_DIR := $(CURDIR)/.tools/cache/pip
 export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
-.PHONY: help run demo stop test check fuzz fuzz-api mails template tools tools-sam binaries fmt lint build deploy bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api mails template tools binaries fmt lint build bench bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,7 +36,7 @@ stop: ## Stop what `make run` started
 
 test: ## Set up and run every test, the deployed stack included; T=name runs those of that name
 	@local/prepare test $(CARGO_JOBS)
-	@$(MAKE) --no-print-directory template
+	@$(MAKE) --no-print-directory template test-operate
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
 
 check: ## The checker at length: 200,000 operations under faults, a million rows (an hour)
@@ -76,12 +76,21 @@ fmt: ## Format the sources
 lint: tools ## Everything that .ci/run checks besides the tests
 	@local/lint
 
-build: tools-sam ## Build the functions for Lambda, as `sam deploy` takes them (release: minutes)
-	@local/venv .tools/lambda local/lambda.txt
-	@sam build
+# What deploys needs nothing but Rust and SAM's set of tools, and the AWS credentials of the shell.
+# CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
+OPERATE := .tools/sam/bin/python
+.PHONY: tools-sam deploy smoke admin destroy live-checks test-operate
 
-deploy: build ## Deploy to the AWS account of your shell, with questions
-	@sam deploy --guided
+build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes)
+	@local/venv .tools/lambda local/lambda.txt
+	@$(OPERATE) local/build.py $(or $(ARCH),x86_64)
+
+deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none
+	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
+	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(CONFIRM),--confirm)
+
+test-operate: tools-sam ## Test the scripts that deploy and look at a deployed stack
+	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
 
 bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (release: minutes)
 	@local/npm benches/peers/aws-jwt-verify

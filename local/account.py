@@ -1,0 +1,124 @@
+"""What the scripts for a deployed stack share: the session, the stack, and errors in plain words."""
+
+import os
+import sys
+
+import boto3
+import botocore.exceptions
+
+# Of the shell's credentials. The names are botocore's.
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+UNKNOWN = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure"}
+FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorizedException"}
+
+
+class Problem(Exception):
+    """What stands in the way, in words for the operator. It ends the script with status 1."""
+
+
+def session(region=None):
+    """A session with the shell's credentials, for `region` or the shell's own."""
+    try:
+        return boto3.Session(region_name=region)
+    except botocore.exceptions.ProfileNotFound as error:
+        raise Problem(
+            f"{error}. AWS_PROFILE names a profile that ~/.aws/config does not have: correct it, or `unset AWS_PROFILE`."
+        ) from None
+
+
+def identity(of):
+    """The account that the credentials belong to, or a Problem that says how to get some."""
+    try:
+        return of.client("sts", region_name=of.region_name or "us-east-1").get_caller_identity()
+    except botocore.exceptions.NoCredentialsError:
+        raise Problem(
+            "This shell has no AWS credentials. Sign in with `aws sso login` or `aws login` and set AWS_PROFILE,\n"
+            "or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        ) from None
+    except botocore.exceptions.ClientError as error:
+        raise Problem(credentials_problem(error)) from None
+    except botocore.exceptions.BotoCoreError as error:
+        raise Problem(f"AWS could not be asked who you are: {error}") from None
+
+
+def credentials_problem(error):
+    """What AWS's answer to the first call means."""
+    code = code_of(error)
+    if code in EXPIRED:
+        return "The AWS credentials of this shell have expired: sign in again (`aws sso login`, `aws login`)."
+    if code in UNKNOWN:
+        return (
+            "AWS does not know the credentials of this shell, or not in this region. A region that is off by\n"
+            "default must be enabled for the account first."
+        )
+    if code in FORBIDDEN:
+        return "The credentials of this shell may not call sts:GetCallerIdentity: a policy denies it."
+    return f"AWS refused the credentials of this shell: {code}"
+
+
+def code_of(error):
+    """The error code of an answer, or an empty text for what is no answer."""
+    return getattr(error, "response", {}).get("Error", {}).get("Code", "")
+
+
+class Stack:
+    """A deployed stack: its outputs and parameters by name."""
+
+    def __init__(self, of, name):
+        self.session = of
+        self.name = name
+        self.region = of.region_name
+        self.description = describe(of.client("cloudformation"), name)
+        if self.description is None:
+            raise Problem(f"There is no stack {name} in {self.region}. `make deploy` makes one.")
+        self.outputs = by_key(self.description.get("Outputs", []), "OutputKey", "OutputValue")
+        self.parameters = by_key(self.description.get("Parameters", []), "ParameterKey", "ParameterValue")
+
+    def output(self, name):
+        """An output that every stack of this template has."""
+        if name not in self.outputs:
+            status = self.description["StackStatus"]
+            raise Problem(f"The stack {self.name} has no output {name} (status {status}): is it another template's?")
+        return self.outputs[name]
+
+    def api(self):
+        """The API's address: AWS's, or that of the emulator that AWS_ENDPOINT_URL names."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        if endpoint:
+            stage = self.parameters.get("StageName", "prod")
+            return f"{endpoint.rstrip('/')}/restapis/{self.output('ApiId')}/{stage}/_user_request_"
+        return self.output("ApiUrl").rstrip("/")
+
+    def client(self, service):
+        return self.session.client(service)
+
+
+def describe(cloudformation, name):
+    """CloudFormation's description of a stack, or None if there is none of that name."""
+    try:
+        return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except botocore.exceptions.ClientError as error:
+        if code_of(error) == "ValidationError" and "does not exist" in str(error):
+            return None
+        if code_of(error) in FORBIDDEN:
+            raise Problem("These credentials may not read stacks (cloudformation:DescribeStacks).") from None
+        raise
+
+
+def by_key(rows, key, value):
+    return {row[key]: row.get(value, "") for row in rows}
+
+
+def run(main):
+    """Runs a script's main function: a Problem and a refused call become one plain line each."""
+    try:
+        return sys.exit(main(sys.argv[1:]))
+    except Problem as problem:
+        print(f"\n{problem}", file=sys.stderr)
+    except botocore.exceptions.ClientError as error:
+        print(f"\nAWS refused {error.operation_name}: {code_of(error)}: {error}", file=sys.stderr)
+    except botocore.exceptions.BotoCoreError as error:
+        print(f"\nAWS could not be asked: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+    return sys.exit(1)

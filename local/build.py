@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Builds the functions for Lambda, for one architecture, and holds their sizes against the budget.
+
+    build.py x86_64|arm64     sam build, then the sizes
+    build.py sizes            the sizes of what is built
+"""
+
+import io
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+from account import Problem, run
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILT = ROOT / ".aws-sam" / "build"
+TARGETS = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
+# `e_machine` of an ELF file's header.
+MACHINES = {62: "x86_64", 183: "arm64"}
+# Bytes of a function's zip, which Lambda loads at a cold start. Cedar alone is a third of the authorizer's.
+BUDGET = 4_500_000
+
+
+def main(arguments):
+    match arguments:
+        case ["sizes"]:
+            return report(sizes(BUILT))
+        case [architecture]:
+            return build(architecture)
+    print(__doc__)
+    return 2
+
+
+def build(architecture):
+    """`sam build` of the whole template. The parameter is given again at `sam deploy`: one choice for both."""
+    if architecture not in TARGETS:
+        raise Problem(f"ARCH={architecture} is no architecture of Lambda: x86_64 or arm64.")
+    ready(architecture)
+    print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
+    # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
+    environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
+    command = ["sam", "build", "--parameter-overrides", f"Architecture={architecture}"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if result.returncode:
+        raise Problem("sam build failed: the lines above say why.")
+    right_machine(BUILT, architecture)
+    return report(sizes(BUILT))
+
+
+def ready(architecture):
+    """Ends with what is missing to compile for `architecture`, before minutes have gone into it."""
+    for tool in ("cargo", "rustc"):
+        if not shutil.which(tool):
+            raise Problem(f"{tool} is not installed. https://rustup.rs has Rust; the version is that of rust-toolchain.toml.")
+    target = TARGETS[architecture]
+    if has_target(target):
+        return
+    if not shutil.which("rustup"):
+        raise Problem(
+            f"This Rust has no standard library for {target}, and there is no rustup to add it.\n"
+            "Install the package of your system that has it, or Rust by https://rustup.rs."
+        )
+    print(f"==> rustup target add {target}", flush=True)
+    result = subprocess.run(["rustup", "target", "add", target], cwd=ROOT, check=False)
+    if result.returncode or not has_target(target):
+        raise Problem(
+            f"The standard library for {target} is missing, and rustup could not fetch it: its server\n"
+            "(RUSTUP_DIST_SERVER, by default https://static.rust-lang.org) was not reached or does not have it.\n"
+            f"Run `rustup target add {target}` where it can be reached, or choose the other architecture with ARCH=."
+        )
+
+
+def has_target(target):
+    """Whether the compiler of this folder has the target's standard library; asks no network."""
+    command = ["rustc", "--print", "target-libdir", "--target", target]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return result.returncode == 0 and any(pathlib.Path(result.stdout.strip()).glob("libstd-*"))
+
+
+def right_machine(built, architecture):
+    """A binary of the other architecture deploys without a word, and then no invocation starts."""
+    for binary in sorted(built.glob("*/bootstrap")):
+        with binary.open("rb") as file:
+            header = file.read(20)
+        machine = MACHINES.get(int.from_bytes(header[18:20], "little")) if header[:4] == b"\x7fELF" else None
+        if machine != architecture:
+            raise Problem(
+                f"{binary.parent.name} was compiled for {machine or 'another system'}, not for {architecture}. "
+                f"Remove .aws-sam and run `make build ARCH={architecture}` again."
+            )
+
+
+def sizes(built):
+    """Each built function with the bytes of its zip, packed as SAM packs it."""
+    found = {}
+    for binary in sorted(built.glob("*/bootstrap")):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(binary.parent.rglob("*")):
+                archive.write(file, file.relative_to(binary.parent))
+        found[binary.parent.name] = packed.tell()
+    return found
+
+
+def report(found, budget=BUDGET):
+    """Prints the sizes; a Problem names each that is above the budget."""
+    if not found:
+        raise Problem("Nothing is built: `make build` first.")
+    for name, size in found.items():
+        print(f"{size / 1e6:6.2f} MB  {name}")
+    above = [f"{name} ({size / 1e6:.2f} MB)" for name, size in found.items() if size > budget]
+    if above:
+        raise Problem(f"Above the budget of {budget / 1e6:.1f} MB for a zip: {', '.join(above)}.")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

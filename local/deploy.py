@@ -1,0 +1,395 @@
+#!/usr/bin/env python3
+"""Deploys the template: looks at what is there, asks six questions, builds, runs `sam deploy`.
+
+    deploy.py [--config NAME] [--yes] [--arch x86_64|arm64] [--set NAME=VALUE ...] [--template FILE] [--confirm]
+
+--config    an environment of samconfig.toml: a preset, or a stack that was deployed from here
+--yes       ask nothing: what --config says is deployed
+--arch      of the functions; kept in samconfig.toml
+--set       a parameter of the template; kept in samconfig.toml
+--template  a template whose functions are built already
+--confirm   sam shows its change set and asks before it is carried out
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import botocore.exceptions
+import tomlkit
+import yaml
+
+import account
+import build
+from account import Problem
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "samconfig.toml"
+TEMPLATE = ROOT / "template.yaml"
+# Environments of samconfig.toml that are beginnings, not stacks. SAM calls its own default "default".
+PRESETS = {
+    "minimal": "default",
+    "web-cookies": "web-cookies",
+    "migration": "migration",
+    "federation": "federation",
+}
+# The value of what must be filled in.
+MISSING = "?"
+STACK_NAME = r"[A-Za-z][-A-Za-z0-9]{0,127}"
+# What Cognito takes in no domain prefix.
+RESERVED = ("aws", "amazon", "cognito")
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    parameters = template_parameters(TEMPLATE.read_text())
+    shell = account.session()
+    caller = account.identity(shell)
+    print(f"Account {caller['Account']}, as {caller['Arn']}.")
+    document = tomlkit.parse(CONFIG.read_text())
+    if options.yes:
+        choice = chosen(document, options.config)
+    else:
+        choice = ask(document, options.config, shell.region_name, parameters)
+    choice.region = choice.region or shell.region_name
+    if not choice.region:
+        raise Problem("No region: set AWS_REGION, or give the environment a line region = \"...\" in samconfig.toml.")
+    choice.overrides |= dict(assignment(text) for text in options.set)
+    if options.arch:
+        choice.overrides["Architecture"] = options.arch
+    fill_in(choice, caller["Account"])
+    keep(document, choice)
+    CONFIG.write_text(tomlkit.dumps(document))
+    values = deployed_values(choice.overrides, parameters, os.environ)
+    look(account.session(choice.region), choice, values)
+    template = options.template
+    if not template:
+        build.build(values["Architecture"])
+        template = build.BUILT / "template.yaml"
+    deploy(choice, values, template, options.confirm)
+    told = account.Stack(account.session(choice.region), choice.stack)
+    print(next_steps(choice, told.outputs, values))
+    return 0
+
+
+def parser():
+    made = argparse.ArgumentParser(prog="make deploy", usage=__doc__)
+    made.add_argument("--config", default="")
+    made.add_argument("--yes", action="store_true")
+    made.add_argument("--arch", default="", choices=["", *build.TARGETS])
+    made.add_argument("--set", nargs="*", default=[])
+    made.add_argument("--template", default="")
+    made.add_argument("--confirm", action="store_true")
+    return made
+
+
+class Choice:
+    """What is to be deployed: an environment of samconfig.toml, and where it goes."""
+
+    def __init__(self, name, stack, region, overrides):
+        self.name = name
+        self.stack = stack
+        self.region = region
+        self.overrides = overrides
+
+    @classmethod
+    def of(cls, document, name):
+        """The environment of that name, as it stands in the file."""
+        table = document.get(PRESETS.get(name, name), {}).get("deploy", {}).get("parameters")
+        if table is None:
+            known = ", ".join([*PRESETS, *saved(document)])
+            raise Problem(f"samconfig.toml has no environment {name}. It has: {known}.")
+        overrides = {key: text(value) for key, value in table.get("parameter_overrides", {}).items()}
+        return cls(name, str(table.get("stack_name", "gatehouse")), str(table.get("region", "")), overrides)
+
+
+def text(value):
+    """A value of TOML as CloudFormation takes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(text(one) for one in value)
+    return str(value)
+
+
+def saved(document):
+    """The environments that are stacks, in the file's order."""
+    return [name for name, value in document.items() if isinstance(value, dict) and name not in PRESETS.values()]
+
+
+def chosen(document, name):
+    """Without questions: the named environment, else the only stack, else the smallest preset."""
+    stacks = saved(document)
+    if not name and len(stacks) > 1:
+        raise Problem(f"samconfig.toml has several stacks: say which by CONFIG=. It has: {', '.join(stacks)}.")
+    return Choice.of(document, name or next(iter(stacks), "minimal"))
+
+
+def ask(document, config, region, parameters):
+    """The six questions. Every one has an answer already: Enter takes it."""
+    stacks = saved(document)
+    known = Choice.of(document, config or next(reversed(stacks), "minimal"))
+    print("Six questions; Enter takes what stands in brackets.")
+    stack = question("Name of the stack", known.stack, is_name)
+    if stack in stacks:
+        known = Choice.of(document, stack)
+    region = question("Region", known.region or region or "us-east-1", is_region)
+    if stack in stacks:
+        preset = "as it is"
+        allowed = [preset, *PRESETS]
+    else:
+        preset = known.name if known.name in PRESETS else "minimal"
+        allowed = list(PRESETS)
+    wanted = question(
+        f"Preset ({', '.join(allowed)})", preset, lambda answer: None if answer in allowed else "one of " + ", ".join(allowed)
+    )
+    overrides = dict(known.overrides)
+    if wanted in PRESETS and wanted != known.name:
+        overrides = Choice.of(document, wanted).overrides
+        shared = ("AllowedOrigin", "AppName", "SecurityMail", "Architecture")
+        overrides |= {name: known.overrides[name] for name in shared if name in known.overrides and known.name not in PRESETS}
+    for name, asked in (
+        ("AllowedOrigin", "Origin of the page that calls the API"),
+        ("AppName", "Name of the application, for mails and pages"),
+        ("SecurityMail", "Address for security messages (- for none)"),
+    ):
+        default = overrides.get(name, parameters[name].get("Default", ""))
+        answer = question(asked, str(default) or "-", lambda answer, name=name: wrong(name, "" if answer == "-" else answer, parameters))
+        overrides[name] = "" if answer == "-" else answer
+    return Choice(stack, stack, region, overrides)
+
+
+def question(asked, default, objection):
+    """Asks until the answer holds; an answer that cannot be read (a closed input) ends the script."""
+    while True:
+        try:
+            answer = input(f"{asked} [{default}]: ").strip() or default
+        except EOFError:
+            raise Problem("There is no input to ask. Without questions: make deploy CONFIG=<environment> YES=1.") from None
+        objected = objection(answer)
+        if objected is None:
+            return answer
+        print(f"  It must be {objected}.")
+
+
+def is_name(answer):
+    taken = answer in PRESETS or answer in PRESETS.values()
+    if re.fullmatch(STACK_NAME, answer) and not taken:
+        return None
+    return "a letter, then letters, digits and hyphens, and not the name of a preset"
+
+
+def is_region(answer):
+    return None if re.fullmatch(r"[a-z]{2}(-[a-z]+)+-[0-9]", answer) else "a region such as us-east-1"
+
+
+def wrong(name, value, parameters):
+    """What the template asks of a parameter, if `value` isn't it."""
+    rules = parameters.get(name)
+    if rules is None:
+        return f"a parameter of template.yaml, which has no {name}"
+    allowed = [str(one) for one in rules.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        return "one of " + ", ".join(allowed)
+    pattern = rules.get("AllowedPattern")
+    if pattern and not re.fullmatch(pattern, value):
+        return rules.get("ConstraintDescription", f"of the form {pattern}")
+    if rules.get("Type") == "Number":
+        if not re.fullmatch(r"-?[0-9]+", value):
+            return "a number"
+        if not rules.get("MinValue", int(value)) <= int(value) <= rules.get("MaxValue", int(value)):
+            return f"from {rules.get('MinValue', 'any number')} to {rules.get('MaxValue', 'any number')}"
+    return None
+
+
+def assignment(given):
+    name, found, value = given.partition("=")
+    if not found:
+        raise Problem(f"SET takes NAME=VALUE, and {given} has no equals sign.")
+    return name, value
+
+
+def fill_in(choice, number):
+    """What a preset leaves to be made of the stack and the account."""
+    if choice.overrides.get("HostedUiDomainPrefix") == "" and "CallbackUrls" in choice.overrides:
+        prefix = f"{choice.stack.lower()}-{number}"
+        for word in RESERVED:
+            prefix = prefix.replace(word, "x")
+        choice.overrides["HostedUiDomainPrefix"] = prefix
+
+
+def keep(document, choice):
+    """Writes the choice into the document: an environment of the stack's name, or the one that there is."""
+    name = choice.stack if choice.name in PRESETS else choice.name
+    choice.name = name
+    tables = document.get(name)
+    if tables is None:
+        table = tomlkit.table(is_super_table=True)
+        table["deploy"] = tomlkit.table(is_super_table=True)
+        table["deploy"]["parameters"] = tomlkit.table()
+        document.add(tomlkit.nl())
+        document[name] = table
+        tables = document[name]
+    parameters = tables["deploy"]["parameters"]
+    parameters["stack_name"] = choice.stack
+    parameters["region"] = choice.region
+    parameters.setdefault("capabilities", "CAPABILITY_IAM")
+    parameters.setdefault("resolve_s3", True)
+    if "parameter_overrides" not in parameters:
+        parameters["parameter_overrides"] = tomlkit.table()
+    for key, value in choice.overrides.items():
+        if text(parameters["parameter_overrides"].get(key)) != value:
+            parameters["parameter_overrides"][key] = value
+
+
+def template_parameters(template):
+    """The template's parameters, by a reader that takes CloudFormation's own tags for what they are not."""
+
+    class Reader(yaml.SafeLoader):
+        pass
+
+    Reader.add_multi_constructor("!", lambda loader, tag, node: None)
+    return yaml.load(template, Reader)["Parameters"]
+
+
+def deployed_values(overrides, parameters, environment):
+    """Every parameter's value: the file's, else the template's default, so that the file is the whole truth.
+
+    A secret comes from the shell or from Secrets Manager; one that neither names keeps its deployed value.
+    """
+    problems = []
+    values = {}
+    for name, value in overrides.items():
+        if value == MISSING:
+            problems.append(f"{name} is still \"?\": the stack needs it")
+        elif objected := wrong(name, value, parameters):
+            problems.append(f"{name} must be {objected}")
+        elif is_secret(parameters[name]) and value and not value.startswith("{{resolve:"):
+            problems.append(f"{name} is a secret and does not belong in samconfig.toml: export it, or name it in Secrets Manager")
+    for name, rules in parameters.items():
+        if name in overrides:
+            values[name] = overrides[name]
+        elif is_secret(rules):
+            if environment.get(name):
+                values[name] = environment[name]
+        elif "Default" in rules:
+            values[name] = text(rules["Default"])
+        else:
+            problems.append(f"{name} has no default: the stack needs it")
+    if problems:
+        raise Problem("samconfig.toml:\n" + "\n".join(f"  {one}." for one in problems))
+    return values
+
+
+def is_secret(rules):
+    return str(rules.get("NoEcho", "")).lower() == "true"
+
+
+def look(at, choice, values):
+    """What is better known before minutes of building. What stops a deployment is a Problem; the rest is said."""
+    try:
+        stack = account.describe(at.client("cloudformation"), choice.stack)
+    except botocore.exceptions.EndpointConnectionError:
+        raise Problem(f"CloudFormation cannot be reached in {choice.region}: is it a region, and is there a network?") from None
+    except botocore.exceptions.ClientError as error:
+        raise Problem(f"{choice.region}: {account.credentials_problem(error)}") from None
+    state = stack["StackStatus"] if stack else ""
+    if state in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+        raise Problem(
+            f"The stack {choice.stack} is {state}: its first deployment failed, or its deletion did. CloudFormation\n"
+            f"updates no such stack: `make destroy CONFIG={choice.name}` first (docs/deploy.md, \"A first deployment that failed\")."
+        )
+    if state.endswith("_IN_PROGRESS") and state != "REVIEW_IN_PROGRESS":
+        raise Problem(f"The stack {choice.stack} is {state}: wait until that is over.")
+    print(f"{'Updates' if stack else 'Makes'} the stack {choice.stack} in {choice.region} ({values['Architecture']}).")
+    for note in notes(at, values):
+        print(f"Note: {note}")
+
+
+def notes(at, values):
+    """What will not work as one might expect, though the deployment will."""
+    if values.get("UserEvents") == "true" and not has_trail(at):
+        yield (
+            "UserEvents needs a CloudTrail trail that logs management events in this region, and none was found.\n"
+            "  Until there is one, what is done to users in the console or by an SDK is not seen, but for disabled\n"
+            "  users, at the hourly sweep. docs/deploy.md has the command."
+        )
+    if not values.get("SesIdentityArn"):
+        yield (
+            "Cognito's own mailer sends 50 mails a day and takes no text of ours: no brand, no button.\n"
+            "  SesIdentityArn and MailFrom make it Amazon SES."
+        )
+    elif not has_production_mail(at):
+        yield "Amazon SES is in its sandbox in this region: mails reach verified addresses only."
+    if "cookie" in values.get("TokenSources", "") and values.get("AllowedOrigin", "").endswith("app.example.com"):
+        yield "AllowedOrigin is still the example's: no browser will send its cookies."
+
+
+def has_trail(at):
+    """Whether a trail logs here. True if that may not be asked: then nothing is claimed."""
+    client = at.client("cloudtrail")
+    try:
+        trails = client.describe_trails(includeShadowTrails=True)["trailList"]
+        return any(client.get_trail_status(Name=trail["TrailARN"])["IsLogging"] for trail in trails)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        return True
+
+
+def has_production_mail(at):
+    """Whether SES is out of its sandbox. True if that may not be asked."""
+    try:
+        return at.client("sesv2").get_account()["ProductionAccessEnabled"]
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        return True
+
+
+def deploy(choice, values, template, confirm):
+    """`sam deploy` of the built template. The values travel in a file that only this user can read."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "parameters.yaml")
+        file.write_text(json.dumps(values))
+        command = [
+            *("sam", "deploy", "--template-file", str(template), "--stack-name", choice.stack),
+            *("--region", choice.region, "--capabilities", "CAPABILITY_IAM", "--resolve-s3"),
+            *("--config-file", str(CONFIG), "--config-env", choice.name),
+            *("--no-fail-on-empty-changeset", "--parameter-overrides", f"file://{file}"),
+            "--confirm-changeset" if confirm else "--no-confirm-changeset",
+        ]
+        environment = os.environ | {"SAM_CLI_TELEMETRY": "0"}
+        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+            raise Problem(
+                "sam deploy failed: the lines above say why. If it was the first deployment, `make destroy "
+                f"CONFIG={choice.name}`\ntakes away what it left; docs/deploy.md tells of what CloudFormation cannot delete itself."
+            )
+
+
+def next_steps(choice, outputs, values):
+    """What there is now, and what one does with it."""
+    which = f"CONFIG={choice.name}"
+    lines = [
+        "",
+        f"Deployed: {outputs.get('ApiUrl', '')}",
+        f"samconfig.toml has its configuration as [{choice.name}]: commit it.",
+        "",
+        f"  make smoke {which}                     signs a throwaway user in and out",
+        f"  make admin {which} USER=<e-mail>       makes a user an administrator",
+        f"  make live-checks {which}               what only a real account can prove",
+        f"  make deploy {which} YES=1              updates it",
+    ]
+    if not values.get("AppBaseUrl") and values.get("SesIdentityArn"):
+        lines += [
+            "",
+            "Mails carry codes alone. For a button that leads to the confirmation page:",
+            f"  make deploy {which} YES=1 SET=AppBaseUrl={outputs.get('ApiUrl', '<ApiUrl>')}",
+        ]
+    if values.get("SecurityMail"):
+        lines += ["", "Amazon SNS has written to the address for security messages: it gets none until its link is pressed."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    account.run(main)

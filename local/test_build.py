@@ -1,0 +1,85 @@
+"""build.py: what it finds missing, and sizes against the budget."""
+
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+from unittest import mock
+
+import build
+from account import Problem
+
+
+def elf(machine):
+    return b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little") + bytes(100)
+
+
+class Build(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.built = pathlib.Path(folder.name)
+
+    def function(self, name, content):
+        (self.built / name).mkdir()
+        (self.built / name / "bootstrap").write_bytes(content)
+
+    def test_names_each_function_above_the_budget(self):
+        self.function("Small", b"x")
+        self.function("Large", os.urandom(5000))
+        found = build.sizes(self.built)
+        self.assertLess(found["Small"], 200)
+        with mock.patch("builtins.print"):
+            self.assertEqual(build.report(found, budget=6000), 0)
+            with self.assertRaisesRegex(Problem, r"Large \(0.01 MB\)"):
+                build.report(found, budget=4000)
+
+    def test_nothing_built_is_no_pass(self):
+        with self.assertRaisesRegex(Problem, "make build"):
+            build.report(build.sizes(self.built))
+
+    def test_refuses_a_binary_of_the_other_architecture(self):
+        self.function("Function", elf(62))
+        build.right_machine(self.built, "x86_64")
+        with self.assertRaisesRegex(Problem, "compiled for x86_64, not for arm64"):
+            build.right_machine(self.built, "arm64")
+        self.function("Mac", b"\xcf\xfa\xed\xfe" + bytes(100))
+        with self.assertRaisesRegex(Problem, "another system"):
+            build.right_machine(self.built, "x86_64")
+
+    def test_refuses_an_unknown_architecture(self):
+        with self.assertRaisesRegex(Problem, "x86_64 or arm64"):
+            build.build("arm")
+
+    def test_says_plainly_that_a_target_cannot_be_fetched(self):
+        failed = subprocess.CompletedProcess([], 1)
+        with (
+            mock.patch("build.has_target", return_value=False),
+            mock.patch("build.shutil.which", return_value="/bin/tool"),
+            mock.patch("build.subprocess.run", return_value=failed),
+            mock.patch("builtins.print"),
+            self.assertRaisesRegex(Problem, "aarch64-unknown-linux-gnu is missing, and rustup could not fetch it"),
+        ):
+            build.ready("arm64")
+
+    def test_fetches_nothing_that_is_there(self):
+        with (
+            mock.patch("build.has_target", return_value=True),
+            mock.patch("build.shutil.which", return_value="/bin/tool"),
+            mock.patch("build.subprocess.run") as run,
+        ):
+            build.ready("x86_64")
+        run.assert_not_called()
+
+    def test_a_rust_without_rustup_is_told_what_to_install(self):
+        with (
+            mock.patch("build.has_target", return_value=False),
+            mock.patch("build.shutil.which", side_effect=lambda tool: None if tool == "rustup" else tool),
+            self.assertRaisesRegex(Problem, "no rustup to add it"),
+        ):
+            build.ready("arm64")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,252 @@
+"""deploy.py: its questions, what it writes into samconfig.toml, and what it refuses before it builds."""
+
+import contextlib
+import io
+import os
+import pathlib
+import tempfile
+import unittest
+from unittest import mock
+
+import boto3
+import tomlkit
+from botocore.exceptions import NoCredentialsError
+from botocore.stub import Stubber
+
+import account
+import deploy
+from account import Problem
+
+SHIPPED = deploy.CONFIG.read_text()
+PARAMETERS = deploy.template_parameters(deploy.TEMPLATE.read_text())
+
+
+def shipped():
+    return tomlkit.parse(SHIPPED)
+
+
+def answers(*given):
+    """`input` that answers so, in order."""
+    return mock.patch("builtins.input", side_effect=[*given])
+
+
+def quiet():
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+class Questions(unittest.TestCase):
+    def ask(self, document, *given, config="", region="eu-central-1"):
+        with answers(*given) as asked, quiet():
+            choice = deploy.ask(document, config, region, PARAMETERS)
+        return choice, asked.call_count
+
+    def test_enter_answers_all_six(self):
+        choice, count = self.ask(shipped(), "", "", "", "", "", "")
+        self.assertEqual(count, 6)
+        self.assertEqual((choice.stack, choice.region), ("gatehouse", "eu-central-1"))
+        self.assertEqual(choice.overrides["AllowedOrigin"], "https://app.example.com")
+        self.assertEqual(choice.overrides["SecurityMail"], "")
+        values = deploy.deployed_values(choice.overrides, PARAMETERS, {})
+        self.assertEqual(values["Architecture"], "x86_64")
+
+    def test_an_answer_that_does_not_hold_is_asked_again(self):
+        choice, count = self.ask(
+            shipped(), "minimal", "9x", "prod", "europe", "eu-west-1", "", "app.example.com", "https://a.example.com", "", ""
+        )
+        self.assertEqual(count, 10)
+        self.assertEqual((choice.stack, choice.region), ("prod", "eu-west-1"))
+        self.assertEqual(choice.overrides["AllowedOrigin"], "https://a.example.com")
+
+    def test_a_preset_brings_its_parameters(self):
+        choice, _ = self.ask(shipped(), "web", "", "web-cookies", "", "", "-")
+        self.assertEqual(choice.overrides["LogoutCookies"], "true")
+
+    def test_a_second_run_begins_with_the_answers_of_the_first(self):
+        document = shipped()
+        first, _ = self.ask(document, "prod", "eu-west-1", "web-cookies", "https://a.example.com", "Ada's", "ops@example.com")
+        deploy.keep(document, first)
+        again, count = self.ask(document, "", "", "", "", "", "", region="us-east-1")
+        self.assertEqual(count, 6)
+        self.assertEqual((again.stack, again.region, again.overrides), ("prod", "eu-west-1", first.overrides))
+        changed, _ = self.ask(document, "", "", "federation", "", "", "")
+        self.assertNotIn("LogoutCookies", changed.overrides)
+        self.assertEqual(changed.overrides["AppName"], "Ada's")
+
+    def test_a_closed_input_says_how_to_go_without(self):
+        with mock.patch("builtins.input", side_effect=EOFError), quiet(), self.assertRaisesRegex(Problem, "YES=1"):
+            deploy.ask(shipped(), "", None, PARAMETERS)
+
+
+class Configuration(unittest.TestCase):
+    def test_every_preset_names_parameters_that_the_template_has(self):
+        for preset in deploy.PRESETS:
+            overrides = deploy.Choice.of(shipped(), preset).overrides
+            for name, value in overrides.items():
+                self.assertIn(name, PARAMETERS, preset)
+                if value != deploy.MISSING:
+                    self.assertIsNone(deploy.wrong(name, value, PARAMETERS), f"{preset}: {name}")
+
+    def test_what_is_commented_out_names_parameters_too(self):
+        for line in SHIPPED.splitlines():
+            name, found, _ = line.removeprefix("# ").partition(" = ")
+            if line.startswith("# ") and found and name.isidentifier():
+                self.assertIn(name, PARAMETERS)
+
+    def test_the_comments_of_the_file_are_kept(self):
+        document = shipped()
+        choice = deploy.Choice.of(document, "minimal")
+        choice.stack, choice.region = "prod", "eu-west-1"
+        deploy.keep(document, choice)
+        written = tomlkit.dumps(document)
+        self.assertTrue(written.startswith(SHIPPED.rstrip()))
+        kept = deploy.Choice.of(tomlkit.parse(written), "prod")
+        self.assertEqual((kept.stack, kept.region, kept.overrides), ("prod", "eu-west-1", choice.overrides))
+        self.assertEqual(deploy.saved(tomlkit.parse(written)), ["prod"])
+
+    def test_sam_reads_what_was_written(self):
+        from samcli.cli.types import CfnParameterOverridesType
+        from samcli.lib.config.samconfig import SamConfig
+
+        document = shipped()
+        choice = deploy.Choice.of(document, "federation")
+        choice.stack, choice.region = "prod", "eu-west-1"
+        choice.overrides["AppName"] = 'Ada & "Co", Ltd.'
+        deploy.keep(document, choice)
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "samconfig.toml")
+            file.write_text(tomlkit.dumps(document))
+            read = SamConfig(folder, "samconfig.toml").get_all(["deploy"], "parameters", env="prod")
+        self.assertEqual((read["stack_name"], read["region"]), ("prod", "eu-west-1"))
+        values = CfnParameterOverridesType().convert((read["parameter_overrides"],), None, None)
+        self.assertEqual(values, choice.overrides)
+
+    def test_without_questions_the_only_stack_is_meant(self):
+        document = shipped()
+        self.assertEqual(deploy.chosen(document, "").name, "minimal")
+        for stack in ("one", "two"):
+            choice = deploy.Choice.of(document, "minimal")
+            choice.stack = stack
+            deploy.keep(document, choice)
+            if stack == "one":
+                self.assertEqual(deploy.chosen(document, "").name, "one")
+        with self.assertRaisesRegex(Problem, "one, two"):
+            deploy.chosen(document, "")
+        with self.assertRaisesRegex(Problem, "no environment three"):
+            deploy.chosen(document, "three")
+
+
+class Values(unittest.TestCase):
+    def refused(self, overrides, environment=None):
+        with self.assertRaises(Problem) as caught:
+            deploy.deployed_values(overrides, PARAMETERS, environment or {})
+        return str(caught.exception)
+
+    def test_each_problem_is_named(self):
+        said = self.refused({"LegacySource": "?", "TokenUse": "both", "Nonsense": "1", "LogAllowedPercent": "101"})
+        for part in ('LegacySource is still "?"', "TokenUse must be one of", "no Nonsense", "from 0 to 100"):
+            self.assertIn(part, said)
+
+    def test_a_secret_stays_out_of_the_file(self):
+        secrets = [name for name, rules in PARAMETERS.items() if deploy.is_secret(rules)]
+        for name in secrets:
+            self.assertIn("Secrets Manager", self.refused({name: "hunter2"}))
+            self.assertNotIn("hunter2", self.refused({name: "hunter2"}))
+            reference = "{{resolve:secretsmanager:a:SecretString:b}}"
+            self.assertEqual(deploy.deployed_values({name: reference}, PARAMETERS, {})[name], reference)
+            self.assertEqual(deploy.deployed_values({}, PARAMETERS, {name: "hunter2"})[name], "hunter2")
+            # Neither: it keeps its deployed value.
+            self.assertNotIn(name, deploy.deployed_values({}, PARAMETERS, {}))
+
+    def test_a_line_that_was_removed_is_the_default_again(self):
+        self.assertEqual(deploy.deployed_values({}, PARAMETERS, {})["TokenSources"], "")
+
+    def test_the_hosted_ui_gets_a_prefix_that_cognito_takes(self):
+        choice = deploy.Choice("federation", "My-Cognito", "us-east-1", deploy.Choice.of(shipped(), "federation").overrides)
+        deploy.fill_in(choice, "123456789012")
+        self.assertEqual(choice.overrides["HostedUiDomainPrefix"], "my-x-123456789012")
+        minimal = deploy.Choice.of(shipped(), "minimal")
+        deploy.fill_in(minimal, "123456789012")
+        self.assertNotIn("HostedUiDomainPrefix", minimal.overrides)
+
+    def test_set_wants_an_equals_sign(self):
+        self.assertEqual(deploy.assignment("A=b=c"), ("A", "b=c"))
+        with self.assertRaisesRegex(Problem, "NAME=VALUE"):
+            deploy.assignment("A")
+
+
+class Looks(unittest.TestCase):
+    """What is asked of AWS before anything is built."""
+
+    def setUp(self):
+        self.session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+        self.clients = {}
+
+    def stub(self, service):
+        client = self.session.client(service)
+        stubber = Stubber(client)
+        stubber.activate()
+        self.addCleanup(stubber.deactivate)
+        self.clients[service] = client
+        return stubber
+
+    def looking(self):
+        return mock.Mock(client=lambda service, **_: self.clients[service])
+
+    def test_credentials_are_the_first_thing(self):
+        sts = self.stub("sts")
+        for code, said in (
+            ("ExpiredToken", "expired"),
+            ("InvalidClientTokenId", "does not know"),
+            ("AccessDenied", "may not call"),
+            ("Other", "refused"),
+        ):
+            sts.add_client_error("get_caller_identity", code)
+            with self.assertRaisesRegex(Problem, said):
+                account.identity(self.looking())
+        nobody = mock.Mock()
+        nobody.client.return_value.get_caller_identity.side_effect = NoCredentialsError()
+        with self.assertRaisesRegex(Problem, "no AWS credentials"):
+            account.identity(nobody)
+        with mock.patch.dict(os.environ, {"AWS_PROFILE": "nobody"}), self.assertRaisesRegex(Problem, "unset AWS_PROFILE"):
+            account.session()
+
+    def test_a_stack_that_cannot_be_updated_stops_it(self):
+        cloudformation = self.stub("cloudformation")
+        choice = deploy.Choice("prod", "prod", "us-east-1", {})
+        for state, said in (("ROLLBACK_COMPLETE", "make destroy"), ("UPDATE_IN_PROGRESS", "wait")):
+            stack = {"StackName": "prod", "CreationTime": "2026-01-01", "StackStatus": state}
+            cloudformation.add_response("describe_stacks", {"Stacks": [stack]})
+            with self.assertRaisesRegex(Problem, said):
+                deploy.look(self.looking(), choice, {})
+        cloudformation.add_client_error("describe_stacks", "AccessDenied")
+        with self.assertRaisesRegex(Problem, "DescribeStacks"):
+            deploy.look(self.looking(), choice, {})
+
+    def test_a_missing_trail_and_the_mail_sandbox_are_said(self):
+        trail = self.stub("cloudtrail")
+        mail = self.stub("sesv2")
+        values = {"UserEvents": "true", "SesIdentityArn": "arn:aws:ses:us-east-1:1:identity/example.com"}
+        trail.add_response("describe_trails", {"trailList": []})
+        mail.add_response("get_account", {"ProductionAccessEnabled": False})
+        said = " ".join(deploy.notes(self.looking(), values))
+        self.assertIn("none was found", said)
+        self.assertIn("sandbox", said)
+        trail.add_response("describe_trails", {"trailList": [{"TrailARN": "arn:aws:cloudtrail:us-east-1:1:trail/t"}]})
+        trail.add_response("get_trail_status", {"IsLogging": True})
+        mail.add_response("get_account", {"ProductionAccessEnabled": True})
+        self.assertEqual(list(deploy.notes(self.looking(), values)), [])
+        # What may not be asked is not claimed.
+        trail.add_client_error("describe_trails", "AccessDenied")
+        mail.add_client_error("get_account", "AccessDenied")
+        self.assertEqual(list(deploy.notes(self.looking(), values)), [])
+
+    def test_the_next_commands_name_the_environment(self):
+        choice = deploy.Choice("prod", "prod", "us-east-1", {})
+        told = deploy.next_steps(choice, {"ApiUrl": "https://api.example"}, {"SesIdentityArn": "x", "SecurityMail": "a@b.c"})
+        self.assertIn("make smoke CONFIG=prod", told)
+        self.assertIn("SET=AppBaseUrl=https://api.example", told)
+        self.assertIn("SNS", told)
+
+
+if __name__ == "__main__":
+    unittest.main()
