@@ -240,6 +240,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         "AWS_ENDPOINT_URL": endpoint,
         "SAM_CLI_TELEMETRY": "0",
         "HOME": str(folder),
+        "TMPDIR": str(folder),
     }
     result = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, check=False
