@@ -100,7 +100,7 @@ SETS = {
     "other attributes": ATTRIBUTES,
     "other attributes and a provider": ATTRIBUTES | GOOGLE,
     "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
-    "docs/deploy.md": DOMAIN | COOKIES,
+    "docs/stack.md": DOMAIN | COOKIES,
     "limits": LIMITS,
 }
 SETS["everything"] = {

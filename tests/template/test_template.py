@@ -3,6 +3,8 @@
     .tools/sam/bin/python -m unittest discover tests/template
 """
 
+import json
+import re
 import unittest
 
 import checks
@@ -23,6 +25,16 @@ class AsItIs(unittest.TestCase):
                 self.assertEqual([], list(checks.values(PARSED, parameters.SETS[name])))
                 self.assertEqual([], [line for check in checks.OF_ONE_SET for line in check(made)])
         self.assertEqual([], list(checks.never_made(PARSED, stacks.values())))
+
+    def test_linters_see_every_set_at_once(self):
+        # The translator puts no parameter in: what expand.py writes is what every set of them deploys.
+        def expanded(given):
+            made = json.dumps(PARSED.expand(given), sort_keys=True)
+            return re.sub("ApiDeployment[0-9a-f]{10}|deployment id: [0-9a-f]{40}", "", made)
+
+        once = expanded({})
+        for name, given in parameters.SETS.items():
+            self.assertEqual(once, expanded(given), name)
 
     def test_the_template_itself(self):
         self.assertEqual([], [line for check in checks.OF_THE_TEMPLATE for line in check(PARSED)])
