@@ -233,6 +233,52 @@ def deletion(made):
             yield f"{name}: DeletionPolicy is {kept}"
 
 
+def clients(made):
+    """A client may write what users set and what identity providers bring, and refreshes in one way."""
+    seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+    wanted = made.parameters["SignUpAttributes"].split(",")
+    mapped = {
+        attribute
+        for provider in made.of_type("AWS::Cognito::UserPoolIdentityProvider").values()
+        for attribute in provider["AttributeMapping"]
+        # Not among what a client can be given.
+        if not attribute.endswith("_verified")
+    }
+    marks = {
+        made.plain(function["Environment"]["Variables"]["REFRESH_TOKEN_TTL_SECONDS"])
+        for function in made.of_type(FUNCTION).values()
+        if "REFRESH_TOKEN_TTL_SECONDS" in function.get("Environment", {}).get("Variables", {})
+    }
+    for name, client in made.of_type("AWS::Cognito::UserPoolClient").items():
+        client = made.plain(client)
+        if client.get("AllowedOAuthFlows") == ["client_credentials"]:
+            continue
+        for right in ("ReadAttributes", "WriteAttributes"):
+            attributes = client[right]
+            if len(set(attributes)) != len(attributes):
+                yield f"{name}: {right} names an attribute twice"
+            for attribute in sorted(({"email", *wanted} | mapped) - set(attributes)):
+                yield f"{name}: {right} lacks {attribute}"
+        rotates = client.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED"
+        if rotates == ("ALLOW_REFRESH_TOKEN_AUTH" in client["ExplicitAuthFlows"]):
+            yield f"{name}: Cognito takes either ALLOW_REFRESH_TOKEN_AUTH or rotation"
+        life = int(client["RefreshTokenValidity"]) * seconds[client["TokenValidityUnits"]["RefreshToken"]]
+        for mark in marks:
+            if int(mark) < life:
+                yield f"{name}: refresh tokens live {life} s, marks on their sessions {mark} s"
+
+
+def rate_rule(made):
+    """The rate rule stands before everything that takes requests of users: the API's stage and the pool."""
+    if made.parameters["RequestsPerFiveMinutes"] == "0":
+        return
+    places = [made.plain(each["ResourceArn"]) for each in made.of_type("AWS::WAFv2::WebACLAssociation").values()]
+    (stage,) = made.of_type(STAGE)
+    for place in ("<UserPool.Arn>", f"arn:aws:apigateway:us-east-1::/restapis/<Api>/stages/<{stage}>"):
+        if place not in places:
+            yield f"the rate rule does not cover {place}"
+
+
 def mail(made):
     """Without an identity the pool names no sender."""
     for name, pool in made.of_type("AWS::Cognito::UserPool").items():
@@ -348,5 +394,5 @@ def never_made(parsed, stacks):
 
 
 # All checks that look at one set of parameters, and those that look at the template as it is written.
-OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, mail, rules)
+OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, clients, rate_rule, mail, rules)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

@@ -54,6 +54,22 @@ PROVIDERS = GOOGLE | {
 MACHINES = HOSTED_UI | {"MachineClient": "true"}
 RATE_RULE = {"RequestsPerFiveMinutes": "1000"}
 PROTECTED = {"DeletionProtection": "true"}
+TOKENS = {"RefreshTokenSeconds": "2592000", "AccessTokenMinutes": "5", "RefreshTokenRotation": "true"}
+ATTRIBUTES = {"SignUpAttributes": "locale,zoneinfo"}
+DOMAIN = {
+    "ApiDomainName": "api.example.com",
+    "ApiCertificateArn": ARN.format(service="acm", rest="certificate/0"),
+    "ApiHostedZoneId": "Z0123456789",
+    "ApiBasePath": "v1",
+}
+LIMITS = {
+    "RequestsPerSecond": "1000",
+    "RequestBurst": "2000",
+    "CostlyRequestsPerSecond": "5",
+    "CostlyRequestBurst": "10",
+    "AuthorizerConcurrency": "100",
+    "MigrateUserConcurrency": "10",
+}
 SECURITY_MAIL = {"SecurityMail": "security@example.com"}
 
 SETS = {
@@ -80,9 +96,16 @@ SETS = {
     "machines": MACHINES,
     "rate rule": RATE_RULE,
     "security mail": SECURITY_MAIL,
+    "life of tokens": TOKENS,
+    "other attributes": ATTRIBUTES,
+    "other attributes and a provider": ATTRIBUTES | GOOGLE,
+    "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
+    "docs/stack.md": DOMAIN | COOKIES,
+    "limits": LIMITS,
 }
 SETS["everything"] = {
     key: value
     for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
+SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS

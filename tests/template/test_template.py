@@ -3,6 +3,8 @@
     .tools/sam/bin/python -m unittest discover tests/template
 """
 
+import json
+import re
 import unittest
 
 import checks
@@ -23,6 +25,16 @@ class AsItIs(unittest.TestCase):
                 self.assertEqual([], list(checks.values(PARSED, parameters.SETS[name])))
                 self.assertEqual([], [line for check in checks.OF_ONE_SET for line in check(made)])
         self.assertEqual([], list(checks.never_made(PARSED, stacks.values())))
+
+    def test_linters_see_every_set_at_once(self):
+        # The translator puts no parameter in: what expand.py writes is what every set of them deploys.
+        def expanded(given):
+            made = json.dumps(PARSED.expand(given), sort_keys=True)
+            return re.sub("ApiDeployment[0-9a-f]{10}|deployment id: [0-9a-f]{40}", "", made)
+
+        once = expanded({})
+        for name, given in parameters.SETS.items():
+            self.assertEqual(once, expanded(given), name)
 
     def test_the_template_itself(self):
         self.assertEqual([], [line for check in checks.OF_THE_TEMPLATE for line in check(PARSED)])
@@ -193,6 +205,58 @@ class Planted(unittest.TestCase):
             given="protected",
         )
 
+    def test_attribute_that_the_client_may_not_write(self):
+        line = next(line for line in stack.text().splitlines(True) if line.startswith("      WriteAttributes:"))
+        self.found(
+            checks.clients,
+            "AppClient: WriteAttributes lacks zoneinfo",
+            (line, "      WriteAttributes: [email, name, locale]\n"),
+            given="other attributes",
+        )
+        self.found(
+            checks.clients,
+            "AppClient: WriteAttributes lacks name",
+            (line, '      WriteAttributes: !Split [",", !Sub "email,${SignUpAttributes}"]\n'),
+            given="other attributes and a provider",
+        )
+        self.found(
+            checks.clients,
+            "AppClient: WriteAttributes names an attribute twice",
+            (line, '      WriteAttributes: !Split [",", !Sub "email,name,${SignUpAttributes}"]\n'),
+        )
+
+    def test_rotation_beside_the_flow_that_it_excludes(self):
+        self.found(
+            checks.clients,
+            "AppClient: Cognito takes either ALLOW_REFRESH_TOKEN_AUTH or rotation",
+            ("!If [HasRotation, !Ref AWS::NoValue, ALLOW_REFRESH_TOKEN_AUTH]", "ALLOW_REFRESH_TOKEN_AUTH"),
+            given="life of tokens",
+        )
+
+    def test_marks_that_end_before_refresh_tokens(self):
+        self.found(
+            checks.clients,
+            "AppClient: refresh tokens live 2592000 s, marks on their sessions 28800 s",
+            ("RefreshTokenValidity: !Ref RefreshTokenSeconds", "RefreshTokenValidity: 2592000"),
+        )
+
+    def test_rate_rule_that_spares_the_pool(self):
+        self.found(
+            checks.rate_rule,
+            "the rate rule does not cover <UserPool.Arn>",
+            ("      ResourceArn: !GetAtt UserPool.Arn\n", "      ResourceArn: !GetAtt UserPool.ProviderName\n"),
+            given="rate rule",
+        )
+
+    def test_sender_that_is_empty(self):
+        # Its parameter is empty in the defaults; the rules would refuse an identity without one.
+        self.found(
+            checks.mail,
+            "UserPool: the sender's address is empty",
+            ("From: !If [HasMailFrom, !Ref MailFrom, !Ref AWS::NoValue]", 'From: ""'),
+            given="mail",
+        )
+
     def test_secret_that_must_be_typed(self):
         self.found(
             checks.empty_answers,
@@ -265,6 +329,21 @@ class Refused(unittest.TestCase):
             self.refused(f"{provider}IsWhole", whole)
             self.refused(f"{provider}IsWhole", parameters.HOSTED_UI | whole | {secret: ""})
         self.refused("SamlIsWhole", {"SamlMetadataUrl": "https://id.example.com/metadata"})
+
+    def test_domain_in_part(self):
+        self.refused("DomainHasACertificate", {"ApiDomainName": "api.example.com"})
+        for name in ("ApiCertificateArn", "ApiHostedZoneId", "ApiBasePath"):
+            self.refused("DomainIsNamed", {name: parameters.DOMAIN[name]})
+
+    def test_cookies_that_are_not_read(self):
+        self.refused("CookiesAreRead", {"LogoutCookies": "true"})
+
+    def test_attributes_that_no_user_may_set(self):
+        parameter = PARSED.parameters["SignUpAttributes"]
+        for value in ("name,locale", "name", "given_name,family_name"):
+            self.assertEqual([], list(checks.refused("SignUpAttributes", parameter, value)))
+        for value in ("", "email", "email_verified", "custom:tenant", "name,", "name, locale", "sub"):
+            self.assertTrue(list(checks.refused("SignUpAttributes", parameter, value)), value)
 
     def test_rate_that_waf_does_not_take(self):
         parameter = PARSED.parameters["RequestsPerFiveMinutes"]

@@ -1,0 +1,59 @@
+"""Runs checkov over expanded templates. What it finds and local/checkov.yaml does not explain is refused, and so
+is an explanation that nothing needs.
+
+    .tools/checkov/bin/python local/checkov.py FILE ...
+"""
+
+import fnmatch
+import json
+import pathlib
+import subprocess
+import sys
+
+import yaml
+
+HERE = pathlib.Path(__file__).resolve().parent
+CHECKOV = pathlib.Path(sys.executable).with_name("checkov")
+
+
+def main(files):
+    exceptions = yaml.safe_load((HERE / "checkov.yaml").read_text())
+    found = {finding for file in files for finding in findings(file)}
+    wrong = sorted(judge(exceptions, found))
+    print("\n".join(wrong) or f"checkov: {len(found)} findings, all of them explained in local/checkov.yaml")
+    return 1 if wrong else 0
+
+
+def findings(file):
+    command = [CHECKOV, "--framework", "cloudformation", "--compact", "--quiet", "--skip-download", "-o", "json", "-f", file]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        report = json.loads(result.stdout)
+        summary, failed = report["summary"], report["results"]["failed_checks"]
+    except (ValueError, KeyError, TypeError):
+        raise SystemExit(f"checkov said nothing of {file}: {result.stdout[-2000:]}{result.stderr[-2000:]}") from None
+    if summary["parsing_errors"] or summary["resource_count"] < 40 or not summary["passed"]:
+        raise SystemExit(f"checkov did not read {file}: {summary}")
+    for check in failed:
+        yield check["check_id"], check["resource"].rpartition(".")[2], check["check_name"]
+
+
+def judge(exceptions, found):
+    """The findings that no exception explains, and the exceptions that explain nothing."""
+    needed = set()
+    for check, resource, name in found:
+        patterns = exceptions.get(check, {}).get("resources", [])
+        explained = {(check, pattern) for pattern in patterns if fnmatch.fnmatchcase(resource, pattern)}
+        if not explained:
+            yield f"{resource}: {check} {name}"
+        needed |= explained
+    for check, exception in exceptions.items():
+        if not str(exception.get("reason", "")).strip():
+            yield f"local/checkov.yaml: {check} has no reason"
+        for pattern in exception["resources"]:
+            if (check, pattern) not in needed:
+                yield f"local/checkov.yaml: nothing needs {check} for {pattern} any more"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
