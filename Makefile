@@ -93,6 +93,10 @@ admin: tools-sam ## Make USER=<e-mail> an administrator of the deployed stack
 destroy: tools-sam ## Delete the stack; says what stays, and asks for the stack's name
 	@$(OPERATE) local/destroy.py $(if $(CONFIG),--config $(CONFIG))
 
+live-checks: tools-sam ## Ask the deployed stack what no emulator can answer; WAIT=minutes, LOAD=1, ONLY="D2 D3"
+	@$(OPERATE) local/live_checks.py $(if $(CONFIG),--config $(CONFIG)) $(if $(WAIT),--wait $(WAIT)) $(if $(LOAD),--load) \
+	  $(if $(ONLY),--only $(ONLY))
+
 test-operate: tools-sam ## Test the scripts that deploy and look at a deployed stack
 	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
 
