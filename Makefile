@@ -89,6 +89,19 @@ deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CON
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
 	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(CONFIRM),--confirm)
 
+smoke: tools-sam ## Sign a throwaway user in and out on the deployed stack, and delete it again
+	@$(OPERATE) local/smoke.py $(if $(CONFIG),--config $(CONFIG))
+
+admin: tools-sam ## Make USER=<e-mail> an administrator of the deployed stack
+	@$(OPERATE) local/admin.py $(if $(CONFIG),--config $(CONFIG)) "$(if $(filter command line,$(origin USER)),$(USER),$(error USER=<e-mail> says who))"
+
+destroy: tools-sam ## Delete the stack; says what stays, and asks for the stack's name
+	@$(OPERATE) local/destroy.py $(if $(CONFIG),--config $(CONFIG))
+
+live-checks: tools-sam ## Ask the deployed stack what no emulator can answer; WAIT=minutes, LOAD=1, ONLY="D2 D3"
+	@$(OPERATE) local/live_checks.py $(if $(CONFIG),--config $(CONFIG)) $(if $(WAIT),--wait $(WAIT)) $(if $(LOAD),--load) \
+	  $(if $(ONLY),--only $(ONLY))
+
 test-operate: tools-sam ## Test the scripts that deploy and look at a deployed stack
 	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
 

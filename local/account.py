@@ -17,9 +17,9 @@ class Problem(Exception):
 
 
 def session(region=None):
-    """A session with the shell's credentials, for `region` or the shell's own."""
+    """A session with the shell's credentials, for `region` or the shell's own: AWS_REGION, which boto3 doesn't read."""
     try:
-        return boto3.Session(region_name=region)
+        return boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
     except botocore.exceptions.ProfileNotFound as error:
         raise Problem(
             f"{error}. AWS_PROFILE names a profile that ~/.aws/config does not have: correct it, or `unset AWS_PROFILE`."

@@ -380,6 +380,12 @@ def next_steps(choice, outputs, values):
         f"  make live-checks {which}               what only a real account can prove",
         f"  make deploy {which} YES=1              updates it",
     ]
+    if values.get("DeletionProtection") == "false":
+        lines += [
+            "",
+            "The pool and the tables can be deleted by mistake, so that a failed first deployment can be rolled back. Now:",
+            f"  make deploy {which} YES=1 SET=DeletionProtection=true",
+        ]
     if not values.get("AppBaseUrl") and values.get("SesIdentityArn"):
         lines += [
             "",

@@ -1,0 +1,327 @@
+"""smoke.py, admin.py and destroy.py, over an API of the test's own and AWS's answers by botocore's stubs.
+
+The last class plays them against the local stack, where `stack.py exec` has started one.
+"""
+
+import contextlib
+import datetime
+import http.server
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import unittest
+from unittest import mock
+
+import boto3
+from botocore.stub import ANY, Stubber
+
+import account
+import admin
+import destroy
+import smoke
+import target
+from account import Problem
+
+SUB = "2d7b6d34-a518-4461-af40-82c2548098a7"
+POOL = "us-east-1_AbC123xyz"
+NOW = datetime.datetime(2026, 1, 1)
+
+
+class FakeStack:
+    """A stack whose clients are stubs."""
+
+    def __init__(self, test, parameters=None, api=""):
+        self.name, self.region = "prod", "us-east-1"
+        self.parameters = parameters or {}
+        self.outputs = {"UserPoolId": POOL, "AppClientId": "client", "ApiId": "api"}
+        self.address = api
+        self.session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+        self.clients, self.stubs, self.test = {}, {}, test
+
+    def stub(self, service):
+        self.client(service)
+        return self.stubs[service]
+
+    def client(self, service, **_):
+        if service not in self.clients:
+            self.clients[service] = self.session.client(service)
+            self.stubs[service] = Stubber(self.clients[service])
+            self.stubs[service].activate()
+            self.test.addCleanup(self.stubs[service].deactivate)
+        return self.clients[service]
+
+    def output(self, name):
+        return self.outputs[name]
+
+    def api(self):
+        return self.address
+
+
+class FakeApi(http.server.BaseHTTPRequestHandler):
+    """Signs in and out as Gatehouse does; a faulty one forgets nothing at a logout."""
+
+    ended, faulty, cookies = False, False, False
+
+    def do_GET(self):
+        carried = self.headers.get("authorization") == "Bearer token"
+        carried |= self.cookies and self.headers.get("cookie") == "__Host-access_token=token"
+        allowed = carried and (self.faulty or not type(self).ended)
+        self.answer(200 if allowed else 401, {"context": {"sub": SUB}} if allowed else {"message": "Unauthorized"})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path == "/auth/login":
+            type(self).ended = False
+            cookie = "__Host-access_token=token; Path=/; Secure; HttpOnly"
+            return self.answer(200, {} if self.cookies else {"access_token": "token"}, cookie if self.cookies else None)
+        type(self).ended = True
+        return self.answer(200, {"ended": "session"})
+
+    def answer(self, status, body, cookie=None):
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        if cookie:
+            self.send_header("set-cookie", cookie)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+def served(test, **kind):
+    """The address of an API of that kind."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Api", (FakeApi,), kind))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    test.addCleanup(server.server_close)
+    test.addCleanup(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def quiet():
+    output = contextlib.ExitStack()
+    output.enter_context(contextlib.redirect_stdout(io.StringIO()))
+    output.enter_context(contextlib.redirect_stderr(io.StringIO()))
+    return output
+
+
+class Smoke(unittest.TestCase):
+    def play(self, parameters=None, **kind):
+        """The story, with a pool that expects the user to be made and deleted."""
+        stack = FakeStack(self, parameters, served(self, **kind))
+        pool = stack.stub("cognito-idp")
+        made = {"User": {"Username": SUB, "Attributes": [{"Name": "sub", "Value": SUB}]}}
+        pool.add_response("admin_create_user", made)
+        pool.add_response("admin_set_user_password", {})
+        pool.add_response("admin_delete_user", {}, {"UserPoolId": POOL, "Username": ANY})
+        try:
+            with quiet(), smoke.ThrowawayUser(stack) as user:
+                smoke.play(smoke.Caller(stack), user)
+        finally:
+            pool.assert_no_pending_responses()
+
+    def test_the_story_holds(self):
+        self.play()
+
+    def test_the_story_holds_with_cookies(self):
+        self.play({"TokenSources": "cookie", "LogoutCookies": "true", "TokenCookie": "__Host-access_token"}, cookies=True)
+
+    def test_a_token_that_outlives_its_logout_fails_and_the_user_is_deleted(self):
+        with self.assertRaisesRegex(Problem, "Expected 401, got 200"):
+            self.play(faulty=True)
+
+    def test_a_user_half_made_is_deleted(self):
+        stack = FakeStack(self)
+        pool = stack.stub("cognito-idp")
+        pool.add_response("admin_create_user", {"User": {"Attributes": [{"Name": "sub", "Value": SUB}]}})
+        pool.add_client_error("admin_set_user_password", "InvalidPasswordException")
+        pool.add_response("admin_delete_user", {})
+        with self.assertRaisesRegex(Exception, "InvalidPassword"), quiet(), smoke.ThrowawayUser(stack):
+            self.fail("the user was not made")
+        pool.assert_no_pending_responses()
+
+    def test_an_interrupt_deletes_the_user(self):
+        stack = FakeStack(self)
+        pool = stack.stub("cognito-idp")
+        pool.add_response("admin_create_user", {"User": {"Attributes": [{"Name": "sub", "Value": SUB}]}})
+        pool.add_response("admin_set_user_password", {})
+        pool.add_response("admin_delete_user", {})
+        with self.assertRaises(KeyboardInterrupt), quiet(), smoke.ThrowawayUser(stack):
+            smoke.interrupted()
+        pool.assert_no_pending_responses()
+
+
+class Administrator(unittest.TestCase):
+    def setUp(self):
+        self.stack = FakeStack(self, {"AdminGroup": "bosses"})
+        self.pool = self.stack.stub("cognito-idp")
+
+    def found(self, *states, **more):
+        self.pool.add_client_error("admin_get_user", "UserNotFoundException")
+        users = [{"Username": f"{SUB}{number}", "UserStatus": state} | more for number, state in enumerate(states)]
+        self.pool.add_response("list_users", {"Users": users}, {"UserPoolId": POOL, "Filter": 'email = "ada@example.com"', "Limit": 2})
+        self.pool.add_response("list_users", {"Users": []})
+
+    def make(self):
+        with quiet():
+            admin.make_administrator(self.stack, "ada@example.com")
+        self.pool.assert_no_pending_responses()
+
+    def test_the_group_of_the_stack_is_made_and_joined(self):
+        self.found("CONFIRMED")
+        self.pool.add_response("create_group", {}, {"UserPoolId": POOL, "GroupName": "bosses", "Description": ANY})
+        joined = {"UserPoolId": POOL, "GroupName": "bosses", "Username": f"{SUB}0"}
+        self.pool.add_response("admin_add_user_to_group", {}, joined)
+        self.make()
+
+    def test_a_group_that_is_there_is_no_fault(self):
+        self.found("CONFIRMED")
+        self.pool.add_client_error("create_group", "GroupExistsException")
+        self.pool.add_response("admin_add_user_to_group", {})
+        self.make()
+
+    def test_who_is_not_there_not_confirmed_disabled_or_not_the_only_one_is_refused(self):
+        for states, more, said in (
+            ([], {}, "There is no user"),
+            (["UNCONFIRMED"], {}, "has not confirmed"),
+            (["CONFIRMED"], {"Enabled": False}, "is disabled"),
+            (["CONFIRMED", "CONFIRMED"], {}, "Several users"),
+        ):
+            self.found(*states, **more)
+            with self.assertRaisesRegex(Problem, said):
+                self.make()
+
+    def test_a_quotation_mark_is_no_filter(self):
+        self.pool.add_client_error("admin_get_user", "UserNotFoundException")
+        with self.assertRaisesRegex(Problem, "There is no user"):
+            admin.find(self.stack.client("cognito-idp"), POOL, 'a" or email ^= "b')
+
+
+class Destruction(unittest.TestCase):
+    RESOURCES = [
+        {"LogicalResourceId": "UserPool", "PhysicalResourceId": POOL, "ResourceType": destroy.POOL},
+        {"LogicalResourceId": "UsersTable", "PhysicalResourceId": "users", "ResourceType": destroy.TABLE},
+        {"LogicalResourceId": "SessionTable", "PhysicalResourceId": "sessions", "ResourceType": destroy.TABLE},
+        {"LogicalResourceId": "Authorizer", "PhysicalResourceId": "auth", "ResourceType": destroy.FUNCTION},
+    ]
+
+    def setUp(self):
+        self.stack = FakeStack(self)
+        self.cloudformation = self.stack.stub("cloudformation")
+
+    def run_with(self, *arguments, status="CREATE_COMPLETE", typed="prod"):
+        described = {"StackName": "prod", "StackId": "arn", "StackStatus": status, "CreationTime": NOW}
+        self.cloudformation.add_response("describe_stacks", {"Stacks": [described]})
+        complete = {"ResourceStatus": "CREATE_COMPLETE", "LastUpdatedTimestamp": NOW}
+        listed = {"StackResourceSummaries": [one | complete for one in self.RESOURCES]}
+        self.cloudformation.add_response("list_stack_resources", listed)
+        if status == "CREATE_COMPLETE":
+            kept = {"DeletionPolicy": "RetainExceptOnCreate"}
+            template = {"Resources": {"UserPool": kept, "UsersTable": kept, "SessionTable": {}}}
+            self.cloudformation.add_response("get_template", {"TemplateBody": json.dumps(template)})
+        groups = {"logGroups": [{"logGroupName": "/aws/lambda/auth"}, {"logGroupName": "/aws/lambda/auth-2"}]}
+        self.stack.stub("logs").add_response("describe_log_groups", groups)
+        output = io.StringIO()
+        with (
+            mock.patch("target.session", return_value=mock.Mock(client=self.stack.client, region_name="us-east-1")),
+            mock.patch("builtins.input", return_value=typed),
+            contextlib.redirect_stdout(output),
+        ):
+            try:
+                destroy.main(["--stack", "prod", *arguments])
+            finally:
+                self.output = output.getvalue()
+        return self.output
+
+    def test_another_name_deletes_nothing(self):
+        with self.assertRaisesRegex(Problem, "nothing was done"):
+            self.run_with(typed="")
+        self.cloudformation.assert_no_pending_responses()
+
+    def test_what_stays_is_said_before_and_after(self):
+        with mock.patch("destroy.delete") as delete:
+            said = self.run_with()
+        delete.assert_called_once()
+        before, _, after = said.partition("The stack is deleted.")
+        for name in (POOL, "users"):
+            self.assertIn(name, before)
+            self.assertIn(name, after)
+        self.assertNotIn("sessions", said)
+        self.assertIn("/aws/lambda/auth\n", after + "\n")
+        self.assertNotIn("auth-2", said)
+
+    def test_of_a_failed_first_deployment_nothing_is_promised_to_stay(self):
+        with mock.patch("destroy.delete"):
+            said = self.run_with(status="ROLLBACK_COMPLETE")
+        self.assertIn("first deployment failed", said)
+        self.assertNotIn("UsersTable: users", said)
+
+    def test_a_refused_deletion_names_what_is_protected(self):
+        self.cloudformation.add_response("delete_stack", {})
+        described = {"StackName": "prod", "StackStatus": "DELETE_FAILED", "CreationTime": NOW}
+        self.cloudformation.add_response("describe_stacks", {"Stacks": [described]})
+        failed = {"ResourceStatus": "DELETE_FAILED", "ResourceStatusReason": "protected", "LastUpdatedTimestamp": NOW}
+        self.cloudformation.add_response("list_stack_resources", {"StackResourceSummaries": [self.RESOURCES[0] | failed]})
+        with self.assertRaisesRegex(Problem, f"UserPool \\({POOL}\\): protected"), quiet():
+            destroy.delete(self.stack.client("cloudformation"), "arn", "prod")
+
+
+class Stacks(unittest.TestCase):
+    def test_a_stack_that_is_not_there_is_said(self):
+        stack = FakeStack(self)
+        said = "Stack with id prod does not exist"
+        stack.stub("cloudformation").add_client_error("describe_stacks", "ValidationError", said)
+        with self.assertRaisesRegex(Problem, "make deploy"):
+            account.Stack(mock.Mock(client=stack.client, region_name="us-east-1"), "prod")
+
+    def test_the_region_is_the_shells_as_every_sdk_reads_it(self):
+        with mock.patch.dict(os.environ, {"AWS_REGION": "eu-west-3"}):
+            self.assertEqual(account.session().region_name, "eu-west-3")
+        self.assertEqual(account.session("us-west-2").region_name, "us-west-2")
+
+    def test_the_stack_is_named_by_its_environment(self):
+        given = target.options(["--config", "minimal"], "smoke")
+        self.assertEqual(target.named(given), ("gatehouse", None, "minimal"))
+        given = target.options(["--stack", "other", "--region", "us-west-2"], "smoke")
+        self.assertEqual(target.named(given), ("other", "us-west-2", ""))
+
+
+@unittest.skipUnless("GATEHOUSE_STACK" in os.environ, "stack.py exec starts a stack to play this against")
+class LocalStack(unittest.TestCase):
+    """The scripts themselves, against the template as it is deployed into the emulator."""
+
+    def run_script(self, *arguments):
+        stack = json.loads(os.environ["GATEHOUSE_STACK"])
+        environment = os.environ | {
+            "AWS_ENDPOINT_URL": stack["endpoint"],
+            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": stack["cognito"],
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+        }
+        here = pathlib.Path(__file__).parent
+        command = [sys.executable, here / arguments[0], "--stack", "gatehouse", *arguments[1:]]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def test_smoke(self):
+        result = self.run_script("smoke.py")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("The throwaway user is deleted.", result.stdout)
+
+    def test_nobody_is_made_an_administrator(self):
+        result = self.run_script("admin.py", "nobody@example.com")
+        self.assertIn("There is no user", result.stderr)
+
+    def test_destroy_asks_first(self):
+        result = self.run_script("destroy.py", "--yes", "another")
+        self.assertIn("It keeps:", result.stdout)
+        self.assertIn("nothing was done", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
