@@ -37,6 +37,7 @@ test: tools binaries ## Set up and run every test, the deployed stack included
 check: tools binaries ## The checker at length: 200,000 operations under faults, a million rows (an hour)
 	@cargo build -j$(JOBS) --target $(HOST) --workspace --all-targets
 	@GATEHOUSE_USERS=100000 cargo test -q --target $(HOST) -p custom-message
+	@GATEHOUSE_INTERLEAVINGS=2000000 cargo test -q --target $(HOST) -p auth-dynamodb
 	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec \
 	  cargo test --target $(HOST) -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
