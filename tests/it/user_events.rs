@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use auth::UnixSeconds;
+use auth::revocation::RowKey;
+use auth_dynamodb::Ending;
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::token::now;
-use testkit::{Binary, TokenBuilder};
+use testkit::{Binary, Pool, TokenBuilder};
 
 use crate::world::{
     World, batch, failures, next_second, refreshed, signed_in_again, somebody, text_of,
@@ -247,6 +250,56 @@ async fn times_and_failures() {
     );
     let output = function.output();
     assert!(!output.contains(&text_of(&token, "sub")), "no id in a log");
+}
+
+#[tokio::test]
+async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let logout = world.function("logout", &[]).await;
+    let others = async |token: &TokenBuilder<'_>| {
+        let event = json!({
+            "httpMethod": "POST", "body": json!({"scope": "others"}).to_string(),
+            "headers": {"Authorization": format!("Bearer {}", token.build())},
+        });
+        assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
+    };
+    // Before the change, after it, and both.
+    for (before, after) in [(true, false), (false, true), (true, true)] {
+        let thief = somebody();
+        if before {
+            others(&thief).await;
+        }
+        let change = record("ChangePassword", &thief, 0);
+        if after {
+            others(&thief).await;
+        }
+        assert!(world.passes(&thief).await);
+        let answer = send(&function, &[change.clone(), change]).await;
+        assert_eq!(failures(&answer), Vec::<&str>::new());
+        assert!(!world.passes(&thief).await, "{before} {after}");
+        assert!(!world.passes(&refreshed(&thief)).await, "{before} {after}");
+    }
+    // What our own API spared for that very change goes on, until its session ends the others again.
+    let own = somebody();
+    let store = crate::store::revocations(&world.stack).await;
+    let key = RowKey::user(Pool::ours().id, &text_of(&own, "sub"));
+    let session = text_of(&own, "origin_jti");
+    let since = UnixSeconds(own.get("auth_time").as_u64().unwrap());
+    let ending = Ending {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(now()),
+        refresh_token_ttl_seconds: 28_800,
+    };
+    let at = UnixSeconds(now());
+    let spared = store.end_other_sessions_for_change(&key, (at, at), (&session, since), &ending);
+    assert!(spared.await.unwrap());
+    let change = record("ChangePassword", &own, 1);
+    send(&function, &[change.clone(), change]).await;
+    assert!(world.passes(&own).await, "the change's own session");
+    send(&function, &[record("ChangePassword", &own, 60)]).await;
+    assert!(!world.passes(&own).await, "another change's record");
 }
 
 #[tokio::test]

@@ -131,6 +131,7 @@ impl AuthApi {
                     subject: caller.subject.clone(),
                     not_before: cutoff.0,
                     spared,
+                    changed_at: Some(now.0),
                     reason: REASON.to_owned(),
                 };
                 queue.put(&mark).await;
@@ -157,7 +158,7 @@ impl AuthApi {
         if let Some(spared) = spared {
             let written = self
                 .revocations
-                .end_other_sessions(&key, cutoff, spared, &ending)
+                .end_other_sessions_for_change(&key, (cutoff, now), spared, &ending)
                 .await?;
             // Not written: this session was ended meanwhile, and there is nothing to keep.
             if written {

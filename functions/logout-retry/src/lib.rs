@@ -106,6 +106,7 @@ impl LogoutRetry {
             subject,
             not_before,
             spared,
+            changed_at,
             reason,
         } = mark;
         let ending = Ending {
@@ -119,10 +120,19 @@ impl LogoutRetry {
         if let Some((session, since)) = spared {
             let spared = (session.as_str(), UnixSeconds(*since));
             // Not written: that session is over too, and there is nothing to spare.
-            if revocations
-                .end_other_sessions(&key, not_before, spared, &ending)
-                .await?
-            {
+            let written = match changed_at.map(UnixSeconds) {
+                Some(changed_at) => {
+                    let when = (not_before, changed_at);
+                    let ending =
+                        revocations.end_other_sessions_for_change(&key, when, spared, &ending);
+                    ending.await?
+                }
+                None => {
+                    let ending = revocations.end_other_sessions(&key, not_before, spared, &ending);
+                    ending.await?
+                }
+            };
+            if written {
                 return Ok(());
             }
         }

@@ -27,8 +27,8 @@ pub use config::Config;
 use record::{Origin, Record};
 use topic::Topic;
 
-/// Seconds by which the record of a password change may seem later than the cutoff that our own
-/// API wrote for that very change.
+/// Seconds by which the record of a password change and our own API, which made that very change,
+/// may tell its time differently.
 const TOLERANCE: u64 = 10;
 
 /// The function.
@@ -143,7 +143,7 @@ impl UserEvents {
             Effect::EndSessions => store.end_user(&key, at, &ending).await,
             Effect::ChangePassword => {
                 store
-                    .end_user_unless_covered(&key, at, TOLERANCE, &ending)
+                    .end_user_for_change(&key, at, TOLERANCE, &ending)
                     .await
             }
             Effect::Outdate | Effect::OutdateForGroups => {

@@ -16,7 +16,11 @@ mod profiles;
 mod read;
 mod row;
 mod sessions;
+pub mod user_row;
 mod write;
+
+#[cfg(test)]
+mod interleavings;
 
 use std::collections::HashMap;
 use std::sync::Mutex;

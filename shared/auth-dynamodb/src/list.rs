@@ -7,6 +7,8 @@ use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::pages::{self, Incomplete};
+use crate::row::Unreadable;
+use crate::user_row::UserRow;
 use crate::write::{is_applied, text};
 use crate::{DynamoRevocations, row};
 
@@ -29,6 +31,17 @@ impl DynamoRevocations {
     pub async fn mark(&self, key: &RowKey, now: UnixSeconds) -> Result<Option<Mark>, Unavailable> {
         let rows = self.rows(&[key]).await?;
         Ok(rows.get(key).map(|row| mark(row, now)))
+    }
+
+    /// What a user's row says, run out or not.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if it cannot be known.
+    pub async fn user_row(&self, key: &RowKey) -> Result<UserRow, Unavailable> {
+        let rows = self.rows(&[key]).await?;
+        let row = rows.get(key).map(UserRow::read).transpose();
+        let row = row.map_err(|Unreadable| Unavailable::Revocations)?;
+        Ok(row.unwrap_or_default())
     }
 
     /// All marks of a user, a session or a token of theirs, read consistently.

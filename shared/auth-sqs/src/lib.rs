@@ -26,6 +26,9 @@ pub enum LateMark {
         not_before: u64,
         /// The session that is spared, and when it began.
         spared: Option<(String, u64)>,
+        /// When the password was changed, if that is what spares the session.
+        #[serde(default)]
+        changed_at: Option<u64>,
         /// A word for the operator.
         reason: String,
     },

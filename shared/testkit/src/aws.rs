@@ -61,6 +61,8 @@ struct Faults {
     fault: Fault,
     /// How many more requests it hits; all if `None`.
     left: Option<usize>,
+    /// How many more requests it spares first.
+    spared: usize,
     /// Only requests with this operation, if one is named.
     only: Option<String>,
     /// Lets the request through first and loses the answer.
@@ -156,6 +158,15 @@ impl FakeAws {
         };
     }
 
+    /// Misbehaves from the request after the next `good` ones on.
+    pub fn set_fault_from(&self, good: usize, fault: Fault) {
+        *self.state.faults.lock().expect("a lock") = Faults {
+            fault,
+            spared: good,
+            ..Faults::default()
+        };
+    }
+
     /// Misbehaves for one operation, such as `UpdateItem`, and works for the others.
     pub fn set_fault_for(&self, operation: &str, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
@@ -215,6 +226,10 @@ impl AwsState {
     fn fault_for(&self, operation: &str, after: bool) -> Fault {
         let mut faults = self.faults.lock().expect("a lock");
         if faults.after != after || faults.only.as_deref().is_some_and(|only| only != operation) {
+            return Fault::None;
+        }
+        if faults.spared > 0 {
+            faults.spared -= 1;
             return Fault::None;
         }
         match &mut faults.left {

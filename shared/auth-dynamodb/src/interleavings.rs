@@ -1,0 +1,466 @@
+//! Writers of one user's row, run against each other in random orders, cut off at random steps and
+//! repeated. What was promised when a writer was done is checked after every step.
+//!
+//! `GATEHOUSE_INTERLEAVINGS` says how many runs; `make check` asks for two million. The control runs
+//! the writers as they were before: two updates for an act, and any exception spared a session from
+//! a password change. It has to be caught.
+
+use std::collections::BTreeSet;
+
+use auth::UnixSeconds;
+
+use crate::user_row::{Act, After, Spared, UserRow};
+
+const BY_DEFAULT: u64 = 20_000;
+/// Seconds that a mark is kept after the moment that it is about.
+const KEPT: u64 = 1_000;
+const TOLERANCE: u64 = 10;
+/// Who is signed in, and since when. `A` is the thief's, say.
+const SESSIONS: [(&str, u64); 5] = [("A", 100), ("B", 104), ("C", 110), ("D", 118), ("E", 130)];
+
+/// A small generator: the choice of what to do needs no more.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(bound).unwrap())).unwrap()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Semantics {
+    /// What `write.rs` does: read with the refusal, then compare and set.
+    Now,
+    /// What it did.
+    Before,
+}
+
+enum Step {
+    Again,
+    Done(bool),
+}
+
+/// One act under way.
+struct Writer {
+    act: Act<'static>,
+    now: UnixSeconds,
+    seen: UserRow,
+    stage: u32,
+}
+
+impl Writer {
+    fn step(&mut self, row: &mut UserRow, semantics: Semantics) -> Step {
+        match semantics {
+            Semantics::Now => self.compare_and_set(row),
+            Semantics::Before => self.update_as_before(row),
+        }
+    }
+
+    fn compare_and_set(&mut self, row: &mut UserRow) -> Step {
+        match self.seen.after(&self.act, self.now, KEPT) {
+            After::Same => Step::Done(true),
+            After::TooLate => Step::Done(false),
+            After::Changed(new) if self.seen == *row => {
+                *row = new;
+                Step::Done(true)
+            }
+            After::Changed(_) => {
+                self.seen = row.clone();
+                Step::Again
+            }
+        }
+    }
+
+    fn update_as_before(&mut self, row: &mut UserRow) -> Step {
+        self.stage += 1;
+        let (first, at) = match (&self.act, self.stage) {
+            (Act::Disable(at), 1) => {
+                if row.status_at <= Some(*at) {
+                    row.disabled = true;
+                    row.status_at = Some(*at);
+                    row.expires_at = None;
+                }
+                return Step::Again;
+            }
+            (Act::Disable(at), stage) => (stage == 2, *at),
+            (Act::Enable(at), _) => {
+                if row.status_at < Some(*at) {
+                    row.disabled = false;
+                    row.status_at = Some(*at);
+                    row.expires_at = Some(self.now.max(*at).plus(KEPT));
+                }
+                return Step::Done(true);
+            }
+            (Act::EndAll(at) | Act::Outdate(at), stage) => (stage == 1, *at),
+            (Act::EndOthers { not_before, .. }, stage) => (stage == 1, *not_before),
+            (Act::PasswordChanged { at, .. }, stage) => (stage == 1, *at),
+        };
+        if !first {
+            if !row.disabled && row.expires_at.is_none_or(|end| end < at.plus(KEPT)) {
+                row.expires_at = Some(at.plus(KEPT));
+            }
+            return Step::Done(true);
+        }
+        let rises = row.not_before < Some(at);
+        match &self.act {
+            Act::Outdate(_) => row.tokens_not_before = row.tokens_not_before.max(Some(at)),
+            Act::EndOthers { session, since, .. } => {
+                let spares = |spared: &Spared| spared.session == *session;
+                let is_spared = row.spared.as_ref().is_some_and(spares);
+                if !(row.not_before < Some(*since) || is_spared && row.not_before <= Some(at)) {
+                    return Step::Done(false);
+                }
+                row.not_before = Some(at);
+                row.spared = Some(Spared {
+                    session: (*session).to_owned(),
+                    since: *since,
+                    changed_at: None,
+                });
+            }
+            Act::PasswordChanged { at, tolerance } => {
+                let covered = UnixSeconds(at.0 - tolerance);
+                let is_covered = row.not_before >= Some(covered);
+                if row.spared.is_none() && rises || row.spared.is_some() && !is_covered {
+                    row.not_before = Some(*at);
+                    row.spared = None;
+                }
+            }
+            Act::EndAll(_) | Act::Disable(_) | Act::Enable(_) => {
+                if rises {
+                    row.not_before = Some(at);
+                    row.spared = None;
+                } else if row.spared.as_ref().is_some_and(|it| it.since <= at) {
+                    row.spared = None;
+                }
+            }
+        }
+        Step::Again
+    }
+}
+
+/// Whether a cutoff refuses this session. Disabling is looked at by itself.
+fn is_refused(row: &UserRow, (session, since): (&str, u64)) -> bool {
+    !row.is_alive(session, UnixSeconds(since))
+}
+
+/// One run: what was begun, what was promised, and what went wrong.
+struct Run {
+    row: UserRow,
+    begun: Vec<Act<'static>>,
+    wrong: BTreeSet<&'static str>,
+}
+
+impl Run {
+    /// Whether a change that was begun may spare this session from the record of `at`.
+    fn may_be_spared(&self, name: &str, at: UnixSeconds) -> bool {
+        self.begun.iter().any(|act| {
+            matches!(act, Act::EndOthers { session, changed_at: Some(changed_at), .. }
+                if *session == name && changed_at.0.abs_diff(at.0) <= TOLERANCE)
+        })
+    }
+
+    fn ended(
+        &mut self,
+        what: &'static str,
+        up_to: UnixSeconds,
+        spared: impl Fn(&Self, &str) -> bool,
+    ) {
+        for (name, since) in SESSIONS {
+            let covered = since <= up_to.0 && !spared(self, name);
+            if covered && !is_refused(&self.row, (name, since)) {
+                self.wrong.insert(what);
+            }
+        }
+    }
+
+    /// What holds once a writer has said that it is done.
+    fn acknowledged(&mut self, act: &Act<'static>) {
+        match *act {
+            Act::EndAll(at) => self.ended("EndAll", at, |_, _| false),
+            Act::EndOthers {
+                not_before,
+                session,
+                ..
+            } => self.ended("EndOthers", not_before, |_, name| name == session),
+            Act::PasswordChanged { at, .. } => {
+                self.ended("PasswordChanged", at, |run, name| {
+                    run.may_be_spared(name, at)
+                });
+            }
+            Act::Outdate(at) => {
+                if self.row.tokens_not_before < Some(at) {
+                    self.wrong.insert("Outdate");
+                }
+            }
+            Act::Disable(at) => {
+                let later = self.row.status_at > Some(at);
+                if !(later || self.row.disabled && self.row.status_at == Some(at)) {
+                    self.wrong.insert("Disable");
+                }
+                self.ended("Disable", at, |_, _| false);
+            }
+            Act::Enable(at) => {
+                if self.row.status_at < Some(at) {
+                    self.wrong.insert("Enable");
+                }
+            }
+        }
+    }
+
+    /// What holds after every step, be it the last one before a crash.
+    fn stepped(&mut self, before: &UserRow) {
+        for session in SESSIONS {
+            if is_refused(before, session) && !is_refused(&self.row, session) {
+                self.wrong.insert("a session came back");
+            }
+        }
+        let row = &self.row;
+        let goes_too_early = row.expires_at.is_some_and(|end| {
+            let marks = [row.not_before, row.tokens_not_before];
+            marks.into_iter().flatten().any(|at| end < at.plus(KEPT))
+        });
+        let shrinks =
+            !before.disabled && row.expires_at.is_some() && row.expires_at < before.expires_at;
+        if goes_too_early || shrinks {
+            self.wrong.insert("a mark that goes too early");
+        }
+        if row.disabled && row.expires_at.is_some() {
+            self.wrong.insert("a disabled user's row that runs out");
+        }
+        if row.tokens_not_before < before.tokens_not_before {
+            self.wrong.insert("an outdated token came back");
+        }
+    }
+}
+
+fn some_act(random: &mut Random, row: &UserRow) -> Option<Act<'static>> {
+    let at = UnixSeconds(95 + random.below(50));
+    let kind = random.below(10);
+    if kind < 5 {
+        return Some(match kind {
+            0 => Act::EndAll(at),
+            1 => Act::Disable(at),
+            2 => Act::Enable(at),
+            3 => Act::Outdate(at),
+            _ => Act::PasswordChanged {
+                at,
+                tolerance: TOLERANCE,
+            },
+        });
+    }
+    let (session, since) = SESSIONS[random.index(SESSIONS.len())];
+    // As logout and auth-api do: only who still passes may ask.
+    if row.disabled || is_refused(row, (session, since)) {
+        return None;
+    }
+    let skew = random.below(3);
+    Some(Act::EndOthers {
+        not_before: at.max(UnixSeconds(since)),
+        session,
+        since: UnixSeconds(since),
+        changed_at: (kind < 7).then_some(UnixSeconds(at.0 + skew)),
+    })
+}
+
+fn run(random: &mut Random, semantics: Semantics) -> Run {
+    let mut run = Run {
+        row: UserRow::default(),
+        begun: Vec::new(),
+        wrong: BTreeSet::new(),
+    };
+    if random.below(2) == 0 {
+        // A row of long ago, about to go.
+        run.row.not_before = Some(UnixSeconds(10));
+        run.row.expires_at = Some(UnixSeconds(10 + KEPT));
+    }
+    let mut writers: Vec<Writer> = Vec::new();
+    let mut to_begin = 2 + random.below(6);
+    while to_begin > 0 || !writers.is_empty() {
+        if to_begin > 0 && random.below(3) == 0 {
+            to_begin -= 1;
+            let again = !run.begun.is_empty() && random.below(4) == 0;
+            let act = if again {
+                Some(run.begun[random.index(run.begun.len())].clone())
+            } else {
+                some_act(random, &run.row)
+            };
+            if let Some(act) = act {
+                run.begun.push(act.clone());
+                writers.push(Writer {
+                    act,
+                    now: UnixSeconds(150),
+                    seen: UserRow::default(),
+                    stage: 0,
+                });
+            }
+            continue;
+        }
+        if writers.is_empty() {
+            continue;
+        }
+        let at = random.index(writers.len());
+        if random.below(12) == 0 {
+            writers.swap_remove(at);
+            continue;
+        }
+        let before = run.row.clone();
+        let step = writers[at].step(&mut run.row, semantics);
+        run.stepped(&before);
+        if let Step::Done(written) = step {
+            let writer = writers.swap_remove(at);
+            if written {
+                run.acknowledged(&writer.act);
+            }
+        }
+    }
+    run
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+fn runs() -> u64 {
+    std::env::var("GATEHOUSE_INTERLEAVINGS").map_or(BY_DEFAULT, |runs| runs.parse().unwrap())
+}
+
+fn wrong(semantics: Semantics, runs: u64) -> Vec<(&'static str, String)> {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut found = Vec::new();
+    for _ in 0..runs {
+        let run = run(&mut random, semantics);
+        for what in &run.wrong {
+            found.push((*what, format!("{:?} -> {:?}", run.begun, run.row)));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_interleaving_breaks_a_promise() {
+    let found = wrong(Semantics::Now, runs());
+    assert!(found.is_empty(), "{}: {:#?}", found.len(), found.first());
+}
+
+#[test]
+fn the_writers_as_they_were_are_caught() {
+    let found = wrong(Semantics::Before, BY_DEFAULT);
+    let kinds: BTreeSet<&str> = found.iter().map(|(what, _)| *what).collect();
+    for kind in ["PasswordChanged", "a mark that goes too early"] {
+        assert!(kinds.contains(kind), "{kind} in {kinds:?}");
+    }
+}
+
+fn others(at: u64, session: &'static str, since: u64, changed_at: Option<u64>) -> Act<'static> {
+    Act::EndOthers {
+        not_before: UnixSeconds(at),
+        session,
+        since: UnixSeconds(since),
+        changed_at: changed_at.map(UnixSeconds),
+    }
+}
+
+/// The row after these acts, one after the other, and whether each was done.
+fn after(acts: &[Act<'static>]) -> (UserRow, Vec<bool>) {
+    let mut row = UserRow::default();
+    let done = acts.iter().map(|act| {
+        let result = row.after(act, UnixSeconds(150), KEPT);
+        match result {
+            After::Same => true,
+            After::TooLate => false,
+            After::Changed(new) => {
+                row = new;
+                true
+            }
+        }
+    });
+    let done = done.collect();
+    (row, done)
+}
+
+#[test]
+fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
+    let changed = |at| Act::PasswordChanged {
+        at: UnixSeconds(at),
+        tolerance: TOLERANCE,
+    };
+    let a = ("A", 100);
+    let rows = [
+        (
+            "others by a thief after it",
+            vec![others(121, "A", 100, None), changed(120)],
+            true,
+        ),
+        (
+            "others by a thief before it",
+            vec![others(119, "A", 100, None), changed(120)],
+            true,
+        ),
+        (
+            "our own change",
+            vec![others(121, "A", 100, Some(121)), changed(120)],
+            false,
+        ),
+        (
+            "its record, twice",
+            vec![others(121, "A", 100, Some(121)), changed(120), changed(120)],
+            false,
+        ),
+        (
+            "its record, later by the clock",
+            vec![others(121, "A", 100, Some(121)), changed(123)],
+            false,
+        ),
+        (
+            "another change",
+            vec![others(121, "A", 100, Some(121)), changed(132)],
+            true,
+        ),
+        (
+            "others, which keeps no word",
+            vec![
+                others(121, "A", 100, Some(121)),
+                others(122, "A", 100, None),
+                changed(120),
+            ],
+            true,
+        ),
+        (
+            "the word that comes late",
+            vec![
+                others(122, "A", 100, None),
+                others(121, "A", 100, Some(121)),
+                changed(120),
+            ],
+            false,
+        ),
+        (
+            "a reset",
+            vec![
+                others(121, "A", 100, Some(121)),
+                Act::EndAll(UnixSeconds(121)),
+            ],
+            true,
+        ),
+    ];
+    for (name, acts, ends) in rows {
+        let (row, done) = after(&acts);
+        assert!(done.iter().all(|done| *done), "{name}");
+        assert_eq!(is_refused(&row, a), ends, "{name}");
+        assert!(is_refused(&row, ("B", 104)), "{name}: the others");
+    }
+    // Sessions that began with the old password, between the two clocks' times of the change.
+    let (row, _) = after(&[others(121, "A", 100, Some(121)), changed(123)]);
+    assert!(is_refused(&row, ("F", 123)));
+    // A late word of a session that has been ended says so.
+    let (row, done) = after(&[
+        Act::EndAll(UnixSeconds(130)),
+        others(121, "A", 100, Some(121)),
+    ]);
+    assert_eq!(done, [true, false]);
+    assert!(is_refused(&row, a));
+}
