@@ -129,6 +129,7 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
         let question = auth_cedar::Request {
             verb: "GET",
             route: "/whoami",
+            path: None,
             path_parameters: Vec::new(),
             source_ip: None,
             now: UnixSeconds(now()),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
-use auth::{Effect, KeySource, Principal, Refusal, UnixSeconds, UnverifiedToken, Verifier};
+use auth::{Effect, KeySource, Principal, Reason, Refusal, UnixSeconds, UnverifiedToken, Verifier};
 use auth_jwks::HttpsKeys;
 use authorizer::Config;
 use clap::Args;
@@ -18,6 +18,9 @@ pub(crate) struct Explain {
     /// The route's template, such as `/users/{id}`.
     #[arg(long, default_value = "/")]
     route: String,
+    /// The path, for a route that leaves it open, such as `/{proxy+}`.
+    #[arg(long)]
+    path: Option<String>,
     /// A parameter of the route, as `name=value`; may be repeated.
     #[arg(long = "parameter", value_parser = pair)]
     parameters: Vec<(String, String)>,
@@ -130,7 +133,10 @@ impl Explain {
         std::io::stdin()
             .read_to_string(&mut text)
             .map_err(|_| "the token on standard input is not text".to_owned())?;
-        Ok(self.steps(config, text.trim(), now).await)
+        // As it stands in a header: the scheme is no part of the token.
+        let text = text.trim();
+        let text = auth::bearer::token_of(text).unwrap_or(text);
+        Ok(self.steps(config, text, now).await)
     }
 
     /// The authorizer's configuration, with the arguments in front of the environment.
@@ -193,9 +199,20 @@ impl Explain {
         ));
         report.passed("not asked: this command does not read the table");
 
+        let path = match self.path.as_deref() {
+            Some(path) => match auth::route::plain(path.strip_prefix('/').unwrap_or(path)) {
+                None => return report.refused(Reason::UnclearPath.as_str()),
+                path => path,
+            },
+            None if auth::route::is_open(&self.route) && config.settings.rules.uses_path() => {
+                return report.refused("rules look at the path: name it with --path");
+            }
+            None => None,
+        };
         let request = auth_cedar::Request {
             verb: &self.verb,
             route: &self.route,
+            path: path.as_deref(),
             path_parameters: self.parameters.clone(),
             source_ip: self.source_ip.clone(),
             now,

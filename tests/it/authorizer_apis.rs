@@ -154,7 +154,7 @@ async fn http_api_2_with_an_iam_policy() {
     assert_eq!(
         answer["policyDocument"]["Statement"],
         json!([{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": [
-            "arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/users/*"]}]),
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/users/7"]}]),
         "E4, E10"
     );
     let mut event = http_event();
@@ -261,7 +261,7 @@ async fn app_sync() {
 
 #[tokio::test]
 async fn tokens_elsewhere() {
-    use Verdict::{Allow, Unauthorized};
+    use Verdict::{Allow, Deny, Unauthorized};
     let with = |headers: Value, query: Value| {
         let mut event = request_event("");
         event["headers"] = headers;
@@ -330,6 +330,77 @@ async fn tokens_elsewhere() {
     assert_eq!(authorizer.verdict(&event).await, Allow, "E21");
     event["cookies"] = json!([format!("{name}={}", token()), format!("{name}=x")]);
     assert_eq!(authorizer.verdict(&event).await, Unauthorized, "E21");
+
+    // A browser adds the cookie to whatever page's request.
+    let app = "https://app.example.com";
+    let rows = [
+        (json!({"Origin": app}), Allow),
+        (json!({"Origin": app, "Sec-Fetch-Site": "same-site"}), Allow),
+        (
+            json!({"Origin": "https://api.example.com", "Sec-Fetch-Site": "same-origin"}),
+            Allow,
+        ),
+        (json!({"Sec-Fetch-Site": "same-origin"}), Allow),
+        (json!({}), Deny),
+        (json!({"Sec-Fetch-Site": "none"}), Deny),
+        (json!({"Sec-Fetch-Site": "same-site"}), Deny),
+        (json!({"Origin": "https://evil.example.com"}), Deny),
+        (
+            json!({"Origin": "https://evil.example.com", "Sec-Fetch-Site": "same-site"}),
+            Deny,
+        ),
+        (
+            json!({"Origin": "null", "Sec-Fetch-Site": "cross-site"}),
+            Deny,
+        ),
+        (
+            json!({"Origin": "null", "Sec-Fetch-Site": "same-origin"}),
+            Deny,
+        ),
+        (
+            json!({"Origin": app, "origin": "https://evil.example.com"}),
+            Deny,
+        ),
+    ];
+    for (headers, expected) in rows {
+        for verb in ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+            let mut headers = headers.clone();
+            headers["Cookie"] = json!(format!("{name}={}", token()));
+            let mut event = with(headers, json!(null));
+            event["methodArn"] = json!(auth_tests::METHOD_ARN.replace("GET", verb));
+            assert_eq!(
+                authorizer.verdict(&event).await,
+                expected,
+                "{verb} {event:.300}"
+            );
+            let mut http = http_event();
+            http["headers"] = event["headers"].clone();
+            http["routeArn"] = event["methodArn"].clone();
+            http["routeKey"] = json!("ANY /whoami");
+            assert_eq!(
+                authorizer.verdict(&http).await,
+                expected,
+                "{verb} {http:.300}"
+            );
+        }
+        for verb in ["GET", "HEAD", "OPTIONS"] {
+            let mut headers = headers.clone();
+            headers["Cookie"] = json!(format!("{name}={}", token()));
+            let mut event = with(headers, json!(null));
+            event["methodArn"] = json!(auth_tests::METHOD_ARN.replace("GET", verb));
+            assert_eq!(
+                authorizer.verdict(&event).await,
+                Allow,
+                "{verb} {event:.300}"
+            );
+        }
+    }
+    assert!(authorizer.binary.output().contains("foreign_origin"));
+    // A header is the client's own doing.
+    let headers = json!({"Authorization": bearer(), "Origin": "https://evil.example.com"});
+    let mut event = with(headers, json!(null));
+    event["methodArn"] = json!(auth_tests::METHOD_ARN.replace("GET", "POST"));
+    assert_eq!(authorizer.verdict(&event).await, Allow);
 
     let authorizer = Authorizer::start_with(&[("TOKEN_SOURCES", "query")]).await;
     let rows = [

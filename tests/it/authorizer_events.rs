@@ -243,6 +243,7 @@ async fn policies_are_built_from_parsed_parts() {
     let authorizer = Authorizer::start().await;
     let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123";
     let long = "x".repeat(1_400);
+    let long_end = 512 - format!("{api}/prod/GET/*").len();
     let rows = [
         ("E11", "prod/GET/", "/", "prod/GET/"),
         (
@@ -264,18 +265,20 @@ async fn policies_are_built_from_parsed_parts() {
             "v1_beta-2/GET/whoami",
         ),
         ("E12", "prod/GET/users/*", "/users/{id}", "prod/GET/users/*"),
-        ("E12", "prod/GET/*", "/{proxy+}", "prod/GET/*"),
-        ("E12", "prod/GET/a?b", "/{proxy+}", "prod/GET/*"),
-        ("E12", "prod/GET/${aws:username}", "/{proxy+}", "prod/GET/*"),
-        ("E12", "prod/GET/%2F%2E%2E/x", "/{proxy+}", "prod/GET/*"),
-        ("E12", "prod/GET//whoami//", "/whoami", "prod/GET/*"),
-        ("E12", "prod/GET/whoami/", "/whoami", "prod/GET/*"),
-        ("E12", "prod/GET/a:b c\u{e9}", "/{proxy+}", "prod/GET/*"),
+        ("E12", "prod/GET/users/7", "/users/{id}", "prod/GET/users/7"),
+        ("E12", "prod/GET//whoami//", "/whoami", "prod/GET//whoami//"),
+        ("E12", "prod/GET/whoami/", "/whoami", "prod/GET/whoami/"),
+        (
+            "E12",
+            "prod/GET/a:b c\u{e9}",
+            "/{proxy+}",
+            "prod/GET/a:b c\u{e9}",
+        ),
         (
             "E12",
             &format!("prod/GET/{long}"),
             "/{proxy+}",
-            "prod/GET/*",
+            &format!("prod/GET/{}*", &long[..long_end]),
         ),
         ("P17", "prod/$connect", "/", "prod/$connect"),
         ("P18", "prod/HEAD/whoami", "/whoami", "prod/HEAD/whoami"),
@@ -299,6 +302,29 @@ async fn policies_are_built_from_parsed_parts() {
             "{case} {request}"
         );
     }
+    // No policy could name these alone.
+    for path in ["*", "a?b", "${aws:username}", "a/*", "%2F%2E%2E/x"] {
+        let mut event = request_event(&bearer());
+        event["methodArn"] = json!(format!("{api}/prod/GET/{path}"));
+        event["resource"] = json!("/{proxy+}");
+        assert_eq!(
+            authorizer.verdict(&event).await,
+            Verdict::Deny,
+            "E12 {path}"
+        );
+    }
+    // Compared as it was sent, or with its escapes undone: both are this path.
+    let mut event = request_event(&bearer());
+    event["methodArn"] = json!(format!("{api}/prod/GET/users/a%40b"));
+    event["resource"] = json!("/users/{id}");
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    assert_eq!(
+        answer["policyDocument"]["Statement"][0]["Resource"],
+        json!([
+            format!("{api}/prod/GET/users/a%40b"),
+            format!("{api}/prod/GET/users/a@b")
+        ])
+    );
     for partition in ["aws-cn", "aws-us-gov"] {
         let mut event = token_event(&bearer());
         event["methodArn"] = json!(format!(
@@ -310,7 +336,7 @@ async fn policies_are_built_from_parsed_parts() {
             .unwrap();
         assert_eq!(
             resource,
-            format!("arn:{partition}:execute-api:x-1:123456789012:a/s/GET/*"),
+            format!("arn:{partition}:execute-api:x-1:123456789012:a/s/GET/p"),
             "E9"
         );
     }

@@ -84,23 +84,104 @@ async fn shipped_policies() {
             (Pool::ours().machine_token(), "GET", "/whoami", false),
         ];
         check(&authorizer, rows).await;
-        // A TOKEN event names no route: every spelling of the path is the same path.
-        for path in [
-            "/admin/x",
-            "//admin/x",
-            "/%61dmin/x",
-            "/x/../admin/x",
-            "/admin%2Fx",
-            "/admin/",
-        ] {
-            let method = format!("arn:aws:execute-api:us-east-1:123456789012:abc/prod/GET{path}");
-            for (token, expected) in [(user(), Verdict::Deny), (admins(), Verdict::Allow)] {
-                let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
-                event["methodArn"] = json!(method);
-                assert_eq!(authorizer.verdict(&event).await, expected, "P20 {path}");
+        for event in [of_token, of_default_route, of_proxy] {
+            for path in [
+                "/admin/x",
+                "/%61dmin/x",
+                "/admin/",
+                "/admin",
+                "/%61%64min/reports",
+            ] {
+                for (token, expected) in [(user(), Verdict::Deny), (admins(), Verdict::Allow)] {
+                    let verdict = authorizer.verdict(&event(&token, path)).await;
+                    assert_eq!(verdict, expected, "P20 {path}");
+                }
+            }
+            for path in ["/public", "/a%20b/c", "/ADMIN/x", "/administration"] {
+                let verdict = authorizer.verdict(&event(&user(), path)).await;
+                assert_eq!(verdict, Verdict::Allow, "P20 {path}");
             }
         }
     }
+}
+
+/// A `TOKEN` event, which names no route.
+fn of_token(token: &TokenBuilder<'_>, path: &str) -> Value {
+    let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
+    event["methodArn"] = json!(format!("{API}/POST{path}"));
+    event
+}
+
+/// An HTTP API's route for everything else, which names none either.
+fn of_default_route(token: &TokenBuilder<'_>, path: &str) -> Value {
+    json!({"version": "2.0", "type": "REQUEST", "routeKey": "$default",
+        "routeArn": format!("{API}/POST{path}"), "rawPath": path,
+        "headers": {"authorization": format!("Bearer {}", token.build())}})
+}
+
+/// One route for every path.
+fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
+    call(token, "POST", "/{proxy+}", path)
+}
+
+const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+
+#[tokio::test]
+async fn rejects_paths_that_lead_out_of_a_prefix() {
+    let authorizer = Authorizer::start().await;
+    let of_any_route = |token: &TokenBuilder<'_>, path: &str| {
+        let mut event = of_default_route(token, path);
+        event["routeKey"] = json!("ANY /{proxy+}");
+        event
+    };
+    let of_parameters =
+        |token: &TokenBuilder<'_>, path: &str| call(token, "POST", "/{area}/{page}", path);
+    let admin = in_groups(&["admins"]);
+    for path in [
+        "/admin/reports/..%2f..%2fpublic",
+        "/admin/reports/%2e%2e/%2e%2e/public",
+        "/admin/reports/../../public",
+        "/admin/x/..%5c..%5cpublic",
+        "/admin\\..\\x",
+        "/x/../admin/y",
+        "//admin/x",
+        "/admin%2Fx",
+        "/%2561dmin/x",
+        "/admin;x/y",
+        "/admin./x",
+        "/%c0%ae%c0%ae/x",
+        "/admin%00",
+        "/x%zz",
+    ] {
+        // The path is refused as such: an administrator doesn't pass either.
+        for token in [&user(), &admin] {
+            let events = [
+                of_token(token, path),
+                of_default_route(token, path),
+                of_proxy(token, path),
+                of_any_route(token, path),
+                of_parameters(token, path),
+            ];
+            for event in events {
+                let verdict = authorizer.verdict(&event).await;
+                assert_eq!(verdict, Verdict::Deny, "{path} {event:.200}");
+            }
+        }
+    }
+    assert!(authorizer.binary.output().contains("unclear_path"));
+    for path in ["/admin/users/victim", "/%61dmin/x"] {
+        let events = [
+            (of_any_route(&user(), path), Verdict::Deny),
+            (of_parameters(&user(), path), Verdict::Deny),
+            (of_any_route(&admin, path), Verdict::Allow),
+        ];
+        for (event, expected) in events {
+            assert_eq!(authorizer.verdict(&event).await, expected, "{path}");
+        }
+    }
+    // Where the template says what the path is, the parameter is the backend's.
+    let event = call(&user(), "GET", "/users/{id}", "/users/..%2fx");
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Allow);
 }
 
 #[tokio::test]
@@ -233,6 +314,9 @@ async fn networks() {
         let mut event = call(&user(), "GET", "/back-office/{page}", "/back-office/x");
         event["requestContext"]["identity"]["sourceIp"] = ip.clone();
         assert_eq!(authorizer.verdict(&event).await, expected, "E17 {ip}");
+        // The same page behind a route for every path.
+        event["resource"] = json!("/{proxy+}");
+        assert_eq!(authorizer.verdict(&event).await, expected, "{ip}");
     }
 }
 
@@ -470,6 +554,14 @@ async fn rules_that_no_cached_policy_can_keep() {
     }
     for (name, more) in [
         ("POLICY_SCOPE", vec![("POLICY_SCOPE", "everything")]),
+        (
+            "POLICY_SCOPE",
+            vec![
+                ("POLICY_SCOPE", "api"),
+                ("TOKEN_SOURCES", "cookie"),
+                ("ALLOWED_ORIGINS", "https://app.example.com"),
+            ],
+        ),
         // P8
         ("POLICY_SCOPE", vec![("AUTHORIZER_TTL_SECONDS", "10")]),
         (

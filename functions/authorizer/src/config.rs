@@ -158,6 +158,17 @@ impl Config {
                 "cannot be `simple` with POLICY_SCOPE=api",
             );
         }
+        let has_cookies = |web_socket| {
+            let mut sources = token_sources.to_try(web_socket);
+            sources.any(|source| source == TokenSource::Cookie)
+        };
+        if matches!(scope, Scope::Api(_)) && has_cookies(false) {
+            env.problem(
+                "POLICY_SCOPE",
+                "cannot be `api` with tokens in cookies: what is remembered for one page's request \
+                 would pass another's",
+            );
+        }
         let log = LogRules {
             level: lambda::log::Level::read(&mut env),
             allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use auth::arn::ArnError;
-use auth::headers::{RawMap, single_value, text};
+use auth::headers::{RawMap, Sender, single_value, text};
 use auth::{MethodArn, Reason, bearer, headers, route};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -75,8 +75,10 @@ struct Fields<'a> {
 
 /// What a caller shows. No `Debug`: either is a secret.
 pub enum Credential<'a> {
-    /// A bearer token.
+    /// A bearer token, which the client wrote into the request.
     Token(Cow<'a, str>),
+    /// A bearer token of a cookie, which a browser adds to requests of any page.
+    Cookie(Cow<'a, str>),
     /// An API key.
     ApiKey(Cow<'a, str>),
 }
@@ -90,10 +92,34 @@ pub struct Method<'e> {
     pub arn: Option<MethodArn<'e>>,
     /// `GET`, or `$connect`.
     pub verb: Cow<'e, str>,
-    /// The route's template if the event says which one it is, else the path in its plainest form.
-    pub route: Cow<'e, str>,
-    /// The template, only if the event says it.
+    /// The route's template, only if the event says it.
     pub template: Option<Cow<'e, str>>,
+    /// The path, where rules have to see it.
+    pub path: Path,
+}
+
+/// The client's path.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Path {
+    /// The template says enough of it, or there is none.
+    Unasked,
+    /// In its one spelling.
+    Plain(String),
+    /// It could be read in two ways.
+    Unclear,
+}
+
+impl Method<'_> {
+    /// The route's template if the event says which one it is, else the path; the verb of a
+    /// WebSocket.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        match (&self.template, &self.path) {
+            (Some(template), _) => template,
+            (None, Path::Plain(path)) => path,
+            (None, Path::Unasked | Path::Unclear) => &self.verb,
+        }
+    }
 }
 
 impl<'a> Event<'a> {
@@ -122,7 +148,7 @@ impl<'a> Event<'a> {
     ) -> Result<Credential<'a>, Reason> {
         let key = api_keys.map_or(Err(Reason::MissingToken), |header| self.api_key(header));
         match key {
-            Err(Reason::MissingToken) => self.token(sources).map(Credential::Token),
+            Err(Reason::MissingToken) => self.token(sources),
             Err(reason) => Err(reason),
             Ok(_) if self.has_token_too(sources, api_keys) => Err(Reason::AmbiguousToken),
             Ok(key) => Ok(Credential::ApiKey(key)),
@@ -172,30 +198,35 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// None, two, or one that is not a bearer token.
-    pub fn token(&self, sources: &TokenSources) -> Result<Cow<'a, str>, Reason> {
+    pub fn token(&self, sources: &TokenSources) -> Result<Credential<'a>, Reason> {
         match self.kind {
-            Kind::Token => token_in(self.authorization_token()?),
+            Kind::Token => token_in(self.authorization_token()?).map(Credential::Token),
             Kind::AppSync => {
                 // AppSync's own clients send the token without a scheme.
                 let value = self.authorization_token()?;
-                match bearer::check(&value) {
+                let token = match bearer::check(&value) {
                     Ok(()) => Ok(value),
                     Err(_) => token_in(value),
-                }
+                };
+                token.map(Credential::Token)
             }
             Kind::Request | Kind::Http | Kind::WebSocket => self.token_of_request(sources),
         }
     }
 
-    fn token_of_request(&self, sources: &TokenSources) -> Result<Cow<'a, str>, Reason> {
+    fn token_of_request(&self, sources: &TokenSources) -> Result<Credential<'a>, Reason> {
         let web_socket = self.kind == Kind::WebSocket;
         let mut found = None;
+        let mut of_a_cookie = false;
         for source in sources.to_try(web_socket) {
             match (self.token_from(source, sources), &found) {
                 (Err(Reason::MissingToken), _) => {}
                 (Err(reason), _) => return Err(reason),
                 (Ok(_), Some(_)) => return Err(Reason::AmbiguousToken),
-                (Ok(token), None) => found = Some(token),
+                (Ok(token), None) => {
+                    found = Some(token);
+                    of_a_cookie = source == TokenSource::Cookie;
+                }
             }
         }
         if let Some(source) = sources.must_be_empty(web_socket)
@@ -211,7 +242,12 @@ impl<'a> Event<'a> {
                 (Err(_), _) => {}
             }
         }
-        found.ok_or(Reason::MissingToken)
+        let token = found.ok_or(Reason::MissingToken)?;
+        Ok(if of_a_cookie {
+            Credential::Cookie(token)
+        } else {
+            Credential::Token(token)
+        })
     }
 
     fn token_from(
@@ -280,6 +316,18 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Whether a page that is not known may have sent a request that changes something: a browser
+    /// adds the cookie to it. Where the browser doesn't say where it comes from, it may.
+    #[must_use]
+    pub fn may_be_forged(&self, verb: &str, allowed_origins: &[String]) -> bool {
+        let reads_only = matches!(verb, "GET" | "HEAD" | "OPTIONS");
+        if reads_only || self.kind == Kind::WebSocket {
+            return false;
+        }
+        let (origin, site) = (self.header("origin"), self.header("sec-fetch-site"));
+        headers::sender(&origin, &site, allowed_origins) != Sender::Known
+    }
+
     /// The ARN of the method that the client called, to be read by [`Event::method`].
     #[must_use]
     pub fn method_arn(&self) -> Cow<'a, str> {
@@ -290,8 +338,8 @@ impl<'a> Event<'a> {
         arn.and_then(text).unwrap_or_default()
     }
 
-    /// Which method that is. A rule that names a route must meet every request to it, so a path
-    /// that no template stands for is taken in its plainest form.
+    /// Which method that is. A rule that names a route must meet every request to it: where no
+    /// template stands for the path, or one that leaves it open, the path is looked at too.
     ///
     /// # Errors
     /// [`ArnError`] if the event names none.
@@ -303,8 +351,8 @@ impl<'a> Event<'a> {
             return Ok(Method {
                 arn: None,
                 verb: Cow::Borrowed("POST"),
-                route: Cow::Borrowed("/graphql"),
-                template: None,
+                template: Some(Cow::Borrowed("/graphql")),
+                path: Path::Unasked,
             });
         }
         let arn = MethodArn::parse(method_arn)?;
@@ -319,16 +367,16 @@ impl<'a> Event<'a> {
             Kind::Token | Kind::WebSocket | Kind::AppSync => None,
         };
         let template: Option<Cow<'e, str>> = template.filter(|route| route.starts_with('/'));
-        let route = match (&template, arn.untrusted_path()) {
-            (Some(template), _) => template.clone(),
-            (None, Some(path)) => Cow::Owned(route::canonical(path)),
-            (None, None) => Cow::Borrowed(arn.verb()),
+        let is_open = template.as_deref().is_none_or(route::is_open);
+        let path = match arn.untrusted_path().filter(|_| is_open) {
+            Some(path) => route::plain(path).map_or(Path::Unclear, Path::Plain),
+            None => Path::Unasked,
         };
         Ok(Method {
             verb: Cow::Borrowed(arn.verb()),
             arn: Some(arn),
-            route,
             template,
+            path,
         })
     }
 

@@ -58,6 +58,8 @@ pub struct ApiKeys<A> {
 pub struct Decision {
     /// Whether they may.
     pub effect: Effect,
+    /// Why not, where it was no rule's word.
+    pub reason: Option<Reason>,
     /// That, in the form of the API that asked.
     pub answer: Box<RawValue>,
     /// About whom.
@@ -68,6 +70,8 @@ pub struct Decision {
 struct Verdict {
     /// About this request.
     effect: Effect,
+    /// Why not, where it was no rule's word.
+    reason: Option<Reason>,
     /// As API Gateway reads it; AppSync has no method that a policy could name.
     policy: Option<PolicyDocument>,
 }
@@ -171,8 +175,12 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     /// The first step that refused, or that could not tell.
     pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, Rejection> {
         let header = self.settings.api_key_header.as_ref();
-        let claims = match event.credential(&self.settings.token_sources, header)? {
-            Credential::Token(bearer) => self.verified(&bearer).await?,
+        let credential = event.credential(&self.settings.token_sources, header)?;
+        let is_cookie = matches!(credential, Credential::Cookie(_));
+        let claims = match credential {
+            Credential::Token(bearer) | Credential::Cookie(bearer) => {
+                self.verified(&bearer).await?
+            }
             Credential::ApiKey(text) => self.recognised(&text).await?,
         };
 
@@ -186,7 +194,8 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let now = now();
         self.verifier.still_valid(&claims, now)?;
 
-        let verdict = self.verdict(event, &claims, &method, now)?;
+        let forged = is_cookie && event.may_be_forged(&method.verb, &self.settings.allowed_origins);
+        let verdict = self.verdict(event, &claims, &method, forged, now)?;
         self.decision(event, claims, verdict)
     }
 
@@ -216,6 +225,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         event: &Event<'_>,
         claims: &VerifiedClaims,
         method: &Method<'_>,
+        forged: bool,
         now: UnixSeconds,
     ) -> Result<Verdict, Rejection> {
         match (&self.settings.scope, event.kind(), &method.arn) {
@@ -223,18 +233,49 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
                 self.verdict_on_all(table, claims, method, arn, now)
             }
             (_, _, arn) => {
-                let effect = if event.is_from_elsewhere(&self.settings.allowed_origins) {
-                    Effect::Deny
-                } else {
-                    let question = self.question(event, method, now);
-                    self.settings.rules.decide(claims, &question)
-                };
                 let template = method.template.as_deref();
-                let policy =
-                    arn.map(|arn| PolicyDocument::new(effect, arn.request_resource(template)));
-                Ok(Verdict { effect, policy })
+                let resource = arn.map(|arn| arn.request_resource(template));
+                let reason = self.refused_outright(event, method, forged);
+                // A path that no policy can name alone: one for every path would be remembered.
+                let unnamed = matches!(resource, Some(None)).then_some(Reason::UnclearPath);
+                let reason = reason.or(unnamed);
+                let effect = match reason {
+                    Some(_) => Effect::Deny,
+                    None => {
+                        let question = self.question(event, method, now);
+                        self.settings.rules.decide(claims, &question)
+                    }
+                };
+                let policy = arn.map(|arn| {
+                    let resource = resource.flatten();
+                    let resource = resource.unwrap_or_else(|| arn.resource_of_verb());
+                    let policy = PolicyDocument::new(effect, resource);
+                    match arn.decoded_resource() {
+                        Some(decoded) => policy.and(decoded),
+                        None => policy,
+                    }
+                });
+                Ok(Verdict {
+                    effect,
+                    reason,
+                    policy,
+                })
             }
         }
+    }
+
+    /// What no rule is asked about.
+    fn refused_outright(
+        &self,
+        event: &Event<'_>,
+        method: &Method<'_>,
+        forged: bool,
+    ) -> Option<Reason> {
+        if forged || event.is_from_elsewhere(&self.settings.allowed_origins) {
+            return Some(Reason::ForeignOrigin);
+        }
+        let path_counts = method.template.is_none() || self.settings.rules.uses_path();
+        (method.path == event::Path::Unclear && path_counts).then_some(Reason::UnclearPath)
     }
 
     /// Every route is decided, so that the policy may answer for all of them.
@@ -248,7 +289,10 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     ) -> Result<Verdict, Rejection> {
         let here = |route: &Route| match &method.template {
             Some(template) => route.verb() == method.verb && route.template() == template,
-            None => table.route_of(&method.verb, &method.route) == Some(route),
+            None => match &method.path {
+                event::Path::Plain(path) => table.route_of(&method.verb, path) == Some(route),
+                event::Path::Unasked | event::Path::Unclear => false,
+            },
         };
         let at = table.routes().iter().position(here);
         let decide = |route: &Route| {
@@ -256,6 +300,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
                 verb: route.verb(),
                 route: route.template(),
                 path_parameters: Vec::new(),
+                path: None,
                 source_ip: None,
                 now,
             };
@@ -269,6 +314,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         if policy.speaks_of(arn.as_str()) {
             Ok(Verdict {
                 effect: effect.ok_or(Rejection::UnknownRoute)?,
+                reason: None,
                 policy: Some(policy),
             })
         } else {
@@ -287,11 +333,16 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let rules = &self.settings.rules;
         let known = match method.template {
             Some(_) => None,
-            None => routes::route_of(&self.settings.routes, &method.verb, &method.route),
+            None => routes::route_of(&self.settings.routes, &method.verb, method.route()),
+        };
+        let path = match &method.path {
+            event::Path::Plain(path) => Some(path.as_str()),
+            event::Path::Unasked | event::Path::Unclear => None,
         };
         auth_cedar::Request {
             verb: &method.verb,
-            route: known.map_or(&method.route, Route::template),
+            route: known.map_or(method.route(), Route::template),
+            path: path.filter(|_| rules.uses_path()),
             path_parameters: if rules.uses_tags() {
                 event.path_parameters()
             } else {
@@ -312,12 +363,13 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         claims: VerifiedClaims,
         verdict: Verdict,
     ) -> Result<Decision, Rejection> {
-        let effect = verdict.effect;
+        let (effect, reason) = (verdict.effect, verdict.reason);
         let form = self.settings.http_api_response;
         let chosen = &self.settings.context_claims;
         match answer::decided(event.kind(), form, &claims, verdict, chosen) {
             Some(answer) => Ok(Decision {
                 effect,
+                reason,
                 answer,
                 claims,
             }),

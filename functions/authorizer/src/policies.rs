@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use auth::Env;
 use auth::routes::{Route, RouteTable};
+use auth::{Env, route};
 use auth_cedar::Rules;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
@@ -75,6 +75,18 @@ pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) 
             NAME,
             &format!(
                 "cannot be `api`: the rule `{rule}` looks at more of a request than its route"
+            ),
+        );
+    }
+    if rules.is_some_and(Rules::uses_path)
+        && let Some(open) = routes.iter().find(|route| route::is_open(route.template()))
+    {
+        env.problem(
+            NAME,
+            &format!(
+                "cannot be `api`: a rule looks at `context.path`, and {} {} serves more than one",
+                open.verb(),
+                open.template()
             ),
         );
     }

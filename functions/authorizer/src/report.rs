@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{Effect, Marks, Refusal};
+use auth::{Effect, Marks, Reason, Refusal};
 use lambda::log::{self, Level};
 use serde_json::Value;
 
@@ -141,7 +141,10 @@ impl Reporter {
 fn describe(decision: &Result<Decision, Rejection>) -> (Level, &'static str, &'static str) {
     match decision {
         Ok(decision) if decision.effect == Effect::Allow => (Level::Info, "allowed", "allowed"),
-        Ok(_) => (Level::Warn, "denied", "denied"),
+        Ok(decision) => {
+            let reason = decision.reason.map_or("denied", Reason::as_str);
+            (Level::Warn, "denied", reason)
+        }
         Err(rejection @ Rejection::Refused(Refusal::Unauthorized(_))) => {
             (Level::Warn, "unauthorized", rejection.as_str())
         }

@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub verb: &'a str,
     /// The route's template.
     pub route: &'a str,
+    /// The path, where the template leaves it open or stands for none.
+    pub path: Option<&'a str>,
     /// The values of its parameters, by name.
     pub path_parameters: Vec<(String, String)>,
     /// Where the request comes from, by API Gateway's word.
@@ -59,6 +61,7 @@ pub struct Rules {
     uses_tags: bool,
     uses_roles: bool,
     uses_address: bool,
+    uses_path: bool,
 }
 
 struct Types {
@@ -115,6 +118,7 @@ impl Rules {
         };
         let (uses_tags, uses_address) = (mentions("Tag("), mentions("source_ip"));
         let uses_roles = mentions("::Role::\"");
+        let uses_path = mentions("path");
         Ok(Self {
             policies,
             authorizer: cedar::Authorizer::new(),
@@ -123,6 +127,7 @@ impl Rules {
             uses_tags,
             uses_roles,
             uses_address,
+            uses_path,
         })
     }
 
@@ -136,6 +141,12 @@ impl Rules {
     #[must_use]
     pub fn uses_address(&self) -> bool {
         self.uses_address
+    }
+
+    /// Whether some rule looks at the path of a request; or has that word in it.
+    #[must_use]
+    pub fn uses_path(&self) -> bool {
+        self.uses_path
     }
 
     /// A rule, by its id, whose answer may differ between two requests of the same caller to the
@@ -262,6 +273,9 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
         ("route".to_owned(), text(request.route)),
         ("auth_age".to_owned(), seconds(age)?),
     ];
+    if let Some(path) = request.path {
+        members.push(("path".to_owned(), text(path)));
+    }
     // An address that is none is left out; a rule that asks for it then fails, which refuses.
     if let Some(ip) = &request.source_ip
         && ip.parse::<std::net::IpAddr>().is_ok()

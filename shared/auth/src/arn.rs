@@ -1,10 +1,12 @@
 //! The ARN of an API method, as authorizer events carry it.
 
+use crate::route::escape;
+
 /// `arn:partition:execute-api:region:account:api/stage/VERB/path`, or `…/stage/$connect` for a
 /// WebSocket API, taken apart.
 ///
-/// The path is the client's bytes and is kept only for comparison; policies are built from the
-/// other parts, each checked to hold no character that IAM reads as a wildcard or a variable.
+/// The path is the client's bytes: a policy names it only if no character of it could mean more to
+/// IAM than itself. The other parts are checked for that here.
 /// Source: AWS, "Control access to a REST API with IAM", resource format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodArn<'a> {
@@ -16,6 +18,9 @@ pub struct MethodArn<'a> {
 
 /// The longest method ARN that API Gateway sends; a longer request is its own 414.
 const MAX_ARN_BYTES: usize = 1600;
+
+/// What API Gateway takes in one resource of a policy.
+pub(crate) const MAX_RESOURCE_BYTES: usize = 512;
 
 /// The event names no API method that could be allowed or denied: an error, not a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,56 +86,94 @@ impl<'a> MethodArn<'a> {
         self.verb
     }
 
-    /// The path as the client sent it, without its first slash. Never part of a policy.
+    /// The path as the client sent it, without its first slash.
     #[must_use]
     pub fn untrusted_path(&self) -> Option<&'a str> {
         self.path
     }
 
-    /// The policy resource for this request: the route, if API Gateway says which one it is and
-    /// the method ARN lies within it, else every path under this verb.
+    /// The policy resource for this request and no other: its very path, if every character of it
+    /// is one that IAM reads as itself. Else the part of `template`, the resource path as the API
+    /// defines it, that stands before its first parameter, and a `*`. `None` if neither is there:
+    /// what is left would be every path under this verb.
     ///
-    /// `template` is the resource path as the API defines it, such as `/users/{id}`. From its
-    /// first parameter on, the resource is a `*`: IAM's `*` crosses slashes, so a literal behind
-    /// it would promise more than it keeps.
+    /// A resource that is longer than API Gateway takes ends in a `*`.
     #[must_use]
-    pub fn request_resource(&self, template: Option<&str>) -> String {
+    pub fn request_resource(&self, template: Option<&str>) -> Option<String> {
+        let Some(path) = self.path else {
+            return Some([self.stage_prefix, "/", self.verb].concat());
+        };
+        if is_inert(path) {
+            return Some(self.bounded(path));
+        }
+        let literal = template.and_then(literal_prefix)?;
+        path.starts_with(literal)
+            .then(|| [self.stage_prefix, "/", self.verb, "/", literal, "*"].concat())
+    }
+
+    /// The same for a path with escapes, with these undone: nothing says in which of the two
+    /// spellings API Gateway compares it.
+    #[must_use]
+    pub fn decoded_resource(&self) -> Option<String> {
+        let path = self.path.filter(|path| path.contains('%'))?;
+        let mut decoded = Vec::with_capacity(path.len());
+        let mut rest = path.as_bytes();
+        while let Some((first, tail)) = rest.split_first() {
+            let (byte, behind) = match first {
+                b'%' => escape(tail)?,
+                byte => (*byte, tail),
+            };
+            decoded.push(byte);
+            rest = behind;
+        }
+        let decoded = String::from_utf8(decoded).ok()?;
+        is_inert(&decoded).then(|| self.bounded(&decoded))
+    }
+
+    /// Every path under this verb: for a Deny.
+    #[must_use]
+    pub fn resource_of_verb(&self) -> String {
+        let Self {
+            stage_prefix, verb, ..
+        } = self;
+        match self.path {
+            None => [stage_prefix, "/", verb].concat(),
+            Some(_) => [stage_prefix, "/", verb, "/*"].concat(),
+        }
+    }
+
+    fn bounded(&self, path: &str) -> String {
         let Self {
             stage_prefix, verb, ..
         } = self;
         // At its whole length at once, unlike `format!`.
-        match (self.path, template.and_then(literal_prefix)) {
-            (None, _) => [stage_prefix, "/", verb].concat(),
-            (Some(path), Some(Prefix::Whole(route))) if path == route => {
-                [stage_prefix, "/", verb, "/", route].concat()
-            }
-            (Some(path), Some(Prefix::Until(route))) if path.starts_with(route) => {
-                [stage_prefix, "/", verb, "/", route, "*"].concat()
-            }
-            (Some(_), _) => [stage_prefix, "/", verb, "/*"].concat(),
+        let before = stage_prefix.len() + verb.len() + 2;
+        if before + path.len() <= MAX_RESOURCE_BYTES {
+            return [stage_prefix, "/", verb, "/", path].concat();
         }
+        let room = MAX_RESOURCE_BYTES.saturating_sub(before + 1);
+        let end = (0..=room).rev().find(|at| path.is_char_boundary(*at));
+        let beginning = path.get(..end.unwrap_or(0)).unwrap_or_default();
+        [stage_prefix, "/", verb, "/", beginning, "*"].concat()
     }
 }
 
-enum Prefix<'a> {
-    Whole(&'a str),
-    Until(&'a str),
+/// Whether IAM reads every character of a path as itself: no wildcard, no policy variable, nothing
+/// that a document could end at.
+fn is_inert(path: &str) -> bool {
+    path.chars().all(|c| match u8::try_from(c) {
+        Ok(byte) if byte.is_ascii() => is_plain(byte) || b"/%$ |^`[]".contains(&byte),
+        _ => !c.is_control(),
+    })
 }
 
 /// The part of a route template up to its first parameter, without the first slash; `None` if
-/// the template has a character that could mean more to IAM than itself.
-fn literal_prefix(template: &str) -> Option<Prefix<'_>> {
+/// there is none, or if it has a character that could mean more to IAM than itself.
+fn literal_prefix(template: &str) -> Option<&str> {
     let path = template.strip_prefix('/')?;
-    let (literal, whole) = match path.split_once('{') {
-        Some((literal, _)) => (literal, false),
-        None => (path, true),
-    };
+    let (literal, _) = path.split_once('{')?;
     let plain = |byte: u8| byte == b'/' || is_plain(byte);
-    literal.bytes().all(plain).then_some(if whole {
-        Prefix::Whole(literal)
-    } else {
-        Prefix::Until(literal)
-    })
+    (!literal.is_empty() && literal.bytes().all(plain)).then_some(literal)
 }
 
 /// A character of a path that IAM reads as itself: no wildcard, no policy variable, no escape.
@@ -216,37 +259,77 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_never_holds_the_clients_bytes() {
+    fn a_resource_names_one_path_and_no_wildcard_of_the_clients() {
         let rows = [
-            ("GET/", None, "GET/*"),
-            ("GET/", Some("/"), "GET/"),
-            ("GET/users/7", None, "GET/*"),
-            ("GET/users/7", Some("/users/{id}"), "GET/users/*"),
-            ("GET/users/*", Some("/users/{id}"), "GET/users/*"),
-            ("GET/a/b/c", Some("/{proxy+}"), "GET/*"),
+            ("GET/", None, Some("GET/")),
+            ("GET/", Some("/"), Some("GET/")),
+            ("GET/users/7", None, Some("GET/users/7")),
+            ("GET/users/7", Some("/users/{id}"), Some("GET/users/7")),
+            ("GET/a/b/c", Some("/{proxy+}"), Some("GET/a/b/c")),
+            ("GET/users/", Some("/users"), Some("GET/users/")),
+            ("GET/us%65rs", Some("/users"), Some("GET/us%65rs")),
+            ("GET/a$b", None, Some("GET/a$b")),
+            ("GET/a b\u{e9}", None, Some("GET/a b\u{e9}")),
+            // A character that IAM would read as more: what the template fixes, or nothing.
+            ("GET/users/*", Some("/users/{id}"), Some("GET/users/*")),
             (
-                "GET/users/7/orders",
+                "GET/users/7*/orders",
                 Some("/users/{id}/orders"),
-                "GET/users/*",
+                Some("GET/users/*"),
             ),
-            ("GET/users", Some("/users"), "GET/users"),
-            // API Gateway routed it, so it is that route, but the ARN says otherwise: no literal.
-            ("GET/users/", Some("/users"), "GET/*"),
-            ("GET/us%65rs", Some("/users"), "GET/*"),
-            ("GET/x", Some("/*"), "GET/*"),
-            ("GET/x", Some("/${aws:username}"), "GET/*"),
-            ("GET/x", Some("x"), "GET/*"),
-            ("GET/${aws:username}", Some("/?"), "GET/*"),
-            ("$connect", Some("/ignored"), "$connect"),
+            ("GET/*", Some("/{proxy+}"), None),
+            ("GET/a?", Some("/{proxy+}"), None),
+            ("GET/*", None, None),
+            ("GET/a?b", None, None),
+            ("GET/${aws:username}", None, None),
+            ("GET/a\\b", None, None),
+            ("GET/a\u{0}b", None, None),
+            ("GET/x*", Some("/?{id}"), None),
+            ("GET/x*", Some("x{id}"), None),
+            ("GET/y/*", Some("/x/{id}"), None),
+            ("$connect", Some("/ignored"), Some("$connect")),
         ];
         for (request, template, resource) in rows {
             let text = format!("{API}/prod/{request}");
             let arn = MethodArn::parse(&text).unwrap();
             assert_eq!(
                 arn.request_resource(template),
-                format!("{API}/prod/{resource}"),
+                resource.map(|resource| format!("{API}/prod/{resource}")),
                 "{request} {template:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_long_resource_is_cut() {
+        for filling in ["a", "\u{e9}"] {
+            let path = filling.repeat(700);
+            let text = format!("{API}/prod/GET/{path}");
+            let resource = MethodArn::parse(&text).unwrap().request_resource(None);
+            let resource = resource.unwrap();
+            assert!((510..=512).contains(&resource.len()), "{resource}");
+            assert!(text.starts_with(resource.strip_suffix('*').unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_path_with_escapes_has_a_second_resource() {
+        let rows = [
+            ("GET/users/7", None),
+            ("GET/users/a%40b", Some("GET/users/a@b")),
+            ("GET/%77hoami", Some("GET/whoami")),
+            ("GET/a%20b", Some("GET/a b")),
+            ("GET/%2A", None),
+            ("GET/%3f", None),
+            ("GET/%24%7Bx%7D", None),
+            ("GET/%ff", None),
+            ("GET/%zz", None),
+        ];
+        for (request, resource) in rows {
+            let text = format!("{API}/prod/{request}");
+            let arn = MethodArn::parse(&text).unwrap();
+            let resource = resource.map(|resource| format!("{API}/prod/{resource}"));
+            assert_eq!(arn.decoded_resource(), resource, "{request}");
         }
     }
 }

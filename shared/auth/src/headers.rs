@@ -230,6 +230,36 @@ pub fn cookie(
     found.ok_or(Reason::MissingToken)
 }
 
+/// Who sent a request, as far as a browser says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A page of the same origin, or of one that is known.
+    Known,
+    /// No browser, or one that doesn't say.
+    Unsaid,
+    /// A page of another origin.
+    Foreign,
+}
+
+/// Where a browser says that a request comes from: `Origin`, and `Sec-Fetch-Site` where there is
+/// none (WHATWG Fetch; W3C Fetch Metadata).
+#[must_use]
+pub fn sender(
+    origin: &Result<Cow<'_, str>, Reason>,
+    site: &Result<Cow<'_, str>, Reason>,
+    known_origins: &[String],
+) -> Sender {
+    match (origin, site.as_deref()) {
+        (Ok(origin), _) if known_origins.iter().any(|known| known == origin) => Sender::Known,
+        (Ok(origin), Ok("same-origin")) if origin != "null" => Sender::Known,
+        (Err(Reason::MissingToken), Ok("same-origin")) => Sender::Known,
+        (Err(Reason::MissingToken), Ok("same-site" | "none") | Err(Reason::MissingToken)) => {
+            Sender::Unsaid
+        }
+        _ => Sender::Foreign,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

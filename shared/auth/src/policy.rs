@@ -65,6 +65,17 @@ impl PolicyDocument {
         }
     }
 
+    /// The same effect on one resource more.
+    #[must_use]
+    pub fn and(mut self, resource: String) -> Self {
+        if let List::One([statement]) = &mut self.statement
+            && let List::One([first]) = &mut statement.resource
+        {
+            statement.resource = List::Several(vec![std::mem::take(first), resource]);
+        }
+        self
+    }
+
     /// Whether there is an Allow in it.
     #[must_use]
     pub fn allows_something(&self) -> bool {

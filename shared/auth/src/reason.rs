@@ -75,6 +75,12 @@ reasons! {
     IssuerRevoked => "issuer_revoked",
     /// A row of a table could not be understood; nobody passes on a guess.
     UnreadableMark => "unreadable_mark",
+    /// A path that could be read in two ways, where rules look at the path. The caller is known:
+    /// a Deny.
+    UnclearPath => "unclear_path",
+    /// A page of another origin sent it, with the caller's cookie or for a WebSocket. The caller is
+    /// known: a Deny.
+    ForeignOrigin => "foreign_origin",
 }
 
 /// Why a request does not pass: "no", or "don't know".

@@ -1,54 +1,91 @@
 //! Paths and routes as rules see them.
 
-/// The plainest spelling of a path: percent escapes undone as long as there are any, slashes
-/// single, `.` and `..` resolved, no slash at the end.
+/// The one spelling of a path that every reader of it agrees on: percent escapes undone once, one
+/// slash at the end dropped. `path` is what stands behind the first slash.
 ///
-/// For `TOKEN` events, which name no route: a rule about `/admin/*` must also meet `//admin/x`,
-/// `/%61dmin/x` and `/x/../admin/y`, whichever of them the gateway would route there.
+/// `None` for a path that two programs could read differently, because then a rule would judge
+/// another path than the gateway routes or the backend serves: `.` and `..`, a segment that ends in
+/// a dot or a space (dropped on some systems), an empty segment, `\`, `;` (path parameters), `?`
+/// and `#`, an escape of one of these or of `/` and `%` (a second decoding), an escape that is none,
+/// bytes that are no UTF-8, and characters that are not seen or are folded into ASCII.
 #[must_use]
-pub fn canonical(path: &str) -> String {
-    let mut decoded = path.as_bytes().to_vec();
-    loop {
-        let next = percent_decoded(&decoded);
-        if next == decoded {
-            break;
-        }
-        decoded = next;
-    }
-    let text = String::from_utf8_lossy(&decoded).replace('\\', "/");
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in text.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop();
+pub fn plain(path: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(path.len() + 1);
+    decoded.push(b'/');
+    let mut rest = path.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'%' => {
+                let (byte, behind) = escape(tail)?;
+                if b"/.%".contains(&byte) || divides(byte) {
+                    return None;
+                }
+                decoded.push(byte);
+                rest = behind;
             }
-            segment => segments.push(segment),
+            byte if divides(*byte) => return None,
+            byte => decoded.push(*byte),
         }
     }
-    format!("/{}", segments.join("/"))
+    let mut text = String::from_utf8(decoded).ok()?;
+    if text.chars().any(is_ambiguous) {
+        return None;
+    }
+    if text.len() > 1 && text.ends_with('/') {
+        text.pop();
+        // Two slashes and nothing between them.
+        if text.ends_with('/') {
+            return None;
+        }
+    }
+    let segments = text.get(1..).filter(|inner| !inner.is_empty());
+    let odd = |segment: &str| segment.is_empty() || segment.ends_with(['.', ' ']);
+    let is_plain = segments.is_none_or(|inner| !inner.split('/').any(odd));
+    is_plain.then_some(text)
 }
 
-fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((first, tail)) = rest.split_first() {
-        let escape = (*first == b'%').then(|| tail.split_at_checked(2)).flatten();
-        let byte = escape.and_then(|(digits, behind)| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
-            let value = u8::from_str_radix(digits, 16).ok().filter(|_| plain)?;
-            Some((value, behind))
-        });
-        if let Some((value, behind)) = byte {
-            decoded.push(value);
-            rest = behind;
-        } else {
-            decoded.push(*first);
-            rest = tail;
-        }
-    }
-    decoded
+/// Whether a template leaves open how the path begins or goes on, so that rules have to see the
+/// path itself: `/{proxy+}`, `/files/{path+}`, `/{area}/{page}`.
+#[must_use]
+pub fn is_open(template: &str) -> bool {
+    template.starts_with("/{") || template.ends_with("+}")
+}
+
+/// A character that ends the path, or a segment, for some readers and not for others.
+fn divides(byte: u8) -> bool {
+    b"\\;?#".contains(&byte)
+}
+
+/// A control character, one that is not seen, or one that compatibility mappings turn into ASCII.
+fn is_ambiguous(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2024}'..='\u{2026}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2044}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2215}'
+            | '\u{2216}'
+            | '\u{29f8}'
+            | '\u{29f9}'
+            | '\u{fe52}'
+            | '\u{fe68}'
+            | '\u{feff}'
+            | '\u{ff01}'..='\u{ff5e}'
+            | '\u{fffd}')
+}
+
+/// The byte of an escape whose `%` stands before `text`, and what stands behind it.
+pub(crate) fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, behind) = text.split_at_checked(2)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    // `from_str_radix` alone takes a sign.
+    let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let value = u8::from_str_radix(digits, 16).ok().filter(|_| plain)?;
+    Some((value, behind))
 }
 
 #[cfg(test)]
@@ -56,32 +93,107 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_spellings_are_one() {
-        for path in [
-            "/admin/x",
-            "admin/x",
-            "//admin//x/",
-            "/%61dmin/x",
-            "/%2561dmin/x",
-            "/admin%2Fx",
-            "/./admin/./x",
-            "/y/../admin/x",
-            "/../../admin/x",
-            "/y/%2e%2E/admin/x",
-            "\\admin\\x",
-        ] {
-            assert_eq!(canonical(path), "/admin/x", "{path}");
-        }
-        for (path, plain) in [
+    fn escapes_are_undone_once() {
+        for (path, expected) in [
             ("", "/"),
-            ("/", "/"),
-            ("/%", "/%"),
-            ("/%zz", "/%zz"),
-            ("/%+1", "/%+1"),
-            ("/a b", "/a b"),
+            ("admin/x", "/admin/x"),
+            ("admin/x/", "/admin/x"),
+            ("%61dmin/x", "/admin/x"),
+            ("a b", "/a b"),
+            ("a%20b", "/a b"),
+            ("a:b@c,d=e+f", "/a:b@c,d=e+f"),
+            ("%C3%A9t%c3%A9", "/\u{e9}t\u{e9}"),
+            ("v1.2/a..b/.well-known", "/v1.2/a..b/.well-known"),
+            ("ADMIN/x", "/ADMIN/x"),
+            ("*", "/*"),
         ] {
-            assert_eq!(canonical(path), plain, "{path}");
+            assert_eq!(plain(path).as_deref(), Some(expected), "{path}");
         }
-        assert_eq!(canonical("/%ff"), "/\u{fffd}");
+    }
+
+    #[test]
+    fn refuses_paths_that_can_be_read_in_two_ways() {
+        for path in [
+            // Dots lead out of, or into, a prefix.
+            "y/../admin/x",
+            "admin/../x",
+            "./admin/x",
+            "admin/.",
+            "..",
+            "admin/%2e%2e/x",
+            "admin/.%2E/x",
+            "admin/%2e/x",
+            "admin%2ex",
+            // What some systems drop from the end of a segment.
+            "admin./x",
+            "admin.",
+            "admin%20/x",
+            "admin ",
+            "...",
+            // Slashes.
+            "/",
+            "/admin/x",
+            "admin//x",
+            "admin//",
+            "admin%2Fx",
+            "admin%2f",
+            "admin/..%2f..%2fpublic",
+            "admin\\x",
+            "admin/x/..%5c..%5cpublic",
+            "admin%5Cx",
+            // A second decoding.
+            "%2561dmin/x",
+            "100%25",
+            // Path parameters, query and fragment.
+            "admin;a=b/x",
+            "admin%3Bx",
+            "admin%3Fx",
+            "admin?x",
+            "admin%23",
+            "admin#",
+            // No escapes.
+            "%",
+            "%6",
+            "%zz",
+            "%+1",
+            "%u0061dmin",
+            // Control characters and invisible ones.
+            "admin%00",
+            "admin%0d%0a",
+            "ad\u{7f}min",
+            "admin%C2%85",
+            "ad%E2%80%8Bmin",
+            "\u{feff}admin",
+            "ad%C2%ADmin",
+            // Bytes that are no UTF-8: overlong, a surrogate, alone.
+            "%c0%af",
+            "%c0%ae%c0%ae/x",
+            "%e0%80%af",
+            "%ed%a0%80",
+            "%ff",
+            // What compatibility mappings fold into `/`, `.`, `\` and letters.
+            "admin%EF%BC%8Fx",
+            "%EF%BC%8E%EF%BC%8E/x",
+            "admin\u{2215}x",
+            "\u{2025}/x",
+            "%EF%BD%81dmin/x",
+        ] {
+            assert_eq!(plain(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn open_templates() {
+        for (template, open) in [
+            ("/{proxy+}", true),
+            ("/files/{path+}", true),
+            ("/{area}/{page}", true),
+            ("/{id}", true),
+            ("/users/{id}", false),
+            ("/whoami", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_open(template), open, "{template}");
+        }
     }
 }

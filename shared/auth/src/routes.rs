@@ -5,13 +5,11 @@
 //! route could be denied, an explicit Deny stands beside the Allow; where that Deny would hit a
 //! route that could be allowed, the pair can't be expressed, and the table is refused.
 
-use crate::arn::{MethodArn, is_plain};
+use crate::arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
 use crate::policy::{Effect, PolicyDocument, glob};
 
 /// The most routes of one table: with more, no policy would fit 8 KB anyway.
 const MAX_ROUTES: usize = 200;
-/// What IAM takes in one resource; API Gateway's own limit.
-const MAX_RESOURCE_BYTES: usize = 512;
 /// The policy's share of API Gateway's 8 KB; the rest is for principal and context.
 const MAX_POLICY_BYTES: usize = 6 * 1024;
 /// Room for `arn:partition:execute-api:region:account:api/stage`, generously.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use auth::headers::{RawMap, single_value, text};
+pub use auth::headers::Sender;
+use auth::headers::{RawMap, sender, single_value, text};
 use auth::{Reason, bearer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -220,16 +221,8 @@ impl<'a> Request<'a> {
     /// is none.
     #[must_use]
     pub fn sender(&self, known_origins: &[String]) -> Sender {
-        let site = self.header("sec-fetch-site");
-        match (self.header("origin"), site.as_deref()) {
-            (Ok(origin), _) if known_origins.iter().any(|known| *known == origin) => Sender::Known,
-            (Ok(origin), Ok("same-origin")) if origin != "null" => Sender::Known,
-            (Err(Reason::MissingToken), Ok("same-origin")) => Sender::Known,
-            (Err(Reason::MissingToken), Ok("same-site" | "none") | Err(Reason::MissingToken)) => {
-                Sender::Unsaid
-            }
-            _ => Sender::Foreign,
-        }
+        let (origin, site) = (self.header("origin"), self.header("sec-fetch-site"));
+        sender(&origin, &site, known_origins)
     }
 
     /// Where the request comes from, by API Gateway's word, or by that of the load balancer, which
@@ -346,17 +339,6 @@ impl<'a> Request<'a> {
             Some(_) => Err(BadRequest::Malformed),
         }
     }
-}
-
-/// Who sent a request, as far as a browser says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
-    /// A page of the same origin, or of one that is known.
-    Known,
-    /// No browser, or one that doesn't say.
-    Unsaid,
-    /// A page of somebody else's.
-    Foreign,
 }
 
 /// `application/x-www-form-urlencoded` (URL standard): `+` is a space.
