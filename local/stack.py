@@ -230,7 +230,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         "TokenSources=header,cookie",
         *("SignUpGuard=true", "DeniedEmailDomains=mailinator.com", "LinkProviders=Corp", "TokenClaims=true"),
         *("HostedUiDomainPrefix=gatehouse-local", f"CallbackUrls={PAGES}/callback"),
-        "ContextClaims=sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer,roles,tenant",
+        "ContextClaims=sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer,roles,tenant,token_id",
         *(f"AppBaseUrl={cognito}", "SesIdentityArn=arn:aws:ses:us-east-1:000000000000:identity/example.com", "MailFrom=no-reply@example.com"),
         *("LegacySource=cognito", f"LegacyUserPoolId={old_pool['id']}", f"LegacyAppClientId={old_pool['client_id']}"),
         # In the quotes, and with the escapes, that SAM takes off again.

@@ -1,7 +1,11 @@
 //! WebSocket connections end with what they were opened by.
 
+use auth::UnixSeconds;
+use auth::revocation::RowKey;
+use auth_dynamodb::Ending;
 use serde_json::{Value, json};
 use testkit::server::Fault;
+use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
 use crate::store::table_client;
@@ -151,6 +155,151 @@ async fn ending_a_session_closes_its_connections() {
     world.others.forget_requests();
     act(vec![mark]).await;
     assert_eq!(closed(&world.others), Vec::<String>::new(), "and forgotten");
+}
+
+#[tokio::test]
+async fn api_keys_and_single_tokens_close_what_they_opened() {
+    let world = World::start().await;
+    let table = table(&world).await;
+    let more = [("CONNECTION_TABLE", table.as_str())];
+    let connections = world.function("connections", &more).await;
+    let closer = world.function("close-connections", &more).await;
+    let store = crate::store::revocations(&world.stack).await;
+    let pool = Pool::ours().id;
+    let ending = || Ending {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(now()),
+        refresh_token_ttl_seconds: 28_800,
+    };
+    let act = async |pk: &str, sk: String| {
+        let records = json!({"Records": [change(pk, &sk)]});
+        assert!(closer.invoke(&records).await.answer()["batchItemFailures"].is_array());
+        closed(&world.others)
+    };
+    // Two tokens of one session.
+    let token = somebody();
+    let other = token.clone().claim("jti", unique("token"));
+    let subject = text_of(&token, "sub");
+    let ids = [unique("c"), unique("c"), unique("c")];
+    for (id, token) in ids.iter().zip([&token, &other]) {
+        let mut event = event("$connect", id, Some(token));
+        event["requestContext"]["authorizer"]["token_id"] = token.get("jti").clone();
+        assert_eq!(status(&connections, &event).await, 200);
+    }
+    // An API key of the same user, who signs out everywhere before and after it connects.
+    let everywhere = RowKey::user(pool, &subject);
+    let mut with_key = event("$connect", &ids[2], Some(&token));
+    with_key["requestContext"]["authorizer"]["session"] = json!(null);
+    with_key["requestContext"]["authorizer"]["key_id"] = json!("k-1");
+    let jti = text_of(&token, "jti");
+    store
+        .end(&RowKey::token(pool, &subject, &jti), &ending())
+        .await
+        .unwrap();
+    let pk = user_row(&token);
+    assert_eq!(act(&pk, format!("token#{jti}")).await, ids[..1], "a token");
+    store
+        .end_user(&everywhere, UnixSeconds(now()), &ending())
+        .await
+        .unwrap();
+    assert_eq!(
+        status(&connections, &with_key).await,
+        200,
+        "a key signs in nobody"
+    );
+    assert_eq!(act(&pk, "user".to_owned()).await, ids[1..2], "the sign-in");
+    store
+        .end(&RowKey::token(pool, &subject, "k-1"), &ending())
+        .await
+        .unwrap();
+    assert_eq!(
+        status(&connections, &with_key).await,
+        401,
+        "a key that ended"
+    );
+    with_key["requestContext"]["authorizer"]["key_id"] = json!("k-2");
+    assert_eq!(status(&connections, &with_key).await, 200);
+    let key = RowKey::token(pool, &subject, "k-2");
+    store.end(&key, &ending()).await.unwrap();
+    assert_eq!(act(&pk, key.sort.clone()).await, ids[2..], "a key");
+    let disabled = [unique("c")];
+    let mut with_key = with_key.clone();
+    with_key["requestContext"]["connectionId"] = json!(disabled[0]);
+    with_key["requestContext"]["authorizer"]["key_id"] = json!("k-3");
+    assert_eq!(status(&connections, &with_key).await, 200);
+    store
+        .disable_user(&everywhere, UnixSeconds(now()), &ending())
+        .await
+        .unwrap();
+    assert_eq!(
+        act(&pk, "user".to_owned()).await,
+        disabled,
+        "its owner disabled"
+    );
+}
+
+#[tokio::test]
+async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
+    let world = World::start().await;
+    let table = table(&world).await;
+    let more = [("CONNECTION_TABLE", table.as_str())];
+    let connections = world.function("connections", &more).await;
+    let closer = world.function("close-connections", &more).await;
+    let store = crate::store::revocations(&world.stack).await;
+    // A pool of its own: everybody of the other tests stays.
+    let pool = unique("us-east-1_Closed");
+    let ids = [unique("a"), unique("b")];
+    let token = somebody();
+    for id in &ids {
+        let mut event = event("$connect", id, Some(&token));
+        event["requestContext"]["authorizer"]["issuer"] = json!(pool);
+        assert_eq!(status(&connections, &event).await, 200);
+    }
+    let ending = Ending {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(now()),
+        refresh_token_ttl_seconds: 28_800,
+    };
+    let everybody = RowKey::issuer(&pool);
+    let ended = store.end_all_of(&everybody, UnixSeconds(now()), &ending);
+    ended.await.unwrap();
+    let batch = json!({"Records": [change(&pool, "sweep"), change(&pool, "issuer")]});
+    let refused = Fault::Answer(403, json!({"__type": "ForbiddenException"}).to_string());
+    world.others.set_fault_times(refused, 1);
+    let answer = closer.invoke(&batch).await.answer();
+    assert_eq!(
+        answer["batchItemFailures"].as_array().unwrap().len(),
+        1,
+        "again"
+    );
+    let mut asked = closed(&world.others);
+    asked.sort();
+    assert_eq!(asked, ids, "the other one is closed all the same");
+    let answer = closer.invoke(&batch).await.answer();
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    assert_eq!(closed(&world.others).len(), 1, "what was refused");
+}
+
+#[tokio::test]
+async fn connect_answers_a_subprotocol() {
+    let world = World::start().await;
+    let table = table(&world).await;
+    let more = [("CONNECTION_TABLE", table.as_str())];
+    let connections = world.function("connections", &more).await;
+    let token = somebody();
+    let answer = async |offered: Value, token: Option<&TokenBuilder<'_>>| {
+        let mut event = event("$connect", &unique("c"), token);
+        event["headers"] = json!({"Sec-WebSocket-Protocol": offered});
+        connections.invoke(&event).await.answer()
+    };
+    let offered = json!(format!("bearer, {}", token.build()));
+    let chosen = json!({"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "bearer"}});
+    assert_eq!(answer(offered.clone(), Some(&token)).await, chosen);
+    let none = answer(json!(null), Some(&token)).await;
+    assert_eq!(none, json!({"statusCode": 200}));
+    assert_eq!(answer(offered, None).await, json!({"statusCode": 401}));
 }
 
 #[tokio::test]

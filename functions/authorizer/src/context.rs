@@ -32,11 +32,13 @@ pub enum ContextClaim {
     Roles,
     /// The claim `tenant`; absent where there is none.
     Tenant,
+    /// `jti`, so that revoking one token closes the WebSocket connection that it opened.
+    TokenId,
 }
 
 impl ContextClaim {
     /// Every claim.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Sub,
         Self::Username,
         Self::ClientId,
@@ -49,15 +51,16 @@ impl ContextClaim {
         Self::Issuer,
         Self::Roles,
         Self::Tenant,
+        Self::TokenId,
     ];
 
     /// What a backend learns if the configuration doesn't choose: all but what takes reading the token
-    /// again.
+    /// again, and what only the function of the WebSocket routes needs.
     #[must_use]
     pub fn default_choice() -> Vec<Self> {
-        let read_again = [Self::Roles, Self::Tenant];
+        let left_out = [Self::Roles, Self::Tenant, Self::TokenId];
         let mut choice = Self::ALL.to_vec();
-        choice.retain(|claim| !read_again.contains(claim));
+        choice.retain(|claim| !left_out.contains(claim));
         choice
     }
 
@@ -77,6 +80,7 @@ impl ContextClaim {
             Self::Issuer => "issuer",
             Self::Roles => "roles",
             Self::Tenant => "tenant",
+            Self::TokenId => "token_id",
         }
     }
 
@@ -97,6 +101,7 @@ impl ContextClaim {
                 .and_then(|roles| serde_json::to_string(&roles).ok())
                 .map(Cow::from),
             Self::Tenant => claims.other_claims().remove("tenant").map(Cow::from),
+            Self::TokenId => claims.token_id().map(Cow::from),
             Self::KeyId => claims
                 .token_id()
                 .filter(|_| claims.principal() == Principal::ApiKey)

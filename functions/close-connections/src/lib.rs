@@ -1,7 +1,7 @@
 //! Closes the WebSocket connections of what was ended. It reads the stream of the revocation table,
 //! so it doesn't matter who wrote a mark: logout, an administrator, an event, the operator's tool.
 //!
-//! A record that fails comes again, and those behind it wait: marks are acted on in their order.
+//! A record that fails comes again, and those behind it once more with it.
 //! Source: AWS, "Using AWS Lambda with Amazon DynamoDB" (partial batch responses).
 
 use std::collections::HashSet;
@@ -98,6 +98,26 @@ struct Text {
     text: String,
 }
 
+/// Whose connections a mark may cover.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Reach<'a> {
+    /// A client's, or everybody's: rows don't say which, so all are looked at.
+    Everybody,
+    /// Those of the user with this partition key.
+    User(&'a str),
+}
+
+impl<'a> Reach<'a> {
+    /// `None` for a row that is no mark: the sweep's cursor, in the same partition as "everybody".
+    fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
+        match sk.text.as_str() {
+            "sweep" => None,
+            "client" | "issuer" => Some(Self::Everybody),
+            _ => Some(Self::User(&pk.text)),
+        }
+    }
+}
+
 /// Where the stream shall go on from.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -140,37 +160,35 @@ impl CloseConnections {
     }
 
     /// Closes what a mark covers, and says how many.
-    async fn act_on(&self, record: &Record) -> Result<u64, Unavailable> {
+    async fn act_on(&self, reach: Reach<'_>) -> Result<u64, Unavailable> {
         let now = UnixSeconds(clock::unix_seconds());
-        let Keys { pk, sk } = &record.dynamodb.keys;
-        let connections = match sk.text.as_str() {
-            "client" | "issuer" => self.table.all(now).await?,
-            _ => self.table.in_partition(&pk.text, now).await?,
+        let connections = match reach {
+            Reach::Everybody => self.table.all(now).await?,
+            Reach::User(partition) => self.table.in_partition(partition, now).await?,
         };
-        let mut closed = 0;
+        let mut result = Ok(0);
         for connection in &connections {
-            if self.is_ended(connection, now).await? {
-                self.close(connection).await?;
-                closed += 1;
+            // One that fails keeps none of the others open.
+            match (self.close_if_ended(connection, now).await, &mut result) {
+                (Ok(true), Ok(closed)) => *closed += 1,
+                (Ok(_), _) => {}
+                (Err(unavailable), _) => result = Err(unavailable),
             }
         }
-        Ok(closed)
+        result
     }
 
-    async fn is_ended(
+    async fn close_if_ended(
         &self,
         connection: &Connection,
         now: UnixSeconds,
     ) -> Result<bool, Unavailable> {
-        let issuer = (connection.issuer_id.as_str(), connection.client_id.as_str());
-        let whose = (connection.subject.as_str(), connection.session.as_deref());
-        let marks = self
-            .revocations
-            .marks_of_session(issuer, whose, now)
-            .await?;
-        let session = connection.session.as_deref();
-        let (since, issued) = (connection.authenticated_at, connection.connected_at);
-        Ok(marks.check_session(session, since, issued).is_err())
+        let issued_at = connection.connected_at;
+        let is_over = self.revocations.is_over(connection, issued_at, now).await?;
+        if is_over {
+            self.close(connection).await?;
+        }
+        Ok(is_over)
     }
 
     /// One that is gone already is closed.
@@ -196,13 +214,17 @@ impl Handler for CloseConnections {
         let batch: Batch = serde_json::from_str(event.get()).map_err(|_| Failure::Internal)?;
         // What a mark of another client or issuer said a moment ago may have changed.
         self.revocations.forget_cutoffs();
-        // The marks are read as they are now: once for each partition says it all.
+        // The marks are read as they are now: once for each reach says it all.
         let mut seen = HashSet::new();
+        let mut failed = None;
         for record in &batch.records {
-            if !seen.insert(&record.dynamodb.keys.pk.text) {
+            let Some(reach) = Reach::of(&record.dynamodb.keys) else {
+                continue;
+            };
+            if !seen.insert(reach) {
                 continue;
             }
-            let result = self.act_on(record).await;
+            let result = self.act_on(reach).await;
             let (level, outcome) = match result {
                 Ok(0) => continue,
                 Ok(_) => (Level::Info, "closed"),
@@ -212,14 +234,17 @@ impl Handler for CloseConnections {
                 log::request(level, "close connections", outcome, request_id, began);
             }
             if result.is_err() {
-                // The stream goes on from here.
-                return Ok(Answer {
-                    batch_item_failures: vec![Item {
-                        item_identifier: record.dynamodb.sequence_number.clone(),
-                    }],
-                });
+                failed.get_or_insert(&record.dynamodb.sequence_number);
             }
         }
-        Ok(Answer::default())
+        // The stream goes on from the first one that failed; those behind it come again, and are done.
+        Ok(Answer {
+            batch_item_failures: failed
+                .map(|number| Item {
+                    item_identifier: number.clone(),
+                })
+                .into_iter()
+                .collect(),
+        })
     }
 }

@@ -13,6 +13,9 @@ use crate::write::{number, text};
 /// API Gateway closes a connection after two hours; an hour more for clocks and late deletions.
 const LIFE_SECONDS: u64 = 3 * 60 * 60;
 
+/// `principal` in the row of a connection that an API key opened.
+const API_KEY: &str = "api_key";
+
 /// A connection and whose it is. No `Debug`: some issuers' `sub` is an e-mail address.
 #[derive(Clone)]
 pub struct Connection {
@@ -26,6 +29,10 @@ pub struct Connection {
     pub client_id: String,
     /// `origin_jti`.
     pub session: Option<String>,
+    /// `jti`, or an API key's id.
+    pub token_id: Option<String>,
+    /// Whether an API key opened it, which is no sign-in of its owner.
+    pub is_of_api_key: bool,
     /// When its user typed the password.
     pub authenticated_at: UnixSeconds,
     /// When it was opened.
@@ -73,6 +80,15 @@ impl ConnectionTable {
         let put = match &connection.session {
             Some(session) => put.item("session", text(session)),
             None => put,
+        };
+        let put = match &connection.token_id {
+            Some(token_id) => put.item("token_id", text(token_id)),
+            None => put,
+        };
+        let put = if connection.is_of_api_key {
+            put.item("principal", text(API_KEY))
+        } else {
+            put
         };
         let result = put.send().await;
         result.map(drop).map_err(|_| Unavailable::Connections)
@@ -134,6 +150,8 @@ fn connection(row: &Row, now: UnixSeconds) -> Option<Connection> {
         subject: text("sub")?,
         client_id: text("client_id")?,
         session: text("session"),
+        token_id: text("token_id"),
+        is_of_api_key: text("principal").as_deref() == Some(API_KEY),
         authenticated_at: time("auth_time")?,
         connected_at: time("connected_at")?,
     })

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
+use crate::connections::Connection;
 use crate::row::{self, Cutoffs, Row, Unreadable};
 use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
 
@@ -65,6 +66,40 @@ impl DynamoRevocations {
             issuer: RowKey::issuer(issuer),
         };
         self.marks_for(&keys, now).await
+    }
+
+    /// Whether what opened this connection has been ended, by any mark: of the token or the API key,
+    /// its session, its user, its client, everybody. What was issued up to `issued_at` may be out of
+    /// date.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] whenever it cannot be known.
+    pub async fn is_over(
+        &self,
+        connection: &Connection,
+        issued_at: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<bool, Unavailable> {
+        let (issuer, subject) = (&connection.issuer_id, &connection.subject);
+        let session = connection.session.as_deref();
+        let keys = TokenKeys {
+            user: RowKey::user(issuer, subject),
+            session: session.map(|session| RowKey::session(issuer, subject, session)),
+            token: connection
+                .token_id
+                .as_ref()
+                .map(|token| RowKey::token(issuer, subject, token)),
+            client: RowKey::client(issuer, &connection.client_id),
+            issuer: RowKey::issuer(issuer),
+        };
+        let marks = self.marks_for(&keys, now).await?;
+        let since = connection.authenticated_at;
+        let checked = if connection.is_of_api_key {
+            marks.check_api_key(since)
+        } else {
+            marks.check_session(session, since, issued_at)
+        };
+        Ok(checked.is_err())
     }
 
     async fn marks_for(&self, keys: &TokenKeys, now: UnixSeconds) -> Result<Marks, Unavailable> {

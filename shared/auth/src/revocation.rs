@@ -79,6 +79,14 @@ impl Marks {
         self.check_parts(since, issued_at, session, true)
     }
 
+    /// Refuses an API key, made at `since`, that any mark covers, for those who hold its id alone.
+    ///
+    /// # Errors
+    /// The mark that refuses it.
+    pub fn check_api_key(&self, since: UnixSeconds) -> Result<(), Reason> {
+        self.check_parts(since, since, None, false)
+    }
+
     fn check_parts(
         &self,
         since: UnixSeconds,
