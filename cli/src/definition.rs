@@ -40,6 +40,10 @@ pub(crate) struct Definition {
     /// What is made of it.
     #[arg(default_value = "api-gateway.json")]
     made: PathBuf,
+    /// The template, whose `AUTHORIZER_TTL_SECONDS` must be the definition's own. Not looked at if it
+    /// is not there.
+    #[arg(long, default_value = "template.yaml")]
+    template: PathBuf,
     /// Only say whether that is what would be made.
     #[arg(long)]
     check: bool,
@@ -56,6 +60,9 @@ impl Definition {
         };
         let document: Value = serde_norway::from_str(&read(&self.openapi)?)
             .map_err(|error| format!("{}: {error}", self.openapi.display()))?;
+        if self.template.exists() {
+            check_ttl(&document, &read(&self.template)?)?;
+        }
         let made = definition(&document)?;
         let made = serde_json::to_string_pretty(&made).map_err(|error| error.to_string())? + "\n";
         let shown = self.made.display();
@@ -68,6 +75,38 @@ impl Definition {
         fs::write(&self.made, made).map_err(|error| format!("{shown}: {error}"))?;
         Ok(format!("{shown} is written."))
     }
+}
+
+/// What API Gateway remembers an answer for, if the definition doesn't say.
+/// Source: AWS, "x-amazon-apigateway-authorizer object".
+const DEFAULT_TTL_SECONDS: u64 = 300;
+
+/// The authorizer writes policies by what it is told of the time for which they are remembered. If
+/// API Gateway is told another, one route's answer may stand for another's.
+fn check_ttl(document: &Value, template: &str) -> Result<(), String> {
+    const NAME: &str = "AUTHORIZER_TTL_SECONDS";
+    let told = template.lines().find_map(|line| {
+        let value = line.trim().strip_prefix(NAME)?.strip_prefix(':')?;
+        Some(value.trim().trim_matches(['"', '\'']).parse::<u64>().ok())
+    });
+    let Some(told) = told else {
+        return Ok(());
+    };
+    let told = told.ok_or_else(|| format!("{NAME} in the template is no number"))?;
+    for (name, scheme) in members(document, "/components/securitySchemes") {
+        let Some(authorizer) = scheme.get("x-amazon-apigateway-authorizer") else {
+            continue;
+        };
+        let ttl = authorizer.get("authorizerResultTtlInSeconds");
+        let ttl = ttl.map_or(Some(DEFAULT_TTL_SECONDS), Value::as_u64);
+        if ttl != Some(told) {
+            return Err(format!(
+                "authorizerResultTtlInSeconds of {name} is not the template's {NAME}, {told} \
+                 (without one API Gateway takes {DEFAULT_TTL_SECONDS})"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn definition(document: &Value) -> Result<Value, String> {
@@ -253,4 +292,35 @@ fn of_scheme(scheme: &Value) -> Value {
     let extensions = object.filter(|(name, _)| name.starts_with("x-amazon-"));
     made.extend(extensions.map(|(name, value)| (name.clone(), value.clone())));
     Value::Object(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_two_ttls_that_differ() {
+        let document = |authorizer: Value| {
+            json!({"components": {"securitySchemes": {
+                "g": {"x-amazon-apigateway-authorizer": authorizer}, "other": {"type": "http"}}}})
+        };
+        let of = |ttl: u64| document(json!({"authorizerResultTtlInSeconds": ttl}));
+        let template = |value: &str| format!("x:\n  AUTHORIZER_TTL_SECONDS: {value}\n");
+        assert_eq!(check_ttl(&of(0), &template("\"0\"")), Ok(()));
+        assert_eq!(check_ttl(&of(60), &template("60")), Ok(()));
+        assert_eq!(check_ttl(&of(60), "x: 1"), Ok(()));
+        for (document, value) in [
+            (of(60), "\"0\""),
+            (of(0), "\"60\""),
+            (of(0), "!Ref Ttl"),
+            // API Gateway's default.
+            (document(json!({})), "\"0\""),
+            (
+                document(json!({"authorizerResultTtlInSeconds": "0"})),
+                "\"0\"",
+            ),
+        ] {
+            assert!(check_ttl(&document, &template(value)).is_err(), "{value}");
+        }
+    }
 }

@@ -160,7 +160,7 @@ impl Explain {
 
     async fn steps(&self, config: Config, text: &str, now: UnixSeconds) -> Report {
         let mut report = Report::default();
-        let token = match UnverifiedToken::parse(text) {
+        let token = match UnverifiedToken::parse_within(text, config.settings.max_token_bytes) {
             Ok(token) => token,
             Err(reason) => return report.refused(reason.as_str()),
         };

@@ -754,6 +754,17 @@ async fn who_and_for_whom() {
     for scope in [json!(["a"]), json!(1), json!(null)] {
         rows.push(("T64", valid().claim("scope", scope).build()));
     }
+    // Bound to another resource (RFC 8707).
+    for audience in [
+        json!("https://resource.example"),
+        json!(["a", "b"]),
+        json!([client]),
+        json!([]),
+        json!("unlisted"),
+        json!(""),
+    ] {
+        rows.push(("T57", valid().claim("aud", audience).build()));
+    }
     rows.push(("T65", valid().claim("act", json!({"sub": "x"})).build()));
     rows.push(("T65", valid().claim("act", json!(null)).build()));
     check(&authorizer, refused(rows)).await;
@@ -762,17 +773,7 @@ async fn who_and_for_whom() {
     let rows = vec![
         (
             "T57",
-            valid().claim("aud", "https://resource.example").build(),
-            Verdict::Allow,
-        ),
-        (
-            "T57",
-            valid().claim("aud", json!(["a", "b"])).build(),
-            Verdict::Allow,
-        ),
-        (
-            "T58",
-            valid().claim("aud", "unlisted").build(),
+            valid().claim("aud", Pool::ours().client_id).build(),
             Verdict::Allow,
         ),
         (
@@ -890,6 +891,81 @@ async fn other_kinds_of_token_by_configuration() {
     for (token, expected) in rows {
         assert_eq!(authorizer.verdict_on(&token).await, expected, "T57");
     }
+
+    let authorizer = Authorizer::start_with(&[("RESOURCE_AUDIENCE", "*")]).await;
+    for token in [
+        valid(),
+        valid().claim("aud", audience),
+        valid().claim("aud", json!([audience, "b"])),
+    ] {
+        let verdict = authorizer.verdict_on(&token.build()).await;
+        assert_eq!(verdict, Verdict::Allow, "T57");
+    }
+}
+
+#[tokio::test]
+async fn iat_may_lie_a_little_ahead() {
+    let at = |iat: u64| {
+        let token = valid().claim("iat", iat).claim("auth_time", iat);
+        token.build()
+    };
+    let authorizer = Authorizer::start().await;
+    let now = now();
+    let rows = vec![
+        ("T47", at(now + 3), Verdict::Allow),
+        ("T47", at(now + 60), Verdict::Unauthorized),
+        // Nothing else may.
+        (
+            "T48",
+            valid().claim("nbf", now + 60).build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T46",
+            valid().claim("exp", now - 1).build(),
+            Verdict::Unauthorized,
+        ),
+        (
+            "T49",
+            valid()
+                .claim("iat", now + 1)
+                .claim("auth_time", now + 3)
+                .build(),
+            Verdict::Unauthorized,
+        ),
+    ];
+    check(&authorizer, rows).await;
+    let authorizer = Authorizer::start_with(&[("IAT_LEEWAY_SECONDS", "0")]).await;
+    let rows = vec![("T47", at(now + 60), Verdict::Unauthorized)];
+    check(&authorizer, rows).await;
+    let authorizer = Authorizer::start_with(&[("IAT_LEEWAY_SECONDS", "60")]).await;
+    let rows = vec![("T47", at(now + 40), Verdict::Allow)];
+    check(&authorizer, rows).await;
+}
+
+#[tokio::test]
+async fn longest_token_by_configuration() {
+    let groups = |count: usize| {
+        let name = |n: usize| format!("RAW_DATA_FULL_CONTROL_{n:036}");
+        let groups: Vec<String> = (0..count).map(name).collect();
+        valid().claim("cognito:groups", json!(groups)).build()
+    };
+    let (usual, long, longer) = (groups(80), groups(100), groups(140));
+    assert!(usual.len() < 8_192 && (8_192..10_240).contains(&long.len()));
+    assert!(longer.len() > 10_240);
+    let authorizer = Authorizer::start().await;
+    let rows = vec![
+        ("T11", usual.clone(), Verdict::Allow),
+        ("T11", long.clone(), Verdict::Unauthorized),
+    ];
+    check(&authorizer, rows).await;
+    let authorizer = Authorizer::start_with(&[("MAX_TOKEN_BYTES", "10240")]).await;
+    let rows = vec![
+        ("T11", usual, Verdict::Allow),
+        ("T11", long, Verdict::Allow),
+        ("T11", longer, Verdict::Unauthorized),
+    ];
+    check(&authorizer, rows).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use auth::env::{ConfigError, Env, is_name_byte};
 use auth::routes::Route;
-use auth::{Issuer, TokenRules, TokenUse};
+use auth::token::MAX_TOKEN_BYTES;
+use auth::verify::{IAT_LEEWAY_SECONDS, MAX_IAT_LEEWAY_SECONDS};
+use auth::{Issuer, ResourceAudience, TokenRules, TokenUse};
 use auth_cedar::Rules;
 use auth_jwks::KeyLocation;
 
@@ -34,6 +36,8 @@ pub struct Settings {
     pub scope: Scope,
     /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may carry its token.
     pub token_sources: TokenSources,
+    /// `MAX_TOKEN_BYTES`: the longest token that is looked at.
+    pub max_token_bytes: usize,
     /// `API_KEY_HEADER`: where a request may carry an API key; `None` without `API_KEY_TABLE`.
     pub api_key_header: Option<ApiKeyHeader>,
     /// `ALLOWED_ORIGINS`: pages that may open a WebSocket; all if empty.
@@ -115,6 +119,8 @@ impl Config {
         "TOKEN_USE",
         "RESOURCE_AUDIENCE",
         "CLOCK_LEEWAY_SECONDS",
+        "IAT_LEEWAY_SECONDS",
+        "MAX_TOKEN_BYTES",
         "REQUIRE_SESSION",
         "REVOCATION_TABLE",
         "API_KEY_TABLE",
@@ -150,6 +156,7 @@ impl Config {
         let api_key_header = api_key_header(&mut env).filter(|_| api_key_table.is_some());
         let context_claims = context_claims(&mut env);
         let token_sources = token_sources(&mut env);
+        let max_token_bytes = env.number("MAX_TOKEN_BYTES", 8_192, 1_024..=10_240);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
         let http_api_response = http_api_response(&mut env);
         if matches!(scope, Scope::Api(_)) && http_api_response == HttpApiResponse::Simple {
@@ -187,6 +194,7 @@ impl Config {
                 routes,
                 scope,
                 token_sources,
+                max_token_bytes: usize::try_from(max_token_bytes).unwrap_or(MAX_TOKEN_BYTES),
                 api_key_header,
                 allowed_origins,
                 http_api_response,
@@ -279,8 +287,17 @@ fn token_rules(env: &mut Env<'_>) -> TokenRules {
     };
     TokenRules {
         token_uses,
-        resource_audience: env.optional("RESOURCE_AUDIENCE"),
+        resource_audience: match env.optional("RESOURCE_AUDIENCE").as_deref() {
+            None => ResourceAudience::Unbound,
+            Some("*") => ResourceAudience::Any,
+            Some(audience) => ResourceAudience::Required(audience.to_owned()),
+        },
         leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+        iat_leeway_seconds: env.number(
+            "IAT_LEEWAY_SECONDS",
+            IAT_LEEWAY_SECONDS,
+            0..=MAX_IAT_LEEWAY_SECONDS,
+        ),
         require_session: env.flag("REQUIRE_SESSION", true),
         allow_delegated: env.flag("ALLOW_DELEGATED_TOKENS", false),
         expired_for_seconds: 0,

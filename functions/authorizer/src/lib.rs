@@ -201,7 +201,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
 
     /// Who the token speaks for.
     async fn verified(&self, bearer: &str) -> Result<VerifiedClaims, Refusal> {
-        let token = UnverifiedToken::parse(bearer)?;
+        let token = UnverifiedToken::parse_within(bearer, self.settings.max_token_bytes)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
             .keys

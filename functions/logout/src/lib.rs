@@ -12,9 +12,11 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use auth::revocation::RowKey;
+use auth::token::LARGEST_MAX_TOKEN_BYTES;
+use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    KeySource, Marks, Principal, Reason, Refusal, RevocationStore, TokenRules, TokenUse,
-    Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    KeySource, Marks, Principal, Reason, Refusal, ResourceAudience, RevocationStore, TokenRules,
+    TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
@@ -121,8 +123,10 @@ impl Logout {
     pub async fn connect(config: Config) -> Result<Self, Infallible> {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
-            resource_audience: None,
+            // A session may be ended by a token of it for any resource, as soon as there is one.
+            resource_audience: ResourceAudience::Any,
             leeway_seconds: config.leeway_seconds,
+            iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
             require_session: false,
             allow_delegated: false,
             expired_for_seconds: config.refresh_token_ttl_seconds,
@@ -193,7 +197,7 @@ impl Logout {
 
     /// Whoever holds a token that was rightly signed for us, run out or revoked or not.
     async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, Problem> {
-        let token = UnverifiedToken::parse(bearer)?;
+        let token = UnverifiedToken::parse_within(bearer, LARGEST_MAX_TOKEN_BYTES)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
             .keys

@@ -18,7 +18,7 @@ pub const MAX_ID_BYTES: usize = 256;
 /// much.
 const MAX_NAME_BYTES: usize = 512;
 /// Scopes of one token, with the spaces between them. Bounded by the token's own size anyway.
-const MAX_SCOPE_BYTES: usize = crate::token::MAX_TOKEN_BYTES;
+const MAX_SCOPE_BYTES: usize = crate::token::LARGEST_MAX_TOKEN_BYTES;
 const MAX_ISSUER_BYTES: usize = 512;
 
 /// Which of Cognito's two signed tokens it is (`token_use`).

@@ -56,4 +56,4 @@ pub use secret::Secret;
 pub use spelling::spellings;
 pub use time::UnixSeconds;
 pub use token::UnverifiedToken;
-pub use verify::{Issuer, IssuerKind, TokenRules, Verifier};
+pub use verify::{Issuer, IssuerKind, ResourceAudience, TokenRules, Verifier};

@@ -15,8 +15,10 @@ use crate::json::{Ignored, Known, UniqueNames, Word};
 use crate::jwks::Algorithm;
 use crate::reason::Reason;
 
-/// The longest token that is looked at. API Gateway takes 10,240 bytes of headers in all.
+/// The longest token that is looked at, unless the configuration says otherwise.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The most that it may say: API Gateway takes 10,240 bytes of headers in all.
+pub const LARGEST_MAX_TOKEN_BYTES: usize = 10_240;
 
 /// A token whose signature nobody has checked.
 ///
@@ -36,9 +38,17 @@ impl<'a> UnverifiedToken<'a> {
     /// # Errors
     /// The first rule broken, as a [`Reason`].
     pub fn parse(text: &'a str) -> Result<Self, Reason> {
+        Self::parse_within(text, MAX_TOKEN_BYTES)
+    }
+
+    /// The same for a text of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// As [`UnverifiedToken::parse`].
+    pub fn parse_within(text: &'a str, max_bytes: usize) -> Result<Self, Reason> {
         use Reason::MalformedToken;
 
-        if text.len() > MAX_TOKEN_BYTES {
+        if text.len() > max_bytes {
             return Err(MalformedToken);
         }
         let mut dots = memchr::memchr_iter(b'.', text.as_bytes());

@@ -13,7 +13,13 @@ use crate::token::UnverifiedToken;
 /// Cognito's tokens live at most a day; one that claims more was not made by Cognito.
 const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 
-/// Somebody whose signature counts.
+/// How far `iat` may lie ahead of our clock, unless the configuration says otherwise: the clocks
+/// of two services of AWS differ by less.
+pub const IAT_LEEWAY_SECONDS: u64 = 5;
+/// The most that it may say.
+pub const MAX_IAT_LEEWAY_SECONDS: u64 = 60;
+
+/// An issuer whose signature counts.
 #[derive(Clone, Debug)]
 pub struct Issuer {
     /// The short name that revocations are kept under: the user pool's id for Cognito. Both forms
@@ -44,10 +50,13 @@ pub enum IssuerKind {
 pub struct TokenRules {
     /// The kinds of token that are taken.
     pub token_uses: Vec<TokenUse>,
-    /// The `aud` that an access token must carry (resource binding), if one is asked for.
-    pub resource_audience: Option<String>,
+    /// What the `aud` of an access token must be (resource binding, RFC 8707).
+    pub resource_audience: ResourceAudience,
     /// Seconds that the issuer's clock and ours may differ, at most 60.
     pub leeway_seconds: u64,
+    /// Seconds that `iat` may lie ahead of our clock, if that is more than the leeway. It lets
+    /// nothing pass that has run out or was revoked: `exp` and cutoffs don't look at it.
+    pub iat_leeway_seconds: u64,
     /// Whether a user's token must name its session, without which it could not be ended.
     pub require_session: bool,
     /// Whether a derived token (`act`, RFC 8693 section 4.1) is taken.
@@ -57,13 +66,25 @@ pub struct TokenRules {
     pub expired_for_seconds: u64,
 }
 
+/// Which `aud` an access token may carry. Cognito's ordinary ones have none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourceAudience {
+    /// None, or the token's own client: one that is bound to a resource is not for us.
+    Unbound,
+    /// This one, and there must be one.
+    Required(String),
+    /// Whichever.
+    Any,
+}
+
 impl Default for TokenRules {
     /// The strictest rules: access tokens with a session, no leeway.
     fn default() -> Self {
         Self {
             token_uses: vec![TokenUse::Access],
-            resource_audience: None,
+            resource_audience: ResourceAudience::Unbound,
             leeway_seconds: 0,
+            iat_leeway_seconds: 0,
             require_session: true,
             allow_delegated: false,
             expired_for_seconds: 0,
@@ -197,8 +218,8 @@ impl Verifier {
         if claims.authenticated_at > Some(claims.issued_at) {
             return Err(Reason::InvalidClaims);
         }
-        let latest = now.plus(leeway);
-        if claims.issued_at > latest || claims.not_before > Some(latest) {
+        let latest_issue = now.plus(leeway.max(self.rules.iat_leeway_seconds));
+        if claims.issued_at > latest_issue || claims.not_before > Some(now.plus(leeway)) {
             return Err(Reason::NotYetValid);
         }
         if self.is_expired(claims.expires_at, now) {
@@ -216,31 +237,36 @@ impl Verifier {
         }
     }
 
-    /// An access token names its client in `client_id`, an ID token in `aud`; the other member,
-    /// which a trigger may have added, is not looked at.
+    /// An access token names its client in `client_id`, an ID token in `aud`. The `aud` of an access
+    /// token names the resource that it is bound to: another one's token is not for us. The
+    /// `client_id` of an ID token, which a trigger may have added, is not looked at.
     fn take_client_id(
         &self,
         claims: &mut UnverifiedClaims,
         token_use: TokenUse,
         issuer: &Issuer,
     ) -> Result<String, Reason> {
-        let audience = match std::mem::take(&mut claims.audience) {
-            Audience::One(audience) => Some(audience),
-            Audience::Absent | Audience::Many => None,
-        };
-        if token_use == TokenUse::Access
-            && let Some(required) = &self.rules.resource_audience
-            && audience.as_ref() != Some(required)
-        {
-            return Err(Reason::WrongAudience);
-        }
-        let client_id = match token_use {
-            TokenUse::Access => claims.client_id.take(),
-            TokenUse::Id => audience,
+        let audience = std::mem::take(&mut claims.audience);
+        let client_id = match (token_use, audience) {
+            (TokenUse::Access, audience) => claims
+                .client_id
+                .take()
+                .filter(|client_id| self.is_for_us(&audience, client_id)),
+            (TokenUse::Id, Audience::One(audience)) => Some(audience),
+            (TokenUse::Id, Audience::Absent | Audience::Many) => None,
         };
         client_id
             .filter(|id| issuer.audiences.contains(id))
             .ok_or(Reason::WrongAudience)
+    }
+
+    fn is_for_us(&self, audience: &Audience, client_id: &str) -> bool {
+        match (&self.rules.resource_audience, audience) {
+            (ResourceAudience::Any, _) | (ResourceAudience::Unbound, Audience::Absent) => true,
+            (ResourceAudience::Unbound, Audience::One(audience)) => audience == client_id,
+            (ResourceAudience::Required(required), Audience::One(audience)) => audience == required,
+            (ResourceAudience::Unbound | ResourceAudience::Required(_), _) => false,
+        }
     }
 
     /// Whether the token has run out since it was verified: asked again after every await.
