@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Value, json};
 use testkit::server::{Fault, Server};
+use testkit::token::now;
 use testkit::{Binary, FakeAws, Invocation};
 
 use crate::store::table_client;
@@ -822,6 +823,71 @@ async fn an_old_endpoint() {
     }
 }
 
+/// What the pool says of a user whom it made then.
+fn made(created_at: u64, status: &str) -> Value {
+    json!({"Username": "5f7e-new-sub", "Enabled": true, "UserStatus": status,
+        "UserCreateDate": created_at})
+}
+
+#[tokio::test]
+async fn groups_of_an_address_that_nobody_verified_go_to_its_name() {
+    let old = OldTable::make().await;
+    let world = &old.world;
+    let migrate = old
+        .function(&[("LEGACY_GROUPS", r#"{"Staff":"staff"}"#)])
+        .await;
+    let after = world.function("post-authentication", &[]).await;
+    let ours = made(now(), "CONFIRMED");
+    world.cognito.set_answer("AdminGetUser", ours);
+    let email = format!("{}@example.com", unique("joan"));
+    let row = json!({"email": email, "email_verified": false, "groups": "Staff"});
+    old.put(with(ada(&email), row)).await;
+    // (the name in the pool, what it says of the address, whether these are the groups' owner)
+    for (name, verified, given) in [
+        ("5f7e-new-sub", "true", false),
+        ("another-name", "false", false),
+        ("5f7e-new-sub", "false", true),
+        (email.as_str(), "false", true),
+    ] {
+        let status = moved(&migrate, &sign_in(&email.to_uppercase(), PASSWORD)).await;
+        assert_eq!(status.as_deref(), CONFIRMED);
+        let signed_in = json!({
+            "triggerSource": "PostAuthentication_Authentication",
+            "userPoolId": "us-east-1_Gatehouse", "userName": name,
+            "request": {"userAttributes":
+                {"sub": "5f7e-new-sub", "email": email, "email_verified": verified}},
+        });
+        world.cognito.forget_requests();
+        assert_eq!(after.invoke(&signed_in).await.answer(), signed_in);
+        let asked = world.cognito.requests();
+        let added = asked.iter().any(|(name, _)| name == "AdminAddUserToGroup");
+        assert_eq!(added, given, "{name} {verified}");
+    }
+}
+
+#[tokio::test]
+async fn slow_groups_keep_nobody_from_signing_in() {
+    let old = OldTable::make().await;
+    let world = &old.world;
+    let migrate = old
+        .function(&[("LEGACY_GROUPS", r#"{"Staff":"staff"}"#)])
+        .await;
+    let after = world.function("post-authentication", &[]).await;
+    let email = format!("{}@example.com", unique("slow"));
+    let row = json!({"email": email, "groups": "Staff"});
+    old.put(with(ada(&email), row)).await;
+    let status = moved(&migrate, &sign_in(&email, PASSWORD)).await;
+    assert_eq!(status.as_deref(), CONFIRMED);
+    world.cognito.set_fault(Fault::Hang);
+    let signed_in = json!({
+        "triggerSource": "PostAuthentication_Authentication",
+        "userPoolId": "us-east-1_Gatehouse", "userName": "5f7e-new-sub",
+        "request": {"userAttributes": {"email": email, "email_verified": "true"}},
+    });
+    assert_eq!(after.invoke(&signed_in).await.answer(), signed_in);
+    assert!(after.output().contains("time_is_up"), "{}", after.output());
+}
+
 #[tokio::test]
 async fn groups_are_given_at_the_first_sign_in() {
     let old = OldTable::make().await;
@@ -844,6 +910,7 @@ async fn groups_are_given_at_the_first_sign_in() {
         assert_eq!(after.invoke(&signed_in).await.answer(), signed_in);
         let asked = world.cognito.requests().into_iter();
         asked
+            .filter(|(operation, _)| operation != "AdminGetUser")
             .map(|(operation, body)| {
                 assert_eq!(operation, "AdminAddUserToGroup");
                 assert_eq!(body["Username"], "5f7e-new-sub");
@@ -865,16 +932,44 @@ async fn groups_are_given_at_the_first_sign_in() {
         moved(&migrate, &sign_in(&email, PASSWORD)).await.as_deref(),
         CONFIRMED
     );
-    // Somebody else claims that address: their groups are not to be had by it.
-    for verified in [json!("false"), json!(null)] {
+    // Others claim that address, by their own word or a provider's: the groups are not to be had by it.
+    for (name, value) in [
+        ("email_verified", json!("false")),
+        ("email_verified", json!(null)),
+        (
+            "identities",
+            json!("[{\"providerName\":\"Oidc\",\"userId\":\"1\"}]"),
+        ),
+        ("cognito:user_status", json!("EXTERNAL_PROVIDER")),
+    ] {
         let mut claimed = signed_in.clone();
-        claimed["request"]["userAttributes"]["email_verified"] = verified;
+        claimed["request"]["userAttributes"][name] = value;
         world.cognito.forget_requests();
         assert_eq!(after.invoke(&claimed).await.answer(), claimed);
-        assert_eq!(world.cognito.requests(), []);
+        assert_eq!(world.cognito.requests(), [], "{name}");
     }
+    // A name that looks like the address is another kind of row.
+    let mut named = signed_in.clone();
+    named["userName"] = json!(email);
+    named["request"]["userAttributes"] = json!({"sub": "5f7e-other"});
+    world.cognito.forget_requests();
+    assert_eq!(after.invoke(&named).await.answer(), named);
+    assert_eq!(world.cognito.requests(), []);
+    // A user whom the pool made at another time than the move, or who never confirmed.
+    for standing in [
+        made(now() - 3_600, "CONFIRMED"),
+        made(now() + 3_600, "CONFIRMED"),
+        made(now(), "UNCONFIRMED"),
+        made(now(), "EXTERNAL_PROVIDER"),
+        json!({"Username": "5f7e-new-sub"}),
+    ] {
+        world.cognito.set_answer("AdminGetUser", standing.clone());
+        assert_eq!(given().await, Vec::<String>::new(), "{standing}");
+    }
+    let ours = made(now(), "CONFIRMED");
+    world.cognito.set_answer("AdminGetUser", ours);
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
-    assert!(!given().await.is_empty(), "tried");
+    assert_eq!(given().await, Vec::<String>::new());
     world.cognito.set_fault(Fault::None);
     assert_eq!(
         given().await,

@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use auth::{Secret, Unavailable, UnixSeconds, hex};
-use auth_dynamodb::{AttemptTable, PendingGroups};
+use auth_dynamodb::{AttemptTable, LeftFor, PendingGroups};
 use aws_lc_rs::digest;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
@@ -266,7 +266,8 @@ impl MigrateUser {
     }
 
     /// The trigger can't put anybody into a group: there is no user yet. So groups are left for
-    /// post-authentication, which finds them when the user signs in, this time or the next.
+    /// post-authentication, which finds them when the user signs in, this time or the next. After a
+    /// forgotten password that sign-in is the proof: it takes the code from the user's mailbox.
     async fn leave_groups(
         &self,
         user_pool_id: &str,
@@ -281,8 +282,8 @@ impl MigrateUser {
         // An address that nobody has verified may be claimed by anybody in the new pool.
         let is_verified = moved.attributes.contains_key("email_verified");
         let email = moved.attributes.get("email").filter(|_| is_verified);
-        let name = email.unwrap_or(&normal);
-        table.leave(user_pool_id, name, &moved.groups, now).await
+        let user = email.map_or(LeftFor::Name(&normal), |email| LeftFor::Email(email));
+        table.leave(user_pool_id, user, &moved.groups, now).await
     }
 
     async fn with_groups(

@@ -2,28 +2,48 @@
 //!
 //! It never keeps anybody from signing in. Groups that could not be given stay where they are, and the
 //! next sign-in tries again. The event goes back as it came.
+//!
+//! Groups go to the user whom the move made, and to no other: a user of the pool's own, made right
+//! after the groups were left. A provider's word on an address is no claim to them.
 //! Source: AWS, "Post authentication Lambda trigger".
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auth::env::{ConfigError, Env};
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, Trouble};
-use auth_dynamodb::PendingGroups;
+use auth_dynamodb::{Left, LeftFor, PendingGroups};
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+/// Everything, in the five seconds that Cognito gives.
+const BUDGET: Duration = Duration::from_millis(3_500);
+/// Seconds between the groups that were left and the user whom the pool then made: the rest of the
+/// trigger's five, and what clocks differ.
+const MADE_AFTER: u64 = 60;
+const MADE_BEFORE: u64 = 10;
 
 /// What it reads from its environment. `docs/configuration.md` has the table.
 pub struct Config {
     /// `PENDING_GROUPS_TABLE`.
     pub pending_groups_table: String,
+    /// `USERNAME_CASE_SENSITIVE`, as the pool's `UsernameConfiguration`.
+    pub case_sensitive: bool,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &["PENDING_GROUPS_TABLE", "LOG_LEVEL"];
+    pub const VARS: &'static [&'static str] = &[
+        "PENDING_GROUPS_TABLE",
+        "USERNAME_CASE_SENSITIVE",
+        "LOG_LEVEL",
+    ];
 
     /// Reads the configuration through `lookup`.
     ///
@@ -33,6 +53,7 @@ impl Config {
         let mut env = Env::new(lookup);
         let config = Self {
             pending_groups_table: env.required("PENDING_GROUPS_TABLE"),
+            case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
@@ -43,6 +64,7 @@ impl Config {
 pub struct PostAuthentication {
     sdk: aws_config::SdkConfig,
     groups: PendingGroups,
+    case_sensitive: bool,
     log_level: Level,
 }
 
@@ -58,21 +80,55 @@ struct Event {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Request {
-    user_attributes: Attributes,
+    user_attributes: BTreeMap<String, Value>,
 }
 
-#[derive(Deserialize)]
-struct Attributes {
-    email: Option<String>,
-    email_verified: Option<String>,
+impl Event {
+    fn attribute(&self, name: &str) -> Option<&str> {
+        let value = self.request.user_attributes.get(name)?.as_str()?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether another identity provider has a say in who this is.
+    fn is_federated(&self) -> bool {
+        self.request.user_attributes.contains_key("identities")
+            || self.attribute("cognito:user_status") == Some("EXTERNAL_PROVIDER")
+    }
+
+    /// What migrate-user may have left the groups under. An address is certainly the user's if it is
+    /// verified: another's groups are not to be had by claiming theirs.
+    fn left_for(&self, case_sensitive: bool) -> Option<Name> {
+        let normal = |name: &str| {
+            if case_sensitive {
+                name.to_owned()
+            } else {
+                name.to_lowercase()
+            }
+        };
+        let email = self.attribute("email");
+        if self.attribute("email_verified") == Some("true") {
+            return email.map(|email| Name::Email(normal(email)));
+        }
+        // In a pool whose names are addresses Cognito gives its users another one, their `sub`.
+        if self.attribute("sub") == Some(self.user_name.as_str()) {
+            let name = email.or_else(|| self.attribute("phone_number"));
+            return name.map(|name| Name::Name(normal(name)));
+        }
+        Some(Name::Name(normal(&self.user_name)))
+    }
 }
 
-impl Attributes {
-    /// The address, if it is certainly the user's: an unverified one may be somebody else's, whose
-    /// groups are not to be had by claiming it.
-    fn verified_email(self) -> Option<String> {
-        let is_verified = self.email_verified.as_deref() == Some("true");
-        self.email.filter(|_| is_verified)
+enum Name {
+    Email(String),
+    Name(String),
+}
+
+impl Name {
+    fn left_for(&self) -> LeftFor<'_> {
+        match self {
+            Self::Email(email) => LeftFor::Email(email),
+            Self::Name(name) => LeftFor::Name(name),
+        }
     }
 }
 
@@ -86,6 +142,7 @@ impl PostAuthentication {
         Ok(Self {
             groups: PendingGroups::new(&sdk, config.pending_groups_table),
             sdk,
+            case_sensitive: config.case_sensitive,
             log_level: config.log_level,
         })
     }
@@ -96,17 +153,25 @@ impl PostAuthentication {
         if event.trigger_source != "PostAuthentication_Authentication" {
             return Ok("nothing_to_do");
         }
-        let pool = &event.user_pool_id;
-        // Under the address, or under the name, as migrate-user left them.
-        let email = event.request.user_attributes.verified_email();
-        let name = email.unwrap_or_else(|| event.user_name.clone());
-        let now = UnixSeconds(clock::unix_seconds());
-        let groups = self.groups.of(pool, &name, now).await;
-        let groups = groups.map_err(Unavailable::as_str)?;
-        if groups.is_empty() {
-            return Ok("nothing_to_do");
+        if event.is_federated() {
+            return Ok("not_local");
         }
+        let pool = &event.user_pool_id;
+        let Some(name) = event.left_for(self.case_sensitive) else {
+            return Ok("nothing_to_do");
+        };
+        let now = UnixSeconds(clock::unix_seconds());
+        let left = self.groups.of(pool, name.left_for(), now).await;
+        let Some(Left { groups, at }) = left.map_err(Unavailable::as_str)? else {
+            return Ok("nothing_to_do");
+        };
         let users = CognitoUsers::new(&self.sdk, pool.clone());
+        let standing = users.standing(&event.user_name).await;
+        let standing = standing.map_err(|trouble| Unavailable::from(trouble).as_str())?;
+        let made_by_the_move = at.saturating_sub(MADE_BEFORE)..=at.saturating_add(MADE_AFTER);
+        if !standing.is_confirmed || !made_by_the_move.contains(&standing.created_at) {
+            return Err("another_user");
+        }
         let mut outcome = "groups_given";
         for group in &groups {
             match users.add_to_group(&event.user_name, group).await {
@@ -118,7 +183,7 @@ impl PostAuthentication {
                 }
             }
         }
-        let forgotten = self.groups.forget(pool, &name).await;
+        let forgotten = self.groups.forget(pool, name.left_for()).await;
         forgotten.map_err(Unavailable::as_str)?;
         if outcome == "groups_given" {
             Ok(outcome)
@@ -132,7 +197,8 @@ impl Handler for PostAuthentication {
     type Answer = Box<RawValue>;
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
-        let result = self.signed_in(event).await;
+        let result = tokio::time::timeout(BUDGET, self.signed_in(event)).await;
+        let result = result.unwrap_or(Err("time_is_up"));
         let (level, outcome) = match result {
             Ok(outcome) => (Level::Info, outcome),
             Err(outcome) => (Level::Error, outcome),

@@ -56,6 +56,16 @@ impl Profile {
     }
 }
 
+/// How an account stands with the pool. No `Debug`.
+pub struct Standing {
+    /// When the pool made it, in seconds since 1970.
+    pub created_at: u64,
+    /// Whether it is an account of the pool's own that may sign in by its own password.
+    pub is_confirmed: bool,
+    /// Whether its holder signs in by a second factor too.
+    pub has_second_factor: bool,
+}
+
 /// One page of users.
 pub struct Page {
     /// Those on it that have a `sub`.
@@ -113,6 +123,26 @@ impl CognitoUsers {
             enabled: user.enabled(),
             modified_at: seconds(user.user_last_modified_date()),
             username: user.username,
+        })
+    }
+
+    /// `AdminGetUser`: how the account of exactly this name stands.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn standing(&self, username: &str) -> Result<Standing, Trouble> {
+        let call = self
+            .client
+            .admin_get_user()
+            .user_pool_id(&self.user_pool_id)
+            .username(username);
+        let user = call.send().await.map_err(|error| trouble(&error))?;
+        Ok(Standing {
+            created_at: seconds(user.user_create_date()),
+            is_confirmed: user.user_status() == Some(&UserStatusType::Confirmed),
+            has_second_factor: user.preferred_mfa_setting().is_some()
+                || !user.user_mfa_setting_list().is_empty()
+                || !user.mfa_options().is_empty(),
         })
     }
 

@@ -38,7 +38,7 @@ pub use api_keys::DynamoApiKeys;
 pub use attempts::AttemptTable;
 pub use connections::{Connection, ConnectionTable};
 pub use list::Mark;
-pub use pending_groups::PendingGroups;
+pub use pending_groups::{Left, LeftFor, PendingGroups};
 pub use profiles::{Profiles, Status};
 pub use sessions::{Session, SessionTable};
 pub use write::Ending;

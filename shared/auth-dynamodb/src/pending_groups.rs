@@ -9,8 +9,25 @@ use aws_types::SdkConfig;
 use crate::write::{number, text};
 use crate::{client, row};
 
-/// Seconds that a row waits for its user to come: they are about to sign in.
-const WAIT_SECONDS: u64 = 30 * 24 * 60 * 60;
+/// Seconds that a row waits for its user to come: they are about to sign in, or to read a code.
+const WAIT_SECONDS: u64 = 24 * 60 * 60;
+
+/// What a row is left under. A name that looks like an address is no address: the two never meet.
+#[derive(Clone, Copy)]
+pub enum LeftFor<'a> {
+    /// Whoever has this address, verified.
+    Email(&'a str),
+    /// Whoever has this name in the pool.
+    Name(&'a str),
+}
+
+/// Groups that were left.
+pub struct Left {
+    /// By the pool's names.
+    pub groups: Vec<String>,
+    /// When, in seconds since 1970: the pool made the user right after that.
+    pub at: u64,
+}
 
 /// Groups by user, in a DynamoDB table with the key `id`.
 pub struct PendingGroups {
@@ -28,14 +45,14 @@ impl PendingGroups {
         }
     }
 
-    /// Leaves groups for the user of this name, or address, in a pool.
+    /// Leaves groups for a user whom a pool is about to make.
     ///
     /// # Errors
     /// [`Unavailable::PendingGroups`] unless they are there.
     pub async fn leave(
         &self,
         user_pool_id: &str,
-        name: &str,
+        user: LeftFor<'_>,
         groups: &[String],
         now: UnixSeconds,
     ) -> Result<(), Unavailable> {
@@ -43,35 +60,41 @@ impl PendingGroups {
             .client
             .put_item()
             .table_name(&self.table)
-            .item("id", text(&id(user_pool_id, name)))
+            .item("id", text(&id(user_pool_id, user)))
             .item("groups", AttributeValue::Ss(groups.to_vec()))
+            .item("left_at", number(now))
             .item("expires_at", number(now.plus(WAIT_SECONDS)));
         put.send().await.map_err(|_| Unavailable::PendingGroups)?;
         Ok(())
     }
 
-    /// What was left for the user of this name, and has not run out.
+    /// What was left for this user, and has not run out.
     ///
     /// # Errors
     /// [`Unavailable::PendingGroups`] if that can't be known.
     pub async fn of(
         &self,
         user_pool_id: &str,
-        name: &str,
+        user: LeftFor<'_>,
         now: UnixSeconds,
-    ) -> Result<Vec<String>, Unavailable> {
+    ) -> Result<Option<Left>, Unavailable> {
         let get = self
             .client
             .get_item()
             .table_name(&self.table)
-            .key("id", text(&id(user_pool_id, name)))
+            .key("id", text(&id(user_pool_id, user)))
             .consistent_read(true);
         let answer = get.send().await.map_err(|_| Unavailable::PendingGroups)?;
         let row = answer.item.filter(|row| !row::is_expired(row, now));
-        match row.unwrap_or_default().remove("groups") {
-            None => Ok(Vec::new()),
-            Some(AttributeValue::Ss(groups)) => Ok(groups),
-            Some(_) => Err(Unavailable::PendingGroups),
+        let Some(mut row) = row else {
+            return Ok(None);
+        };
+        let at = row
+            .get("left_at")
+            .and_then(|at| at.as_n().ok()?.parse().ok());
+        match (row.remove("groups"), at) {
+            (Some(AttributeValue::Ss(groups)), Some(at)) => Ok(Some(Left { groups, at })),
+            _ => Err(Unavailable::PendingGroups),
         }
     }
 
@@ -79,12 +102,12 @@ impl PendingGroups {
     ///
     /// # Errors
     /// [`Unavailable::PendingGroups`] if it may still be there.
-    pub async fn forget(&self, user_pool_id: &str, name: &str) -> Result<(), Unavailable> {
+    pub async fn forget(&self, user_pool_id: &str, user: LeftFor<'_>) -> Result<(), Unavailable> {
         let delete = self
             .client
             .delete_item()
             .table_name(&self.table)
-            .key("id", text(&id(user_pool_id, name)));
+            .key("id", text(&id(user_pool_id, user)));
         delete
             .send()
             .await
@@ -94,10 +117,27 @@ impl PendingGroups {
 }
 
 /// A hash: the table is not for names.
-fn id(user_pool_id: &str, name: &str) -> String {
+fn id(user_pool_id: &str, user: LeftFor<'_>) -> String {
+    let (kind, name) = match user {
+        LeftFor::Email(email) => ("email", email),
+        LeftFor::Name(name) => ("name", name),
+    };
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(user_pool_id.as_bytes());
     hash.update(b"#");
     hash.update(name.as_bytes());
-    hex(hash.finish().as_ref())
+    format!("{kind}#{}", hex(hash.finish().as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_and_a_name_of_the_same_text_have_two_rows() {
+        let (email, name) = (LeftFor::Email("a@b.c"), LeftFor::Name("a@b.c"));
+        assert_ne!(id("pool", email), id("pool", name));
+        assert_ne!(id("pool", email), id("other", email));
+        assert!(id("pool", email).starts_with("email#"));
+    }
 }
