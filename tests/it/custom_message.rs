@@ -112,7 +112,12 @@ async fn every_occasion_in_every_language() {
             let mut attributes = ada();
             attributes["locale"] = json!(locale);
             let sent = send(&function, &event(source, attributes)).await;
-            assert!(sent.mail.contains(word), "C1 {source} {locale}: {word}");
+            let greets = ["AdminCreateUser", "ForgotPassword", "Authentication"];
+            if greets.contains(&source) {
+                assert!(sent.mail.contains(word), "C1 {source} {locale}: {word}");
+            } else {
+                assert!(!sent.mail.contains("Ada"), "{source}: an unproven address");
+            }
             let right_to_left = sent.mail.contains("dir=\"rtl\"");
             assert_eq!(right_to_left, locale == "ar", "{locale}");
             let has_link = matches!(source, "SignUp" | "ResendCode");
@@ -140,7 +145,7 @@ async fn every_occasion_in_every_language() {
         "a subject of its own for each: {}",
         subjects.len()
     );
-    let mut wish = event("SignUp", ada());
+    let mut wish = event("ForgotPassword", ada());
     wish["request"]["clientMetadata"] = json!({"locale": "de"});
     assert!(
         send(&function, &wish).await.mail.contains("Hallo Ada"),
@@ -187,9 +192,8 @@ async fn links_carry_the_address_encoded_once() {
             .unwrap();
         assert_eq!(decoded, email, "C13: decodes to the same");
     }
-    // No link: confirmed already, no address, or none that is one.
+    // No link: nobody knows whether there is something to confirm, no address, or none that is one.
     for change in [
-        json!({"cognito:user_status": "CONFIRMED"}),
         json!({"cognito:user_status": null}),
         json!({"email": null}),
         json!({"email": "no address"}),
@@ -236,6 +240,9 @@ async fn names_are_names_or_nothing() {
         "nul\u{0}",
         "\u{e000}private",
         &format!("z{}", "\u{301}".repeat(100)),
+        "your account is locked now",
+        "your account is locked call now",
+        &"x".repeat(33),
         &"x".repeat(2_048),
         &"\u{1f600}".repeat(2_048),
         "  ",
@@ -261,6 +268,10 @@ async fn names_are_names_or_nothing() {
     for (name, greeting) in [
         ("O'Brien", "Hello O&#x27;Brien,"),
         ("J. R. R. Tolkien", "Hello J. R. R. Tolkien,"),
+        (
+            "Ada Augusta King Countess-Lovela",
+            "Hello Ada Augusta King Countess-Lovela,",
+        ),
         ("Anne-Marie", "Hello Anne-Marie,"),
         ("Zo\u{eb}", "Hello Zo&#235;,"),
         ("\u{674e}\u{56db}", "Hello &#26446;&#22235;,"),
@@ -271,7 +282,7 @@ async fn names_are_names_or_nothing() {
     ] {
         let mut attributes = ada();
         attributes["name"] = json!(name);
-        let sent = send(&function, &event("SignUp", attributes)).await;
+        let sent = send(&function, &event("ForgotPassword", attributes)).await;
         assert!(sent.mail.contains(greeting), "C8 {name}: escaped once");
     }
     for attributes in [
@@ -298,7 +309,16 @@ async fn what_no_message_can_be_made_of_goes_back_unchanged() {
         .as_object_mut()
         .unwrap()
         .remove("codeParameter");
+    let status = |source: &str, status: &str| {
+        let mut event = event(source, ada());
+        event["request"]["userAttributes"]["cognito:user_status"] = json!(status);
+        event
+    };
     let unchanged = [
+        ("not unconfirmed", status("SignUp", "CONFIRMED")),
+        ("not unconfirmed", status("SignUp", "RESET_REQUIRED")),
+        ("not unconfirmed", status("SignUp", "")),
+        ("not unconfirmed", status("ResendCode", "CONFIRMED")),
         ("C2", with("/triggerSource", json!("CustomMessage_New"))),
         ("C2", with("/triggerSource", json!("PreSignUp_SignUp"))),
         ("C2", with("/triggerSource", json!(null))),
@@ -377,7 +397,7 @@ async fn brands_and_accounts() {
     let mut other = event("SignUp", ada());
     other["callerContext"]["clientId"] = json!("two");
     let sent = send(&function, &other).await;
-    assert!(sent.subject.contains("Example") && sent.mail.contains("Hallo Ada"));
+    assert!(sent.subject.contains("Example") && sent.mail.contains("Guten Tag,"));
     assert!(
         link(&sent.mail)
             .unwrap()
@@ -389,6 +409,28 @@ async fn brands_and_accounts() {
     let answer = function.invoke(&event("SignUp", ada())).await.answer();
     assert!(answer["response"]["smsMessage"].is_string(), "C22");
     assert_eq!(answer["response"]["emailMessage"], Value::Null, "C22");
+    // The same variables by their other names, which count where the first are unset.
+    let (base, path) = ("app__base_url", "app__confirmation_path");
+    for (more, expected) in [
+        (
+            vec![
+                ("APP_BASE_URL", ""),
+                (base, "https://two.example"),
+                (path, "/c"),
+            ],
+            "https://two.example/c?",
+        ),
+        (
+            vec![(base, "https://two.example"), (path, "/c")],
+            "https://app.example.com/c?",
+        ),
+    ] {
+        let function = start(&more).await;
+        let link = link(&send(&function, &event("SignUp", ada())).await.mail);
+        assert!(link.unwrap().starts_with(expected), "{more:?}");
+    }
+    let output = refused(&[("APP_BASE_URL", ""), (base, "http://app.example.com")]).await;
+    assert!(output.contains("APP_BASE_URL"), "{output}");
     let function = start(&[("APP_BASE_URL", "")]).await;
     assert_eq!(
         link(&send(&function, &event("SignUp", ada())).await.mail),
@@ -411,10 +453,7 @@ async fn what_does_not_hold_does_not_start() {
     let dir = with(layout, &english);
     let function = start(&[("TEMPLATES_DIR", &dir)]).await;
     let sent = send(&function, &event("SignUp", ada())).await;
-    assert!(
-        sent.mail.starts_with("<p>Hello Ada"),
-        "a brand of one's own"
-    );
+    assert!(sent.mail.starts_with("<p>Hello,"), "a brand of one's own");
 
     let longer = english.replacen("Your sign-in code for", &"long ".repeat(40), 1);
     let without_code = english.replace("{{ code }} is your sign-in code", "sign-in code");
@@ -478,7 +517,7 @@ fn every_mail_to_look_at() {
     let index = read("index.html");
     assert_eq!(index.matches("<a href").count(), 7 * 5);
     for source in ["sign_up", "resend_code"] {
-        assert!(read(&format!("{source}.de.html")).contains("Hallo Ada Lovelace,"));
+        assert!(read(&format!("{source}.de.html")).contains("Guten Tag,"));
         assert!(read(&format!("{source}.ar.html")).contains("confirmationCode=123456"));
     }
     // A temporary password of any characters is text, and in no address.

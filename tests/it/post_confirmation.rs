@@ -31,6 +31,13 @@ async fn a_password_reset_ends_what_was_before_it() {
         world.passes(&again).await,
         "A34: the very next sign-in passes"
     );
+    let (operation, sent) = world.cognito.requests().remove(0);
+    let expected = json!({"UserPoolId": Pool::ours().id, "Username": "ada"});
+    assert_eq!(
+        (operation.as_str(), sent),
+        ("AdminUserGlobalSignOut", expected),
+        "and Cognito's own API is closed to the old tokens"
+    );
     // Cognito may invoke it up to three times.
     next_second().await;
     assert_eq!(function.invoke(&event).await.answer(), event);
@@ -39,10 +46,22 @@ async fn a_password_reset_ends_what_was_before_it() {
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
         world.store.set_fault(fault.clone());
+        world.cognito.forget_requests();
         assert!(function.invoke(&event).await.is_failure(), "{fault:?}");
+        let asked = world.cognito.requests();
+        assert_eq!(
+            asked.len(),
+            1,
+            "without the mark, Cognito is asked: {asked:?}"
+        );
     }
     world.store.set_fault(Fault::None);
-    for pointer in ["/request/userAttributes/sub", "/userPoolId", "/request"] {
+    for pointer in [
+        "/request/userAttributes/sub",
+        "/userPoolId",
+        "/userName",
+        "/request",
+    ] {
         let mut event = event.clone();
         *event.pointer_mut(pointer).unwrap() = json!("");
         assert!(function.invoke(&event).await.is_failure(), "{pointer}");
@@ -50,6 +69,61 @@ async fn a_password_reset_ends_what_was_before_it() {
     assert!(world.passes(&token).await);
     let output = function.output();
     assert!(!output.contains("ada") && !output.contains(&text_of(&token, "sub")));
+}
+
+/// The mark is what the answer depends on; the sign-out at Cognito is made again by logout-retry.
+#[tokio::test]
+async fn a_sign_out_that_fails_is_queued_and_keeps_nobody_from_resetting() {
+    let world = World::start().await;
+    let queue = "https://sqs.us-east-1.amazonaws.com/1/retry";
+    let more = [("RETRY_QUEUE_URL", queue)];
+    let function = world.function("post-confirmation", &more).await;
+    for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Hang] {
+        let token = somebody();
+        let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
+        world.cognito.set_fault(fault.clone());
+        world.others.forget_requests();
+        assert_eq!(function.invoke(&event).await.answer(), event, "{fault:?}");
+        assert!(!world.passes(&token).await, "{fault:?}");
+        let (operation, sent) = world.others.requests().remove(0);
+        let body: Value = serde_json::from_str(sent["MessageBody"].as_str().unwrap()).unwrap();
+        let expected = json!({"kind": "sign_out_everywhere", "username": "ada"});
+        assert_eq!((operation.as_str(), body), ("SendMessage", expected));
+
+        // Both fail: the mark is written later too, as of now.
+        world.store.set_fault(Fault::Cut);
+        world.others.forget_requests();
+        assert!(function.invoke(&event).await.is_failure(), "{fault:?}");
+        world.store.set_fault(Fault::None);
+        let queued = world.others.requests();
+        let kinds: std::collections::BTreeSet<String> = queued
+            .iter()
+            .map(|(_, sent)| {
+                let body = sent["MessageBody"].as_str().unwrap();
+                let body: Value = serde_json::from_str(body).unwrap();
+                text_of_kind(&body)
+            })
+            .collect();
+        assert!(
+            kinds.contains("end_sessions") && kinds.contains("sign_out_everywhere"),
+            "{kinds:?}"
+        );
+    }
+    // Nor the queue: logged, and the reset is done all the same.
+    world.others.set_fault(Fault::Cut);
+    let token = somebody();
+    let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
+    assert_eq!(function.invoke(&event).await.answer(), event);
+    assert!(!world.passes(&token).await);
+    let output = function.output();
+    for word in ["sign_out_queued", "sign_out_failed"] {
+        assert!(output.contains(word), "{output}");
+    }
+    assert!(!output.contains("ada") && !output.contains(&text_of(&token, "sub")));
+}
+
+fn text_of_kind(message: &Value) -> String {
+    message["kind"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

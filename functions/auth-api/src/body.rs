@@ -168,11 +168,14 @@ fn is_visible(c: char) -> bool {
     )
 }
 
-/// A password that Cognito would look at: 1 to 256 characters, none of them white space.
+/// A password that Cognito would look at: 1 to 256 characters, with blanks inside of it as they are, for
+/// pass phrases. Cognito takes none at either end and answers with its password policy; at a sign-in that
+/// would be a refusal that says nothing, so the request itself is refused.
+/// Source: AWS, "Adding user pool password requirements".
 pub(crate) fn password(password: &Secret) -> Result<&Secret, BadRequest> {
     let text = password.expose();
     let fits = !text.is_empty() && text.chars().count() <= MAX_PASSWORD_CHARS;
-    if fits && !text.contains(char::is_whitespace) {
+    if fits && text.trim() == text {
         Ok(password)
     } else {
         Err(BadRequest::Malformed)
@@ -229,6 +232,32 @@ pub(crate) fn attributes(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn takes_blanks_inside_of_passwords_as_typed() {
+        let rows = [
+            ("correct horse battery staple", true),
+            ("two  blanks", true),
+            ("no\u{a0}break", true),
+            ("tab\tinside", true),
+            ("\u{1f4f1} phone", true),
+            (" leading", false),
+            ("trailing ", false),
+            ("newline\n", false),
+            ("\u{3000}wide", false),
+            (" ", false),
+            ("\t\n", false),
+            ("", false),
+        ];
+        for (text, expected) in rows {
+            let secret = Secret::new(text.to_owned());
+            let found = password(&secret).map(Secret::expose).ok();
+            assert_eq!(found, expected.then_some(text), "{text:?}");
+        }
+        let longest = |length: usize| Secret::new("x ".repeat(length / 2 - 1) + "xx");
+        assert!(password(&longest(256)).is_ok());
+        assert!(password(&longest(258)).is_err());
+    }
 
     #[test]
     fn names_have_one_form() {

@@ -162,7 +162,7 @@ impl AuthApi {
             }
             (_, "/auth/change-password") => {
                 let user = self.signed_in(request)?;
-                self.change_password(&user, &read(request)?).await
+                self.change_password(&user, &read(request)?, request).await
             }
             (_, "/auth/mfa/totp") => self.new_totp(&self.signed_in(request)?).await,
             (_, "/auth/mfa/totp/verify") => {
@@ -193,7 +193,12 @@ impl AuthApi {
         if session.sub != caller.subject || session.origin_jti != caller.session {
             return Err(Problem::NoContext);
         }
-        Ok(SignedIn { caller, token })
+        let username = session.username.unwrap_or_else(|| session.sub.clone());
+        Ok(SignedIn {
+            caller,
+            username,
+            token,
+        })
     }
 
     /// Counts an attempt before Cognito sees it.
@@ -218,6 +223,8 @@ impl AuthApi {
 /// Who is signed in, and with what. No `Debug`.
 struct SignedIn {
     caller: Caller,
+    /// What Cognito's calls name the user by.
+    username: String,
     token: String,
 }
 

@@ -1,21 +1,30 @@
-//! What somebody who is signed in does with their account. A changed password ends sessions.
+//! What a signed-in user does with the account. A changed password ends sessions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds, is_email};
+use auth::{UnixSeconds, is_email};
+use auth_cognito::{SignIn, SignOutTask, Tokens};
 use auth_dynamodb::Ending;
 use auth_sqs::LateMark;
-use lambda::http::{BadRequest, Response};
-use lambda::{Caller, clock};
+use lambda::clock;
+use lambda::http::{BadRequest, Request, Response};
+use lambda::log::{self, Level};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use crate::body::{self, ChangePassword, Code, Update, VerifyAttribute};
 use crate::outcome::{Outcome, Problem};
+use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
+
+/// What is left of the function's time once a password is changed.
+const SIGN_OUT: Duration = Duration::from_secs(2);
+const SIGN_IN_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why sessions end here, for the operator.
 const REASON: &str = "password_change";
@@ -87,67 +96,97 @@ impl AuthApi {
         Ok(Response::json(200, &json!({"verified": request.attribute})))
     }
 
-    /// Changes the password and ends the other sessions, and this one too unless asked to keep it. The
-    /// cutoff is there before the answer; if it can't be written, the answer says so.
+    /// Changes the password and ends all sessions, here and at Cognito. Asked to keep this one, it signs
+    /// in again with the new password and hands over new tokens: Cognito has no call that spares a
+    /// session, and whoever else holds one could go on there. The cutoff is written before the answer; if
+    /// it can't be written, the answer says so.
     pub(crate) async fn change_password(
         &self,
         user: &SignedIn,
         request: &ChangePassword,
+        http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let current = body::password(&request.current_password)?;
         let new = body::password(&request.new_password)?;
-        let kept = request
-            .keep_session
-            .then_some(user.caller.session.as_deref());
-        if kept == Some(None) {
+        if request.keep_session && user.caller.session.is_none() {
             return Err(BadRequest::Malformed.into());
         }
         self.accounts
             .change_password(&user.token, current, new)
             .await?;
-        let ended = self.end_sessions(user, kept.flatten()).await;
-        if ended.as_deref() != Ok("others") {
-            // Also if the mark could not be written: then this is all that ends them.
-            let _ = self.accounts.sign_out_everywhere(&user.token).await;
+        // Both, also if one of them fails: then the other is all that ends them.
+        let (marked, ()) = tokio::join!(self.end_all(user), self.sign_out_at_cognito(user));
+        let cutoff = marked?;
+        // CloudTrail tells of the sign-out, and the mark of that covers the second of it.
+        clock::until_after(cutoff.max(now()).0).await;
+        let mut body = Map::new();
+        body.insert("status".to_owned(), "password_changed".into());
+        body.insert("ended".to_owned(), "all".into());
+        if request.keep_session
+            && let Some(tokens) = self.sign_in_again(user, new, cutoff).await
+        {
+            return self.hand_over(&tokens, body, http).await;
         }
-        let ended = ended.map_err(|()| Problem::SessionsNotEnded)?;
-        Ok(Response::json(
-            200,
-            &json!({"status": "password_changed", "ended": ended}),
-        ))
+        Ok(Response::json(200, &Value::Object(body)))
+    }
+
+    /// New tokens for the password that was just set. `None` where more is asked for than a password, or
+    /// where the new session falls under the cutoff (`CLOCK_LEEWAY_SECONDS`).
+    async fn sign_in_again(
+        &self,
+        user: &SignedIn,
+        password: &Secret,
+        cutoff: UnixSeconds,
+    ) -> Option<Tokens> {
+        if now() <= cutoff {
+            return None;
+        }
+        let signed_in = self.accounts.sign_in(&user.username, password);
+        let signed_in = timeout(SIGN_IN_AGAIN, signed_in).await;
+        let Ok(Ok(SignIn::Tokens(tokens))) = signed_in else {
+            return None;
+        };
+        let session = UnverifiedSession::of(&tokens.access);
+        let holds = session.is_some_and(|session| {
+            session.sub == user.caller.subject && session.authenticated_at() > cutoff
+        });
+        if holds {
+            return Some(tokens);
+        }
+        self.give_up(&tokens).await;
+        None
+    }
+
+    /// `GlobalSignOut`: refresh tokens end, and no access token opens Cognito's own API any more. One
+    /// that fails is made again by logout-retry.
+    async fn sign_out_at_cognito(&self, user: &SignedIn) {
+        let signed_out = self.accounts.sign_out_everywhere(&user.token);
+        let done = match timeout(SIGN_OUT, signed_out).await {
+            Ok(Ok(())) => true,
+            // The token is over there already.
+            Ok(Err(refused)) => refused.exception.as_deref() == Some("NotAuthorizedException"),
+            Err(_) => false,
+        };
+        if done {
+            return;
+        }
+        let username = user.username.clone();
+        let task = SignOutTask::SignOutEverywhere { username };
+        let queued = match &self.retry_queue {
+            None => false,
+            Some(queue) => queue.put(&task).await,
+        };
+        if !queued {
+            log::line(Level::Error, "a sign-out at Cognito is not made", []);
+        }
     }
 
     /// Writes the cutoff. One that can't be written goes to the queue, to be written later, as of now.
-    async fn end_sessions(&self, user: &SignedIn, kept: Option<&str>) -> Result<&'static str, ()> {
+    async fn end_all(&self, user: &SignedIn) -> Result<UnixSeconds, Problem> {
         let caller = &user.caller;
         let now = now();
         let cutoff = now.plus(self.config.leeway_seconds);
         let cutoff = cutoff.max(caller.authenticated_at);
-        let spared = kept.map(|session| (session, caller.authenticated_at));
-        let Ok(ended) = self.write_cutoff(caller, (now, cutoff), spared).await else {
-            if let Some(queue) = &self.retry_queue {
-                let spared = spared.map(|(session, since)| (session.to_owned(), since.0));
-                let mark = LateMark::EndSessions {
-                    subject: caller.subject.clone(),
-                    not_before: cutoff.0,
-                    spared,
-                    changed_at: Some(now.0),
-                    reason: REASON.to_owned(),
-                };
-                queue.put(&mark).await;
-            }
-            return Err(());
-        };
-        clock::until_after(cutoff.0).await;
-        Ok(ended)
-    }
-
-    async fn write_cutoff(
-        &self,
-        caller: &Caller,
-        (now, cutoff): (UnixSeconds, UnixSeconds),
-        spared: Option<(&str, UnixSeconds)>,
-    ) -> Result<&'static str, Unavailable> {
         let ending = Ending {
             reason: REASON,
             actor: &caller.subject,
@@ -155,18 +194,25 @@ impl AuthApi {
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
         let key = RowKey::user(&self.config.user_pool_id, &caller.subject);
-        if let Some(spared) = spared {
-            let written = self
-                .revocations
-                .end_other_sessions_for_change(&key, (cutoff, now), spared, &ending)
-                .await?;
-            // Not written: this session was ended meanwhile, and there is nothing to keep.
-            if written {
-                return Ok("others");
-            }
+        if self
+            .revocations
+            .end_user(&key, cutoff, &ending)
+            .await
+            .is_ok()
+        {
+            return Ok(cutoff);
         }
-        self.revocations.end_user(&key, cutoff, &ending).await?;
-        Ok("all")
+        if let Some(queue) = &self.retry_queue {
+            let mark = LateMark::EndSessions {
+                subject: caller.subject.clone(),
+                not_before: cutoff.0,
+                spared: None,
+                changed_at: None,
+                reason: REASON.to_owned(),
+            };
+            queue.put(&mark).await;
+        }
+        Err(Problem::SessionsNotEnded)
     }
 
     /// A new secret for an authenticator. The old one works until a code of the new one is confirmed.

@@ -6,7 +6,7 @@ use auth_cognito::{Challenge, Refused, SignIn, Tokens};
 use auth_dynamodb::{Ending, Session};
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
 use crate::outcome::{Outcome, Problem};
@@ -90,10 +90,7 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         match signed_in {
-            SignIn::Tokens(tokens) => {
-                self.record(&tokens, http).await;
-                self.hand_over(&tokens)
-            }
+            SignIn::Tokens(tokens) => self.hand_over(&tokens, Map::new(), http).await,
             SignIn::Challenge(challenge) => Ok(Response::json(200, &describe(challenge, username))),
         }
     }
@@ -127,9 +124,32 @@ impl AuthApi {
         }
     }
 
-    fn hand_over(&self, tokens: &Tokens) -> Result<Response, Problem> {
+    /// Hands over the tokens of a session that has just begun, and records it. One that can't be handed
+    /// over is ended: its holder could not end it.
+    pub(crate) async fn hand_over(
+        &self,
+        tokens: &Tokens,
+        body: Map<String, Value>,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
+        let response = self.response(tokens, body);
+        match &response {
+            Ok(_) => self.record(tokens, http).await,
+            Err(_) => self.give_up(tokens).await,
+        }
+        response
+    }
+
+    /// Ends a session that has just begun and that the client gets nothing of.
+    pub(crate) async fn give_up(&self, tokens: &Tokens) {
+        if let Some(refresh) = &tokens.refresh {
+            let _ = self.accounts.revoke(&Secret::new(refresh.clone())).await;
+        }
+    }
+
+    fn response(&self, tokens: &Tokens, body: Map<String, Value>) -> Result<Response, Problem> {
         let ttl = self.config.refresh_token_ttl_seconds;
-        tokens::response(tokens, self.config.cookies.as_ref(), ttl)
+        tokens::response(tokens, body, self.config.cookies.as_ref(), ttl)
     }
 
     /// New tokens for a refresh token, unless its session was ended here: Cognito may not know yet.
@@ -165,7 +185,7 @@ impl AuthApi {
             let _ = self.accounts.revoke(&refresh_token).await;
             return Ok(self.refresh_refused());
         }
-        self.hand_over(&tokens)
+        self.response(&tokens, Map::new())
     }
 
     async fn not_refreshed(

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda::http::Response;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::config::Cookies;
 use crate::outcome::Problem;
@@ -19,6 +19,7 @@ const MAX_COOKIE_BYTES: usize = 4_096;
 #[derive(Deserialize)]
 pub(crate) struct UnverifiedSession {
     pub(crate) sub: String,
+    pub(crate) username: Option<String>,
     pub(crate) origin_jti: Option<String>,
     pub(crate) auth_time: u64,
     pub(crate) iat: u64,
@@ -40,25 +41,24 @@ impl UnverifiedSession {
     }
 }
 
-/// Hands tokens to the client: in the body, or in cookies that no script can read.
+/// Hands tokens to the client: as members of the body, or in cookies that no script can read.
 pub(crate) fn response(
     tokens: &Tokens,
+    mut body: Map<String, Value>,
     cookies: Option<&Cookies>,
     refresh_token_ttl_seconds: u64,
 ) -> Result<Response, Problem> {
+    body.insert("expires_in".to_owned(), tokens.expires_in.into());
     let Some(cookies) = cookies else {
-        let mut body = json!({
-            "access_token": tokens.access,
-            "id_token": tokens.id,
-            "token_type": "Bearer",
-            "expires_in": tokens.expires_in,
-        });
-        if let (Some(refresh), Some(members)) = (&tokens.refresh, body.as_object_mut()) {
-            members.insert("refresh_token".to_owned(), refresh.as_str().into());
+        body.insert("access_token".to_owned(), tokens.access.as_str().into());
+        body.insert("id_token".to_owned(), tokens.id.as_deref().into());
+        body.insert("token_type".to_owned(), "Bearer".into());
+        if let Some(refresh) = &tokens.refresh {
+            body.insert("refresh_token".to_owned(), refresh.as_str().into());
         }
-        return Ok(Response::json(200, &body));
+        return Ok(Response::json(200, &Value::Object(body)));
     };
-    let mut response = Response::json(200, &json!({"expires_in": tokens.expires_in}));
+    let mut response = Response::json(200, &Value::Object(body));
     let refresh = tokens.refresh.as_deref();
     let pairs = [
         (

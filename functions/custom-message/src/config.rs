@@ -118,6 +118,25 @@ impl Config {
     }
 }
 
+/// Variables that go by another name too, which counts where the first is unset.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("APP_BASE_URL", "app__base_url"),
+    ("APP_CONFIRMATION_PATH", "app__confirmation_path"),
+];
+
+/// A lookup that knows some variables by another name as well.
+pub fn with_other_names(
+    lookup: impl Fn(&str) -> Option<String>,
+) -> impl Fn(&str) -> Option<String> {
+    move |name| {
+        let set = lookup(name).filter(|value| !value.is_empty());
+        set.or_else(|| {
+            let (_, other) = OTHER_NAMES.iter().find(|(first, _)| *first == name)?;
+            lookup(other)
+        })
+    }
+}
+
 /// An application by its own settings, and by the general ones for what it has none of.
 fn application(
     env: &mut Env<'_>,

@@ -28,13 +28,16 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use brand::Content;
-pub use config::{Application, Config};
+pub use config::{Application, Config, with_other_names};
 use message::Message;
 pub use preview::{Sample, samples};
 use source::Source;
 
-/// The longest name of a person that a greeting uses, in characters.
-const MAX_NAME_CHARS: usize = 64;
+/// The longest name of a person that a greeting uses, in characters and in words: a longer one is
+/// a message of its writer's.
+const MAX_NAME_CHARS: usize = 32;
+const MAX_NAME_WORDS: usize = 4;
+const UNCONFIRMED: &str = "UNCONFIRMED";
 /// Everything but what an address leaves as it is (RFC 3986 section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -102,7 +105,12 @@ impl CustomMessage {
         let attribute = |name: &str| attributes.get(name).map(String::as_str);
 
         let application = self.application(event);
-        let unconfirmed = attribute("cognito:user_status") == Some("UNCONFIRMED");
+        let status = attribute("cognito:user_status");
+        // Who has an account that is confirmed, or waits for a new password, signs up no more.
+        if source.has_link() && status.is_some_and(|status| status != UNCONFIRMED) {
+            return Err("not_unconfirmed");
+        }
+        let unconfirmed = status == Some(UNCONFIRMED);
         let link = application
             .confirmation_url
             .as_ref()
@@ -118,6 +126,7 @@ impl CustomMessage {
             code: &code,
             username: username.as_deref().filter(|_| source.names_user()),
             name: name
+                .filter(|_| source.may_greet_by_name())
                 .map(|name| name.trim_matches(' '))
                 .filter(|name| is_plain_name(name)),
             link: link.as_deref(),
@@ -209,7 +218,7 @@ fn is_plain_name(name: &str) -> bool {
             return false;
         }
     }
-    count > 0
+    count > 0 && name.split(' ').filter(|word| !word.is_empty()).count() <= MAX_NAME_WORDS
 }
 
 /// Whether it can stand for an address at all; what it holds is encoded anyway.

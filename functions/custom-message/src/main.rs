@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use custom_message::{Config, CustomMessage};
+use custom_message::{Config, CustomMessage, with_other_names};
 
 fn main() -> ExitCode {
     lambda::run(
-        Config::from_lookup(&lambda::env::process),
+        Config::from_lookup(&with_other_names(lambda::env::process)),
         CustomMessage::start,
     )
 }

@@ -38,7 +38,7 @@ pub fn samples(config: &Config) -> Vec<Sample> {
                     "123456"
                 },
                 username: source.names_user().then_some("ada"),
-                name: Some("Ada Lovelace"),
+                name: source.may_greet_by_name().then_some("Ada Lovelace"),
                 link: link.as_deref().filter(|_| source.has_link()),
             };
             let Ok(parts) = application.brand.render(locale, source, &content) else {

@@ -64,4 +64,13 @@ impl Source {
     pub(crate) fn names_user(self) -> bool {
         self == Self::AdminCreateUser
     }
+
+    /// Whether the message may name its reader. At a sign-up, or for a new address, the address may be a
+    /// stranger's and the name a sentence: nobody's words but ours go there.
+    pub(crate) fn may_greet_by_name(self) -> bool {
+        matches!(
+            self,
+            Self::AdminCreateUser | Self::ForgotPassword | Self::Authentication
+        )
+    }
 }

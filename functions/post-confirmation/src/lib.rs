@@ -1,17 +1,40 @@
-//! Cognito's PostConfirmation trigger. A password reset ends what was signed in before it, and a
-//! confirmed sign-up makes the user's profile.
+//! Cognito's PostConfirmation trigger. A password reset ends what was signed in before it, here and at
+//! Cognito, and a confirmed sign-up makes the user's profile.
+//!
+//! The mark is what our own APIs ask. The sign-out at Cognito ends the refresh tokens and what an access
+//! token opens there: with one, Cognito's public API changes the address and the authenticator of the
+//! account.
 //!
 //! The event goes back as it came, whatever members AWS adds to it.
 //! Source: AWS, "Post confirmation Lambda trigger".
 
+use std::time::Duration;
+
 use auth::env::{ConfigError, Env};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
+use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending, Profiles};
+use auth_sqs::{LateMark, RetryQueue};
+use aws_types::SdkConfig;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+/// Cognito waits for 5 s in all. The mark takes 0.8 s at most, the sign-out so much beside it, and the
+/// queue so much after both.
+const SIGN_OUT: Duration = Duration::from_millis(1_800);
+const QUEUE: Duration = Duration::from_secs(1);
+
+/// The mark is written, and the sign-out at Cognito waits in the queue.
+const QUEUED: &str = "sessions_ended_sign_out_queued";
+/// The mark is written, and neither Cognito nor the queue answered.
+const FAILED: &str = "sessions_ended_sign_out_failed";
+
+/// Why sessions end here, for the operator.
+const REASON: &str = "password_reset";
 
 /// What it reads from its environment. `docs/configuration.md` has the table.
 pub struct Config {
@@ -23,6 +46,8 @@ pub struct Config {
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
+    /// `RETRY_QUEUE_URL`: where goes what could not be done in time.
+    pub retry_queue_url: Option<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
@@ -34,6 +59,7 @@ impl Config {
         "USERS_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "CLOCK_LEEWAY_SECONDS",
+        "RETRY_QUEUE_URL",
         "LOG_LEVEL",
     ];
 
@@ -48,6 +74,7 @@ impl Config {
             users_table: env.optional("USERS_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+            retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
@@ -56,7 +83,9 @@ impl Config {
 
 /// The function.
 pub struct PostConfirmation {
+    sdk: SdkConfig,
     revocations: DynamoRevocations,
+    retry_queue: Option<RetryQueue>,
     profiles: Option<Profiles>,
     refresh_token_ttl_seconds: u64,
     leeway_seconds: u64,
@@ -67,6 +96,7 @@ pub struct PostConfirmation {
 #[serde(rename_all = "camelCase")]
 struct Event {
     user_pool_id: String,
+    user_name: String,
     request: Request,
 }
 
@@ -98,7 +128,10 @@ impl PostConfirmation {
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         revocations.prime().await;
         let profiles = config.users_table;
+        let retry_queue = config.retry_queue_url;
         Ok(Self {
+            retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
+            sdk,
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             revocations,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
@@ -113,9 +146,7 @@ impl PostConfirmation {
         match source.trigger_source.as_str() {
             "PostConfirmation_ConfirmForgotPassword" => {
                 let event = complete(event)?;
-                let ended = self.end_sessions(&event).await;
-                ended.map_err(Unavailable::as_str)?;
-                Ok("sessions_ended")
+                self.end_sessions(&event).await
             }
             "PostConfirmation_ConfirmSignUp" => {
                 let Some(profiles) = &self.profiles else {
@@ -132,21 +163,68 @@ impl PostConfirmation {
         }
     }
 
-    async fn end_sessions(&self, event: &Event) -> Result<(), Unavailable> {
+    /// The mark and the sign-out beside each other; what fails of them goes to the queue. Only the mark
+    /// decides the answer: without it our APIs are still open.
+    async fn end_sessions(&self, event: &Event) -> Result<&'static str, &'static str> {
+        let (marked, signed_out) = tokio::join!(self.mark(event), self.sign_out(event));
+        // CloudTrail tells of the sign-out too, and the mark of that covers the second of it.
+        let second = UnixSeconds(clock::unix_seconds());
+        let everywhere = SignOutTask::SignOutEverywhere {
+            username: event.user_name.clone(),
+        };
+        let sign_out_later = async { !signed_out && self.put(&everywhere).await };
+        let cutoff = match marked {
+            Ok(cutoff) => cutoff,
+            Err((unavailable, late)) => {
+                tokio::join!(sign_out_later, self.put(&late));
+                return Err(unavailable.as_str());
+            }
+        };
+        let outcome = match (signed_out, sign_out_later.await) {
+            (true, _) => "sessions_ended",
+            (false, true) => QUEUED,
+            (false, false) => FAILED,
+        };
+        // Whoever resets a password signs in next, and that session must not be one of those.
+        clock::until_after(cutoff.max(second).0).await;
+        Ok(outcome)
+    }
+
+    async fn mark(&self, event: &Event) -> Result<UnixSeconds, (Unavailable, LateMark)> {
         let subject = &event.request.user_attributes.sub;
         let now = UnixSeconds(clock::unix_seconds());
         let not_before = now.plus(self.leeway_seconds);
         let ending = Ending {
-            reason: "password_reset",
+            reason: REASON,
             actor: subject,
             at: now,
             refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
         };
         let key = RowKey::user(&event.user_pool_id, subject);
-        self.revocations.end_user(&key, not_before, &ending).await?;
-        // Whoever resets a password signs in next, and that session must not be one of those.
-        clock::until_after(not_before.0).await;
-        Ok(())
+        let written = self.revocations.end_user(&key, not_before, &ending).await;
+        written.map(|()| not_before).map_err(|unavailable| {
+            let late = LateMark::EndSessions {
+                subject: subject.clone(),
+                not_before: not_before.0,
+                spared: None,
+                reason: REASON.to_owned(),
+            };
+            (unavailable, late)
+        })
+    }
+
+    /// `AdminUserGlobalSignOut`, in the pool and for the user that the event names.
+    async fn sign_out(&self, event: &Event) -> bool {
+        let cognito = CognitoSignOut::new(&self.sdk, event.user_pool_id.clone());
+        let signed_out = timeout(SIGN_OUT, cognito.sign_out_everywhere(&event.user_name)).await;
+        matches!(signed_out, Ok(Ok(_)))
+    }
+
+    async fn put(&self, task: &impl Serialize) -> bool {
+        match &self.retry_queue {
+            None => false,
+            Some(queue) => timeout(QUEUE, queue.put(task)).await.unwrap_or(false),
+        }
     }
 }
 
@@ -154,7 +232,12 @@ impl PostConfirmation {
 /// function, and a variable that named the pool would make pool and function need each other.
 fn complete(event: &RawValue) -> Result<Event, &'static str> {
     let event: Event = serde_json::from_str(event.get()).map_err(|_| "incomplete_event")?;
-    if event.user_pool_id.is_empty() || event.request.user_attributes.sub.is_empty() {
+    let needed = [
+        &event.user_pool_id,
+        &event.user_name,
+        &event.request.user_attributes.sub,
+    ];
+    if needed.iter().any(|text| text.is_empty()) {
         return Err("incomplete_event");
     }
     Ok(event)
@@ -166,6 +249,7 @@ impl Handler for PostConfirmation {
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
         let result = self.confirmed(event).await;
         let (level, outcome) = match result {
+            Ok(FAILED) => (Level::Error, FAILED),
             Ok(outcome) => (Level::Info, outcome),
             Err(outcome) => (Level::Error, outcome),
         };
