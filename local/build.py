@@ -55,6 +55,13 @@ def ready(architecture):
     for tool in ("cargo", "rustc"):
         if not shutil.which(tool):
             raise Problem(f"{tool} is not installed. https://rustup.rs has Rust; the version is that of rust-toolchain.toml.")
+    # Where cargo-lambda and zig are a set of tools of their own, it is installed once.
+    if (ROOT / "local" / "lambda.txt").exists():
+        command = ["local/venv", ".tools/lambda", "local/lambda.txt"]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+            raise Problem("cargo-lambda could not be installed: the lines above say why.")
+    if not shutil.which("cargo-lambda"):
+        raise Problem("cargo-lambda is not on the PATH: run this by make, which knows where it is.")
     target = TARGETS[architecture]
     if has_target(target):
         return

@@ -342,12 +342,13 @@ def records(live):
     found = {}
     deadline = time.monotonic() + live.stack.options.wait * 60
     client = live.stack.client("cloudtrail")
-    while len(found) < len(made) and time.monotonic() < deadline:
+    while True:
         for name in made:
             if name not in found and (record := recorded(client, name, user.sub, live, began)):
                 found[name] = record
-        if len(found) < len(made):
-            time.sleep(20)
+        if len(found) == len(made) or time.monotonic() >= deadline:
+            break
+        time.sleep(20)
     nameless = [name for name, record in found.items() if not names_user(record, user.sub)]
     late = [name for name in made if name not in found]
     empty = [name for name, record in found.items() if record.get("errorCode") == ""]

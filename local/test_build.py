@@ -20,6 +20,10 @@ class Build(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.built = pathlib.Path(folder.name)
+        # A checkout without a set of tools to install.
+        patched = mock.patch("build.ROOT", self.built)
+        patched.start()
+        self.addCleanup(patched.stop)
 
     def function(self, name, content):
         (self.built / name).mkdir()
@@ -71,6 +75,18 @@ class Build(unittest.TestCase):
         ):
             build.ready("x86_64")
         run.assert_not_called()
+
+    def test_the_set_of_cargo_lambda_is_installed_first(self):
+        (self.built / "local").mkdir()
+        (self.built / "local" / "lambda.txt").touch()
+        failed = subprocess.CompletedProcess([], 1)
+        with (
+            mock.patch("build.shutil.which", return_value="/bin/tool"),
+            mock.patch("build.subprocess.run", return_value=failed) as run,
+            self.assertRaisesRegex(Problem, "cargo-lambda could not be installed"),
+        ):
+            build.ready("x86_64")
+        self.assertEqual(run.call_args.args[0], ["local/venv", ".tools/lambda", "local/lambda.txt"])
 
     def test_a_rust_without_rustup_is_told_what_to_install(self):
         with (

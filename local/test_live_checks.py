@@ -107,8 +107,8 @@ class Verdicts(unittest.TestCase):
                 self.assertEqual(self.of("refresh")[0], wanted)
 
     def records(self, record):
-        """The verdict if every call's record looks so (None: it never comes)."""
-        self.stack.options = mock.Mock(wait=0.0001)
+        """The verdict if every call's record looks so (None: it never comes), after one look."""
+        self.stack.options = mock.Mock(wait=1e-9)
         events = [{"CloudTrailEvent": json.dumps(record)}] if record else []
         pages = mock.Mock()
         pages.get_paginator.return_value.paginate.return_value = [{"Events": events}]

@@ -10,17 +10,21 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from unittest import mock
 
 import boto3
+import tomlkit
 from botocore.stub import ANY, Stubber
 
 import account
 import admin
+import deploy
 import destroy
 import smoke
 import target
@@ -295,18 +299,60 @@ class Stacks(unittest.TestCase):
 class LocalStack(unittest.TestCase):
     """The scripts themselves, against the template as it is deployed into the emulator."""
 
-    def run_script(self, *arguments):
-        stack = json.loads(os.environ["GATEHOUSE_STACK"])
-        environment = os.environ | {
-            "AWS_ENDPOINT_URL": stack["endpoint"],
-            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": stack["cognito"],
+    def setUp(self):
+        self.stack = json.loads(os.environ["GATEHOUSE_STACK"])
+        self.environment = os.environ | {
+            "AWS_ENDPOINT_URL": self.stack["endpoint"],
+            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.stack["cognito"],
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": "us-east-1",
+            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
         }
+
+    def run_python(self, *arguments):
+        command = [sys.executable, *arguments]
         here = pathlib.Path(__file__).parent
-        command = [sys.executable, here / arguments[0], "--stack", "gatehouse", *arguments[1:]]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=self.environment, cwd=here, capture_output=True, text=True, check=False)
+
+    def run_script(self, script, *arguments):
+        return self.run_python(script, "--stack", "gatehouse", *arguments)
+
+    def test_a_stack_is_deployed_from_its_environment_and_keeps_its_answers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # All of the template's parameters, and hardly a resource: what is looked at is which values arrive.
+            template = pathlib.Path(folder, "template.yaml")
+            parameters = re.search(r"^Parameters:\n(?:[ #].*\n|\n)+", deploy.TEMPLATE.read_text(), re.MULTILINE)[0]
+            # A parameter that no resource uses is no change to CloudFormation.
+            resources = "Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: !Ref LogLevel}}}\n"
+            template.write_text(parameters + resources + "Outputs: {ApiUrl: {Value: 'https://api.example'}}\n")
+            config = pathlib.Path(folder, "samconfig.toml")
+            config.write_text(deploy.CONFIG.read_text())
+            program = (
+                "import pathlib, sys, account, deploy;"
+                f"deploy.CONFIG = pathlib.Path({str(config)!r});"
+                "account.run(deploy.main)"
+            )
+            given = ["--config", "minimal", "--yes", "--template", str(template), "--set", f"JwksHost={self.stack['endpoint']}"]
+            given += ["AppName=Ada & Co", "LogLevel=WARN"]
+            # Another name than that of the stack that is there.
+            config.write_text(config.read_text().replace('stack_name = "gatehouse"', 'stack_name = "second"'))
+            result = self.run_python("-c", program, *given)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            self.assertIn("make smoke CONFIG=second", result.stdout)
+            kept = deploy.Choice.of(tomlkit.parse(config.read_text()), "second")
+            self.assertEqual((kept.region, kept.overrides["AppName"]), ("us-east-1", "Ada & Co"))
+            # The whole truth: a line that is gone is the default again.
+            with mock.patch.dict(os.environ, self.environment):
+                deployed = account.Stack(account.session("us-east-1"), "second").parameters
+                self.assertEqual((deployed["AppName"], deployed["LogLevel"]), ("Ada & Co", "WARN"))
+                document = tomlkit.parse(config.read_text())
+                del document["second"]["deploy"]["parameters"]["parameter_overrides"]["LogLevel"]
+                config.write_text(tomlkit.dumps(document))
+                result = self.run_python("-c", program, "--yes", "--template", str(template))
+                self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+                deployed = account.Stack(account.session("us-east-1"), "second").parameters
+                self.assertEqual((deployed["AppName"], deployed["LogLevel"]), ("Ada & Co", "INFO"))
 
     def test_smoke(self):
         result = self.run_script("smoke.py")
