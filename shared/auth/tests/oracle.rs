@@ -66,6 +66,8 @@ const STRICTER: &[Reason] = &[
     Reason::NotYetValid,
     Reason::Delegated,
     Reason::NoSession,
+    // An `aud` that is not the token's own client: bound to another resource.
+    Reason::WrongAudience,
     // A list of issuers with ours among them.
     Reason::UnknownIssuer,
     // A fraction of a second.
