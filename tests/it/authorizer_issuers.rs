@@ -7,6 +7,8 @@ use testkit::jwks_server::JwksServer;
 use testkit::token::now;
 use testkit::{Binary, Pool, SigningKey, TokenBuilder};
 
+use crate::authorizer_rules::{call, example, rules_for_any_user};
+
 /// A provider with a key server of its own.
 struct Provider {
     alias: &'static str,
@@ -46,8 +48,15 @@ impl Provider {
     }
 }
 
+/// With a rule for users of every issuer.
 async fn start(configured: Value) -> Authorizer {
-    Authorizer::start_with(&[("TRUSTED_ISSUERS", &configured.to_string())]).await
+    start_with(configured, rules_for_any_user()).await
+}
+
+async fn start_with(configured: Value, rules: &str) -> Authorizer {
+    let configured = configured.to_string();
+    let more = [("TRUSTED_ISSUERS", &*configured), ("POLICIES_DIR", rules)];
+    Authorizer::start_with(&more).await
 }
 
 #[tokio::test]
@@ -78,10 +87,12 @@ async fn shapes_of_known_providers() {
         (keycloak.token(&json!({"sub": "f:1:ada", "aud": ["x", "account"], "azp": "app", "typ": "Bearer", "sid": "s1",
             "realm_access": {"roles": ["user"]}, "scope": "openid email", "preferred_username": "ada"})), "f:1:ada", "openid email"),
     ];
-    for (token, subject, scope) in rows {
+    let aliases = ["auth0", "okta", "entra", "google", "keycloak"];
+    for ((token, subject, scope), alias) in rows.into_iter().zip(aliases) {
         let event = auth_tests::request_event(&format!("Bearer {}", token.build()));
         let answer = authorizer.binary.invoke(&event).await.answer();
-        assert_eq!(answer["principalId"], subject);
+        assert_eq!(answer["principalId"], format!("{alias}|{subject}"));
+        assert_eq!(answer["context"]["sub"], subject);
         assert_eq!(answer["context"]["scope"], scope, "{subject}");
         assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Allow");
         for broken in [
@@ -119,7 +130,7 @@ async fn a_key_serves_its_own_issuer_only() {
     let one = Provider::start("one", "https://one.example", "RS256").await;
     let two = Provider::start("two", "https://two.example", "ES256").await;
     let authorizer = start(json!([one.configured("api"), two.configured("api")])).await;
-    let claims = json!({"sub": "ada", "aud": "api"});
+    let claims = json!({"sub": "ada", "aud": "api", "sid": "s1"});
     assert_eq!(
         authorizer.verdict_on(&one.token(&claims).build()).await,
         Verdict::Allow
@@ -241,13 +252,208 @@ async fn another_pool() {
 }
 
 #[tokio::test]
+async fn marks_of_another_pool_are_kept_under_its_id() {
+    let foreign = Pool::foreign();
+    let jwks = JwksServer::start(&foreign.jwks()).await;
+    let authorizer = start(json!([{"issuer": foreign.issuer(), "alias": "partner",
+        "jwks_uri": jwks.uri(), "audiences": [foreign.client_id]}]))
+    .await;
+    let theirs = foreign.access_token();
+    let sub = theirs.get("sub").as_str().unwrap().to_owned();
+    let event = auth_tests::request_event(&format!("Bearer {}", theirs.build()));
+    let answer = authorizer.binary.invoke(&event).await.answer();
+    assert_eq!(answer["principalId"], format!("partner|{sub}"));
+    assert_eq!(answer["context"]["issuer"], foreign.id);
+    for (partition, expected) in [
+        (format!("partner#user#{sub}"), Verdict::Allow),
+        (format!("{}#user#{sub}", foreign.id), Verdict::Unauthorized),
+    ] {
+        authorizer.store.clear();
+        let disabled = json!({"disabled": {"BOOL": true}});
+        authorizer.store.put(&partition, "user", disabled);
+        assert_eq!(
+            authorizer.verdict_on(&theirs.build()).await,
+            expected,
+            "{partition}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn machines_of_other_providers() {
-    let auth0 = Provider::start("auth0", "https://t.auth0.com/", "RS256").await;
-    let authorizer = start(json!([auth0.configured("api")])).await;
+    let provider = Provider::start("p", "https://p.example", "RS256").await;
+    let authorizer = start(json!([provider.configured("api")])).await;
+    let rows = [
+        // Auth0
+        json!({"sub": "abc@clients", "azp": "abc", "gty": "client-credentials"}),
+        json!({"sub": "x|y", "azp": "abc", "gty": ["client_credentials"]}),
+        // Okta
+        json!({"sub": "0oaMachine", "cid": "0oaMachine", "scp": ["api.read"], "ver": 1}),
+        // Entra ID, versions 2 and 1
+        json!({"sub": "sp-oid", "oid": "sp-oid", "azp": "cli", "idtyp": "app", "roles": ["r"]}),
+        json!({"sub": "sp-oid", "oid": "sp-oid", "azp": "cli", "roles": ["r"], "tid": "t"}),
+        json!({"sub": "sp-oid", "oid": "sp-oid", "appid": "cli", "roles": ["r"], "ver": "1.0"}),
+        // Keycloak
+        json!({"sub": "u", "azp": "Batch", "preferred_username": "service-account-batch",
+            "scope": "email profile"}),
+        json!({"sub": "u", "azp": "batch", "clientHost": "192.0.2.1", "sid": "s"}),
+        // A provider that is not known here.
+        json!({"sub": "u"}),
+        json!({"sub": "u", "azp": "u", "email": "x@example.com"}),
+    ];
+    for mut claims in rows {
+        claims["aud"] = json!("api");
+        let token = provider.token(&claims).build();
+        let verdict = authorizer.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::Deny, "{claims}");
+    }
+    for mut claims in [
+        json!({"sub": "00u1", "cid": "0oa1", "uid": "00u1", "scp": ["openid"]}),
+        json!({"sub": "AAA", "azp": "cli", "scp": "Orders.Read", "idtyp": "user"}),
+        json!({"sub": "auth0|1", "azp": "abc", "scope": "read:orders"}),
+        json!({"sub": "u", "azp": "app", "preferred_username": "service-account-other"}),
+        json!({"sub": "u", "scope": "openid"}),
+    ] {
+        claims["aud"] = json!("api");
+        let token = provider.token(&claims).build();
+        let verdict = authorizer.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::Allow, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn client_id_is_the_clients_and_not_the_audience() {
+    let provider = Provider::start("p", "https://p.example", "RS256").await;
+    let authorizer = start(json!([provider.configured("api")])).await;
+    for name in ["client_id", "azp", "cid", "appid"] {
+        let claims = json!({"sub": "u", "sid": "s", "aud": "api", name: "app1"});
+        let token = provider.token(&claims).build();
+        let event = auth_tests::request_event(&format!("Bearer {token}"));
+        let answer = authorizer.binary.invoke(&event).await.answer();
+        assert_eq!(answer["context"]["client_id"], "app1", "{name}");
+    }
+    let mut configured = provider.configured("api");
+    configured["clients"] = json!(["app1", "app2"]);
+    let authorizer = start(json!([configured])).await;
+    for (claim, expected) in [
+        (json!({"azp": "app2"}), Verdict::Allow),
+        (json!({"azp": "app3"}), Verdict::Unauthorized),
+        (json!({"cid": "app3"}), Verdict::Unauthorized),
+        (json!({}), Verdict::Unauthorized),
+    ] {
+        let mut claims = json!({"sub": "u", "sid": "s", "aud": "api"});
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(claim.as_object().unwrap().clone());
+        let token = provider.token(&claims).build();
+        let verdict = authorizer.verdict_on(&token).await;
+        assert_eq!(verdict, expected, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn rejects_id_and_logout_tokens_of_other_providers() {
+    let provider = Provider::start("p", "https://p.example", "RS256").await;
+    let authorizer = start(json!([provider.configured("api")])).await;
+    let mut configured = provider.configured("api");
+    configured["token"] = json!("id");
+    let takes_id = start(json!([configured])).await;
+    let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    for (more, is_access, is_id) in [
+        (json!({}), true, false),
+        (json!({"nonce": "n"}), false, true),
+        (json!({"at_hash": "h"}), false, true),
+        (json!({"c_hash": "h", "typ": "Bearer"}), false, true),
+        (json!({"typ": "ID"}), false, true),
+        // Keycloak's access tokens have had a nonce.
+        (json!({"nonce": "n", "typ": "Bearer"}), true, false),
+        (json!({"events": logout}), false, false),
+        (json!({"typ": "Logout"}), false, false),
+        (json!({"typ": "Refresh"}), false, false),
+    ] {
+        let mut claims = json!({"sub": "u", "sid": "s", "aud": "api"});
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let token = provider.token(&claims).build();
+        let verdict = authorizer.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::passing(is_access), "{claims}");
+        let verdict = takes_id.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::passing(is_access || is_id), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn rules_tell_issuers_apart() {
+    let provider = Provider::start("partner", "https://p.example", "RS256").await;
+    let configured = || json!([provider.configured("api")]);
+    let ours = Pool::ours().access_token();
+    let sub = ours.get("sub").clone();
+    let theirs = provider.token(&json!({"sub": sub, "sid": "s", "aud": "api",
+        "groups": ["admins"], "tenant": "acme", "custom:department": "QA"}));
+    // The shipped rule is for the pool's own.
+    let configured_text = configured().to_string();
+    let authorizer = Authorizer::start_with(&[("TRUSTED_ISSUERS", &configured_text)]).await;
+    assert_eq!(authorizer.verdict_on(&ours.build()).await, Verdict::Allow);
+    assert_eq!(authorizer.verdict_on(&theirs.build()).await, Verdict::Deny);
+    for (name, verb, route) in [
+        ("own-data", "GET", "/users/{sub}"),
+        ("roles", "GET", "/tenants/{tenant}/invoices"),
+        ("claims", "POST", "/tests"),
+    ] {
+        let folder = example(name);
+        let authorizer = start_with(configured(), folder.to_str().unwrap()).await;
+        let same = ours
+            .clone()
+            .claim("tenant", "acme")
+            .claim("custom:department", "QA");
+        for (token, expected) in [(&same, Verdict::Allow), (&theirs, Verdict::Deny)] {
+            let mut event = call(token, verb, route, "/x");
+            event["pathParameters"] = json!({"sub": sub, "tenant": "acme"});
+            assert_eq!(authorizer.verdict(&event).await, expected, "{name}");
+        }
+    }
+    let folder = example("other-issuers");
+    let authorizer = start_with(configured(), folder.to_str().unwrap()).await;
     let machine =
-        json!({"sub": "abc@clients", "azp": "abc", "aud": "api", "gty": "client-credentials"});
-    let verdict = authorizer.verdict_on(&auth0.token(&machine).build()).await;
-    assert_eq!(verdict, Verdict::Deny, "a machine needs a rule of its own");
+        |client: &str| provider.token(&json!({"sub": client, "azp": client, "aud": "api"}));
+    for (token, verb, route, expected) in [
+        (&theirs, "GET", "/reports", Verdict::Allow),
+        (&theirs, "POST", "/reports", Verdict::Deny),
+        (&theirs, "GET", "/orders", Verdict::Deny),
+        (&ours, "GET", "/orders", Verdict::Allow),
+        (&machine("batch"), "POST", "/reports", Verdict::Allow),
+        (&machine("other"), "POST", "/reports", Verdict::Deny),
+        (&machine("batch"), "GET", "/reports", Verdict::Deny),
+    ] {
+        let verdict = authorizer.verdict(&call(token, verb, route, route)).await;
+        assert_eq!(verdict, expected, "{verb} {route}");
+    }
+}
+
+#[tokio::test]
+async fn lifetime_by_configuration() {
+    const DAY: u64 = 24 * 60 * 60;
+    let provider = Provider::start("p", "https://p.example", "RS256").await;
+    let mut longer = provider.configured("api");
+    longer["max_lifetime_seconds"] = json!(30 * DAY);
+    let by_default = start(json!([provider.configured("api")])).await;
+    let longer = start(json!([longer])).await;
+    for (seconds, passes, passes_longer) in [
+        (DAY - 60, true, true),
+        (2 * DAY, false, true),
+        (30 * DAY - 60, false, true),
+        (31 * DAY, false, false),
+    ] {
+        let token = provider.token(&json!({"sub": "u", "sid": "s", "aud": "api"}));
+        let token = token.claim("exp", now() + seconds).build();
+        let verdict = by_default.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::passing(passes), "{seconds}");
+        let verdict = longer.verdict_on(&token).await;
+        assert_eq!(verdict, Verdict::passing(passes_longer), "{seconds}");
+    }
 }
 
 #[tokio::test]
@@ -290,6 +496,17 @@ async fn issuers_that_must_not_start() {
         with("jwks_uri", json!("http://p.example/jwks.json")),
         with("kind", json!("saml")),
         with("unknown", json!(1)),
+        with("token", json!("any")),
+        with("max_lifetime_seconds", json!(0)),
+        with("max_lifetime_seconds", json!(2_592_001)),
+        // The pool itself, by the other form of its issuer.
+        with(
+            "issuer",
+            json!(format!(
+                "https://issuer-cognito-idp.us-east-1.amazonaws.com/{}",
+                Pool::ours().id
+            )),
+        ),
     ];
     for value in rows {
         let more = [("TRUSTED_ISSUERS", value.as_str())];

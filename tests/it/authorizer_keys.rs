@@ -329,6 +329,10 @@ async fn keys_and_store_behind_tls() {
         let more = [
             ("TRUSTED_ISSUERS", trusted.to_string()),
             ("SSL_CERT_FILE", roots.clone()),
+            (
+                "POLICIES_DIR",
+                crate::authorizer_rules::rules_for_any_user().to_owned(),
+            ),
         ];
         let more: Vec<(&str, &str)> = more.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let store = format!("https://localhost:{store_port}");

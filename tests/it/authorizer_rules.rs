@@ -39,6 +39,20 @@ pub(crate) fn example(name: &str) -> PathBuf {
     folder
 }
 
+/// A folder whose one rule permits users of every issuer.
+pub(crate) fn rules_for_any_user() -> &'static str {
+    static FOLDER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = std::env::temp_dir().join(format!("gatehouse-{}-any", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let schema = "schema.cedarschema";
+        std::fs::copy(policies().join(schema), folder.join(schema)).unwrap();
+        let rule = "permit (principal is Gatehouse::User, action, resource);";
+        std::fs::write(folder.join("any.cedar"), rule).unwrap();
+        folder.to_str().unwrap().to_owned()
+    })
+}
+
 async fn with_example(name: &str) -> Authorizer {
     let folder = example(name);
     let more = [

@@ -2,6 +2,8 @@
 //! Source: AWS, "Output from an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
 //! APIs (simple response); "`AWS_LAMBDA` authorization" for AppSync.
 
+use std::borrow::Cow;
+
 use auth::policy::PolicyDocument;
 use auth::{Effect, Principal, VerifiedClaims};
 use serde::Serialize;
@@ -18,7 +20,7 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct IamAnswer<'a> {
-    principal_id: &'a str,
+    principal_id: Cow<'a, str>,
     policy_document: PolicyDocument,
     context: Context<'a>,
     /// The key whose usage plan counts this request, for an API with `apiKeySource: AUTHORIZER`.
@@ -74,10 +76,7 @@ pub(crate) fn decided(
             })
         }
         (_, _, Some(policy_document)) => serde_json::value::to_raw_value(&IamAnswer {
-            principal_id: match claims.principal() {
-                Principal::User | Principal::ApiKey => claims.subject(),
-                Principal::Client => claims.client_id(),
-            },
+            principal_id: principal_id(claims),
             policy_document,
             context,
             usage_identifier_key: claims.usage_plan_key(),
@@ -87,6 +86,19 @@ pub(crate) fn decided(
     answer
         .ok()
         .filter(|json| json.get().len() <= MAX_ANSWER_BYTES)
+}
+
+/// Who it is, to API Gateway's logs and quotas and to backends that read nothing else: an id is
+/// unique only with its issuer, so that of another issuer than the user pool has the alias before it.
+fn principal_id(claims: &VerifiedClaims) -> Cow<'_, str> {
+    let id = match claims.principal() {
+        Principal::User | Principal::ApiKey => claims.subject(),
+        Principal::Client => claims.client_id(),
+    };
+    match claims.issuer_alias() {
+        None => Cow::Borrowed(id),
+        Some(alias) => Cow::Owned([alias, "|", id].concat()),
+    }
 }
 
 /// AppSync reads a refusal from the answer; the other APIs read it from the error.

@@ -204,7 +204,7 @@ impl Rules {
         claims: &VerifiedClaims,
         request: &Request<'_>,
     ) -> Option<(EntityUid, Entities)> {
-        let issuer = claims.issuer_id();
+        let issuer = claims.issuer_name();
         let uid = |kind: &EntityTypeName, id: &str| {
             EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(format!("{issuer}|{id}")))
         };
@@ -258,6 +258,7 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
     let signed_in = claims.authenticated_at();
     let token = RestrictedExpression::new_record([
         ("sub".to_owned(), text(claims.subject())),
+        ("issuer".to_owned(), text(claims.issuer_name())),
         ("client_id".to_owned(), text(claims.client_id())),
         (
             "scope".to_owned(),

@@ -1,7 +1,10 @@
 //! Which issuers are trusted and where their keys are, from the environment.
 
+use std::sync::Arc;
+
 use auth::env::Env;
 use auth::jwks::KeySet;
+use auth::verify::{LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS};
 use auth::{Algorithm, Issuer, IssuerKind};
 use http::Uri;
 use serde::Deserialize;
@@ -64,13 +67,7 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
                 continue;
             }
         };
-        let issuer = Issuer {
-            id: pool.as_str().into(),
-            url,
-            algorithms: vec![Algorithm::Rs256],
-            audiences: client_ids.clone(),
-            kind: IssuerKind::Cognito,
-        };
+        let issuer = Issuer::user_pool(pool.as_str().into(), url, client_ids.clone());
         issuers.push((issuer, location));
     }
     issuers
@@ -87,6 +84,19 @@ struct Trusted {
     #[serde(default)]
     algorithms: Vec<String>,
     kind: Option<Kind>,
+    #[serde(default)]
+    clients: Vec<String>,
+    #[serde(default)]
+    token: Token,
+    max_lifetime_seconds: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Token {
+    #[default]
+    Access,
+    Id,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -106,7 +116,7 @@ pub fn add_trusted(env: &mut Env<'_>, issuers: &mut Vec<(Issuer, KeyLocation)>) 
         env.problem(
             NAME,
             "is not a JSON list of objects with `issuer`, `alias`, `audiences`, and, if wanted, \
-             `jwks_uri`, `algorithms`, `kind`",
+             `jwks_uri`, `algorithms`, `kind`, `clients`, `token`, `max_lifetime_seconds`",
         );
         return;
     };
@@ -127,7 +137,10 @@ impl Trusted {
         if self.alias.is_empty() || self.alias.len() > 55 || !self.alias.bytes().all(plain) {
             return Err("has an alias of more than letters, digits, `-` and `_`");
         }
-        if known.iter().any(|(issuer, _)| *issuer.id == *self.alias) {
+        let has_name = |issuer: &Issuer| {
+            *issuer.id == *self.alias || issuer.alias.as_deref() == Some(&*self.alias)
+        };
+        if known.iter().any(|(issuer, _)| has_name(issuer)) {
             return Err("gives an alias twice");
         }
         if known.iter().any(|(issuer, _)| issuer.url == self.issuer) {
@@ -166,15 +179,62 @@ impl Trusted {
             None if is_cognito(&self.issuer) => IssuerKind::Cognito,
             None => IssuerKind::Oidc,
         };
+        let lifetime = self.max_lifetime_seconds.unwrap_or(MAX_LIFETIME_SECONDS);
+        let longest = match kind {
+            IssuerKind::Cognito => MAX_LIFETIME_SECONDS,
+            IssuerKind::Oidc => LARGEST_MAX_LIFETIME_SECONDS,
+        };
+        if !(1..=longest).contains(&lifetime) {
+            return Err(
+                "has a max_lifetime_seconds that is not 1 to 2592000, or 86400 for a user pool",
+            );
+        }
+        let for_oidc_alone = !self.clients.is_empty() || self.token == Token::Id;
+        if kind == IssuerKind::Cognito && for_oidc_alone {
+            return Err(
+                "has `clients` or `token` for a user pool, whose audiences and TOKEN_USE they are",
+            );
+        }
+        // Marks of another pool's users are found under its id, where its own deployment writes them.
+        let alias: Arc<str> = self.alias.into();
+        let id = match pool_of(&self.issuer).filter(|_| kind == IssuerKind::Cognito) {
+            Some(pool) => pool.into(),
+            None => Arc::clone(&alias),
+        };
+        let shares_id = |issuer: &Issuer| {
+            // Both forms of another pool's issuer are one pool.
+            let is_that_pool = issuer.alias.is_some() && issuer.kind == IssuerKind::Cognito;
+            *issuer.id == *id && !(is_that_pool && kind == IssuerKind::Cognito)
+        };
+        if known.iter().any(|(issuer, _)| shares_id(issuer)) {
+            return Err(
+                "names a user pool whose id is taken; both forms of this pool belong in ISSUER",
+            );
+        }
         let issuer = Issuer {
-            id: self.alias.into(),
+            id,
+            alias: Some(alias),
             url: self.issuer,
             algorithms,
             audiences: self.audiences,
             kind,
+            clients: self.clients,
+            takes_id_tokens: self.token == Token::Id,
+            max_lifetime_seconds: lifetime,
         };
         Ok((issuer, KeyLocation::Uri(location)))
     }
+}
+
+/// The user pool's id, which both forms of its issuer end in.
+fn pool_of(issuer: &str) -> Option<&str> {
+    let (_, last) = issuer.rsplit_once('/')?;
+    let (region, name) = last.split_once('_')?;
+    let is_region = region
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_region && is_name && region.contains('-') && !name.is_empty()).then_some(last)
 }
 
 /// Either form of a user pool's issuer.

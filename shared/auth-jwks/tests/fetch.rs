@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use auth::{Algorithm, Issuer, IssuerKind, KeySource, Refusal, UnixSeconds};
+use auth::{Issuer, KeySource, Refusal, UnixSeconds};
 use auth_jwks::{HttpsKeys, KeyLocation};
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
@@ -18,13 +18,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
 fn issuer() -> Issuer {
-    Issuer {
-        id: "pool".into(),
-        url: "https://issuer.example".to_owned(),
-        algorithms: vec![Algorithm::Rs256],
-        audiences: vec![],
-        kind: IssuerKind::Cognito,
-    }
+    Issuer::user_pool("pool".into(), "https://issuer.example".to_owned(), vec![])
 }
 
 fn keys(server: &JwksServer) -> HttpsKeys {

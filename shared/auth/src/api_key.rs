@@ -106,6 +106,7 @@ impl StoredKey {
         }
         Ok(VerifiedClaims {
             issuer_id: Arc::clone(issuer_id),
+            issuer_alias: None,
             principal: Principal::ApiKey,
             token_use: None,
             subject: self.owner,

@@ -68,6 +68,7 @@ pub enum Principal {
 #[derive(Clone)]
 pub struct VerifiedClaims {
     pub(crate) issuer_id: Arc<str>,
+    pub(crate) issuer_alias: Option<Arc<str>>,
     pub(crate) principal: Principal,
     pub(crate) token_use: Option<TokenUse>,
     pub(crate) subject: String,
@@ -90,6 +91,18 @@ impl VerifiedClaims {
     #[must_use]
     pub fn issuer_id(&self) -> &str {
         &self.issuer_id
+    }
+
+    /// The name of an issuer that is trusted besides the user pool; `None` for the pool's own.
+    #[must_use]
+    pub fn issuer_alias(&self) -> Option<&str> {
+        self.issuer_alias.as_deref()
+    }
+
+    /// The issuer's name in rules: the alias, or the user pool's id.
+    #[must_use]
+    pub fn issuer_name(&self) -> &str {
+        self.issuer_alias().unwrap_or(&self.issuer_id)
     }
 
     /// Who the token speaks for.
@@ -443,6 +456,42 @@ pub(crate) struct OidcClaims {
     /// Okta's list and Entra's text in place of `scope`.
     pub(crate) scp: Option<OneOrMany>,
     pub(crate) preferred_username: Option<String>,
+    /// Okta's and Entra ID's (version 1) names for the client.
+    pub(crate) cid: Option<String>,
+    pub(crate) appid: Option<String>,
+    /// Entra ID: `app` or `user`. Not sent by default.
+    idtyp: Option<String>,
+    /// Auth0: how the token was got.
+    gty: Option<OneOrMany>,
+    /// Keycloak: `Bearer`, `ID`, `Logout`.
+    typ: Option<Anything>,
+    /// OpenID Connect Core sections 2 and 3.1.3.6: members of an ID token.
+    nonce: Option<Anything>,
+    at_hash: Option<Anything>,
+    c_hash: Option<Anything>,
+    /// OpenID Connect Back-Channel Logout section 2.4.
+    events: Option<Anything>,
+    /// Keycloak: where a service account called from.
+    #[serde(rename = "clientHost")]
+    client_host: Option<Anything>,
+    #[serde(rename = "clientAddress")]
+    client_address: Option<Anything>,
+    /// What only a person has.
+    email: Option<Anything>,
+    name: Option<Anything>,
+    upn: Option<Anything>,
+    uid: Option<Anything>,
+    amr: Option<Anything>,
+}
+
+/// A claim whose presence counts; its text, if it is one.
+struct Anything(Option<String>);
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Ok(Self(value.as_str().map(str::to_owned)))
+    }
 }
 
 /// One text or a list of them.
@@ -456,7 +505,13 @@ pub(crate) enum OneOrMany {
 impl OidcClaims {
     pub(crate) fn read(payload: &str) -> Option<Self> {
         let claims: Self = serde_json::from_str(payload).ok()?;
-        let ids = [&claims.azp, &claims.sid, &claims.preferred_username];
+        let ids = [
+            &claims.azp,
+            &claims.sid,
+            &claims.preferred_username,
+            &claims.cid,
+            &claims.appid,
+        ];
         let bounded = |text: &String| {
             !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.chars().any(char::is_control)
         };
@@ -466,6 +521,76 @@ impl OidcClaims {
                 .iter()
                 .all(|group| group.len() <= MAX_NAME_BYTES && !group.chars().any(char::is_control));
         all_bounded.then_some(claims)
+    }
+
+    /// A token that tells of a logout, and is no access to anything.
+    pub(crate) fn is_logout_token(&self) -> bool {
+        self.events.is_some() || self.has_type(&["Logout", "Refresh", "Offline"])
+    }
+
+    /// A token for the client itself. Keycloak's access tokens have had a `nonce`, and say what they
+    /// are.
+    pub(crate) fn is_id_token(&self) -> bool {
+        let by_nonce = self.nonce.is_some() && !self.has_type(&["Bearer"]);
+        by_nonce || self.at_hash.is_some() || self.c_hash.is_some() || self.has_type(&["ID"])
+    }
+
+    fn has_type(&self, names: &[&str]) -> bool {
+        let typ = self.typ.as_ref().and_then(|typ| typ.0.as_deref());
+        typ.is_some_and(|typ| names.iter().any(|name| typ.eq_ignore_ascii_case(name)))
+    }
+
+    /// A client that speaks for itself: it is its own subject, to which Auth0 adds a suffix, or the
+    /// provider says so in its own way.
+    pub(crate) fn is_machine(&self, subject: &str, client_id: &str) -> bool {
+        let is_grant = |grant: &String| grant.replace('_', "-") == "client-credentials";
+        let by_grant = match &self.gty {
+            None => false,
+            Some(OneOrMany::One(grant)) => is_grant(grant),
+            Some(OneOrMany::Many(grants)) => grants.iter().any(is_grant),
+        };
+        let own_names = [
+            Some(client_id),
+            self.azp.as_deref(),
+            self.cid.as_deref(),
+            self.appid.as_deref(),
+        ];
+        let is_own = |name: &str| own_names.contains(&Some(name));
+        let account = self.preferred_username.as_deref().and_then(|name| {
+            let (prefix, rest) = name.split_at_checked("service-account-".len())?;
+            prefix
+                .eq_ignore_ascii_case("service-account-")
+                .then_some(rest)
+        });
+        let is_account = account.is_some_and(|account| {
+            let mut names = own_names.into_iter().flatten();
+            names.any(|name| name.eq_ignore_ascii_case(account))
+        });
+        by_grant
+            || is_account
+            || is_own(subject)
+            || subject.ends_with("@clients")
+            || self
+                .idtyp
+                .as_deref()
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("app"))
+            || self.client_host.is_some()
+            || self.client_address.is_some()
+    }
+
+    /// Whether anything says that a person signed in. Where nothing does, it may have been a machine
+    /// of a provider that is not known here.
+    pub(crate) fn is_person(&self, subject: &str, scope: &str, has_auth_time: bool) -> bool {
+        let about_a_person = [&self.email, &self.name, &self.upn, &self.uid, &self.amr];
+        has_auth_time
+            || self.sid.is_some()
+            || self.scp.is_some()
+            || self.preferred_username.is_some()
+            || self.is_id_token()
+            || about_a_person.into_iter().any(Option::is_some)
+            || scope.split(' ').any(|word| word == "openid")
+            // Auth0's `auth0|...`: the connection by which somebody signed in.
+            || subject.contains('|')
     }
 
     pub(crate) fn audiences(&self) -> impl Iterator<Item = &String> {

@@ -10,8 +10,11 @@ use crate::reason::Reason;
 use crate::time::UnixSeconds;
 use crate::token::UnverifiedToken;
 
-/// Cognito's tokens live at most a day; one that claims more was not made by Cognito.
-const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
+/// Cognito's tokens live at most a day; one that claims more was not made by Cognito. Other issuers
+/// may be allowed more.
+pub const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
+/// The most that the configuration may allow them.
+pub const LARGEST_MAX_LIFETIME_SECONDS: u64 = 30 * 24 * 60 * 60;
 
 /// How far `iat` may lie ahead of our clock, unless the configuration says otherwise: the clocks
 /// of two services of AWS differ by less.
@@ -25,6 +28,8 @@ pub struct Issuer {
     /// The short name that revocations are kept under: the user pool's id for Cognito. Both forms
     /// of a pool's issuer, and its replicas in other regions, share it.
     pub id: Arc<str>,
+    /// The name of an issuer that is trusted besides the user pool, for rules; `None` for the pool.
+    pub alias: Option<Arc<str>>,
     /// `iss`, compared byte for byte.
     pub url: String,
     /// What the issuer signs with. Cognito: RS256 and nothing else.
@@ -34,6 +39,31 @@ pub struct Issuer {
     pub audiences: Vec<String>,
     /// Whose claims they are.
     pub kind: IssuerKind,
+    /// The clients that a token may have been issued to, where the issuer is no user pool; any if
+    /// empty.
+    pub clients: Vec<String>,
+    /// Whether its ID tokens are taken, where it is no user pool.
+    pub takes_id_tokens: bool,
+    /// Seconds from `iat` to `exp`, at most.
+    pub max_lifetime_seconds: u64,
+}
+
+impl Issuer {
+    /// A user pool of Cognito's, the deployment's own.
+    #[must_use]
+    pub fn user_pool(id: Arc<str>, url: String, client_ids: Vec<String>) -> Self {
+        Self {
+            id,
+            alias: None,
+            url,
+            algorithms: vec![Algorithm::Rs256],
+            audiences: client_ids,
+            kind: IssuerKind::Cognito,
+            clients: Vec::new(),
+            takes_id_tokens: false,
+            max_lifetime_seconds: MAX_LIFETIME_SECONDS,
+        }
+    }
 }
 
 /// Whose names for claims an issuer uses.
@@ -150,7 +180,7 @@ impl Verifier {
         if claims.issuer != issuer.url {
             return Err(Reason::UnknownIssuer);
         }
-        self.check_times(&claims, now)?;
+        self.check_times(&claims, issuer, now)?;
         if claims.delegated && !self.rules.allow_delegated {
             return Err(Reason::Delegated);
         }
@@ -191,6 +221,7 @@ impl Verifier {
 
         Ok(VerifiedClaims {
             issuer_id: Arc::clone(&issuer.id),
+            issuer_alias: issuer.alias.clone(),
             principal,
             token_use: Some(token_use),
             subject: claims.subject,
@@ -209,10 +240,15 @@ impl Verifier {
     }
 
     /// RFC 7519 sections 4.1.4 to 4.1.6, and `auth_time` of OpenID Connect Core section 2.
-    fn check_times(&self, claims: &UnverifiedClaims, now: UnixSeconds) -> Result<(), Reason> {
+    fn check_times(
+        &self,
+        claims: &UnverifiedClaims,
+        issuer: &Issuer,
+        now: UnixSeconds,
+    ) -> Result<(), Reason> {
         let leeway = self.rules.leeway_seconds;
         let lifetime = claims.expires_at.since(claims.issued_at);
-        if lifetime.is_none_or(|seconds| seconds > MAX_LIFETIME_SECONDS + leeway) {
+        if lifetime.is_none_or(|seconds| seconds > issuer.max_lifetime_seconds + leeway) {
             return Err(Reason::InvalidClaims);
         }
         if claims.authenticated_at > Some(claims.issued_at) {
@@ -298,23 +334,39 @@ fn accept_oidc(
     issuer: &Issuer,
 ) -> Result<VerifiedClaims, Reason> {
     let oidc = OidcClaims::read(&payload).ok_or(Reason::InvalidClaims)?;
+    if oidc.is_logout_token() || (oidc.is_id_token() && !issuer.takes_id_tokens) {
+        return Err(Reason::WrongTokenUse);
+    }
     let audience = oidc
         .audiences()
         .find(|audience| issuer.audiences.contains(audience))
-        .ok_or(Reason::WrongAudience)?
+        .ok_or(Reason::WrongAudience)?;
+    let named = [&claims.client_id, &oidc.azp, &oidc.cid, &oidc.appid];
+    let client_id = named
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or(audience)
         .clone();
-    let client_id = claims.client_id.or(oidc.azp).unwrap_or(audience);
-    // A client that speaks for itself is its own subject; Auth0 adds a suffix.
+    if !issuer.clients.is_empty() && !issuer.clients.contains(&client_id) {
+        return Err(Reason::WrongAudience);
+    }
     let subject = claims.subject;
-    let is_client = subject.strip_suffix("@clients").unwrap_or(&subject) == client_id;
+    let is_client = oidc.is_machine(&subject, &client_id)
+        || !oidc.is_person(&subject, &claims.scope, claims.authenticated_at.is_some());
     Ok(VerifiedClaims {
         issuer_id: Arc::clone(&issuer.id),
+        issuer_alias: issuer.alias.clone(),
         principal: if is_client {
             Principal::Client
         } else {
             Principal::User
         },
-        token_use: Some(TokenUse::Access),
+        token_use: Some(if oidc.is_id_token() {
+            TokenUse::Id
+        } else {
+            TokenUse::Access
+        }),
         subject,
         client_id,
         username: oidc.preferred_username,

@@ -11,10 +11,7 @@
 
 use std::sync::Arc;
 
-use auth::{
-    Algorithm, Issuer, IssuerKind, KeySet, Reason, TokenRules, UnixSeconds, UnverifiedToken,
-    Verifier,
-};
+use auth::{Issuer, KeySet, Reason, TokenRules, UnixSeconds, UnverifiedToken, Verifier};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation};
 use proptest::prelude::*;
@@ -25,13 +22,11 @@ use testkit::{Pool, TokenBuilder};
 /// What we say.
 fn ours(token: &str) -> Result<(), Reason> {
     let pool = Pool::ours();
-    let issuer = Issuer {
-        id: Arc::from(pool.id),
-        url: pool.issuer(),
-        algorithms: vec![Algorithm::Rs256],
-        audiences: vec![pool.client_id.to_owned()],
-        kind: IssuerKind::Cognito,
-    };
+    let issuer = Issuer::user_pool(
+        Arc::from(pool.id),
+        pool.issuer(),
+        vec![pool.client_id.to_owned()],
+    );
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
     let verifier = Verifier::new(vec![issuer], TokenRules::default());
     let token = UnverifiedToken::parse(token)?;
@@ -71,6 +66,8 @@ const STRICTER: &[Reason] = &[
     Reason::NotYetValid,
     Reason::Delegated,
     Reason::NoSession,
+    // An `aud` that is not the token's own client: bound to another resource.
+    Reason::WrongAudience,
     // A list of issuers with ours among them.
     Reason::UnknownIssuer,
     // A fraction of a second.
@@ -217,13 +214,11 @@ fn the_oracle_agrees_on_a_good_token() {
 fn clocks_far_off() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
-    let issuer = Issuer {
-        id: Arc::from(pool.id),
-        url: pool.issuer(),
-        algorithms: vec![Algorithm::Rs256],
-        audiences: vec![pool.client_id.to_owned()],
-        kind: IssuerKind::Cognito,
-    };
+    let issuer = Issuer::user_pool(
+        Arc::from(pool.id),
+        pool.issuer(),
+        vec![pool.client_id.to_owned()],
+    );
     let rules = TokenRules {
         leeway_seconds: 60,
         ..TokenRules::default()
