@@ -249,8 +249,12 @@ def clients(made):
         for function in made.of_type(FUNCTION).values()
         if "REFRESH_TOKEN_TTL_SECONDS" in function.get("Environment", {}).get("Variables", {})
     }
+    confidential = made.parameters["ConfidentialClient"] == "true"
     for name, client in made.of_type("AWS::Cognito::UserPoolClient").items():
         client = made.plain(client)
+        flows = client.get("ExplicitAuthFlows", [])
+        if confidential and not client["GenerateSecret"] and (not flows or "PASSWORD" in str(flows) or "SRP" in str(flows)):
+            yield f"{name}: it takes passwords without a secret"
         if client.get("AllowedOAuthFlows") == ["client_credentials"]:
             continue
         for right in ("ReadAttributes", "WriteAttributes"):
@@ -266,6 +270,31 @@ def clients(made):
         for mark in marks:
             if int(mark) < life:
                 yield f"{name}: refresh tokens live {life} s, marks on their sessions {mark} s"
+
+
+def secrets(made):
+    """The function that has a client's secret may read it, names that client first, and has its id besides."""
+    for name, function in made.of_type(FUNCTION).items():
+        variables = made.plain(function.get("Environment", {}).get("Variables", {}))
+        secret = variables.get("APP_CLIENT_SECRET_ARN")
+        wanted = made.parameters["ConfidentialClient"] == "true" and secret is not None
+        if wanted != bool(secret):
+            yield f"{name}: APP_CLIENT_SECRET_ARN is {secret!r}"
+        if not secret:
+            continue
+        source = made.resources[secret.strip("<>")]["Properties"]["SecretString"]
+        owner = made.plain(source).strip("<>").partition(".")[0]
+        if variables["APP_CLIENT_IDS"].split(",")[0] != f"<{owner}>":
+            yield f"{name}: the secret is {owner}'s, the first of its clients is {variables['APP_CLIENT_IDS']}"
+        _, statements = policies_of(made, name)
+        readable = {
+            made.plain(resource)
+            for statement in statements
+            if "secretsmanager:GetSecretValue" in listed(statement["Action"])
+            for resource in listed(statement["Resource"])
+        }
+        if secret not in readable:
+            yield f"{name} may not read {secret}"
 
 
 def rate_rule(made):
@@ -394,5 +423,5 @@ def never_made(parsed, stacks):
 
 
 # All checks that look at one set of parameters, and those that look at the template as it is written.
-OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, clients, rate_rule, mail, rules)
+OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

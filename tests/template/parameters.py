@@ -70,6 +70,7 @@ LIMITS = {
     "AuthorizerConcurrency": "100",
     "MigrateUserConcurrency": "10",
 }
+CONFIDENTIAL = {"ConfidentialClient": "true"}
 SECURITY_MAIL = {"SecurityMail": "security@example.com"}
 
 SETS = {
@@ -102,10 +103,12 @@ SETS = {
     "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
     "docs/stack.md": DOMAIN | COOKIES,
     "limits": LIMITS,
+    "confidential client": CONFIDENTIAL,
+    "confidential client, rotation, machines": CONFIDENTIAL | TOKENS | MACHINES,
 }
 SETS["everything"] = {
     key: value
     for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
-SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS
+SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL

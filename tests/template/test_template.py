@@ -240,6 +240,31 @@ class Planted(unittest.TestCase):
             ("RefreshTokenValidity: !Ref RefreshTokenSeconds", "RefreshTokenValidity: 2592000"),
         )
 
+    def test_public_client_that_takes_passwords(self):
+        for flow in ("!If [HasConfidentialClient, !Ref AWS::NoValue, ALLOW_USER_PASSWORD_AUTH]", "!If [HasConfidentialClient, ALLOW_CUSTOM_AUTH, ALLOW_USER_SRP_AUTH]"):
+            self.found(
+                checks.clients,
+                "AppClient: it takes passwords without a secret",
+                (flow, flow.rpartition(" ")[2].rstrip("]")),
+                given="confidential client",
+            )
+
+    def test_secret_of_another_client(self):
+        self.found(
+            checks.secrets,
+            "LogoutFunction: the secret is ApiAppClient's, the first of its clients is <AppClient>,<ApiAppClient>",
+            ('"${ApiAppClient},${AppClient}"', '"${AppClient},${ApiAppClient}"'),
+            given="confidential client",
+        )
+
+    def test_secret_that_may_not_be_read(self):
+        self.found(
+            checks.secrets,
+            "AuthApiFunction may not read <ApiAppClientSecret>",
+            ("Action: secretsmanager:GetSecretValue\n                Resource: !Ref ApiAppClientSecret", "Action: secretsmanager:DescribeSecret\n                Resource: !Ref ApiAppClientSecret"),
+            given="confidential client",
+        )
+
     def test_rate_rule_that_spares_the_pool(self):
         self.found(
             checks.rate_rule,
