@@ -12,6 +12,9 @@ use crate::connections::Connection;
 use crate::row::{self, Cutoffs, Row, Unreadable};
 use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
 
+/// Of how many clients cutoffs are remembered; one more and all are read anew.
+const MAX_REMEMBERED_CLIENTS: usize = 1_000;
+
 /// How often keys that DynamoDB left unprocessed are asked for again.
 const ROUNDS: usize = 3;
 
@@ -218,6 +221,10 @@ impl DynamoRevocations {
 
     fn remember_cutoffs(&self, client: &RowKey, cutoffs: Cutoffs, now: UnixSeconds) {
         if let Ok(mut remembered) = self.cutoffs.lock() {
+            // A trusted issuer's tokens may name any number of clients.
+            if remembered.len() >= MAX_REMEMBERED_CLIENTS {
+                remembered.clear();
+            }
             remembered.insert(client.clone(), (now, cutoffs));
         }
     }

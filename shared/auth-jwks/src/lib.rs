@@ -31,6 +31,10 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// One more for a connection that is cut.
 const ATTEMPTS: usize = 2;
 
+/// All attempts together, where the key is still trusted: the hourly refresh must not cost a good
+/// token the time that its decision has.
+const REFRESH: Duration = Duration::from_millis(500);
+
 /// Where one issuer's keys come from.
 pub enum KeyLocation {
     /// Fetched from this address.
@@ -127,8 +131,14 @@ impl KeySource for HttpsKeys {
         let set = self.sets.get(&issuer.url).ok_or(Reason::UnknownIssuer)?;
         let mut cache = set.cache.lock().await;
         let mut lookup = cache.lookup(kid, now);
-        if let (Lookup::Fetch, Some(uri)) = (&lookup, &set.uri) {
-            match self.fetch(uri).await {
+        if let (Lookup::Fetch | Lookup::Refresh, Some(uri)) = (&lookup, &set.uri) {
+            let fetched = if matches!(lookup, Lookup::Refresh) {
+                let fetch = tokio::time::timeout(REFRESH, self.fetch(uri));
+                fetch.await.ok().flatten()
+            } else {
+                self.fetch(uri).await
+            };
+            match fetched {
                 Some(keys) => cache.fetched(keys, Some(kid), now),
                 None => cache.failed(now),
             }
@@ -137,7 +147,7 @@ impl KeySource for HttpsKeys {
         match lookup {
             Lookup::Found(key) => Ok(key),
             Lookup::Unknown => Err(Reason::UnknownKey.into()),
-            Lookup::Fetch | Lookup::Unavailable => Err(Unavailable::Jwks.into()),
+            Lookup::Fetch | Lookup::Refresh | Lookup::Unavailable => Err(Unavailable::Jwks.into()),
         }
     }
 }

@@ -79,6 +79,19 @@ async fn a_hanging_server_is_given_up_in_time() {
     assert_eq!(server.fetches(), 2, "two attempts");
 }
 
+/// The hourly refresh of a key that is still trusted ends before a second attempt.
+#[tokio::test]
+async fn a_trusted_key_outlives_a_hanging_refresh() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let keys = keys(&server);
+    keys.prefetch(UnixSeconds(now() - 2 * 60 * 60)).await;
+    server.set_fault(Fault::Hang);
+    let kid = Pool::ours().access_kid;
+    let outcome = keys.key_for(&issuer(), kid, UnixSeconds(now())).await;
+    assert!(outcome.is_ok());
+    assert_eq!(server.fetches(), 2, "one before, one attempt");
+}
+
 /// None is kept that could die while the function is frozen.
 #[tokio::test]
 async fn each_fetch_has_a_connection_of_its_own() {

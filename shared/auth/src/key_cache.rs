@@ -21,6 +21,8 @@ pub enum Lookup {
     Found(Arc<VerifyingKey>),
     /// Fetch the set, record how it went, and look again.
     Fetch,
+    /// The same, but this key is still trusted: it needs no long wait.
+    Refresh,
     /// The issuer has no such key.
     Unknown,
     /// That cannot be known now.
@@ -62,6 +64,7 @@ impl KeyCache {
         let fresh = age(self.fetched_at).is_some_and(|age| age < REFRESH_AFTER_SECONDS);
         match key {
             Some(key) if fresh => Lookup::Found(key),
+            Some(_) if may_fetch && trusted => Lookup::Refresh,
             _ if may_fetch => Lookup::Fetch,
             Some(key) if trusted => Lookup::Found(key),
             None if trusted => Lookup::Unknown,
@@ -69,7 +72,8 @@ impl KeyCache {
         }
     }
 
-    /// What to do about `kid` right after a fetch, however that went. Never [`Lookup::Fetch`].
+    /// What to do about `kid` right after a fetch, however that went. Never [`Lookup::Fetch`] or
+    /// [`Lookup::Refresh`].
     #[must_use]
     pub fn lookup_after_fetch(&self, kid: &str, now: UnixSeconds) -> Lookup {
         let age = self.fetched_at.and_then(|moment| now.since(moment));
@@ -120,6 +124,7 @@ mod tests {
         let name = match lookup {
             Lookup::Found(_) => "found",
             Lookup::Fetch => "fetch",
+            Lookup::Refresh => "refresh",
             Lookup::Unknown => "unknown",
             Lookup::Unavailable => "unavailable",
         };
@@ -161,7 +166,7 @@ mod tests {
         let mut cache = KeyCache::default();
         cache.fetched(keys("a"), None, at(0));
         check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS - 1)), "found");
-        check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS)), "fetch");
+        check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS)), "refresh");
         cache.failed(at(REFRESH_AFTER_SECONDS));
         let now = at(REFRESH_AFTER_SECONDS);
         check(&cache.lookup_after_fetch("a", now), "found");
