@@ -922,6 +922,80 @@ async fn what_decides_who_owns_the_account_is_proved() {
     assert!(world.passes(&this).await && !world.passes(&other).await);
 }
 
+/// One network can't keep a user out who comes from another, nor can spellings of a name, nor a
+/// limit that was reached already.
+#[tokio::test]
+async fn a_name_is_limited_by_network_and_in_all() {
+    let world = World::start().await;
+    let more = [
+        ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
+        ("ATTEMPTS_PER_USER", "3"),
+        ("ATTEMPTS_PER_ADDRESS", "5"),
+    ];
+    let api = world.function("auth-api", &more).await;
+    let from = |mut event: Value, address: &str| {
+        event["requestContext"]["identity"]["sourceIp"] = json!(address);
+        event
+    };
+    let login = |name: &str, address: &str| {
+        let body = json!({"username": name, "password": PASSWORD});
+        from(post("/auth/login", &body), address)
+    };
+    // Sign-ins that succeed are no attempts.
+    let (name, address) = (unique("ada"), unique("address"));
+    world
+        .cognito
+        .set_answer("InitiateAuth", tokens(&somebody()));
+    for _ in 0..6 {
+        let answer = ask(&api, &login(&name, &address)).await;
+        assert_eq!(answer.status, 200);
+    }
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault(wrong);
+    // An address over its own limit counts for no name.
+    for _ in 0..6 {
+        ask(&api, &login(&unique("bob"), &address)).await;
+    }
+    for _ in 0..4 {
+        assert_eq!(ask(&api, &login(&name, &address)).await.status, 429);
+    }
+    for _ in 0..3 {
+        let elsewhere = unique("elsewhere");
+        assert_eq!(ask(&api, &login(&name, &elsewhere)).await.status, 401);
+    }
+    // One network uses up its own share, and leaves the rest to others.
+    let (name, address) = (unique("eve"), unique("address"));
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(ask(&api, &login(&name, &address)).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    let answer = ask(&api, &login(&name, &unique("owner"))).await;
+    assert_eq!(answer.status, 401, "it got to Cognito");
+    // A challenge: any spelling of the name, and any name of one session.
+    let challenge = |name: &str, session: &str| {
+        let body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": session,
+            "username": name, "code": "123456"});
+        post("/auth/challenge", &body)
+    };
+    let address = unique("address");
+    let mut statuses = Vec::new();
+    for name in ["Zoe", "ZOE", "zoe", "zOe"] {
+        let session = unique("session-of-twenty-characters");
+        let name = format!("{name}-{}", std::process::id());
+        let event = from(challenge(&name, &session), &address);
+        statuses.push(ask(&api, &event).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429]);
+    let session = unique("session-of-twenty-characters");
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let event = challenge(&unique("name"), &session);
+        statuses.push(ask(&api, &event).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429]);
+}
+
 #[tokio::test]
 async fn too_many_attempts_are_stopped_here() {
     let world = World::start().await;
