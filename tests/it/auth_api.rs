@@ -631,7 +631,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
         .collect();
     assert_eq!(
         asked,
-        ["ChangePassword", "GlobalSignOut", "InitiateAuth"],
+        ["GetUser", "ChangePassword", "GlobalSignOut", "InitiateAuth"],
         "A32"
     );
     let sent = world.cognito.requests().pop().unwrap().1;
@@ -664,7 +664,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
     assert_eq!(answer.body["ended"], "all", "A32: unless asked");
     assert!(!world.passes(&this).await);
-    assert_eq!(world.cognito.requests().len(), 2, "and no sign-in");
+    assert_eq!(world.cognito.requests().len(), 3, "and no sign-in");
 
     // Cognito doesn't answer to the sign-out: logout-retry makes it again.
     let this = somebody();
@@ -732,6 +732,12 @@ async fn ones_own_account() {
     );
     assert_eq!(answer.body["mfa"], json!(["SOFTWARE_TOKEN_MFA"]));
 
+    // No authenticator yet: a sign-in of a minute ago proves enough.
+    world.cognito.set_answer(
+        "GetUser",
+        json!({"Username": "u", "UserAttributes": [
+            {"Name": "email", "Value": "ada@example.com"}]}),
+    );
     let patch = |attributes: Value| {
         signed_in(
             request("PATCH", "/auth/me", &json!({"attributes": attributes})),
@@ -816,6 +822,178 @@ async fn ones_own_account() {
     for secret in ["JBSWY3DPEHPK3PXP", "123456", "example.com"] {
         assert!(!output.contains(secret), "A31: {secret}");
     }
+}
+
+/// An access token alone, which is what a thief has, changes neither address nor authenticator.
+#[tokio::test]
+async fn what_decides_who_owns_the_account_is_proved() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let now = testkit::token::now();
+    let this = somebody().claim("auth_time", now - 301);
+    let other = signed_in_again(&this);
+    let calls = |name: &str| {
+        let asked = world.cognito.requests();
+        asked.iter().filter(|(asked, _)| asked == name).count()
+    };
+    let patch = |proof: Value| {
+        let mut body = json!({"attributes": {"email": "new@example.com"}});
+        for (name, value) in proof.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        signed_in(request("PATCH", "/auth/me", &body), &this)
+    };
+    let post = |route: &str, body: Value| signed_in(post(route, &body), &this);
+    let needed = (403, "proof_needed".to_owned());
+    for event in [
+        patch(json!({})),
+        post("/auth/mfa/totp", json!({})),
+        post("/auth/mfa/totp/disable", json!({})),
+    ] {
+        assert_eq!(status(&api, &event).await, needed);
+    }
+    let name = request("PATCH", "/auth/me", &json!({"attributes": {"name": "A"}}));
+    assert_eq!(ask(&api, &signed_in(name, &this)).await.status, 200);
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault_for("InitiateAuth", wrong);
+    let proof = json!({"current_password": PASSWORD});
+    assert_eq!(ask(&api, &patch(proof.clone())).await.status, 401);
+    world.cognito.set_fault(Fault::None);
+    // Another user's password proves nothing.
+    world
+        .cognito
+        .set_answer("InitiateAuth", tokens(&somebody()));
+    assert_eq!(ask(&api, &patch(proof.clone())).await.status, 401);
+    assert_eq!(calls("UpdateUserAttributes"), 1, "the name alone");
+    assert!(world.passes(&this).await && world.passes(&other).await);
+
+    world.cognito.set_answer("InitiateAuth", tokens(&this));
+    let sent = json!({"CodeDeliveryDetailsList": [{"AttributeName": "email"}]});
+    world.cognito.set_answer("UpdateUserAttributes", sent);
+    world.cognito.forget_requests();
+    let answer = ask(&api, &patch(proof.clone())).await;
+    let expected = (200, json!({"to_verify": ["email"]}));
+    assert_eq!((answer.status, answer.body), expected);
+    assert_eq!(calls("RevokeToken"), 1, "nothing is left of the proof");
+    assert!(world.passes(&this).await && !world.passes(&other).await);
+    // Somebody else's address: the same answer, and the same for one that no mail reaches.
+    for name in ["AliasExistsException", "CodeDeliveryFailureException"] {
+        let fault = exception(name, "");
+        world.cognito.set_fault_for("UpdateUserAttributes", fault);
+        let answer = ask(&api, &patch(proof.clone())).await;
+        assert_eq!((answer.status, answer.body), expected, "{name}");
+    }
+    world.cognito.set_fault(Fault::None);
+
+    // With an authenticator a recent sign-in is not enough, nor the password without a code.
+    let totp = json!({"Username": "u", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]});
+    world.cognito.set_answer("GetUser", totp);
+    let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
+    world.cognito.set_answer("InitiateAuth", challenge);
+    world
+        .cognito
+        .set_answer("RespondToAuthChallenge", tokens(&this));
+    let recent = signed_in_again(&this);
+    let body = json!({"attributes": {"email": "new@example.com"}});
+    let event = signed_in(request("PATCH", "/auth/me", &body), &recent);
+    assert_eq!(status(&api, &event).await, needed);
+    let change = json!({"current_password": PASSWORD, "new_password": "another-Passw0rd"});
+    for event in [
+        patch(proof.clone()),
+        post("/auth/mfa/totp", proof.clone()),
+        post("/auth/mfa/totp/disable", proof.clone()),
+        post("/auth/change-password", change),
+    ] {
+        assert_eq!(status(&api, &event).await, needed);
+    }
+    assert_eq!(calls("ChangePassword"), 0);
+    let proof = json!({"current_password": PASSWORD, "code": "123456"});
+    assert_eq!(ask(&api, &patch(proof.clone())).await.status, 200);
+    let other = signed_in_again(&this);
+    next_second().await;
+    let answer = ask(&api, &post("/auth/mfa/totp/disable", proof)).await;
+    assert_eq!((answer.status, answer.body), (200, json!({"mfa": []})));
+    let (operation, sent) = world.cognito.requests().pop().unwrap();
+    assert_eq!(operation, "SetUserMFAPreference");
+    assert_eq!(
+        sent["SoftwareTokenMfaSettings"],
+        json!({"Enabled": false, "PreferredMfa": false})
+    );
+    assert!(world.passes(&this).await && !world.passes(&other).await);
+}
+
+/// One network can't keep a user out who comes from another, nor can spellings of a name, nor a
+/// limit that was reached already.
+#[tokio::test]
+async fn a_name_is_limited_by_network_and_in_all() {
+    let world = World::start().await;
+    let more = [
+        ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
+        ("ATTEMPTS_PER_USER", "3"),
+        ("ATTEMPTS_PER_ADDRESS", "5"),
+    ];
+    let api = world.function("auth-api", &more).await;
+    let from = |mut event: Value, address: &str| {
+        event["requestContext"]["identity"]["sourceIp"] = json!(address);
+        event
+    };
+    let login = |name: &str, address: &str| {
+        let body = json!({"username": name, "password": PASSWORD});
+        from(post("/auth/login", &body), address)
+    };
+    // Sign-ins that succeed are no attempts.
+    let (name, address) = (unique("ada"), unique("address"));
+    world
+        .cognito
+        .set_answer("InitiateAuth", tokens(&somebody()));
+    for _ in 0..6 {
+        let answer = ask(&api, &login(&name, &address)).await;
+        assert_eq!(answer.status, 200);
+    }
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault(wrong);
+    // An address over its own limit counts for no name.
+    for _ in 0..6 {
+        ask(&api, &login(&unique("bob"), &address)).await;
+    }
+    for _ in 0..4 {
+        assert_eq!(ask(&api, &login(&name, &address)).await.status, 429);
+    }
+    for _ in 0..3 {
+        let elsewhere = unique("elsewhere");
+        assert_eq!(ask(&api, &login(&name, &elsewhere)).await.status, 401);
+    }
+    // One network uses up its own share, and leaves the rest to others.
+    let (name, address) = (unique("eve"), unique("address"));
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(ask(&api, &login(&name, &address)).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    let answer = ask(&api, &login(&name, &unique("owner"))).await;
+    assert_eq!(answer.status, 401, "it got to Cognito");
+    // A challenge: any spelling of the name, and any name of one session.
+    let challenge = |name: &str, session: &str| {
+        let body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": session,
+            "username": name, "code": "123456"});
+        post("/auth/challenge", &body)
+    };
+    let address = unique("address");
+    let mut statuses = Vec::new();
+    for name in ["Zoe", "ZOE", "zoe", "zOe"] {
+        let session = unique("session-of-twenty-characters");
+        let name = format!("{name}-{}", std::process::id());
+        let event = from(challenge(&name, &session), &address);
+        statuses.push(ask(&api, &event).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429]);
+    let session = unique("session-of-twenty-characters");
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let event = challenge(&unique("name"), &session);
+        statuses.push(ask(&api, &event).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429]);
 }
 
 #[tokio::test]

@@ -497,6 +497,7 @@ async fn a_policy_for_the_whole_api() {
         "POST/auth/change-password",
         "POST/auth/mfa/totp",
         "POST/auth/mfa/totp/verify",
+        "POST/auth/mfa/totp/disable",
         "GET/auth/me",
         "PATCH/auth/me",
         "POST/auth/me/verify",

@@ -100,8 +100,17 @@ pub(crate) struct Refresh {
 pub(crate) struct ChangePassword {
     pub(crate) current_password: Secret,
     pub(crate) new_password: Secret,
+    pub(crate) code: Option<Secret>,
     #[serde(default)]
     pub(crate) keep_session: bool,
+}
+
+/// A request that brings nothing but a proof: `mfa/totp`, `mfa/totp/disable`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Proved {
+    pub(crate) current_password: Option<Secret>,
+    pub(crate) code: Option<Secret>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +130,8 @@ pub(crate) struct VerifyAttribute {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Update {
     pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) current_password: Option<Secret>,
+    pub(crate) code: Option<Secret>,
 }
 
 /// A user name as the pool compares it: one form of Unicode, and one case unless the pool tells cases

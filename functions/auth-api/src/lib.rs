@@ -10,6 +10,7 @@ mod limiter;
 mod me;
 pub mod outcome;
 mod pages;
+mod proof;
 mod sign_in;
 mod sign_up;
 mod tokens;
@@ -28,7 +29,7 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 
-use crate::limiter::Limiter;
+use crate::limiter::{Counted, Limiter};
 use crate::outcome::Problem;
 use crate::pages::Pages;
 use crate::tokens::UnverifiedSession;
@@ -70,6 +71,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/auth/change-password", "POST"),
     ("/auth/mfa/totp", "POST"),
     ("/auth/mfa/totp/verify", "POST"),
+    ("/auth/mfa/totp/disable", "POST"),
     ("/auth/me", "GET, PATCH"),
     ("/auth/me/verify", "POST"),
 ];
@@ -164,18 +166,25 @@ impl AuthApi {
                 let user = self.signed_in(request)?;
                 self.change_password(&user, &read(request)?, request).await
             }
-            (_, "/auth/mfa/totp") => self.new_totp(&self.signed_in(request)?).await,
+            (_, "/auth/mfa/totp") => {
+                let user = self.signed_in(request)?;
+                self.new_totp(&user, &request.json()?, request).await
+            }
             (_, "/auth/mfa/totp/verify") => {
                 let user = self.signed_in(request)?;
-                self.turn_on_totp(&user, &read(request)?).await
+                self.turn_on_totp(&user, &read(request)?, request).await
+            }
+            (_, "/auth/mfa/totp/disable") => {
+                let user = self.signed_in(request)?;
+                self.turn_off_totp(&user, &request.json()?, request).await
             }
             ("PATCH", "/auth/me") => {
                 let user = self.signed_in(request)?;
-                self.update(&user, read(request)?).await
+                self.update(&user, read(request)?, request).await
             }
             (_, "/auth/me/verify") => {
                 let user = self.signed_in(request)?;
-                self.verify_attribute(&user, &read(request)?).await
+                self.verify_attribute(&user, &read(request)?, request).await
             }
             _ => Err(Problem::NoRoute),
         }
@@ -207,15 +216,30 @@ impl AuthApi {
         what: &str,
         username: &str,
         request: &Request<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Counted, Problem> {
         match &self.limiter {
-            None => Ok(()),
+            None => Ok(Counted::nothing()),
             Some(limiter) => {
                 let address = request.source_ip();
                 limiter
                     .admit(what, username, address.as_deref(), now())
                     .await
             }
+        }
+    }
+
+    /// Counts an attempt on something that no other request names, whoever tries it.
+    async fn admit_alone(&self, what: &str, name: &str) -> Result<Counted, Problem> {
+        match &self.limiter {
+            None => Ok(Counted::nothing()),
+            Some(limiter) => limiter.admit(what, name, None, now()).await,
+        }
+    }
+
+    /// Takes back what was counted: it succeeded.
+    async fn forgive(&self, counted: &Counted) {
+        if let Some(limiter) = &self.limiter {
+            limiter.forgive(counted).await;
         }
     }
 }

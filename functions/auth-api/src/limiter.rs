@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use auth::{Unavailable, UnixSeconds, hex};
+use auth::{UnixSeconds, hex};
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::hmac;
 
@@ -11,13 +11,37 @@ use crate::outcome::Problem;
 /// Seconds of a window.
 const WINDOW_SECONDS: u64 = 300;
 
-/// Counts attempts by user name and by address.
+/// How many networks together may try a name as often as one alone.
+const NETWORKS: u64 = 4;
+
+/// Counts attempts by address, by user name, and by both.
+///
+/// The address comes first: one that is over its limit counts for no name. A name has a count for each
+/// network that tries it and one for all of them, four times as high, so that one network can't use up
+/// what another one, the owner's, is left.
 pub(crate) struct Limiter {
     pub(crate) table: AttemptTable,
+    /// For one user name from one network.
     pub(crate) per_user: u64,
     pub(crate) per_address: u64,
     /// Keys the hashes, so that those of two pools don't tell the same.
     pub(crate) user_pool_id: String,
+}
+
+/// What was counted, to be taken back if it succeeds.
+pub(crate) struct Counted {
+    ids: Vec<String>,
+    at: UnixSeconds,
+}
+
+impl Counted {
+    /// Nothing was.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            ids: Vec::new(),
+            at: UnixSeconds(0),
+        }
+    }
 }
 
 impl Limiter {
@@ -28,28 +52,50 @@ impl Limiter {
         username: &str,
         address: Option<&str>,
         now: UnixSeconds,
-    ) -> Result<(), Problem> {
-        let user = async {
-            let id = format!("{what}#user#{}", self.hash(username));
-            self.is_within(&id, self.per_user, now).await
+    ) -> Result<Counted, Problem> {
+        let user = format!("{what}#user#{}", self.hash(username));
+        let Some(address) = address else {
+            self.count(&user, self.per_user, now).await?;
+            return Ok(Counted {
+                ids: vec![user],
+                at: now,
+            });
         };
-        let address = async {
-            let Some(address) = address else {
-                return Ok(true);
-            };
-            let id = format!("{what}#address#{}", self.hash(&network(address)));
-            self.is_within(&id, self.per_address, now).await
-        };
-        match tokio::join!(user, address) {
-            (Ok(true), Ok(true)) => Ok(()),
-            (Err(unavailable), _) | (_, Err(unavailable)) => Err(unavailable.into()),
-            _ => Err(Problem::TooManyAttempts),
+        let network = network(address);
+        let address = format!("{what}#address#{}", self.hash(&network));
+        self.count(&address, self.per_address, now).await?;
+        let both = format!(
+            "{what}#both#{}",
+            self.hash(&format!("{network} {username}"))
+        );
+        self.count(&both, self.per_user, now).await?;
+        let all = self.per_user.saturating_mul(NETWORKS);
+        self.count(&user, all, now).await?;
+        Ok(Counted {
+            ids: vec![address, both, user],
+            at: now,
+        })
+    }
+
+    /// An attempt that succeeded was none.
+    pub(crate) async fn forgive(&self, counted: &Counted) {
+        for id in &counted.ids {
+            let _ = self.table.take_back(id, WINDOW_SECONDS, counted.at).await;
         }
     }
 
-    async fn is_within(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<bool, Unavailable> {
-        let attempts = self.table.count(id, WINDOW_SECONDS, now).await?;
-        Ok(attempts <= limit)
+    /// Counts in a window that slides: of the one before, the part that it still covers.
+    async fn count(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<(), Problem> {
+        let before = UnixSeconds(now.0.saturating_sub(WINDOW_SECONDS));
+        let (current, previous) = tokio::join!(
+            self.table.count(id, WINDOW_SECONDS, now),
+            self.table.attempts(id, WINDOW_SECONDS, before),
+        );
+        if sliding(current?, previous?, now) <= limit {
+            Ok(())
+        } else {
+            Err(Problem::TooManyAttempts)
+        }
     }
 
     fn hash(&self, text: &str) -> String {
@@ -57,6 +103,14 @@ impl Limiter {
         let tag = hmac::sign(&key, text.as_bytes());
         hex(tag.as_ref().get(..16).unwrap_or_default())
     }
+}
+
+/// The attempts of the last [`WINDOW_SECONDS`], as if those of the window before were spread evenly.
+fn sliding(current: u64, previous: u64, now: UnixSeconds) -> u64 {
+    let into = now.0.checked_rem(WINDOW_SECONDS).unwrap_or(0);
+    let left = WINDOW_SECONDS.saturating_sub(into);
+    let covered = previous.saturating_mul(left).div_ceil(WINDOW_SECONDS);
+    current.saturating_add(covered)
 }
 
 /// What one subscriber has: an address, or of IPv6 the first 64 bits (RFC 6177 section 2).
@@ -76,6 +130,24 @@ fn network(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_slides() {
+        for (current, previous, second, expected) in [
+            (1, 0, 600, 1),
+            (1, 20, 600, 21),
+            (1, 20, 750, 11),
+            (1, 20, 899, 2),
+            (3, 0, 899, 3),
+            (0, u64::MAX, 600, u64::MAX.div_ceil(300)),
+        ] {
+            assert_eq!(
+                sliding(current, previous, UnixSeconds(second)),
+                expected,
+                "{current} {previous} {second}"
+            );
+        }
+    }
 
     #[test]
     fn networks() {

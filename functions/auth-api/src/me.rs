@@ -4,30 +4,37 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth::revocation::RowKey;
-use auth::{UnixSeconds, is_email};
-use auth_cognito::{SignIn, SignOutTask, Tokens};
+use auth::{Unavailable, UnixSeconds, is_email};
+use auth_cognito::{Refused, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::Ending;
 use auth_sqs::LateMark;
-use lambda::clock;
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
+use lambda::{Caller, clock};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use crate::body::{self, ChangePassword, Code, Update, VerifyAttribute};
+use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
 use crate::outcome::{Outcome, Problem};
+use crate::proof::{Proof, TOTP};
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
 
-/// What is left of the function's time once a password is changed.
+/// The parts of the function's 15 seconds that a changed password takes; the marks take 0.8 of them, the
+/// queue 3, the end of a second 2.
+const PROOF: Duration = Duration::from_secs(3);
+const CHANGE: Duration = Duration::from_secs(3);
 const SIGN_OUT: Duration = Duration::from_secs(2);
-const SIGN_IN_AGAIN: Duration = Duration::from_secs(3);
+const SIGN_IN_AGAIN: Duration = Duration::from_secs(2);
 
 /// Why sessions end here, for the operator.
 const REASON: &str = "password_change";
+
+/// Attributes that decide who gets into the account.
+const OWNS: &[&str] = &["email", "phone_number", "preferred_username"];
 
 /// Attributes of Cognito's own that their owner may see besides those they set.
 const SHOWN: &[&str] = &[
@@ -58,11 +65,13 @@ impl AuthApi {
     }
 
     /// Changes attributes. A new address counts once its code is confirmed; which ones wait for that
-    /// is in the answer.
+    /// is in the answer, which is the same for an address that another account has. A change that decides
+    /// who owns the account is proved, and ends the other sessions.
     pub(crate) async fn update(
         &self,
         user: &SignedIn,
         update: Update,
+        http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let mut allowed = self.config.attributes.clone();
         allowed.push("email".to_owned());
@@ -76,7 +85,30 @@ impl AuthApi {
                 return Err(BadRequest::Malformed.into());
             }
         }
-        let pending = self.accounts.update(&user.token, attributes).await?;
+        let names: Vec<String> = attributes.keys().cloned().collect();
+        let owns: Vec<String> = names
+            .iter()
+            .filter(|name| OWNS.contains(&name.as_str()))
+            .cloned()
+            .collect();
+        if owns.is_empty() {
+            let pending = self.accounts.update(&user.token, attributes).await?;
+            return Ok(Response::json(200, &json!({"to_verify": pending})));
+        }
+        let proof = Proof {
+            password: update.current_password.as_ref(),
+            code: update.code.as_ref(),
+            password_is_checked: false,
+        };
+        self.prove(user, proof, http).await?;
+        self.admit("update", &user.caller.subject, http).await?;
+        let pending = match self.accounts.update(&user.token, attributes).await {
+            Ok(pending) => pending,
+            // As if a code were on its way to that address.
+            Err(refused) if is_about_the_address(&refused) => owns,
+            Err(refused) => return Err(refused.into()),
+        };
+        self.end_others(user, "account_changed").await?;
         Ok(Response::json(200, &json!({"to_verify": pending})))
     }
 
@@ -84,15 +116,24 @@ impl AuthApi {
         &self,
         user: &SignedIn,
         request: &VerifyAttribute,
+        http: &Request<'_>,
     ) -> Result<Response, Problem> {
         if !["email", "phone_number"].contains(&request.attribute.as_str()) {
             return Err(BadRequest::Malformed.into());
         }
         let code = body::code(&request.code)?;
+        let counted = self.admit("verify", &user.caller.subject, http).await?;
         let token = &user.token;
-        self.accounts
+        let verified = self
+            .accounts
             .verify_attribute(token, &request.attribute, code)
-            .await?;
+            .await;
+        verified.map_err(|refused| {
+            // Another account has that address by now.
+            let outcome = Outcome::from(&refused);
+            Problem::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
+        })?;
+        self.forgive(&counted).await;
         Ok(Response::json(200, &json!({"verified": request.attribute})))
     }
 
@@ -111,11 +152,19 @@ impl AuthApi {
         if request.keep_session && user.caller.session.is_none() {
             return Err(BadRequest::Malformed.into());
         }
-        self.accounts
-            .change_password(&user.token, current, new)
-            .await?;
+        let proof = Proof {
+            password: Some(current),
+            code: request.code.as_ref(),
+            password_is_checked: true,
+        };
+        let proved = timeout(PROOF, self.prove(user, proof, http)).await;
+        proved.map_err(|_| Unavailable::Cognito)??;
+        let changed = self.accounts.change_password(&user.token, current, new);
+        let changed = timeout(CHANGE, changed).await;
+        changed.map_err(|_| Unavailable::Cognito)??;
         // Both, also if one of them fails: then the other is all that ends them.
-        let (marked, ()) = tokio::join!(self.end_all(user), self.sign_out_at_cognito(user));
+        let ended = self.end_sessions(user, REASON, None);
+        let (marked, ()) = tokio::join!(ended, self.sign_out_at_cognito(user));
         let cutoff = marked?;
         // CloudTrail tells of the sign-out, and the mark of that covers the second of it.
         clock::until_after(cutoff.max(now()).0).await;
@@ -181,22 +230,35 @@ impl AuthApi {
         }
     }
 
+    /// Ends all sessions but this one, here. At Cognito they live on: it has no call that spares one.
+    async fn end_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), Problem> {
+        let cutoff = self
+            .end_sessions(user, reason, user.caller.session.as_deref())
+            .await?;
+        clock::until_after(cutoff.0).await;
+        Ok(())
+    }
+
     /// Writes the cutoff. One that can't be written goes to the queue, to be written later, as of now.
-    async fn end_all(&self, user: &SignedIn) -> Result<UnixSeconds, Problem> {
+    async fn end_sessions(
+        &self,
+        user: &SignedIn,
+        reason: &'static str,
+        spared: Option<&str>,
+    ) -> Result<UnixSeconds, Problem> {
         let caller = &user.caller;
         let now = now();
         let cutoff = now.plus(self.config.leeway_seconds);
         let cutoff = cutoff.max(caller.authenticated_at);
+        let spared = spared.map(|session| (session, caller.authenticated_at));
         let ending = Ending {
-            reason: REASON,
+            reason,
             actor: &caller.subject,
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        let key = RowKey::user(&self.config.user_pool_id, &caller.subject);
         if self
-            .revocations
-            .end_user(&key, cutoff, &ending)
+            .write_cutoff(caller, cutoff, spared, &ending)
             .await
             .is_ok()
         {
@@ -206,17 +268,49 @@ impl AuthApi {
             let mark = LateMark::EndSessions {
                 subject: caller.subject.clone(),
                 not_before: cutoff.0,
+<<<<<<< HEAD
                 spared: None,
                 changed_at: None,
                 reason: REASON.to_owned(),
+=======
+                spared: spared.map(|(session, since)| (session.to_owned(), since.0)),
+                reason: reason.to_owned(),
+>>>>>>> api
             };
             queue.put(&mark).await;
         }
         Err(Problem::SessionsNotEnded)
     }
 
+    async fn write_cutoff(
+        &self,
+        caller: &Caller,
+        cutoff: UnixSeconds,
+        spared: Option<(&str, UnixSeconds)>,
+        ending: &Ending<'_>,
+    ) -> Result<(), Unavailable> {
+        let key = RowKey::user(&self.config.user_pool_id, &caller.subject);
+        if let Some(spared) = spared {
+            let written = self
+                .revocations
+                .end_other_sessions(&key, cutoff, spared, ending)
+                .await?;
+            // Not written: this session was ended meanwhile, and there is nothing to keep.
+            if written {
+                return Ok(());
+            }
+        }
+        self.revocations.end_user(&key, cutoff, ending).await
+    }
+
     /// A new secret for an authenticator. The old one works until a code of the new one is confirmed.
-    pub(crate) async fn new_totp(&self, user: &SignedIn) -> Result<Response, Problem> {
+    pub(crate) async fn new_totp(
+        &self,
+        user: &SignedIn,
+        request: &Proved,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
+        self.prove(user, request.into(), http).await?;
         let account = self.accounts.get(&user.token).await?;
         let label = account.attributes.get("email");
         let label = label.map_or(user.caller.subject.as_str(), String::as_str);
@@ -229,16 +323,52 @@ impl AuthApi {
         &self,
         user: &SignedIn,
         request: &Code,
+        http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let code = body::code(&request.code)?;
+        let counted = self.admit("totp", &user.caller.subject, http).await?;
         let turned_on = self.accounts.turn_on_totp(&user.token, code).await;
         turned_on.map_err(|refused| {
             // Wrong parameters are here a code that is none.
             let outcome = Outcome::from(&refused);
             Problem::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
         })?;
-        Ok(Response::json(200, &json!({"mfa": ["SOFTWARE_TOKEN_MFA"]})))
+        self.forgive(&counted).await;
+        self.end_others(user, "authenticator_changed").await?;
+        Ok(Response::json(200, &json!({"mfa": [TOTP]})))
     }
+
+    /// No authenticator any more.
+    pub(crate) async fn turn_off_totp(
+        &self,
+        user: &SignedIn,
+        request: &Proved,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
+        let mut mfa = self.prove(user, request.into(), http).await?;
+        self.accounts.turn_off_totp(&user.token).await?;
+        self.end_others(user, "authenticator_changed").await?;
+        mfa.retain(|factor| factor != TOTP);
+        Ok(Response::json(200, &json!({"mfa": mfa})))
+    }
+}
+
+impl<'a> From<&'a Proved> for Proof<'a> {
+    fn from(request: &'a Proved) -> Self {
+        Self {
+            password: request.current_password.as_ref(),
+            code: request.code.as_ref(),
+            password_is_checked: false,
+        }
+    }
+}
+
+/// Cognito's word on an address that it takes no code to: somebody else's, or none that mail reaches.
+fn is_about_the_address(refused: &Refused) -> bool {
+    matches!(
+        Outcome::from(refused),
+        Outcome::AlreadyTaken | Outcome::DeliveryFailed
+    )
 }
 
 /// A secret as authenticators read it: the text, the address and the picture of it.

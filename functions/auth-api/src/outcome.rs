@@ -23,7 +23,10 @@ pub(crate) enum Problem {
     /// Our own limiter.
     #[error("too_many_requests")]
     TooManyAttempts,
-    /// The password is changed, and other sessions may still be alive.
+    /// The password, and the authenticator's code where one is on, or a sign-in of the last minutes.
+    #[error("proof_needed")]
+    ProofNeeded,
+    /// It is changed, and other sessions may still be alive.
     #[error("sessions_not_ended")]
     SessionsNotEnded,
     #[error("cookie_too_large")]
@@ -251,7 +254,7 @@ impl Problem {
         match self {
             Self::NoRoute => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::ForeignOrigin => 403,
+            Self::ForeignOrigin | Self::ProofNeeded => 403,
             Self::NoContext => 401,
             Self::BadRequest(bad) => bad.status(),
             Self::Cognito(outcome) => outcome.status(),

@@ -9,6 +9,7 @@ use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
+use crate::limiter::Counted;
 use crate::outcome::{Outcome, Problem};
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, me, now};
@@ -36,17 +37,20 @@ impl AuthApi {
         let signed_in = match (&request.password, &request.srp_a) {
             (Some(password), None) => {
                 let password = body::password(password)?;
-                self.admit("login", &username, http).await?;
-                self.accounts.sign_in(&username, password).await
+                let counted = self.admit("login", &username, http).await?;
+                let signed_in = self.accounts.sign_in(&username, password).await?;
+                self.forgive(&counted).await;
+                signed_in
             }
             (None, Some(srp_a)) => {
                 let srp_a = body::token(srp_a)?;
+                // No proof yet: it counts, whoever goes on.
                 self.admit("login", &username, http).await?;
-                self.accounts.sign_in_by_srp(&username, srp_a).await
+                self.accounts.sign_in_by_srp(&username, srp_a).await?
             }
             _ => return Err(BadRequest::Malformed.into()),
         };
-        self.outcome_of(signed_in?, &username, http).await
+        self.outcome_of(signed_in, &username, http).await
     }
 
     pub(crate) async fn challenge(
@@ -58,7 +62,13 @@ impl AuthApi {
         // As the challenge named it: not brought into any form.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
-        self.admit("challenge", username, http).await?;
+        // The name is the client's to choose, and the pool takes it in any case; the session is not.
+        let counted_name = username.to_lowercase();
+        let counted = self.admit("challenge", &counted_name, http).await?;
+        let of_session = match session {
+            None => Counted::nothing(),
+            Some(session) => self.admit_alone("session", session).await?,
+        };
         let accounts = &self.accounts;
         let signed_in = match (name, session) {
             ("MFA_SETUP", Some(session)) => {
@@ -80,7 +90,10 @@ impl AuthApi {
                     .await
             }
         };
-        self.outcome_of(signed_in?, username, http).await
+        let signed_in = signed_in?;
+        self.forgive(&counted).await;
+        self.forgive(&of_session).await;
+        self.outcome_of(signed_in, username, http).await
     }
 
     async fn outcome_of(
@@ -166,6 +179,7 @@ impl AuthApi {
         if body::token(refresh_token.expose()).is_err() {
             return Ok(self.refresh_refused());
         }
+        let counted = self.admit("refresh", refresh_token.expose(), http).await?;
         let tokens = match self.accounts.refresh(&refresh_token).await {
             Ok(tokens) => tokens,
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
@@ -185,6 +199,7 @@ impl AuthApi {
             let _ = self.accounts.revoke(&refresh_token).await;
             return Ok(self.refresh_refused());
         }
+        self.forgive(&counted).await;
         self.response(&tokens, Map::new())
     }
 

@@ -207,6 +207,7 @@ impl PostConfirmation {
                 subject: subject.clone(),
                 not_before: not_before.0,
                 spared: None,
+                changed_at: None,
                 reason: REASON.to_owned(),
             };
             (unavailable, late)

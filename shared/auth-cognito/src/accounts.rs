@@ -415,6 +415,22 @@ impl CognitoAccounts {
         Ok(call.send().await.map(drop)?)
     }
 
+    /// `SetUserMFAPreference`: sign-ins ask for no code of an authenticator any more.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn turn_off_totp(&self, access_token: &str) -> Result<(), Refused> {
+        let totp = SoftwareTokenMfaSettingsType::builder()
+            .enabled(false)
+            .preferred_mfa(false)
+            .build();
+        let call = self.client.set_user_mfa_preference();
+        let call = call
+            .access_token(access_token)
+            .software_token_mfa_settings(totp);
+        Ok(call.send().await.map(drop)?)
+    }
+
     /// `VerifySoftwareToken`, for a user who has to set it up in order to sign in. Returns the
     /// session to go on with.
     ///

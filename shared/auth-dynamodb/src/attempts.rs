@@ -49,6 +49,19 @@ impl AttemptTable {
         self.add(1, id, window_seconds, now).await
     }
 
+    /// How many attempts were counted under `id` in the window that `at` is in. Nothing is counted.
+    ///
+    /// # Errors
+    /// [`Unavailable::Attempts`] if that can't be known.
+    pub async fn attempts(
+        &self,
+        id: &str,
+        window_seconds: u64,
+        at: UnixSeconds,
+    ) -> Result<u64, Unavailable> {
+        self.add(0, id, window_seconds, at).await
+    }
+
     /// Takes an attempt back that was counted at `now`: it was none after all.
     ///
     /// # Errors
@@ -70,7 +83,8 @@ impl AttemptTable {
         now: UnixSeconds,
     ) -> Result<u64, Unavailable> {
         let window = now.0.checked_div(window_seconds).unwrap_or(0);
-        let ends = UnixSeconds(window.saturating_add(1).saturating_mul(window_seconds));
+        // A window longer than it runs: the next one looks back at it.
+        let ends = UnixSeconds(window.saturating_add(2).saturating_mul(window_seconds));
         let update = self
             .client
             .update_item()

@@ -1,0 +1,99 @@
+//! What has to be proved again before an account changes hands: an access token alone is what a thief has.
+
+use auth::Secret;
+use auth_cognito::{SignIn, Tokens};
+use lambda::http::Request;
+
+use crate::body;
+use crate::outcome::{Outcome, Problem};
+use crate::tokens::UnverifiedSession;
+use crate::{AuthApi, SignedIn, now};
+
+/// A sign-in that is no older proves the same as the password.
+const RECENT_SECONDS: u64 = 300;
+
+/// The authenticator, in `UserMFASettingList` and as a challenge.
+pub(crate) const TOTP: &str = "SOFTWARE_TOKEN_MFA";
+
+/// What a request brings as a proof.
+pub(crate) struct Proof<'a> {
+    pub(crate) password: Option<&'a Secret>,
+    pub(crate) code: Option<&'a Secret>,
+    /// Cognito's own call takes the password and checks it.
+    pub(crate) password_is_checked: bool,
+}
+
+impl AuthApi {
+    /// Whether the account's owner asks: by the password, and the authenticator's code where one is on;
+    /// or, without an authenticator, by a sign-in of the last five minutes. Returns the second factors
+    /// that are on.
+    pub(crate) async fn prove(
+        &self,
+        user: &SignedIn,
+        proof: Proof<'_>,
+        http: &Request<'_>,
+    ) -> Result<Vec<String>, Problem> {
+        let password = proof.password.map(body::password).transpose()?;
+        let code = proof.code.map(body::code).transpose()?;
+        let counted = self.admit("proof", &user.caller.subject, http).await?;
+        let mfa = self.accounts.get(&user.token).await?.mfa;
+        let has_totp = mfa.iter().any(|factor| factor == TOTP);
+        match (password, code) {
+            (None, _) if has_totp => return Err(Problem::ProofNeeded),
+            (None, _) => {
+                let age = now().0.saturating_sub(user.caller.authenticated_at.0);
+                if age > RECENT_SECONDS {
+                    return Err(Problem::ProofNeeded);
+                }
+            }
+            (Some(_), None) if has_totp => return Err(Problem::ProofNeeded),
+            (Some(_), _) if proof.password_is_checked && !has_totp => return Ok(mfa),
+            (Some(password), code) => {
+                let code = code.filter(|_| has_totp);
+                self.sign_in_as(user, password, code).await?;
+            }
+        }
+        self.forgive(&counted).await;
+        Ok(mfa)
+    }
+
+    /// A sign-in whose tokens nobody gets.
+    async fn sign_in_as(
+        &self,
+        user: &SignedIn,
+        password: &Secret,
+        code: Option<&Secret>,
+    ) -> Result<(), Problem> {
+        let signed_in = self.accounts.sign_in(&user.username, password).await?;
+        let tokens: Tokens = match (signed_in, code) {
+            (SignIn::Tokens(tokens), None) => tokens,
+            (SignIn::Challenge(challenge), Some(code)) if challenge.name == TOTP => {
+                let name = challenge.parameters.get("USER_ID_FOR_SRP");
+                let name = name.map_or(user.username.as_str(), String::as_str);
+                let answers = [("SOFTWARE_TOKEN_MFA_CODE", code.expose())];
+                let session = challenge.session.as_deref();
+                let answered = self
+                    .accounts
+                    .answer_challenge(TOTP, session, name, answers)
+                    .await?;
+                match answered {
+                    SignIn::Tokens(tokens) => tokens,
+                    SignIn::Challenge(_) => return Err(Problem::ProofNeeded),
+                }
+            }
+            (SignIn::Tokens(tokens), Some(_)) => {
+                // Cognito asked for no code: then none was proved.
+                self.give_up(&tokens).await;
+                return Err(Problem::ProofNeeded);
+            }
+            (SignIn::Challenge(_), _) => return Err(Problem::ProofNeeded),
+        };
+        let session = UnverifiedSession::of(&tokens.access);
+        self.give_up(&tokens).await;
+        if session.is_some_and(|session| session.sub == user.caller.subject) {
+            Ok(())
+        } else {
+            Err(Problem::Cognito(Outcome::InvalidCredentials))
+        }
+    }
+}
