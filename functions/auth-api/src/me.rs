@@ -268,14 +268,9 @@ impl AuthApi {
             let mark = LateMark::EndSessions {
                 subject: caller.subject.clone(),
                 not_before: cutoff.0,
-<<<<<<< HEAD
-                spared: None,
-                changed_at: None,
-                reason: REASON.to_owned(),
-=======
                 spared: spared.map(|(session, since)| (session.to_owned(), since.0)),
+                changed_at: None,
                 reason: reason.to_owned(),
->>>>>>> api
             };
             queue.put(&mark).await;
         }
