@@ -544,63 +544,6 @@ async fn clocks_that_differ() {
 }
 
 #[tokio::test]
-async fn sends_the_secret_of_a_confidential_app_client() {
-    const SECRET: &str = "s3cr3t-of-the-client";
-    let world = World::start().await;
-    let stored = json!({"ARN": "arn", "Name": "n", "VersionId": "v", "SecretString": SECRET});
-    world.others.set_answer("GetSecretValue", stored);
-    let others = world.others.url();
-    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
-    let confidential = Pool::ours().client_id;
-    let more = [
-        (
-            "APP_CLIENT_SECRET_ARN",
-            "arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
-        ),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
-        ("RETRY_QUEUE_URL", queue),
-    ];
-    let logout = world.function("logout", &more).await;
-    let retry = world.function("logout-retry", &more).await;
-    let mut event = proxy_event(Some(&somebody().build()));
-    event["body"] = json!(r#"{"refresh_token":"opaque"}"#);
-    assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
-    let task = |client: &str| {
-        json!({"kind": "revoke_refresh_token", "client_id": client, "refresh_token": "opaque"})
-            .to_string()
-    };
-    let messages = [task(&confidential), task("another")];
-    let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), Vec::<String>::new());
-    let calls = world.cognito.requests();
-    let sent: Vec<&Value> = calls
-        .iter()
-        .map(|(_, call)| &call["ClientSecret"])
-        .collect();
-    assert_eq!(sent, [&json!(SECRET), &json!(SECRET), &json!(null)]);
-
-    // A secret that can't be read: the call is not made without it, and is made again later.
-    world.others.forget_requests();
-    world.cognito.forget_requests();
-    world.others.set_answer("GetSecretValue", json!({}));
-    let logout = world.function("logout", &more).await;
-    let retry = world.function("logout-retry", &more).await;
-    let mut event = proxy_event(Some(&somebody().build()));
-    event["body"] = json!(r#"{"refresh_token":"opaque"}"#);
-    let answer = logout.invoke(&event).await.answer();
-    let body = serde_json::from_str::<Value>(answer["body"].as_str().unwrap()).unwrap();
-    assert_eq!(
-        (&answer["statusCode"], &body["cognito"]),
-        (&json!(200), &json!("queued"))
-    );
-    let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), ["m0"]);
-    let calls = world.cognito.requests();
-    assert_eq!(calls.len(), 1, "the other client's alone: {calls:?}");
-    assert!(!logout.output().contains(SECRET) && !retry.output().contains(SECRET));
-}
-
-#[tokio::test]
 async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";

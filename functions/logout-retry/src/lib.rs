@@ -20,9 +20,6 @@ use serde_json::value::RawValue;
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
-    /// The first of `APP_CLIENT_IDS`, and `APP_CLIENT_SECRET_ARN`, where its secret is: for an app client
-    /// that has one.
-    pub app_client: Option<(String, String)>,
     /// `REVOCATION_TABLE`: where late marks go; without it they stay in the queue.
     pub revocation_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
@@ -35,8 +32,6 @@ impl Config {
     /// The variables that [`Config::from_lookup`] reads.
     pub const VARS: &'static [&'static str] = &[
         "USER_POOL_ID",
-        "APP_CLIENT_IDS",
-        "APP_CLIENT_SECRET_ARN",
         "REVOCATION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "LOG_LEVEL",
@@ -50,23 +45,12 @@ impl Config {
         let mut env = Env::new(lookup);
         let config = Self {
             user_pool_id: env.user_pool_id(),
-            app_client: app_client(&mut env),
             revocation_table: env.optional("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
     }
-}
-
-fn app_client(env: &mut Env<'_>) -> Option<(String, String)> {
-    let ids = env.list("APP_CLIENT_IDS").unwrap_or_default();
-    let arn = env.optional("APP_CLIENT_SECRET_ARN")?;
-    let first = ids.into_iter().next();
-    if first.is_none() {
-        env.problem("APP_CLIENT_IDS", "must be set with APP_CLIENT_SECRET_ARN");
-    }
-    Some((first?, arn))
 }
 
 /// The function.
@@ -86,12 +70,8 @@ impl LogoutRetry {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let table = config.revocation_table;
-        let cognito = CognitoSignOut::new(&sdk, config.user_pool_id.clone());
         Ok(Self {
-            cognito: match config.app_client {
-                Some((id, arn)) => cognito.with_secret(id, auth_secrets::read(&sdk, &arn).await),
-                None => cognito,
-            },
+            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
             revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,

@@ -11,8 +11,6 @@ pub struct Config {
     pub issuers: Vec<(Issuer, KeyLocation)>,
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
-    /// `APP_CLIENT_SECRET_ARN`: where the secret of the first app client is, if it has one.
-    pub app_client_secret_arn: Option<String>,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
     /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can bring new tokens.
@@ -53,7 +51,6 @@ pub struct HostedUi {
 impl Config {
     /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
     pub const VARS: &'static [&'static str] = &[
-        "APP_CLIENT_SECRET_ARN",
         "REVOCATION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "CLOCK_LEEWAY_SECONDS",
@@ -80,7 +77,6 @@ impl Config {
         let config = Self {
             user_pool_id: env.optional("USER_POOL_ID").unwrap_or_default(),
             issuers,
-            app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             revocation_table: env.required("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),

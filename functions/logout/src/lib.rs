@@ -44,7 +44,6 @@ pub struct Logout {
 }
 
 struct Settings {
-    /// Whose refresh tokens cookies may hold.
     client_ids: Vec<String>,
     refresh_token_ttl_seconds: u64,
     leeway_seconds: u64,
@@ -133,36 +132,21 @@ impl Logout {
             expired_for_seconds: config.refresh_token_ttl_seconds,
         };
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
-        let mut client_ids = issuers
+        let client_ids = issuers
             .first()
             .map(|issuer| issuer.audiences.clone())
             .unwrap_or_default();
-        let arn = config.app_client_secret_arn;
-        let confidential = arn.zip(client_ids.first().cloned());
-        if confidential.is_some() {
-            // auth-api signs users in by that client, so a cookie's refresh token is of no other.
-            client_ids.truncate(1);
-        }
         let keys = HttpsKeys::new(locations);
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        let read_secret = async {
-            let (arn, id) = confidential?;
-            Some((id, auth_secrets::read(&sdk, &arn).await))
-        };
-        let (_, (), confidential) =
-            tokio::join!(keys.prefetch(now()), revocations.prime(), read_secret);
-        let cognito = CognitoSignOut::new(&sdk, config.user_pool_id);
+        tokio::join!(keys.prefetch(now()), revocations.prime());
         let retry_queue = config.retry_queue_url;
         Ok(Self {
             verifier: Verifier::new(issuers, rules),
             keys,
             revocations,
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
-            cognito: match confidential {
-                Some((id, secret)) => cognito.with_secret(id, secret),
-                None => cognito,
-            },
+            cognito: CognitoSignOut::new(&sdk, config.user_pool_id),
             settings: Settings {
                 client_ids,
                 refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,

@@ -11,7 +11,7 @@ mod users;
 
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::Unavailable;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
 use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
@@ -63,14 +63,6 @@ pub enum SignOutTask {
 pub struct CognitoSignOut {
     client: Client,
     user_pool_id: String,
-    confidential: Option<ConfidentialClient>,
-}
-
-/// An app client with a secret, without which Cognito revokes none of its refresh tokens.
-struct ConfidentialClient {
-    id: String,
-    /// `None` if it could not be read.
-    secret: Option<Secret>,
 }
 
 impl CognitoSignOut {
@@ -80,16 +72,7 @@ impl CognitoSignOut {
         Self {
             client: client(sdk),
             user_pool_id,
-            confidential: None,
         }
-    }
-
-    /// With the secret of the app client `id`. `None` is one that could not be read: then calls for that
-    /// client fail, and are made again elsewhere, instead of being taken for made.
-    #[must_use]
-    pub fn with_secret(mut self, id: String, secret: Option<Secret>) -> Self {
-        self.confidential = Some(ConfidentialClient { id, secret });
-        self
     }
 
     /// Makes the call that `task` is about.
@@ -115,17 +98,10 @@ impl CognitoSignOut {
         client_id: &str,
         refresh_token: &str,
     ) -> Result<SignOut, Unavailable> {
-        let secret = match &self.confidential {
-            Some(client) if client.id == client_id => {
-                Some(client.secret.as_ref().ok_or(Unavailable::Cognito)?)
-            }
-            _ => None,
-        };
         let call = self
             .client
             .revoke_token()
             .client_id(client_id)
-            .set_client_secret(secret.map(|secret| secret.expose().to_owned()))
             .token(refresh_token);
         settled(call.send().await)
     }
