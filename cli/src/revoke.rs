@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::operator::{Operator, Printed, in_words};
 
+const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
+const TTLS: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
+
 /// What to end. The table and the pool are those of `REVOCATION_TABLE` and `USER_POOL_ID`.
 #[derive(Args)]
 pub(crate) struct Revoke {
@@ -19,10 +22,10 @@ pub(crate) struct Revoke {
     /// Who is doing it, for the record.
     #[arg(long, global = true, default_value = "cli")]
     actor: String,
-    /// Seconds that a refresh token lives: for so long, and a day, the mark stays.
-    #[arg(long, global = true, default_value = "2592000",
-        value_parser = clap::value_parser!(u64).range(3_600..=315_360_000))]
-    refresh_token_ttl: u64,
+    /// Seconds that a refresh token lives: for so long, and a day, the mark stays. Without it, what
+    /// `REFRESH_TOKEN_TTL_SECONDS` says, else ten years, the longest that Cognito has.
+    #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(TTLS))]
+    refresh_token_ttl: Option<u64>,
     /// Say what would be done, and do nothing.
     #[arg(long, global = true)]
     dry_run: bool,
@@ -72,13 +75,29 @@ impl Revoke {
         Ok(Printed::new(vec![row], self.json))
     }
 
+    /// A mark that goes too early brings back what it ended; one that stays costs a row.
+    fn refresh_token_ttl(&self) -> Result<u64, String> {
+        let variable = lambda::env::process(TTL).filter(|value| !value.trim().is_empty());
+        match (self.refresh_token_ttl, variable) {
+            (Some(seconds), _) => Ok(seconds),
+            (None, None) => Ok(*TTLS.end()),
+            (None, Some(value)) => {
+                let seconds = value.trim().parse().ok();
+                let seconds = seconds.filter(|seconds| TTLS.contains(seconds));
+                seconds.ok_or_else(|| {
+                    format!("{TTL} is not a number of seconds from 3600 to 315360000")
+                })
+            }
+        }
+    }
+
     async fn revoke(&self, operator: &Operator) -> Result<Value, String> {
         let pool = operator.user_pool_id.as_str();
         let ending = Ending {
             reason: &self.reason,
             actor: &self.actor,
             at: operator.now,
-            refresh_token_ttl_seconds: self.refresh_token_ttl,
+            refresh_token_ttl_seconds: self.refresh_token_ttl()?,
         };
         let (kind, key, username) = match &self.what {
             What::User { user } => {
@@ -108,7 +127,7 @@ impl Revoke {
                 at_cognito = match operator.cognito.sign_out_everywhere(username).await {
                     Ok(SignOut::Done | SignOut::Unsupported) => "ended",
                     // The mark is there: our side is closed.
-                    Err(_) => "failed",
+                    Ok(SignOut::Refused) | Err(_) => "failed",
                 };
             }
         }

@@ -10,7 +10,7 @@ use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
-use crate::world::{World, batch, failures, signed_in_again, somebody, text_of, unique};
+use crate::world::{World, batch, failures, refreshed, signed_in_again, somebody, text_of, unique};
 
 /// Logout and an authorizer over one table.
 struct Edge {
@@ -623,6 +623,94 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
 }
 
 #[tokio::test]
+async fn what_cognito_refuses_is_final() {
+    let world = World::start().await;
+    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
+    let more = [("RETRY_QUEUE_URL", queue)];
+    let logout = world.function("logout", &more).await;
+    let retry = world.function("logout-retry", &[]).await;
+    let task =
+        json!({"kind": "revoke_refresh_token", "client_id": "c", "refresh_token": "opaque-secret"});
+    let secret = "Client c is configured with secret but SECRET_HASH was not received";
+    for (code, message, cognito) in [
+        ("UnsupportedTokenTypeException", "", "refused"),
+        ("InvalidParameterException", "", "refused"),
+        ("UnauthorizedException", "", "refused"),
+        ("NotAuthorizedException", secret, "refused"),
+        ("NotAuthorizedException", "Token is revoked", "ended"),
+        ("UnsupportedOperationException", "", "unsupported"),
+        ("TooManyRequestsException", "", "queued"),
+    ] {
+        let fault = json!({"__type": code, "message": message}).to_string();
+        world.cognito.set_fault(Fault::Answer(400, fault));
+        let token = somebody();
+        let mut event = proxy_event(Some(&token.build()));
+        event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
+        let answer = logout.invoke(&event).await.answer();
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body["cognito"], cognito, "L11 {code} {message}");
+        assert!(!world.passes(&token).await, "L11 {code}: the mark is there");
+        let queued = world.others.requests().len();
+        world.others.forget_requests();
+        assert_eq!(queued, usize::from(cognito == "queued"), "L11 {code}");
+        let answer = retry.invoke(&batch(&[task.to_string()])).await.answer();
+        let again = failures(&answer).len();
+        assert_eq!(again, usize::from(cognito == "queued"), "L11 {code}");
+    }
+    world.cognito.set_fault(Fault::None);
+    world.cognito.forget_requests();
+    for odd in ["", "with blanks", "\u{e4}", &"x".repeat(8_193)] {
+        let mut event = proxy_event(Some(&somebody().build()));
+        event["body"] = json!(json!({"refresh_token": odd}).to_string());
+        let answer = logout.invoke(&event).await.answer();
+        assert!(
+            answer["body"].as_str().unwrap().contains("refused"),
+            "{odd:.20}"
+        );
+    }
+    assert_eq!(world.cognito.requests().len(), 0, "Cognito isn't asked");
+}
+
+#[tokio::test]
+async fn the_clients_secret_goes_with_the_calls() {
+    let world = World::start().await;
+    let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:client";
+    let others = world.others.url();
+    let more = [
+        ("APP_CLIENT_SECRET_ARN", arn),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
+        (
+            "RETRY_QUEUE_URL",
+            "https://sqs.us-east-1.amazonaws.com/123456789012/retry",
+        ),
+    ];
+    let secret = "s3cr3t-of-the-client";
+    world
+        .others
+        .set_answer("GetSecretValue", json!({"SecretString": secret}));
+    let logout = world.function("logout", &more).await;
+    let retry = world.function("logout-retry", &more).await;
+    let log_out = async || {
+        let mut event = proxy_event(Some(&somebody().build()));
+        event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
+        assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
+    };
+    log_out().await;
+    assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
+    world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
+    world.others.forget_requests();
+    log_out().await;
+    world.cognito.set_fault(Fault::None);
+    world.cognito.forget_requests();
+    let queued = world.others.requests();
+    let message = queued[0].1["MessageBody"].as_str().unwrap().to_owned();
+    assert!(!message.contains(secret), "not in the queue");
+    let answer = retry.invoke(&batch(&[message])).await.answer();
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
+}
+
+#[tokio::test]
 async fn cookies_origins_and_the_hosted_ui() {
     let world = World::start().await;
     let more = [
@@ -712,12 +800,88 @@ async fn cookies_origins_and_the_hosted_ui() {
         "L19"
     );
 
-    // No token, only the refresh token.
+    // No token, only the refresh token: what it brings says which session it is.
+    let token = somebody();
+    let alone = json!({"Cookie": "__Host-refresh_token=opaque", "Origin": origin});
+    let send_alone = async || {
+        world.cognito.forget_requests();
+        let answer = send(alone.clone()).await;
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let clears = answer["multiValueHeaders"]["set-cookie"].is_array();
+        let asked: Vec<String> = world
+            .cognito
+            .requests()
+            .into_iter()
+            .map(|it| it.0)
+            .collect();
+        (answer["statusCode"].as_u64().unwrap(), body, clears, asked)
+    };
+    let brings = json!({"AuthenticationResult": {
+        "AccessToken": refreshed(&token).build(), "ExpiresIn": 1_800, "RefreshToken": "opaque-2",
+    }});
+    for fault in [
+        Fault::Answer(500, "{}".to_owned()),
+        Fault::Answer(
+            400,
+            json!({"__type": "TooManyRequestsException"}).to_string(),
+        ),
+        Fault::Answer(
+            400,
+            json!({"__type": "NotAuthorizedException", "message": "Unable to verify secret hash"})
+                .to_string(),
+        ),
+        Fault::Cut,
+    ] {
+        world.cognito.set_fault(fault.clone());
+        let (status, _, clears, _) = send_alone().await;
+        assert_eq!(
+            (status, clears),
+            (503, false),
+            "L6: the cookie stays {fault:?}"
+        );
+    }
+    world.cognito.set_fault(Fault::None);
+    assert_eq!(send_alone().await.0, 503, "L6: no answer of Cognito's");
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", brings.clone());
+    world
+        .store
+        .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
+    let (status, _, clears, _) = send_alone().await;
+    assert_eq!((status, clears), (503, false), "L6: no mark, no promise");
+    world.store.set_fault(Fault::None);
+    assert!(world.passes(&token).await, "L6");
+    let (status, body, clears, asked) = send_alone().await;
+    assert_eq!((status, clears), (200, true), "L6");
+    assert_eq!(body["ended"], "session", "L6");
+    assert_eq!(body["cognito"], "ended", "L6");
+    assert_eq!(
+        asked,
+        ["GetTokensFromRefreshToken", "RevokeToken", "RevokeToken"],
+        "L6: the old and the rotated one"
+    );
+    assert!(!world.passes(&token).await, "L6: marked");
+    assert!(!world.passes(&refreshed(&token)).await, "L6: marked");
+    // One that is over, one that is none: nothing is queued, whoever sends it.
+    let over =
+        json!({"__type": "NotAuthorizedException", "message": "Refresh Token has been revoked"});
+    world
+        .cognito
+        .set_fault(Fault::Answer(400, over.to_string()));
+    let (status, body, clears, _) = send_alone().await;
+    assert_eq!((status, clears), (200, true), "L6");
+    assert_eq!(
+        (&body["ended"], &body["cognito"]),
+        (&json!("refresh_token"), &json!("refused"))
+    );
+    world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
-    let answer = send(json!({"Cookie": "__Host-refresh_token=opaque", "Origin": origin})).await;
-    assert_eq!(answer["statusCode"], 200, "L6");
-    assert_eq!(world.cognito.requests()[0].0, "RevokeToken", "L6");
-    assert!(answer["body"].as_str().unwrap().contains("refresh_token"));
+    let long = format!("__Host-refresh_token={}", "x".repeat(8_193));
+    let answer = send(json!({"Cookie": long, "Origin": origin})).await;
+    assert_eq!(answer["statusCode"], 200);
+    assert_eq!(world.cognito.requests().len(), 0, "Cognito isn't asked");
+    assert_eq!(world.others.requests().len(), 0, "nothing is queued");
     assert!(
         !logout.output().contains("opaque") && !logout.output().contains(&text_of(&token, "sub"))
     );

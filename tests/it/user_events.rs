@@ -168,6 +168,14 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
     let bad = [
         with("/detail/additionalEventData", json!(null)),
         with("/detail/additionalEventData/sub", json!("")),
+        with(
+            "/detail/additionalEventData/sub",
+            json!("HIDDEN_DUE_TO_SECURITY_REASONS"),
+        ),
+        with(
+            "/detail/additionalEventData/sub",
+            json!("HIDDEN_FOR_SECURITY_REASONS"),
+        ),
         with("/detail/additionalEventData/sub", json!(7)),
         with("/detail/additionalEventData/sub", json!("x".repeat(5_000))),
         json!("no record"),
@@ -192,6 +200,13 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
     );
     assert!(!direct.is_failure(), "EventBridge may call it itself");
     assert!(!world.passes(&token).await);
+
+    // An empty error code is a success.
+    let token = somebody();
+    let mut empty = record("GlobalSignOut", &token, 1);
+    empty["detail"]["errorCode"] = json!("");
+    send(&function, &[empty]).await;
+    assert!(!world.passes(&token).await, "S3");
 
     // A name that is there is looked up.
     let token = somebody();

@@ -24,6 +24,8 @@ pub struct Config {
     pub revocation_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
+    /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
+    pub app_client_secret_arn: Option<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
@@ -34,6 +36,7 @@ impl Config {
         "USER_POOL_ID",
         "REVOCATION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
+        "APP_CLIENT_SECRET_ARN",
         "LOG_LEVEL",
     ];
 
@@ -47,6 +50,7 @@ impl Config {
             user_pool_id: env.user_pool_id(),
             revocation_table: env.optional("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
@@ -63,15 +67,17 @@ pub struct LogoutRetry {
 }
 
 impl LogoutRetry {
-    /// Makes the clients.
+    /// Makes the clients, and reads the app client's secret.
     ///
     /// # Errors
-    /// None.
-    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+    /// [`auth_secrets::Unreadable`].
+    pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
         let sdk = aws_config::load_from_env().await;
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let table = config.revocation_table;
         Ok(Self {
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
+            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()).with_secret(secret),
             revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
@@ -93,6 +99,8 @@ impl LogoutRetry {
         match self.cognito.carry_out(&task).await {
             Ok(SignOut::Done) => (true, "ended"),
             Ok(SignOut::Unsupported) => (true, "unsupported"),
+            // It will not be another answer the next time.
+            Ok(SignOut::Refused) => (true, "refused"),
             Err(_) => (false, "failed"),
         }
     }

@@ -21,6 +21,8 @@ pub struct Config {
     pub cookies: Cookies,
     /// `ALLOWED_ORIGINS`: pages that may log out; all if empty.
     pub allowed_origins: Vec<String>,
+    /// `APP_CLIENT_SECRET_ARN`: where the secret of the first app client is, if it has one.
+    pub app_client_secret_arn: Option<String>,
     /// `RETRY_QUEUE_URL`: where calls to Cognito go that failed.
     pub retry_queue_url: Option<String>,
     /// `HOSTED_UI_URL` and `LOGOUT_REDIRECT_URI`: where a browser goes to lose the hosted UI's own
@@ -57,6 +59,7 @@ impl Config {
         "TOKEN_COOKIE",
         "REFRESH_COOKIE",
         "ALLOWED_ORIGINS",
+        "APP_CLIENT_SECRET_ARN",
         "RETRY_QUEUE_URL",
         "HOSTED_UI_URL",
         "LOGOUT_REDIRECT_URI",
@@ -82,6 +85,7 @@ impl Config {
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
             allowed_origins: allowed_origins(&mut env, &cookies),
             cookies,
+            app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             hosted_ui: hosted_ui(&mut env),
             log_level: Level::read(&mut env),

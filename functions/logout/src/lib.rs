@@ -8,17 +8,16 @@
 mod config;
 mod event;
 
-use std::convert::Infallible;
 use std::time::Instant;
 
 use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    KeySource, Marks, Principal, Reason, Refusal, ResourceAudience, RevocationStore, TokenRules,
-    TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    KeySource, Marks, Principal, Reason, Refusal, ResourceAudience, RevocationStore, Secret,
+    TokenRules, TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
-use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
+use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
@@ -39,12 +38,15 @@ pub struct Logout {
     keys: HttpsKeys,
     revocations: DynamoRevocations,
     cognito: CognitoSignOut,
+    /// By app client: the first is the one with the secret.
+    accounts: Vec<CognitoAccounts>,
     retry_queue: Option<RetryQueue>,
     settings: Settings,
 }
 
 struct Settings {
-    client_ids: Vec<String>,
+    /// The app client whose secret is known.
+    client_with_secret: Option<String>,
     refresh_token_ttl_seconds: u64,
     leeway_seconds: u64,
     cookies: Cookies,
@@ -58,8 +60,8 @@ const ALREADY: &str = "already";
 
 /// What was done.
 struct Done {
-    /// `session`, `all`, `others`; `refresh_token` if there was no other; `already` if an earlier
-    /// ending covers the token, which then ends nothing that is newer.
+    /// `session`, `all`, `others`; `refresh_token` if there was no other and it was over; `already` if an
+    /// earlier ending covers the token, which then ends nothing that is newer.
     ended: &'static str,
     cognito: AtCognito,
     /// Where the browser loses the hosted UI's cookie.
@@ -73,6 +75,8 @@ enum AtCognito {
     NotAsked,
     /// They are over.
     Ended,
+    /// Cognito won't take what the client handed over: it is no refresh token that is alive.
+    Refused,
     /// The app client has token revocation turned off.
     Unsupported,
     /// It did not answer; the call waits in the queue. Our APIs are closed all the same.
@@ -116,11 +120,12 @@ impl From<Refusal> for Problem {
 }
 
 impl Logout {
-    /// Fetches the keys and opens the connection to the store during init.
+    /// Fetches the keys, reads the app client's secret and opens the connection to the store during
+    /// init.
     ///
     /// # Errors
-    /// None: what fails here is tried again by the request that needs it.
-    pub async fn connect(config: Config) -> Result<Self, Infallible> {
+    /// [`auth_secrets::Unreadable`]: what else fails here is tried again by the request that needs it.
+    pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
             // A session may be ended by a token of it for any resource, as soon as there is one.
@@ -141,14 +146,22 @@ impl Logout {
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         tokio::join!(keys.prefetch(now()), revocations.prime());
         let retry_queue = config.retry_queue_url;
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
+        let mut its_secret = secret.clone();
+        let client_with_secret = client_ids.first().filter(|_| secret.is_some()).cloned();
+        let accounts = client_ids
+            .into_iter()
+            .map(|client_id| CognitoAccounts::new(&sdk, client_id, its_secret.take()));
         Ok(Self {
             verifier: Verifier::new(issuers, rules),
             keys,
             revocations,
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id),
+            accounts: accounts.collect(),
+            cognito: CognitoSignOut::new(&sdk, config.user_pool_id).with_secret(secret),
             settings: Settings {
-                client_ids,
+                client_with_secret,
                 refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
                 leeway_seconds: config.leeway_seconds,
                 cookies: config.cookies,
@@ -173,7 +186,7 @@ impl Logout {
         ) {
             (Ok(bearer), _) => bearer,
             (Err(Reason::MissingToken), Some(refresh_token)) => {
-                return Ok(self.end_refresh_token(refresh_token).await);
+                return self.end_by_refresh_token(refresh_token).await;
             }
             (Err(reason), _) => return Err(reason.into()),
         };
@@ -250,7 +263,8 @@ impl Logout {
         let everywhere = self.at_cognito(&everywhere).await;
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
-        clock::until_after(cutoff.0).await;
+        // CloudTrail's record of the call ends what began up to the second in which it was made.
+        clock::until_after(cutoff.max(self::now()).0).await;
         Ok(Some(everywhere.worse(this_one)))
     }
 
@@ -277,22 +291,49 @@ impl Logout {
         }
     }
 
-    /// No token, only the refresh token's cookie: Cognito ends it. Which session it was is not
-    /// known here, so an access token that is still about lives until it expires.
-    async fn end_refresh_token(&self, RefreshToken(token): &RefreshToken) -> Done {
-        let mut cognito = AtCognito::NotAsked;
-        for client_id in &self.settings.client_ids {
-            let task = SignOutTask::RevokeRefreshToken {
-                client_id: client_id.clone(),
-                refresh_token: token.clone(),
+    /// No token, only the refresh token's cookie. Which session that is, says the token that it brings:
+    /// that session is marked as any other, and then ended at Cognito. If Cognito can't say, nothing is
+    /// claimed and the browser keeps the cookie.
+    async fn end_by_refresh_token(&self, refresh_token: &RefreshToken) -> Result<Done, Problem> {
+        let RefreshToken(text) = refresh_token;
+        let secret = Secret::new(text.clone());
+        let may_be_one = auth_cognito::may_be_a_refresh_token(text);
+        for accounts in self.accounts.iter().filter(|_| may_be_one) {
+            let tokens = match accounts.refresh(&secret).await {
+                Ok(tokens) => tokens,
+                // Another client's, or over: then it brings nobody anything.
+                Err(refused) if refused.is_final() => continue,
+                Err(_) => return Err(Unavailable::Cognito.into()),
             };
-            cognito = cognito.worse(self.at_cognito(&task).await);
+            let Ok(claims) = self.caller(&tokens.access).await else {
+                return Err(Unavailable::Cognito.into());
+            };
+            let mut request = Request {
+                scope: Scope::Session,
+                refresh_token: Some(RefreshToken(text.clone())),
+            };
+            let mut cognito = self.end_session(&claims, &request).await?;
+            // Where tokens rotate, the new one is the session's.
+            if let Some(rotated) = tokens.refresh {
+                request.refresh_token = Some(RefreshToken(rotated));
+                let rotated = self.revoke(&claims, request.refresh_token.as_ref()).await;
+                cognito = if matches!(cognito, AtCognito::Refused) {
+                    rotated
+                } else {
+                    cognito.worse(rotated)
+                };
+            }
+            return Ok(Done {
+                ended: Scope::Session.as_str(),
+                cognito,
+                logout_url: self.logout_url(&claims, Scope::Session),
+            });
         }
-        Done {
+        Ok(Done {
             ended: "refresh_token",
-            cognito,
+            cognito: AtCognito::Refused,
             logout_url: None,
-        }
+        })
     }
 
     /// Ends the refresh token at Cognito, if the client handed it over.
@@ -307,6 +348,7 @@ impl Logout {
         let task = SignOutTask::RevokeRefreshToken {
             client_id: claims.client_id().to_owned(),
             refresh_token: token.clone(),
+            with_secret: self.settings.client_with_secret.as_deref() == Some(claims.client_id()),
         };
         self.at_cognito(&task).await
     }
@@ -316,6 +358,7 @@ impl Logout {
         match (self.cognito.carry_out(task).await, &self.retry_queue) {
             (Ok(SignOut::Done), _) => AtCognito::Ended,
             (Ok(SignOut::Unsupported), _) => AtCognito::Unsupported,
+            (Ok(SignOut::Refused), _) => AtCognito::Refused,
             (Err(_), Some(queue)) if queue.put(task).await => AtCognito::Queued,
             (Err(_), _) => AtCognito::Failed,
         }
@@ -441,6 +484,7 @@ impl AtCognito {
         match self {
             Self::NotAsked => "not_asked",
             Self::Ended => "ended",
+            Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Queued => "queued",
             Self::Failed => "failed",
@@ -449,7 +493,7 @@ impl AtCognito {
 
     fn level(self) -> Level {
         match self {
-            Self::NotAsked | Self::Ended => Level::Info,
+            Self::NotAsked | Self::Ended | Self::Refused => Level::Info,
             Self::Unsupported | Self::Queued => Level::Warn,
             Self::Failed => Level::Error,
         }
@@ -460,9 +504,10 @@ impl AtCognito {
         std::cmp::max_by_key(self, other, |outcome| match outcome {
             Self::NotAsked => 0,
             Self::Ended => 1,
-            Self::Unsupported => 2,
-            Self::Queued => 3,
-            Self::Failed => 4,
+            Self::Refused => 2,
+            Self::Unsupported => 3,
+            Self::Queued => 4,
+            Self::Failed => 5,
         })
     }
 }

@@ -5,8 +5,11 @@ use auth::UnixSeconds;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What stands in a record in place of a user name.
-const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
+/// What stands in a record in place of a value: AWS's texts spell it in two ways.
+const HIDDEN: [&str; 2] = [
+    "HIDDEN_DUE_TO_SECURITY_REASONS",
+    "HIDDEN_FOR_SECURITY_REASONS",
+];
 /// As long as an id may be anywhere here.
 const MAX_ID_BYTES: usize = 256;
 
@@ -56,12 +59,18 @@ impl Record {
                 pool.is_none_or(|pool| *pool == *origin.user_pool_id),
                 "other_user_pool",
             ),
-            (self.detail_member("errorCode").is_null(), "failed_call"),
+            (self.succeeded(), "failed_call"),
         ];
         checks
             .into_iter()
             .find(|(holds, _)| !holds)
             .map(|(_, why)| why)
+    }
+
+    /// Records of successes have no error code, or an empty one.
+    fn succeeded(&self) -> bool {
+        let code = self.detail_member("errorCode");
+        code.is_null() || *code == ""
     }
 
     pub(crate) fn event_name(&self) -> &str {
@@ -86,7 +95,7 @@ impl Record {
 
     /// The user's name, where it isn't hidden.
     pub(crate) fn username(&self) -> Option<&str> {
-        id(self.request().get("username")).filter(|name| *name != HIDDEN)
+        id(self.request().get("username"))
     }
 
     /// When the call was made; never later than now, and now if the record doesn't say.
@@ -110,7 +119,8 @@ impl Record {
 
 fn id(value: Option<&Value>) -> Option<&str> {
     let id = value?.as_str()?;
-    (!id.is_empty() && id.len() <= MAX_ID_BYTES).then_some(id)
+    let is_one = !id.is_empty() && id.len() <= MAX_ID_BYTES && !HIDDEN.contains(&id);
+    is_one.then_some(id)
 }
 
 /// RFC 3339, as CloudTrail writes it: `2026-11-22T07:00:00Z`.

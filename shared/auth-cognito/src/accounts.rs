@@ -89,6 +89,22 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refused {
 }
 
 impl Refused {
+    /// Whether Cognito says that what it was given opens nothing (any more). `false` if it is busy, or
+    /// asks for the app client's secret: then nothing is known of it.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self.exception.as_deref() {
+            Some("NotAuthorizedException") => !crate::is_about_secret(&self.message),
+            Some(
+                "InvalidParameterException"
+                | "RefreshTokenReuseException"
+                | "UserNotFoundException"
+                | "UnsupportedTokenTypeException",
+            ) => true,
+            _ => false,
+        }
+    }
+
     fn unreadable() -> Self {
         Self {
             exception: None,

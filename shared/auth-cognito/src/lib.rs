@@ -11,7 +11,7 @@ mod users;
 
 use std::time::Duration;
 
-use auth::Unavailable;
+use auth::{Secret, Unavailable};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
 use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
@@ -28,6 +28,8 @@ const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
+/// Longer than any refresh token of Cognito's.
+const MAX_REFRESH_TOKEN_BYTES: usize = 8_192;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What is known of a session at Cognito after we tried to end it.
@@ -37,6 +39,9 @@ pub enum SignOut {
     Done,
     /// The app client has token revocation turned off; only a global sign-out would help.
     Unsupported,
+    /// Cognito won't take this call, now or later: what it was given is no refresh token of the
+    /// client's, or the client's secret is missing or wrong.
+    Refused,
 }
 
 /// A call that ends sessions and may have to be made again: what goes through the retry queue.
@@ -56,6 +61,9 @@ pub enum SignOutTask {
         client_id: String,
         /// The token.
         refresh_token: String,
+        /// Whether the client is the one with the secret.
+        #[serde(default)]
+        with_secret: bool,
     },
 }
 
@@ -63,6 +71,7 @@ pub enum SignOutTask {
 pub struct CognitoSignOut {
     client: Client,
     user_pool_id: String,
+    app_client_secret: Option<Secret>,
 }
 
 impl CognitoSignOut {
@@ -72,6 +81,16 @@ impl CognitoSignOut {
         Self {
             client: client(sdk),
             user_pool_id,
+            app_client_secret: None,
+        }
+    }
+
+    /// With the secret of the app client, for the calls that ask for it.
+    #[must_use]
+    pub fn with_secret(self, app_client_secret: Option<Secret>) -> Self {
+        Self {
+            app_client_secret,
+            ..self
         }
     }
 
@@ -85,7 +104,12 @@ impl CognitoSignOut {
             SignOutTask::RevokeRefreshToken {
                 client_id,
                 refresh_token,
-            } => self.revoke_refresh_token(client_id, refresh_token).await,
+                with_secret,
+            } => {
+                let secret = self.app_client_secret.as_ref().filter(|_| *with_secret);
+                self.revoke_refresh_token((client_id, secret), refresh_token)
+                    .await
+            }
         }
     }
 
@@ -95,15 +119,26 @@ impl CognitoSignOut {
     /// [`Unavailable::Cognito`] if it may still work.
     pub async fn revoke_refresh_token(
         &self,
-        client_id: &str,
+        (client_id, secret): (&str, Option<&Secret>),
         refresh_token: &str,
     ) -> Result<SignOut, Unavailable> {
+        if !may_be_a_refresh_token(refresh_token) {
+            return Ok(SignOut::Refused);
+        }
         let call = self
             .client
             .revoke_token()
             .client_id(client_id)
+            .set_client_secret(secret.map(|secret| secret.expose().to_owned()))
             .token(refresh_token);
-        settled(call.send().await)
+        let answer = call.send().await;
+        if let Err(error) = &answer
+            && let Some(error) = error.as_service_error()
+            && is_final_refusal(error)
+        {
+            return Ok(SignOut::Refused);
+        }
+        settled(answer)
     }
 
     /// `AdminUserGlobalSignOut`: every session of a user.
@@ -118,6 +153,33 @@ impl CognitoSignOut {
             .username(username);
         settled(call.send().await)
     }
+}
+
+/// Whether Cognito could have issued this: nothing else is worth a call of a quota that sign-ins share.
+#[must_use]
+pub fn may_be_a_refresh_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= MAX_REFRESH_TOKEN_BYTES
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether Cognito's answer to `RevokeToken` is about what it was given, and will not change. That the
+/// user may not (`NotAuthorizedException`) means that the token is over, unless it is our client's secret
+/// that is missing or wrong.
+/// Source: AWS, `RevokeToken`, errors.
+fn is_final_refusal(error: &impl ProvideErrorMetadata) -> bool {
+    match error.code() {
+        Some(
+            "InvalidParameterException" | "UnauthorizedException" | "UnsupportedTokenTypeException",
+        ) => true,
+        Some("NotAuthorizedException") => is_about_secret(error.message().unwrap_or_default()),
+        _ => false,
+    }
+}
+
+/// Whether Cognito's words are about the app client's secret, which only its operator can mend.
+pub(crate) fn is_about_secret(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("secret")
 }
 
 /// A client whose time limits fit a request: the SDK has none of its own.

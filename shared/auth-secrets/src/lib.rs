@@ -6,6 +6,22 @@ use auth::Secret;
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
 
+/// The app client's secret could not be read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the app client's secret could not be read")]
+pub struct Unreadable;
+
+/// The text of the secret `arn`, where one is configured.
+///
+/// # Errors
+/// [`Unreadable`] if it can't be read: without it, Cognito refuses what it is asked.
+pub async fn read_if_any(sdk: &SdkConfig, arn: Option<&str>) -> Result<Option<Secret>, Unreadable> {
+    match arn {
+        None => Ok(None),
+        Some(arn) => read(sdk, arn).await.map(Some).ok_or(Unreadable),
+    }
+}
+
 /// The text of the secret `arn`; `None` if it can't be read, is no text, or is empty. Why is for nobody:
 /// the answer may hold the secret.
 pub async fn read(sdk: &SdkConfig, arn: &str) -> Option<Secret> {
