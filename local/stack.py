@@ -228,7 +228,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         *("--no-confirm-changeset", "--no-progressbar", "--region", REGION),
         *("--parameter-overrides", f"JwksHost={endpoint}", "ApiKeys=true", "WebSocketApi=true", f"AllowedOrigin={PAGES}"),
         "TokenSources=header,cookie",
-        *("SignUpGuard=true", "DeniedEmailDomains=mailinator.com", "LinkProviders=Corp", "TokenClaims=true"),
+        *("SignUpGuard=true", "DeniedEmailDomains=mailinator.com", "LinkProviders=Corp=*", "TokenClaims=true"),
         *("HostedUiDomainPrefix=gatehouse-local", f"CallbackUrls={PAGES}/callback"),
         "ContextClaims=sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer,roles,tenant,token_id",
         *(f"AppBaseUrl={cognito}", "SesIdentityArn=arn:aws:ses:us-east-1:000000000000:identity/example.com", "MailFrom=no-reply@example.com"),

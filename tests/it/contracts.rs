@@ -28,7 +28,10 @@ fn variables() -> BTreeMap<&'static str, BTreeSet<String>> {
         ("whoami", set(&[])),
         ("logout-retry", set(&[logout_retry::Config::VARS])),
         ("post-confirmation", set(&[post_confirmation::Config::VARS])),
-        ("pre-sign-up", set(&[pre_sign_up::Config::VARS])),
+        (
+            "pre-sign-up",
+            set(&[migrate_user::LookupConfig::VARS, pre_sign_up::Config::VARS]),
+        ),
         (
             "pre-token-generation",
             set(&[pre_token_generation::Config::VARS]),

@@ -166,7 +166,7 @@ fn federated(name: &str, email: &str, verified: &str) -> Value {
 #[tokio::test]
 async fn a_federated_identity_joins_the_account_of_its_address() {
     let world = World::start().await;
-    let more = [("LINK_PROVIDERS", "Google,Corp_SAML,Corp")];
+    let more = [("LINK_PROVIDERS", "Google=example.com;Corp_SAML=*;Corp=*")];
     let function = world.function("pre-sign-up", &more).await;
     let linked = |requests: Vec<(String, Value)>| -> Vec<Value> {
         let links = requests
@@ -181,6 +181,8 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
     world
         .cognito
         .set_answer("ListUsers", json!({"Users": [proven()]}));
+    let standing = json!({"Username": "ada-sub", "UserStatus": "CONFIRMED"});
+    world.cognito.set_answer("AdminGetUser", standing);
     assert!(admits(&function, &google()).await);
     let requests = world.cognito.requests();
     assert_eq!(requests[0].1["Filter"], r#"email = "Ada@example.com""#);
@@ -220,6 +222,31 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
         });
         assert_eq!(ours, source, "{name}");
     }
+
+    // An address on whose domain the provider does not decide, whatever it says of it.
+    world.cognito.forget_requests();
+    let ghost = federated("Google_123", "ada@corp.example", "true");
+    assert!(admits(&function, &ghost).await);
+    assert!(world.cognito.requests().is_empty());
+
+    // An account with a second factor is not joined behind its owner's back.
+    for factor in [
+        json!({"UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]}),
+        json!({"PreferredMfaSetting": "SOFTWARE_TOKEN_MFA"}),
+        json!({"MFAOptions": [{"DeliveryMedium": "SMS"}]}),
+    ] {
+        let mut standing = json!({"Username": "ada-sub", "UserStatus": "CONFIRMED"});
+        standing
+            .as_object_mut()
+            .unwrap()
+            .extend(factor.as_object().unwrap().clone());
+        world.cognito.set_answer("AdminGetUser", standing);
+        world.cognito.forget_requests();
+        assert!(!admits(&function, &google()).await, "{factor}");
+        assert!(linked(world.cognito.requests()).is_empty(), "{factor}");
+    }
+    let standing = json!({"Username": "ada-sub", "UserStatus": "CONFIRMED"});
+    world.cognito.set_answer("AdminGetUser", standing);
 
     // An address for which the provider does not vouch is nobody's.
     world.cognito.forget_requests();
@@ -276,7 +303,7 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
         r#"email = "a\\\"b@example.com""#
     );
 
-    for operation in ["ListUsers", "AdminLinkProviderForUser"] {
+    for operation in ["ListUsers", "AdminGetUser", "AdminLinkProviderForUser"] {
         world
             .cognito
             .set_answer("ListUsers", json!({"Users": [proven()]}));
@@ -333,4 +360,98 @@ async fn twins_in_a_pool_that_tells_cases_apart() {
     assert!(!admits(&function, &named("ada")).await);
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
     assert!(function.invoke(&named("ada")).await.is_failure());
+}
+
+/// What pre-sign-up answers, with the event as it came for somebody who is admitted.
+async fn answer(function: &Binary, event: &Value) -> String {
+    match function.invoke(event).await {
+        testkit::Invocation::Answer(answer) => {
+            assert_eq!(answer, *event);
+            "admitted".to_owned()
+        }
+        testkit::Invocation::Error(message, _) => message,
+    }
+}
+
+#[tokio::test]
+async fn names_of_users_who_are_still_to_be_moved_are_not_taken() {
+    let world = World::start().await;
+    let old = testkit::FakeAws::agreeable().await;
+    let url = old.url();
+    let more = [
+        ("LEGACY_SOURCE", "cognito"),
+        ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+        ("LEGACY_APP_CLIENT_ID", "old-client"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url.as_str()),
+    ];
+    let function = world.function("pre-sign-up", &more).await;
+    let off = [&more[..], &[("SIGN_UP_GUARD", "false")]].concat();
+    let unguarded = world.function("pre-sign-up", &off).await;
+    let user = json!({"Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED",
+        "UserAttributes": [{"Name": "sub", "Value": "old-sub"}]});
+    let sub = "5f7e0000-0000-4000-8000-000000000000";
+    let look_alike = trigger("SignUp", "p\u{430}ypal", json!({}));
+    old.set_answer("AdminGetUser", user);
+    for function in [&function, &unguarded] {
+        for (source, attributes, answered) in [
+            (
+                "SignUp",
+                json!({"email": "ada@example.com"}),
+                "already known",
+            ),
+            (
+                "SignUp",
+                json!({"phone_number": "+15551234567"}),
+                "already known",
+            ),
+            // However Cognito calls a move, it goes on.
+            (
+                "SignUp",
+                json!({"email": "ada@example.com", "email_verified": "true"}),
+                "admitted",
+            ),
+            (
+                "AdminCreateUser",
+                json!({"email": "\u{430}da@example.com"}),
+                "admitted",
+            ),
+            (
+                "UserMigration",
+                json!({"email": "ada@example.com"}),
+                "admitted",
+            ),
+        ] {
+            let event = trigger(source, sub, attributes);
+            assert_eq!(answer(function, &event).await, answered, "{event}");
+        }
+        let named = trigger("SignUp", "ada", json!({}));
+        assert_eq!(answer(function, &named).await, "already known");
+    }
+    assert_eq!(answer(&function, &look_alike).await, REFUSAL);
+
+    let unknown = Fault::Answer(400, r#"{"__type":"UserNotFoundException"}"#.to_owned());
+    old.set_fault_for("AdminGetUser", unknown);
+    let event = trigger("SignUp", sub, json!({"email": "ada@example.com"}));
+    old.forget_requests();
+    assert_eq!(answer(&function, &event).await, "admitted");
+    let asked = old.requests();
+    assert!(
+        asked.iter().all(|(_, body)| body["Username"] != sub),
+        "{asked:?}"
+    );
+    assert_eq!(answer(&unguarded, &look_alike).await, "admitted");
+    assert!(
+        function
+            .invoke(&trigger("New", sub, json!({})))
+            .await
+            .is_failure()
+    );
+
+    old.set_fault(Fault::Cut);
+    assert_eq!(answer(&function, &event).await, "Internal Server Error");
+    old.set_fault(Fault::Hang);
+    assert_eq!(answer(&function, &event).await, "Internal Server Error");
+    let output = function.output();
+    assert!(output.contains("still_to_be_moved"), "{output}");
+    assert!(!output.contains("example.com"), "{output}");
 }

@@ -181,3 +181,53 @@ async fn another_mapping_takes_its_place() {
     let lookup = |name: &str| (name == "CLAIMS_FILE").then(|| "/nowhere.json".to_owned());
     assert!(pre_token_generation::Config::from_lookup(&lookup).is_err());
 }
+
+#[tokio::test]
+async fn an_address_counts_by_the_word_of_a_provider_that_decides_on_it() {
+    let world = World::start().await;
+    let file = std::env::temp_dir().join(unique("claims"));
+    let mapping = json!({"tenant": {"first": [{"email_domain": "corp.com", "value": "corp"}]},
+        "contact": {"first": [{"attribute": "email"}]}});
+    std::fs::write(&file, mapping.to_string()).unwrap();
+    let more = [
+        ("CLAIMS_FILE", file.to_str().unwrap()),
+        ("LINK_PROVIDERS", "Google;Oidc=corp.com"),
+    ];
+    let function = world.function("pre-token-generation", &more).await;
+    let identities = |names: &[&str]| {
+        let all = names
+            .iter()
+            .map(|name| json!({"providerName": name, "userId": "1"}));
+        json!(all.collect::<Value>().to_string())
+    };
+    for (more, counts) in [
+        (json!({}), true),
+        (json!({"identities": identities(&["Oidc"])}), true),
+        (json!({"identities": identities(&["Other"])}), false),
+        (json!({"identities": identities(&["Oidc", "Other"])}), false),
+        (json!({"identities": identities(&["Google"])}), false),
+        (
+            json!({"identities": identities(&["Google"]), "custom:hd": "corp.com"}),
+            true,
+        ),
+        (json!({"identities": "[]"}), false),
+        (json!({"identities": "unreadable"}), false),
+        (json!({"identities": null}), false),
+        (json!({"cognito:user_status": "EXTERNAL_PROVIDER"}), false),
+        (json!({"cognito:user_status": "CONFIRMED"}), true),
+    ] {
+        let mut attributes = json!({"email": "ada@corp.com", "email_verified": "true"});
+        attributes
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let expected = if counts {
+            json!({"tenant": "corp", "contact": "ada@corp.com"})
+        } else {
+            json!({})
+        };
+        let event = trigger(attributes, json!([]));
+        assert_eq!(claims(&function, &event).await, expected, "{event}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}

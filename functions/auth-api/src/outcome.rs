@@ -207,6 +207,8 @@ pub const EXCEPTIONS: &[(&str, Outcome)] = &[
 
 /// What pre-sign-up says in the message of such an exception when it refuses, rather than fails.
 const SIGN_UP_REFUSED: &str = "sign-up refused";
+/// What it says of a name whose owner is still to be moved: as taken as one that the pool knows.
+const STILL_TO_BE_MOVED: &str = "already known";
 
 /// The front end of every AWS service says these, outside of the model.
 const THROTTLED: &[&str] = &["ThrottlingException", "Throttling", "RequestThrottled"];
@@ -233,6 +235,11 @@ impl From<&Refused> for Outcome {
         if exception == "UserLambdaValidationException" && refused.message.contains(SIGN_UP_REFUSED)
         {
             return Self::SignUpRefused;
+        }
+        if exception == "UserLambdaValidationException"
+            && refused.message.contains(STILL_TO_BE_MOVED)
+        {
+            return Self::AlreadyTaken;
         }
         if THROTTLED.contains(&exception) {
             return Self::TooManyRequests;

@@ -163,11 +163,7 @@ impl Config {
     /// Everything that is wrong with it, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
-        let secret_arn = env.optional("LEGACY_SECRET_ARN");
-        let secret = env.optional("LEGACY_SECRET").map(Secret::new);
-        if secret_arn.is_some() && secret.is_some() {
-            env.problem("LEGACY_SECRET", "and LEGACY_SECRET_ARN are both set");
-        }
+        let (secret_arn, secret) = secret(&mut env);
         let has_secret = secret_arn.is_some() || secret.is_some();
         let table = env.optional("ATTEMPT_TABLE");
         let per_user = env.number("FAILURES_PER_USER", 10, 1..=1_000_000);
@@ -178,7 +174,7 @@ impl Config {
             env.problem("PENDING_GROUPS_TABLE", "is not set, and LEGACY_GROUPS is");
         }
         let config = Self {
-            sources: sources(&mut env, has_secret),
+            sources: sources(&mut env, has_secret, true),
             secret_arn,
             secret,
             conflict_rule: conflict_rule(&mut env),
@@ -195,7 +191,73 @@ impl Config {
     }
 }
 
-fn sources(env: &mut Env<'_>, has_secret: bool) -> Vec<SourceConfig> {
+/// What it takes to ask the old store for a name: pre-sign-up reads this much.
+pub struct LookupConfig {
+    pub(crate) sources: Vec<SourceConfig>,
+    pub(crate) secret_arn: Option<String>,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) rules: Rules,
+}
+
+impl LookupConfig {
+    /// The variables that [`LookupConfig::read`] reads.
+    pub const VARS: &'static [&'static str] = &[
+        "LEGACY_SOURCE",
+        "LEGACY_SECRET_ARN",
+        "LEGACY_SECRET",
+        "LEGACY_USER_POOL_ID",
+        "LEGACY_APP_CLIENT_ID",
+        "LEGACY_REGION",
+        "LEGACY_ROLE_ARN",
+        "LEGACY_SPELLINGS_TABLE",
+        "LEGACY_TABLE",
+        "LEGACY_TABLE_KEY",
+        "LEGACY_INDEX",
+        "LEGACY_INDEX_KEY",
+        "LEGACY_QUERY",
+        "LEGACY_URL",
+        "LEGACY_FIELDS",
+        "USERNAME_CASE_SENSITIVE",
+    ];
+
+    /// Reads it; `None` without a `LEGACY_SOURCE`, when nobody is moved.
+    pub fn read(env: &mut Env<'_>) -> Option<Self> {
+        let (secret_arn, secret) = secret(env);
+        let has_secret = secret_arn.is_some() || secret.is_some();
+        let is_set = env.optional("LEGACY_SOURCE").is_some();
+        let fields = fields(env);
+        let case_sensitive = env.flag("USERNAME_CASE_SENSITIVE", false);
+        let config = Self {
+            sources: sources(env, has_secret, false),
+            secret_arn,
+            secret,
+            rules: Rules {
+                fields,
+                attributes: BTreeMap::new(),
+                groups: BTreeMap::new(),
+                required: Vec::new(),
+                case_sensitive,
+                allow_weak_hashes: false,
+                takes_unconfirmed: false,
+                takes_challenged: false,
+                min_length: 0,
+                classes: Vec::new(),
+            },
+        };
+        is_set.then_some(config)
+    }
+}
+
+fn secret(env: &mut Env<'_>) -> (Option<String>, Option<Secret>) {
+    let secret_arn = env.optional("LEGACY_SECRET_ARN");
+    let secret = env.optional("LEGACY_SECRET").map(Secret::new);
+    if secret_arn.is_some() && secret.is_some() {
+        env.problem("LEGACY_SECRET", "and LEGACY_SECRET_ARN are both set");
+    }
+    (secret_arn, secret)
+}
+
+fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceConfig> {
     const NAME: &str = "LEGACY_SOURCE";
     // Read in any case: a variable that only some sources look at is still one of ours.
     let user_pool_id = env.optional("LEGACY_USER_POOL_ID");
@@ -210,7 +272,7 @@ fn sources(env: &mut Env<'_>, has_secret: bool) -> Vec<SourceConfig> {
     let query = env.optional("LEGACY_QUERY");
     let url = env.optional("LEGACY_URL");
     let names = env.list(NAME).unwrap_or_default();
-    if names.is_empty() {
+    if names.is_empty() && required {
         env.problem(NAME, "is not set");
     }
     let mut needed = |variable: &str, value: &Option<String>| {
@@ -296,12 +358,16 @@ fn conflict_rule(env: &mut Env<'_>) -> ConflictRule {
     }
 }
 
-pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
+fn fields(env: &mut Env<'_>) -> Fields {
     let fields = map(env, "LEGACY_FIELDS");
-    let fields = Fields::renamed(&fields).unwrap_or_else(|| {
+    Fields::renamed(&fields).unwrap_or_else(|| {
         env.problem("LEGACY_FIELDS", "names a field that has no meaning");
         Fields::default()
-    });
+    })
+}
+
+pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
+    let fields = fields(env);
     let attributes = map(env, "LEGACY_ATTRIBUTES");
     let may_be_set = |name: &String| is_standard_attribute(name) || name.starts_with("custom:");
     if !attributes.values().all(may_be_set) {

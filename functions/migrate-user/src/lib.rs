@@ -10,6 +10,7 @@ pub mod check;
 mod config;
 mod event;
 pub mod hash;
+mod lookup;
 mod source;
 mod user;
 
@@ -24,7 +25,8 @@ use lambda::{Failure, Handler, clock};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-pub use config::{CharacterClass, Config, ConflictRule, Rules, SourceConfig};
+pub use config::{CharacterClass, Config, ConflictRule, LookupConfig, Rules, SourceConfig};
+pub use lookup::Lookup;
 
 use crate::event::{Event, Moved};
 use crate::hash::{Fit, PasswordHash};

@@ -95,7 +95,22 @@ pub fn check_email(email: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether somebody may be called this: a user name that is no address, a preferred user name.
+/// Whether somebody may be shown as this: a preferred user name, which may be an address, or words.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_shown_name(name: &str) -> Result<(), Fault> {
+    if name.contains('@') && check_email(name).is_ok() {
+        return Ok(());
+    }
+    // A blank between words alone.
+    if name.starts_with(' ') || name.ends_with(' ') || name.contains("  ") {
+        return Err(Fault::Malformed);
+    }
+    check_name(&name.replace(' ', ""))
+}
+
+/// Whether somebody may be called this: a user name that is no address.
 /// Source: Unicode Technical Standard 39, sections 3 to 5.
 ///
 /// # Errors
@@ -110,6 +125,11 @@ pub fn check_name(name: &str) -> Result<(), Fault> {
 }
 
 fn check_text(text: &str) -> Result<(), Fault> {
+    // Signs such as `+` and `/` are in no identifier of UTS 39, and in many names: a telephone number,
+    // another provider's. In ASCII alone nothing looks like another script.
+    if text.is_ascii() {
+        return Ok(());
+    }
     // Another way to write the same text.
     if !text.nfkc().eq(text.chars()) {
         return Err(Fault::LookAlike);
@@ -119,7 +139,7 @@ fn check_text(text: &str) -> Result<(), Fault> {
         return Err(Fault::LookAlike);
     }
     // Letters of one other script which all look like ASCII.
-    if !text.is_ascii() && skeleton(text).all(|c| c.is_ascii()) {
+    if skeleton(text).all(|c| c.is_ascii()) {
         return Err(Fault::LookAlike);
     }
     Ok(())
@@ -176,6 +196,36 @@ mod tests {
             ),
         ] {
             assert_eq!(check_name(name), verdict, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn plain_signs_are_no_look_alikes() {
+        for name in [
+            "+15551234567",
+            "jane+tag",
+            "user|1",
+            "a/b",
+            "x=y",
+            "a~b",
+            "(jane)",
+            "a[1]!",
+        ] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+            assert_eq!(check_shown_name(name), Ok(()), "{name}");
+        }
+        for (name, verdict) in [
+            ("jane@example.com", Ok(())),
+            ("Jane Doe", Ok(())),
+            ("Zo\u{eb} Doe", Ok(())),
+            (" Jane", Err(Fault::Malformed)),
+            ("Jane  Doe", Err(Fault::Malformed)),
+            ("Jane\tDoe", Err(Fault::Malformed)),
+            ("Jane\u{a0}Doe", Err(Fault::Malformed)),
+            ("Jane D\u{43e}e", Err(Fault::LookAlike)),
+            ("jane@ex\u{430}mple.com", Err(Fault::LookAlike)),
+        ] {
+            assert_eq!(check_shown_name(name), verdict, "{name:?}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! What it reads from its environment. `docs/configuration.md` has the table.
 
+use auth::Providers;
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
+use migrate_user::LookupConfig;
 
 use crate::address::Domains;
 
@@ -11,9 +13,14 @@ pub struct Config {
     pub allowed: Domains,
     /// `DENIED_EMAIL_DOMAINS`. It wins.
     pub denied: Domains,
+    /// `SIGN_UP_GUARD`: whether addresses and names are looked at, and domains count.
+    pub guards: bool,
     /// `LINK_PROVIDERS`: the identity providers, by their names in the pool, whose word on an address
-    /// is taken when an account of that address is looked for.
-    pub link_providers: Vec<String>,
+    /// is taken when an account of that address is looked for, and the domains for which it is.
+    pub link_providers: Providers,
+    /// `LEGACY_SOURCE` and the variables of its sources: the old store whose users are still to be
+    /// moved.
+    pub legacy: Option<LookupConfig>,
     /// `USERNAME_CASE_SENSITIVE`, as the pool's `UsernameConfiguration`.
     pub case_sensitive: bool,
     /// `LOG_LEVEL`.
@@ -21,12 +28,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// The variables that [`Config::from_lookup`] reads.
+    /// The variables that [`Config::from_lookup`] reads, beside [`LookupConfig::VARS`].
     pub const VARS: &'static [&'static str] = &[
         "ALLOWED_EMAIL_DOMAINS",
         "DENIED_EMAIL_DOMAINS",
+        "SIGN_UP_GUARD",
         "LINK_PROVIDERS",
-        "USERNAME_CASE_SENSITIVE",
         "LOG_LEVEL",
     ];
 
@@ -39,7 +46,9 @@ impl Config {
         let config = Self {
             allowed: domains(&mut env, "ALLOWED_EMAIL_DOMAINS"),
             denied: domains(&mut env, "DENIED_EMAIL_DOMAINS"),
-            link_providers: env.list("LINK_PROVIDERS").unwrap_or_default(),
+            guards: env.flag("SIGN_UP_GUARD", true),
+            link_providers: providers(&mut env),
+            legacy: LookupConfig::read(&mut env),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
             log_level: Level::read(&mut env),
         };
@@ -55,5 +64,14 @@ fn domains(env: &mut Env<'_>, name: &str) -> Domains {
             "holds what is neither like example.com nor like *.example.com",
         );
         Domains::default()
+    })
+}
+
+fn providers(env: &mut Env<'_>) -> Providers {
+    const NAME: &str = "LINK_PROVIDERS";
+    let list = env.optional(NAME).unwrap_or_default();
+    Providers::parse(&list).unwrap_or_else(|problem| {
+        env.problem(NAME, problem);
+        Providers::default()
     })
 }

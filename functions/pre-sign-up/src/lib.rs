@@ -7,26 +7,36 @@
 pub mod address;
 mod config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use auth::{Unavailable, spellings};
 use auth_cognito::{CognitoUsers, Profile, Trouble};
 use aws_types::SdkConfig;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, TriggerEvent};
+use migrate_user::Lookup;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use address::{Fault, check_email, check_name};
+use address::{Fault, check_email, check_name, check_shown_name};
 pub use config::Config;
 
 /// What Cognito shows to whoever is refused, the same for every reason. auth-api knows it by this.
 const REFUSAL: &str = "sign-up refused";
+/// What it shows to whoever signs up with a name of the old store: auth-api answers as if the pool
+/// knew the name, which to everybody is the answer for a new one.
+const KNOWN: &str = "already known";
+/// Everything, in the five seconds that Cognito gives.
+const BUDGET: Duration = Duration::from_millis(3_500);
+/// The attribute that Google's `hd` claim has to be mapped to, to count.
+const HOSTED_DOMAIN: &str = "custom:hd";
 
 /// The function.
 pub struct PreSignUp {
     config: Config,
+    legacy: Option<Lookup>,
     sdk: SdkConfig,
 }
 
@@ -34,6 +44,8 @@ pub struct PreSignUp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trap {
     Refused(&'static str),
+    /// The name is that of somebody who is still to be moved.
+    Known,
     Failed(&'static str),
 }
 
@@ -67,23 +79,47 @@ impl Request {
 
     /// Whether somebody vouches for the address. Providers' booleans come as text.
     fn email_is_verified(&self) -> bool {
-        match self.user_attributes.get("email_verified") {
+        self.is("email_verified")
+    }
+
+    /// Whether Cognito makes this user by itself: no client may write these attributes.
+    fn is_verified(&self) -> bool {
+        self.is("email_verified") || self.is("phone_number_verified")
+    }
+
+    fn is(&self, name: &str) -> bool {
+        match self.user_attributes.get(name) {
             Some(Value::Bool(verified)) => *verified,
             Some(value) => value.as_str() == Some("true"),
             None => false,
         }
     }
+
+    /// All that somebody could sign in by.
+    fn names<'a>(&'a self, user_name: &'a str) -> BTreeSet<&'a str> {
+        let aliases = ["email", "phone_number", "preferred_username"];
+        let aliases = aliases.into_iter().filter_map(|name| self.text(name));
+        // Where names are addresses, Cognito makes up a UUID as the user's name.
+        let name = Some(user_name).filter(|name| !name.is_empty() && !is_uuid(name));
+        aliases.chain(name).collect()
+    }
 }
 
 impl PreSignUp {
-    /// Makes the client.
+    /// Makes the clients, and those of the old store.
     ///
     /// # Errors
-    /// None.
-    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
+    /// [`Unavailable::Legacy`] if the old store's secret is none, or can't be read.
+    pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
+        let sdk = aws_config::load_from_env().await;
+        let legacy = match config.legacy.take() {
+            Some(legacy) => Some(Lookup::connect(legacy, &sdk).await?),
+            None => None,
+        };
         Ok(Self {
             config,
-            sdk: aws_config::load_from_env().await,
+            legacy,
+            sdk,
         })
     }
 
@@ -98,34 +134,76 @@ impl PreSignUp {
         let pool = event.text("userPoolId").filter(|pool| !pool.is_empty());
         let pool = pool.ok_or(Trap::Failed("incomplete_event"))?;
 
-        if let Some(email) = request.text("email") {
-            check_email(email)?;
-        }
-        if let Some(name) = request.text("preferred_username") {
-            check_name(name)?;
-        }
         match &*source {
             "PreSignUp_SignUp" => {
-                check_user_name(&name)?;
-                self.check_domain(&request, true)?;
-                self.check_twins(&pool, &name, request.text("email"))
-                    .await?;
-                Ok("admitted")
-            }
-            // An administrator may invite whomever.
-            "PreSignUp_AdminCreateUser" => {
-                check_user_name(&name)?;
-                self.check_twins(&pool, &name, request.text("email"))
-                    .await?;
+                self.look_at(&request)?;
+                self.check_names(&pool, &name, &request).await?;
+                if self.config.guards {
+                    self.check_domain(&request, true)?;
+                }
+                // After all that refuses without the old store: what that knows is worth guessing.
+                // A verified address comes from a move: nobody signs up with one.
+                if !request.is_verified() && self.old_store_knows(&name, &request).await? {
+                    return Err(Trap::Known);
+                }
                 Ok("admitted")
             }
             // The name is the provider's.
             "PreSignUp_ExternalProvider" => {
-                self.check_domain(&request, request.email_is_verified())?;
+                self.look_at(&request)?;
+                if self.config.guards {
+                    self.check_domain(&request, request.email_is_verified())?;
+                }
                 self.link(&pool, &name, &request).await
+            }
+            // Cognito is reported to call this trigger for users who are moved, too, and AWS does not
+            // say under which source. Whoever the old store knows passes as they are.
+            _ if matches!(self.old_store_knows(&name, &request).await, Ok(true)) => Ok("moved"),
+            // An administrator may invite whomever.
+            "PreSignUp_AdminCreateUser" => {
+                self.look_at(&request)?;
+                self.check_names(&pool, &name, &request).await?;
+                Ok("admitted")
             }
             _ => Err(Trap::Failed("unknown_source")),
         }
+    }
+
+    fn look_at(&self, request: &Request) -> Result<(), Trap> {
+        if !self.config.guards {
+            return Ok(());
+        }
+        if let Some(email) = request.text("email") {
+            check_email(email)?;
+        }
+        if let Some(name) = request.text("preferred_username") {
+            check_shown_name(name)?;
+        }
+        Ok(())
+    }
+
+    async fn check_names(&self, pool: &str, name: &str, request: &Request) -> Result<(), Trap> {
+        if !self.config.guards {
+            return Ok(());
+        }
+        check_user_name(name)?;
+        self.check_twins(pool, name, request.text("email")).await
+    }
+
+    /// Whether somebody of one of these names is still to be moved. Whoever signed up with it first
+    /// would keep its owner out: Cognito moves nobody whom the pool knows.
+    /// Source: aws-amplify/amplify-js#5081.
+    async fn old_store_knows(&self, name: &str, request: &Request) -> Result<bool, Trap> {
+        let Some(legacy) = &self.legacy else {
+            return Ok(false);
+        };
+        for name in request.names(name) {
+            let known = legacy.knows(name).await;
+            if known.map_err(|unavailable| Trap::Failed(unavailable.as_str()))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the address is of a domain that may sign up. An address for which a provider doesn't
@@ -179,6 +257,10 @@ impl PreSignUp {
         else {
             return Ok("not_vouched_for");
         };
+        let hosted = request.text(HOSTED_DOMAIN);
+        if !self.config.link_providers.decides(provider, email, hosted) {
+            return Ok("not_its_domain");
+        }
         let users = CognitoUsers::new(&self.sdk, pool.to_owned());
         let mut accounts: BTreeMap<String, Profile> = BTreeMap::new();
         // As it came, and in lower case if that is another.
@@ -195,6 +277,10 @@ impl PreSignUp {
             (Some(_), Some(_)) => Err(Trap::Refused("ambiguous_account")),
             (Some(account), None) if !account.enabled => Err(Trap::Refused("disabled_account")),
             (Some(account), None) => {
+                // Cognito asks a provider's users for no second factor.
+                if users.standing(&account.username).await?.has_second_factor {
+                    return Err(Trap::Refused("second_factor"));
+                }
                 users.link(&account.username, provider, subject).await?;
                 Ok("linked")
             }
@@ -204,15 +290,21 @@ impl PreSignUp {
     /// The provider whose word is taken, by its name in the configuration, and the user's id there.
     /// Cognito writes `<provider>_<id>`, in lower case if the pool knows no cases.
     fn provider_of<'n>(&self, name: &'n str) -> Option<(&str, &'n str)> {
-        let providers = self.config.link_providers.iter();
+        let providers = self.config.link_providers.names();
         let matching = providers.filter_map(|provider| {
             let (prefix, rest) = name.split_at_checked(provider.len())?;
             let id = rest.strip_prefix('_')?;
             let same = prefix.eq_ignore_ascii_case(provider) && !id.is_empty();
-            same.then_some((provider.as_str(), id))
+            same.then_some((provider, id))
         });
         matching.max_by_key(|(provider, _)| provider.len())
     }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.split('-').all(digits)
 }
 
 fn check_user_name(name: &str) -> Result<(), Fault> {
@@ -227,10 +319,13 @@ impl Handler for PreSignUp {
     type Answer = Box<RawValue>;
 
     async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
-        let result = self.admit(&TriggerEvent::read(json)).await;
+        let event = TriggerEvent::read(json);
+        let result = tokio::time::timeout(BUDGET, self.admit(&event)).await;
+        let result = result.unwrap_or(Err(Trap::Failed("time_is_up")));
         let (level, outcome) = match result {
             Ok(outcome) => (Level::Info, outcome),
             Err(Trap::Refused(outcome)) => (Level::Warn, outcome),
+            Err(Trap::Known) => (Level::Warn, "still_to_be_moved"),
             Err(Trap::Failed(outcome)) => (Level::Error, outcome),
         };
         if level <= self.config.log_level {
@@ -239,6 +334,7 @@ impl Handler for PreSignUp {
         match result {
             Ok(_) => Ok(json.to_owned()),
             Err(Trap::Refused(_)) => Err(Failure::Refused(REFUSAL)),
+            Err(Trap::Known) => Err(Failure::Refused(KNOWN)),
             Err(Trap::Failed(_)) => Err(Failure::Internal),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use auth::Providers;
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
 
@@ -15,13 +16,15 @@ pub struct Config {
     /// The file that `CLAIMS_FILE` names, else `claims.json` beside the binary, else what was compiled
     /// in: `policies/claims.json`.
     pub mapping: Mapping,
+    /// `LINK_PROVIDERS`: the identity providers whose word on an address counts, and for which ones.
+    pub providers: Providers,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &["CLAIMS_FILE", "LOG_LEVEL"];
+    pub const VARS: &'static [&'static str] = &["CLAIMS_FILE", "LINK_PROVIDERS", "LOG_LEVEL"];
 
     /// Reads the configuration through `lookup`.
     ///
@@ -41,8 +44,14 @@ impl Config {
             }
             Mapping::default()
         });
+        let list = env.optional("LINK_PROVIDERS").unwrap_or_default();
+        let providers = Providers::parse(&list).unwrap_or_else(|problem| {
+            env.problem("LINK_PROVIDERS", problem);
+            Providers::default()
+        });
         let config = Self {
             mapping,
+            providers,
             log_level: Level::read(&mut env),
         };
         env.finish(config)

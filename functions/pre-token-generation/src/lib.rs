@@ -46,7 +46,8 @@ impl PreTokenGeneration {
             return Err("event_version");
         }
         let request = event.member("request").ok_or("incomplete_event")?;
-        let user: User = serde_json::from_str(request.get()).map_err(|_| "incomplete_event")?;
+        let mut user: User = serde_json::from_str(request.get()).map_err(|_| "incomplete_event")?;
+        user.doubt_address(&self.config.providers);
         let claims = self.config.mapping.claims(&user)?;
         if claims.is_empty() {
             return Ok(("no_claims", json.to_owned()));

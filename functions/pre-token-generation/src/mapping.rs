@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use auth::Providers;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -64,6 +65,13 @@ struct Groups {
     groups_to_override: Option<Vec<String>>,
 }
 
+/// A member of the attribute `identities`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    provider_name: String,
+}
+
 impl User {
     fn groups(&self) -> &[String] {
         let groups = self.group_configuration.as_ref();
@@ -81,6 +89,31 @@ impl User {
             _ => true,
         };
         (counts && !value.is_empty()).then_some(value)
+    }
+
+    /// Takes a provider's word on an address for what it is: a user of another identity provider, or
+    /// one that is linked to such, has a verified address only if each of them decides on its domain.
+    pub(crate) fn doubt_address(&mut self, providers: &Providers) {
+        let is_external = self.user_attributes.get("cognito:user_status")
+            == Some(&Value::from("EXTERNAL_PROVIDER"));
+        let identities = self.user_attributes.get("identities");
+        if identities.is_none() && !is_external {
+            return;
+        }
+        let identities: Vec<Identity> = match identities {
+            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+            Some(other) => serde_json::from_value(other.clone()).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let email = self.user_attributes.get("email").and_then(Value::as_str);
+        let hosted = self.user_attributes.get("custom:hd");
+        let hosted = hosted.and_then(Value::as_str);
+        let decides = |one: &Identity| {
+            email.is_some_and(|email| providers.decides(&one.provider_name, email, hosted))
+        };
+        if identities.is_empty() || !identities.iter().all(decides) {
+            self.user_attributes.remove("email_verified");
+        }
     }
 
     fn is(&self, name: &str) -> bool {
