@@ -73,7 +73,7 @@ class Planted(unittest.TestCase):
             checks.absent_references,
             "resource UserPool: Fn::GetAtt of PreSignUpFunction, which is absent",
             ("\n      CodeUri: functions/pre-sign-up\n", event),
-            ("        PreSignUp: !If [HasSignUpGuard, !GetAtt PreSignUpFunction.Arn, !Ref AWS::NoValue]\n", ""),
+            ("        PreSignUp: !If [HasPreSignUp, !GetAtt PreSignUpFunction.Arn, !Ref AWS::NoValue]\n", ""),
         )
 
     def test_output_of_an_absent_resource(self):
