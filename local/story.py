@@ -183,14 +183,15 @@ def play(state, narrate):
             twin.lives_in_the_old_pool(twin.email.capitalize())
             twin.log_in()
 
-    say("\n16. Who has an account comes by another identity provider: it is the same account.")
-    eve = Person(state, say)
+    say("\n16. A user signs in by another identity provider: it is the same account, unless it has an authenticator.")
+    eve, fay = Person(state, say), Person(state, say)
     eve.api("POST", "/auth/signup", None, eve.credentials(), 202)
-    with provider.running(secrets.token_hex(4), person.email) as address:
-        person.knows_provider(address)
-        federated = person.come_by_provider()
-        expect(claims(federated)["sub"] == claims(tablet.access)["sub"], "linked, by the verified address")
-        person.call(federated, 200)
+    fay.sign_up()
+    with provider.running(secrets.token_hex(4), fay.email) as address:
+        fay.knows_provider(address)
+        federated = fay.come_by_provider()
+        expect(claims(federated)["sub"] == claims(fay.sign_in().access)["sub"], "linked, by the verified address")
+        fay.call(federated, 200)
     subject = secrets.token_hex(4)
     with provider.running(subject, eve.email) as address:
         eve.knows_provider(address)
