@@ -45,7 +45,11 @@ async fn every_function_answers_its_samples() {
             continue;
         }
         // Others would look for the sample's users there too.
-        let environment = if name == "migrate-user" { OLD_POOL } else { &[] };
+        let environment = if name == "migrate-user" {
+            OLD_POOL
+        } else {
+            &[]
+        };
         let function = world.function(&name, environment).await;
         for file in std::fs::read_dir(&folder).unwrap() {
             let path = file.unwrap().path();
