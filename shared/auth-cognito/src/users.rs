@@ -140,7 +140,9 @@ impl CognitoUsers {
         Ok(Standing {
             created_at: seconds(user.user_create_date()),
             is_confirmed: user.user_status() == Some(&UserStatusType::Confirmed),
-            has_second_factor: user.preferred_mfa_setting().is_some()
+            has_second_factor: user
+                .preferred_mfa_setting()
+                .is_some_and(|preferred| !preferred.is_empty())
                 || !user.user_mfa_setting_list().is_empty()
                 || !user.mfa_options().is_empty(),
         })
