@@ -82,9 +82,8 @@ lint: tools ## Everything that .ci/run checks besides the tests
 OPERATE := .tools/sam/bin/python
 .PHONY: tools-sam deploy smoke admin destroy live-checks test-operate
 
-build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes)
-	@local/venv .tools/lambda local/lambda.txt
-	@$(OPERATE) local/build.py $(or $(ARCH),x86_64)
+build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction .."
+	@$(OPERATE) local/build.py $(or $(ARCH),x86_64) $(ONLY)
 
 deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds the functions for Lambda, for one architecture, and holds their sizes against the budget.
 
-    build.py x86_64|arm64     sam build, then the sizes
-    build.py sizes            the sizes of what is built
+    build.py x86_64|arm64 [FUNCTION ...]   sam build, of these functions of the template or of all, then the sizes
+    build.py sizes                         the sizes of what is built
 """
 
 import io
@@ -28,26 +28,37 @@ def main(arguments):
     match arguments:
         case ["sizes"]:
             return report(sizes(BUILT))
-        case [architecture]:
-            return build(architecture)
+        case [architecture, *functions]:
+            return build(architecture, functions)
     print(__doc__)
     return 2
 
 
-def build(architecture):
-    """`sam build` of the whole template. The parameter is given again at `sam deploy`: one choice for both."""
+def build(architecture, functions=()):
+    """`sam build` of the whole template, or of some functions. The parameter is given again at `sam deploy`:
+    one choice for both."""
     if architecture not in TARGETS:
         raise Problem(f"ARCH={architecture} is no architecture of Lambda: x86_64 or arm64.")
     ready(architecture)
     print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
+    # sam builds one function or all.
+    for function in functions or [None]:
+        sam_build(architecture, [function] if function else [])
+        right_machine(BUILT, architecture)
+        report(sizes(BUILT))
+    return 0
+
+
+def sam_build(architecture, function):
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
     environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
-    command = ["sam", "build", "--parameter-overrides", f"Architecture={architecture}"]
+    environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
+    # cargo-lambda asks the first python3 on the PATH for zig.
+    environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
+    command = ["sam", "build", *function, "--parameter-overrides", f"Architecture={architecture}"]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if result.returncode:
         raise Problem("sam build failed: the lines above say why.")
-    right_machine(BUILT, architecture)
-    return report(sizes(BUILT))
 
 
 def ready(architecture):
