@@ -4,6 +4,7 @@
 
 mod definition;
 mod explain;
+mod export;
 mod keys;
 mod mails;
 mod migrate;
@@ -59,7 +60,13 @@ async fn main() -> ExitCode {
         }
         Command::Keys(keys) => finish(keys.run().await),
         Command::Mails(mails) => finish(mails.run()),
-        Command::Migrate(migrate) => finish(migrate.run().await),
+        Command::Migrate(migrate) => match migrate.run().await {
+            Ok((printed, is_whole)) => {
+                let code = finish(Ok(printed));
+                if is_whole { code } else { ExitCode::FAILURE }
+            }
+            Err(problem) => finish(Err::<operator::Printed, _>(problem)),
+        },
         Command::Revoke(revoke) => finish(revoke.run().await),
         Command::Status(status) => finish(status.run().await),
     }

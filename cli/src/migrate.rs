@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 use auth_cognito::{CognitoUsers, Trouble};
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use migrate_user::check::{Checker, nobodys_password};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::export::Records;
 use crate::operator::{Printed, in_words, required};
 
 /// Lambda gives a function this much memory for each whole processor.
 const MEGABYTES_PER_PROCESSOR: f64 = 1_769.0;
 /// Below the quota of `AdminGetUser`, which sign-ins need too.
 const CALLS_PER_SECOND: u64 = 20;
+
+/// The checker's word for a record without a name.
+const NO_NAME: &str = "no_name";
 
 /// What to do about a move. Fields, attributes and rules are those of migrate-user's own environment
 /// variables.
@@ -36,7 +39,7 @@ pub(crate) struct Migrate {
 enum Command {
     /// Look at an export of the old store: who can't be moved, and why.
     Check {
-        /// The export: CSV with a header, or a JSON object on each line.
+        /// The export: CSV with a header, a JSON object on each line, or a JSON array.
         export: PathBuf,
         /// Where to write those who need somebody's work, a JSON object on each line.
         #[arg(long)]
@@ -60,40 +63,48 @@ enum Command {
 }
 
 impl Migrate {
-    /// Does it.
+    /// Does it. Says besides whether every record could be read and had a name.
     ///
     /// # Errors
     /// A text about what kept it from being done.
-    pub(crate) async fn run(self) -> Result<Printed, String> {
-        let rows = match self.command {
+    pub(crate) async fn run(self) -> Result<(Printed, bool), String> {
+        let (rows, is_whole) = match self.command {
             Command::Check {
                 export,
                 work_file,
                 memory,
                 spellings_table,
             } => {
-                let checker = check(&export, work_file.as_deref())?;
+                let (checker, unreadable) = check(&export, work_file.as_deref())?;
                 if let Some(table) = spellings_table {
                     write_spellings(&checker, &table).await?;
                 }
-                report(&checker, memory)
+                let nameless = checker.problems().contains_key(NO_NAME);
+                let rows = report(&checker, unreadable, memory);
+                (rows, unreadable == 0 && !nameless)
             }
             Command::Status { export, work_file } => status(&export, &work_file).await?,
         };
-        Ok(Printed::new(rows, self.json))
+        Ok((Printed::new(rows, self.json), is_whole))
     }
 }
 
-fn check(export: &Path, work_file: Option<&Path>) -> Result<Checker, String> {
-    let mut checker = Checker::from_lookup(&lambda::env::process).map_err(|e| e.0.join("\n"))?;
+/// The checker with all records in it, and how many could not be read.
+fn check(export: &Path, work_file: Option<&Path>) -> Result<(Checker, u64), String> {
+    let mut checker = checker()?;
+    let mut unreadable = 0;
     let mut work = work_file.map(create).transpose()?;
-    for record in Records::open(export)? {
-        let record = record?;
-        let problems = checker.add(&record);
+    for (at, record) in Records::open(export)?.enumerate() {
+        let (name, problems) = match record? {
+            Some(record) => (checker.name(&record), checker.add(&record)),
+            None => {
+                unreadable += 1;
+                (None, vec!["unreadable"])
+            }
+        };
         if let (false, Some(work)) = (problems.is_empty(), &mut work) {
             // Without the hash: the file is for people.
-            let name = record.get("username").cloned().unwrap_or_default();
-            let line = json!({"username": name, "problems": problems});
+            let line = json!({"record": at + 1, "username": name, "problems": problems});
             writeln!(work, "{line}").map_err(|error| error.to_string())?;
         }
     }
@@ -104,12 +115,31 @@ fn check(export: &Path, work_file: Option<&Path>) -> Result<Checker, String> {
         }
         work.flush().map_err(|error| error.to_string())?;
     }
-    Ok(checker)
+    let nameless = checker.problems().get(NO_NAME).copied();
+    if checker.users() > 0 && nameless == Some(checker.users()) {
+        return Err(no_names(export, &checker));
+    }
+    Ok((checker, unreadable))
+}
+
+fn checker() -> Result<Checker, String> {
+    Checker::from_lookup(&lambda::env::process).map_err(|error| error.0.join("\n"))
+}
+
+fn no_names(export: &Path, checker: &Checker) -> String {
+    format!(
+        "{}: no record has a field {:?}, the user's name. LEGACY_FIELDS says what it is called here",
+        export.display(),
+        checker.name_field()
+    )
 }
 
 /// Counts, and what a hash of each kind costs here and, reckoned by its share of a processor, there.
-fn report(checker: &Checker, memory: u32) -> Vec<Value> {
+fn report(checker: &Checker, unreadable: u64, memory: u32) -> Vec<Value> {
     let mut rows = vec![json!({"what": "users", "count": checker.users()})];
+    if unreadable > 0 {
+        rows.push(json!({"what": "records that can't be read", "count": unreadable}));
+    }
     let conflicts = checker.conflicts().count();
     rows.push(json!({"what": "names that are several people", "count": conflicts}));
     for (problem, count) in checker.problems() {
@@ -147,11 +177,12 @@ async fn write_spellings(checker: &Checker, table: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Who of an export is in the new pool.
-async fn status(export: &Path, work_file: &Path) -> Result<Vec<Value>, String> {
+/// Who of an export is in the new pool. A record without a name is asked for nowhere and counted apart.
+async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), String> {
     let pool = required("USER_POOL_ID")?;
+    let checker = checker()?;
     let users = CognitoUsers::new(&aws_config::load_from_env().await, pool);
-    let (seen, mut left) = seen_before(work_file)?;
+    let mut tally = Tally::of(work_file)?;
     let mut work = BufWriter::new(
         File::options()
             .create(true)
@@ -159,98 +190,82 @@ async fn status(export: &Path, work_file: &Path) -> Result<Vec<Value>, String> {
             .open(work_file)
             .map_err(|error| format!("{}: {error}", work_file.display()))?,
     );
-    let mut total = 0;
     let mut pace = tokio::time::interval(Duration::from_millis(1_000 / CALLS_PER_SECOND));
-    for record in Records::open(export)? {
+    for (at, record) in (1_u64..).zip(Records::open(export)?) {
         let record = record?;
-        total += 1;
-        if total <= seen {
+        if at <= tally.seen {
             continue;
         }
-        let Some(name) = record.get("username").and_then(Value::as_str) else {
-            continue;
+        let name = record.and_then(|record| checker.name_in_pool(&record));
+        let is_there = match &name {
+            None => None,
+            Some(name) => loop {
+                pace.tick().await;
+                match users.get(name).await {
+                    Ok(_) => break Some(true),
+                    Err(Trouble::NotFound) => break Some(false),
+                    Err(Trouble::Throttled) => tokio::time::sleep(Duration::from_secs(1)).await,
+                    Err(trouble @ Trouble::Unavailable) => return Err(in_words(trouble)),
+                }
+            },
         };
-        let is_there = loop {
-            pace.tick().await;
-            match users.get(&name.to_lowercase()).await {
-                Ok(_) => break true,
-                Err(Trouble::NotFound) => break false,
-                Err(Trouble::Throttled) => tokio::time::sleep(Duration::from_secs(1)).await,
-                Err(trouble @ Trouble::Unavailable) => return Err(in_words(trouble)),
-            }
-        };
-        left += u64::from(!is_there);
-        let line = json!({"line": total, "username": name, "is_there": is_there});
+        let line = json!({"line": at, "username": name, "is_there": is_there});
+        tally.add(at, is_there);
         let written = writeln!(work, "{line}").and_then(|()| work.flush());
         written.map_err(|error| error.to_string())?;
     }
-    Ok(vec![
-        json!({"what": "users", "count": total}),
-        json!({"what": "moved", "count": total - left}),
-        json!({"what": "still to come", "count": left}),
-    ])
+    if tally.seen > 0 && tally.nameless == tally.seen {
+        return Err(no_names(export, &checker));
+    }
+    let mut rows = vec![
+        json!({"what": "users", "count": tally.seen}),
+        json!({"what": "moved", "count": tally.moved}),
+        json!({"what": "still to come", "count": tally.to_come}),
+    ];
+    if tally.nameless > 0 {
+        rows.push(json!({"what": "without a name, not asked for", "count": tally.nameless}));
+    }
+    Ok((rows, tally.nameless == 0))
 }
 
-/// How far an earlier run came, and how many it found missing.
-fn seen_before(work_file: &Path) -> Result<(u64, u64), String> {
-    let Ok(file) = File::open(work_file) else {
-        return Ok((0, 0));
-    };
-    let (mut seen, mut left) = (0, 0);
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(|error| error.to_string())?;
-        let line: BTreeMap<String, Value> = serde_json::from_str(&line)
-            .map_err(|_| format!("{} is no work file of ours", work_file.display()))?;
-        seen = line.get("line").and_then(Value::as_u64).unwrap_or(seen);
-        left += u64::from(line.get("is_there") == Some(&Value::Bool(false)));
+/// How far a run came, and what it found.
+#[derive(Default)]
+struct Tally {
+    seen: u64,
+    moved: u64,
+    to_come: u64,
+    nameless: u64,
+}
+
+impl Tally {
+    /// Of an earlier run that wrote this file, if it is there.
+    fn of(work_file: &Path) -> Result<Self, String> {
+        let mut tally = Self::default();
+        let Ok(file) = File::open(work_file) else {
+            return Ok(tally);
+        };
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(|error| error.to_string())?;
+            let line: BTreeMap<String, Value> = serde_json::from_str(&line)
+                .map_err(|_| format!("{} was not written by `status`", work_file.display()))?;
+            if let Some(at) = line.get("line").and_then(Value::as_u64) {
+                tally.add(at, line.get("is_there").and_then(Value::as_bool));
+            }
+        }
+        Ok(tally)
     }
-    Ok((seen, left))
+
+    fn add(&mut self, at: u64, is_there: Option<bool>) {
+        self.seen = at;
+        match is_there {
+            Some(true) => self.moved += 1,
+            Some(false) => self.to_come += 1,
+            None => self.nameless += 1,
+        }
+    }
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>, String> {
     let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(BufWriter::new(file))
-}
-
-/// The records of an export, with a bar that shows how far it is.
-struct Records {
-    lines: Box<dyn Iterator<Item = Result<Map<String, Value>, String>>>,
-}
-
-impl Records {
-    fn open(path: &Path) -> Result<Self, String> {
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
-        let size = file.metadata().map_or(0, |metadata| metadata.len());
-        let style = ProgressStyle::with_template("{bar:40} {percent}% {msg} {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(size).with_style(style);
-        let file = BufReader::new(bar.wrap_read(file));
-        let wrong = move |at: usize| format!("{name}: record {} can't be read", at + 1);
-        let is_csv = path.extension().is_some_and(|extension| extension == "csv");
-        let lines: Box<dyn Iterator<Item = _>> = if is_csv {
-            let records = csv::Reader::from_reader(file).into_deserialize();
-            Box::new(records.enumerate().map(
-                move |(at, record): (usize, Result<BTreeMap<String, String>, _>)| {
-                    let record = record.map_err(|_| wrong(at))?;
-                    let fields = record.into_iter().filter(|(_, value)| !value.is_empty());
-                    Ok(fields.map(|(name, value)| (name, value.into())).collect())
-                },
-            ))
-        } else {
-            Box::new(file.lines().enumerate().map(move |(at, line)| {
-                let line = line.map_err(|_| wrong(at))?;
-                serde_json::from_str(&line).map_err(|_| wrong(at))
-            }))
-        };
-        Ok(Self { lines })
-    }
-}
-
-impl Iterator for Records {
-    type Item = Result<Map<String, Value>, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.lines.next()
-    }
 }

@@ -8,6 +8,14 @@ use testkit::{Binary, Pool};
 use crate::world::{World, next_second, signed_in_again, somebody, text_of};
 
 async fn gatehouse(world: &World, arguments: &[&str]) -> (String, i32) {
+    gatehouse_with(world, &[], arguments).await
+}
+
+async fn gatehouse_with(
+    world: &World,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> (String, i32) {
     let cognito = world.cognito.url();
     let mut command = Command::new(Binary::path("gatehouse"));
     command.args(arguments).env_clear().envs([
@@ -19,6 +27,7 @@ async fn gatehouse(world: &World, arguments: &[&str]) -> (String, i32) {
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
     ]);
+    command.envs(environment.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     (
@@ -183,6 +192,85 @@ async fn before_and_after_a_move() {
         assert_eq!(code, 0, "{output}");
         assert_eq!(counts(&output)["moved"], 6, "{output}");
         assert_eq!(world.cognito.requests().len(), asked);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn status_counts_as_moved_only_whom_it_asked_for() {
+    let world = World::start().await;
+    world.cognito.set_answer(
+        "AdminGetUser",
+        json!({"Username": "x", "Enabled": true, "UserAttributes": [{"Name": "sub", "Value": "s"}]}),
+    );
+    let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-status"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let renamed = ("LEGACY_FIELDS", r#"{"username":"user_login"}"#);
+    for (name, export, fields, asked, code, said) in [
+        (
+            "renamed.csv",
+            "user_login,x\nJane,1\nbob,2\n",
+            Some(renamed),
+            2,
+            0,
+            "2",
+        ),
+        (
+            "semicolons.csv",
+            "username;x\njane;1\nbob;2\n",
+            None,
+            2,
+            0,
+            "2",
+        ),
+        (
+            "numbers.json",
+            "[{\"username\": 17}, {\"username\": 18}]",
+            None,
+            2,
+            0,
+            "2",
+        ),
+        (
+            "some.csv",
+            "username,x\njane,1\n,2\n",
+            None,
+            1,
+            1,
+            "without a name",
+        ),
+        (
+            "other.csv",
+            "cognito:username,x\njane,1\nbob,2\n",
+            None,
+            0,
+            2,
+            "LEGACY_FIELDS",
+        ),
+    ] {
+        world.cognito.forget_requests();
+        let (export_path, work) = (folder.join(name), folder.join(format!("{name}.left")));
+        std::fs::write(&export_path, export).unwrap();
+        let arguments = [
+            "migrate",
+            "status",
+            export_path.to_str().unwrap(),
+            "--work-file",
+            work.to_str().unwrap(),
+        ];
+        let fields = fields.as_slice();
+        let (output, exit) = gatehouse_with(&world, fields, &arguments).await;
+        assert_eq!(
+            (exit, output.contains(said)),
+            (code, true),
+            "{name}: {output}"
+        );
+        assert_eq!(world.cognito.requests().len(), asked, "{name}");
+        let expected = ["jane", "bob", "17", "18"];
+        for (_, request) in world.cognito.requests() {
+            let user = request["Username"].as_str().unwrap();
+            assert!(expected.contains(&user), "{name}: {user}");
+        }
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }

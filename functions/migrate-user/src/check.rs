@@ -44,6 +44,25 @@ impl Checker {
         })
     }
 
+    /// The name in a record as the old store spells it; `None` if it has none.
+    #[must_use]
+    pub fn name(&self, record: &Map<String, Value>) -> Option<String> {
+        LegacyUser::from_record(record, &self.rules).map(|user| user.username)
+    }
+
+    /// That name as the new pool knows it.
+    #[must_use]
+    pub fn name_in_pool(&self, record: &Map<String, Value>) -> Option<String> {
+        let name = self.name(record)?;
+        Some(normal(&name, self.rules.case_sensitive))
+    }
+
+    /// The field that holds the name.
+    #[must_use]
+    pub fn name_field(&self) -> &str {
+        self.rules.fields.username()
+    }
+
     /// Looks at a record. Returns what keeps this user from being moved with their password, or will
     /// make them choose another.
     pub fn add(&mut self, record: &Map<String, Value>) -> Vec<&'static str> {

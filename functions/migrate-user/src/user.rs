@@ -107,6 +107,10 @@ impl Default for Fields {
 }
 
 impl Fields {
+    pub(crate) fn username(&self) -> &str {
+        &self.username
+    }
+
     /// The default names, some of them replaced; `None` if one of those has no meaning.
     pub(crate) fn renamed(names: &BTreeMap<String, String>) -> Option<Self> {
         let mut fields = Self::default();
