@@ -3,11 +3,14 @@ request with the same token is refused. Every answer is checked; the first that 
 ends the story."""
 
 import base64
+import concurrent.futures
 import contextlib
+import functools
 import hmac
 import html
 import json
 import os
+import queue
 import re
 import secrets
 import socket
@@ -30,11 +33,32 @@ class BrokenPromise(Exception):
 
 
 def play(state, narrate):
-    """Plays the story with a new user."""
-    say = print if narrate else (lambda *_: None)
-    person = Person(state, say)
+    """Plays the story with new users. Its parts have users of their own and are played at the same time; each is
+    told when those before it have been."""
+    parts = [sessions, administration, account, migration, federation]
+    told = [queue.SimpleQueue() for _ in parts]
 
-    say("\n1. Somebody signs up, confirms the code from the mail, and signs in on two devices.")
+    def played(part, lines):
+        try:
+            part(state, lines.put)
+        finally:
+            lines.put(None)
+
+    with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
+        playing = [pool.submit(played, *each) for each in zip(parts, told)]
+        for lines, part in zip(told, playing):
+            for line in iter(lines.get, None):
+                if narrate:
+                    print(line, flush=True)
+            part.result()
+    if narrate:
+        print("\nAll as promised.")
+
+
+def sessions(state, say):
+    """Logout, of one session and of all."""
+    say("\n1. A user signs up, confirms the code from the mail, and signs in on two devices.")
+    person = Person(state, say)
     person.sign_up()
     phone, laptop = person.sign_in(), person.sign_in()
 
@@ -95,7 +119,13 @@ def play(state, narrate):
     person.call(phone.access, 401)
     person.call(tablet.access, 200)
 
-    say("\n10. An administrator disables the account, and enables it again.")
+
+def administration(state, say):
+    """What an administrator ends, and connections that end with their session."""
+    say("\n10. An administrator disables an account, and enables it again.")
+    person = Person(state, say)
+    person.sign_up()
+    tablet = person.sign_in()
     boss = Person(state, say)
     boss.sign_up()
     boss.join_group("admins")
@@ -122,12 +152,24 @@ def play(state, narrate):
     person.log_out(tablet.access, {}, 200)
     connection.is_closed_soon()
     person.cannot_connect(tablet.access)
-    tablet = person.sign_in()
 
-    say("\n12. A changed password ends all sessions at once; the client that changed it gets a new one.")
-    other, before = person.sign_in(), tablet
+    say("\n12. Deleted by an administrator: the token opens nothing any more.")
+    gone = Person(state, say)
+    gone.sign_up()
+    token = gone.sign_in().access
+    gone.call(token, 200)
+    person.api("DELETE", f"/admin/users/{claims(token)['sub']}", boss, None, 200, shown)
+    gone.call(token, 401)
+
+
+def account(state, say):
+    """What users change about their own account, and what Cognito tells of it."""
+    say("\n13. A changed password ends all sessions at once; the client that changed it gets a new one.")
+    person = Person(state, say)
+    person.sign_up()
+    other, before = person.sign_in(), person.sign_in()
     change = {"current_password": person.password, "new_password": "another-Pass-phrase", "keep_session": True}
-    tablet = Tokens.of_api(person.api("POST", "/auth/change-password", tablet.access, change, 200))
+    tablet = Tokens.of_api(person.api("POST", "/auth/change-password", before.access, change, 200))
     person.password = change["new_password"]
     person.call(tablet.access, 200)
     person.call(before.access, 401)
@@ -135,7 +177,7 @@ def play(state, narrate):
     person.cannot_refresh(other)
     person.api("POST", "/auth/refresh", None, {"refresh_token": tablet.refresh}, 200)
 
-    say("\n13. A forgotten one ends them all.")
+    say("\n14. A forgotten one ends them all.")
     person.api("POST", "/auth/forgot-password", None, {"email": person.email}, 202)
     reset = {"email": person.email, "code": person.code_in_mail(), "password": PASSWORD}
     person.api("POST", "/auth/confirm-forgot-password", None, reset, 200)
@@ -148,7 +190,7 @@ def play(state, narrate):
     expect(person.log_in_by_srp("another-one", 401) is None, "a proof of another password is none")
     person.call(person.log_in_by_srp(person.password).access, 200)
 
-    say("\n14. An authenticator: from now on a sign-in asks for its code (RFC 6238).")
+    say("\n15. An authenticator: from now on a sign-in asks for its code (RFC 6238).")
     totp = person.api("POST", "/auth/mfa/totp", tablet.access, {}, 200)
     code = {"code": one_time_code(totp["secret"])}
     person.api("POST", "/auth/mfa/totp/verify", tablet.access, code, 200)
@@ -160,7 +202,14 @@ def play(state, narrate):
     me = person.api("GET", "/auth/me", tablet.access, None, 200)
     expect(me["mfa"] == ["SOFTWARE_TOKEN_MFA"] and me["attributes"]["email"] == person.email, "me")
 
-    say("\n15. Somebody of the old pool, which told cases apart, signs in here and is moved.")
+    say("\n16. Signed out in AWS's console: CloudTrail tells, and the token is refused here too.")
+    person.told_by_cloudtrail("AdminUserGlobalSignOut", claims(tablet.access)["sub"])
+    person.refused_soon(tablet.access)
+
+
+def migration(state, say):
+    """Users of an old pool, who are moved when they sign in."""
+    say("\n17. A user of the old pool, which told cases apart, signs in here and is moved.")
     grace = Person(state, say)
     grace.email, grace.password = f"grace-{secrets.token_hex(4)}@example.com", "Old-Password-1906"
     grace.lives_in_the_old_pool(grace.email.capitalize())
@@ -175,7 +224,7 @@ def play(state, narrate):
     twin.lives_in_the_old_pool(twin.email.capitalize())
     twin.log_in(401)
     for rule in ("verified-wins", "latest-sign-in-wins"):
-        with person.conflict_rule(rule):
+        with grace.conflict_rule(rule):
             twin = Person(state, say)
             twin.email, twin.password = f"twin-{secrets.token_hex(4)}@example.com", grace.password
             twin.lives_in_the_old_pool(twin.email, verified=rule == "latest-sign-in-wins")
@@ -183,7 +232,10 @@ def play(state, narrate):
             twin.lives_in_the_old_pool(twin.email.capitalize())
             twin.log_in()
 
-    say("\n16. A user signs in by another identity provider: it is the same account, unless it has an authenticator.")
+
+def federation(state, say):
+    """Users of another identity provider."""
+    say("\n18. A user signs in by another identity provider: it is the same account, unless it has an authenticator.")
     eve, fay = Person(state, say), Person(state, say)
     eve.api("POST", "/auth/signup", None, eve.credentials(), 202)
     fay.sign_up()
@@ -197,18 +249,6 @@ def play(state, narrate):
         eve.knows_provider(address)
         stranger = claims(eve.come_by_provider())
         expect(stranger["username"] == f"Corp_{subject}", "an account that nobody confirmed is not joined")
-
-    say("\n17. Deleted by an administrator: the token opens nothing any more.")
-    user = claims(moved.access)["sub"]
-    person.call(moved.access, 200)
-    person.api("DELETE", f"/admin/users/{user}", boss, None, 200, shown)
-    person.call(moved.access, 401)
-
-    user = claims(tablet.access)["sub"]
-    say("\n18. Somebody signs the user out in the console: CloudTrail tells, and it is over here too.")
-    person.told_by_cloudtrail("AdminUserGlobalSignOut", user)
-    person.refused_soon(tablet.access)
-    say("\nAll as promised.")
 
 
 class Tokens:
@@ -455,9 +495,7 @@ class Person:
 
     def aws(self, service):
         """A client with MiniStack's root user, as an operator has one."""
-        return boto3.Session(
-            aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-        ).client(service, endpoint_url=self.state["endpoint"])
+        return client(service, self.state["endpoint"])
 
     def http(self, method, url, headers, body, expected, shown):
         data = None if body is None else json.dumps(body).encode()
@@ -471,6 +509,13 @@ class Person:
         self.say(f"   {shown:<46} {status}  {summary(answer)}")
         expect(status == expected, f"{shown}: {status} instead of {expected}: {answer}")
         return answer
+
+
+@functools.cache
+def client(service, endpoint):
+    """To make one takes a tenth of a second."""
+    credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.Session(region_name="us-east-1", **credentials).client(service, endpoint_url=endpoint)
 
 
 class Unfollowed(urllib.request.HTTPRedirectHandler):
