@@ -354,6 +354,16 @@ class LocalStack(unittest.TestCase):
                 deployed = account.Stack(account.session("us-east-1"), "second").parameters
                 self.assertEqual((deployed["AppName"], deployed["LogLevel"]), ("Ada & Co", "INFO"))
 
+    def test_sam_deploys_the_whole_template(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder, "samconfig.toml")
+            config.write_text(deploy.CONFIG.read_text().replace('stack_name = "gatehouse"', 'stack_name = "whole"'))
+            program = f"import pathlib, account, deploy; deploy.CONFIG = pathlib.Path({str(config)!r}); account.run(deploy.main)"
+            given = ["--config", "minimal", "--yes", "--template", str(deploy.TEMPLATE)]
+            result = self.run_python("-c", program, *given, "--set", f"JwksHost={self.stack['endpoint']}")
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            self.assertIn("make smoke CONFIG=whole", result.stdout)
+
     def test_smoke(self):
         result = self.run_script("smoke.py")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
