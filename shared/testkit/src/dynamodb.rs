@@ -84,6 +84,7 @@ fn spawn(java: &Path, archive: &Path, data: &Path, port: u16) -> Child {
     command
         .args(["-Xmx256m", "-Djava.library.path=./DynamoDBLocal_lib"])
         // It unpacks a library there at each start, and leaves it.
+        .arg("-XX:-UsePerfData")
         .arg(format!("-Djava.io.tmpdir={}", data.display()))
         .args(["-jar", "DynamoDBLocal.jar", "-sharedDb"])
         .args(["-disableTelemetry", "-port", &port.to_string(), "-dbPath"])
