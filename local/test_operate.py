@@ -301,12 +301,15 @@ class LocalStack(unittest.TestCase):
 
     def setUp(self):
         self.stack = json.loads(os.environ["GATEHOUSE_STACK"])
+        settings = tempfile.TemporaryDirectory()
+        self.addCleanup(settings.cleanup)
         self.environment = os.environ | {
             "AWS_ENDPOINT_URL": self.stack["endpoint"],
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.stack["cognito"],
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": "us-east-1",
+            "__SAM_CLI_APP_DIR": settings.name,
             "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
         }
 
