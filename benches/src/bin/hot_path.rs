@@ -65,7 +65,7 @@ fn main() {
             .zip(ruled.instructions)
             .map(|(all, part)| all - part),
     };
-    println!("| REQUEST event to policy, without it | {rest} |");
+    println!("| REQUEST event to policy, without Cedar | {rest} |");
     let verified = rows[1].nanoseconds;
     if let Some(peer) = aws_jwt_verify(&material) {
         println!(

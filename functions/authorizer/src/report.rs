@@ -21,8 +21,8 @@ pub struct LogRules {
     pub level: Level,
     /// `LOG_ALLOWED_PERCENT`: the share of allowed requests that are logged.
     pub allowed_percent: u64,
-    /// `LOG_REFUSALS_PER_SECOND`: the maximum of lines about refusals per second and process, which
-    /// limits the cost of an attack.
+    /// `LOG_REFUSALS_PER_SECOND`: the maximum number of lines about refusals per second and
+    /// process, which limits the cost of an attack.
     pub refusals_per_second: u64,
 }
 

@@ -101,7 +101,7 @@ struct Text {
 /// The users whose connections a revocation may cover.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Reach<'a> {
-    /// All users: a revocation of a client or an issuer. Rows do not name their client, so all
+    /// All users: a revocation of a client or an issuer. The table is not indexed by these, so all
     /// connections are checked.
     Everybody,
     /// The user with this partition key.

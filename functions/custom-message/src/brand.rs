@@ -112,8 +112,8 @@ impl Brand {
         brand.check(&files).map(|()| brand)
     }
 
-    /// Renders every message in every language at its maximum length. `files` are the texts of the
-    /// files, for the locations of problems.
+    /// Renders every message in every language at its maximum length. `files` holds the JSON texts,
+    /// for the line numbers of problems.
     fn check(&self, files: &BTreeMap<String, String>) -> Result<(), BrandError> {
         let wrong = |file: &str, problem: String| BrandError {
             file: file.to_owned(),

@@ -4,7 +4,8 @@
 //! numbers, punctuation and ASCII spaces. The sign-up itself fails if the response does not match:
 //! for a no-break space, for the joiner in a family emoji, for a letter that is newer than
 //! Cognito's version of Unicode. Therefore mails are pure ASCII with numeric entities for all other
-//! characters, and subjects and text messages, which contain no user input, are stripped of them.
+//! characters, and rejected characters are removed from subjects and text messages, which contain
+//! no user input.
 //! Source: AWS, "Custom message Lambda trigger"; `EmailVerificationMessageType` in the API's model.
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};

@@ -83,7 +83,7 @@ enum AtCognito {
     /// Cognito did not respond, and the call was queued. The authorizer refuses the session
     /// already.
     Queued,
-    /// Neither Cognito nor the queue responded.
+    /// Cognito did not respond, and the call could not be queued.
     Failed,
 }
 
@@ -294,8 +294,8 @@ impl Logout {
     }
 
     /// For a request with the refresh token's cookie only. A refresh returns a token that names the
-    /// session, which is then revoked in the table and at Cognito. If Cognito does not respond, the
-    /// logout fails and the browser keeps the cookie.
+    /// session, which is then revoked in the table and at Cognito. Without a usable response from
+    /// Cognito the logout fails and the browser keeps the cookie.
     async fn end_by_refresh_token(&self, refresh_token: &RefreshToken) -> Result<Done, Problem> {
         let RefreshToken(text) = refresh_token;
         let secret = Secret::new(text.clone());

@@ -24,8 +24,8 @@ use serde_json::value::RawValue;
 
 /// Time limit of an invocation, within Cognito's five seconds.
 const BUDGET: Duration = Duration::from_millis(3_500);
-/// Maximum of seconds between storing the groups and the creation of the user: the rest of the
-/// trigger's five seconds, and the difference of the clocks.
+/// Maximum number of seconds between storing the groups and the creation of the user: the rest of
+/// the trigger's five seconds, and the difference of the clocks.
 const MADE_AFTER: u64 = 60;
 const MADE_BEFORE: u64 = 10;
 

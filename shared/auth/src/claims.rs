@@ -436,7 +436,7 @@ impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.len() > MAX_SCOPE_BYTES || text.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(D::Error::custom("text of a forbidden form"));
+            return Err(D::Error::custom("invalid string"));
         }
         Ok(Self(text))
     }

@@ -56,7 +56,7 @@ impl PolicyDocument {
     /// A policy with `effect` on one resource.
     ///
     /// A policy always has a statement: without one, API Gateway would fall back on the API's
-    /// resource policy, which does not have to deny.
+    /// resource policy, which need not deny the request.
     #[must_use]
     pub fn new(effect: Effect, resource: String) -> Self {
         Self {

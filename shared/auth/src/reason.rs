@@ -61,9 +61,9 @@ reasons! {
     UnknownApiKey => "unknown_api_key",
     /// This one token was revoked.
     TokenRevoked => "token_revoked",
-    /// The session was signed out.
+    /// The session was revoked.
     SessionRevoked => "session_revoked",
-    /// The user signed in before a global sign-out.
+    /// The sign-in precedes a revocation of the user's sessions.
     UserRevoked => "user_revoked",
     /// The user is disabled.
     UserDisabled => "user_disabled",

@@ -17,7 +17,7 @@ pub const MARGIN_SECONDS: u64 = 24 * 60 * 60;
 pub struct Marks {
     /// The token itself was revoked.
     pub token: bool,
-    /// The token's session was signed out.
+    /// The token's session was revoked.
     pub session: bool,
     /// The user is disabled.
     pub user_disabled: bool,
@@ -35,7 +35,7 @@ pub struct Marks {
     pub odd_expiry: bool,
 }
 
-/// The time of a user's global sign-out.
+/// A revocation of a user's sessions up to a given time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cutoff {
     /// Revokes sessions that were authenticated at or before this time.

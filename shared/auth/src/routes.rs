@@ -2,8 +2,8 @@
 //!
 //! A cached policy applies to every route, so it must be correct for every route. IAM's `*` matches
 //! slashes: `GET/users/*` also covers `GET/users/7/orders`, which is another route. If that route
-//! may be denied, the policy has an explicit Deny besides the Allow; if that Deny would cover a
-//! route that may be allowed, no policy can express the pair, and the table is rejected.
+//! may be denied, the policy has an explicit Deny in addition to the Allow; if that Deny would cover
+//! a route that may be allowed, no policy can express the pair, and the table is rejected.
 
 use crate::arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
 use crate::policy::{Effect, PolicyDocument, glob};

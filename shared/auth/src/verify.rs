@@ -44,7 +44,7 @@ pub struct Issuer {
     pub clients: Vec<String>,
     /// For issuers other than user pools: whether ID tokens are accepted.
     pub takes_id_tokens: bool,
-    /// Maximum of seconds from `iat` to `exp`.
+    /// Maximum number of seconds from `iat` to `exp`.
     pub max_lifetime_seconds: u64,
 }
 

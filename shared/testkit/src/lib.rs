@@ -1,7 +1,7 @@
 //! Support for tests: keys, tokens, and fakes of the services around a function.
 //!
-//! A leaf crate for development only. It depends on no other crate of this workspace, so that it
-//! does not repeat and hide their bugs.
+//! A leaf crate for development only. It depends on no other crate of this workspace, so that a bug
+//! in one of them is not hidden by the same bug here.
 
 #![allow(
     clippy::disallowed_methods,
