@@ -1,6 +1,6 @@
-//! What is measured of a decision: the bare RSA check, which is the floor, a token's verification, the
-//! whole of a decision, and Cedar's part. Keys and revocations are in memory: what is measured is our
-//! own work.
+//! The measured parts of a decision: the bare RSA check as the baseline, the verification of a
+//! token, the whole decision, and Cedar's part. Keys and revocations are in memory, so the
+//! measurements contain no I/O.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use testkit::Pool;
 use testkit::token::now;
 
-/// Keys that are there.
+/// A key source with one key in memory.
 struct Keys(Arc<VerifyingKey>);
 
 impl KeySource for Keys {
@@ -37,7 +37,7 @@ impl KeySource for Keys {
     }
 }
 
-/// Nobody logged out.
+/// A revocation store without revocations.
 struct NoMarks;
 
 impl RevocationStore for NoMarks {
@@ -46,26 +46,26 @@ impl RevocationStore for NoMarks {
     }
 }
 
-/// What the measured calls work on: made once, and handed to the processes whose instructions are
-/// counted, so that they don't make keys.
+/// The input of the measured calls: generated once and passed to the processes whose instructions
+/// are counted, so that they do not generate keys.
 #[derive(Serialize, Deserialize)]
 pub struct Material {
     /// The pool's id.
     pub pool_id: String,
     /// Its app client.
     pub client_id: String,
-    /// Which of its keys signed.
+    /// The `kid` of the key that signed the token.
     pub kid: String,
     /// Its key set.
     pub jwks: Value,
-    /// That key alone.
+    /// That key as a JWK.
     pub jwk: Value,
     /// An access token.
     pub token: String,
 }
 
 impl Material {
-    /// A pool of our own, and a token of it.
+    /// Generates the material from the tests' pool.
     #[must_use]
     pub fn make() -> Self {
         let pool = Pool::ours();
@@ -80,13 +80,13 @@ impl Material {
     }
 }
 
-/// Something that is measured; `true` if it did what it should.
+/// A measured call; returns `true` on the expected result.
 pub type Call = Box<dyn Fn() -> bool>;
 
-/// What is measured, by name; the floor first.
+/// The measured calls by name, the baseline first.
 ///
 /// # Panics
-/// If any of it doesn't work.
+/// If any call fails.
 #[must_use]
 pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
     let token = material.token.clone();
@@ -103,7 +103,7 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
             black_box(claims.is_ok())
         }
     };
-    // A function is inside its runtime before its first event, and until it ends.
+    // A function enters its runtime before its first event and never leaves it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -118,7 +118,7 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
         settings,
     );
     let decide = move || {
-        // Keys and marks are at hand, so one poll is the whole of it: no executor is measured.
+        // Keys and revocations are in memory, so one poll completes: no executor is measured.
         let decision = pin!(authorizer.handle(black_box(&event), "id"));
         let answer = decision.poll(&mut Context::from_waker(Waker::noop()));
         black_box(matches!(answer, Poll::Ready(Ok(_))))
@@ -144,7 +144,7 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
     ];
     assert!(
         calls.iter().all(|(_, call)| call()),
-        "all that is measured works"
+        "every measured call succeeds"
     );
     calls
 }
@@ -155,7 +155,7 @@ fn verifier(material: &Material) -> Verifier {
     Verifier::new(issuers.collect(), config.token_rules)
 }
 
-/// The claims that the rules are asked about.
+/// The claims for the Cedar policies.
 fn claims(material: &Material) -> VerifiedClaims {
     let keys = KeySet::parse(material.jwks.to_string().as_bytes()).expect("keys");
     let key = keys.get(&material.kid).expect("a key");
@@ -166,7 +166,7 @@ fn claims(material: &Material) -> VerifiedClaims {
     claims.expect("claims")
 }
 
-/// The signature alone, with a key that was parsed once: nobody can do less.
+/// Verifies only the signature, with a parsed key: the minimum of any verifier.
 fn bare_check(jwk: &Value, token: String) -> impl Fn() -> bool + use<> {
     let part = |name: &str| {
         URL_SAFE_NO_PAD
@@ -201,7 +201,7 @@ fn config(material: &Material) -> Config {
     Config::from_lookup(&lookup).expect("a configuration")
 }
 
-/// As API Gateway sends it: without the white space of the sample.
+/// The event as API Gateway sends it, without the white space of the sample.
 fn event(token: &str) -> Box<RawValue> {
     let sample = include_str!("../../events/authorizer/rest-request.json");
     let sample: Value =

@@ -1,5 +1,5 @@
-//! Measurements that later work keeps using. They print ratios to a floor of the same run: times
-//! belong to a machine, ratios to the code.
+//! Benchmarks. They print ratios to a baseline of the same run: times depend on the machine, ratios
+//! on the code.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -8,15 +8,15 @@
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a measurement that cannot be made ends here"
+    reason = "a failed benchmark may panic"
 )]
 
 pub mod decision;
 
-/// The PostgreSQL that `make bench-migration` starts: a client of it, and its address.
+/// Connects to the PostgreSQL that `make bench-migration` starts; returns a client and the address.
 ///
 /// # Panics
-/// Without it there is nothing to measure.
+/// If the database is not available.
 pub async fn database() -> (tokio_postgres::Client, String) {
     let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
     let stack: serde_json::Value = serde_json::from_str(&stack).expect("JSON");
@@ -27,7 +27,8 @@ pub async fn database() -> (tokio_postgres::Client, String) {
     (client, address)
 }
 
-/// The greatest distance between two distributions, and how likely one as great is by chance.
+/// The maximum distance between two distributions, and the probability of such a distance by
+/// chance.
 ///
 /// Source: Press et al., Numerical Recipes, section 14.3 (the asymptotic series).
 #[must_use]

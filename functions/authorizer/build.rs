@@ -1,5 +1,5 @@
-//! Compiles the repository's policies and its route table into the binary, so that a package
-//! without files of its own still decides by them.
+//! Compiles the repository's policies and route table into the binary, so that a package without
+//! policy files still uses them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("compiled_in.rs"), code)
 }
 
-/// Every `*.cedar` file, in the order of their names, and the schema.
+/// Every `*.cedar` file, sorted by name, and the schema.
 fn policies(folder: &Path) -> io::Result<String> {
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut names: Vec<_> = fs::read_dir(folder)?
@@ -35,7 +35,7 @@ fn policies(folder: &Path) -> io::Result<String> {
     Ok(code + "];\n")
 }
 
-/// Every operation that asks for the authorizer: all but those with `security: []`.
+/// Every operation that uses the authorizer: all except those with `security: []`.
 fn routes(file: &Path) -> io::Result<String> {
     const VERBS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
     println!("cargo::rerun-if-changed={}", file.display());

@@ -1,5 +1,5 @@
-//! Compiles the shipped brand into the binary: its layout from MJML to the tables that mail clients
-//! understand, and its texts.
+//! Compiles the shipped brand into the binary: its layout, from MJML to the HTML tables that mail
+//! clients support, and its texts.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,5 @@
-// Prints the nanoseconds of one verifySync. Standard input: {"token", "jwks", "userPoolId", "clientId"}.
+// Prints the nanoseconds of one verifySync. Standard input: {"token", "jwks", "userPoolId",
+// "clientId"}.
 import { readFileSync } from "node:fs";
 import { CognitoJwtVerifier } from "aws-jwt-verify";
 

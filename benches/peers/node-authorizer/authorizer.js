@@ -1,6 +1,6 @@
-// A Lambda authorizer for Node, with the loop that Lambda's own runtime has: verifies the token with
-// aws-jwt-verify, asks DynamoDB once for the marks on token, session and user, and answers a policy. No
-// rules, no limits, no log.
+// A minimal Lambda authorizer for Node, with the loop of Lambda's runtime: verifies the token with
+// aws-jwt-verify, reads the revocations of token, session and user from DynamoDB once, and returns
+// a policy. It has no Cedar policies, no limits and no log.
 import http from "node:http";
 import { BatchGetItemCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { CognitoJwtVerifier } from "aws-jwt-verify";

@@ -1,10 +1,10 @@
-//! How often each part of a decision asks for memory: a JSON list, in the order of `decision::calls`. A
-//! program of its own, since counting costs time, which `hot_path` measures.
+//! Counts the memory allocations of each part of a decision and prints them as a JSON list in the
+//! order of `decision::calls`. Counting takes time, so it is separate from `hot_path`.
 
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::alloc::System;

@@ -1,7 +1,7 @@
-//! What a decision costs, as ratios to the bare RSA check of the same run.
+//! Cost of a decision, as ratios to the bare RSA check of the same run.
 //!
-//! `make bench` builds it for release and runs it. Batches of the floor and of what is measured
-//! alternate, so that both see the same machine; the ratio is that of the medians.
+//! `make bench` builds it for release and runs it. Batches of the baseline and of the measured call
+//! alternate, so that both run under the same conditions; the ratio is that of the medians.
 
 #![allow(
     clippy::expect_used,
@@ -9,7 +9,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::hint::black_box;
@@ -32,7 +32,7 @@ fn main() {
     };
     let calls = calls(&material);
     if let [_, at, times] = arguments.as_slice() {
-        let (_, call) = &calls[at.parse::<usize>().expect("a place in the list")];
+        let (_, call) = &calls[at.parse::<usize>().expect("an index")];
         for _ in 0..times.parse::<u64>().expect("a number") {
             call();
         }
@@ -65,11 +65,11 @@ fn main() {
             .zip(ruled.instructions)
             .map(|(all, part)| all - part),
     };
-    println!("| REQUEST event to policy, without it | {rest} |");
+    println!("| REQUEST event to policy, without Cedar | {rest} |");
     let verified = rows[1].nanoseconds;
     if let Some(peer) = aws_jwt_verify(&material) {
         println!(
-            "aws-jwt-verify's verifySync on Node: {peer:.0} ns, {:.2} times ours.",
+            "aws-jwt-verify's verifySync on Node: {peer:.0} ns, {:.2} times Gatehouse's.",
             peer / verified
         );
     } else {
@@ -77,10 +77,10 @@ fn main() {
     }
 }
 
-/// What one call costs.
+/// The cost of one call.
 struct Cost {
     nanoseconds: f64,
-    /// To the bare RSA check.
+    /// Ratio to the bare RSA check.
     ratio: f64,
     allocations: usize,
     /// `None` without valgrind.
@@ -98,7 +98,7 @@ impl std::fmt::Display for Cost {
     }
 }
 
-/// How often each call asks for memory, by the program beside this one.
+/// The number of allocations of each call, counted by the binary `allocations`.
 fn allocations(material: &Material) -> Vec<usize> {
     let counter = std::env::current_exe()
         .expect("this program")
@@ -111,8 +111,8 @@ fn allocations(material: &Material) -> Vec<usize> {
     serde_json::from_slice(&output.stdout).expect("a list")
 }
 
-/// Instructions of one call, counted by valgrind: this program once more, with more and with fewer
-/// of them. They say what the noise of a shared machine hides.
+/// Instructions of one call, counted by valgrind in two runs of this program with different numbers
+/// of calls. Unlike times, they do not depend on the load of the machine.
 fn instructions(material: &Material, at: usize) -> Option<i64> {
     const FEW: i64 = 20;
     const MANY: i64 = 220;
@@ -131,7 +131,7 @@ fn instructions(material: &Material, at: usize) -> Option<i64> {
     Some((count(MANY)? - count(FEW)?) / (MANY - FEW))
 }
 
-/// Nanoseconds of one call, and its ratio to the floor's, measured in turns.
+/// Nanoseconds of one call and the ratio to the baseline, measured alternately.
 fn measure(call: &Call, floor: &Call) -> (f64, f64) {
     let (mut calls, mut floors) = (Vec::new(), Vec::new());
     for _ in 0..BATCHES {
@@ -155,7 +155,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The peer's nanoseconds for the same kind of token, if it is installed.
+/// Nanoseconds of aws-jwt-verify for the same kind of token, if it is installed.
 fn aws_jwt_verify(material: &Material) -> Option<f64> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/aws-jwt-verify");
     let mut node = Command::new("node")

@@ -1,9 +1,9 @@
-//! What a whole invocation costs, beside an authorizer for Node that does the least of it: processor
-//! time from `exec` to the first poll, and of an invocation once both are warm.
+//! Cost of a whole invocation, compared with a minimal authorizer for Node: CPU time from `exec` to
+//! the first poll, and of a warm invocation.
 //!
-//! `make bench-invocation` builds both and runs this. Each is a process under a Runtime API of ours, asks
-//! the same store on the loopback interface, and has its keys given. Ours decides by Cedar and logs; the
-//! peer doesn't.
+//! `make bench-invocation` builds both and runs this. Each is a process under the test kit's
+//! Runtime API, reads the same store on the loopback interface, and has its keys in the
+//! configuration. Only Gatehouse's evaluates Cedar policies and logs.
 
 #![allow(
     clippy::expect_used,
@@ -11,7 +11,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::path::Path;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use testkit::{Binary, FakeAws, Pool};
 
 const STARTS: usize = 15;
-/// Until Node's compiler has seen enough.
+/// Enough invocations for Node's JIT compiler.
 const WARM_UP: usize = 3_000;
 const INVOCATIONS: usize = 3_000;
 const PEER: &str = "peers/node-authorizer/bundle.cjs";
@@ -52,11 +52,11 @@ async fn main() {
     let peer = measure(peer, &environment, &event).await;
     println!("| authorizer | CPU to the first poll, ms | CPU of a warm invocation, us |");
     println!("|---|---|---|");
-    for (name, cost) in [("ours", &ours), ("Node's", &peer)] {
+    for (name, cost) in [("Gatehouse", &ours), ("Node", &peer)] {
         println!("| {name} | {:.1} | {:.0} |", cost.cold_ms, cost.warm_us);
     }
     println!(
-        "| Node's / ours | {:.1} | {:.1} |",
+        "| Node / Gatehouse | {:.1} | {:.1} |",
         peer.cold_ms / ours.cold_ms,
         peer.warm_us / ours.warm_us
     );
@@ -90,7 +90,7 @@ async fn invoke(binary: &Binary, event: &Value, times: usize) {
     }
 }
 
-/// Nanoseconds of processor time that all threads of a process have used so far.
+/// Nanoseconds of CPU time that all threads of a process have used so far.
 fn processor_ns(pid: u32) -> f64 {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
     threads

@@ -1,6 +1,6 @@
-//! migrate-user at work: ten thousand users of a PostgreSQL moved, one after the other.
+//! Throughput of migrate-user: migrates ten thousand users of a PostgreSQL sequentially.
 //!
-//! `make bench-migration` starts the database and runs this over the release binary.
+//! `make bench-migration` starts the database and runs this with the release binary.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -8,7 +8,7 @@
     clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::path::Path;
@@ -21,7 +21,7 @@ use testkit::Binary;
 
 const USERS: usize = 10_000;
 const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
-/// bcrypt at cost 5, so that the rate is ours and not the hash's.
+/// bcrypt at cost 5, so that the hash does not dominate the rate.
 const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
 
 #[tokio::main]
@@ -58,7 +58,7 @@ async fn main() {
     bar.finish_and_clear();
     let rate = USERS as f64 / began.elapsed().as_secs_f64();
     let after = resident_mb(migrate.pid());
-    println!("{USERS} users moved, {failures} failures, {rate:.0} a second, one at a time");
+    println!("{USERS} users migrated sequentially, {failures} failures, {rate:.0} per second");
     println!("resident memory {before:.1} MB before, {after:.1} MB after");
 }
 

@@ -1,15 +1,15 @@
-//! Whether the time of a refusal tells why somebody was refused: an unknown user, a wrong password, a
-//! disabled user. migrate-user over a PostgreSQL, auth-api over a Cognito that always takes as long.
+//! Tests whether the time of a refusal reveals its reason: unknown user, wrong password or disabled
+//! user. Measures migrate-user with a PostgreSQL, and auth-api with a Cognito of constant latency.
 //!
-//! Each kind is measured twice, by users of different numbers: what tells two lists of the same kind
-//! apart is the machine, not the function. `make bench-migration` starts the database.
+//! Each kind is measured twice, with different users: a difference between two lists of the same
+//! kind comes from the machine, not from the function. `make bench-migration` starts the database.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::time::{Duration, Instant};
@@ -116,7 +116,11 @@ async fn auth_api() {
         }
     }
     answers.dedup();
-    assert_eq!(answers.len(), 1, "byte-equal: {answers:?}");
+    assert_eq!(
+        answers.len(),
+        1,
+        "all responses are byte-equal: {answers:?}"
+    );
     assert_eq!(answers[0]["statusCode"], 401, "{answers:?}");
     times.print("auth-api", &kinds);
 }
@@ -129,8 +133,8 @@ impl Lists {
         Self(vec![Vec::with_capacity(TIMES); kinds * 2])
     }
 
-    /// The lists in an order that changes with each round: whatever comes first, last, or behind
-    /// another is every one of them as often.
+    /// The lists in an order that changes with each round, so that each list equally often comes
+    /// first, last or after any other.
     fn turns(&self, round: usize) -> Vec<usize> {
         let count = self.0.len();
         let mut turns: Vec<usize> = (0..count).map(|at| (at + round) % count).collect();
@@ -145,12 +149,12 @@ impl Lists {
     }
 
     fn print(&mut self, function: &str, kinds: &[&str]) {
-        println!("{function}, {TIMES} of each:");
+        println!("{function}, {TIMES} per list:");
         for (at, kind) in kinds.iter().enumerate() {
             let mut list = [self.0[2 * at].clone(), self.0[2 * at + 1].clone()].concat();
             list.sort_by(f64::total_cmp);
             let median = list[list.len() / 2];
-            println!("  {kind}: {median:.0} us in the median");
+            println!("  {kind}: median {median:.0} us");
         }
         for first in 0..self.0.len() {
             for second in first + 1..self.0.len() {
@@ -164,7 +168,8 @@ impl Lists {
 }
 
 async fn time(function: &Binary, event: &Value) -> f64 {
-    // Not in step with the clock's ticks, nor with the call before: the test takes calls for independent.
+    // A random delay decouples calls from clock ticks and from each other: the statistical test
+    // assumes independent calls.
     let mut random = [0; 2];
     aws_lc_rs::rand::fill(&mut random).expect("randomness");
     let pause = u64::from(u16::from_le_bytes(random)) % 3_000;

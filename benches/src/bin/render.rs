@@ -1,12 +1,12 @@
-//! What a mail costs, warm: every sample event of `events/custom-message`, thousands of times, in the
-//! process itself.
+//! Cost of a mail when warm: renders every sample event of `events/custom-message` thousands of
+//! times, in-process.
 
 #![allow(
     clippy::expect_used,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::path::Path;

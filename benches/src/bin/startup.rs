@@ -1,14 +1,14 @@
-//! How large the binaries are and how long they take from `exec` to their first poll.
+//! Size of the binaries, and time from `exec` to the first poll.
 //!
-//! `make startup` builds them for release, each by itself as SAM does, and runs this. The floor is
-//! `whoami`, which has nothing to do before its first event: a hello-world of `lambda_runtime`.
+//! `make startup` builds them for release, separately as SAM does, and runs this. The baseline is
+//! `whoami`, which does nothing before its first event: a hello-world of `lambda_runtime`.
 
 #![allow(
     clippy::expect_used,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a measurement that cannot be made ends here; what it prints is its result"
+    reason = "a failed benchmark may panic, and its output is the result"
 )]
 
 use std::path::Path;
@@ -68,7 +68,7 @@ async fn main() {
         ("LEGACY_TABLE", "people".to_owned()),
         ("PENDING_GROUPS_TABLE", "groups".to_owned()),
     ];
-    // All, or those that are named, and the floor.
+    // All binaries, or the named ones and the baseline.
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let mut rows = Vec::new();
     for name in FUNCTIONS {
@@ -95,7 +95,7 @@ async fn main() {
         );
     }
     println!(
-        "Medians of {RUNS} starts; keys and store answer on the loopback interface, without TLS."
+        "Medians of {RUNS} starts; key server and store are on the loopback interface, without TLS."
     );
 }
 

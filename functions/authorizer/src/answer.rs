@@ -1,4 +1,4 @@
-//! The answer in the form that each kind of API reads.
+//! The authorizer's response in the format of each kind of API.
 //! Source: AWS, "Output from an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
 //! APIs (simple response); "`AWS_LAMBDA` authorization" for AppSync.
 
@@ -14,7 +14,7 @@ use crate::config::HttpApiResponse;
 use crate::context::{Context, ContextClaim};
 use crate::event::Kind;
 
-/// API Gateway's limit on an authorizer's answer.
+/// API Gateway's limit for an authorizer's response.
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
 
 #[derive(Serialize)]
@@ -40,12 +40,12 @@ struct SimpleAnswer<'a> {
 struct AppSyncAnswer<'a> {
     is_authorized: bool,
     resolver_context: Context<'a>,
-    /// Seconds that AppSync may remember the answer.
+    /// Seconds for which AppSync may cache the response.
     ttl_override: u32,
 }
 
-/// A decision about a known caller, in the form for `kind`; `None` if it would be longer than the
-/// API takes. Where no route is allowed, the context goes nowhere and is left out.
+/// The response to a known caller, in the format for `kind`; `None` if it would exceed the API's
+/// limit. If no route is allowed, the context is omitted, because no backend would receive it.
 pub(crate) fn decided(
     kind: Kind,
     http_api_response: HttpApiResponse,
@@ -88,8 +88,8 @@ pub(crate) fn decided(
         .filter(|json| json.get().len() <= MAX_ANSWER_BYTES)
 }
 
-/// Who it is, to API Gateway's logs and quotas and to backends that read nothing else: an id is
-/// unique only with its issuer, so that of another issuer than the user pool has the alias before it.
+/// The caller's id for API Gateway's logs and quotas and for backends that read no context. A `sub`
+/// is unique only per issuer, so for issuers other than the user pool the alias precedes it.
 fn principal_id(claims: &VerifiedClaims) -> Cow<'_, str> {
     let id = match claims.principal() {
         Principal::User | Principal::ApiKey => claims.subject(),
@@ -101,7 +101,7 @@ fn principal_id(claims: &VerifiedClaims) -> Cow<'_, str> {
     }
 }
 
-/// AppSync reads a refusal from the answer; the other APIs read it from the error.
+/// AppSync reads a refusal from the response, other APIs from the error.
 pub(crate) fn refused(kind: Kind) -> Option<Box<RawValue>> {
     let answer = AppSyncAnswer {
         is_authorized: false,

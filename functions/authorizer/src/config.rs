@@ -1,4 +1,4 @@
-//! What the authorizer reads from its environment. `docs/configuration.md` has the table.
+//! The authorizer's environment variables, described in `docs/configuration.md`.
 
 use auth::env::{ConfigError, Env, is_name_byte};
 use auth::routes::Route;
@@ -12,45 +12,45 @@ use crate::context::ContextClaim;
 use crate::policies::{self, Scope};
 use crate::report::LogRules;
 
-/// A configuration that holds. There is no other way to get one from an environment.
+/// A valid configuration: [`Config::from_lookup`] rejects all others.
 pub struct Config {
-    /// The issuers and where their keys are.
+    /// The issuers and the locations of their keys.
     pub issuers: Vec<(Issuer, KeyLocation)>,
-    /// What a token must be.
+    /// The requirements for tokens.
     pub token_rules: TokenRules,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `API_KEY_TABLE`: without one, no API key is taken.
+    /// `API_KEY_TABLE`; without it, API keys are not accepted.
     pub api_key_table: Option<String>,
-    /// Everything else.
+    /// All other settings.
     pub settings: Settings,
 }
 
-/// How requests are read, decided and answered.
+/// Settings for reading, deciding and answering requests.
 pub struct Settings {
-    /// The policies of `POLICIES_DIR`.
+    /// The Cedar policies of `POLICIES_DIR`.
     pub rules: Rules,
     /// The API's routes, from `openapi.yaml`.
     pub routes: Vec<Route>,
-    /// `POLICY_SCOPE`: how much a policy says.
+    /// `POLICY_SCOPE`: what an IAM policy covers.
     pub scope: Scope,
-    /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may carry its token.
+    /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may have its token.
     pub token_sources: TokenSources,
-    /// `MAX_TOKEN_BYTES`: the longest token that is looked at.
+    /// `MAX_TOKEN_BYTES`: the longest accepted token.
     pub max_token_bytes: usize,
-    /// `API_KEY_HEADER`: where a request may carry an API key; `None` without `API_KEY_TABLE`.
+    /// `API_KEY_HEADER`: where a request may have an API key; `None` without `API_KEY_TABLE`.
     pub api_key_header: Option<ApiKeyHeader>,
-    /// `ALLOWED_ORIGINS`: pages that may open a WebSocket; all if empty.
+    /// `ALLOWED_ORIGINS`: origins whose pages may open a WebSocket; all if empty.
     pub allowed_origins: Vec<String>,
     /// `HTTP_API_RESPONSE`.
     pub http_api_response: HttpApiResponse,
-    /// `CONTEXT_CLAIMS`: what the backend gets to see.
+    /// `CONTEXT_CLAIMS`: the claims that backends receive.
     pub context_claims: Vec<ContextClaim>,
     /// Which decisions are logged.
     pub log: LogRules,
 }
 
-/// A part of a request that may carry a token.
+/// A part of a request that may contain a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenSource {
     /// `Authorization: Bearer <token>`.
@@ -63,18 +63,18 @@ pub enum TokenSource {
     Subprotocol,
 }
 
-/// Where tokens are looked for.
+/// The places of tokens in requests.
 #[derive(Clone, Debug)]
 pub struct TokenSources {
-    /// `None`: the header, and for a WebSocket also the query and the subprotocol, because a
-    /// browser can't set a header there.
+    /// `None`: the header, and for a WebSocket also the query and the subprotocol, because browsers
+    /// cannot set headers there.
     chosen: Option<Vec<TokenSource>>,
     /// The cookie's name.
     pub cookie: String,
 }
 
 impl TokenSources {
-    /// Where a token may be.
+    /// The sources to read.
     pub(crate) fn to_try(&self, web_socket: bool) -> impl Iterator<Item = TokenSource> {
         const PLAIN: &[TokenSource] = &[TokenSource::Header];
         const WEB_SOCKET: &[TokenSource] = &[
@@ -86,23 +86,23 @@ impl TokenSources {
         self.chosen.as_deref().unwrap_or(by_default).iter().copied()
     }
 
-    /// Where there must be none: unless the configuration names the sources, a second token in
-    /// the query is a second credential (RFC 6750 section 2).
+    /// The source that must be empty: unless the configuration names the sources, a token in the
+    /// query is a second credential (RFC 6750 section 2).
     pub(crate) fn must_be_empty(&self, web_socket: bool) -> Option<TokenSource> {
         (self.chosen.is_none() && !web_socket).then_some(TokenSource::Query)
     }
 }
 
-/// The header that may carry an API key.
+/// The header that may contain an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiKeyHeader {
     /// `Authorization: ApiKey <key>`.
     Authorization,
-    /// The key alone in a header of this name, in lower case.
+    /// Only the key, in a header of this lower-case name.
     Named(String),
 }
 
-/// What an HTTP API with payload 2.0 is configured to read.
+/// The response format that an HTTP API with payload format 2.0 is configured for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpApiResponse {
     /// An IAM policy.
@@ -141,7 +141,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let mut issuers = auth_jwks::config::issuers(&mut env);
@@ -251,7 +251,8 @@ fn api_key_header(env: &mut Env<'_>) -> Option<ApiKeyHeader> {
     }
 }
 
-/// A browser adds cookies to a WebSocket that any page opens: then the page has to be known.
+/// A browser adds cookies to a WebSocket that any page opens: with cookies, the origin must be
+/// known.
 fn allowed_origins(env: &mut Env<'_>, sources: &TokenSources) -> Vec<String> {
     let origins = env.origins("ALLOWED_ORIGINS");
     if origins.is_empty()
@@ -281,7 +282,7 @@ fn token_rules(env: &mut Env<'_>) -> TokenRules {
         Some("id") => vec![TokenUse::Id],
         Some("any") => vec![TokenUse::Access, TokenUse::Id],
         Some(_) => {
-            env.problem("TOKEN_USE", "is none of `access`, `id`, `any`");
+            env.problem("TOKEN_USE", "is not `access`, `id` or `any`");
             Vec::new()
         }
     };
@@ -315,7 +316,7 @@ fn context_claims(env: &mut Env<'_>) -> Vec<ContextClaim> {
                 .iter()
                 .find(|claim| claim.as_str() == name);
             if known.is_none() {
-                env.problem("CONTEXT_CLAIMS", "names a claim that is not known");
+                env.problem("CONTEXT_CLAIMS", "names an unknown claim");
             }
             known.copied()
         })

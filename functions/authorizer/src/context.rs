@@ -1,4 +1,4 @@
-//! What the backend learns about the caller: flat text, as API Gateway wants it.
+//! The caller's claims for the backend, as flat strings, which API Gateway requires.
 
 use std::borrow::Cow;
 
@@ -16,28 +16,28 @@ pub enum ContextClaim {
     ClientId,
     /// The scopes, separated by spaces.
     Scope,
-    /// The groups as a JSON list: a group's name may hold any separator.
+    /// The groups as a JSON list: a group's name may contain any separator.
     Groups,
     /// `access` or `id`.
     TokenUse,
     /// When the user signed in, in seconds since 1970.
     AuthTime,
-    /// The sign-in that the token descends from (`origin_jti`); absent where there is none.
+    /// The sign-in that the token descends from (`origin_jti`); absent if the token has none.
     Session,
     /// The id of an API key; absent for a token.
     KeyId,
-    /// The issuer's short name: the user pool's id, or an alias. An id is unique only with it.
+    /// The issuer's short name: the user pool's id, or an alias. `sub` is unique only per issuer.
     Issuer,
-    /// The claim `roles`, a JSON list; absent where there is none.
+    /// The claim `roles`, a JSON list; absent if the token has none.
     Roles,
-    /// The claim `tenant`; absent where there is none.
+    /// The claim `tenant`; absent if the token has none.
     Tenant,
-    /// `jti`, so that revoking one token closes the WebSocket connection that it opened.
+    /// `jti`, so that revoking a token closes the WebSocket connection that it opened.
     TokenId,
 }
 
 impl ContextClaim {
-    /// Every claim.
+    /// All claims.
     pub const ALL: [Self; 13] = [
         Self::Sub,
         Self::Username,
@@ -54,8 +54,8 @@ impl ContextClaim {
         Self::TokenId,
     ];
 
-    /// What a backend learns if the configuration doesn't choose: all but what takes reading the token
-    /// again, and what only the function of the WebSocket routes needs.
+    /// The default for `CONTEXT_CLAIMS`: all claims except those that require parsing the token
+    /// again, and those that only the function of the WebSocket routes needs.
     #[must_use]
     pub fn default_choice() -> Vec<Self> {
         let left_out = [Self::Roles, Self::Tenant, Self::TokenId];
@@ -111,7 +111,7 @@ impl ContextClaim {
     }
 }
 
-/// Text, in the end.
+/// A value that serializes to a string.
 enum ContextValue<'c> {
     Text(Cow<'c, str>),
     Number(u64),
@@ -126,8 +126,8 @@ impl Serialize for ContextValue<'_> {
     }
 }
 
-/// The chosen claims of a caller as text. API Gateway refuses nested values and hands numbers on
-/// as text, so all of it is text; an absent claim has no member. Without a caller it is empty.
+/// The chosen claims of a caller as strings: API Gateway rejects nested values and passes numbers
+/// on as strings. An absent claim has no member. Without a caller, the context is empty.
 pub(crate) struct Context<'c> {
     pub(crate) chosen: &'c [ContextClaim],
     pub(crate) claims: Option<&'c VerifiedClaims>,

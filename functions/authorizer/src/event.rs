@@ -1,8 +1,8 @@
-//! The events that ask a Lambda authorizer, of every kind of API, read tolerantly.
+//! Lenient parser for the Lambda authorizer events of every kind of API.
 //!
-//! Own types, because the field's crate refuses events that API Gateway does send: a header with
-//! a line break, a `null` among the values. Here a member of another type than expected counts as
-//! absent, and what is absent refuses.
+//! The types replace those of `aws_lambda_events`, which rejects events that API Gateway does send:
+//! a header with a line break, a `null` among the values. Here, a member of an unexpected type
+//! counts as absent, and an absent member leads to a refusal.
 //! Source: AWS, "Input to an API Gateway Lambda authorizer"; "AWS Lambda authorizers" for HTTP
 //! APIs; "`AWS_LAMBDA` authorization" for AppSync.
 
@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{ApiKeyHeader, TokenSource, TokenSources};
 
-/// What kind of API asks.
+/// The kind of API that sent the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// REST API, `TOKEN` authorizer.
@@ -32,7 +32,7 @@ pub enum Kind {
     AppSync,
 }
 
-/// An event, its members unread until they are asked for.
+/// An event whose members are parsed on demand.
 pub struct Event<'a> {
     kind: Kind,
     fields: Fields<'a>,
@@ -73,45 +73,45 @@ struct Fields<'a> {
     request_headers: Option<&'a RawValue>,
 }
 
-/// What a caller shows. No `Debug`: either is a secret.
+/// A caller's credential. No `Debug`: it is a secret.
 pub enum Credential<'a> {
-    /// A bearer token, which the client wrote into the request.
+    /// A bearer token that the client put into the request.
     Token(Cow<'a, str>),
-    /// A bearer token of a cookie, which a browser adds to requests of any page.
+    /// A bearer token from a cookie, which a browser adds to requests of any page.
     Cookie(Cow<'a, str>),
     /// An API key.
     ApiKey(Cow<'a, str>),
 }
 
-/// The scheme of an API key in `Authorization`.
+/// The `Authorization` scheme for API keys.
 const API_KEY_SCHEME: &str = "ApiKey";
 
-/// Which method of which API the client called.
+/// The API method that the client called.
 pub struct Method<'e> {
-    /// The ARN taken apart; AppSync has none.
+    /// The parsed ARN; `None` for AppSync.
     pub arn: Option<MethodArn<'e>>,
     /// `GET`, or `$connect`.
     pub verb: Cow<'e, str>,
-    /// The route's template, only if the event says it.
+    /// The route's template, if the event contains it.
     pub template: Option<Cow<'e, str>>,
-    /// The path, where rules have to see it.
+    /// The path, if Cedar policies need it.
     pub path: Path,
 }
 
 /// The client's path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Path {
-    /// The template says enough of it, or there is none.
+    /// The template suffices, or the event has no path.
     Unasked,
-    /// In its one spelling.
+    /// The normalized path.
     Plain(String),
-    /// It could be read in two ways.
+    /// The path is ambiguous.
     Unclear,
 }
 
 impl Method<'_> {
-    /// The route's template if the event says which one it is, else the path; the verb of a
-    /// WebSocket.
+    /// The route's template if the event contains it, otherwise the path; for a WebSocket, the
+    /// verb.
     #[must_use]
     pub fn route(&self) -> &str {
         match (&self.template, &self.path) {
@@ -123,7 +123,7 @@ impl Method<'_> {
 }
 
 impl<'a> Event<'a> {
-    /// Reads an event. What is no event at all has no member, and is refused for that later.
+    /// Parses an event. Any other JSON gives an event without members, which is refused later.
     #[must_use]
     pub fn read(json: &'a RawValue) -> Self {
         let fields: Fields<'a> = serde_json::from_str(json.get()).unwrap_or_default();
@@ -131,16 +131,16 @@ impl<'a> Event<'a> {
         Self { kind, fields }
     }
 
-    /// What kind of API asks.
+    /// The kind of API that sent the event.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The one credential: an API key, where they are taken at all, or a token.
+    /// The only credential: a token, or an API key if API keys are enabled.
     ///
     /// # Errors
-    /// None, two, or one that is neither.
+    /// No credential, several, or a malformed one.
     pub fn credential(
         &self,
         sources: &TokenSources,
@@ -174,7 +174,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Whether a request with an API key shows anything in the places of a token.
+    /// Whether a request with an API key also has a value in any place of a token.
     fn has_token_too(&self, sources: &TokenSources, api_keys: Option<&ApiKeyHeader>) -> bool {
         let web_socket = self.kind == Kind::WebSocket;
         let is_the_key_itself = |source: TokenSource| {
@@ -194,15 +194,15 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The token, from the one source that carries one.
+    /// The token, from the only source that has one.
     ///
     /// # Errors
-    /// None, two, or one that is not a bearer token.
+    /// No token, several, or a value that is not a bearer token.
     pub fn token(&self, sources: &TokenSources) -> Result<Credential<'a>, Reason> {
         match self.kind {
             Kind::Token => token_in(self.authorization_token()?).map(Credential::Token),
             Kind::AppSync => {
-                // AppSync's own clients send the token without a scheme.
+                // AppSync's clients send the token without a scheme.
                 let value = self.authorization_token()?;
                 let token = match bearer::check(&value) {
                     Ok(()) => Ok(value),
@@ -234,7 +234,7 @@ impl<'a> Event<'a> {
         {
             return Err(Reason::AmbiguousToken);
         }
-        // It must not be both.
+        // An event with both is ambiguous.
         if self.may_be_a_token_event() {
             match (self.authorization_token().and_then(token_in), &found) {
                 (Ok(one), Some(other)) if one != *other => return Err(Reason::AmbiguousToken),
@@ -284,7 +284,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// An event without a type may be either kind.
+    /// An event without a type may be of either kind.
     fn may_be_a_token_event(&self) -> bool {
         self.fields.r#type.is_none() && self.fields.version.is_none()
     }
@@ -302,8 +302,8 @@ impl<'a> Event<'a> {
         headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
-    /// Whether a browser's page of another origin opens this WebSocket. A client that sends no
-    /// `Origin` is no browser.
+    /// Whether a page of another origin opens this WebSocket. Clients that send no `Origin` are not
+    /// browsers.
     #[must_use]
     pub fn is_from_elsewhere(&self, allowed_origins: &[String]) -> bool {
         if self.kind != Kind::WebSocket || allowed_origins.is_empty() {
@@ -316,8 +316,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Whether a page that is not known may have sent a request that changes something: a browser
-    /// adds the cookie to it. Where the browser doesn't say where it comes from, it may.
+    /// Whether a page of an unknown origin may have sent this state-changing request, to which the
+    /// browser adds the cookie. True also if the browser does not report the origin.
     #[must_use]
     pub fn may_be_forged(&self, verb: &str, allowed_origins: &[String]) -> bool {
         let reads_only = matches!(verb, "GET" | "HEAD" | "OPTIONS");
@@ -328,7 +328,7 @@ impl<'a> Event<'a> {
         headers::sender(&origin, &site, allowed_origins) != Sender::Known
     }
 
-    /// The ARN of the method that the client called, to be read by [`Event::method`].
+    /// The ARN of the method that the client called, for [`Event::method`].
     #[must_use]
     pub fn method_arn(&self) -> Cow<'a, str> {
         let arn = match self.kind {
@@ -338,11 +338,11 @@ impl<'a> Event<'a> {
         arn.and_then(text).unwrap_or_default()
     }
 
-    /// Which method that is. A rule that names a route must meet every request to it: where no
-    /// template stands for the path, or one that leaves it open, the path is looked at too.
+    /// The method that the client called. A policy that names a route must apply to every request
+    /// to it: without a template, or with one that does not fix the path, the path is used too.
     ///
     /// # Errors
-    /// [`ArnError`] if the event names none.
+    /// [`ArnError`] if the event names no valid method.
     pub fn method<'e>(&self, method_arn: &'e str) -> Result<Method<'e>, ArnError>
     where
         'a: 'e,
@@ -380,7 +380,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The values of the route's parameters: the client's own words.
+    /// The values of the route's parameters, which the client chooses.
     #[must_use]
     pub fn path_parameters(&self) -> Vec<(String, String)> {
         let parameters: Option<BTreeMap<String, String>> = self
@@ -390,7 +390,7 @@ impl<'a> Event<'a> {
         parameters.into_iter().flatten().collect()
     }
 
-    /// Where the request comes from, by API Gateway's word.
+    /// The client's IP address, as API Gateway reports it.
     #[must_use]
     pub fn source_ip(&self) -> Option<String> {
         #[derive(Deserialize)]
@@ -437,7 +437,7 @@ impl Fields<'_> {
         }
     }
 
-    /// AppSync names neither a type nor a method; it has the GraphQL query.
+    /// AppSync's events have neither a type nor a method, but a GraphQL query.
     fn is_app_sync(&self) -> bool {
         let context: Option<RawMap<'_>> = self
             .request_context

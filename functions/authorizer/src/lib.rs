@@ -1,7 +1,6 @@
-//! The Lambda authorizer: who is this, is the session still alive, and what may they call.
+//! The Lambda authorizer: identifies the caller, checks revocations, and authorizes the request.
 //!
-//! [`Authorizer::authorize`] is the whole decision; everything else here prepares it or reports
-//! it.
+//! [`Authorizer::authorize`] is the whole decision; the rest of this crate prepares or reports it.
 
 mod answer;
 pub mod config;
@@ -31,70 +30,70 @@ use event::{Credential, Kind, Method};
 use policies::Scope;
 use report::Reporter;
 
-/// The whole decision: room for a fetch of keys or for a store at its slowest, and shorter than
-/// Lambda's timeout, so that the answer comes from us and not from the platform.
+/// Time limit of a decision: enough for a fetch of keys or the slowest response of the store, and
+/// shorter than Lambda's timeout, so that the function responds and not the platform.
 const BUDGET: Duration = Duration::from_millis(2_500);
 
-/// Decides about requests. Generic over where keys, revocations and API keys come from.
+/// Authorizes requests. Generic over the sources of keys, revocations and API keys.
 pub struct Authorizer<K, R, A = DynamoApiKeys> {
     verifier: Verifier,
     keys: K,
     revocations: R,
-    /// `None`: no API key is taken.
+    /// `None`: API keys are not accepted.
     api_keys: Option<ApiKeys<A>>,
     settings: Settings,
     reporter: Reporter,
 }
 
-/// Where API keys are.
+/// The source of API keys.
 pub struct ApiKeys<A> {
     /// The table.
     pub store: A,
-    /// The issuer under whose id the marks of keys and their owners are kept.
+    /// The issuer under whose id the revocations of keys and their owners are stored.
     pub issuer_id: Arc<str>,
 }
 
-/// What was decided about a known caller.
+/// The decision about a known caller.
 pub struct Decision {
-    /// Whether they may.
+    /// Allow or Deny.
     pub effect: Effect,
-    /// Why not, where it was no rule's word.
+    /// The reason for a Deny that no Cedar policy made.
     pub reason: Option<Reason>,
-    /// That, in the form of the API that asked.
+    /// The response, in the format of the API that sent the event.
     pub answer: Box<RawValue>,
-    /// About whom.
+    /// The caller's claims.
     pub claims: VerifiedClaims,
 }
 
-/// What the rules say.
+/// The authorization of a request.
 struct Verdict {
-    /// About this request.
+    /// Allow or Deny for this request.
     effect: Effect,
-    /// Why not, where it was no rule's word.
+    /// The reason for a Deny that no Cedar policy made.
     reason: Option<Reason>,
-    /// As API Gateway reads it; AppSync has no method that a policy could name.
+    /// The IAM policy; `None` for AppSync, which has no methods that a policy could name.
     policy: Option<PolicyDocument>,
 }
 
-/// Why there is no policy.
+/// Why the authorizer returned no policy.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub enum Rejection {
-    /// Refused, or not knowable.
+    /// The caller was refused, or a dependency failed.
     Refused(#[from] Refusal),
-    /// The event names no API method.
+    /// The event names no valid API method.
     Event(#[from] auth::arn::ArnError),
-    /// The request is for a route, or a spelling of one, that `openapi.yaml` doesn't have: no
-    /// policy can speak of it.
+    /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
+    /// can cover it.
     UnknownRoute,
-    /// The answer would be longer than API Gateway takes.
+    /// The response would exceed API Gateway's limit.
     AnswerTooLarge,
-    /// The decision took longer than it may.
+    /// The decision exceeded its time limit.
     OutOfTime,
 }
 
 impl Rejection {
-    /// The word that stands in logs, metrics and `docs/outcomes.md`.
+    /// The name in logs, metrics and `docs/outcomes.md`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -121,11 +120,11 @@ impl From<Reason> for Rejection {
 }
 
 impl Authorizer<HttpsKeys, DynamoRevocations> {
-    /// Opens the connections during init, when Lambda gives a function a whole core: the keys are
-    /// fetched and the store is greeted at the same time.
+    /// Fetches the keys and opens the connection to the store concurrently, during init, when
+    /// Lambda gives a function a whole core.
     ///
     /// # Errors
-    /// None: what fails here is tried again by the request that needs it.
+    /// Never fails: the request that needs a connection repeats a failed attempt.
     pub async fn connect(config: Config) -> Result<Self, Infallible> {
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
         let keys = HttpsKeys::new(locations);
@@ -150,7 +149,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
 }
 
 impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
-    /// An authorizer over these keys and revocations.
+    /// Creates an authorizer with these sources of keys and revocations.
     pub fn new(
         verifier: Verifier,
         keys: K,
@@ -168,11 +167,11 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         }
     }
 
-    /// Who is calling, whether that is still true, and what they may do: the order is that of
-    /// ARCHITECTURE.md, and every step can only refuse.
+    /// Verifies the credential, checks revocations and evaluates the Cedar policies, in the order
+    /// of ARCHITECTURE.md. Every step can only refuse.
     ///
     /// # Errors
-    /// The first step that refused, or that could not tell.
+    /// The first step that refused or failed.
     pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, Rejection> {
         let header = self.settings.api_key_header.as_ref();
         let credential = event.credential(&self.settings.token_sources, header)?;
@@ -190,7 +189,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let marks = self.revocations.marks(&claims, now()).await?;
         self.reporter.notice(&marks);
         marks.check(&claims)?;
-        // From here on nothing waits.
+        // No await from here on.
         let now = now();
         self.verifier.still_valid(&claims, now)?;
 
@@ -199,7 +198,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         self.decision(event, claims, verdict)
     }
 
-    /// Who the token speaks for.
+    /// Verifies a token.
     async fn verified(&self, bearer: &str) -> Result<VerifiedClaims, Refusal> {
         let token = UnverifiedToken::parse_within(bearer, self.settings.max_token_bytes)?;
         let issuer = self.verifier.issuer_of(&token)?;
@@ -210,7 +209,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         Ok(self.verifier.verify(token, issuer, &key, now())?)
     }
 
-    /// Whose API key it is.
+    /// Verifies an API key.
     async fn recognised(&self, text: &str) -> Result<VerifiedClaims, Refusal> {
         let api_keys = self.api_keys.as_ref().ok_or(Reason::MissingToken)?;
         let presented = PresentedKey::parse(text)?;
@@ -219,7 +218,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         Ok(stored.verify(&presented, &api_keys.issuer_id, now())?)
     }
 
-    /// What the rules say about this request, and the policy that says so.
+    /// Authorizes the request and builds the IAM policy.
     fn verdict(
         &self,
         event: &Event<'_>,
@@ -236,7 +235,8 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
                 let template = method.template.as_deref();
                 let resource = arn.map(|arn| arn.request_resource(template));
                 let reason = self.refused_outright(event, method, forged);
-                // A path that no policy can name alone: one for every path would be remembered.
+                // No policy can name this path alone, and API Gateway would cache one for every
+                // path.
                 let unnamed = matches!(resource, Some(None)).then_some(Reason::UnclearPath);
                 let reason = reason.or(unnamed);
                 let effect = match reason {
@@ -264,7 +264,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         }
     }
 
-    /// What no rule is asked about.
+    /// Denies that precede the Cedar policies.
     fn refused_outright(
         &self,
         event: &Event<'_>,
@@ -278,7 +278,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         (method.path == event::Path::Unclear && path_counts).then_some(Reason::UnclearPath)
     }
 
-    /// Every route is decided, so that the policy may answer for all of them.
+    /// Decides about every route, so that the policy is valid for all of them.
     fn verdict_on_all(
         &self,
         table: &RouteTable,
@@ -309,8 +309,8 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let effects: Vec<Effect> = table.routes().iter().map(decide).collect();
         let effect = at.and_then(|at| effects.get(at)).copied();
         let policy = table.policy(arn, &effects);
-        // A policy that is silent about this very request would leave it to the API's resource
-        // policy: an odd spelling of a path is an error instead.
+        // A policy that does not cover this request would leave it to the API's resource policy, so
+        // an unusual spelling of a path is an error instead.
         if policy.speaks_of(arn.as_str()) {
             Ok(Verdict {
                 effect: effect.ok_or(Rejection::UnknownRoute)?,
@@ -322,8 +322,8 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         }
     }
 
-    /// Where the event doesn't name the route, it is the one that serves the path; where none
-    /// does, the path itself.
+    /// The Cedar request. If the event does not name the route, it is the route that matches the
+    /// path; if no route matches, the path itself.
     fn question<'q>(
         &'q self,
         event: &Event<'_>,

@@ -1,5 +1,5 @@
-//! Where the rules come from: `POLICIES_DIR`, else the folder `policies` beside the binary, else
-//! what was compiled in. The routes are those of `openapi.yaml`, always compiled in.
+//! Loads the Cedar policies from `POLICIES_DIR`, otherwise from the folder `policies` beside the
+//! binary, otherwise the compiled-in ones. The routes of `openapi.yaml` are always compiled in.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
 
 const SCHEMA_FILE: &str = "schema.cedarschema";
 
-/// Reads and validates the policies. What is wrong with them is noted in `env` by file and line;
-/// an authorizer without rules that hold doesn't start.
+/// Reads and validates the policies. Problems are recorded in `env` by file and line; an authorizer
+/// without valid policies does not start.
 pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
     let folder = env
         .optional("POLICIES_DIR")
@@ -28,17 +28,17 @@ pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
     match rules {
         Ok(rules) => Some(rules),
         Err(error) => {
-            env.problem("POLICIES_DIR", &format!("does not hold: {error}"));
+            env.problem("POLICIES_DIR", &format!("is invalid: {error}"));
             None
         }
     }
 }
 
-/// How much a policy document says.
+/// What an IAM policy covers.
 pub enum Scope {
-    /// What holds for this request. No answer may be remembered.
+    /// This request only: API Gateway must not cache it.
     Request,
-    /// What holds for every route of the API: API Gateway may remember it.
+    /// Every route of the API: API Gateway may cache it.
     Api(RouteTable),
 }
 
@@ -54,15 +54,15 @@ pub(crate) fn routes(env: &mut Env<'_>) -> Vec<Route> {
     routes
 }
 
-/// `POLICY_SCOPE`. With `api`, whatever could not be said exactly refuses to start.
+/// `POLICY_SCOPE`. With `api`, the function does not start if a policy could not be exact.
 pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) -> Scope {
     const NAME: &str = "POLICY_SCOPE";
     let ttl = env.number("AUTHORIZER_TTL_SECONDS", 0, 0..=3600);
     match env.optional(NAME).as_deref() {
         None | Some("request") => {
             if ttl > 0 {
-                let problem = "cannot be `request` with AUTHORIZER_TTL_SECONDS above 0: what is said of one \
-                     route would be taken for another's";
+                let problem = "cannot be `request` with AUTHORIZER_TTL_SECONDS above 0: API Gateway \
+                     would apply a policy for one route to others";
                 env.problem(NAME, problem);
             }
             return Scope::Request;
@@ -74,7 +74,7 @@ pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) 
         env.problem(
             NAME,
             &format!(
-                "cannot be `api`: the rule `{rule}` looks at more of a request than its route"
+                "cannot be `api`: the policy `{rule}` depends on more of a request than its route"
             ),
         );
     }
@@ -84,7 +84,7 @@ pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) 
         env.problem(
             NAME,
             &format!(
-                "cannot be `api`: a rule looks at `context.path`, and {} {} serves more than one",
+                "cannot be `api`: a policy uses `context.path`, and {} {} serves several paths",
                 open.verb(),
                 open.template()
             ),
@@ -116,7 +116,7 @@ fn beside_the_binary() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-/// All `*.cedar` files of a folder, in the order of their names, and its schema.
+/// All `*.cedar` files of a folder, sorted by name, and its schema.
 fn from_folder(folder: &Path) -> Result<Sources, String> {
     let read = |name: &str| {
         std::fs::read_to_string(folder.join(name)).map_err(|error| format!("{name}: {error}"))

@@ -1,7 +1,8 @@
-//! One line for each decision, which counts as a metric too. Nothing of the client's is in it.
+//! Logs one line per decision, which also updates a metric. It contains no data from the client.
 //!
-//! What is not logged, because allowed requests are sampled and refusals are limited, is counted:
-//! the next line with the same reason stands for all of them, so that the metric stays whole.
+//! Lines are omitted because allowed requests are sampled and refusals are rate-limited. Omitted
+//! decisions are counted: the next line with the same reason includes them, so that the metric
+//! stays exact.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,15 +14,15 @@ use serde_json::Value;
 
 use crate::{Decision, Rejection};
 
-/// How much is logged.
+/// Log settings.
 #[derive(Clone, Copy, Debug)]
 pub struct LogRules {
     /// `LOG_LEVEL`.
     pub level: Level,
-    /// `LOG_ALLOWED_PERCENT`: how many of the allowed requests have a line.
+    /// `LOG_ALLOWED_PERCENT`: the share of allowed requests that are logged.
     pub allowed_percent: u64,
-    /// `LOG_REFUSALS_PER_SECOND`: how many lines about refusals a process writes in a second, so
-    /// that an attack does not become a bill.
+    /// `LOG_REFUSALS_PER_SECOND`: the maximum number of lines about refusals per second and
+    /// process, which limits the cost of an attack.
     pub refusals_per_second: u64,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Reporter {
 
 #[derive(Default)]
 struct State {
-    /// Decisions that no line has counted yet, by reason.
+    /// Decisions not yet included in a line, by reason.
     uncounted: HashMap<&'static str, u64>,
     allowed: u64,
     second: u64,
@@ -59,7 +60,7 @@ impl Reporter {
         let Some(count) = self.count(level, reason, now) else {
             return;
         };
-        // A hash, so that lines about one caller can be found together and nobody's id is in them.
+        // The hash correlates the lines about one caller without logging the caller's id.
         let (issuer, subject_hash) = match decision {
             Ok(Decision { claims, .. }) => {
                 (claims.issuer_id().into(), claims.subject_hash().into())
@@ -85,8 +86,8 @@ impl Reporter {
         );
     }
 
-    /// Logs that a row of the table will not be deleted when its writer meant it to be: its
-    /// `expires_at` is no time in seconds. It counts as active all the same.
+    /// Logs that DynamoDB will not delete a row at the intended time, because its `expires_at` is
+    /// not in epoch seconds. The row still counts as active.
     pub(crate) fn notice(&self, marks: &Marks) {
         if !marks.odd_expiry {
             return;
@@ -95,7 +96,7 @@ impl Reporter {
         if let Some(count) = self.count(Level::Warn, "odd_expiry", now) {
             log::line(
                 Level::Warn,
-                "a mark's expires_at is no time in seconds",
+                "expires_at of a revocation is not in epoch seconds",
                 [
                     ("kind", Value::from("odd_expiry")),
                     ("OddMarks", Value::from(count)),
@@ -105,7 +106,7 @@ impl Reporter {
         }
     }
 
-    /// How many decisions a line written now stands for; `None` if none is to be written.
+    /// The number of decisions that a line written now includes; `None` if no line is due.
     fn count(&self, level: Level, reason: &'static str, now: u64) -> Option<u64> {
         if level > self.rules.level {
             return None;
@@ -127,7 +128,7 @@ impl Reporter {
                 state.refusals_this_second += 1;
                 state.refusals_this_second <= self.rules.refusals_per_second
             }
-            // What failed is rare, and somebody has to see it.
+            // Failures are rare, and operators must see each one.
             Level::Error => true,
         };
         if write {
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn sampled_lines_count_for_all() {
+    fn sampled_lines_include_all_decisions() {
         for (percent, lines) in [(100, 1_000), (10, 100), (1, 10), (33, 330), (0, 0)] {
             let reporter = reporter(percent, 1);
             let counts: Vec<u64> = (0..1_000)
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_refusals_is_few_lines_and_a_whole_count() {
+    fn refusals_are_rate_limited_and_counted_exactly() {
         let reporter = reporter(100, 3);
         let flood = |second| -> Vec<u64> {
             (0..100)
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn levels() {
+    fn lines_below_the_log_level_are_omitted() {
         let reporter = Reporter::new(LogRules {
             level: Level::Warn,
             allowed_percent: 100,

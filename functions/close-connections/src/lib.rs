@@ -1,7 +1,7 @@
-//! Closes the WebSocket connections of what was ended. It reads the stream of the revocation table,
-//! so it doesn't matter who wrote a mark: logout, an administrator, an event, the operator's tool.
+//! Closes WebSocket connections after a revocation. It reads the stream of the revocation table, so
+//! it covers revocations by logout, administrators, events and the operator's tool.
 //!
-//! A record that fails comes again, and those behind it once more with it.
+//! The stream redelivers a failed record and all later ones.
 //! Source: AWS, "Using AWS Lambda with Amazon DynamoDB" (partial batch responses).
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 4;
 
-/// What it reads from its environment. `docs/configuration.md` has the table.
+/// The environment variables, described in `docs/configuration.md`.
 pub struct Config {
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
@@ -47,7 +47,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
@@ -60,7 +60,7 @@ impl Config {
     }
 }
 
-/// The function.
+/// The function's handler.
 pub struct CloseConnections {
     revocations: DynamoRevocations,
     table: ConnectionTable,
@@ -98,17 +98,18 @@ struct Text {
     text: String,
 }
 
-/// Whose connections a mark may cover.
+/// The users whose connections a revocation may cover.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Reach<'a> {
-    /// A client's, or everybody's: rows don't say which, so all are looked at.
+    /// All users: a revocation of a client or an issuer. The table is not indexed by these, so all
+    /// connections are checked.
     Everybody,
-    /// Those of the user with this partition key.
+    /// The user with this partition key.
     User(&'a str),
 }
 
 impl<'a> Reach<'a> {
-    /// `None` for a row that is no mark: the sweep's cursor, in the same partition as "everybody".
+    /// `None` for a row that is not a revocation: the sweep's cursor, in the issuer's partition.
     fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
         match sk.text.as_str() {
             "sweep" => None,
@@ -118,7 +119,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Where the stream shall go on from.
+/// The record from which the stream continues.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -135,7 +136,7 @@ impl CloseConnections {
     /// Opens the connection to the tables during init.
     ///
     /// # Errors
-    /// None.
+    /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
@@ -159,7 +160,7 @@ impl CloseConnections {
         })
     }
 
-    /// Closes what a mark covers, and says how many.
+    /// Closes the connections that a revocation covers, and returns their number.
     async fn act_on(&self, reach: Reach<'_>) -> Result<u64, Unavailable> {
         let now = UnixSeconds(clock::unix_seconds());
         let connections = match reach {
@@ -168,7 +169,7 @@ impl CloseConnections {
         };
         let mut result = Ok(0);
         for connection in &connections {
-            // One that fails keeps none of the others open.
+            // A failure does not prevent closing the others.
             match (self.close_if_ended(connection, now).await, &mut result) {
                 (Ok(true), Ok(closed)) => *closed += 1,
                 (Ok(_), _) => {}
@@ -191,7 +192,7 @@ impl CloseConnections {
         Ok(is_over)
     }
 
-    /// One that is gone already is closed.
+    /// A connection that no longer exists counts as closed.
     async fn close(&self, connection: &Connection) -> Result<(), Unavailable> {
         let call = self.api.delete_connection().connection_id(&connection.id);
         match call.send().await {
@@ -212,9 +213,9 @@ impl Handler for CloseConnections {
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
         let began = Instant::now();
         let batch: Batch = serde_json::from_str(event.get()).map_err(|_| Failure::Internal)?;
-        // What a mark of another client or issuer said a moment ago may have changed.
+        // Cached revocations of clients and issuers may be out of date.
         self.revocations.forget_cutoffs();
-        // The marks are read as they are now: once for each reach says it all.
+        // Revocations are read in their current state, so one pass for each reach suffices.
         let mut seen = HashSet::new();
         let mut failed = None;
         for record in &batch.records {
@@ -237,7 +238,8 @@ impl Handler for CloseConnections {
                 failed.get_or_insert(&record.dynamodb.sequence_number);
             }
         }
-        // The stream goes on from the first one that failed; those behind it come again, and are done.
+        // The stream continues from the first failed record; processing later ones again is
+        // harmless.
         Ok(Answer {
             batch_item_failures: failed
                 .map(|number| Item {

@@ -1,9 +1,9 @@
-//! The WebSocket routes `$connect` and `$disconnect`: remembers whose connection it is, so that
-//! ending a session closes it.
+//! The WebSocket routes `$connect` and `$disconnect`: record the user of each connection, so that
+//! revoking a session closes it.
 //!
-//! The authorizer asked for marks before it let `$connect` through. One that was written since
-//! found no connection to close, so they are asked for once more, when the connection's row is
-//! there: either we see the mark now, or its writer's stream sees the row.
+//! The authorizer read the revocations before it allowed `$connect`. A revocation written since
+//! then found no connection to close, so this function reads them again after it has written the
+//! connection's row: either it sees the revocation, or close-connections sees the row.
 
 use std::time::Instant;
 
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// The subprotocol that stands before a token.
+/// The subprotocol that precedes a token.
 const BEARER: &str = "bearer";
-/// The longest name of a subprotocol that is handed back.
+/// The longest name of a subprotocol that is returned.
 const MAX_SUBPROTOCOL_BYTES: usize = 128;
 
-/// What it reads from its environment. `docs/configuration.md` has the table.
+/// The environment variables, described in `docs/configuration.md`.
 pub struct Config {
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
@@ -39,7 +39,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
@@ -51,14 +51,14 @@ impl Config {
     }
 }
 
-/// The function.
+/// The function's handler.
 pub struct Connections {
     revocations: DynamoRevocations,
     table: ConnectionTable,
     log_level: Level,
 }
 
-/// What a WebSocket API reads of an answer: the status, and the subprotocol, which it hands on.
+/// The parts of the response that a WebSocket API uses: the status, and the subprotocol.
 /// Source: AWS, "Set up a $connect route that requires a WebSocket subprotocol".
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,7 +78,7 @@ struct Headers {
 #[serde(rename_all = "camelCase")]
 struct Event {
     request_context: RequestContext,
-    /// Absent at `$disconnect`.
+    /// Absent for `$disconnect`.
     headers: Option<Map<String, Value>>,
 }
 
@@ -95,7 +95,7 @@ impl Connections {
     /// Opens the connection to the tables during init.
     ///
     /// # Errors
-    /// None.
+    /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
@@ -118,13 +118,13 @@ impl Connections {
         let connection = connection(request_context, now);
         match (request_context.route_key.as_str(), connection) {
             ("$connect", Some(connection)) => self.open(&connection, now).await,
-            // A route without the authorizer, or a request that slipped past it.
+            // A route without the authorizer, or a request that bypassed it.
             ("$connect", None) => Ok((401, "no_authorizer_context")),
             ("$disconnect", Some(connection)) => {
                 self.table.remove(&connection).await?;
                 Ok((200, "closed"))
             }
-            // The row's own end will do.
+            // The row's expiry suffices.
             ("$disconnect", None) => Ok((200, "closed")),
             _ => Ok((404, "no_such_route")),
         }
@@ -136,7 +136,7 @@ impl Connections {
         now: UnixSeconds,
     ) -> Result<(u16, &'static str), Unavailable> {
         self.table.put(connection).await?;
-        // The token passed the authorizer a moment ago: what it was issued before is not asked.
+        // The authorizer has just accepted the token, so its time of issue is not checked.
         let is_over = self.revocations.is_over(connection, now.plus(1), now);
         if !is_over.await? {
             return Ok((200, "opened"));
@@ -146,7 +146,7 @@ impl Connections {
     }
 }
 
-/// Whose connection it is, by the authorizer's word.
+/// The connection, with the user from the authorizer's context.
 fn connection(context: &RequestContext, now: UnixSeconds) -> Option<Connection> {
     let member = |name: &str| {
         let text = context.authorizer.get(name).and_then(Value::as_str);
@@ -166,9 +166,9 @@ fn connection(context: &RequestContext, now: UnixSeconds) -> Option<Connection> 
     })
 }
 
-/// The subprotocol to speak, of those that the client offers: a browser ends a connection whose server
-/// chose none of them. A token stands after `bearer` and is never chosen; a client that offers its own
-/// subprotocol beside it gets that one.
+/// Chooses one of the subprotocols that the client offers: a browser closes a connection whose
+/// server chose none of them. The token follows `bearer` and is never chosen; if the client also
+/// offers an application's subprotocol, that one is chosen.
 fn subprotocol(headers: &Map<String, Value>) -> Option<String> {
     let is_token = |name: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subprotocol_is_chosen_and_never_the_token() {
+    fn chooses_a_subprotocol_but_never_the_token() {
         let long = "x".repeat(129);
         let rows = [
             ("bearer, eyJ.e30.c2ln", Some("bearer")),

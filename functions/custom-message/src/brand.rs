@@ -1,5 +1,5 @@
-//! A brand: one layout, and its texts in each language. Whatever would break Cognito's rules, or is
-//! missing, refuses to start.
+//! A brand: one layout, and its texts in each language. The function does not start with a brand
+//! that is incomplete or would violate Cognito's rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::source::Source;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
 
-/// What is wrong with a brand: which file, and what.
+/// A problem of a brand, with its file.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {problem}")]
 pub(crate) struct BrandError {
@@ -20,8 +20,8 @@ pub(crate) struct BrandError {
     problem: String,
 }
 
-/// The texts of one language, `templates/<brand>/<locale>.json`. All of them may use `{{ app }}`,
-/// `{{ code }}` and, in the message of an administrator, `{{ username }}`.
+/// The texts of one language, `templates/<brand>/<locale>.json`. They may use `{{ app }}`,
+/// `{{ code }}` and, in messages of an administrator, `{{ username }}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Texts {
@@ -50,14 +50,14 @@ struct MessageTexts {
     sms: String,
 }
 
-/// Templates that hold.
+/// Validated templates.
 pub(crate) struct Brand {
     engine: Environment<'static>,
     locales: BTreeMap<String, Texts>,
     default_locale: String,
 }
 
-/// What stands in a message that is about one user and one code.
+/// The variable parts of a message.
 pub(crate) struct Content<'a> {
     pub(crate) app: &'a str,
     pub(crate) code: &'a str,
@@ -67,10 +67,11 @@ pub(crate) struct Content<'a> {
 }
 
 impl Brand {
-    /// The brand in `folder` (`layout.html` and a `<locale>.json` each), or the shipped one.
+    /// Reads the brand in `folder` (`layout.html` and a `<locale>.json` per language), or the
+    /// shipped one.
     ///
     /// # Errors
-    /// What is wrong with it, with its file.
+    /// The first problem, with its file.
     pub(crate) fn read(folder: Option<&str>, default_locale: &str) -> Result<Self, BrandError> {
         let (layout, locales) = match folder {
             None => {
@@ -111,8 +112,8 @@ impl Brand {
         brand.check(&files).map(|()| brand)
     }
 
-    /// Every message in every language, as long as it can get. `files` are the texts as they were read,
-    /// to say where one of them is wrong.
+    /// Renders every message in every language at its maximum length. `files` holds the JSON texts,
+    /// for the line numbers of problems.
     fn check(&self, files: &BTreeMap<String, String>) -> Result<(), BrandError> {
         let wrong = |file: &str, problem: String| BrandError {
             file: file.to_owned(),
@@ -148,12 +149,13 @@ impl Brand {
         Ok(())
     }
 
-    /// The languages that are there.
+    /// The available languages.
     pub(crate) fn locales(&self) -> impl Iterator<Item = &str> {
         self.locales.keys().map(String::as_str)
     }
 
-    /// The language for a user's wish, or two: the whole tag, else its language, else the default.
+    /// The language for a user's preferences: a matching tag, otherwise its primary language,
+    /// otherwise the default.
     pub(crate) fn locale(&self, wishes: &[Option<&str>]) -> &str {
         let known = |wish: &str| {
             let wish = wish.to_ascii_lowercase().replace('_', "-");
@@ -173,10 +175,10 @@ impl Brand {
             .unwrap_or(&self.default_locale)
     }
 
-    /// The parts of a message.
+    /// Renders the parts of a message.
     ///
     /// # Errors
-    /// What the engine says, or a missing text.
+    /// The template engine's error, or a missing text.
     pub(crate) fn render(
         &self,
         locale: &str,
@@ -198,7 +200,7 @@ impl Brand {
             Direction::Ltr => ("ltr", "left"),
             Direction::Rtl => ("rtl", "right"),
         };
-        // An attribute's value already: its one special character is `&`.
+        // For an attribute's value: its only special character is `&`.
         let link = content.link.map(|link| link.replace('&', "&amp;"));
         let page = context! {
             lang => locale,
@@ -223,7 +225,7 @@ impl Brand {
     }
 }
 
-/// The line on which a member begins.
+/// The line on which a JSON member begins.
 fn line_of(json: &str, member: &str) -> usize {
     let name = format!("\"{member}\"");
     let before = json.lines().take_while(|line| !line.contains(&name));

@@ -1,4 +1,4 @@
-//! What custom-message reads from its environment. `docs/configuration.md` has the table.
+//! The environment variables of custom-message, described in `docs/configuration.md`.
 
 use std::collections::HashMap;
 
@@ -8,26 +8,27 @@ use serde::Deserialize;
 
 use crate::brand::Brand;
 
-/// As long as an application's name may be: subjects and text messages have 140 characters.
+/// The longest name of an application: subjects and text messages have at most 140 characters.
 const MAX_NAME_CHARS: usize = 40;
 
-/// A configuration that holds, its templates included.
+/// A valid configuration, including its templates.
 pub struct Config {
-    /// The brand of all app clients that have none of their own.
+    /// The application for app clients without an entry in `clients`.
     pub default: Application,
-    /// By app client: `APP_CLIENTS`.
+    /// `APP_CLIENTS`: applications by app client.
     pub clients: HashMap<String, Application>,
-    /// `EMAIL_SENDING_ACCOUNT` is `DEVELOPER`: only then does Cognito take mails.
+    /// Whether `EMAIL_SENDING_ACCOUNT` is `DEVELOPER`: Cognito accepts custom mails only then.
     pub sends_mail: bool,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
-/// Whom the messages are from.
+/// The application that sends the messages.
 pub struct Application {
     /// `APP_NAME`.
     pub name: String,
-    /// `APP_BASE_URL` and `APP_CONFIRMATION_PATH`: where a confirmation link leads; no link without.
+    /// `APP_BASE_URL` and `APP_CONFIRMATION_PATH`: the target of confirmation links; without it,
+    /// messages have no link.
     pub confirmation_url: Option<String>,
     /// The templates.
     pub(crate) brand: Brand,
@@ -59,7 +60,7 @@ impl Config {
     /// Reads the configuration through `lookup`, and the templates that it names.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let locale = env
@@ -118,13 +119,13 @@ impl Config {
     }
 }
 
-/// Variables that go by another name too, which counts where the first is unset.
+/// Variables with an alternative name, which is used if the first is unset.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("APP_BASE_URL", "app__base_url"),
     ("APP_CONFIRMATION_PATH", "app__confirmation_path"),
 ];
 
-/// A lookup that knows some variables by another name as well.
+/// A lookup that also reads the alternative names.
 pub fn with_other_names(
     lookup: impl Fn(&str) -> Option<String>,
 ) -> impl Fn(&str) -> Option<String> {
@@ -137,7 +138,7 @@ pub fn with_other_names(
     }
 }
 
-/// An application by its own settings, and by the general ones for what it has none of.
+/// An application with its own settings, and the general settings as defaults.
 fn application(
     env: &mut Env<'_>,
     [name_variable, base_variable, path_variable]: [&str; 3],
@@ -161,7 +162,7 @@ fn application(
         .or(general.confirmation_path.as_ref())
         .map_or("/auth/confirm", String::as_str);
     if !path.starts_with('/') || !path.bytes().all(is_address_byte) {
-        env.problem(path_variable, "has a confirmation path that is none");
+        env.problem(path_variable, "has an invalid confirmation path");
     }
     if base.is_some_and(|base| !is_base_url(base)) {
         env.problem(base_variable, "has a base address that is not https://");
@@ -173,7 +174,7 @@ fn application(
     let brand = match Brand::read(folder, locale) {
         Ok(brand) => Some(brand),
         Err(error) => {
-            env.problem("TEMPLATES_DIR", &format!("does not hold: {error}"));
+            env.problem("TEMPLATES_DIR", &format!("is invalid: {error}"));
             None
         }
     };
@@ -184,7 +185,8 @@ fn application(
     })
 }
 
-/// `https://`, or `http://` on this machine for development; a host, and perhaps a path.
+/// Whether it is `https://`, or `http://` on the loopback interface for development, with a host
+/// and an optional path.
 fn is_base_url(url: &str) -> bool {
     let host = url
         .strip_prefix("https://")

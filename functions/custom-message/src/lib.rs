@@ -1,9 +1,9 @@
-//! Cognito's CustomMessage triggers: the mail or text message that carries a code, branded and in
-//! the user's language.
+//! Cognito's CustomMessage triggers: write the mail or text message with a code, branded and in the
+//! user's language.
 //!
-//! Whatever goes wrong, the event goes back unchanged and Cognito sends the pool's own text: no
-//! sign-up fails for a template. Nothing that a user chose stands in a message but a plain name, and
-//! their address, percent-encoded, in the link.
+//! On any failure the event is returned unchanged and Cognito sends the pool's default text: a
+//! template error never fails a sign-up. The only user input in a message is a plain name, and the
+//! percent-encoded address in the link.
 //! Source: AWS, "Custom message Lambda trigger".
 
 mod brand;
@@ -33,30 +33,30 @@ use message::Message;
 pub use preview::{Sample, samples};
 use source::Source;
 
-/// The longest name of a person that a greeting uses, in characters and in words: a longer one is
-/// a message of its writer's.
+/// Limits for the name in a greeting, in characters and in words: a longer one may be an attacker's
+/// message.
 const MAX_NAME_CHARS: usize = 32;
 const MAX_NAME_WORDS: usize = 4;
 const UNCONFIRMED: &str = "UNCONFIRMED";
-/// Everything but what an address leaves as it is (RFC 3986 section 2.3).
+/// All characters except those that a URL does not encode (RFC 3986 section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// The longest address that mail knows (RFC 5321 section 4.5.3.1.3).
+/// The longest e-mail address (RFC 5321 section 4.5.3.1.3).
 const MAX_EMAIL_BYTES: usize = 254;
 
-/// The function.
+/// The function's handler.
 pub struct CustomMessage {
     config: Config,
 }
 
-/// An event with its members as they came, so that they go back as they came.
+/// An event that keeps its members as JSON text, so that they are returned unchanged.
 #[derive(Default)]
 struct Event<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// The answer: the event, with another `response` if there is a message.
+/// The response: the event, with a new `response` member if there is a message.
 pub struct Answer {
     members: Vec<(String, Box<RawValue>)>,
 }
@@ -75,15 +75,15 @@ struct Request<'a> {
 }
 
 impl CustomMessage {
-    /// The function of a configuration.
+    /// Creates the handler.
     ///
     /// # Errors
-    /// None: the templates were read with the configuration.
+    /// Never fails: the templates were read with the configuration.
     pub async fn start(config: Config) -> Result<Self, Infallible> {
         Ok(Self { config })
     }
 
-    /// The message for an event, or the word for why there is none.
+    /// The message for an event, or the outcome that explains its absence.
     fn message(&self, event: &Event<'_>) -> Result<Message, &'static str> {
         let source = event.member("triggerSource").and_then(text);
         let source = source.ok_or("no_trigger_event")?;
@@ -106,7 +106,7 @@ impl CustomMessage {
 
         let application = self.application(event);
         let status = attribute("cognito:user_status");
-        // Who has an account that is confirmed, or waits for a new password, signs up no more.
+        // A user who is confirmed, or must set a new password, cannot sign up again.
         if source.has_link() && status.is_some_and(|status| status != UNCONFIRMED) {
             return Err("not_unconfirmed");
         }
@@ -140,7 +140,7 @@ impl CustomMessage {
         Message::checked(parts.map_err(|_| "template")?, &content).map_err(|_| "rules")
     }
 
-    /// Whose app client it is; the default for one that has no settings of its own.
+    /// The application of the event's app client, or the default.
     fn application(&self, event: &Event<'_>) -> &Application {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -156,7 +156,7 @@ impl CustomMessage {
             .unwrap_or(&self.config.default)
     }
 
-    /// The event's own response, with the message in it.
+    /// The event's `response`, with the message.
     fn response(&self, event: &Event<'_>, message: Message) -> Map<String, Value> {
         let response = event.member("response");
         let mut response: Map<String, Value> = response
@@ -171,7 +171,7 @@ impl CustomMessage {
     }
 }
 
-/// The members of an object that are text.
+/// The members of an object that are strings.
 fn texts(object: Option<&RawValue>) -> BTreeMap<String, String> {
     let members: Map<String, Value> = object
         .and_then(|object| serde_json::from_str(object.get()).ok())
@@ -189,9 +189,9 @@ fn texts(object: Option<&RawValue>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A name that is nothing but a name: letters and their marks, spaces, apostrophes, hyphens, and a
-/// full stop behind an initial. A mail client would make a link of `example.com`, and a name with
-/// anything else in it is somebody's attempt.
+/// Whether a name consists of letters and their marks, spaces, apostrophes, hyphens, and full stops
+/// after initials. A mail client would turn `example.com` into a link, and other characters suggest
+/// an injection.
 fn is_plain_name(name: &str) -> bool {
     use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
     let mut chars = name.chars().peekable();
@@ -213,7 +213,7 @@ fn is_plain_name(name: &str) -> bool {
                 GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark
             ),
         };
-        // More marks on one letter than any script has: they would cover the lines around.
+        // More marks on one letter than any script uses: they would cover adjacent lines.
         if !plain || marks > 3 || count > MAX_NAME_CHARS {
             return false;
         }
@@ -221,7 +221,7 @@ fn is_plain_name(name: &str) -> bool {
     count > 0 && name.split(' ').filter(|word| !word.is_empty()).count() <= MAX_NAME_WORDS
 }
 
-/// Whether it can stand for an address at all; what it holds is encoded anyway.
+/// Whether it looks like an address at all; its characters are encoded anyway.
 fn is_address(email: &str) -> bool {
     email.len() <= MAX_EMAIL_BYTES
         && email.contains('@')
@@ -234,7 +234,7 @@ impl Handler for CustomMessage {
 
     async fn handle(&self, raw: &RawValue, request_id: &str) -> Result<Answer, Failure> {
         let event: Event<'_> = serde_json::from_str(raw.get()).map_err(|_| Failure::Internal)?;
-        // A panic in an engine must not cost anybody the sign-up.
+        // A panic in the template engine must not fail the sign-up.
         let result = catch_unwind(AssertUnwindSafe(|| self.message(&event)));
         let result = result.unwrap_or(Err("panic"));
         let (level, outcome) = match &result {
@@ -335,8 +335,8 @@ mod tests {
         CustomMessage { config }
     }
 
-    /// How many users: `make check` asks for 100,000.
-    #[expect(clippy::disallowed_methods, reason = "said by the caller of the tests")]
+    /// Number of users: `make check` sets 100,000.
+    #[expect(clippy::disallowed_methods, reason = "the test's own setting")]
     fn users() -> u32 {
         let asked = std::env::var("GATEHOUSE_USERS").ok();
         asked.and_then(|text| text.parse().ok()).unwrap_or(3_000)
@@ -351,10 +351,10 @@ mod tests {
         ]
     }
 
-    /// Whatever users call themselves: Cognito takes every message, nothing of theirs is markup, and
-    /// the link decodes to their address.
+    /// For any user attributes, Cognito accepts the message, it contains no markup from the user,
+    /// and the link decodes to the user's address.
     #[test]
-    fn every_user_gets_a_message_that_cognito_takes() {
+    fn messages_for_arbitrary_users_satisfy_cognitos_rules() {
         let function = function();
         let locales = prop::sample::select(vec!["en", "de", "es", "ja", "ar", "xx"]);
         let sources = prop::sample::select(Source::ALL.to_vec());

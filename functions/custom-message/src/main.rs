@@ -1,4 +1,4 @@
-//! The Lambda binary: reads the configuration and the templates, answers Cognito's triggers.
+//! The Lambda binary: reads the configuration and the templates, handles Cognito's triggers.
 
 use std::process::ExitCode;
 

@@ -1,24 +1,25 @@
-//! A message that Cognito takes.
+//! Messages that satisfy Cognito's rules.
 //!
-//! Cognito matches what a trigger answers against an expression that knows letters, marks, symbols,
-//! numbers, punctuation and ASCII spaces, and the sign-up itself fails if it doesn't match: for a
-//! no-break space, for the joiner in a family emoji, for a letter that its version of Unicode
-//! doesn't know yet. So a mail is pure ASCII, everything else in it a numeric entity, and subject
-//! and text message, where nothing of the user's stands, are stripped.
+//! Cognito matches a trigger's response against an expression that allows letters, marks, symbols,
+//! numbers, punctuation and ASCII spaces. The sign-up itself fails if the response does not match:
+//! for a no-break space, for the joiner in a family emoji, for a letter that is newer than
+//! Cognito's version of Unicode. Therefore mails are pure ASCII with numeric entities for all other
+//! characters, and rejected characters are removed from subjects and text messages, which contain
+//! no user input.
 //! Source: AWS, "Custom message Lambda trigger"; `EmailVerificationMessageType` in the API's model.
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::brand::Content;
 
-/// Cognito's limits, in characters, the placeholder included.
+/// Cognito's limits in characters, including the placeholder.
 const MAX_MAIL: usize = 20_000;
 const MAX_SUBJECT: usize = 140;
 const MAX_SMS: usize = 140;
-/// As long as a code can get: `{####}` has six, too; a temporary password more.
+/// The length of a code. `{####}` has six characters too; a temporary password is longer.
 const MAX_CODE: usize = 6;
 
-/// What the templates gave.
+/// The rendered templates.
 pub(crate) struct Parts {
     pub(crate) html: String,
     pub(crate) subject: String,
@@ -33,7 +34,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The parts in characters that Cognito takes.
+    /// The parts, reduced to characters that Cognito accepts.
     pub(crate) fn cleaned(parts: Parts) -> Self {
         Self {
             mail: ascii(&parts.html),
@@ -42,10 +43,10 @@ impl Message {
         }
     }
 
-    /// The parts, made safe.
+    /// The cleaned parts, checked against Cognito's limits.
     ///
     /// # Errors
-    /// A sentence about the rule that they break.
+    /// A sentence about the violated rule.
     pub(crate) fn checked(parts: Parts, content: &Content<'_>) -> Result<Self, &'static str> {
         let message = Self::cleaned(parts);
         let long = |text: &str, limit: usize| text.chars().count() > limit;
@@ -85,7 +86,8 @@ impl Message {
     }
 }
 
-/// HTML with everything but ASCII as numeric entities. Control characters have none; they go.
+/// HTML with numeric entities for all non-ASCII characters. Control characters, which have no
+/// entities, are removed.
 fn ascii(html: &str) -> String {
     let mut text = String::with_capacity(html.len() + html.len() / 4);
     for c in html.chars() {
@@ -98,7 +100,7 @@ fn ascii(html: &str) -> String {
     text
 }
 
-/// Text in one line, without what Cognito's expression doesn't know.
+/// Text in one line, without characters that Cognito's expression does not allow.
 fn one_line(text: &str) -> String {
     let known = |c: char| {
         use GeneralCategoryGroup::{Letter, Mark, Number, Punctuation, Symbol};

@@ -1,13 +1,13 @@
-//! Every message in every language, for people to look at.
+//! Previews of every message in every language.
 
 use crate::brand::Content;
 use crate::config::Config;
 use crate::message::Message;
 use crate::source::Source;
 
-/// A message as somebody would get it.
+/// A message as a user would receive it.
 pub struct Sample {
-    /// `sign_up`, as in the texts.
+    /// The key in the texts, such as `sign_up`.
     pub source: &'static str,
     /// The language.
     pub locale: String,
@@ -19,7 +19,7 @@ pub struct Sample {
     pub sms: String,
 }
 
-/// The messages of the default application, with the code 123456 and somebody's name.
+/// The messages of the default application, with the code 123456 and a sample name.
 #[must_use]
 pub fn samples(config: &Config) -> Vec<Sample> {
     let application = &config.default;
@@ -44,7 +44,7 @@ pub fn samples(config: &Config) -> Vec<Sample> {
             let Ok(parts) = application.brand.render(locale, source, &content) else {
                 continue;
             };
-            // The rules are about placeholders, which these have none of.
+            // The rules concern placeholders, which previews do not contain.
             let Message { mail, subject, sms } = Message::cleaned(parts);
             samples.push(Sample {
                 source: source.key(),

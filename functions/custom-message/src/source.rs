@@ -1,4 +1,4 @@
-//! The occasions on which Cognito sends a message.
+//! The events for which Cognito sends a message.
 
 /// `triggerSource`, without `CustomMessage_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Source {
         Self::Authentication,
     ];
 
-    /// By the trigger's name; `None` for one that AWS adds later.
+    /// The variant for the trigger's name; `None` for an unknown trigger.
     pub(crate) fn of(trigger_source: &str) -> Option<Self> {
         let name = trigger_source.strip_prefix("CustomMessage_")?;
         Self::ALL.into_iter().find(|source| source.name() == name)
@@ -41,7 +41,7 @@ impl Source {
         }
     }
 
-    /// Its name in a brand's texts.
+    /// Its key in a brand's texts.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::SignUp => "sign_up",
@@ -54,19 +54,20 @@ impl Source {
         }
     }
 
-    /// Whether the message may carry a confirmation link. A temporary password never stands in an
-    /// address: it may hold any character, and addresses are kept in histories and logs.
+    /// Whether the message may contain a confirmation link. A temporary password never appears in a
+    /// URL: it may contain any character, and histories and logs store URLs.
     pub(crate) fn has_link(self) -> bool {
         matches!(self, Self::SignUp | Self::ResendCode)
     }
 
-    /// Whether Cognito wants the user's name in the message.
+    /// Whether Cognito requires the user's name in the message.
     pub(crate) fn names_user(self) -> bool {
         self == Self::AdminCreateUser
     }
 
-    /// Whether the message may name its reader. At a sign-up, or for a new address, the address may be a
-    /// stranger's and the name a sentence: nobody's words but ours go there.
+    /// Whether the message may greet its reader by name. At a sign-up, or for a new address, the
+    /// mailbox may belong to another person and the name may be an attacker's text, so the message
+    /// contains only the template's words.
     pub(crate) fn may_greet_by_name(self) -> bool {
         matches!(
             self,

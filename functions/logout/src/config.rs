@@ -1,43 +1,43 @@
-//! What logout reads from its environment. `docs/configuration.md` has the table.
+//! The environment variables of logout, described in `docs/configuration.md`.
 
 use auth::Issuer;
 use auth::env::{ConfigError, Env};
 use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
-/// A configuration that holds. There is no other way to get one.
+/// A valid configuration: [`Config::from_lookup`] rejects all others.
 pub struct Config {
-    /// The issuers and where their keys are.
+    /// The issuers and the locations of their keys.
     pub issuers: Vec<(Issuer, KeyLocation)>,
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can bring new tokens.
+    /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can be refreshed.
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
     /// `TOKEN_COOKIE` and `REFRESH_COOKIE`.
     pub cookies: Cookies,
-    /// `ALLOWED_ORIGINS`: pages that may log out; all if empty.
+    /// `ALLOWED_ORIGINS`: origins whose pages may log out; all if empty.
     pub allowed_origins: Vec<String>,
-    /// `APP_CLIENT_SECRET_ARN`: where the secret of the first app client is, if it has one.
+    /// `APP_CLIENT_SECRET_ARN`: the secret of the first app client, if it has one.
     pub app_client_secret_arn: Option<String>,
-    /// `RETRY_QUEUE_URL`: where calls to Cognito go that failed.
+    /// `RETRY_QUEUE_URL`: the queue for failed calls to Cognito.
     pub retry_queue_url: Option<String>,
-    /// `HOSTED_UI_URL` and `LOGOUT_REDIRECT_URI`: where a browser goes to lose the hosted UI's own
+    /// `HOSTED_UI_URL` and `LOGOUT_REDIRECT_URI`: where a browser goes to delete the hosted UI's
     /// cookie.
     pub hosted_ui: Option<HostedUi>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
-/// The names of the cookies that hold tokens, in a deployment that has some.
+/// The names of the cookies that hold tokens, if the deployment uses cookies.
 #[derive(Clone, Debug, Default)]
 pub struct Cookies {
-    /// Of the access or ID token.
+    /// The cookie of the access or ID token.
     pub access: Option<String>,
-    /// Of the refresh token.
+    /// The cookie of the refresh token.
     pub refresh: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let issuers = auth_jwks::config::issuers(&mut env);
@@ -94,7 +94,7 @@ impl Config {
     }
 }
 
-/// A browser adds cookies to what any page sends: then the page has to be known.
+/// A browser adds cookies to requests of any page: with cookies, the origin must be known.
 fn allowed_origins(env: &mut Env<'_>, cookies: &Cookies) -> Vec<String> {
     let origins = env.origins("ALLOWED_ORIGINS");
     if origins.is_empty() && (cookies.access.is_some() || cookies.refresh.is_some()) {

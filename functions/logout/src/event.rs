@@ -1,11 +1,11 @@
-//! What a client asks of logout.
+//! Parser for logout requests.
 
 use lambda::http;
 use serde::Deserialize;
 
 use crate::config::Cookies;
 
-/// The body.
+/// The request body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
@@ -14,16 +14,16 @@ pub(crate) struct Request {
     pub(crate) refresh_token: Option<RefreshToken>,
 }
 
-/// Which sessions to end.
+/// The sessions to revoke.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scope {
-    /// The one of the token.
+    /// The token's session.
     #[default]
     Session,
-    /// All of the user's.
+    /// All sessions of the user.
     All,
-    /// All of the user's but the one of the token.
+    /// All sessions of the user except the token's.
     Others,
 }
 
@@ -42,15 +42,15 @@ impl Scope {
 #[serde(transparent)]
 pub(crate) struct RefreshToken(pub(crate) String);
 
-/// The refresh token in its cookie.
+/// The refresh token from its cookie.
 pub(crate) fn refresh_cookie(event: &http::Request<'_>, cookies: &Cookies) -> Option<RefreshToken> {
     let name = cookies.refresh.as_ref()?;
     let value = event.cookie(name).ok()?;
     (!value.is_empty()).then_some(RefreshToken(value))
 }
 
-/// Whether a page of another site sends this request, as far as a browser says so. Without a list of
-/// origins nobody is foreign.
+/// Whether the browser reports a page of an origin that is not allowed. Without a list of origins,
+/// all origins are allowed.
 pub(crate) fn is_from_elsewhere(event: &http::Request<'_>, allowed_origins: &[String]) -> bool {
     !allowed_origins.is_empty() && event.sender(allowed_origins) == http::Sender::Foreign
 }

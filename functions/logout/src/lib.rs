@@ -1,9 +1,9 @@
-//! `POST /auth/logout`: ends a session, or all of a user's, at once.
+//! `POST /auth/logout`: revokes a session, or all sessions of a user, immediately.
 //!
-//! It verifies the token itself instead of standing behind the authorizer: an expired session
-//! must be ended too, and logging out twice is not an error. The mark in the table comes first
-//! and alone decides the answer, because from then on our APIs are closed; Cognito, which keeps
-//! the refresh token, is told next.
+//! It verifies the token itself and does not use the authorizer: expired sessions must be revoked
+//! too, and logging out twice is not an error. The revocation is written first and alone determines
+//! the response, because from then on the authorizer refuses the session; Cognito, which holds the
+//! refresh token, is called next.
 
 mod config;
 mod event;
@@ -32,20 +32,20 @@ pub use config::Config;
 use config::{Cookies, HostedUi};
 use event::{RefreshToken, Request, Scope};
 
-/// The function.
+/// The function's handler.
 pub struct Logout {
     verifier: Verifier,
     keys: HttpsKeys,
     revocations: DynamoRevocations,
     cognito: CognitoSignOut,
-    /// By app client: the first is the one with the secret.
+    /// One for each app client: the first is the client with the secret.
     accounts: Vec<CognitoAccounts>,
     retry_queue: Option<RetryQueue>,
     settings: Settings,
 }
 
 struct Settings {
-    /// The app client whose secret is known.
+    /// The app client whose secret is configured.
     client_with_secret: Option<String>,
     refresh_token_ttl_seconds: u64,
     leeway_seconds: u64,
@@ -55,47 +55,49 @@ struct Settings {
     log_level: Level,
 }
 
-/// [`Done::ended`] for what was over before.
+/// [`Done::ended`] for sessions that were already revoked.
 const ALREADY: &str = "already";
 
-/// What was done.
+/// The result of a logout.
 struct Done {
-    /// `session`, `all`, `others`; `refresh_token` if there was no other and it was over; `already` if an
-    /// earlier ending covers the token, which then ends nothing that is newer.
+    /// `session`, `all`, `others`; `refresh_token` if only a refresh token was sent and it was
+    /// invalid; `already` if an earlier revocation covers the token, which then revokes no newer
+    /// session.
     ended: &'static str,
     cognito: AtCognito,
-    /// Where the browser loses the hosted UI's cookie.
+    /// The page that deletes the hosted UI's cookie.
     logout_url: Option<String>,
 }
 
-/// What became of the sessions at Cognito.
+/// The state of the sessions at Cognito.
 #[derive(Clone, Copy)]
 enum AtCognito {
-    /// Nothing was asked of it.
+    /// Cognito was not called.
     NotAsked,
-    /// They are over.
+    /// The sessions are revoked.
     Ended,
-    /// Cognito won't take what the client handed over: it is no refresh token that is alive.
+    /// Cognito rejects the client's value: it is not a valid refresh token.
     Refused,
-    /// The app client has token revocation turned off.
+    /// Token revocation is disabled for the app client.
     Unsupported,
-    /// It did not answer; the call waits in the queue. Our APIs are closed all the same.
+    /// Cognito did not respond, and the call was queued. The authorizer refuses the session
+    /// already.
     Queued,
-    /// It did not answer, nor did the queue.
+    /// Cognito did not respond, and the call could not be queued.
     Failed,
 }
 
-/// Why nothing, or not enough, was done.
+/// Why a logout failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("method_not_allowed")]
     MethodNotAllowed,
     #[error(transparent)]
     BadRequest(#[from] BadRequest),
-    /// A machine has no session; its client is revoked by an administrator.
+    /// A machine has no session; an administrator can revoke its client.
     #[error("no_user")]
     NoUser,
-    /// A page of another site sent this.
+    /// A page of another origin sent the request.
     #[error("foreign_origin")]
     ForeignOrigin,
     #[error("{}", .0.as_str())]
@@ -120,15 +122,15 @@ impl From<Refusal> for Problem {
 }
 
 impl Logout {
-    /// Fetches the keys, reads the app client's secret and opens the connection to the store during
-    /// init.
+    /// Fetches the keys, reads the app client's secret and opens the connection to the store,
+    /// during init.
     ///
     /// # Errors
-    /// [`auth_secrets::Unreadable`]: what else fails here is tried again by the request that needs it.
+    /// [`auth_secrets::Unreadable`]. The request that needs it repeats any other failed step.
     pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
-            // A session may be ended by a token of it for any resource, as soon as there is one.
+            // Any token of a session may revoke it, regardless of its resource.
             resource_audience: ResourceAudience::Any,
             leeway_seconds: config.leeway_seconds,
             iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
@@ -208,7 +210,7 @@ impl Logout {
         })
     }
 
-    /// Whoever holds a token that was rightly signed for us, run out or revoked or not.
+    /// Verifies a token, which may be expired or revoked.
     async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, Problem> {
         let token = UnverifiedToken::parse_within(bearer, LARGEST_MAX_TOKEN_BYTES)?;
         let issuer = self.verifier.issuer_of(&token)?;
@@ -236,8 +238,8 @@ impl Logout {
         Ok(cognito)
     }
 
-    /// `None` if an earlier ending covers the caller: who asks again, because the answer was lost, is
-    /// told that it is over, and doesn't end what began since.
+    /// `None` if an earlier revocation covers the caller: a client that repeats the request,
+    /// because the response was lost, does not revoke sessions that began since.
     async fn end_all(
         &self,
         claims: &VerifiedClaims,
@@ -263,13 +265,13 @@ impl Logout {
         let everywhere = self.at_cognito(&everywhere).await;
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
-        // CloudTrail's record of the call ends what began up to the second in which it was made.
+        // CloudTrail's record of the call revokes sessions that began up to the second of the call.
         clock::until_after(cutoff.max(self::now()).0).await;
         Ok(Some(everywhere.worse(this_one)))
     }
 
-    /// Cognito has no call that spares one session: there the others' refresh tokens live on, and
-    /// what they bring is refused here.
+    /// Cognito has no call that keeps one session: the refresh tokens of the others stay valid
+    /// there, and the authorizer refuses the tokens that they return.
     async fn end_others(&self, claims: &VerifiedClaims) -> Result<AtCognito, Problem> {
         let now = now();
         let session = claims.session().ok_or(Reason::NoSession)?;
@@ -286,14 +288,14 @@ impl Logout {
             clock::until_after(cutoff.0).await;
             Ok(AtCognito::NotAsked)
         } else {
-            // Ended itself since the marks were read.
+            // The caller's session was revoked after the read.
             Err(Reason::UserRevoked.into())
         }
     }
 
-    /// No token, only the refresh token's cookie. Which session that is, says the token that it brings:
-    /// that session is marked as any other, and then ended at Cognito. If Cognito can't say, nothing is
-    /// claimed and the browser keeps the cookie.
+    /// For a request with the refresh token's cookie only. A refresh returns a token that names the
+    /// session, which is then revoked in the table and at Cognito. Without a usable response from
+    /// Cognito the logout fails and the browser keeps the cookie.
     async fn end_by_refresh_token(&self, refresh_token: &RefreshToken) -> Result<Done, Problem> {
         let RefreshToken(text) = refresh_token;
         let secret = Secret::new(text.clone());
@@ -301,7 +303,7 @@ impl Logout {
         for accounts in self.accounts.iter().filter(|_| may_be_one) {
             let tokens = match accounts.refresh(&secret).await {
                 Ok(tokens) => tokens,
-                // Another client's, or over: then it brings nobody anything.
+                // Another client's token, or an invalid one, which returns no tokens.
                 Err(refused) if refused.is_final() => continue,
                 Err(_) => return Err(Unavailable::Cognito.into()),
             };
@@ -313,7 +315,7 @@ impl Logout {
                 refresh_token: Some(RefreshToken(text.clone())),
             };
             let mut cognito = self.end_session(&claims, &request).await?;
-            // Where tokens rotate, the new one is the session's.
+            // With refresh token rotation, the new token belongs to the session.
             if let Some(rotated) = tokens.refresh {
                 request.refresh_token = Some(RefreshToken(rotated));
                 let rotated = self.revoke(&claims, request.refresh_token.as_ref()).await;
@@ -336,7 +338,7 @@ impl Logout {
         })
     }
 
-    /// Ends the refresh token at Cognito, if the client handed it over.
+    /// Revokes the refresh token at Cognito, if the client sent it.
     async fn revoke(
         &self,
         claims: &VerifiedClaims,
@@ -353,7 +355,7 @@ impl Logout {
         self.at_cognito(&task).await
     }
 
-    /// Makes the call; one that failed waits in the queue, if there is one.
+    /// Makes the call; queues a failed call if a queue is configured.
     async fn at_cognito(&self, task: &SignOutTask) -> AtCognito {
         match (self.cognito.carry_out(task).await, &self.retry_queue) {
             (Ok(SignOut::Done), _) => AtCognito::Ended,
@@ -364,14 +366,14 @@ impl Logout {
         }
     }
 
-    /// Everything up to here is to end. Where the clocks may differ, so does what "now" is: the
-    /// cutoff covers the issuer's latest, and the caller's own sign-in in any case.
+    /// The time up to which sessions are revoked. It includes the allowed clock difference to the
+    /// issuer, and in any case the caller's own sign-in.
     fn cutoff(&self, claims: &VerifiedClaims) -> UnixSeconds {
         let now = now().plus(self.settings.leeway_seconds);
         now.max(claims.authenticated_at())
     }
 
-    /// Where a browser goes to lose the hosted UI's cookie, which only that page can clear.
+    /// The page that deletes the hosted UI's cookie, which only the hosted UI can do.
     fn logout_url(&self, claims: &VerifiedClaims, scope: Scope) -> Option<String> {
         let hosted_ui = self.settings.hosted_ui.as_ref()?;
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
@@ -432,8 +434,8 @@ impl Handler for Logout {
     }
 }
 
-/// Only a token that still opens something may end other sessions: an old one that leaked must not
-/// sign its user out of newer ones.
+/// Only a valid token may revoke other sessions: a leaked old token must not sign its user out of
+/// newer sessions.
 fn living(claims: &VerifiedClaims, marks: &Marks, now: UnixSeconds) -> Result<(), Reason> {
     marks.check(claims)?;
     if claims.expires_at() <= now {
@@ -471,7 +473,7 @@ impl Problem {
             }
             Self::BadRequest(bad) => bad.status(),
             Self::NoUser | Self::ForeignOrigin => 403,
-            // Which check failed, or which dependency, is for the log.
+            // Only the log names the failed check or dependency.
             Self::Unauthorized(_) => return Response::problem(401, "unauthorized"),
             Self::Unavailable(_) => return Response::problem(503, "unavailable"),
         };
@@ -499,7 +501,7 @@ impl AtCognito {
         }
     }
 
-    /// The outcome of two calls is the one that leaves more open.
+    /// The worse outcome of two calls: the one that leaves more sessions valid at Cognito.
     fn worse(self, other: Self) -> Self {
         std::cmp::max_by_key(self, other, |outcome| match outcome {
             Self::NotAsked => 0,

@@ -1,4 +1,4 @@
-//! The Lambda binary: reads the configuration, opens the connections, answers requests.
+//! The Lambda binary: reads the configuration, opens the connections, handles requests.
 
 use std::process::ExitCode;
 

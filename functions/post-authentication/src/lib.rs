@@ -1,10 +1,12 @@
-//! Cognito's PostAuthentication trigger: gives a user who was moved the groups that migrate-user left.
+//! Cognito's PostAuthentication trigger: adds a migrated user to the groups that migrate-user
+//! stored.
 //!
-//! It never keeps anybody from signing in. Groups that could not be given stay where they are, and the
-//! next sign-in tries again. The event goes back as it came.
+//! It never prevents a sign-in. Groups that could not be added stay in the table, and the next
+//! sign-in tries again. The event is returned unchanged.
 //!
-//! Groups go to the user whom the move made, and to no other: a user of the pool's own, made right
-//! after the groups were left. A provider's word on an address is no claim to them.
+//! Only the user whom the migration created gets the groups: a native user of the pool, created
+//! right after the groups were stored. An address from an identity provider does not entitle to
+//! them.
 //! Source: AWS, "Post authentication Lambda trigger".
 
 use std::collections::BTreeMap;
@@ -20,18 +22,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Everything, in the five seconds that Cognito gives.
+/// Time limit of an invocation, within Cognito's five seconds.
 const BUDGET: Duration = Duration::from_millis(3_500);
-/// Seconds between the groups that were left and the user whom the pool then made: the rest of the
-/// trigger's five, and what clocks differ.
+/// Maximum number of seconds between storing the groups and the creation of the user: the rest of
+/// the trigger's five seconds, and the difference of the clocks.
 const MADE_AFTER: u64 = 60;
 const MADE_BEFORE: u64 = 10;
 
-/// What it reads from its environment. `docs/configuration.md` has the table.
+/// The environment variables, described in `docs/configuration.md`.
 pub struct Config {
     /// `PENDING_GROUPS_TABLE`.
     pub pending_groups_table: String,
-    /// `USERNAME_CASE_SENSITIVE`, as the pool's `UsernameConfiguration`.
+    /// `USERNAME_CASE_SENSITIVE`, equal to the pool's `UsernameConfiguration`.
     pub case_sensitive: bool,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -48,7 +50,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
@@ -60,7 +62,7 @@ impl Config {
     }
 }
 
-/// The function.
+/// The function's handler.
 pub struct PostAuthentication {
     sdk: aws_config::SdkConfig,
     groups: PendingGroups,
@@ -89,14 +91,14 @@ impl Event {
         (!value.is_empty()).then_some(value)
     }
 
-    /// Whether another identity provider has a say in who this is.
+    /// Whether the user signs in through, or is linked to, another identity provider.
     fn is_federated(&self) -> bool {
         self.request.user_attributes.contains_key("identities")
             || self.attribute("cognito:user_status") == Some("EXTERNAL_PROVIDER")
     }
 
-    /// What migrate-user may have left the groups under. An address is certainly the user's if it is
-    /// verified: another's groups are not to be had by claiming theirs.
+    /// The key under which migrate-user may have stored the groups. Only a verified address is
+    /// used: a user must not get another user's groups by claiming their address.
     fn left_for(&self, case_sensitive: bool) -> Option<Name> {
         let normal = |name: &str| {
             if case_sensitive {
@@ -109,7 +111,7 @@ impl Event {
         if self.attribute("email_verified") == Some("true") {
             return email.map(|email| Name::Email(normal(email)));
         }
-        // In a pool whose names are addresses Cognito gives its users another one, their `sub`.
+        // In a pool with addresses as usernames, Cognito's username is the `sub`.
         if self.attribute("sub") == Some(self.user_name.as_str()) {
             let name = email.or_else(|| self.attribute("phone_number"));
             return name.map(|name| Name::Name(normal(name)));
@@ -133,10 +135,10 @@ impl Name {
 }
 
 impl PostAuthentication {
-    /// Makes the clients.
+    /// Creates the clients.
     ///
     /// # Errors
-    /// None.
+    /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         Ok(Self {
@@ -147,7 +149,7 @@ impl PostAuthentication {
         })
     }
 
-    /// What was done, or what kept it from being done.
+    /// The outcome of success or failure.
     async fn signed_in(&self, event: &RawValue) -> Result<&'static str, &'static str> {
         let event: Event = serde_json::from_str(event.get()).map_err(|_| "no_trigger_event")?;
         if event.trigger_source != "PostAuthentication_Authentication" {
@@ -176,7 +178,7 @@ impl PostAuthentication {
         for group in &groups {
             match users.add_to_group(&event.user_name, group).await {
                 Ok(()) => {}
-                // It would be unknown tomorrow too.
+                // A later attempt would fail too.
                 Err(Trouble::NotFound) => outcome = "unknown_group",
                 Err(Trouble::Throttled | Trouble::Unavailable) => {
                     return Err(Unavailable::Cognito.as_str());

@@ -1,4 +1,4 @@
-//! What it reads from its environment. `docs/configuration.md` has the table.
+//! The environment variables of pre-token-generation, described in `docs/configuration.md`.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,16 @@ use lambda::log::Level;
 
 use crate::mapping::Mapping;
 
-/// What was compiled in.
+/// The compiled-in mapping.
 const SHIPPED: &str = include_str!("../../../policies/claims.json");
 
 /// The configuration.
 pub struct Config {
-    /// The file that `CLAIMS_FILE` names, else `claims.json` beside the binary, else what was compiled
-    /// in: `policies/claims.json`.
+    /// The mapping in the file that `CLAIMS_FILE` names, otherwise in `claims.json` beside the
+    /// binary, otherwise the compiled-in `policies/claims.json`.
     pub mapping: Mapping,
-    /// `LINK_PROVIDERS`: the identity providers whose word on an address counts, and for which ones.
+    /// `LINK_PROVIDERS`: the identity providers that are trusted to verify addresses, and for which
+    /// domains.
     pub providers: Providers,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -29,7 +30,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it and with the mapping, at once.
+    /// All problems of the configuration and the mapping.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let file = env.optional("CLAIMS_FILE").map(PathBuf::from);
@@ -40,7 +41,7 @@ impl Config {
         let mapping = text.and_then(|text| Mapping::parse(&text));
         let mapping = mapping.unwrap_or_else(|problems| {
             for problem in problems {
-                env.problem("CLAIMS_FILE", &format!("does not hold: {problem}"));
+                env.problem("CLAIMS_FILE", &format!("is invalid: {problem}"));
             }
             Mapping::default()
         });

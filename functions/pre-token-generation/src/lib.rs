@@ -1,7 +1,7 @@
-//! Cognito's PreTokenGeneration trigger, event version 2: claims that rules decide by, `roles` and
-//! `tenant` say, from groups and attributes by a mapping file.
+//! Cognito's PreTokenGeneration trigger, event version 2: a mapping file turns groups and
+//! attributes into claims for Cedar policies, such as `roles` and `tenant`.
 //!
-//! Anything that keeps it from knowing them is an error, and then Cognito issues no token.
+//! If the claims cannot be determined, the function fails and Cognito issues no token.
 //! Source: AWS, "Pre token generation Lambda trigger".
 
 mod config;
@@ -18,30 +18,30 @@ pub use config::Config;
 pub use mapping::Mapping;
 use mapping::User;
 
-/// The function.
+/// The function's handler.
 pub struct PreTokenGeneration {
     config: Config,
 }
 
 impl PreTokenGeneration {
-    /// The function of a configuration.
+    /// Creates the handler.
     ///
     /// # Errors
-    /// None: the mapping was read with the configuration.
+    /// Never fails: the mapping was read with the configuration.
     pub async fn start(config: Config) -> Result<Self, Infallible> {
         Ok(Self { config })
     }
 
-    /// The event with its claims, if it gets any.
+    /// The outcome, and the event with the claims, if any.
     fn claims(&self, json: &RawValue) -> Result<(&'static str, Box<RawValue>), &'static str> {
         let event = TriggerEvent::read(json);
         let source = event.text("triggerSource").ok_or("no_trigger_event")?;
-        // Version 3 asks for machines too, which have neither groups nor attributes.
+        // Version 3 also covers machines, which have neither groups nor attributes.
         if !source.starts_with("TokenGeneration_") || source == "TokenGeneration_ClientCredentials"
         {
             return Ok(("nothing_to_do", json.to_owned()));
         }
-        // Version 1 can't write into access tokens.
+        // Version 1 cannot change access tokens.
         if !matches!(event.text("version").as_deref(), Some("2" | "3")) {
             return Err("event_version");
         }
@@ -53,7 +53,7 @@ impl PreTokenGeneration {
             return Ok(("no_claims", json.to_owned()));
         }
         let generation = json!({"claimsToAddOrOverride": claims});
-        // Without `groupOverrideDetails`: the user's groups stay what they are.
+        // Without `groupOverrideDetails`, the user's groups do not change.
         let response = json!({"claimsAndScopeOverrideDetails": {
             "idTokenGeneration": generation,
             "accessTokenGeneration": generation,

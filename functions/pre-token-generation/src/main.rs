@@ -1,4 +1,4 @@
-//! The Lambda binary: reads the configuration and the mapping, answers events.
+//! The Lambda binary: reads the configuration and the mapping, handles events.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The mapping file: which claims a user's tokens get, by groups and attributes.
+//! The mapping file: maps groups and attributes to the claims of a user's tokens.
 //!
 //! ```json
 //! {
@@ -13,7 +13,7 @@ use auth::Providers;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Claims that Cognito writes and no trigger may, and those that decide who somebody is.
+/// Claims that Cognito writes and triggers cannot change, and claims that identify the user.
 /// Source: AWS, "Pre token generation Lambda trigger", "Excluded claims".
 const RESERVED: &[&str] = &[
     "acr",
@@ -49,7 +49,7 @@ const RESERVED_PREFIXES: &[&str] = &["aws:", "cognito:", "dev:"];
 const MAX_NAME_CHARS: usize = 64;
 const MAX_VALUE_CHARS: usize = 256;
 
-/// Who a token is for. No `Debug`.
+/// The user of a token. No `Debug`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {
@@ -65,7 +65,7 @@ struct Groups {
     groups_to_override: Option<Vec<String>>,
 }
 
-/// A member of the attribute `identities`.
+/// An element of the attribute `identities`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Identity {
@@ -82,7 +82,7 @@ impl User {
 
     fn attribute(&self, name: &str) -> Option<&str> {
         let value = self.user_attributes.get(name)?.as_str()?;
-        // Only its owner's word stands behind an address that is not verified.
+        // An unverified address is only the user's claim.
         let counts = match name {
             "email" => self.is("email_verified"),
             "phone_number" => self.is("phone_number_verified"),
@@ -91,8 +91,9 @@ impl User {
         (counts && !value.is_empty()).then_some(value)
     }
 
-    /// Takes a provider's word on an address for what it is: a user of another identity provider, or
-    /// one that is linked to such, has a verified address only if each of them decides on its domain.
+    /// Limits trust in addresses from identity providers: the address of a user who signs in
+    /// through providers, or is linked to them, counts as verified only if each provider is
+    /// authoritative for its domain.
     pub(crate) fn doubt_address(&mut self, providers: &Providers) {
         let is_external = self.user_attributes.get("cognito:user_status")
             == Some(&Value::from("EXTERNAL_PROVIDER"));
@@ -126,11 +127,11 @@ impl User {
 #[derive(Default)]
 pub struct Mapping(BTreeMap<String, Claim>);
 
-/// Where a claim comes from.
+/// The source of a claim.
 enum Claim {
-    /// A list of text: every rule that applies adds to it.
+    /// A list of strings: every matching rule adds its values.
     All(Vec<Rule>),
-    /// Text: by the first rule that applies.
+    /// A string: the value of the first matching rule.
     First(Vec<Rule>),
 }
 
@@ -171,10 +172,10 @@ struct WrittenRule {
 }
 
 impl Mapping {
-    /// Reads a mapping file.
+    /// Parses a mapping file.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let written: BTreeMap<String, WrittenClaim> =
             serde_json::from_str(text).map_err(|error| vec![error.to_string()])?;
@@ -204,10 +205,10 @@ impl Mapping {
         }
     }
 
-    /// A user's claims; one without a value is left out.
+    /// A user's claims; claims without a value are omitted.
     ///
     /// # Errors
-    /// A value that a token can't carry.
+    /// A value that a token cannot contain.
     pub(crate) fn claims(&self, user: &User) -> Result<BTreeMap<&str, Value>, &'static str> {
         let mut claims = BTreeMap::new();
         for (name, claim) in &self.0 {
@@ -235,7 +236,7 @@ impl Mapping {
 }
 
 impl Rule {
-    /// What it says of a user: nothing, or a value; several where groups have a prefix.
+    /// The rule's values for a user: none, one, or several for a group prefix.
     fn values<'a>(&'a self, user: &'a User) -> impl Iterator<Item = &'a str> {
         let (one, many) = match self {
             Self::Group { name, value } => {

@@ -1,8 +1,8 @@
-//! Something to protect: answers with what the authorizer found out about the caller.
+//! A sample backend: returns the authorizer's context about the caller.
 //!
-//! It stands for any backend behind the authorizer, and shows the one thing that each of them has
-//! to do: refuse a request that comes without the authorizer's context. A route without an
-//! authorizer, or a gateway that let a request slip past it, then opens nothing.
+//! It shows what every backend behind the authorizer must do: refuse requests without the
+//! authorizer's context. Then a route without an authorizer, or a gateway that bypasses it, exposes
+//! nothing.
 
 use lambda::http::Response;
 use lambda::{Failure, Handler};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// The function.
+/// The function's handler.
 pub struct Whoami;
 
 #[derive(Deserialize)]

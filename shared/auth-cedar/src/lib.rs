@@ -1,12 +1,12 @@
-//! Rules in Cedar: what a known caller may do.
+//! Authorizes known callers by Cedar policies.
 //!
-//! Names are those of Amazon Verified Permissions for a policy store that is linked to an API and
-//! a Cognito user pool (AWS, "Creating API-linked policy stores"): `NS::User::"<pool>|<sub>"`,
-//! `NS::UserGroup::"<pool>|<group>"`, and in their manner `NS::Role::"<pool>|<role>"`, `NS::Action::"get /users"`, `NS::Application::"NS"`, the
-//! token under `context.token`.
+//! Names are those of Amazon Verified Permissions for a policy store that is linked to an API and a
+//! Cognito user pool (AWS, "Creating API-linked policy stores"): `NS::User::"<pool>|<sub>"`,
+//! `NS::UserGroup::"<pool>|<group>"`, `NS::Action::"get /users"`, `NS::Application::"NS"`, the
+//! token under `context.token`; and by the same scheme `NS::Role::"<pool>|<role>"`.
 //!
-//! Cedar leaves out a policy that it fails to evaluate. A `permit` left out permits nothing, but
-//! a `forbid` left out would forbid nothing: here that is a refusal.
+//! Cedar skips a policy that it fails to evaluate. A skipped `permit` permits nothing, but a
+//! skipped `forbid` would forbid nothing: this crate denies the request instead.
 
 #![warn(missing_docs)]
 
@@ -20,10 +20,10 @@ use cedar_policy::{
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
-/// Stands for the user pool's id in a policy: groups are named by their pool.
+/// Placeholder for the user pool's id in policies: the names of groups contain it.
 const POOL_PLACEHOLDER: &str = "{{USER_POOL_ID}}";
 
-/// What is wrong with the policies, each with its file.
+/// The problems of the policies, each with its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesError(pub Vec<String>);
 
@@ -35,24 +35,24 @@ impl std::fmt::Display for RulesError {
 
 impl std::error::Error for RulesError {}
 
-/// What is asked.
+/// A request to authorize.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// `GET`, or a WebSocket route such as `$connect`.
     pub verb: &'a str,
     /// The route's template.
     pub route: &'a str,
-    /// The path, where the template leaves it open or stands for none.
+    /// The path, if the template does not fix it or the request matches no template.
     pub path: Option<&'a str>,
-    /// The values of its parameters, by name.
+    /// The values of the route's parameters, by name.
     pub path_parameters: Vec<(String, String)>,
-    /// Where the request comes from, by API Gateway's word.
+    /// The client's IP address, as API Gateway reports it.
     pub source_ip: Option<String>,
-    /// Now.
+    /// The current time.
     pub now: UnixSeconds,
 }
 
-/// A set of policies that holds against its schema.
+/// A set of policies that is valid for its schema.
 pub struct Rules {
     policies: PolicySet,
     authorizer: cedar::Authorizer,
@@ -74,11 +74,11 @@ struct Types {
 }
 
 impl Rules {
-    /// Reads policies, each with its file's name, and validates them strictly against `schema`,
+    /// Parses policies, each with its file's name, and validates them strictly against `schema`,
     /// whose namespace becomes that of the entities.
     ///
     /// # Errors
-    /// Everything that is wrong, with its file; also if there is no policy at all.
+    /// All problems, with their files; also if there is no policy.
     pub fn parse(
         schema: &str,
         policies: &[(String, String)],
@@ -131,26 +131,26 @@ impl Rules {
         })
     }
 
-    /// Whether some rule looks at the route's parameters or the token's other claims.
+    /// Whether any policy uses the route's parameters or the token's other claims.
     #[must_use]
     pub fn uses_tags(&self) -> bool {
         self.uses_tags
     }
 
-    /// Whether some rule looks at the address that a request comes from.
+    /// Whether any policy uses the client's IP address.
     #[must_use]
     pub fn uses_address(&self) -> bool {
         self.uses_address
     }
 
-    /// Whether some rule looks at the path of a request; or has that word in it.
+    /// Whether any policy uses the path of a request, or merely contains that word.
     #[must_use]
     pub fn uses_path(&self) -> bool {
         self.uses_path
     }
 
-    /// A rule, by its id, whose answer may differ between two requests of the same caller to the
-    /// same route: such an answer must not be remembered.
+    /// The id of a policy whose decision may differ between two requests of the same caller to the
+    /// same route: such a decision must not be cached.
     #[must_use]
     pub fn bound_to_a_request(&self) -> Option<String> {
         const SIGNS: [&str; 4] = [
@@ -168,7 +168,7 @@ impl Rules {
             .map(|policy| policy.id().to_string())
     }
 
-    /// Whether the caller may. Anything that keeps Cedar from telling is a no.
+    /// Decides about the request. Any evaluation error is a Deny.
     #[must_use]
     pub fn decide(&self, claims: &VerifiedClaims, request: &Request<'_>) -> Effect {
         match self.evaluate(claims, request) {
@@ -198,7 +198,7 @@ impl Rules {
     }
 
     /// The caller with its groups and claims, and the API with the route's parameters. Claims and
-    /// parameters are tags, and only there if a policy asks for tags at all.
+    /// parameters are tags, and are omitted if no policy uses tags.
     fn entities(
         &self,
         claims: &VerifiedClaims,
@@ -277,7 +277,7 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
     if let Some(path) = request.path {
         members.push(("path".to_owned(), text(path)));
     }
-    // An address that is none is left out; a rule that asks for it then fails, which refuses.
+    // An invalid address is omitted; a policy that reads it then fails to evaluate: a Deny.
     if let Some(ip) = &request.source_ip
         && ip.parse::<std::net::IpAddr>().is_ok()
     {
@@ -289,7 +289,7 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
     Context::from_pairs(members).ok()
 }
 
-/// All policies of all files in one set, each under its `@id` or its file and place.
+/// All policies of all files in one set, each under its `@id` or its file and position.
 fn read(files: &[(String, String)], user_pool_id: &str) -> Result<PolicySet, RulesError> {
     let mut all = PolicySet::new();
     let mut problems = Vec::new();
@@ -303,7 +303,7 @@ fn read(files: &[(String, String)], user_pool_id: &str) -> Result<PolicySet, Rul
             }
         };
         if policies.templates().next().is_some() {
-            problems.push(format!("{file}: templates are not linked by anybody"));
+            problems.push(format!("{file}: policy templates are not supported"));
         }
         for policy in policies.policies() {
             let id = policy

@@ -1,4 +1,4 @@
-//! Which issuers are trusted and where their keys are, from the environment.
+//! Reads the trusted issuers and the locations of their keys from the environment.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub const VARS: &[&str] = &[
 
 /// The user pool's issuers, in all their forms, with the location of the keys of each.
 ///
-/// Problems are noted in `env`; the result is of use only if there are none.
+/// Problems are recorded in `env`; the result is valid only without problems.
 pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
     let pool = env.user_pool_id();
     let client_ids = env.app_client_ids();
@@ -135,13 +135,13 @@ impl Trusted {
     ) -> Result<(Issuer, KeyLocation), &'static str> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         if self.alias.is_empty() || self.alias.len() > 55 || !self.alias.bytes().all(plain) {
-            return Err("has an alias of more than letters, digits, `-` and `_`");
+            return Err("has an alias that is not 1 to 55 letters, digits, `-` and `_`");
         }
         let has_name = |issuer: &Issuer| {
             *issuer.id == *self.alias || issuer.alias.as_deref() == Some(&*self.alias)
         };
         if known.iter().any(|(issuer, _)| has_name(issuer)) {
-            return Err("gives an alias twice");
+            return Err("uses an alias twice");
         }
         if known.iter().any(|(issuer, _)| issuer.url == self.issuer) {
             return Err("names an issuer twice");
@@ -150,11 +150,11 @@ impl Trusted {
         let is_https =
             uri.is_some_and(|uri| uri.scheme_str() == Some("https") && uri.query().is_none());
         if !is_https || self.issuer.contains(['@', '#']) {
-            return Err("has an issuer that is no plain https:// address");
+            return Err("has an issuer that is not a plain https:// address");
         }
         let no_audience = |audience: &String| audience.is_empty() || audience == "*";
         if self.audiences.is_empty() || self.audiences.iter().any(no_audience) {
-            return Err("has an issuer without audiences of its own");
+            return Err("has an issuer without audiences, or with an empty one or `*`");
         }
         let named = self
             .algorithms
@@ -170,7 +170,7 @@ impl Trusted {
         let text = self
             .jwks_uri
             .unwrap_or_else(|| format!("{base}/.well-known/jwks.json"));
-        // A provider may keep its keys at another host than its issuer's, as Google does.
+        // A provider may publish its keys on another host than its issuer's, as Google does.
         let location = key_uri(&text, None)
             .ok_or("has a jwks_uri that is neither https:// nor on the loopback interface")?;
         let kind = match self.kind {
@@ -192,23 +192,23 @@ impl Trusted {
         let for_oidc_alone = !self.clients.is_empty() || self.token == Token::Id;
         if kind == IssuerKind::Cognito && for_oidc_alone {
             return Err(
-                "has `clients` or `token` for a user pool, whose audiences and TOKEN_USE they are",
+                "has `clients` or `token` for a user pool: use `audiences` and TOKEN_USE instead",
             );
         }
-        // Marks of another pool's users are found under its id, where its own deployment writes them.
+        // Revocations of another pool's users are stored under its id, by its own deployment.
         let alias: Arc<str> = self.alias.into();
         let id = match pool_of(&self.issuer).filter(|_| kind == IssuerKind::Cognito) {
             Some(pool) => pool.into(),
             None => Arc::clone(&alias),
         };
         let shares_id = |issuer: &Issuer| {
-            // Both forms of another pool's issuer are one pool.
+            // Both forms of another pool's issuer belong to one pool.
             let is_that_pool = issuer.alias.is_some() && issuer.kind == IssuerKind::Cognito;
             *issuer.id == *id && !(is_that_pool && kind == IssuerKind::Cognito)
         };
         if known.iter().any(|(issuer, _)| shares_id(issuer)) {
             return Err(
-                "names a user pool whose id is taken; both forms of this pool belong in ISSUER",
+                "names a user pool whose id is in use; both forms of this pool belong in ISSUER",
             );
         }
         let issuer = Issuer {
@@ -226,7 +226,7 @@ impl Trusted {
     }
 }
 
-/// The user pool's id, which both forms of its issuer end in.
+/// The user pool's id, with which both forms of its issuer end.
 fn pool_of(issuer: &str) -> Option<&str> {
     let (_, last) = issuer.rsplit_once('/')?;
     let (region, name) = last.split_once('_')?;
@@ -237,14 +237,14 @@ fn pool_of(issuer: &str) -> Option<&str> {
     (is_region && is_name && region.contains('-') && !name.is_empty()).then_some(last)
 }
 
-/// Either form of a user pool's issuer.
+/// Whether it is either form of a user pool's issuer.
 fn is_cognito(issuer: &str) -> bool {
     ["https://cognito-idp.", "https://issuer-cognito-idp."]
         .iter()
         .any(|prefix| issuer.starts_with(prefix))
 }
 
-/// The issuers, and where [`crate::HttpsKeys`] finds the keys of each.
+/// The issuers, and the key location of each for [`crate::HttpsKeys`].
 #[must_use]
 pub fn split(issuers: Vec<(Issuer, KeyLocation)>) -> (Vec<Issuer>, Vec<(String, KeyLocation)>) {
     issuers
@@ -273,13 +273,13 @@ fn inline_keys(env: &mut Env<'_>) -> Option<KeySet> {
     match KeySet::parse(text.as_bytes()) {
         Ok(keys) => Some(keys),
         Err(error) => {
-            env.problem("JWKS", &format!("cannot be used: {error}"));
+            env.problem("JWKS", &format!("is invalid: {error}"));
             None
         }
     }
 }
 
-/// The host in `https://host/path` without user, query or last slash.
+/// The host in `https://host/path`; `None` for a URL with a user, a query or a trailing slash.
 fn host_of_issuer(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     let plain = uri.scheme_str() == Some("https")
@@ -289,8 +289,8 @@ fn host_of_issuer(url: &str) -> Option<String> {
     uri.host().filter(|_| plain).map(str::to_owned)
 }
 
-/// The address of a key set: `https://`, at the required host if there is one, or `http://` on this
-/// machine.
+/// The URL of a key set: `https://`, on the required host if there is one, or `http://` on the
+/// loopback interface.
 fn key_uri(text: &str, required_host: Option<&str>) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let host = uri.host()?;

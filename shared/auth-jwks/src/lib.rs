@@ -1,7 +1,7 @@
-//! Key sets over HTTPS: fetched, bounded, cached.
+//! Fetches key sets over HTTPS, with limits, and caches them.
 //!
-//! When to fetch is decided by [`auth::KeyCache`]; this crate only carries it out. Each issuer has
-//! one address, from the configuration: nothing in a token can cause another request.
+//! [`auth::KeyCache`] decides when to fetch; this crate executes the fetch. Each issuer has one
+//! URL, from the configuration: nothing in a token can cause a request to another.
 
 #![warn(missing_docs)]
 
@@ -26,34 +26,34 @@ use http::Uri;
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::Mutex;
 
-/// One attempt, from the connection to the last byte of the body.
+/// Time limit of one attempt, from the connection to the last byte of the body.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// One more for a connection that is cut.
+/// The second attempt is for a broken connection.
 const ATTEMPTS: usize = 2;
 
-/// All attempts together, where the key is still trusted: the hourly refresh must not cost a good
-/// token the time that its decision has.
+/// Time limit of all attempts while the key is still trusted: the hourly refresh must not use up
+/// the time for the decision about a valid token.
 const REFRESH: Duration = Duration::from_millis(500);
 
-/// Where one issuer's keys come from.
+/// Source of one issuer's keys.
 pub enum KeyLocation {
-    /// Fetched from this address.
+    /// Fetched from this URL.
     Uri(Uri),
-    /// Given with the configuration; no request is ever made.
+    /// Part of the configuration; never fetched.
     Inline(KeySet),
 }
 
 /// The keys of all configured issuers.
 pub struct HttpsKeys {
-    /// `None` if no set has to be fetched.
+    /// `None` if no key set has to be fetched.
     client: Option<Connector>,
     sets: HashMap<String, IssuerKeys>,
 }
 
 struct IssuerKeys {
     uri: Option<Uri>,
-    /// Held while fetching: whoever comes meanwhile waits for that one fetch. A caller that gives
-    /// up releases it, and the next one fetches.
+    /// Locked during a fetch: concurrent callers wait for that one fetch. A caller that is
+    /// cancelled releases the lock, and the next one fetches.
     cache: Mutex<KeyCache>,
 }
 
@@ -72,9 +72,9 @@ impl HttpsKeys {
                 (issuer, IssuerKeys { uri, cache })
             })
             .collect();
-        // The SDK's own client: so the system's root certificates, which take more of a start than all
-        // else, are read once in a process. Fetches are an hour apart, so each has a connection of its
-        // own: none is left that could die while the function is frozen.
+        // The SDK's HTTP client, so that a process reads the system's root certificates once: that
+        // is the largest part of a start. Fetches are an hour apart, so each opens a new
+        // connection: an idle one could break while the function is frozen.
         let client = sets.values().any(|set| set.uri.is_some()).then(|| {
             Connector::builder()
                 .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
@@ -84,13 +84,13 @@ impl HttpsKeys {
         Self { client, sets }
     }
 
-    /// Fetches all sets at the same time, so that the first request doesn't have to. What fails here is tried
-    /// again by the request that needs it.
+    /// Fetches all key sets concurrently, so that the first request does not have to. The request
+    /// that needs a key set repeats a failed fetch.
     pub async fn prefetch(&self, now: UnixSeconds) {
         let fetches = self.sets.values().map(async |set| {
             if let Some(uri) = &set.uri {
                 let mut cache = set.cache.lock().await;
-                // A failed attempt is not recorded: the cool-down is for requests.
+                // A failure is not recorded: the cool-down applies to requests only.
                 if let Some(keys) = self.fetch(uri).await {
                     cache.fetched(keys, None, now);
                 }
@@ -109,7 +109,7 @@ impl HttpsKeys {
         None
     }
 
-    /// The body of a plain 200. Redirects are not followed.
+    /// The body of a response with status 200. Redirects are not followed.
     async fn fetch_once(&self, uri: &Uri) -> Option<Bytes> {
         let request = HttpRequest::get(uri.to_string()).ok()?;
         let response = self.client.as_ref()?.call(request).await.ok()?;

@@ -1,4 +1,4 @@
-//! Fetching, against a key server that counts.
+//! Fetches from a key server that counts requests.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn keys(server: &JwksServer) -> HttpsKeys {
 }
 
 #[tokio::test]
-async fn many_at_once_are_one_fetch() {
+async fn concurrent_callers_share_one_fetch() {
     let server = JwksServer::start(&Pool::ours().jwks()).await;
     server.set_fault(Fault::Slow(50));
     let keys = Arc::new(keys(&server));
@@ -49,7 +49,7 @@ async fn many_at_once_are_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_poisons_nothing() {
+async fn a_cancelled_caller_does_not_block_the_next_fetch() {
     let server = JwksServer::start(&Pool::ours().jwks()).await;
     let keys = keys(&server);
     let now = UnixSeconds(now());
@@ -70,7 +70,7 @@ async fn a_caller_that_gives_up_poisons_nothing() {
 }
 
 #[tokio::test]
-async fn a_hanging_server_is_given_up_in_time() {
+async fn fetches_from_a_hanging_server_time_out() {
     let server = JwksServer::start(&Pool::ours().jwks()).await;
     server.set_fault(Fault::Hang);
     let keys = keys(&server);
@@ -79,9 +79,9 @@ async fn a_hanging_server_is_given_up_in_time() {
     assert_eq!(server.fetches(), 2, "two attempts");
 }
 
-/// The hourly refresh of a key that is still trusted ends before a second attempt.
+/// The hourly refresh of a key that is still trusted times out before a second attempt.
 #[tokio::test]
-async fn a_trusted_key_outlives_a_hanging_refresh() {
+async fn a_trusted_key_stays_usable_while_its_refresh_hangs() {
     let server = JwksServer::start(&Pool::ours().jwks()).await;
     let keys = keys(&server);
     keys.prefetch(UnixSeconds(now() - 2 * 60 * 60)).await;
@@ -89,12 +89,12 @@ async fn a_trusted_key_outlives_a_hanging_refresh() {
     let kid = Pool::ours().access_kid;
     let outcome = keys.key_for(&issuer(), kid, UnixSeconds(now())).await;
     assert!(outcome.is_ok());
-    assert_eq!(server.fetches(), 2, "one before, one attempt");
+    assert_eq!(server.fetches(), 2, "the first fetch and one attempt");
 }
 
-/// None is kept that could die while the function is frozen.
+/// An idle connection could break while the function is frozen.
 #[tokio::test]
-async fn each_fetch_has_a_connection_of_its_own() {
+async fn each_fetch_opens_a_new_connection() {
     let server = JwksServer::start(&Pool::ours().jwks()).await;
     let uri: http::Uri = server.uri().parse().unwrap();
     let address = uri.authority().unwrap().to_string();

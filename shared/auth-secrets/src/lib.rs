@@ -1,4 +1,4 @@
-//! Secrets that a function reads once, at its start, from Secrets Manager.
+//! Reads secrets from Secrets Manager, once at the start of a function.
 
 #![warn(missing_docs)]
 
@@ -11,10 +11,10 @@ use aws_types::SdkConfig;
 #[error("the app client's secret could not be read")]
 pub struct Unreadable;
 
-/// The text of the secret `arn`, where one is configured.
+/// The text of the secret `arn`, if one is configured.
 ///
 /// # Errors
-/// [`Unreadable`] if it can't be read: without it, Cognito refuses what it is asked.
+/// [`Unreadable`] if it cannot be read: Cognito would refuse every call without it.
 pub async fn read_if_any(sdk: &SdkConfig, arn: Option<&str>) -> Result<Option<Secret>, Unreadable> {
     match arn {
         None => Ok(None),
@@ -22,8 +22,8 @@ pub async fn read_if_any(sdk: &SdkConfig, arn: Option<&str>) -> Result<Option<Se
     }
 }
 
-/// The text of the secret `arn`; `None` if it can't be read, is no text, or is empty. Why is for nobody:
-/// the answer may hold the secret.
+/// The text of the secret `arn`; `None` if it cannot be read, is not text, or is empty. The cause
+/// is not reported, because it may contain the secret.
 pub async fn read(sdk: &SdkConfig, arn: &str) -> Option<Secret> {
     let call = Client::new(sdk).get_secret_value().secret_id(arn);
     let text = call.send().await.ok()?.secret_string?;

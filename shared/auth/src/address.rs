@@ -1,11 +1,11 @@
-//! Where a session was seen, without saying it.
+//! Pseudonymous IP address of a session.
 
 use aws_lc_rs::hmac;
 
 use crate::hex;
 
-/// 16 hexadecimal digits that stand for an address of one user's: the same address of two users has two,
-/// so that no table of them tells where both have been.
+/// Pseudonym of an IP address, 16 hexadecimal digits, keyed by the user: one address gives two
+/// users different pseudonyms, so a table of them does not show that both used it.
 #[must_use]
 pub fn address_hash(subject: &str, address: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, subject.as_bytes());

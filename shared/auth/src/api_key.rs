@@ -1,8 +1,8 @@
 //! API keys: a second credential, for callers that cannot sign in.
 //!
 //! A key is `gh_<id>_<secret>`. The id, 24 hexadecimal digits, names its row; of the secret, 32
-//! random bytes in base64url, only a salted hash is kept. It is one round of SHA-256: a slow hash
-//! protects what people can remember, and nobody guesses 256 random bits.
+//! random bytes in base64url, only a salted hash is stored. The hash is one round of SHA-256: slow
+//! hashes protect guessable passwords, and 256 random bits cannot be guessed.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::hex;
 use crate::reason::Reason;
 use crate::time::UnixSeconds;
 
-/// What `client_id` is for every API key: a cutoff of this client ends them all.
+/// The `client_id` of every API key: revoking this client revokes all API keys.
 pub const CLIENT_ID: &str = "api-key";
-/// Random bytes that [`NewKey::mint`] takes: id, salt, secret.
+/// Number of random bytes that [`NewKey::mint`] takes: id, salt, secret.
 pub const RANDOM_BYTES: usize = ID_BYTES + SALT_BYTES + SECRET_BYTES;
 
 const PREFIX: &str = "gh_";
@@ -27,7 +27,7 @@ const SALT_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
 const HASH_BYTES: usize = 32;
 
-/// A key as a request carries it, well-formed and not yet believed. No `Debug`: it is a secret.
+/// An API key from a request, well-formed but not verified. No `Debug`: it is a secret.
 #[derive(Clone, Copy)]
 pub struct PresentedKey<'a> {
     id: &'a str,
@@ -35,10 +35,10 @@ pub struct PresentedKey<'a> {
 }
 
 impl<'a> PresentedKey<'a> {
-    /// Takes a key apart.
+    /// Parses an API key.
     ///
     /// # Errors
-    /// [`Reason::UnknownApiKey`] for anything that no key looks like: it costs no read.
+    /// [`Reason::UnknownApiKey`] for a malformed key; no table is read for it.
     pub fn parse(text: &'a str) -> Result<Self, Reason> {
         let (id, secret) = text
             .strip_prefix(PREFIX)
@@ -54,39 +54,39 @@ impl<'a> PresentedKey<'a> {
         }
     }
 
-    /// The name of the key's row; no secret.
+    /// The id of the key's row; not secret.
     #[must_use]
     pub fn id(&self) -> &'a str {
         self.id
     }
 }
 
-/// A key as it is kept.
+/// An API key as its table stores it.
 #[derive(Clone)]
 pub struct StoredKey {
-    /// Whose it is: a user's `sub`, or any name that the operator gave.
+    /// The owner: a user's `sub`, or any name that the operator chose.
     pub owner: String,
-    /// What it may do: words separated by spaces, as in a token's `scope`.
+    /// Scopes, separated by spaces as in a token's `scope`.
     pub scope: String,
-    /// When it was made.
+    /// When the key was created.
     pub created_at: UnixSeconds,
-    /// When it ends.
+    /// When the key expires.
     pub expires_at: UnixSeconds,
     /// The API Gateway key whose usage plan counts its requests.
     pub usage_plan_key: Option<String>,
-    /// Random, for this key alone.
+    /// Random bytes, different for each key.
     pub salt: Vec<u8>,
     /// SHA-256 of the salt, the id and the secret.
     pub hash: Vec<u8>,
 }
 
 impl StoredKey {
-    /// Believes the presented key if it is this one. Its marks are kept under `issuer_id`, as its
-    /// owner's are.
+    /// Accepts the presented key if it matches this one. Its revocations are stored under
+    /// `issuer_id`, like its owner's.
     ///
     /// # Errors
-    /// [`Reason::UnknownApiKey`] for another secret, [`Reason::Expired`],
-    /// [`Reason::UnreadableMark`] for a row that nobody of ours wrote.
+    /// [`Reason::UnknownApiKey`] for a wrong secret, [`Reason::Expired`],
+    /// [`Reason::UnreadableMark`] for a row that Gatehouse did not write.
     pub fn verify(
         self,
         presented: &PresentedKey<'_>,
@@ -125,11 +125,11 @@ impl StoredKey {
     }
 }
 
-/// A key that was just made. Its text exists here and nowhere else. No `Debug`: it is a secret.
+/// A new API key. Only this value holds its text. No `Debug`: it is a secret.
 pub struct NewKey {
-    /// The name of its row.
+    /// The id of its row.
     pub id: String,
-    /// What its holder sends.
+    /// The key, as its holder sends it.
     pub text: String,
     /// For [`StoredKey::salt`].
     pub salt: Vec<u8>,
@@ -138,7 +138,7 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// A key of these bytes, which must be random.
+    /// Creates a key from these bytes, which must be random.
     #[must_use]
     pub fn mint(random: &[u8; RANDOM_BYTES]) -> Self {
         let (id, rest) = random.split_at(ID_BYTES);
@@ -154,7 +154,7 @@ impl NewKey {
     }
 }
 
-/// With the id in it, a hash that is copied to another row fits no key.
+/// The hash covers the id, so a hash that is copied to another row matches no key.
 fn hash(salt: &[u8], id: &str, secret: &str) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
     for part in [salt, id.as_bytes(), secret.as_bytes()] {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_its_own_row_only() {
+    fn a_key_verifies_only_against_its_own_row() {
         let (one, other) = (NewKey::mint(&[7; 60]), NewKey::mint(&[8; 60]));
         let claims = verify(stored(&one), &one.text).unwrap_or_else(|reason| panic!("{reason:?}"));
         assert_eq!((claims.subject(), claims.scope()), ("acme", "orders/read"));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn forms() {
+    fn rejects_malformed_keys() {
         let good = NewKey::mint(&[0xA5; 60]).text;
         assert!(PresentedKey::parse(&good).is_ok());
         let bad = [

@@ -2,11 +2,11 @@
 
 use crate::route::escape;
 
-/// `arn:partition:execute-api:region:account:api/stage/VERB/path`, or `…/stage/$connect` for a
-/// WebSocket API, taken apart.
+/// A parsed `arn:partition:execute-api:region:account:api/stage/VERB/path`, or `…/stage/$connect`
+/// for a WebSocket API.
 ///
-/// The path is the client's bytes: a policy names it only if no character of it could mean more to
-/// IAM than itself. The other parts are checked for that here.
+/// The client chooses the path: a policy names it only if IAM reads every character literally. The
+/// parser checks the other parts for that.
 /// Source: AWS, "Control access to a REST API with IAM", resource format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodArn<'a> {
@@ -16,19 +16,19 @@ pub struct MethodArn<'a> {
     path: Option<&'a str>,
 }
 
-/// The longest method ARN that API Gateway sends; a longer request is its own 414.
+/// The longest method ARN that API Gateway sends; it answers longer requests with 414.
 const MAX_ARN_BYTES: usize = 1600;
 
-/// What API Gateway takes in one resource of a policy.
+/// The longest resource that API Gateway accepts in a policy.
 pub(crate) const MAX_RESOURCE_BYTES: usize = 512;
 
-/// The event names no API method that could be allowed or denied: an error, not a refusal.
+/// The event names no valid API method: an error, not a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid_method_arn")]
 pub struct ArnError;
 
 impl<'a> MethodArn<'a> {
-    /// Takes `arn` apart.
+    /// Parses `arn`.
     ///
     /// # Errors
     /// [`ArnError`] if it is not an `execute-api` ARN with a stage and a verb or route.
@@ -68,13 +68,13 @@ impl<'a> MethodArn<'a> {
         })
     }
 
-    /// All of it, the client's path included.
+    /// The whole ARN, including the client's path.
     #[must_use]
     pub fn as_str(&self) -> &'a str {
         self.whole
     }
 
-    /// `arn:…:api/stage`, without a slash behind it.
+    /// `arn:…:api/stage`, without a trailing slash.
     #[must_use]
     pub fn stage_prefix(&self) -> &'a str {
         self.stage_prefix
@@ -86,18 +86,18 @@ impl<'a> MethodArn<'a> {
         self.verb
     }
 
-    /// The path as the client sent it, without its first slash.
+    /// The path as the client sent it, without the leading slash.
     #[must_use]
     pub fn untrusted_path(&self) -> Option<&'a str> {
         self.path
     }
 
-    /// The policy resource for this request and no other: its very path, if every character of it
-    /// is one that IAM reads as itself. Else the part of `template`, the resource path as the API
-    /// defines it, that stands before its first parameter, and a `*`. `None` if neither is there:
-    /// what is left would be every path under this verb.
+    /// The policy resource for this request only: its exact path if IAM reads every character
+    /// literally, otherwise the part of `template` (the resource path as the API defines it) before
+    /// its first parameter, followed by `*`. `None` if neither exists, because the resource would
+    /// then cover every path under this verb.
     ///
-    /// A resource that is longer than API Gateway takes ends in a `*`.
+    /// A resource longer than API Gateway's limit is cut and ends in `*`.
     #[must_use]
     pub fn request_resource(&self, template: Option<&str>) -> Option<String> {
         let Some(path) = self.path else {
@@ -111,8 +111,8 @@ impl<'a> MethodArn<'a> {
             .then(|| [self.stage_prefix, "/", self.verb, "/", literal, "*"].concat())
     }
 
-    /// The same for a path with escapes, with these undone: nothing says in which of the two
-    /// spellings API Gateway compares it.
+    /// The resource for a path with percent escapes, decoded: AWS does not document which of the
+    /// two spellings API Gateway compares.
     #[must_use]
     pub fn decoded_resource(&self) -> Option<String> {
         let path = self.path.filter(|path| path.contains('%'))?;
@@ -130,7 +130,7 @@ impl<'a> MethodArn<'a> {
         is_inert(&decoded).then(|| self.bounded(&decoded))
     }
 
-    /// Every path under this verb: for a Deny.
+    /// Resource for every path under this verb, for a Deny.
     #[must_use]
     pub fn resource_of_verb(&self) -> String {
         let Self {
@@ -146,7 +146,7 @@ impl<'a> MethodArn<'a> {
         let Self {
             stage_prefix, verb, ..
         } = self;
-        // At its whole length at once, unlike `format!`.
+        // One allocation of the final length, unlike `format!`.
         let before = stage_prefix.len() + verb.len() + 2;
         if before + path.len() <= MAX_RESOURCE_BYTES {
             return [stage_prefix, "/", verb, "/", path].concat();
@@ -158,8 +158,8 @@ impl<'a> MethodArn<'a> {
     }
 }
 
-/// Whether IAM reads every character of a path as itself: no wildcard, no policy variable, nothing
-/// that a document could end at.
+/// Whether IAM reads every character of a path literally: no wildcard, no policy variable, no
+/// character that could end the JSON text.
 fn is_inert(path: &str) -> bool {
     path.chars().all(|c| match u8::try_from(c) {
         Ok(byte) if byte.is_ascii() => is_plain(byte) || b"/%$ |^`[]".contains(&byte),
@@ -167,8 +167,8 @@ fn is_inert(path: &str) -> bool {
     })
 }
 
-/// The part of a route template up to its first parameter, without the first slash; `None` if
-/// there is none, or if it has a character that could mean more to IAM than itself.
+/// The part of a route template before its first parameter, without the leading slash; `None` if it
+/// is empty or contains a character that IAM does not read literally.
 fn literal_prefix(template: &str) -> Option<&str> {
     let path = template.strip_prefix('/')?;
     let (literal, _) = path.split_once('{')?;
@@ -176,12 +176,12 @@ fn literal_prefix(template: &str) -> Option<&str> {
     (!literal.is_empty() && literal.bytes().all(plain)).then_some(literal)
 }
 
-/// A character of a path that IAM reads as itself: no wildcard, no policy variable, no escape.
+/// Whether IAM reads this character literally: not a wildcard, policy variable or escape.
 pub(crate) fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.~:@!&'()+,;=".contains(&byte)
 }
 
-/// A name in an ARN: letters, digits, hyphen and underscore.
+/// Whether an ARN component consists of letters, digits, hyphens and underscores.
 fn is_word(part: &str) -> bool {
     !part.is_empty()
         && part
@@ -189,7 +189,7 @@ fn is_word(part: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// `GET` with a path behind it, or `$connect` without one.
+/// `GET` with a path, or `$connect` without one.
 fn is_verb_or_route(verb: &str, path: Option<&str>) -> bool {
     match path {
         Some(_) => !verb.is_empty() && verb.bytes().all(|b| b.is_ascii_uppercase()),
@@ -204,7 +204,7 @@ mod tests {
     const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123";
 
     #[test]
-    fn parses_what_api_gateway_sends() {
+    fn parses_arns_from_api_gateway() {
         let rows = [
             ("prod/GET/", "GET", Some("")),
             ("prod/GET/users/7", "GET", Some("users/7")),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_never_sends() {
+    fn rejects_arns_that_api_gateway_never_sends() {
         let long = format!("{API}/prod/GET/{}", "a".repeat(MAX_ARN_BYTES));
         let rows = [
             "",
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_names_one_path_and_no_wildcard_of_the_clients() {
+    fn a_resource_contains_no_wildcard_from_the_client() {
         let rows = [
             ("GET/", None, Some("GET/")),
             ("GET/", Some("/"), Some("GET/")),
@@ -270,7 +270,7 @@ mod tests {
             ("GET/us%65rs", Some("/users"), Some("GET/us%65rs")),
             ("GET/a$b", None, Some("GET/a$b")),
             ("GET/a b\u{e9}", None, Some("GET/a b\u{e9}")),
-            // A character that IAM would read as more: what the template fixes, or nothing.
+            // Characters that IAM interprets: the literal start of the template, or no resource.
             ("GET/users/*", Some("/users/{id}"), Some("GET/users/*")),
             (
                 "GET/users/7*/orders",
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_resource_is_cut() {
+    fn a_long_resource_is_truncated_to_a_wildcard() {
         for filling in ["a", "\u{e9}"] {
             let path = filling.repeat(700);
             let text = format!("{API}/prod/GET/{path}");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_escapes_has_a_second_resource() {
+    fn a_path_with_escapes_has_a_decoded_resource() {
         let rows = [
             ("GET/users/7", None),
             ("GET/users/a%40b", Some("GET/users/a@b")),

@@ -1,4 +1,4 @@
-//! The `Authorization` header's value.
+//! Parser for the value of the `Authorization` header.
 
 use crate::reason::Reason;
 
@@ -10,12 +10,12 @@ pub fn token_of(authorization: &str) -> Result<&str, Reason> {
     credential_of(authorization, "bearer")
 }
 
-/// What stands behind `scheme`: the scheme in any case, one or more spaces, then a single
-/// `b64token` and nothing behind it (RFC 9110 section 11.4, RFC 6750 section 2.1).
+/// The credential after `scheme`: the scheme in any case, one or more spaces, then a single
+/// `b64token` and nothing else (RFC 9110 section 11.4, RFC 6750 section 2.1).
 ///
 /// # Errors
-/// [`Reason::MissingToken`] if there is none, [`Reason::MalformedToken`] for anything else, such
-/// as another scheme, two credentials in one value or a control character.
+/// [`Reason::MissingToken`] without a credential, [`Reason::MalformedToken`] for any other value,
+/// such as another scheme, two credentials in one value or a control character.
 pub fn credential_of<'a>(authorization: &'a str, scheme: &str) -> Result<&'a str, Reason> {
     if authorization.is_empty() {
         return Err(Reason::MissingToken);
@@ -42,11 +42,11 @@ pub fn has_scheme(authorization: &str, scheme: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
-/// Checks a value that should be nothing but a token, as in a query or a cookie.
+/// Checks a value that should consist of a token only, as in a query parameter or a cookie.
 ///
 /// # Errors
-/// [`Reason::MissingToken`] if it is empty, [`Reason::MalformedToken`] if it holds a character
-/// that no token has.
+/// [`Reason::MissingToken`] if it is empty, [`Reason::MalformedToken`] if it contains a character
+/// that tokens cannot contain.
 pub fn check(token: &str) -> Result<(), Reason> {
     if token.is_empty() {
         Err(Reason::MissingToken)
@@ -62,7 +62,7 @@ const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// [`is_token_byte`] of each byte: a token has a thousand of them.
+/// [`is_token_byte`] for each byte, precomputed: a token has about a thousand bytes.
 static TOKEN_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut rest: &mut [bool] = &mut table;
@@ -79,7 +79,7 @@ fn fits(byte: u8) -> bool {
     TOKEN_BYTES.get(usize::from(byte)) == Some(&true)
 }
 
-/// Eight at a time, without a branch for each.
+/// Checks eight bytes at a time, without a branch for each.
 fn all_fit(bytes: &[u8]) -> bool {
     let (eights, rest) = bytes.as_chunks::<8>();
     let all = |eight: &[u8; 8]| eight.iter().fold(true, |all, byte| all & fits(*byte));
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes() {
+    fn accepts_base64url_and_dots_only() {
         for byte in 0..=u8::MAX {
             let expected = byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             assert_eq!(fits(byte), expected, "{byte:#x}");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn values() {
+    fn accepts_one_bearer_token_and_nothing_else() {
         use Reason::{MalformedToken, MissingToken};
         let rows = [
             ("Bearer a.b-c_9", Ok("a.b-c_9")),

@@ -1,4 +1,4 @@
-//! What a token says (RFC 7519 section 4), before and after it is believed.
+//! Claims of a token (RFC 7519 section 4), before and after verification.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,21 +12,21 @@ use crate::hex;
 use crate::json::{Ignored, Known, Text, UniqueNames, Word};
 use crate::time::{RoundedUp, UnixSeconds};
 
-/// The longest identifier that is taken: `sub`, `jti`, `origin_jti`, `client_id`.
+/// The longest accepted identifier, in bytes: `sub`, `jti`, `origin_jti`, `client_id`.
 pub const MAX_ID_BYTES: usize = 256;
-/// Cognito's bound on names of users and groups is 128 characters; in UTF-8 that is four times as
-/// much.
+/// Cognito limits names of users and groups to 128 characters, which is at most four times as many
+/// bytes in UTF-8.
 const MAX_NAME_BYTES: usize = 512;
-/// Scopes of one token, with the spaces between them. Bounded by the token's own size anyway.
+/// Longest `scope` claim, in bytes. The token's own size limits it as well.
 const MAX_SCOPE_BYTES: usize = crate::token::LARGEST_MAX_TOKEN_BYTES;
 const MAX_ISSUER_BYTES: usize = 512;
 
-/// Which of Cognito's two signed tokens it is (`token_use`).
+/// The kind of a Cognito token (`token_use`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenUse {
-    /// For APIs; names its client in `client_id`.
+    /// For APIs; its client is in `client_id`.
     Access,
-    /// For the client itself; names its client in `aud`.
+    /// For the client itself; its client is in `aud`.
     Id,
 }
 
@@ -49,20 +49,20 @@ impl TokenUse {
     }
 }
 
-/// Who a token speaks for.
+/// The kind of caller that a credential identifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// A person, who signed in and can be signed out.
+    /// A user, who signed in and can be signed out.
     User,
-    /// An app client by itself (`client_credentials`): no user name, no session.
+    /// An app client on its own behalf (`client_credentials`): no user name, no session.
     Client,
-    /// Whoever holds an API key; its owner may be a user or not.
+    /// The holder of an API key, whose owner may or may not be a user.
     ApiKey,
 }
 
-/// Claims of a token that an issuer of ours signed for a client of ours, unexpired unless the
-/// [`crate::TokenRules`] waived it, or of an API key of ours. Only [`crate::Verifier::verify`] and
-/// [`crate::api_key::StoredKey::verify`] make them.
+/// Claims of a token that a configured issuer signed for a configured client, unexpired unless the
+/// [`crate::TokenRules`] waived that, or of a valid API key. Only [`crate::Verifier::verify`] and
+/// [`crate::api_key::StoredKey::verify`] construct them.
 ///
 /// No `Debug`: user names are often e-mail addresses.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ pub struct VerifiedClaims {
     pub(crate) issued_at: UnixSeconds,
     pub(crate) expires_at: UnixSeconds,
     pub(crate) usage_plan_key: Option<String>,
-    /// The claims set as it was signed, for those who look for more.
+    /// The signed claims set as text, for claims without a field of their own.
     pub(crate) payload: String,
 }
 
@@ -93,32 +93,32 @@ impl VerifiedClaims {
         &self.issuer_id
     }
 
-    /// The name of an issuer that is trusted besides the user pool; `None` for the pool's own.
+    /// The alias of an additional trusted issuer; `None` for the user pool's own.
     #[must_use]
     pub fn issuer_alias(&self) -> Option<&str> {
         self.issuer_alias.as_deref()
     }
 
-    /// The issuer's name in rules: the alias, or the user pool's id.
+    /// The issuer's name in Cedar policies: the alias, or the user pool's id.
     #[must_use]
     pub fn issuer_name(&self) -> &str {
         self.issuer_alias().unwrap_or(&self.issuer_id)
     }
 
-    /// Who the token speaks for.
+    /// The kind of caller.
     #[must_use]
     pub fn principal(&self) -> Principal {
         self.principal
     }
 
-    /// `token_use`: `access` or `id`; `api_key` where there is no token.
+    /// `token_use`: `access` or `id`; `api_key` for an API key.
     #[must_use]
     pub fn token_use(&self) -> &'static str {
         self.token_use.map_or("api_key", TokenUse::as_str)
     }
 
-    /// `sub`: the stable id. A user name can be given away after a deletion, this cannot. An API
-    /// key's owner.
+    /// `sub`, the stable id: unlike a user name, it cannot be reused after a deletion. For an API
+    /// key, its owner.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -141,7 +141,7 @@ impl VerifiedClaims {
         &self.client_id
     }
 
-    /// `username` or `cognito:username`; a machine has none.
+    /// `username` or `cognito:username`; `None` for a machine.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
@@ -153,30 +153,30 @@ impl VerifiedClaims {
         &self.groups
     }
 
-    /// `scope`, word by word (RFC 6749 section 3.3).
+    /// The scopes in `scope` (RFC 6749 section 3.3).
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scope.split(' ').filter(|word| !word.is_empty())
     }
 
-    /// `scope`, as the token has it.
+    /// `scope` as it appears in the token.
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// `origin_jti`: the sign-in that this token descends from. Refreshing keeps it.
+    /// `origin_jti`: the sign-in that this token descends from. A refresh keeps it.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.session.as_deref()
     }
 
-    /// `jti`: this one token. An API key's id.
+    /// `jti`: the id of this token. For an API key, its id.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
     }
 
-    /// `auth_time`: when the user typed the password. Refreshing keeps it. For a machine, `iat`.
+    /// `auth_time`: when the user authenticated. A refresh keeps it. For a machine, `iat`.
     #[must_use]
     pub fn authenticated_at(&self) -> UnixSeconds {
         self.authenticated_at
@@ -200,8 +200,8 @@ impl VerifiedClaims {
         self.usage_plan_key.as_deref()
     }
 
-    /// A claim that is a list of text, such as the `roles` that a pre-token-generation trigger adds;
-    /// `None` if there is none, or something else. Read anew at each call.
+    /// A claim that is a list of strings, such as the `roles` that a pre-token-generation trigger
+    /// adds; `None` if the claim is missing or has another type. Each call parses the claims again.
     #[must_use]
     pub fn list(&self, name: &str) -> Option<Vec<String>> {
         let claims: BTreeMap<String, &serde_json::value::RawValue> =
@@ -209,8 +209,8 @@ impl VerifiedClaims {
         serde_json::from_str(claims.get(name)?.get()).ok()
     }
 
-    /// Every claim that is text, a number or a boolean, as text: `email_verified` is `true`
-    /// whether the issuer wrote `true` or `"true"`. Read anew at each call.
+    /// Every claim that is a string, a number or a boolean, as a string: `email_verified` is `true`
+    /// whether the issuer wrote `true` or `"true"`. Each call parses the claims again.
     #[must_use]
     pub fn other_claims(&self) -> BTreeMap<String, String> {
         let claims: BTreeMap<String, serde_json::Value> =
@@ -230,12 +230,12 @@ impl VerifiedClaims {
     }
 }
 
-/// The claims that a decision may rest on, well-typed but not verified. Members that are not
-/// listed are ignored; a listed one of another type refuses the whole token.
+/// The claims that a decision may use, well-typed but not verified. Members that are not listed are
+/// ignored; a listed member of the wrong type refuses the whole token.
 pub(crate) struct UnverifiedClaims {
     pub(crate) issuer: String,
     pub(crate) subject: String,
-    /// `None`: absent, or neither of the two.
+    /// `None`: absent, or another value.
     pub(crate) token_use: Option<TokenUse>,
     pub(crate) client_id: Option<String>,
     pub(crate) audience: Audience,
@@ -270,7 +270,7 @@ impl<'de> Deserialize<'de> for Audience {
             type Value = Audience;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an audience or a list of them")
+                f.write_str("an audience or a list of audiences")
             }
 
             fn visit_str<E: Error>(self, one: &str) -> Result<Audience, E> {
@@ -429,21 +429,21 @@ impl<'de> Deserialize<'de> for UnverifiedClaims {
     }
 }
 
-/// `scope`: any text, the empty one included.
+/// `scope`: any text, including the empty one.
 struct Scope(String);
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.len() > MAX_SCOPE_BYTES || text.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(D::Error::custom("text of a forbidden form"));
+            return Err(D::Error::custom("invalid string"));
         }
         Ok(Self(text))
     }
 }
 
-/// The claims that other OpenID Connect providers use, read in a second pass: a claim of the same
-/// name in a Cognito token may be anything.
+/// Claims of other OpenID Connect providers, parsed in a second pass: in a Cognito token, a claim
+/// of the same name may have any type.
 #[derive(Deserialize)]
 pub(crate) struct OidcClaims {
     aud: OneOrMany,
@@ -453,7 +453,7 @@ pub(crate) struct OidcClaims {
     pub(crate) sid: Option<String>,
     #[serde(default)]
     pub(crate) groups: Vec<String>,
-    /// Okta's list and Entra's text in place of `scope`.
+    /// Replaces `scope`: a list at Okta, a string at Entra ID.
     pub(crate) scp: Option<OneOrMany>,
     pub(crate) preferred_username: Option<String>,
     /// Okta's and Entra ID's (version 1) names for the client.
@@ -461,7 +461,7 @@ pub(crate) struct OidcClaims {
     pub(crate) appid: Option<String>,
     /// Entra ID: `app` or `user`. Not sent by default.
     idtyp: Option<String>,
-    /// Auth0: how the token was got.
+    /// Auth0: the grant type of the token.
     gty: Option<OneOrMany>,
     /// Keycloak: `Bearer`, `ID`, `Logout`.
     typ: Option<Anything>,
@@ -471,12 +471,12 @@ pub(crate) struct OidcClaims {
     c_hash: Option<Anything>,
     /// OpenID Connect Back-Channel Logout section 2.4.
     events: Option<Anything>,
-    /// Keycloak: where a service account called from.
+    /// Keycloak: the host of a service account's request.
     #[serde(rename = "clientHost")]
     client_host: Option<Anything>,
     #[serde(rename = "clientAddress")]
     client_address: Option<Anything>,
-    /// What only a person has.
+    /// Present for persons only.
     email: Option<Anything>,
     name: Option<Anything>,
     upn: Option<Anything>,
@@ -484,7 +484,7 @@ pub(crate) struct OidcClaims {
     amr: Option<Anything>,
 }
 
-/// A claim whose presence counts; its text, if it is one.
+/// A claim whose presence matters, with its text if it is a string.
 struct Anything(Option<String>);
 
 impl<'de> Deserialize<'de> for Anything {
@@ -494,7 +494,7 @@ impl<'de> Deserialize<'de> for Anything {
     }
 }
 
-/// One text or a list of them.
+/// A string or a list of strings.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum OneOrMany {
@@ -523,13 +523,13 @@ impl OidcClaims {
         all_bounded.then_some(claims)
     }
 
-    /// A token that tells of a logout, and is no access to anything.
+    /// Whether it is a logout token, or another type that grants no access.
     pub(crate) fn is_logout_token(&self) -> bool {
         self.events.is_some() || self.has_type(&["Logout", "Refresh", "Offline"])
     }
 
-    /// A token for the client itself. Keycloak's access tokens have had a `nonce`, and say what they
-    /// are.
+    /// Whether it is an ID token. Some Keycloak versions put a `nonce` into access tokens, but name
+    /// the type in `typ`.
     pub(crate) fn is_id_token(&self) -> bool {
         let by_nonce = self.nonce.is_some() && !self.has_type(&["Bearer"]);
         by_nonce || self.at_hash.is_some() || self.c_hash.is_some() || self.has_type(&["ID"])
@@ -540,8 +540,8 @@ impl OidcClaims {
         typ.is_some_and(|typ| names.iter().any(|name| typ.eq_ignore_ascii_case(name)))
     }
 
-    /// A client that speaks for itself: it is its own subject, to which Auth0 adds a suffix, or the
-    /// provider says so in its own way.
+    /// Whether a client acts on its own behalf: it is its own subject, to which Auth0 adds a
+    /// suffix, or a provider-specific claim says so.
     pub(crate) fn is_machine(&self, subject: &str, client_id: &str) -> bool {
         let is_grant = |grant: &String| grant.replace('_', "-") == "client-credentials";
         let by_grant = match &self.gty {
@@ -578,8 +578,8 @@ impl OidcClaims {
             || self.client_address.is_some()
     }
 
-    /// Whether anything says that a person signed in. Where nothing does, it may have been a machine
-    /// of a provider that is not known here.
+    /// Whether any claim shows that a person signed in. Without one, the token may be a machine's,
+    /// from a provider that this crate does not know.
     pub(crate) fn is_person(&self, subject: &str, scope: &str, has_auth_time: bool) -> bool {
         let about_a_person = [&self.email, &self.name, &self.upn, &self.uid, &self.amr];
         has_auth_time
@@ -589,7 +589,7 @@ impl OidcClaims {
             || self.is_id_token()
             || about_a_person.into_iter().any(Option::is_some)
             || scope.split(' ').any(|word| word == "openid")
-            // Auth0's `auth0|...`: the connection by which somebody signed in.
+            // Auth0's `auth0|...`: the connection through which a user signed in.
             || subject.contains('|')
     }
 

@@ -1,7 +1,7 @@
-//! E-mail addresses, as far as it takes to send a mail there.
+//! Syntax check for e-mail addresses.
 
-/// Whether `text` has a local part and a domain of several labels (RFC 5321 section 2.3). Whether somebody
-/// reads mail there, only a mail can tell.
+/// Whether `text` has a local part and a domain of several labels (RFC 5321 section 2.3). Only a
+/// message can show that the mailbox exists.
 #[must_use]
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn checks_the_syntax_of_addresses() {
         for good in ["a@b.c", "a+b&c%d@example.com", "\"x y\"@sub.example.org"] {
             assert!(is_email(good), "{good}");
         }

@@ -1,18 +1,18 @@
-//! Configuration from environment variables, with every problem reported at once.
+//! Configuration from environment variables; reports all problems at once.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// Reads variables and remembers what is wrong with them.
+/// Reads variables and collects the problems.
 ///
-/// An empty variable is an unset one: CloudFormation has no other way to leave one out.
+/// An empty variable counts as unset: CloudFormation cannot omit a variable otherwise.
 pub struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
 }
 
-/// All that is wrong with a configuration, by variable. Values are not quoted: one may be a
-/// secret in the wrong place.
+/// All problems of a configuration, by variable. Values are not quoted, because one may be a
+/// misplaced secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<String>);
 
@@ -34,19 +34,19 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// Notes that `name` is wrong: `problem` goes on from the name, as in "is not set".
+    /// Records a problem with `name`: `problem` continues the sentence, as in "is not set".
     pub fn problem(&mut self, name: &str, problem: &str) {
         self.problems.push(format!("{name} {problem}"));
     }
 
-    /// A variable that may be left out.
+    /// An optional variable.
     pub fn optional(&mut self, name: &str) -> Option<String> {
         (self.lookup)(name)
             .map(|value| value.trim().to_owned())
             .filter(|value| !value.is_empty())
     }
 
-    /// A variable that must be set. Returns an empty text, with a problem noted, if it is not.
+    /// A required variable. If it is unset, records a problem and returns an empty string.
     pub fn required(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
             self.problem(name, "is not set");
@@ -54,7 +54,7 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// A comma list without empty elements, or `None` if unset.
+    /// A comma-separated list without empty elements, or `None` if unset.
     pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
         let items: Vec<String> = self
             .optional(name)?
@@ -84,7 +84,7 @@ impl<'a> Env<'a> {
         pool
     }
 
-    /// `APP_CLIENT_IDS`: at least one app client, and no wildcard.
+    /// `APP_CLIENT_IDS`: at least one app client, without wildcards.
     pub fn app_client_ids(&mut self) -> Vec<String> {
         const NAME: &str = "APP_CLIENT_IDS";
         let ids = self.list(NAME).unwrap_or_default();
@@ -93,13 +93,13 @@ impl<'a> Env<'a> {
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'+' || b == b'-';
         if ids.iter().any(|id| !id.bytes().all(plain)) {
-            self.problem(NAME, "holds something that is no client's id");
+            self.problem(NAME, "contains an invalid app client id");
         }
         ids
     }
 
-    /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can bring new tokens, within Cognito's
-    /// bounds of 60 minutes and 10 years; 30 days if unset.
+    /// `REFRESH_TOKEN_TTL_SECONDS`: how long a session can be refreshed, within Cognito's limits of
+    /// 60 minutes and 10 years; 30 days if unset.
     pub fn refresh_token_ttl_seconds(&mut self) -> u64 {
         const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60;
         self.number(
@@ -109,7 +109,7 @@ impl<'a> Env<'a> {
         )
     }
 
-    /// A comma list of web origins (RFC 6454 section 6.2); empty if unset.
+    /// A comma-separated list of web origins (RFC 6454 section 6.2); empty if unset.
     pub fn origins(&mut self, name: &str) -> Vec<String> {
         let origins = self.list(name).unwrap_or_default();
         let is_origin = |origin: &String| {
@@ -159,16 +159,16 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// All problems noted.
+    /// All recorded problems.
     #[must_use]
     pub fn into_error(self) -> ConfigError {
         ConfigError(self.problems)
     }
 
-    /// `config`, if nothing was wrong.
+    /// Returns `config` if there are no problems.
     ///
     /// # Errors
-    /// All problems noted.
+    /// All recorded problems.
     pub fn finish<T>(self, config: T) -> Result<T, ConfigError> {
         if self.problems.is_empty() {
             Ok(config)
@@ -178,7 +178,8 @@ impl<'a> Env<'a> {
     }
 }
 
-/// A byte that may stand in the name of a header or a cookie (RFC 9110 section 5.6.2, `tchar`).
+/// Whether the name of a header or a cookie may contain this byte (RFC 9110 section 5.6.2,
+/// `tchar`).
 #[must_use]
 pub fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_is_right() {
+    fn reads_valid_variables() {
         let lookup = |name: &str| match name {
             "TEXT" => Some(" a ".to_owned()),
             "LIST" => Some("a, b".to_owned()),

@@ -1,8 +1,8 @@
-//! Header maps as API Gateway's events carry them, read with patience.
+//! Lenient reader for the header maps of API Gateway events.
 //!
-//! REST APIs pass header names in whatever case the client wrote, `null` stands for no headers,
-//! and values can be of any kind when somebody invokes a function by hand. Nothing here fails:
-//! what is not a header is not found.
+//! REST APIs pass header names in the client's spelling, `null` means no headers, and a manual
+//! invocation can send values of any type. The reader never fails: a member that is not a header
+//! is not found.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,19 +12,19 @@ use serde_json::value::RawValue;
 
 use crate::reason::Reason;
 
-/// A JSON object with its values left unread; empty for anything that is not an object.
+/// A JSON object whose values are not parsed; empty for any other JSON value.
 #[derive(Default)]
 pub struct RawMap<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> RawMap<'a> {
-    /// Whether there is no member.
+    /// Whether the map has no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The values of all members with this name in any case. There can be several: names differ
-    /// by case, and JSON itself allows a name twice.
+    /// The values of all members with this name in any case. There can be several: names may differ
+    /// by case, and JSON allows duplicate names.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &'a RawValue> {
         self.0
             .iter()
@@ -41,7 +41,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
             type Value = RawMap<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object, or anything else in its place")
+                f.write_str("an object or any other value")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMap<'de>, A::Error> {
@@ -90,7 +90,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMap<'a> {
     }
 }
 
-/// A string that is copied only if it holds an escape.
+/// A string that is copied only if it contains an escape.
 struct Borrowed<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
@@ -128,8 +128,8 @@ pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
         .map(|Borrowed(text)| text)
 }
 
-/// What stands between `open` and `close`, if it is text that is read as it is written: the JSON is
-/// valid, so that without an escape or a quote it is one string.
+/// The text between `open` and `close`, if it has no escapes: the JSON is valid, so text without an
+/// escape or a quote is one string.
 fn plain_between<'a>(json: &'a RawValue, open: &str, close: &str) -> Option<&'a str> {
     let text = json.get().strip_prefix(open)?.strip_suffix(close)?;
     memchr::memchr2(b'"', b'\\', text.as_bytes())
@@ -137,12 +137,11 @@ fn plain_between<'a>(json: &'a RawValue, open: &str, close: &str) -> Option<&'a 
         .then_some(text)
 }
 
-/// The one value that a request has under `name`, looked up in the single-value map and the
-/// multi-value map.
+/// The only value of the header `name`, looked up in the single-value map and the multi-value map.
 ///
 /// # Errors
-/// [`Reason::MissingToken`] without any; [`Reason::AmbiguousToken`] if there are several that
-/// differ, if the client sent the header more than once, or if a value is not text.
+/// [`Reason::MissingToken`] without a value; [`Reason::AmbiguousToken`] if there are several
+/// different values, if the client sent the header more than once, or if a value is not a string.
 pub fn single_value<'a>(
     headers: &RawMap<'a>,
     multi_value_headers: &RawMap<'a>,
@@ -170,7 +169,7 @@ pub fn single_value<'a>(
     found.ok_or(Reason::MissingToken)
 }
 
-/// The text in a list of exactly one.
+/// The string in a list of exactly one.
 fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
     struct One;
 
@@ -178,7 +177,7 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
         type Value = Option<Cow<'de, str>>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of one text")
+            f.write_str("a list of one string")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -188,7 +187,7 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
         }
     }
 
-    // As API Gateway writes it.
+    // The form that API Gateway sends.
     if let Some(plain) = plain_between(json, "[\"", "\"]") {
         return Some(Cow::Borrowed(plain));
     }
@@ -196,12 +195,12 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
     reader.deserialize_seq(One).ok().flatten()
 }
 
-/// The one cookie with this name (RFC 6265 section 4.2): payload 2.0 lists cookies, the others have
-/// a header.
+/// The only cookie with this name (RFC 6265 section 4.2): events of payload format 2.0 list
+/// cookies, others have a header.
 ///
 /// # Errors
-/// [`Reason::MissingToken`] without any; [`Reason::AmbiguousToken`] if there are several, or
-/// several headers.
+/// [`Reason::MissingToken`] without one; [`Reason::AmbiguousToken`] for several cookies of this
+/// name or several headers.
 pub fn cookie(
     listed: Option<&RawValue>,
     header: Result<Cow<'_, str>, Reason>,
@@ -230,19 +229,19 @@ pub fn cookie(
     found.ok_or(Reason::MissingToken)
 }
 
-/// Who sent a request, as far as a browser says.
+/// The sender of a request, as the browser reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// A page of the same origin, or of one that is known.
+    /// A page of the same origin or of an allowed one.
     Known,
-    /// No browser, or one that doesn't say.
+    /// Not a browser, or a browser that does not report it.
     Unsaid,
     /// A page of another origin.
     Foreign,
 }
 
-/// Where a browser says that a request comes from: `Origin`, and `Sec-Fetch-Site` where there is
-/// none (WHATWG Fetch; W3C Fetch Metadata).
+/// The sender according to `Origin`, or without that header to `Sec-Fetch-Site` (WHATWG Fetch; W3C
+/// Fetch Metadata).
 #[must_use]
 pub fn sender(
     origin: &Result<Cow<'_, str>, Reason>,
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_or_none() {
+    fn finds_one_unambiguous_value_or_none() {
         use Reason::{AmbiguousToken, MissingToken};
         let rows = [
             (r#"{"Authorization":"a"}"#, "null", Ok("a")),

@@ -1,4 +1,4 @@
-//! Bytes as people write them.
+//! Lower-case hexadecimal.
 
 /// Two lower-case hexadecimal digits for each byte.
 #[must_use]

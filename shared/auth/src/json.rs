@@ -1,6 +1,6 @@
-//! Reading JSON objects from strangers more strictly than `serde` does by itself.
+//! Parser for untrusted JSON objects, stricter than `serde` by default.
 //!
-//! RFC 7515 section 4 and RFC 7519 section 4 want member names to be unique. `serde_json` brings the
+//! RFC 7515 section 4 and RFC 7519 section 4 require unique member names. `serde_json` does the
 //! rest: no trailing bytes, no NaN, no byte order mark.
 
 use std::fmt;
@@ -8,24 +8,24 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// The names that a reader looks for.
+/// The member names that a parser uses.
 pub(crate) trait Known {
-    /// Which one it is.
+    /// The variant for `name`.
     fn of(name: &str) -> Self;
 
-    /// Its place among them, below 32; `None` for all that the reader doesn't tell apart.
+    /// Its index, below 32; `None` for names that the parser does not use.
     fn place(&self) -> Option<u32>;
 }
 
-/// Refuses an object that names a member twice, however the name is escaped.
+/// Rejects an object with duplicate member names, even if they are escaped differently.
 ///
-/// Of names that nobody looks for it keeps hashes. A collision, found on purpose, only refuses its
-/// finder's own token.
+/// For unused names it stores hashes. A deliberate collision only causes the refusal of the token
+/// that contains it.
 pub(crate) struct UniqueNames {
-    /// A bit for each known name.
+    /// One bit for each known name.
     known: u32,
     known_twice: bool,
-    /// Room for every token that Cognito issues; a larger object goes to the heap.
+    /// Large enough for the tokens that Cognito issues; larger objects use the heap.
     first: [u64; Self::INLINE],
     count: usize,
     all: Vec<u64>,
@@ -85,12 +85,13 @@ impl UniqueNames {
         if !self.known_twice && hashes.is_sorted_by(|a, b| a < b) {
             Ok(())
         } else {
-            Err(E::custom("a member stands twice"))
+            Err(E::custom("duplicate member name"))
         }
     }
 }
 
-/// Source: Fowler, Noll, Vo and Eastlake, "The FNV Non-Cryptographic Hash Algorithm", sections 2 and 5.
+/// Source: Fowler, Noll, Vo and Eastlake, "The FNV Non-Cryptographic Hash Algorithm", sections 2
+/// and 5.
 fn fnv_1a(bytes: &[u8]) -> u64 {
     const BASIS: u64 = 0xCBF2_9CE4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01B3;
@@ -99,10 +100,10 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// Any JSON value, read and dropped.
+/// Any JSON value, parsed and dropped.
 ///
-/// Unlike [`serde::de::IgnoredAny`] it looks at every value through `deserialize_any`, so that
-/// `serde_json` checks escapes, and depth against its limit of 128.
+/// Unlike [`serde::de::IgnoredAny`] it reads every value through `deserialize_any`, so `serde_json`
+/// checks escapes, and the depth against its limit of 128.
 pub(crate) struct Ignored;
 
 impl<'de> Deserialize<'de> for Ignored {
@@ -155,26 +156,26 @@ impl<'de> Deserialize<'de> for Ignored {
     }
 }
 
-/// Text of a bounded length: never empty, at most `MAX` bytes, no control character.
+/// A string of 1 to `MAX` bytes without control characters.
 pub(crate) struct Text<const MAX: usize>(pub(crate) String);
 
 impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() || text.len() > MAX || has_control(&text) {
-            return Err(D::Error::custom("text of a forbidden form"));
+            return Err(D::Error::custom("invalid string"));
         }
         Ok(Self(text))
     }
 }
 
-/// Whether there is a control character (Unicode's `Cc`): most text is plain ASCII.
+/// Whether the text contains a control character (Unicode's `Cc`): most text is plain ASCII.
 fn has_control(text: &str) -> bool {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
     !text.bytes().all(is_plain) && text.chars().any(char::is_control)
 }
 
-/// Text that is looked up and not kept.
+/// A string that is mapped to a value and not stored.
 pub(crate) struct Word<T>(pub(crate) fn(&str) -> T);
 
 impl<'de, T> serde::de::DeserializeSeed<'de> for Word<T> {
@@ -197,7 +198,7 @@ impl<T> Visitor<'_> for Word<T> {
     }
 }
 
-/// A member's name, noted in [`UniqueNames`].
+/// A member's name, recorded in [`UniqueNames`].
 pub(crate) struct Name<'a, T>(&'a mut UniqueNames, PhantomData<T>);
 
 impl<'de, T: Known> serde::de::DeserializeSeed<'de> for Name<'_, T> {
@@ -225,13 +226,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_those_of_the_draft() {
+    fn hashes_match_the_drafts_test_vectors() {
         assert_eq!(fnv_1a(b""), 0xCBF2_9CE4_8422_2325);
         assert_eq!(fnv_1a(b"a"), 0xAF63_DC4C_8601_EC8C);
         assert_eq!(fnv_1a(b"foobar"), 0x8594_4171_F739_67E8);
     }
 
-    /// One in three is known.
+    /// Every third name is known.
     struct Member(Option<u32>);
 
     impl Known for Member {
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_in_small_and_large_objects() {
+    fn rejects_duplicate_names_in_small_and_large_objects() {
         for count in [0, 1, 2, 31, 32, 33, 34, 1_000] {
             let names = || (0..count).map(|n| format!("member-{n}"));
             let check = |extra: Option<String>| {

@@ -1,7 +1,7 @@
-//! Key sets as issuers publish them (RFC 7517), read with suspicion.
+//! Strict parser for the key sets that issuers publish (RFC 7517).
 //!
-//! One key that we cannot use, or would not, never costs the others: it is skipped. A set without
-//! any usable key is refused as a whole, so that it cannot replace a good one.
+//! An unusable or unacceptable key is skipped and does not affect the others. A set without any
+//! usable key is rejected as a whole, so it cannot replace a good one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The largest key set that is read, in bytes. Cognito's has two keys and 920 bytes.
+/// The largest accepted key set, in bytes. Cognito's has two keys and 920 bytes.
 pub const MAX_KEY_SET_BYTES: usize = 64 * 1024;
 
 const MAX_KID_BYTES: usize = 256;
 
-/// Signature algorithms that somebody here may sign with (RFC 7518 section 3.1, RFC 8037). Each key is
-/// for exactly one of them (RFC 8725 section 3.1).
+/// Supported signature algorithms (RFC 7518 section 3.1, RFC 8037). Each key is for exactly one of
+/// them (RFC 8725 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits or more.
     Rs256,
-    /// ECDSA on P-256 with SHA-256, in the fixed form of JWS.
+    /// ECDSA on P-256 with SHA-256, in the fixed-length encoding of JWS.
     Es256,
     /// Ed25519.
     EdDsa,
 }
 
 impl Algorithm {
-    /// The algorithm that `alg` names; the comparison is exact.
+    /// The algorithm with exactly this `alg` value.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -55,14 +55,14 @@ impl Algorithm {
     }
 }
 
-/// A public key, parsed once, good for one algorithm.
+/// A public key, parsed once, for one algorithm.
 pub struct VerifyingKey {
     algorithm: Algorithm,
     key: ParsedPublicKey,
 }
 
 impl VerifyingKey {
-    /// The only algorithm that this key verifies.
+    /// The only algorithm for which this key verifies signatures.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -73,16 +73,16 @@ impl VerifyingKey {
     }
 }
 
-/// Why a document is no key set.
+/// Why a document was rejected as a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// Longer than [`MAX_KEY_SET_BYTES`].
     #[error("the key set is too large")]
     TooLarge,
-    /// Not a JSON object with a list `keys`.
+    /// Not a JSON object with a list named `keys`.
     #[error("not a key set")]
     Malformed,
-    /// No key in it can be used.
+    /// It contains no usable key.
     #[error("the key set has no usable key")]
     NoUsableKey,
 }
@@ -94,13 +94,13 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517 section 5).
+    /// Parses a JWK set (RFC 7517 section 5).
     ///
-    /// Skipped: keys without `kid`, of another type or algorithm, for encryption, weak ones, and
-    /// all that share a `kid` while they differ.
+    /// Skips keys without `kid`, keys of another type or algorithm, encryption keys, weak keys, and
+    /// all different keys that share a `kid`.
     ///
     /// # Errors
-    /// [`KeySetError`] if nothing usable is left.
+    /// [`KeySetError`] if no usable key is left.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Document<'a> {
@@ -113,7 +113,7 @@ impl KeySet {
         }
         let document: Document<'_> =
             serde_json::from_slice(document).map_err(|_| KeySetError::Malformed)?;
-        // `None` marks a `kid` that two different keys claim.
+        // `None`: two different keys share this `kid`.
         let mut keys: HashMap<String, Option<(Jwk, Arc<VerifyingKey>)>> = HashMap::new();
         for raw in document.keys {
             let Ok(jwk) = serde_json::from_str::<Jwk>(raw.get()) else {
@@ -145,20 +145,20 @@ impl KeySet {
         self.keys.get(kid)
     }
 
-    /// How many keys can be used.
+    /// Number of usable keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none: true only of the default value.
+    /// Whether the set has no keys: true for the default value only.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 }
 
-/// The members of a JWK that matter here (RFC 7517 section 4, RFC 7518 section 6, RFC 8037).
+/// The members of a JWK that this parser uses (RFC 7517 section 4, RFC 7518 section 6, RFC 8037).
 #[derive(Clone, PartialEq, Deserialize)]
 struct Jwk {
     kty: String,
@@ -200,7 +200,8 @@ impl Jwk {
         let n = unsigned(self.n.as_deref()?)?;
         let e = unsigned(self.e.as_deref()?)?;
         let bits = n.len() * 8 - usize::try_from(n.first()?.leading_zeros()).ok()?;
-        // NIST SP 800-56B section 6.2 wants e odd and above 2^16; aws-lc takes 33 bits at most.
+        // NIST SP 800-56B section 6.2 requires e to be odd and above 2^16; aws-lc accepts at most
+        // 33 bits.
         let exponent = e.iter().try_fold(0_u64, |sum, byte| {
             sum.checked_mul(256)?.checked_add((*byte).into())
         })?;

@@ -1,35 +1,35 @@
-//! When an issuer's keys may be used and when they must be fetched: the rules, without the I/O.
+//! Rules for when an issuer's keys may be used and when they must be fetched, without I/O.
 //!
-//! All ages are by the wall clock, because a Lambda environment can be frozen for hours and a
-//! monotonic clock may not notice.
+//! All ages use the wall clock, because a Lambda environment can be frozen for hours and a
+//! monotonic clock may not advance meanwhile.
 
 use std::sync::Arc;
 
 use crate::jwks::{KeySet, VerifyingKey};
 use crate::time::UnixSeconds;
 
-/// Keys older than this are fetched again, so that a key which the issuer withdrew stops working.
+/// Keys older than this are fetched again, so that a key that the issuer withdrew stops working.
 pub const REFRESH_AFTER_SECONDS: u64 = 60 * 60;
 /// Keys older than this are not used at all, even if the issuer cannot be reached.
 pub const TRUST_FOR_SECONDS: u64 = 24 * 60 * 60;
-/// No two fetches begin within this time, whatever tokens ask for.
+/// Minimum time between the starts of two fetches, regardless of the `kid`s that tokens name.
 pub const COOL_DOWN_SECONDS: u64 = 10;
 
 /// What to do about a `kid`.
 pub enum Lookup {
     /// Use this key.
     Found(Arc<VerifyingKey>),
-    /// Fetch the set, record how it went, and look again.
+    /// Fetch the set, record the result, and look the key up again.
     Fetch,
-    /// The same, but this key is still trusted: it needs no long wait.
+    /// Like `Fetch`, but this key is still trusted and needs no long wait.
     Refresh,
     /// The issuer has no such key.
     Unknown,
-    /// That cannot be known now.
+    /// Whether the issuer has it cannot be known now.
     Unavailable,
 }
 
-/// The last good key set of one issuer, and when fetching was last tried.
+/// The last good key set of one issuer, and the time of the last fetch.
 #[derive(Default)]
 pub struct KeyCache {
     keys: KeySet,
@@ -40,7 +40,7 @@ pub struct KeyCache {
 }
 
 impl KeyCache {
-    /// A cache of keys that came with the configuration: never fetched, never stale.
+    /// A cache of keys from the configuration: never fetched, never stale.
     #[must_use]
     pub fn pinned(keys: KeySet) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl KeyCache {
         if self.pinned {
             return key.map_or(Lookup::Unknown, Lookup::Found);
         }
-        // A clock that was set back makes every age unknown: ask the issuer again.
+        // If the clock was set back, every age is unknown: ask the issuer again.
         let age = |moment: Option<UnixSeconds>| moment.and_then(|moment| now.since(moment));
         let may_fetch = age(self.tried_at).is_none_or(|age| age >= COOL_DOWN_SECONDS);
         let trusted = age(self.fetched_at).is_some_and(|age| age < TRUST_FOR_SECONDS);
@@ -72,7 +72,7 @@ impl KeyCache {
         }
     }
 
-    /// What to do about `kid` right after a fetch, however that went. Never [`Lookup::Fetch`] or
+    /// What to do about `kid` right after a fetch, successful or not. Never [`Lookup::Fetch`] or
     /// [`Lookup::Refresh`].
     #[must_use]
     pub fn lookup_after_fetch(&self, kid: &str, now: UnixSeconds) -> Lookup {
@@ -85,10 +85,10 @@ impl KeyCache {
         }
     }
 
-    /// Records a key set that was fetched at `now`: it replaces the old one whole.
+    /// Records a key set that was fetched at `now`; it replaces the old set as a whole.
     ///
-    /// If it was fetched for a `kid` and doesn't have that one, the cool-down begins: more such
-    /// tokens don't become more fetches.
+    /// If it was fetched for a `kid` and does not contain it, the cool-down begins: more such
+    /// tokens do not cause more fetches.
     pub fn fetched(&mut self, keys: KeySet, wanted: Option<&str>, now: UnixSeconds) {
         let missed = wanted.is_some_and(|kid| keys.get(kid).is_none());
         self.keys = keys;
@@ -97,7 +97,7 @@ impl KeyCache {
         self.last_try_failed = false;
     }
 
-    /// Records that a fetch at `now` brought no usable set. The old one stays, the cool-down
+    /// Records that a fetch at `now` returned no usable set. The old set stays and the cool-down
     /// begins.
     pub fn failed(&mut self, now: UnixSeconds) {
         self.tried_at = Some(now);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cold_cache_fetches_and_then_waits_out_its_failure() {
+    fn a_failed_fetch_of_a_cold_cache_starts_the_cool_down() {
         let mut cache = KeyCache::default();
         check(&cache.lookup("a", at(0)), "fetch");
         cache.failed(at(0));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kid_is_one_fetch_in_a_cool_down() {
+    fn unknown_kids_cause_one_fetch_per_cool_down() {
         let mut cache = KeyCache::default();
         cache.fetched(keys("a"), None, at(0));
         check(&cache.lookup("a", at(1)), "found");
@@ -173,7 +173,7 @@ mod tests {
         check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS + 9)), "found");
         check(&cache.lookup("b", at(REFRESH_AFTER_SECONDS + 9)), "unknown");
         check(&cache.lookup("b", at(REFRESH_AFTER_SECONDS + 10)), "fetch");
-        // An issuer that did not answer may well have this key.
+        // An issuer that did not answer may have this key.
         check(&cache.lookup_after_fetch("b", now), "unavailable");
         cache.failed(at(DAY - 1));
         check(&cache.lookup("a", at(DAY - 1)), "found");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_only_costs_a_fetch() {
+    fn a_clock_jump_causes_only_a_fetch() {
         let mut cache = KeyCache::default();
         cache.fetched(keys("a"), Some("b"), at(3_600));
         check(&cache.lookup("a", at(0)), "fetch");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn pinned_keys_never_age() {
+    fn pinned_keys_never_expire() {
         let cache = KeyCache::pinned(keys("a"));
         check(&cache.lookup("a", UnixSeconds(0)), "found");
         check(&cache.lookup("a", UnixSeconds(u64::MAX)), "found");

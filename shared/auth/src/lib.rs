@@ -1,17 +1,18 @@
-//! The pure core of Gatehouse: what a token is, who signed it, what was revoked, what follows.
+//! The pure core of Gatehouse: parses and verifies tokens, checks revocations, builds policies.
 //!
-//! Nothing here reads a clock, an environment variable or a socket. Time and keys are arguments,
-//! other processes are behind the traits in [`ports`], and no AWS SDK is known. A request walks
-//! through the modules in this order:
+//! This crate reads no clock, environment variable or socket and uses no AWS SDK. Time and keys are
+//! arguments; other processes are behind the traits in [`ports`]. A request passes through the
+//! modules in this order:
 //!
-//! 1. [`bearer`] finds the token in an `Authorization` value;
-//! 2. [`token`] takes it apart without believing it;
+//! 1. [`bearer`] extracts the token from an `Authorization` value;
+//! 2. [`token`] parses it without trusting it;
 //! 3. [`jwks`] and [`key_cache`] hold the keys that an issuer publishes;
 //! 4. [`verify`] turns an [`token::UnverifiedToken`] into [`claims::VerifiedClaims`];
-//! 5. [`revocation`] says whether somebody ended that token, session or user;
-//! 6. [`arn`] and [`policy`] write the answer that API Gateway understands.
+//! 5. [`revocation`] checks whether that token, its session or its user was revoked;
+//! 6. [`arn`] and [`policy`] build the response for API Gateway.
 //!
-//! An API key takes the way over [`api_key`] instead of 2 to 4. [`mod@env`] reads configurations, through a lookup that it is given.
+//! For API keys, [`api_key`] replaces steps 2 to 4. [`mod@env`] reads configurations through a
+//! lookup function that the caller passes.
 
 #![warn(missing_docs)]
 

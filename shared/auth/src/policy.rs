@@ -1,17 +1,17 @@
-//! The IAM policy document that an authorizer answers with.
+//! The IAM policy document that an authorizer returns.
 
 use serde::{Serialize, Serializer};
 
-/// Allowed or denied. There is no default: whoever builds a policy writes which.
+/// Allow or Deny. It has no default: the code that builds a policy must choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Effect {
-    /// The caller may go on.
+    /// The request may proceed.
     Allow,
-    /// A known caller may not: API Gateway answers 403.
+    /// The caller is known but not permitted: API Gateway answers 403.
     Deny,
 }
 
-/// A policy of one action, `execute-api:Invoke`, as API Gateway evaluates it.
+/// A policy for one action, `execute-api:Invoke`, as API Gateway evaluates it.
 /// Source: AWS, "Output from an API Gateway Lambda authorizer".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -28,7 +28,7 @@ struct Statement {
     resource: List<String>,
 }
 
-/// One, as for almost every request, or several; a list in JSON either way.
+/// One element, as for almost every request, or several; always a list in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum List<T> {
     One([T; 1]),
@@ -53,10 +53,10 @@ impl<T: Serialize> Serialize for List<T> {
 }
 
 impl PolicyDocument {
-    /// `effect` on one resource.
+    /// A policy with `effect` on one resource.
     ///
-    /// There is always a statement: with none, API Gateway would fall back on the API's resource
-    /// policy, and silence there is not a refusal.
+    /// A policy always has a statement: without one, API Gateway would fall back on the API's
+    /// resource policy, which need not deny the request.
     #[must_use]
     pub fn new(effect: Effect, resource: String) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl PolicyDocument {
         }
     }
 
-    /// The same effect on one resource more.
+    /// Adds the same effect on one more resource.
     #[must_use]
     pub fn and(mut self, resource: String) -> Self {
         if let List::One([statement]) = &mut self.statement
@@ -76,20 +76,20 @@ impl PolicyDocument {
         self
     }
 
-    /// Whether there is an Allow in it.
+    /// Whether any statement is an Allow.
     #[must_use]
     pub fn allows_something(&self) -> bool {
         self.statement.iter().any(|one| one.effect == Effect::Allow)
     }
 
-    /// Whether some statement, of either effect, covers this ARN.
+    /// Whether any statement, Allow or Deny, covers this ARN.
     #[must_use]
     pub fn speaks_of(&self, arn: &str) -> bool {
         let mut resources = self.statement.iter().flat_map(|one| one.resource.iter());
         resources.any(|resource| glob(resource, arn))
     }
 
-    /// `Allow` on some resources, `Deny` on others; at least one of `allowed`.
+    /// `Allow` on some resources and `Deny` on others; `allowed` must not be empty.
     #[must_use]
     pub fn of(allowed: Vec<String>, denied: Vec<String>) -> Self {
         let mut statement = vec![Statement::new(Effect::Allow, List::Several(allowed))];
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn document_is_what_api_gateway_reads() {
+    fn serializes_in_the_form_that_api_gateway_reads() {
         let document = PolicyDocument::new(Effect::Deny, "arn".to_owned());
         assert_eq!(
             serde_json::to_string(&document).unwrap(),

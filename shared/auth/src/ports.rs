@@ -1,4 +1,4 @@
-//! What the core needs from other processes.
+//! Interfaces to other processes that the core depends on.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,38 +11,38 @@ use crate::revocation::Marks;
 use crate::time::UnixSeconds;
 use crate::verify::Issuer;
 
-/// A dependency failed: the answer is unknown. Never an Allow, never a Deny.
+/// A dependency failed, so the answer is unknown: neither an Allow nor a Deny.
 ///
-/// Displays only the dependency's name, so that it may be logged as it is.
+/// `Display` prints only the dependency's name, so the error may be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub enum Unavailable {
-    /// The issuer's key set could not be fetched and no trusted copy is left.
+    /// The issuer's key set could not be fetched, and no trusted copy is left.
     Jwks,
-    /// The revocation table did not answer as it must.
+    /// The revocation table did not give a valid response.
     Revocations,
-    /// The table of API keys did not answer as it must.
+    /// The table of API keys did not give a valid response.
     ApiKeys,
-    /// The table of profiles did not answer as it must.
+    /// The table of profiles did not give a valid response.
     Profiles,
-    /// The table of sessions did not answer as it must.
+    /// The table of sessions did not give a valid response.
     Sessions,
-    /// The table of connections, or the API that holds them, did not answer as it must.
+    /// The table of connections, or the API that holds them, did not give a valid response.
     Connections,
-    /// The table of attempts did not answer as it must.
+    /// The table of attempts did not give a valid response.
     Attempts,
-    /// The table of groups that are still to be given did not answer as it must.
+    /// The table of pending groups did not give a valid response.
     PendingGroups,
-    /// The old store of users did not answer, or not as it must.
+    /// The legacy user store did not give a valid response.
     Legacy,
-    /// The topic for security messages did not take one.
+    /// The topic for security messages did not accept a message.
     Topic,
-    /// Cognito did not answer, or not as it must.
+    /// Cognito did not give a valid response.
     Cognito,
 }
 
 impl Unavailable {
-    /// The word that stands in logs, metrics and `docs/outcomes.md`.
+    /// The name in logs, metrics and `docs/outcomes.md`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,13 +61,13 @@ impl Unavailable {
     }
 }
 
-/// Where the public keys of an issuer come from.
+/// Source of an issuer's public keys.
 pub trait KeySource {
     /// The key that `issuer` publishes under `kid`.
     ///
     /// # Errors
-    /// [`crate::Reason::UnknownKey`] if the issuer has no such key, [`Unavailable::Jwks`] if
-    /// that cannot be known.
+    /// [`crate::Reason::UnknownKey`] if the issuer has no such key, [`Unavailable::Jwks`] if its
+    /// key set is not available.
     fn key_for(
         &self,
         issuer: &Issuer,
@@ -76,13 +76,13 @@ pub trait KeySource {
     ) -> impl Future<Output = Result<Arc<VerifyingKey>, Refusal>> + Send;
 }
 
-/// Where revocations are kept.
+/// Reads revocations.
 pub trait RevocationStore {
-    /// All marks that could void a token with these claims, read consistently: a mark whose
-    /// write was acknowledged before this call is in the answer.
+    /// All revocations that may apply to a token with these claims, by consistent reads: the result
+    /// contains every revocation whose write was acknowledged before this call.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] whenever that cannot be promised.
+    /// [`Unavailable::Revocations`] whenever that cannot be guaranteed.
     fn marks(
         &self,
         claims: &VerifiedClaims,
@@ -90,12 +90,12 @@ pub trait RevocationStore {
     ) -> impl Future<Output = Result<Marks, Unavailable>> + Send;
 }
 
-/// Where API keys are kept.
+/// Reads API keys.
 pub trait ApiKeyStore {
-    /// The key in the row `id`, read consistently.
+    /// The key in the row `id`, by a consistent read.
     ///
     /// # Errors
-    /// [`crate::Reason::UnreadableMark`] if the row is none of ours, [`Unavailable::ApiKeys`]
-    /// whenever it cannot be known.
+    /// [`crate::Reason::UnreadableMark`] if Gatehouse did not write the row,
+    /// [`Unavailable::ApiKeys`] if it could not be read.
     fn find(&self, id: &str) -> impl Future<Output = Result<Option<StoredKey>, Refusal>> + Send;
 }

@@ -1,10 +1,12 @@
-//! Identity providers whose word on an address is taken, and for which addresses.
+//! Identity providers that are trusted to verify e-mail addresses, and for which domains.
 
-/// A list of providers by their names in the pool, each with the domains that it decides on.
+/// A list of providers by their names in the pool, each with the domains that it is authoritative
+/// for.
 ///
-/// `Google=gmail.com,corp.com;Oidc=corp.com`: providers apart by semicolons, domains by commas, `*` for
-/// every domain. Google and Apple may stand without a list: then they decide on their own mailboxes,
-/// and Google on the domain of an organization's account, as its `hd` claim names it.
+/// `Google=gmail.com,corp.com;Oidc=corp.com`: semicolons separate providers, commas separate
+/// domains, and `*` means every domain. Google and Apple need no list: they are then authoritative
+/// for their own mailboxes, and Google also for the domain of an organization's account (claim
+/// `hd`).
 #[derive(Clone, Debug, Default)]
 pub struct Providers(Vec<Provider>);
 
@@ -13,15 +15,15 @@ struct Provider {
     name: String,
     domains: Vec<String>,
     all: bool,
-    /// Whether an organization's own domain counts.
+    /// Whether it is authoritative for an organization's own domain (`hd`).
     hosted: bool,
 }
 
 impl Providers {
-    /// Reads a list.
+    /// Parses a list.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem with the list.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut providers = Vec::new();
         let entries = text.split(';').map(str::trim);
@@ -37,7 +39,7 @@ impl Providers {
         Ok(Self(providers))
     }
 
-    /// Whether the list names no provider.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -48,9 +50,10 @@ impl Providers {
         self.0.iter().map(|provider| provider.name.as_str())
     }
 
-    /// Whether `provider` decides who has this address. `hosted` is the `hd` claim of Google.
-    /// Source: Google, "Authenticate with a backend server": authoritative for `@gmail.com`, and with
-    /// `email_verified` and `hd`; else "ownership of the third party email account may have since changed".
+    /// Whether `provider` is authoritative for this address. `hosted` is Google's `hd` claim.
+    /// Source: Google, "Authenticate with a backend server": authoritative for `@gmail.com`, and
+    /// with `email_verified` and `hd`; otherwise "ownership of the third party email account may
+    /// have since changed".
     #[must_use]
     pub fn decides(&self, provider: &str, email: &str, hosted: Option<&str>) -> bool {
         let Some((_, domain)) = email.rsplit_once('@') else {
@@ -84,7 +87,7 @@ fn listed(name: &str, domains: &str) -> Result<Provider, &'static str> {
         match domain {
             "*" => provider.all = true,
             _ if is_domain => provider.domains.push(domain.to_owned()),
-            _ => return Err("names a domain that is none"),
+            _ => return Err("contains an invalid domain"),
         }
     }
     Ok(provider)
@@ -102,7 +105,7 @@ fn well_known(name: &str) -> Result<Provider, &'static str> {
             ],
             false,
         ),
-        _ => return Err("names a provider without the domains that it decides on"),
+        _ => return Err("names a provider without its domains"),
     };
     let domains = domains.iter().map(|domain| (*domain).to_owned());
     Ok(Provider {
@@ -118,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_provider_decides_on_its_own_domains() {
+    fn providers_are_authoritative_for_their_own_domains_only() {
         let text = "Google, SignInWithApple; Oidc=corp.com,Corp.org ;Saml=*";
         let providers = Providers::parse(text).unwrap();
         for (provider, email, hosted, decides) in [
@@ -140,7 +143,7 @@ mod tests {
             let found = providers.decides(provider, email, hosted);
             assert_eq!(found, decides, "{provider} {email} {hosted:?}");
         }
-        // A list takes the place of what is known of Google.
+        // A list replaces the built-in domains of Google.
         let listed = Providers::parse("Google=corp.com").unwrap();
         assert!(!listed.decides("Google", "a@gmail.com", None));
         assert!(!listed.decides("Google", "a@x.com", Some("x.com")));
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_without_domains_is_refused() {
+    fn rejects_an_unknown_provider_without_domains() {
         for text in [
             "Oidc",
             "Google,Oidc",

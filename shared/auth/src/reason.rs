@@ -1,9 +1,9 @@
-//! Why a request was refused: a closed list, safe to log and to count.
+//! Reasons for refusals: a closed list, safe for logs and metrics.
 
-/// Declares the list once: variants, words and [`Reason::ALL`] cannot drift apart.
+/// Declares the list once, so that variants, names and [`Reason::ALL`] stay consistent.
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $variant:ident => $word:literal,)+) => {
-        /// One refused check. Carries no byte of the token and no text of the client's.
+        /// The check that failed. Contains no part of the token and no text from the client.
         ///
         /// The list is the contract of the decision log and of `docs/outcomes.md`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,10 +12,10 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// Every reason, for documents and tests that must name each.
+            /// Every reason, for documents and tests that must list all.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The word that stands in logs, metrics and `docs/outcomes.md`.
+            /// The name in logs, metrics and `docs/outcomes.md`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -27,69 +27,68 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// No credential where this event kind carries one.
+    /// The event has no credential in the expected place.
     MissingToken => "missing_token",
-    /// More than one credential, or one that could be read in two ways.
+    /// Several credentials, or an ambiguous one.
     AmbiguousToken => "ambiguous_token",
-    /// Not a JWS in compact form that a strict reader accepts (RFC 7515 section 3.1).
+    /// Not a JWS in compact form that a strict parser accepts (RFC 7515 section 3.1).
     MalformedToken => "malformed_token",
-    /// The header asks for something that is not supported (`crit`, `zip`, a strange `typ`).
+    /// The header requires an unsupported feature (`crit`, `zip`, an unknown `typ`).
     UnsupportedHeader => "unsupported_header",
-    /// `alg` is not one that the issuer signs with (RFC 8725 section 3.1).
+    /// `alg` is not an algorithm of the issuer (RFC 8725 section 3.1).
     WrongAlgorithm => "wrong_algorithm",
     /// `iss` is not a configured issuer (RFC 8725 section 3.8).
     UnknownIssuer => "unknown_issuer",
     /// The issuer publishes no usable key with this `kid`.
     UnknownKey => "unknown_key",
-    /// The signature is not this key's.
+    /// The signature does not verify with this key.
     BadSignature => "bad_signature",
-    /// A claim is missing, of the wrong type or out of range.
+    /// A claim is missing, has the wrong type or is out of range.
     InvalidClaims => "invalid_claims",
     /// `exp` has passed (RFC 7519 section 4.1.4).
     Expired => "expired",
-    /// `nbf`, `iat` or `auth_time` lies in the future.
+    /// `nbf`, `iat` or `auth_time` is in the future.
     NotYetValid => "not_yet_valid",
-    /// `token_use` is not the kind that this deployment takes.
+    /// This deployment does not accept tokens with this `token_use`.
     WrongTokenUse => "wrong_token_use",
-    /// `client_id` or `aud` is not ours (RFC 8725 section 3.9).
+    /// `client_id` or `aud` is not a configured one (RFC 8725 section 3.9).
     WrongAudience => "wrong_audience",
-    /// A user's token without `origin_jti`: its session could not be ended.
+    /// A user's token without `origin_jti`: its session could not be revoked.
     NoSession => "no_session",
-    /// A derived token (`act`, RFC 8693 section 4.1) where none is allowed.
+    /// A delegated token (`act`, RFC 8693 section 4.1) where delegation is not allowed.
     Delegated => "delegated",
-    /// No API key of ours: unknown, or with another secret.
+    /// Unknown API key, or a wrong secret.
     UnknownApiKey => "unknown_api_key",
     /// This one token was revoked.
     TokenRevoked => "token_revoked",
-    /// The session was signed out.
+    /// The session was revoked.
     SessionRevoked => "session_revoked",
-    /// Everything of this user before a moment was signed out.
+    /// The sign-in precedes a revocation of the user's sessions.
     UserRevoked => "user_revoked",
     /// The user is disabled.
     UserDisabled => "user_disabled",
-    /// Issued before the user's groups or sessions changed: a refresh brings a new token.
+    /// Issued before the user's groups or sessions changed: the client must refresh.
     Outdated => "outdated",
-    /// The app client's tokens before a moment are void.
+    /// The app client's tokens up to a given time are revoked.
     ClientRevoked => "client_revoked",
-    /// The issuer's tokens before a moment are void.
+    /// The issuer's tokens up to a given time are revoked.
     IssuerRevoked => "issuer_revoked",
-    /// A row of a table could not be understood; nobody passes on a guess.
+    /// A row of a table has an unknown format; the check fails closed.
     UnreadableMark => "unreadable_mark",
-    /// A path that could be read in two ways, where rules look at the path. The caller is known:
-    /// a Deny.
+    /// An ambiguous path, where Cedar policies use the path. The caller is known: a Deny.
     UnclearPath => "unclear_path",
-    /// A page of another origin sent it, with the caller's cookie or for a WebSocket. The caller is
-    /// known: a Deny.
+    /// A page of another origin sent the request, with the caller's cookie or for a WebSocket. The
+    /// caller is known: a Deny.
     ForeignOrigin => "foreign_origin",
 }
 
-/// Why a request does not pass: "no", or "don't know".
+/// Why a request was not authorized: refused, or undecidable.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The caller is refused: 401.
     #[error("refused: {}", .0.as_str())]
     Unauthorized(Reason),
-    /// Something that the answer depends on did not answer: an error, never a verdict.
+    /// A dependency failed, so there is no decision: an error.
     #[error(transparent)]
     Unavailable(#[from] crate::ports::Unavailable),
 }

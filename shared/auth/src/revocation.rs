@@ -1,4 +1,4 @@
-//! What somebody ended, and whether a token falls under it.
+//! Revocations, and whether they apply to a token.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -8,54 +8,54 @@ use crate::claims::{Principal, VerifiedClaims};
 use crate::reason::Reason;
 use crate::time::UnixSeconds;
 
-/// Seconds that a mark outlives the last refresh token which it has to stop.
+/// Seconds that a revocation is kept after the expiry of the last refresh token that it stops.
 pub const MARGIN_SECONDS: u64 = 24 * 60 * 60;
 
-/// All marks that were found for one token. They are OR-ed: each alone refuses, none outweighs
-/// another (the class of Keycloak's CVE-2026-8922).
+/// All revocations found for one token. They are OR-ed: each one alone refuses the token, and none
+/// overrides another (the class of Keycloak's CVE-2026-8922).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// The token itself was revoked.
     pub token: bool,
-    /// Its session was signed out.
+    /// The token's session was revoked.
     pub session: bool,
     /// The user is disabled.
     pub user_disabled: bool,
-    /// What was authenticated up to here is void.
+    /// Revokes what was authenticated up to this time.
     pub user_not_before: Option<Cutoff>,
-    /// What was issued to the user up to here is out of date; a refresh brings something newer.
+    /// The user's tokens issued up to this time are out of date and must be refreshed.
     pub tokens_not_before: Option<UnixSeconds>,
-    /// What this app client got up to here is void.
+    /// Revokes what this app client received up to this time.
     pub client_not_before: Option<UnixSeconds>,
-    /// What the issuer issued up to here is void.
+    /// Revokes what the issuer issued up to this time.
     pub issuer_not_before: Option<UnixSeconds>,
-    /// A row was there that could not be understood.
+    /// A row has an unknown format.
     pub unreadable: bool,
-    /// A row has an expiry that DynamoDB will not act on. Refuses nothing; operators want to know.
+    /// A row has an expiry that DynamoDB's TTL ignores. Refuses nothing; reported to operators.
     pub odd_expiry: bool,
 }
 
-/// A user's moment of signing out everywhere.
+/// A revocation of a user's sessions up to a given time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cutoff {
-    /// Authenticated at or before this moment: void.
+    /// Revokes sessions that were authenticated at or before this time.
     pub not_before: UnixSeconds,
-    /// The one session that goes on ("everywhere else").
+    /// The one session that is kept (sign-out of all other sessions).
     pub except_session: Option<String>,
 }
 
 impl Marks {
-    /// Refuses a token that any mark covers.
+    /// Refuses a token that any revocation applies to.
     ///
-    /// A user's token counts from `auth_time`, which refreshing keeps. A machine's counts from
-    /// `iat`, as there is nothing to refresh. Both are compared with "at or before": within one
-    /// second nobody can tell the order, and the later sign-in can be repeated.
+    /// For a user's token, `auth_time` decides, which a refresh keeps; for a machine's token,
+    /// `iat`, because it cannot be refreshed. Both compare with "at or before": the order within
+    /// one second is unknown, and the user can sign in again.
     ///
-    /// An API key is no sign-in: its owner's signing out everywhere doesn't end it, and couldn't
-    /// for good, since that mark runs out. Disabling the owner does.
+    /// A global sign-out does not affect the user's API keys: a key is not a sign-in, and the
+    /// revocation would expire before the key. Disabling the owner stops the key.
     ///
     /// # Errors
-    /// The mark that refuses it.
+    /// The revocation that applies.
     pub fn check(&self, claims: &VerifiedClaims) -> Result<(), Reason> {
         let since = match claims.principal() {
             Principal::User => claims.authenticated_at(),
@@ -65,11 +65,11 @@ impl Marks {
         self.check_parts(since, claims.issued_at(), claims.session(), signs_in)
     }
 
-    /// Refuses a user's session that any mark covers, for those who hold no token of it any more:
-    /// it was authenticated at `since`, and what is asked about was issued at `issued_at`.
+    /// Refuses a user's session that any revocation applies to, for callers that no longer hold its
+    /// token: the session was authenticated at `since`, and the token was issued at `issued_at`.
     ///
     /// # Errors
-    /// The mark that refuses it.
+    /// The revocation that applies.
     pub fn check_session(
         &self,
         session: Option<&str>,
@@ -79,10 +79,11 @@ impl Marks {
         self.check_parts(since, issued_at, session, true)
     }
 
-    /// Refuses an API key, made at `since`, that any mark covers, for those who hold its id alone.
+    /// Refuses an API key, created at `since`, that any revocation applies to, for callers that
+    /// hold only its id.
     ///
     /// # Errors
-    /// The mark that refuses it.
+    /// The revocation that applies.
     pub fn check_api_key(&self, since: UnixSeconds) -> Result<(), Reason> {
         self.check_parts(since, since, None, false)
     }
@@ -135,7 +136,7 @@ pub struct RowKey {
 }
 
 impl RowKey {
-    /// A user as a whole: `<issuer-id>#user#<sub>` / `user`.
+    /// A user: `<issuer-id>#user#<sub>` / `user`.
     #[must_use]
     pub fn user(issuer_id: &str, subject: &str) -> Self {
         Self::of_user(issuer_id, subject, "user".to_owned())
@@ -162,7 +163,7 @@ impl RowKey {
         }
     }
 
-    /// Everybody: `<issuer-id>` / `issuer`.
+    /// All tokens of an issuer: `<issuer-id>` / `issuer`.
     #[must_use]
     pub fn issuer(issuer_id: &str) -> Self {
         Self {
@@ -179,8 +180,8 @@ impl RowKey {
     }
 }
 
-/// A variable part of a key: itself, if it can't be mistaken for anything else, or `~` and its
-/// SHA-256. Neither form holds a `#`, so no value can forge another row's key.
+/// A variable part of a key: the value itself if it is unambiguous, otherwise `~` and its SHA-256.
+/// Neither form contains a `#`, so no value can forge another row's key.
 fn part(value: &str) -> String {
     const MAX_PLAIN_BYTES: usize = 128;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@|+=".contains(&byte);
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_stand_as_designed() {
+    fn row_keys_have_the_documented_form() {
         let row = |key: RowKey| format!("{} / {}", key.partition, key.sort);
         let pool = "us-east-1_Ab1";
         assert_eq!(
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_forges_another_key() {
+    fn no_value_forges_another_rows_key() {
         let long = "x".repeat(2_048);
         let values = [
             "a",

@@ -1,13 +1,13 @@
-//! Paths and routes as rules see them.
+//! Normalized paths and routes for Cedar policies.
 
-/// The one spelling of a path that every reader of it agrees on: percent escapes undone once, one
-/// slash at the end dropped. `path` is what stands behind the first slash.
+/// Normalizes a path: decodes percent escapes once and drops one trailing slash. `path` starts
+/// after the leading slash.
 ///
-/// `None` for a path that two programs could read differently, because then a rule would judge
-/// another path than the gateway routes or the backend serves: `.` and `..`, a segment that ends in
-/// a dot or a space (dropped on some systems), an empty segment, `\`, `;` (path parameters), `?`
-/// and `#`, an escape of one of these or of `/` and `%` (a second decoding), an escape that is none,
-/// bytes that are no UTF-8, and characters that are not seen or are folded into ASCII.
+/// `None` for a path that two programs could read differently, because a policy would then decide
+/// on another path than the gateway routes or the backend serves: `.` and `..`, a segment that ends
+/// in a dot or a space (dropped on some systems), an empty segment, `\`, `;` (path parameters), `?`
+/// and `#`, an escape of one of these or of `/` and `%` (double decoding), an invalid escape, bytes
+/// that are not UTF-8, and characters that are invisible or fold into ASCII.
 #[must_use]
 pub fn plain(path: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(path.len() + 1);
@@ -34,7 +34,7 @@ pub fn plain(path: &str) -> Option<String> {
     }
     if text.len() > 1 && text.ends_with('/') {
         text.pop();
-        // Two slashes and nothing between them.
+        // Two adjacent slashes.
         if text.ends_with('/') {
             return None;
         }
@@ -45,19 +45,19 @@ pub fn plain(path: &str) -> Option<String> {
     is_plain.then_some(text)
 }
 
-/// Whether a template leaves open how the path begins or goes on, so that rules have to see the
-/// path itself: `/{proxy+}`, `/files/{path+}`, `/{area}/{page}`.
+/// Whether a template does not fix the start or the end of the path, so that policies need the path
+/// itself: `/{proxy+}`, `/files/{path+}`, `/{area}/{page}`.
 #[must_use]
 pub fn is_open(template: &str) -> bool {
     template.starts_with("/{") || template.ends_with("+}")
 }
 
-/// A character that ends the path, or a segment, for some readers and not for others.
+/// Whether some parsers, but not all, end the path or a segment at this character.
 fn divides(byte: u8) -> bool {
     b"\\;?#".contains(&byte)
 }
 
-/// A control character, one that is not seen, or one that compatibility mappings turn into ASCII.
+/// Whether it is a control character, invisible, or turned into ASCII by compatibility mappings.
 fn is_ambiguous(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -78,11 +78,11 @@ fn is_ambiguous(c: char) -> bool {
             | '\u{fffd}')
 }
 
-/// The byte of an escape whose `%` stands before `text`, and what stands behind it.
+/// Decodes the escape whose `%` precedes `text`; returns its byte and the rest of the text.
 pub(crate) fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, behind) = text.split_at_checked(2)?;
     let digits = std::str::from_utf8(digits).ok()?;
-    // `from_str_radix` alone takes a sign.
+    // `from_str_radix` also accepts a sign.
     let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
     let value = u8::from_str_radix(digits, 16).ok().filter(|_| plain)?;
     Some((value, behind))
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_are_undone_once() {
+    fn escapes_are_decoded_once() {
         for (path, expected) in [
             ("", "/"),
             ("admin/x", "/admin/x"),
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn refuses_paths_that_can_be_read_in_two_ways() {
+    fn rejects_ambiguous_paths() {
         for path in [
-            // Dots lead out of, or into, a prefix.
+            // Dot segments leave or enter a prefix.
             "y/../admin/x",
             "admin/../x",
             "./admin/x",
@@ -124,7 +124,7 @@ mod tests {
             "admin/.%2E/x",
             "admin/%2e/x",
             "admin%2ex",
-            // What some systems drop from the end of a segment.
+            // Characters that some systems drop from the end of a segment.
             "admin./x",
             "admin.",
             "admin%20/x",
@@ -141,7 +141,7 @@ mod tests {
             "admin\\x",
             "admin/x/..%5c..%5cpublic",
             "admin%5Cx",
-            // A second decoding.
+            // Double encoding.
             "%2561dmin/x",
             "100%25",
             // Path parameters, query and fragment.
@@ -151,7 +151,7 @@ mod tests {
             "admin?x",
             "admin%23",
             "admin#",
-            // No escapes.
+            // Invalid escapes.
             "%",
             "%6",
             "%zz",
@@ -165,13 +165,13 @@ mod tests {
             "ad%E2%80%8Bmin",
             "\u{feff}admin",
             "ad%C2%ADmin",
-            // Bytes that are no UTF-8: overlong, a surrogate, alone.
+            // Invalid UTF-8: overlong, a surrogate, a lone byte.
             "%c0%af",
             "%c0%ae%c0%ae/x",
             "%e0%80%af",
             "%ed%a0%80",
             "%ff",
-            // What compatibility mappings fold into `/`, `.`, `\` and letters.
+            // Characters that compatibility mappings fold into `/`, `.`, `\` and letters.
             "admin%EF%BC%8Fx",
             "%EF%BC%8E%EF%BC%8E/x",
             "admin\u{2215}x",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn open_templates() {
+    fn recognizes_open_templates() {
         for (template, open) in [
             ("/{proxy+}", true),
             ("/files/{path+}", true),

@@ -1,18 +1,18 @@
-//! The routes of an API, and policies that say for all of them at once what a caller may do.
+//! The routes of an API, and policies that decide for all of them at once.
 //!
-//! A cached policy answers for every route, so it must be right for every route. IAM's `*` crosses
-//! slashes: `GET/users/*` also covers `GET/users/7/orders`, which is another route. Where another
-//! route could be denied, an explicit Deny stands beside the Allow; where that Deny would hit a
-//! route that could be allowed, the pair can't be expressed, and the table is refused.
+//! A cached policy applies to every route, so it must be correct for every route. IAM's `*` matches
+//! slashes: `GET/users/*` also covers `GET/users/7/orders`, which is another route. If that route
+//! may be denied, the policy has an explicit Deny in addition to the Allow; if that Deny would cover
+//! a route that may be allowed, no policy can express the pair, and the table is rejected.
 
 use crate::arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
 use crate::policy::{Effect, PolicyDocument, glob};
 
-/// The most routes of one table: with more, no policy would fit 8 KB anyway.
+/// The maximum number of routes in a table: a policy for more would not fit into 8 KB.
 const MAX_ROUTES: usize = 200;
-/// The policy's share of API Gateway's 8 KB; the rest is for principal and context.
+/// The policy's share of API Gateway's limit of 8 KB; the rest is for principal and context.
 const MAX_POLICY_BYTES: usize = 6 * 1024;
-/// Room for `arn:partition:execute-api:region:account:api/stage`, generously.
+/// Generous upper bound for `arn:partition:execute-api:region:account:api/stage`.
 const MAX_PREFIX_BYTES: usize = 180;
 
 /// One route: a verb and a template such as `/users/{id}` or `/files/{path+}`.
@@ -23,25 +23,24 @@ pub struct Route {
     segments: Vec<Segment>,
 }
 
+/// Ordered by API Gateway's precedence: the most specific first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
-    /// The order is that of API Gateway's preference: the most specific first.
     Literal(String),
     Parameter,
     Greedy,
 }
 
-/// Why a list of routes can't be used, each with the route.
+/// Why a list of routes was rejected, with the route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RouteError(String);
 
 impl Route {
-    /// Reads a verb and a template.
+    /// Parses a verb and a template.
     ///
     /// # Errors
-    /// Something other than whole-segment parameters and plain literals, or `{name+}` elsewhere
-    /// than at the end.
+    /// A segment is neither a parameter nor a plain literal, or `{name+}` is not the last one.
     pub fn parse(verb: &str, template: &str) -> Result<Self, RouteError> {
         let wrong = |why: &str| RouteError(format!("{verb} {template}: {why}"));
         if verb.is_empty() || !verb.bytes().all(|b| b.is_ascii_uppercase()) {
@@ -49,7 +48,7 @@ impl Route {
         }
         let path = template
             .strip_prefix('/')
-            .ok_or_else(|| wrong("the template begins with no slash"))?;
+            .ok_or_else(|| wrong("the template does not start with a slash"))?;
         let segments: Vec<Segment> = if path.is_empty() {
             Vec::new()
         } else {
@@ -60,7 +59,7 @@ impl Route {
         };
         let inner = segments.split_last().map_or(&[][..], |(_, inner)| inner);
         if inner.contains(&Segment::Greedy) {
-            return Err(wrong("a greedy parameter stands before the end"));
+            return Err(wrong("a greedy parameter is not the last segment"));
         }
         Ok(Self {
             verb: verb.to_owned(),
@@ -98,7 +97,7 @@ impl Route {
                 })
     }
 
-    /// `VERB/users/*`: what stands behind the stage in a policy's resource.
+    /// `VERB/users/*`: the part of a policy's resource after the stage.
     fn pattern(&self) -> String {
         let segments: Vec<&str> = self
             .segments
@@ -134,7 +133,7 @@ fn segment(text: &str) -> Option<Segment> {
     }
 }
 
-/// All routes of an API that can be decided at once.
+/// All routes of an API, for which one policy can decide.
 #[derive(Clone, Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
@@ -143,10 +142,10 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    /// A table in which every set of allowed routes can be written down exactly.
+    /// Creates a table in which a policy can express every set of allowed routes exactly.
     ///
     /// # Errors
-    /// All routes that stand in the way, or limits that could be exceeded.
+    /// All routes that prevent this, or limits that a policy could exceed.
     pub fn new(routes: Vec<Route>) -> Result<Self, Vec<RouteError>> {
         if routes.is_empty() || routes.len() > MAX_ROUTES {
             let count = routes.len();
@@ -158,7 +157,7 @@ impl RouteTable {
         for (at, route) in routes.iter().enumerate() {
             let twin = |other: &Route| other.verb == route.verb && other.segments == route.segments;
             if routes.iter().take(at).any(twin) {
-                errors.push(route.error("there are two of this form"));
+                errors.push(route.error("another route has the same form"));
             }
             if route.pattern().len() + 1 + MAX_PREFIX_BYTES > MAX_RESOURCE_BYTES {
                 errors.push(route.error("its resource could exceed 512 characters"));
@@ -184,22 +183,22 @@ impl RouteTable {
         }
     }
 
-    /// The routes, in their order.
+    /// The routes, in the given order.
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
 
-    /// The route that a request to `path` is for: the most specific that fits, as API Gateway
-    /// prefers literals to parameters and both to greedy ones.
+    /// The route of a request to `path`: the most specific match, because API Gateway prefers
+    /// literals to parameters and both to greedy parameters.
     #[must_use]
     pub fn route_of(&self, verb: &str, path: &str) -> Option<&Route> {
         route_of(&self.routes, verb, path)
     }
 
-    /// One policy for the whole stage: `effects` says for each route, in order, what holds.
+    /// One policy for the whole stage: `effects` has the effect of each route, in order.
     ///
-    /// Every denied route has an explicit Deny, but for one whose Deny would hit an allowed one.
+    /// Every denied route gets an explicit Deny, unless that Deny would cover an allowed route.
     #[must_use]
     pub fn policy(&self, arn: &MethodArn<'_>, effects: &[Effect]) -> PolicyDocument {
         let prefix = arn.stage_prefix();
@@ -236,7 +235,7 @@ impl RouteTable {
             .is_some_and(|reaches| *reaches)
     }
 
-    /// Routes that may need a Deny which could hit another route.
+    /// Routes that may need a Deny that could cover another route.
     fn conflicts(&self) -> Vec<RouteError> {
         let all = 0..self.routes.len();
         let mut errors = Vec::new();
@@ -266,7 +265,7 @@ impl Route {
     }
 }
 
-/// [`RouteTable::route_of`] for routes that need no table.
+/// [`RouteTable::route_of`] for a list of routes without a table.
 #[must_use]
 pub fn route_of<'r>(routes: &'r [Route], verb: &str, path: &str) -> Option<&'r Route> {
     most_specific(routes, verb, &split(path))
@@ -296,11 +295,11 @@ fn most_specific<'r>(routes: &'r [Route], verb: &str, path: &[&str]) -> Option<&
         .min_by_key(|route| rank(route))
 }
 
-/// For each pair of routes: can a request to the first lie within the pattern of the second?
+/// For each pair of routes: can a request to the first match the pattern of the second?
 ///
-/// Found by trial: whether a path fits depends on which of the second route's literals stand where,
-/// so it is enough to put those, or a word that nobody knows, in place of the first one's
-/// parameters.
+/// Found by trial: a match depends only on where the second route's literals appear in the path, so
+/// it is enough to replace the first route's parameters by these literals or by a word that is in
+/// no route.
 fn reaches(routes: &[Route]) -> Vec<Vec<bool>> {
     routes
         .iter()
@@ -355,8 +354,8 @@ fn can_reach(routes: &[Route], from: &Route, to: &Route) -> bool {
     })
 }
 
-/// What a greedy parameter may stand for: one word, or any end of the other route, with or without
-/// a word beside it. Each of that route's stars may span two words.
+/// The values to try for a greedy parameter: one word, or any end of the other route, with or
+/// without an adjacent word. Each of that route's stars may span two words.
 fn greedy_tails<'w>(words: &[&'w str], choices: &[&'w str], unknown: &'w str) -> Vec<Vec<&'w str>> {
     let mut tails: Vec<Vec<&str>> = choices.iter().map(|word| vec![*word]).collect();
     let wide: Vec<&str> = words

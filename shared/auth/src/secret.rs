@@ -1,21 +1,21 @@
-//! Passwords and codes: in memory once, wiped when they go, and nowhere else.
+//! Passwords and codes: one copy in memory, overwritten when dropped.
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// A text that must not get out. It has no `Debug`, no `Display` and no `Serialize`, and its memory is
+/// Confidential text. It implements none of `Debug`, `Display` and `Serialize`, and its memory is
 /// overwritten when it is dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text over.
+    /// Takes ownership of `text`.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text. Whoever calls this hands it to somebody who may know it.
+    /// The text. Callers must pass it only to its intended recipient.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

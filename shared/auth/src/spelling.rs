@@ -1,10 +1,10 @@
-//! How people write a name or an address where cases count.
+//! Likely spellings of a username in a case-sensitive store.
 
-/// The usual spellings of a name: as it was `typed`, in `lower` case, and with capitals where people
-/// put them.
+/// The likely spellings of a name: as it was `typed`, in `lower` case, and with common
+/// capitalizations.
 #[must_use]
 pub fn spellings(typed: &str, lower: &str) -> Vec<String> {
-    // The domain of an address has no case; people write its name in capitals all the same.
+    // The domain of an address is case-insensitive, but some users capitalize it.
     let (local, domain) = lower.split_once('@').unwrap_or((lower, ""));
     let words: Vec<String> = local.split('.').map(capital).collect();
     let words = words.join(".");
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_once() {
+    fn returns_each_spelling_once() {
         assert_eq!(spellings("ada", "ada"), ["ada", "Ada", "ADA"]);
         let of_an_address = spellings("Ada.L@x.org", "ada.l@x.org");
         for spelling in [

@@ -1,4 +1,4 @@
-//! Points in time as the standards write them.
+//! Points in time as JWTs represent them.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 /// Whole seconds since 1970-01-01T00:00:00Z, ignoring leap seconds (RFC 7519 section 2,
 /// `NumericDate`).
 ///
-/// Read from JSON, only a positive number below 2^53 is taken. A fraction is cut off: a token
-/// that expires at 100.9 is over at 100, never at 101.
+/// Deserialization accepts only a positive number below 2^53. A fraction is cut off: a token that
+/// expires at 100.9 is expired at 100, not at 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixSeconds(pub u64);
 
-/// The first integer that an IEEE double cannot tell from its neighbour.
+/// The first integer that an IEEE double cannot distinguish from its neighbour.
 const TOO_LARGE: u64 = 1 << 53;
 
 impl UnixSeconds {
-    /// This moment, `seconds` later; the end of time when that is past it.
+    /// The time `seconds` later; saturates at the maximum.
     #[must_use]
     pub fn plus(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
-    /// Seconds from `earlier` until this moment, or `None` when `earlier` is the later one.
+    /// Seconds from `earlier` to this time, or `None` if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Option<u64> {
         self.0.checked_sub(earlier.0)
@@ -38,8 +38,7 @@ impl<'de> Deserialize<'de> for UnixSeconds {
     }
 }
 
-/// The same, but a fraction counts as a whole second: a token that is not valid before 100.1 is not
-/// valid at 100.
+/// [`UnixSeconds`] rounded up: a token that is not valid before 100.1 is not valid at 100.
 pub(crate) struct RoundedUp(pub(crate) UnixSeconds);
 
 impl<'de> Deserialize<'de> for RoundedUp {
@@ -64,7 +63,7 @@ impl Visitor<'_> for NumericDate {
         if (1..TOO_LARGE).contains(&value) {
             Ok(UnixSeconds(value))
         } else {
-            Err(E::custom("a time out of range"))
+            Err(E::custom("time out of range"))
         }
     }
 
@@ -78,7 +77,7 @@ impl Visitor<'_> for NumericDate {
         if value >= 1.0 && value < TOO_LARGE as f64 {
             Ok(UnixSeconds((self.rounded)(value) as u64))
         } else {
-            Err(E::custom("a time out of range"))
+            Err(E::custom("time out of range"))
         }
     }
 }
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numeric_dates() {
+    fn accepts_positive_numeric_dates_only() {
         let rows = [
             ("1", Some(1)),
             ("1700000000", Some(1_700_000_000)),
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_never_helps_a_token() {
+    fn fractions_are_rounded_against_the_token() {
         for (json, floor, ceiling) in [("100.9", 100, 101), ("100.0", 100, 100), ("100", 100, 100)]
         {
             let cut: UnixSeconds = serde_json::from_str(json).unwrap();

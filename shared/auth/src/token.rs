@@ -1,8 +1,8 @@
-//! A compact JWS (RFC 7515 section 7.1), taken apart but not believed.
+//! Parser for a compact JWS (RFC 7515 section 7.1); does not verify the signature.
 //!
-//! The reader is stricter than the RFC where leniency has been an attack: size first, canonical
-//! base64url, one spelling per member, no header that changes the rules. It trusts nothing: the
-//! header only chooses among keys that the configured issuer publishes.
+//! The parser is stricter than the RFC where leniency has led to attacks: size check first,
+//! canonical base64url, unique member names, no header that changes the processing rules. The
+//! header is not trusted: it only selects among the keys that the configured issuer publishes.
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ use crate::json::{Ignored, Known, UniqueNames, Word};
 use crate::jwks::Algorithm;
 use crate::reason::Reason;
 
-/// The longest token that is looked at, unless the configuration says otherwise.
+/// Default limit for the length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The most that it may say: API Gateway takes 10,240 bytes of headers in all.
+/// The largest configurable limit: API Gateway accepts 10,240 bytes of headers in total.
 pub const LARGEST_MAX_TOKEN_BYTES: usize = 10_240;
 
-/// A token whose signature nobody has checked.
+/// A token whose signature has not been verified.
 ///
-/// Only [`crate::Verifier`] looks at the claims; everybody else sees what is needed to find a
-/// key. There is no `Debug` on purpose: nothing of a token belongs in a log.
+/// Only [`crate::Verifier`] can read the claims; other code sees only what it needs to find a key.
+/// Deliberately without `Debug`: no part of a token belongs in a log.
 pub struct UnverifiedToken<'a> {
     header: Header,
     claims: UnverifiedClaims,
@@ -33,15 +33,15 @@ pub struct UnverifiedToken<'a> {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Takes `text` apart: `BASE64URL(header).BASE64URL(payload).BASE64URL(signature)`.
+    /// Parses `BASE64URL(header).BASE64URL(payload).BASE64URL(signature)`.
     ///
     /// # Errors
-    /// The first rule broken, as a [`Reason`].
+    /// The [`Reason`] of the first violated rule.
     pub fn parse(text: &'a str) -> Result<Self, Reason> {
         Self::parse_within(text, MAX_TOKEN_BYTES)
     }
 
-    /// The same for a text of at most `max_bytes`.
+    /// Like [`UnverifiedToken::parse`], with a limit of `max_bytes`.
     ///
     /// # Errors
     /// As [`UnverifiedToken::parse`].
@@ -73,14 +73,14 @@ impl<'a> UnverifiedToken<'a> {
         })
     }
 
-    /// The issuer that the token names, to find the configured one that it must equal.
+    /// The token's `iss`, for looking up the configured issuer that must equal it.
     #[must_use]
     pub fn unverified_issuer(&self) -> &str {
         &self.claims.issuer
     }
 
-    /// The key that the token names, to be looked up in that issuer's own set and nowhere else
-    /// (RFC 8725 section 3.10).
+    /// The token's `kid`, to be looked up only in the key set of that issuer (RFC 8725 section
+    /// 3.10).
     #[must_use]
     pub fn unverified_kid(&self) -> &str {
         &self.header.kid
@@ -98,20 +98,20 @@ impl<'a> UnverifiedToken<'a> {
         &self.signature
     }
 
-    /// The claims and the text that they were read from, for [`crate::Verifier`] alone, once it
-    /// has checked the signature.
+    /// The claims and their JSON text, for [`crate::Verifier`] only, after it has verified the
+    /// signature.
     pub(crate) fn into_claims(self) -> (UnverifiedClaims, String) {
         (self.claims, self.payload)
     }
 }
 
-/// A segment, of which the dot before it is no part.
+/// The segment without the preceding dot.
 fn without_dot(segment: &str) -> &str {
     segment.strip_prefix('.').unwrap_or_default()
 }
 
-/// Base64url without padding; other alphabets, white space and non-canonical last bits are
-/// refused by the engine.
+/// Decodes base64url without padding; the engine rejects other alphabets, white space and
+/// non-canonical trailing bits.
 fn base64url(segment: &str) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD
         .decode(segment)
@@ -124,7 +124,7 @@ fn utf8(bytes: Vec<u8>) -> Result<String, Reason> {
 }
 
 fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Reason> {
-    // A JSON error quotes its input, so it ends here.
+    // A JSON error quotes its input, so it is not passed on.
     serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Reason::InvalidClaims,
         serde_json::error::Category::Syntax
@@ -133,15 +133,15 @@ fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Reason> {
     })
 }
 
-/// The JOSE header (RFC 7515 section 4), as far as it may matter.
+/// The members of the JOSE header that the parser uses (RFC 7515 section 4).
 struct Header {
-    /// `None`: an algorithm that nobody here signs with, `none` among them.
+    /// `None`: an unsupported algorithm, including `none`.
     algorithm: Option<Algorithm>,
     kid: String,
     unsupported: bool,
 }
 
-/// The longest header that is decoded without an allocation; Cognito's has some 110 characters.
+/// The longest header that is decoded without an allocation; Cognito's has about 110 characters.
 const MAX_SHORT_HEADER_CHARS: usize = 512;
 
 impl Header {
@@ -175,10 +175,10 @@ enum HeaderName {
     Alg,
     Kid,
     Typ,
-    /// Members that change how a token is to be read: `crit` (section 4.1.11), `b64` (RFC 7797),
-    /// `zip` and `enc` (RFC 7516), `cty` (a nested token, RFC 7519 section 5.2).
+    /// Members that change how a token must be processed: `crit` (section 4.1.11), `b64` (RFC
+    /// 7797), `zip` and `enc` (RFC 7516), `cty` (a nested token, RFC 7519 section 5.2).
     Unsupported,
-    /// Everything else, `jwk`, `jku`, `x5u` and `x5c` included, is as if it weren't there.
+    /// All other members are ignored, including `jwk`, `jku`, `x5u` and `x5c`.
     Ignored,
 }
 
@@ -203,8 +203,8 @@ impl Known for HeaderName {
     }
 }
 
-/// `JWT` or an access token's type (RFC 9068 section 2.1); any other type is another protocol's
-/// token (RFC 8725 section 3.11).
+/// Whether it is `JWT` or the type of an access token (RFC 9068 section 2.1); any other type
+/// belongs to another protocol's token (RFC 8725 section 3.11).
 fn is_known_type(typ: &str) -> bool {
     ["JWT", "at+jwt", "application/at+jwt"]
         .iter()

@@ -1,4 +1,4 @@
-//! Turns an [`UnverifiedToken`] into [`VerifiedClaims`], or says why not.
+//! Turns an [`UnverifiedToken`] into [`VerifiedClaims`], or returns the reason for the refusal.
 
 use std::sync::Arc;
 
@@ -10,46 +10,46 @@ use crate::reason::Reason;
 use crate::time::UnixSeconds;
 use crate::token::UnverifiedToken;
 
-/// Cognito's tokens live at most a day; one that claims more was not made by Cognito. Other issuers
-/// may be allowed more.
+/// Cognito's tokens are valid for at most a day; a longer-lived one is not from Cognito. Other
+/// issuers may be configured with more.
 pub const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
-/// The most that the configuration may allow them.
+/// The largest configurable lifetime for other issuers.
 pub const LARGEST_MAX_LIFETIME_SECONDS: u64 = 30 * 24 * 60 * 60;
 
-/// How far `iat` may lie ahead of our clock, unless the configuration says otherwise: the clocks
-/// of two services of AWS differ by less.
+/// Default for how far `iat` may be ahead of the local clock: the clocks of two AWS services differ
+/// by less.
 pub const IAT_LEEWAY_SECONDS: u64 = 5;
-/// The most that it may say.
+/// The largest configurable leeway for `iat`.
 pub const MAX_IAT_LEEWAY_SECONDS: u64 = 60;
 
-/// An issuer whose signature counts.
+/// A trusted issuer.
 #[derive(Clone, Debug)]
 pub struct Issuer {
-    /// The short name that revocations are kept under: the user pool's id for Cognito. Both forms
-    /// of a pool's issuer, and its replicas in other regions, share it.
+    /// The short name under which revocations are stored: the user pool's id for Cognito. Both
+    /// forms of a pool's issuer, and its replicas in other regions, share it.
     pub id: Arc<str>,
-    /// The name of an issuer that is trusted besides the user pool, for rules; `None` for the pool.
+    /// The alias of an additional trusted issuer, for Cedar policies; `None` for the user pool.
     pub alias: Option<Arc<str>>,
     /// `iss`, compared byte for byte.
     pub url: String,
-    /// What the issuer signs with. Cognito: RS256 and nothing else.
+    /// The issuer's signature algorithms. Cognito: RS256 only.
     pub algorithms: Vec<Algorithm>,
-    /// Whom a token must be for: an app client of ours for Cognito (`client_id` of an access
-    /// token, `aud` of an ID token), one of these in `aud` for others.
+    /// Accepted audiences: for Cognito the app clients (`client_id` of an access token, `aud` of an
+    /// ID token), for other issuers values of `aud`.
     pub audiences: Vec<String>,
-    /// Whose claims they are.
+    /// Whose claim names the issuer uses.
     pub kind: IssuerKind,
-    /// The clients that a token may have been issued to, where the issuer is no user pool; any if
+    /// For issuers other than user pools: the clients that a token may have been issued to; any if
     /// empty.
     pub clients: Vec<String>,
-    /// Whether its ID tokens are taken, where it is no user pool.
+    /// For issuers other than user pools: whether ID tokens are accepted.
     pub takes_id_tokens: bool,
-    /// Seconds from `iat` to `exp`, at most.
+    /// Maximum number of seconds from `iat` to `exp`.
     pub max_lifetime_seconds: u64,
 }
 
 impl Issuer {
-    /// A user pool of Cognito's, the deployment's own.
+    /// The Cognito user pool of this deployment.
     #[must_use]
     pub fn user_pool(id: Arc<str>, url: String, client_ids: Vec<String>) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Issuer {
     }
 }
 
-/// Whose names for claims an issuer uses.
+/// Whose claim names an issuer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssuerKind {
     /// Amazon Cognito: `token_use`, `client_id`, `origin_jti`, `cognito:groups`.
@@ -75,35 +75,35 @@ pub enum IssuerKind {
     Oidc,
 }
 
-/// What a deployment asks of a token besides a good signature.
+/// A deployment's requirements for a token besides a valid signature.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
-    /// The kinds of token that are taken.
+    /// The accepted kinds of token.
     pub token_uses: Vec<TokenUse>,
-    /// What the `aud` of an access token must be (resource binding, RFC 8707).
+    /// The required `aud` of an access token (resource binding, RFC 8707).
     pub resource_audience: ResourceAudience,
-    /// Seconds that the issuer's clock and ours may differ, at most 60.
+    /// Seconds by which the issuer's clock and the local clock may differ, at most 60.
     pub leeway_seconds: u64,
-    /// Seconds that `iat` may lie ahead of our clock, if that is more than the leeway. It lets
-    /// nothing pass that has run out or was revoked: `exp` and cutoffs don't look at it.
+    /// Seconds that `iat` may be ahead of the local clock, if that is more than the leeway. It does
+    /// not admit expired or revoked tokens: checks of `exp` and of revocations do not use it.
     pub iat_leeway_seconds: u64,
-    /// Whether a user's token must name its session, without which it could not be ended.
+    /// Whether a user's token must name its session, because it could not be revoked otherwise.
     pub require_session: bool,
-    /// Whether a derived token (`act`, RFC 8693 section 4.1) is taken.
+    /// Whether a delegated token (`act`, RFC 8693 section 4.1) is accepted.
     pub allow_delegated: bool,
-    /// Seconds after `exp` for which a token is still taken. 0 everywhere but at logout, where a
-    /// session must be ended even if its last access token has run out.
+    /// Seconds after `exp` for which a token is still accepted. 0 everywhere except at logout,
+    /// which must revoke a session even if its last access token has expired.
     pub expired_for_seconds: u64,
 }
 
-/// Which `aud` an access token may carry. Cognito's ordinary ones have none.
+/// Which `aud` an access token may have. By default, Cognito's access tokens have no `aud`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourceAudience {
-    /// None, or the token's own client: one that is bound to a resource is not for us.
+    /// No `aud`, or the token's own client: a token that is bound to another resource is refused.
     Unbound,
-    /// This one, and there must be one.
+    /// This `aud`, which must be present.
     Required(String),
-    /// Whichever.
+    /// Any `aud`, or no `aud`.
     Any,
 }
 
@@ -122,7 +122,7 @@ impl Default for TokenRules {
     }
 }
 
-/// Knows the issuers and the rules. Holds no keys and no clock.
+/// Verifies tokens by the configured issuers and rules. Holds neither keys nor a clock.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     issuers: Vec<Issuer>,
@@ -130,16 +130,16 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for these issuers, which must have distinct URLs.
+    /// Creates a verifier for these issuers, which must have distinct URLs.
     #[must_use]
     pub fn new(issuers: Vec<Issuer>, rules: TokenRules) -> Self {
         Self { issuers, rules }
     }
 
-    /// The configured issuer that the token names, by exact comparison.
+    /// The configured issuer whose URL equals the token's `iss` exactly.
     ///
     /// # Errors
-    /// [`Reason::UnknownIssuer`], also for a name that differs by a slash or a letter's case.
+    /// [`Reason::UnknownIssuer`], also for an `iss` that differs by a slash or in case.
     pub fn issuer_of(&self, token: &UnverifiedToken<'_>) -> Result<&Issuer, Reason> {
         self.issuers
             .iter()
@@ -147,7 +147,8 @@ impl Verifier {
             .ok_or(Reason::UnknownIssuer)
     }
 
-    /// Checks the signature by `key`, which must come from the set of `issuer`, then the claims.
+    /// Verifies the signature with `key`, which must come from the key set of `issuer`, then the
+    /// claims.
     ///
     /// # Errors
     /// The first check that failed.
@@ -169,7 +170,7 @@ impl Verifier {
         self.accept(claims, payload, issuer, now)
     }
 
-    /// The claims of a token that `issuer` did sign.
+    /// Checks the claims of a token that `issuer` signed.
     fn accept(
         &self,
         claims: UnverifiedClaims,
@@ -203,7 +204,7 @@ impl Verifier {
             TokenUse::Access => claims.username,
             TokenUse::Id => claims.cognito_username,
         };
-        // A client that speaks for itself is its own subject, whatever else its token holds.
+        // A client on its own behalf is its own subject, regardless of its other claims.
         let is_user = username.is_some() || claims.session.is_some();
         let principal = if is_user && claims.subject != client_id {
             Principal::User
@@ -273,9 +274,9 @@ impl Verifier {
         }
     }
 
-    /// An access token names its client in `client_id`, an ID token in `aud`. The `aud` of an access
-    /// token names the resource that it is bound to: another one's token is not for us. The
-    /// `client_id` of an ID token, which a trigger may have added, is not looked at.
+    /// An access token names its client in `client_id`, an ID token in `aud`. The `aud` of an
+    /// access token names the resource that it is bound to: tokens for other resources are refused.
+    /// The `client_id` of an ID token, which a trigger may have added, is ignored.
     fn take_client_id(
         &self,
         claims: &mut UnverifiedClaims,
@@ -305,7 +306,7 @@ impl Verifier {
         }
     }
 
-    /// Whether the token has run out since it was verified: asked again after every await.
+    /// Checks that the token has not expired since it was verified: repeated after every await.
     ///
     /// # Errors
     /// [`Reason::Expired`].
@@ -317,7 +318,7 @@ impl Verifier {
         }
     }
 
-    /// "On or after" (RFC 7519 section 4.1.4): a token is over in the second that `exp` names.
+    /// "On or after" (RFC 7519 section 4.1.4): a token is expired in the second that `exp` names.
     fn is_expired(&self, expires_at: UnixSeconds, now: UnixSeconds) -> bool {
         let last = expires_at
             .plus(self.rules.leeway_seconds)
@@ -326,8 +327,8 @@ impl Verifier {
     }
 }
 
-/// The claims of a provider that is not Cognito. Its token names us in `aud`; where it has no
-/// `auth_time`, the time of issue has to do, which refreshing moves.
+/// Checks the claims of a provider other than Cognito. Its token has the accepted audience in
+/// `aud`; without `auth_time`, `iat` replaces it, which a refresh moves.
 fn accept_oidc(
     claims: UnverifiedClaims,
     payload: String,

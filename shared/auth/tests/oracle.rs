@@ -1,5 +1,5 @@
-//! A second opinion on tokens: `jsonwebtoken`, the field's crate. What it refuses, we refuse; where
-//! we alone refuse, the reason is one of those in which we mean to be stricter.
+//! Compares the verifier with the crate `jsonwebtoken`. Gatehouse must refuse every token that
+//! `jsonwebtoken` refuses; where only Gatehouse refuses, the reason must be in `STRICTER`.
 
 #![allow(
     clippy::expect_used,
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use testkit::token::{base64url, now};
 use testkit::{Pool, TokenBuilder};
 
-/// What we say.
+/// Gatehouse's decision.
 fn ours(token: &str) -> Result<(), Reason> {
     let pool = Pool::ours();
     let issuer = Issuer::user_pool(
@@ -37,7 +37,7 @@ fn ours(token: &str) -> Result<(), Reason> {
         .map(drop)
 }
 
-/// What `jsonwebtoken` says, told to be as strict as it can be.
+/// The decision of `jsonwebtoken` with its strictest settings.
 fn theirs(token: &str) -> Option<Value> {
     let pool = Pool::ours();
     let header = jsonwebtoken::decode_header(token).ok()?;
@@ -50,14 +50,14 @@ fn theirs(token: &str) -> Option<Value> {
     validation.set_issuer(&[pool.issuer()]);
     validation.set_required_spec_claims(&["exp", "iss", "sub"]);
     let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).ok()?;
-    // It knows nothing of Cognito's claims.
+    // It does not check Cognito's claims.
     let is = |name: &str, value: &str| claims.claims[name] == value;
     (is("token_use", "access") && is("client_id", pool.client_id)).then_some(claims.claims)
 }
 
-/// The checks that `jsonwebtoken` doesn't make.
+/// The checks that `jsonwebtoken` does not make.
 const STRICTER: &[Reason] = &[
-    // Unique names, known types of every claim, bounds, canonical base64url.
+    // Unique names, types of known claims, length limits, canonical base64url.
     Reason::MalformedToken,
     Reason::InvalidClaims,
     // `crit`, `zip`, `b64` and a `typ` of another protocol.
@@ -68,9 +68,9 @@ const STRICTER: &[Reason] = &[
     Reason::NoSession,
     // An `aud` that is not the token's own client: bound to another resource.
     Reason::WrongAudience,
-    // A list of issuers with ours among them.
+    // A list of issuers that contains the configured one.
     Reason::UnknownIssuer,
-    // A fraction of a second.
+    // `exp` with a fraction of a second.
     Reason::Expired,
 ];
 
@@ -78,15 +78,18 @@ fn compare(token: &str, what: &str) {
     compare_twins(token, token, what);
 }
 
-/// Two tokens that should fare alike.
+/// Compares the decisions about two equivalent tokens.
 fn compare_twins(to_us: &str, to_them: &str, what: &str) {
     let (ours, theirs) = (ours(to_us), theirs(to_them));
     match (&ours, &theirs) {
-        // Unless a second has gone by between the two.
-        (Ok(()), None) if self::ours(to_us).is_ok() => panic!("we alone accept {what}"),
+        // Tried again, because a second may have passed between the two checks.
+        (Ok(()), None) if self::ours(to_us).is_ok() => panic!("only Gatehouse accepts {what}"),
         (Ok(()), None) => {}
         (Err(reason), Some(_)) => {
-            assert!(STRICTER.contains(reason), "we refuse {what}: {reason:?}");
+            assert!(
+                STRICTER.contains(reason),
+                "Gatehouse refuses {what}: {reason:?}"
+            );
         }
         (Ok(()), Some(_)) | (Err(_), None) => {}
     }
@@ -143,11 +146,11 @@ fn member() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    // What failed is about a moment that has gone by: there is nothing to keep.
+    // A failure depends on the current time, so persisting it is useless.
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn claims_of_any_kind(changes in prop::collection::vec((claim(), odd_value()), 1..3)) {
+    fn agrees_on_arbitrary_claims(changes in prop::collection::vec((claim(), odd_value()), 1..3)) {
         let mut token = Pool::ours().access_token();
         for (name, value) in changes {
             token = token.claim(name, value);
@@ -156,22 +159,22 @@ proptest! {
     }
 
     #[test]
-    fn headers_of_any_kind(changes in prop::collection::vec((member(), odd_value()), 1..3)) {
+    fn agrees_on_arbitrary_headers(changes in prop::collection::vec((member(), odd_value()), 1..3)) {
         let mut token = Pool::ours().access_token();
         for (name, value) in changes {
             token = token.header(name, value);
         }
-        // Signed as RS256 whatever the header says: what another key says is another test.
+        // Signed as RS256 regardless of the header: other keys have their own test.
         let right = Pool::ours().access_token();
         let signed = right.build_raw(token.header_json(), token.claims_json());
-        // We ignore these, whatever their type: the oracle trips over a type it doesn't expect.
+        // Gatehouse ignores these members; `jsonwebtoken` refuses unexpected types.
         let plain = ["jwk", "jku", "x5u", "x5c", "x"].into_iter().fold(token.clone(), TokenBuilder::without_header);
         let twin = right.build_raw(plain.header_json(), plain.claims_json());
         compare_twins(&signed, &twin, &token.header_json());
     }
 
     #[test]
-    fn texts_of_any_kind(place in any::<prop::sample::Index>(), with in "[ -~]{0,2}") {
+    fn agrees_on_changed_texts(place in any::<prop::sample::Index>(), with in "[ -~]{0,2}") {
         let token = Pool::ours().access_token().build();
         let place = place.index(token.len());
         let text = format!("{}{with}{}", &token[..place], &token[place + 1..]);
@@ -179,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn payloads_of_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60), cut in 0..400_usize) {
+    fn agrees_on_arbitrary_payloads(bytes in prop::collection::vec(any::<u8>(), 0..60), cut in 0..400_usize) {
         let token: TokenBuilder<'_> = Pool::ours().access_token();
         let mut claims = token.claims_json().into_bytes();
         claims.truncate(cut);
@@ -188,9 +191,9 @@ proptest! {
         compare(&signed, &base64url(&claims));
     }
 
-    /// Whatever comes in, reading it ends.
+    /// Parsers terminate without a panic on any input.
     #[test]
-    fn nothing_panics(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn parsers_never_panic(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = UnverifiedToken::parse(&text);
         let _ = UnverifiedToken::parse(&format!("{0}.{0}.{0}", base64url(&bytes)));
         let _ = KeySet::parse(&bytes);
@@ -209,9 +212,9 @@ fn the_oracle_agrees_on_a_good_token() {
     assert!(theirs(&token.build()).is_some());
 }
 
-/// A clock that is far off refuses, and nothing overflows.
+/// With a clock that is far off, tokens are refused and nothing overflows.
 #[test]
-fn clocks_far_off() {
+fn refuses_tokens_when_the_clock_is_far_off() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
     let issuer = Issuer::user_pool(

@@ -1,4 +1,5 @@
-//! Policies for a whole API, judged by a model of IAM and a router that share no code with ours.
+//! Checks policies for a whole API against models of IAM and of API Gateway's router that share no
+//! code with the implementation.
 
 #![allow(
     clippy::indexing_slicing,
@@ -26,7 +27,7 @@ fn table(routes: &[(&str, &str)]) -> Result<RouteTable, String> {
     })
 }
 
-/// IAM's verdict: Deny wins, silence is no Allow.
+/// IAM's decision: Deny wins, and without an Allow the request is denied.
 fn iam_allows(document: &PolicyDocument, arn: &str) -> bool {
     let document = serde_json::to_value(document).unwrap();
     let any = |effect: &str| {
@@ -50,7 +51,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// `*` and `?` as IAM reads them, by recursion over both texts.
+/// Matches `*` and `?` like IAM, by recursion over both texts.
 fn iam_matches(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
@@ -61,8 +62,8 @@ fn iam_matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// API Gateway's choice: segment by segment, literal before parameter before greedy, going back
-/// where that leads nowhere.
+/// API Gateway's routing: segment by segment, literal before parameter before greedy, with
+/// backtracking.
 fn routed<'t>(templates: &[&'t str], path: &str) -> Option<&'t str> {
     let path: Vec<&str> = path.split('/').skip(1).filter(|s| !s.is_empty()).collect();
     let parts = |template: &'t str| -> Vec<&'t str> {
@@ -106,7 +107,7 @@ fn routed<'t>(templates: &[&'t str], path: &str) -> Option<&'t str> {
 }
 
 #[test]
-fn tables_that_can_be_expressed() {
+fn accepts_tables_that_policies_can_express() {
     let rows: &[&[(&str, &str)]] = &[
         &[("GET", "/")],
         &[
@@ -130,9 +131,9 @@ fn tables_that_can_be_expressed() {
 }
 
 #[test]
-fn tables_that_cannot() {
+fn rejects_tables_that_policies_cannot_express() {
     let rows: &[(&[(&str, &str)], &str)] = &[
-        // Denying /admin/{x} would deny /admin/a/b, which the other one serves.
+        // Denying /admin/{x} would deny /admin/a/b, which the other route serves.
         (
             &[("GET", "/{proxy+}"), ("GET", "/admin/{x}")],
             "GET /admin/{x}",
@@ -148,15 +149,15 @@ fn tables_that_cannot() {
         ),
         (
             &[("GET", "/users/{id}"), ("GET", "/users/{name}")],
-            "two of this form",
+            "another route has the same form",
         ),
         (&[("get", "/users")], "upper case"),
-        (&[("GET", "users")], "no slash"),
+        (&[("GET", "users")], "does not start with a slash"),
         (&[("GET", "/users/")], "neither a plain literal"),
         (&[("GET", "/us*rs")], "neither a plain literal"),
         (&[("GET", "/${aws:username}")], "neither a plain literal"),
         (&[("GET", "/users/x{id}")], "neither a plain literal"),
-        (&[("GET", "/{x+}/y")], "before the end"),
+        (&[("GET", "/{x+}/y")], "not the last segment"),
         (&[], "0 routes"),
     ];
     for (routes, problem) in rows {
@@ -173,7 +174,7 @@ fn tables_that_cannot() {
 }
 
 #[test]
-fn nobody_allowed_is_an_explicit_deny_of_everything() {
+fn denies_everything_explicitly_if_no_route_is_allowed() {
     let table = table(&[("GET", "/a"), ("GET", "/b")]).unwrap();
     let arn = format!("{PREFIX}/GET/a");
     let arn = MethodArn::parse(&arn).unwrap();
@@ -222,7 +223,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     #[test]
-    fn the_policy_says_what_was_decided(
+    fn policies_have_exactly_the_decided_effects(
         templates in prop::collection::btree_set(template(), 1..6),
         allowed in prop::collection::vec(any::<bool>(), 6),
         paths in prop::collection::vec(path(), 40),
@@ -262,7 +263,7 @@ proptest! {
 }
 
 #[test]
-fn a_usual_api_is_accepted() {
+fn accepts_a_typical_api() {
     let shop = [
         ("GET", "/"),
         ("GET", "/health"),

@@ -6,7 +6,7 @@
 
 #![allow(
     clippy::print_stdout,
-    reason = "printing is what it is for, and the key guards nothing"
+    reason = "it prints to standard output by design, and the key protects nothing"
 )]
 
 use testkit::Pool;

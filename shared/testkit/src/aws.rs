@@ -1,7 +1,7 @@
-//! A stand-in for an AWS service with a JSON protocol, whose faults a test injects.
+//! A fake AWS service with a JSON protocol, into which tests inject faults.
 //!
-//! As a DynamoDB of its own it only reads. What writes is tested against an emulator, which this
-//! can stand in front of (see [`FakeAws::in_front_of`]) to break its connections.
+//! As a fake DynamoDB it supports reads only. Writes are tested against an emulator; this fake can
+//! relay to it (see [`FakeAws::in_front_of`]) to break its connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::server::{Fault, Server};
 
-/// A service, and a list of what it was asked.
+/// A fake service that records its requests.
 pub struct FakeAws {
     server: Server,
     state: Arc<AwsState>,
@@ -33,7 +33,7 @@ struct AwsState {
     requests: Mutex<Vec<(String, Value)>>,
     checksum: Mutex<Option<&'static str>>,
     answers: Mutex<HashMap<String, Value>>,
-    /// For how long an answer to a read is given again, and those that were given.
+    /// How long responses to reads are repeated, and the recorded responses.
     stale: Mutex<Stale>,
     backend: Backend,
 }
@@ -44,38 +44,38 @@ struct Stale {
     answers: HashMap<Bytes, (Instant, Bytes)>,
 }
 
-/// Where answers come from.
+/// Source of the responses.
 #[derive(Default)]
 enum Backend {
-    /// `BatchGetItem` over rows that the test sets.
+    /// `BatchGetItem` on rows that the test sets.
     #[default]
     Rows,
     /// The service at this address.
     Behind(Box<Relay>),
-    /// What the test set for the operation, else `{}`.
+    /// The response that the test set for the operation, otherwise `{}`.
     Agreeable,
 }
 
 #[derive(Default)]
 struct Faults {
     fault: Fault,
-    /// How many more requests it hits; all if `None`.
+    /// Number of requests that still fail; all if `None`.
     left: Option<usize>,
-    /// How many more requests it spares first.
+    /// Number of requests that succeed first.
     spared: usize,
-    /// Only requests with this operation, if one is named.
+    /// The only operation that fails; all if `None`.
     only: Option<String>,
-    /// Lets the request through first and loses the answer.
+    /// Whether the request is executed and only its response is lost.
     after: bool,
 }
 
 impl FakeAws {
-    /// A DynamoDB with empty tables.
+    /// Starts a fake DynamoDB with empty tables.
     pub async fn start() -> Self {
         Self::with(AwsState::default()).await
     }
 
-    /// A relay to the service at `url` (`http://127.0.0.1:port`), for its faults alone.
+    /// Starts a relay to the service at `url` (`http://127.0.0.1:port`) that only adds faults.
     pub async fn in_front_of(url: &str) -> Self {
         Self::with(AwsState {
             backend: Backend::Behind(Box::new(Relay {
@@ -87,7 +87,7 @@ impl FakeAws {
         .await
     }
 
-    /// A service that answers every call with an empty success.
+    /// Starts a service that answers every call with an empty success.
     pub async fn agreeable() -> Self {
         Self::with(AwsState {
             backend: Backend::Agreeable,
@@ -113,7 +113,7 @@ impl FakeAws {
         self.server.url()
     }
 
-    /// Puts a row: `attributes` in DynamoDB's JSON, without the keys.
+    /// Stores a row: `attributes` in DynamoDB's JSON, without the keys.
     pub fn put(&self, pk: &str, sk: &str, attributes: Value) {
         let mut row = attributes;
         row["pk"] = json!({"S": pk});
@@ -127,13 +127,13 @@ impl FakeAws {
         self.state.rows.lock().expect("a lock").clear();
     }
 
-    /// Gives an agreeable service something to say to one operation.
+    /// Sets the response of an agreeable service to one operation.
     pub fn set_answer(&self, operation: &str, answer: Value) {
         let mut answers = self.state.answers.lock().expect("a lock");
         answers.insert(operation.to_owned(), answer);
     }
 
-    /// Reads what was there up to `age` ago, as a cache or a far replica would.
+    /// Reads return data that is up to `age` old, like a cache or a remote replica.
     pub fn set_stale(&self, age: Duration) {
         *self.state.stale.lock().expect("a lock") = Stale {
             age,
@@ -141,7 +141,7 @@ impl FakeAws {
         };
     }
 
-    /// Misbehaves from now on, until told otherwise.
+    /// Injects the fault into all requests from now on.
     pub fn set_fault(&self, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
             fault,
@@ -149,7 +149,7 @@ impl FakeAws {
         };
     }
 
-    /// Misbehaves for the next `count` requests.
+    /// Injects the fault into the next `count` requests.
     pub fn set_fault_times(&self, fault: Fault, count: usize) {
         *self.state.faults.lock().expect("a lock") = Faults {
             fault,
@@ -158,7 +158,7 @@ impl FakeAws {
         };
     }
 
-    /// Misbehaves from the request after the next `good` ones on.
+    /// Injects the fault into all requests after the next `good` ones.
     pub fn set_fault_from(&self, good: usize, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
             fault,
@@ -167,7 +167,7 @@ impl FakeAws {
         };
     }
 
-    /// Misbehaves for one operation, such as `UpdateItem`, and works for the others.
+    /// Injects the fault into one operation, such as `UpdateItem`.
     pub fn set_fault_for(&self, operation: &str, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
             fault,
@@ -176,7 +176,7 @@ impl FakeAws {
         };
     }
 
-    /// Carries requests out but loses the answers.
+    /// Executes requests but loses the responses.
     pub fn set_fault_after(&self, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
             fault,
@@ -185,30 +185,30 @@ impl FakeAws {
         };
     }
 
-    /// Sends this `x-amz-crc32` with every answer, right or wrong; none if `None`.
+    /// Sends this `x-amz-crc32` with every response, correct or not; no header if `None`.
     pub fn set_checksum(&self, checksum: Option<&'static str>) {
         *self.state.checksum.lock().expect("a lock") = checksum;
     }
 
-    /// Closes every connection that is open now.
+    /// Closes all open connections.
     pub fn close_connections(&self) {
         self.server.close_connections();
     }
 
-    /// What was asked so far: operation and body.
+    /// The requests so far: operation and body.
     #[must_use]
     pub fn requests(&self) -> Vec<(String, Value)> {
         self.state.requests.lock().expect("a lock").clone()
     }
 
-    /// Forgets what was asked so far.
+    /// Clears the recorded requests.
     pub fn forget_requests(&self) {
         self.state.requests.lock().expect("a lock").clear();
     }
 }
 
 impl AwsState {
-    /// An answer that was given to the same read a while ago, if this store is a stale one.
+    /// An earlier response to the same read, if stale reads are enabled.
     fn remembered(&self, operation: &str, body: &Bytes) -> Option<Bytes> {
         let stale = self.stale.lock().expect("a lock");
         let (at, answer) = stale.answers.get(body)?;
@@ -222,7 +222,7 @@ impl AwsState {
         }
     }
 
-    /// The fault that hits this request, if one does.
+    /// The fault for this request.
     fn fault_for(&self, operation: &str, after: bool) -> Fault {
         let mut faults = self.faults.lock().expect("a lock");
         if faults.after != after || faults.only.as_deref().is_some_and(|only| only != operation) {
@@ -295,7 +295,7 @@ async fn answer(
     response
 }
 
-/// The operation and what it is told, in the JSON protocols, in the query protocol (a form), or as
+/// The operation and its input: in the JSON protocols, in the query protocol (a form), or as
 /// `DELETE /path`.
 fn read(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> (String, Value) {
     let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
@@ -353,7 +353,10 @@ async fn misbehave(fault: Fault) -> Option<Response> {
 }
 
 fn batch_get(state: &AwsState, operation: &str, request: &Value) -> Value {
-    assert_eq!(operation, "BatchGetItem", "this stand-in only reads");
+    assert_eq!(
+        operation, "BatchGetItem",
+        "the fake DynamoDB supports reads only"
+    );
     let rows = state.rows.lock().expect("a lock");
     let mut responses = Map::new();
     for (table, wanted) in request["RequestItems"].as_object().expect("tables") {
@@ -371,20 +374,20 @@ fn batch_get(state: &AwsState, operation: &str, request: &Value) -> Value {
     json!({"Responses": responses, "UnprocessedKeys": {}})
 }
 
-/// The way to a service, with connections that are kept.
+/// A relay to a service, with persistent connections.
 struct Relay {
     url: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Relay {
-    /// Passes a request on, `Host` and signature included, and brings the answer back.
+    /// Forwards a request, including `Host` and signature, and returns the response.
     async fn pass_on(&self, headers: HeaderMap, body: Bytes) -> (u16, Bytes) {
         let request = Request::post(&self.url).body(Full::new(body));
         let mut request = request.expect("a request");
         *request.headers_mut() = headers;
         let response = self.client.request(request).await;
-        let response = response.expect("the service's answer");
+        let response = response.expect("a response of the service");
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.expect("a body");
         (status, body.to_bytes())

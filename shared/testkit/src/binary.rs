@@ -1,4 +1,4 @@
-//! A function's real binary, running under a Runtime API of ours.
+//! Runs a function's real binary under a local Runtime API.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,8 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::runtime_api::{Outcome, RuntimeApi};
 
-/// Longer than any answer may take, also on a busy machine; a test never waits this long unless
-/// it has failed.
+/// Upper bound for any response, also on a busy machine; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A function that has finished its init and waits for events.
@@ -22,8 +21,8 @@ pub struct Binary {
     output: Arc<Mutex<String>>,
 }
 
-/// What no function may ever print: the passwords, codes and addresses that tests use, and the first
-/// letters of every token.
+/// Texts that no function may print: the passwords, codes and addresses that tests use, and the
+/// first characters of every token.
 const SECRETS: &[&str] = &[
     "eyJ",
     "123456",
@@ -40,7 +39,7 @@ const SECRETS: &[&str] = &[
 ];
 
 impl Drop for Binary {
-    /// Whatever a test was about: nothing secret is in the log.
+    /// Checks after every test that the log contains no secret.
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;
@@ -48,17 +47,17 @@ impl Drop for Binary {
         let output = self.output();
         for secret in SECRETS {
             let line = output.lines().find(|line| line.contains(secret));
-            assert!(line.is_none(), "`{secret}` was printed: {line:?}");
+            assert!(line.is_none(), "the log contains `{secret}`: {line:?}");
         }
     }
 }
 
-/// What came of an invocation.
+/// The result of an invocation.
 #[derive(Clone, Debug)]
 pub enum Invocation {
     /// The function answered.
     Answer(Value),
-    /// The function reported an error with this `errorMessage`; the second is its `errorType`.
+    /// The function reported an error with this `errorMessage` and `errorType`.
     Error(String, String),
 }
 
@@ -78,7 +77,7 @@ impl From<Outcome> for Invocation {
 }
 
 impl Invocation {
-    /// The answer, or a panic.
+    /// The answer; panics on an error.
     #[must_use]
     pub fn answer(self) -> Value {
         match self {
@@ -87,7 +86,7 @@ impl Invocation {
         }
     }
 
-    /// Whether API Gateway would answer 401: the error is `Unauthorized`, to the letter.
+    /// Whether API Gateway would answer 401: the error is exactly `Unauthorized`.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Error(message, _) if message == "Unauthorized")
@@ -101,8 +100,8 @@ impl Invocation {
 }
 
 impl Binary {
-    /// Where the build put the binaries: beside the test's own executable, one folder up, or in
-    /// `GATEHOUSE_BIN_DIR`.
+    /// Path of a binary: in `GATEHOUSE_BIN_DIR`, or in the parent of the folder that contains the
+    /// test executable.
     #[must_use]
     pub fn path(name: &str) -> PathBuf {
         let directory = std::env::var_os("GATEHOUSE_BIN_DIR").map_or_else(
@@ -115,27 +114,27 @@ impl Binary {
         let path = directory.join(name);
         assert!(
             path.exists(),
-            "{} is not there: run `cargo build --workspace` first, as `make test` does",
+            "{} is missing: run `cargo build --workspace` first, as `make test` does",
             path.display()
         );
         path
     }
 
-    /// Starts the function with this environment and nothing else, and waits for its first poll.
+    /// Starts the function with only these environment variables, and waits for its first poll.
     pub async fn start(name: &str, environment: &[(&str, String)]) -> Self {
         let mut binary = Self::spawn(name, environment).await;
         tokio::select! {
             () = binary.api.polled() => binary,
             status = binary.child.wait() => {
-                panic!("{name} ended with {status:?}: {}", binary.output())
+                panic!("{name} exited with {status:?}: {}", binary.output())
             }
             () = tokio::time::sleep(PATIENCE) => {
-                panic!("{name} did not ask for work: {}", binary.output())
+                panic!("{name} did not poll for events: {}", binary.output())
             }
         }
     }
 
-    /// Starts a function that must refuse to start; returns what it printed.
+    /// Starts a function that must fail to start; returns its output.
     pub async fn start_refused(name: &str, environment: &[(&str, String)]) -> String {
         let mut binary = Self::spawn(name, environment).await;
         tokio::select! {
@@ -145,7 +144,7 @@ impl Binary {
             }
             () = tokio::time::sleep(PATIENCE) => panic!("{name} hangs: {}", binary.output()),
         }
-        // The pipes may still hold its last words.
+        // The pipes may still contain output.
         for _ in 0..50 {
             if !binary.output().is_empty() {
                 break;
@@ -182,18 +181,18 @@ impl Binary {
         Self { api, child, output }
     }
 
-    /// Sends an event and waits for what becomes of it.
+    /// Sends an event and waits for the result.
     pub async fn invoke(&self, event: &Value) -> Invocation {
         self.invoke_raw(event.to_string()).await
     }
 
-    /// Sends an event and gives up after `patience`: then nobody knows what became of it.
+    /// Sends an event; returns `None` if there is no result within `patience`.
     pub async fn try_invoke(&self, event: &Value, patience: Duration) -> Option<Invocation> {
         let outcome = tokio::time::timeout(patience, self.api.invoke(event.to_string())).await;
         outcome.ok().flatten().map(Invocation::from)
     }
 
-    /// Sends an event of any bytes.
+    /// Sends an event that need not be valid JSON.
     pub async fn invoke_raw(&self, event: String) -> Invocation {
         let outcome = tokio::time::timeout(PATIENCE, self.api.invoke(event)).await;
         outcome
@@ -202,13 +201,13 @@ impl Binary {
             .into()
     }
 
-    /// Everything that the function has printed.
+    /// All output of the function so far.
     #[must_use]
     pub fn output(&self) -> String {
         self.output.lock().expect("a lock").clone()
     }
 
-    /// Sends the process a signal, as in `-STOP` and `-CONT`.
+    /// Sends the process a signal, such as `-STOP` or `-CONT`.
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         let status = std::process::Command::new("kill")
@@ -217,7 +216,7 @@ impl Binary {
         assert!(status.expect("kill").success());
     }
 
-    /// The process's id, to freeze it or to look at its memory.
+    /// The process id, for freezing the process or inspecting its memory.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id().expect("a running process")

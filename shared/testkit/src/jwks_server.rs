@@ -1,4 +1,4 @@
-//! A stand-in for an issuer's key endpoint.
+//! A fake JWKS endpoint of an issuer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::server::{Fault, Server};
 
-/// Serves a key set, counts the fetches, and fails on demand.
+/// Serves a key set, counts the fetches, and injects faults.
 pub struct JwksServer {
     server: Server,
     state: Arc<JwksState>,
@@ -26,7 +26,7 @@ struct JwksState {
 }
 
 impl JwksServer {
-    /// Serves `keys` under any path.
+    /// Starts a server that returns `keys` for any path.
     pub async fn start(keys: &Value) -> Self {
         let state = Arc::new(JwksState {
             body: Mutex::new(keys.to_string()),
@@ -42,23 +42,23 @@ impl JwksServer {
         }
     }
 
-    /// The key set's address.
+    /// The URL of the key set.
     #[must_use]
     pub fn uri(&self) -> String {
         format!("{}/.well-known/jwks.json", self.server.url())
     }
 
-    /// Serves other text from now on.
+    /// Serves this text from now on.
     pub fn set_body(&self, body: impl Into<String>) {
         *self.state.body.lock().expect("a lock") = body.into();
     }
 
-    /// Misbehaves from now on.
+    /// Injects the fault from now on.
     pub fn set_fault(&self, fault: Fault) {
         *self.state.fault.lock().expect("a lock") = fault;
     }
 
-    /// How often it was asked.
+    /// Number of fetches so far.
     #[must_use]
     pub fn fetches(&self) -> usize {
         self.state.fetches.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! Key pairs made for the test run, and their JWKs.
+//! Key pairs generated for the test run, and their JWKs.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// A private key of one of the kinds that issuers use.
+/// A private key of a type that issuers use.
 pub enum SigningKey {
     /// RSA, any size.
     Rsa(RsaKeyPair),
@@ -39,7 +39,7 @@ impl SigningKey {
         Self::Ed25519(Ed25519KeyPair::generate().expect("an Ed25519 key"))
     }
 
-    /// Signs as `alg` says, whether or not that suits whoever reads it.
+    /// Signs with the algorithm `alg`, even if a verifier would not accept it for this key.
     #[must_use]
     pub fn sign(&self, alg: &str, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();

@@ -1,7 +1,7 @@
-//! What the tests need: keys, tokens, and stand-ins for the services around a function.
+//! Support for tests: keys, tokens, and fakes of the services around a function.
 //!
-//! A leaf for development only. It knows no crate of this workspace, so that a mistake in one of
-//! them cannot hide behind the same mistake here.
+//! A leaf crate for development only. It depends on no other crate of this workspace, so that a bug
+//! in one of them is not hidden by the same bug here.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! A user pool that exists nowhere: its issuer, clients, keys and tokens.
+//! A fictional user pool: its issuer, clients, keys and tokens.
 
 use std::sync::OnceLock;
 
@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 use crate::keys::SigningKey;
 use crate::token::{TokenBuilder, now};
 
-/// Two key pairs, as a Cognito user pool has them: ID and access tokens are signed by different
-/// keys.
+/// A user pool with two key pairs: like Cognito, it signs ID and access tokens with different keys.
 pub struct Pool {
     /// `us-east-1_…`
     pub id: &'static str,
-    /// An app client of ours.
+    /// Its app client.
     pub client_id: &'static str,
     /// Signs access tokens.
     pub access_key: SigningKey,
@@ -25,7 +24,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The pool that the functions under test are configured for. Keys are made once a process.
+    /// The pool that the functions under test are configured for. Each process generates its keys
+    /// once.
     pub fn ours() -> &'static Self {
         static OURS: OnceLock<Pool> = OnceLock::new();
         OURS.get_or_init(|| Self {
@@ -38,7 +38,7 @@ impl Pool {
         })
     }
 
-    /// Somebody else's pool.
+    /// A pool that the functions are not configured for.
     pub fn foreign() -> &'static Self {
         static FOREIGN: OnceLock<Pool> = OnceLock::new();
         FOREIGN.get_or_init(|| Self {
@@ -63,7 +63,7 @@ impl Pool {
         json!({"keys": [self.id_key.jwk(self.id_kid), self.access_key.jwk(self.access_kid)]})
     }
 
-    /// A valid access token of a user, as Cognito makes it.
+    /// A valid access token of a user, as Cognito issues it.
     #[must_use]
     pub fn access_token(&self) -> TokenBuilder<'_> {
         let now = now();

@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, as the service offers it to a function's process.
+//! A local Lambda Runtime API for a function's process.
 //! Source: AWS, "Using the Lambda runtime API for custom runtimes".
 
 use std::collections::HashMap;
@@ -16,12 +16,12 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use crate::server::Server;
 use crate::token::now;
 
-/// What a function posted for one invocation.
+/// The result that a function posted for one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// To `/response`.
+    /// Posted to `/response`.
     Response(String),
-    /// To `/error`.
+    /// Posted to `/error`.
     Error(String),
 }
 
@@ -44,7 +44,7 @@ struct Api {
 }
 
 impl RuntimeApi {
-    /// Starts the API; give [`RuntimeApi::address`] to the process as `AWS_LAMBDA_RUNTIME_API`.
+    /// Starts the API; pass [`RuntimeApi::address`] to the process as `AWS_LAMBDA_RUNTIME_API`.
     pub async fn start() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let api = Api {
@@ -75,12 +75,12 @@ impl RuntimeApi {
         &self.server.address
     }
 
-    /// Returns once the function asks for work: its init is over.
+    /// Returns at the function's first poll: its init is complete.
     pub async fn polled(&self) {
         self.polled.notified().await;
     }
 
-    /// Sends one event and waits for what becomes of it.
+    /// Sends one event and waits for the result.
     pub async fn invoke(&self, event: String) -> Option<Outcome> {
         let number = self.next_id.fetch_add(1, Ordering::SeqCst);
         let id = format!("00000000-0000-4000-8000-{number:012}");
@@ -127,7 +127,7 @@ fn text(body: &Bytes) -> String {
 
 async fn finish(api: &Api, id: &str, outcome: Outcome) -> StatusCode {
     if let Some(sender) = api.waiting.lock().await.remove(id) {
-        // The test may have given up on it.
+        // The test may have stopped waiting.
         let _ = sender.send(outcome);
     }
     StatusCode::ACCEPTED

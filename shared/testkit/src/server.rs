@@ -1,4 +1,4 @@
-//! An HTTP server on a free loopback port that ends with its handle.
+//! An HTTP server on a free loopback port that stops when its handle is dropped.
 
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
@@ -16,11 +16,11 @@ pub struct Server {
     connections: Connections,
 }
 
-/// A second handle on every connection that was accepted.
+/// A second handle to every accepted connection.
 type Connections = Arc<Mutex<Vec<std::net::TcpStream>>>;
 
 impl Server {
-    /// Serves `router` on a port that the system chooses.
+    /// Serves `router` on a port that the system assigns.
     pub async fn start(router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
@@ -45,7 +45,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Closes every connection that is open now, whatever it is doing.
+    /// Closes all open connections, even during a request.
     pub fn close_connections(&self) {
         for connection in self.connections.lock().expect("a lock").drain(..) {
             // The client may have closed it already.
@@ -82,25 +82,25 @@ impl Listener for Remembering {
     }
 }
 
-/// How a stand-in may misbehave, for as long as it is told to.
+/// A fault that a fake service injects.
 #[derive(Clone, Debug, Default)]
 pub enum Fault {
-    /// It works.
+    /// No fault.
     #[default]
     None,
-    /// It answers with this status and body.
+    /// Responds with this status and body.
     Answer(u16, String),
-    /// It never answers.
+    /// Never responds.
     Hang,
-    /// It answers after this many milliseconds.
+    /// Responds after this many milliseconds.
     Slow(u64),
-    /// It closes the connection instead of answering.
+    /// Closes the connection instead of responding.
     Cut,
-    /// It answers rightly, a byte a second.
+    /// Sends the correct response at one byte per second.
     Drip,
 }
 
-/// A body that comes a byte a second.
+/// A body that is sent at one byte per second.
 pub(crate) fn drip(body: impl Into<axum::body::Bytes>) -> axum::body::Body {
     let body: axum::body::Bytes = body.into();
     axum::body::Body::from_stream(futures_util::stream::unfold(0, move |at| {

@@ -1,4 +1,4 @@
-//! Tokens: one that is right in every way, and ways to break one thing at a time.
+//! Builder for valid tokens and for tokens with single defects.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::keys::SigningKey;
 
-/// Seconds since 1970, now.
+/// The current time in seconds since 1970.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now()
@@ -23,7 +23,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A token in the making. Start from [`crate::Pool::access_token`] and change one thing.
+/// A token builder. Start from [`crate::Pool::access_token`] and change one property.
 #[derive(Clone)]
 pub struct TokenBuilder<'k> {
     header: Map<String, Value>,
@@ -32,7 +32,7 @@ pub struct TokenBuilder<'k> {
 }
 
 impl<'k> TokenBuilder<'k> {
-    /// A token with these members, to be signed by `key`.
+    /// A token with these members, signed by `key`.
     #[must_use]
     pub fn new(header: &Value, claims: &Value, key: &'k SigningKey) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<'k> TokenBuilder<'k> {
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.claims.remove(name);
@@ -63,7 +63,7 @@ impl<'k> TokenBuilder<'k> {
         self
     }
 
-    /// Leaves a header member out.
+    /// Removes a header member.
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.remove(name);
@@ -80,7 +80,7 @@ impl<'k> TokenBuilder<'k> {
         }
     }
 
-    /// A claim as it stands; `null` if there is none.
+    /// The value of a claim; `null` if it is absent.
     #[must_use]
     pub fn get(&self, name: &str) -> &Value {
         self.claims.get(name).unwrap_or(&Value::Null)
@@ -104,13 +104,13 @@ impl<'k> TokenBuilder<'k> {
         self.build_raw(self.header_json(), self.claims_json())
     }
 
-    /// A rightly signed token of these bytes, JSON or not.
+    /// A token with these bytes, JSON or not, and a valid signature.
     #[must_use]
     pub fn build_raw(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         self.sign(format!("{}.{}", base64url(header), base64url(claims)))
     }
 
-    /// A rightly signed token of this signing input, well-formed or not.
+    /// A token with this signing input, well-formed or not, and a valid signature.
     #[must_use]
     pub fn sign(&self, signing_input: String) -> String {
         let alg = self.header.get("alg").and_then(Value::as_str);
