@@ -1,4 +1,4 @@
-"""local/checkov.py lets nothing through that is not explained."""
+"""Tests of local/checkov.py: it accepts explained findings only."""
 
 import importlib.util
 import unittest
