@@ -10,7 +10,7 @@ CARGO_JOBS := $(if $(JOBS),-j$(JOBS))
 FUNCTIONS := $(notdir $(wildcard functions/*))
 TARGET := $${CARGO_TARGET_DIR:-$(CURDIR)/target}
 PYTHON := .tools/ministack/bin/python
-# SAM with its linter; cargo-lambda and zig, which only a build for Lambda needs.
+# SAM with its linter; cargo-lambda and zig, which only builds for Lambda need.
 export PATH := $(CURDIR)/.tools/sam/bin:$(CURDIR)/.tools/lambda/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
@@ -34,13 +34,13 @@ demo: ## Play the story again on the running stack, with a new user
 stop: ## Stop what `make run` started
 	@$(PYTHON) local/stack.py down
 
-test: ## Set up and run every test, the deployed stack included; T=name runs those of that name
+test: ## Set up and run every test, the deployed stack included; T=name runs the tests whose names contain it
 	@local/prepare test $(CARGO_JOBS)
 	@$(MAKE) --no-print-directory template test-operate
 	@$(PYTHON) local/stack.py exec $(OPERATE) -m unittest discover -s local -p test_operate.py -k LocalStack
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
 
-check: ## The checker at length: 200,000 operations under faults, a million rows (an hour)
+check: ## Run the checker for long: 200,000 operations under faults, a million rows (an hour)
 	@local/prepare test $(CARGO_JOBS)
 	@GATEHOUSE_USERS=100000 cargo test -q -p custom-message
 	@GATEHOUSE_INTERLEAVINGS=2000000 cargo test -q -p auth-dynamodb
@@ -48,19 +48,19 @@ check: ## The checker at length: 200,000 operations under faults, a million rows
 	  cargo test -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
 
-fuzz: ## Changed inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
+fuzz: ## Mutate inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
 	@cargo build -q $(CARGO_JOBS) -p auth-tests --tests
 	@GATEHOUSE_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test -q -p auth-tests --test it -- \
 	  fuzz:: --nocapture
 
-fuzz-api: binaries ## Schemathesis over the deployed API: no 5xx, no answer that openapi.yaml doesn't promise
+fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response that openapi.yaml does not declare
 	@local/venv .tools/schemathesis local/schemathesis.txt
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/fuzz.py
 
-mails: ## Render every mail in every language into .local/mails, to look at
+mails: ## Render every email in every language into .local/mails, for review
 	@cargo run -q $(CARGO_JOBS) -p gatehouse -- mails .local/mails
 
-template: tools-sam ## Expand template.yaml as AWS does, for many sets of parameters, and check what comes out
+template: tools-sam ## Expand template.yaml as AWS does, for many sets of parameters, and check the result
 	@.tools/sam/bin/python -m unittest discover tests/template
 
 tools:
@@ -75,10 +75,10 @@ binaries:
 fmt: ## Format the sources
 	@cargo fmt
 
-lint: tools ## Everything that .ci/run checks besides the tests
+lint: tools ## Run every check of .ci/run other than the tests
 	@local/lint
 
-# What deploys needs nothing but Rust and SAM's set of tools, and the AWS credentials of the shell.
+# These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
 .PHONY: tools-sam deploy smoke admin destroy live-checks test-operate
@@ -90,34 +90,34 @@ deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CON
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
 	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(CONFIRM),--confirm)
 
-smoke: tools-sam ## Sign a throwaway user in and out on the deployed stack, and delete it again
+smoke: tools-sam ## Sign a temporary user in and out on the deployed stack, and delete it
 	@$(OPERATE) local/smoke.py $(if $(CONFIG),--config $(CONFIG))
 
 admin: tools-sam ## Make USER=<e-mail> an administrator of the deployed stack
-	@$(OPERATE) local/admin.py $(if $(CONFIG),--config $(CONFIG)) "$(if $(filter command line,$(origin USER)),$(USER),$(error USER=<e-mail> says who))"
+	@$(OPERATE) local/admin.py $(if $(CONFIG),--config $(CONFIG)) "$(if $(filter command line,$(origin USER)),$(USER),$(error USER=<e-mail> is required))"
 
-destroy: tools-sam ## Delete the stack; says what stays, and asks for the stack's name
+destroy: tools-sam ## Delete the stack; lists what remains, and asks for the stack's name
 	@$(OPERATE) local/destroy.py $(if $(CONFIG),--config $(CONFIG))
 
-live-checks: tools-sam ## Ask the deployed stack what no emulator can answer; WAIT=minutes, LOAD=1, ONLY="D2 D3"
+live-checks: tools-sam ## Check on the deployed stack what no emulator can prove; WAIT=minutes, LOAD=1, ONLY="D2 D3"
 	@$(OPERATE) local/live_checks.py $(if $(CONFIG),--config $(CONFIG)) $(if $(WAIT),--wait $(WAIT)) $(if $(LOAD),--load) \
 	  $(if $(ONLY),--only $(ONLY))
 
-test-operate: tools-sam ## Test the scripts that deploy and look at a deployed stack
+test-operate: tools-sam ## Test the scripts that deploy and operate a stack
 	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
 
-bench: ## What a decision costs, beside the bare RSA check and aws-jwt-verify (release: minutes)
+bench: ## Measure a decision, compared with the bare RSA check and aws-jwt-verify (release: minutes)
 	@local/npm benches/peers/aws-jwt-verify
 	@cargo build -q $(CARGO_JOBS) --release -p benches --bin allocations
 	@cargo run -q $(CARGO_JOBS) --release -p benches --bin hot_path
 	@cargo run -q $(CARGO_JOBS) --release -p benches --bin render
 
-bench-invocation: ## A whole invocation and a cold start, beside an authorizer for Node (release: minutes)
+bench-invocation: ## Measure an invocation and a cold start, compared with an authorizer for Node (release: minutes)
 	@local/npm benches/peers/node-authorizer && npm --prefix benches/peers/node-authorizer run --silent build
 	@cargo build -q $(CARGO_JOBS) --release -p authorizer --bin authorizer
 	@GATEHOUSE_BIN_DIR=$(TARGET)/release cargo run -q $(CARGO_JOBS) -p benches --bin invocation
 
-bench-migration: tools binaries ## Move 10,000 users from PostgreSQL; can refusals be told by time? (release)
+bench-migration: tools binaries ## Migrate 10,000 users from PostgreSQL; compare the times of refusals (release)
 	@cargo build -q $(CARGO_JOBS) --release -p migrate-user -p auth-api
 	@cargo build -q $(CARGO_JOBS) -p benches --bins
 	@cd $(TARGET) && GATEHOUSE_BIN_DIR=$$PWD/release \
@@ -128,5 +128,5 @@ startup: ## Measure the release binaries: size, start, memory (compiles for minu
 	  cargo build $(CARGO_JOBS) --release --manifest-path functions/$$name/Cargo.toml; done
 	@GATEHOUSE_BIN_DIR=$(TARGET)/release cargo run -q $(CARGO_JOBS) -p benches --bin startup
 
-clean: stop ## Remove what was built and installed here
+clean: stop ## Remove everything that was built and installed here
 	@rm -rf target .tools .local .aws-sam

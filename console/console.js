@@ -16,12 +16,12 @@ async function call(method, path, body, token = state.tokens?.access_token) {
 
 const words = {
   invalid_credentials: "Wrong address or password.",
-  invalid_code: "This code is wrong, or too old.",
+  invalid_code: "This code is wrong or has expired.",
   user_not_confirmed: "Please confirm your address first.",
   password_reset_required: "Please reset your password first.",
   too_many_requests: "Too many attempts. Please wait a few minutes.",
   bad_request: "Please check what you entered.",
-  sign_up_refused: "This address can't be used to sign up.",
+  sign_up_refused: "You can't sign up with this address.",
 };
 
 function say(text) {
@@ -51,7 +51,7 @@ function claims(token) {
 async function signedIn(answer) {
   if (answer.challenge) {
     state.challenge = answer;
-    say("One more step.");
+    say("One more step is needed.");
     return show();
   }
   state.challenge = null;
@@ -75,7 +75,7 @@ async function listSessions() {
     end.setAttribute("aria-label", `End ${text.textContent}`);
     end.addEventListener("click", async () => {
       const ended = await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
-      ended.status === 200 ? say("That session is over, now.") : failed(ended);
+      ended.status === 200 ? say("The session has ended.") : failed(ended);
       await listSessions();
     });
     item.append(text, end);
@@ -89,12 +89,12 @@ function onSubmit(id, handle) {
     event.preventDefault();
     say("");
     const fields = Object.fromEntries(new FormData(event.target));
-    await handle(fields, event.submitter?.value).catch(() => say("The API can't be reached."));
+    await handle(fields, event.submitter?.value).catch(() => say("The API is unreachable."));
   });
 }
 
 function onClick(id, handle) {
-  find(id).addEventListener("click", () => handle().catch(() => say("The API can't be reached.")));
+  find(id).addEventListener("click", () => handle().catch(() => say("The API is unreachable.")));
 }
 
 onSubmit("sign-in", async ({ email, password }, what) => {
@@ -123,7 +123,7 @@ onSubmit("challenge", async ({ code }) => {
 onClick("call", async () => {
   const answer = await call("GET", "/whoami");
   find("called").textContent =
-    answer.status === 200 ? `200: the API knows you as ${answer.principal}` : `${answer.status}: refused`;
+    answer.status === 200 ? `200: signed in as ${answer.principal}` : `${answer.status}: refused`;
 });
 
 for (const [id, scope] of [["end-this", "session"], ["end-others", "others"], ["end-all", "all"]]) {
@@ -131,7 +131,7 @@ for (const [id, scope] of [["end-this", "session"], ["end-others", "others"], ["
     const { refresh_token } = scope === "others" ? {} : state.tokens;
     const answer = await call("POST", "/auth/logout", { scope, refresh_token });
     if (answer.status !== 200) return failed(answer);
-    say(scope === "others" ? "All other sessions are over." : "Over. Your token has time left: call the API with it and see.");
+    say(scope === "others" ? "All other sessions have ended." : "Signed out. Your token has not expired yet: call the API to see it refused.");
     await listSessions();
   });
 }
@@ -148,7 +148,7 @@ onSubmit("totp-form", async ({ code }) => {
   const answer = await call("POST", "/auth/mfa/totp/verify", { code });
   if (answer.status !== 200) return failed(answer);
   find("totp-form").hidden = true;
-  say("From now on signing in asks for its code.");
+  say("The authenticator is enabled. Signing in now asks for its code.");
 });
 
 show();

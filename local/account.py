@@ -1,4 +1,4 @@
-"""What the scripts for a deployed stack share: the session, the stack, and errors in plain words."""
+"""Shared by the scripts for a deployed stack: the session, the stack, and readable errors."""
 
 import os
 import sys
@@ -6,14 +6,14 @@ import sys
 import boto3
 import botocore.exceptions
 
-# Of the shell's credentials. The names are botocore's.
+# Error codes about the shell's credentials, as botocore reports them.
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "AuthFailure"}
 FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorizedException"}
 
 
 class Problem(Exception):
-    """What stands in the way, in words for the operator. It ends the script with status 1."""
+    """An error message for the operator. It ends the script with status 1."""
 
 
 def session(region=None):
@@ -27,7 +27,7 @@ def session(region=None):
 
 
 def identity(of):
-    """The account that the credentials belong to, or a Problem that says how to get some."""
+    """The account of the credentials, or a Problem that explains how to obtain credentials."""
     try:
         return of.client("sts", region_name=of.region_name or "us-east-1").get_caller_identity()
     except botocore.exceptions.NoCredentialsError:
@@ -38,17 +38,17 @@ def identity(of):
     except botocore.exceptions.ClientError as error:
         raise Problem(credentials_problem(error)) from None
     except botocore.exceptions.BotoCoreError as error:
-        raise Problem(f"AWS could not be asked who you are: {error}") from None
+        raise Problem(f"The call to AWS STS failed: {error}") from None
 
 
 def credentials_problem(error):
-    """What AWS's answer to the first call means."""
+    """The message for the error of the first call to AWS."""
     code = code_of(error)
     if code in EXPIRED:
         return "The AWS credentials of this shell have expired: sign in again (`aws sso login`, `aws login`)."
     if code in UNKNOWN:
         return (
-            "AWS does not know the credentials of this shell, or not in this region. A region that is off by\n"
+            "AWS does not know the credentials of this shell, or not in this region. A region that is disabled by\n"
             "default must be enabled for the account first."
         )
     if code in FORBIDDEN:
@@ -57,7 +57,7 @@ def credentials_problem(error):
 
 
 def code_of(error):
-    """The error code of an answer, or an empty text for what is no answer."""
+    """The error code of a response, or an empty text for an error without a response."""
     return getattr(error, "response", {}).get("Error", {}).get("Code", "")
 
 
@@ -70,7 +70,7 @@ class Stack:
         self.region = of.region_name
         self.description = describe(of.client("cloudformation"), name)
         if self.description is None:
-            raise Problem(f"There is no stack {name} in {self.region}. `make deploy` makes one.")
+            raise Problem(f"There is no stack {name} in {self.region}. `make deploy` creates one.")
         self.outputs = by_key(self.description.get("Outputs", []), "OutputKey", "OutputValue")
         self.parameters = by_key(self.description.get("Parameters", []), "ParameterKey", "ParameterValue")
 
@@ -78,7 +78,7 @@ class Stack:
         """An output that every stack of this template has."""
         if name not in self.outputs:
             status = self.description["StackStatus"]
-            raise Problem(f"The stack {self.name} has no output {name} (status {status}): is it another template's?")
+            raise Problem(f"The stack {self.name} has no output {name} (status {status}): does it use another template?")
         return self.outputs[name]
 
     def api(self):
@@ -94,7 +94,7 @@ class Stack:
 
 
 def describe(cloudformation, name):
-    """CloudFormation's description of a stack, or None if there is none of that name."""
+    """CloudFormation's description of a stack, or None if the stack does not exist."""
     try:
         return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except botocore.exceptions.ClientError as error:
@@ -110,7 +110,7 @@ def by_key(rows, key, value):
 
 
 def run(main):
-    """Runs a script's main function: a Problem and a refused call become one plain line each."""
+    """Runs a script's main function. Prints a Problem or a refused call as one line."""
     try:
         return sys.exit(main(sys.argv[1:]))
     except Problem as problem:
@@ -118,7 +118,7 @@ def run(main):
     except botocore.exceptions.ClientError as error:
         print(f"\nAWS refused {error.operation_name}: {code_of(error)}: {error}", file=sys.stderr)
     except botocore.exceptions.BotoCoreError as error:
-        print(f"\nAWS could not be asked: {error}", file=sys.stderr)
+        print(f"\nThe call to AWS failed: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
     return sys.exit(1)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a user an administrator: makes the group if it isn't there, and adds the user.
+"""Makes a user an administrator: creates the group if it does not exist, and adds the user.
 
     admin.py [--config NAME] [--stack NAME --region REGION] USER
 
@@ -24,15 +24,15 @@ def make_administrator(stack, user):
     found = find(cognito, pool, user)
     try:
         cognito.create_group(UserPoolId=pool, GroupName=group, Description="May call /admin.")
-        print(f"The group {group} is made.")
+        print(f"Created the group {group}.")
     except cognito.exceptions.GroupExistsException:
         pass
     cognito.admin_add_user_to_group(UserPoolId=pool, GroupName=group, Username=found["Username"])
-    print(f"{user} is in the group {group}. Tokens name groups as they were at their issue: sign in again, or refresh.")
+    print(f"{user} is in the group {group}. Tokens contain the groups at the time of issue: sign in again, or refresh.")
 
 
 def find(cognito, pool, user):
-    """The one user of that address, name or sub. Several, or one that does not count yet, are a Problem."""
+    """The one user of that address, name or sub. Several users, or one who is not confirmed or disabled, are a Problem."""
     try:
         found = [cognito.admin_get_user(UserPoolId=pool, Username=user)]
     except cognito.exceptions.UserNotFoundException:
@@ -42,13 +42,13 @@ def find(cognito, pool, user):
         for attribute in ("email", "sub"):
             found += cognito.list_users(UserPoolId=pool, Filter=f'{attribute} = "{user}"', Limit=2)["Users"]
     if not found:
-        raise Problem(f"There is no user {user} in {pool}. The first administrator signs up like anybody else, then is added.")
+        raise Problem(f"There is no user {user} in {pool}. The first administrator signs up as any user does, and is then added.")
     if len(found) > 1:
         names = ", ".join(one["Username"] for one in found)
         raise Problem(f"Several users have the address {user}: name one of {names}.")
     state = found[0].get("UserStatus")
     if state == "UNCONFIRMED":
-        raise Problem(f"{user} has not confirmed the address yet: an administrator must be who the address's owner is.")
+        raise Problem(f"{user} has not confirmed the address yet: an administrator must own the address.")
     if not found[0].get("Enabled", True):
         raise Problem(f"{user} is disabled.")
     return found[0]

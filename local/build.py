@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Builds the functions for Lambda, for one architecture, and holds their sizes against the budget.
+"""Builds the functions for Lambda, for one architecture, and checks their sizes against the budget.
 
     build.py x86_64|arm64 [FUNCTION ...]   sam build, of these functions of the template or of all, then the sizes
-    build.py sizes                         the sizes of what is built
+    build.py sizes                         the sizes of the built functions
 """
 
 import io
@@ -20,7 +20,7 @@ BUILT = ROOT / ".aws-sam" / "build"
 TARGETS = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
 # `e_machine` of an ELF file's header.
 MACHINES = {62: "x86_64", 183: "arm64"}
-# Bytes of a function's zip, which Lambda loads at a cold start. Cedar alone is a third of the authorizer's.
+# Maximum bytes of a function's zip, which Lambda loads at a cold start. Cedar is a third of the authorizer's.
 BUDGET = 4_500_000
 
 
@@ -35,10 +35,9 @@ def main(arguments):
 
 
 def build(architecture, functions=()):
-    """`sam build` of the whole template, or of some functions. The parameter is given again at `sam deploy`:
-    one choice for both."""
+    """`sam build` of the whole template, or of some functions. `sam deploy` must get the same architecture."""
     if architecture not in TARGETS:
-        raise Problem(f"ARCH={architecture} is no architecture of Lambda: x86_64 or arm64.")
+        raise Problem(f"ARCH={architecture} is not an architecture of Lambda: x86_64 or arm64.")
     ready(architecture)
     print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
     # sam builds one function or all.
@@ -53,53 +52,53 @@ def sam_build(architecture, function):
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
     environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
     environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
-    # cargo-lambda asks the first python3 on the PATH for zig.
+    # cargo-lambda looks for zig in the first python3 on the PATH.
     environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
     command = ["sam", "build", *function, "--parameter-overrides", f"Architecture={architecture}"]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if result.returncode:
-        raise Problem("sam build failed: the lines above say why.")
+        raise Problem("sam build failed: see the lines above.")
 
 
 def ready(architecture):
-    """Ends with what is missing to compile for `architecture`, before minutes have gone into it."""
+    """Raises a Problem if a tool for `architecture` is missing, before minutes of compiling."""
     for tool in ("cargo", "rustc"):
         if not shutil.which(tool):
-            raise Problem(f"{tool} is not installed. https://rustup.rs has Rust; the version is that of rust-toolchain.toml.")
-    # Where cargo-lambda and zig are a set of tools of their own, it is installed once.
+            raise Problem(f"{tool} is not installed. Get Rust from https://rustup.rs; rust-toolchain.toml names the version.")
+    # cargo-lambda and zig are a separate set of tools, installed once.
     if (ROOT / "local" / "lambda.txt").exists():
         command = ["local/venv", ".tools/lambda", "local/lambda.txt"]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
-            raise Problem("cargo-lambda could not be installed: the lines above say why.")
+            raise Problem("cargo-lambda could not be installed: see the lines above.")
     if not shutil.which("cargo-lambda"):
-        raise Problem("cargo-lambda is not on the PATH: run this by make, which knows where it is.")
+        raise Problem("cargo-lambda is not on the PATH: run this with make, which sets the PATH.")
     target = TARGETS[architecture]
     if has_target(target):
         return
     if not shutil.which("rustup"):
         raise Problem(
             f"This Rust has no standard library for {target}, and there is no rustup to add it.\n"
-            "Install the package of your system that has it, or Rust by https://rustup.rs."
+            "Install the package of your system that has it, or Rust from https://rustup.rs."
         )
     print(f"==> rustup target add {target}", flush=True)
     result = subprocess.run(["rustup", "target", "add", target], cwd=ROOT, check=False)
     if result.returncode or not has_target(target):
         raise Problem(
             f"The standard library for {target} is missing, and rustup could not fetch it: its server\n"
-            "(RUSTUP_DIST_SERVER, by default https://static.rust-lang.org) was not reached or does not have it.\n"
-            f"Run `rustup target add {target}` where it can be reached, or choose the other architecture with ARCH=."
+            "(RUSTUP_DIST_SERVER, by default https://static.rust-lang.org) is unreachable or does not have it.\n"
+            f"Run `rustup target add {target}` where the server is reachable, or choose the other architecture with ARCH=."
         )
 
 
 def has_target(target):
-    """Whether the compiler of this folder has the target's standard library; asks no network."""
+    """Whether the compiler of this folder has the target's standard library. Does not use the network."""
     command = ["rustc", "--print", "target-libdir", "--target", target]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return result.returncode == 0 and any(pathlib.Path(result.stdout.strip()).glob("libstd-*"))
 
 
 def right_machine(built, architecture):
-    """A binary of the other architecture deploys without a word, and then no invocation starts."""
+    """Checks each binary's architecture: a wrong one deploys without an error, and then no invocation starts."""
     for binary in sorted(built.glob("*/bootstrap")):
         with binary.open("rb") as file:
             header = file.read(20)
@@ -126,7 +125,7 @@ def sizes(built):
 def report(found, budget=BUDGET):
     """Prints the sizes; a Problem names each that is above the budget."""
     if not found:
-        raise Problem("Nothing is built: `make build` first.")
+        raise Problem("No function is built: run `make build` first.")
     for name, size in found.items():
         print(f"{size / 1e6:6.2f} MB  {name}")
     above = [f"{name} ({size / 1e6:.2f} MB)" for name, size in found.items() if size > budget]

@@ -1,5 +1,5 @@
-"""Runs checkov over expanded templates. What it finds and local/checkov.yaml does not explain is refused, and so
-is an explanation that nothing needs.
+"""Runs checkov over expanded templates. Fails on findings that local/checkov.yaml does not explain, and on
+explanations without a finding.
 
     .tools/checkov/bin/python local/checkov.py FILE ...
 """
@@ -31,7 +31,7 @@ def findings(file):
         report = json.loads(result.stdout)
         summary, failed = report["summary"], report["results"]["failed_checks"]
     except (ValueError, KeyError, TypeError):
-        raise SystemExit(f"checkov said nothing of {file}: {result.stdout[-2000:]}{result.stderr[-2000:]}") from None
+        raise SystemExit(f"checkov gave no report on {file}: {result.stdout[-2000:]}{result.stderr[-2000:]}") from None
     if summary["parsing_errors"] or summary["resource_count"] < 40 or not summary["passed"]:
         raise SystemExit(f"checkov did not read {file}: {summary}")
     for check in failed:
@@ -39,7 +39,7 @@ def findings(file):
 
 
 def judge(exceptions, found):
-    """The findings that no exception explains, and the exceptions that explain nothing."""
+    """The findings without an exception, and the exceptions without a finding."""
     needed = set()
     for check, resource, name in found:
         patterns = exceptions.get(check, {}).get("resources", [])
@@ -52,7 +52,7 @@ def judge(exceptions, found):
             yield f"local/checkov.yaml: {check} has no reason"
         for pattern in exception["resources"]:
             if (check, pattern) not in needed:
-                yield f"local/checkov.yaml: nothing needs {check} for {pattern} any more"
+                yield f"local/checkov.yaml: {check} no longer finds {pattern}; remove it"
 
 
 if __name__ == "__main__":

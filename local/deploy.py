@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Deploys the template: looks at what is there, asks six questions, builds, runs `sam deploy`.
+"""Deploys the template: checks the account, asks six questions, builds, runs `sam deploy`.
 
     deploy.py [--config NAME] [--yes] [--arch x86_64|arm64] [--set NAME=VALUE ...] [--template FILE] [--confirm]
 
 --config    an environment of samconfig.toml: a preset, or a stack that was deployed from here
---yes       ask nothing: what --config says is deployed
---arch      of the functions; kept in samconfig.toml
---set       a parameter of the template; kept in samconfig.toml
---template  a template whose functions are built already
---confirm   sam shows its change set and asks before it is carried out
+--yes       ask no questions: deploy the environment that --config names
+--arch      of the functions; stored in samconfig.toml
+--set       a parameter of the template; stored in samconfig.toml
+--template  a template whose functions are already built
+--confirm   sam shows its change set and asks before it executes it
 """
 
 import argparse
@@ -30,17 +30,17 @@ from account import Problem
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "samconfig.toml"
 TEMPLATE = ROOT / "template.yaml"
-# Environments of samconfig.toml that are beginnings, not stacks. SAM calls its own default "default".
+# Environments of samconfig.toml that are presets, not stacks. SAM names its default "default".
 PRESETS = {
     "minimal": "default",
     "web-cookies": "web-cookies",
     "migration": "migration",
     "federation": "federation",
 }
-# The value of what must be filled in.
+# The value of a parameter that must be filled in.
 MISSING = "?"
 STACK_NAME = r"[A-Za-z][-A-Za-z0-9]{0,127}"
-# What Cognito takes in no domain prefix.
+# Words that Cognito refuses in a domain prefix.
 RESERVED = ("aws", "amazon", "cognito")
 
 
@@ -88,7 +88,7 @@ def parser():
 
 
 class Choice:
-    """What is to be deployed: an environment of samconfig.toml, and where it goes."""
+    """A deployment: an environment of samconfig.toml, its stack and its region."""
 
     def __init__(self, name, stack, region, overrides):
         self.name = name
@@ -98,7 +98,7 @@ class Choice:
 
     @classmethod
     def of(cls, document, name):
-        """The environment of that name, as it stands in the file."""
+        """The environment of that name, as in the file."""
         table = document.get(PRESETS.get(name, name), {}).get("deploy", {}).get("parameters")
         if table is None:
             known = ", ".join([*PRESETS, *saved(document)])
@@ -108,7 +108,7 @@ class Choice:
 
 
 def text(value):
-    """A value of TOML as CloudFormation takes it."""
+    """A TOML value in the form that CloudFormation expects."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -125,15 +125,15 @@ def chosen(document, name):
     """Without questions: the named environment, else the only stack, else the smallest preset."""
     stacks = saved(document)
     if not name and len(stacks) > 1:
-        raise Problem(f"samconfig.toml has several stacks: say which by CONFIG=. It has: {', '.join(stacks)}.")
+        raise Problem(f"samconfig.toml has several stacks: select one with CONFIG=. It has: {', '.join(stacks)}.")
     return Choice.of(document, name or next(iter(stacks), "minimal"))
 
 
 def ask(document, config, region, parameters):
-    """The six questions. Every one has an answer already: Enter takes it."""
+    """The six questions. Each has a default, which Enter accepts."""
     stacks = saved(document)
     known = Choice.of(document, config or next(reversed(stacks), "minimal"))
-    print("Six questions; Enter takes what stands in brackets.")
+    print("Six questions; Enter accepts the default in brackets.")
     stack = question("Name of the stack", known.stack, is_name)
     if stack in stacks:
         known = Choice.of(document, stack)
@@ -154,7 +154,7 @@ def ask(document, config, region, parameters):
         overrides |= {name: known.overrides[name] for name in shared if name in known.overrides and known.name not in PRESETS}
     for name, asked in (
         ("AllowedOrigin", "Origin of the page that calls the API"),
-        ("AppName", "Name of the application, for mails and pages"),
+        ("AppName", "Name of the application, for emails and pages"),
         ("SecurityMail", "Address for security messages (- for none)"),
     ):
         default = overrides.get(name, parameters[name].get("Default", ""))
@@ -164,12 +164,12 @@ def ask(document, config, region, parameters):
 
 
 def question(asked, default, objection):
-    """Asks until the answer holds; an answer that cannot be read (a closed input) ends the script."""
+    """Asks until the answer is valid. A closed input ends the script."""
     while True:
         try:
             answer = input(f"{asked} [{default}]: ").strip() or default
         except EOFError:
-            raise Problem("There is no input to ask. Without questions: make deploy CONFIG=<environment> YES=1.") from None
+            raise Problem("The input is closed. To deploy without questions: make deploy CONFIG=<environment> YES=1.") from None
         objected = objection(answer)
         if objected is None:
             return answer
@@ -188,7 +188,7 @@ def is_region(answer):
 
 
 def wrong(name, value, parameters):
-    """What the template asks of a parameter, if `value` isn't it."""
+    """The template's constraint on a parameter, if `value` violates it."""
     rules = parameters.get(name)
     if rules is None:
         return f"a parameter of template.yaml, which has no {name}"
@@ -209,12 +209,12 @@ def wrong(name, value, parameters):
 def assignment(given):
     name, found, value = given.partition("=")
     if not found:
-        raise Problem(f"SET takes NAME=VALUE, and {given} has no equals sign.")
+        raise Problem(f"SET expects NAME=VALUE; {given} has no equals sign.")
     return name, value
 
 
 def fill_in(choice, number):
-    """What a preset leaves to be made of the stack and the account."""
+    """Derives the values that a preset leaves empty from the stack's name and the account."""
     if choice.overrides.get("HostedUiDomainPrefix") == "" and "CallbackUrls" in choice.overrides:
         prefix = f"{choice.stack.lower()}-{number}"
         for word in RESERVED:
@@ -223,7 +223,7 @@ def fill_in(choice, number):
 
 
 def keep(document, choice):
-    """Writes the choice into the document: an environment of the stack's name, or the one that there is."""
+    """Writes the choice into the document: into the existing environment, or a new one named after the stack."""
     name = choice.stack if choice.name in PRESETS else choice.name
     choice.name = name
     tables = document.get(name)
@@ -247,7 +247,7 @@ def keep(document, choice):
 
 
 def template_parameters(template):
-    """The template's parameters, by a reader that takes CloudFormation's own tags for what they are not."""
+    """The template's parameters, read with every CloudFormation tag as null."""
 
     class Reader(yaml.SafeLoader):
         pass
@@ -257,9 +257,9 @@ def template_parameters(template):
 
 
 def deployed_values(overrides, parameters, environment):
-    """Every parameter's value: the file's, else the template's default, so that the file is the whole truth.
+    """Every parameter's value: the file's, else the template's default, so that the file is authoritative.
 
-    A secret comes from the shell or from Secrets Manager; one that neither names keeps its deployed value.
+    A secret comes from the shell or from Secrets Manager; without either it keeps its deployed value.
     """
     problems = []
     values = {}
@@ -290,47 +290,47 @@ def is_secret(rules):
 
 
 def look(at, choice, values):
-    """What is better known before minutes of building. What stops a deployment is a Problem; the rest is said."""
+    """Checks the region and the stack before minutes of building. Raises a Problem or prints notes."""
     try:
         stack = account.describe(at.client("cloudformation"), choice.stack)
     except botocore.exceptions.EndpointConnectionError:
-        raise Problem(f"CloudFormation cannot be reached in {choice.region}: is it a region, and is there a network?") from None
+        raise Problem(f"CloudFormation is unreachable in {choice.region}: check the region's name and the network.") from None
     except botocore.exceptions.ClientError as error:
         raise Problem(f"{choice.region}: {account.credentials_problem(error)}") from None
     state = stack["StackStatus"] if stack else ""
     if state in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
         raise Problem(
             f"The stack {choice.stack} is {state}: its first deployment failed, or its deletion did. CloudFormation\n"
-            f"updates no such stack: `make destroy CONFIG={choice.name}` first (docs/deploy.md, \"A first deployment that failed\")."
+            f"cannot update it: run `make destroy CONFIG={choice.name}` first (docs/deploy.md, \"A first deployment that failed\")."
         )
     if state.endswith("_IN_PROGRESS") and state != "REVIEW_IN_PROGRESS":
-        raise Problem(f"The stack {choice.stack} is {state}: wait until that is over.")
-    print(f"{'Updates' if stack else 'Makes'} the stack {choice.stack} in {choice.region} ({values['Architecture']}).")
+        raise Problem(f"The stack {choice.stack} is {state}: wait until it has finished.")
+    print(f"{'Updates' if stack else 'Creates'} the stack {choice.stack} in {choice.region} ({values['Architecture']}).")
     for note in notes(at, values):
         print(f"Note: {note}")
 
 
 def notes(at, values):
-    """What will not work as one might expect, though the deployment will."""
+    """Features that will not work as expected, although the deployment succeeds."""
     if values.get("UserEvents") == "true" and not has_trail(at):
         yield (
             "UserEvents needs a CloudTrail trail that logs management events in this region, and none was found.\n"
-            "  Until there is one, what is done to users in the console or by an SDK is not seen, but for disabled\n"
+            "  Without one, changes of users in the console or by an SDK are not detected, except for disabled\n"
             "  users, at the hourly sweep. docs/deploy.md has the command."
         )
     if not values.get("SesIdentityArn"):
         yield (
-            "Cognito's own mailer sends 50 mails a day and takes no text of ours: no brand, no button.\n"
-            "  SesIdentityArn and MailFrom make it Amazon SES."
+            "Cognito's own mailer sends 50 emails a day, with its own text: no brand, no button.\n"
+            "  Set SesIdentityArn and MailFrom to use Amazon SES."
         )
     elif not has_production_mail(at):
-        yield "Amazon SES is in its sandbox in this region: mails reach verified addresses only."
+        yield "Amazon SES is in its sandbox in this region: emails reach verified addresses only."
     if "cookie" in values.get("TokenSources", "") and values.get("AllowedOrigin", "").endswith("app.example.com"):
-        yield "AllowedOrigin is still the example's: no browser will send its cookies."
+        yield "AllowedOrigin is still the example's: browsers will not send the cookies."
 
 
 def has_trail(at):
-    """Whether a trail logs here. True if that may not be asked: then nothing is claimed."""
+    """Whether a trail logs here. True if the credentials may not ask, so that no note is printed."""
     client = at.client("cloudtrail")
     try:
         trails = client.describe_trails(includeShadowTrails=True)["trailList"]
@@ -340,7 +340,7 @@ def has_trail(at):
 
 
 def has_production_mail(at):
-    """Whether SES is out of its sandbox. True if that may not be asked."""
+    """Whether SES is out of its sandbox. True if the credentials may not ask."""
     try:
         return at.client("sesv2").get_account()["ProductionAccessEnabled"]
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
@@ -348,7 +348,7 @@ def has_production_mail(at):
 
 
 def deploy(choice, values, template, confirm):
-    """`sam deploy` of the built template. The values travel in a file that only this user can read."""
+    """`sam deploy` of the built template. The values are passed in a file that only this user can read."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "parameters.yaml")
         file.write_text(json.dumps(values))
@@ -362,38 +362,38 @@ def deploy(choice, values, template, confirm):
         environment = os.environ | {"SAM_CLI_TELEMETRY": "0"}
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
             raise Problem(
-                "sam deploy failed: the lines above say why. If it was the first deployment, `make destroy "
-                f"CONFIG={choice.name}`\ntakes away what it left; docs/deploy.md tells of what CloudFormation cannot delete itself."
+                "sam deploy failed: see the lines above. If it was the first deployment, `make destroy "
+                f"CONFIG={choice.name}`\nremoves the rest; docs/deploy.md describes what CloudFormation cannot delete itself."
             )
 
 
 def next_steps(choice, outputs, values):
-    """What there is now, and what one does with it."""
+    """The result of the deployment, and the next commands."""
     which = f"CONFIG={choice.name}"
     lines = [
         "",
         f"Deployed: {outputs.get('ApiUrl', '')}",
-        f"samconfig.toml has its configuration as [{choice.name}]: commit it.",
+        f"samconfig.toml has its configuration in [{choice.name}]: commit it.",
         "",
-        f"  make smoke {which}                     signs a throwaway user in and out",
+        f"  make smoke {which}                     signs a temporary user in and out",
         f"  make admin {which} USER=<e-mail>       makes a user an administrator",
-        f"  make live-checks {which}               what only a real account can prove",
-        f"  make deploy {which} YES=1              updates it",
+        f"  make live-checks {which}               checks what only a real account can prove",
+        f"  make deploy {which} YES=1              updates the stack",
     ]
     if values.get("DeletionProtection") == "false":
         lines += [
             "",
-            "The pool and the tables can be deleted by mistake, so that a failed first deployment can be rolled back. Now:",
+            "Deletion protection is off, so that a failed first deployment could be rolled back. Enable it now:",
             f"  make deploy {which} YES=1 SET=DeletionProtection=true",
         ]
     if not values.get("AppBaseUrl") and values.get("SesIdentityArn"):
         lines += [
             "",
-            "Mails carry codes alone. For a button that leads to the confirmation page:",
+            "Emails contain codes only. For a button that leads to the confirmation page:",
             f"  make deploy {which} YES=1 SET=AppBaseUrl={outputs.get('ApiUrl', '<ApiUrl>')}",
         ]
     if values.get("SecurityMail"):
-        lines += ["", "Amazon SNS has written to the address for security messages: it gets none until its link is pressed."]
+        lines += ["", "Amazon SNS has sent a confirmation link to the address for security messages: none are sent before it is opened."]
     return "\n".join(lines)
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Deletes a stack, and says before and after what of it stays.
+"""Deletes a stack, and lists before and after which resources remain.
 
     destroy.py [--config NAME] [--stack NAME --region REGION] [--yes NAME]
 
-It lifts no protection and deletes nothing that the template keeps: users, tables and logs stay, and
-the last lines say how to take them back or delete them. --yes takes the stack's name for the question.
+It disables no protection and deletes nothing that the template keeps: users, tables and logs remain, and
+the last lines explain how to reuse or delete them. --yes takes the stack's name and skips the question.
 """
 
 import json
@@ -19,7 +19,7 @@ POOL = "AWS::Cognito::UserPool"
 TABLE = "AWS::DynamoDB::Table"
 FUNCTION = "AWS::Lambda::Function"
 LOGS = "AWS::Logs::LogGroup"
-# In a stack that failed at its first deployment these say nothing of what stays.
+# Deletion policies that keep a resource, except in a stack whose first deployment failed.
 KEEPS = {"Retain", "RetainExceptOnCreate"}
 
 
@@ -37,7 +37,7 @@ def main(arguments):
     logs = log_groups(session.client("logs"), resources)
     print(before(stack, kept, logs, failed))
     if (given.yes or asked(name)) != name:
-        raise Problem("Not the stack's name: nothing was done.")
+        raise Problem("This is not the stack's name: nothing was done.")
     delete(cloudformation, stack["StackId"], name)
     print(after(kept, logs, session.region_name))
     return 0
@@ -60,7 +60,7 @@ def policies(cloudformation, name):
 
 
 def staying(resources, kept_by):
-    """The pool and the tables that the stack leaves behind. Where the template can't be read: all of them."""
+    """The pool and the tables that remain. All of them, if the template cannot be read."""
     found = []
     for one in resources:
         if one["ResourceStatus"].startswith("DELETE") or not one.get("PhysicalResourceId"):
@@ -71,7 +71,7 @@ def staying(resources, kept_by):
 
 
 def log_groups(logs, resources):
-    """Log groups of the stack's functions that Lambda made: CloudFormation knows nothing of them."""
+    """Log groups that Lambda created for the stack's functions; CloudFormation does not manage them."""
     managed = {one.get("PhysicalResourceId") for one in resources if one["ResourceType"] == LOGS}
     found = []
     for one in resources:
@@ -88,11 +88,11 @@ def log_groups(logs, resources):
 
 def before(stack, kept, logs, failed):
     lines = [f"make destroy deletes the stack {stack['StackName']} ({stack['StackStatus']}): the API, the functions, the app",
-             "client, the hosted UI and identity providers, queues and alarms. Clients get no answer from then on."]
+             "client, the hosted UI and identity providers, queues and alarms. All requests of clients will fail."]
     if failed:
-        lines.append("Its first deployment failed. What CloudFormation could not delete is protected: docs/deploy.md.")
+        lines.append("Its first deployment failed. Resources that CloudFormation could not delete are protected: docs/deploy.md.")
     if stack.get("EnableTerminationProtection"):
-        lines.append("Termination protection is on: CloudFormation will refuse. Lifting it is yours to do.")
+        lines.append("Termination protection is on: CloudFormation will refuse until you disable it.")
     if kept or logs:
         lines.append("It keeps:")
         lines += [f"  {one['LogicalResourceId']}: {one['PhysicalResourceId']}" for one in kept]
@@ -120,19 +120,19 @@ def delete(cloudformation, identifier, name):
             if one["ResourceStatus"] == "DELETE_FAILED"
         ]
         raise Problem("CloudFormation could not delete everything:\n" + "\n".join(reasons) + "\n"
-                      "Nothing was lifted. docs/deploy.md, \"A first deployment that failed\", says how that is done by hand.") from None
+                      "No protection was disabled. docs/deploy.md, \"A first deployment that failed\", explains how.") from None
 
 
 def after(kept, logs, region):
-    """How each thing that stays is deleted; taking it back is a page of its own."""
+    """The commands that delete each remaining resource; docs/deploy.md explains how to reuse them."""
     lines = ["The stack is deleted."]
     if kept or logs:
-        lines += ["", "What stays costs little and holds your users. docs/deploy.md (\"Taking kept data back\") has the way back.",
-                  "To delete it for good, each line is final:"]
+        lines += ["", "The remaining resources cost little and hold your users. docs/deploy.md, \"Reusing kept data\", explains how",
+                  "to reuse them. These commands delete them permanently:"]
     for one in kept:
         identifier = one["PhysicalResourceId"]
         if one["ResourceType"] == POOL:
-            # update-user-pool resets what it is not given: of no matter in a pool that is deleted next.
+            # update-user-pool resets settings that are not given, which is harmless before the pool's deletion.
             lines.append(f"  aws cognito-idp update-user-pool --region {region} --user-pool-id {identifier} --deletion-protection INACTIVE"
                          " --auto-verified-attributes email"
                          " --user-attribute-update-settings AttributesRequireVerificationBeforeUpdate=email")

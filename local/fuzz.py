@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Schemathesis over the deployed API: requests that openapi.yaml allows, and some that it doesn't, and no
-answer but those that it promises. Run by `make fuzz-api` beside a throwaway stack."""
+"""Runs Schemathesis against the deployed API: sends valid and invalid requests by openapi.yaml, and accepts only
+responses that it declares. Run by `make fuzz-api` beside a temporary stack."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import story
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMATHESIS = ROOT / ".tools" / "schemathesis" / "bin" / "schemathesis"
-# Everything but what ends the token that the others need, and but what calls VerifyUserAttribute, an
-# operation that MiniStack doesn't have.
+# All routes except those that revoke the token that the others need, and the one that calls VerifyUserAttribute,
+# which MiniStack does not implement.
 ROUTES = "^/(whoami|auth/(?!logout|sessions/|change-password|me/verify))"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 

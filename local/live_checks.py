@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Asks a deployed stack what no emulator can answer. docs/live-checks.md says what each answer decides.
+"""Checks on a deployed stack what no emulator can prove. docs/live-checks.md describes each check's consequence.
 
     live_checks.py [--config NAME] [--stack NAME --region REGION] [--wait MINUTES] [--load] [--only ID ...]
 
-Reads, and acts with throwaway users alone, which are deleted at the end. --wait is how long CloudTrail's
-records are waited for (15; 0 for not at all). --load sends 120 sign-ins at once, to see them throttled.
-The status is 1 if a check failed; UNKNOWN fails nothing.
+Reads, and acts with temporary users only, which are deleted at the end. --wait is the time to wait for CloudTrail's
+records, in minutes (15; 0 skips them). --load sends 120 sign-ins at once, to see them throttled.
+The exit status is 1 if a check failed; UNKNOWN is not a failure.
 """
 
 import base64
@@ -26,7 +26,7 @@ import target
 
 PASS, FAIL, UNKNOWN = "PASS", "FAIL", "UNKNOWN"
 CHECKS = {}
-# Calls whose records must name the user, or user-events can do nothing with them.
+# Calls whose records must name the user, because user-events acts on them.
 RECORDED = [
     "RevokeToken",
     "GlobalSignOut",
@@ -44,7 +44,7 @@ THROTTLED = ["signup", "resend", "login", "challenge", "forgot-password", "confi
 
 
 def check(identifier, what):
-    """Makes a function a check; it answers with a verdict and what it saw."""
+    """Registers a function as a check; it returns a verdict and an observation."""
 
     def register(function):
         CHECKS[identifier] = (what, function)
@@ -59,7 +59,7 @@ def main(arguments):
     with contextlib.ExitStack() as cleanup:
         results = run(Live(stack, cleanup), stack.options.only)
     counts = {verdict: [one for one, (found, _) in results.items() if found == verdict] for verdict in (PASS, FAIL, UNKNOWN)}
-    print(", ".join(f"{len(found)} {verdict}" for verdict, found in counts.items()) + ". docs/live-checks.md says what they decide.")
+    print(", ".join(f"{len(found)} {verdict}" for verdict, found in counts.items()) + ". docs/live-checks.md describes the consequences.")
     return 1 if counts[FAIL] else 0
 
 
@@ -70,7 +70,7 @@ def extend(made):
 
 
 def run(live, only=()):
-    """Every check, or those of `only`. One that breaks is UNKNOWN: it says nothing of the stack."""
+    """Every check, or those of `only`. A check that raises an error is UNKNOWN."""
     results = {}
     for identifier, (what, function) in CHECKS.items():
         if only and identifier not in only:
@@ -80,14 +80,14 @@ def run(live, only=()):
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, account.Problem) as error:
             verdict, seen = UNKNOWN, f"{account.code_of(error) or type(error).__name__}: {error}"
         except (KeyError, ValueError, AttributeError) as error:
-            verdict, seen = UNKNOWN, f"an answer of another form ({type(error).__name__})"
+            verdict, seen = UNKNOWN, f"unexpected response ({type(error).__name__})"
         results[identifier] = (verdict, seen)
         print(f"{verdict:8}{identifier:18}{what}: {seen}", flush=True)
     return results
 
 
 class Live:
-    """The stack under question, and the throwaway users that the checks share."""
+    """The stack under test, and the temporary users that the checks share."""
 
     def __init__(self, stack, cleanup):
         self.stack = stack
@@ -98,7 +98,7 @@ class Live:
         self.stage = stack.parameters.get("StageName", "prod")
 
     def user(self):
-        """A confirmed user. Mail to it goes to SES's simulator, where it harms no sender's name."""
+        """A confirmed user. Its email goes to SES's simulator, which does not affect the sender's reputation."""
         user = smoke.ThrowawayUser(self.stack)
         user.email = simulated_address()
         return self.cleanup.enter_context(user)
@@ -116,7 +116,7 @@ class Live:
         return answer["AuthenticationResult"]
 
     def refusal(self, function, *arguments, **named):
-        """The error code that a call is answered with; empty if it is not refused."""
+        """The error code of a call; empty if it succeeds."""
         try:
             function(*arguments, **named)
         except botocore.exceptions.ClientError as error:
@@ -148,7 +148,7 @@ def throttles(live):
 
 
 def is_throttled(settings, route):
-    """The key is <path>/<verb>, the path with ~1 for each slash. One with plain slashes is on no method."""
+    """The key is <path>/<verb>, the path with ~1 for each slash. A key with plain slashes applies to no method."""
     keys = (f"~1auth~1{route}/POST", f"auth~1{route}/POST", f"/~1auth~1{route}/POST")
     everywhere = settings.get("*/*", {}).get("throttlingRateLimit", float("inf"))
     return any(settings[key].get("throttlingRateLimit", everywhere) < everywhere for key in keys if key in settings)
@@ -159,14 +159,14 @@ def load(live):
     if not live.stack.options.load:
         return UNKNOWN, "not asked: make live-checks LOAD=1"
     with concurrent.futures.ThreadPoolExecutor(120) as pool:
-        body = {"email": "nobody@example.com", "password": "wrong-password"}
+        body = {"email": "unknown@example.com", "password": "wrong-password"}
         answers = list(pool.map(lambda _: live.call("POST", "/auth/login", body=body), range(120)))
     # The functions refuse repeated attempts too; theirs are problem documents with a code.
     refused = sum(answer.status == 429 and "code" not in answer.body for answer in answers)
     return verdict(refused), f"{refused} of 120 refused with 429 by API Gateway"
 
 
-@check("D3", "there is one stage, and no second way in")
+@check("D3", "there is one stage only")
 def stages(live):
     found = live.stack.client("apigateway").get_stages(restApiId=live.stack.output("ApiId"))["item"]
     names = sorted(one["stageName"] for one in found)
@@ -188,10 +188,10 @@ def trail(live):
     logging = [one["Name"] for one in trails if client.get_trail_status(Name=one["TrailARN"])["IsLogging"]]
     if live.stack.parameters.get("UserEvents", "true") != "true":
         return UNKNOWN, "UserEvents is off"
-    return verdict(logging), ", ".join(logging) or "none: user-events hears nothing"
+    return verdict(logging), ", ".join(logging) or "none: user-events receives no events"
 
 
-@check("D29", "a refusal of the authorizer says WWW-Authenticate")
+@check("D29", "a refusal of the authorizer has WWW-Authenticate")
 def challenge(live):
     answer = live.call("GET", "/whoami")
     held = answer.headers.get("www-authenticate")
@@ -214,7 +214,7 @@ def refreshed(live):
 @check("session-id", "Cognito's own SessionId is origin_jti")
 def session_id(live):
     if not hasattr(live.cognito, "admin_list_user_sessions"):
-        return UNKNOWN, "this boto3 knows no AdminListUserSessions: see the command"
+        return UNKNOWN, "this boto3 has no AdminListUserSessions: see the command"
     user = live.user()
     token = claims(live.sign_in(user.email, user.password)["AccessToken"])
     sessions = live.cognito.admin_list_user_sessions(UserPoolId=live.pool, Username=user.email).get("Sessions", [])
@@ -224,7 +224,7 @@ def session_id(live):
     return verdict(token.get("origin_jti") in ids), "equal" if token.get("origin_jti") in ids else "another value"
 
 
-@check("password-change", "a changed password leaves Cognito's refresh tokens alive, as docs/tokens.md says")
+@check("password-change", "a changed password does not revoke Cognito's refresh tokens, as docs/tokens.md says")
 def password_change(live):
     user = live.user()
     first, second = live.sign_in(user.email, user.password), live.sign_in(user.email, user.password)
@@ -234,18 +234,18 @@ def password_change(live):
     return verdict(not refused), f"refused: {refused}" if refused else "the other session still refreshes"
 
 
-@check("reset-required", "what a sign-in of a user in RESET_REQUIRED is told")
+@check("reset-required", "a sign-in of a user in RESET_REQUIRED gets the same response as an unknown user")
 def reset_required(live):
     user = live.user()
     live.cognito.admin_reset_user_password(UserPoolId=live.pool, Username=user.email)
     right = live.refusal(live.sign_in, user.email, user.password)
     wrong = live.refusal(live.sign_in, user.email, "Wrong-" + user.password)
-    # The same for both, and unlike that of an unknown name: then it tells who has an account.
+    # A response unlike that to an unknown name would reveal that the account exists.
     unknown = live.refusal(live.sign_in, simulated_address(), user.password)
     return verdict(wrong == unknown), f"right password {right}, wrong {wrong}, unknown user {unknown}"
 
 
-@check("unconfirmed", "a wrong password of an unconfirmed user is told as any wrong password")
+@check("unconfirmed", "a wrong password of an unconfirmed user is refused as any wrong password")
 def unconfirmed(live):
     user = smoke.ThrowawayUser(live.stack)
     user.email = simulated_address()
@@ -261,7 +261,7 @@ def unconfirmed(live):
     return verdict(wrong == "NotAuthorizedException"), f"wrong password {wrong}, right {right}"
 
 
-@check("code-first", "a reset with a bad password tells nothing of whether the user exists")
+@check("code-first", "a reset with a bad password does not reveal whether the user exists")
 def code_first(live):
     user = live.user()
     told = []
@@ -271,7 +271,7 @@ def code_first(live):
     return verdict(told[0] == told[1]), f"known user {told[0]}, unknown user {told[1]}"
 
 
-@check("encoded-path", "an encoded way up stays within its path parameter")
+@check("encoded-path", "an encoded `..` stays within its path parameter")
 def encoded_path(live):
     user = live.user()
     token = live.sign_in(user.email, user.password)["AccessToken"]
@@ -283,7 +283,7 @@ def encoded_path(live):
 
 
 def raw(url, token):
-    """GET of a path that no library may tidy up: the status, and whether whoami answered."""
+    """GET of a path that no library normalises: the status, and whether whoami responded."""
     parts = urllib.parse.urlsplit(url)
     made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = made(parts.netloc, timeout=30)
@@ -292,12 +292,12 @@ def raw(url, token):
         answer = connection.getresponse()
         return answer.status, b"principalId" in answer.read()
     except (OSError, http.client.HTTPException) as error:
-        raise account.Problem(f"no answer: {error}") from None
+        raise account.Problem(f"no response: {error}") from None
     finally:
         connection.close()
 
 
-@check("D41", "each attribute that a provider maps can be written by the app client")
+@check("D41", "the app client can write each attribute that a provider maps")
 def mapped_attributes(live):
     providers = live.cognito.list_identity_providers(UserPoolId=live.pool, MaxResults=60)["Providers"]
     if not providers:
@@ -310,7 +310,7 @@ def mapped_attributes(live):
     writable = client.get("WriteAttributes")
     missing = mapped - set(writable) if writable else set()
     if missing == {"email_verified"}:
-        return UNKNOWN, "email_verified is mapped and not writable: sign in by the provider once"
+        return UNKNOWN, "email_verified is mapped and not writable: sign in through the provider once"
     return verdict(not missing), f"mapped, not writable: {', '.join(sorted(missing))}" if missing else "all"
 
 
@@ -329,13 +329,13 @@ def machine(live):
         token = claims(json.loads(connection.getresponse().read())["access_token"])
     unlike = [name for name in ("username", "origin_jti", "cognito:groups") if name in token]
     unlike += [] if token.get("sub") == client_id else ["sub"]
-    return verdict(not unlike), f"otherwise: {', '.join(unlike)}" if unlike else "as expected"
+    return verdict(not unlike), f"unexpected: {', '.join(unlike)}" if unlike else "as expected"
 
 
 @check("D7-records", "CloudTrail's records of calls to the pool name the user")
 def records(live):
     if not live.stack.options.wait:
-        return UNKNOWN, "not waited for: WAIT is 0"
+        return UNKNOWN, "skipped: WAIT is 0"
     user = live.user()
     began = time.time()
     made = provoke(live, user)
@@ -358,7 +358,7 @@ def records(live):
 
 
 def provoke(live, user):
-    """One call of each kind, in an order in which each works. The user is gone afterwards."""
+    """Makes one call of each kind, in an order in which each succeeds. Deletes the user at the end."""
     names = {"UserPoolId": live.pool, "Username": user.email}
     cognito = live.cognito
     tokens = [live.sign_in(user.email, user.password) for _ in range(3)]
@@ -370,7 +370,7 @@ def provoke(live, user):
     cognito.admin_user_global_sign_out(**names)
     made = ["RevokeToken", "ChangePassword", "GlobalSignOut", "AdminSetUserPassword", "AdminUserGlobalSignOut"]
     if groups := cognito.list_groups(UserPoolId=live.pool, Limit=60)["Groups"]:
-        # A user that is disabled at once, in a group that may do the least.
+        # The group with the fewest permissions, for a user that is disabled at once.
         group = max(groups, key=lambda one: one.get("Precedence", 0))["GroupName"]
         cognito.admin_add_user_to_group(**names, GroupName=group)
         cognito.admin_remove_user_from_group(**names, GroupName=group)
@@ -383,7 +383,7 @@ def provoke(live, user):
 
 
 def recorded(client, name, sub, live, began):
-    """The record of our call of that name: by sub, else by pool, else the only one since we began."""
+    """The record of this script's call of that name: by sub, else by pool, else the only one since it began."""
     pages = client.get_paginator("lookup_events").paginate(
         LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}], StartTime=began - 5
     )

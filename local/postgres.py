@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, on a free loopback port."""
+"""A PostgreSQL server for the tests, on a free loopback port."""
 
 import contextlib
 import os
@@ -11,27 +11,27 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 @contextlib.contextmanager
 def running():
-    """Yields the address that libpq takes."""
+    """Yields the connection string for libpq."""
     packages = next((ROOT / ".tools" / "postgres" / "lib").glob("python3*/site-packages"))
     home = pathlib.Path(tempfile.mkdtemp(prefix="gatehouse-postgres-"))
     home.chmod(0o755)
     owner = {}
     if os.geteuid() == 0:
-        # PostgreSQL refuses to be root's, and somebody else may not see into this checkout.
+        # PostgreSQL refuses to run as root, and another user may not be able to read this checkout.
         for part in ("pgserver", "pgserver.libs"):
             shutil.copytree(packages / part, home / part)
         packages = home
-        owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        owner = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
     programs = packages / "pgserver" / "pginstall" / "bin"
     data = home / "data"
     data.mkdir()
     if owner:
-        os.chown(data, NOBODY, NOBODY)
+        os.chown(data, UNPRIVILEGED, UNPRIVILEGED)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": home, **owner}
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C"}
     try:
@@ -57,8 +57,8 @@ def wait_for(port, server):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise SystemExit("PostgreSQL ended at once")
+            raise SystemExit("PostgreSQL exited during its start")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.1)
-    raise SystemExit("PostgreSQL did not answer within a minute")
+    raise SystemExit("PostgreSQL did not start within a minute")

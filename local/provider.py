@@ -1,5 +1,5 @@
-"""An OpenID Connect provider for the story: whoever comes is signed in at once, as the one person it knows.
-MiniStack doesn't look at its signature."""
+"""An OpenID Connect provider for the story. It signs every caller in at once, as its only user.
+MiniStack does not check its signature."""
 
 import base64
 import contextlib
@@ -16,7 +16,7 @@ def running(subject, email):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, *_):
-            """Nothing."""
+            """Logs nothing."""
 
         def do_GET(self):
             query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Plays the story against a deployed stack with a throwaway user, and deletes the user whatever happens.
+"""Plays the story against a deployed stack with a temporary user, and deletes the user in every case.
 
     smoke.py [--config NAME] [--stack NAME --region REGION]
 
-The user is made by AdminCreateUser, which sends no mail here, and signs in through the API.
+The script creates the user by AdminCreateUser, which sends no email here; the user signs in through the API.
 """
 
 import http.client
@@ -26,7 +26,7 @@ def main(arguments):
     signal.signal(signal.SIGTERM, interrupted)
     with ThrowawayUser(stack) as user:
         play(Caller(stack), user)
-    print("All as promised.")
+    print("All checks passed.")
     return 0
 
 
@@ -35,14 +35,14 @@ def interrupted(*_):
 
 
 def play(caller, user):
-    """Whoever signs in gets through; after the logout the same token does not."""
+    """After a sign-in the token is accepted; after the logout the same token is refused."""
     expect("a request without a token is refused", caller.call("GET", "/whoami").status, 401)
     caller.sign_in(user)
     answer = caller.call("GET", "/whoami")
     expect("the token reaches the backend", answer.status, 200)
     told = answer.body.get("context", {}).get("sub", user.sub)
-    expect("and the backend is told who calls", told, user.sub)
-    expect("the session is ended", caller.call("POST", "/auth/logout", {}).status, 200)
+    expect("the backend receives the caller's sub", told, user.sub)
+    expect("the session is revoked", caller.call("POST", "/auth/logout", {}).status, 200)
     expect("the very next request with the same token is refused", caller.call("GET", "/whoami").status, 401)
 
 
@@ -59,7 +59,7 @@ class ThrowawayUser:
         self.cognito = stack.client("cognito-idp")
         self.pool = stack.output("UserPoolId")
         self.email = f"gatehouse-smoke-{secrets.token_hex(8)}@example.com"
-        # Letters of each kind, a digit and a symbol, whatever the pool's policy asks for.
+        # Letters of each case, a digit and a symbol, to satisfy any password policy.
         alphabet = string.ascii_letters + string.digits
         self.password = "Aa1-" + "".join(secrets.choice(alphabet) for _ in range(28))
         self.sub = None
@@ -80,30 +80,30 @@ class ThrowawayUser:
         except BaseException:
             self.delete()
             raise
-        print(f"A throwaway user: {self.email}", flush=True)
+        print(f"Created the temporary user {self.email}.", flush=True)
         return self
 
     def __exit__(self, *_):
         self.delete()
 
     def delete(self):
-        """Deletes the user; one that was never made is no fault, one that stays is said."""
+        """Deletes the user. Accepts a user that was never created, and reports one that could not be deleted."""
         try:
             self.cognito.admin_delete_user(UserPoolId=self.pool, Username=self.email)
         except self.cognito.exceptions.UserNotFoundException:
             return
         except BaseException:
             print(
-                f"The user could not be deleted: aws cognito-idp admin-delete-user --user-pool-id {self.pool} "
+                f"The user could not be deleted. Delete it with: aws cognito-idp admin-delete-user --user-pool-id {self.pool} "
                 f"--username {self.email}",
                 file=sys.stderr,
             )
             raise
-        print("The throwaway user is deleted.", flush=True)
+        print("Deleted the temporary user.", flush=True)
 
 
 class Caller:
-    """A client of the API, with its tokens where the stack's configuration wants them."""
+    """A client of the API that sends its tokens as the stack is configured: in headers or in cookies."""
 
     def __init__(self, stack):
         self.api = stack.api()
@@ -120,11 +120,11 @@ class Caller:
         self.take(answer)
 
     def take(self, answer):
-        """Tokens come in the body, or in cookies."""
+        """Stores the tokens from the body or from cookies."""
         self.token = answer.body.get("access_token") or answer.cookies.get(self.cookie)
         self.refresh_token = answer.body.get("refresh_token")
         if not self.token:
-            raise Problem("The answer to the sign-in has no access token.")
+            raise Problem("The response to the sign-in has no access token.")
 
     def call(self, method, path, body=None, headers=None):
         made = dict(headers or {})
@@ -138,7 +138,7 @@ class Caller:
 
 
 class Answer:
-    """An HTTP answer: status, JSON body, cookies, headers."""
+    """An HTTP response: status, JSON body, cookies, headers."""
 
     def __init__(self, status, headers, content):
         self.status = status

@@ -1,4 +1,4 @@
-"""Cognito's password verifier from the client's side: what proves a password without sending it.
+"""The client's side of Cognito's SRP: proves a password without sending it.
 Source: RFC 5054 (the 3072-bit group of RFC 3526, generator 2), RFC 5869, and AWS's Amplify client."""
 
 import base64
@@ -29,7 +29,7 @@ class Client:
         self.a = format(self.public, "x")
 
     def proof(self, parameters):
-        """What answers PASSWORD_VERIFIER."""
+        """The response to the challenge PASSWORD_VERIFIER."""
         user = parameters["USER_ID_FOR_SRP"]
         server = int(parameters["SRP_B"], 16)
         u = digest(padded(self.public), padded(server))
@@ -48,7 +48,7 @@ class Client:
 
 
 def padded(number):
-    """With a zero in front where the first bit is set: as a signed integer is written."""
+    """As a signed integer, with a leading zero byte where the first bit is set."""
     return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 

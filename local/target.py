@@ -1,4 +1,4 @@
-"""Which deployed stack a script is about: an environment of samconfig.toml, or a stack by its name."""
+"""Selects the deployed stack of a script: an environment of samconfig.toml, or a stack by its name."""
 
 import argparse
 
@@ -12,7 +12,7 @@ from account import Problem
 def options(arguments, name, extend=lambda made: None):
     made = argparse.ArgumentParser(prog=f"make {name}")
     made.add_argument("--config", default="", help="an environment of samconfig.toml")
-    made.add_argument("--stack", default="", help="a stack's name, whatever samconfig.toml says")
+    made.add_argument("--stack", default="", help="a stack's name, regardless of samconfig.toml")
     made.add_argument("--region", default="", help="its region; the shell's if not given")
     extend(made)
     return made.parse_args(arguments)
@@ -28,16 +28,16 @@ def named(given):
 
 
 def session(region):
-    """A session that knows its region, of credentials that AWS takes."""
+    """A session with a region and with credentials that AWS accepts."""
     made = account.session(region)
     if not made.region_name:
-        raise Problem("No region: set AWS_REGION, or name an environment of samconfig.toml by CONFIG=.")
+        raise Problem("No region: set AWS_REGION, or select an environment of samconfig.toml with CONFIG=.")
     account.identity(made)
     return made
 
 
 def of(arguments, name, extend=lambda made: None):
-    """The deployed stack that the arguments name; what else they say is in its `options`."""
+    """The deployed stack that the arguments name; further arguments are in its `options`."""
     given = options(arguments, name, extend)
     stack, region, environment = named(given)
     found = account.Stack(session(region), stack)

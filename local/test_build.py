@@ -1,4 +1,4 @@
-"""build.py: what it finds missing, and sizes against the budget."""
+"""Tests of build.py: missing tools, and sizes against the budget."""
 
 import os
 import pathlib
@@ -39,7 +39,7 @@ class Build(unittest.TestCase):
             with self.assertRaisesRegex(Problem, r"Large \(0.01 MB\)"):
                 build.report(found, budget=4000)
 
-    def test_nothing_built_is_no_pass(self):
+    def test_a_missing_build_fails(self):
         with self.assertRaisesRegex(Problem, "make build"):
             build.report(build.sizes(self.built))
 
@@ -56,7 +56,7 @@ class Build(unittest.TestCase):
         with self.assertRaisesRegex(Problem, "x86_64 or arm64"):
             build.build("arm")
 
-    def test_says_plainly_that_a_target_cannot_be_fetched(self):
+    def test_reports_a_target_that_cannot_be_fetched(self):
         failed = subprocess.CompletedProcess([], 1)
         with (
             mock.patch("build.has_target", return_value=False),
@@ -67,7 +67,7 @@ class Build(unittest.TestCase):
         ):
             build.ready("arm64")
 
-    def test_fetches_nothing_that_is_there(self):
+    def test_does_not_fetch_an_installed_target(self):
         with (
             mock.patch("build.has_target", return_value=True),
             mock.patch("build.shutil.which", return_value="/bin/tool"),
@@ -76,7 +76,7 @@ class Build(unittest.TestCase):
             build.ready("x86_64")
         run.assert_not_called()
 
-    def test_the_set_of_cargo_lambda_is_installed_first(self):
+    def test_cargo_lambda_is_installed_first(self):
         (self.built / "local").mkdir()
         (self.built / "local" / "lambda.txt").touch()
         failed = subprocess.CompletedProcess([], 1)
@@ -88,7 +88,7 @@ class Build(unittest.TestCase):
             build.ready("x86_64")
         self.assertEqual(run.call_args.args[0], ["local/venv", ".tools/lambda", "local/lambda.txt"])
 
-    def test_a_rust_without_rustup_is_told_what_to_install(self):
+    def test_without_rustup_the_message_says_what_to_install(self):
         with (
             mock.patch("build.has_target", return_value=False),
             mock.patch("build.shutil.which", side_effect=lambda tool: None if tool == "rustup" else tool),

@@ -1,4 +1,4 @@
-"""deploy.py: its questions, what it writes into samconfig.toml, and what it refuses before it builds."""
+"""Tests of deploy.py: its questions, what it writes into samconfig.toml, and what it refuses before it builds."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ def shipped():
 
 
 def answers(*given):
-    """`input` that answers so, in order."""
+    """A fake `input` that returns these answers in order."""
     return mock.patch("builtins.input", side_effect=[*given])
 
 
@@ -49,7 +49,7 @@ class Questions(unittest.TestCase):
         values = deploy.deployed_values(choice.overrides, PARAMETERS, {})
         self.assertEqual(values["Architecture"], "x86_64")
 
-    def test_an_answer_that_does_not_hold_is_asked_again(self):
+    def test_an_invalid_answer_is_asked_again(self):
         choice, count = self.ask(
             shipped(), "minimal", "9x", "prod", "europe", "eu-west-1", "", "app.example.com", "https://a.example.com", "", ""
         )
@@ -72,7 +72,7 @@ class Questions(unittest.TestCase):
         self.assertNotIn("LogoutCookies", changed.overrides)
         self.assertEqual(changed.overrides["AppName"], "Ada's")
 
-    def test_a_closed_input_says_how_to_go_without(self):
+    def test_a_closed_input_names_the_option_for_no_questions(self):
         with mock.patch("builtins.input", side_effect=EOFError), quiet(), self.assertRaisesRegex(Problem, "YES=1"):
             deploy.ask(shipped(), "", None, PARAMETERS)
 
@@ -90,7 +90,7 @@ class Configuration(unittest.TestCase):
         for line in SHIPPED.splitlines():
             name, found, _ = line.removeprefix("# ").partition(" = ")
             if line.startswith("# ") and found and name.isidentifier():
-                # A secret is given itself, or by its ARN.
+                # A secret is given directly, or by its ARN.
                 self.assertTrue({name, name.removesuffix("Arn")} & PARAMETERS.keys(), name)
 
     def test_the_comments_of_the_file_are_kept(self):
@@ -121,7 +121,7 @@ class Configuration(unittest.TestCase):
         values = CfnParameterOverridesType().convert((read["parameter_overrides"],), None, None)
         self.assertEqual(values, choice.overrides)
 
-    def test_without_questions_the_only_stack_is_meant(self):
+    def test_without_questions_the_only_stack_is_chosen(self):
         document = shipped()
         self.assertEqual(deploy.chosen(document, "").name, "minimal")
         for stack in ("one", "two"):
@@ -155,13 +155,13 @@ class Values(unittest.TestCase):
             reference = "{{resolve:secretsmanager:a:SecretString:b}}"
             self.assertEqual(deploy.deployed_values({name: reference}, PARAMETERS, {})[name], reference)
             self.assertEqual(deploy.deployed_values({}, PARAMETERS, {name: "hunter2"})[name], "hunter2")
-            # Neither: it keeps its deployed value.
+            # Without both it keeps its deployed value.
             self.assertNotIn(name, deploy.deployed_values({}, PARAMETERS, {}))
 
-    def test_a_line_that_was_removed_is_the_default_again(self):
+    def test_a_removed_line_means_the_default(self):
         self.assertEqual(deploy.deployed_values({}, PARAMETERS, {})["TokenSources"], "")
 
-    def test_the_hosted_ui_gets_a_prefix_that_cognito_takes(self):
+    def test_the_hosted_ui_gets_a_prefix_that_cognito_accepts(self):
         choice = deploy.Choice("federation", "My-Cognito", "us-east-1", deploy.Choice.of(shipped(), "federation").overrides)
         deploy.fill_in(choice, "123456789012")
         self.assertEqual(choice.overrides["HostedUiDomainPrefix"], "my-x-123456789012")
@@ -176,7 +176,7 @@ class Values(unittest.TestCase):
 
 
 class Looks(unittest.TestCase):
-    """What is asked of AWS before anything is built."""
+    """The checks of the AWS account before the build."""
 
     def setUp(self):
         self.session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
@@ -204,11 +204,11 @@ class Looks(unittest.TestCase):
             sts.add_client_error("get_caller_identity", code)
             with self.assertRaisesRegex(Problem, said):
                 account.identity(self.looking())
-        nobody = mock.Mock()
-        nobody.client.return_value.get_caller_identity.side_effect = NoCredentialsError()
+        anonymous = mock.Mock()
+        anonymous.client.return_value.get_caller_identity.side_effect = NoCredentialsError()
         with self.assertRaisesRegex(Problem, "no AWS credentials"):
-            account.identity(nobody)
-        with mock.patch.dict(os.environ, {"AWS_PROFILE": "nobody"}), self.assertRaisesRegex(Problem, "unset AWS_PROFILE"):
+            account.identity(anonymous)
+        with mock.patch.dict(os.environ, {"AWS_PROFILE": "missing"}), self.assertRaisesRegex(Problem, "unset AWS_PROFILE"):
             account.session()
 
     def test_a_stack_that_cannot_be_updated_stops_it(self):
@@ -223,7 +223,7 @@ class Looks(unittest.TestCase):
         with self.assertRaisesRegex(Problem, "DescribeStacks"):
             deploy.look(self.looking(), choice, {})
 
-    def test_a_missing_trail_and_the_mail_sandbox_are_said(self):
+    def test_a_missing_trail_and_the_mail_sandbox_are_reported(self):
         trail = self.stub("cloudtrail")
         mail = self.stub("sesv2")
         values = {"UserEvents": "true", "SesIdentityArn": "arn:aws:ses:us-east-1:1:identity/example.com"}
@@ -236,7 +236,7 @@ class Looks(unittest.TestCase):
         trail.add_response("get_trail_status", {"IsLogging": True})
         mail.add_response("get_account", {"ProductionAccessEnabled": True})
         self.assertEqual(list(deploy.notes(self.looking(), values)), [])
-        # What may not be asked is not claimed.
+        # No note without permission to check.
         trail.add_client_error("describe_trails", "AccessDenied")
         mail.add_client_error("get_account", "AccessDenied")
         self.assertEqual(list(deploy.notes(self.looking(), values)), [])

@@ -1,4 +1,4 @@
-"""live_checks.py: each verdict from answers of AWS's form, and that the page names every check."""
+"""Tests of live_checks.py: each verdict from responses of AWS's form, and that the page names every check."""
 
 import json
 import pathlib
@@ -47,13 +47,13 @@ class Verdicts(unittest.TestCase):
             gateway.add_response("get_stages", {"item": [{"stageName": name} for name in names]})
             self.assertEqual(self.of("D3")[0], wanted)
 
-    def test_what_may_not_be_asked_is_unknown(self):
+    def test_a_call_without_permission_is_unknown(self):
         self.stack.stub("apigateway").add_client_error("get_stages", "AccessDeniedException")
         verdict, seen = self.of("D3")
         self.assertEqual(verdict, live.UNKNOWN)
         self.assertIn("AccessDenied", seen)
 
-    def test_an_answer_of_another_form_is_unknown(self):
+    def test_an_unexpected_response_is_unknown(self):
         self.stack.stub("apigateway").add_response("get_stages", {})
         self.assertEqual(self.of("D3")[0], live.UNKNOWN)
 
@@ -107,7 +107,7 @@ class Verdicts(unittest.TestCase):
                 self.assertEqual(self.of("refresh")[0], wanted)
 
     def records(self, record):
-        """The verdict if every call's record looks so (None: it never comes), after one look."""
+        """The verdict if every call has this record (None: no record), after one lookup."""
         self.stack.options = mock.Mock(wait=1e-9)
         events = [{"CloudTrailEvent": json.dumps(record)}] if record else []
         pages = mock.Mock()
@@ -128,7 +128,7 @@ class Verdicts(unittest.TestCase):
         self.assertIn("empty errorCode: RevokeToken", seen)
         self.assertEqual(self.records({"requestParameters": None, "additionalEventData": None})[0], live.FAIL)
 
-    def test_records_that_do_not_come_are_unknown(self):
+    def test_missing_records_are_unknown(self):
         self.assertEqual(self.records(None)[0], live.UNKNOWN)
 
     def test_the_status_is_that_of_the_failures(self):

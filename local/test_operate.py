@@ -1,6 +1,6 @@
-"""smoke.py, admin.py and destroy.py, over an API of the test's own and AWS's answers by botocore's stubs.
+"""Tests of smoke.py, admin.py and destroy.py, with a fake API and AWS's responses by botocore's stubs.
 
-The last class plays them against the local stack, where `stack.py exec` has started one.
+The last class runs them against the local stack that `stack.py exec` has started.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class FakeStack:
 
 
 class FakeApi(http.server.BaseHTTPRequestHandler):
-    """Signs in and out as Gatehouse does; a faulty one forgets nothing at a logout."""
+    """Signs in and out as Gatehouse does; a faulty one ignores logouts."""
 
     ended, faulty, cookies = False, False, False
 
@@ -116,7 +116,7 @@ def quiet():
 
 class Smoke(unittest.TestCase):
     def play(self, parameters=None, **kind):
-        """The story, with a pool that expects the user to be made and deleted."""
+        """The story, with a pool that expects the creation and the deletion of the user."""
         stack = FakeStack(self, parameters, served(self, **kind))
         pool = stack.stub("cognito-idp")
         made = {"User": {"Username": SUB, "Attributes": [{"Name": "sub", "Value": SUB}]}}
@@ -139,14 +139,14 @@ class Smoke(unittest.TestCase):
         with self.assertRaisesRegex(Problem, "Expected 401, got 200"):
             self.play(faulty=True)
 
-    def test_a_user_half_made_is_deleted(self):
+    def test_a_partly_created_user_is_deleted(self):
         stack = FakeStack(self)
         pool = stack.stub("cognito-idp")
         pool.add_response("admin_create_user", {"User": {"Attributes": [{"Name": "sub", "Value": SUB}]}})
         pool.add_client_error("admin_set_user_password", "InvalidPasswordException")
         pool.add_response("admin_delete_user", {})
         with self.assertRaisesRegex(Exception, "InvalidPassword"), quiet(), smoke.ThrowawayUser(stack):
-            self.fail("the user was not made")
+            self.fail("the user was not created")
         pool.assert_no_pending_responses()
 
     def test_an_interrupt_deletes_the_user(self):
@@ -176,20 +176,20 @@ class Administrator(unittest.TestCase):
             admin.make_administrator(self.stack, "ada@example.com")
         self.pool.assert_no_pending_responses()
 
-    def test_the_group_of_the_stack_is_made_and_joined(self):
+    def test_the_group_of_the_stack_is_created_and_joined(self):
         self.found("CONFIRMED")
         self.pool.add_response("create_group", {}, {"UserPoolId": POOL, "GroupName": "bosses", "Description": ANY})
         joined = {"UserPoolId": POOL, "GroupName": "bosses", "Username": f"{SUB}0"}
         self.pool.add_response("admin_add_user_to_group", {}, joined)
         self.make()
 
-    def test_a_group_that_is_there_is_no_fault(self):
+    def test_an_existing_group_is_accepted(self):
         self.found("CONFIRMED")
         self.pool.add_client_error("create_group", "GroupExistsException")
         self.pool.add_response("admin_add_user_to_group", {})
         self.make()
 
-    def test_who_is_not_there_not_confirmed_disabled_or_not_the_only_one_is_refused(self):
+    def test_unknown_unconfirmed_disabled_and_ambiguous_users_are_refused(self):
         for states, more, said in (
             ([], {}, "There is no user"),
             (["UNCONFIRMED"], {}, "has not confirmed"),
@@ -200,7 +200,7 @@ class Administrator(unittest.TestCase):
             with self.assertRaisesRegex(Problem, said):
                 self.make()
 
-    def test_a_quotation_mark_is_no_filter(self):
+    def test_a_quotation_mark_does_not_change_the_filter(self):
         self.pool.add_client_error("admin_get_user", "UserNotFoundException")
         with self.assertRaisesRegex(Problem, "There is no user"):
             admin.find(self.stack.client("cognito-idp"), POOL, 'a" or email ^= "b')
@@ -247,7 +247,7 @@ class Destruction(unittest.TestCase):
             self.run_with(typed="")
         self.cloudformation.assert_no_pending_responses()
 
-    def test_what_stays_is_said_before_and_after(self):
+    def test_remaining_resources_are_listed_before_and_after(self):
         with mock.patch("destroy.delete") as delete:
             said = self.run_with()
         delete.assert_called_once()
@@ -259,13 +259,13 @@ class Destruction(unittest.TestCase):
         self.assertIn("/aws/lambda/auth\n", after + "\n")
         self.assertNotIn("auth-2", said)
 
-    def test_of_a_failed_first_deployment_nothing_is_promised_to_stay(self):
+    def test_a_failed_first_deployment_keeps_nothing(self):
         with mock.patch("destroy.delete"):
             said = self.run_with(status="ROLLBACK_COMPLETE")
         self.assertIn("first deployment failed", said)
         self.assertNotIn("UsersTable: users", said)
 
-    def test_a_refused_deletion_names_what_is_protected(self):
+    def test_a_refused_deletion_names_the_protected_resources(self):
         self.cloudformation.add_response("delete_stack", {})
         described = {"StackName": "prod", "StackStatus": "DELETE_FAILED", "CreationTime": NOW}
         self.cloudformation.add_response("describe_stacks", {"Stacks": [described]})
@@ -276,7 +276,7 @@ class Destruction(unittest.TestCase):
 
 
 class Stacks(unittest.TestCase):
-    def test_a_stack_that_is_not_there_is_said(self):
+    def test_a_missing_stack_is_reported(self):
         stack = FakeStack(self)
         said = "Stack with id prod does not exist"
         stack.stub("cloudformation").add_client_error("describe_stacks", "ValidationError", said)
@@ -297,7 +297,7 @@ class Stacks(unittest.TestCase):
 
 @unittest.skipUnless("GATEHOUSE_STACK" in os.environ, "stack.py exec starts a stack to play this against")
 class LocalStack(unittest.TestCase):
-    """The scripts themselves, against the template as it is deployed into the emulator."""
+    """The scripts themselves, against the template deployed into the emulator."""
 
     def setUp(self):
         self.stack = json.loads(os.environ["GATEHOUSE_STACK"])
@@ -323,10 +323,10 @@ class LocalStack(unittest.TestCase):
 
     def test_a_stack_is_deployed_from_its_environment_and_keeps_its_answers(self):
         with tempfile.TemporaryDirectory() as folder:
-            # All of the template's parameters, and hardly a resource: what is looked at is which values arrive.
+            # All of the template's parameters, and one resource: the test checks which values arrive.
             template = pathlib.Path(folder, "template.yaml")
             parameters = re.search(r"^Parameters:\n(?:[ #].*\n|\n)+", deploy.TEMPLATE.read_text(), re.MULTILINE)[0]
-            # A parameter that no resource uses is no change to CloudFormation.
+            # CloudFormation sees no change in a parameter that no resource uses.
             resources = "Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: !Ref LogLevel}}}\n"
             template.write_text(parameters + resources + "Outputs: {ApiUrl: {Value: 'https://api.example'}}\n")
             config = pathlib.Path(folder, "samconfig.toml")
@@ -338,14 +338,14 @@ class LocalStack(unittest.TestCase):
             )
             given = ["--config", "minimal", "--yes", "--template", str(template), "--set", f"JwksHost={self.stack['endpoint']}"]
             given += ["AppName=Ada & Co", "LogLevel=WARN"]
-            # Another name than that of the stack that is there.
+            # Another name than that of the running stack.
             config.write_text(config.read_text().replace('stack_name = "gatehouse"', 'stack_name = "second"'))
             result = self.run_python("-c", program, *given)
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
             self.assertIn("make smoke CONFIG=second", result.stdout)
             kept = deploy.Choice.of(tomlkit.parse(config.read_text()), "second")
             self.assertEqual((kept.region, kept.overrides["AppName"]), ("us-east-1", "Ada & Co"))
-            # The whole truth: a line that is gone is the default again.
+            # The file is authoritative: a removed line means the default.
             with mock.patch.dict(os.environ, self.environment):
                 deployed = account.Stack(account.session("us-east-1"), "second").parameters
                 self.assertEqual((deployed["AppName"], deployed["LogLevel"]), ("Ada & Co", "WARN"))
@@ -370,10 +370,10 @@ class LocalStack(unittest.TestCase):
     def test_smoke(self):
         result = self.run_script("smoke.py")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-        self.assertIn("The throwaway user is deleted.", result.stdout)
+        self.assertIn("Deleted the temporary user.", result.stdout)
 
-    def test_nobody_is_made_an_administrator(self):
-        result = self.run_script("admin.py", "nobody@example.com")
+    def test_an_unknown_user_is_not_made_an_administrator(self):
+        result = self.run_script("admin.py", "unknown@example.com")
         self.assertIn("There is no user", result.stderr)
 
     def test_destroy_asks_first(self):

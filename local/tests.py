@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the workspace's tests and then names the ten slowest. Arguments go to `cargo test`."""
+"""Runs the workspace's tests and lists the ten slowest. Arguments are passed to `cargo test`."""
 
 import os
 import pathlib

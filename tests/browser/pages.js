@@ -1,8 +1,8 @@
-// The pages in a real browser, at the size of a phone and of a desktop: what a mail looks like, what its
-// button does, and an account's whole life in the console. Every page must be clean by axe.
+// Tests the pages in a real browser, at the size of a phone and of a desktop: how an email looks, what its
+// button does, and the whole life of an account in the console. axe must find no violation on any page.
 //
-//   node pages.js            with GATEHOUSE_STACK set; pictures go to the folder in PICTURES. MAILS is a
-//                            folder of `gatehouse mails`, to be looked at too.
+//   node pages.js            with GATEHOUSE_STACK set; writes pictures to the folder in PICTURES. MAILS is a
+//                            folder of `gatehouse mails`, which is checked too.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -12,8 +12,8 @@ import { fileURLToPath } from "node:url";
 
 const tools = fileURLToPath(new URL("../../.tools/browser", import.meta.url));
 mkdirSync(tools, { recursive: true });
-// Chromium comes in an npm package that is made for Lambda: in this mode it unpacks its libraries and fonts too,
-// into TMPDIR. Whatever an interrupted run unpacked is dropped.
+// Chromium is an npm package made for Lambda: in this mode it also unpacks its libraries and fonts,
+// into TMPDIR. The remains of an interrupted run are deleted.
 process.env.TMPDIR = tools;
 process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
 const require = createRequire(import.meta.url);
@@ -23,8 +23,8 @@ if (!existsSync(unpacked) || readFileSync(unpacked, "utf8") !== lock) {
   rmSync(tools, { recursive: true, force: true });
   mkdirSync(tools, { recursive: true });
 }
-// The package's own fonts.conf names /tmp/fonts. Without any font Chromium dies, so this one names the fonts
-// that were unpacked; no font of the machine is used.
+// The package's own fonts.conf names /tmp/fonts. Chromium crashes without fonts, so this one names the unpacked
+// fonts; it uses no font of the machine.
 const fonts = `${tools}/fonts.conf`;
 writeFileSync(
   fonts,
@@ -51,7 +51,7 @@ const browser = await launcher.launch({
   args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-background-networking"],
 });
 
-// A page that fails its own policy, or throws, fails the test.
+// A page that violates its own policy, or throws, fails the test.
 async function open(size, url, options = {}) {
   const context = await browser.newContext({ viewport: SIZES[size], ...options });
   const page = await context.newPage();
@@ -64,8 +64,8 @@ async function open(size, url, options = {}) {
   return page;
 }
 
-// axe needs a script of its own in the page, which the page's policy rightly forbids: so a second
-// look at the same HTML, with that policy out of force.
+// axe injects a script into the page, which the page's policy forbids. So it checks a copy of the same HTML
+// without that policy.
 async function isAccessible(page, name, options = {}) {
   const context = await browser.newContext({ viewport: page.viewportSize(), bypassCSP: true, javaScriptEnabled: true });
   const copy = await context.newPage();
@@ -84,8 +84,7 @@ async function picture(page, name, size) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(wide <= 0, `${name} is wider than a ${size} by ${wide}`);
   const options = { path: `${pictures}/${name}-${size}.png`, fullPage: true };
-  // On a machine that is busy with other tests Chromium gives up on a picture now and then. Pictures are to be
-  // looked at; nothing is judged by them.
+  // On a busy machine Chromium sometimes fails to take a picture. Pictures are for people; no check depends on them.
   await page.screenshot(options).catch(() => page.screenshot(options)).catch(() => page.screenshot(options));
 }
 
@@ -101,14 +100,14 @@ async function mailTo(email) {
   return `${stack.cognito}/outbox/${at}`;
 }
 
-const somebody = () => `a+b&c%d-${randomBytes(4).toString("hex")}@example.com`;
+const newAddress = () => `a+b&c%d-${randomBytes(4).toString("hex")}@example.com`;
 
-async function confirmingByMail(size) {
-  const email = somebody();
+async function confirmByEmail(size) {
+  const email = newAddress();
   assert.equal((await post("/auth/signup", { email, password: PASSWORD })).status, 202);
   const page = await open(size, await mailTo(email));
   await picture(page, "mail", size);
-  // A mail is shown inside of a page, which has the landmarks.
+  // A mail client's page around the email has the landmarks.
   await isAccessible(page, "mail", { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] });
   const link = await page.locator('a[href*="/auth/confirm"]').first().getAttribute("href");
   await page.goto(link);
@@ -131,14 +130,14 @@ async function confirmingByMail(size) {
   await isAccessible(page, "sent");
   await page.context().close();
 
-  // No script is needed, and the reader's language is spoken.
+  // The page needs no script, and is in the reader's language.
   const arabic = await open(size, link, { javaScriptEnabled: false, locale: "ar" });
   assert.equal(await arabic.locator("html").getAttribute("dir"), "rtl");
   await arabic.context().close();
 }
 
-async function livingInTheConsole(size) {
-  const email = somebody();
+async function useTheConsole(size) {
+  const email = newAddress();
   const page = await open(size, `${stack.cognito}/console/`);
   await isAccessible(page, "console, signed out");
   await page.getByLabel("E-mail address").fill(email);
@@ -151,7 +150,7 @@ async function livingInTheConsole(size) {
   await page.getByText("You are signed in").waitFor();
   await page.locator("#sessions li").waitFor();
   await page.getByRole("button", { name: "GET /whoami" }).click();
-  await page.getByText("200: the API knows you").waitFor();
+  await page.getByText("200: signed in as").waitFor();
   assert.match(await page.locator("#claims").textContent(), /"token_use": "access"/);
   await picture(page, "console", size);
   await isAccessible(page, "console, signed in");
@@ -161,14 +160,14 @@ async function livingInTheConsole(size) {
   await picture(page, "authenticator", size);
   await isAccessible(page, "console, authenticator");
   await page.getByRole("button", { name: "End all", exact: true }).click();
-  await page.getByText("Over. Your token has time left").waitFor();
+  await page.getByText("Signed out. Your token has not expired yet").waitFor();
   await page.getByRole("button", { name: "GET /whoami" }).click();
   await page.getByText("401: refused").waitFor();
   await picture(page, "ended", size);
   await page.context().close();
 }
 
-// Every mail in every language fits, and reads well.
+// Every email in every language fits the screen and has no violation.
 async function everyMail(size) {
   const folder = process.env.MAILS;
   const names = folder ? readdirSync(folder).filter((name) => name !== "index.html") : [];
@@ -187,8 +186,8 @@ async function everyMail(size) {
 
 try {
   for (const size of Object.keys(SIZES)) {
-    await confirmingByMail(size);
-    await livingInTheConsole(size);
+    await confirmByEmail(size);
+    await useTheConsole(size);
     const mails = await everyMail(size);
     if (process.env.MAILS) assert.equal(mails, 35, "seven occasions in five languages");
   }

@@ -1,4 +1,4 @@
-"""What must hold of the expanded template. Each check answers with what is wrong, a line each."""
+"""Checks of the expanded template. Each yields one line for each fault."""
 
 import collections
 import itertools
@@ -10,7 +10,7 @@ COGNITO, GATEWAY = "cognito-idp.amazonaws.com", "apigateway.amazonaws.com"
 FUNCTION, PERMISSION = "AWS::Lambda::Function", "AWS::Lambda::Permission"
 MAPPING, QUEUE = "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue"
 DEPLOYMENT, STAGE = "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage"
-# Resources that others need not name: they attach themselves, or are what the stack is made for.
+# Resources that no other resource need refer to: they attach themselves, or are a result of the stack.
 ROOTS = {
     "AWS::ApiGateway::Stage",
     "AWS::ApiGateway::UsagePlan",
@@ -34,7 +34,7 @@ ROOTS = {
     "AWS::SQS::QueuePolicy",
     "AWS::WAFv2::WebACLAssociation",
 }
-# Routes that cost a mail, a hash or a guess need a limit below that of the whole API.
+# Routes that send an email, compute a hash or check a password or code need a limit below that of the whole API.
 COSTLY = {
     ("POST", "/auth/signup"),
     ("POST", "/auth/confirm"),
@@ -50,7 +50,7 @@ COSTLY = {
     ("PATCH", "/auth/me"),
     ("POST", "/auth/me/verify"),
 }
-# What reads a source needs these rights on it, and no others.
+# The permissions that a reader of a source needs on it; it may have no others.
 READING = {
     "sqs": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     "dynamodb": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
@@ -73,7 +73,7 @@ def absent_references(made):
 
 
 def stages(made):
-    """One stage alone: throttles and the rate rule are those of a stage."""
+    """There is only one stage, because throttles and the rate rule belong to a stage."""
     names = [made.plain(stage["StageName"]) for stage in made.of_type(STAGE).values()]
     names += [made.plain(each["StageName"]) for each in made.of_type(DEPLOYMENT).values() if "StageName" in each]
     if len(names) != 1:
@@ -87,7 +87,7 @@ def stages(made):
 
 
 def throttles(made):
-    """A path of a method setting is that of a route, encoded: `/~1auth~1login`. Others limit nothing."""
+    """The path of a method setting is an encoded route, `/~1auth~1login`. Other paths limit nothing."""
     routes, limited = stack.routes(), set()
     for stage in made.of_type(STAGE).values():
         for setting in stage["MethodSettings"]:
@@ -107,7 +107,7 @@ def throttles(made):
 
 
 def policies_of(made, function):
-    """The statements that a function's role has."""
+    """The managed policies and the statements of a function's role."""
     role = made.plain(made.resources[function]["Properties"]["Role"]).strip("<>").removesuffix(".Arn")
     properties = made.resources[role]["Properties"]
     documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
@@ -120,7 +120,7 @@ def policies_of(made, function):
 
 
 def rights(made):
-    """No managed policy but for logs, no right on everything, and readers read their own source alone."""
+    """No managed policy except for logs, no permission on `*`, and readers may read only their own source."""
     sources = collections.defaultdict(set)
     for mapping in made.of_type(MAPPING).values():
         function = made.plain(mapping["FunctionName"]).strip("<>")
@@ -148,7 +148,7 @@ def rights(made):
 
 
 def triggers(made):
-    """The pool's triggers and what Cognito may invoke are the same functions."""
+    """The pool's triggers and the functions that Cognito may invoke are the same."""
     (pool,) = made.of_type("AWS::Cognito::UserPool").values()
     named = set()
     for value in made.plain(pool.get("LambdaConfig", {})).values():
@@ -169,7 +169,7 @@ def triggers(made):
 
 
 def layers(made):
-    """A variable that names a file under /opt needs a layer: a function's package is its binary alone."""
+    """A variable that names a file under /opt needs a layer, because a function's package is its binary only."""
     for name, function in made.of_type(FUNCTION).items():
         variables = made.plain(function.get("Environment", {}).get("Variables", {}))
         inside = [key for key, value in variables.items() if str(value).startswith(IN_A_LAYER)]
@@ -178,7 +178,7 @@ def layers(made):
 
 
 def unreachable(made):
-    """Each function is invoked by something, each queue that is read is written, the rest is named by something."""
+    """Each function has an invoker, each queue with a reader has a writer, and other resources are referred to."""
     users = collections.defaultdict(set)
     for name, thing in (*made.resources.items(), *((f"output {n}", o) for n, o in made.outputs.items())):
         for _, target in stack.references(thing):
@@ -215,7 +215,7 @@ def writers(made, users, queue):
 
 
 def deletion(made):
-    """CloudFormation deletes what it made when a first deployment fails: a protection then would stop it."""
+    """CloudFormation deletes created resources when a first deployment fails: deletion protection would block it."""
     wanted = made.parameters["DeletionProtection"] == "true"
     for name, resource in made.resources.items():
         if resource["Type"] not in ("AWS::Cognito::UserPool", "AWS::DynamoDB::Table"):
@@ -234,14 +234,14 @@ def deletion(made):
 
 
 def clients(made):
-    """A client may write what users set and what identity providers bring, and refreshes in one way."""
+    """A client may write the attributes of users and of identity providers, and has one way to refresh."""
     seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
     wanted = made.parameters["SignUpAttributes"].split(",")
     mapped = {
         attribute
         for provider in made.of_type("AWS::Cognito::UserPoolIdentityProvider").values()
         for attribute in provider["AttributeMapping"]
-        # Not among what a client can be given.
+        # Cognito does not let a client have these.
         if not attribute.endswith("_verified")
     }
     marks = {
@@ -254,7 +254,7 @@ def clients(made):
         client = made.plain(client)
         flows = client.get("ExplicitAuthFlows", [])
         if confidential and not client["GenerateSecret"] and (not flows or "PASSWORD" in str(flows) or "SRP" in str(flows)):
-            yield f"{name}: it takes passwords without a secret"
+            yield f"{name}: it accepts passwords without a secret"
         if client.get("AllowedOAuthFlows") == ["client_credentials"]:
             continue
         for right in ("ReadAttributes", "WriteAttributes"):
@@ -265,15 +265,15 @@ def clients(made):
                 yield f"{name}: {right} lacks {attribute}"
         rotates = client.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED"
         if rotates == ("ALLOW_REFRESH_TOKEN_AUTH" in client["ExplicitAuthFlows"]):
-            yield f"{name}: Cognito takes either ALLOW_REFRESH_TOKEN_AUTH or rotation"
+            yield f"{name}: Cognito accepts either ALLOW_REFRESH_TOKEN_AUTH or rotation"
         life = int(client["RefreshTokenValidity"]) * seconds[client["TokenValidityUnits"]["RefreshToken"]]
         for mark in marks:
             if int(mark) < life:
-                yield f"{name}: refresh tokens live {life} s, marks on their sessions {mark} s"
+                yield f"{name}: refresh tokens live {life} s, revocations of their sessions {mark} s"
 
 
 def secrets(made):
-    """The function that has a client's secret may read it, names that client first, and has its id besides."""
+    """A function with a client's secret may read it, and names that client first in its list of clients."""
     for name, function in made.of_type(FUNCTION).items():
         variables = made.plain(function.get("Environment", {}).get("Variables", {}))
         secret = variables.get("APP_CLIENT_SECRET_ARN")
@@ -284,7 +284,7 @@ def secrets(made):
             continue
         source = made.resources[secret.strip("<>")]["Properties"]["SecretString"]
         owner = made.plain(source).strip("<>").partition(".")[0]
-        # logout-retry has no list of clients: each message of its queue says whether the secret goes with it.
+        # logout-retry has no list of clients: each message of its queue says whether it needs the secret.
         clients = variables.get("APP_CLIENT_IDS")
         if clients is not None and clients.split(",")[0] != f"<{owner}>":
             yield f"{name}: the secret is {owner}'s, the first of its clients is {clients}"
@@ -300,7 +300,7 @@ def secrets(made):
 
 
 def rate_rule(made):
-    """The rate rule stands before everything that takes requests of users: the API's stage and the pool."""
+    """The rate rule covers every endpoint that users call: the API's stage and the pool."""
     if made.parameters["RequestsPerFiveMinutes"] == "0":
         return
     places = [made.plain(each["ResourceArn"]) for each in made.of_type("AWS::WAFv2::WebACLAssociation").values()]
@@ -318,7 +318,7 @@ def mail(made):
 
 
 def rules(made):
-    """What the template's own Rules say of these parameters."""
+    """The violations of the template's own Rules by these parameters."""
     for name, rule in made.expanded.get("Rules", {}).items():
         if "RuleCondition" not in rule or made.truth(rule["RuleCondition"]):
             for assertion in rule["Assertions"]:
@@ -327,7 +327,7 @@ def rules(made):
 
 
 def empty_answers(parsed):
-    """`sam deploy --guided` takes Enter for every parameter: each has a default that its own limits take."""
+    """`sam deploy --guided` accepts Enter for every parameter: each has a default within its own limits."""
     for name, parameter in parsed.parameters.items():
         if parameter.get("NoEcho"):
             yield f"parameter {name}: with NoEcho there is no empty answer"
@@ -350,13 +350,13 @@ def refused(name, parameter, value):
 
 
 def values(parsed, given):
-    """A set's values are such as the parameters take."""
+    """The parameters accept a set's values."""
     for name, value in given.items():
         yield from refused(name, parsed.parameters[name], value)
 
 
 def in_the_definition(parsed):
-    """The parameters, by way of conditions too, that api-gateway.json depends on."""
+    """The parameters that api-gateway.json depends on, also through conditions."""
     body = parsed.template["Resources"]["Api"]["Properties"]["DefinitionBody"]
     conditions = parsed.template["Conditions"]
 
@@ -378,7 +378,7 @@ def in_the_definition(parsed):
 
 
 def redeployed(parsed):
-    """A parameter that the definition depends on reaches the stage: a change of it makes a new deployment."""
+    """A parameter that the definition depends on reaches the stage: its change creates a new deployment."""
     depends = in_the_definition(parsed)
     if not depends:
         yield "api-gateway.json depends on no parameter: the check is out of date"
@@ -392,7 +392,7 @@ def redeployed(parsed):
 
 
 def without_layers(parsed):
-    """A parameter whose description speaks of /opt reaches only functions that can have a layer."""
+    """A parameter whose description mentions /opt reaches only functions that can have a layer."""
     for name, parameter in parsed.parameters.items():
         if IN_A_LAYER not in parameter.get("Description", ""):
             continue
@@ -406,7 +406,7 @@ def without_layers(parsed):
 
 
 def unused(parsed):
-    """Each parameter, condition and mapping is used by something."""
+    """Each parameter and condition is used."""
     template = parsed.template
     used = {name for _, name in stack.references({key: value for key, value in template.items() if key != "Parameters"})}
     conditions = set(re.findall(r"'(?:Condition|Fn::If)': \[?'(\w+)'", str(template)))
@@ -417,13 +417,13 @@ def unused(parsed):
 
 
 def never_made(parsed, stacks):
-    """Each resource exists for at least one of the sets: else no other check has seen it."""
+    """Each resource exists for at least one of the sets; otherwise no other check covers it."""
     exists = {name for made in stacks for name in made.resources}
     for name in parsed.template["Resources"]:
         if name not in exists and parsed.template["Resources"][name]["Type"] != "AWS::Serverless::Api":
-            yield f"{name}: no set of parameters makes it"
+            yield f"{name}: no set of parameters creates it"
 
 
-# All checks that look at one set of parameters, and those that look at the template as it is written.
+# Checks of one set of parameters, and checks of the template itself.
 OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

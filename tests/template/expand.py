@@ -1,5 +1,5 @@
-"""Writes the expanded template for linters that read files: expanded.json with its conditions, which is the
-same for every set of parameters, and one file each with the conditions decided for no parameters and for all.
+"""Writes the expanded template to files for linters: expanded.json with its conditions, which is the
+same for every set of parameters, and defaults.json and everything.json with the conditions evaluated.
 
     .tools/sam/bin/python tests/template/expand.py .local/expanded
 """

@@ -1,5 +1,5 @@
-"""What CloudFormation would make of template.yaml: the pinned SAM translator expands it, with
-api-gateway.json in the place of the AWS::Include, and its conditions are evaluated for given parameters."""
+"""Expands template.yaml as CloudFormation does: the pinned SAM translator expands it, api-gateway.json replaces
+the AWS::Include, and its conditions are evaluated for given parameters."""
 
 import copy
 import functools
@@ -11,7 +11,7 @@ import pathlib
 import re
 from unittest import mock
 
-# The translator asks for a region; no credentials and no network are used.
+# The translator needs a region; it uses no credentials and no network.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from samtranslator.model import apigateway
@@ -19,7 +19,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# Warnings of its own house-keeping.
+# Hides the translator's internal warnings.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MANAGED = {
@@ -36,7 +36,7 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 NO_VALUE = object()
-# Stands for what CloudFormation knows only after a resource is made.
+# Represents a value that CloudFormation knows only after it has created a resource.
 MADE = "<{0}>"
 clock = itertools.count(1_700_000_000)
 
@@ -54,7 +54,7 @@ def routes():
 
 
 def load(source):
-    """The template as CloudFormation hands it to SAM: includes are already in place."""
+    """The template as CloudFormation passes it to SAM, with includes resolved."""
     template = yaml_parse(source)
     include = {"Name": "AWS::Include", "Parameters": {"Location": "api-gateway.json"}}
     body = template["Resources"]["Api"]["Properties"]["DefinitionBody"]
@@ -89,7 +89,7 @@ class Parsed:
         template = copy.deepcopy(self.template)
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::Serverless::Function":
-                # `sam deploy` uploads the code and writes such an address.
+                # `sam deploy` uploads the code and writes an address of this form.
                 name = resource["Properties"]["CodeUri"].rpartition("/")[2]
                 resource["Properties"]["CodeUri"] = f"s3://artifacts/{name}"
         now = next(clock)
@@ -149,7 +149,7 @@ class Stack:
         raise AssertionError(f"unknown in a condition: {function}")
 
     def decide(self, value):
-        """Takes each `Fn::If` for the branch that holds, and leaves out what has no value."""
+        """Replaces each `Fn::If` by its chosen branch, and removes values of AWS::NoValue."""
         if isinstance(value, dict):
             if value.keys() == {"Fn::If"}:
                 condition, yes, no = value["Fn::If"]
@@ -163,7 +163,7 @@ class Stack:
         return value
 
     def plain(self, value):
-        """A value with parameters put in; what only a made resource knows becomes `<its name>`."""
+        """A value with parameters resolved; attributes of created resources become `<name>`."""
         if isinstance(value, list):
             return [self.plain(inner) for inner in value]
         if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The template as AWS gets it: expanded for many sets of parameters, without AWS or a network.
+"""Tests of the template as AWS receives it: expanded for many sets of parameters, without AWS or a network.
 
     .tools/sam/bin/python -m unittest discover tests/template
 """
@@ -27,7 +27,7 @@ class AsItIs(unittest.TestCase):
         self.assertEqual([], list(checks.never_made(PARSED, stacks.values())))
 
     def test_linters_see_every_set_at_once(self):
-        # The translator puts no parameter in: what expand.py writes is what every set of them deploys.
+        # The translator resolves no parameter, so the file that expand.py writes is valid for every set.
         def expanded(given):
             made = json.dumps(PARSED.expand(given), sort_keys=True)
             return re.sub("ApiDeployment[0-9a-f]{10}|deployment id: [0-9a-f]{40}", "", made)
@@ -41,12 +41,12 @@ class AsItIs(unittest.TestCase):
 
 
 class Planted(unittest.TestCase):
-    """Each check names its fault, if the template has it."""
+    """Each check reports its fault when the fault is planted in the template."""
 
     def found(self, check, line, *changes, given="defaults"):
         source = stack.text()
         for old, new in changes:
-            self.assertIn(old, source, "the template no longer says this: plant the fault elsewhere")
+            self.assertIn(old, source, "the template no longer contains this text: plant the fault elsewhere")
             source = source.replace(old, new)
         parsed = stack.Parsed(source)
         made = parsed if check in checks.OF_THE_TEMPLATE else parsed.stack(parameters.SETS[given])
@@ -228,23 +228,23 @@ class Planted(unittest.TestCase):
     def test_rotation_beside_the_flow_that_it_excludes(self):
         self.found(
             checks.clients,
-            "AppClient: Cognito takes either ALLOW_REFRESH_TOKEN_AUTH or rotation",
+            "AppClient: Cognito accepts either ALLOW_REFRESH_TOKEN_AUTH or rotation",
             ("!If [HasRotation, !Ref AWS::NoValue, ALLOW_REFRESH_TOKEN_AUTH]", "ALLOW_REFRESH_TOKEN_AUTH"),
             given="life of tokens",
         )
 
-    def test_marks_that_end_before_refresh_tokens(self):
+    def test_revocations_that_expire_before_refresh_tokens(self):
         self.found(
             checks.clients,
-            "AppClient: refresh tokens live 2592000 s, marks on their sessions 28800 s",
+            "AppClient: refresh tokens live 2592000 s, revocations of their sessions 28800 s",
             ("RefreshTokenValidity: !Ref RefreshTokenSeconds", "RefreshTokenValidity: 2592000"),
         )
 
-    def test_public_client_that_takes_passwords(self):
+    def test_public_client_that_accepts_passwords(self):
         for flow in ("!If [HasConfidentialClient, !Ref AWS::NoValue, ALLOW_USER_PASSWORD_AUTH]", "!If [HasConfidentialClient, ALLOW_CUSTOM_AUTH, ALLOW_USER_SRP_AUTH]"):
             self.found(
                 checks.clients,
-                "AppClient: it takes passwords without a secret",
+                "AppClient: it accepts passwords without a secret",
                 (flow, flow.rpartition(" ")[2].rstrip("]")),
                 given="confidential client",
             )
@@ -274,7 +274,7 @@ class Planted(unittest.TestCase):
         )
 
     def test_sender_that_is_empty(self):
-        # Its parameter is empty in the defaults; the rules would refuse an identity without one.
+        # The parameter is empty in the defaults; the template's rules reject an identity without it.
         self.found(
             checks.mail,
             "UserPool: the sender's address is empty",
@@ -320,11 +320,11 @@ class Planted(unittest.TestCase):
 
     def test_condition_and_parameter_that_nothing_uses(self):
         self.found(checks.unused, "condition HasSecurityMail: nothing uses it", ("    Condition: HasSecurityMail\n", ""), given="security mail")
-        self.found(checks.unused, "parameter SecurityMail: nothing uses it", ("!Ref SecurityMail\n", "nobody@example.com\n"), ("!Equals [!Ref SecurityMail, ", "!Equals [!Ref AWS::Region, "))
+        self.found(checks.unused, "parameter SecurityMail: nothing uses it", ("!Ref SecurityMail\n", "ada@example.com\n"), ("!Equals [!Ref SecurityMail, ", "!Equals [!Ref AWS::Region, "))
 
 
 class Refused(unittest.TestCase):
-    """Parameters that do not fit together are refused before anything is made."""
+    """Inconsistent parameters are rejected before any resource is created."""
 
     def refused(self, rule, given):
         made = PARSED.stack(given)
@@ -363,14 +363,14 @@ class Refused(unittest.TestCase):
     def test_cookies_that_are_not_read(self):
         self.refused("CookiesAreRead", {"LogoutCookies": "true"})
 
-    def test_attributes_that_no_user_may_set(self):
+    def test_attributes_that_users_may_not_set(self):
         parameter = PARSED.parameters["SignUpAttributes"]
         for value in ("name,locale", "name", "given_name,family_name"):
             self.assertEqual([], list(checks.refused("SignUpAttributes", parameter, value)))
         for value in ("", "email", "email_verified", "custom:tenant", "name,", "name, locale", "sub"):
             self.assertTrue(list(checks.refused("SignUpAttributes", parameter, value)), value)
 
-    def test_rate_that_waf_does_not_take(self):
+    def test_rate_that_waf_does_not_accept(self):
         parameter = PARSED.parameters["RequestsPerFiveMinutes"]
         for value in ("0", "10", "100", "2000"):
             self.assertEqual([], list(checks.refused("RequestsPerFiveMinutes", parameter, value)))
