@@ -161,7 +161,11 @@ class Pool:
             self.call("PreSignUp", source, name, request, confirm)
         attributes = [{"Name": key, "Value": value} for key, value in moved["userAttributes"].items()]
         names = {"UserPoolId": self.id, "Username": name}
-        self.cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction=moved["messageAction"])
+        cognito_rules.MOVING.add(name)
+        try:
+            self.cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction=moved["messageAction"])
+        finally:
+            cognito_rules.MOVING.discard(name)
         usable = moved["finalUserStatus"] == "CONFIRMED"
         secret = password if usable else secrets.token_urlsafe(24)
         self.cognito.admin_set_user_password(**names, Password=secret, Permanent=True)

@@ -1,8 +1,8 @@
 """What AWS's texts say of Cognito and MiniStack's Cognito does otherwise, put right inside MiniStack's process.
 `install()` replaces functions of `ministack.services.cognito` by ones that ask the originals for the rest.
 
-Where the texts disagree, a rule says which one holds: for everybody by the environment variable
-`GATEHOUSE_COGNITO_RULES` of whoever starts the stack, or for the users of one e-mail domain by
+Where the texts disagree, a rule says which one holds: for all users by the environment variable
+`GATEHOUSE_COGNITO_RULES` of `stack.py`, or for the users of one e-mail domain by
 `PUT /rules {"domain": "one.example", "rules": {"limit": 2}}`, as tests do that run beside others.
 
 | rule | value | what Cognito does |
@@ -55,7 +55,7 @@ MAIL = "X-Gatehouse-Mail"
 
 
 class Rules:
-    """Which reading holds for which users."""
+    """Which reading holds for which users: by e-mail domain, and for all others under no domain."""
 
     def __init__(self, text):
         self.by_domain = {"": {name: values[0] for name, values in CHOICES.items()} | {"limit": None}}
@@ -80,6 +80,7 @@ def install():
     keep_auth_time()
     ignore_case()
     tell_states()
+    call_pre_sign_up_for_invitations()
     recover_by_verified_addresses()
     verify_before_update()
     count_calls()
@@ -89,7 +90,7 @@ def install():
 original = type("Original", (), {name: staticmethod(getattr(cognito, name)) for name in (
     "_signed_jwt", "_resolve_user", "_initiate_auth", "_initiate_user_srp_auth", "_respond_to_auth_challenge",
     "_password_auth_result", "_sign_up", "_forgot_password", "_confirmation_code_error", "_resend_confirmation_code",
-    "_admin_reset_user_password", "_admin_update_user_attributes", "_update_user_attributes", "_run_idp_handler",
+    "_admin_create_user", "_admin_reset_user_password", "_admin_update_user_attributes", "_update_user_attributes", "_run_idp_handler",
     "_dispatch_idp",
 )})
 
@@ -156,7 +157,7 @@ def keep_auth_time():
 
 
 def ignore_case():
-    """In a pool that knows no cases a name means the same user in every call, challenges included.
+    """In a case-insensitive pool a name in any case finds the user, in answers to challenges as well.
     Source: AWS, `UsernameConfigurationType`: "username, email alias, or preferred username alias"."""
 
     def resolve_user(pool, username):
@@ -174,7 +175,7 @@ def ignore_case():
 
 
 def tell_states():
-    """Who learns that a user is unconfirmed or has to reset the password: rules `unconfirmed` and
+    """Sign-in of users who are unconfirmed or have to reset the password: rules `unconfirmed` and
     `reset_required`."""
 
     def initiate_auth(data):
@@ -225,8 +226,37 @@ def tell_states():
     cognito._respond_to_auth_challenge = respond_to_auth_challenge
 
 
+# User names that UserMigration is about: they are created by AdminCreateUser here, and are no invitations.
+MOVING = set()
+
+
+def call_pre_sign_up_for_invitations():
+    """AdminCreateUser calls PreSignUp, whose response it ignores unless it is an error.
+    Source: AWS, "Pre sign-up Lambda trigger": `PreSignUp_AdminCreateUser`."""
+
+    def admin_create_user(data):
+        pool_id, name = data.get("UserPoolId"), data.get("Username")
+        pool = cognito._user_pools.get(pool_id)
+        invited = pool and isinstance(name, str) and name not in MOVING and data.get("MessageAction") != "RESEND"
+        if invited and not cognito._resolve_user(pool, name)[0]:
+            attributes = cognito._attr_list_to_dict(data.get("UserAttributes") or [])
+            alias = cognito._username_alias_attribute(pool, name)
+            if alias:
+                attributes.setdefault(alias, name)
+            # Where names are addresses, the user's name is made by Cognito.
+            shown = cognito.new_uuid() if alias else name
+            source = {"trigger_source": "PreSignUp_AdminCreateUser"}
+            try:
+                cognito._apply_presignup_trigger(pool_id, "CLIENT_ID_NOT_APPLICABLE", shown, attributes, **source)
+            except cognito._PreSignUpRejected as refusal:
+                return error("UserLambdaValidationException", f"PreSignUp failed with error {refusal}.")
+        return original._admin_create_user(data)
+
+    cognito._admin_create_user = admin_create_user
+
+
 def recover_by_verified_addresses():
-    """A code to reset a password goes to a verified address of an enabled, confirmed user, and to none else.
+    """A code to reset a password goes only to a verified address of an enabled and confirmed user.
     Source: AWS, "Managing user existence error responses", `ForgotPassword`, `AdminResetUserPassword`; re:Post,
     "Why doesn't Amazon Cognito send the verification code ... with the ForgotPassword API?"."""
 
@@ -296,7 +326,7 @@ def recover_by_verified_addresses():
 
 
 def write_error(pool, client_id, data):
-    """An app client writes the attributes that it may write, and no client says that an address is verified.
+    """An app client writes its `WriteAttributes` alone, and no client writes that an address is verified.
     Source: AWS, "Working with user attributes": "Attribute permissions and scopes"."""
     client = ((pool or {}).get("_clients") or {}).get(client_id) or {}
     allowed = client.get("WriteAttributes") or None
@@ -308,8 +338,8 @@ def write_error(pool, client_id, data):
 
 
 def verify_before_update():
-    """A new address waits until its code is confirmed, if the pool says so; else it counts at once and is not
-    verified.
+    """A new address is pending until its code is confirmed, if the pool is set up so; else it replaces the old one
+    at once, unverified.
     Source: AWS, `UserAttributeUpdateSettingsType`, `VerifyUserAttribute` ("updates the affected attribute to its
     pending value"), `GetUserAttributeVerificationCode`; re:Post, "How do I troubleshoot issues with an Amazon
     Cognito user's email_verified attribute?"; `AliasExistsException`."""
@@ -386,7 +416,7 @@ def verify_before_update():
         return cognito.json_response({})
 
     def admin_update_user_attributes(data):
-        """An administrator changes an address at once by calling it verified."""
+        """With `email_verified` an administrator changes an address at once."""
         pool = cognito._user_pools.get(data.get("UserPoolId"))
         user = cognito._resolve_user(pool, data.get("Username"))[0] if pool else None
         changes = cognito._attr_list_to_dict(data.get("UserAttributes") or [])
@@ -426,8 +456,8 @@ def verify_before_update():
 
 
 def count_calls():
-    """So many calls of a kind for one user in an hour, then LimitExceededException, whatever they would have
-    brought. Of names that are no user's AWS says nothing: they are not counted.
+    """A user has a number of calls of a kind in an hour; each one after it is LimitExceededException. AWS's text is
+    about users: calls with unknown names are not counted.
     Source: AWS, "Quotas in Amazon Cognito"."""
     calls, lock = {}, threading.Lock()
 

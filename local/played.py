@@ -228,6 +228,19 @@ def users_of_names_that_the_guard_refuses_are_moved(state):
 
 
 @scene
+def the_guard_looks_at_invitations(state):
+    welcome = User(state)
+    welcome.administered("admin_create_user", TemporaryPassword=WRONG, MessageAction="SUPPRESS")
+    odd = User(state, "xn--pple-43d.com")
+    try:
+        odd.administered("admin_create_user", TemporaryPassword=WRONG, MessageAction="SUPPRESS")
+    except ClientError as error:
+        expect(error.response["Error"]["Code"] == "UserLambdaValidationException", "refused by the trigger")
+    else:
+        raise BrokenPromise("a domain that is displayed as another one is invited")
+
+
+@scene
 def unconfirmed_users(state):
     user = User(state).signs_up(confirmed=False)
     for password in (user.password, WRONG):

@@ -46,6 +46,11 @@ fn users_of_names_that_the_guard_refuses_are_moved() {
 }
 
 #[test]
+fn the_guard_looks_at_invitations() {
+    play("the_guard_looks_at_invitations");
+}
+
+#[test]
 fn unconfirmed_users() {
     play("unconfirmed_users");
 }
