@@ -9,6 +9,7 @@ knows no cases. Everything else passes as it is.
     GET /outbox, /outbox/<n>, /outbox.json     the mails
     GET /console/                              the account console
     /auth/..., /whoami                         the API, at the address that confirmation links lead to
+    /triggers.json                             the triggers that the proxy called: source and user name
     PUT /rules                                 which of AWS's texts holds, for a domain's users (cognito_rules.py)
 """
 
@@ -58,7 +59,7 @@ class Pool:
     """The user pool behind one app client, by MiniStack's root user."""
 
     def __init__(self, backend, client_id):
-        self.client_id = client_id
+        self.client_id, self.called = client_id, []
         retries = Config(retries={"total_max_attempts": 1}, read_timeout=30)
         session = boto3.Session("test", "test", region_name=REGION)
         self.cognito = session.client("cognito-idp", endpoint_url=backend, config=retries)
@@ -100,6 +101,7 @@ class Pool:
             "request": request,
             "response": response,
         }
+        self.called.append({"source": source, "userName": name})
         answer = self.functions.invoke(FunctionName=function, Payload=json.dumps(event))
         payload = json.load(answer["Payload"])
         if answer.get("FunctionError"):
@@ -210,6 +212,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "PUT" and path == "/api":
             self.server.api = urllib.parse.urlsplit(json.loads(body)).path
             return self.answer(200, b"{}", "application/json")
+        if self.command == "GET" and path == "/triggers.json":
+            called = [one for pool in self.server.pools.values() for one in pool.called]
+            return self.answer(200, json.dumps(called).encode(), "application/json")
         if self.command == "PUT" and path == "/rules":
             return self.set_rules(json.loads(body))
         if self.command == "GET" and path.startswith("/console/"):

@@ -96,6 +96,11 @@ class User(Person):
                 raise
             return json.loads(str(broken).partition("instead of 200: ")[2].replace("'", '"'))
 
+    def triggers(self, name):
+        """The sources of the triggers that were called for this user name."""
+        with urllib.request.urlopen(self.state["cognito"] + "/triggers.json", timeout=30) as response:
+            return {one["source"] for one in json.load(response) if one["userName"] == name}
+
     def attributes(self, access):
         user = self.cognito("GetUser", {"AccessToken": access})
         return user["Username"], {one["Name"]: one["Value"] for one in user["UserAttributes"]}
@@ -312,8 +317,17 @@ def users_are_named_by_a_uuid_and_found_by_their_address(state):
     expect(name == attributes["sub"] == claims(access)["username"] == claims(access)["sub"], "the name is the sub")
     expect(re.fullmatch(r"[0-9a-f-]{36}", name), "a UUID")
     expect(user.administered("admin_get_user")["Username"] == name, "found by the address")
+    user.api("POST", "/auth/forgot-password", None, {"email": user.email}, 202)
+    sources = {"CustomMessage_SignUp", "PostConfirmation_ConfirmSignUp", "CustomMessage_ForgotPassword"}
+    expect(sources <= user.triggers(name) and not user.triggers(user.email), "and so say the triggers' events")
     user.email = name
     user.enters(user.password)
+    # The migration's event alone has the name that was typed: there is no user yet.
+    moved = User(state)
+    moved.is_still_to_be_moved()
+    name = claims(moved.log_in().access)["username"]
+    expect(moved.triggers(moved.email) == {"UserMigration_Authentication"}, "the typed name")
+    expect("PostAuthentication_Authentication" in moved.triggers(name), "and the user's from then on")
 
     # In every case, in the answer to a challenge as well.
     invited = User(state)

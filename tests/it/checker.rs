@@ -71,6 +71,8 @@ enum Sabotage {
     LateMarks,
     /// Cognito gives refreshed tokens a new `auth_time`.
     NewAuthTime,
+    /// Cognito answers as if it had ended a session, and has not.
+    DeafCognito,
 }
 
 struct Session {
@@ -209,7 +211,7 @@ impl Checker {
         if sabotage == Sabotage::StaleReads {
             store.set_stale(Duration::from_secs(2));
         }
-        let cognito = Cognito::start().await;
+        let cognito = Cognito::start(sabotage == Sabotage::DeafCognito).await;
         let more = [
             ("ACCOUNT_ID", ACCOUNT),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
@@ -696,7 +698,7 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
             .ok()
             .and_then(|text| text.parse().ok())
             .unwrap_or(by_default),
-        Sabotage::StaleReads | Sabotage::LateMarks | Sabotage::NewAuthTime => by_default,
+        _ => by_default,
     };
     let began = Instant::now();
     let checker = Checker::start(sabotage).await;
@@ -774,6 +776,31 @@ async fn the_checker_sees_an_auth_time_that_a_refresh_moves() {
         violations
             .iter()
             .any(|one| one.starts_with("allowed after"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_sees_a_session_that_lives_on_at_cognito() {
+    let checker = Checker::start(Sabotage::DeafCognito).await;
+    let mut random = Random(now());
+    for _ in 0..IN_USE {
+        checker.log_in(0);
+    }
+    for _ in 0..4 * IN_USE {
+        checker.log_out(0, "session", &mut random).await;
+    }
+    for _ in 0..2 * IN_USE {
+        checker.steal(0, &mut random).await;
+    }
+    let violations = checker.violations.lock().unwrap();
+    assert!(
+        violations
+            .iter()
+            .any(|one| one.starts_with("opens Cognito after its end"))
+    );
+    assert!(
+        !violations.iter().any(|one| one.starts_with("allowed")),
+        "{violations:?}"
     );
 }
 
