@@ -236,7 +236,12 @@ impl Checker {
         })
     }
 
+    #[expect(
+        clippy::print_stderr,
+        reason = "a long run may be ended before its end"
+    )]
     fn violation(&self, what: String) {
+        eprintln!("checker: {what}");
         self.violations.lock().unwrap().push(what);
     }
 
@@ -259,8 +264,9 @@ impl Checker {
             if done >= operations {
                 return;
             }
-            if done > 0 && done.is_multiple_of(20_000) {
-                println!("checker: {done} operations so far");
+            if done > 0 && done.is_multiple_of(2_500) {
+                let violations = self.violations.lock().unwrap().len();
+                println!("checker: {done} operations so far, {violations} violations");
             }
             let subject = random.below(USERS);
             match random.below(1_000) {
