@@ -7,13 +7,13 @@ Where the texts disagree, a rule says which one holds: for all users by the envi
 
 | rule | value | what Cognito does |
 |---|---|---|
-| `unconfirmed` | `any-password` | tells that a user is unconfirmed whatever the password is (amazon-cognito-identity-js#288, amplify-js#11209: "expected behavior") |
+| `unconfirmed` | `any-password` | tells that a user is unconfirmed to any password (amazon-cognito-identity-js#288, amplify-js#11209: "expected behavior") |
 | | `right-password` | answers a wrong password with NotAuthorizedException (asked for in aws-sdk-js#4608) |
 | `reset_required` | `right-password` | tells that a reset is required to the right password only (MiniStack's authors) |
 | | `any-password` | to any (AWS, `AdminResetUserPassword`: "If a user tries to sign in after the API is called") |
 | | `hidden` | to none, where user existence errors are prevented (AWS, "Managing user existence error responses": "Imported users") |
 | `no_medium` | `simulated` | answers ForgotPassword as if a code were sent, where user existence errors are prevented (AWS, the same page: "ForgotPassword") |
-| | `error` | answers InvalidParameterException (AWS, `ForgotPassword`) |
+| | `error` | answers InvalidParameterException (AWS, `ForgotPassword`; that page as of 2026 says that the two alternate) |
 | `alias_exists` | `verify` | refuses the address of another user when it is verified (AWS, `VerifyUserAttribute`) |
 | | `update` | when it is asked for (aws-sdk-net#4387) |
 | `pre_sign_up_on_migration` | none | doesn't call PreSignUp for users who are moved: AWS's texts name no such call |

@@ -266,7 +266,7 @@ def passwords_are_reset_by_verified_addresses_alone(state):
     mails = len(user.mails())
     user.asks("ForgotPassword", {"Username": user.email})
     user.api("POST", "/auth/forgot-password", None, {"email": user.email}, 202)
-    expect(len(user.mails()) == mails, "no mail to an address that nobody confirmed")
+    expect(len(user.mails()) == mails, "no mail to an address that is not confirmed")
     reset = {"Username": user.email, "ConfirmationCode": "654321", "Password": WRONG}
     user.asks("ConfirmForgotPassword", reset, "ExpiredCodeException")
     body = {"email": user.email, "code": "654321", "password": WRONG}
@@ -430,7 +430,7 @@ def a_user_has_so_many_calls_an_hour(state):
 
 
 @scene
-def rules_are_chosen_for_everybody_or_a_domain(state):
+def rules_are_chosen_for_all_users_or_a_domain(state):
     for rules in ({"limit": "two"}, {"unconfirmed": "sometimes"}, {"other": 1}):
         try:
             play_by(state, "rule.example", **rules)
@@ -438,7 +438,7 @@ def rules_are_chosen_for_everybody_or_a_domain(state):
             expect(error.code == 400, "refused")
         else:
             raise BrokenPromise(f"{rules} is taken")
-    # Those of the environment hold for everybody, and a domain's before them.
+    # Those of the environment hold for all users, and those of a domain come first.
     rules = json.dumps({"unconfirmed": "right-password", "limit": 3})
     program = (
         "from cognito_rules import RULES; RULES.set('b.example', {'limit': 2});"

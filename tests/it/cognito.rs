@@ -1,5 +1,5 @@
-//! What the local stack plays of Cognito by AWS's texts (local/cognito_rules.py), and what our API makes of it:
-//! each test is a scene of local/played.py, over the deployed template.
+//! What the local stack plays of Cognito by AWS's texts (`local/cognito_rules.py`), and what our API makes of it:
+//! each test is a scene of `local/played.py`, over the deployed template.
 
 use std::path::Path;
 use std::process::Command;
@@ -86,6 +86,18 @@ fn a_user_has_so_many_calls_an_hour() {
 }
 
 #[test]
-fn rules_are_chosen_for_everybody_or_a_domain() {
-    play("rules_are_chosen_for_everybody_or_a_domain");
+fn rules_are_chosen_for_all_users_or_a_domain() {
+    play("rules_are_chosen_for_all_users_or_a_domain");
+}
+
+#[test]
+fn every_scene_is_played() {
+    let scenes = include_str!("../../local/played.py");
+    let names = scenes.split("@scene\ndef ").skip(1);
+    let names: Vec<&str> = names.filter_map(|text| text.split('(').next()).collect();
+    assert!(names.len() > 10);
+    for name in names {
+        let test = format!("fn {name}() {{\n    play(\"{name}\");");
+        assert!(include_str!("cognito.rs").contains(&test), "{name}");
+    }
 }
