@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
-"""MiniStack, with what its Cognito lacks: a thin proxy in front of it that calls the user pool's
-CustomMessage, PostConfirmation, PostAuthentication and UserMigration triggers with AWS's own events, keeps the mails in an
-outbox, and lower-cases names for a pool that knows no cases. Everything else passes as it is.
+"""MiniStack, with what its Cognito lacks: rules of AWS's that it doesn't play (cognito_rules.py), and a thin
+proxy in front of it that calls the user pool's CustomMessage, PostConfirmation, PostAuthentication and
+UserMigration triggers with AWS's own events, keeps the mails in an outbox, and lower-cases names for a pool that
+knows no cases. Everything else passes as it is.
 
-    cognito.py PORT BACKEND_PORT     starts MiniStack at BACKEND_PORT and serves at PORT until it ends
+    cognito.py PORT     runs MiniStack at GATEWAY_PORT, of the environment, and serves at PORT until it ends
 
     GET /outbox, /outbox/<n>, /outbox.json     the mails
     GET /console/                              the account console
     /auth/..., /whoami                         the API, at the address that confirmation links lead to
+    /triggers.json                             the triggers that the proxy called: source and user name
+    PUT /rules                                 which of AWS's texts holds, for a domain's users (cognito_rules.py)
 """
 
+import base64
 import html
 import http.client
 import http.server
@@ -17,24 +21,19 @@ import json
 import os
 import pathlib
 import secrets
-import subprocess
 import sys
 import threading
 import urllib.parse
 
 import boto3
+import ministack.app
 from botocore.config import Config
 
+import cognito_rules
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
 REGION = "us-east-1"
 PREFIX = "AWSCognitoIdentityProviderService."
-# The trigger's source, and the code that MiniStack always sends on that occasion.
-MESSAGES = {
-    "SignUp": ("CustomMessage_SignUp", "123456"),
-    "ResendConfirmationCode": ("CustomMessage_ResendCode", "123456"),
-    "ForgotPassword": ("CustomMessage_ForgotPassword", "654321"),
-}
 CONFIRMATIONS = {
     "ConfirmSignUp": "PostConfirmation_ConfirmSignUp",
     "ConfirmForgotPassword": "PostConfirmation_ConfirmForgotPassword",
@@ -45,7 +44,11 @@ CONSOLE = {
     "style.css": "text/css; charset=utf-8",
     "config.json": "application/json",
 }
-ABOUT_A_NAME = {*MESSAGES, *CONFIRMATIONS}
+ABOUT_A_NAME = {"SignUp", "ResendConfirmationCode", "ForgotPassword", *CONFIRMATIONS}
+
+
+# Not handed on with MiniStack's answers.
+OWN_HEADERS = {"connection", "content-length", "transfer-encoding", "date", "server", cognito_rules.MAIL.lower()}
 
 
 class Refused(Exception):
@@ -56,7 +59,7 @@ class Pool:
     """The user pool behind one app client, by MiniStack's root user."""
 
     def __init__(self, backend, client_id):
-        self.client_id = client_id
+        self.client_id, self.called = client_id, []
         retries = Config(retries={"total_max_attempts": 1}, read_timeout=30)
         session = boto3.Session("test", "test", region_name=REGION)
         self.cognito = session.client("cognito-idp", endpoint_url=backend, config=retries)
@@ -98,6 +101,7 @@ class Pool:
             "request": request,
             "response": response,
         }
+        self.called.append({"source": source, "userName": name})
         answer = self.functions.invoke(FunctionName=function, Payload=json.dumps(event))
         payload = json.load(answer["Payload"])
         if answer.get("FunctionError"):
@@ -105,7 +109,7 @@ class Pool:
             raise Refused("UserLambdaValidationException", message)
         return payload["response"]
 
-    def send_mail(self, source, code, name, outbox):
+    def send_mail(self, source, name, code, to, outbox):
         user = self.user(name)
         if not user:
             return
@@ -120,7 +124,7 @@ class Pool:
         if message["emailMessage"]:
             outbox.append(
                 {
-                    "to": user["attributes"].get("email"),
+                    "to": to,
                     "subject": message["emailSubject"],
                     "html": message["emailMessage"].replace("{####}", code),
                 }
@@ -152,9 +156,18 @@ class Pool:
         moved = self.call("UserMigration", source, name, request, dict.fromkeys(members)) or {}
         if not moved.get("userAttributes"):
             return
+        source = cognito_rules.RULES.of(name)["pre_sign_up_on_migration"]
+        if source:
+            request = {"userAttributes": moved["userAttributes"], "validationData": None}
+            confirm = dict.fromkeys(("autoConfirmUser", "autoVerifyEmail", "autoVerifyPhone"), False)
+            self.call("PreSignUp", source, name, request, confirm)
         attributes = [{"Name": key, "Value": value} for key, value in moved["userAttributes"].items()]
         names = {"UserPoolId": self.id, "Username": name}
-        self.cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction=moved["messageAction"])
+        cognito_rules.MOVING.add(name)
+        try:
+            self.cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction=moved["messageAction"])
+        finally:
+            cognito_rules.MOVING.discard(name)
         usable = moved["finalUserStatus"] == "CONFIRMED"
         secret = password if usable else secrets.token_urlsafe(24)
         self.cognito.admin_set_user_password(**names, Password=secret, Permanent=True)
@@ -176,6 +189,14 @@ class Proxy(http.server.ThreadingHTTPServer):
             self.pools[client_id] = Pool(self.backend, client_id)
         return self.pools[client_id]
 
+    def pool_of(self, request):
+        """By the app client that a call names, or that the call's access token was issued to."""
+        if "ClientId" in request:
+            return self.pool(request["ClientId"])
+        payload = request["AccessToken"].split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return self.pool(claims["client_id"])
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -191,6 +212,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "PUT" and path == "/api":
             self.server.api = urllib.parse.urlsplit(json.loads(body)).path
             return self.answer(200, b"{}", "application/json")
+        if self.command == "GET" and path == "/triggers.json":
+            called = [one for pool in self.server.pools.values() for one in pool.called]
+            return self.answer(200, json.dumps(called).encode(), "application/json")
+        if self.command == "PUT" and path == "/rules":
+            return self.set_rules(json.loads(body))
         if self.command == "GET" and path.startswith("/console/"):
             return self.serve_file(path.removeprefix("/console/") or "index.html")
         if (path.startswith("/auth/") or path == "/whoami") and self.server.api:
@@ -204,6 +230,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(400, text, "application/x-amz-json-1.1")
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do
+
+    def set_rules(self, wish):
+        try:
+            cognito_rules.RULES.set(wish["domain"], wish["rules"])
+        except ValueError as unknown:
+            return self.answer(400, str(unknown).encode(), "text/plain")
+        self.answer(200, b"{}", "application/json")
 
     def cognito(self, operation, body):
         by_password = False
@@ -222,8 +255,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if operation == "ForgotPassword":
                 pool.migrate("UserMigration_ForgotPassword", name, None)
         status, headers, answer = self.ask(self.path, body)
-        if status == 200 and operation in MESSAGES:
-            pool.send_mail(*MESSAGES[operation], name, self.server.outbox)
+        mail = next((json.loads(value) for key, value in headers if key.lower() == cognito_rules.MAIL.lower()), None)
+        if mail:
+            self.server.pool_of(json.loads(body)).send_mail(**mail, outbox=self.server.outbox)
         if status == 200 and operation in CONFIRMATIONS:
             pool.confirmed(CONFIRMATIONS[operation], name)
         if status == 200 and by_password and b"AccessToken" in answer:
@@ -246,7 +280,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def give_back(self, status, headers, answer):
         self.send_response(status)
         for key, value in headers:
-            if key.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
+            if key.lower() not in OWN_HEADERS:
                 self.send_header(key, value)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -277,12 +311,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, page.encode(), "text/html; charset=utf-8")
 
 
-def main(port, backend_port):
-    ministack = subprocess.Popen([MINISTACK], env=os.environ | {"GATEWAY_PORT": str(backend_port)})
-    proxy = Proxy(port, backend_port)
+def main(port):
+    cognito_rules.install()
+    proxy = Proxy(port, int(os.environ["GATEWAY_PORT"]))
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    return ministack.wait()
+    sys.argv = ["ministack"]
+    return ministack.app.main()
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(int(sys.argv[1])))

@@ -146,6 +146,8 @@ def start(folder, port):
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": cognito,
+        "GATEWAY_PORT": str(port),
+        "GATEHOUSE_COGNITO_RULES": os.environ.get("GATEHOUSE_COGNITO_RULES", ""),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
@@ -155,7 +157,7 @@ def start(folder, port):
     }
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, COGNITO, str(cognito_port), str(port)],
+            [sys.executable, COGNITO, str(cognito_port)],
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,

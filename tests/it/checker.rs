@@ -1,14 +1,16 @@
 //! A checker in the manner of Jepsen: many clients log in, call, refresh, log out, are disabled and
 //! lose their passwords, all at once, against the real binaries over AWS's own DynamoDB Local, while
 //! connections are cut, the store is slow, killed and started again, and functions are frozen and killed.
+//! Thieves hold the tokens of sessions, living and ended, and use them at Cognito.
 //!
-//! Two promises are checked:
+//! Three promises are checked:
 //! - A request that starts after an ending was acknowledged is never allowed.
 //! - A token that nobody ended is never refused; an error is only there while something is broken.
+//! - A session whose end at Cognito was acknowledged gets no tokens there.
 //!
 //! `GATEHOUSE_OPERATIONS` says how many operations; `make check` asks for 200,000.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,14 +24,42 @@ use testkit::token::now;
 use testkit::{Binary, DynamoDbLocal, FakeAws, Pool, TokenBuilder};
 use tokio::sync::RwLock;
 
+use crate::checker_cognito::{Cognito, refresh_token};
 use crate::world::{ACCOUNT, unique};
 
 const USERS: u64 = 24;
 const WORKERS: u64 = 8;
+/// A user's sessions that clients use, and those whose tokens only thieves still have.
+const IN_USE: usize = 12;
+const STOLEN: usize = 24;
+/// What a thief does at Cognito with an access token: CloudTrail records each by this name.
+/// Source: AWS, "Amazon Cognito user pools information in CloudTrail".
+const THEFTS: &[&str] = &[
+    "GetUser",
+    "GetTokensFromRefreshToken",
+    "UpdateUserAttributes",
+    "VerifyUserAttribute",
+    "AssociateSoftwareToken",
+    "VerifySoftwareToken",
+    "SetUserMFAPreference",
+    "ChangePassword",
+    "GlobalSignOut",
+    "RevokeToken",
+];
 /// Longer than any function takes: an answer that is not there by then never comes.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// After a fault is over, connections and cool-downs may still fail for so long.
 const AFTERMATH: Duration = Duration::from_secs(3);
+
+/// What ends sessions.
+const ENDINGS: &[&str] = &[
+    "logout",
+    "reset",
+    "AdminUserGlobalSignOut",
+    "AdminDisableUser",
+    "ChangePassword",
+    "GlobalSignOut",
+];
 
 /// How the system under test is broken on purpose, to see that the checker sees it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,26 +69,55 @@ enum Sabotage {
     StaleReads,
     /// A logout is acknowledged before its mark is written.
     LateMarks,
+    /// Cognito gives refreshed tokens a new `auth_time`.
+    NewAuthTime,
+    /// Cognito answers as if it had ended a session, and has not.
+    DeafCognito,
 }
 
 struct Session {
     token: TokenBuilder<'static>,
     authenticated_at: u64,
+    since: Instant,
     /// When an ending of it was acknowledged.
     ended: Option<(Instant, &'static str)>,
+    /// When its end at Cognito was acknowledged.
+    ended_at_cognito: Option<Instant>,
     /// Whether somebody tried to end it: then either verdict is right.
     tried: bool,
 }
 
+impl Session {
+    fn id(&self) -> &str {
+        self.token.get("origin_jti").as_str().unwrap()
+    }
+}
+
 #[derive(Default)]
 struct User {
-    sessions: Vec<Session>,
+    sessions: VecDeque<Session>,
+    /// Those that went from there: thieves have their tokens.
+    stolen: VecDeque<Session>,
+    /// Tokens that were issued up to this second may be refused, until a refresh.
+    outdated_until: u64,
+    /// Tokens that were issued up to this second are refused: acknowledged at that instant.
+    outdated: Option<(u64, Instant)>,
     /// Sessions that are authenticated up to this second may be ended by what was tried.
     tried_until: u64,
     /// Endings of the whole user that are under way.
     trying: u32,
     /// The second in which the user was disabled last, while they are.
     disabled: Option<u64>,
+}
+
+impl User {
+    fn all(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().chain(&self.stolen)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.sessions.iter_mut().chain(&mut self.stolen)
+    }
 }
 
 /// A function that may be killed and started again.
@@ -103,7 +162,11 @@ struct Counts {
     allowed: AtomicU64,
     refused: AtomicU64,
     errors: AtomicU64,
-    endings: AtomicU64,
+    /// Acknowledged, by what did it.
+    endings: Mutex<HashMap<&'static str, u64>>,
+    /// What thieves did at Cognito, and what Cognito refused them.
+    thefts: AtomicU64,
+    thefts_refused: AtomicU64,
     faults: AtomicU64,
     restarts: AtomicU64,
 }
@@ -116,7 +179,7 @@ struct Checker {
     store: FakeAws,
     /// Behind it.
     database: DynamoDbLocal,
-    _cognito: FakeAws,
+    cognito: Cognito,
     _jwks: JwksServer,
     users: Vec<Mutex<User>>,
     /// When faults began and ended; the last may still be on.
@@ -148,7 +211,7 @@ impl Checker {
         if sabotage == Sabotage::StaleReads {
             store.set_stale(Duration::from_secs(2));
         }
-        let cognito = FakeAws::agreeable().await;
+        let cognito = Cognito::start(sabotage == Sabotage::DeafCognito).await;
         let more = [
             ("ACCOUNT_ID", ACCOUNT),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
@@ -163,7 +226,7 @@ impl Checker {
             resets: start("post-confirmation").await,
             store,
             database,
-            _cognito: cognito,
+            cognito,
             _jwks: jwks,
             users: (0..USERS).map(|_| Mutex::default()).collect(),
             faults: Mutex::default(),
@@ -173,7 +236,12 @@ impl Checker {
         })
     }
 
+    #[expect(
+        clippy::print_stderr,
+        reason = "a long run may be ended before its end"
+    )]
     fn violation(&self, what: String) {
+        eprintln!("checker: {what}");
         self.violations.lock().unwrap().push(what);
     }
 
@@ -196,8 +264,9 @@ impl Checker {
             if done >= operations {
                 return;
             }
-            if done > 0 && done.is_multiple_of(20_000) {
-                println!("checker: {done} operations so far");
+            if done > 0 && done.is_multiple_of(2_500) {
+                let violations = self.violations.lock().unwrap().len();
+                println!("checker: {done} operations so far, {violations} violations");
             }
             let subject = random.below(USERS);
             match random.below(1_000) {
@@ -209,6 +278,7 @@ impl Checker {
                 70..80 => self.enable(subject).await,
                 80..82 => self.reset_password(subject).await,
                 82..85 => self.event(subject, "AdminUserGlobalSignOut").await,
+                85..115 => self.steal(subject, &mut random).await,
                 _ => self.call(subject, &mut random).await,
             }
         }
@@ -220,20 +290,27 @@ impl Checker {
         let token = Pool::ours()
             .access_token()
             .claim("sub", self.subject(user))
+            .claim("username", self.subject(user))
             .claim("origin_jti", unique("session"))
             .claim("auth_time", at)
             .claim("iat", at)
             .claim("exp", at + 3_600);
         // While somebody ends everything of the user, it may be among that.
         let tried = state.trying > 0 || state.disabled.is_some();
-        state.sessions.push(Session {
+        state.sessions.push_back(Session {
             token,
             authenticated_at: at,
+            since: Instant::now(),
             ended: None,
+            ended_at_cognito: None,
             tried,
         });
-        if state.sessions.len() > 12 {
-            state.sessions.remove(0);
+        if state.sessions.len() > IN_USE {
+            let stolen = state.sessions.pop_front();
+            state.stolen.extend(stolen);
+        }
+        if state.stolen.len() > STOLEN {
+            state.stolen.pop_front();
         }
     }
 
@@ -249,18 +326,25 @@ impl Checker {
         let session = state.sessions.get(at)?;
         let mut token = session.token.clone();
         if random.below(3) == 0 {
-            token = token.claim("jti", unique("token")).claim("iat", now());
+            token = self.refreshed(token);
         }
-        let id = session.token.get("origin_jti").as_str().unwrap().to_owned();
-        Some((id, token))
+        Some((session.id().to_owned(), token))
+    }
+
+    /// A token as Cognito gives it for a refresh token.
+    fn refreshed(&self, token: TokenBuilder<'static>) -> TokenBuilder<'static> {
+        let at = now();
+        let token = token.claim("jti", unique("token"));
+        let token = token.claim("iat", at).claim("exp", at + 3_600);
+        match self.sabotage {
+            Sabotage::NewAuthTime => token.claim("auth_time", at),
+            _ => token,
+        }
     }
 
     fn with<T>(&self, user: u64, id: &str, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
-        let session = state
-            .sessions
-            .iter_mut()
-            .find(|session| session.token.get("origin_jti") == id)?;
+        let session = state.all_mut().find(|session| session.id() == id)?;
         Some(change(session))
     }
 
@@ -268,6 +352,17 @@ impl Checker {
         let Some((id, token)) = self.pick(user, random) else {
             return self.log_in(user);
         };
+        self.call_with(user, &id, &token, random).await;
+    }
+
+    async fn call_with(
+        &self,
+        user: u64,
+        id: &str,
+        token: &TokenBuilder<'static>,
+        random: &mut Random,
+    ) {
+        let issued_at = token.get("iat").as_u64().unwrap();
         let event = request_event(&format!("Bearer {}", token.build()));
         let at = usize::try_from(random.below(2)).unwrap();
         let began = Instant::now();
@@ -276,13 +371,14 @@ impl Checker {
         let fate = {
             let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
             let until = state.tried_until;
-            let session = state
-                .sessions
-                .iter()
-                .find(|session| session.token.get("origin_jti") == id.as_str());
+            let outdated = state.outdated;
+            let outdated = outdated.filter(|(second, _)| issued_at <= *second);
+            let outdated = outdated.map(|(_, since)| (since, "RevokeToken"));
+            let session = state.all().find(|session| session.id() == id);
             session.map(|session| {
                 let tried = session.tried || session.authenticated_at <= until;
-                (session.ended, tried)
+                let tried = tried || issued_at <= state.outdated_until;
+                (session.ended.or(outdated), tried)
             })
         };
         let Some((ended, tried)) = fate else { return };
@@ -326,10 +422,14 @@ impl Checker {
         let Some((id, token)) = self.pick(user, random) else {
             return;
         };
+        let mut body = json!({"scope": scope});
+        if scope == "session" && random.below(2) == 0 {
+            body["refresh_token"] = refresh_token(&id).into();
+        }
         let event = json!({
             "httpMethod": "POST",
             "headers": {"Authorization": format!("Bearer {}", token.build())},
-            "body": json!({"scope": scope}).to_string(),
+            "body": body.to_string(),
         });
         let at = usize::try_from(random.below(2)).unwrap();
         let covered = match scope {
@@ -337,28 +437,109 @@ impl Checker {
                 self.with(user, &id, |session| session.tried = true);
                 vec![id.clone()]
             }
-            _ => self.begin_ending(user, |session| {
-                scope == "all" || session.token.get("origin_jti") != id.as_str()
-            }),
+            _ => self.begin_ending(user, |session| scope == "all" || session.id() != id),
         };
         if self.sabotage == Sabotage::LateMarks {
             self.acknowledge(user, &covered, "logout");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let outcome = self.logouts[at].invoke(&event).await;
-        let done = outcome.is_some_and(|outcome| match outcome {
-            // `already` promises nothing about what began since.
-            testkit::Invocation::Answer(answer) => {
-                let body = answer["body"].as_str().unwrap_or_default();
-                answer["statusCode"] == 200 && !body.contains("already")
+        let answer = match outcome {
+            Some(testkit::Invocation::Answer(answer)) if answer["statusCode"] == 200 => {
+                serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
             }
-            testkit::Invocation::Error(..) => false,
-        });
+            _ => Value::Null,
+        };
         if scope != "session" {
             self.finish_ending(user);
         }
-        if done {
-            self.acknowledge(user, &covered, "logout");
+        // `already` promises nothing about what began since.
+        if answer["ended"] != scope {
+            return;
+        }
+        self.acknowledge(user, &covered, "logout");
+        if answer["cognito"] == "ended" {
+            let now = Instant::now();
+            for id in &covered {
+                self.with(user, id, |session| {
+                    session.ended_at_cognito.get_or_insert(now).to_owned()
+                });
+            }
+        }
+    }
+
+    /// A thief uses a session's tokens at Cognito, as long as it takes them, CloudTrail tells of it, and our
+    /// API is called with what came of it.
+    async fn steal(&self, user: u64, random: &mut Random) {
+        let subject = self.subject(user);
+        let stolen = {
+            let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
+            let many = u64::try_from(state.all().count()).unwrap();
+            let at = usize::try_from(random.below(many.max(1))).unwrap();
+            let session = state.all().nth(at);
+            session.map(|session| {
+                let id = session.id().to_owned();
+                (
+                    id,
+                    session.token.clone(),
+                    session.since,
+                    session.ended_at_cognito,
+                )
+            })
+        };
+        let Some((id, token, since, ended_at_cognito)) = stolen else {
+            return self.log_in(user);
+        };
+        self.counts.thefts.fetch_add(1, Ordering::SeqCst);
+        let began = Instant::now();
+        if !self.cognito.opens(&subject, &id, since) {
+            self.counts.thefts_refused.fetch_add(1, Ordering::SeqCst);
+            // What was issued before is the thief's still.
+            return self.call_with(user, &id, &token, random).await;
+        }
+        if let Some(ended) = ended_at_cognito.filter(|ended| *ended < began) {
+            let late = began.duration_since(ended);
+            self.violation(format!("opens Cognito after its end there: {late:?} {id}"));
+        }
+        let many = u64::try_from(THEFTS.len()).unwrap();
+        let theft = THEFTS[usize::try_from(random.below(many)).unwrap()];
+        match theft {
+            "ChangePassword" => {
+                self.event(user, theft).await;
+                // With the password that the thief has set.
+                self.log_in(user);
+            }
+            "GlobalSignOut" => {
+                self.cognito.sign_out(&subject);
+                self.event(user, theft).await;
+            }
+            "RevokeToken" => self.outdate(user, theft).await,
+            _ => {
+                let _ = self.events.invoke(&self.record(user, theft, now())).await;
+            }
+        }
+        let token = if self.cognito.opens(&subject, &id, since) {
+            self.refreshed(token)
+        } else {
+            token
+        };
+        self.call_with(user, &id, &token, random).await;
+    }
+
+    /// CloudTrail tells of a session that was revoked, and not of which one.
+    async fn outdate(&self, user: u64, name: &'static str) {
+        let index = usize::try_from(user).unwrap();
+        let at = now();
+        {
+            let mut state = self.users[index].lock().unwrap();
+            state.outdated_until = state.outdated_until.max(at);
+        }
+        let outcome = self.events.invoke(&self.record(user, name, at)).await;
+        if outcome.is_some_and(|outcome| !outcome.is_failure()) {
+            let mut state = self.users[index].lock().unwrap();
+            if state.outdated.is_none_or(|(second, _)| second < at) {
+                state.outdated = Some((at, Instant::now()));
+            }
         }
     }
 
@@ -367,11 +548,10 @@ impl Checker {
         let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
         state.trying += 1;
         let mut covered = Vec::new();
-        for session in &mut state.sessions {
+        for session in state.all_mut() {
             session.tried = true;
             if covers(session) {
-                let id = session.token.get("origin_jti").as_str().unwrap();
-                covered.push(id.to_owned());
+                covered.push(session.id().to_owned());
             }
         }
         covered
@@ -381,13 +561,13 @@ impl Checker {
         let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
         state.trying -= 1;
         state.tried_until = now();
-        for session in &mut state.sessions {
+        for session in state.all_mut() {
             session.tried = true;
         }
     }
 
     fn acknowledge(&self, user: u64, covered: &[String], by: &'static str) {
-        self.counts.endings.fetch_add(1, Ordering::SeqCst);
+        *self.counts.endings.lock().unwrap().entry(by).or_default() += 1;
         let now = Instant::now();
         for id in covered {
             self.with(user, id, |session| {
@@ -449,7 +629,7 @@ impl Checker {
 
     async fn reset_password(&self, user: u64) {
         let event = json!({
-            "version": "1", "userPoolId": Pool::ours().id, "response": {},
+            "version": "1", "userPoolId": Pool::ours().id, "userName": self.subject(user), "response": {},
             "triggerSource": "PostConfirmation_ConfirmForgotPassword",
             "request": {"userAttributes": {"sub": self.subject(user)}},
         });
@@ -524,7 +704,7 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
             .ok()
             .and_then(|text| text.parse().ok())
             .unwrap_or(by_default),
-        Sabotage::StaleReads | Sabotage::LateMarks => by_default,
+        _ => by_default,
     };
     let began = Instant::now();
     let checker = Checker::start(sabotage).await;
@@ -547,19 +727,29 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
     let counts = &checker.counts;
     let violations = checker.violations.lock().unwrap().clone();
+    let endings = counts.endings.lock().unwrap().clone();
     println!(
         "checker: {operations} operations ({} allowed, {} refused, {} errors, {} endings \
-         acknowledged), {} faults, {} of them restarts of the store, {} violations, {:.0} s",
+         acknowledged), {} acts of thieves at Cognito ({} refused there), {} faults, {} of them restarts of the store, {} violations, {:.0} s",
         count(&counts.allowed),
         count(&counts.refused),
         count(&counts.errors),
-        count(&counts.endings),
+        endings.values().sum::<u64>(),
+        count(&counts.thefts),
+        count(&counts.thefts_refused),
         count(&counts.faults),
         count(&counts.restarts),
         violations.len(),
         began.elapsed().as_secs_f64()
     );
     assert!(count(&counts.allowed) > 0 && count(&counts.refused) > 0);
+    if sabotage == Sabotage::None {
+        // None of the writers fails silently.
+        assert!(
+            ENDINGS.iter().all(|by| endings.contains_key(by)),
+            "{endings:?}"
+        );
+    }
     violations
 }
 
@@ -583,6 +773,41 @@ async fn the_checker_sees_a_stale_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_sees_a_mark_that_comes_after_the_answer() {
     assert!(!run(Sabotage::LateMarks, 2_000).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_sees_an_auth_time_that_a_refresh_moves() {
+    let violations = run(Sabotage::NewAuthTime, 2_000).await;
+    assert!(
+        violations
+            .iter()
+            .any(|one| one.starts_with("allowed after"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_sees_a_session_that_lives_on_at_cognito() {
+    let checker = Checker::start(Sabotage::DeafCognito).await;
+    let mut random = Random(now());
+    for _ in 0..IN_USE {
+        checker.log_in(0);
+    }
+    for _ in 0..4 * IN_USE {
+        checker.log_out(0, "session", &mut random).await;
+    }
+    for _ in 0..2 * IN_USE {
+        checker.steal(0, &mut random).await;
+    }
+    let violations = checker.violations.lock().unwrap();
+    assert!(
+        violations
+            .iter()
+            .any(|one| one.starts_with("opens Cognito after its end"))
+    );
+    assert!(
+        !violations.iter().any(|one| one.starts_with("allowed")),
+        "{violations:?}"
+    );
 }
 
 /// The revocation table, as the template has it.

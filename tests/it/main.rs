@@ -24,6 +24,8 @@ mod authorizer_store;
 mod authorizer_tokens;
 mod browser;
 mod checker;
+mod checker_cognito;
+mod cognito;
 mod connections;
 mod contracts;
 mod custom_message;
