@@ -169,11 +169,17 @@ impl LegacyUser {
             && !is_barred;
         let credential = match (
             record.get(&fields.password_matches),
-            record.get(&fields.password_hash).and_then(Value::as_str),
+            record.get(&fields.password_hash),
         ) {
             (Some(matches), _) => Credential::Checked(matches == &Value::Bool(true)),
-            (None, Some(hash)) => Credential::Hash(Secret::new(hash.to_owned())),
-            (None, None) => Credential::None,
+            (None, Some(Value::String(hash))) => Credential::Hash(Secret::new(hash.clone())),
+            // Keycloak's credentials, and other hashes that are objects.
+            (None, Some(hash @ (Value::Object(_) | Value::Array(_)))) => {
+                Credential::Hash(Secret::new(hash.to_string()))
+            }
+            (None, Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None) => {
+                Credential::None
+            }
         };
         let values = record.iter().filter_map(|(name, value)| {
             let text = match value {

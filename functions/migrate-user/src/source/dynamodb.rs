@@ -148,6 +148,13 @@ fn json(value: &AttributeValue) -> Value {
         Value::from(texts.as_slice())
     } else if let Ok(items) = value.as_l() {
         items.iter().map(json).collect()
+    } else if let Ok(members) = value.as_m() {
+        let members = members.iter();
+        Value::Object(
+            members
+                .map(|(name, value)| (name.clone(), json(value)))
+                .collect(),
+        )
     } else {
         Value::Null
     }
