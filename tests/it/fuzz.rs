@@ -337,7 +337,11 @@ fn password_hashes() {
         "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0",
         "{SSHA}c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0",
     ];
-    let seeds: Vec<Vec<u8>> = seeds.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let known = include_str!("../../functions/migrate-user/tests/hashes.json");
+    let known: Vec<Value> = serde_json::from_str(known).unwrap();
+    let known = known.iter().map(|row| row["hash"].as_str().unwrap());
+    let seeds = seeds.into_iter().chain(known);
+    let seeds: Vec<Vec<u8>> = seeds.map(|text| text.as_bytes().to_vec()).collect();
     fuzz("password hashes", &seeds, |bytes| {
         let text = String::from_utf8_lossy(bytes);
         for weak in [false, true] {

@@ -4,10 +4,16 @@
 //! before it is paid. Nothing is shortened, trimmed or brought into another form of Unicode, unless the
 //! system that made the hash did so itself.
 
-mod forms;
+mod bounds;
+mod braced;
+mod crypt;
+mod object;
+mod separated;
+mod text;
 
 use std::num::NonZeroU32;
 
+use ::hmac::{KeyInit, Mac};
 use argon2::Argon2;
 use auth::{Secret, hex};
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
@@ -17,11 +23,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
+use unicode_normalization::UnicodeNormalization;
 
 /// bcrypt looks at so many bytes of a password.
 const BCRYPT_BYTES: usize = 72;
 /// The longest text of a hash.
-const MAX_HASH_BYTES: usize = 1_024;
+const MAX_HASH_BYTES: usize = 4_096;
 
 /// Whether a password fits a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +52,10 @@ pub enum Unusable {
     Corrupt,
     /// It would take longer, or more memory, than there is.
     TooCostly,
-    /// Salted MD5 or one round of SHA without `ALLOW_WEAK_HASHES`.
+    /// MD5 or one round of SHA, salted, without `ALLOW_WEAK_HASHES`.
     Weak,
+    /// A hash without a salt, or the password itself: never taken.
+    Unsalted,
 }
 
 impl Unusable {
@@ -58,6 +67,7 @@ impl Unusable {
             Self::Corrupt => "hash_corrupt",
             Self::TooCostly => "hash_too_costly",
             Self::Weak => "hash_weak",
+            Self::Unsalted => "hash_unsalted",
         }
     }
 }
@@ -66,18 +76,38 @@ impl Unusable {
 pub struct PasswordHash(Form);
 
 enum Form {
-    Bcrypt(Before, String),
+    Bcrypt(String),
     Argon2(Box<Argon2<'static>>, Salted),
     Scrypt(scrypt::Params, Salted),
+    /// The header of an encrypted file, whose HMAC is by the second half of the key.
+    ScryptFile(scrypt::Params, Salted),
     Pbkdf2(pbkdf2::Algorithm, NonZeroU32, Salted),
-    ShaCrypt(sha_crypt::PasswordHash),
-    Phpass(u32, Salted),
+    ShaCrypt {
+        rounds: u32,
+        hash: sha_crypt::PasswordHash,
+    },
+    Phpass {
+        hasher: Hasher,
+        rounds: u32,
+        salt: Vec<u8>,
+        /// In the alphabet of `crypt`; Drupal cuts it.
+        expected: String,
+    },
     Firebase {
         parameters: scrypt::Params,
         signer_key: Vec<u8>,
         salted: Salted,
     },
-    Digest(Hasher, Order, Salted),
+    Digest {
+        hasher: Hasher,
+        order: Order,
+        rounds: u32,
+        salted: Salted,
+    },
+    /// Of what a system makes of the password first.
+    Of(Before, Box<Form>),
+    /// A text that several systems write: the password fits one of them.
+    AnyOf(Vec<Form>),
 }
 
 /// A salt, and what must come out.
@@ -86,24 +116,34 @@ struct Salted {
     expected: Vec<u8>,
 }
 
-/// What a system does to a password before bcrypt sees it.
+/// What a system does to a password before it is hashed.
 enum Before {
-    Nothing,
+    /// Drupal, for the hashes that Drupal 6 left.
+    Md5Hex,
     /// Django's `bcrypt_sha256`.
     Sha256Hex,
+    /// passlib's first `bcrypt_sha256`.
+    Sha256Base64,
+    /// passlib's second `bcrypt_sha256`, by the salt's text.
+    HmacSha256Base64(String),
     /// `WordPress` 6.8.
-    Hmac384,
+    WordPress,
+    /// better-auth: Unicode's form NFKC.
+    Nfkc,
 }
 
+#[derive(Clone, Copy)]
 enum Hasher {
     Md5,
     Aws(&'static digest::Algorithm),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     SaltFirst,
     SaltLast,
+    /// HMAC of the password by the salt.
+    HmacBySalt,
 }
 
 impl Salted {
@@ -115,107 +155,229 @@ impl Salted {
     }
 
     fn fit(&self, found: &[u8]) -> Fit {
-        match constant_time::verify_slices_are_equal(&self.expected, found) {
-            Ok(()) => Fit::Right,
-            Err(_) => Fit::Wrong,
-        }
+        same(&self.expected, found)
+    }
+}
+
+fn same(expected: &[u8], found: &[u8]) -> Fit {
+    match constant_time::verify_slices_are_equal(expected, found) {
+        Ok(()) => Fit::Right,
+        Err(_) => Fit::Wrong,
     }
 }
 
 impl PasswordHash {
-    /// Reads a hash in the form that its system stores.
+    /// Reads a hash in the form that its system stores. White space around it is a fixed-width column's.
     ///
     /// # Errors
     /// [`Unusable`].
     pub fn parse(text: &str, allow_weak: bool) -> Result<Self, Unusable> {
+        let text = text.trim();
         if text.is_empty() || text.len() > MAX_HASH_BYTES || !text.is_ascii() {
             return Err(Unusable::Unknown);
         }
-        forms::read(text, allow_weak).map(Self)
+        read(text, allow_weak).map(Self)
     }
 
     /// The kind, for reports and metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match &self.0 {
-            Form::Bcrypt(..) => "bcrypt",
-            Form::Argon2(..) => "argon2",
-            Form::Scrypt(..) => "scrypt",
-            Form::Pbkdf2(..) => "pbkdf2",
-            Form::ShaCrypt(..) => "sha_crypt",
-            Form::Phpass(..) => "phpass",
-            Form::Firebase { .. } => "firebase_scrypt",
-            Form::Digest(..) => "salted_digest",
+        self.0.kind()
+    }
+
+    /// Whether finding out about this password stays within what a hash may cost: some forms hash the
+    /// whole password in every round.
+    ///
+    /// # Errors
+    /// [`Unusable::TooCostly`].
+    pub fn afford(&self, password: &Secret) -> Result<(), Unusable> {
+        if self.0.hashed_bytes(password.expose().len()) > bounds::MAX_HASHED_BYTES {
+            return Err(Unusable::TooCostly);
+        }
+        Ok(())
+    }
+
+    /// Whether `password` fits. Takes what the hash costs, whatever the answer is; nothing, and is wrong,
+    /// if [`PasswordHash::afford`] refuses.
+    #[must_use]
+    pub fn verify(&self, password: &Secret) -> Fit {
+        match self.afford(password) {
+            Ok(()) => self.0.fit(password.expose().as_bytes()),
+            Err(_) => Fit::Wrong,
+        }
+    }
+}
+
+/// Reads a hash by what it begins with.
+fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    if object::is_object(text) {
+        object::read(text, allow_weak)
+    } else if text.starts_with('{') {
+        braced::read(text, allow_weak)
+    } else if text.starts_with('$') {
+        crypt::read(text)
+    } else {
+        separated::read(text, allow_weak)
+    }
+}
+
+impl Form {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Bcrypt(..) => "bcrypt",
+            Self::Argon2(..) => "argon2",
+            Self::Scrypt(..) | Self::ScryptFile(..) => "scrypt",
+            Self::Pbkdf2(..) => "pbkdf2",
+            Self::ShaCrypt { .. } => "sha_crypt",
+            Self::Phpass { .. } => "phpass",
+            Self::Firebase { .. } => "firebase_scrypt",
+            Self::Digest { rounds: 1, .. } => "salted_digest",
+            Self::Digest { .. } => "repeated_digest",
+            Self::Of(_, form) => form.kind(),
+            Self::AnyOf(forms) => forms.first().map_or("none", Self::kind),
         }
     }
 
-    /// Whether `password` fits. Takes what the hash costs, whatever the answer is.
-    #[must_use]
-    pub fn verify(&self, password: &Secret) -> Fit {
-        let bytes = password.expose().as_bytes();
-        let fit = self.fit(bytes);
+    /// How many bytes are hashed in all rounds that hash the password again, 64 for each round's own.
+    fn hashed_bytes(&self, password_bytes: usize) -> u64 {
+        let in_rounds = |rounds: u32, bytes: usize| {
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            u64::from(rounds).saturating_mul(bytes.saturating_add(64))
+        };
+        match self {
+            Self::ShaCrypt { rounds, .. } | Self::Phpass { rounds, .. } => {
+                in_rounds(*rounds, password_bytes)
+            }
+            Self::Digest { rounds, .. } => in_rounds(*rounds, 0),
+            Self::Of(Before::Md5Hex, form) => form.hashed_bytes(32),
+            Self::Of(_, form) => form.hashed_bytes(password_bytes),
+            Self::AnyOf(forms) => {
+                let all = forms.iter().map(|form| form.hashed_bytes(password_bytes));
+                all.fold(0, u64::saturating_add)
+            }
+            Self::Bcrypt(..)
+            | Self::Argon2(..)
+            | Self::Scrypt(..)
+            | Self::ScryptFile(..)
+            | Self::Pbkdf2(..)
+            | Self::Firebase { .. } => 0,
+        }
+    }
+
+    fn fit(&self, password: &[u8]) -> Fit {
         // HMAC fills a short key up with zeros (RFC 2104): to it a zero at the end is nothing. To
         // whoever typed it, it is another password.
-        let is_hmac = matches!(
-            self.0,
-            Form::Scrypt(..) | Form::Pbkdf2(..) | Form::Firebase { .. }
+        let is_hmac_key = matches!(
+            self,
+            Self::Scrypt(..) | Self::ScryptFile(..) | Self::Pbkdf2(..) | Self::Firebase { .. }
         );
-        if is_hmac && bytes.ends_with(&[0]) {
+        let fit = self.computed(password);
+        if is_hmac_key && password.ends_with(&[0]) {
             Fit::Wrong
         } else {
             fit
         }
     }
 
-    fn fit(&self, bytes: &[u8]) -> Fit {
-        match &self.0 {
-            Form::Bcrypt(before, hash) => verify_bcrypt(before, hash, bytes),
-            Form::Argon2(argon2, salted) => {
+    fn computed(&self, password: &[u8]) -> Fit {
+        match self {
+            Self::Bcrypt(hash) => match bcrypt::verify(password, hash) {
+                Ok(true) if password.len() > BCRYPT_BYTES => Fit::RightButCut,
+                Ok(true) => Fit::Right,
+                Ok(false) | Err(_) => Fit::Wrong,
+            },
+            Self::Argon2(argon2, salted) => {
                 let mut found = vec![0; salted.expected.len()];
-                match argon2.hash_password_into(bytes, &salted.salt, &mut found) {
+                match argon2.hash_password_into(password, &salted.salt, &mut found) {
                     Ok(()) => salted.fit(&found),
                     Err(_) => Fit::Wrong,
                 }
             }
-            Form::Scrypt(parameters, salted) => {
+            Self::Scrypt(parameters, salted) => {
                 let mut found = vec![0; salted.expected.len()];
-                match scrypt::scrypt(bytes, &salted.salt, parameters, &mut found) {
+                match scrypt::scrypt(password, &salted.salt, parameters, &mut found) {
                     Ok(()) => salted.fit(&found),
                     Err(_) => Fit::Wrong,
                 }
             }
-            Form::Pbkdf2(algorithm, iterations, Salted { salt, expected }) => {
-                match pbkdf2::verify(*algorithm, *iterations, salt, bytes, expected) {
+            Self::ScryptFile(parameters, header) => scrypt_file(password, parameters, header),
+            Self::Pbkdf2(algorithm, iterations, Salted { salt, expected }) => {
+                match pbkdf2::verify(*algorithm, *iterations, salt, password, expected) {
                     Ok(()) => Fit::Right,
                     Err(_) => Fit::Wrong,
                 }
             }
-            Form::ShaCrypt(hash) => match ShaCrypt::default().verify_password(bytes, hash) {
-                Ok(()) => Fit::Right,
-                Err(_) => Fit::Wrong,
-            },
-            Form::Phpass(rounds, salted) => salted.fit(&phpass(bytes, &salted.salt, *rounds)),
-            Form::Firebase {
+            Self::ShaCrypt { hash, .. } => {
+                match ShaCrypt::default().verify_password(password, hash) {
+                    Ok(()) => Fit::Right,
+                    Err(_) => Fit::Wrong,
+                }
+            }
+            Self::Phpass {
+                hasher,
+                rounds,
+                salt,
+                expected,
+            } => {
+                let found = text::crypt64(&phpass(*hasher, password, salt, *rounds));
+                let found = found.get(..expected.len()).unwrap_or_default();
+                same(expected.as_bytes(), found.as_bytes())
+            }
+            Self::Firebase {
                 parameters,
                 signer_key,
                 salted,
             } => {
-                let found = firebase(bytes, &salted.salt, parameters, signer_key);
+                let found = firebase(password, &salted.salt, parameters, signer_key);
                 salted.fit(&found.unwrap_or_default())
             }
-            Form::Digest(hasher, order, salted) => {
-                let (first, second) = match order {
-                    Order::SaltFirst => (salted.salt.as_slice(), bytes),
-                    Order::SaltLast => (bytes, salted.salt.as_slice()),
+            Self::Digest {
+                hasher,
+                order,
+                rounds,
+                salted,
+            } => {
+                let mut found = match order {
+                    Order::SaltFirst => hasher.digest(&salted.salt, password),
+                    Order::SaltLast => hasher.digest(password, &salted.salt),
+                    Order::HmacBySalt => hasher.hmac(&salted.salt, password),
                 };
-                salted.fit(&hasher.digest(first, second))
+                for _ in 1..*rounds {
+                    found = hasher.digest(&found, b"");
+                }
+                salted.fit(&found)
+            }
+            Self::Of(before, form) => form.fit(before.of(password).as_bytes()),
+            Self::AnyOf(forms) => {
+                let mut fits = forms.iter().map(|form| form.fit(password));
+                fits.find(|fit| *fit != Fit::Wrong).unwrap_or(Fit::Wrong)
             }
         }
     }
 }
 
+impl Before {
+    fn of(&self, password: &[u8]) -> zeroize::Zeroizing<String> {
+        let text = match self {
+            Self::Md5Hex => hex(&Md5::digest(password)),
+            Self::Sha256Hex => hex(digest::digest(&digest::SHA256, password).as_ref()),
+            Self::Sha256Base64 => STANDARD.encode(digest::digest(&digest::SHA256, password)),
+            Self::HmacSha256Base64(key) => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+                STANDARD.encode(hmac::sign(&key, password))
+            }
+            Self::WordPress => {
+                let key = hmac::Key::new(hmac::HMAC_SHA384, b"wp-sha384");
+                STANDARD.encode(hmac::sign(&key, trim_like_php(password)))
+            }
+            Self::Nfkc => String::from_utf8_lossy(password).nfkc().collect(),
+        };
+        zeroize::Zeroizing::new(text)
+    }
+}
+
 impl Hasher {
-    fn digest(&self, first: &[u8], second: &[u8]) -> Vec<u8> {
+    fn digest(self, first: &[u8], second: &[u8]) -> Vec<u8> {
         match self {
             Self::Md5 => {
                 let mut md5 = Md5::new();
@@ -231,27 +393,24 @@ impl Hasher {
             }
         }
     }
-}
 
-fn verify_bcrypt(before: &Before, hash: &str, password: &[u8]) -> Fit {
-    let hashed;
-    let seen = match before {
-        Before::Nothing => password,
-        Before::Sha256Hex => {
-            hashed = hex(digest::digest(&digest::SHA256, password).as_ref()).into_bytes();
-            &hashed
-        }
-        Before::Hmac384 => {
-            let key = hmac::Key::new(hmac::HMAC_SHA384, b"wp-sha384");
-            let tag = hmac::sign(&key, trim_like_php(password));
-            hashed = STANDARD.encode(tag).into_bytes();
-            &hashed
-        }
-    };
-    match bcrypt::verify(seen, hash) {
-        Ok(true) if seen.len() > BCRYPT_BYTES => Fit::RightButCut,
-        Ok(true) => Fit::Right,
-        Ok(false) | Err(_) => Fit::Wrong,
+    fn hmac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::Md5 => {
+                let mac = ::hmac::Hmac::<Md5>::new_from_slice(key);
+                let mac = mac.map(|mac| mac.chain_update(message).finalize());
+                return mac.map(|tag| tag.into_bytes().to_vec()).unwrap_or_default();
+            }
+            Self::Aws(algorithm) if *algorithm == digest::SHA1_FOR_LEGACY_USE_ONLY => {
+                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY
+            }
+            Self::Aws(algorithm) if *algorithm == digest::SHA256 => hmac::HMAC_SHA256,
+            Self::Aws(algorithm) if *algorithm == digest::SHA384 => hmac::HMAC_SHA384,
+            Self::Aws(algorithm) if *algorithm == digest::SHA512 => hmac::HMAC_SHA512,
+            Self::Aws(_) => return Vec::new(),
+        };
+        let tag = hmac::sign(&hmac::Key::new(algorithm, key), message);
+        tag.as_ref().to_vec()
     }
 }
 
@@ -266,10 +425,10 @@ fn trim_like_php(password: &[u8]) -> &[u8] {
     password.get(begins..ends).unwrap_or_default()
 }
 
-fn phpass(password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {
-    let mut hash = Hasher::Md5.digest(salt, password);
+fn phpass(hasher: Hasher, password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {
+    let mut hash = hasher.digest(salt, password);
     for _ in 0..rounds {
-        hash = Hasher::Md5.digest(&hash, password);
+        hash = hasher.digest(&hash, password);
     }
     hash
 }
@@ -289,4 +448,16 @@ fn firebase(
     let from_zero = EncryptionContext::Iv128(FixedLength::from([0; 16]));
     key.less_safe_encrypt(&mut text, from_zero).ok()?;
     Some(text)
+}
+
+/// Whether the second half of the key signs the header: its parameters, its salt and its checksum.
+fn scrypt_file(password: &[u8], parameters: &scrypt::Params, header: &Salted) -> Fit {
+    let mut key = [0; 64];
+    let salt = header.salt.get(16..48).unwrap_or_default();
+    if scrypt::scrypt(password, salt, parameters, &mut key).is_err() {
+        return Fit::Wrong;
+    }
+    let (_, signing) = key.split_at(32);
+    let signing = hmac::Key::new(hmac::HMAC_SHA256, signing);
+    header.fit(hmac::sign(&signing, &header.salt).as_ref())
 }

@@ -1,0 +1,183 @@
+//! Forms that begin with a scheme in braces: LDAP servers, Spring Security, Dovecot, Atlassian, FSHP.
+
+use aws_lc_rs::{digest, pbkdf2};
+
+use super::text::{base64, from_hex, is_hex, number};
+use super::{Form, Hasher, Order, Salted, Unusable, bounds, crypt};
+
+/// Reads a hash by its scheme, whose case is of no account.
+pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    let (scheme, rest) = split(text)?;
+    if scheme == "ldap" {
+        // Spring Security's name for what LDAP servers write.
+        let (scheme, rest) = split(rest)?;
+        return one(&scheme, rest, allow_weak);
+    }
+    one(&scheme, rest, allow_weak)
+}
+
+fn split(text: &str) -> Result<(String, &str), Unusable> {
+    let rest = text.strip_prefix('{').ok_or(Unusable::Corrupt)?;
+    let (scheme, rest) = rest.split_once('}').ok_or(Unusable::Unknown)?;
+    Ok((scheme.to_ascii_lowercase(), rest))
+}
+
+fn one(scheme: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    // Spring Security's settings by version: `{scrypt@SpringSecurity_v5_8}`. The hash says the rest.
+    let (name, _) = scheme.split_once('@').unwrap_or((scheme, ""));
+    match name {
+        "crypt" | "bcrypt" | "blf-crypt" | "sha256-crypt" | "sha512-crypt" | "scrypt"
+        | "argon2" | "argon2i" | "argon2id" => crypt::read(rest),
+        "ssha" | "ssha256" | "ssha384" | "ssha512" | "smd5" => {
+            salted_digest(name.get(1..).unwrap_or_default(), rest, allow_weak)
+        }
+        "sha256" if is_hex(rest) && rest.len() == 80 => standard_encoder(rest),
+        "md5" | "sha-1" | "sha-256" | "sha-512" if rest.starts_with('{') => {
+            message_digest(name, rest, allow_weak)
+        }
+        "pbkdf2" | "pbkdf2-sha1" | "pbkdf2-sha256" | "pbkdf2-sha512" => pbkdf2_form(name, rest),
+        "pkcs5s2" => atlassian(rest),
+        "md4" | "md5" | "sha" | "sha1" | "sha256" | "sha384" | "sha512" | "sha-1" | "sha-256"
+        | "sha-512" | "noop" | "plain" | "clear" | "cleartext" | "plain-md5" | "ldap-md5" => {
+            Err(Unusable::Unsalted)
+        }
+        _ if name.starts_with("fshp") => fshp(name, rest, allow_weak),
+        _ => Err(Unusable::Unknown),
+    }
+}
+
+/// Base64 of a hash and its salt.
+/// Source: RFC 2307 section 5.3, and OpenLDAP's `pw-sha2`.
+fn salted_digest(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    if !allow_weak {
+        return Err(Unusable::Weak);
+    }
+    let (hasher, length) = Hasher::of(name)?;
+    let bytes = base64(rest)?;
+    let (hash, salt) = bytes.split_at_checked(length).ok_or(Unusable::Corrupt)?;
+    Ok(Form::Digest {
+        hasher,
+        order: Order::SaltLast,
+        rounds: 1,
+        salted: Salted::new(salt.to_vec(), hash.to_vec(), &[length])?,
+    })
+}
+
+/// `{<salt>}<hexadecimal hash>`; the salt is hashed with its braces.
+/// Source: Spring Security, `MessageDigestPasswordEncoder`.
+fn message_digest(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    if rest.starts_with("{}") {
+        return Err(Unusable::Unsalted);
+    }
+    if !allow_weak {
+        return Err(Unusable::Weak);
+    }
+    let (hasher, length) = Hasher::of(name)?;
+    let end = rest.find('}').ok_or(Unusable::Corrupt)?;
+    let (salt, hash) = rest.split_at_checked(end + 1).ok_or(Unusable::Corrupt)?;
+    let hash = from_hex(hash).ok_or(Unusable::Corrupt)?;
+    Ok(Form::Digest {
+        hasher,
+        order: Order::SaltLast,
+        rounds: 1,
+        salted: Salted::new(salt.as_bytes().to_vec(), hash, &[length])?,
+    })
+}
+
+/// Hexadecimal digits of 8 bytes of salt and a digest, computed 1,024 times.
+/// Source: Spring Security, `StandardPasswordEncoder`.
+fn standard_encoder(rest: &str) -> Result<Form, Unusable> {
+    let bytes = from_hex(rest).ok_or(Unusable::Corrupt)?;
+    let (salt, hash) = bytes.split_at_checked(8).ok_or(Unusable::Corrupt)?;
+    Ok(Form::Digest {
+        hasher: Hasher::Aws(&digest::SHA256),
+        order: Order::SaltFirst,
+        rounds: 1_024,
+        salted: Salted::new(salt.to_vec(), hash.to_vec(), &[32])?,
+    })
+}
+
+/// `1000$<salt>$<hash>` (OpenLDAP, passlib), `$1$<salt>$<iterations>$<hexadecimal hash>` (Dovecot), or salt
+/// and hash in one (Spring Security).
+fn pbkdf2_form(name: &str, rest: &str) -> Result<Form, Unusable> {
+    if let Some(rest) = rest.strip_prefix("$1$") {
+        let parts: Vec<&str> = rest.split('$').collect();
+        let [salt, iterations, hash] = parts.as_slice() else {
+            return Err(Unusable::Corrupt);
+        };
+        let hash = from_hex(hash).ok_or(Unusable::Corrupt)?;
+        let salted = Salted::new(salt.as_bytes().to_vec(), hash, &[20])?;
+        return crypt::pbkdf2_of(pbkdf2::PBKDF2_HMAC_SHA1, number(iterations)?, salted);
+    }
+    if !rest.contains('$') {
+        return spring_pbkdf2(rest);
+    }
+    let parts: Vec<&str> = rest.split('$').collect();
+    let [iterations, salt, hash] = parts.as_slice() else {
+        return Err(Unusable::Corrupt);
+    };
+    let (_, digest) = name.split_once('-').unwrap_or((name, "sha1"));
+    let algorithm = crypt::pbkdf2_algorithm(digest)?;
+    let length = bounds::digest_length(algorithm);
+    let salted = Salted::new(base64(salt)?, base64(hash)?, &[length])?;
+    crypt::pbkdf2_of(algorithm, number(iterations)?, salted)
+}
+
+/// In hexadecimal digits or in Base64: 8 bytes of salt and the settings of before version 5.8, or 16 and
+/// those since.
+/// Source: Spring Security, `Pbkdf2PasswordEncoder`.
+fn spring_pbkdf2(rest: &str) -> Result<Form, Unusable> {
+    let bytes = match from_hex(rest) {
+        Some(bytes) => bytes,
+        None => base64(rest)?,
+    };
+    let (salt_length, algorithm, iterations) = match bytes.len() {
+        40 => (8, pbkdf2::PBKDF2_HMAC_SHA1, 185_000),
+        48 => (16, pbkdf2::PBKDF2_HMAC_SHA256, 310_000),
+        _ => return Err(Unusable::Corrupt),
+    };
+    let (salt, hash) = bytes
+        .split_at_checked(salt_length)
+        .ok_or(Unusable::Corrupt)?;
+    let salted = Salted::new(salt.to_vec(), hash.to_vec(), &[32])?;
+    crypt::pbkdf2_of(algorithm, iterations, salted)
+}
+
+/// Base64 of 16 bytes of salt and 32 of hash: Jira, Confluence.
+/// Source: passlib, `atlassian_pbkdf2_sha1`.
+fn atlassian(rest: &str) -> Result<Form, Unusable> {
+    let bytes = base64(rest)?;
+    let (salt, hash) = bytes.split_at_checked(16).ok_or(Unusable::Corrupt)?;
+    let salted = Salted::new(salt.to_vec(), hash.to_vec(), &[32])?;
+    crypt::pbkdf2_of(pbkdf2::PBKDF2_HMAC_SHA1, 10_000, salted)
+}
+
+/// `fshp<variant>|<length of the salt>|<rounds>`, then Base64 of the salt and the hash.
+/// Source: passlib, `fshp`.
+fn fshp(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    let settings: Vec<&str> = name.trim_start_matches("fshp").split('|').collect();
+    let [variant, salt_length, rounds] = settings.as_slice() else {
+        return Err(Unusable::Corrupt);
+    };
+    let digest = match *variant {
+        "0" => "sha1",
+        "1" => "sha256",
+        "2" => "sha384",
+        "3" => "sha512",
+        _ => return Err(Unusable::Corrupt),
+    };
+    let (hasher, length) = Hasher::of(digest)?;
+    let rounds = bounds::rounds(number(rounds)?)?;
+    if rounds == 1 && !allow_weak {
+        return Err(Unusable::Weak);
+    }
+    let bytes = base64(rest)?;
+    let at = usize::try_from(number(salt_length)?).map_err(|_| Unusable::Corrupt)?;
+    let (salt, hash) = bytes.split_at_checked(at).ok_or(Unusable::Corrupt)?;
+    Ok(Form::Digest {
+        hasher,
+        order: Order::SaltFirst,
+        rounds,
+        salted: Salted::new(salt.to_vec(), hash.to_vec(), &[length])?,
+    })
+}

@@ -1,0 +1,249 @@
+//! Forms that are JSON objects: Keycloak's exports, and what Auth0, Okta and FusionAuth import.
+
+use aws_lc_rs::pbkdf2;
+use serde_json::{Map, Value};
+
+use super::text::{base64, from_hex, small_number};
+use super::{Form, Hasher, Order, Salted, Unusable, bounds, braced, crypt};
+
+type Object = Map<String, Value>;
+
+/// Lengths of what PBKDF2 makes for these systems.
+const PBKDF2_LENGTHS: [usize; 4] = [20, 32, 48, 64];
+
+pub(super) fn is_object(text: &str) -> bool {
+    let after_brace = text.strip_prefix(['{', '[']).map(str::trim_start);
+    after_brace.is_some_and(|rest| rest.starts_with(['"', '{']))
+}
+
+/// Reads a credential by the members that it has. Of several, as Keycloak exports them, the password.
+pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    let value: Value = serde_json::from_str(text).map_err(|_| Unusable::Corrupt)?;
+    let credential = match value {
+        Value::Array(credentials) => {
+            let is_password = |one: &Value| one.get("type").is_none_or(|kind| kind == "password");
+            credentials.into_iter().find(is_password)
+        }
+        other => Some(other),
+    };
+    let Some(Value::Object(credential)) = credential else {
+        return Err(Unusable::Unknown);
+    };
+    if credential.contains_key("credentialData") || credential.contains_key("hashedSaltedValue") {
+        keycloak(&credential)
+    } else if credential.contains_key("encryptionScheme") {
+        fusion_auth(&credential)
+    } else if let Some(Value::Object(hash)) = credential.get("hash") {
+        if credential.contains_key("algorithm") {
+            auth0(&credential, hash, allow_weak)
+        } else {
+            okta(hash, allow_weak)
+        }
+    } else {
+        okta(&credential, allow_weak)
+    }
+}
+
+fn text<'a>(object: &'a Object, name: &str) -> Result<&'a str, Unusable> {
+    let value = object.get(name).and_then(Value::as_str);
+    value.ok_or(Unusable::Corrupt)
+}
+
+fn number(object: &Object, name: &str) -> Result<u64, Unusable> {
+    match object.get(name) {
+        Some(Value::Number(number)) => number.as_u64().ok_or(Unusable::TooCostly),
+        Some(Value::String(digits)) => super::text::number(digits),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => {
+            Err(Unusable::Corrupt)
+        }
+    }
+}
+
+fn cost(object: &Object, name: &str) -> Result<u32, Unusable> {
+    u32::try_from(number(object, name)?).map_err(|_| Unusable::TooCostly)
+}
+
+/// An object that is a member, or JSON in a text that is one.
+fn nested(object: &Object, name: &str) -> Result<Object, Unusable> {
+    match object.get(name) {
+        Some(Value::Object(inner)) => Ok(inner.clone()),
+        Some(Value::String(inner)) => serde_json::from_str(inner).map_err(|_| Unusable::Corrupt),
+        Some(_) | None => Err(Unusable::Corrupt),
+    }
+}
+
+/// `secretData` has the value and the salt, `credentialData` the algorithm; before version 8 all were one.
+/// Source: Keycloak, `PasswordCredentialModel` and `Argon2PasswordHashProvider`.
+fn keycloak(credential: &Object) -> Result<Form, Unusable> {
+    let (settings, value, salt) = if credential.contains_key("hashedSaltedValue") {
+        let value = text(credential, "hashedSaltedValue")?.to_owned();
+        (
+            credential.clone(),
+            value,
+            text(credential, "salt")?.to_owned(),
+        )
+    } else {
+        let secret = nested(credential, "secretData")?;
+        let settings = nested(credential, "credentialData")?;
+        let value = text(&secret, "value")?.to_owned();
+        let salt = secret.get("salt").and_then(Value::as_str);
+        (settings, value, salt.unwrap_or_default().to_owned())
+    };
+    let algorithm = text(&settings, "algorithm")?;
+    if value.starts_with('$') {
+        // Extensions keep whole hashes, as bcrypt's.
+        return crypt::read(&value);
+    }
+    let (salt, expected) = (base64(&salt)?, base64(&value)?);
+    if algorithm == "argon2" {
+        let more = nested(&settings, "additionalParameters")?;
+        let first = |name: &str| match more.get(name) {
+            Some(Value::Array(values)) => values.first().and_then(Value::as_str),
+            Some(other) => other.as_str(),
+            None => None,
+        };
+        let number = |name: &str| small_number(first(name).ok_or(Unusable::Corrupt)?);
+        let version = match first("version") {
+            Some("1.0") => argon2::Version::V0x10,
+            Some("1.3") | None => argon2::Version::V0x13,
+            Some(_) => return Err(Unusable::Corrupt),
+        };
+        let name = format!("argon2{}", first("type").unwrap_or("id"));
+        let passes = cost(&settings, "hashIterations")?;
+        let costs = [number("memory")?, passes, number("parallelism")?];
+        return crypt::argon2_of(&name, version, costs, Salted { salt, expected });
+    }
+    let digest = match algorithm.strip_prefix("pbkdf2") {
+        Some("") => "sha1",
+        Some(digest) => digest,
+        None => return Err(Unusable::Unknown),
+    };
+    let salted = Salted::new(salt, expected, &PBKDF2_LENGTHS)?;
+    let iterations = number(&settings, "hashIterations")?;
+    crypt::pbkdf2_of(crypt::pbkdf2_algorithm(digest)?, iterations, salted)
+}
+
+/// Source: FusionAuth, "Password Hashes".
+fn fusion_auth(credential: &Object) -> Result<Form, Unusable> {
+    let (salt, hash) = (text(credential, "salt")?, text(credential, "password")?);
+    let factor = number(credential, "factor")?;
+    let algorithm = match text(credential, "encryptionScheme")? {
+        "bcrypt" => return bcrypt(factor, salt, hash),
+        "salted-pbkdf2-hmac-sha256" | "salted-pbkdf2-hmac-sha256-512" => pbkdf2::PBKDF2_HMAC_SHA256,
+        "salted-pbkdf2-hmac-sha512-512" => pbkdf2::PBKDF2_HMAC_SHA512,
+        _ => return Err(Unusable::Unknown),
+    };
+    let salted = Salted::new(base64(salt)?, base64(hash)?, &[32, 64])?;
+    crypt::pbkdf2_of(algorithm, factor, salted)
+}
+
+fn bcrypt(cost: u64, salt: &str, hash: &str) -> Result<Form, Unusable> {
+    crypt::bcrypt(&format!("$2a${cost:02}${salt}{hash}"))
+}
+
+/// Source: Okta, "Users" API, the password hash object.
+fn okta(hash: &Object, allow_weak: bool) -> Result<Form, Unusable> {
+    let (algorithm, value) = (text(hash, "algorithm")?, text(hash, "value")?);
+    match algorithm {
+        "BCRYPT" => return bcrypt(number(hash, "workFactor")?, text(hash, "salt")?, value),
+        "PBKDF2" => {
+            let digest = text(hash, "digestAlgorithm")?.trim_end_matches("_HMAC");
+            let length = usize::try_from(number(hash, "keySize")?).unwrap_or(0);
+            if !(16..=64).contains(&length) {
+                return Err(Unusable::Corrupt);
+            }
+            let salted = Salted::new(base64(text(hash, "salt")?)?, base64(value)?, &[length])?;
+            let iterations = number(hash, "iterationCount")?;
+            return crypt::pbkdf2_of(crypt::pbkdf2_algorithm(digest)?, iterations, salted);
+        }
+        _ => {}
+    }
+    let order = match hash.get("saltOrder").and_then(Value::as_str) {
+        Some("PREFIX") => Order::SaltFirst,
+        Some("POSTFIX") => Order::SaltLast,
+        Some(_) => return Err(Unusable::Corrupt),
+        None => return Err(Unusable::Unsalted),
+    };
+    let salt = base64(text(hash, "salt")?)?;
+    salted_digest(algorithm, order, salt, &base64(value)?, allow_weak)
+}
+
+fn salted_digest(
+    name: &str,
+    order: Order,
+    salt: Vec<u8>,
+    hash: &[u8],
+    allow_weak: bool,
+) -> Result<Form, Unusable> {
+    let (hasher, length) = Hasher::of(name)?;
+    if !allow_weak {
+        return Err(Unusable::Weak);
+    }
+    Ok(Form::Digest {
+        hasher,
+        order,
+        rounds: 1,
+        salted: Salted::new(salt, hash.to_vec(), &[length])?,
+    })
+}
+
+/// A member's bytes by its `encoding`.
+fn encoded(member: &Object, default: &str) -> Result<Vec<u8>, Unusable> {
+    let value = text(member, "value")?;
+    let encoding = member.get("encoding").and_then(Value::as_str);
+    match encoding.unwrap_or(default) {
+        "hex" => from_hex(value).ok_or(Unusable::Corrupt),
+        "base64" => base64(value),
+        "utf8" => Ok(value.as_bytes().to_vec()),
+        _ => Err(Unusable::Unknown),
+    }
+}
+
+/// `custom_password_hash` of its bulk import.
+/// Source: Auth0, "User Import/Export Database Schema and Examples".
+fn auth0(credential: &Object, hash: &Object, allow_weak: bool) -> Result<Form, Unusable> {
+    let member = |name: &str| credential.get(name).and_then(Value::as_object);
+    // A password that was not taken as UTF-8 is hashed as other bytes.
+    let encoding = member("password").and_then(|password| password.get("encoding"));
+    if encoding.is_some_and(|encoding| encoding != "utf8") {
+        return Err(Unusable::Unknown);
+    }
+    match text(credential, "algorithm")? {
+        "argon2" | "bcrypt" | "pbkdf2" => crypt::read(text(hash, "value")?),
+        "ldap" => braced::read(text(hash, "value")?, allow_weak),
+        "scrypt" => {
+            let salt = encoded(member("salt").ok_or(Unusable::Corrupt)?, "utf8")?;
+            let expected = encoded(hash, "hex")?;
+            let length = usize::try_from(number(credential, "keylen")?).unwrap_or(0);
+            if !(16..=128).contains(&length) {
+                return Err(Unusable::Corrupt);
+            }
+            let (r, p) = (
+                cost(credential, "blockSize")?,
+                cost(credential, "parallelization")?,
+            );
+            let parameters = bounds::scrypt_by_n(number(credential, "cost")?, r, p)?;
+            Ok(Form::Scrypt(
+                parameters,
+                Salted::new(salt, expected, &[length])?,
+            ))
+        }
+        "hmac" => {
+            let key = encoded(member("key").ok_or(Unusable::Corrupt)?, "utf8")?;
+            let order = Order::HmacBySalt;
+            let expected = encoded(hash, "hex")?;
+            salted_digest(text(hash, "digest")?, order, key, &expected, allow_weak)
+        }
+        name @ ("md5" | "sha1" | "sha256" | "sha512") => {
+            let salt = member("salt").ok_or(Unusable::Unsalted)?;
+            let order = match salt.get("position").and_then(Value::as_str) {
+                Some("prefix") | None => Order::SaltFirst,
+                Some("suffix") => Order::SaltLast,
+                Some(_) => return Err(Unusable::Corrupt),
+            };
+            let expected = encoded(hash, "hex")?;
+            salted_digest(name, order, encoded(salt, "utf8")?, &expected, allow_weak)
+        }
+        _ => Err(Unusable::Unknown),
+    }
+}
