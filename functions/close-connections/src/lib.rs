@@ -108,10 +108,11 @@ enum Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    /// `None` for a row that is no mark: the sweep's cursor, in the same partition as "everybody".
+    /// `None` for a row that covers no connection: the sweep's cursor, in the same partition as
+    /// "everybody"; groups, which connections are not kept by; notes of calls.
     fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
         match sk.text.as_str() {
-            "sweep" => None,
+            "sweep" | "groups" | "call" => None,
             "client" | "issuer" => Some(Self::Everybody),
             _ => Some(Self::User(&pk.text)),
         }

@@ -96,12 +96,19 @@ impl LogoutRetry {
         let Ok(task) = serde_json::from_str::<SignOutTask>(message) else {
             return (false, "unreadable");
         };
-        match self.cognito.carry_out(&task).await {
-            Ok(SignOut::Done) => (true, "ended"),
-            Ok(SignOut::Unsupported) => (true, "unsupported"),
+        let Ok(made) = self.cognito.carry_out(&task).await else {
+            return (false, "failed");
+        };
+        if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
+            let now = UnixSeconds(clock::unix_seconds());
+            // Without the note CloudTrail's record of the call outdates tokens that a refresh replaces.
+            let _ = revocations.note_call(&self.user_pool_id, id, now).await;
+        }
+        match made.outcome {
+            SignOut::Done => (true, "ended"),
+            SignOut::Unsupported => (true, "unsupported"),
             // It will not be another answer the next time.
-            Ok(SignOut::Refused) => (true, "refused"),
-            Err(_) => (false, "failed"),
+            SignOut::Refused => (true, "refused"),
         }
     }
 }

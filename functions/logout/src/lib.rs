@@ -260,7 +260,7 @@ impl Logout {
             .await;
         let username = claims.username().unwrap_or(claims.subject()).to_owned();
         let everywhere = SignOutTask::SignOutEverywhere { username };
-        let everywhere = self.at_cognito(&everywhere).await;
+        let everywhere = self.at_cognito(claims, &everywhere).await;
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
         // CloudTrail's record of the call ends what began up to the second in which it was made.
@@ -350,15 +350,25 @@ impl Logout {
             refresh_token: token.clone(),
             with_secret: self.settings.client_with_secret.as_deref() == Some(claims.client_id()),
         };
-        self.at_cognito(&task).await
+        self.at_cognito(claims, &task).await
     }
 
     /// Makes the call; one that failed waits in the queue, if there is one.
-    async fn at_cognito(&self, task: &SignOutTask) -> AtCognito {
+    async fn at_cognito(&self, claims: &VerifiedClaims, task: &SignOutTask) -> AtCognito {
         match (self.cognito.carry_out(task).await, &self.retry_queue) {
-            (Ok(SignOut::Done), _) => AtCognito::Ended,
-            (Ok(SignOut::Unsupported), _) => AtCognito::Unsupported,
-            (Ok(SignOut::Refused), _) => AtCognito::Refused,
+            (Ok(made), _) => {
+                if let Some(id) = &made.request_id {
+                    // Without the note CloudTrail's record of the call outdates the user's other tokens
+                    // too, and a refresh brings new ones.
+                    let noted = self.revocations.note_call(claims.issuer_id(), id, now());
+                    let _ = noted.await;
+                }
+                match made.outcome {
+                    SignOut::Done => AtCognito::Ended,
+                    SignOut::Unsupported => AtCognito::Unsupported,
+                    SignOut::Refused => AtCognito::Refused,
+                }
+            }
             (Err(_), Some(queue)) if queue.put(task).await => AtCognito::Queued,
             (Err(_), _) => AtCognito::Failed,
         }

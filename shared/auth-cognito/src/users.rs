@@ -227,6 +227,24 @@ impl CognitoUsers {
         Err(Trouble::Unavailable)
     }
 
+    /// `ListUsers`: whether the pool has a user with this `sub`, which is not every user's name.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn has_subject(&self, subject: &str) -> Result<bool, Trouble> {
+        // AWS, "Searching for user accounts": a backslash before what would end the text.
+        let subject = subject.replace('\\', "\\\\").replace('"', "\\\"");
+        let call = self
+            .client
+            .list_users()
+            .user_pool_id(&self.user_pool_id)
+            .attributes_to_get("sub")
+            .filter(format!("sub = \"{subject}\""))
+            .limit(1);
+        let page = call.send().await.map_err(|error| trouble(&error))?;
+        Ok(!page.users().is_empty())
+    }
+
     /// `AdminLinkProviderForUser`: from now on the user `subject` of the identity provider `provider`
     /// signs in as `username`.
     ///

@@ -7,8 +7,10 @@
 
 mod api_keys;
 mod attempts;
+mod calls;
 mod checksum;
 mod connections;
+mod groups;
 mod list;
 mod pages;
 mod pending_groups;
@@ -40,6 +42,7 @@ pub use connections::{Connection, ConnectionTable};
 pub use list::Mark;
 pub use pending_groups::{Left, LeftFor, PendingGroups};
 pub use profiles::{Profiles, Status};
+pub use row::GroupCutoff;
 pub use sessions::{Session, SessionTable};
 pub use write::Ending;
 

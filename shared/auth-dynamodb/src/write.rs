@@ -36,7 +36,7 @@ impl Ending<'_> {
         number(from.plus(self.kept_seconds()))
     }
 
-    fn kept_seconds(&self) -> u64 {
+    pub(crate) fn kept_seconds(&self) -> u64 {
         self.refresh_token_ttl_seconds
             .saturating_add(MARGIN_SECONDS)
     }

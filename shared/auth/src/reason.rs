@@ -73,6 +73,8 @@ reasons! {
     ClientRevoked => "client_revoked",
     /// The issuer's tokens before a moment are void.
     IssuerRevoked => "issuer_revoked",
+    /// The identity provider that the user signed in by was removed from the user pool.
+    ProviderRemoved => "provider_removed",
     /// A row of a table could not be understood; nobody passes on a guess.
     UnreadableMark => "unreadable_mark",
     /// A path that could be read in two ways, where rules look at the path. The caller is known:

@@ -288,6 +288,10 @@ async fn answer(
     }
     let status = StatusCode::from_u16(status).expect("a status");
     let mut response = (status, [("content-type", CONTENT_TYPE)], answer).into_response();
+    // What AWS's log would name the request by: its number here.
+    let number = state.requests.lock().expect("a lock").len();
+    let id = HeaderValue::from_str(&format!("{operation}-{number}")).expect("a header value");
+    response.headers_mut().insert("x-amzn-requestid", id);
     if let Some(checksum) = *state.checksum.lock().expect("a lock") {
         let checksum = HeaderValue::from_static(checksum);
         response.headers_mut().insert("x-amz-crc32", checksum);
