@@ -183,7 +183,11 @@ impl UserEvents {
         {
             return Ok(true);
         }
-        Ok(self.users.has_subject(subject).await?)
+        match self.users.by_subject(subject).await {
+            Ok(_) => Ok(true),
+            Err(auth_cognito::Trouble::NotFound) => Ok(false),
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 
     async fn mark(
@@ -203,7 +207,8 @@ impl UserEvents {
         };
         let store = &self.revocations;
         match action.effect {
-            Effect::Disable | Effect::Delete => store.disable_user(&key, at, &ending).await,
+            Effect::Disable => store.disable_user(&key, at, &ending).await,
+            Effect::Delete => store.delete_user(&key, at, &ending).await,
             Effect::Enable => store.enable_user(&key, at, &ending).await,
             Effect::EndSessions => store.end_user(&key, at, &ending).await,
             Effect::ChangePassword => {

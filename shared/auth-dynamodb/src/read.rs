@@ -1,6 +1,6 @@
 //! All marks of a token, by one strongly consistent `BatchGetItem`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use auth::revocation::RowKey;
@@ -15,6 +15,9 @@ use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, P
 
 /// Of how many clients cutoffs are remembered; one more and all are read anew.
 const MAX_REMEMBERED_CLIENTS: usize = 1_000;
+
+/// Rows in one `BatchGetItem`, DynamoDB's maximum.
+const BATCH: usize = 100;
 
 /// How often keys that DynamoDB left unprocessed are asked for again.
 const ROUNDS: usize = 3;
@@ -74,6 +77,36 @@ impl DynamoRevocations {
             groups: RowKey::groups(issuer),
         };
         self.marks_for(&keys, &[], now).await
+    }
+
+    /// The same for several sessions of one user, in their order, a hundred rows at a time.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] whenever those of one of them cannot be known.
+    pub async fn marks_of_sessions(
+        &self,
+        of: (&str, &str),
+        subject: &str,
+        sessions: &[&str],
+        now: UnixSeconds,
+    ) -> Result<Vec<Marks>, Unavailable> {
+        if sessions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let whole = self.marks_of_session(of, (subject, None), now).await?;
+        let mut all = Vec::with_capacity(sessions.len());
+        for some in sessions.chunks(BATCH) {
+            let key = |session: &&str| RowKey::session(of.0, subject, session);
+            let keys: Vec<RowKey> = some.iter().map(key).collect();
+            // A batch must not name a row twice.
+            let wanted: HashSet<&RowKey> = keys.iter().collect();
+            let rows = self.rows(&wanted.into_iter().collect::<Vec<_>>()).await?;
+            all.extend(keys.iter().map(|key| Marks {
+                session: rows.get(key).is_some_and(|row| !row::is_expired(row, now)),
+                ..whole.clone()
+            }));
+        }
+        Ok(all)
     }
 
     /// Whether what opened this connection has been ended, by any mark: of the token or the API key,
@@ -274,7 +307,7 @@ pub(crate) fn key_attributes(key: &RowKey) -> Row {
     ])
 }
 
-fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAndAttributes {
+pub(crate) fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAndAttributes {
     let keys = keys.into_iter().collect();
     let builder = KeysAndAttributes::builder().set_keys(Some(keys));
     match builder.consistent_read(true).build() {
