@@ -143,8 +143,8 @@ impl UserSweep {
             };
             run.seen += u64::try_from(page.users.len()).unwrap_or(u64::MAX);
             run.written += self.mark(&page.users).await?;
-            let subjects = page.users.into_iter().map(|user| user.subject);
-            disabled.extend(subjects);
+            let users = page.users.into_iter().filter(|user| !user.enabled);
+            disabled.extend(users.map(|user| user.subject));
             state.cursor = page.next;
             if state.cursor.is_none() {
                 state.passed_at = state.began_at;

@@ -31,6 +31,7 @@ struct AwsState {
     rows: Mutex<HashMap<(String, String), Value>>,
     faults: Mutex<Faults>,
     requests: Mutex<Vec<(String, Value)>>,
+    date: Mutex<Option<String>>,
     checksum: Mutex<Option<&'static str>>,
     answers: Mutex<HashMap<String, Value>>,
     /// For how long an answer to a read is given again, and those that were given.
@@ -190,6 +191,11 @@ impl FakeAws {
         *self.state.checksum.lock().expect("a lock") = checksum;
     }
 
+    /// Tells this time with every answer (RFC 9110 section 6.6.1), and its own if `None`.
+    pub fn set_date(&self, date: Option<&str>) {
+        *self.state.date.lock().expect("a lock") = date.map(str::to_owned);
+    }
+
     /// Closes every connection that is open now.
     pub fn close_connections(&self) {
         self.server.close_connections();
@@ -288,6 +294,10 @@ async fn answer(
     }
     let status = StatusCode::from_u16(status).expect("a status");
     let mut response = (status, [("content-type", CONTENT_TYPE)], answer).into_response();
+    if let Some(date) = state.date.lock().expect("a lock").as_deref() {
+        let date = HeaderValue::from_str(date).expect("a header value");
+        response.headers_mut().insert("date", date);
+    }
     // What AWS's log would name the request by: its number here.
     let number = state.requests.lock().expect("a lock").len();
     let id = HeaderValue::from_str(&format!("{operation}-{number}")).expect("a header value");
