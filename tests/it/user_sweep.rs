@@ -143,7 +143,7 @@ async fn whom_the_pool_has_enabled_is_let_in() {
     record["detail"]["requestParameters"]["userPoolId"] = json!(pool);
     record["detail"]["additionalEventData"]["sub"] = token.get("sub").clone();
     record["detail"]["eventTime"] = json!("2025-01-01T00:00:00Z");
-    events.invoke(&record).await.answer();
+    assert!(!events.invoke(&record).await.is_failure());
     let partition = format!("{pool}#user#{}", text_of(&token, "sub"));
     let disabled = async || {
         let keys = [("pk", partition.as_str()), ("sk", "user")];
@@ -161,8 +161,36 @@ async fn whom_the_pool_has_enabled_is_let_in() {
     assert_eq!(profile["status"], "CONFIRMED");
     // Once a day.
     world.cognito.forget_requests();
-    sweep.invoke(&json!({})).await.answer();
+    assert!(!sweep.invoke(&json!({})).await.is_failure());
     let asked = world.cognito.requests();
     let asked = asked.iter().filter(|(name, _)| name == "ListUsers").count();
     assert_eq!(asked, 1);
+}
+
+/// How many users, all of whom have marks, a run looks at in so many seconds: for docs/testing.md.
+#[tokio::test]
+#[ignore = "a measurement, of minutes"]
+async fn users_a_second() {
+    const SECONDS: u64 = 20;
+    let world = World::start().await;
+    let function = world.function("user-sweep", &[]).await;
+    let users: Vec<Value> = (0..60).map(|_| user(&somebody(), false)).collect();
+    world
+        .cognito
+        .set_answer("ListUsers", json!({"Users": users}));
+    assert!(!function.invoke(&json!({})).await.is_failure());
+    let endless = json!({"Users": users, "PaginationToken": "on"});
+    world.cognito.set_answer("ListUsers", endless);
+    world.cognito.forget_requests();
+    let pages = async {
+        tokio::time::sleep(std::time::Duration::from_secs(SECONDS)).await;
+        let pages = world.cognito.requests().len();
+        world.cognito.set_answer("ListUsers", json!({"Users": []}));
+        pages
+    };
+    let event = json!({});
+    let (answer, pages) = tokio::join!(function.invoke(&event), pages);
+    assert!(!answer.is_failure());
+    let users = pages * 60;
+    eprintln!("{users} users in {SECONDS} s");
 }

@@ -38,6 +38,7 @@ pub struct Logout {
     keys: HttpsKeys,
     revocations: DynamoRevocations,
     cognito: CognitoSignOut,
+    refusals: log::Refusals,
     /// By app client: the first is the one with the secret.
     accounts: Vec<CognitoAccounts>,
     retry_queue: Option<RetryQueue>,
@@ -160,6 +161,7 @@ impl Logout {
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             accounts: accounts.collect(),
             cognito: CognitoSignOut::new(&sdk, config.user_pool_id).with_secret(secret),
+            refusals: log::Refusals::default(),
             settings: Settings {
                 client_with_secret,
                 refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
@@ -420,7 +422,10 @@ impl Handler for Logout {
             Ok(done) => done.response(&self.settings.cookies),
             Err(problem) => problem.response(),
         };
-        if level <= self.settings.log_level {
+        let count = self.refusals.count(level, &reason, clock::unix_seconds());
+        if let Some(count) = count
+            && level <= self.settings.log_level
+        {
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             log::line(
                 level,
@@ -430,7 +435,7 @@ impl Handler for Logout {
                     ("reason", Value::from(reason)),
                     ("request_id", Value::from(request_id)),
                     ("duration_us", Value::from(took)),
-                    ("Logouts", Value::from(1)),
+                    ("Logouts", Value::from(count)),
                     (
                         "_aws",
                         log::metric("Logouts", "reason", clock::unix_seconds()),

@@ -1,7 +1,8 @@
 //! Log lines: one JSON object each, on standard output, where Lambda collects them.
 
+use std::collections::HashMap;
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use auth::Env;
@@ -40,6 +41,44 @@ impl Level {
             Self::Warn => "WARN",
             Self::Info => "INFO",
         }
+    }
+}
+
+/// Lines about refusals that a process writes in a second.
+const REFUSALS_PER_SECOND: u64 = 100;
+
+/// Keeps a flood of refusals from being a flood of lines: what is not written is counted by the next
+/// line of its reason.
+#[derive(Default)]
+pub struct Refusals(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    second: u64,
+    lines: u64,
+    uncounted: HashMap<String, u64>,
+}
+
+impl Refusals {
+    /// How many events a line written now stands for; `None` if none is to be written. Only warnings,
+    /// which is what refusals are logged as, are limited.
+    pub fn count(&self, level: Level, reason: &str, now_seconds: u64) -> Option<u64> {
+        if level != Level::Warn {
+            return Some(1);
+        }
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.second != now_seconds {
+            counted.second = now_seconds;
+            counted.lines = 0;
+        }
+        counted.lines += 1;
+        let is_written = counted.lines <= REFUSALS_PER_SECOND;
+        if !is_written {
+            *counted.uncounted.entry(reason.to_owned()).or_default() += 1;
+            return None;
+        }
+        let before = counted.uncounted.remove(reason).unwrap_or_default();
+        Some(before + 1)
     }
 }
 
@@ -164,6 +203,29 @@ pub fn request(level: Level, what: &str, outcome: &str, request_id: &str, began:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_few_lines_and_a_whole_count() {
+        let refusals = Refusals::default();
+        let mut counted = 0;
+        let mut lines = 0;
+        for number in 0..1_000 {
+            let reason = if number % 2 == 0 {
+                "expired"
+            } else {
+                "no_session"
+            };
+            let count = refusals.count(Level::Warn, reason, 7);
+            lines += u64::from(count.is_some());
+            counted += count.unwrap_or(0);
+        }
+        assert_eq!((lines, counted), (REFUSALS_PER_SECOND, REFUSALS_PER_SECOND));
+        assert_eq!(refusals.count(Level::Error, "unavailable", 7), Some(1));
+        for reason in ["expired", "no_session"] {
+            counted += refusals.count(Level::Warn, reason, 8).unwrap();
+        }
+        assert_eq!(counted, 1_002, "none is lost");
+    }
 
     #[test]
     fn metrics_are_told_apart_by_function() {
