@@ -7,7 +7,7 @@ use auth_dynamodb::{DynamoApiKeys, Ending};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::operator::{Operator, Printed, required};
+use crate::operator::{Operator, Printed, audit, required};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -64,7 +64,24 @@ impl Keys {
         let operator = Operator::from_environment().await?;
         let table = required("API_KEY_TABLE")?;
         let store = DynamoApiKeys::beside(&operator.revocations, table);
-        let rows = match self.command {
+        let (act, target) = match &self.command {
+            Command::Create { owner, .. } => ("create_key", owner.clone()),
+            Command::Revoke { id, .. } => ("revoke_key", id.clone()),
+            Command::List { .. } => ("list_keys", String::new()),
+        };
+        let json = self.json;
+        let result = self.carry_out(&operator, &store).await;
+        let outcome = result.as_ref().map_or("failed", |_| "done");
+        audit(act, "cli", &target, outcome);
+        Ok(Printed::new(result?, json))
+    }
+
+    async fn carry_out(
+        self,
+        operator: &Operator,
+        store: &DynamoApiKeys,
+    ) -> Result<Vec<Value>, String> {
+        Ok(match self.command {
             Command::Create {
                 owner,
                 scope,
@@ -114,8 +131,7 @@ impl Keys {
                 let revoked_at = Value::from(operator.now.0);
                 vec![describe(&id, &key, Some(("revoked_at", revoked_at)))]
             }
-        };
-        Ok(Printed::new(rows, self.json))
+        })
     }
 }
 

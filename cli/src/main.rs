@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command prints its result")]
 
 mod definition;
+mod enable;
 mod explain;
 mod export;
 mod keys;
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Make of openapi.yaml what template.yaml deploys.
     Definition(definition::Definition),
+    /// Let a user who was disabled sign in again, in the pool and here.
+    Enable(enable::Enable),
     /// Say, step by step, what the authorizer thinks of a token. The token is read from standard
     /// input and never printed.
     Explain(explain::Explain),
@@ -48,6 +51,7 @@ enum Command {
 async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Definition(definition) => finish(definition.run()),
+        Command::Enable(enable) => finish(enable.run().await),
         Command::Explain(explain) => {
             let report = explain.run().await;
             let allowed = report.as_ref().is_ok_and(explain::Report::is_allowed);

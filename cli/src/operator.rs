@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use auth::UnixSeconds;
 use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble};
@@ -18,9 +19,17 @@ pub(crate) struct Operator {
     pub(crate) cognito: CognitoSignOut,
     /// The user pool, under whose id marks are kept.
     pub(crate) user_pool_id: String,
-    /// When the command began.
+    /// The time at the table when the command began, which counts: a wrong clock here would end too
+    /// little, or what begins after.
     pub(crate) now: UnixSeconds,
+    /// `CLOCK_LEEWAY_SECONDS`: how far a cutoff reaches past that.
+    pub(crate) leeway_seconds: u64,
+    /// Seconds that this computer's clock is ahead of the table's.
+    ahead: i64,
 }
+
+const LEEWAY: &str = "CLOCK_LEEWAY_SECONDS";
+const MAX_LEEWAY_SECONDS: u64 = 60;
 
 impl Operator {
     /// The deployment that the functions' own variables name.
@@ -30,15 +39,74 @@ impl Operator {
     pub(crate) async fn from_environment() -> Result<Self, String> {
         let user_pool_id = required("USER_POOL_ID")?;
         let table = required("REVOCATION_TABLE")?;
+        let leeway_seconds = leeway_seconds()?;
         let sdk = aws_config::load_from_env().await;
+        let revocations = DynamoRevocations::new(&sdk, table);
+        let here = lambda::clock::unix_seconds();
+        let now = revocations
+            .server_time()
+            .await
+            .map_err(|_| "the table did not answer, or not with the time")?;
         Ok(Self {
-            revocations: DynamoRevocations::new(&sdk, table),
+            revocations,
             users: CognitoUsers::new(&sdk, user_pool_id.clone()),
             cognito: CognitoSignOut::new(&sdk, user_pool_id.clone()),
             user_pool_id,
-            now: UnixSeconds(lambda::clock::unix_seconds()),
+            now,
+            leeway_seconds,
+            ahead: here.cast_signed().saturating_sub(now.0.cast_signed()),
         })
     }
+
+    /// Up to when everything is to end: a second more than the leeway, since the table tells whole seconds.
+    pub(crate) fn cutoff(&self) -> UnixSeconds {
+        self.time().plus(self.leeway_seconds).plus(1)
+    }
+
+    /// The time at the table by now.
+    pub(crate) fn time(&self) -> UnixSeconds {
+        UnixSeconds(lambda::clock::unix_seconds().saturating_add_signed(-self.ahead))
+    }
+
+    /// Returns once the second of a cutoff is over, by the table's clock: the next sign-in is none of
+    /// those which were ended.
+    pub(crate) async fn until_after(&self, cutoff: UnixSeconds) {
+        // A clock that is set back meanwhile must not make it wait for long.
+        for _ in 0..=(self.leeway_seconds + 3) * 20 {
+            if self.time() > cutoff {
+                return;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}
+
+const STEP: Duration = Duration::from_millis(50);
+
+fn leeway_seconds() -> Result<u64, String> {
+    let Ok(text) = required(LEEWAY) else {
+        return Ok(0);
+    };
+    let seconds = text.trim().parse().ok();
+    seconds
+        .filter(|seconds| *seconds <= MAX_LEEWAY_SECONDS)
+        .ok_or_else(|| {
+            format!("{LEEWAY} is not a number of seconds from 0 to {MAX_LEEWAY_SECONDS}")
+        })
+}
+
+/// What an operator did, or tried, as one line of JSON on standard error, which is for people and for a
+/// log: standard output is the command's result.
+pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
+    let target = if target.is_empty() {
+        "-".to_owned()
+    } else {
+        auth::subject_hash("", target)
+    };
+    let line = serde_json::json!({
+        "message": "audit", "act": act, "actor": actor, "target": target, "outcome": outcome,
+    });
+    eprintln!("{line}");
 }
 
 /// A look-up that brought nothing, in words.

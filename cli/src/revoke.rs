@@ -6,10 +6,15 @@ use auth_dynamodb::Ending;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, Printed, in_words};
+use crate::operator::{Operator, Printed, audit, in_words};
 
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
 const TTLS: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
+
+/// How long a mark is kept where its row already has an end: as long as any refresh token lives.
+pub(crate) fn longest_ttl() -> u64 {
+    *TTLS.end()
+}
 
 /// What to end. The table and the pool are those of `REVOCATION_TABLE` and `USER_POOL_ID`.
 #[derive(Args)]
@@ -19,6 +24,10 @@ pub(crate) struct Revoke {
     /// A word for the record.
     #[arg(long, global = true, default_value = "operator")]
     reason: String,
+    /// Whose tokens they are, if not the user pool's: another pool's id, or the alias of a trusted issuer.
+    /// Users are named by `sub` there, and nothing is ended at the issuer itself.
+    #[arg(long, global = true)]
+    issuer: Option<String>,
     /// Who is doing it, for the record.
     #[arg(long, global = true, default_value = "cli")]
     actor: String,
@@ -60,7 +69,7 @@ enum What {
         /// The client's id.
         client_id: String,
     },
-    /// Everything of everybody until now: all have to sign in again.
+    /// Everything that the user pool, or the issuer, gave out until now: all have to sign in again.
     Everyone,
 }
 
@@ -80,7 +89,7 @@ impl Revoke {
         let variable = lambda::env::process(TTL).filter(|value| !value.trim().is_empty());
         match (self.refresh_token_ttl, variable) {
             (Some(seconds), _) => Ok(seconds),
-            (None, None) => Ok(*TTLS.end()),
+            (None, None) => Ok(longest_ttl()),
             (None, Some(value)) => {
                 let seconds = value.trim().parse().ok();
                 let seconds = seconds.filter(|seconds| TTLS.contains(seconds));
@@ -92,7 +101,31 @@ impl Revoke {
     }
 
     async fn revoke(&self, operator: &Operator) -> Result<Value, String> {
-        let pool = operator.user_pool_id.as_str();
+        let result = self.carry_out(operator).await;
+        let outcome = match &result {
+            Ok(_) if self.dry_run => "dry_run",
+            Ok(_) => "done",
+            Err(_) => "failed",
+        };
+        let (act, target) = match &self.what {
+            What::User { user } => ("revoke_user", user.as_str()),
+            What::Session { session, .. } => ("revoke_session", session.as_str()),
+            What::Token { token, .. } => ("revoke_token", token.as_str()),
+            What::Client { client_id } => ("revoke_client", client_id.as_str()),
+            What::Everyone => ("revoke_everyone", self.issuer(operator)),
+        };
+        audit(act, &self.actor, target, outcome);
+        result
+    }
+
+    /// Under whose id the marks are kept.
+    fn issuer<'a>(&'a self, operator: &'a Operator) -> &'a str {
+        self.issuer.as_deref().unwrap_or(&operator.user_pool_id)
+    }
+
+    async fn carry_out(&self, operator: &Operator) -> Result<Value, String> {
+        let issuer = self.issuer(operator);
+        let is_ours = issuer == operator.user_pool_id;
         let ending = Ending {
             reason: &self.reason,
             actor: &self.actor,
@@ -100,35 +133,43 @@ impl Revoke {
             refresh_token_ttl_seconds: self.refresh_token_ttl()?,
         };
         let (kind, key, username) = match &self.what {
-            What::User { user } => {
+            What::User { user } if is_ours => {
                 let user = operator.users.get(user).await.map_err(in_words)?;
-                let key = RowKey::user(pool, &user.subject);
+                let key = RowKey::user(issuer, &user.subject);
                 ("user", key, Some(user.username))
             }
+            What::User { user } => ("user", RowKey::user(issuer, user), None),
             What::Session { sub, session } => {
-                ("session", RowKey::session(pool, sub, session), None)
+                ("session", RowKey::session(issuer, sub, session), None)
             }
-            What::Token { sub, token } => ("token", RowKey::token(pool, sub, token), None),
-            What::Client { client_id } => ("client", RowKey::client(pool, client_id), None),
-            What::Everyone => ("everyone", RowKey::issuer(pool), None),
+            What::Token { sub, token } => ("token", RowKey::token(issuer, sub, token), None),
+            What::Client { client_id } => ("client", RowKey::client(issuer, client_id), None),
+            What::Everyone => ("everyone", RowKey::issuer(issuer), None),
         };
         let mut at_cognito = "not_asked";
         if !self.dry_run {
             let store = &operator.revocations;
+            let cutoff = operator.cutoff();
             let written = match self.what {
-                What::User { .. } => store.end_user(&key, operator.now, &ending).await,
+                What::User { .. } => store.end_user(&key, cutoff, &ending).await,
                 What::Session { .. } | What::Token { .. } => store.end(&key, &ending).await,
                 What::Client { .. } | What::Everyone => {
-                    store.end_all_of(&key, operator.now, &ending).await
+                    store.end_all_of(&key, cutoff, &ending).await
                 }
             };
             written.map_err(|unavailable| unavailable.to_string())?;
+            let mut until = cutoff;
             if let Some(username) = &username {
                 at_cognito = match operator.cognito.sign_out_everywhere(username).await {
                     Ok(SignOut::Done | SignOut::Unsupported) => "ended",
                     // The mark is there: our side is closed.
                     Ok(SignOut::Refused) | Err(_) => "failed",
                 };
+                // CloudTrail's record of the call ends what began up to the second of it.
+                until = until.max(operator.time().plus(1));
+            }
+            if !matches!(self.what, What::Session { .. } | What::Token { .. }) {
+                operator.until_after(until).await;
             }
         }
         Ok(json!({

@@ -105,6 +105,125 @@ async fn users() {
     assert!(!admin.output().contains("ada@") && !admin.output().contains(&subject));
 }
 
+fn audits(function: &Binary) -> Vec<Value> {
+    let lines = function.output();
+    let lines = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == "audit").collect()
+}
+
+#[tokio::test]
+async fn every_act_leaves_an_audit_line() {
+    let world = World::start().await;
+    let more = [("LOG_LEVEL", "ERROR")];
+    let admin = world.function("admin", &more).await;
+    let user = somebody();
+    let disable = ("POST", "/admin/users/{username}/disable");
+    assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
+    let marks = ("GET", "/admin/users/{username}/marks");
+    assert_eq!(call(&world, &admin, marks, &user).await.0, 200);
+    // Refused: who is no administrator, and one without a user.
+    let stranger = somebody();
+    let parameters = json!({"username": "ada"});
+    let event = behind_authorizer(&stranger, disable, parameters.clone(), json!(null));
+    assert_eq!(ask(&admin, &event).await.0, 403);
+    let missing = json!({"__type": "UserNotFoundException"}).to_string();
+    world.cognito.set_fault(Fault::Answer(400, missing));
+    assert_eq!(call(&world, &admin, disable, &user).await.0, 404);
+    assert_eq!(ask(&admin, &json!({})).await.0, 401);
+
+    let hash = |token: &TokenBuilder<'_>| {
+        auth::subject_hash(testkit::Pool::ours().id, &text_of(token, "sub"))
+    };
+    let found = audits(&admin);
+    let said: Vec<(&str, &str)> = found
+        .iter()
+        .map(|line| {
+            (
+                line["act"].as_str().unwrap(),
+                line["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("disable_user", "done"),
+            ("read_marks", "done"),
+            ("disable_user", "not_an_administrator"),
+            ("disable_user", "unknown_user"),
+            ("unknown", "no_authorizer_context"),
+        ]
+    );
+    assert_eq!(found[0]["target"], hash(&user));
+    assert_eq!(found[0]["actor"].as_str().unwrap().len(), 16);
+    assert_eq!(found[2]["actor"], hash(&stranger));
+    assert_eq!(
+        (&found[3]["target"], &found[4]["actor"]),
+        (&json!("-"), &json!("-"))
+    );
+}
+
+#[tokio::test]
+async fn bodies_say_that_they_are_json() {
+    let world = World::start().await;
+    let admin = world.function("admin", &[]).await;
+    let revoke = ("POST", "/admin/clients/{client_id}/revoke");
+    let parameters = json!({"client_id": "unknown"});
+    let body = json!(r#"{"reason":"x"}"#);
+    let of_type = |headers: Value, body: &Value| {
+        let parameters = parameters.clone();
+        let mut event = behind_authorizer(&administrator(), revoke, parameters, body.clone());
+        event["headers"] = headers;
+        event
+    };
+    for (headers, body, status) in [
+        (json!({"content-type": "text/plain"}), &body, 415),
+        (
+            json!({"content-type": "application/x-www-form-urlencoded"}),
+            &body,
+            415,
+        ),
+        (json!({}), &body, 415),
+        (
+            json!({"Content-Type": "application/json; charset=UTF-8"}),
+            &body,
+            404,
+        ),
+        (json!({}), &json!(null), 404),
+    ] {
+        let event = of_type(headers.clone(), body);
+        assert_eq!(ask(&admin, &event).await.0, status, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_user_who_is_enabled_at_once_signs_in_past_the_echo() {
+    let world = World::start().await;
+    let admin = world.function("admin", &[]).await;
+    let user = somebody();
+    let disable = ("POST", "/admin/users/{username}/disable");
+    assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
+    // CloudTrail's record of the call is at most of the second before the answer.
+    let echo = testkit::token::now() - 1;
+    let enable = ("POST", "/admin/users/{username}/enable");
+    assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
+    let again = signed_in_again(&user);
+    let signed_in_at = again.get("auth_time").as_u64().unwrap();
+    assert!(signed_in_at > echo);
+    let partition = format!(
+        "{}#user#{}",
+        testkit::Pool::ours().id,
+        text_of(&user, "sub")
+    );
+    let keys = [("pk", partition.as_str()), ("sk", "user")];
+    let row = world.row(&world.stack.table, &keys).await;
+    let cutoff: u64 = row["not_before"].as_str().unwrap().parse().unwrap();
+    assert!(cutoff <= echo, "answered when the second was over");
+    assert!(world.passes(&again).await);
+}
+
 #[tokio::test]
 async fn what_fails_and_who_may_not() {
     let world = World::start().await;

@@ -382,7 +382,7 @@ async fn one_consistent_read_of_a_few_rows() {
         let keys = table["Keys"].as_array().unwrap().len();
         assert_eq!(
             keys,
-            if number == 0 { 5 } else { 3 },
+            if number == 0 { 6 } else { 3 },
             "R20: point reads, cutoffs cached"
         );
     }

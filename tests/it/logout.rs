@@ -886,3 +886,42 @@ async fn cookies_origins_and_the_hosted_ui() {
         !logout.output().contains("opaque") && !logout.output().contains(&text_of(&token, "sub"))
     );
 }
+
+#[tokio::test]
+async fn a_mark_that_cannot_be_written_waits_in_a_queue_of_its_own() {
+    let world = World::start().await;
+    let url = "https://sqs.us-east-1.amazonaws.com/123456789012/late";
+    let retry = world
+        .function("logout-retry", &[("LATE_MARK_QUEUE_URL", url)])
+        .await;
+    let token = somebody();
+    let mark = json!({"kind": "end_sessions", "subject": token.get("sub"),
+        "not_before": token.get("auth_time"), "spared": null, "reason": "password_changed"});
+    let messages = batch(&[mark.to_string()]);
+    world
+        .store
+        .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
+    let answer = retry.invoke(&messages).await.answer();
+    assert_eq!(failures(&answer), Vec::<&str>::new(), "put off");
+    let (operation, message) = world.others.requests().remove(0);
+    assert_eq!(
+        (operation.as_str(), &message["QueueUrl"]),
+        ("SendMessage", &json!(url))
+    );
+    // Of that queue it comes again by itself.
+    let mut late = batch(&[message["MessageBody"].as_str().unwrap().to_owned()]);
+    late["Records"][0]["eventSourceARN"] = json!("arn:aws:sqs:us-east-1:123456789012:late");
+    world.others.forget_requests();
+    assert_eq!(failures(&retry.invoke(&late).await.answer()), ["m0"]);
+    assert_eq!(world.others.requests().len(), 0);
+    // A queue that doesn't answer either: the message comes again where it was.
+    world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
+    assert_eq!(failures(&retry.invoke(&messages).await.answer()), ["m0"]);
+    assert!(world.passes(&token).await);
+    world.store.set_fault(Fault::None);
+    assert_eq!(
+        failures(&retry.invoke(&late).await.answer()),
+        Vec::<&str>::new()
+    );
+    assert!(!world.passes(&token).await);
+}

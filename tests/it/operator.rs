@@ -3,9 +3,12 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use testkit::token::now;
 use testkit::{Binary, Pool};
 
-use crate::world::{World, next_second, signed_in_again, somebody, text_of};
+use crate::world::{
+    World, ask, behind_authorizer, next_second, signed_in_again, somebody, text_of, unique,
+};
 
 async fn gatehouse(world: &World, arguments: &[&str]) -> (String, i32) {
     gatehouse_with(world, &[], arguments).await
@@ -16,6 +19,15 @@ async fn gatehouse_with(
     environment: &[(&str, &str)],
     arguments: &[&str],
 ) -> (String, i32) {
+    let (output, errors, code) = gatehouse_whole(world, environment, arguments).await;
+    (if code == 0 { output } else { output + &errors }, code)
+}
+
+async fn gatehouse_whole(
+    world: &World,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> (String, String, i32) {
     let cognito = world.cognito.url();
     let mut command = Command::new(Binary::path("gatehouse"));
     command.args(arguments).env_clear().envs([
@@ -31,7 +43,8 @@ async fn gatehouse_with(
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     (
-        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
         output.status.code().unwrap(),
     )
 }
@@ -79,8 +92,8 @@ async fn revoke_and_status() {
         (&json!("user"), &json!("ended"))
     );
     assert!(!world.passes(&tablet).await);
-    next_second().await;
-    assert!(world.passes(&signed_in_again(&user)).await);
+    let again = signed_in_again(&user);
+    assert!(world.passes(&again).await, "the very next sign-in passes");
 
     let text = run(&["status", "ada", "--json"]).await;
     let rows: Vec<Value> = text
@@ -113,6 +126,108 @@ async fn revoke_and_status() {
         .set_fault(testkit::server::Fault::Answer(400, missing));
     let (text, code) = gatehouse(&world, &["revoke", "user", "nobody"]).await;
     assert!(code == 2 && text.contains("no such user"), "{text}");
+}
+
+/// An HTTP date so many seconds from now.
+fn date(seconds: i64) -> String {
+    let at = now().checked_add_signed(seconds).unwrap().cast_signed();
+    let format = aws_sdk_dynamodb::primitives::DateTimeFormat::HttpDate;
+    let at = aws_sdk_dynamodb::primitives::DateTime::from_secs(at);
+    at.fmt(format).unwrap()
+}
+
+#[tokio::test]
+async fn the_tables_clock_counts_and_not_the_operators() {
+    let world = World::start().await;
+    let url = world.store.url();
+    let store = ("AWS_ENDPOINT_URL_DYNAMODB", url.as_str());
+    let cutoff = async |ahead: i64, leeway: &str| {
+        let client = unique("client");
+        world.store.set_date(Some(&date(ahead)));
+        let environment = [store, ("CLOCK_LEEWAY_SECONDS", leeway)];
+        let arguments = ["revoke", "client", &client, "--actor", "bob"];
+        let (text, code) = gatehouse_with(&world, &environment, &arguments).await;
+        assert_eq!(code, 0, "{text}");
+        let partition = format!("{}#client#{client}", Pool::ours().id);
+        let keys = [("pk", partition.as_str()), ("sk", "client")];
+        let row = world.row(&world.stack.table, &keys).await;
+        let at: i64 = row["not_before"].as_str().unwrap().parse().unwrap();
+        at - now().cast_signed()
+    };
+    let near = |seconds: i64, expected: i64| (expected - 8..=expected + 2).contains(&seconds);
+    // This computer's clock is two minutes slow, or fast.
+    assert!(near(cutoff(120, "0").await, 120));
+    assert!(near(cutoff(-120, "0").await, -120));
+    let with_leeway = cutoff(0, "5").await;
+    assert!(near(with_leeway, 5) && with_leeway > -2, "{with_leeway}");
+
+    world.store.set_date(Some("yesterday"));
+    let everyone = ["revoke", "everyone", "--dry-run"];
+    let (text, code) = gatehouse_with(&world, &[store], &everyone).await;
+    assert!(code == 2 && text.contains("time"), "{text}");
+    let wrong = [("CLOCK_LEEWAY_SECONDS", "61")];
+    let (text, code) = gatehouse_with(&world, &wrong, &everyone).await;
+    assert!(code == 2 && text.contains("CLOCK_LEEWAY_SECONDS"), "{text}");
+}
+
+#[tokio::test]
+async fn another_issuers_users_and_who_is_let_in_again() {
+    let world = World::start().await;
+    let run = async |arguments: &[&str]| {
+        let users = [("USERS_TABLE", world.stack.users_table.as_str())];
+        let (output, errors, code) = gatehouse_whole(&world, &users, arguments).await;
+        let audit: Value = serde_json::from_str(errors.lines().last().unwrap()).unwrap();
+        (output, audit, code)
+    };
+    let partner = unique("partner");
+    let everyone = ["revoke", "everyone", "--issuer", &partner, "--actor", "bob"];
+    let (text, audit, code) = run(&everyone).await;
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(
+        (&audit["act"], &audit["actor"], &audit["outcome"]),
+        (&json!("revoke_everyone"), &json!("bob"), &json!("done"))
+    );
+    let keys = [("pk", partner.as_str()), ("sk", "issuer")];
+    let row = world.row(&world.stack.table, &keys).await;
+    assert_eq!(row["actor"], "bob");
+    let (text, _, code) = run(&["revoke", "user", "s-1", "--issuer", &partner, "--json"]).await;
+    let said: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (code, &said["pk"], &said["cognito"]),
+        (
+            0,
+            &json!(format!("{partner}#user#s-1")),
+            &json!("not_asked")
+        )
+    );
+    assert_eq!(world.cognito.requests().len(), 0, "another issuer's users");
+
+    let user = somebody();
+    let subject = text_of(&user, "sub");
+    world.cognito.set_answer(
+        "AdminGetUser",
+        json!({"Username": "ada", "Enabled": true,
+            "UserAttributes": [{"Name": "sub", "Value": subject}]}),
+    );
+    let admin = world.function("admin", &[]).await;
+    let administrator = somebody().claim("cognito:groups", json!(["admins"]));
+    let route = ("POST", "/admin/users/{username}/disable");
+    let parameters = json!({"username": "ada"});
+    let event = behind_authorizer(&administrator, route, parameters, json!(null));
+    assert_eq!(ask(&admin, &event).await.0, 200);
+    assert!(!world.passes(&signed_in_again(&user)).await);
+    next_second().await;
+    let (text, audit, code) = run(&["enable", "ada", "--reason", "ticket 9"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(audit["act"], "enable_user");
+    assert!(!audit.to_string().contains("ada"));
+    assert!(world.passes(&signed_in_again(&user)).await);
+    assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
+    let asked = world.cognito.requests();
+    assert!(asked.iter().any(|(name, _)| name == "AdminEnableUser"));
+    world.cognito.set_fault(testkit::server::Fault::Cut);
+    let (_, audit, code) = run(&["enable", "ada"]).await;
+    assert_eq!((code, &audit["outcome"]), (2, &json!("failed")));
 }
 
 #[tokio::test]

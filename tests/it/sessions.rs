@@ -127,3 +127,49 @@ async fn who_and_what_is_refused() {
         assert_eq!(ask(&sessions, &event).await.0, 503, "{route:?}");
     }
 }
+
+#[tokio::test]
+async fn a_long_list_is_read_in_batches_and_ends_leave_a_line() {
+    let world = World::start().await;
+    let sessions = world.function("sessions", &[]).await;
+    let first = somebody();
+    let mut ids = Vec::new();
+    for _ in 0..120 {
+        let token = signed_in_again(&first);
+        assert_eq!(record(&sessions, &token, json!(null)).await.0, 200);
+        ids.push(text_of(&token, "origin_jti"));
+    }
+    let end = async |id: &str| {
+        let event = behind_authorizer(&first, END, json!({"id": id}), json!(null));
+        ask(&sessions, &event).await.0
+    };
+    assert_eq!(end(&ids[3]).await, 200);
+    assert_eq!(end("unknown").await, 404);
+    world.store.forget_requests();
+    let left = list(&sessions, &first).await;
+    assert_eq!(left.len(), 119);
+    assert!(!left.contains(&ids[3]));
+    let reads = world.store.requests();
+    let reads = reads
+        .iter()
+        .filter(|(name, _)| name == "BatchGetItem")
+        .count();
+    assert!(reads <= 3, "{reads} reads for 120 sessions");
+
+    let output = sessions.output();
+    let lines = output
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let audits: Vec<Value> = lines.filter(|line| line["message"] == "audit").collect();
+    let pool = testkit::Pool::ours().id;
+    assert_eq!(audits.len(), 2, "reading and recording leave none");
+    assert_eq!(
+        audits[0]["actor"],
+        auth::subject_hash(pool, &text_of(&first, "sub"))
+    );
+    assert_eq!(audits[0]["target"], auth::subject_hash(pool, &ids[3]));
+    assert_eq!(
+        (&audits[0]["outcome"], &audits[1]["outcome"]),
+        (&json!("done"), &json!("unknown_session"))
+    );
+}

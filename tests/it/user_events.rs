@@ -11,7 +11,7 @@ use testkit::token::now;
 use testkit::{Binary, Pool, TokenBuilder};
 
 use crate::world::{
-    World, batch, failures, next_second, refreshed, signed_in_again, somebody, text_of,
+    World, batch, failures, next_second, refreshed, signed_in_again, somebody, text_of, unique,
 };
 
 /// A record in the shape of `events/user-events`, about this user, made `ago` seconds ago.
@@ -49,6 +49,11 @@ async fn every_call_that_ends_something() {
         ("ChangePassword", "password_changed", true, ""),
         ("RevokeToken", "session_revoked", false, ""),
         ("AdminRevokeUserSession", "session_revoked", false, ""),
+        ("ForgetDevice", "device_forgotten", false, ""),
+        ("AdminUpdateUserAttributes", "attributes_changed", false, ""),
+        ("AdminDeleteUserAttributes", "attributes_changed", false, ""),
+        ("AdminSetUserMFAPreference", "mfa_changed", true, ""),
+        ("AdminDisableProviderForUser", "provider_unlinked", true, ""),
         ("AdminAddUserToGroup", "groups_changed", false, ""),
         ("AdminRemoveUserFromGroup", "groups_changed", false, ""),
     ] {
@@ -87,6 +92,242 @@ async fn every_call_that_ends_something() {
     let answer = send(&function, &[record("AdminGetUser", &other, 0)]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
     assert!(world.passes(&other).await, "nothing is ended by a look");
+    // Calls that the topic tells of, and that end nothing.
+    for (name, kind) in [
+        ("UpdateUserAttributes", "own_attributes_changed"),
+        ("SetUserMFAPreference", "own_mfa_changed"),
+        ("UpdateUserPoolClient", "configuration_changed"),
+        ("UpdateIdentityProvider", "configuration_changed"),
+    ] {
+        world.others.forget_requests();
+        send(&function, &[record(name, &other, 0)]).await;
+        assert!(world.passes(&other).await, "{name}");
+        let (_, message) = world.others.requests().remove(0);
+        let attribute = &message["MessageAttributes.entry.1.Value.StringValue"];
+        assert_eq!(attribute, kind, "{name}");
+    }
+}
+
+/// The row that a record has made, as text values.
+async fn row(world: &World, pk: &str, sk: &str) -> Value {
+    world
+        .row(&world.stack.table, &[("pk", pk), ("sk", sk)])
+        .await
+}
+
+#[tokio::test]
+async fn groups_providers_clients_and_pools_that_go() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let pool = Pool::ours().id;
+    let (group, provider) = (unique("group"), unique("Provider"));
+    let client = unique("client");
+    let about = |name: &str, parameter: &str, value: &str| {
+        let mut record = record(name, &somebody(), 1);
+        record["detail"]["requestParameters"] = json!({"userPoolId": pool, parameter: value});
+        record["detail"]["additionalEventData"] = json!(null);
+        record
+    };
+    let mut nameless = about("DeleteGroup", "groupName", "");
+    let records = [
+        about("DeleteGroup", "groupName", &group),
+        about("DeleteIdentityProvider", "providerName", &provider),
+        about("DeleteUserPoolClient", "clientId", &client),
+        nameless.clone(),
+    ];
+    let answer = send(&function, &records).await;
+    assert_eq!(failures(&answer), ["m3"], "nothing is guessed");
+    nameless["detail"]["requestParameters"]["groupName"] = json!("HIDDEN_FOR_SECURITY_REASONS");
+    assert_eq!(failures(&send(&function, &[nameless]).await), ["m0"]);
+
+    // Only tokens that name the group, until they are refreshed.
+    let token = somebody();
+    assert!(world.passes(&token).await, "of other groups");
+    let member = somebody().claim("cognito:groups", json!(["x", group]));
+    assert!(!world.passes(&member).await, "group");
+    assert!(world.passes(&refreshed(&member)).await, "a refresh");
+    // Only the sessions of who came by the provider, for good.
+    let federated = somebody().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
+    assert!(!world.passes(&federated).await, "provider");
+    assert!(!world.passes(&refreshed(&federated)).await, "a refresh");
+    assert!(world.passes(&signed_in_again(&federated)).await);
+    let row_of_client = row(&world, &format!("{pool}#client#{client}"), "client").await;
+    assert_eq!(row_of_client["reason"], "client_deleted");
+
+    // An older record undoes nothing, and a switch leaves groups alone.
+    let mut older = about("DeleteGroup", "groupName", &group);
+    older["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
+    send(&function, &[older]).await;
+    let groups = row(&world, pool, "groups").await;
+    let at: u64 = groups[format!("tokens#{group}")]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(at + 60 > now(), "{groups}");
+    let more = [("OUTDATE_ON_GROUP_CHANGE", "false")];
+    let lenient = world.function("user-events", &more).await;
+    let kept = unique("group");
+    send(&lenient, &[about("UpdateGroup", "groupName", &kept)]).await;
+    let groups = row(&world, pool, "groups").await;
+    assert_eq!(groups[format!("tokens#{kept}")], json!(null));
+
+    let gone = "us-east-1_Gone";
+    let function = world
+        .function("user-events", &[("USER_POOL_ID", gone)])
+        .await;
+    let mut deleted = record("DeleteUserPool", &somebody(), 1);
+    deleted["detail"]["requestParameters"] = json!({"userPoolId": gone});
+    send(&function, &[deleted]).await;
+    assert_eq!(row(&world, gone, "issuer").await["reason"], "pool_deleted");
+}
+
+#[tokio::test]
+async fn a_logouts_own_call_ends_nothing_more() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let logout = world.function("logout", &[]).await;
+    let retry = world.function("logout-retry", &[]).await;
+    let laptop = somebody();
+    let phone = signed_in_again(&laptop);
+    let event = json!({
+        "httpMethod": "POST", "body": json!({"refresh_token": "opaque-secret"}).to_string(),
+        "headers": {"Authorization": format!("Bearer {}", phone.build())},
+    });
+    assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
+    assert!(!world.passes(&phone).await);
+    let call = |request_id: &str| {
+        let mut call = record("RevokeToken", &laptop, 1);
+        call["detail"]["requestID"] = json!(request_id);
+        call["detail"]["userIdentity"] = json!({"type": "Unknown", "principalId": "Anonymous"});
+        // Whether the record names the pool, or the user, is not known of live AWS.
+        call["detail"]["requestParameters"] = json!({"clientId": "c"});
+        call
+    };
+    let own = format!("RevokeToken-{}", world.cognito.requests().len());
+    let mut of_nobody = call(&own);
+    of_nobody["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, &[call(&own), call(&own), of_nobody]).await;
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    assert!(world.passes(&laptop).await, "another device's token");
+    assert_eq!(world.others.requests().len(), 0, "nor a message");
+
+    // The same call, made later by the queue.
+    let task = json!({"kind": "revoke_refresh_token", "client_id": "c", "refresh_token": "opaque"});
+    let answer = retry.invoke(&batch(&[task.to_string()])).await.answer();
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    let own = format!("RevokeToken-{}", world.cognito.requests().len());
+    send(&function, &[call(&own)]).await;
+    assert!(world.passes(&laptop).await, "the queue's call");
+
+    // Whoever holds a refresh token can make this call: it rings no alarm.
+    let mut of_nobody = call("another");
+    of_nobody["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, &[of_nobody]).await;
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    // Another program's call about a user of the pool outdates the user's tokens.
+    let user = json!({"Username": "x", "Enabled": true,
+        "Attributes": [{"Name": "sub", "Value": laptop.get("sub")}]});
+    world
+        .cognito
+        .set_answer("ListUsers", json!({"Users": [user]}));
+    send(&function, &[call("another")]).await;
+    assert!(!world.passes(&laptop).await);
+    assert!(world.passes(&refreshed(&laptop)).await);
+}
+
+#[tokio::test]
+async fn another_pools_user_gets_no_row() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let sessions = world.function("sessions", &[]).await;
+    let poolless = |token: &TokenBuilder<'_>| {
+        let mut record = record("DeleteUser", token, 1);
+        record["detail"]["requestParameters"] =
+            json!({"accessToken": "HIDDEN_DUE_TO_SECURITY_REASONS"});
+        record
+    };
+    let stranger = somebody();
+    let answer = send(&function, &[poolless(&stranger)]).await;
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    let subject = text_of(&stranger, "sub");
+    let (_, asked) = world.cognito.requests().remove(0);
+    assert_eq!(asked["Filter"], format!("sub = \"{subject}\""));
+    let partition = format!("{}#user#{subject}", Pool::ours().id);
+    assert_eq!(row(&world, &partition, "user").await, json!({}));
+    assert_eq!(world.profile(&subject).await, json!({}));
+    assert_eq!(world.others.requests().len(), 0, "nor a message");
+    assert!(world.passes(&stranger).await);
+    assert!(function.output().contains("unknown_user"));
+
+    // Gone from the pool, but known by a profile or by a sign-in.
+    let with_profile = somebody();
+    let mut disabled = record("AdminDisableUser", &with_profile, 60);
+    disabled["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
+    let enabled = record("AdminEnableUser", &with_profile, 50);
+    send(&function, &[disabled, enabled]).await;
+    let signed_in = somebody();
+    let event = crate::world::behind_authorizer(
+        &signed_in,
+        ("POST", "/auth/sessions"),
+        json!(null),
+        json!(null),
+    );
+    assert_eq!(crate::world::ask(&sessions, &event).await.0, 200);
+    for known in [with_profile, signed_in] {
+        assert!(world.passes(&known).await);
+        send(&function, &[poolless(&known)]).await;
+        assert!(!world.passes(&known).await);
+        let partition = format!("{}#user#{}", Pool::ours().id, text_of(&known, "sub"));
+        let row = row(&world, &partition, "user").await;
+        let end: u64 = row["expires_at"].as_str().unwrap().parse().unwrap();
+        assert!(end > now() + 28_800, "a deleted user's row runs out: {row}");
+    }
+    // Cognito doesn't answer: the record comes again.
+    world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
+    let answer = send(&function, &[poolless(&somebody())]).await;
+    assert_eq!(failures(&answer), ["m0"]);
+}
+
+#[tokio::test]
+async fn the_sweeps_call_shows_that_a_trail_is_there() {
+    let world = World::start().await;
+    let function = world.function("user-events", &[]).await;
+    let arn = format!(
+        "arn:aws:cognito-idp:us-east-1:123456789012:userpool/{}",
+        Pool::ours().id
+    );
+    let more = [
+        ("USER_POOL_ARN", arn.as_str()),
+        ("USER_POOL_ID", "us-east-1_Beat"),
+    ];
+    let sweep = world.function("user-sweep", &more).await;
+    assert!(!sweep.invoke(&json!({})).await.is_failure());
+    let (operation, request) = world.cognito.requests().remove(0);
+    assert_eq!(operation, "UntagResource");
+    assert_eq!(request["ResourceArn"], arn);
+    assert_eq!(request["TagKeys"], json!(["gatehouse-heartbeat"]));
+
+    let heard = |arn: &str| {
+        let mut call = record("UntagResource", &somebody(), 0);
+        call["detail"]["additionalEventData"] = json!(null);
+        call["detail"]["requestParameters"] =
+            json!({"resourceArn": arn, "tagKeys": ["gatehouse-heartbeat"]});
+        call
+    };
+    let beats = |function: &Binary| {
+        function
+            .output()
+            .matches("\"outcome\":\"heartbeat\"")
+            .count()
+    };
+    let other = arn.replace(Pool::ours().id, "us-east-1_Other");
+    let answer = send(&function, &[heard(&other)]).await;
+    assert_eq!((failures(&answer).len(), beats(&function)), (0, 0));
+    let answer = send(&function, &[heard(&arn)]).await;
+    assert_eq!((failures(&answer).len(), beats(&function)), (0, 1));
+    let dimensions = "\"Dimensions\":[[\"function\",\"outcome\"]]";
+    assert!(function.output().contains(dimensions), "the alarm's");
 }
 
 #[tokio::test]

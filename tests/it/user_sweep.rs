@@ -37,7 +37,7 @@ async fn a_missing_mark_is_found_page_by_page() {
     let (answer, ()) = tokio::join!(function.invoke(&event), first);
     assert_eq!(
         answer.answer(),
-        json!({"seen": 1, "written": 1, "finished": false})
+        json!({"seen": 1, "written": 1, "finished": false, "enabled": 0, "outliving": null})
     );
     assert!(!world.passes(&users[0]).await && !world.passes(&signed_in_again(&users[0])).await);
     assert!(world.passes(&users[1]).await);
@@ -47,6 +47,7 @@ async fn a_missing_mark_is_found_page_by_page() {
     // The next run goes on from there.
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
+    world.store.forget_requests();
     let rest = [
         user(&users[1], false),
         user(&users[2], false),
@@ -54,11 +55,20 @@ async fn a_missing_mark_is_found_page_by_page() {
     ];
     world.cognito.set_answer("ListUsers", page(&rest));
     let answer = function.invoke(&json!({})).await.answer();
-    assert_eq!(answer, json!({"seen": 3, "written": 2, "finished": true}));
+    assert_eq!(
+        answer,
+        json!({"seen": 3, "written": 2, "finished": true, "enabled": 0, "outliving": 0})
+    );
     let (_, request) = world.cognito.requests().remove(0);
     assert_eq!(request["PaginationToken"], "second");
     assert_eq!(request["Filter"], "status = \"Disabled\"");
     assert_eq!(request["Limit"], 60);
+    let reads = world.store.requests();
+    let reads = reads
+        .iter()
+        .filter(|(name, _)| name == "BatchGetItem")
+        .count();
+    assert_eq!(reads, 2, "the cursor, and a page's marks by one read");
     assert!(!world.passes(&users[1]).await && !world.passes(&users[2]).await);
     assert!(
         world.passes(&enabled).await,
@@ -68,10 +78,119 @@ async fn a_missing_mark_is_found_page_by_page() {
     // The run after that begins anew and finds nothing.
     world.cognito.forget_requests();
     let answer = function.invoke(&json!({})).await.answer();
-    assert_eq!(answer, json!({"seen": 3, "written": 0, "finished": true}));
+    assert_eq!(
+        answer,
+        json!({"seen": 3, "written": 0, "finished": true, "enabled": 0, "outliving": 0})
+    );
+    assert!(function.output().contains("\"SweepAge\":"));
     let (_, request) = world.cognito.requests().remove(0);
     assert_eq!(request.get("PaginationToken"), None);
 
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
     assert!(function.invoke(&json!({})).await.is_failure());
+}
+
+#[tokio::test]
+async fn clients_that_outlive_revocations_are_counted() {
+    let world = World::start().await;
+    let more = [("USER_POOL_ID", "us-east-1_Clients")];
+    let function = world.function("user-sweep", &more).await;
+    let ids = json!({"UserPoolClients": [{"ClientId": "c-1"}]});
+    world.cognito.set_answer("ListUserPoolClients", ids);
+    let hours = json!({"RefreshToken": "hours"});
+    for (validity, units, revokes, flows, expected) in [
+        (8, &hours, true, json!(["code"]), 0),
+        (9, &hours, true, json!(["code"]), 1),
+        // Days, and 30 of them where nothing is said.
+        (1, &json!(null), true, json!(null), 1),
+        (0, &hours, true, json!(null), 1),
+        (8, &hours, false, json!(["code"]), 1),
+        (30, &json!(null), false, json!(["client_credentials"]), 0),
+    ] {
+        let client = json!({"ClientId": "c-1", "ClientName": "mobile",
+            "RefreshTokenValidity": validity, "TokenValidityUnits": units,
+            "EnableTokenRevocation": revokes, "AllowedOAuthFlows": flows});
+        let client = json!({"UserPoolClient": client});
+        world
+            .cognito
+            .set_answer("DescribeUserPoolClient", client.clone());
+        let answer = function.invoke(&json!({})).await.answer();
+        assert_eq!(answer["outliving"], expected, "{client}");
+        let count = format!("\"OutlivingClients\":{expected}");
+        assert!(function.output().contains(&count), "{client}");
+    }
+    let output = function.output();
+    assert!(output.contains("mobile") && output.contains("refresh_tokens_live_longer"));
+    assert!(output.contains("token_revocation_is_off"));
+    let fault = Fault::Answer(500, "{}".to_owned());
+    world.cognito.set_fault_for("DescribeUserPoolClient", fault);
+    let answer = function.invoke(&json!({})).await.answer();
+    assert_eq!(answer["outliving"], json!(null), "not known is not none");
+    assert_eq!(answer["finished"], true, "the sweep itself is done");
+}
+
+#[tokio::test]
+async fn whom_the_pool_has_enabled_is_let_in() {
+    let world = World::start().await;
+    let pool = "us-east-1_Enabled";
+    let more = [("USER_POOL_ID", pool)];
+    let sweep = world.function("user-sweep", &more).await;
+    let events = world.function("user-events", &more).await;
+    let sample = "../events/user-events/admin-disable-user.json";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
+    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let token = somebody();
+    record["detail"]["requestParameters"]["userPoolId"] = json!(pool);
+    record["detail"]["additionalEventData"]["sub"] = token.get("sub").clone();
+    record["detail"]["eventTime"] = json!("2025-01-01T00:00:00Z");
+    assert!(!events.invoke(&record).await.is_failure());
+    let partition = format!("{pool}#user#{}", text_of(&token, "sub"));
+    let disabled = async || {
+        let keys = [("pk", partition.as_str()), ("sk", "user")];
+        let row = world.row(&world.stack.table, &keys).await;
+        !row["disabled"].is_null()
+    };
+    assert!(disabled().await);
+    // The pool lists nobody as disabled, and says that this one is enabled.
+    let list = json!({"Users": [user(&token, true)]});
+    world.cognito.set_answer("ListUsers", list);
+    let answer = sweep.invoke(&json!({})).await.answer();
+    assert_eq!(answer["enabled"], 1, "{answer}");
+    assert!(!disabled().await);
+    let profile = world.profile(&text_of(&token, "sub")).await;
+    assert_eq!(profile["status"], "CONFIRMED");
+    // Once a day.
+    world.cognito.forget_requests();
+    assert!(!sweep.invoke(&json!({})).await.is_failure());
+    let asked = world.cognito.requests();
+    let asked = asked.iter().filter(|(name, _)| name == "ListUsers").count();
+    assert_eq!(asked, 1);
+}
+
+/// How many users, all of whom have marks, a run looks at in so many seconds: for docs/testing.md.
+#[tokio::test]
+#[ignore = "a measurement, of minutes"]
+async fn users_a_second() {
+    const SECONDS: u64 = 20;
+    let world = World::start().await;
+    let function = world.function("user-sweep", &[]).await;
+    let users: Vec<Value> = (0..60).map(|_| user(&somebody(), false)).collect();
+    world
+        .cognito
+        .set_answer("ListUsers", json!({"Users": users}));
+    assert!(!function.invoke(&json!({})).await.is_failure());
+    let endless = json!({"Users": users, "PaginationToken": "on"});
+    world.cognito.set_answer("ListUsers", endless);
+    world.cognito.forget_requests();
+    let pages = async {
+        tokio::time::sleep(std::time::Duration::from_secs(SECONDS)).await;
+        let pages = world.cognito.requests().len();
+        world.cognito.set_answer("ListUsers", json!({"Users": []}));
+        pages
+    };
+    let event = json!({});
+    let (answer, pages) = tokio::join!(function.invoke(&event), pages);
+    assert!(!answer.is_failure());
+    let users = pages * 60;
+    eprintln!("{users} users in {SECONDS} s");
 }

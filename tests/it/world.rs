@@ -182,7 +182,8 @@ pub(crate) fn behind_authorizer(
         groups
     };
     json!({
-        "resource": route, "httpMethod": method, "headers": {}, "multiValueHeaders": {},
+        "resource": route, "httpMethod": method, "multiValueHeaders": {},
+        "headers": {"content-type": "application/json"},
         "pathParameters": parameters, "body": body, "isBase64Encoded": false,
         "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.7"}, "authorizer": {
             "principalId": token.get("sub"), "sub": token.get("sub"), "issuer": Pool::ours().id,

@@ -152,8 +152,8 @@ class Planted(unittest.TestCase):
     def test_right_on_everything(self):
         self.found(
             checks.rights,
-            "UserSweepFunction: cognito-idp:ListUsers on *",
-            ("              Action: cognito-idp:ListUsers\n              Resource: !GetAtt UserPool.Arn\n", "              Action: cognito-idp:ListUsers\n              Resource: \"*\"\n"),
+            "UserSweepFunction: cognito-idp:UntagResource on *",
+            ("              Action: cognito-idp:UntagResource\n              Resource: !GetAtt UserPool.Arn\n", "              Action: cognito-idp:UntagResource\n              Resource: \"*\"\n"),
         )
 
     def test_source_without_its_rights(self):

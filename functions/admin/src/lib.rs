@@ -14,7 +14,7 @@ use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble, User};
 use auth_dynamodb::{DynamoRevocations, Ending, Mark, Profiles, Status};
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Audit, Failure, Handler, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -101,10 +101,18 @@ impl Admin {
         })
     }
 
-    async fn administer(&self, request: &Request<'_>) -> Result<Value, Problem> {
-        let actor = self.actor(request)?;
-        let task = task(request)?;
-        let body: Body = request.json()?;
+    async fn administer(
+        &self,
+        request: &Request<'_>,
+        audit: &mut Audit<'_>,
+    ) -> Result<Value, Problem> {
+        let task = task(request);
+        if let Ok(task) = &task {
+            audit.act(task.as_str());
+        }
+        let actor = self.actor(request, audit)?;
+        let task = task?;
+        let body: Body = request.typed_json()?;
         let reason = body.reason.unwrap_or_else(|| "admin".to_owned());
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
         if reason.len() > MAX_REASON_BYTES || reason.is_empty() || !reason.chars().all(plain) {
@@ -119,12 +127,12 @@ impl Admin {
         };
         match task {
             Task::Disable(name) => {
-                let user = self.users.get(&name).await?;
+                let user = self.user(&name, audit).await?;
                 self.disable(&user, Status::Disabled, &ending).await?;
                 Ok(json!({"done": "disabled", "sub": user.subject}))
             }
             Task::Enable(name) => {
-                let user = self.users.get(&name).await?;
+                let user = self.user(&name, audit).await?;
                 self.users.enable(&user.username).await?;
                 let key = self.key(&user);
                 self.revocations.enable_user(&key, now, &ending).await?;
@@ -132,7 +140,7 @@ impl Admin {
                 Ok(json!({"done": "enabled", "sub": user.subject}))
             }
             Task::SignOut(name) => {
-                let user = self.users.get(&name).await?;
+                let user = self.user(&name, audit).await?;
                 let cutoff = now.plus(self.config.leeway_seconds);
                 let key = self.key(&user);
                 let marked = self.revocations.end_user(&key, cutoff, &ending).await;
@@ -145,19 +153,23 @@ impl Admin {
                 Ok(json!({"done": "signed_out", "sub": user.subject}))
             }
             Task::Delete(name) => {
-                let user = self.users.get(&name).await?;
+                let user = self.user(&name, audit).await?;
                 self.disable(&user, Status::Deleted, &ending).await?;
                 self.users.delete(&user.username).await?;
+                // From here on the row is needed only for the tokens that are still about.
+                let key = self.key(&user);
+                self.revocations.delete_user(&key, now, &ending).await?;
                 Ok(json!({"done": "deleted", "sub": user.subject}))
             }
             Task::Marks(name) => {
-                let user = self.users.get(&name).await?;
+                let user = self.user(&name, audit).await?;
                 let pool = &self.config.user_pool_id;
                 let marks = self.revocations.marks_of_user(pool, &user.subject, now);
                 let marks: Vec<Value> = marks.await?.into_iter().map(describe).collect();
                 Ok(json!({"sub": user.subject, "enabled": user.enabled, "marks": marks}))
             }
             Task::RevokeClient(client_id) => {
+                audit.target(&client_id);
                 if !self.config.client_ids.contains(&client_id) {
                     return Err(Problem::UnknownClient);
                 }
@@ -174,7 +186,7 @@ impl Admin {
     }
 
     /// The administrator's `sub`, from the authorizer's context alone.
-    fn actor(&self, request: &Request<'_>) -> Result<String, Problem> {
+    fn actor(&self, request: &Request<'_>, audit: &mut Audit<'_>) -> Result<String, Problem> {
         let context = request.authorizer();
         let member = |name: &str| context.get(name).and_then(Value::as_str);
         let subject = member("sub").filter(|sub| !sub.is_empty());
@@ -183,6 +195,7 @@ impl Admin {
         if member("issuer") != Some(&self.config.user_pool_id) {
             return Err(Problem::NotAdmin);
         }
+        audit.actor(subject);
         let groups: Vec<String> = member("groups")
             .and_then(|groups| serde_json::from_str(groups).ok())
             .unwrap_or_default();
@@ -191,6 +204,12 @@ impl Admin {
         } else {
             Err(Problem::NotAdmin)
         }
+    }
+
+    async fn user(&self, name: &str, audit: &mut Audit<'_>) -> Result<User, Problem> {
+        let user = self.users.get(name).await?;
+        audit.target(&user.subject);
+        Ok(user)
     }
 
     /// Marks, then Cognito, whatever became of the marks, then the profile.
@@ -207,6 +226,8 @@ impl Admin {
         marked?;
         disabled?;
         signed_out?;
+        // As with a sign-out: who is enabled again at once signs in after the second that ends.
+        clock::until_after(clock::unix_seconds()).await;
         self.note(user, status, ending.at).await
     }
 
@@ -250,6 +271,21 @@ fn describe(mark: Mark) -> Value {
     json!({"of": mark.of, "expired": mark.expired, "attributes": mark.attributes})
 }
 
+impl Task {
+    /// The word for it in the log.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Disable(_) => "disable_user",
+            Self::Enable(_) => "enable_user",
+            Self::SignOut(_) => "sign_out_user",
+            Self::Delete(_) => "delete_user",
+            Self::Marks(_) => "read_marks",
+            Self::RevokeClient(_) => "revoke_client",
+            Self::RevokeEveryone => "revoke_everyone",
+        }
+    }
+}
+
 impl Problem {
     fn response(&self) -> Response {
         let status = match self {
@@ -270,12 +306,14 @@ impl Handler for Admin {
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
         let began = Instant::now();
-        let result = self.administer(&Request::read(event)).await;
+        let mut audit = Audit::new(&self.config.user_pool_id);
+        let result = self.administer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),
             Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
+        audit.write(&outcome, request_id);
         if level <= self.config.log_level {
             log::request(level, "admin", &outcome, request_id, began);
         }

@@ -109,10 +109,11 @@ enum Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    /// `None` for a row that is not a revocation: the sweep's cursor, in the issuer's partition.
+    /// `None` for a row that covers no connection: the sweep's cursor, in the issuer's partition; groups, by which
+    /// connections are not stored; records of Gatehouse's own calls.
     fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
         match sk.text.as_str() {
-            "sweep" => None,
+            "sweep" | "groups" | "call" => None,
             "client" | "issuer" => Some(Self::Everybody),
             _ => Some(Self::User(&pk.text)),
         }

@@ -3,16 +3,17 @@
 //! be written when a password was changed.
 //!
 //! A message that fails comes again by the queue's own clock, and in the end goes to the
-//! dead-letter queue, whose alarm tells somebody.
+//! dead-letter queue, whose alarm tells an operator. A mark that fails goes to a queue of its own, which
+//! keeps it for longer than the queue of refresh tokens may.
 
 use auth::env::{ConfigError, Env};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
-use auth_sqs::LateMark;
+use auth_sqs::{LateMark, RetryQueue};
 use lambda::log::{self, Level};
-use lambda::sqs::{self, Answer};
+use lambda::sqs::{self, Answer, Message};
 use lambda::{Failure, Handler, clock};
 use serde_json::value::RawValue;
 
@@ -24,6 +25,9 @@ pub struct Config {
     pub revocation_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
+    /// `LATE_MARK_QUEUE_URL`: where marks wait that can't be written yet, for longer than a refresh token
+    /// does; without it they stay in the queue that they came from.
+    pub late_mark_queue_url: Option<String>,
     /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
     pub app_client_secret_arn: Option<String>,
     /// `LOG_LEVEL`.
@@ -36,6 +40,7 @@ impl Config {
         "USER_POOL_ID",
         "REVOCATION_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
+        "LATE_MARK_QUEUE_URL",
         "APP_CLIENT_SECRET_ARN",
         "LOG_LEVEL",
     ];
@@ -50,6 +55,7 @@ impl Config {
             user_pool_id: env.user_pool_id(),
             revocation_table: env.optional("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            late_mark_queue_url: env.optional("LATE_MARK_QUEUE_URL"),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             log_level: Level::read(&mut env),
         };
@@ -61,9 +67,16 @@ impl Config {
 pub struct LogoutRetry {
     cognito: CognitoSignOut,
     revocations: Option<DynamoRevocations>,
+    late_marks: Option<LateMarks>,
     user_pool_id: String,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
+}
+
+/// The queue of marks that can't be written yet.
+struct LateMarks {
+    url: String,
+    queue: RetryQueue,
 }
 
 impl LogoutRetry {
@@ -76,8 +89,13 @@ impl LogoutRetry {
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let table = config.revocation_table;
+        let late_marks = config.late_mark_queue_url.map(|url| LateMarks {
+            queue: RetryQueue::new(&sdk, url.clone()),
+            url,
+        });
         Ok(Self {
             cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()).with_secret(secret),
+            late_marks,
             revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
@@ -86,22 +104,36 @@ impl LogoutRetry {
     }
 
     /// Whether it was done, and the word for it.
-    async fn carry_out(&self, message: &str) -> (bool, &'static str) {
-        if let Ok(mark) = serde_json::from_str::<LateMark>(message) {
-            return match self.write(&mark).await {
-                Ok(()) => (true, "marked"),
-                Err(_) => (false, "failed"),
+    async fn carry_out(&self, message: &Message<'_>) -> (bool, &'static str) {
+        if let Ok(mark) = serde_json::from_str::<LateMark>(&message.body) {
+            return match (self.write(&mark).await, &self.late_marks) {
+                (Ok(()), _) => (true, "marked"),
+                (Err(_), Some(late)) if !message.is_from(&late.url) => {
+                    if late.queue.put(&mark).await {
+                        (true, "put_off")
+                    } else {
+                        (false, "failed")
+                    }
+                }
+                (Err(_), _) => (false, "failed"),
             };
         }
-        let Ok(task) = serde_json::from_str::<SignOutTask>(message) else {
+        let Ok(task) = serde_json::from_str::<SignOutTask>(&message.body) else {
             return (false, "unreadable");
         };
-        match self.cognito.carry_out(&task).await {
-            Ok(SignOut::Done) => (true, "ended"),
-            Ok(SignOut::Unsupported) => (true, "unsupported"),
+        let Ok(made) = self.cognito.carry_out(&task).await else {
+            return (false, "failed");
+        };
+        if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
+            let now = UnixSeconds(clock::unix_seconds());
+            // Without the note CloudTrail's record of the call outdates tokens that a refresh replaces.
+            let _ = revocations.note_call(&self.user_pool_id, id, now).await;
+        }
+        match made.outcome {
+            SignOut::Done => (true, "ended"),
+            SignOut::Unsupported => (true, "unsupported"),
             // It will not be another answer the next time.
-            Ok(SignOut::Refused) => (true, "refused"),
-            Err(_) => (false, "failed"),
+            SignOut::Refused => (true, "refused"),
         }
     }
 }
@@ -155,8 +187,12 @@ impl Handler for LogoutRetry {
         let messages = sqs::messages(event).ok_or(Failure::Internal)?;
         let mut answer = Answer::default();
         for message in &messages {
-            let (done, outcome) = self.carry_out(&message.body).await;
-            let level = if done { Level::Info } else { Level::Error };
+            let (done, outcome) = self.carry_out(message).await;
+            let level = match (done, outcome) {
+                (true, "put_off") => Level::Warn,
+                (true, _) => Level::Info,
+                (false, _) => Level::Error,
+            };
             if !done {
                 answer.again(message);
             }

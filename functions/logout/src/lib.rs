@@ -38,6 +38,7 @@ pub struct Logout {
     keys: HttpsKeys,
     revocations: DynamoRevocations,
     cognito: CognitoSignOut,
+    refusals: log::Refusals,
     /// One for each app client: the first is the client with the secret.
     accounts: Vec<CognitoAccounts>,
     retry_queue: Option<RetryQueue>,
@@ -162,6 +163,7 @@ impl Logout {
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             accounts: accounts.collect(),
             cognito: CognitoSignOut::new(&sdk, config.user_pool_id).with_secret(secret),
+            refusals: log::Refusals::default(),
             settings: Settings {
                 client_with_secret,
                 refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
@@ -262,7 +264,7 @@ impl Logout {
             .await;
         let username = claims.username().unwrap_or(claims.subject()).to_owned();
         let everywhere = SignOutTask::SignOutEverywhere { username };
-        let everywhere = self.at_cognito(&everywhere).await;
+        let everywhere = self.at_cognito(claims, &everywhere).await;
         let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
         written?;
         // CloudTrail's record of the call revokes sessions that began up to the second of the call.
@@ -352,15 +354,25 @@ impl Logout {
             refresh_token: token.clone(),
             with_secret: self.settings.client_with_secret.as_deref() == Some(claims.client_id()),
         };
-        self.at_cognito(&task).await
+        self.at_cognito(claims, &task).await
     }
 
     /// Makes the call; queues a failed call if a queue is configured.
-    async fn at_cognito(&self, task: &SignOutTask) -> AtCognito {
+    async fn at_cognito(&self, claims: &VerifiedClaims, task: &SignOutTask) -> AtCognito {
         match (self.cognito.carry_out(task).await, &self.retry_queue) {
-            (Ok(SignOut::Done), _) => AtCognito::Ended,
-            (Ok(SignOut::Unsupported), _) => AtCognito::Unsupported,
-            (Ok(SignOut::Refused), _) => AtCognito::Refused,
+            (Ok(made), _) => {
+                if let Some(id) = &made.request_id {
+                    // Without the note CloudTrail's record of the call outdates the user's other tokens
+                    // too, and a refresh brings new ones.
+                    let noted = self.revocations.note_call(claims.issuer_id(), id, now());
+                    let _ = noted.await;
+                }
+                match made.outcome {
+                    SignOut::Done => AtCognito::Ended,
+                    SignOut::Unsupported => AtCognito::Unsupported,
+                    SignOut::Refused => AtCognito::Refused,
+                }
+            }
             (Err(_), Some(queue)) if queue.put(task).await => AtCognito::Queued,
             (Err(_), _) => AtCognito::Failed,
         }
@@ -412,7 +424,10 @@ impl Handler for Logout {
             Ok(done) => done.response(&self.settings.cookies),
             Err(problem) => problem.response(),
         };
-        if level <= self.settings.log_level {
+        let count = self.refusals.count(level, &reason, clock::unix_seconds());
+        if let Some(count) = count
+            && level <= self.settings.log_level
+        {
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             log::line(
                 level,
@@ -422,7 +437,7 @@ impl Handler for Logout {
                     ("reason", Value::from(reason)),
                     ("request_id", Value::from(request_id)),
                     ("duration_us", Value::from(took)),
-                    ("Logouts", Value::from(1)),
+                    ("Logouts", Value::from(count)),
                     (
                         "_aws",
                         log::metric("Logouts", "reason", clock::unix_seconds()),

@@ -11,7 +11,7 @@ use auth::{Unavailable, UnixSeconds, address_hash};
 use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
-use lambda::{Caller, Failure, Handler, clock};
+use lambda::{Audit, Caller, Failure, Handler, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -68,16 +68,31 @@ impl Sessions {
         })
     }
 
-    async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
+    async fn answer<'a>(
+        &'a self,
+        request: &Request<'_>,
+        audit: &mut Option<Audit<'a>>,
+    ) -> Result<Response, Problem> {
+        let (method, route) = (request.method(), request.route());
+        if (&*method, &*route) == ("DELETE", "/auth/sessions/{id}") {
+            audit
+                .get_or_insert(Audit::new(&self.config.user_pool_id))
+                .act("end_session");
+        }
         let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
         let session = caller.session.clone().ok_or(Problem::NoSession)?;
         let (caller, session) = (&caller, session.as_str());
-        let (method, route) = (request.method(), request.route());
+        if let Some(audit) = audit {
+            audit.actor(&caller.subject);
+        }
         match (&*method, &*route) {
             ("POST", "/auth/sessions") => self.record((caller, session), request).await,
             ("GET", "/auth/sessions") => self.list((caller, session)).await,
             ("DELETE", "/auth/sessions/{id}") => {
                 let id = request.path_parameter("id").ok_or(BadRequest::Malformed)?;
+                if let Some(audit) = audit {
+                    audit.target(&id);
+                }
                 self.end((caller, session), &id).await
             }
             _ => Err(Problem::NoRoute),
@@ -89,7 +104,7 @@ impl Sessions {
         (caller, current): (&Caller, &str),
         request: &Request<'_>,
     ) -> Result<Response, Problem> {
-        let body: Body = request.json()?;
+        let body: Body = request.typed_json()?;
         let fits = |device: &String| {
             let chars = device.chars().count();
             (1..=MAX_DEVICE_CHARS).contains(&chars) && !device.contains(char::is_control)
@@ -120,13 +135,13 @@ impl Sessions {
         let now = now();
         let pool = &self.config.user_pool_id;
         let sessions = self.table.of_user(pool, &caller.subject, now).await?;
+        let ids: Vec<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
+        let all_marks = self
+            .revocations
+            .marks_of_sessions((pool, &caller.client_id), &caller.subject, &ids, now)
+            .await?;
         let mut living = Vec::new();
-        for session in &sessions {
-            let whose = (caller.subject.as_str(), Some(session.id.as_str()));
-            let marks = self
-                .revocations
-                .marks_of_session((pool, &caller.client_id), whose, now)
-                .await?;
+        for (session, marks) in sessions.iter().zip(all_marks) {
             let (id, since) = (Some(session.id.as_str()), session.authenticated_at);
             // What was issued since doesn't matter: the session goes on with a refresh.
             if marks.check_session(id, since, now.plus(1)).is_ok() {
@@ -191,12 +206,16 @@ impl Handler for Sessions {
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
         let began = Instant::now();
-        let result = self.answer(&Request::read(event)).await;
+        let mut audit = None;
+        let result = self.answer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),
             Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
+        if let Some(audit) = audit {
+            audit.write(&outcome, request_id);
+        }
         if level <= self.config.log_level {
             log::request(level, "sessions", &outcome, request_id, began);
         }

@@ -1,23 +1,46 @@
-//! Which of Cognito's calls ends what.
+//! Which of Cognito's calls ends what. docs/tokens.md has the table, with the reasons of those that end
+//! nothing.
 
-/// What a call means for a user's sessions.
+/// What a call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing of theirs passes until they are enabled.
+    /// Nothing of the user passes until an operator enables them.
     Disable,
-    /// They may sign in again. What was ended stays ended.
+    /// The user may sign in again. What was ended stays ended.
     Enable,
-    /// They are gone.
+    /// The user is gone.
     Delete,
-    /// All sessions until now are over.
+    /// All sessions of the user until now are over.
     EndSessions,
     /// The same, but for a session that our own API was asked to spare.
     ChangePassword,
-    /// Which session ended is not recorded: all tokens until now are refused, and whoever can
-    /// still refresh goes on.
+    /// The record does not name the session that ended: all tokens of the user until now are refused,
+    /// and a refresh brings new ones unless it is that session's.
     Outdate,
     /// The same, because tokens still name the old groups.
     OutdateForGroups,
+    /// Tokens that name the group are refused until they are refreshed.
+    OutdateGroup,
+    /// All sessions of users who came by the identity provider are over.
+    EndProvider,
+    /// Everything that the app client got until now is over.
+    EndClient,
+    /// Everything that the user pool issued is over.
+    EndPool,
+    /// Nothing ends; the topic tells of what a user did.
+    TellOfUser,
+    /// Nothing ends; the topic tells of what was configured.
+    Tell,
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    User,
+    Group,
+    Provider,
+    Client,
+    Pool,
 }
 
 /// A call that matters.
@@ -28,29 +51,133 @@ pub(crate) struct Action {
     pub(crate) effect: Effect,
 }
 
+/// Every call that matters by its name in CloudTrail. The rule in template.yaml has the same names.
+const CALLS: [(&str, &str, Effect); 37] = [
+    ("AdminDisableUser", "user_disabled", Effect::Disable),
+    ("AdminEnableUser", "user_enabled", Effect::Enable),
+    ("AdminDeleteUser", "user_deleted", Effect::Delete),
+    ("DeleteUser", "user_deleted", Effect::Delete),
+    ("AdminUserGlobalSignOut", SIGNED_OUT, Effect::EndSessions),
+    ("GlobalSignOut", SIGNED_OUT, Effect::EndSessions),
+    ("AdminSetUserPassword", "password_set", Effect::EndSessions),
+    (
+        "AdminResetUserPassword",
+        "password_set",
+        Effect::EndSessions,
+    ),
+    (
+        "ConfirmForgotPassword",
+        "password_reset",
+        Effect::EndSessions,
+    ),
+    ("ChangePassword", "password_changed", Effect::ChangePassword),
+    ("RevokeToken", "session_revoked", Effect::Outdate),
+    ("RevokeUserSession", "session_revoked", Effect::Outdate),
+    ("AdminRevokeUserSession", "session_revoked", Effect::Outdate),
+    ("AdminForgetDevice", "device_forgotten", Effect::Outdate),
+    ("ForgetDevice", "device_forgotten", Effect::Outdate),
+    (
+        "AdminAddUserToGroup",
+        "groups_changed",
+        Effect::OutdateForGroups,
+    ),
+    (
+        "AdminRemoveUserFromGroup",
+        "groups_changed",
+        Effect::OutdateForGroups,
+    ),
+    ("DeleteGroup", "group_changed", Effect::OutdateGroup),
+    ("UpdateGroup", "group_changed", Effect::OutdateGroup),
+    (
+        "AdminUpdateUserAttributes",
+        "attributes_changed",
+        Effect::Outdate,
+    ),
+    (
+        "AdminDeleteUserAttributes",
+        "attributes_changed",
+        Effect::Outdate,
+    ),
+    (
+        "AdminSetUserMFAPreference",
+        "mfa_changed",
+        Effect::EndSessions,
+    ),
+    ("AdminSetUserSettings", "mfa_changed", Effect::EndSessions),
+    (
+        "AdminDisableProviderForUser",
+        "provider_unlinked",
+        Effect::EndSessions,
+    ),
+    (
+        "DeleteIdentityProvider",
+        "provider_removed",
+        Effect::EndProvider,
+    ),
+    ("DeleteUserPoolClient", "client_deleted", Effect::EndClient),
+    ("DeleteUserPool", "pool_deleted", Effect::EndPool),
+    ("UpdateUserAttributes", OWN_ATTRIBUTES, Effect::TellOfUser),
+    ("DeleteUserAttributes", OWN_ATTRIBUTES, Effect::TellOfUser),
+    ("VerifyUserAttribute", OWN_ATTRIBUTES, Effect::TellOfUser),
+    ("SetUserMFAPreference", OWN_MFA, Effect::TellOfUser),
+    ("SetUserSettings", OWN_MFA, Effect::TellOfUser),
+    ("UpdateUserPool", CONFIGURED, Effect::Tell),
+    ("SetUserPoolMfaConfig", CONFIGURED, Effect::Tell),
+    ("UpdateUserPoolClient", CONFIGURED, Effect::Tell),
+    ("CreateIdentityProvider", CONFIGURED, Effect::Tell),
+    ("UpdateIdentityProvider", CONFIGURED, Effect::Tell),
+];
+const SIGNED_OUT: &str = "signed_out_everywhere";
+const OWN_ATTRIBUTES: &str = "own_attributes_changed";
+const OWN_MFA: &str = "own_mfa_changed";
+const CONFIGURED: &str = "configuration_changed";
+
 impl Action {
     /// By the call's name in CloudTrail.
     pub(crate) fn of(event_name: &str) -> Option<Self> {
-        let (kind, effect) = match event_name {
-            "AdminDisableUser" => ("user_disabled", Effect::Disable),
-            "AdminEnableUser" => ("user_enabled", Effect::Enable),
-            "AdminDeleteUser" | "DeleteUser" => ("user_deleted", Effect::Delete),
-            "AdminUserGlobalSignOut" | "GlobalSignOut" => {
-                ("signed_out_everywhere", Effect::EndSessions)
-            }
-            "AdminSetUserPassword" | "AdminResetUserPassword" => {
-                ("password_set", Effect::EndSessions)
-            }
-            "ConfirmForgotPassword" => ("password_reset", Effect::EndSessions),
-            "ChangePassword" => ("password_changed", Effect::ChangePassword),
-            "RevokeToken" | "RevokeUserSession" | "AdminRevokeUserSession" => {
-                ("session_revoked", Effect::Outdate)
-            }
-            "AdminAddUserToGroup" | "AdminRemoveUserFromGroup" => {
-                ("groups_changed", Effect::OutdateForGroups)
-            }
-            _ => return None,
-        };
-        Some(Self { kind, effect })
+        let call = CALLS.iter().find(|(name, ..)| *name == event_name);
+        call.map(|&(_, kind, effect)| Self { kind, effect })
+    }
+
+    /// What the call is about.
+    pub(crate) fn about(&self) -> Kind {
+        match self.effect {
+            Effect::Disable
+            | Effect::Enable
+            | Effect::Delete
+            | Effect::EndSessions
+            | Effect::ChangePassword
+            | Effect::Outdate
+            | Effect::OutdateForGroups
+            | Effect::TellOfUser => Kind::User,
+            Effect::OutdateGroup => Kind::Group,
+            Effect::EndProvider => Kind::Provider,
+            Effect::EndClient => Kind::Client,
+            Effect::EndPool | Effect::Tell => Kind::Pool,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::CALLS;
+    use crate::record::HEARTBEAT;
+
+    #[test]
+    fn the_rule_delivers_every_call_that_matters() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
+        let template = std::fs::read_to_string(path).unwrap();
+        let rule = template.split("\n  UserEventRule:\n").nth(1).unwrap();
+        let names = rule.split("eventName:\n").nth(1).unwrap();
+        let delivered: BTreeSet<&str> = names
+            .lines()
+            .map_while(|line| line.trim().strip_prefix("- "))
+            .collect();
+        let mut wanted: BTreeSet<&str> = CALLS.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(wanted.len(), CALLS.len(), "no name stands twice");
+        wanted.insert(HEARTBEAT);
+        assert_eq!(delivered, wanted);
     }
 }

@@ -13,6 +13,8 @@ pub struct Config {
     pub revocation_table: String,
     /// `USERS_TABLE`: the profiles; none are kept without one.
     pub users_table: Option<String>,
+    /// `SESSION_TABLE`: sign-ins, by which a user is known whom the pool has deleted.
+    pub session_table: Option<String>,
     /// `SECURITY_TOPIC_ARN`: whom to tell; nobody without one.
     pub security_topic_arn: Option<String>,
     /// `OUTDATE_ON_GROUP_CHANGE`.
@@ -30,6 +32,7 @@ impl Config {
         "ACCOUNT_ID",
         "REVOCATION_TABLE",
         "USERS_TABLE",
+        "SESSION_TABLE",
         "SECURITY_TOPIC_ARN",
         "OUTDATE_ON_GROUP_CHANGE",
         "REFRESH_TOKEN_TTL_SECONDS",
@@ -47,6 +50,7 @@ impl Config {
             account_id: env.required("ACCOUNT_ID"),
             revocation_table: env.required("REVOCATION_TABLE"),
             users_table: env.optional("USERS_TABLE"),
+            session_table: env.optional("SESSION_TABLE"),
             security_topic_arn: env.optional("SECURITY_TOPIC_ARN"),
             outdate_on_group_change: env.flag("OUTDATE_ON_GROUP_CHANGE", true),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),

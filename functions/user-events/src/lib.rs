@@ -15,14 +15,14 @@ mod topic;
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::CognitoUsers;
-use auth_dynamodb::{DynamoRevocations, Ending, Profiles, Status};
+use auth_dynamodb::{DynamoRevocations, Ending, GroupCutoff, Profiles, SessionTable, Status};
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer};
 use lambda::{Failure, Handler, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use action::{Action, Effect};
+use action::{Action, Effect, Kind};
 pub use config::Config;
 use record::{Origin, Record};
 use topic::Topic;
@@ -36,6 +36,7 @@ pub struct UserEvents {
     origin: Origin,
     revocations: DynamoRevocations,
     profiles: Option<Profiles>,
+    sessions: Option<SessionTable>,
     users: CognitoUsers,
     topic: Option<Topic>,
     outdate_on_group_change: bool,
@@ -71,9 +72,11 @@ impl UserEvents {
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         revocations.prime().await;
         let profiles = config.users_table;
+        let sessions = config.session_table;
         let topic = config.security_topic_arn;
         Ok(Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
+            sessions: sessions.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
             users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
             topic: topic.map(|arn| Topic::new(&sdk, arn)),
@@ -92,24 +95,68 @@ impl UserEvents {
         if let Some(why) = record.is_foreign(&self.origin) {
             return Ok(Outcome::Ignored(why));
         }
+        if record.is_heartbeat() {
+            return Ok(Outcome::Ignored("heartbeat"));
+        }
         let Some(action) = Action::of(record.event_name()) else {
             return Ok(Outcome::Ignored("nothing_to_do"));
         };
-        if action.effect == Effect::OutdateForGroups && !self.outdate_on_group_change {
+        let by_groups = matches!(
+            action.effect,
+            Effect::OutdateForGroups | Effect::OutdateGroup
+        );
+        if by_groups && !self.outdate_on_group_change {
             return Ok(Outcome::Ignored("nothing_to_do"));
         }
-        let subject = self.subject(&record).await?;
+        let is_unsigned = record.event_name() == "RevokeToken";
+        if is_unsigned && self.is_own_call(&record).await? {
+            return Ok(Outcome::Ignored("own_call"));
+        }
+        let target = match self.target(&action, &record).await {
+            // Whoever holds a refresh token can make this call, and what it ended can't be refreshed:
+            // no alarm for that.
+            Err(Problem::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
+            target => target?,
+        };
+        if action.about() == Kind::User && !record.names_pool() && !self.knows(&target, now).await?
+        {
+            return Ok(Outcome::Ignored("unknown_user"));
+        }
         let at = record.at(now);
-        self.mark(&subject, &action, at, now).await?;
-        self.note(&subject, action.effect, at).await?;
+        self.mark(&target, &action, at, now).await?;
+        self.note(&target, action.effect, at).await?;
         if let Some(topic) = &self.topic {
             let pool = &self.origin.user_pool_id;
-            topic.publish(&action, pool, &subject, at, &record).await?;
+            let target = (member(action.about()), target.as_str());
+            topic.publish(&action, pool, target, at, &record).await?;
         }
         Ok(Outcome::Applied(action))
     }
 
-    /// Whom the record is about: its own word, else Cognito's for the name in it.
+    /// Whether logout made this call: it has ended the session here by its own mark.
+    async fn is_own_call(&self, record: &Record) -> Result<bool, Unavailable> {
+        let Some(request_id) = record.request_id() else {
+            return Ok(false);
+        };
+        let pool = &self.origin.user_pool_id;
+        self.revocations.is_own_call(pool, request_id).await
+    }
+
+    /// What the record is about: a user's `sub`, or a name.
+    async fn target(&self, action: &Action, record: &Record) -> Result<String, Problem> {
+        let name = match action.about() {
+            Kind::User => return self.subject(record).await,
+            Kind::Group => record.parameter("groupName"),
+            Kind::Provider => record.parameter("providerName"),
+            Kind::Client => record.parameter("clientId"),
+            Kind::Pool => Some(self.origin.user_pool_id.as_str()),
+        };
+        // These calls are signed, and name the pool.
+        let name = name.filter(|_| record.names_pool());
+        name.map(str::to_owned).ok_or(Problem::NoSubject)
+    }
+
+    /// The user that the record is about: its own `sub`, else Cognito's for the name in it.
     async fn subject(&self, record: &Record) -> Result<String, Problem> {
         if let Some(subject) = record.subject() {
             return Ok(subject.to_owned());
@@ -122,14 +169,36 @@ impl UserEvents {
         }
     }
 
+    /// Whether a user of whom a record without a pool tells is one of this pool: has a profile, or has
+    /// signed in here, which outlive the user's deletion, or is in the pool.
+    async fn knows(&self, subject: &str, now: UnixSeconds) -> Result<bool, Unavailable> {
+        if let Some(profiles) = &self.profiles
+            && profiles.knows(subject).await?
+        {
+            return Ok(true);
+        }
+        let pool = &self.origin.user_pool_id;
+        if let Some(sessions) = &self.sessions
+            && !sessions.of_user(pool, subject, now).await?.is_empty()
+        {
+            return Ok(true);
+        }
+        match self.users.by_subject(subject).await {
+            Ok(_) => Ok(true),
+            Err(auth_cognito::Trouble::NotFound) => Ok(false),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
     async fn mark(
         &self,
-        subject: &str,
+        target: &str,
         action: &Action,
         at: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<(), Unavailable> {
-        let key = RowKey::user(&self.origin.user_pool_id, subject);
+        let pool = &self.origin.user_pool_id;
+        let key = RowKey::user(pool, target);
         let ending = Ending {
             reason: action.kind,
             actor: "cognito",
@@ -138,7 +207,8 @@ impl UserEvents {
         };
         let store = &self.revocations;
         match action.effect {
-            Effect::Disable | Effect::Delete => store.disable_user(&key, at, &ending).await,
+            Effect::Disable => store.disable_user(&key, at, &ending).await,
+            Effect::Delete => store.delete_user(&key, at, &ending).await,
             Effect::Enable => store.enable_user(&key, at, &ending).await,
             Effect::EndSessions => store.end_user(&key, at, &ending).await,
             Effect::ChangePassword => {
@@ -149,6 +219,22 @@ impl UserEvents {
             Effect::Outdate | Effect::OutdateForGroups => {
                 store.outdate_tokens(&key, at, &ending).await
             }
+            Effect::OutdateGroup => {
+                let group = (GroupCutoff::Tokens, target);
+                store.end_group(pool, group, at, &ending).await
+            }
+            Effect::EndProvider => {
+                // Cognito keeps the users of a provider in a group of this name.
+                let group = format!("{pool}_{target}");
+                let group = (GroupCutoff::Sessions, group.as_str());
+                store.end_group(pool, group, at, &ending).await
+            }
+            Effect::EndClient => {
+                let key = RowKey::client(pool, target);
+                store.end_all_of(&key, at, &ending).await
+            }
+            Effect::EndPool => store.end_all_of(&RowKey::issuer(pool), at, &ending).await,
+            Effect::TellOfUser | Effect::Tell => Ok(()),
         }
     }
 
@@ -165,7 +251,13 @@ impl UserEvents {
             Effect::EndSessions
             | Effect::ChangePassword
             | Effect::Outdate
-            | Effect::OutdateForGroups => return Ok(()),
+            | Effect::OutdateForGroups
+            | Effect::OutdateGroup
+            | Effect::EndProvider
+            | Effect::EndClient
+            | Effect::EndPool
+            | Effect::TellOfUser
+            | Effect::Tell => return Ok(()),
         };
         match &self.profiles {
             Some(profiles) => profiles.set_status(subject, status, at).await,
@@ -179,6 +271,9 @@ impl UserEvents {
         let result = self.apply(json, now).await;
         let (level, outcome, kind) = match &result {
             Ok(Outcome::Applied(action)) => (Level::Info, "applied".to_owned(), action.kind),
+            Ok(Outcome::Ignored(why @ ("no_subject" | "unknown_user"))) => {
+                (Level::Warn, (*why).to_owned(), "-")
+            }
             Ok(Outcome::Ignored(why)) => (Level::Info, (*why).to_owned(), "-"),
             Err(problem) => (Level::Error, problem.to_string(), "-"),
         };
@@ -196,6 +291,17 @@ impl UserEvents {
             );
         }
         result.map(drop)
+    }
+}
+
+/// The member of a message that names what the action is about.
+fn member(kind: Kind) -> &'static str {
+    match kind {
+        Kind::User => "sub",
+        Kind::Group => "group",
+        Kind::Provider => "provider",
+        Kind::Client => "client_id",
+        Kind::Pool => "pool",
     }
 }
 

@@ -10,8 +10,10 @@ const HIDDEN: [&str; 2] = [
     "HIDDEN_DUE_TO_SECURITY_REASONS",
     "HIDDEN_FOR_SECURITY_REASONS",
 ];
-/// As long as an id may be anywhere here.
-const MAX_ID_BYTES: usize = 256;
+/// As long as an id may be anywhere here: a group's name has 128 characters.
+const MAX_ID_BYTES: usize = 512;
+/// Takes a tag off the pool that it doesn't have, once an hour (user-sweep).
+pub(crate) const HEARTBEAT: &str = "UntagResource";
 
 /// Where records must come from.
 pub(crate) struct Origin {
@@ -40,8 +42,6 @@ impl Record {
     /// pool, or a call that failed.
     pub(crate) fn is_foreign(&self, origin: &Origin) -> Option<&'static str> {
         let region = origin.user_pool_id.split('_').next().unwrap_or_default();
-        let pool = self.request().get("userPoolId");
-        let pool = pool.or_else(|| self.additional().get("userPoolId"));
         let checks = [
             (self.source == "aws.cognito-idp", "other_source"),
             (
@@ -54,9 +54,9 @@ impl Record {
             ),
             (self.account == *origin.account_id, "other_account"),
             (self.region == *region, "other_region"),
-            // Calls that a user makes with a token name no pool in every record.
+            // A record without a pool may still be of another one: see `names_pool`.
             (
-                pool.is_none_or(|pool| *pool == *origin.user_pool_id),
+                self.pool().is_none_or(|pool| pool == origin.user_pool_id),
                 "other_user_pool",
             ),
             (self.succeeded(), "failed_call"),
@@ -65,6 +65,38 @@ impl Record {
             .into_iter()
             .find(|(holds, _)| !holds)
             .map(|(_, why)| why)
+    }
+
+    /// Whether the record says which user pool the call was made to. Calls that a user makes with a token
+    /// of their own don't always.
+    pub(crate) fn names_pool(&self) -> bool {
+        self.pool().is_some()
+    }
+
+    /// The pool's id; of `UntagResource` the end of the ARN. Not a text: of no pool.
+    fn pool(&self) -> Option<&str> {
+        let (request, additional) = (self.request(), self.additional());
+        let pool = request
+            .get("userPoolId")
+            .or_else(|| additional.get("userPoolId"));
+        let arn = || request.get("resourceArn");
+        let pool = pool.or_else(arn)?.as_str().unwrap_or_default();
+        Some(pool.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// Whether it is the record of user-sweep's hourly call, which shows that a trail is there.
+    pub(crate) fn is_heartbeat(&self) -> bool {
+        self.event_name() == HEARTBEAT
+    }
+
+    /// The id that Cognito gave the request, as its answer has it too.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        id(Some(self.detail_member("requestID")))
+    }
+
+    /// What the call is about, by the name that its parameter has.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        id(self.request().get(name))
     }
 
     /// Records of successes have no error code, or an empty one.

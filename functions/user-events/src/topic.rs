@@ -39,20 +39,20 @@ impl Topic {
         }
     }
 
-    /// Tells of an action. The attribute `kind` is there for subscriptions to filter on. Nobody's
-    /// name or address is in the message.
+    /// Tells of an action on a `target`, a member of the message by its name. The attribute `kind` is
+    /// there for subscriptions to filter on. No user's name or address is in the message.
     pub(crate) async fn publish(
         &self,
         action: &Action,
         user_pool_id: &str,
-        subject: &str,
+        (name, target): (&str, &str),
         at: UnixSeconds,
         record: &Record,
     ) -> Result<(), Unavailable> {
         let message = json!({
             "kind": action.kind,
             "user_pool_id": user_pool_id,
-            "sub": subject,
+            name: target,
             "at": at.0,
             "call": record.event_name(),
             "event_id": record.event_id(),

@@ -1,23 +1,29 @@
-//! Finds what no event told of: users who are disabled in the pool and have no mark.
+//! Finds what no event told of: users who are disabled in the pool and have no mark, and users who are
+//! disabled here but no longer in the pool. And it watches what revocations rely on: how long each app
+//! client's refresh tokens live, and a trail.
 //!
 //! It walks through the disabled users a page at a time and remembers where it was, so that a pool
 //! of any size is done over as many runs as it takes, and Cognito's patience is never tried.
 
+mod clients;
+mod locked_out;
+
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use auth::env::{ConfigError, Env};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, Trouble, User};
-use auth_dynamodb::{DynamoRevocations, Ending, Profiles, Status};
-use lambda::log::{self, Level};
+use auth_dynamodb::{DynamoRevocations, Ending, Profiles, Status, SweepState};
+use lambda::log::{self, Level, Measure};
 use lambda::{Failure, Handler, clock};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How long a run takes at most: Lambda's timeout is longer.
-const BUDGET: Duration = Duration::from_secs(50);
+/// How long a run walks through users at most: Lambda's timeout, 15 minutes, leaves time for the rest.
+const BUDGET: Duration = Duration::from_secs(12 * 60);
 /// Between two pages: the pool's quota for reading users is shared with everybody's sign-in.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -29,6 +35,9 @@ pub struct Config {
     pub revocation_table: String,
     /// `USERS_TABLE`: the profiles; none are kept without one.
     pub users_table: Option<String>,
+    /// `USER_POOL_ARN`: of the pool, to which the call is made that shows that a trail is there; no call
+    /// is made without it.
+    pub user_pool_arn: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
     /// `LOG_LEVEL`.
@@ -41,6 +50,7 @@ impl Config {
         "USER_POOL_ID",
         "REVOCATION_TABLE",
         "USERS_TABLE",
+        "USER_POOL_ARN",
         "REFRESH_TOKEN_TTL_SECONDS",
         "LOG_LEVEL",
     ];
@@ -55,6 +65,7 @@ impl Config {
             user_pool_id: env.user_pool_id(),
             revocation_table: env.required("REVOCATION_TABLE"),
             users_table: env.optional("USERS_TABLE"),
+            user_pool_arn: env.optional("USER_POOL_ARN"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             log_level: Level::read(&mut env),
         };
@@ -68,6 +79,7 @@ pub struct UserSweep {
     profiles: Option<Profiles>,
     users: CognitoUsers,
     user_pool_id: String,
+    user_pool_arn: Option<String>,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
 }
@@ -82,6 +94,10 @@ pub struct Run {
     pub written: u64,
     /// Whether it came to the end of the list; else the next run goes on.
     pub finished: bool,
+    /// Users who were disabled here and had been enabled in the pool.
+    pub enabled: u64,
+    /// App clients whose sessions can outlive their revocations; `None` if Cognito did not say.
+    pub outliving: Option<u64>,
 }
 
 impl UserSweep {
@@ -99,109 +115,183 @@ impl UserSweep {
             revocations,
             users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
             user_pool_id: config.user_pool_id,
+            user_pool_arn: config.user_pool_arn,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
         })
     }
 
-    async fn sweep(&self) -> Result<Run, Unavailable> {
+    async fn sweep(&self, state: &mut SweepState) -> Result<Run, Unavailable> {
         let began = Instant::now();
         let mut run = Run::default();
-        let mut cursor = self.revocations.cursor(&self.user_pool_id).await?;
+        let mut disabled = HashSet::new();
+        let is_whole = state.cursor.is_none();
         loop {
-            let page = match self.users.disabled(cursor.clone()).await {
+            if state.cursor.is_none() {
+                state.began_at = Some(now());
+            }
+            let page = match self.users.disabled(state.cursor.clone()).await {
                 Ok(page) => page,
                 Err(Trouble::Throttled) => return Ok(run),
-                Err(trouble) if cursor.is_some() => {
+                Err(trouble) if state.cursor.is_some() => {
                     // Cognito forgets where a list was: begin again next time.
-                    self.revocations
-                        .set_cursor(&self.user_pool_id, None)
-                        .await?;
+                    state.cursor = None;
+                    self.remember(state).await?;
                     return Err(trouble.into());
                 }
                 Err(trouble) => return Err(trouble.into()),
             };
-            for user in &page.users {
-                run.seen += 1;
-                run.written += u64::from(self.mark(user).await?);
+            run.seen += u64::try_from(page.users.len()).unwrap_or(u64::MAX);
+            run.written += self.mark(&page.users).await?;
+            let users = page.users.into_iter().filter(|user| !user.enabled);
+            disabled.extend(users.map(|user| user.subject));
+            state.cursor = page.next;
+            if state.cursor.is_none() {
+                state.passed_at = state.began_at;
             }
-            let next = page.next.as_deref();
-            self.revocations
-                .set_cursor(&self.user_pool_id, next)
-                .await?;
-            cursor = page.next;
-            if cursor.is_none() {
+            self.remember(state).await?;
+            if state.cursor.is_none() {
                 run.finished = true;
-                return Ok(run);
+                break;
             }
             if began.elapsed() > BUDGET {
                 return Ok(run);
             }
             tokio::time::sleep(PAUSE).await;
         }
+        if is_whole && locked_out::is_due(state, now()) {
+            run.enabled = self.let_in(&disabled).await?;
+            state.compared_at = Some(now());
+            self.remember(state).await?;
+        }
+        Ok(run)
     }
 
-    /// Writes the mark of a disabled user, if it is missing.
-    async fn mark(&self, user: &User) -> Result<bool, Unavailable> {
-        let now = UnixSeconds(clock::unix_seconds());
-        let key = RowKey::user(&self.user_pool_id, &user.subject);
-        let mark = self.revocations.mark(&key, now).await?;
-        if mark.is_some_and(|mark| {
-            mark.attributes
-                .get("disabled")
-                .is_some_and(|it| it == "true")
-        }) {
-            return Ok(false);
-        }
+    async fn remember(&self, state: &SweepState) -> Result<(), Unavailable> {
+        let pool = &self.user_pool_id;
+        self.revocations.set_sweep_state(pool, state).await
+    }
+
+    /// Writes the marks of disabled users that are missing, and says how many.
+    async fn mark(&self, users: &[User]) -> Result<u64, Unavailable> {
+        let key = |user: &User| RowKey::user(&self.user_pool_id, &user.subject);
+        let keys: HashSet<RowKey> = users.iter().map(key).collect();
+        let rows = self
+            .revocations
+            .user_rows(&keys.into_iter().collect::<Vec<_>>())
+            .await?;
+        let mut written = 0;
         // A filter that Cognito didn't apply must not lock anybody out.
-        if user.enabled {
-            return Ok(false);
+        for user in users.iter().filter(|user| !user.enabled) {
+            let key = key(user);
+            if rows.get(&key).is_some_and(|row| row.disabled) {
+                continue;
+            }
+            let now = now();
+            let at = UnixSeconds(user.modified_at).min(now);
+            let ending = self.ending(now);
+            self.revocations.disable_user(&key, at, &ending).await?;
+            self.note(&user.subject, Status::Disabled, at).await?;
+            written += 1;
         }
-        let at = UnixSeconds(user.modified_at).min(now);
-        let ending = Ending {
+        Ok(written)
+    }
+
+    async fn note(
+        &self,
+        subject: &str,
+        status: Status,
+        at: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        match &self.profiles {
+            Some(profiles) => profiles.set_status(subject, status, at).await,
+            None => Ok(()),
+        }
+    }
+
+    fn ending(&self, now: UnixSeconds) -> Ending<'static> {
+        Ending {
             reason: "sweep",
-            actor: "sweep",
+            actor: SWEEP,
             at: now,
             refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
-        };
-        self.revocations.disable_user(&key, at, &ending).await?;
-        if let Some(profiles) = &self.profiles {
-            profiles
-                .set_status(&user.subject, Status::Disabled, at)
-                .await?;
         }
-        Ok(true)
     }
+
+    /// Makes the call that CloudTrail is to tell user-events of: an alarm rings when none arrives.
+    async fn beat(&self, request_id: &str) {
+        if let Some(arn) = &self.user_pool_arn
+            && self.users.heartbeat(arn).await.is_err()
+        {
+            let fields = [("request_id", Value::from(request_id))];
+            log::line(
+                Level::Error,
+                "the call that shows a trail was not made",
+                fields,
+            );
+        }
+    }
+
+    fn report(&self, result: &Result<Run, Unavailable>, state: &SweepState, request_id: &str) {
+        let (level, outcome) = match result {
+            // An event was missed, for whatever reason: an operator should look at the events.
+            Ok(run) if run.written > 0 => (Level::Warn, "marks_were_missing"),
+            Ok(run) if run.enabled > 0 => (Level::Warn, "users_were_locked_out"),
+            Ok(run) if !run.finished => (Level::Info, "not_finished"),
+            Ok(_) => (Level::Info, "nothing_missing"),
+            Err(unavailable) => (Level::Error, unavailable.as_str()),
+        };
+        let now = now();
+        let run = result.as_ref().ok();
+        let count = |of: fn(&Run) -> u64| Value::from(run.map_or(0, of));
+        let measure = |name, unit, by| Measure { name, unit, by };
+        let mut measures = vec![measure("MissingMarks", "Count", Some("outcome"))];
+        let mut fields = vec![
+            ("outcome", Value::from(outcome)),
+            ("seen", count(|run| run.seen)),
+            ("enabled", count(|run| run.enabled)),
+            ("request_id", Value::from(request_id)),
+            ("MissingMarks", count(|run| run.written)),
+        ];
+        // Of the first pass until it is done: how long it has been under way.
+        if let Some(since) = state.passed_at.or(state.began_at) {
+            measures.push(measure("SweepAge", "Seconds", None));
+            fields.push(("SweepAge", now.since(since).unwrap_or(0).into()));
+        }
+        if let Some(clients) = run.and_then(|run| run.outliving) {
+            measures.push(measure("OutlivingClients", "Count", None));
+            fields.push(("OutlivingClients", clients.into()));
+        }
+        fields.push(("_aws", log::metrics(&measures, now.0)));
+        if level <= self.log_level {
+            log::line(level, "sweep", fields);
+        }
+    }
+}
+
+/// Who wrote a mark, if the sweep did.
+const SWEEP: &str = "sweep";
+
+fn now() -> UnixSeconds {
+    UnixSeconds(clock::unix_seconds())
 }
 
 impl Handler for UserSweep {
     type Answer = Run;
 
     async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, Failure> {
-        let result = self.sweep().await;
-        let (level, outcome, written) = match &result {
-            // Something was missed, whatever the reason: somebody should look at the events.
-            Ok(run) if run.written > 0 => (Level::Warn, "marks_were_missing", run.written),
-            Ok(_) => (Level::Info, "nothing_missing", 0),
-            Err(unavailable) => (Level::Error, unavailable.as_str(), 0),
+        self.beat(request_id).await;
+        let mut state = SweepState::default();
+        let result = match self.revocations.sweep_state(&self.user_pool_id).await {
+            Ok(read) => {
+                state = read;
+                self.sweep(&mut state).await
+            }
+            Err(unavailable) => Err(unavailable),
         };
-        if level <= self.log_level {
-            let now = clock::unix_seconds();
-            log::line(
-                level,
-                "sweep",
-                [
-                    ("outcome", Value::from(outcome)),
-                    (
-                        "seen",
-                        Value::from(result.as_ref().map_or(0, |run| run.seen)),
-                    ),
-                    ("request_id", Value::from(request_id)),
-                    ("MissingMarks", Value::from(written)),
-                    ("_aws", log::metric("MissingMarks", "outcome", now)),
-                ],
-            );
-        }
+        let outliving = self.outliving(request_id).await;
+        let result = result.map(|run| Run { outliving, ..run });
+        self.report(&result, &state, request_id);
         result.map_err(|_| Failure::Internal)
     }
 }

@@ -20,6 +20,9 @@ use cedar_policy::{
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
+/// `auth_age` of callers that do not sign in, in seconds: longer ago than any rule asks for.
+const NO_SIGN_IN: u64 = i64::MAX.unsigned_abs();
+
 /// Placeholder for the user pool's id in policies: the names of groups contain it.
 const POOL_PLACEHOLDER: &str = "{{USER_POOL_ID}}";
 
@@ -268,7 +271,11 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
         ("auth_time".to_owned(), seconds(signed_in.0)?),
     ])
     .ok()?;
-    let age = request.now.since(signed_in).unwrap_or(0);
+    // What a key or a machine has is no sign-in, however young: it is never a recent one.
+    let age = match claims.principal() {
+        Principal::User => request.now.since(signed_in).unwrap_or(0),
+        Principal::Client | Principal::ApiKey => NO_SIGN_IN,
+    };
     let mut members = vec![
         ("token".to_owned(), token),
         ("route".to_owned(), text(request.route)),

@@ -17,12 +17,13 @@ use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
 use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cognitoidentityprovider::operation::RequestId;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
 pub use legacy::{LegacyAccount, LegacyPool, LegacyTrouble, PasswordCheck};
-pub use users::{CognitoUsers, Page, Profile, Standing, Trouble, User};
+pub use users::{AppClient, CognitoUsers, Page, Profile, Standing, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -42,6 +43,16 @@ pub enum SignOut {
     /// Cognito won't take this call, now or later: what it was given is no refresh token of the
     /// client's, or the client's secret is missing or wrong.
     Refused,
+}
+
+/// A call that Cognito answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// What is known of the session now.
+    pub outcome: SignOut,
+    /// The request's id (`requestID` of CloudTrail's record), where the record does not tell our own
+    /// calls from those of other programs: `RevokeToken` is not signed.
+    pub request_id: Option<String>,
 }
 
 /// A call that ends sessions and may have to be made again: what goes through the retry queue.
@@ -98,9 +109,15 @@ impl CognitoSignOut {
     ///
     /// # Errors
     /// [`Unavailable::Cognito`] if it has to be made again.
-    pub async fn carry_out(&self, task: &SignOutTask) -> Result<SignOut, Unavailable> {
+    pub async fn carry_out(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
         match task {
-            SignOutTask::SignOutEverywhere { username } => self.sign_out_everywhere(username).await,
+            SignOutTask::SignOutEverywhere { username } => {
+                let outcome = self.sign_out_everywhere(username).await?;
+                Ok(Made {
+                    outcome,
+                    request_id: None,
+                })
+            }
             SignOutTask::RevokeRefreshToken {
                 client_id,
                 refresh_token,
@@ -121,9 +138,13 @@ impl CognitoSignOut {
         &self,
         (client_id, secret): (&str, Option<&Secret>),
         refresh_token: &str,
-    ) -> Result<SignOut, Unavailable> {
+    ) -> Result<Made, Unavailable> {
+        let refused = Made {
+            outcome: SignOut::Refused,
+            request_id: None,
+        };
         if !may_be_a_refresh_token(refresh_token) {
-            return Ok(SignOut::Refused);
+            return Ok(refused);
         }
         let call = self
             .client
@@ -136,9 +157,13 @@ impl CognitoSignOut {
             && let Some(error) = error.as_service_error()
             && is_final_refusal(error)
         {
-            return Ok(SignOut::Refused);
+            return Ok(refused);
         }
-        settled(answer)
+        let request_id = answer.as_ref().ok().and_then(RequestId::request_id);
+        Ok(Made {
+            request_id: request_id.map(ToOwned::to_owned),
+            outcome: settled(answer)?,
+        })
     }
 
     /// `AdminUserGlobalSignOut`: every session of a user.

@@ -3,7 +3,8 @@
 use auth::Unavailable;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::{
-    AttributeType, ProviderUserIdentifierType, UserStatusType,
+    AttributeType, ExplicitAuthFlowsType, OAuthFlowType, ProviderUserIdentifierType, TimeUnitsType,
+    UserStatusType,
 };
 use aws_types::SdkConfig;
 
@@ -11,6 +12,8 @@ use crate::{Client, client};
 
 /// Users in a page of [`CognitoUsers::disabled`], Cognito's maximum.
 const PAGE: i32 = 60;
+/// A tag that no pool has.
+const HEARTBEAT_TAG: &str = "gatehouse-heartbeat";
 /// Pages that [`CognitoUsers::find`] looks through.
 const PAGES: usize = 5;
 
@@ -72,6 +75,17 @@ pub struct Page {
     pub users: Vec<User>,
     /// Where the next one begins.
     pub next: Option<String>,
+}
+
+/// An app client, as far as its refresh tokens go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppClient {
+    /// Its name; its id if it has none.
+    pub name: String,
+    /// How long its refresh tokens live; `None` if it gets none, since only machines use it.
+    pub refresh_token_seconds: Option<u64>,
+    /// Whether tokens have a session to be ended by (`EnableTokenRevocation`).
+    pub revokes_tokens: bool,
 }
 
 /// Why a call to the pool brought nothing.
@@ -246,6 +260,95 @@ impl CognitoUsers {
             .destination_user(own.build())
             .source_user(theirs.build());
         call.send().await.map(drop).map_err(|error| trouble(&error))
+    }
+
+    /// `ListUsers`: the user with this `sub`, which is not every user's name.
+    ///
+    /// # Errors
+    /// [`Trouble::NotFound`] if the pool has none, else [`Trouble`].
+    pub async fn by_subject(&self, subject: &str) -> Result<User, Trouble> {
+        // AWS, "Searching for user accounts": a backslash before what would end the text.
+        let escaped = subject.replace('\\', "\\\\").replace('"', "\\\"");
+        let call = self
+            .client
+            .list_users()
+            .user_pool_id(&self.user_pool_id)
+            .filter(format!("sub = \"{escaped}\""))
+            .limit(1);
+        let page = call.send().await.map_err(|error| trouble(&error))?;
+        let user = page.users().first().ok_or(Trouble::NotFound)?;
+        Ok(User {
+            subject: subject.to_owned(),
+            username: user.username().ok_or(Trouble::Unavailable)?.to_owned(),
+            enabled: user.enabled(),
+            modified_at: seconds(user.user_last_modified_date()),
+        })
+    }
+
+    /// `UntagResource`: takes a tag off the pool that it does not have. It changes nothing, and CloudTrail
+    /// records it as it records any change.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn heartbeat(&self, user_pool_arn: &str) -> Result<(), Trouble> {
+        let call = self.client.untag_resource().resource_arn(user_pool_arn);
+        let call = call.tag_keys(HEARTBEAT_TAG).send().await;
+        call.map(drop).map_err(|error| trouble(&error))
+    }
+
+    /// `ListUserPoolClients`: the ids of the pool's app clients.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn client_ids(&self) -> Result<Vec<String>, Trouble> {
+        let call = self.client.list_user_pool_clients();
+        let call = call.user_pool_id(&self.user_pool_id).max_results(PAGE);
+        let mut pages = call.into_paginator().items().send();
+        let mut ids = Vec::new();
+        while let Some(client) = pages.next().await {
+            let client = client.map_err(|error| trouble(&error))?;
+            ids.extend(client.client_id);
+        }
+        Ok(ids)
+    }
+
+    /// `DescribeUserPoolClient`: how long an app client's refresh tokens live.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn app_client(&self, client_id: &str) -> Result<AppClient, Trouble> {
+        let call = self.client.describe_user_pool_client();
+        let call = call.user_pool_id(&self.user_pool_id).client_id(client_id);
+        let answer = call.send().await.map_err(|error| trouble(&error))?;
+        let client = answer.user_pool_client().ok_or(Trouble::Unavailable)?;
+        let unit = client
+            .token_validity_units()
+            .and_then(|units| units.refresh_token());
+        let seconds = match unit {
+            Some(TimeUnitsType::Seconds) => 1,
+            Some(TimeUnitsType::Minutes) => 60,
+            Some(TimeUnitsType::Hours) => 3_600,
+            // Cognito's default, and what a unit that is not known yet is taken for.
+            _ => 86_400,
+        };
+        let validity = u64::try_from(client.refresh_token_validity()).unwrap_or_default();
+        // "If you don't specify a value", AWS says, or 0, it is 30 days.
+        let (validity, seconds) = if validity == 0 {
+            (30, 86_400)
+        } else {
+            (validity, seconds)
+        };
+        let signs_in = client
+            .explicit_auth_flows()
+            .iter()
+            .any(|flow| !matches!(flow, ExplicitAuthFlowsType::AllowRefreshTokenAuth));
+        let only_machines = client.allowed_o_auth_flows() == [OAuthFlowType::ClientCredentials];
+        Ok(AppClient {
+            name: client.client_name().unwrap_or(client_id).to_owned(),
+            refresh_token_seconds: (signs_in || !only_machines)
+                .then(|| validity.saturating_mul(seconds)),
+            revokes_tokens: client.enable_token_revocation().unwrap_or(false),
+        })
     }
 
     /// `ListUsers`: a page of the disabled ones, from where `next` of the page before points to.

@@ -81,7 +81,7 @@ impl Writer {
     fn update_as_before(&mut self, row: &mut UserRow) -> Step {
         self.stage += 1;
         let (first, at) = match (&self.act, self.stage) {
-            (Act::Disable(at), 1) => {
+            (Act::Disable(at) | Act::Delete(at), 1) => {
                 if row.status_at <= Some(*at) {
                     row.disabled = true;
                     row.status_at = Some(*at);
@@ -89,7 +89,7 @@ impl Writer {
                 }
                 return Step::Again;
             }
-            (Act::Disable(at), stage) => (stage == 2, *at),
+            (Act::Disable(at) | Act::Delete(at), stage) => (stage == 2, *at),
             (Act::Enable(at), _) => {
                 if row.status_at < Some(*at) {
                     row.disabled = false;
@@ -132,7 +132,7 @@ impl Writer {
                     row.spared = None;
                 }
             }
-            Act::EndAll(_) | Act::Disable(_) | Act::Enable(_) => {
+            Act::EndAll(_) | Act::Disable(_) | Act::Delete(_) | Act::Enable(_) => {
                 if rises {
                     row.not_before = Some(at);
                     row.spared = None;
@@ -199,7 +199,7 @@ impl Run {
                     self.wrong.insert("Outdate");
                 }
             }
-            Act::Disable(at) => {
+            Act::Disable(at) | Act::Delete(at) => {
                 let later = self.row.status_at > Some(at);
                 if !(later || self.row.disabled && self.row.status_at == Some(at)) {
                     self.wrong.insert("Disable");
@@ -226,12 +226,13 @@ impl Run {
             let marks = [row.not_before, row.tokens_not_before];
             marks.into_iter().flatten().any(|at| end < at.plus(KEPT))
         });
-        let shrinks =
-            !before.disabled && row.expires_at.is_some() && row.expires_at < before.expires_at;
+        let is_deleted = self.begun.iter().any(|act| matches!(act, Act::Delete(_)));
+        let had_an_end = before.disabled == row.disabled;
+        let shrinks = had_an_end && row.expires_at.is_some() && row.expires_at < before.expires_at;
         if goes_too_early || shrinks {
             self.wrong.insert("a mark that goes too early");
         }
-        if row.disabled && row.expires_at.is_some() {
+        if row.disabled && row.expires_at.is_some() && !is_deleted {
             self.wrong.insert("a disabled user's row that runs out");
         }
         if row.tokens_not_before < before.tokens_not_before {
@@ -243,6 +244,9 @@ impl Run {
 fn some_act(random: &mut Random, row: &UserRow) -> Option<Act<'static>> {
     let at = UnixSeconds(95 + random.below(50));
     let kind = random.below(10);
+    if kind == 1 && random.below(4) == 0 {
+        return Some(Act::Delete(at));
+    }
     if kind < 5 {
         return Some(match kind {
             0 => Act::EndAll(at),
@@ -463,4 +467,27 @@ fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
     ]);
     assert_eq!(done, [true, false]);
     assert!(is_refused(&row, a));
+}
+
+#[test]
+fn a_deleted_users_row_runs_out_and_a_disabled_users_does_not() {
+    let (delete, disable) = (
+        Act::Delete(UnixSeconds(140)),
+        Act::Disable(UnixSeconds(139)),
+    );
+    let end_all = Act::EndAll(UnixSeconds(141));
+    let kept = Some(UnixSeconds(150 + KEPT));
+    for acts in [
+        vec![delete.clone()],
+        vec![disable.clone(), delete.clone()],
+        vec![delete.clone(), disable.clone(), end_all.clone()],
+        vec![end_all.clone(), disable.clone(), delete.clone()],
+        vec![delete.clone(), Act::Enable(UnixSeconds(130))],
+    ] {
+        let (row, _) = after(&acts);
+        assert!(row.disabled, "{acts:?}");
+        assert_eq!(row.expires_at, kept, "{acts:?}");
+    }
+    let (row, _) = after(&[end_all, disable]);
+    assert_eq!((row.disabled, row.expires_at), (true, None));
 }

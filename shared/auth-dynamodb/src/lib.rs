@@ -7,14 +7,17 @@
 
 mod api_keys;
 mod attempts;
+mod calls;
 mod checksum;
 mod connections;
+mod groups;
 mod list;
 mod pages;
 mod pending_groups;
 mod profiles;
 mod read;
 mod row;
+mod server_time;
 mod sessions;
 pub mod user_row;
 mod write;
@@ -37,9 +40,10 @@ use aws_types::SdkConfig;
 pub use api_keys::DynamoApiKeys;
 pub use attempts::AttemptTable;
 pub use connections::{Connection, ConnectionTable};
-pub use list::Mark;
+pub use list::{DisabledRow, Mark, SweepState};
 pub use pending_groups::{Left, LeftFor, PendingGroups};
 pub use profiles::{Profiles, Status};
+pub use row::GroupCutoff;
 pub use sessions::{Session, SessionTable};
 pub use write::Ending;
 

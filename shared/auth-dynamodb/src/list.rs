@@ -1,6 +1,6 @@
 //! Everything that is known about one user, for operators. Nothing on a request's way reads this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::pages::{self, Incomplete};
 use crate::row::Unreadable;
 use crate::user_row::UserRow;
-use crate::write::{is_applied, text};
+use crate::write::{is_applied, number, text};
 use crate::{DynamoRevocations, row};
 
 /// A row as it stands in the table.
@@ -61,42 +61,151 @@ impl DynamoRevocations {
     }
 }
 
+/// Where the sweep through the pool's users is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepState {
+    /// Where the next page begins; `None` between two passes.
+    pub cursor: Option<String>,
+    /// When this pass began, or the next one will have.
+    pub began_at: Option<UnixSeconds>,
+    /// When the last whole pass began: a user who was disabled before has a mark.
+    pub passed_at: Option<UnixSeconds>,
+    /// When the disabled users' rows were compared with the pool the last time.
+    pub compared_at: Option<UnixSeconds>,
+}
+
+/// A row that disables a user.
+pub struct DisabledRow {
+    /// The user's `sub`.
+    pub subject: String,
+    /// Who disabled them.
+    pub disabled_by: String,
+    /// As of when.
+    pub status_at: UnixSeconds,
+}
+
 impl DynamoRevocations {
-    /// Where the sweep through the pool's users was.
+    /// What the rows of these users say, run out or not, by their keys: 100 at most, read together.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if one of them cannot be known.
+    pub async fn user_rows(
+        &self,
+        keys: &[RowKey],
+    ) -> Result<HashMap<RowKey, UserRow>, Unavailable> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.rows(&keys.iter().collect::<Vec<_>>()).await?;
+        let mut read = HashMap::new();
+        for (key, row) in rows {
+            let row = UserRow::read(&row).map_err(|Unreadable| Unavailable::Revocations)?;
+            read.insert(key, row);
+        }
+        Ok(read)
+    }
+
+    /// The rows of all users of the pool who are disabled here, by a scan of the whole table that is not
+    /// strongly consistent. Rows of deleted users, which have an end, and of users whose `sub` can't be
+    /// told from its key are left out.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if some could not be read.
+    pub async fn disabled_rows(&self, user_pool_id: &str) -> Result<Vec<DisabledRow>, Unavailable> {
+        let RowKey { partition, .. } = RowKey::user(user_pool_id, "x");
+        let prefix = partition.trim_end_matches('x');
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression(
+                "disabled = :true AND begins_with(pk, :prefix) AND attribute_not_exists(expires_at)",
+            )
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":prefix", text(prefix))
+            .into_paginator()
+            .items()
+            .send();
+        let mut rows = Vec::new();
+        while let Some(row) = pages.next().await {
+            let row = row.map_err(|_| Unavailable::Revocations)?;
+            let word = |name: &str| row.get(name).and_then(|value| value.as_s().ok());
+            let subject = word("pk").and_then(|pk| pk.strip_prefix(prefix));
+            let status_at = row::time(&row, "status_at").ok().flatten();
+            if let (Some(subject), Some(status_at)) = (subject, status_at)
+                && !subject.starts_with('~')
+            {
+                rows.push(DisabledRow {
+                    subject: subject.to_owned(),
+                    disabled_by: word("disabled_by").cloned().unwrap_or_default(),
+                    status_at,
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Where the sweep through the pool's users is.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if it cannot be known.
-    pub async fn cursor(&self, user_pool_id: &str) -> Result<Option<String>, Unavailable> {
-        let key = cursor_key(user_pool_id);
+    pub async fn sweep_state(&self, user_pool_id: &str) -> Result<SweepState, Unavailable> {
+        let key = sweep_key(user_pool_id);
         let rows = self.rows(&[&key]).await?;
-        let cursor = rows.get(&key).and_then(|row| row.get("cursor"));
-        Ok(cursor.and_then(|cursor| cursor.as_s().ok()).cloned())
+        let Some(row) = rows.get(&key) else {
+            return Ok(SweepState::default());
+        };
+        let time = |name: &str| row::time(row, name).ok().flatten();
+        let cursor = row.get("cursor").and_then(|cursor| cursor.as_s().ok());
+        Ok(SweepState {
+            cursor: cursor.cloned(),
+            began_at: time("began_at"),
+            passed_at: time("passed_at"),
+            compared_at: time("compared_at"),
+        })
     }
 
-    /// Remembers where the sweep is; `None` at its end.
+    /// Remembers where the sweep is.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless it is remembered.
-    pub async fn set_cursor(
+    pub async fn set_sweep_state(
         &self,
         user_pool_id: &str,
-        cursor: Option<&str>,
+        state: &SweepState,
     ) -> Result<(), Unavailable> {
-        let update = self.update(&cursor_key(user_pool_id));
-        let update = match cursor {
-            Some(cursor) => update
-                .update_expression("SET #cursor = :cursor")
-                .expression_attribute_values(":cursor", text(cursor)),
-            None => update.update_expression("REMOVE #cursor"),
-        };
-        is_applied(update.expression_attribute_names("#cursor", "cursor"))
+        let values = [
+            ("cursor", state.cursor.as_deref().map(text)),
+            ("began_at", state.began_at.map(number)),
+            ("passed_at", state.passed_at.map(number)),
+            ("compared_at", state.compared_at.map(number)),
+        ];
+        let mut update = self.update(&sweep_key(user_pool_id));
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        for (name, value) in values {
+            update = update.expression_attribute_names(format!("#{name}"), name);
+            match value {
+                Some(value) => {
+                    update = update.expression_attribute_values(format!(":{name}"), value);
+                    set.push(format!("#{name} = :{name}"));
+                }
+                None => remove.push(format!("#{name}")),
+            }
+        }
+        let mut expression = String::new();
+        for (verb, parts) in [("SET", set), ("REMOVE", remove)] {
+            if !parts.is_empty() {
+                expression = format!("{expression} {verb} {}", parts.join(", "));
+            }
+        }
+        is_applied(update.update_expression(expression.trim()))
             .await
             .map(drop)
     }
 }
 
 /// The sweep's own row in the pool's partition.
-fn cursor_key(user_pool_id: &str) -> RowKey {
+fn sweep_key(user_pool_id: &str) -> RowKey {
     RowKey {
         sort: "sweep".to_owned(),
         ..RowKey::issuer(user_pool_id)

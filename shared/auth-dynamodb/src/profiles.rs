@@ -91,6 +91,17 @@ impl Profiles {
         finish(update).await
     }
 
+    /// Whether this user has, or had, a profile.
+    ///
+    /// # Errors
+    /// [`Unavailable::Profiles`] if it cannot be known.
+    pub async fn knows(&self, subject: &str) -> Result<bool, Unavailable> {
+        let read = self.client.get_item().table_name(&self.table);
+        let read = read.key("sub", text(subject)).consistent_read(true);
+        let answer = read.send().await.map_err(|_| Unavailable::Profiles)?;
+        Ok(answer.item.is_some())
+    }
+
     fn update(&self, subject: &str, status: Status, at: UnixSeconds) -> UpdateItemFluentBuilder {
         self.client
             .update_item()

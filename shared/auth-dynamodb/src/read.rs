@@ -1,6 +1,7 @@
 //! All marks of a token, by one strongly consistent `BatchGetItem`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use auth::revocation::RowKey;
 use auth::{Marks, RevocationStore, Unavailable, UnixSeconds, VerifiedClaims};
@@ -9,11 +10,14 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use crate::connections::Connection;
-use crate::row::{self, Cutoffs, Row, Unreadable};
+use crate::row::{self, Cutoffs, GroupCutoff, Groups, Row, Unreadable};
 use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
 
 /// Of how many clients cutoffs are remembered; one more and all are read anew.
 const MAX_REMEMBERED_CLIENTS: usize = 1_000;
+
+/// Rows in one `BatchGetItem`, DynamoDB's maximum.
+const BATCH: usize = 100;
 
 /// How often keys that DynamoDB left unprocessed are asked for again.
 const ROUNDS: usize = 3;
@@ -25,6 +29,7 @@ struct TokenKeys {
     token: Option<RowKey>,
     client: RowKey,
     issuer: RowKey,
+    groups: RowKey,
 }
 
 impl TokenKeys {
@@ -40,13 +45,15 @@ impl TokenKeys {
                 .map(|token| RowKey::token(issuer, subject, token)),
             client: RowKey::client(issuer, claims.client_id()),
             issuer: RowKey::issuer(issuer),
+            groups: RowKey::groups(issuer),
         }
     }
 }
 
 impl RevocationStore for DynamoRevocations {
     async fn marks(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<Marks, Unavailable> {
-        self.marks_for(&TokenKeys::of(claims), now).await
+        self.marks_for(&TokenKeys::of(claims), claims.groups(), now)
+            .await
     }
 }
 
@@ -67,8 +74,39 @@ impl DynamoRevocations {
             token: None,
             client: RowKey::client(issuer, client_id),
             issuer: RowKey::issuer(issuer),
+            groups: RowKey::groups(issuer),
         };
-        self.marks_for(&keys, now).await
+        self.marks_for(&keys, &[], now).await
+    }
+
+    /// The same for several sessions of one user, in their order, a hundred rows at a time.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] whenever those of one of them cannot be known.
+    pub async fn marks_of_sessions(
+        &self,
+        of: (&str, &str),
+        subject: &str,
+        sessions: &[&str],
+        now: UnixSeconds,
+    ) -> Result<Vec<Marks>, Unavailable> {
+        if sessions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let whole = self.marks_of_session(of, (subject, None), now).await?;
+        let mut all = Vec::with_capacity(sessions.len());
+        for some in sessions.chunks(BATCH) {
+            let key = |session: &&str| RowKey::session(of.0, subject, session);
+            let keys: Vec<RowKey> = some.iter().map(key).collect();
+            // A batch must not name a row twice.
+            let wanted: HashSet<&RowKey> = keys.iter().collect();
+            let rows = self.rows(&wanted.into_iter().collect::<Vec<_>>()).await?;
+            all.extend(keys.iter().map(|key| Marks {
+                session: rows.get(key).is_some_and(|row| !row::is_expired(row, now)),
+                ..whole.clone()
+            }));
+        }
+        Ok(all)
     }
 
     /// Whether what opened this connection has been ended, by any mark: of the token or the API key,
@@ -94,8 +132,9 @@ impl DynamoRevocations {
                 .map(|token| RowKey::token(issuer, subject, token)),
             client: RowKey::client(issuer, &connection.client_id),
             issuer: RowKey::issuer(issuer),
+            groups: RowKey::groups(issuer),
         };
-        let marks = self.marks_for(&keys, now).await?;
+        let marks = self.marks_for(&keys, &[], now).await?;
         let since = connection.authenticated_at;
         let checked = if connection.is_of_api_key {
             marks.check_api_key(since)
@@ -105,14 +144,19 @@ impl DynamoRevocations {
         Ok(checked.is_err())
     }
 
-    async fn marks_for(&self, keys: &TokenKeys, now: UnixSeconds) -> Result<Marks, Unavailable> {
+    async fn marks_for(
+        &self,
+        keys: &TokenKeys,
+        groups: &[String],
+        now: UnixSeconds,
+    ) -> Result<Marks, Unavailable> {
         let remembered = self.remembered_cutoffs(&keys.client, now);
 
         let mut wanted = vec![&keys.user];
         wanted.extend(&keys.session);
         wanted.extend(&keys.token);
         if remembered.is_none() {
-            wanted.extend([&keys.client, &keys.issuer]);
+            wanted.extend([&keys.client, &keys.issuer, &keys.groups]);
         }
         let rows = self.rows(&wanted).await?;
 
@@ -132,11 +176,14 @@ impl DynamoRevocations {
         }
         let cutoffs = remembered.unwrap_or_else(|| {
             let cutoffs = cutoffs_in(&rows, keys, now);
-            self.remember_cutoffs(&keys.client, cutoffs, now);
+            self.remember_cutoffs(&keys.client, cutoffs.clone(), now);
             cutoffs
         });
         marks.client_not_before = cutoffs.client;
         marks.issuer_not_before = cutoffs.issuer;
+        let outdated = cutoffs.groups.latest(GroupCutoff::Tokens, groups);
+        marks.tokens_not_before = marks.tokens_not_before.max(outdated);
+        marks.provider_not_before = cutoffs.groups.latest(GroupCutoff::Sessions, groups);
         marks.unreadable |= cutoffs.unreadable;
         Ok(marks)
     }
@@ -216,7 +263,7 @@ impl DynamoRevocations {
         let remembered = self.cutoffs.lock().ok()?;
         let (at, cutoffs) = remembered.get(client)?;
         let fresh = now.since(*at)? < CUTOFF_CACHE_SECONDS;
-        fresh.then_some(*cutoffs)
+        fresh.then(|| cutoffs.clone())
     }
 
     fn remember_cutoffs(&self, client: &RowKey, cutoffs: Cutoffs, now: UnixSeconds) {
@@ -241,6 +288,10 @@ fn cutoffs_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -
         }
     };
     let (client, issuer) = (read(&keys.client), read(&keys.issuer));
+    match rows.get(&keys.groups).map(Groups::read).transpose() {
+        Ok(groups) => cutoffs.groups = Arc::new(groups.unwrap_or_default()),
+        Err(Unreadable) => cutoffs.unreadable = true,
+    }
     Cutoffs {
         client,
         issuer,
@@ -256,7 +307,7 @@ pub(crate) fn key_attributes(key: &RowKey) -> Row {
     ])
 }
 
-fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAndAttributes {
+pub(crate) fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAndAttributes {
     let keys = keys.into_iter().collect();
     let builder = KeysAndAttributes::builder().set_keys(Some(keys));
     match builder.consistent_read(true).build() {

@@ -1,6 +1,7 @@
 //! What a row of the table means.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use auth::revocation::{Cutoff, RowKey};
 use auth::{Marks, UnixSeconds};
@@ -9,11 +10,61 @@ use aws_sdk_dynamodb::types::AttributeValue;
 pub(crate) type Row = HashMap<String, AttributeValue>;
 
 /// The cutoffs that hold for more than one user.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Cutoffs {
     pub(crate) client: Option<UnixSeconds>,
     pub(crate) issuer: Option<UnixSeconds>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) unreadable: bool,
+}
+
+/// What is void of the tokens that name a group, by the attribute of the row ([`group_attribute`]).
+#[derive(Default)]
+pub(crate) struct Groups(pub(crate) HashMap<String, UnixSeconds>);
+
+/// What a cutoff of a group is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupCutoff {
+    /// `iat`: tokens that name the group are out of date, and a refresh brings new ones.
+    Tokens,
+    /// `auth_time`: the sessions of the group's members are over.
+    Sessions,
+}
+
+/// The attribute of the row `groups` that holds a group's cutoff.
+pub(crate) fn group_attribute(cutoff: GroupCutoff, group: &str) -> String {
+    match cutoff {
+        GroupCutoff::Tokens => format!("tokens#{group}"),
+        GroupCutoff::Sessions => format!("sessions#{group}"),
+    }
+}
+
+impl Groups {
+    /// The latest cutoff of any of `groups`.
+    pub(crate) fn latest(&self, cutoff: GroupCutoff, groups: &[String]) -> Option<UnixSeconds> {
+        if self.0.is_empty() {
+            return None;
+        }
+        groups
+            .iter()
+            .filter_map(|group| self.0.get(&group_attribute(cutoff, group)))
+            .max()
+            .copied()
+    }
+
+    /// # Errors
+    /// A cutoff is not a time.
+    pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
+        let is_cutoff =
+            |name: &&String| name.starts_with("tokens#") || name.starts_with("sessions#");
+        let mut groups = HashMap::new();
+        for name in row.keys().filter(is_cutoff) {
+            if let Some(at) = time(row, name)? {
+                groups.insert(name.clone(), at);
+            }
+        }
+        Ok(Self(groups))
+    }
 }
 
 /// An attribute that is there but is not what it must be.

@@ -86,6 +86,9 @@ pub enum Act<'a> {
     Outdate(UnixSeconds),
     /// Disables as of this moment, and ends all.
     Disable(UnixSeconds),
+    /// Disables as of this moment, and ends all, for a user who is gone: the row is not needed for longer
+    /// than the tokens that it stops.
+    Delete(UnixSeconds),
     /// Enables as of this moment. What was ended stays ended.
     Enable(UnixSeconds),
 }
@@ -129,7 +132,7 @@ impl UserRow {
                 }
             }
             Act::Outdate(at) => new.tokens_not_before = new.tokens_not_before.max(Some(at)),
-            Act::Disable(at) => {
+            Act::Disable(at) | Act::Delete(at) => {
                 if self.status_at <= Some(at) {
                     new.disabled = true;
                     new.status_at = Some(at);
@@ -143,7 +146,14 @@ impl UserRow {
                 }
             }
         }
-        new.expires_at = self.expiry_of(&new, now, kept_seconds);
+        new.expires_at = if new.disabled && matches!(act, Act::Delete(_)) {
+            let needed = now.plus(kept_seconds);
+            // Only a deletion gives a disabled user's row an end.
+            let earlier = self.expires_at.filter(|_| self.disabled);
+            earlier.max(new.not_before.map(|at| at.plus(kept_seconds).max(needed)))
+        } else {
+            self.expiry_of(&new, now, kept_seconds)
+        };
         if new == *self {
             After::Same
         } else {
@@ -202,7 +212,9 @@ impl UserRow {
     /// mark that was made by hand without an end.
     fn expiry_of(&self, new: &Self, now: UnixSeconds, kept_seconds: u64) -> Option<UnixSeconds> {
         let has_no_end = !self.disabled && self.expires_at.is_none() && *self != Self::default();
-        if new.disabled || has_no_end {
+        // A deleted user's row has an end, and what comes in late raises it.
+        let is_deleted = self.disabled && self.expires_at.is_some();
+        if new.disabled && !is_deleted || has_no_end {
             return None;
         }
         let reaches = [new.not_before, new.tokens_not_before, new.status_at];
@@ -211,7 +223,7 @@ impl UserRow {
             .into_iter()
             .zip(changed)
             // A mark that stands keeps the end that it was given.
-            .filter(|(reach, before)| reach != before || self.disabled)
+            .filter(|(reach, before)| reach != before || self.disabled && !new.disabled)
             .filter_map(|(reach, _)| Some(reach?.plus(kept_seconds)));
         let enabled_now = self.disabled.then(|| now.plus(kept_seconds));
         needed.chain(enabled_now).chain(self.expires_at).max()

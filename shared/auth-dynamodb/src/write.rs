@@ -36,7 +36,7 @@ impl Ending<'_> {
         number(from.plus(self.kept_seconds()))
     }
 
-    fn kept_seconds(&self) -> u64 {
+    pub(crate) fn kept_seconds(&self) -> u64 {
         self.refresh_token_ttl_seconds
             .saturating_add(MARGIN_SECONDS)
     }
@@ -165,6 +165,21 @@ impl DynamoRevocations {
         ending: &Ending<'_>,
     ) -> Result<(), Unavailable> {
         let act = Act::Disable(at);
+        self.change(key, &act, ending).await.map(drop)
+    }
+
+    /// The same for a user who has been deleted, whose row is kept only for as long as a refresh token
+    /// would have lived, and a day.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] unless the marks are certainly there.
+    pub async fn delete_user(
+        &self,
+        key: &RowKey,
+        at: UnixSeconds,
+        ending: &Ending<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::Delete(at);
         self.change(key, &act, ending).await.map(drop)
     }
 
@@ -301,9 +316,12 @@ fn recorded(
     parts.set("actor", text(ending.actor));
     parts.set("updated_at", number(ending.at));
     match act {
-        Act::Disable(_) if new.disabled => parts.set("disabled_by", text(ending.actor)),
+        Act::Disable(_) | Act::Delete(_) if new.disabled => {
+            parts.set("disabled_by", text(ending.actor))
+        }
         Act::Enable(_) => parts.set("enabled_by", text(ending.actor)),
         Act::Disable(_)
+        | Act::Delete(_)
         | Act::EndAll(_)
         | Act::EndOthers { .. }
         | Act::PasswordChanged { .. }

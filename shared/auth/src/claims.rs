@@ -14,6 +14,17 @@ use crate::time::{RoundedUp, UnixSeconds};
 
 /// The longest accepted identifier, in bytes: `sub`, `jti`, `origin_jti`, `client_id`.
 pub const MAX_ID_BYTES: usize = 256;
+/// An issuer and a `sub` as 16 hexadecimal digits of their SHA-256, for logs.
+#[must_use]
+pub fn subject_hash(issuer_id: &str, subject: &str) -> String {
+    let mut context = Context::new(&SHA256);
+    context.update(issuer_id.as_bytes());
+    context.update(b"|");
+    context.update(subject.as_bytes());
+    let hash = context.finish();
+    hex(hash.as_ref().get(..8).unwrap_or_default())
+}
+
 /// Cognito limits names of users and groups to 128 characters, which is at most four times as many
 /// bytes in UTF-8.
 const MAX_NAME_BYTES: usize = 512;
@@ -127,12 +138,7 @@ impl VerifiedClaims {
     /// The issuer and `sub` as 16 hexadecimal digits of their SHA-256, for logs.
     #[must_use]
     pub fn subject_hash(&self) -> String {
-        let mut context = Context::new(&SHA256);
-        context.update(self.issuer_id.as_bytes());
-        context.update(b"|");
-        context.update(self.subject.as_bytes());
-        let hash = context.finish();
-        hex(hash.as_ref().get(..8).unwrap_or_default())
+        subject_hash(&self.issuer_id, &self.subject)
     }
 
     /// `client_id` of an access token, `aud` of an ID token.

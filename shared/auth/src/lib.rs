@@ -44,7 +44,7 @@ pub mod verify;
 pub use address::address_hash;
 pub use api_key::{PresentedKey, StoredKey};
 pub use arn::MethodArn;
-pub use claims::{Principal, TokenUse, VerifiedClaims};
+pub use claims::{Principal, TokenUse, VerifiedClaims, subject_hash};
 pub use email::is_email;
 pub use env::{ConfigError, Env};
 pub use hex::hex;

@@ -73,6 +73,8 @@ reasons! {
     ClientRevoked => "client_revoked",
     /// The issuer's tokens up to a given time are revoked.
     IssuerRevoked => "issuer_revoked",
+    /// The identity provider of the sign-in was removed from the user pool.
+    ProviderRemoved => "provider_removed",
     /// A row of a table has an unknown format; the check fails closed.
     UnreadableMark => "unreadable_mark",
     /// An ambiguous path, where Cedar policies use the path. The caller is known: a Deny.

@@ -29,6 +29,8 @@ pub struct Marks {
     pub client_not_before: Option<UnixSeconds>,
     /// Revokes what the issuer issued up to this time.
     pub issuer_not_before: Option<UnixSeconds>,
+    /// The identity provider of the sign-in was removed: sign-ins up to this moment are refused.
+    pub provider_not_before: Option<UnixSeconds>,
     /// A row has an unknown format.
     pub unreadable: bool,
     /// A row has an expiry that DynamoDB's TTL ignores. Refuses nothing; reported to operators.
@@ -116,6 +118,10 @@ impl Marks {
             ),
             (covered(self.client_not_before), Reason::ClientRevoked),
             (covered(self.issuer_not_before), Reason::IssuerRevoked),
+            (
+                signs_in && covered(self.provider_not_before),
+                Reason::ProviderRemoved,
+            ),
         ];
         match rules.into_iter().find(|(refuses, _)| *refuses) {
             Some((_, reason)) => Err(reason),
@@ -172,6 +178,24 @@ impl RowKey {
         }
     }
 
+    /// What became of the issuer's groups: `<issuer-id>` / `groups`.
+    #[must_use]
+    pub fn groups(issuer_id: &str) -> Self {
+        Self {
+            partition: part(issuer_id),
+            sort: "groups".to_owned(),
+        }
+    }
+
+    /// A call to the issuer that Gatehouse itself made: `<issuer-id>#call#<request-id>` / `call`.
+    #[must_use]
+    pub fn call(issuer_id: &str, request_id: &str) -> Self {
+        Self {
+            partition: format!("{}#call#{}", part(issuer_id), part(request_id)),
+            sort: "call".to_owned(),
+        }
+    }
+
     fn of_user(issuer_id: &str, subject: &str, sort: String) -> Self {
         Self {
             partition: format!("{}#user#{}", part(issuer_id), part(subject)),
@@ -222,6 +246,11 @@ mod tests {
             "us-east-1_Ab1#client#c-1 / client"
         );
         assert_eq!(row(RowKey::issuer(pool)), "us-east-1_Ab1 / issuer");
+        assert_eq!(row(RowKey::groups(pool)), "us-east-1_Ab1 / groups");
+        assert_eq!(
+            row(RowKey::call(pool, "r-1")),
+            "us-east-1_Ab1#call#r-1 / call"
+        );
     }
 
     #[test]
@@ -252,9 +281,11 @@ mod tests {
         let mut seen = HashSet::new();
         for one in values {
             assert!(seen.insert(RowKey::issuer(one)), "{one}");
+            assert!(seen.insert(RowKey::groups(one)), "{one}");
             for other in values {
                 assert!(seen.insert(RowKey::user(one, other)), "{one} {other}");
                 assert!(seen.insert(RowKey::client(one, other)), "{one} {other}");
+                assert!(seen.insert(RowKey::call(one, other)), "{one} {other}");
                 assert!(
                     seen.insert(RowKey::session("p", one, other)),
                     "{one} {other}"

@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+mod audit;
 pub mod caller;
 pub mod clock;
 pub mod env;
@@ -12,6 +13,7 @@ mod run;
 pub mod sqs;
 mod trigger;
 
+pub use audit::Audit;
 pub use caller::Caller;
 pub use run::{Failure, Handler, run};
 pub use trigger::TriggerEvent;

@@ -16,6 +16,21 @@ pub struct Message<'a> {
     /// What its sender wrote.
     #[serde(borrow)]
     pub body: Cow<'a, str>,
+    /// The ARN of the queue.
+    #[serde(borrow, default, rename = "eventSourceARN")]
+    pub queue_arn: Option<Cow<'a, str>>,
+}
+
+impl Message<'_> {
+    /// Whether it came from the queue at `url`: both end with the queue's name.
+    #[must_use]
+    pub fn is_from(&self, url: &str) -> bool {
+        let name = self
+            .queue_arn
+            .as_deref()
+            .and_then(|arn| arn.rsplit(':').next());
+        name.is_some() && name == url.rsplit('/').next()
+    }
 }
 
 #[derive(Deserialize)]

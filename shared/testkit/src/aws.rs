@@ -31,6 +31,7 @@ struct AwsState {
     rows: Mutex<HashMap<(String, String), Value>>,
     faults: Mutex<Faults>,
     requests: Mutex<Vec<(String, Value)>>,
+    date: Mutex<Option<String>>,
     checksum: Mutex<Option<&'static str>>,
     answers: Mutex<HashMap<String, Value>>,
     /// How long responses to reads are repeated, and the recorded responses.
@@ -190,6 +191,11 @@ impl FakeAws {
         *self.state.checksum.lock().expect("a lock") = checksum;
     }
 
+    /// Sends this time with every response (RFC 9110 section 6.6.1), and the server's own if `None`.
+    pub fn set_date(&self, date: Option<&str>) {
+        *self.state.date.lock().expect("a lock") = date.map(str::to_owned);
+    }
+
     /// Closes all open connections.
     pub fn close_connections(&self) {
         self.server.close_connections();
@@ -288,6 +294,14 @@ async fn answer(
     }
     let status = StatusCode::from_u16(status).expect("a status");
     let mut response = (status, [("content-type", CONTENT_TYPE)], answer).into_response();
+    if let Some(date) = state.date.lock().expect("a lock").as_deref() {
+        let date = HeaderValue::from_str(date).expect("a header value");
+        response.headers_mut().insert("date", date);
+    }
+    // What AWS's log would name the request by: its number here.
+    let number = state.requests.lock().expect("a lock").len();
+    let id = HeaderValue::from_str(&format!("{operation}-{number}")).expect("a header value");
+    response.headers_mut().insert("x-amzn-requestid", id);
     if let Some(checksum) = *state.checksum.lock().expect("a lock") {
         let checksum = HeaderValue::from_static(checksum);
         response.headers_mut().insert("x-amz-crc32", checksum);

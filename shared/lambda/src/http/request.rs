@@ -276,6 +276,19 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The body as JSON, if its media type says that it is; no body at all reads as `{}`. A page of
+    /// another origin can't send this type without asking first (Fetch, "CORS-safelisted request-header").
+    ///
+    /// # Errors
+    /// [`BadRequest`] if it is of another type, or not an object of this kind.
+    pub fn typed_json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadRequest> {
+        if self.is_empty() || self.is_of_type("application/json") {
+            self.json()
+        } else {
+            Err(BadRequest::MediaType)
+        }
+    }
+
     /// Whether there is no body.
     #[must_use]
     pub fn is_empty(&self) -> bool {

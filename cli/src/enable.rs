@@ -1,0 +1,64 @@
+//! `gatehouse enable`: lets a user who was disabled sign in again, in the pool and here.
+
+use auth::revocation::RowKey;
+use auth_dynamodb::{Ending, Profiles, Status};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::operator::{Operator, Printed, audit, in_words};
+
+/// Whom to enable. What was ended stays ended: the user signs in anew.
+#[derive(Args)]
+pub(crate) struct Enable {
+    /// The user's name at Cognito, an alias of it, or `sub`.
+    user: String,
+    /// A word for the record.
+    #[arg(long, default_value = "operator")]
+    reason: String,
+    /// Who is doing it, for the record.
+    #[arg(long, default_value = "cli")]
+    actor: String,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Enable {
+    /// Does it.
+    ///
+    /// # Errors
+    /// A text about what kept it from being done.
+    pub(crate) async fn run(self) -> Result<Printed, String> {
+        let operator = Operator::from_environment().await?;
+        let result = self.enable(&operator).await;
+        let outcome = result.as_ref().map_or("failed", |_| "done");
+        audit("enable_user", &self.actor, &self.user, outcome);
+        Ok(Printed::new(vec![result?], self.json))
+    }
+
+    async fn enable(&self, operator: &Operator) -> Result<Value, String> {
+        let user = operator.users.get(&self.user).await.map_err(in_words)?;
+        operator
+            .users
+            .enable(&user.username)
+            .await
+            .map_err(in_words)?;
+        let key = RowKey::user(&operator.user_pool_id, &user.subject);
+        let at = operator.time().plus(1);
+        let ending = Ending {
+            reason: &self.reason,
+            actor: &self.actor,
+            at,
+            refresh_token_ttl_seconds: crate::revoke::longest_ttl(),
+        };
+        let store = &operator.revocations;
+        let enabled = store.enable_user(&key, at, &ending).await;
+        enabled.map_err(|unavailable| unavailable.to_string())?;
+        if let Some(table) = lambda::env::process("USERS_TABLE") {
+            let profiles = Profiles::beside(store, table);
+            let noted = profiles.set_status(&user.subject, Status::Confirmed, at);
+            noted.await.map_err(|unavailable| unavailable.to_string())?;
+        }
+        Ok(json!({"enabled": "user", "pk": key.partition, "sk": key.sort}))
+    }
+}

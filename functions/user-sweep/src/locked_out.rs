@@ -1,0 +1,102 @@
+//! Users who are disabled here, but whom an operator has enabled in the pool by a call that no event
+//! told of. Without this they would be locked out for good.
+
+use std::collections::HashSet;
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use auth_cognito::Trouble;
+use auth_dynamodb::{DisabledRow, Status, SweepState};
+
+use crate::{PAUSE, SWEEP, UserSweep, now};
+
+/// Seconds between two looks through the whole table.
+const PERIOD: u64 = 24 * 60 * 60;
+/// Seconds for which a disabled user's event, or Cognito's list of users, may be behind.
+const SETTLED: u64 = 60 * 60;
+/// Who disables a user after Cognito did: then an enabled one has been enabled since. An administrator's
+/// own mark comes before Cognito's call, which may have failed.
+const AFTER_COGNITO: [&str; 2] = ["cognito", SWEEP];
+/// Users asked about in one run.
+const ASKED: usize = 500;
+
+/// Whether a day has passed since the rows were compared with the pool.
+pub(crate) fn is_due(state: &SweepState, now: UnixSeconds) -> bool {
+    let age = state.compared_at.and_then(|at| now.since(at));
+    state.compared_at.is_none() || age.is_some_and(|age| age >= PERIOD)
+}
+
+/// Whether the pool may have enabled the user of this row: it does not stand in the pool's list of
+/// `disabled` users, for longer than that list may be behind.
+fn is_candidate(row: &DisabledRow, disabled: &HashSet<String>, now: UnixSeconds) -> bool {
+    AFTER_COGNITO.contains(&row.disabled_by.as_str())
+        && now.since(row.status_at).is_some_and(|age| age >= SETTLED)
+        && !disabled.contains(&row.subject)
+}
+
+impl UserSweep {
+    /// Enables here whom the pool has enabled, and says how many. `disabled` are all whom it has not.
+    pub(crate) async fn let_in(&self, disabled: &HashSet<String>) -> Result<u64, Unavailable> {
+        let pool = &self.user_pool_id;
+        let rows = self.revocations.disabled_rows(pool).await?;
+        let candidates = rows
+            .iter()
+            .filter(|row| is_candidate(row, disabled, now()))
+            .take(ASKED);
+        let mut enabled = 0;
+        for row in candidates {
+            match self.users.by_subject(&row.subject).await {
+                Ok(user) if user.enabled => {
+                    let key = RowKey::user(pool, &row.subject);
+                    // Later than the disabling that was seen, earlier than any that is under way.
+                    let at = row.status_at.plus(1);
+                    let ending = self.ending(now());
+                    self.revocations.enable_user(&key, at, &ending).await?;
+                    self.note(&row.subject, Status::Confirmed, at).await?;
+                    enabled += 1;
+                }
+                // Deleted since, or disabled again.
+                Ok(_) | Err(Trouble::NotFound) => {}
+                Err(Trouble::Throttled) => return Ok(enabled),
+                Err(trouble) => return Err(trouble.into()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(enabled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whom_cognito_had_disabled_and_no_longer_has() {
+        let now = UnixSeconds(1_000_000);
+        let disabled = HashSet::from(["still".to_owned()]);
+        let rows = [
+            ("gone", "cognito", SETTLED, true),
+            ("gone", "sweep", SETTLED, true),
+            ("gone", "cognito", SETTLED - 1, false),
+            ("gone", "an-administrator", SETTLED, false),
+            ("gone", "", SETTLED, false),
+            ("still", "cognito", SETTLED, false),
+        ];
+        for (subject, disabled_by, age, expected) in rows {
+            let row = DisabledRow {
+                subject: subject.to_owned(),
+                disabled_by: disabled_by.to_owned(),
+                status_at: UnixSeconds(now.0 - age),
+            };
+            let found = is_candidate(&row, &disabled, now);
+            assert_eq!(found, expected, "{subject} {disabled_by} {age}");
+        }
+        let state = |at: Option<u64>| SweepState {
+            compared_at: at.map(UnixSeconds),
+            ..SweepState::default()
+        };
+        assert!(is_due(&state(None), now));
+        assert!(is_due(&state(Some(now.0 - PERIOD)), now));
+        assert!(!is_due(&state(Some(now.0 - PERIOD + 1)), now));
+    }
+}

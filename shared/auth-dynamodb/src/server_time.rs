@@ -1,0 +1,62 @@
+//! The time by DynamoDB's clock, for programs whose own clock may be wrong: an operator's.
+
+use std::sync::{Arc, Mutex};
+
+use auth::revocation::RowKey;
+use auth::{Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+
+use crate::DynamoRevocations;
+use crate::read::{key_attributes, keys_and_attributes};
+
+/// Keeps the `Date` of an answer (RFC 9110 section 6.6.1).
+#[derive(Debug, Clone, Default)]
+struct DateInterceptor(Arc<Mutex<Option<UnixSeconds>>>);
+
+impl Intercept for DateInterceptor {
+    fn name(&self) -> &'static str {
+        "date"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").and_then(seconds);
+        if let Ok(mut seen) = self.0.lock() {
+            *seen = date;
+        }
+        Ok(())
+    }
+}
+
+fn seconds(date: &str) -> Option<UnixSeconds> {
+    let date = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?;
+    u64::try_from(date.secs()).ok().map(UnixSeconds)
+}
+
+impl DynamoRevocations {
+    /// The time at the table, a second exact: what its answer to a read says.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] if there is no answer, or no time in it.
+    pub async fn server_time(&self) -> Result<UnixSeconds, Unavailable> {
+        let date = DateInterceptor::default();
+        let no_row = keys_and_attributes([key_attributes(&RowKey::issuer(""))]);
+        self.client
+            .batch_get_item()
+            .request_items(&self.table, no_row)
+            .customize()
+            .interceptor(date.clone())
+            .send()
+            .await
+            .map_err(|_| Unavailable::Revocations)?;
+        let seen = date.0.lock().ok().and_then(|seen| *seen);
+        seen.ok_or(Unavailable::Revocations)
+    }
+}
