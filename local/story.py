@@ -255,6 +255,7 @@ class Person:
         self.say(f"   {'GET /auth/confirm?...':<46} 200  a page with a button")
         self.api("POST", "/auth/login", None, self.credentials(), 403)
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+        fields["password"] = self.password
         form = urllib.parse.urlencode({name: html.unescape(value) for name, value in fields.items()})
         url = urllib.parse.urljoin(link, re.search(r'action="(\w+)"', page)[1])
         origin = "{0.scheme}://{0.netloc}".format(urllib.parse.urlsplit(link))
@@ -564,7 +565,7 @@ The system is up: an account console at {state['cognito']}/console/, the mails a
   ME=ada+$RANDOM@example.com PW={PASSWORD}
   post() {{ curl -s -H 'Content-Type: application/json' "${{@:3}}" -d "$2" $API$1; }}
   post /auth/signup '{{"email":"'$ME'","password":"'$PW'"}}'
-  post /auth/confirm '{{"email":"'$ME'","code":"123456"}}'                # or press the mail's button
+  post /auth/confirm '{{"email":"'$ME'","password":"'$PW'","code":"123456"}}' # or press the mail's button
   TOKEN=$(post /auth/login '{{"email":"'$ME'","password":"'$PW'"}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
   curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 200, and who you are
   curl -i -H "Authorization: Bearer $TOKEN" -X POST $API/auth/logout    # 200

@@ -56,6 +56,7 @@ impl World {
             ("ACCOUNT_ID", ACCOUNT),
             ("SECURITY_TOPIC_ARN", topic),
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
+            ("REFUSAL_GRID_MILLISECONDS", "0"),
             ("APP_NAME", "Example"),
             ("APP_BASE_URL", "https://app.example.com"),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito),

@@ -45,6 +45,7 @@ pub(crate) struct Confirm {
     pub(crate) username: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) code: Secret,
+    pub(crate) password: Secret,
 }
 
 #[derive(Deserialize)]

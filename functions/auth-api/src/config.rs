@@ -1,5 +1,7 @@
 //! What auth-api reads from its environment. `docs/configuration.md` has the table.
 
+use std::time::Duration;
+
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
 
@@ -23,6 +25,9 @@ pub struct Config {
     pub retry_queue_url: Option<String>,
     /// `ATTEMPT_TABLE`, `ATTEMPTS_PER_USER`, `ATTEMPTS_PER_ADDRESS`.
     pub limits: Option<Limits>,
+    /// `REFUSAL_GRID_MILLISECONDS`: an answer that depends on what Cognito knows of a name leaves at a
+    /// multiple of this, counted from the request's begin; zero for at once.
+    pub refusal_grid: Duration,
     /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: with them tokens go into cookies, without into bodies.
     pub cookies: Option<Cookies>,
     /// `ALLOWED_ORIGINS`, and the origin of `APP_BASE_URL`: whose pages may call.
@@ -77,6 +82,7 @@ impl Config {
         "ATTEMPT_TABLE",
         "ATTEMPTS_PER_USER",
         "ATTEMPTS_PER_ADDRESS",
+        "REFUSAL_GRID_MILLISECONDS",
         "TOKEN_COOKIE",
         "REFRESH_COOKIE",
         "ALLOWED_ORIGINS",
@@ -112,6 +118,11 @@ impl Config {
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             limits: limits(&mut env),
+            refusal_grid: Duration::from_millis(env.number(
+                "REFUSAL_GRID_MILLISECONDS",
+                1_000,
+                0..=5_000,
+            )),
             cookies: cookies(&mut env),
             allowed_origins,
             app_name: app_name(&mut env),
@@ -131,7 +142,7 @@ impl Config {
 
 fn limits(env: &mut Env<'_>) -> Option<Limits> {
     let table = env.optional("ATTEMPT_TABLE");
-    let per_user = env.number("ATTEMPTS_PER_USER", 20, 1..=1_000_000);
+    let per_user = env.number("ATTEMPTS_PER_USER", 5, 1..=1_000_000);
     let per_address = env.number("ATTEMPTS_PER_ADDRESS", 200, 1..=1_000_000);
     Some(Limits {
         table: table?,

@@ -2,7 +2,7 @@
 
 use auth::address_hash;
 use auth::revocation::RowKey;
-use auth_cognito::{Challenge, Refused, SignIn, Tokens};
+use auth_cognito::{Challenge, Refused, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{Ending, Session};
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
 use crate::limiter::Counted;
-use crate::outcome::{Outcome, Problem};
+use crate::outcome::{self, Outcome, Problem};
+use crate::times::{self, within};
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, me, now};
 
@@ -27,6 +28,19 @@ const PARAMETERS: &[&str] = &[
     "requiredAttributes",
 ];
 
+/// The challenge that SRP ends with.
+const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
+
+/// A wrong password, an unknown name, a user whom Cognito has locked after wrong passwords: the
+/// difference would tell who has an account.
+fn about_a_password(refused: &Refused) -> Problem {
+    if outcome::limits_one_user(refused) {
+        outcome::log_hidden(refused);
+        return Problem::Cognito(Outcome::InvalidCredentials);
+    }
+    Problem::Cognito(Outcome::from(refused))
+}
+
 impl AuthApi {
     pub(crate) async fn login(
         &self,
@@ -38,15 +52,21 @@ impl AuthApi {
             (Some(password), None) => {
                 let password = body::password(password)?;
                 let counted = self.admit("login", &username, http).await?;
-                let signed_in = self.accounts.sign_in(&username, password).await?;
+                times::depends_on_user();
+                let signed_in = within(self.accounts.sign_in(&username, password)).await;
+                let signed_in = signed_in.map_err(|refused| about_a_password(&refused))?;
+                times::tells_nothing();
                 self.forgive(&counted).await;
+                self.remember(&username, http).await;
                 signed_in
             }
             (None, Some(srp_a)) => {
                 let srp_a = body::token(srp_a)?;
-                // No proof yet: it counts, whoever goes on.
-                self.admit("login", &username, http).await?;
-                self.accounts.sign_in_by_srp(&username, srp_a).await?
+                // It proves nothing yet, and tells of no password; the proof is counted on its own.
+                self.admit_often("srp", &username, http).await?;
+                times::depends_on_user();
+                let begun = within(self.accounts.sign_in_by_srp(&username, srp_a)).await;
+                begun.map_err(|refused| about_a_password(&refused))?
             }
             _ => return Err(BadRequest::Malformed.into()),
         };
@@ -73,26 +93,30 @@ impl AuthApi {
         let signed_in = match (name, session) {
             ("MFA_SETUP", Some(session)) => {
                 let Some(code) = &request.code else {
-                    let (secret, session) = accounts.new_totp_in(session).await?;
+                    let (secret, session) = within(accounts.new_totp_in(session)).await?;
                     let mut body = me::totp(&self.config.app_name, username, &secret)?;
                     body.insert("challenge".to_owned(), name.into());
                     body.insert("session".to_owned(), session.into());
                     return Ok(Response::json(200, &Value::Object(body)));
                 };
-                let session = accounts.verify_totp_in(session, code).await?;
-                accounts
-                    .answer_challenge(name, Some(&session), username, [])
-                    .await
+                let session = within(accounts.verify_totp_in(session, code)).await?;
+                within(accounts.answer_challenge(name, Some(&session), username, [])).await
             }
             (_, session) => {
-                accounts
-                    .answer_challenge(name, session, username, answers)
-                    .await
+                if name == PROOF_OF_PASSWORD {
+                    times::depends_on_user();
+                }
+                within(accounts.answer_challenge(name, session, username, answers)).await
             }
         };
-        let signed_in = signed_in?;
+        let signed_in = signed_in.map_err(|refused| match name {
+            PROOF_OF_PASSWORD => about_a_password(&refused),
+            _ => refused.into(),
+        })?;
+        times::tells_nothing();
         self.forgive(&counted).await;
         self.forgive(&of_session).await;
+        self.remember(&counted_name, http).await;
         self.outcome_of(signed_in, username, http).await
     }
 
@@ -156,7 +180,22 @@ impl AuthApi {
     /// Ends a session that has just begun and that the client gets nothing of.
     pub(crate) async fn give_up(&self, tokens: &Tokens) {
         if let Some(refresh) = &tokens.refresh {
-            let _ = self.accounts.revoke(&Secret::new(refresh.clone())).await;
+            self.revoke(&Secret::new(refresh.clone())).await;
+        }
+    }
+
+    /// `RevokeToken`, now or by logout-retry.
+    async fn revoke(&self, refresh_token: &Secret) {
+        let Err(refused) = within(self.accounts.revoke(refresh_token)).await else {
+            return;
+        };
+        let task = SignOutTask::RevokeRefreshToken {
+            client_id: self.config.app_client_id.clone(),
+            refresh_token: refresh_token.expose().to_owned(),
+            with_secret: self.config.app_client_secret_arn.is_some(),
+        };
+        if !refused.is_final() && !self.try_later(&task).await {
+            log::line(Level::Error, "a session is not ended at Cognito", []);
         }
     }
 
@@ -180,7 +219,7 @@ impl AuthApi {
             return Ok(self.refresh_refused());
         }
         let counted = self.admit("refresh", refresh_token.expose(), http).await?;
-        let tokens = match self.accounts.refresh(&refresh_token).await {
+        let tokens = match within(self.accounts.refresh(&refresh_token)).await {
             Ok(tokens) => tokens,
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
         };
@@ -196,7 +235,7 @@ impl AuthApi {
         let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
         if marks.check_session(id, since, session.issued_at()).is_err() {
             // Whether Cognito hears of it or not, what it just gave out opens nothing.
-            let _ = self.accounts.revoke(&refresh_token).await;
+            self.revoke(&refresh_token).await;
             return Ok(self.refresh_refused());
         }
         self.forgive(&counted).await;
@@ -227,7 +266,7 @@ impl AuthApi {
         refresh_token: &Secret,
         http: &Request<'_>,
     ) -> Result<(), Problem> {
-        let _ = self.accounts.revoke(refresh_token).await;
+        self.revoke(refresh_token).await;
         let Ok(user) = self.signed_in(http) else {
             return Ok(());
         };
@@ -280,7 +319,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
         answer.is_some(),
         srp.is_some(),
     ];
-    let needs_session = request.session.is_some() || challenge == "PASSWORD_VERIFIER";
+    let needs_session = request.session.is_some() || challenge == PROOF_OF_PASSWORD;
     let given = given.into_iter().filter(|given| *given).count();
     if given != 1 && !(challenge == "MFA_SETUP" && given == 0) || !needs_session {
         return Err(BadRequest::Malformed);
@@ -306,7 +345,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
             let answer = answer.as_ref().ok_or(BadRequest::Malformed)?;
             vec![("ANSWER", body::code(answer)?.expose())]
         }
-        "PASSWORD_VERIFIER" => {
+        PROOF_OF_PASSWORD => {
             let srp = srp.as_ref().ok_or(BadRequest::Malformed)?;
             vec![
                 (

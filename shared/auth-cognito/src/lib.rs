@@ -55,6 +55,11 @@ pub enum SignOutTask {
         /// Whom.
         username: String,
     },
+    /// [`CognitoSignOut::reset_password`].
+    ResetPassword {
+        /// Whose.
+        username: String,
+    },
     /// [`CognitoSignOut::revoke_refresh_token`].
     RevokeRefreshToken {
         /// Whose it is.
@@ -101,6 +106,7 @@ impl CognitoSignOut {
     pub async fn carry_out(&self, task: &SignOutTask) -> Result<SignOut, Unavailable> {
         match task {
             SignOutTask::SignOutEverywhere { username } => self.sign_out_everywhere(username).await,
+            SignOutTask::ResetPassword { username } => self.reset_password(username).await,
             SignOutTask::RevokeRefreshToken {
                 client_id,
                 refresh_token,
@@ -152,6 +158,29 @@ impl CognitoSignOut {
             .user_pool_id(&self.user_pool_id)
             .username(username);
         settled(call.send().await)
+    }
+
+    /// `AdminResetUserPassword`: the password opens the account no more, and Cognito sends its holder a
+    /// code for a new one.
+    ///
+    /// # Errors
+    /// [`Unavailable::Cognito`] if the password may still work.
+    pub async fn reset_password(&self, username: &str) -> Result<SignOut, Unavailable> {
+        let call = self
+            .client
+            .admin_reset_user_password()
+            .user_pool_id(&self.user_pool_id)
+            .username(username);
+        match call.send().await {
+            Ok(_) => Ok(SignOut::Done),
+            Err(error) => match error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::code)
+            {
+                Some("UserNotFoundException") => Ok(SignOut::Done),
+                _ => Err(Unavailable::Cognito),
+            },
+        }
     }
 }
 

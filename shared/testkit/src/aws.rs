@@ -67,6 +67,8 @@ struct Faults {
     only: Option<String>,
     /// Lets the request through first and loses the answer.
     after: bool,
+    /// Faults of further operations.
+    others: HashMap<String, Fault>,
 }
 
 impl FakeAws {
@@ -176,6 +178,12 @@ impl FakeAws {
         };
     }
 
+    /// Misbehaves for one more operation, until told of a fault in another way.
+    pub fn add_fault_for(&self, operation: &str, fault: Fault) {
+        let mut faults = self.state.faults.lock().expect("a lock");
+        faults.others.insert(operation.to_owned(), fault);
+    }
+
     /// Carries requests out but loses the answers.
     pub fn set_fault_after(&self, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
@@ -225,6 +233,9 @@ impl AwsState {
     /// The fault that hits this request, if one does.
     fn fault_for(&self, operation: &str, after: bool) -> Fault {
         let mut faults = self.faults.lock().expect("a lock");
+        if let Some(fault) = faults.others.get(operation).filter(|_| !after) {
+            return fault.clone();
+        }
         if faults.after != after || faults.only.as_deref().is_some_and(|only| only != operation) {
             return Fault::None;
         }
@@ -345,6 +356,11 @@ async fn misbehave(fault: Fault) -> Option<Response> {
         }
         Fault::Hang => std::future::pending().await,
         Fault::Cut => panic!("the connection is cut on purpose"),
+        Fault::SlowAnswer(millis, status, body) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let status = StatusCode::from_u16(status).expect("a status");
+            Some((status, [("content-type", CONTENT_TYPE)], body).into_response())
+        }
         Fault::Answer(status, body) => {
             let status = StatusCode::from_u16(status).expect("a status");
             Some((status, [("content-type", CONTENT_TYPE)], body).into_response())

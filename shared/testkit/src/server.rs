@@ -94,6 +94,8 @@ pub enum Fault {
     Hang,
     /// It answers after this many milliseconds.
     Slow(u64),
+    /// It answers with this status and body after this many milliseconds.
+    SlowAnswer(u64, u16, String),
     /// It closes the connection instead of answering.
     Cut,
     /// It answers rightly, a byte a second.
