@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use auth::Issuer;
 use auth::env::{ConfigError, Env};
+use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
 /// A configuration that holds.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
+    /// `ISSUER`, `JWKS_URI`, `JWKS`: whose tokens are verified that no authorizer has seen.
+    pub issuers: Vec<(Issuer, KeyLocation)>,
     /// The first of `APP_CLIENT_IDS`: for whom users sign in here.
     pub app_client_id: String,
     /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
@@ -73,6 +77,9 @@ impl Config {
     pub const VARS: &'static [&'static str] = &[
         "USER_POOL_ID",
         "APP_CLIENT_IDS",
+        "ISSUER",
+        "JWKS_URI",
+        "JWKS",
         "APP_CLIENT_SECRET_ARN",
         "REVOCATION_TABLE",
         "SESSION_TABLE",
@@ -105,11 +112,13 @@ impl Config {
         let mut env = Env::new(lookup);
         let user_pool_id = env.user_pool_id();
         let app_client_id = env.app_client_ids().into_iter().next();
+        let issuers = auth_jwks::config::issuers(&mut env);
         let mut allowed_origins = env.origins("ALLOWED_ORIGINS");
         allowed_origins.extend(own_origin(&mut env));
         let default_locale = env.optional("DEFAULT_LOCALE");
         let config = Self {
             user_pool_id,
+            issuers,
             app_client_id: app_client_id.unwrap_or_default(),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             revocation_table: env.required("REVOCATION_TABLE"),
@@ -157,11 +166,16 @@ fn cookies(env: &mut Env<'_>) -> Option<Cookies> {
     match (access, refresh) {
         (None, None) => None,
         (Some(access), Some(refresh)) => {
-            // The prefix makes the browser hold us to Secure, no Domain and the whole path.
-            if !access.starts_with("__Host-") || !refresh.starts_with("__Host-") {
+            // The prefix holds the server to Secure, no Domain and the whole path; `__Secure-` to Secure
+            // alone, for a path that is no longer than it must be.
+            if !access.starts_with("__Host-")
+                || !["__Host-", "__Secure-"]
+                    .iter()
+                    .any(|prefix| refresh.starts_with(prefix))
+            {
                 env.problem(
                     "TOKEN_COOKIE",
-                    "or REFRESH_COOKIE doesn't begin with `__Host-`",
+                    "or REFRESH_COOKIE doesn't begin with `__Host-` (REFRESH_COOKIE: or `__Secure-`)",
                 );
             }
             if access == refresh {

@@ -18,9 +18,11 @@ mod tokens;
 
 use std::time::Instant;
 
-use auth::{Reason, Secret, UnixSeconds};
+use auth::verify::MAX_IAT_LEEWAY_SECONDS;
+use auth::{Reason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
+use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
 use lambda::http::{BadRequest, Request, Response, Sender};
 use lambda::log::{self, Level};
@@ -44,6 +46,9 @@ pub struct AuthApi {
     users: CognitoUsers,
     revocations: DynamoRevocations,
     retry_queue: Option<RetryQueue>,
+    /// For tokens that no authorizer has seen.
+    verifier: Verifier,
+    keys: HttpsKeys,
     limiter: Option<Limiter>,
     sessions: Option<SessionTable>,
     pages: Pages,
@@ -84,7 +89,7 @@ impl AuthApi {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn connect(config: Config) -> Result<Self, StartError> {
+    pub async fn connect(mut config: Config) -> Result<Self, StartError> {
         let pages = Pages::new(
             &config.app_name,
             config.sign_in_url.clone(),
@@ -107,6 +112,16 @@ impl AuthApi {
             per_address: limits.per_address,
             user_pool_id: config.user_pool_id.clone(),
         });
+        let (issuers, locations) = auth_jwks::config::split(std::mem::take(&mut config.issuers));
+        let rules = TokenRules {
+            token_uses: vec![TokenUse::Access],
+            resource_audience: ResourceAudience::Any,
+            leeway_seconds: config.leeway_seconds,
+            iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
+            require_session: true,
+            allow_delegated: false,
+            expired_for_seconds: config.refresh_token_ttl_seconds,
+        };
         let session_table = config.session_table.clone();
         let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
@@ -116,6 +131,9 @@ impl AuthApi {
             users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
             sessions: session_table.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
+            verifier: Verifier::new(issuers, rules),
+            // Fetched when they are needed, which is seldom.
+            keys: HttpsKeys::new(locations),
             limiter,
             pages,
             config,
@@ -319,6 +337,7 @@ impl AuthApi {
         let request = Request::read(event);
         let result = self.answer(&request).await;
         let (level, outcome) = match &result {
+            Ok(response) if response.status() >= 500 => (Level::Error, "failed".to_owned()),
             Ok(_) => (Level::Info, "done".to_owned()),
             Err(problem) if problem.status() >= 500 => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
@@ -329,7 +348,7 @@ impl AuthApi {
         let response =
             result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));
         times::leave(self.config.refusal_grid).await;
-        self.for_browsers(&request, response)
+        self.for_browsers(&request, response).in_answer_to(&request)
     }
 
     /// Lets pages of known origins read the answer (Fetch standard, "CORS protocol").

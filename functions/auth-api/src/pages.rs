@@ -146,11 +146,16 @@ impl Pages {
         email: &str,
     ) -> Result<Response, Problem> {
         let email = if may_be_shown(email) { email } else { "" };
-        let kind = match problem {
-            Problem::Cognito(Outcome::InvalidCode | Outcome::BadRequest)
-            | Problem::BadRequest(_) => Kind::Refused,
-            Problem::Cognito(Outcome::PasswordResetRequired) => Kind::Reset,
-            _ => Kind::Later,
+        let refused = matches!(
+            problem,
+            Problem::Cognito(Outcome::InvalidCode | Outcome::BadRequest) | Problem::BadRequest(_)
+        );
+        let kind = if problem == Problem::Cognito(Outcome::PasswordResetRequired) {
+            Kind::Reset
+        } else if refused {
+            Kind::Refused
+        } else {
+            Kind::Later
         };
         self.page(problem.status(), request, kind, email, "")
     }

@@ -1,10 +1,11 @@
 //! Sign-in, what Cognito asks for on the way, and refresh.
 
-use auth::address_hash;
 use auth::revocation::RowKey;
+use auth::token::LARGEST_MAX_TOKEN_BYTES;
+use auth::{KeySource, Refusal, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
 use auth_cognito::{Challenge, Refused, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{Ending, Session};
-use lambda::http::{BadRequest, Request, Response};
+use lambda::http::{BadRequest, RefreshCookie, Request, Response};
 use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
 
@@ -169,7 +170,7 @@ impl AuthApi {
         body: Map<String, Value>,
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
-        let response = self.response(tokens, body);
+        let response = self.response(tokens, body, http);
         match &response {
             Ok(_) => self.record(tokens, http).await,
             Err(_) => self.give_up(tokens).await,
@@ -199,31 +200,38 @@ impl AuthApi {
         }
     }
 
-    fn response(&self, tokens: &Tokens, body: Map<String, Value>) -> Result<Response, Problem> {
+    fn response(
+        &self,
+        tokens: &Tokens,
+        body: Map<String, Value>,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
         let ttl = self.config.refresh_token_ttl_seconds;
-        tokens::response(tokens, body, self.config.cookies.as_ref(), ttl)
+        tokens::response(tokens, body, (self.config.cookies.as_ref(), http), ttl)
     }
 
     /// New tokens for a refresh token, unless its session was ended here: Cognito may not know yet.
     pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, Problem> {
         let body: Refresh = http.json()?;
         let cookies = self.config.cookies.as_ref();
-        let cookie = cookies.and_then(|cookies| http.cookie(&cookies.refresh).ok());
+        let cookie = cookies.and_then(|cookies| RefreshCookie(&cookies.refresh).read(http).ok());
         let refresh_token = match (body.refresh_token, cookie) {
             (Some(token), None) => token,
             (None, Some(token)) => Secret::new(token),
-            (None, None) if cookies.is_some() => return Ok(self.refresh_refused()),
+            (None, None) if cookies.is_some() => return Ok(self.refresh_refused(http)),
             _ => return Err(BadRequest::Malformed.into()),
         };
         if body::token(refresh_token.expose()).is_err() {
-            return Ok(self.refresh_refused());
+            return Ok(self.refresh_refused(http));
         }
         let counted = self.admit("refresh", refresh_token.expose(), http).await?;
         let tokens = match within(self.accounts.refresh(&refresh_token)).await {
             Ok(tokens) => tokens,
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
         };
-        let session = UnverifiedSession::of(&tokens.access).ok_or(auth::Unavailable::Cognito)?;
+        let Some(session) = UnverifiedSession::of(&tokens.access) else {
+            return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
+        };
         let marks = self
             .revocations
             .marks_of_session(
@@ -231,15 +239,51 @@ impl AuthApi {
                 (&session.sub, session.origin_jti.as_deref()),
                 now(),
             )
-            .await?;
+            .await;
+        let marks = match marks {
+            Ok(marks) => marks,
+            Err(unavailable) => return self.refresh_unfinished(unavailable, &tokens, http),
+        };
         let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
         if marks.check_session(id, since, session.issued_at()).is_err() {
             // Whether Cognito hears of it or not, what it just gave out opens nothing.
             self.revoke(&refresh_token).await;
-            return Ok(self.refresh_refused());
+            return Ok(self.refresh_refused(http));
         }
         self.forgive(&counted).await;
-        self.response(&tokens, Map::new())
+        let response = self.response(&tokens, Map::new(), http);
+        if let Err(problem) = response {
+            // The client has nothing left that could end the session.
+            let replaced = tokens.refresh.clone().map(Secret::new);
+            self.revoke(replaced.as_ref().unwrap_or(&refresh_token))
+                .await;
+            let response = problem.response(&self.config.password_policy);
+            return Ok(tokens::without_cookies(response, cookies, http));
+        }
+        response
+    }
+
+    /// Whether the session was ended can't be known: no access token. A refresh token that has replaced the
+    /// client's own one is handed over, since the old one would be taken for a stolen one the next time; it
+    /// opens no more than that did.
+    fn refresh_unfinished(
+        &self,
+        unavailable: Unavailable,
+        tokens: &Tokens,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
+        let problem = Problem::from(unavailable);
+        let Some(refresh) = &tokens.refresh else {
+            return Err(problem);
+        };
+        let response = problem.response(&self.config.password_policy);
+        match &self.config.cookies {
+            None => Ok(response.with_member("refresh_token", refresh)),
+            Some(cookies) => {
+                let ttl = self.config.refresh_token_ttl_seconds;
+                tokens::with_refresh_cookie(response, refresh, (cookies, http), ttl)
+            }
+        }
     }
 
     async fn not_refreshed(
@@ -256,38 +300,55 @@ impl AuthApi {
         if is_reuse {
             self.end_stolen_session(refresh_token, http).await?;
         }
-        Ok(self.refresh_refused())
+        Ok(self.refresh_refused(http))
     }
 
-    /// A refresh token was used twice: one of the two is a thief. Cognito ends the session; we do, if
-    /// the authorizer has said whose it is.
+    /// A refresh token was used twice: one of the two is a thief. Cognito ends the session, and so does
+    /// the table, if the request carries an access token of it, also one that has expired.
     async fn end_stolen_session(
         &self,
         refresh_token: &Secret,
         http: &Request<'_>,
     ) -> Result<(), Problem> {
         self.revoke(refresh_token).await;
-        let Ok(user) = self.signed_in(http) else {
+        let token = self.config.cookies.as_ref();
+        let token = http.token(token.map(|cookies| cookies.access.as_str()));
+        let Ok(token) = token else {
             return Ok(());
         };
-        let Some(session) = &user.caller.session else {
+        let claims = match self.verify(&token).await {
+            Ok(claims) => claims,
+            // Another's, or none.
+            Err(Refusal::Unauthorized(_)) => return Ok(()),
+            Err(Refusal::Unavailable(unavailable)) => return Err(unavailable.into()),
+        };
+        let Some(session) = claims.session() else {
             return Ok(());
         };
-        let key = RowKey::session(&self.config.user_pool_id, &user.caller.subject, session);
+        let key = RowKey::session(claims.issuer_id(), claims.subject(), session);
         let ending = Ending {
             reason: "refresh_token_reuse",
-            actor: &user.caller.subject,
+            actor: claims.subject(),
             at: now(),
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
         Ok(self.revocations.end(&key, &ending).await?)
     }
 
+    /// Verifies an access token of this pool that no authorizer has seen.
+    async fn verify(&self, token: &str) -> Result<VerifiedClaims, Refusal> {
+        let token = UnverifiedToken::parse_within(token, LARGEST_MAX_TOKEN_BYTES)?;
+        let issuer = self.verifier.issuer_of(&token)?;
+        let kid = token.unverified_kid();
+        let key = self.keys.key_for(issuer, kid, now()).await?;
+        Ok(self.verifier.verify(token, issuer, &key, now())?)
+    }
+
     /// 401, and the browser forgets what didn't work.
-    fn refresh_refused(&self) -> Response {
+    fn refresh_refused(&self, http: &Request<'_>) -> Response {
         let refused = Problem::Cognito(Outcome::InvalidCredentials);
         let response = refused.response(&self.config.password_policy);
-        tokens::without_cookies(response, self.config.cookies.as_ref())
+        tokens::without_cookies(response, self.config.cookies.as_ref(), http)
     }
 }
 

@@ -56,16 +56,15 @@ impl AuthApi {
             outcome::log_hidden(&refused);
             return Ok(accepted());
         }
-        match Outcome::from(&refused) {
-            // Who has an account is not said here. Its owner is told by mail.
-            Outcome::AlreadyTaken if !self.config.reveals_existing => {
-                if refused.exception.as_deref() == Some("UsernameExistsException") {
-                    self.tell_owner(&username, http).await;
-                }
-                Ok(accepted())
-            }
-            outcome => Err(Problem::Cognito(outcome)),
+        let outcome = Outcome::from(&refused);
+        if outcome != Outcome::AlreadyTaken || self.config.reveals_existing {
+            return Err(Problem::Cognito(outcome));
         }
+        // Who has an account is not said here. Its owner is told by mail.
+        if refused.exception.as_deref() == Some("UsernameExistsException") {
+            self.tell_owner(&username, http).await;
+        }
+        Ok(accepted())
     }
 
     /// Sends the owner of an account with which a sign-up has met what they need: the code, if it is
@@ -292,11 +291,10 @@ impl AuthApi {
 /// the difference from one that did. `LimitExceededException` is the limit of mails.
 /// Source: AWS, `SignUp`, errors.
 fn is_about_the_mail(refused: &Refused) -> bool {
-    match Outcome::from(refused) {
-        Outcome::DeliveryFailed => true,
-        Outcome::TriggerFailed => refused.message.contains("CustomMessage"),
-        _ => refused.exception.as_deref() == Some("LimitExceededException"),
-    }
+    let outcome = Outcome::from(refused);
+    outcome == Outcome::DeliveryFailed
+        || outcome == Outcome::TriggerFailed && refused.message.contains("CustomMessage")
+        || refused.exception.as_deref() == Some("LimitExceededException")
 }
 
 /// A wrong code, one that has run out, nobody of that name, somebody who has confirmed already, a limit of

@@ -3,6 +3,8 @@
 //! It walks through the disabled users a page at a time and remembers where it was, so that a pool
 //! of any size is done over as many runs as it takes, and Cognito's patience is never tried.
 
+mod unconfirmed;
+
 use std::time::{Duration, Instant};
 
 use auth::env::{ConfigError, Env};
@@ -18,6 +20,8 @@ use serde_json::value::RawValue;
 
 /// How long a run takes at most: Lambda's timeout is longer.
 const BUDGET: Duration = Duration::from_secs(50);
+/// Until when sign-ups are deleted that were never confirmed.
+const UNCONFIRMED_BUDGET: Duration = Duration::from_secs(56);
 /// Between two pages: the pool's quota for reading users is shared with everybody's sign-in.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -31,6 +35,8 @@ pub struct Config {
     pub users_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
+    /// `UNCONFIRMED_HOURS`: after which a sign-up that was not confirmed is deleted; never if 0.
+    pub unconfirmed_hours: u64,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
@@ -42,6 +48,7 @@ impl Config {
         "REVOCATION_TABLE",
         "USERS_TABLE",
         "REFRESH_TOKEN_TTL_SECONDS",
+        "UNCONFIRMED_HOURS",
         "LOG_LEVEL",
     ];
 
@@ -56,6 +63,7 @@ impl Config {
             revocation_table: env.required("REVOCATION_TABLE"),
             users_table: env.optional("USERS_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            unconfirmed_hours: env.number("UNCONFIRMED_HOURS", 24, 0..=8_760),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
@@ -69,6 +77,7 @@ pub struct UserSweep {
     users: CognitoUsers,
     user_pool_id: String,
     refresh_token_ttl_seconds: u64,
+    unconfirmed_hours: u64,
     log_level: Level,
 }
 
@@ -100,6 +109,7 @@ impl UserSweep {
             users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
+            unconfirmed_hours: config.unconfirmed_hours,
             log_level: config.log_level,
         })
     }
@@ -178,7 +188,9 @@ impl Handler for UserSweep {
     type Answer = Run;
 
     async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, Failure> {
+        let until = Instant::now() + UNCONFIRMED_BUDGET;
         let result = self.sweep().await;
+        unconfirmed::sweep(&self.users, self.unconfirmed_hours, until, request_id).await;
         let (level, outcome, written) = match &result {
             // Something was missed, whatever the reason: somebody should look at the events.
             Ok(run) if run.written > 0 => (Level::Warn, "marks_were_missing", run.written),

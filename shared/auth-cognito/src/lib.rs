@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
 pub use legacy::{LegacyAccount, LegacyPool, PasswordCheck};
-pub use users::{CognitoUsers, Page, Profile, Standing, Trouble, User};
+pub use users::{CognitoUsers, Page, Profile, SignUps, SignedUp, Standing, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
