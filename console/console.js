@@ -20,10 +20,11 @@ const words = {
   invalid_credentials: "Wrong address or password.",
   invalid_code: "This code is wrong, or too old.",
   user_not_confirmed: "Please confirm your address first.",
-  password_reset_required: "Please reset your password first.",
   too_many_requests: "Too many attempts. Please wait a few minutes.",
   bad_request: "Please check what you entered.",
   sign_up_refused: "This address can't be used to sign up.",
+  address_refused: "This address can't be used.",
+  password_reset_required: "Please reset your password first.",
   proof_needed: "Please enter your password once more.",
 };
 

@@ -804,6 +804,34 @@ async fn ones_own_account() {
     ] {
         assert_eq!(ask(&api, &patch(attributes)).await.status, 400, "A8");
     }
+    // The rules of a sign-up hold for a changed address, too.
+    let rules = [
+        ("ALLOWED_EMAIL_DOMAINS", "example.com,*.example.org"),
+        ("DENIED_EMAIL_DOMAINS", "old.example.org"),
+        ("SIGN_UP_ATTRIBUTES", "name,preferred_username"),
+    ];
+    let guarded = world.function("auth-api", &rules).await;
+    let off = [rules[0], rules[1], rules[2], ("SIGN_UP_GUARD", "false")];
+    let unguarded = world.function("auth-api", &off).await;
+    world.cognito.forget_requests();
+    for (attribute, value) in [
+        ("email", "new@elsewhere.example"),
+        ("email", "new@old.example.org"),
+        ("email", "n\u{e9}w@example.com"),
+        ("email", "new@xn--pple-43d.com"),
+        ("preferred_username", "\u{430}dm\u{456}n1"),
+    ] {
+        let event = patch(json!({attribute: value}));
+        let answer = status(&guarded, &event).await;
+        assert_eq!(answer, (400, "address_refused".to_owned()), "{value}");
+        assert_eq!(world.cognito.requests(), [], "{value}");
+        assert_eq!(ask(&unguarded, &event).await.status, 200, "{value}");
+        world.cognito.forget_requests();
+    }
+    for value in ["new@example.com", "new@sub.example.org"] {
+        let event = patch(json!({"email": value}));
+        assert_eq!(ask(&guarded, &event).await.status, 200, "{value}");
+    }
     let verify = |body: Value| signed_in(post("/auth/me/verify", &body), &token);
     assert_eq!(
         ask(

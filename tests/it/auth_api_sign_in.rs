@@ -132,6 +132,27 @@ async fn signing_in_by_every_way() {
         body["other"] = json!("x");
         assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
     }
+    // What the pool requires of a user whom an administrator has made.
+    let mut body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": SESSION, "username": "u",
+        "new_password": PASSWORD, "attributes": {"name": "Ada"}});
+    world.cognito.forget_requests();
+    assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 200);
+    let (_, sent) = world.cognito.requests().remove(0);
+    assert_eq!(
+        sent["ChallengeResponses"],
+        json!({"USERNAME": "u", "NEW_PASSWORD": PASSWORD, "userAttributes.name": "Ada"})
+    );
+    for attributes in [
+        json!({"custom:role": "admin"}),
+        json!({"email_verified": "true"}),
+        json!({"email": "other@example.com"}),
+        json!({"name": "a\nb"}),
+        json!(null),
+        json!(["name"]),
+    ] {
+        body["attributes"] = attributes;
+        assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
+    }
     let good = json!({"challenge": "SMS_MFA", "session": SESSION, "username": "a", "code": "1"});
     for (member, value) in [
         ("session", json!("short")),
@@ -142,6 +163,7 @@ async fn signing_in_by_every_way() {
         ("challenge", json!("")),
         ("challenge", json!("lower")),
         ("answer", json!("two answers")),
+        ("attributes", json!({"name": "Ada"})),
     ] {
         let mut body = good.clone();
         body[member] = value;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use addresses::Domains;
 use auth::Issuer;
 use auth::env::{ConfigError, Env};
 use auth_jwks::KeyLocation;
@@ -48,6 +49,13 @@ pub struct Config {
     pub case_sensitive: bool,
     /// `REVEAL_EXISTING_USERS`: sign-up says that a name is taken.
     pub reveals_existing: bool,
+    /// `SIGN_UP_GUARD`: whether a changed address is looked at as pre-sign-up looks at a new one, and
+    /// the domains below count.
+    pub guards: bool,
+    /// `ALLOWED_EMAIL_DOMAINS`; empty for all.
+    pub allowed_domains: Domains,
+    /// `DENIED_EMAIL_DOMAINS`. It wins.
+    pub denied_domains: Domains,
     /// `SIGN_UP_ATTRIBUTES`: what a user may set at sign-up and change later.
     pub attributes: Vec<String>,
     /// `LOG_LEVEL`.
@@ -100,6 +108,9 @@ impl Config {
         "PASSWORD_POLICY",
         "USERNAME_CASE_SENSITIVE",
         "REVEAL_EXISTING_USERS",
+        "SIGN_UP_GUARD",
+        "ALLOWED_EMAIL_DOMAINS",
+        "DENIED_EMAIL_DOMAINS",
         "SIGN_UP_ATTRIBUTES",
         "LOG_LEVEL",
     ];
@@ -142,6 +153,9 @@ impl Config {
                 .unwrap_or_else(|| "Use at least 12 characters.".to_owned()),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
             reveals_existing: env.flag("REVEAL_EXISTING_USERS", false),
+            guards: env.flag("SIGN_UP_GUARD", true),
+            allowed_domains: Domains::read(&mut env, "ALLOWED_EMAIL_DOMAINS"),
+            denied_domains: Domains::read(&mut env, "DENIED_EMAIL_DOMAINS"),
             attributes: attributes(&mut env),
             log_level: Level::read(&mut env),
         };

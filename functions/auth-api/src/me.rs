@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use addresses::{check_email, check_shown_name};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds, is_email};
 use auth_cognito::{Refused, SignIn, SignOutTask, Tokens};
@@ -87,6 +88,7 @@ impl AuthApi {
                 return Err(BadRequest::Malformed.into());
             }
         }
+        self.check_addresses(&attributes)?;
         let names: Vec<String> = attributes.keys().cloned().collect();
         let owns: Vec<String> = names
             .iter()
@@ -112,6 +114,26 @@ impl AuthApi {
         };
         self.end_others(user, "account_changed").await?;
         Ok(Response::json(200, &json!({"to_verify": pending})))
+    }
+
+    /// The rules of a sign-up hold for what an account changes to.
+    fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
+        let config = &self.config;
+        if !config.guards {
+            return Ok(());
+        }
+        if let Some(email) = attributes.get("email") {
+            check_email(email).map_err(|_| Problem::AddressRefused)?;
+            let allowed =
+                config.allowed_domains.is_empty() || config.allowed_domains.contain(email);
+            if !allowed || config.denied_domains.contain(email) {
+                return Err(Problem::AddressRefused);
+            }
+        }
+        if let Some(name) = attributes.get("preferred_username") {
+            check_shown_name(name).map_err(|_| Problem::AddressRefused)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn verify_attribute(

@@ -27,6 +27,9 @@ pub(crate) enum Problem {
     /// The password, and the authenticator's code where one is on, or a sign-in of the last minutes.
     #[error("proof_needed")]
     ProofNeeded,
+    /// What pre-sign-up would take no sign-up with is no address to change to.
+    #[error("address_refused")]
+    AddressRefused,
     /// It is changed, and other sessions may still be alive.
     #[error("sessions_not_ended")]
     SessionsNotEnded,
@@ -288,6 +291,7 @@ impl Problem {
             Self::BadRequest(bad) => bad.status(),
             Self::Cognito(outcome) => outcome.status(),
             Self::TooManyAttempts => 429,
+            Self::AddressRefused => 400,
             Self::CookieTooLarge | Self::Internal => 500,
             Self::SessionsNotEnded | Self::Unavailable(_) => 503,
         }

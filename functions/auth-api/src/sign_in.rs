@@ -32,6 +32,9 @@ const PARAMETERS: &[&str] = &[
 /// The challenge that SRP ends with.
 const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
 
+/// The challenge of a user whose password an administrator has set.
+const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
+
 /// A wrong password, an unknown name, a user whom Cognito has locked after wrong passwords: the
 /// difference would tell who has an account.
 fn about_a_password(refused: &Refused) -> Problem {
@@ -83,6 +86,17 @@ impl AuthApi {
         // As the challenge named it: not brought into any form.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
+        let attributes = body::attributes(request.attributes.clone(), &self.config.attributes)?;
+        if !attributes.is_empty() && name != NEW_PASSWORD {
+            return Err(BadRequest::Malformed.into());
+        }
+        let attributes: Vec<(String, String)> = attributes
+            .into_iter()
+            .map(|(name, value)| (format!("userAttributes.{name}"), value))
+            .collect();
+        let attributes = attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         // The name is the client's to choose, and the pool takes it in any case; the session is not.
         let counted_name = username.to_lowercase();
         let counted = self.admit("challenge", &counted_name, http).await?;
@@ -107,6 +121,7 @@ impl AuthApi {
                 if name == PROOF_OF_PASSWORD {
                     times::depends_on_user();
                 }
+                let answers = answers.into_iter().chain(attributes);
                 within(accounts.answer_challenge(name, session, username, answers)).await
             }
         };
@@ -394,7 +409,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
             None if given == 0 => Vec::new(),
             _ => code_is("CODE")?,
         },
-        "NEW_PASSWORD_REQUIRED" => {
+        NEW_PASSWORD => {
             let password = new_password.as_ref().ok_or(BadRequest::Malformed)?;
             vec![("NEW_PASSWORD", body::password(password)?.expose())]
         }
