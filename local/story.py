@@ -38,6 +38,18 @@ def play(state, narrate):
     person.sign_up()
     phone, laptop = person.sign_in(), person.sign_in()
 
+    say("   A stranger signs up with a person's address: confirmed by its owner, the stranger's password opens nothing.")
+    owner = Person(state, say)
+    stranger = {"email": owner.email, "password": "the-password-of-a-stranger"}
+    owner.api("POST", "/auth/signup", None, stranger, 202)
+    confirm = {"email": owner.email, "password": owner.password, "code": owner.code_in_mail()}
+    refused = owner.api("POST", "/auth/confirm", None, confirm, 403)
+    expect(refused["code"] == "password_reset_required", "the password is the stranger's")
+    owner.cognito("InitiateAuth", {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": owner.of(stranger)}, expected=400)
+    owner.api("POST", "/auth/forgot-password", None, {"email": owner.email}, 202)
+    owner.api("POST", "/auth/confirm-forgot-password", None, confirm | {"code": owner.code_in_mail()}, 200)
+    owner.call(owner.log_in().access, 200)
+
     suspect = {"email": f"ada-{secrets.token_hex(4)}@xn--pple-43d.com", "password": PASSWORD}
     refused = person.api("POST", "/auth/signup", None, suspect, 400)
     expect(refused["code"] == "sign_up_refused", "a domain that is displayed as another one")
@@ -264,6 +276,11 @@ class Person:
         with urllib.request.urlopen(request, timeout=60) as response:
             expect("is confirmed" in response.read().decode(), "the button confirms")
         self.say(f"   {'POST /auth/confirm (the button)':<46} 200")
+
+    @staticmethod
+    def of(credentials):
+        """As Cognito names them."""
+        return {"USERNAME": credentials["email"], "PASSWORD": credentials["password"]}
 
     def credentials(self):
         return {"email": self.email, "password": self.password}

@@ -987,7 +987,7 @@ async fn what_decides_who_owns_the_account_is_proved() {
     assert!(world.passes(&this).await && !world.passes(&other).await);
 }
 
-/// Whether it was asked, in this order and for nothing else.
+/// What Cognito was asked, in this order.
 fn operations(world: &World) -> Vec<String> {
     let requests = world.cognito.requests();
     requests
@@ -1105,7 +1105,7 @@ async fn an_account_is_confirmed_by_its_password_too() {
     assert_eq!(operations(&world), ["AdminResetUserPassword"]);
 }
 
-/// Who signs up with a name that has an account is answered as for a new one, and its owner gets the mail
+/// A sign-up with a name that has an account is answered as one with a new name, and the owner gets the mail
 /// that helps.
 #[tokio::test]
 async fn the_owner_of_a_taken_name_gets_a_mail() {

@@ -76,7 +76,7 @@ async fn a_missing_mark_is_found_page_by_page() {
     assert!(function.invoke(&json!({})).await.is_failure());
 }
 
-/// Case: an address that somebody has signed up with is taken until the sign-up is confirmed or deleted.
+/// Case: the address of a sign-up is taken until it is confirmed or deleted.
 #[tokio::test]
 async fn sign_ups_that_were_never_confirmed_are_deleted() {
     let world = World::start().await;

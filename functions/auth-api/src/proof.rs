@@ -48,6 +48,7 @@ impl AuthApi {
                 }
             }
             (Some(_), None) if has_totp => return Err(Problem::ProofNeeded),
+            // It counts, for nothing is proved yet.
             (Some(_), _) if proof.password_is_checked && !has_totp => return Ok(mfa),
             (Some(password), code) => {
                 let code = code.filter(|_| has_totp);

@@ -17,7 +17,7 @@ use crate::{AuthApi, Secret, now};
 /// Why sessions end here, for the operator.
 const REASON: &str = "password_not_proved";
 
-/// What is answered to whoever asks for a mail, whether or not one goes out.
+/// The answer to a request for a mail, whether or not one goes out.
 fn accepted() -> Response {
     Response::json(202, &json!({"status": "accepted"}))
 }
@@ -100,7 +100,7 @@ impl AuthApi {
     }
 
     /// Confirms an account by its code, and its password by signing in with it. The code proves the
-    /// address; the password proves that the account is that of whoever set it. One that does not fit was
+    /// address; the password proves that the confirmer has set it. One that does not fit was
     /// set by another, or mistyped: it opens the account no more, and Cognito sends the owner a code for a
     /// new one.
     async fn confirm_account(
@@ -287,8 +287,8 @@ impl AuthApi {
     }
 }
 
-/// Whether a sign-up has made the user, and only the mail did not go out: nobody with that name would see
-/// the difference from one that did. `LimitExceededException` is the limit of mails.
+/// Whether a sign-up has made the user, and only the mail did not go out. A taken name gets no such
+/// exception, so the answer must not differ. `LimitExceededException` is the limit of mails.
 /// Source: AWS, `SignUp`, errors.
 fn is_about_the_mail(refused: &Refused) -> bool {
     let outcome = Outcome::from(refused);
@@ -297,8 +297,8 @@ fn is_about_the_mail(refused: &Refused) -> bool {
         || refused.exception.as_deref() == Some("LimitExceededException")
 }
 
-/// A wrong code, one that has run out, nobody of that name, somebody who has confirmed already, a limit of
-/// one user's: the difference would tell who has an account.
+/// A wrong code, one that has run out, an unknown name, an account that is confirmed already, a limit of one
+/// user's: the difference would tell who has an account.
 fn about_a_code(refused: &Refused) -> Problem {
     if outcome::limits_one_user(refused) {
         outcome::log_hidden(refused);
@@ -314,7 +314,7 @@ fn about_a_code(refused: &Refused) -> Problem {
     Problem::Cognito(Outcome::from(refused).hiding(&telling, Outcome::InvalidCode))
 }
 
-/// Nobody of that name, nothing to send, nowhere to send it, a mail or a limit of one user's: the same
+/// An unknown name, nothing to send, nowhere to send it, a mail that fails, a limit of one user's: the same
 /// answer as if a mail went out.
 fn silently(sent: Result<(), Refused>) -> Result<(), Problem> {
     let Err(refused) = sent else {

@@ -53,7 +53,7 @@ pub(crate) fn depends_on_user() {
     let _ = TIMES.try_with(|times| times.depends_on_user.set(true));
 }
 
-/// The answer depends on no user, or whoever asks has proved to be theirs.
+/// The answer depends on no user, or on the caller's own account, which a password or code has proved.
 pub(crate) fn tells_nothing() {
     let _ = TIMES.try_with(|times| times.depends_on_user.set(false));
 }

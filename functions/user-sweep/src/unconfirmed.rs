@@ -1,5 +1,5 @@
-//! Deletes sign-ups that nobody has confirmed: their codes are dead, and as long as they are there the
-//! address is taken.
+//! Deletes sign-ups that were never confirmed: their codes are dead, and as long as they are there their
+//! addresses are taken.
 
 use std::time::{Duration, Instant};
 
