@@ -703,6 +703,27 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     assert!(!world.passes(&this).await);
     assert_eq!(world.cognito.requests().len(), 3, "and no sign-in");
 
+    // Tokens that don't fit into cookies are given up, and the password is changed all the same.
+    let cookies = [
+        ("TOKEN_COOKIE", "__Host-access_token"),
+        ("REFRESH_COOKIE", "__Host-refresh_token"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ];
+    let by_cookies = world.function("auth-api", &cookies).await;
+    let this = somebody();
+    let soon = testkit::token::now() + 3;
+    let long = signed_in_again(&this)
+        .claim("auth_time", soon)
+        .claim("iat", soon)
+        .claim("cognito:groups", vec!["x".repeat(100); 60]);
+    world.cognito.set_answer("InitiateAuth", tokens(&long));
+    let event = signed_in(post(route, &change(true)), &this);
+    let answer = ask(&by_cookies, &event).await;
+    let expected = json!({"status": "password_changed", "ended": "all"});
+    assert_eq!((answer.status, answer.body), (200, expected));
+    assert_eq!(answer.cookies, [""; 0]);
+    assert_eq!(world.cognito.requests().pop().unwrap().0, "RevokeToken");
+
     // Cognito doesn't answer to the sign-out: logout-retry makes it again.
     let this = somebody();
     world.cognito.set_fault_for("GlobalSignOut", Fault::Hang);

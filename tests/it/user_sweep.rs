@@ -129,7 +129,7 @@ async fn sign_ups_that_were_never_confirmed_are_deleted() {
     world.cognito.forget_requests();
     let confirmed = json!({"Username": "old", "UserStatus": "CONFIRMED"});
     world.cognito.set_answer("AdminGetUser", confirmed);
-    function.invoke(&json!({})).await.answer();
+    assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
     assert_eq!(deleted(), [""; 0]);
 
     // Cognito's impatience ends the run, not the marks.
@@ -150,7 +150,7 @@ async fn sign_ups_that_were_never_confirmed_are_deleted() {
         let function = world
             .function("user-sweep", &[pool, ("UNCONFIRMED_HOURS", hours)])
             .await;
-        function.invoke(&json!({})).await.answer();
+        assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
         assert_eq!(deleted(), expected, "{hours}");
     }
 }
