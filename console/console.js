@@ -3,6 +3,8 @@
 const api = (await (await fetch("config.json")).json()).api;
 const find = (id) => document.getElementById(id);
 const state = { email: "", tokens: null, challenge: null };
+// The password of a sign-up that waits for its code.
+let chosen = "";
 
 async function call(method, path, body, token = state.tokens?.access_token) {
   const headers = { "content-type": "application/json" };
@@ -18,10 +20,12 @@ const words = {
   invalid_credentials: "Wrong address or password.",
   invalid_code: "This code is wrong or has expired.",
   user_not_confirmed: "Please confirm your address first.",
-  password_reset_required: "Please reset your password first.",
   too_many_requests: "Too many attempts. Please wait a few minutes.",
   bad_request: "Please check what you entered.",
   sign_up_refused: "You can't sign up with this address.",
+  address_refused: "You can't use this address.",
+  password_reset_required: "Please reset your password first.",
+  proof_needed: "Please enter your password again.",
 };
 
 function say(text) {
@@ -101,6 +105,7 @@ onSubmit("sign-in", async ({ email, password }, what) => {
   state.email = email;
   const answer = await call("POST", `/auth/${what}`, { email, password });
   if (what === "signup") {
+    chosen = password;
     find("confirm").hidden = answer.status !== 202;
     return answer.status === 202 ? undefined : failed(answer);
   }
@@ -108,8 +113,9 @@ onSubmit("sign-in", async ({ email, password }, what) => {
 });
 
 onSubmit("confirm", async ({ code }) => {
-  const answer = await call("POST", "/auth/confirm", { email: state.email, code });
+  const answer = await call("POST", "/auth/confirm", { email: state.email, code, password: chosen });
   if (answer.status !== 200) return failed(answer);
+  chosen = "";
   find("confirm").hidden = true;
   say("Your address is confirmed. You can sign in now.");
 });
@@ -136,13 +142,25 @@ for (const [id, scope] of [["end-this", "session"], ["end-others", "others"], ["
   });
 }
 
-onClick("totp", async () => {
-  const answer = await call("POST", "/auth/mfa/totp", {});
+async function newAuthenticator(proof) {
+  const answer = await call("POST", "/auth/mfa/totp", proof);
+  if (answer.code === "proof_needed") askForProof();
   if (answer.status !== 200) return failed(answer);
+  find("proof").replaceChildren();
   find("totp-secret").textContent = answer.secret;
   find("totp-picture").src = `data:image/svg+xml,${encodeURIComponent(answer.qr_svg)}`;
   find("totp-form").hidden = false;
-});
+}
+
+onClick("totp", () => newAuthenticator({}));
+
+// More than five minutes after the sign-in, or with an authenticator on, the API asks who is there.
+function askForProof() {
+  find("proof").replaceChildren(find("proof-template").content.cloneNode(true));
+  onSubmit("proof-form", ({ password, code }) =>
+    newAuthenticator({ current_password: password, ...(code && { code }) }),
+  );
+}
 
 onSubmit("totp-form", async ({ code }) => {
   const answer = await call("POST", "/auth/mfa/totp/verify", { code });

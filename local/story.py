@@ -62,6 +62,18 @@ def sessions(state, say):
     person.sign_up()
     phone, laptop = person.sign_in(), person.sign_in()
 
+    say("   A stranger signs up with a person's address: confirmed by its owner, the stranger's password opens nothing.")
+    owner = Person(state, say)
+    stranger = {"email": owner.email, "password": "the-password-of-a-stranger"}
+    owner.api("POST", "/auth/signup", None, stranger, 202)
+    confirm = {"email": owner.email, "password": owner.password, "code": owner.code_in_mail()}
+    refused = owner.api("POST", "/auth/confirm", None, confirm, 403)
+    expect(refused["code"] == "password_reset_required", "the password is the stranger's")
+    owner.cognito("InitiateAuth", {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": owner.of(stranger)}, expected=400)
+    owner.api("POST", "/auth/forgot-password", None, {"email": owner.email}, 202)
+    owner.api("POST", "/auth/confirm-forgot-password", None, confirm | {"code": owner.code_in_mail()}, 200)
+    owner.call(owner.log_in().access, 200)
+
     suspect = {"email": f"ada-{secrets.token_hex(4)}@xn--pple-43d.com", "password": PASSWORD}
     refused = person.api("POST", "/auth/signup", None, suspect, 400)
     expect(refused["code"] == "sign_up_refused", "a domain that is displayed as another one")
@@ -295,6 +307,7 @@ class Person:
         self.say(f"   {'GET /auth/confirm?...':<46} 200  a page with a button")
         self.api("POST", "/auth/login", None, self.credentials(), 403)
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+        fields["password"] = self.password
         form = urllib.parse.urlencode({name: html.unescape(value) for name, value in fields.items()})
         url = urllib.parse.urljoin(link, re.search(r'action="(\w+)"', page)[1])
         origin = "{0.scheme}://{0.netloc}".format(urllib.parse.urlsplit(link))
@@ -303,6 +316,11 @@ class Person:
         with urllib.request.urlopen(request, timeout=60) as response:
             expect("is confirmed" in response.read().decode(), "the button confirms")
         self.say(f"   {'POST /auth/confirm (the button)':<46} 200")
+
+    @staticmethod
+    def of(credentials):
+        """As Cognito names them."""
+        return {"USERNAME": credentials["email"], "PASSWORD": credentials["password"]}
 
     def credentials(self):
         return {"email": self.email, "password": self.password}
@@ -609,7 +627,7 @@ The system is up: an account console at {state['cognito']}/console/, the mails a
   ME=ada+$RANDOM@example.com PW={PASSWORD}
   post() {{ curl -s -H 'Content-Type: application/json' "${{@:3}}" -d "$2" $API$1; }}
   post /auth/signup '{{"email":"'$ME'","password":"'$PW'"}}'
-  post /auth/confirm '{{"email":"'$ME'","code":"123456"}}'                # or press the mail's button
+  post /auth/confirm '{{"email":"'$ME'","password":"'$PW'","code":"123456"}}' # or press the mail's button
   TOKEN=$(post /auth/login '{{"email":"'$ME'","password":"'$PW'"}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
   curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 200, and who you are
   curl -i -H "Authorization: Bearer $TOKEN" -X POST $API/auth/logout    # 200

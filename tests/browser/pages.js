@@ -115,12 +115,14 @@ async function confirmByEmail(size) {
   await picture(page, "confirm", size);
   await isAccessible(page, "confirm");
   assert.equal((await post("/auth/login", { email, password: PASSWORD })).status, 403, "opening confirms nothing");
+  await page.getByLabel("Your password").fill(PASSWORD);
   await page.getByRole("button", { name: "Confirm" }).click();
   assert.match(await page.locator("h1").textContent(), /is confirmed/);
   await picture(page, "confirmed", size);
   await isAccessible(page, "confirmed");
   assert.equal((await post("/auth/login", { email, password: PASSWORD })).status, 200);
   await page.goto(link);
+  await page.getByLabel("Your password").fill(PASSWORD);
   await page.getByRole("button", { name: "Confirm" }).click();
   assert.match(await page.locator("main").textContent(), /used already[^]*older than[^]*newest mail/);
   await picture(page, "refused", size);
@@ -154,8 +156,21 @@ async function useTheConsole(size) {
   assert.match(await page.locator("#claims").textContent(), /"token_use": "access"/);
   await picture(page, "console", size);
   await isAccessible(page, "console, signed in");
+  // As more than five minutes after the sign-in: the API asks for a proof first, and gets it.
+  const proofs = [];
+  await page.route("**/auth/mfa/totp", (route) => {
+    proofs.push(route.request().postDataJSON());
+    const headers = { "access-control-allow-origin": "*", "content-type": "application/problem+json" };
+    const refused = { status: 403, headers, body: '{"code": "proof_needed"}' };
+    return proofs.length === 1 ? route.fulfill(refused) : route.continue();
+  });
   await page.getByRole("button", { name: "Set up an authenticator" }).click();
+  await page.locator("#proof-form input[name=password]").fill(PASSWORD);
+  await isAccessible(page, "console, proof");
+  await page.locator("#proof-form button").click();
   await page.locator("#totp-picture").waitFor();
+  assert.deepEqual(proofs, [{}, { current_password: PASSWORD }]);
+  assert.equal(await page.locator("#proof-form").count(), 0);
   assert.ok(await page.locator("#totp-picture").evaluate((image) => image.decode().then(() => image.naturalWidth > 100)));
   await picture(page, "authenticator", size);
   await isAccessible(page, "console, authenticator");

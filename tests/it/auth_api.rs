@@ -327,7 +327,7 @@ async fn who_has_an_account_is_not_told() {
     let name = "ada@example.com";
     let me = json!({"email": name});
     let secret = json!({"email": name, "password": PASSWORD});
-    let coded = json!({"email": name, "code": "123456"});
+    let coded = json!({"email": name, "code": "123456", "password": PASSWORD});
     let reset = json!({"email": name, "code": "123456", "password": PASSWORD});
     let same = async |case: &str, route: &str, body: &Value, faults: &[(&str, &str)], expected| {
         let mut answers = std::collections::BTreeSet::new();
@@ -351,29 +351,40 @@ async fn who_has_an_account_is_not_told() {
             ("NotAuthorizedException", "Incorrect username or password."),
             ("NotAuthorizedException", "User is disabled."),
             ("UserNotFoundException", "User does not exist."),
+            // Cognito's limits of one user: of a name that it doesn't know it says none of them.
+            ("NotAuthorizedException", "Password attempts exceeded"),
+            ("LimitExceededException", ""),
+            ("TooManyFailedAttemptsException", ""),
         ],
         401,
     )
     .await;
+    // The quotas of all users together.
     same(
-        "A11, A16",
+        "A16",
         "/auth/login",
         &secret,
         &[
-            ("NotAuthorizedException", "Password attempts exceeded"),
             ("TooManyRequestsException", ""),
-            ("LimitExceededException", ""),
-            ("TooManyFailedAttemptsException", ""),
             ("ThrottlingException", ""),
         ],
         429,
     )
     .await;
     same(
-        "A13",
+        "A13, A19",
         "/auth/signup",
         &secret,
-        &[("UsernameExistsException", "User already exists")],
+        &[
+            ("UsernameExistsException", "User already exists"),
+            // The user is made, and the mail did not go out.
+            ("LimitExceededException", "Exceeded daily email limit"),
+            ("CodeDeliveryFailureException", ""),
+            (
+                "UserLambdaValidationException",
+                "CustomMessage failed with error Internal Server Error.",
+            ),
+        ],
         202,
     )
     .await;
@@ -390,6 +401,9 @@ async fn who_has_an_account_is_not_told() {
                 "User cannot be confirmed. Current status is CONFIRMED",
             ),
             ("AliasExistsException", ""),
+            ("LimitExceededException", "Attempt limit exceeded"),
+            ("TooManyFailedAttemptsException", ""),
+            ("InvalidParameterException", ""),
         ],
         400,
     )
@@ -403,6 +417,10 @@ async fn who_has_an_account_is_not_told() {
             ("ExpiredCodeException", ""),
             ("UserNotFoundException", ""),
             ("NotAuthorizedException", "User is disabled."),
+            ("LimitExceededException", "Attempt limit exceeded"),
+            ("TooManyFailedAttemptsException", ""),
+            ("InvalidParameterException", ""),
+            ("UserNotConfirmedException", ""),
         ],
         400,
     )
@@ -416,6 +434,11 @@ async fn who_has_an_account_is_not_told() {
                 ("UserNotFoundException", ""),
                 ("NotAuthorizedException", "User is disabled"),
                 ("InvalidParameterException", "User is already confirmed."),
+                ("LimitExceededException", "Attempt limit exceeded"),
+                ("TooManyFailedAttemptsException", ""),
+                ("CodeDeliveryFailureException", ""),
+                ("UserLambdaValidationException", "CustomMessage failed"),
+                ("UnexpectedLambdaException", ""),
             ],
             202,
         )
@@ -512,7 +535,7 @@ async fn who_has_an_account_is_not_told() {
 async fn a_call_whose_answer_is_lost_is_made_once() {
     let world = World::start().await;
     let api = api(&world).await;
-    let coded = json!({"email": "ada@example.com", "code": "123456"});
+    let coded = json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD});
     for fault in [
         Fault::Cut,
         Fault::Answer(500, "{}".to_owned()),
@@ -648,6 +671,20 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     }
     assert!(world.passes(&kept).await, "A32: the new one is in");
 
+    // The answer is lost: whether the new password signs in tells that it was changed.
+    let this = somebody();
+    world.cognito.set_fault_for("ChangePassword", Fault::Cut);
+    let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
+    assert_eq!((answer.status, &answer.body["ended"]), (200, &json!("all")));
+    assert!(!world.passes(&this).await);
+    let this = somebody();
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.add_fault_for("InitiateAuth", wrong);
+    let answer = status(&api, &signed_in(post(route, &change(false)), &this)).await;
+    assert_eq!(answer, (503, "unavailable".to_owned()));
+    assert!(world.passes(&this).await, "nothing was changed");
+    world.cognito.set_fault(Fault::None);
+
     // Where more is asked for than the password, or the answer is another user's, all sessions end.
     let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
     for answer in [challenge, tokens(&somebody()), json!({})] {
@@ -665,6 +702,27 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     assert_eq!(answer.body["ended"], "all", "A32: unless asked");
     assert!(!world.passes(&this).await);
     assert_eq!(world.cognito.requests().len(), 3, "and no sign-in");
+
+    // Tokens that don't fit into cookies are given up, and the password is changed all the same.
+    let cookies = [
+        ("TOKEN_COOKIE", "__Host-access_token"),
+        ("REFRESH_COOKIE", "__Host-refresh_token"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ];
+    let by_cookies = world.function("auth-api", &cookies).await;
+    let this = somebody();
+    let soon = testkit::token::now() + 3;
+    let long = signed_in_again(&this)
+        .claim("auth_time", soon)
+        .claim("iat", soon)
+        .claim("cognito:groups", vec!["x".repeat(100); 60]);
+    world.cognito.set_answer("InitiateAuth", tokens(&long));
+    let event = signed_in(post(route, &change(true)), &this);
+    let answer = ask(&by_cookies, &event).await;
+    let expected = json!({"status": "password_changed", "ended": "all"});
+    assert_eq!((answer.status, answer.body), (200, expected));
+    assert_eq!(answer.cookies, [""; 0]);
+    assert_eq!(world.cognito.requests().pop().unwrap().0, "RevokeToken");
 
     // Cognito doesn't answer to the sign-out: logout-retry makes it again.
     let this = somebody();
@@ -766,6 +824,34 @@ async fn ones_own_account() {
         json!({"email": "x"}),
     ] {
         assert_eq!(ask(&api, &patch(attributes)).await.status, 400, "A8");
+    }
+    // The rules of a sign-up hold for a changed address, too.
+    let rules = [
+        ("ALLOWED_EMAIL_DOMAINS", "example.com,*.example.org"),
+        ("DENIED_EMAIL_DOMAINS", "old.example.org"),
+        ("SIGN_UP_ATTRIBUTES", "name,preferred_username"),
+    ];
+    let guarded = world.function("auth-api", &rules).await;
+    let off = [rules[0], rules[1], rules[2], ("SIGN_UP_GUARD", "false")];
+    let unguarded = world.function("auth-api", &off).await;
+    world.cognito.forget_requests();
+    for (attribute, value) in [
+        ("email", "new@elsewhere.example"),
+        ("email", "new@old.example.org"),
+        ("email", "n\u{e9}w@example.com"),
+        ("email", "new@xn--pple-43d.com"),
+        ("preferred_username", "\u{430}dm\u{456}n1"),
+    ] {
+        let event = patch(json!({attribute: value}));
+        let answer = status(&guarded, &event).await;
+        assert_eq!(answer, (400, "address_refused".to_owned()), "{value}");
+        assert_eq!(world.cognito.requests(), [], "{value}");
+        assert_eq!(ask(&unguarded, &event).await.status, 200, "{value}");
+        world.cognito.forget_requests();
+    }
+    for value in ["new@example.com", "new@sub.example.org"] {
+        let event = patch(json!({"email": value}));
+        assert_eq!(ask(&guarded, &event).await.status, 200, "{value}");
     }
     let verify = |body: Value| signed_in(post("/auth/me/verify", &body), &token);
     assert_eq!(
@@ -922,6 +1008,227 @@ async fn what_decides_who_owns_the_account_is_proved() {
     assert!(world.passes(&this).await && !world.passes(&other).await);
 }
 
+/// What Cognito was asked, in this order.
+fn operations(world: &World) -> Vec<String> {
+    let requests = world.cognito.requests();
+    requests
+        .into_iter()
+        .map(|(operation, _)| operation)
+        .collect()
+}
+
+/// The code proves the address, the password that the account is its confirmer's own.
+#[tokio::test]
+async fn an_account_is_confirmed_by_its_password_too() {
+    let world = World::start().await;
+    let queue = [(
+        "RETRY_QUEUE_URL",
+        "https://sqs.us-east-1.amazonaws.com/1/retry",
+    )];
+    let api = world.function("auth-api", &queue).await;
+    let route = "/auth/confirm";
+    let confirm = post(
+        route,
+        &json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD}),
+    );
+    for body in [
+        json!({"email": "ada@example.com", "code": "123456"}),
+        json!({"email": "ada@example.com", "code": "123456", "password": ""}),
+        json!({"email": "ada@example.com", "code": "123456", "password": null}),
+    ] {
+        let answer = status(&api, &post(route, &body)).await;
+        assert_eq!(answer, (400, "bad_request".to_owned()), "{body}");
+    }
+    assert_eq!(operations(&world), [""; 0]);
+
+    // The session that shows it is given up.
+    let stranger = somebody();
+    world.cognito.set_answer("InitiateAuth", tokens(&stranger));
+    let answer = ask(&api, &confirm).await;
+    assert_eq!(
+        (answer.status, answer.body),
+        (200, json!({"status": "confirmed"}))
+    );
+    let expected = ["ConfirmSignUp", "InitiateAuth", "RevokeToken"];
+    assert_eq!(operations(&world), expected);
+    let sent = world.cognito.requests().remove(1).1;
+    let parameters = json!({"USERNAME": "ada@example.com", "PASSWORD": PASSWORD});
+    assert_eq!(sent["AuthParameters"], parameters);
+    let challenge = json!({"ChallengeName": "MFA_SETUP", "Session": SESSION});
+    world.cognito.set_answer("InitiateAuth", challenge);
+    assert_eq!(
+        ask(&api, &confirm).await.status,
+        200,
+        "more is asked for behind it"
+    );
+
+    // A wrong code tries no password.
+    world.cognito.forget_requests();
+    world
+        .cognito
+        .set_fault_for("ConfirmSignUp", exception("CodeMismatchException", ""));
+    let answer = status(&api, &confirm).await;
+    assert_eq!(answer, (400, "invalid_code".to_owned()));
+    assert_eq!(operations(&world), ["ConfirmSignUp"]);
+
+    // Another password, or none that can be shown: what a stranger has set opens the account no more, and
+    // what it has opened is over.
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    for fault in [
+        wrong.clone(),
+        Fault::Cut,
+        exception("TooManyRequestsException", ""),
+    ] {
+        next_second().await;
+        let stranger = signed_in_again(&somebody());
+        let user = json!({"Username": "u", "Enabled": true,
+            "UserAttributes": [{"Name": "sub", "Value": text_of(&stranger, "sub")}]});
+        world.cognito.set_answer("AdminGetUser", user);
+        assert!(world.passes(&stranger).await);
+        world.cognito.forget_requests();
+        world.cognito.set_fault_for("InitiateAuth", fault);
+        let answer = status(&api, &confirm).await;
+        assert_eq!(answer, (403, "password_reset_required".to_owned()));
+        let expected = ["ConfirmSignUp", "InitiateAuth", "AdminResetUserPassword"];
+        assert_eq!(operations(&world)[..3], expected);
+        assert!(operations(&world).contains(&"AdminUserGlobalSignOut".to_owned()));
+        let reset = world.cognito.requests().remove(2).1;
+        assert_eq!(reset["Username"], "ada@example.com");
+        assert!(!world.passes(&stranger).await);
+    }
+
+    // A reset that fails is made again; where it can't be, the answer is no success.
+    world.cognito.set_fault_for("InitiateAuth", wrong.clone());
+    world.cognito.add_fault_for(
+        "AdminResetUserPassword",
+        Fault::Answer(500, "{}".to_owned()),
+    );
+    world.others.forget_requests();
+    let answer = status(&api, &confirm).await;
+    assert_eq!(answer, (403, "password_reset_required".to_owned()));
+    let (_, queued) = world.others.requests().remove(0);
+    let message = queued["MessageBody"].as_str().unwrap().to_owned();
+    let expected = json!({"kind": "reset_password", "username": "ada@example.com"});
+    assert_eq!(message, expected.to_string());
+    world.others.set_fault(Fault::Cut);
+    let answer = status(&api, &confirm).await;
+    assert_eq!(answer, (503, "unavailable".to_owned()));
+    assert!(api.output().contains("an unproved password is not reset"));
+
+    let retry = world.function("logout-retry", &[]).await;
+    let batch = crate::world::batch(&[message]);
+    let failed = retry.invoke(&batch).await.answer();
+    assert_eq!(crate::world::failures(&failed).len(), 1, "it comes again");
+    world.cognito.set_fault(Fault::None);
+    world.cognito.forget_requests();
+    let done = retry.invoke(&batch).await.answer();
+    assert_eq!(crate::world::failures(&done), Vec::<&str>::new());
+    assert_eq!(operations(&world), ["AdminResetUserPassword"]);
+}
+
+/// A sign-up with a name that has an account is answered as one with a new name, and the owner gets the mail
+/// that helps.
+#[tokio::test]
+async fn the_owner_of_a_taken_name_gets_a_mail() {
+    let world = World::start().await;
+    let more = [
+        ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
+        ("ATTEMPTS_PER_USER", "2"),
+    ];
+    let api = world.function("auth-api", &more).await;
+    let sign_up = |name: &str| {
+        let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        post("/auth/signup", &body)
+    };
+    let taken = || exception("UsernameExistsException", "User already exists");
+    world.cognito.set_fault_for("SignUp", taken());
+    let answer = ask(&api, &sign_up(&unique("ada"))).await;
+    assert_eq!(answer.status, 202);
+    let expected = ["SignUp", "ResendConfirmationCode"];
+    assert_eq!(operations(&world), expected, "it waits for its code");
+
+    let confirmed = exception("InvalidParameterException", "User is already confirmed.");
+    world
+        .cognito
+        .add_fault_for("ResendConfirmationCode", confirmed);
+    world.cognito.forget_requests();
+    let name = unique("eve");
+    for _ in 0..2 {
+        assert_eq!(ask(&api, &sign_up(&name)).await.status, 202);
+    }
+    let expected = ["SignUp", "ResendConfirmationCode", "ForgotPassword"];
+    assert_eq!(operations(&world), [expected, expected].concat());
+    // The mails are counted with those that are asked for.
+    let forgot = json!({"email": format!("{name}@example.com")});
+    let elsewhere = |mut event: Value| {
+        event["requestContext"]["identity"]["sourceIp"] = json!(unique("elsewhere"));
+        event
+    };
+    for _ in 0..6 {
+        ask(&api, &elsewhere(post("/auth/forgot-password", &forgot))).await;
+    }
+    world.cognito.forget_requests();
+    let answer = ask(&api, &post("/auth/forgot-password", &forgot)).await;
+    assert_eq!(answer.status, 429);
+
+    // A name that is still to be moved is none of this pool's: its owner signs in by the old password.
+    world.cognito.forget_requests();
+    let old = "PreSignUp failed with error already known.";
+    let old = exception("UserLambdaValidationException", old);
+    world.cognito.set_fault_for("SignUp", old);
+    assert_eq!(ask(&api, &sign_up(&unique("bob"))).await.status, 202);
+    assert_eq!(operations(&world), ["SignUp"]);
+}
+
+/// Answers that depend on a user leave on a grid, whatever Cognito took for them; others leave at once.
+#[tokio::test]
+async fn no_answer_tells_by_its_time_who_has_an_account() {
+    const GRID: std::time::Duration = std::time::Duration::from_millis(700);
+    let world = World::start().await;
+    let grid = [("REFUSAL_GRID_MILLISECONDS", "700")];
+    let api = world.function("auth-api", &grid).await;
+    let secret = json!({"email": "ada@example.com", "password": PASSWORD});
+    let coded = json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD});
+    let srp = json!({"email": "ada@example.com", "srp_a": "abcdef"});
+    let proof = json!({"challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "u",
+        "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}});
+    let me = json!({"email": "ada@example.com"});
+    let body = |name: &str| json!({"__type": name, "message": ""}).to_string();
+    let rows = [
+        ("/auth/login", &secret, "NotAuthorizedException"),
+        ("/auth/login", &secret, "UserNotConfirmedException"),
+        ("/auth/login", &srp, "NotAuthorizedException"),
+        ("/auth/challenge", &proof, "NotAuthorizedException"),
+        ("/auth/signup", &secret, "UsernameExistsException"),
+        ("/auth/signup", &secret, ""),
+        ("/auth/resend", &me, "UserNotFoundException"),
+        ("/auth/resend", &me, ""),
+        ("/auth/forgot-password", &me, "LimitExceededException"),
+        ("/auth/forgot-password", &me, ""),
+        ("/auth/confirm", &coded, "CodeMismatchException"),
+        (
+            "/auth/confirm-forgot-password",
+            &coded,
+            "ExpiredCodeException",
+        ),
+    ];
+    for (route, request, refusal) in rows {
+        for took in [0, 150] {
+            world.cognito.set_fault(match refusal {
+                "" => Fault::Slow(took),
+                name => Fault::SlowAnswer(took, 400, body(name)),
+            });
+            let began = std::time::Instant::now();
+            ask(&api, &post(route, request)).await;
+            // Sleeping ends late, never early.
+            assert!(began.elapsed() >= GRID, "{route} {refusal} {took}");
+        }
+    }
+    world.cognito.set_fault(Fault::None);
+    let hides = |text: &str| api.output().contains(text);
+    assert!(hides("an answer hides an exception of Cognito's") && hides("LimitExceededException"));
+}
+
 /// One network can't keep a user out who comes from another, nor can spellings of a name, nor a
 /// limit that was reached already.
 #[tokio::test]
@@ -972,6 +1279,22 @@ async fn a_name_is_limited_by_network_and_in_all() {
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
     let answer = ask(&api, &login(&name, &unique("owner"))).await;
     assert_eq!(answer.status, 401, "it got to Cognito");
+    // Not even many of them: the owner has signed in from there, and has a share of their own.
+    let (name, home) = (unique("ivy"), unique("home"));
+    world.cognito.set_fault(Fault::None);
+    assert_eq!(ask(&api, &login(&name, &home)).await.status, 200);
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault(wrong);
+    let mut statuses = Vec::new();
+    for _ in 0..16 {
+        statuses.push(ask(&api, &login(&name, &unique("bot"))).await.status);
+    }
+    assert!(statuses.ends_with(&[429, 429, 429]), "{statuses:?}");
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(ask(&api, &login(&name, &home)).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429], "guesses end there too");
     // A challenge: any spelling of the name, and any name of one session.
     let challenge = |name: &str, session: &str| {
         let body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": session,

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use testkit::server::Fault;
 
-use crate::auth_api::{api, ask, exception, request};
-use crate::world::World;
+use crate::auth_api::{api, ask, exception, request, tokens};
+use crate::world::{World, somebody};
 
 /// Addresses that break what is not encoded.
 const ADDRESSES: &[&str] = &[
@@ -51,6 +51,19 @@ async fn opening_it_confirms_nothing() {
         assert!(!page.contains("<script") && !page.contains("49@"), "{page}");
         assert!(page.contains("<form method=\"post\" action=\"confirm\">"));
     }
+    for text in [
+        "your account is locked, call 911@example.com",
+        "call 911",
+        "a@example.com\nlocked",
+    ] {
+        let page = ask(&api, &open(text, "123456")).await.body;
+        let page = page.as_str().unwrap();
+        assert!(
+            !page.contains("call 911") && !page.contains("locked"),
+            "{page}"
+        );
+        assert!(page.contains("type=\"email\""), "typed by hand");
+    }
     for event in [open("", ""), request("GET", "/auth/confirm", &json!(null))] {
         let page = ask(&api, &event).await.body;
         assert!(
@@ -65,7 +78,9 @@ async fn opening_it_confirms_nothing() {
 async fn its_button_does() {
     let world = World::start().await;
     let api = api(&world).await;
-    let form = "email=A%2Bb%26c%25d%40example.com&code=123456";
+    let form = "email=A%2Bb%26c%25d%40example.com&code=123456&password=right+pass+phrase";
+    let token = somebody();
+    world.cognito.set_answer("InitiateAuth", tokens(&token));
     let answer = ask(&api, &press("/auth/confirm", form)).await;
     assert_eq!(answer.status, 200);
     assert!(answer.body.as_str().unwrap().contains("is confirmed"));
@@ -75,6 +90,23 @@ async fn its_button_does() {
         ("ConfirmSignUp", &json!("a+b&c%d@example.com"))
     );
     assert_eq!(sent["ConfirmationCode"], "123456");
+    let sent = world.cognito.requests().remove(1).1;
+    assert_eq!(sent["AuthParameters"]["PASSWORD"], "right pass phrase");
+
+    // Another password than the account's: the page says what to do now.
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault_for("InitiateAuth", wrong);
+    let answer = ask(&api, &press("/auth/confirm", form)).await;
+    let page = answer.body.as_str().unwrap();
+    assert_eq!(answer.status, 403);
+    assert!(page.contains("Choose a new password") && page.contains("no longer opens it"));
+    let without = "email=a%40example.com&code=123456";
+    world.cognito.forget_requests();
+    assert_eq!(
+        ask(&api, &press("/auth/confirm", without)).await.status,
+        400
+    );
+    assert_eq!(world.cognito.requests(), [], "no password, no confirmation");
 
     let mut pages = std::collections::BTreeSet::new();
     for (name, message) in [

@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, Pool};
 
-use crate::auth_api::{
-    PASSWORD, SESSION, api, ask, exception, post, request, signed_in, status, tokens,
-};
-use crate::world::{World, somebody, text_of};
+use crate::auth_api::{PASSWORD, SESSION, api, ask, exception, post, request, status, tokens};
+use crate::world::{World, signed_in_again, somebody, text_of};
 
 const SECRET_HASH: &str = "xLo3/+7+KJfYTIL4SfK/uyV5Zo3FZv37+fSMVupHpUQ=";
 
@@ -134,6 +132,27 @@ async fn signing_in_by_every_way() {
         body["other"] = json!("x");
         assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
     }
+    // What the pool requires of a user whom an administrator has made.
+    let mut body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": SESSION, "username": "u",
+        "new_password": PASSWORD, "attributes": {"name": "Ada"}});
+    world.cognito.forget_requests();
+    assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 200);
+    let (_, sent) = world.cognito.requests().remove(0);
+    assert_eq!(
+        sent["ChallengeResponses"],
+        json!({"USERNAME": "u", "NEW_PASSWORD": PASSWORD, "userAttributes.name": "Ada"})
+    );
+    for attributes in [
+        json!({"custom:role": "admin"}),
+        json!({"email_verified": "true"}),
+        json!({"email": "other@example.com"}),
+        json!({"name": "a\nb"}),
+        json!(null),
+        json!(["name"]),
+    ] {
+        body["attributes"] = attributes;
+        assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
+    }
     let good = json!({"challenge": "SMS_MFA", "session": SESSION, "username": "a", "code": "1"});
     for (member, value) in [
         ("session", json!("short")),
@@ -144,6 +163,7 @@ async fn signing_in_by_every_way() {
         ("challenge", json!("")),
         ("challenge", json!("lower")),
         ("answer", json!("two answers")),
+        ("attributes", json!({"name": "Ada"})),
     ] {
         let mut body = good.clone();
         body[member] = value;
@@ -214,6 +234,14 @@ async fn tokens_in_cookies() {
     );
     assert_eq!(answer.headers["vary"], "Origin", "A27");
 
+    // HTTP APIs with payload 2.0 and function URLs take cookies from a list of their own.
+    let http = json!({"version": "2.0", "routeKey": "POST /auth/login", "rawPath": "/auth/login",
+        "headers": {"content-type": "application/json"}, "body": login.to_string(),
+        "requestContext": {"http": {"method": "POST", "sourceIp": "203.0.113.9"}, "stage": "$default"}});
+    let listed = api.invoke(&http).await.answer();
+    assert_eq!(listed["cookies"], json!(answer.cookies));
+    assert_eq!(listed["multiValueHeaders"], json!(null));
+
     // A refresh takes the cookie, needs no body, and clears what doesn't work.
     world
         .cognito
@@ -241,6 +269,36 @@ async fn tokens_in_cookies() {
     world.cognito.set_answer("InitiateAuth", tokens(&long));
     let answer = ask(&api, &post("/auth/login", &login)).await;
     assert_eq!((answer.status, answer.cookies.len()), (500, 0), "A25");
+    let last = || world.cognito.requests().pop().unwrap();
+    let revoked = |token: &str| ("RevokeToken".to_owned(), json!(token));
+    let (operation, sent) = last();
+    let expected = revoked("refresh.token.opaque");
+    assert_eq!(
+        (operation, sent["Token"].clone()),
+        expected,
+        "nothing is left of the session"
+    );
+    // Nor after a refresh: the browser has nothing left that could end it.
+    let mut rotated = tokens(&long);
+    for (refresh, expected) in [(json!("rotated"), "rotated"), (json!(null), "opaque")] {
+        rotated["AuthenticationResult"]["RefreshToken"] = refresh;
+        world
+            .cognito
+            .set_answer("GetTokensFromRefreshToken", rotated.clone());
+        event["headers"]["Cookie"] = json!("__Host-refresh_token=opaque");
+        let answer = ask(&api, &event).await;
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (500, &json!("cookie_too_large"))
+        );
+        assert!(
+            answer.cookies.iter().all(|c| c.contains("Max-Age=0")),
+            "{:?}",
+            answer.cookies
+        );
+        let (operation, sent) = last();
+        assert_eq!((operation, sent["Token"].clone()), revoked(expected));
+    }
 
     // Nobody else's page gets anything done.
     let sent_by = |headers: Value| {
@@ -280,6 +338,11 @@ async fn tokens_in_cookies() {
         (vec![("TOKEN_COOKIE", access)], "set together"),
         (
             vec![("TOKEN_COOKIE", "a"), ("REFRESH_COOKIE", "b")],
+            "__Host-",
+        ),
+        // The access token goes to every route.
+        (
+            vec![("TOKEN_COOKIE", "__Secure-a"), ("REFRESH_COOKIE", refresh)],
             "__Host-",
         ),
         (
@@ -323,13 +386,88 @@ async fn a_refresh_of_what_was_ended_is_refused() {
             .any(|(operation, _)| operation == "RevokeToken"),
         "A23"
     );
+    // What can't be known is not handed over; a refresh token that has replaced the client's is, which
+    // else would be taken for a stolen one the next time.
     world.store.set_fault(Fault::Cut);
+    let mut plain = tokens(&token);
+    let answer = ask(&api, &refresh).await;
+    let unavailable = json!({"title": "Service Unavailable", "status": 503, "code": "unavailable",
+        "refresh_token": "refresh.token.opaque"});
+    assert_eq!((answer.status, answer.body), (503, unavailable));
+    plain["AuthenticationResult"]
+        .as_object_mut()
+        .unwrap()
+        .remove("RefreshToken");
+    world.cognito.set_answer("GetTokensFromRefreshToken", plain);
+    let answer = ask(&api, &refresh).await;
     assert_eq!(
-        ask(&api, &refresh).await.status,
-        503,
-        "what can't be known is not handed over"
+        (answer.status, &answer.body["refresh_token"]),
+        (503, &json!(null))
+    );
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", tokens(&token));
+    let cookies = [
+        ("TOKEN_COOKIE", "__Host-access_token"),
+        ("REFRESH_COOKIE", "__Secure-refresh_token"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ];
+    let by_cookies = world.function("auth-api", &cookies).await;
+    let mut event = request("POST", "/auth/refresh", &json!(null));
+    event["headers"] = json!({"Cookie": "__Secure-refresh_token=opaque"});
+    event["multiValueHeaders"] = json!(null);
+    event["requestContext"]["path"] = json!("/prod/auth/refresh");
+    let answer = ask(&by_cookies, &event).await;
+    let cookie = "__Secure-refresh_token=refresh.token.opaque; Path=/prod/auth; Secure; HttpOnly; \
+        SameSite=Strict; Max-Age=28800";
+    assert_eq!(
+        (answer.status, answer.cookies),
+        (503, vec![cookie.to_owned()])
     );
     world.store.set_fault(Fault::None);
+
+    // The cookie goes to the routes under /auth alone; one of before the change of its name is taken once.
+    let token = somebody();
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", tokens(&token));
+    event["headers"] = json!({"Cookie": "__Host-refresh_token=former"});
+    let answer = ask(&by_cookies, &event).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.cookies.len(), 3);
+    assert!(answer.cookies[0].starts_with("__Host-access_token=ey"));
+    assert_eq!(answer.cookies[1], cookie);
+    assert!(answer.cookies[2].starts_with("__Host-refresh_token=; Path=/; "));
+    let by_cookies = world.function("logout", &cookies).await;
+    let mut event = json!({"httpMethod": "POST", "path": "/auth/logout",
+        "headers": {"Origin": "https://app.example.com", "Cookie":
+            format!("__Host-access_token={}; __Secure-refresh_token=opaque", token.build())},
+        "requestContext": {"path": "/prod/auth/logout", "stage": "prod"}});
+    let answer = ask(&by_cookies, &event).await;
+    let names = [
+        "__Host-access_token=; Path=/;",
+        "__Secure-refresh_token=; Path=/prod/auth;",
+        "__Host-refresh_token=; Path=/;",
+    ];
+    assert_eq!(answer.status, 200);
+    for (cookie, name) in answer.cookies.iter().zip(names) {
+        assert!(
+            cookie.starts_with(name) && cookie.ends_with("Max-Age=0"),
+            "{cookie}"
+        );
+    }
+    let (_, sent) = world.cognito.requests().pop().unwrap();
+    assert_eq!(sent["Token"], "opaque");
+    event["rawPath"] = json!("/prod/auth/logout");
+    event["path"] = json!(null);
+    event["requestContext"] = json!({"stage": "prod", "http": {"method": "POST"}});
+    event["httpMethod"] = json!(null);
+    let listed = by_cookies.invoke(&event).await.answer();
+    assert_eq!(listed["cookies"], json!(answer.cookies));
+    let token = somebody();
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", tokens(&token));
 
     for (name, message) in [
         ("NotAuthorizedException", "Invalid Refresh Token."),
@@ -363,12 +501,30 @@ async fn a_refresh_of_what_was_ended_is_refused() {
         .cognito
         .set_fault_for("GetTokensFromRefreshToken", reused);
     assert!(world.passes(&token).await);
-    let answer = ask(&api, &signed_in(refresh.clone(), &token)).await;
+    // The route has no authorizer: the token that comes along is verified here.
+    let mut event = refresh.clone();
+    event["headers"]["Authorization"] = json!(format!("Bearer {}", token.build()));
+    let forged = {
+        let mut parts: Vec<String> = token.build().split('.').map(str::to_owned).collect();
+        parts[2] = somebody().build().rsplit('.').next().unwrap().to_owned();
+        parts.join(".")
+    };
+    let mut by_forgery = refresh.clone();
+    by_forgery["headers"]["Authorization"] = json!(format!("Bearer {forged}"));
+    assert_eq!(ask(&api, &by_forgery).await.status, 401);
+    assert!(
+        world.passes(&token).await,
+        "an unverified token ends nothing"
+    );
+    assert_eq!(ask(&api, &refresh).await.status, 401);
+    let answer = ask(&api, &event).await;
     assert_eq!(
         (answer.status, world.passes(&token).await),
         (401, false),
         "A20"
     );
+    let other = signed_in_again(&token);
+    assert!(world.passes(&other).await, "and only that session");
 }
 
 #[tokio::test]

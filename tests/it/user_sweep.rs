@@ -194,3 +194,82 @@ async fn users_a_second() {
     let users = pages * 60;
     eprintln!("{users} users in {SECONDS} s");
 }
+
+/// Case: the address of a sign-up is taken until it is confirmed or deleted.
+#[tokio::test]
+async fn sign_ups_that_were_never_confirmed_are_deleted() {
+    let world = World::start().await;
+    // The cursor of the other pool is another test's.
+    let pool = ("USER_POOL_ID", "us-east-1_Unconfirmed");
+    let function = world.function("user-sweep", &[pool]).await;
+    let hours_ago = |hours: u64| testkit::token::now() - hours * 3_600;
+    let user = |name: &str, status: &str, created: u64| {
+        json!({"Username": name, "Enabled": true, "UserStatus": status, "UserCreateDate": created,
+            "Attributes": [{"Name": "sub", "Value": name}]})
+    };
+    let users = json!({"Users": [
+        user("old", "UNCONFIRMED", hours_ago(25)),
+        user("young", "UNCONFIRMED", hours_ago(23)),
+        // A filter that was not applied deletes nobody.
+        user("confirmed", "CONFIRMED", hours_ago(100)),
+        user("invited", "FORCE_CHANGE_PASSWORD", hours_ago(100)),
+        {"Username": "undated", "UserStatus": "UNCONFIRMED"},
+    ]});
+    world.cognito.set_answer("ListUsers", users);
+    let unconfirmed = json!({"Username": "x", "UserStatus": "UNCONFIRMED"});
+    world.cognito.set_answer("AdminGetUser", unconfirmed);
+    let deleted = || {
+        let requests = world.cognito.requests().into_iter();
+        let deleted = requests.filter(|(operation, _)| operation == "AdminDeleteUser");
+        deleted
+            .map(|(_, body)| body["Username"].clone())
+            .collect::<Vec<_>>()
+    };
+    let answer = function.invoke(&json!({})).await.answer();
+    assert_eq!(answer["finished"], true);
+    assert_eq!(deleted(), ["old"]);
+    let filters: Vec<_> = world
+        .cognito
+        .requests()
+        .into_iter()
+        .filter(|(operation, _)| operation == "ListUsers")
+        .map(|(_, body)| body["Filter"].clone())
+        .collect();
+    assert_eq!(
+        filters,
+        [
+            "status = \"Disabled\"",
+            "cognito:user_status = \"UNCONFIRMED\""
+        ]
+    );
+    assert!(function.output().contains("\"UnconfirmedDeleted\":1"));
+
+    // Confirmed since it was listed.
+    world.cognito.forget_requests();
+    let confirmed = json!({"Username": "old", "UserStatus": "CONFIRMED"});
+    world.cognito.set_answer("AdminGetUser", confirmed);
+    assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
+    assert_eq!(deleted(), [""; 0]);
+
+    // Cognito's impatience ends the run, not the marks.
+    world.cognito.forget_requests();
+    let unconfirmed = json!({"Username": "x", "UserStatus": "UNCONFIRMED"});
+    world.cognito.set_answer("AdminGetUser", unconfirmed);
+    let throttled = json!({"__type": "TooManyRequestsException"}).to_string();
+    world
+        .cognito
+        .set_fault_for("AdminDeleteUser", Fault::Answer(400, throttled));
+    assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
+    assert!(function.output().contains("throttled"));
+
+    // Off.
+    world.cognito.set_fault(Fault::None);
+    for (hours, expected) in [("0", vec![]), ("23", vec![json!("old"), json!("young")])] {
+        world.cognito.forget_requests();
+        let function = world
+            .function("user-sweep", &[pool, ("UNCONFIRMED_HOURS", hours)])
+            .await;
+        assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
+        assert_eq!(deleted(), expected, "{hours}");
+    }
+}

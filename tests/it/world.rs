@@ -56,6 +56,7 @@ impl World {
             ("ACCOUNT_ID", ACCOUNT),
             ("SECURITY_TOPIC_ARN", topic),
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
+            ("REFUSAL_GRID_MILLISECONDS", "0"),
             ("APP_NAME", "Example"),
             // migrate-user's refusals, of which tests make hundreds.
             ("REFUSAL_STEP_MS", "25"),

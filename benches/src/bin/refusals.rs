@@ -1,5 +1,6 @@
 //! Tests whether the time of a refusal reveals its reason: unknown user, wrong password or disabled
-//! user. Measures migrate-user with a PostgreSQL, and auth-api with a Cognito of constant latency.
+//! user. Measures migrate-user with a PostgreSQL, and auth-api with a Cognito that takes longer for one kind than
+//! for another, with the grid of `REFUSAL_GRID_MILLISECONDS` and, as the control, without it.
 //!
 //! Each kind is measured twice, with different users: a difference between two lists of the same
 //! kind comes from the machine, not from the function. `make bench-migration` starts the database.
@@ -21,13 +22,19 @@ use testkit::server::Fault;
 use testkit::{Binary, FakeAws, Pool};
 
 const TIMES: usize = 2_000;
+/// Of auth-api, where each call takes a step of the grid.
+const TIMES_ON_GRID: usize = 300;
+const GRID_MILLIS: u64 = 150;
 /// bcrypt at cost 5.
 const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
 
 #[tokio::main]
 async fn main() {
-    migrate_user().await;
-    auth_api().await;
+    if std::env::args().nth(1).as_deref() != Some("auth-api") {
+        migrate_user().await;
+    }
+    auth_api(0).await;
+    auth_api(GRID_MILLIS).await;
 }
 
 async fn migrate_user() {
@@ -70,7 +77,7 @@ async fn migrate_user() {
     times.print("migrate-user", &kinds);
 }
 
-async fn auth_api() {
+async fn auth_api(grid: u64) {
     let cognito = FakeAws::agreeable().await;
     let environment = [
         ("USER_POOL_ID", Pool::ours().id.to_owned()),
@@ -79,50 +86,68 @@ async fn auth_api() {
         ("AWS_ENDPOINT_URL_DYNAMODB", cognito.url()),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", cognito.url()),
         ("REFRESH_TOKEN_TTL_SECONDS", "28800".to_owned()),
+        ("REFUSAL_GRID_MILLISECONDS", grid.to_string()),
         ("LOG_LEVEL", "ERROR".to_owned()),
     ];
     let api = Binary::start("auth-api", &environment).await;
-    let answer = |exception: &str, message: &str| {
+    let answer = |millis: u64, exception: &str, message: &str| {
         let body = json!({"__type": exception, "message": message});
-        Fault::Answer(400, body.to_string())
+        Fault::SlowAnswer(millis, 400, body.to_string())
     };
-    let refusals = [
-        answer("NotAuthorizedException", "Incorrect username or password."),
-        answer("UserNotFoundException", "User does not exist."),
-        answer("NotAuthorizedException", "User is disabled."),
+    // A trigger is asked for an unknown name, a mail is sent to a known one.
+    let (wrong, locked) = (
+        "Incorrect username or password.",
+        "Password attempts exceeded",
+    );
+    let routes = [
+        (
+            "/auth/login",
+            vec![
+                ("wrong password", answer(8, "NotAuthorizedException", wrong)),
+                ("unknown user", answer(45, "NotAuthorizedException", wrong)),
+                ("locked user", answer(3, "NotAuthorizedException", locked)),
+            ],
+        ),
+        (
+            "/auth/forgot-password",
+            vec![
+                ("known user", Fault::Slow(35)),
+                ("unknown user", answer(8, "UserNotFoundException", "")),
+            ],
+        ),
     ];
-    let event = |name: String| {
-        let body = json!({"username": name, "password": "another-password"}).to_string();
-        json!({
-            "resource": "/auth/login", "path": "/auth/login", "httpMethod": "POST",
-            "headers": {"Content-Type": "application/json"},
-            "multiValueHeaders": {"Content-Type": ["application/json"]},
-            "queryStringParameters": null, "multiValueQueryStringParameters": null,
-            "pathParameters": null, "body": body, "isBase64Encoded": false,
-            "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.7"}},
-        })
-    };
-    let kinds = ["wrong password", "unknown user", "disabled user"];
-    let mut times = Lists::new(kinds.len());
-    let mut answers = Vec::new();
-    for number in 0..TIMES {
-        for turn in times.turns(number) {
-            cognito.set_fault_for("InitiateAuth", refusals[turn / 2].clone());
-            let event = event(format!("user{}", number * 2 + turn % 2));
-            times.add(turn, time(&api, &event).await);
-            if number == 0 {
-                answers.push(api.invoke(&event).await.answer());
+    for (route, kinds) in routes {
+        let event = |name: String| {
+            let mut body = json!({"username": name});
+            if route == "/auth/login" {
+                body["password"] = json!("another-password");
+            }
+            json!({
+                "resource": route, "path": route, "httpMethod": "POST",
+                "headers": {"Content-Type": "application/json"},
+                "multiValueHeaders": {"Content-Type": ["application/json"]},
+                "queryStringParameters": null, "multiValueQueryStringParameters": null,
+                "pathParameters": null, "body": body.to_string(), "isBase64Encoded": false,
+                "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.7"}},
+            })
+        };
+        let mut times = Lists::new(kinds.len());
+        let mut answers = Vec::new();
+        for number in 0..TIMES_ON_GRID {
+            for turn in times.turns(number) {
+                cognito.set_fault(kinds[turn / 2].1.clone());
+                let event = event(format!("user{}", number * 2 + turn % 2));
+                times.add(turn, time(&api, &event).await);
+                if number == 0 {
+                    answers.push(api.invoke(&event).await.answer());
+                }
             }
         }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "byte-equal: {answers:?}");
+        let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
+        times.print(&format!("auth-api, {route}, grid of {grid} ms"), &names);
     }
-    answers.dedup();
-    assert_eq!(
-        answers.len(),
-        1,
-        "all responses are byte-equal: {answers:?}"
-    );
-    assert_eq!(answers[0]["statusCode"], 401, "{answers:?}");
-    times.print("auth-api", &kinds);
 }
 
 /// Two lists of microseconds for each kind.
@@ -149,7 +174,7 @@ impl Lists {
     }
 
     fn print(&mut self, function: &str, kinds: &[&str]) {
-        println!("{function}, {TIMES} per list:");
+        println!("{function}, {} of each:", self.0[0].len());
         for (at, kind) in kinds.iter().enumerate() {
             let mut list = [self.0[2 * at].clone(), self.0[2 * at + 1].clone()].concat();
             list.sort_by(f64::total_cmp);

@@ -45,6 +45,7 @@ pub(crate) struct Confirm {
     pub(crate) username: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) code: Secret,
+    pub(crate) password: Secret,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +76,9 @@ pub(crate) struct Answer {
     pub(crate) username: String,
     pub(crate) code: Option<Secret>,
     pub(crate) new_password: Option<Secret>,
+    /// With a new password, what Cognito requires of a user who has none of it.
+    #[serde(default)]
+    pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) method: Option<String>,
     pub(crate) answer: Option<Secret>,
     pub(crate) srp: Option<SrpProof>,

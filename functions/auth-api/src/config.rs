@@ -1,12 +1,19 @@
 //! What auth-api reads from its environment. `docs/configuration.md` has the table.
 
+use std::time::Duration;
+
+use addresses::Domains;
+use auth::Issuer;
 use auth::env::{ConfigError, Env};
+use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
 /// A configuration that holds.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
+    /// `ISSUER`, `JWKS_URI`, `JWKS`: whose tokens are verified that no authorizer has seen.
+    pub issuers: Vec<(Issuer, KeyLocation)>,
     /// The first of `APP_CLIENT_IDS`: for whom users sign in here.
     pub app_client_id: String,
     /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
@@ -23,6 +30,9 @@ pub struct Config {
     pub retry_queue_url: Option<String>,
     /// `ATTEMPT_TABLE`, `ATTEMPTS_PER_USER`, `ATTEMPTS_PER_ADDRESS`.
     pub limits: Option<Limits>,
+    /// `REFUSAL_GRID_MILLISECONDS`: an answer that depends on what Cognito knows of a name leaves at a
+    /// multiple of this, counted from the request's begin; zero for at once.
+    pub refusal_grid: Duration,
     /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: with them tokens go into cookies, without into bodies.
     pub cookies: Option<Cookies>,
     /// `ALLOWED_ORIGINS`, and the origin of `APP_BASE_URL`: whose pages may call.
@@ -39,6 +49,13 @@ pub struct Config {
     pub case_sensitive: bool,
     /// `REVEAL_EXISTING_USERS`: sign-up says that a name is taken.
     pub reveals_existing: bool,
+    /// `SIGN_UP_GUARD`: whether a changed address is looked at as pre-sign-up looks at a new one, and
+    /// the domains below count.
+    pub guards: bool,
+    /// `ALLOWED_EMAIL_DOMAINS`; empty for all.
+    pub allowed_domains: Domains,
+    /// `DENIED_EMAIL_DOMAINS`. It wins.
+    pub denied_domains: Domains,
     /// `SIGN_UP_ATTRIBUTES`: what a user may set at sign-up and change later.
     pub attributes: Vec<String>,
     /// `LOG_LEVEL`.
@@ -68,6 +85,9 @@ impl Config {
     pub const VARS: &'static [&'static str] = &[
         "USER_POOL_ID",
         "APP_CLIENT_IDS",
+        "ISSUER",
+        "JWKS_URI",
+        "JWKS",
         "APP_CLIENT_SECRET_ARN",
         "REVOCATION_TABLE",
         "SESSION_TABLE",
@@ -77,6 +97,7 @@ impl Config {
         "ATTEMPT_TABLE",
         "ATTEMPTS_PER_USER",
         "ATTEMPTS_PER_ADDRESS",
+        "REFUSAL_GRID_MILLISECONDS",
         "TOKEN_COOKIE",
         "REFRESH_COOKIE",
         "ALLOWED_ORIGINS",
@@ -87,6 +108,9 @@ impl Config {
         "PASSWORD_POLICY",
         "USERNAME_CASE_SENSITIVE",
         "REVEAL_EXISTING_USERS",
+        "SIGN_UP_GUARD",
+        "ALLOWED_EMAIL_DOMAINS",
+        "DENIED_EMAIL_DOMAINS",
         "SIGN_UP_ATTRIBUTES",
         "LOG_LEVEL",
     ];
@@ -99,11 +123,13 @@ impl Config {
         let mut env = Env::new(lookup);
         let user_pool_id = env.user_pool_id();
         let app_client_id = env.app_client_ids().into_iter().next();
+        let issuers = auth_jwks::config::issuers(&mut env);
         let mut allowed_origins = env.origins("ALLOWED_ORIGINS");
         allowed_origins.extend(own_origin(&mut env));
         let default_locale = env.optional("DEFAULT_LOCALE");
         let config = Self {
             user_pool_id,
+            issuers,
             app_client_id: app_client_id.unwrap_or_default(),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             revocation_table: env.required("REVOCATION_TABLE"),
@@ -112,6 +138,11 @@ impl Config {
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             limits: limits(&mut env),
+            refusal_grid: Duration::from_millis(env.number(
+                "REFUSAL_GRID_MILLISECONDS",
+                1_000,
+                0..=5_000,
+            )),
             cookies: cookies(&mut env),
             allowed_origins,
             app_name: app_name(&mut env),
@@ -122,6 +153,9 @@ impl Config {
                 .unwrap_or_else(|| "Use at least 12 characters.".to_owned()),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
             reveals_existing: env.flag("REVEAL_EXISTING_USERS", false),
+            guards: env.flag("SIGN_UP_GUARD", true),
+            allowed_domains: Domains::read(&mut env, "ALLOWED_EMAIL_DOMAINS"),
+            denied_domains: Domains::read(&mut env, "DENIED_EMAIL_DOMAINS"),
             attributes: attributes(&mut env),
             log_level: Level::read(&mut env),
         };
@@ -131,7 +165,7 @@ impl Config {
 
 fn limits(env: &mut Env<'_>) -> Option<Limits> {
     let table = env.optional("ATTEMPT_TABLE");
-    let per_user = env.number("ATTEMPTS_PER_USER", 20, 1..=1_000_000);
+    let per_user = env.number("ATTEMPTS_PER_USER", 5, 1..=1_000_000);
     let per_address = env.number("ATTEMPTS_PER_ADDRESS", 200, 1..=1_000_000);
     Some(Limits {
         table: table?,
@@ -146,11 +180,16 @@ fn cookies(env: &mut Env<'_>) -> Option<Cookies> {
     match (access, refresh) {
         (None, None) => None,
         (Some(access), Some(refresh)) => {
-            // The prefix makes the browser hold us to Secure, no Domain and the whole path.
-            if !access.starts_with("__Host-") || !refresh.starts_with("__Host-") {
+            // The prefix holds the server to Secure, no Domain and the whole path; `__Secure-` to Secure
+            // alone, for a path that is no longer than it must be.
+            if !access.starts_with("__Host-")
+                || !["__Host-", "__Secure-"]
+                    .iter()
+                    .any(|prefix| refresh.starts_with(prefix))
+            {
                 env.problem(
                     "TOKEN_COOKIE",
-                    "or REFRESH_COOKIE doesn't begin with `__Host-`",
+                    "or REFRESH_COOKIE doesn't begin with `__Host-` (REFRESH_COOKIE: or `__Secure-`)",
                 );
             }
             if access == refresh {

@@ -13,13 +13,16 @@ mod pages;
 mod proof;
 mod sign_in;
 mod sign_up;
+mod times;
 mod tokens;
 
 use std::time::Instant;
 
-use auth::{Reason, Secret, UnixSeconds};
-use auth_cognito::CognitoAccounts;
+use auth::verify::MAX_IAT_LEEWAY_SECONDS;
+use auth::{Reason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, Verifier};
+use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
+use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
 use lambda::http::{BadRequest, Request, Response, Sender};
 use lambda::log::{self, Level};
@@ -39,8 +42,13 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The function.
 pub struct AuthApi {
     accounts: CognitoAccounts,
+    sign_out: CognitoSignOut,
+    users: CognitoUsers,
     revocations: DynamoRevocations,
     retry_queue: Option<RetryQueue>,
+    /// For tokens that no authorizer has seen.
+    verifier: Verifier,
+    keys: HttpsKeys,
     limiter: Option<Limiter>,
     sessions: Option<SessionTable>,
     pages: Pages,
@@ -81,7 +89,7 @@ impl AuthApi {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn connect(config: Config) -> Result<Self, StartError> {
+    pub async fn connect(mut config: Config) -> Result<Self, StartError> {
         let pages = Pages::new(
             &config.app_name,
             config.sign_in_url.clone(),
@@ -104,13 +112,28 @@ impl AuthApi {
             per_address: limits.per_address,
             user_pool_id: config.user_pool_id.clone(),
         });
+        let (issuers, locations) = auth_jwks::config::split(std::mem::take(&mut config.issuers));
+        let rules = TokenRules {
+            token_uses: vec![TokenUse::Access],
+            resource_audience: ResourceAudience::Any,
+            leeway_seconds: config.leeway_seconds,
+            iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
+            require_session: true,
+            allow_delegated: false,
+            expired_for_seconds: config.refresh_token_ttl_seconds,
+        };
         let session_table = config.session_table.clone();
         let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             accounts: CognitoAccounts::new(&sdk, config.app_client_id.clone(), secret),
+            sign_out: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
+            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
             sessions: session_table.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
+            verifier: Verifier::new(issuers, rules),
+            // Fetched when they are needed, which is seldom.
+            keys: HttpsKeys::new(locations),
             limiter,
             pages,
             config,
@@ -228,11 +251,44 @@ impl AuthApi {
         }
     }
 
+    /// Counts a step that proves nothing and gives nothing away: there may be more of them.
+    async fn admit_often(
+        &self,
+        what: &str,
+        username: &str,
+        request: &Request<'_>,
+    ) -> Result<(), Problem> {
+        match &self.limiter {
+            None => Ok(()),
+            Some(limiter) => {
+                let address = request.source_ip();
+                limiter
+                    .admit_often(what, username, address.as_deref(), now())
+                    .await
+            }
+        }
+    }
+
+    /// Remembers the network from which the user has just signed in: it keeps a share of the attempts.
+    async fn remember(&self, username: &str, request: &Request<'_>) {
+        if let (Some(limiter), Some(address)) = (&self.limiter, request.source_ip()) {
+            limiter.remember(username, &address, now()).await;
+        }
+    }
+
     /// Counts an attempt on something that no other request names, whoever tries it.
     async fn admit_alone(&self, what: &str, name: &str) -> Result<Counted, Problem> {
         match &self.limiter {
             None => Ok(Counted::nothing()),
             Some(limiter) => limiter.admit(what, name, None, now()).await,
+        }
+    }
+
+    /// Leaves a call to Cognito to logout-retry. Whether that has it.
+    async fn try_later(&self, task: &SignOutTask) -> bool {
+        match &self.retry_queue {
+            None => false,
+            Some(queue) => queue.put(task).await,
         }
     }
 
@@ -270,10 +326,18 @@ impl Handler for AuthApi {
     const WIPES_EVENTS: bool = true;
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+        let answer = self.answer_in_time(event, request_id);
+        Ok(times::of_request(answer).await)
+    }
+}
+
+impl AuthApi {
+    async fn answer_in_time(&self, event: &RawValue, request_id: &str) -> Response {
         let began = Instant::now();
         let request = Request::read(event);
         let result = self.answer(&request).await;
         let (level, outcome) = match &result {
+            Ok(response) if response.status() >= 500 => (Level::Error, "failed".to_owned()),
             Ok(_) => (Level::Info, "done".to_owned()),
             Err(problem) if problem.status() >= 500 => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
@@ -283,11 +347,10 @@ impl Handler for AuthApi {
         }
         let response =
             result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));
-        Ok(self.for_browsers(&request, response))
+        times::leave(self.config.refusal_grid).await;
+        self.for_browsers(&request, response).in_answer_to(&request)
     }
-}
 
-impl AuthApi {
     /// Lets pages of known origins read the answer (Fetch standard, "CORS protocol").
     fn for_browsers(&self, request: &Request<'_>, response: Response) -> Response {
         let response = response.with("vary", "Origin");

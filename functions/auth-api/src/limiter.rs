@@ -14,11 +14,18 @@ const WINDOW_SECONDS: u64 = 300;
 /// How many networks together may try a name as often as one alone.
 const NETWORKS: u64 = 4;
 
+/// For how long a network is known from which a user has signed in: up to twice as many seconds.
+const KNOWN_SECONDS: u64 = 30 * 86_400;
+
+/// How many times as often a step may be taken that proves nothing.
+const OFTEN: u64 = 10;
+
 /// Counts attempts by address, by user name, and by both.
 ///
 /// The address comes first: one that is over its limit counts for no name. A name has a count for each
 /// network that tries it and one for all of them, four times as high, so that one network can't use up
-/// what another one, the owner's, is left.
+/// what another one is left. A network from which the user has signed in lately has its own count alone:
+/// no number of others can use that up.
 pub(crate) struct Limiter {
     pub(crate) table: AttemptTable,
     /// For one user name from one network.
@@ -64,17 +71,54 @@ impl Limiter {
         let network = network(address);
         let address = format!("{what}#address#{}", self.hash(&network));
         self.count(&address, self.per_address, now).await?;
-        let both = format!(
-            "{what}#both#{}",
-            self.hash(&format!("{network} {username}"))
-        );
+        let name_here = self.hash(&format!("{network} {username}"));
+        let both = format!("{what}#both#{name_here}");
         self.count(&both, self.per_user, now).await?;
         let all = self.per_user.saturating_mul(NETWORKS);
-        self.count(&user, all, now).await?;
+        match self.count(&user, all, now).await {
+            Err(Problem::TooManyAttempts) if self.is_known(&name_here, now).await? => {}
+            counted => counted?,
+        }
         Ok(Counted {
             ids: vec![address, both, user],
             at: now,
         })
+    }
+
+    /// Counts a step that proves nothing, of which there may be more.
+    pub(crate) async fn admit_often(
+        &self,
+        what: &str,
+        username: &str,
+        address: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<(), Problem> {
+        if let Some(address) = address {
+            let address = format!("{what}#address#{}", self.hash(&network(address)));
+            self.count(&address, self.per_address, now).await?;
+        }
+        let user = format!("{what}#user#{}", self.hash(username));
+        let often = self.per_user.saturating_mul(OFTEN);
+        self.count(&user, often, now).await
+    }
+
+    /// Remembers a network from which the user has signed in. If that fails, it is as unknown as before.
+    pub(crate) async fn remember(&self, username: &str, address: &str, now: UnixSeconds) {
+        let name_here = self.hash(&format!("{} {username}", network(address)));
+        let _ = self
+            .table
+            .count(&known(&name_here), KNOWN_SECONDS, now)
+            .await;
+    }
+
+    async fn is_known(&self, name_here: &str, now: UnixSeconds) -> Result<bool, Problem> {
+        let before = UnixSeconds(now.0.saturating_sub(KNOWN_SECONDS));
+        let id = known(name_here);
+        let (current, previous) = tokio::join!(
+            self.table.attempts(&id, KNOWN_SECONDS, now),
+            self.table.attempts(&id, KNOWN_SECONDS, before),
+        );
+        Ok(current? > 0 || previous? > 0)
     }
 
     /// An attempt that succeeded was none.
@@ -103,6 +147,10 @@ impl Limiter {
         let tag = hmac::sign(&key, text.as_bytes());
         hex(tag.as_ref().get(..16).unwrap_or_default())
     }
+}
+
+fn known(name_here: &str) -> String {
+    format!("known#{name_here}")
 }
 
 /// The attempts of the last [`WINDOW_SECONDS`], as if those of the window before were spread evenly.

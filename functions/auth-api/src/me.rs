@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use addresses::{check_email, check_shown_name};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds, is_email};
 use auth_cognito::{Refused, SignIn, SignOutTask, Tokens};
@@ -20,15 +21,17 @@ use tokio::time::timeout;
 use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
 use crate::outcome::{Outcome, Problem};
 use crate::proof::{Proof, TOTP};
+use crate::times::within;
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
 
-/// The parts of the function's 15 seconds that a changed password takes; the marks take 0.8 of them, the
-/// queue 3, the end of a second 2.
+/// The parts of the function's 15 seconds that a changed password takes, besides what all calls to Cognito
+/// have together; the marks take 0.8 seconds, the end of a second 2.
 const PROOF: Duration = Duration::from_secs(3);
 const CHANGE: Duration = Duration::from_secs(3);
 const SIGN_OUT: Duration = Duration::from_secs(2);
 const SIGN_IN_AGAIN: Duration = Duration::from_secs(2);
+const QUEUE: Duration = Duration::from_millis(1_500);
 
 /// Why sessions end here, for the operator.
 const REASON: &str = "password_change";
@@ -47,7 +50,7 @@ const SHOWN: &[&str] = &[
 
 impl AuthApi {
     pub(crate) async fn me(&self, user: &SignedIn) -> Result<Response, Problem> {
-        let account = self.accounts.get(&user.token).await?;
+        let account = within(self.accounts.get(&user.token)).await?;
         let own = &self.config.attributes;
         let attributes: BTreeMap<String, String> = account
             .attributes
@@ -85,6 +88,7 @@ impl AuthApi {
                 return Err(BadRequest::Malformed.into());
             }
         }
+        self.check_addresses(&attributes)?;
         let names: Vec<String> = attributes.keys().cloned().collect();
         let owns: Vec<String> = names
             .iter()
@@ -92,7 +96,7 @@ impl AuthApi {
             .cloned()
             .collect();
         if owns.is_empty() {
-            let pending = self.accounts.update(&user.token, attributes).await?;
+            let pending = within(self.accounts.update(&user.token, attributes)).await?;
             return Ok(Response::json(200, &json!({"to_verify": pending})));
         }
         let proof = Proof {
@@ -102,7 +106,7 @@ impl AuthApi {
         };
         self.prove(user, proof, http).await?;
         self.admit("update", &user.caller.subject, http).await?;
-        let pending = match self.accounts.update(&user.token, attributes).await {
+        let pending = match within(self.accounts.update(&user.token, attributes)).await {
             Ok(pending) => pending,
             // As if a code were on its way to that address.
             Err(refused) if is_about_the_address(&refused) => owns,
@@ -110,6 +114,26 @@ impl AuthApi {
         };
         self.end_others(user, "account_changed").await?;
         Ok(Response::json(200, &json!({"to_verify": pending})))
+    }
+
+    /// The rules of a sign-up hold for what an account changes to.
+    fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
+        let config = &self.config;
+        if !config.guards {
+            return Ok(());
+        }
+        if let Some(email) = attributes.get("email") {
+            check_email(email).map_err(|_| Problem::AddressRefused)?;
+            let allowed =
+                config.allowed_domains.is_empty() || config.allowed_domains.contain(email);
+            if !allowed || config.denied_domains.contain(email) {
+                return Err(Problem::AddressRefused);
+            }
+        }
+        if let Some(name) = attributes.get("preferred_username") {
+            check_shown_name(name).map_err(|_| Problem::AddressRefused)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn verify_attribute(
@@ -124,11 +148,9 @@ impl AuthApi {
         let code = body::code(&request.code)?;
         let counted = self.admit("verify", &user.caller.subject, http).await?;
         let token = &user.token;
-        let verified = self
-            .accounts
-            .verify_attribute(token, &request.attribute, code)
-            .await;
-        verified.map_err(|refused| {
+        let accounts = &self.accounts;
+        let verified = within(accounts.verify_attribute(token, &request.attribute, code));
+        verified.await.map_err(|refused| {
             // Another account has that address by now.
             let outcome = Outcome::from(&refused);
             Problem::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
@@ -159,9 +181,7 @@ impl AuthApi {
         };
         let proved = timeout(PROOF, self.prove(user, proof, http)).await;
         proved.map_err(|_| Unavailable::Cognito)??;
-        let changed = self.accounts.change_password(&user.token, current, new);
-        let changed = timeout(CHANGE, changed).await;
-        changed.map_err(|_| Unavailable::Cognito)??;
+        self.change_at_cognito(user, current, new).await?;
         // Both, also if one of them fails: then the other is all that ends them.
         let ended = self.end_sessions(user, REASON, None);
         let (marked, ()) = tokio::join!(ended, self.sign_out_at_cognito(user));
@@ -173,10 +193,37 @@ impl AuthApi {
         body.insert("ended".to_owned(), "all".into());
         if request.keep_session
             && let Some(tokens) = self.sign_in_again(user, new, cutoff).await
+            && let Ok(response) = self.hand_over(&tokens, body.clone(), http).await
         {
-            return self.hand_over(&tokens, body, http).await;
+            return Ok(response);
         }
         Ok(Response::json(200, &Value::Object(body)))
+    }
+
+    /// `ChangePassword`. Where its answer is lost, the new password shows whether it was made.
+    async fn change_at_cognito(
+        &self,
+        user: &SignedIn,
+        current: &Secret,
+        new: &Secret,
+    ) -> Result<(), Problem> {
+        let change = within(self.accounts.change_password(&user.token, current, new));
+        let changed = timeout(CHANGE, change).await;
+        let Err(refused) = changed.unwrap_or_else(|_| Err(Refused::unanswered())) else {
+            return Ok(());
+        };
+        if Outcome::from(&refused) == Outcome::Unavailable {
+            let signed_in = within(self.accounts.sign_in(&user.username, new));
+            match timeout(SIGN_IN_AGAIN, signed_in).await {
+                Ok(Ok(SignIn::Tokens(tokens))) => {
+                    self.give_up(&tokens).await;
+                    return Ok(());
+                }
+                Ok(Ok(SignIn::Challenge(_))) => return Ok(()),
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        Err(refused.into())
     }
 
     /// New tokens for the password that was just set. `None` where more is asked for than a password, or
@@ -190,7 +237,7 @@ impl AuthApi {
         if now() <= cutoff {
             return None;
         }
-        let signed_in = self.accounts.sign_in(&user.username, password);
+        let signed_in = within(self.accounts.sign_in(&user.username, password));
         let signed_in = timeout(SIGN_IN_AGAIN, signed_in).await;
         let Ok(Ok(SignIn::Tokens(tokens))) = signed_in else {
             return None;
@@ -209,7 +256,7 @@ impl AuthApi {
     /// `GlobalSignOut`: refresh tokens end, and no access token opens Cognito's own API any more. One
     /// that fails is made again by logout-retry.
     async fn sign_out_at_cognito(&self, user: &SignedIn) {
-        let signed_out = self.accounts.sign_out_everywhere(&user.token);
+        let signed_out = within(self.accounts.sign_out_everywhere(&user.token));
         let done = match timeout(SIGN_OUT, signed_out).await {
             Ok(Ok(())) => true,
             // The token is over there already.
@@ -221,11 +268,8 @@ impl AuthApi {
         }
         let username = user.username.clone();
         let task = SignOutTask::SignOutEverywhere { username };
-        let queued = match &self.retry_queue {
-            None => false,
-            Some(queue) => queue.put(&task).await,
-        };
-        if !queued {
+        let queued = timeout(QUEUE, self.try_later(&task)).await;
+        if !queued.unwrap_or(false) {
             log::line(Level::Error, "a sign-out at Cognito is not made", []);
         }
     }
@@ -235,7 +279,8 @@ impl AuthApi {
         let cutoff = self
             .end_sessions(user, reason, user.caller.session.as_deref())
             .await?;
-        clock::until_after(cutoff.0).await;
+        // CloudTrail tells of what was ended at Cognito for it by the second.
+        clock::until_after(cutoff.max(now()).0).await;
         Ok(())
     }
 
@@ -272,7 +317,7 @@ impl AuthApi {
                 changed_at: None,
                 reason: reason.to_owned(),
             };
-            queue.put(&mark).await;
+            let _ = timeout(QUEUE, queue.put(&mark)).await;
         }
         Err(Problem::SessionsNotEnded)
     }
@@ -306,10 +351,10 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         self.prove(user, request.into(), http).await?;
-        let account = self.accounts.get(&user.token).await?;
+        let account = within(self.accounts.get(&user.token)).await?;
         let label = account.attributes.get("email");
         let label = label.map_or(user.caller.subject.as_str(), String::as_str);
-        let secret = self.accounts.new_totp(&user.token).await?;
+        let secret = within(self.accounts.new_totp(&user.token)).await?;
         let body = totp(&self.config.app_name, label, &secret)?;
         Ok(Response::json(200, &Value::Object(body)))
     }
@@ -322,7 +367,7 @@ impl AuthApi {
     ) -> Result<Response, Problem> {
         let code = body::code(&request.code)?;
         let counted = self.admit("totp", &user.caller.subject, http).await?;
-        let turned_on = self.accounts.turn_on_totp(&user.token, code).await;
+        let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
         turned_on.map_err(|refused| {
             // Wrong parameters are here a code that is none.
             let outcome = Outcome::from(&refused);
@@ -341,7 +386,7 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let mut mfa = self.prove(user, request.into(), http).await?;
-        self.accounts.turn_off_totp(&user.token).await?;
+        within(self.accounts.turn_off_totp(&user.token)).await?;
         self.end_others(user, "authenticator_changed").await?;
         mfa.retain(|factor| factor != TOTP);
         Ok(Response::json(200, &json!({"mfa": mfa})))

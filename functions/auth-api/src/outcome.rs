@@ -4,6 +4,7 @@
 use auth::Unavailable;
 use auth_cognito::Refused;
 use lambda::http::{BadRequest, Response};
+use lambda::log::{self, Level};
 
 /// Why it was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,9 @@ pub(crate) enum Problem {
     /// The password, and the authenticator's code where one is on, or a sign-in of the last minutes.
     #[error("proof_needed")]
     ProofNeeded,
+    /// What pre-sign-up would take no sign-up with is no address to change to.
+    #[error("address_refused")]
+    AddressRefused,
     /// It is changed, and other sessions may still be alive.
     #[error("sessions_not_ended")]
     SessionsNotEnded,
@@ -224,12 +228,33 @@ impl Outcome {
     }
 }
 
+/// Cognito's lock after wrong passwords, in the words of its `NotAuthorizedException`.
+const LOCKED: &str = "attempts exceeded";
+
+/// Whether Cognito says this of one user alone, whatever was sent: of a name that it doesn't know it never
+/// does. `TooManyRequestsException` is about the quotas of the whole account.
+/// Source: AWS, `ForgotPassword` and `InitiateAuth`, errors; "Quotas in Amazon Cognito".
+pub(crate) fn limits_one_user(refused: &Refused) -> bool {
+    match refused.exception.as_deref() {
+        Some("LimitExceededException" | "TooManyFailedAttemptsException") => true,
+        Some("NotAuthorizedException") => refused.message.contains(LOCKED),
+        _ => false,
+    }
+}
+
+/// Notes for the operator what an answer doesn't say.
+pub(crate) fn log_hidden(refused: &Refused) {
+    let exception = refused.exception.as_deref();
+    let text = "an answer hides an exception of Cognito's";
+    log::line(Level::Warn, text, [("exception", exception.into())]);
+}
+
 impl From<&Refused> for Outcome {
     fn from(refused: &Refused) -> Self {
         let Some(exception) = refused.exception.as_deref() else {
             return Self::Unavailable;
         };
-        if exception == "NotAuthorizedException" && refused.message.contains("attempts exceeded") {
+        if exception == "NotAuthorizedException" && refused.message.contains(LOCKED) {
             return Self::TooManyRequests;
         }
         if exception == "UserLambdaValidationException" && refused.message.contains(SIGN_UP_REFUSED)
@@ -266,6 +291,7 @@ impl Problem {
             Self::BadRequest(bad) => bad.status(),
             Self::Cognito(outcome) => outcome.status(),
             Self::TooManyAttempts => 429,
+            Self::AddressRefused => 400,
             Self::CookieTooLarge | Self::Internal => 500,
             Self::SessionsNotEnded | Self::Unavailable(_) => 503,
         }

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use auth::is_email;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda::http::{Request, Response};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
+use crate::body;
 use crate::outcome::{Outcome, Problem};
 
 const LAYOUT: &str = include_str!("../pages/layout.html");
@@ -42,15 +44,18 @@ enum Kind {
     Confirm,
     Confirmed,
     Refused,
+    /// Confirmed, with a password that is not the account's.
+    Reset,
     Later,
     Sent,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Confirm,
         Self::Confirmed,
         Self::Refused,
+        Self::Reset,
         Self::Later,
         Self::Sent,
     ];
@@ -61,10 +66,16 @@ impl Kind {
             Self::Confirm => "confirm",
             Self::Confirmed => "confirmed",
             Self::Refused => "refused",
+            Self::Reset => "reset",
             Self::Later => "later",
             Self::Sent => "sent",
         }
     }
+}
+
+/// Whether it is an address that mail could be sent to, without blanks.
+fn may_be_shown(email: &str) -> bool {
+    is_email(email) && body::normal_name(email, true).is_ok()
 }
 
 impl Pages {
@@ -112,8 +123,10 @@ impl Pages {
     /// The page that the link opens.
     pub(crate) fn confirm(&self, request: &Request<'_>) -> Result<Response, Problem> {
         let email = request.query("email").unwrap_or_default();
+        // Words that a stranger puts there are not the application's.
+        let email = if may_be_shown(&email) { &*email } else { "" };
         let code = request.query("confirmationCode").unwrap_or_default();
-        self.page(200, request, Kind::Confirm, &email, &code)
+        self.page(200, request, Kind::Confirm, email, &code)
     }
 
     pub(crate) fn confirmed(&self, request: &Request<'_>) -> Result<Response, Problem> {
@@ -132,11 +145,18 @@ impl Pages {
         problem: Problem,
         email: &str,
     ) -> Result<Response, Problem> {
+        let email = if may_be_shown(email) { email } else { "" };
         let refused = matches!(
             problem,
             Problem::Cognito(Outcome::InvalidCode | Outcome::BadRequest) | Problem::BadRequest(_)
         );
-        let kind = if refused { Kind::Refused } else { Kind::Later };
+        let kind = if problem == Problem::Cognito(Outcome::PasswordResetRequired) {
+            Kind::Reset
+        } else if refused {
+            Kind::Refused
+        } else {
+            Kind::Later
+        };
         self.page(problem.status(), request, kind, email, "")
     }
 

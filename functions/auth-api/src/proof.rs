@@ -6,6 +6,7 @@ use lambda::http::Request;
 
 use crate::body;
 use crate::outcome::{Outcome, Problem};
+use crate::times::within;
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, SignedIn, now};
 
@@ -36,7 +37,7 @@ impl AuthApi {
         let password = proof.password.map(body::password).transpose()?;
         let code = proof.code.map(body::code).transpose()?;
         let counted = self.admit("proof", &user.caller.subject, http).await?;
-        let mfa = self.accounts.get(&user.token).await?.mfa;
+        let mfa = within(self.accounts.get(&user.token)).await?.mfa;
         let has_totp = mfa.iter().any(|factor| factor == TOTP);
         match (password, code) {
             (None, _) if has_totp => return Err(Problem::ProofNeeded),
@@ -47,6 +48,7 @@ impl AuthApi {
                 }
             }
             (Some(_), None) if has_totp => return Err(Problem::ProofNeeded),
+            // It counts, for nothing is proved yet.
             (Some(_), _) if proof.password_is_checked && !has_totp => return Ok(mfa),
             (Some(password), code) => {
                 let code = code.filter(|_| has_totp);
@@ -64,7 +66,7 @@ impl AuthApi {
         password: &Secret,
         code: Option<&Secret>,
     ) -> Result<(), Problem> {
-        let signed_in = self.accounts.sign_in(&user.username, password).await?;
+        let signed_in = within(self.accounts.sign_in(&user.username, password)).await?;
         let tokens: Tokens = match (signed_in, code) {
             (SignIn::Tokens(tokens), None) => tokens,
             (SignIn::Challenge(challenge), Some(code)) if challenge.name == TOTP => {
@@ -72,11 +74,8 @@ impl AuthApi {
                 let name = name.map_or(user.username.as_str(), String::as_str);
                 let answers = [("SOFTWARE_TOKEN_MFA_CODE", code.expose())];
                 let session = challenge.session.as_deref();
-                let answered = self
-                    .accounts
-                    .answer_challenge(TOTP, session, name, answers)
-                    .await?;
-                match answered {
+                let answered = self.accounts.answer_challenge(TOTP, session, name, answers);
+                match within(answered).await? {
                     SignIn::Tokens(tokens) => tokens,
                     SignIn::Challenge(_) => return Err(Problem::ProofNeeded),
                 }

@@ -1,16 +1,18 @@
 //! Sign-in, what Cognito asks for on the way, and refresh.
 
-use auth::address_hash;
 use auth::revocation::RowKey;
-use auth_cognito::{Challenge, Refused, SignIn, Tokens};
+use auth::token::LARGEST_MAX_TOKEN_BYTES;
+use auth::{KeySource, Refusal, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
+use auth_cognito::{Challenge, Refused, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{Ending, Session};
-use lambda::http::{BadRequest, Request, Response};
+use lambda::http::{BadRequest, RefreshCookie, Request, Response};
 use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
 use crate::limiter::Counted;
-use crate::outcome::{Outcome, Problem};
+use crate::outcome::{self, Outcome, Problem};
+use crate::times::{self, within};
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, me, now};
 
@@ -27,6 +29,22 @@ const PARAMETERS: &[&str] = &[
     "requiredAttributes",
 ];
 
+/// The challenge that SRP ends with.
+const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
+
+/// The challenge of a user whose password an administrator has set.
+const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
+
+/// A wrong password, an unknown name, a user whom Cognito has locked after wrong passwords: the
+/// difference would tell who has an account.
+fn about_a_password(refused: &Refused) -> Problem {
+    if outcome::limits_one_user(refused) {
+        outcome::log_hidden(refused);
+        return Problem::Cognito(Outcome::InvalidCredentials);
+    }
+    Problem::Cognito(Outcome::from(refused))
+}
+
 impl AuthApi {
     pub(crate) async fn login(
         &self,
@@ -38,15 +56,21 @@ impl AuthApi {
             (Some(password), None) => {
                 let password = body::password(password)?;
                 let counted = self.admit("login", &username, http).await?;
-                let signed_in = self.accounts.sign_in(&username, password).await?;
+                times::depends_on_user();
+                let signed_in = within(self.accounts.sign_in(&username, password)).await;
+                let signed_in = signed_in.map_err(|refused| about_a_password(&refused))?;
+                times::tells_nothing();
                 self.forgive(&counted).await;
+                self.remember(&username, http).await;
                 signed_in
             }
             (None, Some(srp_a)) => {
                 let srp_a = body::token(srp_a)?;
-                // No proof yet: it counts, whoever goes on.
-                self.admit("login", &username, http).await?;
-                self.accounts.sign_in_by_srp(&username, srp_a).await?
+                // It proves nothing yet, and tells of no password; the proof is counted on its own.
+                self.admit_often("srp", &username, http).await?;
+                times::depends_on_user();
+                let begun = within(self.accounts.sign_in_by_srp(&username, srp_a)).await;
+                begun.map_err(|refused| about_a_password(&refused))?
             }
             _ => return Err(BadRequest::Malformed.into()),
         };
@@ -62,6 +86,17 @@ impl AuthApi {
         // As the challenge named it: not brought into any form.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
+        let attributes = body::attributes(request.attributes.clone(), &self.config.attributes)?;
+        if !attributes.is_empty() && name != NEW_PASSWORD {
+            return Err(BadRequest::Malformed.into());
+        }
+        let attributes: Vec<(String, String)> = attributes
+            .into_iter()
+            .map(|(name, value)| (format!("userAttributes.{name}"), value))
+            .collect();
+        let attributes = attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         // The name is the client's to choose, and the pool takes it in any case; the session is not.
         let counted_name = username.to_lowercase();
         let counted = self.admit("challenge", &counted_name, http).await?;
@@ -73,26 +108,31 @@ impl AuthApi {
         let signed_in = match (name, session) {
             ("MFA_SETUP", Some(session)) => {
                 let Some(code) = &request.code else {
-                    let (secret, session) = accounts.new_totp_in(session).await?;
+                    let (secret, session) = within(accounts.new_totp_in(session)).await?;
                     let mut body = me::totp(&self.config.app_name, username, &secret)?;
                     body.insert("challenge".to_owned(), name.into());
                     body.insert("session".to_owned(), session.into());
                     return Ok(Response::json(200, &Value::Object(body)));
                 };
-                let session = accounts.verify_totp_in(session, code).await?;
-                accounts
-                    .answer_challenge(name, Some(&session), username, [])
-                    .await
+                let session = within(accounts.verify_totp_in(session, code)).await?;
+                within(accounts.answer_challenge(name, Some(&session), username, [])).await
             }
             (_, session) => {
-                accounts
-                    .answer_challenge(name, session, username, answers)
-                    .await
+                if name == PROOF_OF_PASSWORD {
+                    times::depends_on_user();
+                }
+                let answers = answers.into_iter().chain(attributes);
+                within(accounts.answer_challenge(name, session, username, answers)).await
             }
         };
-        let signed_in = signed_in?;
+        let signed_in = signed_in.map_err(|refused| match name {
+            PROOF_OF_PASSWORD => about_a_password(&refused),
+            _ => refused.into(),
+        })?;
+        times::tells_nothing();
         self.forgive(&counted).await;
         self.forgive(&of_session).await;
+        self.remember(&counted_name, http).await;
         self.outcome_of(signed_in, username, http).await
     }
 
@@ -145,7 +185,7 @@ impl AuthApi {
         body: Map<String, Value>,
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
-        let response = self.response(tokens, body);
+        let response = self.response(tokens, body, http);
         match &response {
             Ok(_) => self.record(tokens, http).await,
             Err(_) => self.give_up(tokens).await,
@@ -156,35 +196,57 @@ impl AuthApi {
     /// Ends a session that has just begun and that the client gets nothing of.
     pub(crate) async fn give_up(&self, tokens: &Tokens) {
         if let Some(refresh) = &tokens.refresh {
-            let _ = self.accounts.revoke(&Secret::new(refresh.clone())).await;
+            self.revoke(&Secret::new(refresh.clone())).await;
         }
     }
 
-    fn response(&self, tokens: &Tokens, body: Map<String, Value>) -> Result<Response, Problem> {
+    /// `RevokeToken`, now or by logout-retry.
+    async fn revoke(&self, refresh_token: &Secret) {
+        let Err(refused) = within(self.accounts.revoke(refresh_token)).await else {
+            return;
+        };
+        let task = SignOutTask::RevokeRefreshToken {
+            client_id: self.config.app_client_id.clone(),
+            refresh_token: refresh_token.expose().to_owned(),
+            with_secret: self.config.app_client_secret_arn.is_some(),
+        };
+        if !refused.is_final() && !self.try_later(&task).await {
+            log::line(Level::Error, "a session is not ended at Cognito", []);
+        }
+    }
+
+    fn response(
+        &self,
+        tokens: &Tokens,
+        body: Map<String, Value>,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
         let ttl = self.config.refresh_token_ttl_seconds;
-        tokens::response(tokens, body, self.config.cookies.as_ref(), ttl)
+        tokens::response(tokens, body, (self.config.cookies.as_ref(), http), ttl)
     }
 
     /// New tokens for a refresh token, unless its session was ended here: Cognito may not know yet.
     pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, Problem> {
         let body: Refresh = http.json()?;
         let cookies = self.config.cookies.as_ref();
-        let cookie = cookies.and_then(|cookies| http.cookie(&cookies.refresh).ok());
+        let cookie = cookies.and_then(|cookies| RefreshCookie(&cookies.refresh).read(http).ok());
         let refresh_token = match (body.refresh_token, cookie) {
             (Some(token), None) => token,
             (None, Some(token)) => Secret::new(token),
-            (None, None) if cookies.is_some() => return Ok(self.refresh_refused()),
+            (None, None) if cookies.is_some() => return Ok(self.refresh_refused(http)),
             _ => return Err(BadRequest::Malformed.into()),
         };
         if body::token(refresh_token.expose()).is_err() {
-            return Ok(self.refresh_refused());
+            return Ok(self.refresh_refused(http));
         }
         let counted = self.admit("refresh", refresh_token.expose(), http).await?;
-        let tokens = match self.accounts.refresh(&refresh_token).await {
+        let tokens = match within(self.accounts.refresh(&refresh_token)).await {
             Ok(tokens) => tokens,
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
         };
-        let session = UnverifiedSession::of(&tokens.access).ok_or(auth::Unavailable::Cognito)?;
+        let Some(session) = UnverifiedSession::of(&tokens.access) else {
+            return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
+        };
         let marks = self
             .revocations
             .marks_of_session(
@@ -192,15 +254,51 @@ impl AuthApi {
                 (&session.sub, session.origin_jti.as_deref()),
                 now(),
             )
-            .await?;
+            .await;
+        let marks = match marks {
+            Ok(marks) => marks,
+            Err(unavailable) => return self.refresh_unfinished(unavailable, &tokens, http),
+        };
         let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
         if marks.check_session(id, since, session.issued_at()).is_err() {
             // Whether Cognito hears of it or not, what it just gave out opens nothing.
-            let _ = self.accounts.revoke(&refresh_token).await;
-            return Ok(self.refresh_refused());
+            self.revoke(&refresh_token).await;
+            return Ok(self.refresh_refused(http));
         }
         self.forgive(&counted).await;
-        self.response(&tokens, Map::new())
+        let response = self.response(&tokens, Map::new(), http);
+        if let Err(problem) = response {
+            // The client has nothing left that could end the session.
+            let replaced = tokens.refresh.clone().map(Secret::new);
+            self.revoke(replaced.as_ref().unwrap_or(&refresh_token))
+                .await;
+            let response = problem.response(&self.config.password_policy);
+            return Ok(tokens::without_cookies(response, cookies, http));
+        }
+        response
+    }
+
+    /// Whether the session was ended can't be known: no access token. A refresh token that has replaced the
+    /// client's own one is handed over, since the old one would be taken for a stolen one the next time; it
+    /// opens no more than that did.
+    fn refresh_unfinished(
+        &self,
+        unavailable: Unavailable,
+        tokens: &Tokens,
+        http: &Request<'_>,
+    ) -> Result<Response, Problem> {
+        let problem = Problem::from(unavailable);
+        let Some(refresh) = &tokens.refresh else {
+            return Err(problem);
+        };
+        let response = problem.response(&self.config.password_policy);
+        match &self.config.cookies {
+            None => Ok(response.with_member("refresh_token", refresh)),
+            Some(cookies) => {
+                let ttl = self.config.refresh_token_ttl_seconds;
+                tokens::with_refresh_cookie(response, refresh, (cookies, http), ttl)
+            }
+        }
     }
 
     async fn not_refreshed(
@@ -217,38 +315,55 @@ impl AuthApi {
         if is_reuse {
             self.end_stolen_session(refresh_token, http).await?;
         }
-        Ok(self.refresh_refused())
+        Ok(self.refresh_refused(http))
     }
 
-    /// A refresh token was used twice: one of the two is a thief. Cognito ends the session; we do, if
-    /// the authorizer has said whose it is.
+    /// A refresh token was used twice: one of the two is a thief. Cognito ends the session, and so does
+    /// the table, if the request carries an access token of it, also one that has expired.
     async fn end_stolen_session(
         &self,
         refresh_token: &Secret,
         http: &Request<'_>,
     ) -> Result<(), Problem> {
-        let _ = self.accounts.revoke(refresh_token).await;
-        let Ok(user) = self.signed_in(http) else {
+        self.revoke(refresh_token).await;
+        let token = self.config.cookies.as_ref();
+        let token = http.token(token.map(|cookies| cookies.access.as_str()));
+        let Ok(token) = token else {
             return Ok(());
         };
-        let Some(session) = &user.caller.session else {
+        let claims = match self.verify(&token).await {
+            Ok(claims) => claims,
+            // Another's, or none.
+            Err(Refusal::Unauthorized(_)) => return Ok(()),
+            Err(Refusal::Unavailable(unavailable)) => return Err(unavailable.into()),
+        };
+        let Some(session) = claims.session() else {
             return Ok(());
         };
-        let key = RowKey::session(&self.config.user_pool_id, &user.caller.subject, session);
+        let key = RowKey::session(claims.issuer_id(), claims.subject(), session);
         let ending = Ending {
             reason: "refresh_token_reuse",
-            actor: &user.caller.subject,
+            actor: claims.subject(),
             at: now(),
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
         Ok(self.revocations.end(&key, &ending).await?)
     }
 
+    /// Verifies an access token of this pool that no authorizer has seen.
+    async fn verify(&self, token: &str) -> Result<VerifiedClaims, Refusal> {
+        let token = UnverifiedToken::parse_within(token, LARGEST_MAX_TOKEN_BYTES)?;
+        let issuer = self.verifier.issuer_of(&token)?;
+        let kid = token.unverified_kid();
+        let key = self.keys.key_for(issuer, kid, now()).await?;
+        Ok(self.verifier.verify(token, issuer, &key, now())?)
+    }
+
     /// 401, and the browser forgets what didn't work.
-    fn refresh_refused(&self) -> Response {
+    fn refresh_refused(&self, http: &Request<'_>) -> Response {
         let refused = Problem::Cognito(Outcome::InvalidCredentials);
         let response = refused.response(&self.config.password_policy);
-        tokens::without_cookies(response, self.config.cookies.as_ref())
+        tokens::without_cookies(response, self.config.cookies.as_ref(), http)
     }
 }
 
@@ -280,7 +395,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
         answer.is_some(),
         srp.is_some(),
     ];
-    let needs_session = request.session.is_some() || challenge == "PASSWORD_VERIFIER";
+    let needs_session = request.session.is_some() || challenge == PROOF_OF_PASSWORD;
     let given = given.into_iter().filter(|given| *given).count();
     if given != 1 && !(challenge == "MFA_SETUP" && given == 0) || !needs_session {
         return Err(BadRequest::Malformed);
@@ -294,7 +409,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
             None if given == 0 => Vec::new(),
             _ => code_is("CODE")?,
         },
-        "NEW_PASSWORD_REQUIRED" => {
+        NEW_PASSWORD => {
             let password = new_password.as_ref().ok_or(BadRequest::Malformed)?;
             vec![("NEW_PASSWORD", body::password(password)?.expose())]
         }
@@ -306,7 +421,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
             let answer = answer.as_ref().ok_or(BadRequest::Malformed)?;
             vec![("ANSWER", body::code(answer)?.expose())]
         }
-        "PASSWORD_VERIFIER" => {
+        PROOF_OF_PASSWORD => {
             let srp = srp.as_ref().ok_or(BadRequest::Malformed)?;
             vec![
                 (

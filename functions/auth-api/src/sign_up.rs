@@ -1,15 +1,23 @@
-//! Sign-up, its confirmation, and forgotten passwords: what somebody does who is not signed in yet.
+//! Sign-up, its confirmation, and forgotten passwords: what a user does before signing in.
 
 use auth::is_email;
-use auth_cognito::Refused;
+use auth::revocation::RowKey;
+use auth_cognito::{Refused, SignIn, SignOutTask};
+use auth_dynamodb::Ending;
+use lambda::clock;
 use lambda::http::{BadRequest, Request, Response};
+use lambda::log::{self, Level};
 use serde_json::json;
 
 use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, Somebody};
-use crate::outcome::{Outcome, Problem};
-use crate::{AuthApi, Secret};
+use crate::outcome::{self, Outcome, Problem};
+use crate::times::{self, within};
+use crate::{AuthApi, Secret, now};
 
-/// What is answered to whoever asks for a mail, whether or not one goes out.
+/// Why sessions end here, for the operator.
+const REASON: &str = "password_not_proved";
+
+/// The answer to a request for a mail, whether or not one goes out.
 fn accepted() -> Response {
     Response::json(202, &json!({"status": "accepted"}))
 }
@@ -39,12 +47,44 @@ impl AuthApi {
             attributes.insert("email".to_owned(), email);
         }
         self.admit("signup", &username, http).await?;
-        let signed_up = self.accounts.sign_up(&username, password, attributes).await;
-        match signed_up.map_err(|refused| Outcome::from(&refused)) {
-            Ok(()) => Ok(accepted()),
-            // Who has an account is nobody's business; its owner can ask for a new password.
-            Err(Outcome::AlreadyTaken) if !self.config.reveals_existing => Ok(accepted()),
-            Err(outcome) => Err(Problem::Cognito(outcome)),
+        times::depends_on_user();
+        let signed_up = within(self.accounts.sign_up(&username, password, attributes)).await;
+        let Err(refused) = signed_up else {
+            return Ok(accepted());
+        };
+        if is_about_the_mail(&refused) {
+            outcome::log_hidden(&refused);
+            return Ok(accepted());
+        }
+        let outcome = Outcome::from(&refused);
+        if outcome != Outcome::AlreadyTaken || self.config.reveals_existing {
+            return Err(Problem::Cognito(outcome));
+        }
+        // Who has an account is not said here. Its owner is told by mail.
+        if refused.exception.as_deref() == Some("UsernameExistsException") {
+            self.tell_owner(&username, http).await;
+        }
+        Ok(accepted())
+    }
+
+    /// Sends the owner of an account with which a sign-up has met what they need: the code, if it is
+    /// still to be confirmed, else one to reset the password. Counted as the requests for these mails are.
+    async fn tell_owner(&self, username: &str, http: &Request<'_>) {
+        if self.admit("resend", username, http).await.is_err() {
+            return;
+        }
+        let Err(refused) = within(self.accounts.resend_code(username)).await else {
+            return;
+        };
+        // "User is already confirmed."
+        if Outcome::from(&refused) != Outcome::BadRequest {
+            return outcome::log_hidden(&refused);
+        }
+        if self.admit("forgot-password", username, http).await.is_err() {
+            return;
+        }
+        if let Err(refused) = within(self.accounts.forgot_password(username)).await {
+            outcome::log_hidden(&refused);
         }
     }
 
@@ -54,20 +94,108 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let username = self.username(request.username, request.email)?;
-        self.confirm_code(&username, &request.code, http).await?;
+        self.confirm_account(&username, &request.code, &request.password, http)
+            .await?;
         Ok(Response::json(200, &json!({"status": "confirmed"})))
     }
 
-    async fn confirm_code(
+    /// Confirms an account by its code, and its password by signing in with it. The code proves the
+    /// address; the password proves that the confirmer has set it. One that does not fit was
+    /// set by another, or mistyped: it opens the account no more, and Cognito sends the owner a code for a
+    /// new one.
+    async fn confirm_account(
         &self,
         username: &str,
         code: &Secret,
+        password: &Secret,
         http: &Request<'_>,
     ) -> Result<(), Problem> {
         let code = body::code(code)?;
+        let password = body::password(password)?;
         self.admit("confirm", username, http).await?;
-        let confirmed = self.accounts.confirm_sign_up(username, code).await;
-        confirmed.map_err(|refused| about_a_code(&refused))
+        times::depends_on_user();
+        let confirmed = within(self.accounts.confirm_sign_up(username, code)).await;
+        confirmed.map_err(|refused| about_a_code(&refused))?;
+        times::tells_nothing();
+        if self.password_fits(username, password).await {
+            return Ok(());
+        }
+        self.take_password_away(username).await?;
+        Err(Problem::Cognito(Outcome::PasswordResetRequired))
+    }
+
+    /// Whether this password signs in. What can't be known is `false`.
+    async fn password_fits(&self, username: &str, password: &Secret) -> bool {
+        match within(self.accounts.sign_in(username, password)).await {
+            Ok(SignIn::Tokens(tokens)) => {
+                self.give_up(&tokens).await;
+                // CloudTrail tells of the end of this session by the second. The next one is later.
+                clock::until_after(now().0).await;
+                true
+            }
+            // More is asked for only behind the password.
+            Ok(SignIn::Challenge(_)) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// `AdminResetUserPassword`, and then the end of what was begun with that password meanwhile.
+    async fn take_password_away(&self, username: &str) -> Result<(), Problem> {
+        let task = SignOutTask::ResetPassword {
+            username: username.to_owned(),
+        };
+        let reset = self.carry_out(&task).await;
+        if !self.end_by_name(username).await {
+            log::line(
+                Level::Error,
+                "the sessions of an unproved password are not ended",
+                [],
+            );
+        }
+        if reset {
+            Ok(())
+        } else {
+            log::line(Level::Error, "an unproved password is not reset", []);
+            Err(auth::Unavailable::Cognito.into())
+        }
+    }
+
+    /// Makes an administrator's call to Cognito, now or by logout-retry.
+    async fn carry_out(&self, task: &SignOutTask) -> bool {
+        let done = self.sign_out.carry_out(task);
+        let done = within(async { done.await.map_err(|_| Refused::unanswered()) });
+        done.await.is_ok() || self.try_later(task).await
+    }
+
+    /// A sign-out at Cognito, and the cutoff here.
+    async fn end_by_name(&self, username: &str) -> bool {
+        let user = async {
+            self.users
+                .get(username)
+                .await
+                .map_err(|_| Refused::unanswered())
+        };
+        let user = within(user).await;
+        let everywhere = SignOutTask::SignOutEverywhere {
+            username: username.to_owned(),
+        };
+        let Ok(user) = user else {
+            return false;
+        };
+        let now = now();
+        let ending = Ending {
+            reason: REASON,
+            actor: &user.subject,
+            at: now,
+            refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
+        };
+        let key = RowKey::user(&self.config.user_pool_id, &user.subject);
+        let cutoff = now.plus(self.config.leeway_seconds);
+        let (marked, signed_out) = tokio::join!(
+            self.revocations.end_user(&key, cutoff, &ending),
+            self.carry_out(&everywhere),
+        );
+        marked.is_ok() && signed_out
     }
 
     pub(crate) async fn resend(
@@ -82,7 +210,8 @@ impl AuthApi {
 
     async fn resend_to(&self, username: &str, http: &Request<'_>) -> Result<(), Problem> {
         self.admit("resend", username, http).await?;
-        let sent = self.accounts.resend_code(username).await;
+        times::depends_on_user();
+        let sent = within(self.accounts.resend_code(username)).await;
         silently(sent)
     }
 
@@ -93,7 +222,8 @@ impl AuthApi {
     ) -> Result<Response, Problem> {
         let username = self.username(request.username, request.email)?;
         self.admit("forgot-password", &username, http).await?;
-        silently(self.accounts.forgot_password(&username).await)?;
+        times::depends_on_user();
+        silently(within(self.accounts.forgot_password(&username)).await)?;
         Ok(accepted())
     }
 
@@ -108,11 +238,11 @@ impl AuthApi {
         let password = body::password(&request.password)?;
         self.admit("confirm-forgot-password", &username, http)
             .await?;
+        times::depends_on_user();
         let accounts = &self.accounts;
-        let changed = accounts
-            .confirm_forgot_password(&username, code, password)
-            .await;
+        let changed = within(accounts.confirm_forgot_password(&username, code, password)).await;
         changed.map_err(|refused| about_a_code(&refused))?;
+        times::tells_nothing();
         Ok(Response::json(200, &json!({"status": "password_changed"})))
     }
 
@@ -121,9 +251,11 @@ impl AuthApi {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
         let code = Secret::new(form.remove("code").unwrap_or_default());
+        let password = Secret::new(form.remove("password").unwrap_or_default());
         let confirmed = async {
             let username = self.username(None, Some(email.clone()))?;
-            self.confirm_code(&username, &code, http).await
+            self.confirm_account(&username, &code, &password, http)
+                .await
         };
         match confirmed.await {
             Ok(()) => self.pages.confirmed(http),
@@ -155,25 +287,57 @@ impl AuthApi {
     }
 }
 
-/// A wrong code, one that has run out, nobody of that name, somebody who has confirmed already: the
-/// difference would tell who has an account.
+/// Whether a sign-up has made the user, and only the mail did not go out. A taken name gets no such
+/// exception, so the answer must not differ. `LimitExceededException` is the limit of mails.
+/// Source: AWS, `SignUp`, errors.
+fn is_about_the_mail(refused: &Refused) -> bool {
+    let outcome = Outcome::from(refused);
+    outcome == Outcome::DeliveryFailed
+        || outcome == Outcome::TriggerFailed && refused.message.contains("CustomMessage")
+        || refused.exception.as_deref() == Some("LimitExceededException")
+}
+
+/// A wrong code, one that has run out, an unknown name, an account that is confirmed already, a limit of one
+/// user's: the difference would tell who has an account.
 fn about_a_code(refused: &Refused) -> Problem {
-    let telling = [Outcome::InvalidCredentials, Outcome::AlreadyTaken];
+    if outcome::limits_one_user(refused) {
+        outcome::log_hidden(refused);
+        return Problem::Cognito(Outcome::InvalidCode);
+    }
+    let telling = [
+        Outcome::InvalidCredentials,
+        Outcome::AlreadyTaken,
+        Outcome::BadRequest,
+        Outcome::UserNotConfirmed,
+        Outcome::PasswordResetRequired,
+    ];
     Problem::Cognito(Outcome::from(refused).hiding(&telling, Outcome::InvalidCode))
 }
 
-/// Nobody of that name, nothing to send, nowhere to send it: the same answer as if a mail went out.
+/// An unknown name, nothing to send, nowhere to send it, a mail that fails, a limit of one user's: the same
+/// answer as if a mail went out.
 fn silently(sent: Result<(), Refused>) -> Result<(), Problem> {
     let Err(refused) = sent else {
         return Ok(());
     };
-    let telling = [
+    let ordinary = [
         Outcome::InvalidCredentials,
         Outcome::BadRequest,
         Outcome::UserNotConfirmed,
     ];
+    let of_one_user = [
+        Outcome::PasswordResetRequired,
+        Outcome::AlreadyTaken,
+        Outcome::InvalidCode,
+        Outcome::DeliveryFailed,
+        Outcome::TriggerFailed,
+    ];
     let outcome = Outcome::from(&refused);
-    if telling.contains(&outcome) {
+    if outcome::limits_one_user(&refused) || of_one_user.contains(&outcome) {
+        outcome::log_hidden(&refused);
+        return Ok(());
+    }
+    if ordinary.contains(&outcome) {
         Ok(())
     } else {
         Err(Problem::Cognito(outcome))

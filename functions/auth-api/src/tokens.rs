@@ -4,7 +4,7 @@ use auth::UnixSeconds;
 use auth_cognito::Tokens;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lambda::http::Response;
+use lambda::http::{RefreshCookie, Request, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -45,7 +45,7 @@ impl UnverifiedSession {
 pub(crate) fn response(
     tokens: &Tokens,
     mut body: Map<String, Value>,
-    cookies: Option<&Cookies>,
+    (cookies, http): (Option<&Cookies>, &Request<'_>),
     refresh_token_ttl_seconds: u64,
 ) -> Result<Response, Problem> {
     body.insert("expires_in".to_owned(), tokens.expires_in.into());
@@ -58,32 +58,50 @@ pub(crate) fn response(
         }
         return Ok(Response::json(200, &Value::Object(body)));
     };
-    let mut response = Response::json(200, &Value::Object(body));
-    let refresh = tokens.refresh.as_deref();
-    let pairs = [
-        (
-            &cookies.access,
-            Some(tokens.access.as_str()),
-            tokens.expires_in,
+    let response = Response::json(200, &Value::Object(body));
+    fits(&cookies.access, &tokens.access)?;
+    let response = response.with_cookie(&cookies.access, &tokens.access, tokens.expires_in);
+    match &tokens.refresh {
+        None => Ok(response),
+        Some(refresh) => with_refresh_cookie(
+            response,
+            refresh,
+            (cookies, http),
+            refresh_token_ttl_seconds,
         ),
-        (&cookies.refresh, refresh, refresh_token_ttl_seconds),
-    ];
-    for (name, value, max_age) in pairs {
-        let Some(value) = value else { continue };
-        if name.len() + value.len() + 1 > MAX_COOKIE_BYTES {
-            return Err(Problem::CookieTooLarge);
-        }
-        response = response.with_cookie(name, value, max_age);
     }
-    Ok(response)
+}
+
+fn fits(name: &str, value: &str) -> Result<(), Problem> {
+    if name.len() + value.len() + 1 > MAX_COOKIE_BYTES {
+        return Err(Problem::CookieTooLarge);
+    }
+    Ok(())
+}
+
+/// Hands over the refresh token in its cookie.
+pub(crate) fn with_refresh_cookie(
+    response: Response,
+    refresh_token: &str,
+    (cookies, http): (&Cookies, &Request<'_>),
+    refresh_token_ttl_seconds: u64,
+) -> Result<Response, Problem> {
+    fits(&cookies.refresh, refresh_token)?;
+    let cookie = RefreshCookie(&cookies.refresh);
+    Ok(cookie.set(response, http, refresh_token, refresh_token_ttl_seconds))
 }
 
 /// Makes a browser forget them.
-pub(crate) fn without_cookies(response: Response, cookies: Option<&Cookies>) -> Response {
+pub(crate) fn without_cookies(
+    response: Response,
+    cookies: Option<&Cookies>,
+    http: &Request<'_>,
+) -> Response {
     match cookies {
         None => response,
-        Some(cookies) => response
-            .without_cookie(&cookies.access)
-            .without_cookie(&cookies.refresh),
+        Some(cookies) => {
+            let response = response.without_cookie(&cookies.access);
+            RefreshCookie(&cookies.refresh).clear(response, http)
+        }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct RefreshToken(pub(crate) String);
 /// The refresh token from its cookie.
 pub(crate) fn refresh_cookie(event: &http::Request<'_>, cookies: &Cookies) -> Option<RefreshToken> {
     let name = cookies.refresh.as_ref()?;
-    let value = event.cookie(name).ok()?;
+    let value = http::RefreshCookie(name).read(event).ok()?;
     (!value.is_empty()).then_some(RefreshToken(value))
 }
 

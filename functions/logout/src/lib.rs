@@ -414,14 +414,15 @@ impl Handler for Logout {
 
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
         let began = Instant::now();
-        let result = self.log_out(&http::Request::read(event)).await;
+        let request = http::Request::read(event);
+        let result = self.log_out(&request).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
             Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         let response = match result {
-            Ok(done) => done.response(&self.settings.cookies),
+            Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
         };
         let count = self.refusals.count(level, &reason, clock::unix_seconds());
@@ -445,7 +446,7 @@ impl Handler for Logout {
                 ],
             );
         }
-        Ok(response)
+        Ok(response.in_answer_to(&request))
     }
 }
 
@@ -460,23 +461,26 @@ fn living(claims: &VerifiedClaims, marks: &Marks, now: UnixSeconds) -> Result<()
 }
 
 impl Done {
-    fn response(&self, cookies: &Cookies) -> Response {
+    fn response(&self, cookies: &Cookies, request: &http::Request<'_>) -> Response {
         let mut body = json!({"ended": self.ended, "cognito": self.cognito.as_str()});
         if let (Some(url), Some(members)) = (&self.logout_url, body.as_object_mut()) {
             members.insert("logout_url".to_owned(), url.as_str().into());
         }
         let response = Response::json(200, &body);
-        let names: Vec<&String> = [&cookies.access, &cookies.refresh]
-            .into_iter()
-            .flatten()
-            .collect();
-        if self.ended == Scope::Others.as_str() || names.is_empty() {
+        let (access, refresh) = (&cookies.access, &cookies.refresh);
+        let has_cookies = access.is_some() || refresh.is_some();
+        if self.ended == Scope::Others.as_str() || !has_cookies {
             return response;
         }
         let response = response.with("clear-site-data", "\"cache\", \"cookies\", \"storage\"");
-        names
-            .into_iter()
-            .fold(response, |response, name| response.without_cookie(name))
+        let response = match access {
+            Some(name) => response.without_cookie(name),
+            None => response,
+        };
+        match refresh {
+            Some(name) => http::RefreshCookie(name).clear(response, request),
+            None => response,
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! What it reads from its environment. `docs/configuration.md` has the table.
 
+use addresses::Domains;
 use auth::Providers;
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
 use migrate_user::LookupConfig;
-
-use crate::address::Domains;
 
 /// The configuration.
 pub struct Config {
@@ -44,8 +43,8 @@ impl Config {
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
-            allowed: domains(&mut env, "ALLOWED_EMAIL_DOMAINS"),
-            denied: domains(&mut env, "DENIED_EMAIL_DOMAINS"),
+            allowed: Domains::read(&mut env, "ALLOWED_EMAIL_DOMAINS"),
+            denied: Domains::read(&mut env, "DENIED_EMAIL_DOMAINS"),
             guards: env.flag("SIGN_UP_GUARD", true),
             link_providers: providers(&mut env),
             legacy: LookupConfig::read(&mut env),
@@ -54,17 +53,6 @@ impl Config {
         };
         env.finish(config)
     }
-}
-
-fn domains(env: &mut Env<'_>, name: &str) -> Domains {
-    let list = env.list(name).unwrap_or_default();
-    Domains::parse(&list).unwrap_or_else(|_| {
-        env.problem(
-            name,
-            "holds what is neither like example.com nor like *.example.com",
-        );
-        Domains::default()
-    })
 }
 
 fn providers(env: &mut Env<'_>) -> Providers {

@@ -4,12 +4,12 @@
 //! and verifies nobody: that is what the code in the mail is for.
 //! Source: AWS, "Pre sign-up Lambda trigger".
 
-pub mod address;
 mod config;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use addresses::{Fault, check_email, check_name, check_shown_name};
 use auth::{Unavailable, spellings};
 use auth_cognito::{CognitoUsers, Profile, Trouble};
 use aws_types::SdkConfig;
@@ -20,7 +20,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use address::{Fault, check_email, check_name, check_shown_name};
 pub use config::Config;
 
 /// What Cognito shows to whoever is refused, the same for every reason. auth-api knows it by this.

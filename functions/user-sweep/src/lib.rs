@@ -7,6 +7,7 @@
 
 mod clients;
 mod locked_out;
+mod unconfirmed;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ use serde_json::value::RawValue;
 
 /// How long a run walks through users at most: Lambda's timeout, 15 minutes, leaves time for the rest.
 const BUDGET: Duration = Duration::from_secs(12 * 60);
+/// How long a run deletes sign-ups that were never confirmed, at most.
+const UNCONFIRMED_BUDGET: Duration = Duration::from_secs(60);
 /// Between two pages: the pool's quota for reading users is shared with everybody's sign-in.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -40,6 +43,8 @@ pub struct Config {
     pub user_pool_arn: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
+    /// `UNCONFIRMED_HOURS`: after which a sign-up that was not confirmed is deleted; never if 0.
+    pub unconfirmed_hours: u64,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
@@ -52,6 +57,7 @@ impl Config {
         "USERS_TABLE",
         "USER_POOL_ARN",
         "REFRESH_TOKEN_TTL_SECONDS",
+        "UNCONFIRMED_HOURS",
         "LOG_LEVEL",
     ];
 
@@ -67,6 +73,7 @@ impl Config {
             users_table: env.optional("USERS_TABLE"),
             user_pool_arn: env.optional("USER_POOL_ARN"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
+            unconfirmed_hours: env.number("UNCONFIRMED_HOURS", 24, 0..=8_760),
             log_level: Level::read(&mut env),
         };
         env.finish(config)
@@ -81,6 +88,7 @@ pub struct UserSweep {
     user_pool_id: String,
     user_pool_arn: Option<String>,
     refresh_token_ttl_seconds: u64,
+    unconfirmed_hours: u64,
     log_level: Level,
 }
 
@@ -117,6 +125,7 @@ impl UserSweep {
             user_pool_id: config.user_pool_id,
             user_pool_arn: config.user_pool_arn,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
+            unconfirmed_hours: config.unconfirmed_hours,
             log_level: config.log_level,
         })
     }
@@ -289,6 +298,8 @@ impl Handler for UserSweep {
             }
             Err(unavailable) => Err(unavailable),
         };
+        let until = Instant::now() + UNCONFIRMED_BUDGET;
+        unconfirmed::sweep(&self.users, self.unconfirmed_hours, until, request_id).await;
         let outliving = self.outliving(request_id).await;
         let result = result.map(|run| Run { outliving, ..run });
         self.report(&result, &state, request_id);

@@ -105,7 +105,9 @@ impl Refused {
         }
     }
 
-    fn unreadable() -> Self {
+    /// A call whose answer did not come, or can't be read: nothing is known of it.
+    #[must_use]
+    pub fn unanswered() -> Self {
         Self {
             exception: None,
             message: String::new(),
@@ -288,7 +290,7 @@ impl CognitoAccounts {
         answer
             .authentication_result
             .and_then(tokens)
-            .ok_or_else(Refused::unreadable)
+            .ok_or_else(Refused::unanswered)
     }
 
     /// `RevokeToken`.
@@ -394,7 +396,7 @@ impl CognitoAccounts {
         let call = self.client.associate_software_token();
         let answer = call.access_token(access_token).send().await?;
         let secret = answer.secret_code.map(Secret::new);
-        secret.ok_or_else(Refused::unreadable)
+        secret.ok_or_else(Refused::unanswered)
     }
 
     /// `AssociateSoftwareToken`, for a user who has to set it up in order to sign in. Returns the
@@ -406,7 +408,7 @@ impl CognitoAccounts {
         let call = self.client.associate_software_token();
         let answer = call.session(session).send().await?;
         let secret = answer.secret_code.map(Secret::new);
-        secret.zip(answer.session).ok_or_else(Refused::unreadable)
+        secret.zip(answer.session).ok_or_else(Refused::unanswered)
     }
 
     /// `VerifySoftwareToken` and `SetUserMFAPreference`: from now on sign-ins ask for a code.
@@ -459,7 +461,7 @@ impl CognitoAccounts {
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }
-        answer.session.ok_or_else(Refused::unreadable)
+        answer.session.ok_or_else(Refused::unanswered)
     }
 
     fn secret_hash(&self, username: &str) -> Option<String> {
@@ -494,7 +496,7 @@ fn outcome(
     result
         .and_then(tokens)
         .map(SignIn::Tokens)
-        .ok_or_else(Refused::unreadable)
+        .ok_or_else(Refused::unanswered)
 }
 
 fn tokens(result: AuthenticationResultType) -> Option<Tokens> {
@@ -511,7 +513,7 @@ fn attribute_list(
 ) -> Result<Vec<AttributeType>, Refused> {
     let attributes = attributes.into_iter().map(|(name, value)| {
         let attribute = AttributeType::builder().name(name).value(value);
-        attribute.build().map_err(|_| Refused::unreadable())
+        attribute.build().map_err(|_| Refused::unanswered())
     });
     attributes.collect()
 }

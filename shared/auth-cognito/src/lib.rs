@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 
 pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
 pub use legacy::{LegacyAccount, LegacyPool, LegacyTrouble, PasswordCheck};
-pub use users::{AppClient, CognitoUsers, Page, Profile, Standing, Trouble, User};
+pub use users::{
+    AppClient, CognitoUsers, Page, Profile, SignUps, SignedUp, Standing, Trouble, User,
+};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -64,6 +66,11 @@ pub enum SignOutTask {
     /// [`CognitoSignOut::sign_out_everywhere`].
     SignOutEverywhere {
         /// Whom.
+        username: String,
+    },
+    /// [`CognitoSignOut::reset_password`].
+    ResetPassword {
+        /// Whose.
         username: String,
     },
     /// [`CognitoSignOut::revoke_refresh_token`].
@@ -113,6 +120,13 @@ impl CognitoSignOut {
         match task {
             SignOutTask::SignOutEverywhere { username } => {
                 let outcome = self.sign_out_everywhere(username).await?;
+                Ok(Made {
+                    outcome,
+                    request_id: None,
+                })
+            }
+            SignOutTask::ResetPassword { username } => {
+                let outcome = self.reset_password(username).await?;
                 Ok(Made {
                     outcome,
                     request_id: None,
@@ -177,6 +191,29 @@ impl CognitoSignOut {
             .user_pool_id(&self.user_pool_id)
             .username(username);
         settled(call.send().await)
+    }
+
+    /// `AdminResetUserPassword`: the password opens the account no more, and Cognito sends its holder a
+    /// code for a new one.
+    ///
+    /// # Errors
+    /// [`Unavailable::Cognito`] if the password may still work.
+    pub async fn reset_password(&self, username: &str) -> Result<SignOut, Unavailable> {
+        let call = self
+            .client
+            .admin_reset_user_password()
+            .user_pool_id(&self.user_pool_id)
+            .username(username);
+        match call.send().await {
+            Ok(_) => Ok(SignOut::Done),
+            Err(error) => match error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::code)
+            {
+                Some("UserNotFoundException") => Ok(SignOut::Done),
+                _ => Err(Unavailable::Cognito),
+            },
+        }
     }
 }
 

@@ -88,6 +88,22 @@ pub struct AppClient {
     pub revokes_tokens: bool,
 }
 
+/// A user who has signed up and is still to be confirmed. No `Debug`.
+pub struct SignedUp {
+    /// What Cognito's own calls name the user by.
+    pub username: String,
+    /// When the pool made it, in seconds since 1970.
+    pub created_at: u64,
+}
+
+/// One page of [`CognitoUsers::unconfirmed`].
+pub struct SignUps {
+    /// Those on it.
+    pub users: Vec<SignedUp>,
+    /// Where the next one begins.
+    pub next: Option<String>,
+}
+
 /// Why a call to the pool brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -349,6 +365,51 @@ impl CognitoUsers {
                 .then(|| validity.saturating_mul(seconds)),
             revokes_tokens: client.enable_token_revocation().unwrap_or(false),
         })
+    }
+
+    /// `ListUsers`: a page of those who have signed up and not confirmed, from where `next` of the page
+    /// before points to.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn unconfirmed(&self, next: Option<String>) -> Result<SignUps, Trouble> {
+        let call = self
+            .client
+            .list_users()
+            .user_pool_id(&self.user_pool_id)
+            .filter("cognito:user_status = \"UNCONFIRMED\"")
+            .limit(PAGE)
+            .set_pagination_token(next);
+        let page = call.send().await.map_err(|error| trouble(&error))?;
+        // A filter that Cognito didn't apply names nobody else.
+        let users = page
+            .users()
+            .iter()
+            .filter(|user| user.user_status() == Some(&UserStatusType::Unconfirmed));
+        let users = users.filter_map(|user| {
+            Some(SignedUp {
+                username: user.username()?.to_owned(),
+                created_at: seconds(user.user_create_date()),
+            })
+        });
+        Ok(SignUps {
+            users: users.collect(),
+            next: page.pagination_token().map(str::to_owned),
+        })
+    }
+
+    /// `AdminGetUser`: whether the user of exactly this name has signed up and not confirmed.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn is_unconfirmed(&self, username: &str) -> Result<bool, Trouble> {
+        let call = self
+            .client
+            .admin_get_user()
+            .user_pool_id(&self.user_pool_id)
+            .username(username);
+        let user = call.send().await.map_err(|error| trouble(&error))?;
+        Ok(user.user_status() == Some(&UserStatusType::Unconfirmed))
     }
 
     /// `ListUsers`: a page of the disabled ones, from where `next` of the page before points to.

@@ -2,8 +2,10 @@
 //! the same events: function URLs and load balancers.
 //! Source: AWS, "Input format" and "Output format of a Lambda function for proxy integration".
 
+mod refresh_cookie;
 mod request;
 mod response;
 
+pub use refresh_cookie::RefreshCookie;
 pub use request::{BadRequest, Request, Sender};
 pub use response::Response;

@@ -68,6 +68,8 @@ struct Faults {
     only: Option<String>,
     /// Whether the request is executed and only its response is lost.
     after: bool,
+    /// Faults of further operations.
+    others: HashMap<String, Fault>,
 }
 
 impl FakeAws {
@@ -177,6 +179,12 @@ impl FakeAws {
         };
     }
 
+    /// Injects a fault into one more operation, until the next call that sets a fault.
+    pub fn add_fault_for(&self, operation: &str, fault: Fault) {
+        let mut faults = self.state.faults.lock().expect("a lock");
+        faults.others.insert(operation.to_owned(), fault);
+    }
+
     /// Executes requests but loses the responses.
     pub fn set_fault_after(&self, fault: Fault) {
         *self.state.faults.lock().expect("a lock") = Faults {
@@ -231,6 +239,9 @@ impl AwsState {
     /// The fault for this request.
     fn fault_for(&self, operation: &str, after: bool) -> Fault {
         let mut faults = self.faults.lock().expect("a lock");
+        if let Some(fault) = faults.others.get(operation).filter(|_| !after) {
+            return fault.clone();
+        }
         if faults.after != after || faults.only.as_deref().is_some_and(|only| only != operation) {
             return Fault::None;
         }
@@ -359,6 +370,11 @@ async fn misbehave(fault: Fault) -> Option<Response> {
         }
         Fault::Hang => std::future::pending().await,
         Fault::Cut => panic!("the connection is cut on purpose"),
+        Fault::SlowAnswer(millis, status, body) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let status = StatusCode::from_u16(status).expect("a status");
+            Some((status, [("content-type", CONTENT_TYPE)], body).into_response())
+        }
         Fault::Answer(status, body) => {
             let status = StatusCode::from_u16(status).expect("a status");
             Some((status, [("content-type", CONTENT_TYPE)], body).into_response())

@@ -73,6 +73,11 @@ async fn answer(State(state): State<Arc<JwksState>>) -> Response {
         Fault::None => {}
         Fault::Drip => return crate::server::drip(body).into_response(),
         Fault::Slow(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+        Fault::SlowAnswer(millis, status, body) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let status = StatusCode::from_u16(status).expect("a status");
+            return (status, body).into_response();
+        }
         Fault::Hang => std::future::pending().await,
         Fault::Cut => panic!("the connection is cut on purpose"),
         Fault::Answer(status, body) => {

@@ -94,6 +94,8 @@ pub enum Fault {
     Hang,
     /// Responds after this many milliseconds.
     Slow(u64),
+    /// Responds with this status and body after this many milliseconds.
+    SlowAnswer(u64, u16, String),
     /// Closes the connection instead of responding.
     Cut,
     /// Sends the correct response at one byte per second.

@@ -59,6 +59,8 @@ struct RequestContext<'a> {
     #[serde(borrow)]
     stage: Option<&'a RawValue>,
     #[serde(borrow)]
+    path: Option<&'a RawValue>,
+    #[serde(borrow)]
     elb: Option<&'a RawValue>,
 }
 
@@ -150,6 +152,37 @@ impl<'a> Request<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the event is of payload format 2.0, whose path is `rawPath`.
+    #[must_use]
+    pub fn is_of_payload_2(&self) -> bool {
+        self.fields.raw_path.is_some()
+    }
+
+    /// What stands before the route in the path that the client sees: a stage, or a custom domain's base
+    /// path. Empty if there is nothing, or nothing plain.
+    #[must_use]
+    pub fn base_path(&self) -> String {
+        let path = self.context.path.and_then(text);
+        let path = path.or_else(|| self.fields.raw_path.and_then(text));
+        let path = path.or_else(|| self.fields.path.and_then(text));
+        let target = self.target();
+        let base = path.as_deref().and_then(|path| {
+            let base = path.strip_suffix(&*target)?;
+            // A load balancer's path, and a catch-all's, is the route as a whole.
+            let end = base.len() + target.find("/auth/")?;
+            path.get(..end)
+        });
+        let is_plain = |base: &&str| {
+            let part = |part: &str| {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+                !part.is_empty() && part.bytes().all(plain)
+            };
+            base.strip_prefix('/')
+                .is_some_and(|rest| rest.split('/').all(part))
+        };
+        base.filter(is_plain).unwrap_or_default().to_owned()
     }
 
     /// A parameter of the query with its escapes undone, which only a load balancer leaves to us.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Request;
+
 /// A response that nobody may cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -14,6 +16,9 @@ pub struct Response {
     /// For what may stand in an answer more than once: `set-cookie`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     multi_value_headers: BTreeMap<&'static str, Vec<String>>,
+    /// Where payload 2.0 has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<String>,
     body: String,
     is_base64_encoded: bool,
 }
@@ -72,11 +77,34 @@ impl Response {
     /// Gives the browser a cookie that no script can read and no other site can send
     /// (RFC 6265bis section 5.6).
     #[must_use]
-    pub fn with_cookie(mut self, name: &str, value: &str, max_age_seconds: u64) -> Self {
+    pub fn with_cookie(self, name: &str, value: &str, max_age_seconds: u64) -> Self {
+        self.with_cookie_at("/", name, value, max_age_seconds)
+    }
+
+    /// The same for the requests to `path` and what is below it.
+    #[must_use]
+    pub fn with_cookie_at(
+        mut self,
+        path: &str,
+        name: &str,
+        value: &str,
+        max_age_seconds: u64,
+    ) -> Self {
         let cookies = self.multi_value_headers.entry("set-cookie").or_default();
         cookies.push(format!(
-            "{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_seconds}"
+            "{name}={value}; Path={path}; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_seconds}"
         ));
+        self
+    }
+
+    /// The answer in the form that the request's sender reads: HTTP APIs with payload 2.0 and function URLs
+    /// take cookies from a list of their own, and ignore headers of several values.
+    #[must_use]
+    pub fn in_answer_to(mut self, request: &Request<'_>) -> Self {
+        if request.is_of_payload_2() {
+            let cookies = self.multi_value_headers.remove("set-cookie");
+            self.cookies.extend(cookies.unwrap_or_default());
+        }
         self
     }
 
@@ -89,12 +117,17 @@ impl Response {
     /// [`Response::problem`] with a sentence for people.
     #[must_use]
     pub fn problem_with(status: u16, code: &str, detail: &str) -> Self {
-        let mut response = Self::problem(status, code);
-        if let Ok(Value::Object(mut body)) = serde_json::from_str(&response.body) {
-            body.insert("detail".to_owned(), detail.into());
-            response.body = Value::Object(body).to_string();
+        Self::problem(status, code).with_member("detail", detail)
+    }
+
+    /// Adds a member to a body that is a JSON object.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: &str) -> Self {
+        if let Ok(Value::Object(mut body)) = serde_json::from_str(&self.body) {
+            body.insert(name.to_owned(), value.into());
+            self.body = Value::Object(body).to_string();
         }
-        response
+        self
     }
 
     fn of_type(content_type: &str, status_code: u16, body: impl ToString) -> Self {
@@ -102,6 +135,7 @@ impl Response {
             status_code,
             headers: BTreeMap::new(),
             multi_value_headers: BTreeMap::new(),
+            cookies: Vec::new(),
             body: body.to_string(),
             is_base64_encoded: false,
         }

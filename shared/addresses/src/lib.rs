@@ -1,5 +1,8 @@
-//! Addresses and names that somebody may sign up with.
+//! Addresses and names that somebody may sign up with, or change to.
 
+#![warn(missing_docs)]
+
+use auth::env::Env;
 use auth::is_email;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::confusable_detection::skeleton;
@@ -51,6 +54,18 @@ impl Domains {
         let with_stop = |name: String| format!(".{name}");
         domains.below = domains.below.into_iter().map(with_stop).collect();
         Ok(domains)
+    }
+
+    /// Reads the list in the variable `name`; what is wrong with it is noted in `env`.
+    pub fn read(env: &mut Env<'_>, name: &str) -> Self {
+        let list = env.list(name).unwrap_or_default();
+        Self::parse(&list).unwrap_or_else(|_| {
+            env.problem(
+                name,
+                "holds what is neither like example.com nor like *.example.com",
+            );
+            Self::default()
+        })
     }
 
     /// Whether the list says nothing.

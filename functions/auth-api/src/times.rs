@@ -1,0 +1,127 @@
+//! The times of one request: until when Cognito may answer, and when an answer leaves whose time could
+//! tell whether a name has an account.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::time::Duration;
+
+use auth_cognito::Refused;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// All calls to Cognito of one request. The store (0.8 s) and the queue (3 s) come after them.
+const COGNITO: Duration = Duration::from_secs(10);
+/// The latest answer, below the function's 15 seconds.
+const LATEST: Duration = Duration::from_secs(14);
+
+tokio::task_local! {
+    static TIMES: Times;
+}
+
+struct Times {
+    began: Instant,
+    /// Whether the answer may depend on what Cognito knows of a name.
+    depends_on_user: Cell<bool>,
+}
+
+/// Runs `answer` as one request, which begins now.
+pub(crate) async fn of_request<T>(answer: impl Future<Output = T>) -> T {
+    let times = Times {
+        began: Instant::now(),
+        depends_on_user: Cell::new(false),
+    };
+    TIMES.scope(times, answer).await
+}
+
+/// A call to Cognito, for as long as the request has time left.
+///
+/// # Errors
+/// The call's own; [`Refused::unanswered`] if the time is up.
+pub(crate) async fn within<T>(
+    call: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    let until = TIMES.try_with(|times| times.began + COGNITO);
+    match until {
+        Ok(until) => timeout_at(until, call)
+            .await
+            .unwrap_or_else(|_| Err(Refused::unanswered())),
+        Err(_) => call.await,
+    }
+}
+
+/// From here on the answer may depend on what Cognito knows of a name.
+pub(crate) fn depends_on_user() {
+    let _ = TIMES.try_with(|times| times.depends_on_user.set(true));
+}
+
+/// The answer depends on no user, or on the caller's own account, which a password or code has proved.
+pub(crate) fn tells_nothing() {
+    let _ = TIMES.try_with(|times| times.depends_on_user.set(false));
+}
+
+/// Returns when the answer may leave: at once, or if it depends on a user at the next multiple of `grid`
+/// since the request began.
+pub(crate) async fn leave(grid: Duration) {
+    let times = TIMES.try_with(|times| (times.began, times.depends_on_user.get()));
+    if let Ok((began, true)) = times {
+        sleep_until(began + leaves_after(began.elapsed(), grid)).await;
+    }
+}
+
+/// How long after its begin a request is answered whose answer is ready after `took`.
+fn leaves_after(took: Duration, grid: Duration) -> Duration {
+    let (took_nanos, grid_nanos) = (took.as_nanos(), grid.as_nanos());
+    if grid_nanos == 0 {
+        return took;
+    }
+    let multiple = took_nanos
+        .div_ceil(grid_nanos)
+        .max(1)
+        .saturating_mul(grid_nanos);
+    let multiple = u64::try_from(multiple).map_or(LATEST, Duration::from_nanos);
+    multiple.min(LATEST).max(took)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_leave_on_the_grid_and_in_time() {
+        for (took, grid, expected) in [
+            (0, 500, 500),
+            (1, 500, 500),
+            (499, 500, 500),
+            (500, 500, 500),
+            (501, 500, 1_000),
+            (1_234, 500, 1_500),
+            (13_900, 500, 14_000),
+            (13_900, 5_000, 14_000),
+            (14_200, 500, 14_200),
+            (3, 60_000, 14_000),
+            (123, 0, 123),
+        ] {
+            let found = leaves_after(Duration::from_millis(took), Duration::from_millis(grid));
+            assert_eq!(found, Duration::from_millis(expected), "{took} {grid}");
+        }
+        let longest = leaves_after(Duration::ZERO, Duration::MAX);
+        assert_eq!(longest, LATEST, "whatever is configured");
+    }
+
+    #[test]
+    fn a_call_ends_with_the_requests_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let hanging = async {
+            let begun_long_ago = Times {
+                began: Instant::now() - COGNITO,
+                depends_on_user: Cell::new(false),
+            };
+            let call = std::future::pending::<Result<(), Refused>>();
+            TIMES.scope(begun_long_ago, within(call)).await
+        };
+        let refused = runtime.block_on(hanging).unwrap_err();
+        assert_eq!(refused.exception, None);
+    }
+}

@@ -1,0 +1,92 @@
+//! Deletes sign-ups that were never confirmed: their codes are dead, and as long as they are there their
+//! addresses are taken.
+
+use std::time::{Duration, Instant};
+
+use auth::Unavailable;
+use auth_cognito::{CognitoUsers, Trouble};
+use lambda::clock;
+use lambda::log::{self, Level};
+use serde_json::Value;
+
+/// Between two pages: the pool's quota for reading users is shared with everybody's sign-in.
+const PAUSE: Duration = Duration::from_millis(200);
+const SECONDS_OF_AN_HOUR: u64 = 3_600;
+
+/// What a run did.
+#[derive(Default)]
+struct Run {
+    seen: u64,
+    deleted: u64,
+}
+
+/// Deletes users who were made at least `hours` ago and are still unconfirmed, until the list ends, Cognito
+/// asks for patience, or `until`. What is left is there in the next run. Does nothing for 0 hours.
+pub(crate) async fn sweep(users: &CognitoUsers, hours: u64, until: Instant, request_id: &str) {
+    if hours == 0 {
+        return;
+    }
+    let mut run = Run::default();
+    let result = delete(users, hours, until, &mut run).await;
+    let (level, outcome) = match result {
+        Ok(()) => (Level::Info, "done"),
+        Err(Trouble::Throttled) => (Level::Warn, "throttled"),
+        Err(trouble) => (Level::Error, Unavailable::from(trouble).as_str()),
+    };
+    if run.deleted == 0 && level == Level::Info {
+        return;
+    }
+    log::line(
+        level,
+        "sweep of unconfirmed users",
+        [
+            ("outcome", Value::from(outcome)),
+            ("seen", Value::from(run.seen)),
+            ("request_id", Value::from(request_id)),
+            ("UnconfirmedDeleted", Value::from(run.deleted)),
+            (
+                "_aws",
+                log::metric("UnconfirmedDeleted", "outcome", clock::unix_seconds()),
+            ),
+        ],
+    );
+}
+
+async fn delete(
+    users: &CognitoUsers,
+    hours: u64,
+    until: Instant,
+    run: &mut Run,
+) -> Result<(), Trouble> {
+    let age = hours.saturating_mul(SECONDS_OF_AN_HOUR);
+    let made_before = clock::unix_seconds().saturating_sub(age);
+    let mut next = None;
+    loop {
+        let page = users.unconfirmed(next).await?;
+        for user in page.users {
+            run.seen += 1;
+            if user.created_at == 0 || user.created_at > made_before {
+                continue;
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+            // The list may be older than a confirmation.
+            match users.is_unconfirmed(&user.username).await {
+                Ok(true) => {}
+                Ok(false) | Err(Trouble::NotFound) => continue,
+                Err(trouble) => return Err(trouble),
+            }
+            match users.delete(&user.username).await {
+                Ok(()) => run.deleted += 1,
+                Err(Trouble::NotFound) => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        next = page.next;
+        if next.is_none() || Instant::now() >= until {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
