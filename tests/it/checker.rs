@@ -718,7 +718,15 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     if sabotage == Sabotage::None {
         let breaker = Arc::clone(&checker);
         tasks.push(tokio::spawn(async move {
-            breaker.break_things(operations).await;
+            let breaking = Arc::clone(&breaker);
+            let broken = tokio::spawn(async move { breaking.break_things(operations).await });
+            let broken = broken.await;
+            // A store that does not come back makes every later operation an error that is expected.
+            if broken.is_err() {
+                let done = &breaker.counts.operations;
+                done.store(operations, Ordering::SeqCst);
+            }
+            broken.unwrap();
         }));
     }
     for task in tasks {
