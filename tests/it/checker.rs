@@ -751,8 +751,8 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
         began.elapsed().as_secs_f64()
     );
     assert!(count(&counts.allowed) > 0 && count(&counts.refused) > 0);
-    if sabotage == Sabotage::None {
-        // None of the writers fails silently.
+    // None of the writers fails silently; a shorter run may not come to each.
+    if sabotage == Sabotage::None && operations >= 5_000 {
         assert!(
             ENDINGS.iter().all(|by| endings.contains_key(by)),
             "{endings:?}"
