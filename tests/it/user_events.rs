@@ -220,7 +220,7 @@ async fn a_logouts_own_call_ends_nothing_more() {
     send(&function, &[call(&own)]).await;
     assert!(world.passes(&laptop).await, "the queue's call");
 
-    // Whoever holds a refresh token can make this call: it rings no alarm.
+    // Every holder of a refresh token can make this call: it rings no alarm.
     let mut of_nobody = call("another");
     of_nobody["detail"]["additionalEventData"] = json!(null);
     let answer = send(&function, &[of_nobody]).await;

@@ -151,7 +151,7 @@ async fn whom_the_pool_has_enabled_is_let_in() {
         !row["disabled"].is_null()
     };
     assert!(disabled().await);
-    // The pool lists nobody as disabled, and says that this one is enabled.
+    // The pool lists no user as disabled, and says that this one is enabled.
     let list = json!({"Users": [user(&token, true)]});
     world.cognito.set_answer("ListUsers", list);
     let answer = sweep.invoke(&json!({})).await.answer();

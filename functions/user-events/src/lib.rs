@@ -113,7 +113,7 @@ impl UserEvents {
             return Ok(Outcome::Ignored("own_call"));
         }
         let target = match self.target(&action, &record).await {
-            // Whoever holds a refresh token can make this call, and what it ended can't be refreshed:
+            // Every holder of a refresh token can make this call, and what it ended can't be refreshed:
             // no alarm for that.
             Err(Problem::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
             target => target?,

@@ -74,7 +74,7 @@ mod tests {
             (Some(28_800), true, None),
             (Some(28_801), true, Some("refresh_tokens_live_longer")),
             (Some(3_600), false, Some("token_revocation_is_off")),
-            // A machine's gets no refresh token, whatever its validity says.
+            // A machine's client gets no refresh token.
             (None, false, None),
         ];
         for (refresh_token_seconds, revokes_tokens, expected) in rows {

@@ -243,7 +243,7 @@ impl UserSweep {
 
     fn report(&self, result: &Result<Run, Unavailable>, state: &SweepState, request_id: &str) {
         let (level, outcome) = match result {
-            // An event was missed, for whatever reason: an operator should look at the events.
+            // An event was missed: an operator should look at the events.
             Ok(run) if run.written > 0 => (Level::Warn, "marks_were_missing"),
             Ok(run) if run.enabled > 0 => (Level::Warn, "users_were_locked_out"),
             Ok(run) if !run.finished => (Level::Info, "not_finished"),

@@ -1,5 +1,5 @@
-//! A line for every act of an administrator or an operator on somebody else, done or refused: who, what,
-//! whom. It is written whatever `LOG_LEVEL` says (OWASP ASVS 16.3).
+//! A line for every act of an administrator on another user, done or refused: who, what, whom. It is
+//! written at every `LOG_LEVEL` (OWASP ASVS 16.3).
 
 use auth::subject_hash;
 use serde_json::Value;
