@@ -99,7 +99,7 @@ fn check(export: &Path, work_file: Option<&Path>) -> Result<(Checker, u64), Stri
             Some(record) => (checker.name(&record), checker.add(&record)),
             None => {
                 unreadable += 1;
-                (None, vec!["unreadable"])
+                (None, vec!["unreadable".to_owned()])
             }
         };
         if let (false, Some(work)) = (problems.is_empty(), &mut work) {

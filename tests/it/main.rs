@@ -33,6 +33,7 @@ mod fuzz;
 mod logout;
 mod migrate_user;
 mod migrate_user_elsewhere;
+mod migrate_user_rules;
 mod operator;
 mod post_confirmation;
 mod pre_sign_up;

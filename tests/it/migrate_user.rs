@@ -23,7 +23,7 @@ pub(crate) fn sign_in(name: &str, password: &str) -> Value {
     event("UserMigration_Authentication", name, json!(password))
 }
 
-fn forgot(name: &str) -> Value {
+pub(crate) fn forgot(name: &str) -> Value {
     event("UserMigration_ForgotPassword", name, Value::Null)
 }
 
@@ -66,17 +66,17 @@ pub(crate) async fn moved(migrate: &Binary, event: &Value) -> Option<String> {
     Some(response["finalUserStatus"].as_str().unwrap().to_owned())
 }
 
-const CONFIRMED: Option<&str> = Some("CONFIRMED");
-const RESET: Option<&str> = Some("RESET_REQUIRED");
+pub(crate) const CONFIRMED: Option<&str> = Some("CONFIRMED");
+pub(crate) const RESET: Option<&str> = Some("RESET_REQUIRED");
 
 /// An old table in the emulated DynamoDB, with an index of names without case.
-struct OldTable {
-    world: World,
+pub(crate) struct OldTable {
+    pub(crate) world: World,
     name: String,
 }
 
 impl OldTable {
-    async fn make() -> Self {
+    pub(crate) async fn make() -> Self {
         let world = World::start().await;
         let client = table_client(&world.stack).await;
         let name = unique("legacy");
@@ -103,7 +103,7 @@ impl OldTable {
         Self { world, name }
     }
 
-    async fn put(&self, row: Value) {
+    pub(crate) async fn put(&self, row: Value) {
         let client = table_client(&self.world.stack).await;
         let mut put = client.put_item().table_name(&self.name);
         for (name, value) in row.as_object().unwrap() {
@@ -122,7 +122,7 @@ impl OldTable {
             .unwrap();
     }
 
-    async fn function(&self, more: &[(&str, &str)]) -> Binary {
+    pub(crate) async fn function(&self, more: &[(&str, &str)]) -> Binary {
         let mut all = vec![
             ("LEGACY_SOURCE", "dynamodb"),
             ("LEGACY_TABLE", self.name.as_str()),
@@ -149,11 +149,11 @@ fn hash_key(name: &str) -> KeySchemaElement {
         .unwrap()
 }
 
-fn ada(name: &str) -> Value {
+pub(crate) fn ada(name: &str) -> Value {
     json!({"username": name, "password_hash": HASH, "email": "Ada@Example.com", "email_verified": true})
 }
 
-fn with(mut row: Value, more: Value) -> Value {
+pub(crate) fn with(mut row: Value, more: Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
         row[name] = value.clone();
     }
@@ -352,8 +352,8 @@ async fn who_is_moved_and_with_what() {
         moved(&migrate, &sign_in("full@example.com", PASSWORD))
             .await
             .as_deref(),
-        RESET,
-        "M17"
+        CONFIRMED,
+        "M17, users 6"
     );
     let weak = [
         ("ALLOW_WEAK_HASHES", "true"),
@@ -386,8 +386,9 @@ async fn one_name_that_is_several_people() {
     let other = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     let pair = async |name: &str, first: Value, second: Value| {
         let capital = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        let first = with(json!({"email": name}), first);
         old.put(with(ada(&capital), first)).await;
-        let second = with(json!({"password_hash": other}), second);
+        let second = with(json!({"password_hash": other, "email": name}), second);
         old.put(with(ada(name), second)).await;
     };
     pair(
@@ -745,7 +746,7 @@ async fn a_table_in_postgresql() {
 }
 
 /// An old endpoint that keeps what it was asked.
-async fn endpoint(
+pub(crate) async fn endpoint(
     answer: (u16, &'static str),
 ) -> (Server, Arc<Mutex<Vec<(String, String, String)>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -781,7 +782,7 @@ async fn an_old_endpoint() {
         ((200, silent), Some(None)),
         ((200, two), Some(None)),
         ((404, ""), Some(None)),
-        ((401, ""), None),
+        ((401, ""), Some(None)),
         ((500, known), None),
         ((302, known), None),
         ((200, "not json"), None),
@@ -1065,6 +1066,34 @@ async fn a_configuration_that_does_not_hold() {
         ),
         (
             vec![
+                ("LEGACY_SOURCE", "dynamodb,cognito"),
+                ("LEGACY_TABLE", "t"),
+                ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+                ("LEGACY_APP_CLIENT_ID", "old-client"),
+                ("CONFLICT_RULE", "latest-sign-in-wins"),
+            ],
+            "doesn't tell when users signed in",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "cognito"),
+                ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+                ("LEGACY_APP_CLIENT_ID", "old-client"),
+                ("LEGACY_CASE_SENSITIVE", "true"),
+            ],
+            "LEGACY_SPELLINGS_TABLE is not set",
+        ),
+        (
+            vec![
+                ("LEGACY_SOURCE", "dynamodb"),
+                ("LEGACY_TABLE", "t"),
+                ("PASSWORD_CHANGE_ATTRIBUTE", "nickname"),
+                ("REFUSAL_STEP_MS", "0"),
+            ],
+            "PASSWORD_CHANGE_ATTRIBUTE",
+        ),
+        (
+            vec![
                 ("LEGACY_SOURCE", "dynamodb"),
                 ("LEGACY_TABLE", "t"),
                 ("LEGACY_ATTRIBUTES", "{\"a\":\"sub\"}"),
@@ -1090,7 +1119,7 @@ async fn a_configuration_that_does_not_hold() {
         assert!(output.contains(problem), "X1 {problem}: {output}");
         seen.insert(problem);
     }
-    assert_eq!(seen.len(), 9);
+    assert_eq!(seen.len(), 12);
 }
 
 /// How often a text stands in a process's memory, whatever wrote it there.

@@ -57,6 +57,8 @@ impl World {
             ("SECURITY_TOPIC_ARN", topic),
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
             ("APP_NAME", "Example"),
+            // migrate-user's refusals, of which tests make hundreds.
+            ("REFUSAL_STEP_MS", "25"),
             ("APP_BASE_URL", "https://app.example.com"),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito),
             ("AWS_ENDPOINT_URL_SNS", &others),

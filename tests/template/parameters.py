@@ -13,6 +13,8 @@ POOL_MIGRATION = {
     "LegacySource": "cognito",
     "LegacyUserPoolId": "us-east-1_AbC123xyz",
     "LegacyAppClientId": "1example23456789",
+    "LegacyCaseSensitive": "false",
+    "PasswordChangeAttribute": "custom:password_is_old",
 }
 GROUPS = POOL_MIGRATION | {"LegacyGroups": '{"Staff":"staff"}'}
 TABLE_MIGRATION = {"LegacySource": "dynamodb", "LegacyTable": "users", "LegacySpellingsTable": "spellings"}

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use auth::Secret;
 use auth::env::{ConfigError, Env};
-use auth::{Secret, is_email};
 use serde_json::{Map, Value};
 
 use crate::config::{self, Rules};
@@ -14,7 +14,7 @@ use crate::user::{Credential, LegacyUser, normal, spellings};
 pub struct Checker {
     rules: Rules,
     users: u64,
-    problems: BTreeMap<&'static str, u64>,
+    problems: BTreeMap<String, u64>,
     hashes: BTreeMap<&'static str, HashKind>,
     names: HashMap<String, BTreeSet<String>>,
 }
@@ -65,10 +65,10 @@ impl Checker {
 
     /// Looks at a record. Returns what keeps this user from being moved with their password, or will
     /// make them choose another.
-    pub fn add(&mut self, record: &Map<String, Value>) -> Vec<&'static str> {
+    pub fn add(&mut self, record: &Map<String, Value>) -> Vec<String> {
         self.users += 1;
         let Some(user) = LegacyUser::from_record(record, &self.rules) else {
-            return self.noted(vec!["no_name"]);
+            return self.noted(vec!["no_name".to_owned()]);
         };
         let mut problems = Vec::new();
         if !user.enabled {
@@ -80,14 +80,21 @@ impl Checker {
         if user.must_reset {
             problems.push("must_reset");
         }
-        let has = |name: &String| user.attributes.contains_key(name);
+        let has =
+            |name: &String| user.attributes.contains_key(name) || user.left_behind.contains(name);
         if !self.rules.required.iter().all(has) {
             problems.push("missing_attribute");
         }
-        match user.attributes.get("email") {
-            Some(email) if !is_email(email) => problems.push("invalid_email"),
-            Some(_) if !user.is_verified() => problems.push("not_verified"),
-            _ => {}
+        if user.left_behind.contains("email") {
+            problems.push("invalid_email");
+        }
+        let email = user.attributes.get("email");
+        if email.is_some() && !user.is_verified() {
+            problems.push("not_verified");
+        }
+        let name = normal(&user.username, self.rules.case_sensitive);
+        if self.rules.username_is_email && email.is_some_and(|email| *email != name) {
+            problems.push("other_address");
         }
         match &user.credential {
             Credential::Hash(text) => {
@@ -107,14 +114,16 @@ impl Checker {
                 problems.push("no_password");
             }
         }
-        let name = normal(&user.username, self.rules.case_sensitive);
         self.names.entry(name).or_default().insert(user.username);
-        self.noted(problems)
+        let left_behind = user.left_behind.iter().filter(|name| *name != "email");
+        let left_behind = left_behind.map(|name| format!("stays behind: {name}"));
+        let problems = problems.into_iter().map(str::to_owned);
+        self.noted(problems.chain(left_behind).collect())
     }
 
-    fn noted(&mut self, problems: Vec<&'static str>) -> Vec<&'static str> {
+    fn noted(&mut self, problems: Vec<String>) -> Vec<String> {
         for problem in &problems {
-            *self.problems.entry(problem).or_default() += 1;
+            *self.problems.entry(problem.clone()).or_default() += 1;
         }
         problems
     }
@@ -127,7 +136,7 @@ impl Checker {
 
     /// How many users have which problem.
     #[must_use]
-    pub fn problems(&self) -> &BTreeMap<&'static str, u64> {
+    pub fn problems(&self) -> &BTreeMap<String, u64> {
         &self.problems
     }
 

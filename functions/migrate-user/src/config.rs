@@ -1,6 +1,7 @@
 //! What migrate-user reads from its environment. `docs/configuration.md` has the table.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auth::Secret;
 use auth::env::{ConfigError, Env};
@@ -24,6 +25,8 @@ pub struct Config {
     pub failures: Option<FailureLimits>,
     /// `PENDING_GROUPS_TABLE`: where groups are left for post-authentication to give.
     pub pending_groups_table: Option<String>,
+    /// `REFUSAL_STEP_MS`: refusals are answered at multiples of it.
+    pub refusal_step: Duration,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
@@ -52,6 +55,8 @@ pub enum SourceConfig {
         role_arn: Option<String>,
         /// `LEGACY_SPELLINGS_TABLE`.
         spellings_table: Option<String>,
+        /// `LEGACY_CASE_SENSITIVE`.
+        case_sensitive: Option<bool>,
     },
     /// A table.
     Dynamodb {
@@ -79,7 +84,7 @@ pub enum SourceConfig {
 pub enum ConflictRule {
     /// Nobody.
     Refuse,
-    /// The one whose address is verified, if it is one.
+    /// The one who has verified the name itself, an address or a phone number, if it is one.
     VerifiedWins,
     /// The one who signed in last.
     LatestSignInWins,
@@ -97,6 +102,8 @@ pub struct Rules {
     pub required: Vec<String>,
     /// `USERNAME_CASE_SENSITIVE`, of the new pool.
     pub case_sensitive: bool,
+    /// `USERNAME_IS_EMAIL`, of the new pool: it takes no user whose address is another than the name.
+    pub username_is_email: bool,
     /// `ALLOW_WEAK_HASHES`.
     pub allow_weak_hashes: bool,
     /// `LEGACY_UNCONFIRMED` is `reset`: users who never confirmed are moved, to be reset.
@@ -107,6 +114,9 @@ pub struct Rules {
     pub min_length: u64,
     /// `PASSWORD_REQUIRES`.
     pub classes: Vec<CharacterClass>,
+    /// `PASSWORD_CHANGE_ATTRIBUTE`: the custom attribute that is set where a moved password is one that the
+    /// new pool would not take.
+    pub change_attribute: Option<String>,
 }
 
 /// A kind of character that the new pool's policy asks for.
@@ -133,6 +143,7 @@ impl Config {
         "LEGACY_REGION",
         "LEGACY_ROLE_ARN",
         "LEGACY_SPELLINGS_TABLE",
+        "LEGACY_CASE_SENSITIVE",
         "LEGACY_TABLE",
         "LEGACY_TABLE_KEY",
         "LEGACY_INDEX",
@@ -147,13 +158,16 @@ impl Config {
         "LEGACY_CHALLENGES",
         "REQUIRED_ATTRIBUTES",
         "USERNAME_CASE_SENSITIVE",
+        "USERNAME_IS_EMAIL",
         "CONFLICT_RULE",
         "ALLOW_WEAK_HASHES",
         "PASSWORD_MIN_LENGTH",
         "PASSWORD_REQUIRES",
+        "PASSWORD_CHANGE_ATTRIBUTE",
         "ATTEMPT_TABLE",
         "FAILURES_PER_USER",
         "FAILURES_IN_ALL",
+        "REFUSAL_STEP_MS",
         "LOG_LEVEL",
     ];
 
@@ -173,12 +187,23 @@ impl Config {
         if pending_groups_table.is_none() && !rules.groups.is_empty() {
             env.problem("PENDING_GROUPS_TABLE", "is not set, and LEGACY_GROUPS is");
         }
+        let sources = sources(&mut env, has_secret, true);
+        let conflict_rule = conflict_rule(&mut env);
+        let is_pool = |source: &SourceConfig| matches!(source, SourceConfig::Cognito { .. });
+        if conflict_rule == ConflictRule::LatestSignInWins && sources.iter().any(is_pool) {
+            env.problem(
+                "CONFLICT_RULE",
+                "is `latest-sign-in-wins`, and a user pool doesn't tell when users signed in",
+            );
+        }
+        let step = env.number("REFUSAL_STEP_MS", 500, 25..=2_000);
         let config = Self {
-            sources: sources(&mut env, has_secret, true),
+            sources,
             secret_arn,
             secret,
-            conflict_rule: conflict_rule(&mut env),
+            conflict_rule,
             rules,
+            refusal_step: Duration::from_millis(step),
             pending_groups_table,
             failures: table.map(|table| FailureLimits {
                 table,
@@ -210,6 +235,7 @@ impl LookupConfig {
         "LEGACY_REGION",
         "LEGACY_ROLE_ARN",
         "LEGACY_SPELLINGS_TABLE",
+        "LEGACY_CASE_SENSITIVE",
         "LEGACY_TABLE",
         "LEGACY_TABLE_KEY",
         "LEGACY_INDEX",
@@ -237,11 +263,13 @@ impl LookupConfig {
                 groups: BTreeMap::new(),
                 required: Vec::new(),
                 case_sensitive,
+                username_is_email: false,
                 allow_weak_hashes: false,
                 takes_unconfirmed: false,
                 takes_challenged: false,
                 min_length: 0,
                 classes: Vec::new(),
+                change_attribute: None,
             },
         };
         is_set.then_some(config)
@@ -265,6 +293,9 @@ fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceCon
     let region = env.optional("LEGACY_REGION");
     let role_arn = env.optional("LEGACY_ROLE_ARN");
     let spellings_table = env.optional("LEGACY_SPELLINGS_TABLE");
+    let case_sensitive = env
+        .optional("LEGACY_CASE_SENSITIVE")
+        .map(|_| env.flag("LEGACY_CASE_SENSITIVE", true));
     let table = env.optional("LEGACY_TABLE");
     let key = env.optional("LEGACY_TABLE_KEY");
     let index = env.optional("LEGACY_INDEX");
@@ -290,6 +321,7 @@ fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceCon
                 region: region.clone(),
                 role_arn: role_arn.clone(),
                 spellings_table: spellings_table.clone(),
+                case_sensitive,
             },
             "dynamodb" => SourceConfig::Dynamodb {
                 table: needed("LEGACY_TABLE", &table),
@@ -322,6 +354,13 @@ fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceCon
         env.problem(
             NAME,
             "names another source than cognito, dynamodb, postgres, http",
+        );
+    }
+    let is_pool = |source: &SourceConfig| matches!(source, SourceConfig::Cognito { .. });
+    if case_sensitive == Some(true) && spellings_table.is_none() && sources.iter().any(is_pool) {
+        env.problem(
+            "LEGACY_SPELLINGS_TABLE",
+            "is not set, and LEGACY_CASE_SENSITIVE is: unusual spellings of a name would not be seen",
         );
     }
     if query.is_some_and(|query| !query.contains("$1") || query.contains(';')) {
@@ -378,17 +417,27 @@ pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
     }
     let groups = map(env, "LEGACY_GROUPS");
     let required = env.list("REQUIRED_ATTRIBUTES");
+    let change_attribute = env.optional("PASSWORD_CHANGE_ATTRIBUTE");
+    let is_custom = |name: &String| name.len() > 7 && name.starts_with("custom:");
+    if change_attribute
+        .as_ref()
+        .is_some_and(|name| !is_custom(name))
+    {
+        env.problem("PASSWORD_CHANGE_ATTRIBUTE", "is no `custom:` attribute");
+    }
     Rules {
         fields,
         attributes,
         groups,
         required: required.unwrap_or_else(|| vec!["email".to_owned()]),
         case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
+        username_is_email: env.flag("USERNAME_IS_EMAIL", false),
         allow_weak_hashes: env.flag("ALLOW_WEAK_HASHES", false),
         takes_unconfirmed: is_reset(env, "LEGACY_UNCONFIRMED"),
         takes_challenged: is_reset(env, "LEGACY_CHALLENGES"),
         min_length: env.number("PASSWORD_MIN_LENGTH", 8, 6..=99),
         classes: classes(env),
+        change_attribute,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cognito's event, read without taking the password apart from it more often than once.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use auth::Secret;
 use auth::headers::text;
@@ -27,7 +27,20 @@ pub(crate) struct Moved {
     pub(crate) attributes: BTreeMap<String, String>,
     /// By the new pool's names. They don't go into the answer.
     pub(crate) groups: Vec<String>,
-    pub(crate) must_reset: bool,
+    /// The names of attributes whose values the pool would refuse.
+    pub(crate) left_behind: BTreeSet<String>,
+    pub(crate) next: Next,
+}
+
+/// What a moved user has to do about their password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Nothing,
+    /// Choose another when they are in: the pool would not have taken this one.
+    Change,
+    /// Choose another by a code to a verified address or number, before they get in.
+    Reset,
 }
 
 #[derive(Deserialize)]
@@ -85,10 +98,9 @@ impl<'a> Event<'a> {
 
     /// The event with its answer, every other member as it came.
     pub(crate) fn answered(&self, moved: &Moved) -> Option<Box<RawValue>> {
-        let status = if moved.must_reset {
-            "RESET_REQUIRED"
-        } else {
-            "CONFIRMED"
+        let status = match moved.next {
+            Next::Nothing | Next::Change => "CONFIRMED",
+            Next::Reset => "RESET_REQUIRED",
         };
         // Without these Cognito would send a welcome by SMS, and take an alias from whoever has it.
         let response = json!({

@@ -12,8 +12,10 @@ mod event;
 pub mod hash;
 mod lookup;
 mod source;
+mod timing;
 mod user;
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -22,15 +24,17 @@ use auth_dynamodb::{AttemptTable, LeftFor, PendingGroups};
 use aws_lc_rs::digest;
 use lambda::log::{self, Level};
 use lambda::{Failure, Handler, clock};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 pub use config::{CharacterClass, Config, ConflictRule, LookupConfig, Rules, SourceConfig};
 pub use lookup::Lookup;
 
-use crate::event::{Event, Moved};
+use crate::event::{Event, Moved, Next};
 use crate::hash::{Fit, PasswordHash};
-use crate::source::{Answer, LegacySource, Source};
+use crate::source::{Answer, LegacySource, Source, SourceError};
+use crate::timing::{Hashing, Refusals};
 use crate::user::{Credential, LegacyUser};
 
 /// Everything, in the five seconds that Cognito gives.
@@ -41,15 +45,9 @@ const FAILURE_WINDOW_SECONDS: u64 = 300;
 const EVERYBODY: &str = "migrate#everybody";
 /// Seconds that a store is left alone after it did not answer: Cognito tries three times at once.
 const COOL_DOWN_SECONDS: u64 = 5;
-/// Who is not moved hears of it at one of these moments after the call: a row that was found and read
-/// takes some microseconds more than one that wasn't, and thousands of guesses would show them.
-const REFUSALS_EVERY: Duration = Duration::from_millis(25);
 /// Cognito's longest password and user name.
 const MAX_PASSWORD_CHARS: usize = 256;
 const MAX_USERNAME_CHARS: usize = 128;
-/// What an unknown user costs until a known one has shown what users cost here.
-const FIRST_DUMMY: &str = "$2b$10$abcdefghijklmnopqrstuuv2PaxZO.gRiMKu8gyyycqlaX6nT7pjC";
-
 /// The function.
 pub struct MigrateUser {
     sources: Vec<Source>,
@@ -57,8 +55,8 @@ pub struct MigrateUser {
     rules: Rules,
     failures: Option<Failures>,
     pending_groups: Option<PendingGroups>,
-    /// A hash as users have them, to spend the same time on somebody who is none.
-    usual: Mutex<Secret>,
+    hashing: Hashing,
+    refusals: Refusals,
     /// When the stores may be asked again.
     cooling_until: Mutex<UnixSeconds>,
     log_level: Level,
@@ -100,8 +98,41 @@ enum NotMoved {
     NoPassword,
     /// Something is missing without which the new pool takes nobody.
     MissingAttribute,
-    /// A forgotten password can't be reset by mail to an address that nobody has verified.
+    /// A password can't be reset by a code to an address that nobody has verified.
     NotVerified,
+    /// The store, or a trigger of the old pool, refuses this user.
+    Refused,
+    /// Their address is another than the name that was typed, in a pool whose names are addresses.
+    OtherAddress,
+}
+
+/// Why nobody is moved, or that it can't be known.
+#[derive(Clone, Copy)]
+enum Stop {
+    NotMoved(NotMoved),
+    Unavailable(Unavailable),
+}
+
+impl From<NotMoved> for Stop {
+    fn from(reason: NotMoved) -> Self {
+        Self::NotMoved(reason)
+    }
+}
+
+impl From<Unavailable> for Stop {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Down | SourceError::Unusable => Self::Unavailable(Unavailable::Legacy),
+            SourceError::Refused => Self::NotMoved(NotMoved::Refused),
+            SourceError::TooMany => Self::NotMoved(NotMoved::Ambiguous),
+        }
+    }
 }
 
 impl NotMoved {
@@ -121,6 +152,8 @@ impl NotMoved {
             Self::NoPassword => "no_password",
             Self::MissingAttribute => "missing_attribute",
             Self::NotVerified => "not_verified",
+            Self::Refused => "refused_by_store",
+            Self::OtherAddress => "other_address",
         }
     }
 }
@@ -135,7 +168,8 @@ impl MigrateUser {
     /// Reads the sources' secret and makes their clients during init.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is none, or can't be read.
+    /// [`Unavailable::Legacy`] if the secret is none, or can't be read, or if the old pool is known to tell cases
+    /// apart and nothing says how its names are spelled.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let secret = match &config.secret_arn {
@@ -147,7 +181,16 @@ impl MigrateUser {
         };
         let mut sources = Vec::new();
         for source in config.sources {
-            sources.push(Source::connect(source, secret.as_ref(), &sdk).await?);
+            let source = Source::connect(source, secret.as_ref(), &sdk).await?;
+            if let Source::Cognito(pool) = &source
+                && pool.hides_spellings().await
+            {
+                let problem = "the old pool tells cases apart: set LEGACY_SPELLINGS_TABLE, or \
+                    LEGACY_CASE_SENSITIVE to `false` if no two of its names differ by case alone";
+                log::line(Level::Error, problem, []);
+                return Err(Unavailable::Legacy);
+            }
+            sources.push(source);
         }
         let failures = config.failures;
         let groups_table = config.pending_groups_table;
@@ -161,13 +204,15 @@ impl MigrateUser {
                 per_user: limits.per_user,
                 in_all: limits.in_all,
             }),
-            usual: Mutex::new(Secret::new(FIRST_DUMMY.to_owned())),
+            hashing: Hashing::new(),
+            refusals: Refusals::every(config.refusal_step),
             cooling_until: Mutex::new(UnixSeconds(0)),
             log_level: config.log_level,
         })
     }
 
     async fn migrate(&self, event: &Event<'_>) -> Result<Outcome, Unavailable> {
+        let began = Instant::now();
         let Some(occasion) = event.occasion() else {
             return Ok(Outcome::NotMoved(NotMoved::NothingToDo));
         };
@@ -180,21 +225,21 @@ impl MigrateUser {
         if let Some(reason) = self.limits_reached(&id, now).await? {
             return Ok(Outcome::NotMoved(reason));
         }
-        let began = Instant::now();
         let decided = self.decide(&username, password.as_ref()).await;
-        if !matches!(decided, Ok(Err(_))) {
+        if !matches!(decided, Err(Stop::NotMoved(_))) {
             self.take_back(&id, now).await?;
         }
-        match decided? {
+        match decided {
             Ok(moved) => {
                 self.leave_groups(&event.user_pool_id(), &username, &moved, now)
                     .await?;
                 Ok(Outcome::Moved(moved))
             }
-            Err(reason) => {
-                tokio::time::sleep_until(next_moment(began)).await;
+            Err(Stop::NotMoved(reason)) => {
+                tokio::time::sleep_until(self.refusals.moment(began)).await;
                 Ok(Outcome::NotMoved(reason))
             }
+            Err(Stop::Unavailable(unavailable)) => Err(unavailable),
         }
     }
 
@@ -230,11 +275,7 @@ impl MigrateUser {
 
     /// Whoever is meant, and whether the password is theirs. Everybody who can't be moved costs the
     /// same as a wrong password.
-    async fn decide(
-        &self,
-        typed: &str,
-        password: Option<&Secret>,
-    ) -> Result<Result<Moved, NotMoved>, Unavailable> {
+    async fn decide(&self, typed: &str, password: Option<&Secret>) -> Result<Moved, Stop> {
         for source in &self.sources {
             let found = self
                 .guarded(source.find(typed, password, &self.rules))
@@ -242,7 +283,8 @@ impl MigrateUser {
             if found.is_empty() {
                 continue;
             }
-            let user = match user::decide(found, self.conflict_rule) {
+            let user = user::decide(found, typed, self.conflict_rule, self.rules.case_sensitive);
+            let user = match user {
                 None => Err(NotMoved::Ambiguous),
                 Some(user) if !user.enabled => Err(NotMoved::Disabled),
                 Some(user) => Ok(user),
@@ -250,21 +292,19 @@ impl MigrateUser {
             let user = match user {
                 Ok(user) => user,
                 Err(reason) => {
-                    self.spend(Some(source), typed, password).await;
-                    return Ok(Err(reason));
+                    self.spend(Some(source), typed, password).await?;
+                    return Err(reason.into());
                 }
             };
-            let moved = match password {
-                None => self.forgotten(&user),
+            let next = match password {
+                None => self.forgotten(&user)?,
                 Some(password) => self.signed_in(source, &user, password).await?,
             };
-            return match moved {
-                Ok(moved) => self.with_groups(source, &user, moved).await.map(Ok),
-                Err(reason) => Ok(Err(reason)),
-            };
+            let moved = self.moved(typed, &user, next)?;
+            return self.with_groups(source, &user, moved).await;
         }
-        self.spend(self.sources.last(), typed, password).await;
-        Ok(Err(NotMoved::Unknown))
+        self.spend(self.sources.last(), typed, password).await?;
+        Err(NotMoved::Unknown.into())
     }
 
     /// The trigger can't put anybody into a group: there is no user yet. So groups are left for
@@ -293,7 +333,7 @@ impl MigrateUser {
         source: &Source,
         user: &LegacyUser,
         moved: Moved,
-    ) -> Result<Moved, Unavailable> {
+    ) -> Result<Moved, Stop> {
         if self.rules.groups.is_empty() {
             return Ok(moved);
         }
@@ -305,80 +345,97 @@ impl MigrateUser {
         Ok(Moved { groups, ..moved })
     }
 
+    /// What the user has to do about the password, if it is theirs.
     async fn signed_in(
         &self,
         source: &Source,
         user: &LegacyUser,
         password: &Secret,
-    ) -> Result<Result<Moved, NotMoved>, Unavailable> {
-        let mut must_reset = user.must_reset || !self.meets_policy(password);
+    ) -> Result<Next, Stop> {
+        let mut must_reset = user.must_reset;
+        let mut is_cut = false;
         match &user.credential {
             Credential::None => {
-                self.spend(None, &user.username, Some(password)).await;
-                return Ok(Err(NotMoved::NoPassword));
+                self.hashing.spend(password).await?;
+                return Err(NotMoved::NoPassword.into());
             }
             Credential::Checked(true) => {}
-            Credential::Checked(false) => return Ok(Err(NotMoved::WrongPassword)),
+            Credential::Checked(false) => return Err(NotMoved::WrongPassword.into()),
             Credential::Hash(text) => {
-                match PasswordHash::parse(text.expose(), self.rules.allow_weak_hashes) {
+                let hash = PasswordHash::parse(text.expose(), self.rules.allow_weak_hashes);
+                let hash = hash.and_then(|hash| hash.afford(password).map(|()| hash));
+                match hash {
                     Err(unusable) => {
-                        self.spend(None, &user.username, Some(password)).await;
-                        return Ok(Err(NotMoved::Hash(unusable)));
+                        self.hashing.spend(password).await?;
+                        return Err(NotMoved::Hash(unusable).into());
                     }
-                    Ok(hash) => {
-                        if let Ok(mut usual) = self.usual.lock() {
-                            *usual = text.clone();
-                        }
-                        match hash.verify(password) {
-                            Fit::Right => {}
-                            Fit::RightButCut => must_reset = true,
-                            Fit::Wrong => return Ok(Err(NotMoved::WrongPassword)),
-                        }
-                    }
+                    Ok(hash) => match self.hashing.fit(text, hash, password).await? {
+                        Fit::Right => {}
+                        Fit::RightButCut => is_cut = true,
+                        Fit::Wrong => return Err(NotMoved::WrongPassword.into()),
+                    },
                 }
             }
             Credential::AtSource => {
                 let answer = self.guarded(source.check(&user.username, password)).await?;
                 match answer {
                     Answer::Right => {}
-                    Answer::Wrong => return Ok(Err(NotMoved::WrongPassword)),
+                    Answer::Wrong => return Err(NotMoved::WrongPassword.into()),
                     Answer::ResetRequired => must_reset = true,
                     Answer::Challenged if self.rules.takes_challenged => must_reset = true,
-                    Answer::Challenged => return Ok(Err(NotMoved::Challenged)),
+                    Answer::Challenged => return Err(NotMoved::Challenged.into()),
                     Answer::Unconfirmed if self.rules.takes_unconfirmed => must_reset = true,
-                    Answer::Unconfirmed => return Ok(Err(NotMoved::Unconfirmed)),
+                    Answer::Unconfirmed => return Err(NotMoved::Unconfirmed.into()),
+                    Answer::Refused => return Err(NotMoved::Refused.into()),
                 }
             }
         }
         if !user.confirmed {
             if !self.rules.takes_unconfirmed {
-                return Ok(Err(NotMoved::Unconfirmed));
+                return Err(NotMoved::Unconfirmed.into());
             }
             must_reset = true;
         }
-        Ok(self.moved(user, must_reset))
+        // Cognito tells nobody who has to reset that they must, and sends no code to an address that is not
+        // verified: so a reset is for those of whom the old store wants it, or whose password it cut.
+        match (must_reset, is_cut, user.is_verified()) {
+            (true, _, false) => Err(NotMoved::NotVerified.into()),
+            (true, _, true) | (false, true, true) => Ok(Next::Reset),
+            (false, true, false) => Ok(Next::Change),
+            (false, false, _) if self.meets_policy(password) => Ok(Next::Nothing),
+            (false, false, _) => Ok(Next::Change),
+        }
     }
 
     /// Cognito sends a code to the address that is handed over here: it must be the user's.
-    fn forgotten(&self, user: &LegacyUser) -> Result<Moved, NotMoved> {
+    fn forgotten(&self, user: &LegacyUser) -> Result<Next, NotMoved> {
         if !user.confirmed && !self.rules.takes_unconfirmed {
             return Err(NotMoved::Unconfirmed);
         }
         if !user.is_verified() {
             return Err(NotMoved::NotVerified);
         }
-        self.moved(user, true)
+        Ok(Next::Reset)
     }
 
-    fn moved(&self, user: &LegacyUser, must_reset: bool) -> Result<Moved, NotMoved> {
+    fn moved(&self, typed: &str, user: &LegacyUser, next: Next) -> Result<Moved, NotMoved> {
         let has = |name: &String| user.attributes.contains_key(name);
         if !self.rules.required.iter().all(has) {
             return Err(NotMoved::MissingAttribute);
         }
+        let name = user::normal(typed, self.rules.case_sensitive);
+        if self.rules.username_is_email && user.attributes.get("email") != Some(&name) {
+            return Err(NotMoved::OtherAddress);
+        }
+        let mut attributes = user.attributes.clone();
+        if let (Next::Change, Some(attribute)) = (next, &self.rules.change_attribute) {
+            attributes.insert(attribute.clone(), "true".to_owned());
+        }
         Ok(Moved {
-            attributes: user.attributes.clone(),
+            attributes,
             groups: Vec::new(),
-            must_reset,
+            left_behind: user.left_behind.clone(),
+            next,
         })
     }
 
@@ -397,31 +454,34 @@ impl MigrateUser {
     }
 
     /// Takes as long as a wrong password would.
-    async fn spend(&self, source: Option<&Source>, typed: &str, password: Option<&Secret>) {
+    async fn spend(
+        &self,
+        source: Option<&Source>,
+        typed: &str,
+        password: Option<&Secret>,
+    ) -> Result<(), Unavailable> {
         let Some(password) = password else {
-            return;
+            return Ok(());
         };
         match source {
             Some(source @ Source::Cognito(_)) => {
                 // The answer is for nobody.
                 let _ = source.check(typed, password).await;
+                Ok(())
             }
-            Some(Source::Http(_)) => {}
+            Some(Source::Http(_)) => Ok(()),
             Some(Source::Dynamodb(_) | Source::Postgres(_)) | None => {
-                let usual = self.usual.lock().map(|usual| usual.clone());
-                let hash = usual.map(|usual| PasswordHash::parse(usual.expose(), true));
-                if let Ok(Ok(hash)) = hash {
-                    std::hint::black_box(hash.verify(password));
-                }
+                self.hashing.spend(password).await
             }
         }
     }
 
-    /// Asks a store, unless it has just failed to answer.
+    /// Asks a store, unless it has just failed to answer. That it refuses one user, or has a record that can't be
+    /// read, is no reason to leave it alone: anybody could bring that about for everybody.
     async fn guarded<T>(
         &self,
-        asking: impl Future<Output = Result<T, Unavailable>>,
-    ) -> Result<T, Unavailable> {
+        asking: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
         let now = UnixSeconds(clock::unix_seconds());
         let is_cooling = |until: UnixSeconds| now < until && until <= now.plus(COOL_DOWN_SECONDS);
         if self
@@ -429,10 +489,10 @@ impl MigrateUser {
             .lock()
             .is_ok_and(|until| is_cooling(*until))
         {
-            return Err(Unavailable::Legacy);
+            return Err(SourceError::Down);
         }
         let answer = asking.await;
-        if answer.is_err() {
+        if matches!(answer, Err(SourceError::Down)) {
             let failed_at = UnixSeconds(clock::unix_seconds());
             if let Ok(mut until) = self.cooling_until.lock() {
                 *until = failed_at.plus(COOL_DOWN_SECONDS);
@@ -440,13 +500,6 @@ impl MigrateUser {
         }
         answer
     }
-}
-
-/// The end of the running stretch of [`REFUSALS_EVERY`].
-fn next_moment(began: Instant) -> Instant {
-    let stretches = began.elapsed().as_millis() / REFUSALS_EVERY.as_millis();
-    let stretches = u32::try_from(stretches).unwrap_or(0).saturating_add(1);
-    began + REFUSALS_EVERY * stretches
 }
 
 /// Under which failures are counted: a hash, since the table is not for names.
@@ -467,17 +520,38 @@ impl Handler for MigrateUser {
         let event = Event::read(json);
         let result = tokio::time::timeout(BUDGET, Box::pin(self.migrate(&event))).await;
         let result = result.unwrap_or(Err(Unavailable::Legacy));
-        let (level, outcome) = match &result {
-            Ok(Outcome::Moved(moved)) if moved.must_reset => (Level::Info, "moved_to_reset"),
-            Ok(Outcome::Moved(_)) => (Level::Info, "moved"),
-            Ok(Outcome::NotMoved(NotMoved::TooManyFailuresInAll)) => {
-                (Level::Error, NotMoved::TooManyFailuresInAll.as_str())
+        let none = BTreeSet::new();
+        let (level, outcome, left_behind) = match &result {
+            Ok(Outcome::Moved(moved)) => {
+                let outcome = match moved.next {
+                    Next::Nothing => "moved",
+                    Next::Change => "moved_to_change",
+                    Next::Reset => "moved_to_reset",
+                };
+                (Level::Info, outcome, &moved.left_behind)
             }
-            Ok(Outcome::NotMoved(reason)) => (Level::Warn, reason.as_str()),
-            Err(unavailable) => (Level::Error, unavailable.as_str()),
+            Ok(Outcome::NotMoved(NotMoved::TooManyFailuresInAll)) => {
+                (Level::Error, NotMoved::TooManyFailuresInAll.as_str(), &none)
+            }
+            Ok(Outcome::NotMoved(reason)) => (Level::Warn, reason.as_str(), &none),
+            Err(unavailable) => (Level::Error, unavailable.as_str(), &none),
         };
         if level <= self.log_level {
             log::outcome(level, "user migration", "Migrations", outcome, request_id);
+        }
+        if !left_behind.is_empty() && Level::Warn <= self.log_level {
+            // Names of the pool's attributes, never their values.
+            let names = left_behind.iter().map(String::as_str);
+            let fields = [
+                ("attributes", Value::from(names.collect::<Vec<_>>())),
+                ("request_id", Value::from(request_id)),
+                ("AttributesLeftBehind", Value::from(left_behind.len())),
+                (
+                    "_aws",
+                    log::metric("AttributesLeftBehind", "message", clock::unix_seconds()),
+                ),
+            ];
+            log::line(Level::Warn, "attributes stay behind", fields);
         }
         match result {
             Ok(Outcome::Moved(moved)) => event.answered(&moved).ok_or(Failure::Internal),

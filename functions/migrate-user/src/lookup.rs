@@ -4,7 +4,7 @@ use auth::Unavailable;
 use aws_config::SdkConfig;
 
 use crate::config::{LookupConfig, Rules};
-use crate::source::{LegacySource, Source};
+use crate::source::{LegacySource, Source, SourceError};
 
 /// The old store, to be asked for names alone.
 pub struct Lookup {
@@ -41,8 +41,12 @@ impl Lookup {
     /// [`Unavailable::Legacy`] if that can't be known.
     pub async fn knows(&self, name: &str) -> Result<bool, Unavailable> {
         for source in &self.sources {
-            if !source.find(name, None, &self.rules).await?.is_empty() {
-                return Ok(true);
+            match source.find(name, None, &self.rules).await {
+                Ok(found) if found.is_empty() => {}
+                Ok(_) | Err(SourceError::TooMany) => return Ok(true),
+                Err(SourceError::Down | SourceError::Unusable | SourceError::Refused) => {
+                    return Err(Unavailable::Legacy);
+                }
             }
         }
         Ok(false)

@@ -6,6 +6,7 @@ mod http;
 mod postgres;
 
 use auth::{Secret, Unavailable};
+use auth_cognito::LegacyTrouble;
 use aws_config::SdkConfig;
 
 use crate::config::{Rules, SourceConfig};
@@ -16,8 +17,31 @@ pub(crate) use dynamodb::Dynamodb;
 pub(crate) use http::Http;
 pub(crate) use postgres::Postgres;
 
-/// Rows of one name that are looked at: more than there are ways to write it.
+/// Rows of one name that are looked at.
 const MAX_USERS: usize = 32;
+
+/// Why a source has not said who is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SourceError {
+    /// It did not answer, failed, or is busy: it is left alone for a while.
+    Down,
+    /// It answered, and the answer can't be used: its set-up, or this user's record, is broken.
+    Unusable,
+    /// It refuses this user.
+    Refused,
+    /// There are more users of that name than are looked at.
+    TooMany,
+}
+
+impl From<LegacyTrouble> for SourceError {
+    fn from(trouble: LegacyTrouble) -> Self {
+        match trouble {
+            LegacyTrouble::Down => Self::Down,
+            LegacyTrouble::Misconfigured => Self::Unusable,
+            LegacyTrouble::Refused => Self::Refused,
+        }
+    }
+}
 
 /// An old store of users.
 pub(crate) trait LegacySource {
@@ -28,16 +52,16 @@ pub(crate) trait LegacySource {
         typed: &str,
         password: Option<&Secret>,
         rules: &Rules,
-    ) -> Result<Vec<LegacyUser>, Unavailable>;
+    ) -> Result<Vec<LegacyUser>, SourceError>;
 
     /// What the source says to a user's password, if it has to be asked
     /// ([`crate::user::Credential::AtSource`]). One that never has to says no.
-    async fn check(&self, _username: &str, _password: &Secret) -> Result<Answer, Unavailable> {
+    async fn check(&self, _username: &str, _password: &Secret) -> Result<Answer, SourceError> {
         Ok(Answer::Wrong)
     }
 
     /// A user's groups. Mostly they came with the record.
-    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, Unavailable> {
+    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, SourceError> {
         Ok(user.groups.clone())
     }
 }
@@ -55,6 +79,8 @@ pub(crate) enum Answer {
     Unconfirmed,
     /// It has to be another.
     ResetRequired,
+    /// This user may not sign in there.
+    Refused,
 }
 
 /// One of them.
@@ -79,9 +105,11 @@ impl Source {
                 region,
                 role_arn,
                 spellings_table,
+                case_sensitive,
             } => {
                 let pool = (user_pool_id, app_client_id, secret().ok());
-                Self::Cognito(Cognito::connect(sdk, pool, region, role_arn, spellings_table).await)
+                let source = Cognito::connect(sdk, pool, region, role_arn).await;
+                Self::Cognito(source.with_spellings(sdk, spellings_table, case_sensitive))
             }
             SourceConfig::Dynamodb { table, key, index } => {
                 Self::Dynamodb(Dynamodb::new(sdk, table, key, index))
@@ -100,7 +128,7 @@ impl LegacySource for Source {
         typed: &str,
         password: Option<&Secret>,
         rules: &Rules,
-    ) -> Result<Vec<LegacyUser>, Unavailable> {
+    ) -> Result<Vec<LegacyUser>, SourceError> {
         match self {
             Self::Cognito(source) => source.find(typed, password, rules).await,
             Self::Dynamodb(source) => source.find(typed, password, rules).await,
@@ -109,7 +137,7 @@ impl LegacySource for Source {
         }
     }
 
-    async fn check(&self, username: &str, password: &Secret) -> Result<Answer, Unavailable> {
+    async fn check(&self, username: &str, password: &Secret) -> Result<Answer, SourceError> {
         match self {
             Self::Cognito(source) => source.check(username, password).await,
             Self::Dynamodb(source) => source.check(username, password).await,
@@ -118,7 +146,7 @@ impl LegacySource for Source {
         }
     }
 
-    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, Unavailable> {
+    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, SourceError> {
         match self {
             Self::Cognito(source) => source.groups(user).await,
             Self::Dynamodb(source) => source.groups(user).await,

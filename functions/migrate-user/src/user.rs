@@ -1,8 +1,8 @@
 //! A user of an old store, and what the new pool gets of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use auth::Secret;
+use auth::{Secret, is_email};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
@@ -45,6 +45,8 @@ pub(crate) struct LegacyUser {
     pub(crate) username: String,
     /// By the pool's names.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// The pool's names of attributes whose values it would refuse.
+    pub(crate) left_behind: BTreeSet<String>,
     /// Whether they may sign in.
     pub(crate) enabled: bool,
     /// Whether they ever confirmed their address.
@@ -190,9 +192,11 @@ impl LegacyUser {
             };
             Some((name.clone(), text))
         });
+        let (attributes, left_behind) = attributes(values, rules);
         Some(Self {
             username: text(record.get(&fields.username)?)?,
-            attributes: attributes(values, rules),
+            attributes,
+            left_behind,
             enabled,
             confirmed: is(&fields.confirmed, true),
             last_sign_in: record.get(&fields.last_sign_in).and_then(moment),
@@ -202,14 +206,25 @@ impl LegacyUser {
         })
     }
 
+    /// Whether Cognito could send a code to an address or a number that the old store has verified.
     pub(crate) fn is_verified(&self) -> bool {
-        ["email_verified", "phone_number_verified"]
-            .iter()
-            .any(|name| {
-                self.attributes
-                    .get(*name)
-                    .is_some_and(|value| value == "true")
-            })
+        self.has_verified("email_verified") || self.has_verified("phone_number_verified")
+    }
+
+    fn has_verified(&self, name: &str) -> bool {
+        self.attributes
+            .get(name)
+            .is_some_and(|value| value == "true")
+    }
+
+    /// Whether `name` itself is a verified address or number of theirs.
+    fn owns(&self, name: &str, case_sensitive: bool) -> bool {
+        let is = |attribute: &str| {
+            let value = self.attributes.get(attribute);
+            value.is_some_and(|value| normal(value, case_sensitive) == normal(name, case_sensitive))
+        };
+        is("email") && self.has_verified("email_verified")
+            || is("phone_number") && self.has_verified("phone_number_verified")
     }
 }
 
@@ -270,33 +285,38 @@ fn moment(value: &Value) -> Option<i64> {
     }
 }
 
-/// What the pool gets: standard attributes under their own names, others as they are mapped, nothing
-/// that is too long, and `…_verified` only where the old store says so.
+/// What the pool gets: standard attributes under their own names, others as they are mapped, and
+/// `…_verified` only where the old store says so. The second are the names of those whose values the pool would
+/// refuse, and the whole user with them.
 pub(crate) fn attributes(
     values: impl IntoIterator<Item = (String, String)>,
     rules: &Rules,
-) -> BTreeMap<String, String> {
+) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let mut attributes = BTreeMap::new();
+    let mut left_behind = BTreeSet::new();
     for (name, value) in values {
         let mapped = rules.attributes.get(&name);
         let Some(name) = mapped.or_else(|| Some(&name).filter(|name| is_standard_attribute(name)))
         else {
             continue;
         };
-        if value.is_empty() || value.chars().count() > MAX_ATTRIBUTE_CHARS {
+        if value.trim().is_empty() {
             continue;
         }
-        let value = match name.as_str() {
-            "email_verified" | "phone_number_verified" => {
-                if !truth(&Value::from(value), false) {
-                    continue;
-                }
-                "true".to_owned()
+        if name == "email_verified" || name == "phone_number_verified" {
+            if is_yes(&value) {
+                attributes.insert(name.clone(), "true".to_owned());
             }
-            "email" => normal(&value, rules.case_sensitive),
-            _ => value,
-        };
-        attributes.insert(name.clone(), value);
+            continue;
+        }
+        match fit_for_pool(name, value, rules) {
+            Some(value) => {
+                attributes.insert(name.clone(), value);
+            }
+            None => {
+                left_behind.insert(name.clone());
+            }
+        }
     }
     // Nothing is verified that isn't there.
     for (verified, of) in [
@@ -307,7 +327,67 @@ pub(crate) fn attributes(
             attributes.remove(verified);
         }
     }
-    attributes
+    left_behind.retain(|name| !attributes.contains_key(name));
+    (attributes, left_behind)
+}
+
+/// Whether a value says that something is verified: in a word, or by the time when it was.
+fn is_yes(value: &str) -> bool {
+    let value = value.trim();
+    truth(&Value::from(value), false)
+        || value.contains('-') && moment(&Value::from(value)).is_some_and(|time| time > 0)
+}
+
+/// The value as the pool takes it; `None` if it would refuse it.
+/// Source: AWS, "Working with user attributes", and OpenID Connect Core section 5.1.
+fn fit_for_pool(name: &str, value: String, rules: &Rules) -> Option<String> {
+    let value = match name {
+        "email" | "phone_number" | "birthdate" | "updated_at" => value.trim().to_owned(),
+        _ => value,
+    };
+    if value.chars().count() > MAX_ATTRIBUTE_CHARS || value.contains(char::is_control) {
+        return None;
+    }
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_fit = match name {
+        "email" => is_email(&value) && !value.contains(char::is_whitespace),
+        // E.164.
+        "phone_number" => value.strip_prefix('+').is_some_and(|number| {
+            digits(number) && (2..=15).contains(&number.len()) && !number.starts_with('0')
+        }),
+        "birthdate" => is_date(&value),
+        "updated_at" => digits(&value) && value.len() <= 15,
+        _ => true,
+    };
+    is_fit.then(|| match name {
+        "email" => normal(&value, rules.case_sensitive),
+        _ => value,
+    })
+}
+
+/// `YYYY-MM-DD`; the year may be 0000.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else {
+        return false;
+    };
+    let number = |text: &str, length: usize| {
+        let is_number = text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u32>().ok().filter(|_| is_number)
+    };
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2))
+    else {
+        return false;
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        _ => 0,
+    };
+    (1..=days).contains(&day)
 }
 
 /// A name or an address as the new pool compares it.
@@ -328,18 +408,26 @@ pub(crate) fn spellings(typed: &str, case_sensitive: bool) -> Vec<String> {
     auth::spellings(typed, &normal(typed, false))
 }
 
-/// The one that is meant; `None` if that can't be said. All that there are take part, so that the
+/// The one that is meant by `name`; `None` if that can't be said. All that there are take part, so that the
 /// first who signs in doesn't decide.
-pub(crate) fn decide(mut users: Vec<LegacyUser>, rule: ConflictRule) -> Option<LegacyUser> {
+pub(crate) fn decide(
+    mut users: Vec<LegacyUser>,
+    name: &str,
+    rule: ConflictRule,
+    case_sensitive: bool,
+) -> Option<LegacyUser> {
     if users.len() < 2 {
         return users.pop();
     }
     match rule {
         ConflictRule::Refuse => None,
         ConflictRule::VerifiedWins => {
-            let mut verified = users.into_iter().filter(LegacyUser::is_verified);
-            let first = verified.next();
-            first.filter(|_| verified.next().is_none())
+            // Another address that they have verified says nothing of this name.
+            let mut owners = users
+                .into_iter()
+                .filter(|user| user.owns(name, case_sensitive));
+            let first = owners.next();
+            first.filter(|_| owners.next().is_none())
         }
         ConflictRule::LatestSignInWins => {
             if users.iter().any(|user| user.last_sign_in.is_none()) {

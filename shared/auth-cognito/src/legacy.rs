@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use auth::Secret;
 use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, UserStatusType};
 use aws_types::SdkConfig;
 
-use crate::accounts::{Refused, secret_hash};
-use crate::client_with;
-use crate::users::{Trouble, seconds, trouble};
+use crate::accounts::secret_hash;
+use crate::{client_with, is_about_secret};
 
 /// Cognito gives a trigger five seconds, and there may be several calls.
 const ATTEMPT: Duration = Duration::from_millis(1_500);
@@ -34,8 +34,6 @@ pub struct LegacyAccount {
     pub enabled: bool,
     /// Whether they have confirmed their address.
     pub confirmed: bool,
-    /// When the pool last changed the user, in seconds since 1970: it doesn't tell of sign-ins.
-    pub modified_at: u64,
 }
 
 /// What the old pool says to a password.
@@ -51,6 +49,20 @@ pub enum PasswordCheck {
     Unconfirmed,
     /// An administrator has reset it.
     ResetRequired,
+    /// The pool, or a trigger of it, lets this user alone not sign in.
+    Refused,
+}
+
+/// Why the old pool said nothing of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegacyTrouble {
+    /// It did not answer, failed, or is busy: the next user would fare no better.
+    Down,
+    /// It won't take such calls, whoever is asked for: no such pool, no permission, a client without the
+    /// flow or the secret.
+    Misconfigured,
+    /// It refuses what it was told of this user.
+    Refused,
 }
 
 impl LegacyPool {
@@ -74,23 +86,27 @@ impl LegacyPool {
     /// `AdminGetUser`: the user with exactly this name; `None` if there is none.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn find(&self, username: &str) -> Result<Option<LegacyAccount>, Trouble> {
+    /// [`LegacyTrouble`].
+    pub async fn find(&self, username: &str) -> Result<Option<LegacyAccount>, LegacyTrouble> {
         let call = self
             .client
             .admin_get_user()
             .user_pool_id(&self.user_pool_id)
             .username(username);
-        let user = match call.send().await.map_err(|error| trouble(&error)) {
+        let user = match call.send().await {
             Ok(user) => user,
-            Err(Trouble::NotFound) => return Ok(None),
-            Err(trouble) => return Err(trouble),
+            Err(error) => {
+                return match code(&error) {
+                    // A name that the pool could not have, with a joiner for instance, is nobody's.
+                    Some("UserNotFoundException" | "InvalidParameterException") => Ok(None),
+                    _ => Err(trouble(&error)),
+                };
+            }
         };
         let unconfirmed = user.user_status() == Some(&UserStatusType::Unconfirmed);
         Ok(Some(LegacyAccount {
             enabled: user.enabled(),
             confirmed: !unconfirmed,
-            modified_at: seconds(user.user_last_modified_date()),
             attributes: user
                 .user_attributes
                 .unwrap_or_default()
@@ -104,8 +120,8 @@ impl LegacyPool {
     /// `AdminListGroupsForUser`: the first sixty, more than a user may be in at most pools.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn groups(&self, username: &str) -> Result<Vec<String>, Trouble> {
+    /// [`LegacyTrouble`].
+    pub async fn groups(&self, username: &str) -> Result<Vec<String>, LegacyTrouble> {
         let call = self
             .client
             .admin_list_groups_for_user()
@@ -117,11 +133,25 @@ impl LegacyPool {
         Ok(groups.filter_map(|group| group.group_name).collect())
     }
 
+    /// `DescribeUserPool`: whether two names may differ by case alone; `None` if that can't be known, for want
+    /// of the permission mostly. A pool that was made without the setting tells cases apart.
+    pub async fn is_case_sensitive(&self) -> Option<bool> {
+        let call = self.client.describe_user_pool();
+        let answer = call.user_pool_id(&self.user_pool_id).send().await.ok()?;
+        let pool = answer.user_pool?;
+        let configuration = pool.username_configuration;
+        Some(configuration.is_none_or(|configuration| configuration.case_sensitive))
+    }
+
     /// `AdminInitiateAuth`. The tokens that it brings are dropped.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn check(&self, username: &str, password: &Secret) -> Result<PasswordCheck, Trouble> {
+    /// [`LegacyTrouble`], but for [`LegacyTrouble::Refused`], which is an answer.
+    pub async fn check(
+        &self,
+        username: &str,
+        password: &Secret,
+    ) -> Result<PasswordCheck, LegacyTrouble> {
         let mut call = self
             .client
             .admin_initiate_auth()
@@ -136,24 +166,79 @@ impl LegacyPool {
         }
         let answer = match call.send().await {
             Ok(answer) => answer,
-            Err(error) => return refused(&Refused::from(error)),
+            Err(error) => return refused(&error),
         };
         match (answer.challenge_name, answer.authentication_result) {
             (None, Some(_)) => Ok(PasswordCheck::Right),
             (Some(_), _) => Ok(PasswordCheck::Challenged),
-            (None, None) => Err(Trouble::Unavailable),
+            (None, None) => Err(LegacyTrouble::Misconfigured),
         }
     }
 }
 
-fn refused(refused: &Refused) -> Result<PasswordCheck, Trouble> {
-    match refused.exception.as_deref() {
-        Some("NotAuthorizedException" | "UserNotFoundException") => Ok(PasswordCheck::Wrong),
+fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck, LegacyTrouble> {
+    let message = message(error);
+    match code(error) {
+        Some("NotAuthorizedException") if !is_about_secret(message) => Ok(PasswordCheck::Wrong),
+        Some("UserNotFoundException") => Ok(PasswordCheck::Wrong),
         Some("UserNotConfirmedException") => Ok(PasswordCheck::Unconfirmed),
         Some("PasswordResetRequiredException") => Ok(PasswordCheck::ResetRequired),
-        Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
-            Err(Trouble::Throttled)
-        }
-        _ => Err(Trouble::Unavailable),
+        _ => match trouble(error) {
+            LegacyTrouble::Refused => Ok(PasswordCheck::Refused),
+            trouble => Err(trouble),
+        },
     }
+}
+
+/// Whose fault an exception is: Cognito's and its limits', the caller's, or one user's.
+/// Source: AWS, `AdminInitiateAuth` and "Common Errors".
+fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyTrouble {
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let is_client_error = status.is_some_and(|status| (400..500).contains(&status));
+    match code(error) {
+        Some(
+            "TooManyRequestsException"
+            | "LimitExceededException"
+            | "ThrottlingException"
+            | "Throttling"
+            | "RequestLimitExceeded"
+            | "InternalErrorException"
+            | "ServiceUnavailable",
+        )
+        | None => LegacyTrouble::Down,
+        Some(_) if !is_client_error => LegacyTrouble::Down,
+        // Of the secret, else it is an answer; to a call that asks for no password, of the permission.
+        Some("NotAuthorizedException") => LegacyTrouble::Misconfigured,
+        Some("InvalidParameterException") if message(error).contains("not enabled") => {
+            LegacyTrouble::Misconfigured
+        }
+        Some(
+            "CodeMismatchException"
+            | "InvalidParameterException"
+            | "InvalidPasswordException"
+            | "MFAMethodNotFoundException"
+            | "PasswordResetRequiredException"
+            | "UnexpectedLambdaException"
+            | "InvalidLambdaResponseException"
+            | "UserLambdaValidationException"
+            | "UserNotConfirmedException"
+            | "UserNotFoundException",
+        ) => LegacyTrouble::Refused,
+        Some(_) => LegacyTrouble::Misconfigured,
+    }
+}
+
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+}
+
+fn message<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
+    let message = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::message);
+    message.unwrap_or_default()
 }

@@ -21,7 +21,7 @@ use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
-pub use legacy::{LegacyAccount, LegacyPool, PasswordCheck};
+pub use legacy::{LegacyAccount, LegacyPool, LegacyTrouble, PasswordCheck};
 pub use users::{CognitoUsers, Page, Profile, Standing, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);

@@ -1,11 +1,11 @@
 //! An old user pool, in this account or, by a role, in another.
 
-use auth::{Secret, Unavailable};
-use auth_cognito::{LegacyAccount, LegacyPool, PasswordCheck, Trouble};
+use auth::Secret;
+use auth_cognito::{LegacyAccount, LegacyPool, PasswordCheck};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Answer, LegacySource, MAX_USERS};
+use super::{Answer, LegacySource, MAX_USERS, SourceError};
 use crate::config::Rules;
 use crate::user::{Credential, LegacyUser, attributes, normal, spellings};
 
@@ -14,6 +14,8 @@ pub(crate) struct Cognito {
     /// A pool that tells cases apart can't be asked for all spellings of a name. `gatehouse migrate
     /// check` writes this table of them; without it the usual ones are tried.
     spellings: Option<(aws_sdk_dynamodb::Client, String)>,
+    /// Whether the pool tells cases apart, as far as the operator has said so.
+    case_sensitive: Option<bool>,
 }
 
 impl Cognito {
@@ -22,7 +24,6 @@ impl Cognito {
         (user_pool_id, app_client_id, secret): (String, String, Option<Secret>),
         region: Option<String>,
         role_arn: Option<String>,
-        spellings_table: Option<String>,
     ) -> Self {
         let mut there = sdk.clone().into_builder();
         if let Some(region) = region {
@@ -38,22 +39,55 @@ impl Cognito {
             there = there.credentials_provider(role);
         }
         let pool = LegacyPool::new(&there.build(), user_pool_id, app_client_id, secret);
-        let spellings = spellings_table.map(|table| (super::dynamodb::client(sdk), table));
-        Self { pool, spellings }
+        Self {
+            pool,
+            spellings: None,
+            case_sensitive: None,
+        }
+    }
+
+    pub(crate) fn with_spellings(
+        self,
+        sdk: &SdkConfig,
+        table: Option<String>,
+        case_sensitive: Option<bool>,
+    ) -> Self {
+        Self {
+            spellings: table.map(|table| (super::dynamodb::client(sdk), table)),
+            case_sensitive,
+            ..self
+        }
+    }
+
+    /// Whether this pool may hold names in spellings that nobody would try, and no table says which.
+    pub(crate) async fn hides_spellings(&self) -> bool {
+        if self.spellings.is_some() {
+            return false;
+        }
+        match self.case_sensitive {
+            Some(case_sensitive) => case_sensitive,
+            None => self.pool.is_case_sensitive().await == Some(true),
+        }
     }
 
     async fn known_spellings(
         &self,
         typed: &str,
         rules: &Rules,
-    ) -> Result<Vec<String>, Unavailable> {
+    ) -> Result<Vec<String>, SourceError> {
+        if self.case_sensitive == Some(false) {
+            return Ok(vec![typed.to_owned()]);
+        }
         let mut all = spellings(typed, rules.case_sensitive);
         let Some((client, table)) = &self.spellings else {
             return Ok(all);
         };
         let id = AttributeValue::S(normal(typed, rules.case_sensitive));
         let get = client.get_item().table_name(table).key("id", id);
-        let row = get.send().await.map_err(|_| Unavailable::Legacy)?;
+        let row = get
+            .send()
+            .await
+            .map_err(|error| super::dynamodb::trouble(&error))?;
         let row = row.item.unwrap_or_default();
         if let Some(AttributeValue::Ss(more)) = row.get("spellings") {
             for spelling in more.iter().take(MAX_USERS) {
@@ -72,44 +106,49 @@ impl LegacySource for Cognito {
         typed: &str,
         _: Option<&Secret>,
         rules: &Rules,
-    ) -> Result<Vec<LegacyUser>, Unavailable> {
+    ) -> Result<Vec<LegacyUser>, SourceError> {
         let spellings = self.known_spellings(typed, rules).await?;
         let mut found: Vec<LegacyAccount> = Vec::new();
         let calls = spellings.iter().map(|spelling| self.pool.find(spelling));
         for account in futures_util::future::join_all(calls).await {
-            let account = account.map_err(|_: Trouble| Unavailable::Legacy)?;
+            let account = account?;
             // One user may answer to several spellings: by alias, or in a pool that has no cases.
             found.extend(account.filter(|new| {
                 let id = new.attributes.get("sub");
                 !found.iter().any(|known| known.attributes.get("sub") == id)
             }));
         }
-        let users = found.into_iter().map(|account| LegacyUser {
-            username: account.username,
-            enabled: account.enabled,
-            confirmed: account.confirmed,
-            last_sign_in: i64::try_from(account.modified_at).ok(),
-            must_reset: false,
-            groups: Vec::new(),
-            attributes: attributes(account.attributes, rules),
-            credential: Credential::AtSource,
+        let users = found.into_iter().map(|account| {
+            let (attributes, left_behind) = attributes(account.attributes, rules);
+            LegacyUser {
+                username: account.username,
+                enabled: account.enabled,
+                confirmed: account.confirmed,
+                // The pool knows when a user was changed, which they can do themselves, and no more.
+                last_sign_in: None,
+                must_reset: false,
+                groups: Vec::new(),
+                attributes,
+                left_behind,
+                credential: Credential::AtSource,
+            }
         });
         Ok(users.collect())
     }
 
-    async fn check(&self, username: &str, password: &Secret) -> Result<Answer, Unavailable> {
+    async fn check(&self, username: &str, password: &Secret) -> Result<Answer, SourceError> {
         let answer = self.pool.check(username, password).await;
-        Ok(match answer.map_err(|_: Trouble| Unavailable::Legacy)? {
+        Ok(match answer? {
             PasswordCheck::Right => Answer::Right,
             PasswordCheck::Wrong => Answer::Wrong,
             PasswordCheck::Challenged => Answer::Challenged,
             PasswordCheck::Unconfirmed => Answer::Unconfirmed,
             PasswordCheck::ResetRequired => Answer::ResetRequired,
+            PasswordCheck::Refused => Answer::Refused,
         })
     }
 
-    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, Unavailable> {
-        let groups = self.pool.groups(&user.username).await;
-        groups.map_err(|_: Trouble| Unavailable::Legacy)
+    async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, SourceError> {
+        Ok(self.pool.groups(&user.username).await?)
     }
 }

@@ -4,17 +4,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::Secret;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
-use super::{LegacySource, MAX_USERS};
+use super::{LegacySource, MAX_USERS, SourceError};
 use crate::config::Rules;
 use crate::user::{LegacyUser, normal, spellings};
 
@@ -43,6 +44,19 @@ pub(super) fn client(sdk: &SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
+/// Whether the table is down, or the call is one that it will never take.
+pub(super) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SourceError {
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code);
+    match code {
+        Some("ValidationException" | "ResourceNotFoundException" | "AccessDeniedException") => {
+            SourceError::Unusable
+        }
+        _ => SourceError::Down,
+    }
+}
+
 impl Dynamodb {
     pub(crate) fn new(
         sdk: &SdkConfig,
@@ -62,7 +76,7 @@ impl Dynamodb {
         &self,
         (index, key): &(String, String),
         name: String,
-    ) -> Result<Vec<HashMap<String, AttributeValue>>, Unavailable> {
+    ) -> Result<Vec<HashMap<String, AttributeValue>>, SourceError> {
         let query = self
             .client
             .query()
@@ -71,9 +85,12 @@ impl Dynamodb {
             .key_condition_expression("#key = :name")
             .expression_attribute_names("#key", key)
             .expression_attribute_values(":name", AttributeValue::S(name))
-            .limit(i32::try_from(MAX_USERS).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|_| Unavailable::Legacy)?;
+            .limit(i32::try_from(MAX_USERS + 1).unwrap_or(i32::MAX));
+        let answer = query.send().await.map_err(|error| trouble(&error))?;
         let items = answer.items.unwrap_or_default();
+        if items.len() > MAX_USERS || answer.last_evaluated_key.is_some() {
+            return Err(SourceError::TooMany);
+        }
         let mut users = Vec::new();
         for item in items {
             if item.contains_key("password_hash") || !item.contains_key(&self.key) {
@@ -82,7 +99,7 @@ impl Dynamodb {
             }
             // An index of the keys alone: the rest is in the table.
             let key = item.get(&self.key).cloned();
-            users.extend(self.by_key(key.ok_or(Unavailable::Legacy)?).await?);
+            users.extend(self.by_key(key.ok_or(SourceError::Unusable)?).await?);
         }
         Ok(users)
     }
@@ -90,14 +107,14 @@ impl Dynamodb {
     async fn by_key(
         &self,
         name: AttributeValue,
-    ) -> Result<Option<HashMap<String, AttributeValue>>, Unavailable> {
+    ) -> Result<Option<HashMap<String, AttributeValue>>, SourceError> {
         let get = self
             .client
             .get_item()
             .table_name(&self.table)
             .key(&self.key, name)
             .consistent_read(true);
-        let answer = get.send().await.map_err(|_| Unavailable::Legacy)?;
+        let answer = get.send().await.map_err(|error| trouble(&error))?;
         Ok(answer.item)
     }
 }
@@ -108,7 +125,7 @@ impl LegacySource for Dynamodb {
         typed: &str,
         _: Option<&Secret>,
         rules: &Rules,
-    ) -> Result<Vec<LegacyUser>, Unavailable> {
+    ) -> Result<Vec<LegacyUser>, SourceError> {
         let mut rows = Vec::new();
         if let Some(index) = &self.index {
             let name = normal(typed, rules.case_sensitive);
@@ -131,7 +148,7 @@ impl LegacySource for Dynamodb {
             }
             // A row that can't be read is somebody: not to be taken for nobody.
             let user = LegacyUser::from_record(&record, rules);
-            users.push(user.ok_or(Unavailable::Legacy)?);
+            users.push(user.ok_or(SourceError::Unusable)?);
         }
         Ok(users)
     }

@@ -16,7 +16,7 @@ use lambda::clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{LegacySource, MAX_USERS};
+use super::{LegacySource, MAX_USERS, SourceError};
 use crate::config::Rules;
 use crate::user::{Credential, LegacyUser, normal};
 
@@ -65,8 +65,8 @@ impl Http {
     }
 
     /// Status and body. Redirects are not followed.
-    async fn ask(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), Unavailable> {
-        let body = serde_json::to_vec(question).map_err(|_| Unavailable::Legacy)?;
+    async fn ask(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), SourceError> {
+        let body = serde_json::to_vec(question).map_err(|_| SourceError::Unusable)?;
         let timestamp = clock::unix_seconds().to_string();
         let mut signing = hmac::Context::with_key(&self.key);
         signing.update(timestamp.as_bytes());
@@ -78,12 +78,12 @@ impl Http {
             .header("x-gatehouse-timestamp", timestamp)
             .header("x-gatehouse-signature", signature)
             .body(Full::new(Bytes::from(body)))
-            .map_err(|_| Unavailable::Legacy)?;
+            .map_err(|_| SourceError::Unusable)?;
         let response = self.client.request(request).await;
-        let response = response.map_err(|_| Unavailable::Legacy)?;
+        let response = response.map_err(|_| SourceError::Down)?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
-        let body = body.collect().await.map_err(|_| Unavailable::Legacy)?;
+        let body = body.collect().await.map_err(|_| SourceError::Down)?;
         Ok((status, body.to_bytes()))
     }
 }
@@ -94,26 +94,34 @@ impl LegacySource for Http {
         typed: &str,
         password: Option<&Secret>,
         rules: &Rules,
-    ) -> Result<Vec<LegacyUser>, Unavailable> {
+    ) -> Result<Vec<LegacyUser>, SourceError> {
         let question = Question {
             username: &normal(typed, rules.case_sensitive),
             password: password.map(Secret::expose),
         };
         // Once: an endpoint that counts wrong passwords must not count one twice.
         let asked = tokio::time::timeout(LIMIT, self.ask(&question)).await;
-        let (status, body) = asked.map_err(|_| Unavailable::Legacy)??;
-        match status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(Vec::new()),
-            _ => return Err(Unavailable::Legacy),
+        let (status, body) = asked.map_err(|_| SourceError::Down)??;
+        match status.as_u16() {
+            200 => {}
+            404 => return Ok(Vec::new()),
+            // What sign-in endpoints say of one user: locked, barred, too many attempts, an odd name.
+            400 | 401 | 402 | 403 | 409 | 410 | 422 | 423 | 429 | 451 => {
+                return Err(SourceError::Refused);
+            }
+            408 | 500.. => return Err(SourceError::Down),
+            _ => return Err(SourceError::Unusable),
         }
-        let answer: Answers = serde_json::from_slice(&body).map_err(|_| Unavailable::Legacy)?;
+        let answer: Answers = serde_json::from_slice(&body).map_err(|_| SourceError::Unusable)?;
         let records = match answer {
             Answers::Several { users } => users,
             Answers::One(record) => vec![record],
         };
-        let users = records.into_iter().take(MAX_USERS).map(|record| {
-            let mut user = LegacyUser::from_record(&record, rules).ok_or(Unavailable::Legacy)?;
+        if records.len() > MAX_USERS {
+            return Err(SourceError::TooMany);
+        }
+        let users = records.into_iter().map(|record| {
+            let mut user = LegacyUser::from_record(&record, rules).ok_or(SourceError::Unusable)?;
             // Who says nothing of the password has not said yes.
             if matches!(user.credential, Credential::None) {
                 user.credential = Credential::Checked(false);

@@ -11,7 +11,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{LegacySource, MAX_USERS};
+use super::{LegacySource, MAX_USERS, SourceError};
 use crate::config::Rules;
 use crate::user::{LegacyUser, normal};
 
@@ -44,8 +44,10 @@ impl Postgres {
             Some(MakeRustlsConnect::new(tls_config()?))
         };
         // Whatever the columns are, PostgreSQL writes them as JSON.
-        let query =
-            format!("SELECT row_to_json(legacy)::text FROM ({query}) AS legacy LIMIT {MAX_USERS}");
+        let query = format!(
+            "SELECT row_to_json(legacy)::text FROM ({query}) AS legacy LIMIT {}",
+            MAX_USERS + 1
+        );
         Ok(Self {
             config,
             tls,
@@ -54,7 +56,7 @@ impl Postgres {
         })
     }
 
-    async fn connection(&self) -> Result<Arc<Client>, Unavailable> {
+    async fn connection(&self) -> Result<Arc<Client>, SourceError> {
         let mut kept = self.connection.lock().await;
         if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
@@ -78,15 +80,23 @@ impl Postgres {
         Ok(client)
     }
 
-    async fn rows(&self, name: &str) -> Result<Vec<String>, Unavailable> {
+    async fn rows(&self, name: &str) -> Result<Vec<String>, SourceError> {
         let client = self.connection().await?;
         let rows = within(QUERY, client.query(&self.query, &[&name])).await;
-        let Ok(rows) = rows else {
-            *self.connection.lock().await = None;
-            return Err(Unavailable::Legacy);
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                if error == SourceError::Down {
+                    *self.connection.lock().await = None;
+                }
+                return Err(error);
+            }
         };
+        if rows.len() > MAX_USERS {
+            return Err(SourceError::TooMany);
+        }
         rows.iter()
-            .map(|row| row.try_get(0).map_err(|_| Unavailable::Legacy))
+            .map(|row| row.try_get(0).map_err(|_| SourceError::Unusable))
             .collect()
     }
 }
@@ -94,10 +104,23 @@ impl Postgres {
 async fn within<T>(
     limit: Duration,
     doing: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Unavailable> {
+) -> Result<T, SourceError> {
     match tokio::time::timeout(limit, doing).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(_)) | Err(_) => Err(Unavailable::Legacy),
+        Ok(Err(error)) => Err(trouble(&error)),
+        Err(_) => Err(SourceError::Down),
+    }
+}
+
+/// By the class of the server's error code: a name that the query can't take, a server in trouble, or a query
+/// that is wrong.
+/// Source: PostgreSQL, "PostgreSQL Error Codes".
+fn trouble(error: &tokio_postgres::Error) -> SourceError {
+    let code = error.code().map(|code| code.code().get(..2).unwrap_or(""));
+    match code {
+        Some("22") => SourceError::Refused,
+        None | Some("08" | "25" | "28" | "53" | "55" | "57" | "58" | "XX") => SourceError::Down,
+        Some(_) => SourceError::Unusable,
     }
 }
 
@@ -118,19 +141,20 @@ impl LegacySource for Postgres {
         typed: &str,
         _: Option<&Secret>,
         rules: &Rules,
-    ) -> Result<Vec<LegacyUser>, Unavailable> {
+    ) -> Result<Vec<LegacyUser>, SourceError> {
         let name = normal(typed, rules.case_sensitive);
         let rows = match self.rows(&name).await {
             Ok(rows) => rows,
             // A connection that died while the process was frozen; reading twice does no harm.
-            Err(_) => self.rows(&name).await?,
+            Err(SourceError::Down) => self.rows(&name).await?,
+            Err(error) => return Err(error),
         };
         let mut users = Vec::new();
         for row in rows {
             let record: Map<String, Value> =
-                serde_json::from_str(&row).map_err(|_| Unavailable::Legacy)?;
+                serde_json::from_str(&row).map_err(|_| SourceError::Unusable)?;
             let user = LegacyUser::from_record(&record, rules);
-            users.push(user.ok_or(Unavailable::Legacy)?);
+            users.push(user.ok_or(SourceError::Unusable)?);
         }
         Ok(users)
     }
