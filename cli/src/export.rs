@@ -1,10 +1,12 @@
 //! The records of an export, whichever program wrote it: CSV with any usual separator, a JSON object on each
 //! line, or a JSON document.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -48,15 +50,21 @@ impl Records {
             file.consume(BYTE_ORDER_MARK.len());
         }
         let beginning = file.fill_buf().map_err(failed)?;
-        if beginning.starts_with(b"\xFF\xFE") || beginning.starts_with(b"\xFE\xFF") {
+        // Without a mark, the half of a letter that is zero shows it.
+        let is_wide = beginning.iter().take(64).any(|byte| *byte == 0);
+        if beginning.starts_with(b"\xFF\xFE") || beginning.starts_with(b"\xFE\xFF") || is_wide {
             return Err(format!("{name} is UTF-16: save it as UTF-8"));
         }
         let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
         let records: Box<dyn Iterator<Item = _>> = if matches!(first, Some(b'{' | b'[')) {
             Box::new(json(file, name))
         } else {
-            let separator = separator(beginning);
-            Box::new(csv(file, separator))
+            let (separator, bytes) = match told_separator(beginning) {
+                Some((separator, bytes)) => (separator, bytes),
+                None => (separator(beginning), 0),
+            };
+            file.consume(bytes);
+            Box::new(csv(file, separator, name)?)
         };
         Ok(Self { records })
     }
@@ -70,34 +78,92 @@ impl Iterator for Records {
     }
 }
 
-/// The separator that the first line has most of.
+/// The separator that a first line `sep=;` tells Excel, and that line's length.
+fn told_separator(beginning: &[u8]) -> Option<(u8, usize)> {
+    let rest = beginning.strip_prefix(b"sep=")?;
+    let (separator, rest) = rest.split_first()?;
+    let end = match rest {
+        [b'\r', b'\n', ..] => 2,
+        [b'\r' | b'\n', ..] => 1,
+        _ => return None,
+    };
+    Some((*separator, b"sep=".len() + 1 + end))
+}
+
+/// The separator that the first line has most of, outside of quotes.
 fn separator(beginning: &[u8]) -> u8 {
     let first_line = beginning
-        .split(|byte| *byte == b'\n')
+        .split(|byte| matches!(byte, b'\n' | b'\r'))
         .find(|line| !line.trim_ascii().is_empty())
         .unwrap_or_default();
-    let count = |separator: &u8| first_line.iter().filter(|byte| *byte == separator).count();
+    let unquoted = first_line.split(|byte| *byte == b'"').step_by(2);
+    let unquoted: Vec<u8> = unquoted.flatten().copied().collect();
+    let count = |separator: &u8| unquoted.iter().filter(|byte| *byte == separator).count();
     // The first of those that are equal.
     let best = SEPARATORS.iter().rev().max_by_key(|one| count(one));
     best.copied().unwrap_or(b',')
 }
 
-/// A row that is too short lacks its last fields; one that is too long can't be told from a shifted one.
-fn csv<R: Read>(file: R, separator: u8) -> impl Iterator<Item = Result<Option<Record>, String>> {
+/// Counts the quotes that pass.
+struct Quotes<R> {
+    inner: R,
+    count: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Quotes<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        let read = buffer.iter().take(length);
+        let quotes = read.filter(|byte| **byte == b'"').count();
+        self.count.set(self.count.get() + quotes);
+        Ok(length)
+    }
+}
+
+/// A row that is too short lacks its last fields; one that is too long can't be told from a shifted one. A quote
+/// that is never closed makes all that follow one field, which hides them: an error.
+fn csv<R: Read>(
+    file: R,
+    separator: u8,
+    name: String,
+) -> Result<impl Iterator<Item = Result<Option<Record>, String>>, String> {
+    let count = Rc::new(Cell::new(0));
+    let file = Quotes {
+        inner: file,
+        count: Rc::clone(&count),
+    };
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(separator)
         .flexible(true)
         .from_reader(file);
-    let header = reader.headers().cloned().unwrap_or_default();
-    reader.into_records().map(move |row| {
-        let row = row.ok().filter(|row| row.len() <= header.len());
-        Ok(row.map(|row| {
+    let header = reader.headers().cloned();
+    let header = header.map_err(|_| format!("{name}: the header is not UTF-8"))?;
+    let mut rows = reader.into_records();
+    let mut last = (0, false);
+    let mut ended = false;
+    Ok(std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let Some(row) = rows.next() else {
+            ended = true;
+            let (line, has_line_end) = last;
+            let is_open = count.get() % 2 == 1 && has_line_end;
+            return is_open.then(|| Err(format!("{name}: a quote on line {line} is never closed")));
+        };
+        let row = row.ok();
+        if let Some(row) = &row {
+            let line = row.position().map_or(0, csv::Position::line);
+            last = (line, row.iter().any(|field| field.contains('\n')));
+        }
+        let row = row.filter(|row| row.len() <= header.len());
+        Some(Ok(row.map(|row| {
             let fields = header.iter().zip(row.iter());
             let fields = fields.filter(|(_, value)| !value.is_empty());
             let fields = fields.map(|(name, value)| (name.trim().to_owned(), value.into()));
             fields.collect()
-        }))
-    })
+        })))
+    }))
 }
 
 /// The objects of a stream of JSON values; those of an array, or of the `users` of an object, are records too.
@@ -170,6 +236,17 @@ mod tests {
             ("blank lines", b"\nusername,email\n\na,x\n\nb,y\n\n"),
             ("short rows", b"username,email\na\nb,y\n"),
             ("quotes", b"\"username\",\"email\"\n\"a\",\"x,y\"\n\"b\",\n"),
+            (
+                "quoted separators",
+                b"\"last, first, middle\";username\n\"x, y\";a\nz;b\n",
+            ),
+            (
+                "a line's end in a field",
+                b"username,address\r\na,\"1 Street\r\nTown\"\r\nb,\"\"\"quoted\"\"\"\r\n",
+            ),
+            ("a mark in a field", b"username,size\na,5\" pipe\nb,x\n"),
+            ("Excel", b"sep=;\r\nemail,old;username\r\nx;a\r\ny;b\r\n"),
+            ("an old Mac", b"username,email\ra,x\rb,y\r"),
             ("a blank beside a name", b"email, username\nx,a\ny,b\n"),
             (
                 "JSON lines",
@@ -222,6 +299,29 @@ mod tests {
         assert_eq!(cut, Err("export: line 2 is not JSON".to_owned()));
         let wide = names(b"\xFF\xFEu\0s\0");
         assert_eq!(wide, Err("export is UTF-16: save it as UTF-8".to_owned()));
+        let no_mark = names(b"u\0s\0e\0r\0n\0a\0m\0e\0\n\0a\0\n\0");
+        assert_eq!(
+            no_mark,
+            Err("export is UTF-16: save it as UTF-8".to_owned())
+        );
+        let latin = names(b"username,stra\xDFe\na,x\n");
+        assert_eq!(latin, Err("export: the header is not UTF-8".to_owned()));
+        let open = names(b"username,email\na,x\nb,\"y\nc,z\n");
+        let expected = "export: a quote on line 3 is never closed";
+        assert_eq!(open, Err(expected.to_owned()));
+        let deep = names(&[b"[".repeat(100_000), b"{\"username\":".repeat(100_000)].concat());
+        assert_eq!(deep, Err("export: line 1 is not JSON".to_owned()));
         assert_eq!(names(b""), Ok(vec![]));
+    }
+
+    #[test]
+    fn reads_lines_of_any_length() {
+        let long = "x".repeat(3_000_000);
+        let csv = format!("username,bio\na,{long}\nb,\"{long}\"\n");
+        let json = format!("{{\"bio\":\"{long}\",\"username\":\"a\"}}\n{{\"username\":\"b\"}}\n");
+        for export in [csv, json] {
+            let expected = vec![Some("a".to_owned()), Some("b".to_owned())];
+            assert_eq!(names(export.as_bytes()), Ok(expected));
+        }
     }
 }

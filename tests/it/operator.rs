@@ -312,6 +312,61 @@ async fn before_and_after_a_move() {
 }
 
 #[tokio::test]
+async fn check_counts_what_cognito_would_refuse() {
+    let world = World::start().await;
+    let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-check"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let export = folder.join("users.csv");
+    let hash = "5f4dcc3b5aa765d61d8327deb882cf99";
+    let rows = format!(
+        "login;pw;mail;mail_ok;phone_number;birthdate;updated_at;nickname\n\
+         a@example.com;{{SSHA}}x;a@example.com;1;(555) 123-4567;1985-04-12;1700000000;a\n\
+         b@example.com;{{noop}}x; b@example.com ;2024-01-01 10:00:00;+15551234567;12.4.85;yesterday;b\n\
+         c@example.com;{hash};other@example.com;0;;;;\n\
+         d@example.com;$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0;d@;1;;;;\n"
+    );
+    std::fs::write(&export, rows).unwrap();
+    let variables = [
+        (
+            "LEGACY_FIELDS",
+            r#"{"username":"login","password_hash":"pw"}"#,
+        ),
+        (
+            "LEGACY_ATTRIBUTES",
+            r#"{"mail":"email","mail_ok":"email_verified"}"#,
+        ),
+        ("USERNAME_IS_EMAIL", "true"),
+    ];
+    let arguments = ["migrate", "check", export.to_str().unwrap(), "--json"];
+    let (output, code) = gatehouse_with(&world, &variables, &arguments).await;
+    assert_eq!(code, 0, "{output}");
+    for (what, count) in [
+        ("users", 4),
+        ("stays behind: phone_number", 1),
+        ("stays behind: birthdate", 1),
+        ("stays behind: updated_at", 1),
+        ("invalid_email", 1),
+        ("not_verified", 1),
+        ("other_address", 1),
+        ("hash_weak", 1),
+        ("hash_unsalted", 2),
+        ("hash: phpass", 1),
+    ] {
+        let row = output
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|row| row["what"] == what);
+        let found = row.and_then(|row| row["count"].as_u64());
+        assert_eq!(found, Some(count), "F9, users 22: {what}: {output}");
+    }
+    assert!(
+        !output.contains("555") && !output.contains("12.4.85"),
+        "{output}"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
 async fn status_counts_as_moved_only_whom_it_asked_for() {
     let world = World::start().await;
     world.cognito.set_answer(

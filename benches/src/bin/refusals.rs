@@ -51,6 +51,8 @@ async fn migrate_user() {
         ("LEGACY_SOURCE", "postgres".to_owned()),
         ("LEGACY_SECRET", address.clone()),
         ("LEGACY_QUERY", query.to_owned()),
+        // At its default 8,000 refusals would take more than an hour.
+        ("REFUSAL_STEP_MS", "25".to_owned()),
         ("LOG_LEVEL", "ERROR".to_owned()),
     ];
     let migrate = Binary::start("migrate-user", &environment).await;

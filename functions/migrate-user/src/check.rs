@@ -80,20 +80,18 @@ impl Checker {
         if user.must_reset {
             problems.push("must_reset");
         }
-        let has = |name: &String| user.attributes.contains_key(name);
+        let has =
+            |name: &String| user.attributes.contains_key(name) || user.left_behind.contains(name);
         if !self.rules.required.iter().all(has) {
             problems.push("missing_attribute");
         }
         if user.left_behind.contains("email") {
             problems.push("invalid_email");
         }
-        if !user.is_verified() {
-            problems.push("not_verified");
-            if user.must_reset {
-                problems.push("must_reset_not_verified");
-            }
-        }
         let email = user.attributes.get("email");
+        if email.is_some() && !user.is_verified() {
+            problems.push("not_verified");
+        }
         let name = normal(&user.username, self.rules.case_sensitive);
         if self.rules.username_is_email && email.is_some_and(|email| *email != name) {
             problems.push("other_address");
@@ -118,7 +116,7 @@ impl Checker {
         }
         self.names.entry(name).or_default().insert(user.username);
         let left_behind = user.left_behind.iter().filter(|name| *name != "email");
-        let left_behind = left_behind.map(|name| format!("left_behind: {name}"));
+        let left_behind = left_behind.map(|name| format!("stays behind: {name}"));
         let problems = problems.into_iter().map(str::to_owned);
         self.noted(problems.chain(left_behind).collect())
     }

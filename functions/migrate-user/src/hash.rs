@@ -173,7 +173,9 @@ impl PasswordHash {
     /// [`Unusable`].
     pub fn parse(text: &str, allow_weak: bool) -> Result<Self, Unusable> {
         let text = text.trim();
-        if text.is_empty() || text.len() > MAX_HASH_BYTES || !text.is_ascii() {
+        // An object's other members may be anything, such as the label that a user gave.
+        let is_written = text.is_ascii() || object::is_object(text);
+        if text.is_empty() || text.len() > MAX_HASH_BYTES || !is_written {
             return Err(Unusable::Unknown);
         }
         read(text, allow_weak).map(Self)

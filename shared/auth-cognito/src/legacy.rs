@@ -185,7 +185,7 @@ fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck
         Some("PasswordResetRequiredException") => Ok(PasswordCheck::ResetRequired),
         _ => match trouble(error) {
             LegacyTrouble::Refused => Ok(PasswordCheck::Refused),
-            trouble => Err(trouble),
+            trouble @ (LegacyTrouble::Down | LegacyTrouble::Misconfigured) => Err(trouble),
         },
     }
 }

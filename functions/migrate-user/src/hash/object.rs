@@ -1,4 +1,4 @@
-//! Forms that are JSON objects: Keycloak's exports, and what Auth0, Okta and FusionAuth import.
+//! Forms that are JSON objects: Keycloak's exports, and what Auth0, Okta and `FusionAuth` import.
 
 use aws_lc_rs::pbkdf2;
 use serde_json::{Map, Value};
@@ -19,12 +19,11 @@ pub(super) fn is_object(text: &str) -> bool {
 /// Reads a credential by the members that it has. Of several, as Keycloak exports them, the password.
 pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
     let value: Value = serde_json::from_str(text).map_err(|_| Unusable::Corrupt)?;
-    let credential = match value {
-        Value::Array(credentials) => {
-            let is_password = |one: &Value| one.get("type").is_none_or(|kind| kind == "password");
-            credentials.into_iter().find(is_password)
-        }
-        other => Some(other),
+    let credential = if let Value::Array(credentials) = value {
+        let is_password = |one: &Value| one.get("type").is_none_or(|kind| kind == "password");
+        credentials.into_iter().find(is_password)
+    } else {
+        Some(value)
     };
     let Some(Value::Object(credential)) = credential else {
         return Err(Unusable::Unknown);
@@ -123,7 +122,7 @@ fn keycloak(credential: &Object) -> Result<Form, Unusable> {
     crypt::pbkdf2_of(crypt::pbkdf2_algorithm(digest)?, iterations, salted)
 }
 
-/// Source: FusionAuth, "Password Hashes".
+/// Source: `FusionAuth`, "Password Hashes".
 fn fusion_auth(credential: &Object) -> Result<Form, Unusable> {
     let (salt, hash) = (text(credential, "salt")?, text(credential, "password")?);
     let factor = number(credential, "factor")?;

@@ -200,7 +200,7 @@ fn grub(rest: &str) -> Result<Form, Unusable> {
 }
 
 /// `pbkdf2:<digest>:<iterations>:<length>:<salt>:<hash>`, `argon2:$argon2id$…`.
-/// Source: MediaWiki, `Pbkdf2Password` and `ParameterizedPassword`.
+/// Source: `MediaWiki`, `Pbkdf2Password` and `ParameterizedPassword`.
 fn media_wiki(rest: &str) -> Result<Form, Unusable> {
     let parts: Vec<&str> = rest.split(':').collect();
     match parts.as_slice() {
