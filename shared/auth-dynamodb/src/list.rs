@@ -1,9 +1,12 @@
 //! Everything that is known about one user, for operators. Nothing on a request's way reads this.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::pages::{self, Incomplete};
@@ -61,6 +64,10 @@ impl DynamoRevocations {
     }
 }
 
+/// Rows that one request of a scan looks at, and how long it may take.
+const SCANNED_AT_ONCE: i32 = 2_000;
+const PATIENT: Duration = Duration::from_secs(5);
+
 /// Where the sweep through the pool's users is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepState {
@@ -114,21 +121,35 @@ impl DynamoRevocations {
     pub async fn disabled_rows(&self, user_pool_id: &str) -> Result<Vec<DisabledRow>, Unavailable> {
         let RowKey { partition, .. } = RowKey::user(user_pool_id, "x");
         let prefix = partition.trim_end_matches('x');
-        let mut pages = self
+        let scan = self
             .client
             .scan()
             .table_name(&self.table)
+            .limit(SCANNED_AT_ONCE)
             .filter_expression(
                 "disabled = :true AND begins_with(pk, :prefix) AND attribute_not_exists(expires_at)",
             )
             .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .expression_attribute_values(":prefix", text(prefix))
-            .into_paginator()
-            .items()
-            .send();
+            .expression_attribute_values(":prefix", text(prefix));
+        // No request waits for this.
+        let patient = TimeoutConfig::builder()
+            .operation_attempt_timeout(PATIENT)
+            .operation_timeout(PATIENT * 2)
+            .build();
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let page = scan.clone().set_exclusive_start_key(next).customize();
+            let page = page.config_override(Builder::new().timeout_config(patient.clone()));
+            let page = page.send().await.map_err(|_| Unavailable::Revocations)?;
+            found.extend(page.items.unwrap_or_default());
+            next = page.last_evaluated_key;
+            if next.is_none() {
+                break;
+            }
+        }
         let mut rows = Vec::new();
-        while let Some(row) = pages.next().await {
-            let row = row.map_err(|_| Unavailable::Revocations)?;
+        for row in found {
             let word = |name: &str| row.get(name).and_then(|value| value.as_s().ok());
             let subject = word("pk").and_then(|pk| pk.strip_prefix(prefix));
             let status_at = row::time(&row, "status_at").ok().flatten();
