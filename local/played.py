@@ -118,7 +118,7 @@ def play_by(state, domain, **rules):
 
 
 @scene
-def a_new_address_waits_for_its_code(state):
+def a_new_address_requires_its_code(state):
     user, owner = User(state).signs_up(), User(state).signs_up()
     tokens = user.log_in()
     old, new = user.email, User(state).email
@@ -157,7 +157,7 @@ def a_new_address_waits_for_its_code(state):
 
 
 @scene
-def a_code_for_an_address_comes_again(state):
+def codes_for_an_address_can_be_resent(state):
     user = User(state).signs_up()
     access = user.log_in().access
     new = User(state)
@@ -186,7 +186,7 @@ def a_code_for_an_address_comes_again(state):
 
 
 @scene
-def a_taken_address_may_be_refused_when_asked_for(state):
+def a_taken_address_may_be_rejected_on_update(state):
     domain = "update.example"
     play_by(state, domain, alias_exists="update")
     user, owner = User(state, domain).signs_up(), User(state, domain).signs_up()
@@ -201,7 +201,7 @@ def a_taken_address_may_be_refused_when_asked_for(state):
 
 
 @scene
-def users_are_moved_with_the_guard_on(state):
+def users_are_migrated_with_the_guard_enabled(state):
     suspect = {"email": f"grace-{secrets.token_hex(4)}@xn--pple-43d.com", "password": WRONG}
     refused = User(state).api("POST", "/auth/signup", None, suspect, 400)
     expect(refused["code"] == "sign_up_refused", "the guard is on")
@@ -219,7 +219,7 @@ def users_are_moved_with_the_guard_on(state):
 
 
 @scene
-def users_of_names_that_the_guard_refuses_are_moved(state):
+def users_whose_names_the_guard_rejects_are_migrated(state):
     for number, source in enumerate((None, "PreSignUp_AdminCreateUser", "PreSignUp_UserMigration")):
         domain = f"odd-{number}.example"
         play_by(state, domain, pre_sign_up_on_migration=source)
@@ -233,7 +233,7 @@ def users_of_names_that_the_guard_refuses_are_moved(state):
 
 
 @scene
-def the_guard_looks_at_invitations(state):
+def the_guard_checks_invitations(state):
     welcome = User(state)
     welcome.administered("admin_create_user", TemporaryPassword=WRONG, MessageAction="SUPPRESS")
     odd = User(state, "xn--pple-43d.com")
@@ -246,7 +246,7 @@ def the_guard_looks_at_invitations(state):
 
 
 @scene
-def unconfirmed_users(state):
+def unconfirmed_users_cannot_sign_in(state):
     user = User(state).signs_up(confirmed=False)
     for password in (user.password, WRONG):
         user.enters(password, "UserNotConfirmedException")
@@ -261,7 +261,7 @@ def unconfirmed_users(state):
 
 
 @scene
-def passwords_are_reset_by_verified_addresses_alone(state):
+def password_resets_require_a_verified_address(state):
     user = User(state).signs_up(confirmed=False)
     mails = len(user.mails())
     user.asks("ForgotPassword", {"Username": user.email})
@@ -289,7 +289,7 @@ def passwords_are_reset_by_verified_addresses_alone(state):
 
 
 @scene
-def users_who_have_to_reset_their_password(state):
+def users_with_a_required_reset_cannot_sign_in(state):
     required, denied = "PasswordResetRequiredException", "NotAuthorizedException"
     readings = {"right-password": (required, denied), "any-password": (required, required), "hidden": (denied, denied)}
     for rule, (right, wrong) in readings.items():
@@ -306,7 +306,7 @@ def users_who_have_to_reset_their_password(state):
 
 
 @scene
-def users_are_named_by_a_uuid_and_found_by_their_address(state):
+def usernames_are_uuids_and_addresses_are_aliases(state):
     user = User(state)
     user.email = user.email.upper()
     user.api("POST", "/auth/signup", None, user.credentials(), 202)
@@ -341,7 +341,7 @@ def users_are_named_by_a_uuid_and_found_by_their_address(state):
 
 
 @scene
-def what_our_api_ended_stays_ended_whatever_cognito_refreshes(state):
+def revoked_sessions_stay_revoked_after_a_refresh_at_cognito(state):
     user = User(state).signs_up()
 
     def refreshed(tokens):
@@ -386,7 +386,7 @@ def what_our_api_ended_stays_ended_whatever_cognito_refreshes(state):
 
 
 @scene
-def a_thief_acts_at_cognito_and_brings_nothing_back(state):
+def direct_cognito_calls_do_not_restore_a_revoked_session(state):
     user, thief = User(state).signs_up(), User(state)
     stolen, other = user.sign_in(), user.sign_in()
     user.log_out(other.access, {"scope": "others"}, 200)
@@ -411,7 +411,7 @@ def a_thief_acts_at_cognito_and_brings_nothing_back(state):
 
 
 @scene
-def a_user_has_so_many_calls_an_hour(state):
+def calls_per_user_and_hour_are_limited(state):
     domain = "limit.example"
     play_by(state, domain, limit=2)
     user, other = User(state, domain).signs_up(confirmed=False), User(state, domain).signs_up(confirmed=False)
@@ -430,7 +430,7 @@ def a_user_has_so_many_calls_an_hour(state):
 
 
 @scene
-def rules_are_chosen_for_all_users_or_a_domain(state):
+def managed_rules_apply_to_all_users_or_a_domain(state):
     for rules in ({"limit": "two"}, {"unconfirmed": "sometimes"}, {"other": 1}):
         try:
             play_by(state, "rule.example", **rules)

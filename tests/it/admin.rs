@@ -5,11 +5,11 @@ use testkit::server::Fault;
 use testkit::{Binary, TokenBuilder};
 
 use crate::world::{
-    World, ask, behind_authorizer, next_second, signed_in_again, somebody, text_of,
+    World, ask, behind_authorizer, next_second, signed_in_again, text_of, user_token,
 };
 
 fn administrator() -> TokenBuilder<'static> {
-    somebody().claim("cognito:groups", json!(["x", "admins"]))
+    user_token().claim("cognito:groups", json!(["x", "admins"]))
 }
 
 async fn call(
@@ -43,10 +43,10 @@ fn calls(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn users() {
+async fn administrators_disable_enable_sign_out_and_delete_users() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
-    let user = somebody();
+    let user = user_token();
     let subject = text_of(&user, "sub");
     assert!(world.passes(&user).await);
 
@@ -99,7 +99,7 @@ async fn users() {
     assert!(!world.passes(&signed_in_again(&user)).await, "R23");
     assert_eq!(world.profile(&subject).await["status"], "DELETED");
     assert!(
-        world.passes(&somebody()).await,
+        world.passes(&user_token()).await,
         "R23: a new sub under the old name"
     );
     assert!(!admin.output().contains("ada@") && !admin.output().contains(&subject));
@@ -114,17 +114,17 @@ fn audits(function: &Binary) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_act_leaves_an_audit_line() {
+async fn every_administrative_call_is_audited() {
     let world = World::start().await;
     let more = [("LOG_LEVEL", "ERROR")];
     let admin = world.function("admin", &more).await;
-    let user = somebody();
+    let user = user_token();
     let disable = ("POST", "/admin/users/{username}/disable");
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
     let marks = ("GET", "/admin/users/{username}/marks");
     assert_eq!(call(&world, &admin, marks, &user).await.0, 200);
     // Refused: who is no administrator, and one without a user.
-    let stranger = somebody();
+    let stranger = user_token();
     let parameters = json!({"username": "ada"});
     let event = behind_authorizer(&stranger, disable, parameters.clone(), json!(null));
     assert_eq!(ask(&admin, &event).await.0, 403);
@@ -166,7 +166,7 @@ async fn every_act_leaves_an_audit_line() {
 }
 
 #[tokio::test]
-async fn bodies_say_that_they_are_json() {
+async fn bodies_without_a_json_content_type_are_rejected() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
     let revoke = ("POST", "/admin/clients/{client_id}/revoke");
@@ -199,10 +199,10 @@ async fn bodies_say_that_they_are_json() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_who_is_enabled_at_once_signs_in_past_the_echo() {
+async fn a_late_cloudtrail_record_does_not_revoke_a_user_who_was_enabled_again() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
-    let user = somebody();
+    let user = user_token();
     let disable = ("POST", "/admin/users/{username}/disable");
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
     // CloudTrail's record of the call is at most of the second before the answer.
@@ -225,11 +225,11 @@ async fn a_disabled_user_who_is_enabled_at_once_signs_in_past_the_echo() {
 }
 
 #[tokio::test]
-async fn what_fails_and_who_may_not() {
+async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
     let disable = ("POST", "/admin/users/{username}/disable");
-    let user = somebody();
+    let user = user_token();
     // The store fails: Cognito is told all the same, and the answer says to try again.
     world
         .store
@@ -269,9 +269,9 @@ async fn what_fails_and_who_may_not() {
     };
     world.cognito.forget_requests();
     let rows = [
-        (event(&somebody()), 403, "L20"),
+        (event(&user_token()), 403, "L20"),
         (
-            event(&somebody().claim("cognito:groups", json!(["admin", "Admins"]))),
+            event(&user_token().claim("cognito:groups", json!(["admin", "Admins"]))),
             403,
             "L20",
         ),
@@ -324,7 +324,7 @@ async fn what_fails_and_who_may_not() {
 
 /// Its own marks: these would end every other test's tokens.
 #[tokio::test]
-async fn clients_and_everybody() {
+async fn app_clients_and_whole_pools_are_revoked() {
     let world = World::start().await;
     let pool = crate::world::unique("us-east-1_Kill")
         .replace('-', "")

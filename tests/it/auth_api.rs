@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, Pool, TokenBuilder};
 
-use crate::world::{World, next_second, signed_in_again, somebody, text_of, unique};
+use crate::world::{World, next_second, signed_in_again, text_of, unique, user_token};
 
 pub(crate) const PASSWORD: &str = "Tr0ub4dor-and-3-secret";
 pub(crate) const SESSION: &str = "AYABeExample-session-of-cognito";
@@ -86,7 +86,7 @@ pub(crate) async fn api(world: &World) -> Binary {
 }
 
 #[tokio::test]
-async fn requests_that_are_none_never_reach_cognito() {
+async fn malformed_requests_never_reach_cognito() {
     let world = World::start().await;
     let api = api(&world).await;
     let login = json!({"username": "ada", "password": PASSWORD});
@@ -210,7 +210,7 @@ async fn requests_that_are_none_never_reach_cognito() {
 
     // Blanks inside of a password are part of it, on every route that takes one.
     let phrase = "correct  horse battery staple";
-    let token = somebody();
+    let token = user_token();
     let coded = json!({"email": "a@example.com", "code": "123456", "password": phrase});
     let change = json!({"current_password": phrase, "new_password": "another long phrase"});
     for (event, pointer) in [
@@ -244,7 +244,7 @@ async fn requests_that_are_none_never_reach_cognito() {
     // The same in the other shapes is a request.
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     let encoded = base64::Engine::encode(
         &base64::engine::general_purpose::STANDARD,
         login.to_string(),
@@ -321,7 +321,7 @@ async fn routes_and_methods_are_exact() {
 }
 
 #[tokio::test]
-async fn who_has_an_account_is_not_told() {
+async fn responses_do_not_reveal_accounts() {
     let world = World::start().await;
     let api = api(&world).await;
     let name = "ada@example.com";
@@ -532,7 +532,7 @@ async fn who_has_an_account_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_call_whose_answer_is_lost_is_made_once() {
+async fn calls_that_change_something_are_not_retried() {
     let world = World::start().await;
     let api = api(&world).await;
     let coded = json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD});
@@ -550,12 +550,12 @@ async fn a_call_whose_answer_is_lost_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_name_has_one_form_wherever_it_is_typed() {
+async fn usernames_are_normalised_on_every_route() {
     let world = World::start().await;
     let api = api(&world).await;
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     for name in ["Ada@Example.com", "ADA@EXAMPLE.COM", "ada@example.com"] {
         let body = json!({"email": name, "password": PASSWORD});
         assert_eq!(ask(&api, &post("/auth/login", &body)).await.status, 200);
@@ -580,14 +580,14 @@ async fn a_name_has_one_form_wherever_it_is_typed() {
 }
 
 #[tokio::test]
-async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
+async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     let world = World::start().await;
     let queue = [(
         "RETRY_QUEUE_URL",
         "https://sqs.us-east-1.amazonaws.com/1/retry",
     )];
     let api = world.function("auth-api", &queue).await;
-    let this = somebody();
+    let this = user_token();
     let other = signed_in_again(&this);
     let change = |keep: bool| json!({"current_password": PASSWORD, "new_password": "another-Passw0rd", "keep_session": keep});
     let route = "/auth/change-password";
@@ -600,7 +600,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
         "A40"
     );
     let mut event = signed_in(post(route, &change(true)), &this);
-    event["headers"]["Authorization"] = json!(format!("Bearer {}", somebody().build()));
+    event["headers"]["Authorization"] = json!(format!("Bearer {}", user_token().build()));
     assert_eq!(ask(&api, &event).await.status, 401, "A40: two people");
     let mut event = signed_in(post(route, &change(true)), &this);
     event["requestContext"]["authorizer"]["issuer"] = json!("elsewhere");
@@ -672,12 +672,12 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     assert!(world.passes(&kept).await, "A32: the new one is in");
 
     // The answer is lost: whether the new password signs in tells that it was changed.
-    let this = somebody();
+    let this = user_token();
     world.cognito.set_fault_for("ChangePassword", Fault::Cut);
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
     assert_eq!((answer.status, &answer.body["ended"]), (200, &json!("all")));
     assert!(!world.passes(&this).await);
-    let this = somebody();
+    let this = user_token();
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.add_fault_for("InitiateAuth", wrong);
     let answer = status(&api, &signed_in(post(route, &change(false)), &this)).await;
@@ -687,7 +687,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
 
     // Where more is asked for than the password, or the answer is another user's, all sessions end.
     let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
-    for answer in [challenge, tokens(&somebody()), json!({})] {
+    for answer in [challenge, tokens(&user_token()), json!({})] {
         next_second().await;
         let this = signed_in_again(&this);
         world.cognito.set_answer("InitiateAuth", answer);
@@ -710,7 +710,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
         ("ALLOWED_ORIGINS", "https://app.example.com"),
     ];
     let by_cookies = world.function("auth-api", &cookies).await;
-    let this = somebody();
+    let this = user_token();
     let soon = testkit::token::now() + 3;
     let long = signed_in_again(&this)
         .claim("auth_time", soon)
@@ -725,7 +725,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     assert_eq!(world.cognito.requests().pop().unwrap().0, "RevokeToken");
 
     // Cognito doesn't answer to the sign-out: logout-retry makes it again.
-    let this = somebody();
+    let this = user_token();
     world.cognito.set_fault_for("GlobalSignOut", Fault::Hang);
     world.others.forget_requests();
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
@@ -739,7 +739,7 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     // the mark written later, as of the moment of the change.
     for keep in [true, false] {
         next_second().await;
-        let this = somebody();
+        let this = user_token();
         let other = signed_in_again(&this);
         world.store.set_fault(Fault::Cut);
         world.cognito.forget_requests();
@@ -771,10 +771,10 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
 }
 
 #[tokio::test]
-async fn ones_own_account() {
+async fn users_read_and_change_their_own_account() {
     let world = World::start().await;
     let api = api(&world).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("GetUser", json!({"Username": "u", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"], "UserAttributes": [
         {"Name": "sub", "Value": text_of(&token, "sub")}, {"Name": "email", "Value": "ada@example.com"},
         {"Name": "name", "Value": "<b>Ada</b>"}, {"Name": "custom:internal_rating", "Value": "7"},
@@ -912,11 +912,11 @@ async fn ones_own_account() {
 
 /// An access token alone, which is what a thief has, changes neither address nor authenticator.
 #[tokio::test]
-async fn what_decides_who_owns_the_account_is_proved() {
+async fn changes_of_ownership_require_proof() {
     let world = World::start().await;
     let api = api(&world).await;
     let now = testkit::token::now();
-    let this = somebody().claim("auth_time", now - 301);
+    let this = user_token().claim("auth_time", now - 301);
     let other = signed_in_again(&this);
     let calls = |name: &str| {
         let asked = world.cognito.requests();
@@ -948,7 +948,7 @@ async fn what_decides_who_owns_the_account_is_proved() {
     // Another user's password proves nothing.
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     assert_eq!(ask(&api, &patch(proof.clone())).await.status, 401);
     assert_eq!(calls("UpdateUserAttributes"), 1, "the name alone");
     assert!(world.passes(&this).await && world.passes(&other).await);
@@ -1019,7 +1019,7 @@ fn operations(world: &World) -> Vec<String> {
 
 /// The code proves the address, the password that the account is its confirmer's own.
 #[tokio::test]
-async fn an_account_is_confirmed_by_its_password_too() {
+async fn confirmation_requires_the_account_password() {
     let world = World::start().await;
     let queue = [(
         "RETRY_QUEUE_URL",
@@ -1042,7 +1042,7 @@ async fn an_account_is_confirmed_by_its_password_too() {
     assert_eq!(operations(&world), [""; 0]);
 
     // The session that shows it is given up.
-    let stranger = somebody();
+    let stranger = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&stranger));
     let answer = ask(&api, &confirm).await;
     assert_eq!(
@@ -1080,7 +1080,7 @@ async fn an_account_is_confirmed_by_its_password_too() {
         exception("TooManyRequestsException", ""),
     ] {
         next_second().await;
-        let stranger = signed_in_again(&somebody());
+        let stranger = signed_in_again(&user_token());
         let user = json!({"Username": "u", "Enabled": true,
             "UserAttributes": [{"Name": "sub", "Value": text_of(&stranger, "sub")}]});
         world.cognito.set_answer("AdminGetUser", user);
@@ -1129,7 +1129,7 @@ async fn an_account_is_confirmed_by_its_password_too() {
 /// A sign-up with a name that has an account is answered as one with a new name, and the owner gets the mail
 /// that helps.
 #[tokio::test]
-async fn the_owner_of_a_taken_name_gets_a_mail() {
+async fn a_repeated_sign_up_mails_the_owner() {
     let world = World::start().await;
     let more = [
         ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
@@ -1182,7 +1182,7 @@ async fn the_owner_of_a_taken_name_gets_a_mail() {
 
 /// Answers that depend on a user leave on a grid, whatever Cognito took for them; others leave at once.
 #[tokio::test]
-async fn no_answer_tells_by_its_time_who_has_an_account() {
+async fn response_times_do_not_reveal_accounts() {
     const GRID: std::time::Duration = std::time::Duration::from_millis(700);
     let world = World::start().await;
     let grid = [("REFUSAL_GRID_MILLISECONDS", "700")];
@@ -1232,7 +1232,7 @@ async fn no_answer_tells_by_its_time_who_has_an_account() {
 /// One network can't keep a user out who comes from another, nor can spellings of a name, nor a
 /// limit that was reached already.
 #[tokio::test]
-async fn a_name_is_limited_by_network_and_in_all() {
+async fn attempts_are_limited_per_name_and_network() {
     let world = World::start().await;
     let more = [
         ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
@@ -1252,7 +1252,7 @@ async fn a_name_is_limited_by_network_and_in_all() {
     let (name, address) = (unique("ada"), unique("address"));
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     for _ in 0..6 {
         let answer = ask(&api, &login(&name, &address)).await;
         assert_eq!(answer.status, 200);
@@ -1320,7 +1320,7 @@ async fn a_name_is_limited_by_network_and_in_all() {
 }
 
 #[tokio::test]
-async fn too_many_attempts_are_stopped_here() {
+async fn attempts_above_the_limits_are_rejected() {
     let world = World::start().await;
     let table = world.stack.attempt_table.as_str();
     let more = [

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 
 use crate::auth_api::{api, ask, exception, request, tokens};
-use crate::world::{World, somebody};
+use crate::world::{World, user_token};
 
 /// Addresses that break what is not encoded.
 const ADDRESSES: &[&str] = &[
@@ -33,7 +33,7 @@ fn press(path: &str, form: &str) -> Value {
 }
 
 #[tokio::test]
-async fn opening_it_confirms_nothing() {
+async fn opening_the_page_does_not_confirm() {
     let world = World::start().await;
     let api = api(&world).await;
     for email in ADDRESSES {
@@ -75,11 +75,11 @@ async fn opening_it_confirms_nothing() {
 }
 
 #[tokio::test]
-async fn its_button_does() {
+async fn the_button_confirms() {
     let world = World::start().await;
     let api = api(&world).await;
     let form = "email=A%2Bb%26c%25d%40example.com&code=123456&password=right+pass+phrase";
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     let answer = ask(&api, &press("/auth/confirm", form)).await;
     assert_eq!(answer.status, 200);
@@ -144,7 +144,7 @@ async fn its_button_does() {
 }
 
 #[tokio::test]
-async fn nobody_elses_page_presses_it() {
+async fn cross_origin_confirmation_is_rejected() {
     let world = World::start().await;
     let api = api(&world).await;
     let form = "email=a%40example.com&code=1";
@@ -168,7 +168,7 @@ async fn nobody_elses_page_presses_it() {
 }
 
 #[tokio::test]
-async fn in_the_readers_language() {
+async fn pages_follow_accept_language() {
     let world = World::start().await;
     let api = api(&world).await;
     let long = "x,".repeat(5_000);

@@ -5,15 +5,15 @@ use testkit::server::Fault;
 use testkit::{Binary, Pool};
 
 use crate::auth_api::{PASSWORD, SESSION, api, ask, exception, post, request, status, tokens};
-use crate::world::{World, signed_in_again, somebody, text_of};
+use crate::world::{World, signed_in_again, text_of, user_token};
 
 const SECRET_HASH: &str = "xLo3/+7+KJfYTIL4SfK/uyV5Zo3FZv37+fSMVupHpUQ=";
 
 #[tokio::test]
-async fn signing_in_by_every_way() {
+async fn every_challenge_can_be_answered() {
     let world = World::start().await;
     let api = api(&world).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     let login = json!({"email": "ada@example.com", "password": PASSWORD});
     let answer = ask(&api, &post("/auth/login", &login)).await;
@@ -198,7 +198,7 @@ async fn signing_in_by_every_way() {
 }
 
 #[tokio::test]
-async fn tokens_in_cookies() {
+async fn tokens_are_kept_in_cookies() {
     let world = World::start().await;
     let (access, refresh) = ("__Host-access_token", "__Host-refresh_token");
     let origin = "https://app.example.com";
@@ -208,7 +208,7 @@ async fn tokens_in_cookies() {
         ("ALLOWED_ORIGINS", origin),
     ];
     let api = world.function("auth-api", &more).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     let login = json!({"email": "ada@example.com", "password": PASSWORD});
     let mut event = post("/auth/login", &login);
@@ -265,7 +265,7 @@ async fn tokens_in_cookies() {
     assert_eq!(ask(&api, &event).await.status, 401, "A25: two of a name");
 
     // A token too long for a cookie is not handed over in part.
-    let long = somebody().claim("cognito:groups", vec!["x".repeat(100); 60]);
+    let long = user_token().claim("cognito:groups", vec!["x".repeat(100); 60]);
     world.cognito.set_answer("InitiateAuth", tokens(&long));
     let answer = ask(&api, &post("/auth/login", &login)).await;
     assert_eq!((answer.status, answer.cookies.len()), (500, 0), "A25");
@@ -361,11 +361,11 @@ async fn tokens_in_cookies() {
 }
 
 #[tokio::test]
-async fn a_refresh_of_what_was_ended_is_refused() {
+async fn refreshing_a_revoked_session_is_rejected() {
     let world = World::start().await;
     let api = api(&world).await;
     let logout = world.function("logout", &[]).await;
-    let token = somebody();
+    let token = user_token();
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -427,7 +427,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     world.store.set_fault(Fault::None);
 
     // The cookie goes to the routes under /auth alone; one of before the change of its name is taken once.
-    let token = somebody();
+    let token = user_token();
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -464,7 +464,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     event["httpMethod"] = json!(null);
     let listed = by_cookies.invoke(&event).await.answer();
     assert_eq!(listed["cookies"], json!(answer.cookies));
-    let token = somebody();
+    let token = user_token();
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -495,7 +495,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     }
 
     // A token used twice: one of the two is a thief, and the session ends.
-    let token = somebody();
+    let token = user_token();
     let reused = exception("RefreshTokenReuseException", "");
     world
         .cognito
@@ -506,7 +506,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     event["headers"]["Authorization"] = json!(format!("Bearer {}", token.build()));
     let forged = {
         let mut parts: Vec<String> = token.build().split('.').map(str::to_owned).collect();
-        parts[2] = somebody().build().rsplit('.').next().unwrap().to_owned();
+        parts[2] = user_token().build().rsplit('.').next().unwrap().to_owned();
         parts.join(".")
     };
     let mut by_forgery = refresh.clone();
@@ -528,7 +528,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
 }
 
 #[tokio::test]
-async fn an_app_client_with_a_secret() {
+async fn secret_hashes_are_sent_for_confidential_clients() {
     let world = World::start().await;
     let secret = json!({"ARN": "arn", "Name": "n", "VersionId": "v", "SecretString": "s3cr3t-of-the-client"});
     world.others.set_answer("GetSecretValue", secret);
@@ -541,7 +541,7 @@ async fn an_app_client_with_a_secret() {
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
     ];
     let api = world.function("auth-api", &more).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     world
         .cognito

@@ -27,7 +27,7 @@ fn connect(headers: Value, query: Value) -> Value {
 }
 
 #[tokio::test]
-async fn web_socket() {
+async fn web_socket_connections_are_authorized() {
     use Verdict::{Allow, Deny, Unauthorized};
     let authorizer = Authorizer::start_with(&[(
         "ALLOWED_ORIGINS",
@@ -148,7 +148,7 @@ fn http_event() -> Value {
 }
 
 #[tokio::test]
-async fn http_api_2_with_an_iam_policy() {
+async fn http_api_2_gets_an_iam_policy() {
     let authorizer = Authorizer::start().await;
     let answer = authorizer.binary.invoke(&http_event()).await.answer();
     assert_eq!(
@@ -179,7 +179,7 @@ async fn http_api_2_with_an_iam_policy() {
 }
 
 #[tokio::test]
-async fn http_api_2_with_a_simple_response() {
+async fn http_api_2_gets_a_simple_response() {
     let authorizer = Authorizer::start_with(&[("HTTP_API_RESPONSE", "simple")]).await;
     let answer = authorizer.binary.invoke(&http_event()).await.answer();
     assert_eq!(answer["isAuthorized"], true, "P16: a boolean");
@@ -198,7 +198,7 @@ async fn http_api_2_with_a_simple_response() {
 }
 
 #[tokio::test]
-async fn http_api_1() {
+async fn http_api_1_gets_an_iam_policy() {
     let authorizer = Authorizer::start().await;
     let mut event = request_event(&bearer());
     event["version"] = json!("1.0");
@@ -221,7 +221,7 @@ async fn http_api_1() {
 }
 
 #[tokio::test]
-async fn app_sync() {
+async fn app_sync_gets_its_own_response() {
     let authorizer = Authorizer::start().await;
     let ask = |authorization: &str| {
         json!({
@@ -260,7 +260,7 @@ async fn app_sync() {
 }
 
 #[tokio::test]
-async fn tokens_elsewhere() {
+async fn token_sources_are_configurable() {
     use Verdict::{Allow, Deny, Unauthorized};
     let with = |headers: Value, query: Value| {
         let mut event = request_event("");

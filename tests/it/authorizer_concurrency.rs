@@ -17,16 +17,16 @@ use serde_json::value::RawValue;
 use testkit::Pool;
 
 /// Keys and marks that come after a while, each time another one: the invocations overtake.
-struct Late(KeySet, AtomicU64);
+struct SlowDependencies(KeySet, AtomicU64);
 
-impl Late {
+impl SlowDependencies {
     async fn wait(&self) {
         let turn = self.1.fetch_add(7, Ordering::SeqCst) % 11;
         tokio::time::sleep(Duration::from_millis(turn)).await;
     }
 }
 
-impl KeySource for Late {
+impl KeySource for SlowDependencies {
     async fn key_for(
         &self,
         _: &Issuer,
@@ -38,7 +38,7 @@ impl KeySource for Late {
     }
 }
 
-impl RevocationStore for Late {
+impl RevocationStore for SlowDependencies {
     async fn marks(&self, claims: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
         self.wait().await;
         Ok(Marks {
@@ -68,11 +68,11 @@ pub(crate) fn in_process() -> (Verifier, Settings) {
 }
 
 #[tokio::test]
-async fn nobody_gets_anothers_answer() {
+async fn concurrent_invocations_do_not_mix() {
     let pool = Pool::ours();
     let jwks = pool.jwks().to_string();
     let (verifier, settings) = in_process();
-    let late = || Late(KeySet::parse(jwks.as_bytes()).unwrap(), AtomicU64::new(0));
+    let late = || SlowDependencies(KeySet::parse(jwks.as_bytes()).unwrap(), AtomicU64::new(0));
     let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
     let authorizer = Authorizer::new(verifier, late(), late(), no_api_keys, settings);
     let authorizer = &authorizer;

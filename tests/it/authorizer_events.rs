@@ -12,7 +12,7 @@ fn bearer() -> String {
 }
 
 #[tokio::test]
-async fn shapes() {
+async fn malformed_events_are_rejected() {
     use Verdict::{Allow, Failure, Unauthorized};
     let authorizer = Authorizer::start().await;
     let good = bearer();
@@ -343,7 +343,7 @@ async fn policies_are_built_from_parsed_parts() {
 }
 
 #[tokio::test]
-async fn the_context_is_flat_text() {
+async fn the_context_contains_only_flat_strings() {
     let authorizer = Authorizer::start().await;
     let groups = ["admins", "a,b", "q\"uote", "\u{fc}n\u{ef}", "__proto__"];
     let token = Pool::ours()
@@ -392,7 +392,7 @@ async fn the_context_is_flat_text() {
 
 /// What the client chose in a token reaches the backend as inert text, or not at all.
 #[tokio::test]
-async fn hostile_claims_in_the_context() {
+async fn hostile_claims_do_not_break_the_context() {
     let authorizer = Authorizer::start().await;
     let names = [
         "ada\r\nx-admin: true",
@@ -432,7 +432,7 @@ async fn hostile_claims_in_the_context() {
 }
 
 #[tokio::test]
-async fn an_answer_that_api_gateway_would_not_take_is_an_error() {
+async fn responses_above_api_gateways_limits_are_errors() {
     let authorizer = Authorizer::start().await;
     // Each quote in a group's name becomes three characters of the answer.
     let groups: Vec<String> = (0..80).map(|n| format!("{n}{}", "\"".repeat(28))).collect();
@@ -447,7 +447,7 @@ async fn an_answer_that_api_gateway_would_not_take_is_an_error() {
 /// `events/authorizer/*.json` with the answers that stand beside them. The field's own crate reads
 /// all of them, and takes our answers for what they are.
 #[tokio::test]
-async fn sample_events() {
+async fn sample_events_get_their_responses() {
     let authorizer = Authorizer::start().await;
     let simple = Authorizer::start_with(&[("HTTP_API_RESPONSE", "simple")]).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/authorizer");

@@ -60,7 +60,7 @@ async fn start_with(configured: Value, rules: &str) -> Authorizer {
 }
 
 #[tokio::test]
-async fn shapes_of_known_providers() {
+async fn tokens_of_known_providers_are_accepted() {
     let auth0 = Provider::start("auth0", "https://tenant.eu.auth0.com/", "RS256").await;
     let okta = Provider::start("okta", "https://dev-1.okta.com/oauth2/default", "RS256").await;
     let entra = Provider::start("entra", "https://login.microsoftonline.com/t/v2.0", "RS256").await;
@@ -126,7 +126,7 @@ async fn shapes_of_known_providers() {
 }
 
 #[tokio::test]
-async fn a_key_serves_its_own_issuer_only() {
+async fn keys_are_valid_for_their_own_issuer_only() {
     let one = Provider::start("one", "https://one.example", "RS256").await;
     let two = Provider::start("two", "https://two.example", "ES256").await;
     let authorizer = start(json!([one.configured("api"), two.configured("api")])).await;
@@ -167,7 +167,7 @@ async fn a_key_serves_its_own_issuer_only() {
 }
 
 #[tokio::test]
-async fn algorithms_by_configuration() {
+async fn algorithms_are_configured_per_issuer() {
     // A set may hold keys of a kind that the configuration does not name.
     let provider = Provider::start("p", "https://p.example", "ES256").await;
     let mut configured = provider.configured("api");
@@ -182,7 +182,7 @@ async fn algorithms_by_configuration() {
 }
 
 #[tokio::test]
-async fn revocations_by_alias() {
+async fn revocations_are_kept_by_issuer_alias() {
     let provider = Provider::start("p", "https://p.example", "RS256").await;
     let authorizer = start(json!([provider.configured("api")])).await;
     let token = provider
@@ -202,7 +202,7 @@ async fn revocations_by_alias() {
 }
 
 #[tokio::test]
-async fn another_pool() {
+async fn tokens_of_a_second_pool_are_accepted_only_if_configured() {
     let foreign = Pool::foreign();
     let jwks = JwksServer::start(&foreign.jwks()).await;
     let authorizer = start(json!([{"issuer": foreign.issuer(), "alias": foreign.id,
@@ -252,7 +252,7 @@ async fn another_pool() {
 }
 
 #[tokio::test]
-async fn marks_of_another_pool_are_kept_under_its_id() {
+async fn revocations_of_another_pool_are_kept_under_its_id() {
     let foreign = Pool::foreign();
     let jwks = JwksServer::start(&foreign.jwks()).await;
     let authorizer = start(json!([{"issuer": foreign.issuer(), "alias": "partner",
@@ -280,7 +280,7 @@ async fn marks_of_another_pool_are_kept_under_its_id() {
 }
 
 #[tokio::test]
-async fn machines_of_other_providers() {
+async fn machine_tokens_of_other_providers_are_recognised() {
     let provider = Provider::start("p", "https://p.example", "RS256").await;
     let authorizer = start(json!([provider.configured("api")])).await;
     let rows = [
@@ -322,7 +322,7 @@ async fn machines_of_other_providers() {
 }
 
 #[tokio::test]
-async fn client_id_is_the_clients_and_not_the_audience() {
+async fn client_id_comes_from_the_client_claim_and_not_the_audience() {
     let provider = Provider::start("p", "https://p.example", "RS256").await;
     let authorizer = start(json!([provider.configured("api")])).await;
     for name in ["client_id", "azp", "cid", "appid"] {
@@ -386,7 +386,7 @@ async fn rejects_id_and_logout_tokens_of_other_providers() {
 }
 
 #[tokio::test]
-async fn rules_tell_issuers_apart() {
+async fn rules_distinguish_issuers() {
     let provider = Provider::start("partner", "https://p.example", "RS256").await;
     let configured = || json!([provider.configured("api")]);
     let ours = Pool::ours().access_token();
@@ -434,7 +434,7 @@ async fn rules_tell_issuers_apart() {
 }
 
 #[tokio::test]
-async fn lifetime_by_configuration() {
+async fn token_lifetime_is_configurable() {
     const DAY: u64 = 24 * 60 * 60;
     let provider = Provider::start("p", "https://p.example", "RS256").await;
     let mut longer = provider.configured("api");
@@ -457,7 +457,7 @@ async fn lifetime_by_configuration() {
 }
 
 #[tokio::test]
-async fn delegation_only_where_allowed() {
+async fn delegated_tokens_are_accepted_only_if_allowed() {
     let authorizer = Authorizer::start_with(&[("ALLOW_DELEGATED_TOKENS", "true")]).await;
     let token = Pool::ours()
         .access_token()
@@ -467,7 +467,7 @@ async fn delegation_only_where_allowed() {
 }
 
 #[tokio::test]
-async fn issuers_that_must_not_start() {
+async fn rejects_invalid_issuer_configurations() {
     let good = || {
         json!({"issuer": "https://p.example", "alias": "p", "audiences": ["api"],
             "jwks_uri": "http://127.0.0.1:9/jwks.json"})

@@ -13,7 +13,7 @@ use crate::tls::{self, Opening};
 use crate::world::unique;
 
 #[tokio::test]
-async fn a_warm_authorizer_outlives_its_key_server() {
+async fn cached_keys_outlive_the_key_server() {
     let authorizer = Authorizer::start().await;
     let good = Pool::ours().access_token().build();
     assert_eq!(authorizer.jwks.fetches(), 1, "fetched during init");
@@ -37,7 +37,7 @@ async fn a_warm_authorizer_outlives_its_key_server() {
 }
 
 #[tokio::test]
-async fn a_cold_authorizer_without_keys_is_an_error() {
+async fn missing_keys_are_an_error() {
     let pool = Pool::ours();
     let good = pool.access_token().build();
     let faults = [
@@ -84,7 +84,7 @@ async fn a_cold_authorizer_without_keys_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_key_server_that_comes_late_is_found_by_the_first_request() {
+async fn keys_are_fetched_by_the_first_request_after_an_outage() {
     let jwks = testkit::jwks_server::JwksServer::start(&Pool::ours().jwks()).await;
     jwks.set_fault(Fault::Answer(503, String::new()));
     let authorizer = Authorizer::start_with(&[("JWKS_URI", &jwks.uri())]).await;
@@ -94,7 +94,7 @@ async fn a_key_server_that_comes_late_is_found_by_the_first_request() {
 }
 
 #[tokio::test]
-async fn odd_keys_are_skipped_and_weak_ones_refused() {
+async fn unusable_keys_are_skipped_and_weak_keys_rejected() {
     let ours = Pool::ours();
     let (ec, ed) = (SigningKey::p256(), SigningKey::ed25519());
     let good = ours.access_key.jwk(ours.access_kid);
@@ -159,7 +159,7 @@ async fn odd_keys_are_skipped_and_weak_ones_refused() {
 }
 
 #[tokio::test]
-async fn two_keys_of_one_name_are_none() {
+async fn conflicting_keys_with_one_kid_are_both_ignored() {
     let ours = Pool::ours();
     let twins = [
         ours.id_key.jwk(ours.access_kid),
@@ -191,7 +191,7 @@ async fn two_keys_of_one_name_are_none() {
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
+async fn unknown_kids_share_one_fetch_and_rotation_is_noticed() {
     let ours = Pool::ours();
     let authorizer = Authorizer::start().await;
     let new = SigningKey::rsa();
@@ -231,7 +231,7 @@ async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
 
 /// A body that drips, or nothing at all, and the process frozen while it waits.
 #[tokio::test]
-async fn a_slow_key_server_costs_one_request_its_budget() {
+async fn a_slow_key_server_delays_one_request() {
     let drip = recovers_from("J10", Fault::Drip, false);
     let frozen = recovers_from("J12", Fault::Hang, true);
     tokio::join!(drip, frozen);
@@ -270,7 +270,7 @@ async fn recovers_from(case: &str, fault: Fault, freeze: bool) {
 
 /// Names that resolve to nothing, and something that speaks no TLS where TLS is expected.
 #[tokio::test]
-async fn no_such_host_and_no_tls() {
+async fn unreachable_key_servers_are_an_error() {
     let plain = FakeAws::start().await;
     let no_tls = plain.url().replace("http://", "https://");
     let good = Pool::ours().access_token();
@@ -305,7 +305,7 @@ async fn no_such_host_and_no_tls() {
 
 /// Keys and store as they are in an AWS account: behind TLS, by certificates that the system trusts.
 #[tokio::test]
-async fn keys_and_store_behind_tls() {
+async fn tls_certificates_are_verified() {
     let jwks = JwksServer::start(&Pool::ours().jwks()).await;
     let store = FakeAws::start().await;
     let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();

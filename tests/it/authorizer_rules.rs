@@ -76,7 +76,7 @@ async fn check(authorizer: &Authorizer, rows: Vec<(TokenBuilder<'_>, &str, &str,
 }
 
 #[tokio::test]
-async fn shipped_policies() {
+async fn shipped_policies_decide_as_documented() {
     let admins = || in_groups(&["x", "admins"]);
     let compiled_in = Authorizer::start().await;
     let folder = policies();
@@ -141,7 +141,7 @@ fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
 const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
 
 #[tokio::test]
-async fn rejects_paths_that_lead_out_of_a_prefix() {
+async fn rejects_paths_that_leave_a_prefix() {
     let authorizer = Authorizer::start().await;
     let of_any_route = |token: &TokenBuilder<'_>, path: &str| {
         let mut event = of_default_route(token, path);
@@ -199,7 +199,7 @@ async fn rejects_paths_that_lead_out_of_a_prefix() {
 }
 
 #[tokio::test]
-async fn groups() {
+async fn group_rules_compare_whole_names() {
     let authorizer = with_example("groups").await;
     let both = || in_groups(&["auditors", "editors"]);
     let rows = vec![
@@ -214,7 +214,7 @@ async fn groups() {
 }
 
 #[tokio::test]
-async fn scopes_are_words() {
+async fn scope_rules_compare_whole_words() {
     let authorizer = with_example("scopes").await;
     let scope = |scope: &str| user().claim("scope", scope);
     let rows = vec![
@@ -237,7 +237,7 @@ async fn scopes_are_words() {
 }
 
 #[tokio::test]
-async fn claims_verified_mail_and_second_factor() {
+async fn rules_use_claims_verified_email_and_second_factor() {
     let rows = vec![
         (
             user().claim("custom:department", "QA"),
@@ -303,7 +303,7 @@ async fn claims_verified_mail_and_second_factor() {
 }
 
 #[tokio::test]
-async fn recent_sign_in() {
+async fn rules_require_a_recent_sign_in() {
     let old = user().claim("auth_time", now() - 3_000);
     let rows = vec![
         (user(), "DELETE", "/account", true),
@@ -314,7 +314,7 @@ async fn recent_sign_in() {
 }
 
 #[tokio::test]
-async fn networks() {
+async fn rules_restrict_networks() {
     let authorizer = with_example("network").await;
     for (ip, expected) in [
         (json!("203.0.113.9"), Verdict::Allow),
@@ -335,7 +335,7 @@ async fn networks() {
 }
 
 #[tokio::test]
-async fn own_data() {
+async fn rules_restrict_users_to_their_own_data() {
     let authorizer = with_example("own-data").await;
     let sub = user().get("sub").clone();
     for (parameters, expected) in [
@@ -352,7 +352,7 @@ async fn own_data() {
 }
 
 #[tokio::test]
-async fn roles_and_tenants() {
+async fn rules_use_roles_and_tenants() {
     let rows = vec![
         (
             user().claim("roles", json!(["tester"])),
@@ -415,7 +415,7 @@ async fn roles_and_tenants() {
 }
 
 #[tokio::test]
-async fn policies_that_do_not_hold_refuse_to_start() {
+async fn rejects_invalid_policies_at_start() {
     let good = "permit (principal, action, resource);";
     let rows = [
         ("syntax", "permit (principal, action, resource)"),
@@ -478,7 +478,7 @@ async fn policies_that_do_not_hold_refuse_to_start() {
 }
 
 #[tokio::test]
-async fn a_policy_for_the_whole_api() {
+async fn api_wide_policies_allow_only_the_permitted_routes() {
     let authorizer = Authorizer::start_with(&[("POLICY_SCOPE", "api")]).await;
     let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
     let statement = |answer: &Value| answer["policyDocument"]["Statement"].clone();
@@ -556,7 +556,7 @@ async fn a_policy_for_the_whole_api() {
 }
 
 #[tokio::test]
-async fn rules_that_no_cached_policy_can_keep() {
+async fn rejects_rules_that_a_cached_policy_cannot_express() {
     for name in ["recent-sign-in", "network", "own-data"] {
         let folder = example(name);
         let more = [

@@ -30,7 +30,7 @@ fn number(value: u64) -> Value {
 }
 
 #[tokio::test]
-async fn marks() {
+async fn revocations_apply_to_the_tokens_they_cover() {
     let pool = Pool::ours();
     let token = valid();
     let auth_time = token.get("auth_time").as_u64().unwrap();
@@ -243,7 +243,7 @@ async fn marks() {
 }
 
 #[tokio::test]
-async fn an_expiry_that_nothing_acts_on_is_noticed() {
+async fn invalid_expires_at_is_logged() {
     let authorizer = Authorizer::start().await;
     let odd = json!({"expires_at": {"S": "tomorrow"}});
     authorizer
@@ -270,7 +270,7 @@ async fn an_expiry_that_nothing_acts_on_is_noticed() {
 }
 
 #[tokio::test]
-async fn every_set_of_marks_refuses() {
+async fn any_covering_revocation_denies() {
     let pool = Pool::ours();
     let token = valid();
     let cutoff = || json!({"not_before": number(now())});
@@ -311,7 +311,7 @@ async fn every_set_of_marks_refuses() {
 }
 
 #[tokio::test]
-async fn a_refreshed_token_shares_the_fate_of_its_session() {
+async fn refreshed_tokens_are_revoked_with_their_session() {
     let authorizer = Authorizer::start().await;
     let auth_time = now() - 3_600;
     let first = valid()
@@ -347,7 +347,7 @@ async fn a_refreshed_token_shares_the_fate_of_its_session() {
 }
 
 #[tokio::test]
-async fn a_machine_counts_from_its_tokens_issue() {
+async fn machine_tokens_are_compared_by_their_issue_time() {
     let pool = Pool::ours();
     let machine = pool.machine_token();
     let iat = machine.get("iat").as_u64().unwrap();
@@ -366,7 +366,7 @@ async fn a_machine_counts_from_its_tokens_issue() {
 }
 
 #[tokio::test]
-async fn one_consistent_read_of_a_few_rows() {
+async fn a_check_is_one_consistent_batch_read() {
     let authorizer = Authorizer::start().await;
     authorizer.store.forget_requests();
     let token = valid().build();
@@ -389,7 +389,7 @@ async fn one_consistent_read_of_a_few_rows() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_an_error_and_soon() {
+async fn store_failures_are_errors_within_the_budget() {
     let authorizer = Authorizer::start().await;
     let token = valid().build();
     let error = |code: &str| format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}"}}"#);
@@ -456,7 +456,7 @@ async fn a_store_that_fails_is_an_error_and_soon() {
 }
 
 #[tokio::test]
-async fn passing_faults_are_retried() {
+async fn transient_faults_are_retried() {
     let authorizer = Authorizer::start().await;
     let token = valid().build();
     for fault in [Fault::Cut, Fault::Answer(500, "{}".to_owned())] {
@@ -496,7 +496,7 @@ async fn a_wrong_checksum_is_an_error() {
 }
 
 #[tokio::test]
-async fn hostile_ids_reach_no_other_row() {
+async fn hostile_ids_do_not_reach_other_rows() {
     let authorizer = Authorizer::start().await;
     let later = later();
     authorizer
@@ -525,7 +525,7 @@ async fn hostile_ids_reach_no_other_row() {
 }
 
 #[tokio::test]
-async fn a_frozen_process_thaws_into_dead_connections() {
+async fn dead_connections_after_a_freeze_are_replaced() {
     let authorizer = Authorizer::start().await;
     let token = valid().build();
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
@@ -539,7 +539,7 @@ async fn a_frozen_process_thaws_into_dead_connections() {
 
 /// The token runs out between the check of its claims and the verdict.
 #[tokio::test]
-async fn a_token_that_ends_during_the_read_is_refused() {
+async fn tokens_that_expire_during_the_read_are_rejected() {
     let authorizer = Authorizer::start().await;
     let exp = now() + 2;
     let token = valid().claim("exp", exp).build();
@@ -558,7 +558,7 @@ async fn a_token_that_ends_during_the_read_is_refused() {
 }
 
 #[tokio::test]
-async fn memory_does_not_grow_with_what_strangers_send() {
+async fn memory_does_not_grow_with_hostile_input() {
     let authorizer = Authorizer::start_with(&[("LOG_LEVEL", "ERROR")]).await;
     let resident = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", authorizer.binary.pid()));

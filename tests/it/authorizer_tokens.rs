@@ -34,7 +34,7 @@ fn valid() -> TokenBuilder<'static> {
 }
 
 #[tokio::test]
-async fn authorization_values() {
+async fn rejects_malformed_authorization_headers() {
     let authorizer = Authorizer::start().await;
     let good = valid().build();
     let rows = [
@@ -83,7 +83,7 @@ async fn authorization_values() {
 }
 
 #[tokio::test]
-async fn the_compact_form() {
+async fn rejects_malformed_compact_serialisations() {
     let authorizer = Authorizer::start().await;
     let good = valid().build();
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else {
@@ -196,7 +196,7 @@ fn decode(segment: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn segments_that_are_not_what_they_should_be() {
+async fn rejects_malformed_segments() {
     let authorizer = Authorizer::start().await;
     let (header, claims) = (valid().header_json(), valid().claims_json());
     let with_header = |header: &[u8]| valid().build_raw(header, &claims);
@@ -303,7 +303,7 @@ async fn segments_that_are_not_what_they_should_be() {
 }
 
 #[tokio::test]
-async fn headers() {
+async fn rejects_invalid_jose_headers() {
     let authorizer = Authorizer::start().await;
     let stranger = &Pool::foreign().access_key;
     let unsigned = |alg: &str| {
@@ -478,7 +478,7 @@ fn hmac(alg: &str, secret: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_flipped_bit() {
+async fn rejects_every_flipped_bit() {
     let authorizer = Authorizer::start().await;
     let good = valid().build();
     let mut bytes = good.clone().into_bytes();
@@ -494,7 +494,7 @@ async fn every_flipped_bit() {
 }
 
 #[tokio::test]
-async fn times() {
+async fn rejects_bad_time_claims() {
     let authorizer = Authorizer::start().await;
     let raw = |name: &str, json: &str| {
         let claims = valid().without(name).claims_json();
@@ -561,7 +561,7 @@ async fn times() {
 }
 
 #[tokio::test]
-async fn leeway() {
+async fn leeway_is_configurable() {
     let authorizer = Authorizer::start_with(&[("CLOCK_LEEWAY_SECONDS", "60")]).await;
     let now = now();
     let rows = vec![
@@ -600,7 +600,7 @@ async fn leeway() {
 }
 
 #[tokio::test]
-async fn issuers() {
+async fn rejects_unknown_issuers() {
     let authorizer = Authorizer::start().await;
     let issuer = Pool::ours().issuer();
     let rows = [
@@ -645,7 +645,7 @@ async fn issuers() {
 }
 
 #[tokio::test]
-async fn both_forms_of_the_issuer() {
+async fn both_issuer_forms_of_a_pool_are_accepted() {
     let pool = Pool::ours();
     let updated = pool.issuer().replace("cognito-idp", "issuer-cognito-idp");
     let jwks = pool.jwks().to_string();
@@ -685,7 +685,7 @@ async fn both_forms_of_the_issuer() {
 }
 
 #[tokio::test]
-async fn who_and_for_whom() {
+async fn rejects_bad_subjects_clients_and_token_uses() {
     let authorizer = Authorizer::start().await;
     let client = Pool::ours().client_id;
     let mut rows = Vec::new();
@@ -822,7 +822,7 @@ async fn who_and_for_whom() {
 }
 
 #[tokio::test]
-async fn other_kinds_of_token_by_configuration() {
+async fn accepted_token_uses_are_configurable() {
     let id = || Pool::ours().id_token();
     let client = Pool::ours().client_id;
     let authorizer =
@@ -904,7 +904,7 @@ async fn other_kinds_of_token_by_configuration() {
 }
 
 #[tokio::test]
-async fn iat_may_lie_a_little_ahead() {
+async fn iat_may_be_slightly_in_the_future() {
     let at = |iat: u64| {
         let token = valid().claim("iat", iat).claim("auth_time", iat);
         token.build()
@@ -944,7 +944,7 @@ async fn iat_may_lie_a_little_ahead() {
 }
 
 #[tokio::test]
-async fn longest_token_by_configuration() {
+async fn the_token_length_limit_is_configurable() {
     let groups = |count: usize| {
         let name = |n: usize| format!("RAW_DATA_FULL_CONTROL_{n:036}");
         let groups: Vec<String> = (0..count).map(name).collect();
@@ -969,7 +969,7 @@ async fn longest_token_by_configuration() {
 }
 
 #[tokio::test]
-async fn refusals_look_alike() {
+async fn all_rejections_look_alike() {
     let authorizer = Authorizer::start().await;
     let tokens = [
         String::new(),
@@ -986,7 +986,7 @@ async fn refusals_look_alike() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_token_is_logged() {
+async fn tokens_are_never_logged() {
     let authorizer = Authorizer::start().await;
     let good = valid().claim("username", "ada.secret@example.com").build();
     let bad = valid().claim("exp", 1).claim("x", "secret-claim").build();

@@ -762,7 +762,7 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_ended_session_passes_and_no_other_is_refused() {
+async fn only_revoked_sessions_are_rejected() {
     let violations = run(Sabotage::None, 5_000).await;
     let mut kinds: HashMap<&str, usize> = HashMap::new();
     for violation in &violations {
@@ -774,17 +774,17 @@ async fn no_ended_session_passes_and_no_other_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_checker_sees_a_stale_read() {
+async fn the_checker_detects_stale_reads() {
     assert!(!run(Sabotage::StaleReads, 2_000).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_checker_sees_a_mark_that_comes_after_the_answer() {
+async fn the_checker_detects_late_revocations() {
     assert!(!run(Sabotage::LateMarks, 2_000).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_checker_sees_an_auth_time_that_a_refresh_moves() {
+async fn the_checker_detects_an_auth_time_moved_by_a_refresh() {
     let violations = run(Sabotage::NewAuthTime, 2_000).await;
     assert!(
         violations
@@ -794,7 +794,7 @@ async fn the_checker_sees_an_auth_time_that_a_refresh_moves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_checker_sees_a_session_that_lives_on_at_cognito() {
+async fn the_checker_detects_sessions_left_at_cognito() {
     let checker = Checker::start(Sabotage::DeafCognito).await;
     let mut random = Random(now());
     for _ in 0..IN_USE {

@@ -9,7 +9,7 @@ use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
 use crate::store::table_client;
-use crate::world::{World, somebody, text_of, unique};
+use crate::world::{World, text_of, unique, user_token};
 
 fn event(route: &str, id: &str, token: Option<&TokenBuilder<'_>>) -> Value {
     let authorizer = token.map(|token| {
@@ -82,13 +82,13 @@ async fn end_session(world: &World, token: &TokenBuilder<'_>, scope: &str) {
 }
 
 #[tokio::test]
-async fn ending_a_session_closes_its_connections() {
+async fn revoking_a_session_closes_its_connections() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
     let closer = world.function("close-connections", &more).await;
-    let phone = somebody();
+    let phone = user_token();
     let laptop = phone.clone().claim("origin_jti", unique("session"));
     let ids = [unique("c") + "=", unique("c") + "=", unique("c") + "="];
     for (id, token) in ids.iter().zip([&phone, &phone, &laptop]) {
@@ -158,7 +158,7 @@ async fn ending_a_session_closes_its_connections() {
 }
 
 #[tokio::test]
-async fn api_keys_and_single_tokens_close_what_they_opened() {
+async fn revoking_api_keys_and_tokens_closes_their_connections() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
@@ -178,7 +178,7 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
         closed(&world.others)
     };
     // Two tokens of one session.
-    let token = somebody();
+    let token = user_token();
     let other = token.clone().claim("jti", unique("token"));
     let subject = text_of(&token, "sub");
     let ids = [unique("c"), unique("c"), unique("c")];
@@ -240,17 +240,17 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
 }
 
 #[tokio::test]
-async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
+async fn failures_do_not_affect_other_records_or_connections() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
     let closer = world.function("close-connections", &more).await;
     let store = crate::store::revocations(&world.stack).await;
-    // A pool of its own: everybody of the other tests stays.
+    // A pool of its own: pool_row of the other tests stays.
     let pool = unique("us-east-1_Closed");
     let ids = [unique("a"), unique("b")];
-    let token = somebody();
+    let token = user_token();
     for id in &ids {
         let mut event = event("$connect", id, Some(&token));
         event["requestContext"]["authorizer"]["issuer"] = json!(pool);
@@ -262,8 +262,8 @@ async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
         at: UnixSeconds(now()),
         refresh_token_ttl_seconds: 28_800,
     };
-    let everybody = RowKey::issuer(&pool);
-    let ended = store.end_all_of(&everybody, UnixSeconds(now()), &ending);
+    let pool_row = RowKey::issuer(&pool);
+    let ended = store.end_all_of(&pool_row, UnixSeconds(now()), &ending);
     ended.await.unwrap();
     let batch = json!({"Records": [change(&pool, "sweep"), change(&pool, "issuer")]});
     let refused = Fault::Answer(403, json!({"__type": "ForbiddenException"}).to_string());
@@ -283,12 +283,12 @@ async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
 }
 
 #[tokio::test]
-async fn connect_answers_a_subprotocol() {
+async fn connect_confirms_the_subprotocol() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
-    let token = somebody();
+    let token = user_token();
     let answer = async |offered: Value, token: Option<&TokenBuilder<'_>>| {
         let mut event = event("$connect", &unique("c"), token);
         event["headers"] = json!({"Sec-WebSocket-Protocol": offered});
@@ -303,12 +303,12 @@ async fn connect_answers_a_subprotocol() {
 }
 
 #[tokio::test]
-async fn a_closed_connection_is_forgotten_and_odd_requests_open_nothing() {
+async fn closed_connections_are_deleted_and_malformed_requests_register_nothing() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
-    let token = somebody();
+    let token = user_token();
     let id = unique("c") + "=";
     let sort = format!("connection#{id}");
     let pk = user_row(&token);

@@ -91,7 +91,7 @@ fn in_docs(docs: &str, name: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variable_is_in_code_template_and_docs() {
+fn code_template_and_docs_have_the_same_variables() {
     let (template, docs) = (read("template.yaml"), read("docs/configuration.md"));
     for (function, read) in variables() {
         // The template sets LOG_LEVEL for all functions at once, also for one that logs nothing.
@@ -109,7 +109,7 @@ fn every_variable_is_in_code_template_and_docs() {
 }
 
 #[test]
-fn configurations_read_what_they_say_they_read() {
+fn configurations_declare_the_variables_they_read() {
     use std::cell::RefCell;
     let asked = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {
@@ -160,7 +160,7 @@ fn every_reason_is_documented() {
 }
 
 #[test]
-fn logout_marks_live_as_long_as_refresh_tokens() {
+fn revocations_live_as_long_as_refresh_tokens() {
     let template = read("template.yaml");
     let clients = template.matches("RefreshTokenValidity:").count();
     let seconds = template.matches("RefreshToken: seconds\n").count();

@@ -96,7 +96,7 @@ fn link(mail: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn every_occasion_in_every_language() {
+async fn messages_exist_for_every_trigger_and_language() {
     let function = start(&[]).await;
     let mut subjects = std::collections::BTreeSet::new();
     for source in SOURCES {
@@ -167,7 +167,7 @@ async fn every_occasion_in_every_language() {
 }
 
 #[tokio::test]
-async fn links_carry_the_address_encoded_once() {
+async fn links_contain_the_address_encoded_once() {
     let function = start(&[]).await;
     for email in [
         "ada@example.com",
@@ -213,7 +213,7 @@ async fn links_carry_the_address_encoded_once() {
 }
 
 #[tokio::test]
-async fn names_are_names_or_nothing() {
+async fn only_plausible_names_are_shown() {
     let function = start(&[]).await;
     for name in [
         "<script>alert(1)</script>",
@@ -297,7 +297,7 @@ async fn names_are_names_or_nothing() {
 }
 
 #[tokio::test]
-async fn what_no_message_can_be_made_of_goes_back_unchanged() {
+async fn unrenderable_events_are_returned_unchanged() {
     let function = start(&[]).await;
     let with = |pointer: &str, value: Value| {
         let mut event = event("SignUp", ada());
@@ -378,7 +378,7 @@ async fn what_no_message_can_be_made_of_goes_back_unchanged() {
 }
 
 #[tokio::test]
-async fn brands_and_accounts() {
+async fn brands_are_chosen_by_configuration() {
     let clients = json!({"one": {"name": "One & Co", "base_url": "https://one.example/app",
         "confirmation_path": "/ok"}})
     .to_string();
@@ -439,7 +439,7 @@ async fn brands_and_accounts() {
 }
 
 #[tokio::test]
-async fn what_does_not_hold_does_not_start() {
+async fn rejects_invalid_brands_at_start() {
     let folder = std::env::temp_dir().join(format!("gatehouse-brand-{}", std::process::id()));
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/default");
     let english = std::fs::read_to_string(shipped.join("en.json")).unwrap();
@@ -503,7 +503,7 @@ async fn what_does_not_hold_does_not_start() {
 
 /// `gatehouse mails`, as somebody who makes a brand uses it.
 #[test]
-fn every_mail_to_look_at() {
+fn mails_can_be_previewed() {
     let folder = std::env::temp_dir().join(format!("gatehouse-mails-{}", std::process::id()));
     let output = std::process::Command::new(Binary::path("gatehouse"))
         .arg("mails")

@@ -7,7 +7,7 @@ use auth_tests::Stack;
 use serde_json::Value;
 
 #[test]
-fn the_story_holds() {
+fn the_walkthrough_passes_on_the_deployed_stack() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(root.join(".tools/ministack/bin/python"))
         .arg(root.join("local/story.py"))
@@ -24,7 +24,7 @@ fn the_story_holds() {
 
 /// What the definition doesn't allow is refused before a function runs; the rest is the function's.
 #[tokio::test]
-async fn bodies_are_validated_at_the_gateway() {
+async fn api_gateway_validates_bodies() {
     let stack = Stack::of_this_run();
     let long = format!(
         r#"{{"email": "a@example.com", "password": "{}"}}"#,

@@ -46,7 +46,7 @@ fn explain(token: &str, more: &[&str]) -> (String, i32) {
 }
 
 #[test]
-fn each_step_has_a_verdict() {
+fn every_step_has_a_verdict() {
     let good = Pool::ours().access_token();
     let rows: &[(String, &[&str], &str, i32)] = &[
         (

@@ -168,7 +168,7 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn tokens() {
+fn random_tokens_are_never_accepted() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
     let (verifier, _) = in_process();
@@ -199,7 +199,7 @@ fn tokens() {
 
 /// The claims, before they are signed: right signatures over odd contents.
 #[test]
-fn signed_claims() {
+fn random_signed_claims_never_panic() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
     let (verifier, _) = in_process();
@@ -229,7 +229,7 @@ fn signed_claims() {
 }
 
 #[test]
-fn key_sets() {
+fn random_key_sets_never_panic() {
     let seeds = [Pool::ours().jwks().to_string().into_bytes()];
     fuzz("key sets", &seeds, |bytes| {
         if let Ok(keys) = KeySet::parse(bytes) {
@@ -261,7 +261,7 @@ impl RevocationStore for NoMarks {
 }
 
 #[test]
-fn events() {
+fn random_events_never_panic() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -286,7 +286,7 @@ fn events() {
 }
 
 #[test]
-fn messages() {
+fn random_messages_never_panic() {
     let lookup = |name: &str| match name {
         "APP_NAME" => Some("Example".to_owned()),
         "APP_BASE_URL" => Some("https://app.example.com".to_owned()),
@@ -327,7 +327,7 @@ fn messages() {
 }
 
 #[test]
-fn password_hashes() {
+fn random_password_hashes_never_panic() {
     let seeds = [
         "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
         "$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk",

@@ -10,10 +10,12 @@ use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
-use crate::world::{World, batch, failures, refreshed, signed_in_again, somebody, text_of, unique};
+use crate::world::{
+    World, batch, failures, refreshed, signed_in_again, text_of, unique, user_token,
+};
 
 /// Logout and an authorizer over one table.
-struct Edge {
+struct LogoutFixture {
     store: FakeAws,
     cognito: FakeAws,
     logout: Binary,
@@ -21,7 +23,7 @@ struct Edge {
     _jwks: JwksServer,
 }
 
-impl Edge {
+impl LogoutFixture {
     async fn start() -> Self {
         let stack = Stack::of_this_run();
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
@@ -109,9 +111,9 @@ fn session(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_session_ends_at_once_and_the_others_go_on() {
-    let edge = Edge::start().await;
-    let phone = somebody();
+async fn logout_revokes_only_its_own_session() {
+    let fixture = LogoutFixture::start().await;
+    let phone = user_token();
     let laptop = phone
         .clone()
         .claim("origin_jti", unique("session"))
@@ -122,37 +124,37 @@ async fn a_session_ends_at_once_and_the_others_go_on() {
         .claim("jti", "refreshed")
         .claim("iat", now())
         .build();
-    let stranger = somebody().build();
+    let stranger = user_token().build();
     let phone = phone.build();
-    assert!(edge.passes(&phone).await && edge.passes(&laptop).await);
-    edge.store.forget_requests();
+    assert!(fixture.passes(&phone).await && fixture.passes(&laptop).await);
+    fixture.store.forget_requests();
 
-    let (status, body) = edge.post(&phone, json!(null)).await;
+    let (status, body) = fixture.post(&phone, json!(null)).await;
     assert_eq!((status, &body["ended"]), (200, &json!("session")), "L1");
-    assert!(!edge.passes(&phone).await, "L1");
+    assert!(!fixture.passes(&phone).await, "L1");
     assert!(
-        !edge.passes(&refreshed).await,
+        !fixture.passes(&refreshed).await,
         "L17: a refresh that lands after"
     );
-    assert!(edge.passes(&laptop).await, "R2");
-    assert!(edge.passes(&stranger).await, "R2");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
-    assert_eq!(edge.writes(), 1);
+    assert!(fixture.passes(&laptop).await, "R2");
+    assert!(fixture.passes(&stranger).await, "R2");
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
+    assert_eq!(fixture.writes(), 1);
 
-    let (status, _) = edge.post(&phone, json!(null)).await;
+    let (status, _) = fixture.post(&phone, json!(null)).await;
     assert_eq!(status, 200, "L2");
-    let (status, _) = edge.post(&refreshed, session("session")).await;
+    let (status, _) = fixture.post(&refreshed, session("session")).await;
     assert_eq!(status, 200, "L2");
 }
 
 #[tokio::test]
-async fn the_refresh_token_ends_at_cognito() {
-    let edge = Edge::start().await;
-    let token = somebody().build();
+async fn logout_revokes_the_refresh_token_at_cognito() {
+    let fixture = LogoutFixture::start().await;
+    let token = user_token().build();
     let body = json!(r#"{"refresh_token":"opaque"}"#);
-    let (status, answer) = edge.post(&token, body.clone()).await;
+    let (status, answer) = fixture.post(&token, body.clone()).await;
     assert_eq!((status, &answer["cognito"]), (200, &json!("ended")), "L1");
-    let (operation, request) = edge.cognito.requests().remove(0);
+    let (operation, request) = fixture.cognito.requests().remove(0);
     assert_eq!(operation, "RevokeToken");
     assert_eq!(
         request,
@@ -169,26 +171,26 @@ async fn the_refresh_token_ends_at_cognito() {
         ("L10", Fault::Answer(500, "{}".to_owned()), "failed"),
         ("L10", Fault::Cut, "failed"),
     ] {
-        let token = somebody().build();
-        edge.cognito.set_fault(fault.clone());
-        let (status, answer) = edge.post(&token, body.clone()).await;
+        let token = user_token().build();
+        fixture.cognito.set_fault(fault.clone());
+        let (status, answer) = fixture.post(&token, body.clone()).await;
         assert_eq!(
             (status, &answer["cognito"]),
             (200, &json!(cognito)),
             "{case} {fault:?}"
         );
         assert!(
-            !edge.passes(&token).await,
+            !fixture.passes(&token).await,
             "{case}: our side is closed all the same"
         );
     }
-    assert!(!edge.logout.output().contains("opaque"));
+    assert!(!fixture.logout.output().contains("opaque"));
 }
 
 #[tokio::test]
-async fn all_sessions_end_with_a_living_token_only() {
-    let edge = Edge::start().await;
-    let phone = somebody();
+async fn revoking_all_sessions_requires_a_valid_token() {
+    let fixture = LogoutFixture::start().await;
+    let phone = user_token();
     let laptop = phone
         .clone()
         .claim("origin_jti", unique("session"))
@@ -213,91 +215,94 @@ async fn all_sessions_end_with_a_living_token_only() {
     };
     let living = phone.build();
 
-    assert_eq!(edge.post(&ended, json!(null)).await.0, 200);
-    edge.store.forget_requests();
+    assert_eq!(fixture.post(&ended, json!(null)).await.0, 200);
+    fixture.store.forget_requests();
     assert_eq!(
-        edge.post(&ended, session("all")).await.0,
+        fixture.post(&ended, session("all")).await.0,
         401,
         "an ended token"
     );
     assert_eq!(
-        edge.post(&expired, session("all")).await.0,
+        fixture.post(&expired, session("all")).await.0,
         401,
         "an expired token"
     );
-    assert_eq!(edge.writes(), 0);
-    assert!(edge.passes(&laptop).await, "neither may end the others");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
+    assert_eq!(fixture.writes(), 0);
+    assert!(fixture.passes(&laptop).await, "neither may end the others");
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
 
-    let (status, answer) = edge.post(&living, session("all")).await;
+    let (status, answer) = fixture.post(&living, session("all")).await;
     assert_eq!((status, &answer["ended"]), (200, &json!("all")), "L7");
-    assert_eq!(edge.cognito_calls(), ["AdminUserGlobalSignOut"], "L7");
+    assert_eq!(fixture.cognito_calls(), ["AdminUserGlobalSignOut"], "L7");
     assert!(
-        !edge.passes(&living).await && !edge.passes(&laptop).await,
+        !fixture.passes(&living).await && !fixture.passes(&laptop).await,
         "L7"
     );
-    let rewritten = edge.writes();
+    let rewritten = fixture.writes();
     for token in [&living, &expired, &ended] {
-        let (status, answer) = edge.post(token, session("all")).await;
+        let (status, answer) = fixture.post(token, session("all")).await;
         assert_eq!(status, 200, "covered by the cutoff");
         assert_eq!(
             answer["ended"], "already",
             "and nothing is promised but that"
         );
     }
-    assert_eq!(edge.writes(), rewritten, "nothing more to write");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
+    assert_eq!(fixture.writes(), rewritten, "nothing more to write");
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
 
     let cutoff = now();
     while now() <= cutoff {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(edge.passes(&later()).await, "R22: a new sign-in");
+    assert!(fixture.passes(&later()).await, "R22: a new sign-in");
 }
 
 #[tokio::test]
-async fn expired_tokens_end_their_session_while_it_could_be_refreshed() {
-    let edge = Edge::start().await;
+async fn expired_tokens_may_revoke_their_session_while_it_is_refreshable() {
+    let fixture = LogoutFixture::start().await;
     let session_of = |token: &TokenBuilder<'_>| token.clone().claim("jti", unique("t")).build();
-    let old = somebody()
+    let old = user_token()
         .claim("auth_time", now() - 7_200)
         .claim("iat", now() - 7_200);
     let fresh = session_of(&old.clone().claim("iat", now()));
     let expired = old.clone().claim("exp", now() - 3_600).build();
-    assert!(edge.passes(&fresh).await);
-    assert_eq!(edge.post(&expired, json!(null)).await.0, 200, "L3");
-    assert!(!edge.passes(&fresh).await, "L3: it was the session's own");
+    assert!(fixture.passes(&fresh).await);
+    assert_eq!(fixture.post(&expired, json!(null)).await.0, 200, "L3");
+    assert!(
+        !fixture.passes(&fresh).await,
+        "L3: it was the session's own"
+    );
 
     let long_ago = now() - 28_800 - 60;
-    let ancient = somebody()
+    let ancient = user_token()
         .claim("auth_time", long_ago - 60)
         .claim("iat", long_ago - 60);
     let ancient = ancient.claim("exp", long_ago).build();
-    edge.store.forget_requests();
+    fixture.store.forget_requests();
     assert_eq!(
-        edge.post(&ancient, json!(null)).await.0,
+        fixture.post(&ancient, json!(null)).await.0,
         401,
         "L3: no refresh token is that old"
     );
-    assert_eq!(edge.writes(), 0);
+    assert_eq!(fixture.writes(), 0);
 }
 
 #[tokio::test]
-async fn id_tokens_end_the_session_too() {
-    let edge = Edge::start().await;
-    let access = somebody();
+async fn id_tokens_may_revoke_their_session() {
+    let fixture = LogoutFixture::start().await;
+    let access = user_token();
     let id = Pool::ours()
         .id_token()
         .claim("sub", access.get("sub").clone())
         .claim("origin_jti", access.get("origin_jti").clone());
-    assert_eq!(edge.post(&id.build(), json!(null)).await.0, 200, "L5");
-    assert!(!edge.passes(&access.build()).await, "L5");
+    assert_eq!(fixture.post(&id.build(), json!(null)).await.0, 200, "L5");
+    assert!(!fixture.passes(&access.build()).await, "L5");
 }
 
 #[tokio::test]
-async fn who_may_not_log_out() {
-    let edge = Edge::start().await;
-    let good = somebody();
+async fn rejects_invalid_tokens() {
+    let fixture = LogoutFixture::start().await;
+    let good = user_token();
     let foreign = Pool::foreign();
     let refused = [
         good.clone().signed_by(&foreign.access_key).build(),
@@ -307,41 +312,42 @@ async fn who_may_not_log_out() {
         good.clone().claim("iat", now() + 600).build(),
         "a.b.c".to_owned(),
     ];
-    edge.store.forget_requests();
+    fixture.store.forget_requests();
     for token in refused {
         assert_eq!(
-            edge.post(&token, json!(null)).await.0,
+            fixture.post(&token, json!(null)).await.0,
             401,
             "L4 {token:.300}"
         );
         assert_eq!(
-            edge.post(&token, session("all")).await.0,
+            fixture.post(&token, session("all")).await.0,
             401,
             "L4 {token:.300}"
         );
     }
-    assert_eq!(edge.send(&proxy_event(None)).await.0, 401, "L6");
+    assert_eq!(fixture.send(&proxy_event(None)).await.0, 401, "L6");
     assert_eq!(
-        edge.post(&Pool::ours().machine_token().build(), json!(null))
+        fixture
+            .post(&Pool::ours().machine_token().build(), json!(null))
             .await
             .0,
         403,
         "L16"
     );
-    assert_eq!(edge.writes(), 0, "L4: nothing written");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
-    assert!(edge.passes(&good.build()).await, "L4");
+    assert_eq!(fixture.writes(), 0, "L4: nothing written");
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
+    assert!(fixture.passes(&good.build()).await, "L4");
 }
 
 #[tokio::test]
-async fn requests_that_are_not_ours() {
-    let edge = Edge::start().await;
-    let token = somebody().build();
-    edge.store.forget_requests();
+async fn rejects_malformed_requests() {
+    let fixture = LogoutFixture::start().await;
+    let token = user_token().build();
+    fixture.store.forget_requests();
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""] {
         let mut event = proxy_event(Some(&token));
         event["httpMethod"] = json!(method);
-        assert_eq!(edge.send(&event).await.0, 405, "L15 {method}");
+        assert_eq!(fixture.send(&event).await.0, 405, "L15 {method}");
     }
     for body in [
         "x",
@@ -361,84 +367,93 @@ async fn requests_that_are_not_ours() {
         r#"{"refresh_token":7}"#,
         "\u{feff}{}",
     ] {
-        let (status, _) = edge.post(&token, json!(body)).await;
+        let (status, _) = fixture.post(&token, json!(body)).await;
         assert_eq!(status, 400, "L22 {body}");
     }
     for body in [json!(7), json!({"scope": "all"}), json!(["x"])] {
-        assert_eq!(edge.post(&token, body.clone()).await.0, 400, "{body}");
+        assert_eq!(fixture.post(&token, body.clone()).await.0, 400, "{body}");
     }
     let huge = json!(format!(r#"{{"refresh_token":"{}"}}"#, "x".repeat(20_000)));
-    assert_eq!(edge.post(&token, huge).await.0, 413);
+    assert_eq!(fixture.post(&token, huge).await.0, 413);
     let mut event = proxy_event(Some(&token));
     event["isBase64Encoded"] = json!(true);
     event["body"] = json!("%%%");
-    assert_eq!(edge.send(&event).await.0, 400);
+    assert_eq!(fixture.send(&event).await.0, 400);
     for event in [json!(null), json!([]), json!("x"), json!({})] {
-        assert_eq!(edge.send(&event).await.0, 405, "{event}");
+        assert_eq!(fixture.send(&event).await.0, 405, "{event}");
     }
-    assert_eq!(edge.writes(), 0);
-    assert!(edge.passes(&token).await);
+    assert_eq!(fixture.writes(), 0);
+    assert!(fixture.passes(&token).await);
 
     event["body"] = json!("e30=");
-    assert_eq!(edge.send(&event).await.0, 200, "base64 of {{}}");
+    assert_eq!(fixture.send(&event).await.0, 200, "base64 of {{}}");
     let mut http = json!({
         "version": "2.0", "headers": {"authorization": format!("Bearer {token}")},
         "requestContext": {"http": {"method": "POST", "path": "/auth/logout"}},
     });
-    assert_eq!(edge.send(&http).await.0, 200, "an HTTP API's event");
+    assert_eq!(fixture.send(&http).await.0, 200, "an HTTP API's event");
     http["requestContext"]["http"]["method"] = json!("GET");
-    assert_eq!(edge.send(&http).await.0, 405);
+    assert_eq!(fixture.send(&http).await.0, 405);
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_503_and_nothing_claimed() {
-    let edge = Edge::start().await;
+async fn store_failures_are_503() {
+    let fixture = LogoutFixture::start().await;
     let refresh = || json!(r#"{"refresh_token":"opaque"}"#);
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
-        let token = somebody().build();
-        edge.store.set_fault_for("UpdateItem", fault.clone());
-        assert_eq!(edge.post(&token, refresh()).await.0, 503, "L9 {fault:?}");
+        let token = user_token().build();
+        fixture.store.set_fault_for("UpdateItem", fault.clone());
+        assert_eq!(fixture.post(&token, refresh()).await.0, 503, "L9 {fault:?}");
         assert_eq!(
-            edge.cognito_calls(),
+            fixture.cognito_calls(),
             ["RevokeToken"],
             "L9: Cognito is told all the same"
         );
         assert_eq!(
-            edge.post(&token, session("all")).await.0,
+            fixture.post(&token, session("all")).await.0,
             503,
             "L9 {fault:?}"
         );
-        assert_eq!(edge.cognito_calls(), ["AdminUserGlobalSignOut"], "L9");
-        assert!(edge.passes(&token).await, "nothing was promised");
+        assert_eq!(fixture.cognito_calls(), ["AdminUserGlobalSignOut"], "L9");
+        assert!(fixture.passes(&token).await, "nothing was promised");
 
-        edge.store.set_fault(fault.clone());
-        assert_eq!(edge.post(&token, session("all")).await.0, 503, "{fault:?}");
+        fixture.store.set_fault(fault.clone());
         assert_eq!(
-            edge.cognito_calls(),
+            fixture.post(&token, session("all")).await.0,
+            503,
+            "{fault:?}"
+        );
+        assert_eq!(
+            fixture.cognito_calls(),
             Vec::<String>::new(),
             "it could be an old, ended token"
         );
 
-        edge.store.set_fault(Fault::None);
-        assert_eq!(edge.post(&token, refresh()).await.0, 200, "L9: the retry");
-        assert!(!edge.passes(&token).await, "L9");
-        edge.cognito.forget_requests();
+        fixture.store.set_fault(Fault::None);
+        assert_eq!(
+            fixture.post(&token, refresh()).await.0,
+            200,
+            "L9: the retry"
+        );
+        assert!(!fixture.passes(&token).await, "L9");
+        fixture.cognito.forget_requests();
     }
 
     // The write arrives, its answer is lost, the client comes again (L13).
-    let token = somebody().build();
-    edge.store
+    let token = user_token().build();
+    fixture
+        .store
         .set_fault_after(Fault::Answer(500, "{}".to_owned()));
-    assert_eq!(edge.post(&token, json!(null)).await.0, 503);
-    assert!(!edge.passes(&token).await, "L13: more than promised");
-    edge.store.set_fault(Fault::None);
-    assert_eq!(edge.post(&token, json!(null)).await.0, 200, "L13");
+    assert_eq!(fixture.post(&token, json!(null)).await.0, 503);
+    assert!(!fixture.passes(&token).await, "L13: more than promised");
+    fixture.store.set_fault(Fault::None);
+    assert_eq!(fixture.post(&token, json!(null)).await.0, 200, "L13");
 }
 
 #[tokio::test]
-async fn many_at_once() {
-    let edge = Edge::start().await;
-    let user = somebody();
+async fn concurrent_logouts_succeed() {
+    let fixture = LogoutFixture::start().await;
+    let user = user_token();
     let tokens: Vec<String> = (0..8)
         .map(|_| {
             user.clone()
@@ -447,34 +462,34 @@ async fn many_at_once() {
                 .build()
         })
         .collect();
-    let other = Edge::start().await;
+    let other = LogoutFixture::start().await;
     let ((one, _), (two, _)) = tokio::join!(
-        edge.post(&tokens[0], session("all")),
+        fixture.post(&tokens[0], session("all")),
         other.post(&tokens[1], session("all")),
     );
     assert_eq!((one, two), (200, 200), "R17");
     for token in &tokens {
         assert!(
-            !edge.passes(token).await && !other.passes(token).await,
+            !fixture.passes(token).await && !other.passes(token).await,
             "R17"
         );
     }
 }
 
 #[tokio::test]
-async fn after_the_200_another_process_refuses() {
-    let edge = Edge::start().await;
+async fn a_200_is_enforced_by_every_process() {
+    let fixture = LogoutFixture::start().await;
     for round in 0..1_000 {
-        let token = somebody().build();
+        let token = user_token().build();
         let scope = if round % 100 == 99 { "all" } else { "session" };
-        assert!(edge.passes(&token).await);
-        assert_eq!(edge.post(&token, session(scope)).await.0, 200);
-        assert!(!edge.passes(&token).await, "R16 round {round}, {scope}");
+        assert!(fixture.passes(&token).await);
+        assert_eq!(fixture.post(&token, session(scope)).await.0, 200);
+        assert!(!fixture.passes(&token).await, "R16 round {round}, {scope}");
     }
 }
 
 #[tokio::test]
-async fn everywhere_else() {
+async fn others_revokes_all_sessions_but_the_callers() {
     let world = World::start().await;
     let logout = world.function("logout", &[]).await;
     let post = async |token: &TokenBuilder<'_>, scope: &str| {
@@ -483,7 +498,7 @@ async fn everywhere_else() {
         let answer = logout.invoke(&event).await.answer();
         answer["statusCode"].as_u64().unwrap()
     };
-    let phone = somebody();
+    let phone = user_token();
     let other_session = || phone.clone().claim("origin_jti", unique("session"));
     let (laptop, tablet) = (other_session(), other_session());
     assert_eq!(post(&phone, "others").await, 200);
@@ -520,13 +535,13 @@ async fn everywhere_else() {
 
 /// A writer whose clock is behind: what the issuer signed in the gap is covered (R25).
 #[tokio::test]
-async fn clocks_that_differ() {
+async fn clock_skew_is_tolerated() {
     let world = World::start().await;
     let logout = world
         .function("logout", &[("CLOCK_LEEWAY_SECONDS", "3")])
         .await;
     for ahead in 0..=3 {
-        let phone = somebody();
+        let phone = user_token();
         let token = phone.clone().claim("origin_jti", unique("session"));
         // The authorizer itself has no leeway: it judges once its own clock is there.
         let gap = token
@@ -544,7 +559,7 @@ async fn clocks_that_differ() {
 }
 
 #[tokio::test]
-async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
+async fn failed_cognito_calls_are_queued_and_retried() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
     let logout = world
@@ -553,7 +568,7 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
     let retry = world.function("logout-retry", &[]).await;
     let busy = json!({"__type": "TooManyRequestsException"}).to_string();
     world.cognito.set_fault(Fault::Answer(400, busy));
-    let token = somebody();
+    let token = user_token();
     let post = async |body: &str| {
         let mut event = proxy_event(Some(&token.build()));
         event["body"] = json!(body);
@@ -623,7 +638,7 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
 }
 
 #[tokio::test]
-async fn what_cognito_refuses_is_final() {
+async fn rejections_by_cognito_are_not_retried() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
     let more = [("RETRY_QUEUE_URL", queue)];
@@ -643,7 +658,7 @@ async fn what_cognito_refuses_is_final() {
     ] {
         let fault = json!({"__type": code, "message": message}).to_string();
         world.cognito.set_fault(Fault::Answer(400, fault));
-        let token = somebody();
+        let token = user_token();
         let mut event = proxy_event(Some(&token.build()));
         event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
         let answer = logout.invoke(&event).await.answer();
@@ -660,7 +675,7 @@ async fn what_cognito_refuses_is_final() {
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
     for odd in ["", "with blanks", "\u{e4}", &"x".repeat(8_193)] {
-        let mut event = proxy_event(Some(&somebody().build()));
+        let mut event = proxy_event(Some(&user_token().build()));
         event["body"] = json!(json!({"refresh_token": odd}).to_string());
         let answer = logout.invoke(&event).await.answer();
         assert!(
@@ -672,7 +687,7 @@ async fn what_cognito_refuses_is_final() {
 }
 
 #[tokio::test]
-async fn the_clients_secret_goes_with_the_calls() {
+async fn calls_carry_the_client_secret() {
     let world = World::start().await;
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:client";
     let others = world.others.url();
@@ -691,7 +706,7 @@ async fn the_clients_secret_goes_with_the_calls() {
     let logout = world.function("logout", &more).await;
     let retry = world.function("logout-retry", &more).await;
     let log_out = async || {
-        let mut event = proxy_event(Some(&somebody().build()));
+        let mut event = proxy_event(Some(&user_token().build()));
         event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
         assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
     };
@@ -711,7 +726,7 @@ async fn the_clients_secret_goes_with_the_calls() {
 }
 
 #[tokio::test]
-async fn cookies_origins_and_the_hosted_ui() {
+async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     let world = World::start().await;
     let more = [
         ("TOKEN_COOKIE", "__Host-access_token"),
@@ -727,7 +742,7 @@ async fn cookies_origins_and_the_hosted_ui() {
         logout.invoke(&event).await.answer()
     };
     let origin = "https://app.example.com";
-    let token = somebody();
+    let token = user_token();
     let cookie = format!(
         "__Host-access_token={}; __Host-refresh_token=opaque",
         token.build()
@@ -801,7 +816,7 @@ async fn cookies_origins_and_the_hosted_ui() {
     );
 
     // No token, only the refresh token: what it brings says which session it is.
-    let token = somebody();
+    let token = user_token();
     let alone = json!({"Cookie": "__Host-refresh_token=opaque", "Origin": origin});
     let send_alone = async || {
         world.cognito.forget_requests();
@@ -888,13 +903,13 @@ async fn cookies_origins_and_the_hosted_ui() {
 }
 
 #[tokio::test]
-async fn a_mark_that_cannot_be_written_waits_in_a_queue_of_its_own() {
+async fn failed_revocations_wait_in_their_own_queue() {
     let world = World::start().await;
     let url = "https://sqs.us-east-1.amazonaws.com/123456789012/late";
     let retry = world
         .function("logout-retry", &[("LATE_MARK_QUEUE_URL", url)])
         .await;
-    let token = somebody();
+    let token = user_token();
     let mark = json!({"kind": "end_sessions", "subject": token.get("sub"),
         "not_before": token.get("auth_time"), "spared": null, "reason": "password_changed"});
     let messages = batch(&[mark.to_string()]);

@@ -7,7 +7,7 @@ use testkit::token::now;
 use testkit::{Binary, Pool};
 
 use crate::world::{
-    World, ask, behind_authorizer, next_second, signed_in_again, somebody, text_of, unique,
+    World, ask, behind_authorizer, next_second, signed_in_again, text_of, unique, user_token,
 };
 
 async fn gatehouse(world: &World, arguments: &[&str]) -> (String, i32) {
@@ -50,9 +50,9 @@ async fn gatehouse_whole(
 }
 
 #[tokio::test]
-async fn revoke_and_status() {
+async fn revoke_and_status_report_the_revocation() {
     let world = World::start().await;
-    let user = somebody();
+    let user = user_token();
     let subject = text_of(&user, "sub");
     world.cognito.set_answer(
         "AdminGetUser",
@@ -137,7 +137,7 @@ fn date(seconds: i64) -> String {
 }
 
 #[tokio::test]
-async fn the_tables_clock_counts_and_not_the_operators() {
+async fn revocations_use_the_tables_clock() {
     let world = World::start().await;
     let url = world.store.url();
     let store = ("AWS_ENDPOINT_URL_DYNAMODB", url.as_str());
@@ -171,7 +171,7 @@ async fn the_tables_clock_counts_and_not_the_operators() {
 }
 
 #[tokio::test]
-async fn another_issuers_users_and_who_is_let_in_again() {
+async fn users_of_other_issuers_are_revoked_and_admitted_again() {
     let world = World::start().await;
     let run = async |arguments: &[&str]| {
         let users = [("USERS_TABLE", world.stack.users_table.as_str())];
@@ -202,7 +202,7 @@ async fn another_issuers_users_and_who_is_let_in_again() {
     );
     assert_eq!(world.cognito.requests().len(), 0, "another issuer's users");
 
-    let user = somebody();
+    let user = user_token();
     let subject = text_of(&user, "sub");
     world.cognito.set_answer(
         "AdminGetUser",
@@ -210,7 +210,7 @@ async fn another_issuers_users_and_who_is_let_in_again() {
             "UserAttributes": [{"Name": "sub", "Value": subject}]}),
     );
     let admin = world.function("admin", &[]).await;
-    let administrator = somebody().claim("cognito:groups", json!(["admins"]));
+    let administrator = user_token().claim("cognito:groups", json!(["admins"]));
     let route = ("POST", "/admin/users/{username}/disable");
     let parameters = json!({"username": "ada"});
     let event = behind_authorizer(&administrator, route, parameters, json!(null));
@@ -231,7 +231,7 @@ async fn another_issuers_users_and_who_is_let_in_again() {
 }
 
 #[tokio::test]
-async fn before_and_after_a_move() {
+async fn plan_and_status_describe_a_migration() {
     let world = World::start().await;
     let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-migrate"));
     std::fs::create_dir_all(&folder).unwrap();
@@ -312,7 +312,7 @@ async fn before_and_after_a_move() {
 }
 
 #[tokio::test]
-async fn status_counts_as_moved_only_whom_it_asked_for() {
+async fn status_counts_only_users_it_looked_up_as_migrated() {
     let world = World::start().await;
     world.cognito.set_answer(
         "AdminGetUser",

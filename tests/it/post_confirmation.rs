@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Pool, TokenBuilder};
 
-use crate::world::{World, next_second, signed_in_again, somebody, text_of};
+use crate::world::{World, next_second, signed_in_again, text_of, user_token};
 
 fn trigger(source: &str, token: &TokenBuilder<'_>) -> Value {
     json!({
@@ -18,10 +18,10 @@ fn trigger(source: &str, token: &TokenBuilder<'_>) -> Value {
 }
 
 #[tokio::test]
-async fn a_password_reset_ends_what_was_before_it() {
+async fn a_password_reset_revokes_earlier_sessions() {
     let world = World::start().await;
     let function = world.function("post-confirmation", &[]).await;
-    let token = somebody();
+    let token = user_token();
     assert!(world.passes(&token).await);
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     assert_eq!(function.invoke(&event).await.answer(), event, "as it came");
@@ -42,7 +42,7 @@ async fn a_password_reset_ends_what_was_before_it() {
     next_second().await;
     assert_eq!(function.invoke(&event).await.answer(), event);
 
-    let token = somebody();
+    let token = user_token();
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
         world.store.set_fault(fault.clone());
@@ -73,13 +73,13 @@ async fn a_password_reset_ends_what_was_before_it() {
 
 /// The mark is what the answer depends on; the sign-out at Cognito is made again by logout-retry.
 #[tokio::test]
-async fn a_sign_out_that_fails_is_queued_and_keeps_nobody_from_resetting() {
+async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/1/retry";
     let more = [("RETRY_QUEUE_URL", queue)];
     let function = world.function("post-confirmation", &more).await;
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Hang] {
-        let token = somebody();
+        let token = user_token();
         let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
         world.cognito.set_fault(fault.clone());
         world.others.forget_requests();
@@ -111,7 +111,7 @@ async fn a_sign_out_that_fails_is_queued_and_keeps_nobody_from_resetting() {
     }
     // Nor the queue: logged, and the reset is done all the same.
     world.others.set_fault(Fault::Cut);
-    let token = somebody();
+    let token = user_token();
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     assert_eq!(function.invoke(&event).await.answer(), event);
     assert!(!world.passes(&token).await);
@@ -127,10 +127,10 @@ fn text_of_kind(message: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_confirmed_sign_up_makes_the_profile() {
+async fn a_confirmed_sign_up_creates_the_profile() {
     let world = World::start().await;
     let function = world.function("post-confirmation", &[]).await;
-    let token = somebody();
+    let token = user_token();
     let subject = text_of(&token, "sub");
     let event = trigger("PostConfirmation_ConfirmSignUp", &token);
     assert_eq!(function.invoke(&event).await.answer(), event);

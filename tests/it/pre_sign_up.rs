@@ -39,7 +39,7 @@ async fn admits(function: &Binary, event: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn addresses_and_names_that_look_like_others() {
+async fn rejects_lookalike_addresses_and_names() {
     let world = World::start().await;
     let function = world.function("pre-sign-up", &[]).await;
     for (email, admitted) in [
@@ -95,7 +95,7 @@ async fn addresses_and_names_that_look_like_others() {
 }
 
 #[tokio::test]
-async fn domains() {
+async fn sign_up_domains_are_restricted() {
     let world = World::start().await;
     let more = [
         ("ALLOWED_EMAIL_DOMAINS", "example.com,*.example.com"),
@@ -164,7 +164,7 @@ fn federated(name: &str, email: &str, verified: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_federated_identity_joins_the_account_of_its_address() {
+async fn federated_identities_are_linked_by_verified_address() {
     let world = World::start().await;
     let more = [("LINK_PROVIDERS", "Google=example.com;Corp_SAML=*;Corp=*")];
     let function = world.function("pre-sign-up", &more).await;
@@ -315,7 +315,7 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
 }
 
 #[tokio::test]
-async fn twins_in_a_pool_that_tells_cases_apart() {
+async fn case_sensitive_pools_reject_case_variants() {
     let world = World::start().await;
     let function = world
         .function("pre-sign-up", &[("USERNAME_CASE_SENSITIVE", "true")])
@@ -374,7 +374,7 @@ async fn answer(function: &Binary, event: &Value) -> String {
 }
 
 #[tokio::test]
-async fn names_of_users_who_are_still_to_be_moved_are_not_taken() {
+async fn names_of_unmigrated_users_are_reserved() {
     let world = World::start().await;
     let old = testkit::FakeAws::agreeable().await;
     let url = old.url();

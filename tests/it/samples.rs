@@ -20,7 +20,7 @@ const OLD_POOL: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn every_function_answers_its_samples() {
+async fn every_sample_event_gets_its_response() {
     let world = World::start().await;
     world.cognito.set_answer(
         "AdminGetUser",

@@ -13,7 +13,7 @@ async fn refused(function: &str, changes: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_the_process_and_says_why() {
+async fn invalid_configuration_stops_the_process_with_a_reason() {
     let pool = Pool::ours();
     let twice = format!("{0},{0}", pool.issuer());
     let rows: &[(&str, &str, &str)] = &[
@@ -73,7 +73,7 @@ async fn a_wrong_configuration_ends_the_process_and_says_why() {
 }
 
 #[tokio::test]
-async fn all_problems_at_once_and_no_value() {
+async fn configuration_errors_are_reported_together_without_values() {
     let changes = [
         ("USER_POOL_ID", ""),
         ("APP_CLIENT_IDS", "*"),

@@ -36,7 +36,7 @@ pub(crate) async fn revocations(stack: &Stack) -> DynamoRevocations {
 }
 
 #[tokio::test]
-async fn the_row_is_what_the_pure_rules_say() {
+async fn written_rows_match_the_pure_function() {
     const TTL: u64 = 28_800;
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
@@ -104,7 +104,7 @@ async fn the_row_is_what_the_pure_rules_say() {
 }
 
 #[tokio::test]
-async fn a_crash_leaves_no_mark_that_goes_too_early() {
+async fn a_crash_never_shortens_a_revocation() {
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
     let relay = FakeAws::in_front_of(&stack.endpoint).await;
@@ -135,7 +135,7 @@ async fn a_crash_leaves_no_mark_that_goes_too_early() {
 }
 
 #[tokio::test]
-async fn keys_left_unprocessed_are_read_consistently_too() {
+async fn unprocessed_keys_are_also_read_consistently() {
     let store = FakeAws::agreeable().await;
     let revocations = DynamoRevocations::new(&sdk(&store.url()).await, "table".to_owned());
     let key = RowKey::user(Pool::ours().id, "somebody");
@@ -158,7 +158,7 @@ async fn keys_left_unprocessed_are_read_consistently_too() {
 }
 
 #[tokio::test]
-async fn a_late_write_lowers_nothing() {
+async fn late_writes_never_lower_a_value() {
     let stack = Stack::of_this_run();
     let pool = Pool::ours();
     let jwks = JwksServer::start(&pool.jwks()).await;

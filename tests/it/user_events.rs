@@ -11,7 +11,7 @@ use testkit::token::now;
 use testkit::{Binary, Pool, TokenBuilder};
 
 use crate::world::{
-    World, batch, failures, next_second, refreshed, signed_in_again, somebody, text_of, unique,
+    World, batch, failures, next_second, refreshed, signed_in_again, text_of, unique, user_token,
 };
 
 /// A record in the shape of `events/user-events`, about this user, made `ago` seconds ago.
@@ -33,7 +33,7 @@ async fn send(function: &Binary, records: &[Value]) -> Value {
 }
 
 #[tokio::test]
-async fn every_call_that_ends_something() {
+async fn every_revoking_call_is_applied() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     next_second().await;
@@ -57,7 +57,7 @@ async fn every_call_that_ends_something() {
         ("AdminAddUserToGroup", "groups_changed", false, ""),
         ("AdminRemoveUserFromGroup", "groups_changed", false, ""),
     ] {
-        let token = somebody();
+        let token = user_token();
         assert!(world.passes(&token).await);
         world.others.forget_requests();
         let answer = send(&function, &[record(name, &token, 1)]).await;
@@ -88,7 +88,7 @@ async fn every_call_that_ends_something() {
         assert_eq!(body["sub"], *token.get("sub"));
         assert_eq!(body["actor"], "arn:aws:iam::123456789012:user/alice");
     }
-    let other = somebody();
+    let other = user_token();
     let answer = send(&function, &[record("AdminGetUser", &other, 0)]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
     assert!(world.passes(&other).await, "nothing is ended by a look");
@@ -116,14 +116,14 @@ async fn row(world: &World, pk: &str, sk: &str) -> Value {
 }
 
 #[tokio::test]
-async fn groups_providers_clients_and_pools_that_go() {
+async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let pool = Pool::ours().id;
     let (group, provider) = (unique("group"), unique("Provider"));
     let client = unique("client");
     let about = |name: &str, parameter: &str, value: &str| {
-        let mut record = record(name, &somebody(), 1);
+        let mut record = record(name, &user_token(), 1);
         record["detail"]["requestParameters"] = json!({"userPoolId": pool, parameter: value});
         record["detail"]["additionalEventData"] = json!(null);
         record
@@ -141,13 +141,13 @@ async fn groups_providers_clients_and_pools_that_go() {
     assert_eq!(failures(&send(&function, &[nameless]).await), ["m0"]);
 
     // Only tokens that name the group, until they are refreshed.
-    let token = somebody();
+    let token = user_token();
     assert!(world.passes(&token).await, "of other groups");
-    let member = somebody().claim("cognito:groups", json!(["x", group]));
+    let member = user_token().claim("cognito:groups", json!(["x", group]));
     assert!(!world.passes(&member).await, "group");
     assert!(world.passes(&refreshed(&member)).await, "a refresh");
     // Only the sessions of who came by the provider, for good.
-    let federated = somebody().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
+    let federated = user_token().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
     assert!(!world.passes(&federated).await, "provider");
     assert!(!world.passes(&refreshed(&federated)).await, "a refresh");
     assert!(world.passes(&signed_in_again(&federated)).await);
@@ -176,19 +176,19 @@ async fn groups_providers_clients_and_pools_that_go() {
     let function = world
         .function("user-events", &[("USER_POOL_ID", gone)])
         .await;
-    let mut deleted = record("DeleteUserPool", &somebody(), 1);
+    let mut deleted = record("DeleteUserPool", &user_token(), 1);
     deleted["detail"]["requestParameters"] = json!({"userPoolId": gone});
     send(&function, &[deleted]).await;
     assert_eq!(row(&world, gone, "issuer").await["reason"], "pool_deleted");
 }
 
 #[tokio::test]
-async fn a_logouts_own_call_ends_nothing_more() {
+async fn logouts_own_calls_revoke_nothing_further() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let logout = world.function("logout", &[]).await;
     let retry = world.function("logout-retry", &[]).await;
-    let laptop = somebody();
+    let laptop = user_token();
     let phone = signed_in_again(&laptop);
     let event = json!({
         "httpMethod": "POST", "body": json!({"refresh_token": "opaque-secret"}).to_string(),
@@ -205,9 +205,9 @@ async fn a_logouts_own_call_ends_nothing_more() {
         call
     };
     let own = format!("RevokeToken-{}", world.cognito.requests().len());
-    let mut of_nobody = call(&own);
-    of_nobody["detail"]["additionalEventData"] = json!(null);
-    let answer = send(&function, &[call(&own), call(&own), of_nobody]).await;
+    let mut without_subject = call(&own);
+    without_subject["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, &[call(&own), call(&own), without_subject]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
     assert!(world.passes(&laptop).await, "another device's token");
     assert_eq!(world.others.requests().len(), 0, "nor a message");
@@ -221,9 +221,9 @@ async fn a_logouts_own_call_ends_nothing_more() {
     assert!(world.passes(&laptop).await, "the queue's call");
 
     // Every holder of a refresh token can make this call: it rings no alarm.
-    let mut of_nobody = call("another");
-    of_nobody["detail"]["additionalEventData"] = json!(null);
-    let answer = send(&function, &[of_nobody]).await;
+    let mut without_subject = call("another");
+    without_subject["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, &[without_subject]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
     // Another program's call about a user of the pool outdates the user's tokens.
     let user = json!({"Username": "x", "Enabled": true,
@@ -237,7 +237,7 @@ async fn a_logouts_own_call_ends_nothing_more() {
 }
 
 #[tokio::test]
-async fn another_pools_user_gets_no_row() {
+async fn users_of_other_pools_get_no_row() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let sessions = world.function("sessions", &[]).await;
@@ -247,7 +247,7 @@ async fn another_pools_user_gets_no_row() {
             json!({"accessToken": "HIDDEN_DUE_TO_SECURITY_REASONS"});
         record
     };
-    let stranger = somebody();
+    let stranger = user_token();
     let answer = send(&function, &[poolless(&stranger)]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
     let subject = text_of(&stranger, "sub");
@@ -261,12 +261,12 @@ async fn another_pools_user_gets_no_row() {
     assert!(function.output().contains("unknown_user"));
 
     // Gone from the pool, but known by a profile or by a sign-in.
-    let with_profile = somebody();
+    let with_profile = user_token();
     let mut disabled = record("AdminDisableUser", &with_profile, 60);
     disabled["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
     let enabled = record("AdminEnableUser", &with_profile, 50);
     send(&function, &[disabled, enabled]).await;
-    let signed_in = somebody();
+    let signed_in = user_token();
     let event = crate::world::behind_authorizer(
         &signed_in,
         ("POST", "/auth/sessions"),
@@ -285,12 +285,12 @@ async fn another_pools_user_gets_no_row() {
     }
     // Cognito doesn't answer: the record comes again.
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
-    let answer = send(&function, &[poolless(&somebody())]).await;
+    let answer = send(&function, &[poolless(&user_token())]).await;
     assert_eq!(failures(&answer), ["m0"]);
 }
 
 #[tokio::test]
-async fn the_sweeps_call_shows_that_a_trail_is_there() {
+async fn the_heartbeat_of_user_sweep_is_counted() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let arn = format!(
@@ -309,7 +309,7 @@ async fn the_sweeps_call_shows_that_a_trail_is_there() {
     assert_eq!(request["TagKeys"], json!(["gatehouse-heartbeat"]));
 
     let heard = |arn: &str| {
-        let mut call = record("UntagResource", &somebody(), 0);
+        let mut call = record("UntagResource", &user_token(), 0);
         call["detail"]["additionalEventData"] = json!(null);
         call["detail"]["requestParameters"] =
             json!({"resourceArn": arn, "tagKeys": ["gatehouse-heartbeat"]});
@@ -331,7 +331,7 @@ async fn the_sweeps_call_shows_that_a_trail_is_there() {
 }
 
 #[tokio::test]
-async fn orders_and_repetitions_come_to_the_same() {
+async fn event_order_and_duplicates_do_not_matter() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let rows: [(&[(&str, u64)], bool); 6] = [
@@ -344,7 +344,7 @@ async fn orders_and_repetitions_come_to_the_same() {
     ];
     for (events, lets_in) in rows {
         for twice in [false, true] {
-            let token = somebody();
+            let token = user_token();
             let mut records: Vec<Value> = events
                 .iter()
                 .map(|(name, ago)| record(name, &token, *ago))
@@ -359,7 +359,7 @@ async fn orders_and_repetitions_come_to_the_same() {
         }
     }
     // Deleted is deleted, whatever comes in late.
-    let token = somebody();
+    let token = user_token();
     let records = [
         record("AdminDeleteUser", &token, 5),
         record("AdminEnableUser", &token, 10),
@@ -371,10 +371,10 @@ async fn orders_and_repetitions_come_to_the_same() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
+async fn ignores_foreign_events_and_retries_events_without_a_subject() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
-    let token = somebody();
+    let token = user_token();
     let with = |pointer: &str, value: Value| {
         let mut record = record("AdminDisableUser", &token, 1);
         *record.pointer_mut(pointer).unwrap() = value;
@@ -405,7 +405,7 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
         assert_eq!(failures(&answer), Vec::<&str>::new(), "{case} {record}");
         assert!(world.passes(&token).await, "{case} {record}");
     }
-    let good = somebody();
+    let good = user_token();
     let bad = [
         with("/detail/additionalEventData", json!(null)),
         with("/detail/additionalEventData/sub", json!("")),
@@ -421,10 +421,10 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
         with("/detail/additionalEventData/sub", json!("x".repeat(5_000))),
         json!("no record"),
     ];
-    for record_of_nobody in bad {
-        let records = [record_of_nobody.clone(), record("GlobalSignOut", &good, 1)];
+    for bad_record in bad {
+        let records = [bad_record.clone(), record("GlobalSignOut", &good, 1)];
         let answer = send(&function, &records).await;
-        assert_eq!(failures(&answer), ["m0"], "S2, S7 {record_of_nobody}");
+        assert_eq!(failures(&answer), ["m0"], "S2, S7 {bad_record}");
     }
     assert!(!world.passes(&good).await, "S7: the others are applied");
     assert!(world.passes(&token).await, "S2: nobody is guessed");
@@ -443,14 +443,14 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
     assert!(!world.passes(&token).await);
 
     // An empty error code is a success.
-    let token = somebody();
+    let token = user_token();
     let mut empty = record("GlobalSignOut", &token, 1);
     empty["detail"]["errorCode"] = json!("");
     send(&function, &[empty]).await;
     assert!(!world.passes(&token).await, "S3");
 
     // A name that is there is looked up.
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer(
         "AdminGetUser",
         json!({"Username": "ada", "Enabled": true,
@@ -467,11 +467,11 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
 }
 
 #[tokio::test]
-async fn times_and_failures() {
+async fn event_times_are_bounded_and_failed_writes_retried() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     // In the future: now. A week ago: then.
-    let token = somebody();
+    let token = user_token();
     let mut future = record("GlobalSignOut", &token, 0);
     future["detail"]["eventTime"] = json!("2099-01-01T00:00:00Z");
     send(&function, &[future]).await;
@@ -481,12 +481,12 @@ async fn times_and_failures() {
         world.passes(&signed_in_again(&token)).await,
         "S6: clamped to now"
     );
-    let token = somebody();
+    let token = user_token();
     send(&function, &[record("GlobalSignOut", &token, 7 * 86_400)]).await;
     assert!(world.passes(&token).await, "S6: signed in since");
 
     for operation in ["UpdateItem"] {
-        let token = somebody();
+        let token = user_token();
         world
             .store
             .set_fault_for(operation, Fault::Answer(500, "{}".to_owned()));
@@ -496,7 +496,7 @@ async fn times_and_failures() {
         send(&function, &[record("GlobalSignOut", &token, 1)]).await;
         assert!(!world.passes(&token).await);
     }
-    let token = somebody();
+    let token = user_token();
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
     assert_eq!(failures(&answer), ["m0"], "somebody has to be told");
@@ -509,7 +509,7 @@ async fn times_and_failures() {
 }
 
 #[tokio::test]
-async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
+async fn others_does_not_exempt_a_stolen_session_from_a_password_change() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let logout = world.function("logout", &[]).await;
@@ -522,7 +522,7 @@ async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
     };
     // Before the change, after it, and both.
     for (before, after) in [(true, false), (false, true), (true, true)] {
-        let thief = somebody();
+        let thief = user_token();
         if before {
             others(&thief).await;
         }
@@ -537,7 +537,7 @@ async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
         assert!(!world.passes(&refreshed(&thief)).await, "{before} {after}");
     }
     // What our own API spared for that very change goes on, until its session ends the others again.
-    let own = somebody();
+    let own = user_token();
     let store = crate::store::revocations(&world.stack).await;
     let key = RowKey::user(Pool::ours().id, &text_of(&own, "sub"));
     let session = text_of(&own, "origin_jti");
@@ -559,11 +559,11 @@ async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
 }
 
 #[tokio::test]
-async fn group_changes_may_wait_for_the_next_refresh() {
+async fn group_changes_can_be_left_to_the_next_refresh() {
     let world = World::start().await;
     let more = [("OUTDATE_ON_GROUP_CHANGE", "false")];
     let function = world.function("user-events", &more).await;
-    let token = somebody();
+    let token = user_token();
     send(&function, &[record("AdminRemoveUserFromGroup", &token, 0)]).await;
     assert!(world.passes(&token).await);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::TokenBuilder;
 use testkit::server::Fault;
 
-use crate::world::{World, signed_in_again, somebody, text_of};
+use crate::world::{World, signed_in_again, text_of, user_token};
 
 fn user(token: &TokenBuilder<'_>, enabled: bool) -> Value {
     json!({"Username": "x", "Enabled": enabled, "UserStatus": "CONFIRMED",
@@ -13,11 +13,11 @@ fn user(token: &TokenBuilder<'_>, enabled: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_missing_mark_is_found_page_by_page() {
+async fn missing_revocations_are_written_page_by_page() {
     let world = World::start().await;
     let function = world.function("user-sweep", &[]).await;
-    let users: Vec<_> = (0..3).map(|_| somebody()).collect();
-    let enabled = somebody();
+    let users: Vec<_> = (0..3).map(|_| user_token()).collect();
+    let enabled = user_token();
 
     // The first page has another behind it, and Cognito loses its patience there.
     world.cognito.set_answer(
@@ -91,7 +91,7 @@ async fn a_missing_mark_is_found_page_by_page() {
 }
 
 #[tokio::test]
-async fn clients_that_outlive_revocations_are_counted() {
+async fn app_clients_that_outlive_revocations_are_counted() {
     let world = World::start().await;
     let more = [("USER_POOL_ID", "us-east-1_Clients")];
     let function = world.function("user-sweep", &more).await;
@@ -130,7 +130,7 @@ async fn clients_that_outlive_revocations_are_counted() {
 }
 
 #[tokio::test]
-async fn whom_the_pool_has_enabled_is_let_in() {
+async fn users_enabled_in_the_pool_are_admitted_again() {
     let world = World::start().await;
     let pool = "us-east-1_Enabled";
     let more = [("USER_POOL_ID", pool)];
@@ -139,7 +139,7 @@ async fn whom_the_pool_has_enabled_is_let_in() {
     let sample = "../events/user-events/admin-disable-user.json";
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
     let mut record: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let token = somebody();
+    let token = user_token();
     record["detail"]["requestParameters"]["userPoolId"] = json!(pool);
     record["detail"]["additionalEventData"]["sub"] = token.get("sub").clone();
     record["detail"]["eventTime"] = json!("2025-01-01T00:00:00Z");
@@ -170,11 +170,11 @@ async fn whom_the_pool_has_enabled_is_let_in() {
 /// How many users, all of whom have marks, a run looks at in so many seconds: for docs/testing.md.
 #[tokio::test]
 #[ignore = "a measurement, of minutes"]
-async fn users_a_second() {
+async fn measures_users_per_second() {
     const SECONDS: u64 = 20;
     let world = World::start().await;
     let function = world.function("user-sweep", &[]).await;
-    let users: Vec<Value> = (0..60).map(|_| user(&somebody(), false)).collect();
+    let users: Vec<Value> = (0..60).map(|_| user(&user_token(), false)).collect();
     world
         .cognito
         .set_answer("ListUsers", json!({"Users": users}));
@@ -197,7 +197,7 @@ async fn users_a_second() {
 
 /// Case: the address of a sign-up is taken until it is confirmed or deleted.
 #[tokio::test]
-async fn sign_ups_that_were_never_confirmed_are_deleted() {
+async fn unconfirmed_sign_ups_are_deleted() {
     let world = World::start().await;
     // The cursor of the other pool is another test's.
     let pool = ("USER_POOL_ID", "us-east-1_Unconfirmed");

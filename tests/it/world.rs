@@ -117,7 +117,7 @@ pub(crate) fn unique(kind: &str) -> String {
 }
 
 /// A token of a user that no other test knows.
-pub(crate) fn somebody() -> TokenBuilder<'static> {
+pub(crate) fn user_token() -> TokenBuilder<'static> {
     Pool::ours()
         .access_token()
         .claim("sub", unique("user"))
