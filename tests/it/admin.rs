@@ -66,9 +66,9 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
 
     let enable = ("POST", "/admin/users/{username}/enable");
     assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
-    assert!(!world.passes(&user).await, "R22: ended for good");
+    assert!(!world.passes(&user).await, "ended for good");
     let again = signed_in_again(&user);
-    assert!(world.passes(&again).await, "R22");
+    assert!(world.passes(&again).await);
     assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
 
     let marks = ("GET", "/admin/users/{username}/marks");
@@ -96,11 +96,11 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
     assert_eq!(call(&world, &admin, delete, &user).await.0, 200);
     assert!(calls(&world).contains(&"AdminDeleteUser".to_owned()));
     next_second().await;
-    assert!(!world.passes(&signed_in_again(&user)).await, "R23");
+    assert!(!world.passes(&signed_in_again(&user)).await);
     assert_eq!(world.profile(&subject).await["status"], "DELETED");
     assert!(
         world.passes(&user_token()).await,
-        "R23: a new sub under the old name"
+        "a new sub under the old name"
     );
     assert!(!admin.output().contains("ada@") && !admin.output().contains(&subject));
 }
@@ -253,7 +253,7 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
         assert_eq!(
             call(&world, &admin, disable, &user).await.0,
             status,
-            "L20 {code}"
+            "{code}"
         );
     }
     world.cognito.set_fault(Fault::None);

@@ -71,7 +71,7 @@ async fn opening_the_page_does_not_confirm() {
             "typed by hand"
         );
     }
-    assert_eq!(world.cognito.requests(), [], "C23");
+    assert_eq!(world.cognito.requests(), []);
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn cross_origin_confirmation_is_rejected() {
     }
     let mut event = press("/auth/confirm", form);
     event["headers"] = json!({"Content-Type": "application/x-www-form-urlencoded"});
-    assert_eq!(ask(&api, &event).await.status, 415, "A5: from nobody");
+    assert_eq!(ask(&api, &event).await.status, 415, "from nobody");
     assert_eq!(world.cognito.requests(), []);
 }
 
@@ -182,6 +182,6 @@ async fn pages_follow_accept_language() {
         let mut event = open("a@example.com", "1");
         event["headers"]["Accept-Language"] = json!(accept);
         let page = ask(&api, &event).await.body;
-        assert!(page.as_str().unwrap().contains(lang), "A43: {accept:.40}");
+        assert!(page.as_str().unwrap().contains(lang), "{accept:.40}");
     }
 }

@@ -1,5 +1,5 @@
 //! Several issuers at once: other providers' token shapes, another pool, and keys that must not
-//! serve each other's issuers (T26, T53, T56, T65).
+//! serve each other's issuers.
 
 use auth_tests::{Authorizer, Verdict, environment};
 use serde_json::{Value, json};
@@ -161,7 +161,7 @@ async fn keys_are_valid_for_their_own_issuer_only() {
         assert_eq!(
             authorizer.verdict_on(&token).await,
             Verdict::Unauthorized,
-            "T53 {token}"
+            "{token}"
         );
     }
 }
@@ -174,11 +174,7 @@ async fn algorithms_are_configured_per_issuer() {
     configured["algorithms"] = json!(["RS256"]);
     let authorizer = start(json!([configured])).await;
     let token = provider.token(&json!({"sub": "ada", "aud": "api"})).build();
-    assert_eq!(
-        authorizer.verdict_on(&token).await,
-        Verdict::Unauthorized,
-        "T26"
-    );
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Unauthorized);
 }
 
 #[tokio::test]
@@ -210,15 +206,10 @@ async fn tokens_of_a_second_pool_are_accepted_only_if_configured() {
     .await;
     let theirs = foreign.access_token();
     let ours = Pool::ours();
-    assert_eq!(
-        authorizer.verdict_on(&theirs.build()).await,
-        Verdict::Allow,
-        "T53"
-    );
+    assert_eq!(authorizer.verdict_on(&theirs.build()).await, Verdict::Allow);
     assert_eq!(
         authorizer.verdict_on(&ours.access_token().build()).await,
-        Verdict::Allow,
-        "T53"
+        Verdict::Allow
     );
     for crossed in [
         theirs.clone().claim("client_id", ours.client_id),
@@ -232,8 +223,7 @@ async fn tokens_of_a_second_pool_are_accepted_only_if_configured() {
     ] {
         assert_eq!(
             authorizer.verdict_on(&crossed.build()).await,
-            Verdict::Unauthorized,
-            "T53"
+            Verdict::Unauthorized
         );
     }
     let key = foreign.access_token();
@@ -463,7 +453,7 @@ async fn delegated_tokens_are_accepted_only_if_allowed() {
         .access_token()
         .claim("act", json!({"sub": "agent"}))
         .build();
-    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow, "T65");
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
 }
 
 #[tokio::test]

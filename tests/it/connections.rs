@@ -119,7 +119,7 @@ async fn revoking_a_session_closes_its_connections() {
     gone.sort();
     let mut expected = ids[..2].to_vec();
     expected.sort();
-    assert_eq!(gone, expected, "L7: of this session and no other");
+    assert_eq!(gone, expected, "of this session and no other");
     act(vec![mark.clone()]).await;
     assert_eq!(closed(&world.others), Vec::<String>::new(), "once");
 
@@ -140,7 +140,7 @@ async fn revoking_a_session_closes_its_connections() {
     let answer = act(vec![elsewhere, mark.clone()]).await;
     assert_eq!(
         answer["batchItemFailures"][0]["itemIdentifier"], "4421584500000000017450439091",
-        "L14: again"
+        "again"
     );
     world.others.set_fault(Fault::Answer(
         410,
@@ -149,7 +149,7 @@ async fn revoking_a_session_closes_its_connections() {
     assert_eq!(
         act(vec![mark.clone()]).await,
         json!({"batchItemFailures": []}),
-        "L14: gone is done"
+        "gone is done"
     );
     world.others.set_fault(Fault::None);
     world.others.forget_requests();
@@ -327,8 +327,7 @@ async fn closed_connections_are_deleted_and_malformed_requests_register_nothing(
 
     assert_eq!(
         status(&connections, &event("$connect", &id, None)).await,
-        401,
-        "A40"
+        401
     );
     assert_eq!(
         status(&connections, &event("$disconnect", &id, None)).await,

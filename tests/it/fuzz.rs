@@ -1,4 +1,4 @@
-//! Case X8: whatever comes in, nothing panics, and nothing that was changed is believed. Inputs that are
+//! Whatever comes in, nothing panics, and nothing that was changed is believed. Inputs that are
 //! right are cut, spliced and changed at random, for a second each here, for `GATEHOUSE_FUZZ_SECONDS` each
 //! by `make fuzz`. A failure prints its input.
 

@@ -25,12 +25,9 @@ async fn a_password_reset_revokes_earlier_sessions() {
     assert!(world.passes(&token).await);
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     assert_eq!(function.invoke(&event).await.answer(), event, "as it came");
-    assert!(!world.passes(&token).await, "A34");
+    assert!(!world.passes(&token).await);
     let again = signed_in_again(&token);
-    assert!(
-        world.passes(&again).await,
-        "A34: the very next sign-in passes"
-    );
+    assert!(world.passes(&again).await, "the very next sign-in passes");
     let (operation, sent) = world.cognito.requests().remove(0);
     let expected = json!({"UserPoolId": Pool::ours().id, "Username": "ada"});
     assert_eq!(

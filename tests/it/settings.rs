@@ -1,4 +1,4 @@
-//! Cases X1 and X2: a configuration that does not hold never starts.
+//! A configuration that does not hold never starts.
 
 use auth_tests::environment;
 use testkit::{Binary, Pool};
@@ -63,12 +63,12 @@ async fn invalid_configuration_stops_the_process_with_a_reason() {
         ("CONTEXT_CLAIMS", "sub,email"),
     ] {
         let output = refused("authorizer", &[(name, value)]).await;
-        assert!(output.contains(name), "X1 {name}={value}: {output}");
+        assert!(output.contains(name), "{name}={value}: {output}");
     }
     for value in ["0", "-1", "x", "99999999999"] {
         let name = "REFRESH_TOKEN_TTL_SECONDS";
         let output = refused("logout", &[(name, value)]).await;
-        assert!(output.contains(name), "X1 {name}={value}: {output}");
+        assert!(output.contains(name), "{name}={value}: {output}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Case R18: writes that come late lower nothing. Written through the store's own crate into the
+//! Writes that come late lower nothing. Written through the store's own crate into the
 //! emulated table, judged by the built authorizer.
 
 use auth::UnixSeconds;
@@ -194,8 +194,8 @@ async fn late_writes_never_lower_a_value() {
     assert_eq!(verdict(now - 90).await, Verdict::Allow);
     // An older cutoff, from a time when refresh tokens were short: neither may count.
     end(now - 200_000, 3_600).await;
-    assert_eq!(verdict(now - 150).await, Verdict::Unauthorized, "R18");
-    assert_eq!(verdict(now - 90).await, Verdict::Allow, "R18");
+    assert_eq!(verdict(now - 150).await, Verdict::Unauthorized);
+    assert_eq!(verdict(now - 90).await, Verdict::Allow);
     end(now - 80, 28_800).await;
     assert_eq!(
         verdict(now - 90).await,

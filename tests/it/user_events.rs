@@ -1,4 +1,4 @@
-//! Cases S: what CloudTrail tells of, in any order and more than once.
+//! What CloudTrail tells of, in any order and more than once.
 
 use std::path::Path;
 
@@ -61,17 +61,17 @@ async fn every_revoking_call_is_applied() {
         assert!(world.passes(&token).await);
         world.others.forget_requests();
         let answer = send(&function, &[record(name, &token, 1)]).await;
-        assert_eq!(failures(&answer), Vec::<&str>::new(), "S8 {name}");
-        assert!(!world.passes(&token).await, "S1, S8 {name}");
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "{name}");
+        assert!(!world.passes(&token).await, "{name}");
         let later = refreshed(&token);
         assert_eq!(
             world.passes(&later).await,
             !ends_session,
-            "S8 {name}: a refresh"
+            "{name}: a refresh"
         );
         let again = signed_in_again(&token);
         let locked = !status.is_empty();
-        assert_eq!(world.passes(&again).await, !locked, "S8 {name}: a sign-in");
+        assert_eq!(world.passes(&again).await, !locked, "{name}: a sign-in");
 
         let profile = world.profile(&text_of(&token, "sub")).await;
         assert_eq!(
@@ -353,9 +353,9 @@ async fn event_order_and_duplicates_do_not_matter() {
                 records.extend(records.clone());
             }
             send(&function, &records).await;
-            assert!(!world.passes(&token).await, "S5 {events:?}: ended for good");
+            assert!(!world.passes(&token).await, "{events:?}: ended for good");
             let again = signed_in_again(&token);
-            assert_eq!(world.passes(&again).await, lets_in, "S5, R22 {events:?}");
+            assert_eq!(world.passes(&again).await, lets_in, "{events:?}");
         }
     }
     // Deleted is deleted, whatever comes in late.
@@ -365,9 +365,9 @@ async fn event_order_and_duplicates_do_not_matter() {
         record("AdminEnableUser", &token, 10),
     ];
     send(&function, &records).await;
-    assert!(!world.passes(&signed_in_again(&token)).await, "S5");
+    assert!(!world.passes(&signed_in_again(&token)).await);
     let profile = world.profile(&text_of(&token, "sub")).await;
-    assert_eq!(profile["status"], "DELETED", "S5");
+    assert_eq!(profile["status"], "DELETED");
 }
 
 #[tokio::test]
@@ -424,10 +424,10 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
     for bad_record in bad {
         let records = [bad_record.clone(), record("GlobalSignOut", &good, 1)];
         let answer = send(&function, &records).await;
-        assert_eq!(failures(&answer), ["m0"], "S2, S7 {bad_record}");
+        assert_eq!(failures(&answer), ["m0"], "{bad_record}");
     }
-    assert!(!world.passes(&good).await, "S7: the others are applied");
-    assert!(world.passes(&token).await, "S2: nobody is guessed");
+    assert!(!world.passes(&good).await, "the others are applied");
+    assert!(world.passes(&token).await, "nobody is guessed");
     assert!(
         function
             .invoke(&json!({"Records": [{}]}))
@@ -447,7 +447,7 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
     let mut empty = record("GlobalSignOut", &token, 1);
     empty["detail"]["errorCode"] = json!("");
     send(&function, &[empty]).await;
-    assert!(!world.passes(&token).await, "S3");
+    assert!(!world.passes(&token).await);
 
     // A name that is there is looked up.
     let token = user_token();
@@ -463,7 +463,7 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
         failures(&send(&function, &[named]).await),
         Vec::<&str>::new()
     );
-    assert!(!world.passes(&token).await, "S2: looked up");
+    assert!(!world.passes(&token).await, "looked up");
 }
 
 #[tokio::test]
@@ -475,15 +475,15 @@ async fn event_times_are_bounded_and_failed_writes_retried() {
     let mut future = record("GlobalSignOut", &token, 0);
     future["detail"]["eventTime"] = json!("2099-01-01T00:00:00Z");
     send(&function, &[future]).await;
-    assert!(!world.passes(&token).await, "S6");
+    assert!(!world.passes(&token).await);
     next_second().await;
     assert!(
         world.passes(&signed_in_again(&token)).await,
-        "S6: clamped to now"
+        "clamped to now"
     );
     let token = user_token();
     send(&function, &[record("GlobalSignOut", &token, 7 * 86_400)]).await;
-    assert!(world.passes(&token).await, "S6: signed in since");
+    assert!(world.passes(&token).await, "signed in since");
 
     for operation in ["UpdateItem"] {
         let token = user_token();

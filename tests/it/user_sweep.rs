@@ -1,4 +1,4 @@
-//! Case S10: disabled users of whom no event told.
+//! Disabled users of whom no event told.
 
 use serde_json::{Value, json};
 use testkit::TokenBuilder;
