@@ -1,4 +1,4 @@
-//! The administrator's API: Cognito, marks and profile together.
+//! The administrators' API: its effects on Cognito, on revocations and on the user's profile.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -58,15 +58,18 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
         ["AdminGetUser", "AdminDisableUser", "AdminUserGlobalSignOut"]
     );
     let (_, request) = world.cognito.requests().remove(0);
-    assert_eq!(request["Username"], "ada@example.com", "decoded once");
-    assert!(!world.passes(&user).await, "at once");
+    assert_eq!(
+        request["Username"], "ada@example.com",
+        "the path parameter is decoded once"
+    );
+    assert!(!world.passes(&user).await, "the revocation applies at once");
     next_second().await;
     assert!(!world.passes(&signed_in_again(&user)).await, "disabled");
     assert_eq!(world.profile(&subject).await["status"], "DISABLED");
 
     let enable = ("POST", "/admin/users/{username}/enable");
     assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
-    assert!(!world.passes(&user).await, "ended for good");
+    assert!(!world.passes(&user).await, "earlier tokens stay revoked");
     let again = signed_in_again(&user);
     assert!(world.passes(&again).await);
     assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
@@ -89,7 +92,7 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
     assert!(!world.passes(&again).await);
     assert!(
         world.passes(&signed_in_again(&user)).await,
-        "the very next sign-in passes"
+        "the next sign-in is accepted"
     );
 
     let delete = ("DELETE", "/admin/users/{username}");
@@ -100,7 +103,7 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
     assert_eq!(world.profile(&subject).await["status"], "DELETED");
     assert!(
         world.passes(&user_token()).await,
-        "a new sub under the old name"
+        "a new user with the old name has another sub"
     );
     assert!(!admin.output().contains("ada@") && !admin.output().contains(&subject));
 }
@@ -123,7 +126,7 @@ async fn every_administrative_call_is_audited() {
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
     let marks = ("GET", "/admin/users/{username}/marks");
     assert_eq!(call(&world, &admin, marks, &user).await.0, 200);
-    // Refused: who is no administrator, and one without a user.
+    // Rejected: a caller who is not an administrator, and a request for an unknown user.
     let stranger = user_token();
     let parameters = json!({"username": "ada"});
     let event = behind_authorizer(&stranger, disable, parameters.clone(), json!(null));
@@ -205,7 +208,7 @@ async fn a_late_cloudtrail_record_does_not_revoke_a_user_who_was_enabled_again()
     let user = user_token();
     let disable = ("POST", "/admin/users/{username}/disable");
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
-    // CloudTrail's record of the call is at most of the second before the answer.
+    // The time in CloudTrail's record is at the latest the second before the response.
     let echo = testkit::token::now() - 1;
     let enable = ("POST", "/admin/users/{username}/enable");
     assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
@@ -220,7 +223,10 @@ async fn a_late_cloudtrail_record_does_not_revoke_a_user_who_was_enabled_again()
     let keys = [("pk", partition.as_str()), ("sk", "user")];
     let row = world.row(&world.stack.table, &keys).await;
     let cutoff: u64 = row["not_before"].as_str().unwrap().parse().unwrap();
-    assert!(cutoff <= echo, "answered when the second was over");
+    assert!(
+        cutoff <= echo,
+        "the response waits until the second has passed"
+    );
     assert!(world.passes(&again).await);
 }
 
@@ -230,14 +236,14 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
     let admin = world.function("admin", &[]).await;
     let disable = ("POST", "/admin/users/{username}/disable");
     let user = user_token();
-    // The store fails: Cognito is told all the same, and the answer says to try again.
+    // If the store fails, admin still calls Cognito, and the response asks for a retry.
     world
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     assert_eq!(call(&world, &admin, disable, &user).await.0, 503);
     assert!(calls(&world).contains(&"AdminDisableUser".to_owned()));
     world.store.set_fault(Fault::None);
-    // Cognito fails behind the look-up: our side is closed.
+    // If Cognito fails after the look-up, the revocation has been written.
     world
         .cognito
         .set_fault_for("AdminDisableUser", Fault::Answer(500, "{}".to_owned()));
@@ -284,12 +290,12 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
         (
             with("/requestContext/authorizer/issuer", json!("other")),
             403,
-            "another issuer's group",
+            "a group of another issuer",
         ),
         (
             with("/requestContext/authorizer/groups", json!("admins")),
             403,
-            "not a list",
+            "groups is not a list",
         ),
         (
             with("/resource", json!("/admin/users/{username}/promote")),
@@ -319,10 +325,10 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
     for (event, status, case) in rows {
         assert_eq!(ask(&admin, &event).await.0, status, "{case} {event:.300}");
     }
-    assert_eq!(calls(&world), Vec::<String>::new(), "nobody was asked");
+    assert_eq!(calls(&world), Vec::<String>::new(), "no call to Cognito");
 }
 
-/// Its own marks: these would end every other test's tokens.
+/// Uses a pool of its own, because these revocations would apply to the tokens of all other tests.
 #[tokio::test]
 async fn app_clients_and_whole_pools_are_revoked() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! API keys: made and ended by the operator's tool, judged by the authorizer, over real tables.
+//! API keys: created and revoked with the CLI, checked by the authorizer, over the emulated tables.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use testkit::{Binary, FakeAws, Pool};
 use crate::authorizer_rules::example;
 use crate::store::table_client;
 
-/// An authorizer that takes API keys, by the rules of `policies/examples/api-keys.cedar`.
+/// An authorizer that accepts API keys, with the rules of `policies/examples/api-keys.cedar`.
 struct KeyFixture {
     stack: Stack,
     store: FakeAws,
@@ -49,7 +49,7 @@ impl KeyFixture {
         verdict(&self.authorizer.invoke(event).await)
     }
 
-    /// What becomes of a request with this `Authorization`.
+    /// The verdict on a request with this `Authorization` header.
     async fn with(&self, authorization: &str) -> Verdict {
         self.verdict(&orders(authorization)).await
     }
@@ -158,7 +158,7 @@ async fn keys_grant_their_scope_until_they_are_revoked() {
     assert_eq!(
         fixture.with(&wrong_scope).await,
         Verdict::Deny,
-        "the other one goes on"
+        "the other key stays valid"
     );
     let output = fixture.authorizer.output();
     assert!(output.contains("token_revoked") && !output.contains("gh_"));
@@ -226,9 +226,13 @@ async fn tokens_still_work_and_two_credentials_are_rejected() {
                 "{header}: {}",
                 event["headers"]
             );
-            assert_eq!(fixture.with(&bearer).await, Allow, "a token after it");
+            assert_eq!(
+                fixture.with(&bearer).await,
+                Allow,
+                "a token is accepted afterwards"
+            );
         }
-        // Near misses: the id alone, another secret, somebody else's id.
+        // Near misses: the id alone, another secret, another key's id.
         let flipped = key.replace(&id, &"0".repeat(24));
         for bad in [
             &key[..key.len() - 1],
@@ -328,7 +332,11 @@ async fn failed_reads_are_errors_and_malformed_rows_are_denied() {
     }
     fixture.store.forget_requests();
     assert_eq!(fixture.with("ApiKey nonsense").await, Verdict::Unauthorized);
-    assert_eq!(fixture.store.requests().len(), 0, "nonsense costs no read");
+    assert_eq!(
+        fixture.store.requests().len(),
+        0,
+        "a malformed key causes no read"
+    );
     fixture.with(&key).await;
     let (operation, request) = fixture.store.requests().remove(0);
     assert_eq!(
@@ -369,7 +377,7 @@ async fn failed_reads_are_errors_and_malformed_rows_are_denied() {
         assert_eq!(
             fixture.with(&key).await,
             Verdict::Unauthorized,
-            "odd {name}"
+            "{name} has another type"
         );
     }
     let mut expired = row.clone();
@@ -383,7 +391,7 @@ async fn failed_reads_are_errors_and_malformed_rows_are_denied() {
     assert_eq!(fixture.with(&key).await, Verdict::Allow);
 }
 
-/// Through the deployed API: a key is known but no shipped rule permits it, until it is revoked.
+/// Through the deployed API: a valid key is denied by the shipped rules (403), a revoked one is rejected (401).
 #[tokio::test]
 async fn keys_work_on_the_deployed_stack() {
     let stack = Stack::of_this_run();

@@ -1,4 +1,4 @@
-//! What clients ask of auth-api, and what they learn.
+//! auth-api: its requests, its responses, and what they reveal.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) fn post(route: &str, body: &Value) -> Value {
     request("POST", route, body)
 }
 
-/// The same, let through by the authorizer with this token.
+/// The same request with the context that the authorizer adds for this token.
 pub(crate) fn signed_in(mut event: Value, token: &TokenBuilder<'_>) -> Value {
     let bearer = format!("Bearer {}", token.build());
     event["headers"]["Authorization"] = json!(bearer);
@@ -201,10 +201,10 @@ async fn malformed_requests_never_reach_cognito() {
     assert_eq!(
         world.cognito.requests(),
         [],
-        "none of that was Cognito's business"
+        "malformed requests do not reach Cognito"
     );
 
-    // Blanks inside of a password are part of it, on every route that takes one.
+    // Spaces inside a password are part of it, on every route that takes one.
     let phrase = "correct  horse battery staple";
     let token = user_token();
     let coded = json!({"email": "a@example.com", "code": "123456", "password": phrase});
@@ -237,7 +237,7 @@ async fn malformed_requests_never_reach_cognito() {
         assert_eq!(found, Some(&json!(phrase)), "{pointer}: {sent:?}");
     }
 
-    // The same in the other shapes is a request.
+    // The same body is valid in the other event formats.
     world
         .cognito
         .set_answer("InitiateAuth", tokens(&user_token()));
@@ -343,7 +343,7 @@ async fn responses_do_not_reveal_accounts() {
             ("NotAuthorizedException", "Incorrect username or password."),
             ("NotAuthorizedException", "User is disabled."),
             ("UserNotFoundException", "User does not exist."),
-            // Cognito's limits of one user: of a name that it doesn't know it says none of them.
+            // Cognito's limits per user. For an unknown name it returns none of them, so these would reveal accounts.
             ("NotAuthorizedException", "Password attempts exceeded"),
             ("LimitExceededException", ""),
             ("TooManyFailedAttemptsException", ""),
@@ -369,7 +369,7 @@ async fn responses_do_not_reveal_accounts() {
         &secret,
         &[
             ("UsernameExistsException", "User already exists"),
-            // The user is made, and the mail did not go out.
+            // The user was created, but the email was not sent.
             ("LimitExceededException", "Exceeded daily email limit"),
             ("CodeDeliveryFailureException", ""),
             (
@@ -519,7 +519,7 @@ async fn responses_do_not_reveal_accounts() {
 
     let output = api.output();
     for secret in ["raw words", "ada@", PASSWORD, "123456", "4example"] {
-        assert!(!output.contains(secret), "{secret} in the log");
+        assert!(!output.contains(secret), "the log contains {secret}");
     }
 }
 
@@ -537,7 +537,7 @@ async fn calls_that_change_something_are_not_retried() {
         world.cognito.set_fault(fault);
         let answer = status(&api, &post("/auth/confirm", &coded)).await;
         assert_eq!(answer, (503, "unavailable".to_owned()));
-        assert_eq!(world.cognito.requests().len(), 1, "no second try");
+        assert_eq!(world.cognito.requests().len(), 1, "the call is not retried");
     }
 }
 
@@ -585,20 +585,24 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     let route = "/auth/change-password";
     assert!(world.passes(&this).await && world.passes(&other).await);
 
-    // Only who is signed in, with the token that the authorizer saw.
+    // Requires a signed-in user, and the token that the authorizer verified.
     assert_eq!(
         status(&api, &post(route, &change(true))).await,
         (401, "no_authorizer_context".to_owned())
     );
     let mut event = signed_in(post(route, &change(true)), &this);
     event["headers"]["Authorization"] = json!(format!("Bearer {}", user_token().build()));
-    assert_eq!(ask(&api, &event).await.status, 401, "two people");
+    assert_eq!(
+        ask(&api, &event).await.status,
+        401,
+        "the token and the authorizer's context differ"
+    );
     let mut event = signed_in(post(route, &change(true)), &this);
     event["requestContext"]["authorizer"]["issuer"] = json!("elsewhere");
     assert_eq!(ask(&api, &event).await.status, 401);
     assert_eq!(world.cognito.requests(), []);
 
-    // A wrong password ends nothing, however often.
+    // A wrong password revokes nothing, even if it is repeated.
     for (name, expected) in [
         ("NotAuthorizedException", 401),
         ("LimitExceededException", 429),
@@ -617,7 +621,7 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     world.cognito.set_fault(Fault::None);
     assert!(world.passes(&this).await && world.passes(&other).await);
 
-    // Kept by a new session: whoever holds another one has nothing left, here or at Cognito.
+    // The caller gets a new session; all others are revoked, here and at Cognito.
     let kept = {
         let soon = testkit::token::now() + 3;
         let token = signed_in_again(&this);
@@ -648,9 +652,9 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     while testkit::token::now() < kept.get("auth_time").as_u64().unwrap() {
         next_second().await;
     }
-    assert!(world.passes(&kept).await, "the new one is in");
+    assert!(world.passes(&kept).await, "the new session is accepted");
 
-    // The answer is lost: whether the new password signs in tells that it was changed.
+    // If the response is lost, a sign-in with the new password shows whether it was changed.
     let this = user_token();
     world.cognito.set_fault_for("ChangePassword", Fault::Cut);
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
@@ -661,10 +665,10 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     world.cognito.add_fault_for("InitiateAuth", wrong);
     let answer = status(&api, &signed_in(post(route, &change(false)), &this)).await;
     assert_eq!(answer, (503, "unavailable".to_owned()));
-    assert!(world.passes(&this).await, "nothing was changed");
+    assert!(world.passes(&this).await, "the password was not changed");
     world.cognito.set_fault(Fault::None);
 
-    // Where more is asked for than the password, or the answer is another user's, all sessions end.
+    // If the sign-in requires a challenge, or returns another user's tokens, all sessions are revoked.
     let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
     for answer in [challenge, tokens(&user_token()), json!({})] {
         next_second().await;
@@ -678,11 +682,11 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     let this = signed_in_again(&this);
     world.cognito.forget_requests();
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
-    assert_eq!(answer.body["ended"], "all", "unless asked");
+    assert_eq!(answer.body["ended"], "all", "all sessions were requested");
     assert!(!world.passes(&this).await);
-    assert_eq!(world.cognito.requests().len(), 3, "and no sign-in");
+    assert_eq!(world.cognito.requests().len(), 3, "no sign-in follows");
 
-    // Tokens that don't fit into cookies are given up, and the password is changed all the same.
+    // Tokens that don't fit into cookies are revoked; the password is changed nevertheless.
     let cookies = [
         ("TOKEN_COOKIE", "__Host-access_token"),
         ("REFRESH_COOKIE", "__Host-refresh_token"),
@@ -703,7 +707,7 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     assert_eq!(answer.cookies, [""; 0]);
     assert_eq!(world.cognito.requests().pop().unwrap().0, "RevokeToken");
 
-    // Cognito doesn't answer to the sign-out: logout-retry makes it again.
+    // If Cognito does not respond to the sign-out, logout-retry repeats it.
     let this = user_token();
     world.cognito.set_fault_for("GlobalSignOut", Fault::Hang);
     world.others.forget_requests();
@@ -714,8 +718,8 @@ async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     assert_eq!(queued["MessageBody"], expected.to_string());
     world.cognito.set_fault(Fault::None);
 
-    // The password is changed, and the mark can't be written: the client is told, Cognito asked, and
-    // the mark written later, as of the moment of the change.
+    // If the password was changed and the revocation can't be written, the response says so, Cognito is called, and
+    // the revocation is written later with the time of the change.
     for keep in [true, false] {
         next_second().await;
         let this = user_token();
@@ -766,7 +770,7 @@ async fn users_read_and_change_their_own_account() {
     );
     assert_eq!(answer.body["mfa"], json!(["SOFTWARE_TOKEN_MFA"]));
 
-    // No authenticator yet: a sign-in of a minute ago proves enough.
+    // Without an authenticator, a sign-in one minute ago is sufficient proof.
     world.cognito.set_answer(
         "GetUser",
         json!({"Username": "u", "UserAttributes": [
@@ -800,7 +804,7 @@ async fn users_read_and_change_their_own_account() {
     ] {
         assert_eq!(ask(&api, &patch(attributes)).await.status, 400);
     }
-    // The rules of a sign-up hold for a changed address, too.
+    // The rules for sign-up also apply to a changed address.
     let rules = [
         ("ALLOWED_EMAIL_DOMAINS", "example.com,*.example.org"),
         ("DENIED_EMAIL_DOMAINS", "old.example.org"),
@@ -885,7 +889,7 @@ async fn users_read_and_change_their_own_account() {
     }
 }
 
-/// An access token alone, which is what a thief has, changes neither address nor authenticator.
+/// A stolen access token alone changes neither the address nor the authenticator.
 #[tokio::test]
 async fn changes_of_ownership_require_proof() {
     let world = World::start().await;
@@ -925,7 +929,7 @@ async fn changes_of_ownership_require_proof() {
         .cognito
         .set_answer("InitiateAuth", tokens(&user_token()));
     assert_eq!(ask(&api, &patch(proof.clone())).await.status, 401);
-    assert_eq!(calls("UpdateUserAttributes"), 1, "the name alone");
+    assert_eq!(calls("UpdateUserAttributes"), 1, "only the name is changed");
     assert!(world.passes(&this).await && world.passes(&other).await);
 
     world.cognito.set_answer("InitiateAuth", tokens(&this));
@@ -935,9 +939,13 @@ async fn changes_of_ownership_require_proof() {
     let answer = ask(&api, &patch(proof.clone())).await;
     let expected = (200, json!({"to_verify": ["email"]}));
     assert_eq!((answer.status, answer.body), expected);
-    assert_eq!(calls("RevokeToken"), 1, "nothing is left of the proof");
+    assert_eq!(
+        calls("RevokeToken"),
+        1,
+        "the session that the proof opened is revoked"
+    );
     assert!(world.passes(&this).await && !world.passes(&other).await);
-    // Somebody else's address: the same answer, and the same for one that no mail reaches.
+    // Another user's address gets the same response, and so does an address that cannot receive email.
     for name in ["AliasExistsException", "CodeDeliveryFailureException"] {
         let fault = exception(name, "");
         world.cognito.set_fault_for("UpdateUserAttributes", fault);
@@ -946,7 +954,7 @@ async fn changes_of_ownership_require_proof() {
     }
     world.cognito.set_fault(Fault::None);
 
-    // With an authenticator a recent sign-in is not enough, nor the password without a code.
+    // With an authenticator, neither a recent sign-in nor the password without a code is sufficient.
     let totp = json!({"Username": "u", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]});
     world.cognito.set_answer("GetUser", totp);
     let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
@@ -983,7 +991,7 @@ async fn changes_of_ownership_require_proof() {
     assert!(world.passes(&this).await && !world.passes(&other).await);
 }
 
-/// What Cognito was asked, in this order.
+/// The calls to Cognito, in order.
 fn operations(world: &World) -> Vec<String> {
     let requests = world.cognito.requests();
     requests
@@ -992,7 +1000,7 @@ fn operations(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// The code proves the address, the password that the account is its confirmer's own.
+/// The code proves control of the address; the password proves that the person who confirms made the account.
 #[tokio::test]
 async fn confirmation_requires_the_account_password() {
     let world = World::start().await;
@@ -1016,7 +1024,7 @@ async fn confirmation_requires_the_account_password() {
     }
     assert_eq!(operations(&world), [""; 0]);
 
-    // The session that shows it is given up.
+    // The session that the check opened is revoked.
     let stranger = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&stranger));
     let answer = ask(&api, &confirm).await;
@@ -1034,10 +1042,10 @@ async fn confirmation_requires_the_account_password() {
     assert_eq!(
         ask(&api, &confirm).await.status,
         200,
-        "more is asked for behind it"
+        "a challenge follows the password"
     );
 
-    // A wrong code tries no password.
+    // After a wrong code the password is not tried.
     world.cognito.forget_requests();
     world
         .cognito
@@ -1046,8 +1054,8 @@ async fn confirmation_requires_the_account_password() {
     assert_eq!(answer, (400, "invalid_code".to_owned()));
     assert_eq!(operations(&world), ["ConfirmSignUp"]);
 
-    // Another password, or none that can be shown: what a stranger has set opens the account no more, and
-    // what it has opened is over.
+    // If the password is wrong or cannot be checked, the password of the sign-up is invalidated and
+    // the sessions that it opened are revoked.
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     for fault in [
         wrong.clone(),
@@ -1072,7 +1080,7 @@ async fn confirmation_requires_the_account_password() {
         assert!(!world.passes(&stranger).await);
     }
 
-    // A reset that fails is made again; where it can't be, the answer is no success.
+    // A failed reset is retried; if that is impossible, the response is an error.
     world.cognito.set_fault_for("InitiateAuth", wrong.clone());
     world.cognito.add_fault_for(
         "AdminResetUserPassword",
@@ -1093,7 +1101,11 @@ async fn confirmation_requires_the_account_password() {
     let retry = world.function("logout-retry", &[]).await;
     let batch = crate::world::batch(&[message]);
     let failed = retry.invoke(&batch).await.answer();
-    assert_eq!(crate::world::failures(&failed).len(), 1, "it comes again");
+    assert_eq!(
+        crate::world::failures(&failed).len(),
+        1,
+        "the reset is retried"
+    );
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
     let done = retry.invoke(&batch).await.answer();
@@ -1101,8 +1113,8 @@ async fn confirmation_requires_the_account_password() {
     assert_eq!(operations(&world), ["AdminResetUserPassword"]);
 }
 
-/// A sign-up with a name that has an account is answered as one with a new name, and the owner gets the mail
-/// that helps.
+/// A sign-up with a taken name gets the same response as one with a new name, and the owner gets an email
+/// that explains how to sign in.
 #[tokio::test]
 async fn a_repeated_sign_up_mails_the_owner() {
     let world = World::start().await;
@@ -1120,7 +1132,11 @@ async fn a_repeated_sign_up_mails_the_owner() {
     let answer = ask(&api, &sign_up(&unique("ada"))).await;
     assert_eq!(answer.status, 202);
     let expected = ["SignUp", "ResendConfirmationCode"];
-    assert_eq!(operations(&world), expected, "it waits for its code");
+    assert_eq!(
+        operations(&world),
+        expected,
+        "the account is not confirmed yet"
+    );
 
     let confirmed = exception("InvalidParameterException", "User is already confirmed.");
     world
@@ -1133,7 +1149,7 @@ async fn a_repeated_sign_up_mails_the_owner() {
     }
     let expected = ["SignUp", "ResendConfirmationCode", "ForgotPassword"];
     assert_eq!(operations(&world), [expected, expected].concat());
-    // The mails are counted with those that are asked for.
+    // These emails count towards the limit of requested emails.
     let forgot = json!({"email": format!("{name}@example.com")});
     let elsewhere = |mut event: Value| {
         event["requestContext"]["identity"]["sourceIp"] = json!(unique("elsewhere"));
@@ -1146,7 +1162,7 @@ async fn a_repeated_sign_up_mails_the_owner() {
     let answer = ask(&api, &post("/auth/forgot-password", &forgot)).await;
     assert_eq!(answer.status, 429);
 
-    // A name that is still to be moved is none of this pool's: its owner signs in by the old password.
+    // A name that has not been migrated has no user in this pool: its owner signs in with the old password.
     world.cognito.forget_requests();
     let old = "PreSignUp failed with error already known.";
     let old = exception("UserLambdaValidationException", old);
@@ -1155,7 +1171,7 @@ async fn a_repeated_sign_up_mails_the_owner() {
     assert_eq!(operations(&world), ["SignUp"]);
 }
 
-/// Answers that depend on a user leave on a grid, whatever Cognito took for them; others leave at once.
+/// Responses that depend on a user are sent on a time grid, independent of Cognito's latency; others at once.
 #[tokio::test]
 async fn response_times_do_not_reveal_accounts() {
     const GRID: std::time::Duration = std::time::Duration::from_millis(700);
@@ -1195,7 +1211,7 @@ async fn response_times_do_not_reveal_accounts() {
             });
             let began = std::time::Instant::now();
             ask(&api, &post(route, request)).await;
-            // Sleeping ends late, never early.
+            // A sleep may end late, never early.
             assert!(began.elapsed() >= GRID, "{route} {refusal} {took}");
         }
     }
@@ -1204,8 +1220,8 @@ async fn response_times_do_not_reveal_accounts() {
     assert!(hides("an answer hides an exception of Cognito's") && hides("LimitExceededException"));
 }
 
-/// One network can't keep a user out who comes from another, nor can spellings of a name, nor a
-/// limit that was reached already.
+/// Attempts from one network, spellings of a name, or a limit that was reached already do not
+/// lock out a user who signs in from another network.
 #[tokio::test]
 async fn attempts_are_limited_per_name_and_network() {
     let world = World::start().await;
@@ -1223,7 +1239,7 @@ async fn attempts_are_limited_per_name_and_network() {
         let body = json!({"username": name, "password": PASSWORD});
         from(post("/auth/login", &body), address)
     };
-    // Sign-ins that succeed are no attempts.
+    // Successful sign-ins do not count.
     let (name, address) = (unique("ada"), unique("address"));
     world
         .cognito
@@ -1234,7 +1250,7 @@ async fn attempts_are_limited_per_name_and_network() {
     }
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.set_fault(wrong);
-    // An address over its own limit counts for no name.
+    // Attempts from an address above its limit do not count for the name.
     for _ in 0..6 {
         ask(&api, &login(&unique("bob"), &address)).await;
     }
@@ -1245,7 +1261,7 @@ async fn attempts_are_limited_per_name_and_network() {
         let elsewhere = unique("elsewhere");
         assert_eq!(ask(&api, &login(&name, &elsewhere)).await.status, 401);
     }
-    // One network uses up its own share, and leaves the rest to others.
+    // One network can use up only its own share of the attempts.
     let (name, address) = (unique("eve"), unique("address"));
     let mut statuses = Vec::new();
     for _ in 0..5 {
@@ -1253,8 +1269,8 @@ async fn attempts_are_limited_per_name_and_network() {
     }
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
     let answer = ask(&api, &login(&name, &unique("owner"))).await;
-    assert_eq!(answer.status, 401, "it got to Cognito");
-    // Not even many of them: the owner has signed in from there, and has a share of their own.
+    assert_eq!(answer.status, 401, "the attempt reached Cognito");
+    // Nor can many networks: a network from which the owner has signed in has a share of its own.
     let (name, home) = (unique("ivy"), unique("home"));
     world.cognito.set_fault(Fault::None);
     assert_eq!(ask(&api, &login(&name, &home)).await.status, 200);
@@ -1269,8 +1285,8 @@ async fn attempts_are_limited_per_name_and_network() {
     for _ in 0..4 {
         statuses.push(ask(&api, &login(&name, &home)).await.status);
     }
-    assert_eq!(statuses, [401, 401, 401, 429], "guesses end there too");
-    // A challenge: any spelling of the name, and any name of one session.
+    assert_eq!(statuses, [401, 401, 401, 429], "that share is limited too");
+    // Challenges are limited per name in any spelling, and per session with any name.
     let challenge = |name: &str, session: &str| {
         let body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": session,
             "username": name, "code": "123456"});
@@ -1315,28 +1331,31 @@ async fn attempts_above_the_limits_are_rejected() {
             &json!({"username": name, "password": PASSWORD}),
         );
         event["requestContext"]["identity"]["sourceIp"] = json!(address);
-        // Whoever asks for a number of addresses of their own gets none.
+        // X-Forwarded-For from the client does not give a request another address.
         event["headers"]["X-Forwarded-For"] = json!(unique("spoofed"));
         event
     };
     let first = unique("ada");
-    // The window may turn in between; then the count begins anew, once.
+    // The window may end during the test; then the count restarts, once.
     let mut statuses = Vec::new();
     for _ in 0..8 {
         statuses.push(ask(&api, &attempt(&first)).await.status);
     }
     assert_eq!(statuses[..3], [401, 401, 401]);
-    assert!(statuses.contains(&429), "by user: {statuses:?}");
+    assert!(statuses.contains(&429), "the limit per user: {statuses:?}");
     let mut statuses = Vec::new();
     for _ in 0..18 {
         statuses.push(ask(&api, &attempt(&unique("bob"))).await.status);
     }
-    assert!(statuses.contains(&429), "by address: {statuses:?}");
+    assert!(
+        statuses.contains(&429),
+        "the limit per address: {statuses:?}"
+    );
     world.store.set_fault(Fault::Cut);
     assert_eq!(
         ask(&api, &attempt(&unique("eve"))).await.status,
         503,
-        "no limiter, no guesses"
+        "without the table, attempts are rejected"
     );
 }
 
@@ -1377,7 +1396,7 @@ fn every_exception_of_cognito_has_an_outcome() {
             seen += 1;
         }
     }
-    assert!(seen > 50, "{seen}: the SDK's source looks otherwise now");
+    assert!(seen > 50, "found only {seen}: the SDK's source has changed");
     let docs = std::fs::read_to_string(
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/outcomes.md"),
     )

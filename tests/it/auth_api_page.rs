@@ -1,4 +1,4 @@
-//! The page behind the mail's link: opening it confirms nothing, its button does.
+//! The page that the email's link opens: only its button confirms the account.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -6,7 +6,7 @@ use testkit::server::Fault;
 use crate::auth_api::{api, ask, exception, request, tokens};
 use crate::world::{World, user_token};
 
-/// Addresses that break what is not encoded.
+/// Addresses that break a page which does not encode them.
 const ADDRESSES: &[&str] = &[
     "a+b&c%d@example.com",
     "\"><script>alert(1)</script>@example.com",
@@ -62,13 +62,13 @@ async fn opening_the_page_does_not_confirm() {
             !page.contains("call 911") && !page.contains("locked"),
             "{page}"
         );
-        assert!(page.contains("type=\"email\""), "typed by hand");
+        assert!(page.contains("type=\"email\""), "the user types it");
     }
     for event in [open("", ""), request("GET", "/auth/confirm", &json!(null))] {
         let page = ask(&api, &event).await.body;
         assert!(
             page.as_str().unwrap().contains("name=\"code\""),
-            "typed by hand"
+            "the user types it"
         );
     }
     assert_eq!(world.cognito.requests(), []);
@@ -93,7 +93,7 @@ async fn the_button_confirms() {
     let sent = world.cognito.requests().remove(1).1;
     assert_eq!(sent["AuthParameters"]["PASSWORD"], "right pass phrase");
 
-    // Another password than the account's: the page says what to do now.
+    // After a wrong password the page explains what to do.
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.set_fault_for("InitiateAuth", wrong);
     let answer = ask(&api, &press("/auth/confirm", form)).await;
@@ -106,7 +106,11 @@ async fn the_button_confirms() {
         ask(&api, &press("/auth/confirm", without)).await.status,
         400
     );
-    assert_eq!(world.cognito.requests(), [], "no password, no confirmation");
+    assert_eq!(
+        world.cognito.requests(),
+        [],
+        "without a password nothing is confirmed"
+    );
 
     let mut pages = std::collections::BTreeSet::new();
     for (name, message) in [
@@ -123,7 +127,7 @@ async fn the_button_confirms() {
         assert_eq!(answer.status, 400);
         pages.insert(answer.body.to_string());
     }
-    assert_eq!(pages.len(), 1, "one page for all of them");
+    assert_eq!(pages.len(), 1, "all of them get the same page");
     let page = pages.pop_first().unwrap();
     assert!(
         page.contains("used already")
@@ -163,7 +167,11 @@ async fn cross_origin_confirmation_is_rejected() {
     }
     let mut event = press("/auth/confirm", form);
     event["headers"] = json!({"Content-Type": "application/x-www-form-urlencoded"});
-    assert_eq!(ask(&api, &event).await.status, 415, "from nobody");
+    assert_eq!(
+        ask(&api, &event).await.status,
+        415,
+        "a form without Origin and Sec-Fetch-Site"
+    );
     assert_eq!(world.cognito.requests(), []);
 }
 

@@ -1,4 +1,4 @@
-//! Signing in with auth-api by every way, and staying signed in.
+//! auth-api: sign-in with every challenge, cookies and refresh.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -41,7 +41,7 @@ async fn every_challenge_can_be_answered() {
     world.store.set_fault(Fault::None);
     assert_eq!(
         again.status, 200,
-        "and nobody is kept out because it could not be"
+        "a sign-in succeeds even if it cannot be recorded"
     );
     assert!(api.output().contains("a session is not recorded"));
     assert_eq!(
@@ -69,7 +69,7 @@ async fn every_challenge_can_be_answered() {
             "challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "5f7e-uuid",
             "parameters": {"USER_ID_FOR_SRP": "5f7e-uuid", "SRP_B": "b"},
         }),
-        "and no more about the user than it takes"
+        "no further data about the user"
     );
     for neither in [
         json!({"email": "a@b.c"}),
@@ -132,7 +132,7 @@ async fn every_challenge_can_be_answered() {
         body["other"] = json!("x");
         assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
     }
-    // What the pool requires of a user whom an administrator has made.
+    // The attributes that the pool requires of a user whom an administrator created.
     let mut body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": SESSION, "username": "u",
         "new_password": PASSWORD, "attributes": {"name": "Ada"}});
     world.cognito.forget_requests();
@@ -174,7 +174,7 @@ async fn every_challenge_can_be_answered() {
         );
     }
 
-    // Whoever must set up an authenticator to sign in does it within the challenge.
+    // A required authenticator is set up within the challenge.
     world.cognito.set_answer(
         "AssociateSoftwareToken",
         json!({"SecretCode": "JBSWY3DPEHPK3PXP", "Session": SESSION}),
@@ -230,7 +230,7 @@ async fn tokens_are_kept_in_cookies() {
     assert_eq!(answer.headers["access-control-allow-credentials"], "true");
     assert_eq!(answer.headers["vary"], "Origin");
 
-    // HTTP APIs with payload 2.0 and function URLs take cookies from a list of their own.
+    // HTTP APIs with payload 2.0 and function URLs read cookies from a separate list.
     let http = json!({"version": "2.0", "routeKey": "POST /auth/login", "rawPath": "/auth/login",
         "headers": {"content-type": "application/json"}, "body": login.to_string(),
         "requestContext": {"http": {"method": "POST", "sourceIp": "203.0.113.9"}, "stage": "$default"}});
@@ -238,7 +238,7 @@ async fn tokens_are_kept_in_cookies() {
     assert_eq!(listed["cookies"], json!(answer.cookies));
     assert_eq!(listed["multiValueHeaders"], json!(null));
 
-    // A refresh takes the cookie, needs no body, and clears what doesn't work.
+    // A refresh reads the cookie, needs no body, and deletes cookies that are not valid.
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -255,9 +255,13 @@ async fn tokens_are_kept_in_cookies() {
     assert!(answer.cookies.len() == 2 && answer.cookies.iter().all(|c| c.contains("Max-Age=0")));
     world.cognito.set_fault(Fault::None);
     event["headers"]["Cookie"] = json!(format!("{refresh}=a; {refresh}=b"));
-    assert_eq!(ask(&api, &event).await.status, 401, "two of a name");
+    assert_eq!(
+        ask(&api, &event).await.status,
+        401,
+        "two cookies of one name"
+    );
 
-    // A token too long for a cookie is not handed over in part.
+    // A token that is too long for a cookie is an error, without any cookie.
     let long = user_token().claim("cognito:groups", vec!["x".repeat(100); 60]);
     world.cognito.set_answer("InitiateAuth", tokens(&long));
     let answer = ask(&api, &post("/auth/login", &login)).await;
@@ -269,9 +273,9 @@ async fn tokens_are_kept_in_cookies() {
     assert_eq!(
         (operation, sent["Token"].clone()),
         expected,
-        "nothing is left of the session"
+        "the session is revoked"
     );
-    // Nor after a refresh: the browser has nothing left that could end it.
+    // The same after a refresh, since the browser has no cookie left to revoke the session with.
     let mut rotated = tokens(&long);
     for (refresh, expected) in [(json!("rotated"), "rotated"), (json!(null), "opaque")] {
         rotated["AuthenticationResult"]["RefreshToken"] = refresh;
@@ -293,7 +297,7 @@ async fn tokens_are_kept_in_cookies() {
         assert_eq!((operation, sent["Token"].clone()), revoked(expected));
     }
 
-    // Nobody else's page gets anything done.
+    // Requests from pages of other origins are rejected.
     let sent_by = |headers: Value| {
         let mut event = post("/auth/login", &login);
         for (name, value) in headers.as_object().unwrap() {
@@ -329,7 +333,7 @@ async fn tokens_are_kept_in_cookies() {
             vec![("TOKEN_COOKIE", "a"), ("REFRESH_COOKIE", "b")],
             "__Host-",
         ),
-        // The access token goes to every route.
+        // The access token's cookie is sent to every route, so it needs the prefix __Host-.
         (
             vec![("TOKEN_COOKIE", "__Secure-a"), ("REFRESH_COOKIE", refresh)],
             "__Host-",
@@ -373,8 +377,8 @@ async fn refreshing_a_revoked_session_is_rejected() {
             .iter()
             .any(|(operation, _)| operation == "RevokeToken")
     );
-    // What can't be known is not handed over; a refresh token that has replaced the client's is, which
-    // else would be taken for a stolen one the next time.
+    // If the revocations cannot be read, no access token is returned. A rotated refresh token is returned, because
+    // the client's old one would count as stolen at its next use.
     world.store.set_fault(Fault::Cut);
     let mut plain = tokens(&token);
     let answer = ask(&api, &refresh).await;
@@ -413,7 +417,7 @@ async fn refreshing_a_revoked_session_is_rejected() {
     );
     world.store.set_fault(Fault::None);
 
-    // The cookie goes to the routes under /auth alone; one of before the change of its name is taken once.
+    // The cookie is sent only to routes under /auth; one with the previous name is accepted once.
     let token = user_token();
     world
         .cognito
@@ -480,14 +484,14 @@ async fn refreshing_a_revoked_session_is_rejected() {
         assert!(answer.status == 400 || answer.status == 401, "{body}");
     }
 
-    // A token used twice: one of the two is a thief, and the session ends.
+    // If a token is used twice, one of the two uses is a thief's, and the session is revoked.
     let token = user_token();
     let reused = exception("RefreshTokenReuseException", "");
     world
         .cognito
         .set_fault_for("GetTokensFromRefreshToken", reused);
     assert!(world.passes(&token).await);
-    // The route has no authorizer: the token that comes along is verified here.
+    // The route has no authorizer, so auth-api verifies the access token of the request.
     let mut event = refresh.clone();
     event["headers"]["Authorization"] = json!(format!("Bearer {}", token.build()));
     let forged = {
@@ -500,13 +504,13 @@ async fn refreshing_a_revoked_session_is_rejected() {
     assert_eq!(ask(&api, &by_forgery).await.status, 401);
     assert!(
         world.passes(&token).await,
-        "an unverified token ends nothing"
+        "an unverified token revokes nothing"
     );
     assert_eq!(ask(&api, &refresh).await.status, 401);
     let answer = ask(&api, &event).await;
     assert_eq!((answer.status, world.passes(&token).await), (401, false));
     let other = signed_in_again(&token);
-    assert!(world.passes(&other).await, "and only that session");
+    assert!(world.passes(&other).await, "only that session is revoked");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Cases E of the other APIs: WebSocket, HTTP API 1.0 and 2.0, AppSync, and tokens elsewhere than
-//! in a header.
+//! The authorizer behind WebSocket APIs, HTTP APIs 1.0 and 2.0 and AppSync, and with tokens outside of
+//! the Authorization header.
 
 use auth_tests::{Authorizer, Verdict, request_event};
 use serde_json::{Value, json};
@@ -161,7 +161,7 @@ async fn http_api_2_gets_an_iam_policy() {
     assert_eq!(
         authorizer.verdict(&event).await,
         Verdict::Deny,
-        "by the path"
+        "decided by the path"
     );
     event["headers"]["authorization"] = json!(format!("{0},{0}", bearer()));
     assert_eq!(
@@ -186,7 +186,7 @@ async fn http_api_2_gets_a_simple_response() {
     assert_eq!(answer, json!({"isAuthorized": false, "context": {}}));
     event["headers"] = json!({});
     assert!(authorizer.binary.invoke(&event).await.is_unauthorized());
-    // A REST API asks the same function: it gets its own form.
+    // A REST API that calls the same function gets its own response format.
     assert_eq!(
         authorizer.verdict(&request_event(&bearer())).await,
         Verdict::Allow
@@ -323,7 +323,7 @@ async fn token_sources_are_configurable() {
     event["cookies"] = json!([format!("{name}={}", token()), format!("{name}=x")]);
     assert_eq!(authorizer.verdict(&event).await, Unauthorized);
 
-    // A browser adds the cookie to whatever page's request.
+    // A browser adds the cookie to the requests of any page.
     let app = "https://app.example.com";
     let rows = [
         (json!({"Origin": app}), Allow),
@@ -388,7 +388,7 @@ async fn token_sources_are_configurable() {
         }
     }
     assert!(authorizer.binary.output().contains("foreign_origin"));
-    // A header is the client's own doing.
+    // The Authorization header is set by the client's own code; a browser never adds it.
     let headers = json!({"Authorization": bearer(), "Origin": "https://evil.example.com"});
     let mut event = with(headers, json!(null));
     event["methodArn"] = json!(auth_tests::METHOD_ARN.replace("GET", "POST"));

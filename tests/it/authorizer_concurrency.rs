@@ -1,4 +1,4 @@
-//! Many invocations in one process, as on managed instances. Nobody gets another's answer.
+//! Concurrent invocations in one process, as on managed instances, do not mix up their responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use lambda::Handler;
 use serde_json::value::RawValue;
 use testkit::Pool;
 
-/// Keys and marks that come after a while, each time another one: the invocations overtake.
+/// Keys and revocations with changing delays, so that invocations overtake each other.
 struct SlowDependencies(KeySet, AtomicU64);
 
 impl SlowDependencies {
@@ -48,7 +48,7 @@ impl RevocationStore for SlowDependencies {
     }
 }
 
-/// What an authorizer in this very process needs besides keys and marks. It takes both kinds of token.
+/// Verifier and settings of an authorizer inside the test process. It accepts access and ID tokens.
 pub(crate) fn in_process() -> (Verifier, Settings) {
     let pool = Pool::ours();
     let jwks = pool.jwks().to_string();
@@ -96,7 +96,7 @@ async fn concurrent_invocations_do_not_mix() {
             ("ended" | "forged", Err(failure)) => {
                 assert_eq!(failure, lambda::Failure::Unauthorized, "{kind}");
             }
-            (kind, _) => panic!("X12: {kind} got another's answer"),
+            (kind, _) => panic!("{kind} got the response of another invocation"),
         }
     });
     futures_util::future::join_all(invocations).await;

@@ -1,4 +1,4 @@
-//! Events of every shape, and the policies that answer them.
+//! The authorizer's event formats, and the policies in its responses.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -302,14 +302,14 @@ async fn policies_are_built_from_parsed_parts() {
             "{case} {request}"
         );
     }
-    // No policy could name these alone.
+    // A policy cannot name these resources without matching others.
     for path in ["*", "a?b", "${aws:username}", "a/*", "%2F%2E%2E/x"] {
         let mut event = request_event(&bearer());
         event["methodArn"] = json!(format!("{api}/prod/GET/{path}"));
         event["resource"] = json!("/{proxy+}");
         assert_eq!(authorizer.verdict(&event).await, Verdict::Deny, "{path}");
     }
-    // Compared as it was sent, or with its escapes undone: both are this path.
+    // The path may be compared as it was sent or decoded, so the policy lists both forms.
     let mut event = request_event(&bearer());
     event["methodArn"] = json!(format!("{api}/prod/GET/users/a%40b"));
     event["resource"] = json!("/users/{id}");
@@ -370,11 +370,7 @@ async fn the_context_contains_only_flat_strings() {
     let answer = authorizer.binary.invoke(&machine).await.answer();
     assert_eq!(answer["principalId"], Pool::ours().client_id);
     assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Deny");
-    assert_eq!(
-        answer["context"],
-        json!({}),
-        "nothing about somebody who may not"
-    );
+    assert_eq!(answer["context"], json!({}), "a denial has no context");
 
     let authorizer = Authorizer::start_with(&[("CONTEXT_CLAIMS", "sub, scope")]).await;
     let answer = authorizer.binary.invoke(&event).await.answer();
@@ -382,7 +378,7 @@ async fn the_context_contains_only_flat_strings() {
     assert_eq!(names, ["sub", "scope"], "as configured");
 }
 
-/// What the client chose in a token reaches the backend as inert text, or not at all.
+/// Claims that the client chose reach the backend as inert text, or are rejected.
 #[tokio::test]
 async fn hostile_claims_do_not_break_the_context() {
     let authorizer = Authorizer::start().await;
@@ -404,14 +400,14 @@ async fn hostile_claims_do_not_break_the_context() {
             .claim("cognito:groups", json!([name, "__proto__"]));
         let event = request_event(&format!("Bearer {}", token.build()));
         let testkit::Invocation::Answer(answer) = authorizer.binary.invoke(&event).await else {
-            assert!(name.contains(char::is_control), "{name:?} is refused");
+            assert!(name.contains(char::is_control), "{name:?} is rejected");
             continue;
         };
         for (member, value) in answer["context"].as_object().unwrap() {
             let value = value.as_str().unwrap();
             assert!(
                 !value.contains(char::is_control),
-                "{member} {value:?}: a header of that is two"
+                "{member} {value:?}: would split a header"
             );
         }
         assert_eq!(answer["context"]["username"], name);
@@ -426,7 +422,7 @@ async fn hostile_claims_do_not_break_the_context() {
 #[tokio::test]
 async fn responses_above_api_gateways_limits_are_errors() {
     let authorizer = Authorizer::start().await;
-    // Each quote in a group's name becomes three characters of the answer.
+    // Each quote in a group's name becomes three characters of the response.
     let groups: Vec<String> = (0..80).map(|n| format!("{n}{}", "\"".repeat(28))).collect();
     let token = Pool::ours()
         .access_token()
@@ -436,8 +432,8 @@ async fn responses_above_api_gateways_limits_are_errors() {
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Failure);
 }
 
-/// `events/authorizer/*.json` with the answers that stand beside them. The field's own crate reads
-/// all of them, and takes our answers for what they are.
+/// The events in `events/authorizer/*.json` and their responses. `aws_lambda_events` reads all
+/// of them, and reads our responses as the expected types.
 #[tokio::test]
 async fn sample_events_get_their_responses() {
     let authorizer = Authorizer::start().await;
@@ -476,10 +472,10 @@ async fn sample_events_get_their_responses() {
         }
     }
     let kinds = ["appsync", "http", "rest", "web"].map(str::to_owned);
-    assert_eq!(seen, BTreeSet::from(kinds), "a sample of every kind");
+    assert_eq!(seen, BTreeSet::from(kinds), "a sample event of every kind");
 }
 
-/// `aws_lambda_events` reads the event as one of its kind, and our answer loses nothing in its
+/// `aws_lambda_events` reads the event as its kind, and our response loses no member in the crate's
 /// types.
 fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
     use aws_lambda_events::{apigw, appsync};
@@ -492,11 +488,11 @@ fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
     fn keeps<T: serde::de::DeserializeOwned + serde::Serialize>(name: &str, answer: &Value) {
         let read: T = serde_json::from_value(answer.clone()).unwrap();
         let mut written = serde_json::to_value(read).unwrap();
-        // The crate writes absent members as `null`, which API Gateway takes as absent.
+        // The crate writes absent members as `null`, which API Gateway treats as absent.
         if let Some(members) = written.as_object_mut() {
             members.retain(|_, value| !value.is_null());
         }
-        // One action or a list of one: IAM reads both.
+        // One action, or a list of one: IAM reads both.
         let mut answer = answer.clone();
         if let Some(action) = answer.pointer_mut("/policyDocument/Statement/0/Action") {
             *action = json!([action]);
@@ -527,6 +523,6 @@ fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
         reads::<appsync::AppSyncLambdaAuthorizerRequest>(name, event);
         keeps::<appsync::AppSyncLambdaAuthorizerResponse>(name, answer);
     } else {
-        panic!("{name}: of no known kind");
+        panic!("{name}: unknown kind of event");
     }
 }

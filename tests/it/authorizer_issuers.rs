@@ -1,5 +1,5 @@
-//! Several issuers at once: other providers' token shapes, another pool, and keys that must not
-//! serve each other's issuers.
+//! Several issuers in one configuration: tokens of other providers and of another pool, and keys that must
+//! not verify tokens of each other's issuers.
 
 use auth_tests::{Authorizer, Verdict, environment};
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ async fn tokens_of_known_providers_are_accepted() {
     assert_eq!(
         authorizer.verdict_on(&good).await,
         Verdict::Allow,
-        "the pool's own tokens"
+        "the pool's tokens are accepted"
     );
 }
 
@@ -168,7 +168,7 @@ async fn keys_are_valid_for_their_own_issuer_only() {
 
 #[tokio::test]
 async fn algorithms_are_configured_per_issuer() {
-    // A set may hold keys of a kind that the configuration does not name.
+    // A key set may contain keys for algorithms that the configuration does not name.
     let provider = Provider::start("p", "https://p.example", "ES256").await;
     let mut configured = provider.configured("api");
     configured["algorithms"] = json!(["RS256"]);
@@ -287,7 +287,7 @@ async fn machine_tokens_of_other_providers_are_recognised() {
         json!({"sub": "u", "azp": "Batch", "preferred_username": "service-account-batch",
             "scope": "email profile"}),
         json!({"sub": "u", "azp": "batch", "clientHost": "192.0.2.1", "sid": "s"}),
-        // A provider that is not known here.
+        // A provider without special rules.
         json!({"sub": "u"}),
         json!({"sub": "u", "azp": "u", "email": "x@example.com"}),
     ];
@@ -383,7 +383,7 @@ async fn rules_distinguish_issuers() {
     let sub = ours.get("sub").clone();
     let theirs = provider.token(&json!({"sub": sub, "sid": "s", "aud": "api",
         "groups": ["admins"], "tenant": "acme", "custom:department": "QA"}));
-    // The shipped rule is for the pool's own.
+    // The shipped rule applies only to users of the pool.
     let configured_text = configured().to_string();
     let authorizer = Authorizer::start_with(&[("TRUSTED_ISSUERS", &configured_text)]).await;
     assert_eq!(authorizer.verdict_on(&ours.build()).await, Verdict::Allow);
@@ -489,7 +489,7 @@ async fn rejects_invalid_issuer_configurations() {
         with("token", json!("any")),
         with("max_lifetime_seconds", json!(0)),
         with("max_lifetime_seconds", json!(2_592_001)),
-        // The pool itself, by the other form of its issuer.
+        // The pool itself, with the other form of its issuer.
         with(
             "issuer",
             json!(format!(

@@ -1,4 +1,4 @@
-//! Key sets, and what happens when their server misbehaves.
+//! Key sets, and failures of the key server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -63,7 +63,7 @@ async fn missing_keys_are_an_error() {
     assert_eq!(
         authorizer.verdict_on(&good).await,
         Verdict::Failure,
-        "refused connection"
+        "connection refused"
     );
     for (case, fault) in faults {
         let jwks = testkit::jwks_server::JwksServer::start(&pool.jwks()).await;
@@ -74,7 +74,7 @@ async fn missing_keys_are_an_error() {
             Verdict::Failure,
             "{case} {fault:.60?}"
         );
-        // In the cool-down nothing is fetched, and nothing is guessed.
+        // During the cool-down nothing is fetched, and every token is an error.
         assert_eq!(
             authorizer.verdict_on(&good).await,
             Verdict::Failure,
@@ -208,7 +208,7 @@ async fn unknown_kids_share_one_fetch_and_rotation_is_noticed() {
             .build();
         assert_eq!(authorizer.verdict_on(&token).await, Verdict::Unauthorized);
     }
-    assert_eq!(authorizer.jwks.fetches(), 3, "one fetch in a cool-down");
+    assert_eq!(authorizer.jwks.fetches(), 3, "one fetch per cool-down");
     let gone = ours
         .access_token()
         .header("kid", ours.id_kid)
@@ -221,7 +221,7 @@ async fn unknown_kids_share_one_fetch_and_rotation_is_noticed() {
     );
 }
 
-/// A body that drips, or nothing at all, and the process frozen while it waits.
+/// A body that arrives slowly, or never, and a process that is frozen while it waits.
 #[tokio::test]
 async fn a_slow_key_server_delays_one_request() {
     let drip = recovers_from("J10", Fault::Drip, false);
@@ -257,10 +257,10 @@ async fn recovers_from(case: &str, fault: Fault, freeze: bool) {
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    assert_eq!(verdict, Verdict::Allow, "{case}: it recovers");
+    assert_eq!(verdict, Verdict::Allow, "{case}: the authorizer recovers");
 }
 
-/// Names that resolve to nothing, and something that speaks no TLS where TLS is expected.
+/// A host name that does not resolve, and a server without TLS behind an https URL.
 #[tokio::test]
 async fn unreachable_key_servers_are_an_error() {
     let plain = FakeAws::start().await;
@@ -282,7 +282,11 @@ async fn unreachable_key_servers_are_an_error() {
             "{case} {issuer}"
         );
         let verdict = authorizer.verdict_on(&good.build()).await;
-        assert_eq!(verdict, Verdict::Allow, "{case}: the others go on");
+        assert_eq!(
+            verdict,
+            Verdict::Allow,
+            "{case}: other issuers are not affected"
+        );
     }
     for (case, store) in [
         ("R10", "http://gatehouse.invalid"),
@@ -295,7 +299,7 @@ async fn unreachable_key_servers_are_an_error() {
     }
 }
 
-/// Keys and store as they are in an AWS account: behind TLS, by certificates that the system trusts.
+/// Key server and store as in an AWS account: behind TLS, with certificates that the system trusts.
 #[tokio::test]
 async fn tls_certificates_are_verified() {
     let jwks = JwksServer::start(&Pool::ours().jwks()).await;
@@ -309,9 +313,9 @@ async fn tls_certificates_are_verified() {
     let path = |path: &Path| path.to_str().unwrap().to_owned();
     let rows = [
         ("localhost", path(&both), Verdict::Allow),
-        // The certificate is another name's.
+        // The certificate is for another host name.
         ("127.0.0.1", path(&both), Verdict::Failure),
-        // Only the store's is trusted, or only that of the keys.
+        // Only the store's certificate is trusted, or only the key server's.
         ("localhost", path(&store_root), Verdict::Failure),
         ("localhost", path(&keys_root), Verdict::Failure),
     ];

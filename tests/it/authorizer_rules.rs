@@ -1,4 +1,4 @@
-//! Cedar: the shipped policies, every example, and policies that must not start.
+//! Cedar: the shipped policies, every example, and policies that must stop the start.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
 }
 
-/// A folder with one example and the examples' schema.
+/// A folder with one example and the schema of the examples.
 pub(crate) fn example(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("gatehouse-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -39,7 +39,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
     folder
 }
 
-/// A folder whose one rule permits users of every issuer.
+/// A folder whose only rule permits users of every issuer.
 pub(crate) fn rules_for_any_user() -> &'static str {
     static FOLDER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -119,21 +119,21 @@ async fn shipped_policies_decide_as_documented() {
     }
 }
 
-/// A `TOKEN` event, which names no route.
+/// A `TOKEN` event, which contains no route.
 fn of_token(token: &TokenBuilder<'_>, path: &str) -> Value {
     let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
     event["methodArn"] = json!(format!("{API}/POST{path}"));
     event
 }
 
-/// An HTTP API's route for everything else, which names none either.
+/// An event of an HTTP API's `$default` route, which names no path.
 fn of_default_route(token: &TokenBuilder<'_>, path: &str) -> Value {
     json!({"version": "2.0", "type": "REQUEST", "routeKey": "$default",
         "routeArn": format!("{API}/POST{path}"), "rawPath": path,
         "headers": {"authorization": format!("Bearer {}", token.build())}})
 }
 
-/// One route for every path.
+/// An event of a route for all paths, `/{proxy+}`.
 fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
     call(token, "POST", "/{proxy+}", path)
 }
@@ -167,7 +167,7 @@ async fn rejects_paths_that_leave_a_prefix() {
         "/admin%00",
         "/x%zz",
     ] {
-        // The path is refused as such: an administrator doesn't pass either.
+        // The path itself is rejected, also for an administrator.
         for token in [&user(), &admin] {
             let events = [
                 of_token(token, path),
@@ -193,7 +193,7 @@ async fn rejects_paths_that_leave_a_prefix() {
             assert_eq!(authorizer.verdict(&event).await, expected, "{path}");
         }
     }
-    // Where the template says what the path is, the parameter is the backend's.
+    // If the route's template fixes the path, the parameter's value is left to the backend.
     let event = call(&user(), "GET", "/users/{id}", "/users/..%2fx");
     assert_eq!(authorizer.verdict(&event).await, Verdict::Allow);
 }
@@ -328,7 +328,7 @@ async fn rules_restrict_networks() {
         let mut event = call(&user(), "GET", "/back-office/{page}", "/back-office/x");
         event["requestContext"]["identity"]["sourceIp"] = ip.clone();
         assert_eq!(authorizer.verdict(&event).await, expected, "{ip}");
-        // The same page behind a route for every path.
+        // The same page behind a route for all paths.
         event["resource"] = json!("/{proxy+}");
         assert_eq!(authorizer.verdict(&event).await, expected, "{ip}");
     }
@@ -483,7 +483,7 @@ async fn api_wide_policies_allow_only_the_permitted_routes() {
     let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
     let statement = |answer: &Value| answer["policyDocument"]["Statement"].clone();
 
-    // Both kinds of REST event and a refreshed token get the same document, byte for byte.
+    // `TOKEN` events, `REQUEST` events and a refreshed token get the same document, byte for byte.
     let request = call(&user(), "GET", "/whoami", "/whoami");
     let answer = authorizer.binary.invoke(&request).await.answer();
     let resources = |routes: &[&str]| -> Vec<String> {
@@ -519,7 +519,7 @@ async fn api_wide_policies_allow_only_the_permitted_routes() {
         {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": denied},
     ]);
     assert_eq!(statement(&answer), expected);
-    // An administrator's document is silent about nothing either, and denies nothing.
+    // An administrator's document allows every route, and denies none.
     let admin = call(&in_groups(&["admins"]), "GET", "/whoami", "/whoami");
     let answer_to_admin = authorizer.binary.invoke(&admin).await.answer();
     let all: Vec<String> = allowed.into_iter().chain(denied).collect();

@@ -1,4 +1,4 @@
-//! Cases R that the authorizer answers: marks found, and a store that misbehaves.
+//! The authorizer with revocations in its table, and with a failing store.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn text(token: &TokenBuilder<'_>, claim: &str) -> String {
     token.get(claim).as_str().unwrap().to_owned()
 }
 
-/// The partition key of the valid token's user.
+/// The partition key of the user of the valid token.
 fn user() -> String {
     format!("{}#user#{}", Pool::ours().id, text(&valid(), "sub"))
 }
@@ -230,7 +230,7 @@ async fn revocations_apply_to_the_tokens_they_cover() {
     ];
     let token = token.build();
     for (case, pk, sk, row, passes) in rows {
-        // Cutoffs of clients and issuers are remembered for 5 s: a new process for each row.
+        // Revocations of clients and issuers are cached for 5 s, so each row gets a new process.
         let authorizer = Authorizer::start().await;
         authorizer.store.put(&pk, &sk, row.clone());
         let expected = Verdict::passing(passes);
@@ -255,7 +255,7 @@ async fn invalid_expires_at_is_logged() {
     );
     assert!(
         !authorizer.binary.output().contains("odd_expiry"),
-        "not this token's row"
+        "the row does not apply to this token"
     );
     let session = format!("session#{}", text(&valid(), "origin_jti"));
     authorizer.store.put(&user(), &session, odd);
@@ -368,7 +368,7 @@ async fn a_check_is_one_consistent_batch_read() {
         assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
     }
     let requests = authorizer.store.requests();
-    assert_eq!(requests.len(), 3, "one read a request");
+    assert_eq!(requests.len(), 3, "one read per request");
     for (number, (operation, body)) in requests.iter().enumerate() {
         let table = &body["RequestItems"][TABLE];
         assert_eq!(operation, "BatchGetItem");
@@ -377,7 +377,7 @@ async fn a_check_is_one_consistent_batch_read() {
         assert_eq!(
             keys,
             if number == 0 { 6 } else { 3 },
-            "point reads, cutoffs cached"
+            "point reads only, with cached revocations of clients and issuers"
         );
     }
 }
@@ -435,7 +435,7 @@ async fn store_failures_are_errors_within_the_budget() {
             Verdict::Failure,
             "{case} {fault:?}"
         );
-        // Not a benchmark: the budget is 0.8 s and its absence would be half a minute.
+        // Not a benchmark: the budget is 0.8 s, and without one a request would take half a minute.
         assert!(began.elapsed() < Duration::from_secs(5), "{case} {fault:?}");
         if case == "R12" {
             assert_eq!(authorizer.store.requests().len(), 1, "{case}: no retries");
@@ -464,12 +464,16 @@ async fn transient_faults_are_retried() {
     authorizer.store.set_fault(Fault::Slow(100));
     authorizer.store.forget_requests();
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
-    assert_eq!(authorizer.store.requests().len(), 1, "slow is not retried");
+    assert_eq!(
+        authorizer.store.requests().len(),
+        1,
+        "slow responses are not retried"
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_checksum_is_an_error() {
-    // The stand-in sends no checksum, so this one is made by hand: see `checksum.rs`.
+    // The emulator sends no checksum, so the test sets one. See `checksum.rs`.
     let authorizer = Authorizer::start().await;
     authorizer.store.set_checksum(Some("1"));
     assert_eq!(
@@ -525,7 +529,7 @@ async fn dead_connections_after_a_freeze_are_replaced() {
     }
 }
 
-/// The token runs out between the check of its claims and the verdict.
+/// The token expires between the check of its claims and the verdict.
 #[tokio::test]
 async fn tokens_that_expire_during_the_read_are_rejected() {
     let authorizer = Authorizer::start().await;
@@ -534,7 +538,7 @@ async fn tokens_that_expire_during_the_read_are_rejected() {
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
     authorizer.store.set_fault(Fault::Slow(200));
     let end = UNIX_EPOCH + Duration::from_secs(exp);
-    #[expect(clippy::disallowed_methods, reason = "a fraction of a second counts")]
+    #[expect(clippy::disallowed_methods, reason = "fractions of a second count")]
     let left = end.duration_since(SystemTime::now()).unwrap();
     tokio::time::sleep(left - Duration::from_millis(120)).await;
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Unauthorized);

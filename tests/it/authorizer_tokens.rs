@@ -1,5 +1,5 @@
-//! What a token must be. Every row names its case; after each bad token a good one must
-//! pass, so that nothing a stranger sends can spoil what follows.
+//! The authorizer's verdict on malformed, forged and expired tokens. After each rejected token a valid
+//! one must be accepted, so that hostile input does not affect later requests.
 
 use auth_tests::{Authorizer, Verdict, request_event};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn check(authorizer: &Authorizer, rows: Vec<(&str, String, Verdict)>) {
     }
 }
 
-/// Rows of tokens that must all be refused.
+/// Rows of tokens that must all be rejected.
 fn refused<'c>(
     rows: impl IntoIterator<Item = (&'c str, String)>,
 ) -> Vec<(&'c str, String, Verdict)> {
@@ -91,7 +91,7 @@ async fn rejects_malformed_compact_serialisations() {
     };
     let join = |segments: &[&str]| segments.join(".");
     let last = signature.len() - 1;
-    // The last of 342 characters carries four unused bits: another spelling of the same bytes.
+    // The last of 342 characters has four unused bits: another encoding of the same bytes.
     let twin = |text: &str| {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let end = text.as_bytes()[text.len() - 1];
@@ -407,15 +407,15 @@ async fn rejects_invalid_jose_headers() {
     check(&authorizer, refused(rows)).await;
     assert!(
         authorizer.jwks.fetches() <= fetches + 1,
-        "a token caused requests"
+        "a token caused requests to other hosts"
     );
     assert!(
         !authorizer.binary.output().contains("attacker"),
-        "a kid in the log"
+        "the log contains a kid"
     );
     assert!(
         !authorizer.binary.output().contains("passwd"),
-        "a kid in the log"
+        "the log contains a kid"
     );
 
     let ours = Pool::ours();
@@ -449,7 +449,7 @@ async fn rejects_invalid_jose_headers() {
     check(&authorizer, rows).await;
 }
 
-/// The public key in every form that somebody has mistaken for an HMAC secret.
+/// The public key in all forms that verifiers have mistaken for an HMAC secret.
 fn hmac_confusions() -> Vec<(&'static str, Vec<u8>)> {
     let jwk = Pool::ours().access_key.jwk(Pool::ours().access_kid);
     let modulus = Pool::ours().access_key.modulus();
@@ -482,7 +482,7 @@ async fn rejects_every_flipped_bit() {
     let authorizer = Authorizer::start().await;
     let good = valid().build();
     let mut bytes = good.clone().into_bytes();
-    // One bit in each byte; which one moves along, so that all eight are tried many times over.
+    // One bit in each byte, at a moving position, so that all eight positions are tried many times.
     for at in 0..bytes.len() {
         bytes[at] ^= 1 << (at % 7);
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -665,7 +665,7 @@ async fn both_issuer_forms_of_a_pool_are_accepted() {
         ),
     ];
     check(&authorizer, rows).await;
-    assert_eq!(authorizer.jwks.fetches(), 0, "inline keys need no network");
+    assert_eq!(authorizer.jwks.fetches(), 0, "inline keys need no fetch");
 
     let both = format!(
         "{},{}",
@@ -676,7 +676,7 @@ async fn both_issuer_forms_of_a_pool_are_accepted() {
     for issuer in both.split(',') {
         let token = valid().claim("iss", issuer).build();
         let verdict = authorizer.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::Allow, "one address for both forms");
+        assert_eq!(verdict, Verdict::Allow, "both forms have one key set URL");
     }
 }
 
@@ -910,7 +910,7 @@ async fn iat_may_be_slightly_in_the_future() {
     let rows = vec![
         ("T47", at(now + 3), Verdict::Allow),
         ("T47", at(now + 60), Verdict::Unauthorized),
-        // Nothing else may.
+        // No other time claim may be in the future.
         (
             "T48",
             valid().claim("nbf", now + 60).build(),
@@ -1008,6 +1008,6 @@ async fn tokens_are_never_logged() {
     assert_eq!(
         reasons,
         ["allowed", "invalid_claims"],
-        "one line a decision"
+        "one line per decision"
     );
 }
