@@ -1,5 +1,5 @@
-//! Cognito as a thief uses it: it goes on giving tokens to a session, and carries out calls with its access
-//! token, until it was told to end the session or the user's sessions. What our tables hold, it does not know.
+//! A model of Cognito for the checker's thieves: it refreshes a session and accepts calls with its access
+//! token until a call revokes the session or all of the user's sessions. It does not read our tables.
 //!
 //! Source: AWS, `RevokeToken`, `AdminUserGlobalSignOut`, `GlobalSignOut`; "Verifying JSON web tokens" for
 //! `auth_time` and `origin_jti`, which a refresh keeps.
@@ -23,11 +23,11 @@ pub(crate) struct Cognito {
 
 #[derive(Default)]
 struct Sessions {
-    /// Answers calls and does nothing about them.
+    /// Acknowledges calls without performing them.
     deaf: bool,
-    /// When a user was signed out everywhere last, by user name.
+    /// The last global sign-out, by user name.
     signed_out: Mutex<HashMap<String, Instant>>,
-    /// Refresh tokens that were revoked.
+    /// The revoked refresh tokens.
     revoked: Mutex<HashSet<String>>,
 }
 
@@ -50,7 +50,7 @@ impl Cognito {
         self.server.url()
     }
 
-    /// Whether the tokens of a session that began at `since` still open Cognito's API.
+    /// Whether Cognito's API still accepts the tokens of a session that began at `since`.
     pub(crate) fn opens(&self, username: &str, session: &str, since: Instant) -> bool {
         let signed_out = self.state.signed_out.lock().unwrap();
         let revoked = self.state.revoked.lock().unwrap();
@@ -58,7 +58,7 @@ impl Cognito {
             && !revoked.contains(&refresh_token(session))
     }
 
-    /// `GlobalSignOut` by an access token of this user.
+    /// `GlobalSignOut` with an access token of this user.
     pub(crate) fn sign_out(&self, username: &str) {
         self.state.sign_out(username);
     }

@@ -1,5 +1,5 @@
-//! What the local stack plays of Cognito by AWS's texts (`local/cognito_rules.py`), and what our API makes of it:
-//! each test is a scene of `local/played.py`, over the deployed template.
+//! Cognito's documented rules as the local stack implements them (`local/cognito_rules.py`), and our API above
+//! them: each test runs a scenario of `local/played.py` over the deployed template.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! WebSocket connections end with what they were opened by.
+//! WebSocket connections are closed when the session or the key that opened them is revoked.
 
 use auth::UnixSeconds;
 use auth::revocation::RowKey;
@@ -20,7 +20,7 @@ fn event(route: &str, id: &str, token: Option<&TokenBuilder<'_>>) -> Value {
     json!({"requestContext": {"routeKey": route, "connectionId": id, "authorizer": authorizer.unwrap_or(json!({}))}})
 }
 
-/// A table of its own: the deployed function looks after the stack's.
+/// A separate table, because the deployed function handles the stack's own.
 async fn table(world: &World) -> String {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -63,7 +63,7 @@ fn user_row(token: &TokenBuilder<'_>) -> String {
     format!("{}#user#{}", Pool::ours().id, text_of(token, "sub"))
 }
 
-/// The connections that the API was told to close.
+/// The connections that the function closed.
 fn closed(api: &FakeAws) -> Vec<String> {
     let calls = api.requests().into_iter().filter_map(|(operation, _)| {
         let path = operation.strip_prefix("DELETE /@connections/")?;
@@ -107,7 +107,7 @@ async fn revoking_a_session_closes_its_connections() {
     assert_eq!(
         closed(&world.others),
         Vec::<String>::new(),
-        "nothing has ended yet"
+        "nothing is revoked yet"
     );
 
     end_session(&world, &phone, "session").await;
@@ -119,11 +119,11 @@ async fn revoking_a_session_closes_its_connections() {
     gone.sort();
     let mut expected = ids[..2].to_vec();
     expected.sort();
-    assert_eq!(gone, expected, "of this session and no other");
+    assert_eq!(gone, expected, "only this session's connections");
     act(vec![mark.clone()]).await;
     assert_eq!(closed(&world.others), Vec::<String>::new(), "once");
 
-    // A mark that was written between the authorizer and $connect.
+    // The revocation was written between the authorizer's check and $connect.
     let late = unique("c") + "=";
     assert_eq!(
         status(&connections, &event("$connect", &late, Some(&phone))).await,
@@ -149,12 +149,16 @@ async fn revoking_a_session_closes_its_connections() {
     assert_eq!(
         act(vec![mark.clone()]).await,
         json!({"batchItemFailures": []}),
-        "gone is done"
+        "a connection that is gone counts as closed"
     );
     world.others.set_fault(Fault::None);
     world.others.forget_requests();
     act(vec![mark]).await;
-    assert_eq!(closed(&world.others), Vec::<String>::new(), "and forgotten");
+    assert_eq!(
+        closed(&world.others),
+        Vec::<String>::new(),
+        "its row is deleted"
+    );
 }
 
 #[tokio::test]
@@ -187,7 +191,7 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
         event["requestContext"]["authorizer"]["token_id"] = token.get("jti").clone();
         assert_eq!(status(&connections, &event).await, 200);
     }
-    // An API key of the same user, who signs out everywhere before and after it connects.
+    // An API key of the same user, who signs out everywhere before and after the key connects.
     let everywhere = RowKey::user(pool, &subject);
     let mut with_key = event("$connect", &ids[2], Some(&token));
     with_key["requestContext"]["authorizer"]["session"] = json!(null);
@@ -206,9 +210,13 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
     assert_eq!(
         status(&connections, &with_key).await,
         200,
-        "a key signs in nobody"
+        "a key's connection is not part of a session"
     );
-    assert_eq!(act(&pk, "user".to_owned()).await, ids[1..2], "the sign-in");
+    assert_eq!(
+        act(&pk, "user".to_owned()).await,
+        ids[1..2],
+        "the user's connection"
+    );
     store
         .end(&RowKey::token(pool, &subject, "k-1"), &ending())
         .await
@@ -216,7 +224,7 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
     assert_eq!(
         status(&connections, &with_key).await,
         401,
-        "a key that ended"
+        "the revoked key"
     );
     with_key["requestContext"]["authorizer"]["key_id"] = json!("k-2");
     assert_eq!(status(&connections, &with_key).await, 200);
@@ -235,7 +243,7 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
     assert_eq!(
         act(&pk, "user".to_owned()).await,
         disabled,
-        "its owner disabled"
+        "the key of a disabled owner"
     );
 }
 
@@ -247,7 +255,7 @@ async fn failures_do_not_affect_other_records_or_connections() {
     let connections = world.function("connections", &more).await;
     let closer = world.function("close-connections", &more).await;
     let store = crate::store::revocations(&world.stack).await;
-    // A pool of its own: pool_row of the other tests stays.
+    // Uses a pool of its own, so that the users of other tests are not revoked.
     let pool = unique("us-east-1_Closed");
     let ids = [unique("a"), unique("b")];
     let token = user_token();
@@ -276,10 +284,10 @@ async fn failures_do_not_affect_other_records_or_connections() {
     );
     let mut asked = closed(&world.others);
     asked.sort();
-    assert_eq!(asked, ids, "the other one is closed all the same");
+    assert_eq!(asked, ids, "the other connection is closed nevertheless");
     let answer = closer.invoke(&batch).await.answer();
     assert_eq!(answer, json!({"batchItemFailures": []}));
-    assert_eq!(closed(&world.others).len(), 1, "what was refused");
+    assert_eq!(closed(&world.others).len(), 1, "the rejected connection");
 }
 
 #[tokio::test]
@@ -344,5 +352,8 @@ async fn closed_connections_are_deleted_and_malformed_requests_register_nothing(
     let failed = connections
         .invoke(&event("$connect", &id, Some(&token)))
         .await;
-    assert!(failed.is_failure(), "unknown is not open");
+    assert!(
+        failed.is_failure(),
+        "an unknown state does not count as valid"
+    );
 }

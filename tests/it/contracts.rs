@@ -1,4 +1,4 @@
-//! What must say the same in several places: code, template and documents.
+//! Code, template and documents must agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -183,12 +183,12 @@ fn the_authorizer_never_links_the_cognito_sdk() {
             .unwrap();
         output.status.success() && !output.stdout.is_empty()
     };
-    assert!(tree("logout"), "the query finds what is there");
+    assert!(tree("logout"), "the query finds a dependency that exists");
     assert!(!tree("authorizer"));
 }
 
-/// `gatehouse definition` makes what the template deploys, and each operation has its function, which
-/// API Gateway may invoke.
+/// `gatehouse definition` generates the definition that the template deploys, and each operation has a function
+/// that API Gateway may invoke.
 #[test]
 fn the_template_deploys_the_definition() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

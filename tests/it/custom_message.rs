@@ -1,4 +1,4 @@
-//! The mails and text messages of Cognito's CustomMessage trigger, from the built binary.
+//! The emails and text messages of Cognito's CustomMessage trigger, from the built binary.
 
 use serde_json::{Value, json};
 use testkit::Binary;
@@ -48,7 +48,7 @@ struct Sent {
     sms: String,
 }
 
-/// The answer's message, after the rules that hold for all of them.
+/// The message of the response, after the checks that apply to all messages.
 async fn send(function: &Binary, event: &Value) -> Sent {
     let answer = function.invoke(event).await.answer();
     let text = |name: &str| {
@@ -66,7 +66,7 @@ async fn send(function: &Binary, event: &Value) -> Sent {
     rest["response"] = event.get("response").cloned().unwrap_or(Value::Null);
     let mut expected = event.clone();
     expected["response"] = rest["response"].clone();
-    assert_eq!(rest, expected, "everything else goes back as it came");
+    assert_eq!(rest, expected, "all other members are returned unchanged");
     let code = event["request"]["codeParameter"].as_str().unwrap();
     assert!(
         sent.mail.contains(code) && sent.sms.contains(code),
@@ -85,7 +85,7 @@ async fn send(function: &Binary, event: &Value) -> Sent {
     sent
 }
 
-/// The address in the button, its entities undone.
+/// The URL of the button, with its entities decoded.
 fn link(mail: &str) -> Option<String> {
     let (_, rest) = mail.split_once("href=\"")?;
     let (link, _) = rest.split_once('"')?;
@@ -130,7 +130,7 @@ async fn messages_exist_for_every_trigger_and_language() {
     }
     assert!(
         subjects.len() >= 7 * 5,
-        "a subject of its own for each: {}",
+        "each message has its own subject: {}",
         subjects.len()
     );
     let mut wish = event("ForgotPassword", ada());
@@ -166,7 +166,7 @@ async fn links_contain_the_address_encoded_once() {
         let mut attributes = ada();
         attributes["email"] = json!(email);
         let sent = send(&function, &event("SignUp", attributes)).await;
-        let link = link(&sent.mail).unwrap_or_else(|| panic!("C13 {email}: no link"));
+        let link = link(&sent.mail).unwrap_or_else(|| panic!("{email}: no link"));
         let rest = link.strip_prefix("https://app.example.com/auth/confirm?email=");
         let (encoded, code) = rest.unwrap().split_once("&confirmationCode=").unwrap();
         assert_eq!(code, "{####}");
@@ -175,9 +175,9 @@ async fn links_contain_the_address_encoded_once() {
         let decoded = percent_encoding::percent_decode_str(encoded)
             .decode_utf8()
             .unwrap();
-        assert_eq!(decoded, email, "decodes to the same");
+        assert_eq!(decoded, email, "decodes to the address");
     }
-    // No link: nobody knows whether there is something to confirm, no address, or none that is one.
+    // No link if the user's status is unknown, or the address is missing or invalid.
     for change in [
         json!({"cognito:user_status": null}),
         json!({"email": null}),
@@ -240,7 +240,7 @@ async fn only_plausible_names_are_shown() {
             let sent = send(&function, &event(source, attributes)).await;
             assert!(
                 sent.mail.contains(">Hello,<"),
-                "C8-C12 {name:?}: a neutral greeting"
+                "{name:?}: a neutral greeting"
             );
             assert_eq!(
                 sent.mail.matches("{####}").count(),
@@ -333,7 +333,7 @@ async fn unrenderable_events_are_returned_unchanged() {
     bare.as_object_mut().unwrap().remove("response");
     let answer = function.invoke(&bare).await.answer();
     assert!(answer["response"]["emailMessage"].is_string());
-    // Numbers and members that no type of ours knows.
+    // Numbers and members that the function's types do not have.
     let odd = event("SignUp", ada()).to_string();
     let odd = odd.replacen(
         "\"version\"",
@@ -354,7 +354,7 @@ async fn unrenderable_events_are_returned_unchanged() {
     let output = function.output();
     assert!(
         !output.contains("Ada") && !output.contains("@example"),
-        "nobody's name in a log"
+        "the log contains no name"
     );
 }
 
@@ -385,7 +385,7 @@ async fn brands_are_chosen_by_configuration() {
     let answer = function.invoke(&event("SignUp", ada())).await.answer();
     assert!(answer["response"]["smsMessage"].is_string());
     assert_eq!(answer["response"]["emailMessage"], Value::Null);
-    // The same variables by their other names, which count where the first are unset.
+    // The same settings under their fallback names, which apply if the first are unset.
     let (base, path) = ("app__base_url", "app__confirmation_path");
     for (more, expected) in [
         (
@@ -429,7 +429,7 @@ async fn rejects_invalid_brands_at_start() {
     let dir = with(layout, &english);
     let function = start(&[("TEMPLATES_DIR", &dir)]).await;
     let sent = send(&function, &event("SignUp", ada())).await;
-    assert!(sent.mail.starts_with("<p>Hello,"), "a brand of one's own");
+    assert!(sent.mail.starts_with("<p>Hello,"), "a custom brand");
 
     let longer = english.replacen("Your sign-in code for", &"long ".repeat(40), 1);
     let without_code = english.replace("{{ code }} is your sign-in code", "sign-in code");
@@ -450,7 +450,7 @@ async fn rejects_invalid_brands_at_start() {
             "{word}: {output}"
         );
     }
-    // With the file and the line of the message that is wrong.
+    // The error names the file and the line of the invalid message.
     let line = english
         .lines()
         .position(|line| line.contains("\"authentication\""));
@@ -477,7 +477,7 @@ async fn rejects_invalid_brands_at_start() {
     );
 }
 
-/// `gatehouse mails`, as somebody who makes a brand uses it.
+/// `gatehouse mails`, for previewing a brand.
 #[test]
 fn mails_can_be_previewed() {
     let folder = std::env::temp_dir().join(format!("gatehouse-mails-{}", std::process::id()));
@@ -496,7 +496,7 @@ fn mails_can_be_previewed() {
         assert!(read(&format!("{source}.de.html")).contains("Guten Tag,"));
         assert!(read(&format!("{source}.ar.html")).contains("confirmationCode=123456"));
     }
-    // A temporary password of any characters is text, and in no address.
+    // A temporary password with any characters is shown as text, and never part of a URL.
     let invitation = read("admin_create_user.en.html");
     assert!(invitation.contains("k4T%&amp;&lt;x9") && !invitation.contains("href=\"http"));
 }

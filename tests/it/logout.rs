@@ -1,5 +1,5 @@
-//! The real binary in front of the emulated table and a Cognito that fails on demand.
-//! What logout wrote is judged by what the authorizer then decides.
+//! logout's real binary in front of the emulated table and a fake Cognito with injected faults.
+//! The authorizer's decisions show what logout wrote.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{
     World, batch, failures, refreshed, signed_in_again, text_of, unique, user_token,
 };
 
-/// Logout and an authorizer over one table.
+/// logout and an authorizer over one table.
 struct LogoutFixture {
     store: FakeAws,
     cognito: FakeAws,
@@ -35,7 +35,7 @@ impl LogoutFixture {
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
         ];
         let logout = Binary::start("logout", &environment(&jwks.uri(), &store.url(), &more)).await;
-        // The authorizer reads the table directly: the faults are for logout.
+        // The authorizer reads the table directly, so that faults affect only logout.
         let direct = environment(&jwks.uri(), &stack.endpoint, &more);
         let authorizer = Binary::start("authorizer", &direct).await;
         Self {
@@ -72,7 +72,7 @@ impl LogoutFixture {
         }
     }
 
-    /// The operations that were asked of Cognito since the last call.
+    /// The operations called at Cognito since the last call of this function.
     fn cognito_calls(&self) -> Vec<String> {
         let calls = self
             .cognito
@@ -134,7 +134,7 @@ async fn logout_revokes_only_its_own_session() {
     assert!(!fixture.passes(&phone).await);
     assert!(
         !fixture.passes(&refreshed).await,
-        "a refresh that lands after"
+        "a refresh that completes after the logout"
     );
     assert!(fixture.passes(&laptop).await);
     assert!(fixture.passes(&stranger).await);
@@ -181,7 +181,7 @@ async fn logout_revokes_the_refresh_token_at_cognito() {
         );
         assert!(
             !fixture.passes(&token).await,
-            "{case}: our side is closed all the same"
+            "{case}: the session is revoked here nevertheless"
         );
     }
     assert!(!fixture.logout.output().contains("opaque"));
@@ -220,7 +220,7 @@ async fn revoking_all_sessions_requires_a_valid_token() {
     assert_eq!(
         fixture.post(&ended, session("all")).await.0,
         401,
-        "an ended token"
+        "a revoked token"
     );
     assert_eq!(
         fixture.post(&expired, session("all")).await.0,
@@ -228,7 +228,10 @@ async fn revoking_all_sessions_requires_a_valid_token() {
         "an expired token"
     );
     assert_eq!(fixture.writes(), 0);
-    assert!(fixture.passes(&laptop).await, "neither may end the others");
+    assert!(
+        fixture.passes(&laptop).await,
+        "neither may revoke other sessions"
+    );
     assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
 
     let (status, answer) = fixture.post(&living, session("all")).await;
@@ -238,13 +241,13 @@ async fn revoking_all_sessions_requires_a_valid_token() {
     let rewritten = fixture.writes();
     for token in [&living, &expired, &ended] {
         let (status, answer) = fixture.post(token, session("all")).await;
-        assert_eq!(status, 200, "covered by the cutoff");
+        assert_eq!(status, 200, "the sessions are revoked already");
         assert_eq!(
             answer["ended"], "already",
-            "and nothing is promised but that"
+            "the response claims nothing further"
         );
     }
-    assert_eq!(fixture.writes(), rewritten, "nothing more to write");
+    assert_eq!(fixture.writes(), rewritten, "no further write");
     assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
 
     let cutoff = now();
@@ -265,7 +268,10 @@ async fn expired_tokens_may_revoke_their_session_while_it_is_refreshable() {
     let expired = old.clone().claim("exp", now() - 3_600).build();
     assert!(fixture.passes(&fresh).await);
     assert_eq!(fixture.post(&expired, json!(null)).await.0, 200);
-    assert!(!fixture.passes(&fresh).await, "it was the session's own");
+    assert!(
+        !fixture.passes(&fresh).await,
+        "the token belongs to the session"
+    );
 
     let long_ago = now() - 28_800 - 60;
     let ancient = user_token()
@@ -276,7 +282,7 @@ async fn expired_tokens_may_revoke_their_session_while_it_is_refreshable() {
     assert_eq!(
         fixture.post(&ancient, json!(null)).await.0,
         401,
-        "no refresh token is that old"
+        "older than any refresh token"
     );
     assert_eq!(fixture.writes(), 0);
 }
@@ -400,7 +406,7 @@ async fn store_failures_are_503() {
         assert_eq!(
             fixture.cognito_calls(),
             ["RevokeToken"],
-            "Cognito is told all the same"
+            "Cognito is called nevertheless"
         );
         assert_eq!(
             fixture.post(&token, session("all")).await.0,
@@ -408,7 +414,10 @@ async fn store_failures_are_503() {
             "{fault:?}"
         );
         assert_eq!(fixture.cognito_calls(), ["AdminUserGlobalSignOut"]);
-        assert!(fixture.passes(&token).await, "nothing was promised");
+        assert!(
+            fixture.passes(&token).await,
+            "no revocation was acknowledged"
+        );
 
         fixture.store.set_fault(fault.clone());
         assert_eq!(
@@ -419,7 +428,7 @@ async fn store_failures_are_503() {
         assert_eq!(
             fixture.cognito_calls(),
             Vec::<String>::new(),
-            "it could be an old, ended token"
+            "the token could be revoked already"
         );
 
         fixture.store.set_fault(Fault::None);
@@ -428,13 +437,16 @@ async fn store_failures_are_503() {
         fixture.cognito.forget_requests();
     }
 
-    // The write arrives, its answer is lost, the client comes again.
+    // The write succeeds, its response is lost, and the client retries.
     let token = user_token().build();
     fixture
         .store
         .set_fault_after(Fault::Answer(500, "{}".to_owned()));
     assert_eq!(fixture.post(&token, json!(null)).await.0, 503);
-    assert!(!fixture.passes(&token).await, "more than promised");
+    assert!(
+        !fixture.passes(&token).await,
+        "the revocation was written although the response was 503"
+    );
     fixture.store.set_fault(Fault::None);
     assert_eq!(fixture.post(&token, json!(null)).await.0, 200);
 }
@@ -488,26 +500,39 @@ async fn others_revokes_all_sessions_but_the_callers() {
     let other_session = || phone.clone().claim("origin_jti", unique("session"));
     let (laptop, tablet) = (other_session(), other_session());
     assert_eq!(post(&phone, "others").await, 200);
-    assert!(world.passes(&phone).await, "the one that asked goes on");
+    assert!(
+        world.passes(&phone).await,
+        "the caller's session stays valid"
+    );
     assert!(!world.passes(&laptop).await && !world.passes(&tablet).await);
     assert_eq!(post(&phone, "others").await, 200, "again");
     assert_eq!(
         post(&laptop, "others").await,
         401,
-        "an ended one ends nobody"
+        "a revoked session revokes nothing"
     );
-    assert_eq!(post(&laptop, "all").await, 401, "an ended one ends nobody");
+    assert_eq!(
+        post(&laptop, "all").await,
+        401,
+        "a revoked session revokes nothing"
+    );
     let later = signed_in_again(&phone);
     assert!(world.passes(&later).await, "the very next sign-in passes");
     assert_eq!(post(&later, "others").await, 200);
     assert!(
         !world.passes(&phone).await && world.passes(&later).await,
-        "the spared one changes"
+        "the exempt session changes"
     );
     assert_eq!(post(&later, "all").await, 200);
-    assert!(!world.passes(&later).await, "all are all");
+    assert!(
+        !world.passes(&later).await,
+        "scope all includes every session"
+    );
     assert_eq!(post(&later, "others").await, 401);
-    assert!(!world.passes(&later).await, "sparing brings nothing back");
+    assert!(
+        !world.passes(&later).await,
+        "an exemption does not restore a session"
+    );
     assert!(
         world
             .cognito
@@ -519,7 +544,7 @@ async fn others_revokes_all_sessions_but_the_callers() {
     assert_eq!(post(&machine, "others").await, 403);
 }
 
-/// A writer whose clock is behind: what the issuer signed in the gap is covered.
+/// If the writer's clock is slow, tokens that the issuer signed in the gap are also revoked.
 #[tokio::test]
 async fn clock_skew_is_tolerated() {
     let world = World::start().await;
@@ -529,7 +554,7 @@ async fn clock_skew_is_tolerated() {
     for ahead in 0..=3 {
         let phone = user_token();
         let token = phone.clone().claim("origin_jti", unique("session"));
-        // The authorizer itself has no leeway: it judges once its own clock is there.
+        // The authorizer itself has no leeway: it accepts the token once its own clock has reached `iat`.
         let gap = token
             .claim("auth_time", now() + ahead)
             .claim("iat", now() + ahead);
@@ -565,7 +590,7 @@ async fn failed_cognito_calls_are_queued_and_retried() {
     let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
     assert_eq!((status, &body["cognito"]), (200, &json!("queued")));
     let (status, body) = post(r#"{"scope":"all"}"#).await;
-    assert_eq!(status, 401, "the session is over: it ends no others");
+    assert_eq!(status, 401, "a revoked session does not revoke others");
     assert_eq!(body["code"], "unauthorized");
     let living = signed_in_again(&token);
     let mut event = proxy_event(Some(&living.build()));
@@ -591,12 +616,16 @@ async fn failed_cognito_calls_are_queued_and_retried() {
     let mut messages = bodies.clone();
     messages.push("nonsense".to_owned());
     let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), ["m0", "m1", "m2"], "still busy");
+    assert_eq!(
+        failures(&answer),
+        ["m0", "m1", "m2"],
+        "Cognito still throttles"
+    );
 
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
     let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), ["m2"], "only what nobody can read");
+    assert_eq!(failures(&answer), ["m2"], "only the unreadable message");
     let calls = world.cognito.requests();
     assert_eq!(calls[0].0, "RevokeToken");
     assert_eq!(calls[0].1["Token"], "opaque-secret");
@@ -616,7 +645,7 @@ async fn failed_cognito_calls_are_queued_and_retried() {
     }
     assert!(retry.invoke(&json!({})).await.is_failure());
 
-    // The queue fails too: said as it is.
+    // If the queue fails too, the response reports the failure.
     world.cognito.set_fault(Fault::Cut);
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
@@ -650,7 +679,10 @@ async fn rejections_by_cognito_are_not_retried() {
         let answer = logout.invoke(&event).await.answer();
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!(body["cognito"], cognito, "{code} {message}");
-        assert!(!world.passes(&token).await, "{code}: the mark is there");
+        assert!(
+            !world.passes(&token).await,
+            "{code}: the revocation is written"
+        );
         let queued = world.others.requests().len();
         world.others.forget_requests();
         assert_eq!(queued, usize::from(cognito == "queued"), "{code}");
@@ -660,7 +692,7 @@ async fn rejections_by_cognito_are_not_retried() {
     }
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
-    for odd in ["", "with blanks", "\u{e4}", &"x".repeat(8_193)] {
+    for odd in ["", "with spaces", "\u{e4}", &"x".repeat(8_193)] {
         let mut event = proxy_event(Some(&user_token().build()));
         event["body"] = json!(json!({"refresh_token": odd}).to_string());
         let answer = logout.invoke(&event).await.answer();
@@ -669,7 +701,7 @@ async fn rejections_by_cognito_are_not_retried() {
             "{odd:.20}"
         );
     }
-    assert_eq!(world.cognito.requests().len(), 0, "Cognito isn't asked");
+    assert_eq!(world.cognito.requests().len(), 0, "no call to Cognito");
 }
 
 #[tokio::test]
@@ -705,7 +737,7 @@ async fn calls_carry_the_client_secret() {
     world.cognito.forget_requests();
     let queued = world.others.requests();
     let message = queued[0].1["MessageBody"].as_str().unwrap().to_owned();
-    assert!(!message.contains(secret), "not in the queue");
+    assert!(!message.contains(secret), "not queued");
     let answer = retry.invoke(&batch(&[message])).await.answer();
     assert_eq!(failures(&answer), Vec::<&str>::new());
     assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
@@ -800,7 +832,7 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
         )
     );
 
-    // No token, only the refresh token: what it brings says which session it is.
+    // Without an access token, the tokens that the refresh token yields identify the session.
     let token = user_token();
     let alone = json!({"Cookie": "__Host-refresh_token=opaque", "Origin": origin});
     let send_alone = async || {
@@ -834,10 +866,14 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     ] {
         world.cognito.set_fault(fault.clone());
         let (status, _, clears, _) = send_alone().await;
-        assert_eq!((status, clears), (503, false), "the cookie stays {fault:?}");
+        assert_eq!(
+            (status, clears),
+            (503, false),
+            "the cookie is kept {fault:?}"
+        );
     }
     world.cognito.set_fault(Fault::None);
-    assert_eq!(send_alone().await.0, 503, "no answer of Cognito's");
+    assert_eq!(send_alone().await.0, 503, "no response from Cognito");
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", brings.clone());
@@ -845,7 +881,11 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     let (status, _, clears, _) = send_alone().await;
-    assert_eq!((status, clears), (503, false), "no mark, no promise");
+    assert_eq!(
+        (status, clears),
+        (503, false),
+        "without the revocation the response is no success"
+    );
     world.store.set_fault(Fault::None);
     assert!(world.passes(&token).await);
     let (status, body, clears, asked) = send_alone().await;
@@ -855,11 +895,11 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     assert_eq!(
         asked,
         ["GetTokensFromRefreshToken", "RevokeToken", "RevokeToken"],
-        "the old and the rotated one"
+        "the old and the rotated refresh token"
     );
-    assert!(!world.passes(&token).await, "marked");
-    assert!(!world.passes(&refreshed(&token)).await, "marked");
-    // One that is over, one that is none: nothing is queued, whoever sends it.
+    assert!(!world.passes(&token).await, "revoked");
+    assert!(!world.passes(&refreshed(&token)).await, "revoked");
+    // An expired or malformed refresh token: nothing is queued.
     let over =
         json!({"__type": "NotAuthorizedException", "message": "Refresh Token has been revoked"});
     world
@@ -876,7 +916,7 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     let long = format!("__Host-refresh_token={}", "x".repeat(8_193));
     let answer = send(json!({"Cookie": long, "Origin": origin})).await;
     assert_eq!(answer["statusCode"], 200);
-    assert_eq!(world.cognito.requests().len(), 0, "Cognito isn't asked");
+    assert_eq!(world.cognito.requests().len(), 0, "no call to Cognito");
     assert_eq!(world.others.requests().len(), 0, "nothing is queued");
     assert!(
         !logout.output().contains("opaque") && !logout.output().contains(&text_of(&token, "sub"))
@@ -898,19 +938,23 @@ async fn failed_revocations_wait_in_their_own_queue() {
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     let answer = retry.invoke(&messages).await.answer();
-    assert_eq!(failures(&answer), Vec::<&str>::new(), "put off");
+    assert_eq!(
+        failures(&answer),
+        Vec::<&str>::new(),
+        "the revocation is queued for later"
+    );
     let (operation, message) = world.others.requests().remove(0);
     assert_eq!(
         (operation.as_str(), &message["QueueUrl"]),
         ("SendMessage", &json!(url))
     );
-    // Of that queue it comes again by itself.
+    // From that queue, SQS delivers the message again.
     let mut late = batch(&[message["MessageBody"].as_str().unwrap().to_owned()]);
     late["Records"][0]["eventSourceARN"] = json!("arn:aws:sqs:us-east-1:123456789012:late");
     world.others.forget_requests();
     assert_eq!(failures(&retry.invoke(&late).await.answer()), ["m0"]);
     assert_eq!(world.others.requests().len(), 0);
-    // A queue that doesn't answer either: the message comes again where it was.
+    // If that queue fails too, the message stays in the first queue.
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     assert_eq!(failures(&retry.invoke(&messages).await.answer()), ["m0"]);
     assert!(world.passes(&token).await);

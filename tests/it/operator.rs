@@ -1,4 +1,4 @@
-//! `gatehouse revoke` and `gatehouse status`, as an operator uses them.
+//! `gatehouse revoke`, `status` and `plan`, through their command line.
 
 use std::process::Command;
 
@@ -65,7 +65,7 @@ async fn revoke_and_status_report_the_revocation() {
         text
     };
     run(&["revoke", "user", "ada", "--dry-run"]).await;
-    assert!(world.passes(&user).await, "a dry run ends nothing");
+    assert!(world.passes(&user).await, "a dry run revokes nothing");
     assert_eq!(run(&["status", "ada"]).await, "nothing\n");
 
     let session = text_of(&user, "origin_jti");
@@ -93,7 +93,7 @@ async fn revoke_and_status_report_the_revocation() {
     );
     assert!(!world.passes(&tablet).await);
     let again = signed_in_again(&user);
-    assert!(world.passes(&again).await, "the very next sign-in passes");
+    assert!(world.passes(&again).await, "the next sign-in is accepted");
 
     let text = run(&["status", "ada", "--json"]).await;
     let rows: Vec<Value> = text
@@ -115,7 +115,7 @@ async fn revoke_and_status_report_the_revocation() {
         "{table}"
     );
 
-    // Kill switches leave other tests' pool alone.
+    // Revocations of clients and issuers use a pool of their own, not the other tests' pool.
     let (text, code) = gatehouse(&world, &["revoke", "client", "x", "--dry-run"]).await;
     assert!(code == 0 && text.contains("client"), "{text}");
     let (text, code) = gatehouse(&world, &["revoke", "everyone", "--dry-run"]).await;
@@ -128,7 +128,7 @@ async fn revoke_and_status_report_the_revocation() {
     assert!(code == 2 && text.contains("no such user"), "{text}");
 }
 
-/// An HTTP date so many seconds from now.
+/// An HTTP date this number of seconds from now.
 fn date(seconds: i64) -> String {
     let at = now().checked_add_signed(seconds).unwrap().cast_signed();
     let format = aws_sdk_dynamodb::primitives::DateTimeFormat::HttpDate;
@@ -155,7 +155,7 @@ async fn revocations_use_the_tables_clock() {
         at - now().cast_signed()
     };
     let near = |seconds: i64, expected: i64| (expected - 8..=expected + 2).contains(&seconds);
-    // This computer's clock is two minutes slow, or fast.
+    // The operator's clock is two minutes slow, or fast.
     assert!(near(cutoff(120, "0").await, 120));
     assert!(near(cutoff(-120, "0").await, -120));
     let with_leeway = cutoff(0, "5").await;
@@ -290,7 +290,7 @@ async fn plan_and_status_describe_a_migration() {
         "{lines}"
     );
 
-    // All of them are in the new pool, as far as this stand-in says; a second run goes on at the end.
+    // The fake Cognito reports all of them as users of the new pool; a second run resumes at the end.
     world.cognito.set_answer(
         "AdminGetUser",
         json!({"Username": "x", "Enabled": true, "UserAttributes": [{"Name": "sub", "Value": "s"}]}),

@@ -1,4 +1,4 @@
-//! Cognito's PostConfirmation trigger, as Cognito invokes it.
+//! Cognito's PostConfirmation trigger, with Cognito's events.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -24,16 +24,20 @@ async fn a_password_reset_revokes_earlier_sessions() {
     let token = user_token();
     assert!(world.passes(&token).await);
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
-    assert_eq!(function.invoke(&event).await.answer(), event, "as it came");
+    assert_eq!(
+        function.invoke(&event).await.answer(),
+        event,
+        "the event is returned unchanged"
+    );
     assert!(!world.passes(&token).await);
     let again = signed_in_again(&token);
-    assert!(world.passes(&again).await, "the very next sign-in passes");
+    assert!(world.passes(&again).await, "the next sign-in is accepted");
     let (operation, sent) = world.cognito.requests().remove(0);
     let expected = json!({"UserPoolId": Pool::ours().id, "Username": "ada"});
     assert_eq!(
         (operation.as_str(), sent),
         ("AdminUserGlobalSignOut", expected),
-        "and Cognito's own API is closed to the old tokens"
+        "Cognito's own API rejects the old tokens"
     );
     // Cognito may invoke it up to three times.
     next_second().await;
@@ -49,7 +53,7 @@ async fn a_password_reset_revokes_earlier_sessions() {
         assert_eq!(
             asked.len(),
             1,
-            "without the mark, Cognito is asked: {asked:?}"
+            "Cognito is called even if the revocation fails: {asked:?}"
         );
     }
     world.store.set_fault(Fault::None);
@@ -68,7 +72,7 @@ async fn a_password_reset_revokes_earlier_sessions() {
     assert!(!output.contains("ada") && !output.contains(&text_of(&token, "sub")));
 }
 
-/// The mark is what the answer depends on; the sign-out at Cognito is made again by logout-retry.
+/// The response depends on the revocation only; logout-retry repeats the sign-out at Cognito.
 #[tokio::test]
 async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
     let world = World::start().await;
@@ -87,7 +91,7 @@ async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
         let expected = json!({"kind": "sign_out_everywhere", "username": "ada"});
         assert_eq!((operation.as_str(), body), ("SendMessage", expected));
 
-        // Both fail: the mark is written later too, as of now.
+        // If both fail, the revocation is written later with the time of the reset.
         world.store.set_fault(Fault::Cut);
         world.others.forget_requests();
         assert!(function.invoke(&event).await.is_failure(), "{fault:?}");
@@ -106,7 +110,7 @@ async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
             "{kinds:?}"
         );
     }
-    // Nor the queue: logged, and the reset is done all the same.
+    // If the queue fails too, the function logs it, and the reset succeeds nevertheless.
     world.others.set_fault(Fault::Cut);
     let token = user_token();
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
@@ -136,7 +140,11 @@ async fn a_confirmed_sign_up_creates_the_profile() {
     assert_eq!(profile["status"], "CONFIRMED");
     next_second().await;
     assert_eq!(function.invoke(&event).await.answer(), event);
-    assert_eq!(world.profile(&subject).await, profile, "once is enough");
+    assert_eq!(
+        world.profile(&subject).await,
+        profile,
+        "one write is sufficient"
+    );
     assert!(world.passes(&token).await);
 
     let without = world

@@ -1,4 +1,4 @@
-//! Cognito's PreTokenGeneration trigger, as Cognito invokes it.
+//! Cognito's PreTokenGeneration trigger, with Cognito's events.
 
 use std::path::PathBuf;
 
@@ -22,18 +22,18 @@ fn trigger(attributes: Value, groups: Value) -> Value {
     })
 }
 
-/// The claims that both tokens get.
+/// The claims that are added to both tokens.
 async fn claims(function: &Binary, event: &Value) -> Value {
     let mut answer = function.invoke(event).await.answer();
     let response = answer["response"].take();
     answer["response"] = event["response"].clone();
-    assert_eq!(answer, *event, "the rest as it came");
+    assert_eq!(answer, *event, "all other members are returned unchanged");
     if response == event["response"] {
         return json!({});
     }
     let details = &response["claimsAndScopeOverrideDetails"];
     let claims = details["accessTokenGeneration"]["claimsToAddOrOverride"].clone();
-    // Anything else in there would take groups or scopes away.
+    // Any further member would remove groups or scopes.
     assert_eq!(
         response,
         json!({"claimsAndScopeOverrideDetails": {
@@ -79,7 +79,7 @@ async fn claims_follow_groups_and_attributes() {
         ),
         (json!({"custom:tenant": ""}), json!(["tenant-"]), json!({})),
         (verified, json!([]), json!({"tenant": "example"})),
-        // What a user claims and nobody has seen.
+        // Unverified attributes grant nothing.
         (
             json!({"email": "ada@example.com", "email_verified": "false"}),
             json!([]),

@@ -1,4 +1,4 @@
-//! A user's own sessions: recorded, listed, ended.
+//! A user's own sessions: recorded, listed, revoked.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -68,9 +68,13 @@ async fn users_list_and_revoke_their_sessions() {
         list(&sessions, &phone).await,
         std::slice::from_ref(&phone_id)
     );
-    assert_eq!(end(&phone, &laptop_id).await, 200, "twice is no error");
+    assert_eq!(
+        end(&phone, &laptop_id).await,
+        200,
+        "revoking a session twice is no error"
+    );
 
-    // Somebody else's is unknown, also to somebody who knows its id.
+    // Another user's session is unknown, even with its id.
     let stranger = user_token();
     assert_eq!(end(&stranger, &phone_id).await, 404);
     assert_eq!(end(&phone, "nothing").await, 404);
@@ -162,7 +166,7 @@ async fn long_lists_are_read_in_batches_and_revocations_are_logged() {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let audits: Vec<Value> = lines.filter(|line| line["message"] == "audit").collect();
     let pool = testkit::Pool::ours().id;
-    assert_eq!(audits.len(), 2, "reading and recording leave none");
+    assert_eq!(audits.len(), 2, "reading and recording are not audited");
     assert_eq!(
         audits[0]["actor"],
         auth::subject_hash(pool, &text_of(&first, "sub"))

@@ -1,4 +1,4 @@
-//! A configuration that does not hold never starts.
+//! Functions do not start with an invalid configuration.
 
 use auth_tests::environment;
 use testkit::{Binary, Pool};

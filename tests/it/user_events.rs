@@ -1,4 +1,4 @@
-//! What CloudTrail tells of, in any order and more than once.
+//! user-events: CloudTrail's records, in any order and more than once.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::world::{
     World, batch, failures, next_second, refreshed, signed_in_again, text_of, unique, user_token,
 };
 
-/// A record in the shape of `events/user-events`, about this user, made `ago` seconds ago.
+/// A record as in `events/user-events`, about this user, made `ago` seconds ago.
 fn record(name: &str, token: &TokenBuilder<'_>, ago: u64) -> Value {
     let sample = "../events/user-events/admin-disable-user.json";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
@@ -91,8 +91,8 @@ async fn every_revoking_call_is_applied() {
     let other = user_token();
     let answer = send(&function, &[record("AdminGetUser", &other, 0)]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
-    assert!(world.passes(&other).await, "nothing is ended by a look");
-    // Calls that the topic tells of, and that end nothing.
+    assert!(world.passes(&other).await, "a reading call revokes nothing");
+    // Calls that are published to the topic and revoke nothing.
     for (name, kind) in [
         ("UpdateUserAttributes", "own_attributes_changed"),
         ("SetUserMFAPreference", "own_mfa_changed"),
@@ -108,7 +108,7 @@ async fn every_revoking_call_is_applied() {
     }
 }
 
-/// The row that a record has made, as text values.
+/// The row that a record caused, as text values.
 async fn row(world: &World, pk: &str, sk: &str) -> Value {
     world
         .row(&world.stack.table, &[("pk", pk), ("sk", sk)])
@@ -136,17 +136,17 @@ async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
         nameless.clone(),
     ];
     let answer = send(&function, &records).await;
-    assert_eq!(failures(&answer), ["m3"], "nothing is guessed");
+    assert_eq!(failures(&answer), ["m3"], "no user is guessed");
     nameless["detail"]["requestParameters"]["groupName"] = json!("HIDDEN_FOR_SECURITY_REASONS");
     assert_eq!(failures(&send(&function, &[nameless]).await), ["m0"]);
 
-    // Only tokens that name the group, until they are refreshed.
+    // Only tokens that contain the group are rejected, until they are refreshed.
     let token = user_token();
-    assert!(world.passes(&token).await, "of other groups");
+    assert!(world.passes(&token).await, "tokens of other groups");
     let member = user_token().claim("cognito:groups", json!(["x", group]));
     assert!(!world.passes(&member).await, "group");
     assert!(world.passes(&refreshed(&member)).await, "a refresh");
-    // Only the sessions of who came by the provider, for good.
+    // Only the sessions of the provider's users are revoked, permanently.
     let federated = user_token().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
     assert!(!world.passes(&federated).await, "provider");
     assert!(!world.passes(&refreshed(&federated)).await, "a refresh");
@@ -154,7 +154,7 @@ async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
     let row_of_client = row(&world, &format!("{pool}#client#{client}"), "client").await;
     assert_eq!(row_of_client["reason"], "client_deleted");
 
-    // An older record undoes nothing, and a switch leaves groups alone.
+    // An older record changes nothing, and a revocation of a client does not change the groups' rows.
     let mut older = about("DeleteGroup", "groupName", &group);
     older["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
     send(&function, &[older]).await;
@@ -200,7 +200,7 @@ async fn logouts_own_calls_revoke_nothing_further() {
         let mut call = record("RevokeToken", &laptop, 1);
         call["detail"]["requestID"] = json!(request_id);
         call["detail"]["userIdentity"] = json!({"type": "Unknown", "principalId": "Anonymous"});
-        // Whether the record names the pool, or the user, is not known of live AWS.
+        // It is not known whether live records contain the pool or the user.
         call["detail"]["requestParameters"] = json!({"clientId": "c"});
         call
     };
@@ -209,23 +209,23 @@ async fn logouts_own_calls_revoke_nothing_further() {
     without_subject["detail"]["additionalEventData"] = json!(null);
     let answer = send(&function, &[call(&own), call(&own), without_subject]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
-    assert!(world.passes(&laptop).await, "another device's token");
-    assert_eq!(world.others.requests().len(), 0, "nor a message");
+    assert!(world.passes(&laptop).await, "the token of another device");
+    assert_eq!(world.others.requests().len(), 0, "no message to the topic");
 
-    // The same call, made later by the queue.
+    // The same call, made later by logout-retry.
     let task = json!({"kind": "revoke_refresh_token", "client_id": "c", "refresh_token": "opaque"});
     let answer = retry.invoke(&batch(&[task.to_string()])).await.answer();
     assert_eq!(failures(&answer), Vec::<&str>::new());
     let own = format!("RevokeToken-{}", world.cognito.requests().len());
     send(&function, &[call(&own)]).await;
-    assert!(world.passes(&laptop).await, "the queue's call");
+    assert!(world.passes(&laptop).await, "the call of logout-retry");
 
-    // Every holder of a refresh token can make this call: it rings no alarm.
+    // Every holder of a refresh token can make this call, so it must not raise an alarm.
     let mut without_subject = call("another");
     without_subject["detail"]["additionalEventData"] = json!(null);
     let answer = send(&function, &[without_subject]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
-    // Another program's call about a user of the pool outdates the user's tokens.
+    // Another program's call about a user of the pool invalidates the user's tokens until a refresh.
     let user = json!({"Username": "x", "Enabled": true,
         "Attributes": [{"Name": "sub", "Value": laptop.get("sub")}]});
     world
@@ -256,11 +256,11 @@ async fn users_of_other_pools_get_no_row() {
     let partition = format!("{}#user#{subject}", Pool::ours().id);
     assert_eq!(row(&world, &partition, "user").await, json!({}));
     assert_eq!(world.profile(&subject).await, json!({}));
-    assert_eq!(world.others.requests().len(), 0, "nor a message");
+    assert_eq!(world.others.requests().len(), 0, "no message to the topic");
     assert!(world.passes(&stranger).await);
     assert!(function.output().contains("unknown_user"));
 
-    // Gone from the pool, but known by a profile or by a sign-in.
+    // Deleted from the pool, but known from a profile or a recorded sign-in.
     let with_profile = user_token();
     let mut disabled = record("AdminDisableUser", &with_profile, 60);
     disabled["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
@@ -281,9 +281,9 @@ async fn users_of_other_pools_get_no_row() {
         let partition = format!("{}#user#{}", Pool::ours().id, text_of(&known, "sub"));
         let row = row(&world, &partition, "user").await;
         let end: u64 = row["expires_at"].as_str().unwrap().parse().unwrap();
-        assert!(end > now() + 28_800, "a deleted user's row runs out: {row}");
+        assert!(end > now() + 28_800, "a deleted user's row expires: {row}");
     }
-    // Cognito doesn't answer: the record comes again.
+    // If Cognito does not respond, the record is retried.
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
     let answer = send(&function, &[poolless(&user_token())]).await;
     assert_eq!(failures(&answer), ["m0"]);
@@ -327,7 +327,10 @@ async fn the_heartbeat_of_user_sweep_is_counted() {
     let answer = send(&function, &[heard(&arn)]).await;
     assert_eq!((failures(&answer).len(), beats(&function)), (0, 1));
     let dimensions = "\"Dimensions\":[[\"function\",\"outcome\"]]";
-    assert!(function.output().contains(dimensions), "the alarm's");
+    assert!(
+        function.output().contains(dimensions),
+        "the dimensions that the alarm uses"
+    );
 }
 
 #[tokio::test]
@@ -353,12 +356,15 @@ async fn event_order_and_duplicates_do_not_matter() {
                 records.extend(records.clone());
             }
             send(&function, &records).await;
-            assert!(!world.passes(&token).await, "{events:?}: ended for good");
+            assert!(
+                !world.passes(&token).await,
+                "{events:?}: earlier tokens stay revoked"
+            );
             let again = signed_in_again(&token);
             assert_eq!(world.passes(&again).await, lets_in, "{events:?}");
         }
     }
-    // Deleted is deleted, whatever comes in late.
+    // A deleted user stays deleted, even if an older enabling arrives later.
     let token = user_token();
     let records = [
         record("AdminDeleteUser", &token, 5),
@@ -426,8 +432,8 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
         let answer = send(&function, &records).await;
         assert_eq!(failures(&answer), ["m0"], "{bad_record}");
     }
-    assert!(!world.passes(&good).await, "the others are applied");
-    assert!(world.passes(&token).await, "nobody is guessed");
+    assert!(!world.passes(&good).await, "the other records are applied");
+    assert!(world.passes(&token).await, "no user is guessed");
     assert!(
         function
             .invoke(&json!({"Records": [{}]}))
@@ -439,17 +445,20 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
         failures(&json!({"batchItemFailures": []})),
         Vec::<&str>::new()
     );
-    assert!(!direct.is_failure(), "EventBridge may call it itself");
+    assert!(
+        !direct.is_failure(),
+        "EventBridge may invoke the function directly"
+    );
     assert!(!world.passes(&token).await);
 
-    // An empty error code is a success.
+    // An empty error code means success.
     let token = user_token();
     let mut empty = record("GlobalSignOut", &token, 1);
     empty["detail"]["errorCode"] = json!("");
     send(&function, &[empty]).await;
     assert!(!world.passes(&token).await);
 
-    // A name that is there is looked up.
+    // If the record has a username, the user is looked up.
     let token = user_token();
     world.cognito.set_answer(
         "AdminGetUser",
@@ -463,14 +472,14 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
         failures(&send(&function, &[named]).await),
         Vec::<&str>::new()
     );
-    assert!(!world.passes(&token).await, "looked up");
+    assert!(!world.passes(&token).await, "the user was looked up");
 }
 
 #[tokio::test]
 async fn event_times_are_bounded_and_failed_writes_retried() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
-    // In the future: now. A week ago: then.
+    // A time in the future is replaced by now; a time in the past is kept.
     let token = user_token();
     let mut future = record("GlobalSignOut", &token, 0);
     future["detail"]["eventTime"] = json!("2099-01-01T00:00:00Z");
@@ -479,11 +488,11 @@ async fn event_times_are_bounded_and_failed_writes_retried() {
     next_second().await;
     assert!(
         world.passes(&signed_in_again(&token)).await,
-        "clamped to now"
+        "the time is limited to now"
     );
     let token = user_token();
     send(&function, &[record("GlobalSignOut", &token, 7 * 86_400)]).await;
-    assert!(world.passes(&token).await, "signed in since");
+    assert!(world.passes(&token).await, "the user has signed in since");
 
     for operation in ["UpdateItem"] {
         let token = user_token();
@@ -491,7 +500,7 @@ async fn event_times_are_bounded_and_failed_writes_retried() {
             .store
             .set_fault_for(operation, Fault::Answer(500, "{}".to_owned()));
         let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-        assert_eq!(failures(&answer), ["m0"], "it comes again");
+        assert_eq!(failures(&answer), ["m0"], "the record is retried");
         world.store.set_fault(Fault::None);
         send(&function, &[record("GlobalSignOut", &token, 1)]).await;
         assert!(!world.passes(&token).await);
@@ -499,13 +508,16 @@ async fn event_times_are_bounded_and_failed_writes_retried() {
     let token = user_token();
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-    assert_eq!(failures(&answer), ["m0"], "somebody has to be told");
+    assert_eq!(failures(&answer), ["m0"], "the message must be published");
     assert!(
         !world.passes(&token).await,
-        "the mark is there all the same"
+        "the revocation is written nevertheless"
     );
     let output = function.output();
-    assert!(!output.contains(&text_of(&token, "sub")), "no id in a log");
+    assert!(
+        !output.contains(&text_of(&token, "sub")),
+        "the log contains no id"
+    );
 }
 
 #[tokio::test]
@@ -536,7 +548,7 @@ async fn others_does_not_exempt_a_stolen_session_from_a_password_change() {
         assert!(!world.passes(&thief).await, "{before} {after}");
         assert!(!world.passes(&refreshed(&thief)).await, "{before} {after}");
     }
-    // What our own API spared for that very change goes on, until its session ends the others again.
+    // A session that auth-api exempted from exactly this change stays valid, until another change.
     let own = user_token();
     let store = crate::store::revocations(&world.stack).await;
     let key = RowKey::user(Pool::ours().id, &text_of(&own, "sub"));
@@ -553,9 +565,9 @@ async fn others_does_not_exempt_a_stolen_session_from_a_password_change() {
     assert!(spared.await.unwrap());
     let change = record("ChangePassword", &own, 1);
     send(&function, &[change.clone(), change]).await;
-    assert!(world.passes(&own).await, "the change's own session");
+    assert!(world.passes(&own).await, "the session that made the change");
     send(&function, &[record("ChangePassword", &own, 60)]).await;
-    assert!(!world.passes(&own).await, "another change's record");
+    assert!(!world.passes(&own).await, "the record of another change");
 }
 
 #[tokio::test]
