@@ -6,17 +6,17 @@ use std::process::Command;
 
 use auth_tests::Stack;
 
-fn play(scene: &str) {
+fn play(scenario: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(root.join(".tools/ministack/bin/python"))
         .arg(root.join("local/played.py"))
-        .arg(scene)
+        .arg(scenario)
         .env("GATEHOUSE_STACK", Stack::of_this_run().json)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
-    let played = text.contains(&format!("{scene}: as AWS says."));
+    let played = text.contains(&format!("{scenario}: passed"));
     assert!(output.status.success() && played, "{text}\n{error}");
 }
 
@@ -92,8 +92,8 @@ fn managed_rules_apply_to_all_users_or_a_domain() {
 
 #[test]
 fn every_scenario_has_a_test() {
-    let scenes = include_str!("../../local/played.py");
-    let names = scenes.split("@scene\ndef ").skip(1);
+    let scenarios = include_str!("../../local/played.py");
+    let names = scenarios.split("@scenario\ndef ").skip(1);
     let names: Vec<&str> = names.filter_map(|text| text.split('(').next()).collect();
     assert!(names.len() > 10);
     for name in names {

@@ -17,7 +17,7 @@ fn the_walkthrough_passes_on_the_deployed_stack() {
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && text.contains("All as promised."),
+        output.status.success() && text.contains("All checks passed."),
         "{text}\n{error}"
     );
 }

@@ -517,7 +517,7 @@ async fn others_revokes_all_sessions_but_the_callers() {
         "a revoked session revokes nothing"
     );
     let later = signed_in_again(&phone);
-    assert!(world.passes(&later).await, "the very next sign-in passes");
+    assert!(world.passes(&later).await, "the next sign-in is accepted");
     assert_eq!(post(&later, "others").await, 200);
     assert!(
         !world.passes(&phone).await && world.passes(&later).await,
