@@ -275,17 +275,21 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
     };
     world.cognito.forget_requests();
     let rows = [
-        (event(&user_token()), 403, "L20"),
+        (event(&user_token()), 403, "not an administrator"),
         (
             event(&user_token().claim("cognito:groups", json!(["admin", "Admins"]))),
             403,
-            "L20",
+            "groups with similar names",
         ),
-        (with("/requestContext/authorizer", json!(null)), 401, "A40"),
+        (
+            with("/requestContext/authorizer", json!(null)),
+            401,
+            "without the authorizer's context",
+        ),
         (
             with("/requestContext/authorizer/sub", json!("")),
             401,
-            "A40",
+            "empty sub",
         ),
         (
             with("/requestContext/authorizer/issuer", json!("other")),

@@ -104,71 +104,99 @@ async fn malformed_requests_never_reach_cognito() {
     let of = |value: Value| with("/body", json!(value.to_string()));
     let deep = format!("{{\"username\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     let rows: Vec<(&str, Value, u64)> = vec![
-        ("A1", with("/body", json!(null)), 400),
-        ("A1", body(""), 400),
-        ("A1", body("null"), 400),
-        ("A1", body("[]"), 400),
-        ("A1", body("\"x\""), 400),
-        ("A2", body("{\"username\":\"ada\""), 400),
+        ("no body", with("/body", json!(null)), 400),
+        ("empty body", body(""), 400),
+        ("body is not an object", body("null"), 400),
+        ("body is not an object", body("[]"), 400),
+        ("body is not an object", body("\"x\""), 400),
+        ("truncated JSON", body("{\"username\":\"ada\""), 400),
         (
-            "A2",
+            "duplicate member",
             body("{\"username\":\"a\",\"username\":\"b\",\"password\":\"x\"}"),
             400,
         ),
-        ("A2", body(&format!("{login} {{}}")), 400),
-        ("A2", body(&deep), 400),
-        ("A2", body(&format!("\u{feff}{login}")), 400),
-        ("A3", with("/isBase64Encoded", json!(true)), 400),
+        ("trailing text", body(&format!("{login} {{}}")), 400),
+        ("deeply nested", body(&deep), 400),
+        ("byte order mark", body(&format!("\u{feff}{login}")), 400),
+        ("invalid base64", with("/isBase64Encoded", json!(true)), 400),
         (
-            "A4",
+            "body too large",
             body(&format!("{{\"username\":\"{}\"}}", "x".repeat(17_000))),
             413,
         ),
-        ("A5", typed(json!(null)), 415),
-        ("A5", typed(json!("text/plain")), 415),
-        ("A5", typed(json!("application/x-www-form-urlencoded")), 415),
-        ("A5", typed(json!("application/json; charset=utf-16")), 415),
-        ("A5", typed(json!("multipart/form-data; boundary=x")), 415),
-        ("A8", of(json!({"username": "ada"})), 400),
-        ("A8", of(json!({"username": "ada", "password": null})), 400),
-        ("A8", of(json!({"username": 7, "password": PASSWORD})), 400),
+        ("without a content type", typed(json!(null)), 415),
+        ("content type is not JSON", typed(json!("text/plain")), 415),
         (
-            "A8",
+            "content type is not JSON",
+            typed(json!("application/x-www-form-urlencoded")),
+            415,
+        ),
+        (
+            "charset is not UTF-8",
+            typed(json!("application/json; charset=utf-16")),
+            415,
+        ),
+        (
+            "content type is not JSON",
+            typed(json!("multipart/form-data; boundary=x")),
+            415,
+        ),
+        ("without a password", of(json!({"username": "ada"})), 400),
+        (
+            "member of another type",
+            of(json!({"username": "ada", "password": null})),
+            400,
+        ),
+        (
+            "member of another type",
+            of(json!({"username": 7, "password": PASSWORD})),
+            400,
+        ),
+        (
+            "unknown member",
             of(json!({"username": "ada", "password": PASSWORD, "custom:role": "admin"})),
             400,
         ),
         (
-            "A8",
+            "two names",
             of(json!({"username": "ada", "email": "a@b.c", "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "name too long",
             of(json!({"username": "x".repeat(129), "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "control character in the name",
             of(json!({"username": "a\u{7}b", "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "blank name",
             of(json!({"username": "   ", "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "password too long",
             of(json!({"username": "ada", "password": "x".repeat(257)})),
             400,
         ),
         (
-            "A9",
+            "password with a trailing space",
             of(json!({"username": "ada", "password": "blank at the end "})),
             400,
         ),
-        ("A9", of(json!({"username": "ada", "password": "   "})), 400),
-        ("A9", of(json!({"username": "ada", "password": ""})), 400),
+        (
+            "blank password",
+            of(json!({"username": "ada", "password": "   "})),
+            400,
+        ),
+        (
+            "empty password",
+            of(json!({"username": "ada", "password": ""})),
+            400,
+        ),
     ];
     for (case, event, expected) in rows {
         assert_eq!(
@@ -336,7 +364,7 @@ async fn responses_do_not_reveal_accounts() {
         assert_eq!(answers.len(), 1, "{case} {route}: {answers:?}");
     };
     same(
-        "A10",
+        "failed sign-in",
         "/auth/login",
         &secret,
         &[
@@ -353,7 +381,7 @@ async fn responses_do_not_reveal_accounts() {
     .await;
     // The quotas of all users together.
     same(
-        "A16",
+        "throttled",
         "/auth/login",
         &secret,
         &[
@@ -364,7 +392,7 @@ async fn responses_do_not_reveal_accounts() {
     )
     .await;
     same(
-        "A13, A19",
+        "sign-up",
         "/auth/signup",
         &secret,
         &[
@@ -381,7 +409,7 @@ async fn responses_do_not_reveal_accounts() {
     )
     .await;
     same(
-        "A14",
+        "wrong code",
         "/auth/confirm",
         &coded,
         &[
@@ -401,7 +429,7 @@ async fn responses_do_not_reveal_accounts() {
     )
     .await;
     same(
-        "A14",
+        "wrong code",
         "/auth/confirm-forgot-password",
         &reset,
         &[
@@ -437,7 +465,7 @@ async fn responses_do_not_reveal_accounts() {
         .await;
     }
     same(
-        "A15",
+        "password policy",
         "/auth/confirm-forgot-password",
         &reset,
         &[("InvalidPasswordException", "raw words")],
@@ -445,7 +473,7 @@ async fn responses_do_not_reveal_accounts() {
     )
     .await;
     same(
-        "A18",
+        "sign-up trigger",
         "/auth/login",
         &secret,
         &[(
@@ -501,7 +529,7 @@ async fn responses_do_not_reveal_accounts() {
     ] {
         world.cognito.set_fault(exception(name, message));
         let answer = status(&api, &post("/auth/login", &secret)).await;
-        assert_eq!(answer, (expected, code.to_owned()), "A12, A17-A20: {name}");
+        assert_eq!(answer, (expected, code.to_owned()), "{name}");
     }
     let answer = {
         world

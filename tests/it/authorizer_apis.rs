@@ -38,49 +38,53 @@ async fn web_socket_connections_are_authorized() {
     let from = |origin: &str| json!({"Authorization": bearer(), "Origin": origin});
     let rows = [
         (
-            "E6",
+            "Authorization header",
             connect(json!({"Authorization": bearer()}), json!(null)),
             Allow,
         ),
         (
-            "E6",
+            "query parameter",
             connect(json!({}), json!({"access_token": token()})),
             Allow,
         ),
         (
-            "E6",
+            "subprotocol",
             connect(protocol(format!("bearer, {}", token())), json!({})),
             Allow,
         ),
         (
-            "E6",
+            "subprotocol without a space",
             connect(protocol(format!("bearer,{}", token())), json!({})),
             Allow,
         ),
-        ("E6", connect(protocol(token()), json!({})), Unauthorized),
         (
-            "E6",
+            "subprotocol without the marker",
+            connect(protocol(token()), json!({})),
+            Unauthorized,
+        ),
+        (
+            "subprotocol without a token",
             connect(protocol("bearer".to_owned()), json!({})),
             Unauthorized,
         ),
         (
-            "E6",
+            "subprotocol with two tokens",
             connect(protocol(format!("bearer, {0}, {0}", token())), json!({})),
             Unauthorized,
         ),
-        ("E6", connect(json!({}), json!({})), Unauthorized),
+        ("no token", connect(json!({}), json!({})), Unauthorized),
         (
-            "E6",
+            "empty query parameter",
             connect(json!({}), json!({"access_token": ""})),
             Unauthorized,
         ),
         (
-            "E6",
+            "query parameter with a trailing space",
             connect(json!({}), json!({"access_token": format!("{} ", token())})),
             Unauthorized,
         ),
         (
-            "T8",
+            "two tokens",
             connect(
                 json!({"Authorization": bearer()}),
                 json!({"access_token": token()}),
@@ -88,27 +92,27 @@ async fn web_socket_connections_are_authorized() {
             Unauthorized,
         ),
         (
-            "E7",
+            "allowed origin",
             connect(from("https://app.example.com"), json!(null)),
             Allow,
         ),
         (
-            "E7",
+            "allowed origin",
             connect(from("http://localhost:8080"), json!(null)),
             Allow,
         ),
         (
-            "E7",
+            "foreign origin",
             connect(from("https://evil.example"), json!(null)),
             Deny,
         ),
         (
-            "E7",
+            "foreign origin",
             connect(from("https://app.example.com.evil.example"), json!(null)),
             Deny,
         ),
-        ("E7", connect(from("null"), json!(null)), Deny),
-        ("E7", connect(from(""), json!(null)), Deny),
+        ("null origin", connect(from("null"), json!(null)), Deny),
+        ("empty origin", connect(from(""), json!(null)), Deny),
     ];
     for (case, event, expected) in rows {
         assert_eq!(
@@ -269,26 +273,30 @@ async fn token_sources_are_configurable() {
     ])
     .await;
     let rows = [
-        ("E21", cookie(format!("{name}={}", token())), Allow),
+        ("cookie", cookie(format!("{name}={}", token())), Allow),
         (
-            "E21",
+            "cookie among others",
             cookie(format!("a=b; {name}={}; c=d", token())),
             Allow,
         ),
         (
-            "E21",
+            "two cookies of one name",
             cookie(format!("{name}={0}; {name}={0}", token())),
             Unauthorized,
         ),
-        ("E21", cookie(format!("X{name}={}", token())), Unauthorized),
         (
-            "E21",
+            "cookie with a longer name",
+            cookie(format!("X{name}={}", token())),
+            Unauthorized,
+        ),
+        (
+            "quoted cookie",
             cookie(format!("{name}=\"{}\"", token())),
             Unauthorized,
         ),
-        ("E21", cookie(format!("{name}=")), Unauthorized),
+        ("empty cookie", cookie(format!("{name}=")), Unauthorized),
         (
-            "T8",
+            "cookie and header",
             with(
                 json!({"Cookie": format!("{name}={}", token()), "Authorization": bearer()}),
                 json!(null),
@@ -296,7 +304,7 @@ async fn token_sources_are_configurable() {
             Unauthorized,
         ),
         (
-            "T8",
+            "header and a query parameter that is not a source",
             with(
                 json!({"Authorization": bearer()}),
                 json!({"access_token": "x"}),
@@ -304,7 +312,7 @@ async fn token_sources_are_configurable() {
             Allow,
         ),
         (
-            "T8",
+            "query parameter that is not a source",
             with(json!({}), json!({"access_token": token()})),
             Unauthorized,
         ),

@@ -41,43 +41,51 @@ async fn malformed_events_are_rejected() {
         event
     };
     let rows = [
-        ("E1", request_event(&good), Allow),
-        ("E1", token_event(&good), Allow),
-        ("E1", without(&request_event(&good), "type"), Allow),
-        ("E1", without(&token_event(&good), "type"), Allow),
-        ("E1", with(&["type"], json!(7)), Allow),
-        ("E1", with(&["type"], json!("SOMETHING")), Allow),
+        ("valid event", request_event(&good), Allow),
+        ("valid event", token_event(&good), Allow),
         (
-            "E1",
+            "without type",
+            without(&request_event(&good), "type"),
+            Allow,
+        ),
+        ("without type", without(&token_event(&good), "type"), Allow),
+        ("unknown type", with(&["type"], json!(7)), Allow),
+        ("unknown type", with(&["type"], json!("SOMETHING")), Allow),
+        (
+            "REQUEST with authorizationToken",
             json!({"type": "REQUEST", "authorizationToken": good,
             "methodArn": auth_tests::METHOD_ARN}),
             Unauthorized,
         ),
         (
-            "E1",
+            "TOKEN with headers",
             json!({"type": "TOKEN", "headers": {"Authorization": good},
             "methodArn": auth_tests::METHOD_ARN}),
             Unauthorized,
         ),
         (
-            "E1",
+            "two different tokens",
             json!({"authorizationToken": good, "headers": {"Authorization": other},
             "methodArn": auth_tests::METHOD_ARN}),
             Unauthorized,
         ),
-        ("E2", only(json!(null), json!(null)), Unauthorized),
         (
-            "E3",
+            "without headers",
+            only(json!(null), json!(null)),
+            Unauthorized,
+        ),
+        (
+            "header name in another case",
             only(json!({"authorization": good}), json!(null)),
             Allow,
         ),
         (
-            "E3",
+            "header name in another case",
             only(json!({"AUTHORIZATION": good}), json!(null)),
             Allow,
         ),
         (
-            "E3",
+            "header name in another case",
             only(
                 json!({"AUTHORIZATION": good, "authorization": good}),
                 json!(null),
@@ -85,7 +93,7 @@ async fn malformed_events_are_rejected() {
             Allow,
         ),
         (
-            "E3",
+            "header names that differ in case, two tokens",
             only(
                 json!({"AUTHORIZATION": good, "authorization": other}),
                 json!(null),
@@ -93,7 +101,7 @@ async fn malformed_events_are_rejected() {
             Unauthorized,
         ),
         (
-            "T7",
+            "two values",
             only(
                 json!({"Authorization": good}),
                 json!({"Authorization": [good, other]}),
@@ -101,7 +109,7 @@ async fn malformed_events_are_rejected() {
             Unauthorized,
         ),
         (
-            "T7",
+            "two values",
             only(
                 json!({"Authorization": good}),
                 json!({"Authorization": [good, good]}),
@@ -109,12 +117,12 @@ async fn malformed_events_are_rejected() {
             Unauthorized,
         ),
         (
-            "T7",
+            "multi-value header only",
             only(json!(null), json!({"Authorization": [good]})),
             Allow,
         ),
         (
-            "T7",
+            "different single and multi value",
             only(
                 json!({"Authorization": good}),
                 json!({"Authorization": [other]}),
@@ -122,29 +130,45 @@ async fn malformed_events_are_rejected() {
             Unauthorized,
         ),
         (
-            "T8",
+            "token in the query too",
             with(&["queryStringParameters"], json!({"access_token": "x"})),
             Unauthorized,
         ),
         (
-            "T8",
+            "token in the query too",
             with(
                 &["multiValueQueryStringParameters"],
                 json!({"access_token": ["x"]}),
             ),
             Unauthorized,
         ),
-        ("E8", without(&request_event(&good), "methodArn"), Failure),
-        ("E8", with(&["methodArn"], json!("")), Failure),
         (
-            "E8",
+            "without methodArn",
+            without(&request_event(&good), "methodArn"),
+            Failure,
+        ),
+        (
+            "incomplete methodArn",
+            with(&["methodArn"], json!("")),
+            Failure,
+        ),
+        (
+            "incomplete methodArn",
             with(&["methodArn"], json!("arn:aws:execute-api")),
             Failure,
         ),
-        ("E8", with(&["methodArn"], json!("not an arn")), Failure),
-        ("E8", with(&["methodArn"], json!(7)), Failure),
         (
-            "E8",
+            "methodArn is not an ARN",
+            with(&["methodArn"], json!("not an arn")),
+            Failure,
+        ),
+        (
+            "methodArn is a number",
+            with(&["methodArn"], json!(7)),
+            Failure,
+        ),
+        (
+            "ARN of another service",
             with(
                 &["methodArn"],
                 json!("arn:aws:lambda:us-east-1:123456789012:function:x"),
@@ -152,37 +176,53 @@ async fn malformed_events_are_rejected() {
             Failure,
         ),
         (
-            "E8",
+            "methodArn with wildcards",
             with(
                 &["methodArn"],
                 json!("arn:aws:execute-api:us-east-1:123456789012:*/*/*/*"),
             ),
             Failure,
         ),
-        ("E13", with(&["headers", "X"], json!("a\nb\u{0}c")), Allow),
-        ("E13", with(&["headers", "X"], json!(null)), Allow),
-        ("E13", with(&["headers", "X"], json!(7)), Allow),
-        ("E13", with(&["headers", "X"], json!({"a": [1]})), Allow),
         (
-            "E13",
+            "odd headers",
+            with(&["headers", "X"], json!("a\nb\u{0}c")),
+            Allow,
+        ),
+        ("odd headers", with(&["headers", "X"], json!(null)), Allow),
+        ("odd headers", with(&["headers", "X"], json!(7)), Allow),
+        (
+            "odd headers",
+            with(&["headers", "X"], json!({"a": [1]})),
+            Allow,
+        ),
+        (
+            "odd headers",
             with(&["headers", "bad name\n"], json!("\u{1f600}\u{e9}")),
             Allow,
         ),
         (
-            "E13",
+            "odd headers",
             with(&["multiValueHeaders", "X"], json!([null, 7, "a\r\n"])),
             Allow,
         ),
-        ("E14", with(&["httpMethod"], json!("OPTIONS")), Allow),
+        ("OPTIONS", with(&["httpMethod"], json!("OPTIONS")), Allow),
         (
-            "E15",
+            "large unknown member",
             with(&["unknown"], json!({"x": "a".repeat(1_000_000)})),
             Allow,
         ),
-        ("E16", with(&["stageVariables"], json!(null)), Allow),
-        ("E16", with(&["pathParameters"], json!(null)), Allow),
         (
-            "E17",
+            "null stage variables",
+            with(&["stageVariables"], json!(null)),
+            Allow,
+        ),
+        (
+            "null path parameters",
+            with(&["pathParameters"], json!(null)),
+            Allow,
+        ),
+        (
+            "IPv6 source",
             with(
                 &["requestContext", "identity", "sourceIp"],
                 json!("2001:db8::1"),
@@ -190,12 +230,12 @@ async fn malformed_events_are_rejected() {
             Allow,
         ),
         (
-            "E17",
+            "without identity",
             with(&["requestContext", "identity"], json!(null)),
             Allow,
         ),
         (
-            "E18",
+            "foreign authorizer context",
             {
                 let mut event = request_event("Bearer x");
                 event["requestContext"]["authorizer"] = json!({"principalId": "admin"});
@@ -204,22 +244,22 @@ async fn malformed_events_are_rejected() {
             Unauthorized,
         ),
         (
-            "E19",
+            "warm-up event",
             json!({"source": "aws.events", "detail-type": "Scheduled Event"}),
             Unauthorized,
         ),
         (
-            "E19",
+            "warm-up event",
             json!({"source": "serverless-plugin-warmup"}),
             Unauthorized,
         ),
-        ("E20", json!({}), Unauthorized),
-        ("E20", json!(null), Unauthorized),
-        ("E20", json!([]), Unauthorized),
-        ("E20", json!("x"), Unauthorized),
-        ("E20", json!(7), Unauthorized),
+        ("not an event", json!({}), Unauthorized),
+        ("not an event", json!(null), Unauthorized),
+        ("not an event", json!([]), Unauthorized),
+        ("not an event", json!("x"), Unauthorized),
+        ("not an event", json!(7), Unauthorized),
         (
-            "P18",
+            "method override header",
             with(&["headers", "X-HTTP-Method-Override"], json!("DELETE")),
             Allow,
         ),
@@ -245,45 +285,70 @@ async fn policies_are_built_from_parsed_parts() {
     let long = "x".repeat(1_400);
     let long_end = 512 - format!("{api}/prod/GET/*").len();
     let rows = [
-        ("E11", "prod/GET/", "/", "prod/GET/"),
+        ("root", "prod/GET/", "/", "prod/GET/"),
         (
-            "E10",
+            "stage name",
             "$default/GET/whoami",
             "/whoami",
             "$default/GET/whoami",
         ),
         (
-            "E10",
+            "stage name",
             "test-invoke-stage/GET/whoami",
             "/whoami",
             "test-invoke-stage/GET/whoami",
         ),
         (
-            "E10",
+            "stage name",
             "v1_beta-2/GET/whoami",
             "/whoami",
             "v1_beta-2/GET/whoami",
         ),
-        ("E12", "prod/GET/users/*", "/users/{id}", "prod/GET/users/*"),
-        ("E12", "prod/GET/users/7", "/users/{id}", "prod/GET/users/7"),
-        ("E12", "prod/GET//whoami//", "/whoami", "prod/GET//whoami//"),
-        ("E12", "prod/GET/whoami/", "/whoami", "prod/GET/whoami/"),
         (
-            "E12",
+            "path with an asterisk",
+            "prod/GET/users/*",
+            "/users/{id}",
+            "prod/GET/users/*",
+        ),
+        (
+            "path parameter",
+            "prod/GET/users/7",
+            "/users/{id}",
+            "prod/GET/users/7",
+        ),
+        (
+            "repeated slashes",
+            "prod/GET//whoami//",
+            "/whoami",
+            "prod/GET//whoami//",
+        ),
+        (
+            "repeated slashes",
+            "prod/GET/whoami/",
+            "/whoami",
+            "prod/GET/whoami/",
+        ),
+        (
+            "unusual characters",
             "prod/GET/a:b c\u{e9}",
             "/{proxy+}",
             "prod/GET/a:b c\u{e9}",
         ),
         (
-            "E12",
+            "long path",
             &format!("prod/GET/{long}"),
             "/{proxy+}",
             &format!("prod/GET/{}*", &long[..long_end]),
         ),
-        ("P17", "prod/$connect", "/", "prod/$connect"),
-        ("P18", "prod/HEAD/whoami", "/whoami", "prod/HEAD/whoami"),
+        ("WebSocket route", "prod/$connect", "/", "prod/$connect"),
         (
-            "P18",
+            "unusual method",
+            "prod/HEAD/whoami",
+            "/whoami",
+            "prod/HEAD/whoami",
+        ),
+        (
+            "unusual method",
             "prod/PROPFIND/whoami",
             "/whoami",
             "prod/PROPFIND/whoami",

@@ -41,23 +41,29 @@ async fn missing_keys_are_an_error() {
     let pool = Pool::ours();
     let good = pool.access_token().build();
     let faults = [
-        ("J1", Fault::Answer(200, "<html>".to_owned())),
-        ("J1", Fault::Answer(200, String::new())),
+        ("not JSON", Fault::Answer(200, "<html>".to_owned())),
+        ("not JSON", Fault::Answer(200, String::new())),
         (
-            "J1",
+            "too large",
             Fault::Answer(
                 200,
                 format!(r#"{{"pad":"{}","keys":[]}}"#, "x".repeat(5_000_000)),
             ),
         ),
-        ("J2", Fault::Answer(200, "{}".to_owned())),
-        ("J2", Fault::Answer(200, r#"{"keys":{}}"#.to_owned())),
-        ("J2", Fault::Answer(200, r#"{"keys":[]}"#.to_owned())),
-        ("J9", Fault::Answer(301, String::new())),
-        ("J9", Fault::Answer(404, String::new())),
-        ("J9", Fault::Answer(429, String::new())),
-        ("J9", Fault::Answer(500, pool.jwks().to_string())),
-        ("J9", Fault::Cut),
+        ("no key set", Fault::Answer(200, "{}".to_owned())),
+        (
+            "no key set",
+            Fault::Answer(200, r#"{"keys":{}}"#.to_owned()),
+        ),
+        (
+            "no key set",
+            Fault::Answer(200, r#"{"keys":[]}"#.to_owned()),
+        ),
+        ("HTTP error", Fault::Answer(301, String::new())),
+        ("HTTP error", Fault::Answer(404, String::new())),
+        ("HTTP error", Fault::Answer(429, String::new())),
+        ("HTTP error", Fault::Answer(500, pool.jwks().to_string())),
+        ("connection cut", Fault::Cut),
     ];
     let authorizer = Authorizer::start_with(&[("JWKS_URI", "http://127.0.0.1:9/jwks.json")]).await;
     assert_eq!(
@@ -105,26 +111,29 @@ async fn unusable_keys_are_skipped_and_weak_keys_rejected() {
     };
     let n = good["n"].as_str().unwrap();
     let odd = [
-        ("J3", json!(7)),
-        ("J3", json!(null)),
-        ("J3", json!({"kty": "oct", "kid": "other", "k": "AAAA"})),
-        ("J3", json!({"kty": "RSA"})),
-        ("J3", ec.jwk("other")),
-        ("J3", ed.jwk("other")),
-        ("J3", with("use", json!("enc"))),
-        ("J3", with("key_ops", json!(["encrypt"]))),
-        ("T28", with("alg", json!("RS512"))),
-        ("T28", with("alg", json!("PS256"))),
-        ("J5", with("n", json!(&n[..170]))),
-        ("J5", with("n", json!(format!("AAAA{n}")))),
-        ("J5", with("n", json!(format!("{n}==")))),
-        ("J5", with("e", json!("AQ"))),
-        ("J5", with("e", json!("Aw"))),
-        ("J5", with("e", json!("AQAA"))),
-        ("J5", with("e", json!("AgAAAAE"))),
-        ("J5", with("e", json!("AAEAAQ"))),
-        ("J6", with("kid", json!(null))),
-        ("J6", with("kid", json!(""))),
+        ("not a key", json!(7)),
+        ("not a key", json!(null)),
+        (
+            "symmetric key",
+            json!({"kty": "oct", "kid": "other", "k": "AAAA"}),
+        ),
+        ("incomplete key", json!({"kty": "RSA"})),
+        ("key of another type", ec.jwk("other")),
+        ("key of another type", ed.jwk("other")),
+        ("key for encryption", with("use", json!("enc"))),
+        ("key for encryption", with("key_ops", json!(["encrypt"]))),
+        ("alg of another kind", with("alg", json!("RS512"))),
+        ("alg of another kind", with("alg", json!("PS256"))),
+        ("weak modulus", with("n", json!(&n[..170]))),
+        ("odd modulus encoding", with("n", json!(format!("AAAA{n}")))),
+        ("odd modulus encoding", with("n", json!(format!("{n}==")))),
+        ("bad exponent", with("e", json!("AQ"))),
+        ("bad exponent", with("e", json!("Aw"))),
+        ("bad exponent", with("e", json!("AQAA"))),
+        ("bad exponent", with("e", json!("AgAAAAE"))),
+        ("bad exponent", with("e", json!("AAEAAQ"))),
+        ("without kid", with("kid", json!(null))),
+        ("without kid", with("kid", json!(""))),
     ];
     let token = ours.access_token().build();
     let by_other = ours
@@ -224,8 +233,8 @@ async fn unknown_kids_share_one_fetch_and_rotation_is_noticed() {
 /// A body that arrives slowly, or never, and a process that is frozen while it waits.
 #[tokio::test]
 async fn a_slow_key_server_delays_one_request() {
-    let drip = recovers_from("J10", Fault::Drip, false);
-    let frozen = recovers_from("J12", Fault::Hang, true);
+    let drip = recovers_from("slow body", Fault::Drip, false);
+    let frozen = recovers_from("frozen process", Fault::Hang, true);
     tokio::join!(drip, frozen);
 }
 
@@ -266,7 +275,10 @@ async fn unreachable_key_servers_are_an_error() {
     let plain = FakeAws::start().await;
     let no_tls = plain.url().replace("http://", "https://");
     let good = Pool::ours().access_token();
-    for (case, issuer) in [("J9", "https://gatehouse.invalid"), ("J9", no_tls.as_str())] {
+    for (case, issuer) in [
+        ("unknown host", "https://gatehouse.invalid"),
+        ("no TLS", no_tls.as_str()),
+    ] {
         let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
         let more = [("TRUSTED_ISSUERS", trusted.to_string())];
         let more: Vec<(&str, &str)> = more.iter().map(|(n, v)| (*n, v.as_str())).collect();
@@ -289,8 +301,8 @@ async fn unreachable_key_servers_are_an_error() {
         );
     }
     for (case, store) in [
-        ("R10", "http://gatehouse.invalid"),
-        ("R10", no_tls.as_str()),
+        ("unknown host", "http://gatehouse.invalid"),
+        ("no TLS", no_tls.as_str()),
     ] {
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
         let binary = Binary::start("authorizer", &environment(&jwks.uri(), store, &[])).await;

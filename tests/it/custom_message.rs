@@ -303,15 +303,36 @@ async fn unrenderable_events_are_returned_unchanged() {
         ("not unconfirmed", status("SignUp", "RESET_REQUIRED")),
         ("not unconfirmed", status("SignUp", "")),
         ("not unconfirmed", status("ResendCode", "CONFIRMED")),
-        ("C2", with("/triggerSource", json!("CustomMessage_New"))),
-        ("C2", with("/triggerSource", json!("PreSignUp_SignUp"))),
-        ("C2", with("/triggerSource", json!(null))),
-        ("C4", with("/request/codeParameter", json!(null))),
-        ("C4", with("/request/codeParameter", json!(""))),
-        ("C4", with("/request/codeParameter", json!("<b>"))),
-        ("C4", without_code),
-        ("C4", with("/request", json!(null))),
-        ("C5", {
+        (
+            "unknown trigger source",
+            with("/triggerSource", json!("CustomMessage_New")),
+        ),
+        (
+            "unknown trigger source",
+            with("/triggerSource", json!("PreSignUp_SignUp")),
+        ),
+        (
+            "unknown trigger source",
+            with("/triggerSource", json!(null)),
+        ),
+        (
+            "without a valid code parameter",
+            with("/request/codeParameter", json!(null)),
+        ),
+        (
+            "without a valid code parameter",
+            with("/request/codeParameter", json!("")),
+        ),
+        (
+            "without a valid code parameter",
+            with("/request/codeParameter", json!("<b>")),
+        ),
+        ("without a valid code parameter", without_code),
+        (
+            "without a valid code parameter",
+            with("/request", json!(null)),
+        ),
+        ("without a username parameter", {
             let mut event = event("AdminCreateUser", ada());
             event["request"]["usernameParameter"] = json!(null);
             event

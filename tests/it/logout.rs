@@ -164,12 +164,28 @@ async fn logout_revokes_the_refresh_token_at_cognito() {
     let error =
         |code: &str| Fault::Answer(400, json!({"__type": code, "message": "x"}).to_string());
     for (case, fault, cognito) in [
-        ("L11", error("NotAuthorizedException"), "ended"),
-        ("L11", error("UserNotFoundException"), "ended"),
-        ("L12", error("UnsupportedOperationException"), "unsupported"),
-        ("L10", error("TooManyRequestsException"), "failed"),
-        ("L10", Fault::Answer(500, "{}".to_owned()), "failed"),
-        ("L10", Fault::Cut, "failed"),
+        (
+            "session is revoked already",
+            error("NotAuthorizedException"),
+            "ended",
+        ),
+        (
+            "session is revoked already",
+            error("UserNotFoundException"),
+            "ended",
+        ),
+        (
+            "unsupported",
+            error("UnsupportedOperationException"),
+            "unsupported",
+        ),
+        ("throttled", error("TooManyRequestsException"), "failed"),
+        (
+            "server error",
+            Fault::Answer(500, "{}".to_owned()),
+            "failed",
+        ),
+        ("connection cut", Fault::Cut, "failed"),
     ] {
         let token = user_token().build();
         fixture.cognito.set_fault(fault.clone());
@@ -769,18 +785,22 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
         (
             json!({"Cookie": cookie, "Origin": "https://evil.example"}),
             403,
-            "L15",
+            "foreign origin",
         ),
-        (json!({"Cookie": cookie, "Origin": "null"}), 403, "L15"),
+        (
+            json!({"Cookie": cookie, "Origin": "null"}),
+            403,
+            "null origin",
+        ),
         (
             json!({"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
             403,
-            "L15",
+            "cross-site",
         ),
         (
             json!({"Authorization": format!("Bearer {}", token.build()), "Origin": "https://evil.example"}),
             403,
-            "L15",
+            "header with a foreign origin",
         ),
         (
             json!({"Cookie": cookie, "Authorization": format!("Bearer {}", token.build()), "Origin": origin}),
@@ -790,7 +810,7 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
         (
             json!({"Cookie": format!("{cookie}; {cookie}"), "Origin": origin}),
             401,
-            "A25",
+            "repeated cookies",
         ),
     ] {
         assert_eq!(
