@@ -25,7 +25,7 @@ def complete(apigateway, api_id, stage, definition, parameters):
             method = api | {"resourceId": ids[path], "httpMethod": verb.upper()}
             known = apigateway.get_method(**method)
             integration = known["methodIntegration"]
-            # Created again, because MiniStack does not apply a patch of `requestModels`.
+            # Created again, because MiniStack stores a patch of `requestModels` in the wrong place.
             apigateway.put_method(
                 **method,
                 authorizationType=known["authorizationType"],

@@ -120,7 +120,7 @@ def execute(command):
 def temporary_folder():
     """A temporary folder for a command, deleted when the command ends."""
     with tempfile.TemporaryDirectory(prefix="gatehouse-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs as another user, who needs access.
+        # PostgreSQL runs as another user, who must be able to read the folder.
         pathlib.Path(folder).chmod(0o755)
         yield folder
 

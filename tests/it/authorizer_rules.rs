@@ -576,7 +576,6 @@ async fn rejects_rules_that_a_cached_policy_cannot_express() {
                 ("ALLOWED_ORIGINS", "https://app.example.com"),
             ],
         ),
-        // P8
         ("POLICY_SCOPE", vec![("AUTHORIZER_TTL_SECONDS", "10")]),
         (
             "AUTHORIZER_TTL_SECONDS",

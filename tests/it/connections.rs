@@ -121,7 +121,11 @@ async fn revoking_a_session_closes_its_connections() {
     expected.sort();
     assert_eq!(gone, expected, "only this session's connections");
     act(vec![mark.clone()]).await;
-    assert_eq!(closed(&world.others), Vec::<String>::new(), "once");
+    assert_eq!(
+        closed(&world.others),
+        Vec::<String>::new(),
+        "a repeated record closes nothing more"
+    );
 
     // The revocation was written between the authorizer's check and $connect.
     let late = unique("c") + "=";
@@ -140,7 +144,7 @@ async fn revoking_a_session_closes_its_connections() {
     let answer = act(vec![elsewhere, mark.clone()]).await;
     assert_eq!(
         answer["batchItemFailures"][0]["itemIdentifier"], "4421584500000000017450439091",
-        "again"
+        "the record is retried"
     );
     world.others.set_fault(Fault::Answer(
         410,
@@ -280,14 +284,18 @@ async fn failures_do_not_affect_other_records_or_connections() {
     assert_eq!(
         answer["batchItemFailures"].as_array().unwrap().len(),
         1,
-        "again"
+        "the record is retried"
     );
     let mut asked = closed(&world.others);
     asked.sort();
     assert_eq!(asked, ids, "the other connection is closed nevertheless");
     let answer = closer.invoke(&batch).await.answer();
     assert_eq!(answer, json!({"batchItemFailures": []}));
-    assert_eq!(closed(&world.others).len(), 1, "the rejected connection");
+    assert_eq!(
+        closed(&world.others).len(),
+        1,
+        "only the connection whose first request failed"
+    );
 }
 
 #[tokio::test]

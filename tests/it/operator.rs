@@ -1,4 +1,4 @@
-//! `gatehouse revoke`, `status` and `plan`, through their command line.
+//! `gatehouse revoke`, `status` and `migrate`, through their command line.
 
 use std::process::Command;
 

@@ -46,7 +46,6 @@ async fn rejects_lookalike_addresses_and_names() {
         ("ada+x&c%d@example.com", true),
         ("Ada@Example.com", true),
         ("ada@xn--bcher-kva.example", true),
-        // A35
         ("\u{430}da@example.com", false),
         ("ada@ex\u{430}mple.com", false),
         ("ada@xn--pple-43d.com", false),

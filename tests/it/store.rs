@@ -131,7 +131,11 @@ async fn a_crash_never_shortens_a_revocation() {
         assert!(row.expires_at >= Some(needed), "{row:?}");
         assert_eq!(ended.is_ok(), row.not_before == Some(UnixSeconds(now)));
     }
-    assert_eq!(row.not_before, Some(UnixSeconds(now)), "after the retry");
+    assert_eq!(
+        row.not_before,
+        Some(UnixSeconds(now)),
+        "the last run writes the row"
+    );
 }
 
 #[tokio::test]

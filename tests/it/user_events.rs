@@ -136,7 +136,11 @@ async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
         nameless.clone(),
     ];
     let answer = send(&function, &records).await;
-    assert_eq!(failures(&answer), ["m3"], "no user is guessed");
+    assert_eq!(
+        failures(&answer),
+        ["m3"],
+        "a record without a name is retried"
+    );
     nameless["detail"]["requestParameters"]["groupName"] = json!("HIDDEN_FOR_SECURITY_REASONS");
     assert_eq!(failures(&send(&function, &[nameless]).await), ["m0"]);
 
@@ -154,7 +158,7 @@ async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
     let row_of_client = row(&world, &format!("{pool}#client#{client}"), "client").await;
     assert_eq!(row_of_client["reason"], "client_deleted");
 
-    // An older record changes nothing, and a revocation of a client does not change the groups' rows.
+    // An older record changes nothing, and OUTDATE_ON_GROUP_CHANGE=false leaves the groups' row unchanged.
     let mut older = about("DeleteGroup", "groupName", &group);
     older["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
     send(&function, &[older]).await;

@@ -258,7 +258,7 @@ async fn unconfirmed_sign_ups_are_deleted() {
     assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
     assert_eq!(deleted(), [""; 0]);
 
-    // Throttling by Cognito ends this part of the run, not the revocations.
+    // Throttling of the deletion does not fail the sweep of revocations.
     world.cognito.forget_requests();
     let unconfirmed = json!({"Username": "x", "UserStatus": "UNCONFIRMED"});
     world.cognito.set_answer("AdminGetUser", unconfirmed);
@@ -269,7 +269,7 @@ async fn unconfirmed_sign_ups_are_deleted() {
     assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
     assert!(function.output().contains("throttled"));
 
-    // Disabled.
+    // 0 hours disable the deletion.
     world.cognito.set_fault(Fault::None);
     for (hours, expected) in [("0", vec![]), ("23", vec![json!("old"), json!("young")])] {
         world.cognito.forget_requests();
