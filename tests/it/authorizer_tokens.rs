@@ -95,7 +95,7 @@ async fn rejects_malformed_authorization_headers() {
 }
 
 #[tokio::test]
-async fn rejects_malformed_compact_serialisations() {
+async fn rejects_malformed_compact_serializations() {
     let authorizer = Authorizer::start().await;
     let good = valid().build();
     let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else {

@@ -231,7 +231,7 @@ async fn users_of_other_issuers_are_revoked_and_admitted_again() {
 }
 
 #[tokio::test]
-async fn plan_and_status_describe_a_migration() {
+async fn migrate_check_and_status_describe_a_migration() {
     let world = World::start().await;
     let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-migrate"));
     std::fs::create_dir_all(&folder).unwrap();
