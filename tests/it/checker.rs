@@ -49,10 +49,10 @@ const THEFTS: &[&str] = &[
 /// Longer than any function takes: a response that is still missing then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Time after a fault in which connections and cool-downs may still cause errors.
-const AFTERMATH: Duration = Duration::from_secs(3);
+const RECOVERY: Duration = Duration::from_secs(3);
 
 /// Functions that revoke sessions.
-const ENDINGS: &[&str] = &[
+const REVOKERS: &[&str] = &[
     "logout",
     "reset",
     "AdminUserGlobalSignOut",
@@ -68,11 +68,11 @@ enum Sabotage {
     /// The store serves reads from a cache.
     StaleReads,
     /// A logout is acknowledged before its revocation is written.
-    LateMarks,
+    LateRevocations,
     /// Cognito gives refreshed tokens a new `auth_time`.
     NewAuthTime,
     /// Cognito acknowledges a revocation without performing it.
-    DeafCognito,
+    IgnoredCalls,
 }
 
 struct Session {
@@ -211,7 +211,7 @@ impl Checker {
         if sabotage == Sabotage::StaleReads {
             store.set_stale(Duration::from_secs(2));
         }
-        let cognito = Cognito::start(sabotage == Sabotage::DeafCognito).await;
+        let cognito = Cognito::start(sabotage == Sabotage::IgnoredCalls).await;
         let more = [
             ("ACCOUNT_ID", ACCOUNT),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
@@ -247,7 +247,7 @@ impl Checker {
         let faults = self.faults.lock().unwrap();
         faults
             .iter()
-            .any(|(_, end)| end.is_none_or(|end| end + AFTERMATH > since))
+            .any(|(_, end)| end.is_none_or(|end| end + RECOVERY > since))
     }
 
     #[expect(
@@ -436,9 +436,9 @@ impl Checker {
                 self.with(user, &id, |session| session.tried = true);
                 vec![id.clone()]
             }
-            _ => self.begin_ending(user, |session| scope == "all" || session.id() != id),
+            _ => self.begin_revocation(user, |session| scope == "all" || session.id() != id),
         };
-        if self.sabotage == Sabotage::LateMarks {
+        if self.sabotage == Sabotage::LateRevocations {
             self.acknowledge(user, &covered, "logout");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -450,7 +450,7 @@ impl Checker {
             _ => Value::Null,
         };
         if scope != "session" {
-            self.finish_ending(user);
+            self.finish_revocation(user);
         }
         // `already` guarantees nothing about sessions that began since.
         if answer["ended"] != scope {
@@ -491,7 +491,7 @@ impl Checker {
         };
         self.counts.thefts.fetch_add(1, Ordering::SeqCst);
         let began = Instant::now();
-        if !self.cognito.opens(&subject, &id, since) {
+        if !self.cognito.accepts(&subject, &id, since) {
             self.counts.thefts_refused.fetch_add(1, Ordering::SeqCst);
             // The thief still has the tokens issued before.
             return self.call_with(user, &id, &token, random).await;
@@ -519,7 +519,7 @@ impl Checker {
                 let _ = self.events.invoke(&self.record(user, theft, now())).await;
             }
         }
-        let token = if self.cognito.opens(&subject, &id, since) {
+        let token = if self.cognito.accepts(&subject, &id, since) {
             self.refreshed(token)
         } else {
             token
@@ -545,7 +545,7 @@ impl Checker {
     }
 
     /// The sessions that a revocation of the user covers once it is acknowledged.
-    fn begin_ending(&self, user: u64, covers: impl Fn(&Session) -> bool) -> Vec<String> {
+    fn begin_revocation(&self, user: u64, covers: impl Fn(&Session) -> bool) -> Vec<String> {
         let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
         state.trying += 1;
         let mut covered = Vec::new();
@@ -558,7 +558,7 @@ impl Checker {
         covered
     }
 
-    fn finish_ending(&self, user: u64) {
+    fn finish_revocation(&self, user: u64) {
         let mut state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
         state.trying -= 1;
         state.tried_until = now();
@@ -591,10 +591,10 @@ impl Checker {
 
     /// A revocation by an event.
     async fn event(&self, user: u64, name: &'static str) {
-        let covered = self.begin_ending(user, |_| true);
+        let covered = self.begin_revocation(user, |_| true);
         let outcome = self.events.invoke(&self.record(user, name, now())).await;
         let done = outcome.is_some_and(|outcome| !outcome.is_failure());
-        self.finish_ending(user);
+        self.finish_revocation(user);
         if done {
             self.acknowledge(user, &covered, name);
         }
@@ -634,16 +634,16 @@ impl Checker {
             "triggerSource": "PostConfirmation_ConfirmForgotPassword",
             "request": {"userAttributes": {"sub": self.subject(user)}},
         });
-        let covered = self.begin_ending(user, |_| true);
+        let covered = self.begin_revocation(user, |_| true);
         let outcome = self.resets.invoke(&event).await;
-        self.finish_ending(user);
+        self.finish_revocation(user);
         if matches!(outcome, Some(testkit::Invocation::Answer(_))) {
             self.acknowledge(user, &covered, "reset");
         }
     }
 
     /// Injects one fault after another until the workers are done.
-    async fn break_things(&self, operations: u64) {
+    async fn inject_faults(&self, operations: u64) {
         let mut random = Random(now() ^ 0xDEAD_BEEF_CAFE);
         let server_error = || Fault::Answer(500, "{}".to_owned());
         while self.counts.operations.load(Ordering::SeqCst) < operations {
@@ -720,7 +720,7 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
         let breaker = Arc::clone(&checker);
         tasks.push(tokio::spawn(async move {
             let breaking = Arc::clone(&breaker);
-            let broken = tokio::spawn(async move { breaking.break_things(operations).await });
+            let broken = tokio::spawn(async move { breaking.inject_faults(operations).await });
             let broken = broken.await;
             // If the store does not restart, every later operation is an expected error, and the run proves nothing.
             if broken.is_err() {
@@ -755,7 +755,7 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     // Every function must have revoked sessions; a shorter run may not reach all of them.
     if sabotage == Sabotage::None && operations >= 5_000 {
         assert!(
-            ENDINGS.iter().all(|by| endings.contains_key(by)),
+            REVOKERS.iter().all(|by| endings.contains_key(by)),
             "{endings:?}"
         );
     }
@@ -781,7 +781,7 @@ async fn the_checker_detects_stale_reads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_late_revocations() {
-    assert!(!run(Sabotage::LateMarks, 2_000).await.is_empty());
+    assert!(!run(Sabotage::LateRevocations, 2_000).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -796,7 +796,7 @@ async fn the_checker_detects_an_auth_time_moved_by_a_refresh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_sessions_left_at_cognito() {
-    let checker = Checker::start(Sabotage::DeafCognito).await;
+    let checker = Checker::start(Sabotage::IgnoredCalls).await;
     let mut random = Random(now());
     for _ in 0..IN_USE {
         checker.log_in(0);

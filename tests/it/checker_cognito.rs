@@ -24,17 +24,17 @@ pub(crate) struct Cognito {
 #[derive(Default)]
 struct Sessions {
     /// Acknowledges calls without performing them.
-    deaf: bool,
-    /// The last global sign-out, by user name.
+    ignores_calls: bool,
+    /// The last global sign-out, by username.
     signed_out: Mutex<HashMap<String, Instant>>,
     /// The revoked refresh tokens.
     revoked: Mutex<HashSet<String>>,
 }
 
 impl Cognito {
-    pub(crate) async fn start(deaf: bool) -> Self {
+    pub(crate) async fn start(ignores_calls: bool) -> Self {
         let state = Arc::new(Sessions {
-            deaf,
+            ignores_calls,
             ..Sessions::default()
         });
         let router = Router::new()
@@ -51,7 +51,7 @@ impl Cognito {
     }
 
     /// Whether Cognito's API still accepts the tokens of a session that began at `since`.
-    pub(crate) fn opens(&self, username: &str, session: &str, since: Instant) -> bool {
+    pub(crate) fn accepts(&self, username: &str, session: &str, since: Instant) -> bool {
         let signed_out = self.state.signed_out.lock().unwrap();
         let revoked = self.state.revoked.lock().unwrap();
         signed_out.get(username).is_none_or(|at| *at < since)
@@ -85,7 +85,7 @@ async fn answer(
     let operation = target.unwrap().rsplit('.').next().unwrap();
     let request: Value = serde_json::from_slice(&body).unwrap();
     match operation {
-        _ if state.deaf => (),
+        _ if state.ignores_calls => (),
         "AdminUserGlobalSignOut" => state.sign_out(request["Username"].as_str().unwrap()),
         "RevokeToken" => {
             let token = request["Token"].as_str().unwrap().to_owned();

@@ -252,9 +252,9 @@ impl KeySource for Keys {
     }
 }
 
-struct NoMarks;
+struct NoRevocations;
 
-impl RevocationStore for NoMarks {
+impl RevocationStore for NoRevocations {
     async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
         Ok(Marks::default())
     }
@@ -269,7 +269,7 @@ fn random_events_never_panic() {
     let keys = KeySet::parse(Pool::ours().jwks().to_string().as_bytes()).unwrap();
     let (verifier, settings) = in_process();
     let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
-    let authorizer = Authorizer::new(verifier, Keys(keys), NoMarks, no_api_keys, settings);
+    let authorizer = Authorizer::new(verifier, Keys(keys), NoRevocations, no_api_keys, settings);
     fuzz("events", &files("events/authorizer"), |bytes| {
         let Ok(event) = serde_json::from_slice::<Box<RawValue>>(bytes) else {
             return;

@@ -19,11 +19,12 @@ async fn gatehouse_with(
     environment: &[(&str, &str)],
     arguments: &[&str],
 ) -> (String, i32) {
-    let (output, errors, code) = gatehouse_whole(world, environment, arguments).await;
+    let (output, errors, code) = gatehouse_output(world, environment, arguments).await;
     (if code == 0 { output } else { output + &errors }, code)
 }
 
-async fn gatehouse_whole(
+/// Standard output, standard error and the exit status.
+async fn gatehouse_output(
     world: &World,
     environment: &[(&str, &str)],
     arguments: &[&str],
@@ -175,7 +176,7 @@ async fn users_of_other_issuers_are_revoked_and_admitted_again() {
     let world = World::start().await;
     let run = async |arguments: &[&str]| {
         let users = [("USERS_TABLE", world.stack.users_table.as_str())];
-        let (output, errors, code) = gatehouse_whole(&world, &users, arguments).await;
+        let (output, errors, code) = gatehouse_output(&world, &users, arguments).await;
         let audit: Value = serde_json::from_str(errors.lines().last().unwrap()).unwrap();
         (output, audit, code)
     };
