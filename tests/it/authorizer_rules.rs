@@ -340,7 +340,7 @@ async fn rules_restrict_users_to_their_own_data() {
     let sub = user().get("sub").clone();
     for (parameters, expected) in [
         (json!({"sub": sub}), Verdict::Allow),
-        (json!({"sub": "somebody-else"}), Verdict::Deny),
+        (json!({"sub": "another-user"}), Verdict::Deny),
         (json!({}), Verdict::Deny),
         (json!(null), Verdict::Deny),
         (json!({"sub": [sub]}), Verdict::Deny),

@@ -215,7 +215,7 @@ async fn rejects_malformed_compact_serializations() {
             ])
         }),
         ("payload of another token", {
-            let other = valid().claim("sub", "somebody-else").build();
+            let other = valid().claim("sub", "another-user").build();
             let others = other.split('.').nth(1).unwrap();
             join(&[header, others, signature])
         }),
@@ -1130,7 +1130,7 @@ async fn all_rejections_look_alike() {
     let tokens = [
         String::new(),
         valid().claim("exp", now() - 1).build(),
-        valid().header("kid", "nobody").build(),
+        valid().header("kid", "unknown").build(),
         valid().signed_by(&Pool::foreign().access_key).build(),
         valid().claim("client_id", "x").build(),
     ];

@@ -115,7 +115,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack; panics with instructions if there is none.
+    /// The stack; panics with instructions if no stack is running.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
