@@ -24,11 +24,11 @@ export npm_config_update_notifier := false
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-run: ## Set up, build, start the local stack, play the story, leave it running
+run: ## Set up, build, start the local stack, run the walkthrough, leave it running
 	@local/prepare run $(CARGO_JOBS)
 	@$(PYTHON) local/stack.py up
 
-demo: ## Play the story again on the running stack, with a new user
+demo: ## Run the walkthrough again on the running stack, with a new user
 	@$(PYTHON) local/stack.py demo
 
 stop: ## Stop what `make run` started

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""MiniStack, with what its Cognito lacks: rules of AWS's that it doesn't play (cognito_rules.py), and a thin
+"""MiniStack with additions to its Cognito: AWS's rules that it lacks (cognito_rules.py), and a thin
 proxy in front of it that calls the user pool's CustomMessage, PostConfirmation, PostAuthentication and
-UserMigration triggers with AWS's own events, keeps the mails in an outbox, and lower-cases names for a pool that
-knows no cases. Everything else passes as it is.
+UserMigration triggers with AWS's own events, keeps the emails in an outbox, and lower-cases names for a
+case-insensitive pool. All other requests are forwarded unchanged.
 
-    cognito.py PORT     runs MiniStack at GATEWAY_PORT, of the environment, and serves at PORT until it ends
+    cognito.py PORT     runs MiniStack at the environment's GATEWAY_PORT, and serves at PORT until MiniStack exits
 
-    GET /outbox, /outbox/<n>, /outbox.json     the mails
+    GET /outbox, /outbox/<n>, /outbox.json     the emails
     GET /console/                              the account console
     /auth/..., /whoami                         the API, at the address that confirmation links lead to
-    /triggers.json                             the triggers that the proxy called: source and user name
-    PUT /rules                                 which of AWS's texts holds, for a domain's users (cognito_rules.py)
+    /triggers.json                             the triggers that the proxy called: source and username
+    PUT /rules                                 chooses between AWS's texts for a domain's users (cognito_rules.py)
 """
 
 import base64
@@ -47,16 +47,16 @@ CONSOLE = {
 ABOUT_A_NAME = {"SignUp", "ResendConfirmationCode", "ForgotPassword", *CONFIRMATIONS}
 
 
-# Not handed on with MiniStack's answers.
+# Headers of MiniStack's responses that are not forwarded.
 OWN_HEADERS = {"connection", "content-length", "transfer-encoding", "date", "server", cognito_rules.MAIL.lower()}
 
 
 class Refused(Exception):
-    """What Cognito answers instead: an exception's name and its message."""
+    """An exception that Cognito returns instead: its name and message."""
 
 
 class Pool:
-    """The user pool behind one app client, by MiniStack's root user."""
+    """The user pool of one app client, called with MiniStack's root user."""
 
     def __init__(self, backend, client_id):
         self.client_id, self.called = client_id, []
@@ -75,7 +75,7 @@ class Pool:
         self.has_cases = pool.get("UsernameConfiguration", {}).get("CaseSensitive", True)
 
     def user(self, name):
-        """Attributes and names, or None."""
+        """The user's attributes and names, or None."""
         try:
             user = self.cognito.admin_get_user(UserPoolId=self.id, Username=name)
         except self.cognito.exceptions.UserNotFoundException:
@@ -133,7 +133,7 @@ class Pool:
     def confirmed(self, source, name):
         user = self.user(name)
         if user:
-            # Who has read the code has the address.
+            # The code proves control of the address.
             verified = [{"Name": "email_verified", "Value": "true"}]
             self.cognito.admin_update_user_attributes(UserPoolId=self.id, Username=name, UserAttributes=verified)
             user["attributes"]["email_verified"] = "true"
@@ -146,7 +146,7 @@ class Pool:
             self.call("PostAuthentication", "PostAuthentication_Authentication", user["name"], request, {})
 
     def migrate(self, source, name, password):
-        """Asks the trigger for somebody whom the pool doesn't know."""
+        """Calls the trigger for a user who is not in the pool."""
         if self.user(name):
             return
         request = {"password": password, "validationData": None, "clientMetadata": None}
@@ -190,7 +190,7 @@ class Proxy(http.server.ThreadingHTTPServer):
         return self.pools[client_id]
 
     def pool_of(self, request):
-        """By the app client that a call names, or that the call's access token was issued to."""
+        """The pool of the app client that the call names, or that its access token was issued to."""
         if "ClientId" in request:
             return self.pool(request["ClientId"])
         payload = request["AccessToken"].split(".")[1]
@@ -202,7 +202,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """Nothing: addresses hold codes."""
+        """Logs nothing, because URLs contain codes."""
 
     def do(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -1,25 +1,25 @@
-"""What AWS's texts say of Cognito and MiniStack's Cognito does otherwise, put right inside MiniStack's process.
-`install()` replaces functions of `ministack.services.cognito` by ones that ask the originals for the rest.
+"""Corrects MiniStack's Cognito, inside MiniStack's process, where it differs from AWS's texts.
+`install()` replaces functions of `ministack.services.cognito`; the replacements call the originals.
 
-Where the texts disagree, a rule says which one holds: for all users by the environment variable
+Where the texts disagree, a rule chooses between them: for all users by the environment variable
 `GATEHOUSE_COGNITO_RULES` of `stack.py`, or for the users of one e-mail domain by
-`PUT /rules {"domain": "one.example", "rules": {"limit": 2}}`, as tests do that run beside others.
+`PUT /rules {"domain": "one.example", "rules": {"limit": 2}}`, as concurrent tests do.
 
-| rule | value | what Cognito does |
+| rule | value | Cognito's behaviour |
 |---|---|---|
-| `unconfirmed` | `any-password` | tells that a user is unconfirmed to any password (amazon-cognito-identity-js#288, amplify-js#11209: "expected behavior") |
-| | `right-password` | answers a wrong password with NotAuthorizedException (asked for in aws-sdk-js#4608) |
-| `reset_required` | `right-password` | tells that a reset is required to the right password only (MiniStack's authors) |
-| | `any-password` | to any (AWS, `AdminResetUserPassword`: "If a user tries to sign in after the API is called") |
-| | `hidden` | to none, where user existence errors are prevented (AWS, "Managing user existence error responses": "Imported users") |
-| `no_medium` | `simulated` | answers ForgotPassword as if a code were sent, where user existence errors are prevented (AWS, the same page: "ForgotPassword") |
-| | `error` | answers InvalidParameterException (AWS, `ForgotPassword`; that page as of 2026 says that the two alternate) |
-| `alias_exists` | `verify` | refuses the address of another user when it is verified (AWS, `VerifyUserAttribute`) |
-| | `update` | when it is asked for (aws-sdk-net#4387) |
-| `pre_sign_up_on_migration` | none | doesn't call PreSignUp for users who are moved: AWS's texts name no such call |
-| | a trigger source | calls it by that source (foxy.io, "Using Migration and Pre-Signup Triggers with AWS Cognito") |
-| `limit` | none | allows a user the calls an hour that AWS names ("Quotas in Amazon Cognito") |
-| | a number | allows that many of each |
+| `unconfirmed` | `any-password` | reveals that a user is unconfirmed after any password (amazon-cognito-identity-js#288, amplify-js#11209: "expected behavior") |
+| | `right-password` | responds to a wrong password with NotAuthorizedException (asked for in aws-sdk-js#4608) |
+| `reset_required` | `right-password` | reveals that a reset is required only after the right password (MiniStack's authors) |
+| | `any-password` | after any password (AWS, `AdminResetUserPassword`: "If a user tries to sign in after the API is called") |
+| | `hidden` | never, if user existence errors are prevented (AWS, "Managing user existence error responses": "Imported users") |
+| `no_medium` | `simulated` | responds to ForgotPassword as if a code were sent, if user existence errors are prevented (AWS, the same page: "ForgotPassword") |
+| | `error` | responds with InvalidParameterException (AWS, `ForgotPassword`; that page as of 2026 says that the two alternate) |
+| `alias_exists` | `verify` | rejects the address of another user when it is verified (AWS, `VerifyUserAttribute`) |
+| | `update` | when the change is requested (aws-sdk-net#4387) |
+| `pre_sign_up_on_migration` | none | doesn't call PreSignUp for migrated users: AWS's texts name no such call |
+| | a trigger source | calls it with that source (foxy.io, "Using Migration and Pre-Signup Triggers with AWS Cognito") |
+| `limit` | none | allows a user the number of calls per hour that AWS documents ("Quotas in Amazon Cognito") |
+| | a number | allows that many calls of each kind |
 """
 
 import json
@@ -36,7 +36,7 @@ CHOICES = {
     "alias_exists": ("verify", "update"),
     "pre_sign_up_on_migration": (None, "PreSignUp_SignUp", "PreSignUp_AdminCreateUser", "PreSignUp_UserMigration"),
 }
-# Calls of one user in an hour. Of ForgotPassword AWS says "5-20, depending on risk" with ConfirmForgotPassword.
+# Calls per user and hour. For ForgotPassword with ConfirmForgotPassword AWS says "5-20, depending on risk".
 # Source: AWS, "Quotas in Amazon Cognito", codes and security.
 LIMITS = {
     "ForgotPassword": 20,
@@ -48,14 +48,14 @@ LIMITS = {
     "VerifyUserAttribute": 15,
 }
 HOUR = 3600
-# The code for a new address, as MiniStack's are always the same for sign-ups and resets.
+# The code for a new address; MiniStack's codes for sign-ups and resets are constant too.
 CODE = "246810"
-# An answer's header by which the proxy learns which mail it has to send. Clients don't get it.
+# A response header that tells the proxy which email to send. The proxy removes it.
 MAIL = "X-Gatehouse-Mail"
 
 
 class Rules:
-    """Which reading holds for which users: by e-mail domain, and for all others under no domain."""
+    """The chosen readings: per e-mail domain, and without a domain for all other users."""
 
     def __init__(self, text):
         self.by_domain = {"": {name: values[0] for name, values in CHOICES.items()} | {"limit": None}}
@@ -76,7 +76,7 @@ RULES = Rules(os.environ.get("GATEHOUSE_COGNITO_RULES"))
 
 
 def install():
-    """Replaces what MiniStack does otherwise."""
+    """Replaces the functions that differ from AWS's texts."""
     keep_auth_time()
     ignore_case()
     tell_states()
@@ -86,7 +86,7 @@ def install():
     count_calls()
 
 
-# What is there before anything is replaced.
+# The original functions.
 original = type("Original", (), {name: staticmethod(getattr(cognito, name)) for name in (
     "_signed_jwt", "_resolve_user", "_initiate_auth", "_initiate_user_srp_auth", "_respond_to_auth_challenge",
     "_password_auth_result", "_sign_up", "_forgot_password", "_confirmation_code_error", "_resend_confirmation_code",
@@ -112,7 +112,7 @@ def rules_of(user):
 
 
 def pool_and_user(data, name):
-    """By app client and name; None for what there is none of."""
+    """The pool of an app client and the user of a name, or None."""
     pool, pool_id = cognito._pool_for_client(data.get("ClientId"))
     user = cognito._resolve_user(pool, name)[0] if pool and name else None
     return pool, pool_id, user
@@ -127,7 +127,7 @@ def simulated(name):
 
 
 def with_mail(answer, source, user, code, to=None):
-    """The answer, and for the proxy which mail comes of it."""
+    """The response, with the header that tells the proxy which email to send."""
     status, headers, body = answer
     if status != 200:
         return answer
@@ -140,7 +140,7 @@ def with_mail(answer, source, user, code, to=None):
 
 
 def keep_auth_time():
-    """A refresh keeps `auth_time` as it keeps `origin_jti`: it is the time of the sign-in.
+    """A refresh keeps `auth_time`, the time of the sign-in, as it keeps `origin_jti`.
     Source: AWS, "Understanding the access token": `auth_time`, "when your user completed authentication"."""
     sign_ins = {}
 
@@ -226,7 +226,7 @@ def tell_states():
     cognito._respond_to_auth_challenge = respond_to_auth_challenge
 
 
-# User names that UserMigration is about: they are created by AdminCreateUser here, and are no invitations.
+# Usernames of running migrations: AdminCreateUser creates these users here, without an invitation.
 MOVING = set()
 
 
@@ -243,7 +243,7 @@ def call_pre_sign_up_for_invitations():
             alias = cognito._username_alias_attribute(pool, name)
             if alias:
                 attributes.setdefault(alias, name)
-            # Where names are addresses, the user's name is made by Cognito.
+            # If addresses are aliases, Cognito generates the username.
             shown = cognito.new_uuid() if alias else name
             source = {"trigger_source": "PreSignUp_AdminCreateUser"}
             try:
@@ -326,7 +326,7 @@ def recover_by_verified_addresses():
 
 
 def write_error(pool, client_id, data):
-    """An app client writes its `WriteAttributes` alone, and no client writes that an address is verified.
+    """An app client writes only its `WriteAttributes`, and no client can mark an address as verified.
     Source: AWS, "Working with user attributes": "Attribute permissions and scopes"."""
     client = ((pool or {}).get("_clients") or {}).get(client_id) or {}
     allowed = client.get("WriteAttributes") or None
@@ -338,7 +338,7 @@ def write_error(pool, client_id, data):
 
 
 def verify_before_update():
-    """A new address is pending until its code is confirmed, if the pool is set up so; else it replaces the old one
+    """A new address is pending until its code is confirmed, if the pool is configured so; else it replaces the old one
     at once, unverified.
     Source: AWS, `UserAttributeUpdateSettingsType`, `VerifyUserAttribute` ("updates the affected attribute to its
     pending value"), `GetUserAttributeVerificationCode`; re:Post, "How do I troubleshoot issues with an Amazon
@@ -456,7 +456,7 @@ def verify_before_update():
 
 
 def count_calls():
-    """A user has a number of calls of a kind in an hour; each one after it is LimitExceededException. AWS's text is
+    """A user has a number of calls of each kind per hour; further ones get LimitExceededException. AWS's text is
     about users: calls with unknown names are not counted.
     Source: AWS, "Quotas in Amazon Cognito"."""
     calls, lock = {}, threading.Lock()

@@ -1,12 +1,12 @@
-"""What MiniStack's import of an API's definition leaves out, done by API Gateway's own calls: request
-validators, the models of request bodies, the answers to preflights, gateway responses."""
+"""Creates the resources that MiniStack's import of a definition leaves out, with API Gateway's own calls: request
+validators, the models of request bodies, the responses to preflights, gateway responses."""
 
 import json
 import re
 
 
 def complete(apigateway, api_id, stage, definition, parameters):
-    """Adds them to the API and deploys it again. `parameters` are those of the stack."""
+    """Adds the resources to the API and deploys it again. `parameters` are those of the stack."""
     api = {"restApiId": api_id}
     made = apigateway.create_request_validator(**api, name="body", validateRequestBody=True)
     for name, schema in definition["components"]["schemas"].items():
@@ -25,7 +25,7 @@ def complete(apigateway, api_id, stage, definition, parameters):
             method = api | {"resourceId": ids[path], "httpMethod": verb.upper()}
             known = apigateway.get_method(**method)
             integration = known["methodIntegration"]
-            # Made anew: a patch of `requestModels` ends up beside it in MiniStack.
+            # Created again, because MiniStack stores a patch of `requestModels` in the wrong place.
             apigateway.put_method(
                 **method,
                 authorizationType=known["authorizationType"],
@@ -62,7 +62,7 @@ def complete(apigateway, api_id, stage, definition, parameters):
 
 
 def resolved(value, parameters):
-    """`Fn::Sub` of parameters; of `Fn::If`, what holds in the local stack, where nothing is turned on."""
+    """Resolves `Fn::Sub` of parameters, and `Fn::If` as in the local stack, where all options are disabled."""
     match value:
         case {"Fn::Sub": text}:
             return re.sub(r"\$\{(\w+)\}", lambda found: parameters[found[1]], text)

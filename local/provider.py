@@ -1,4 +1,4 @@
-"""An OpenID Connect provider for the story. It signs every caller in at once, as its only user.
+"""An OpenID Connect provider for the walkthrough. It signs in every caller at once, as its only user.
 MiniStack does not check its signature."""
 
 import base64

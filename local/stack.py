@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Starts and stops local stacks: MiniStack with this repository's template deployed into it.
 
-    stack.py up              start one, play the story, leave it running
-    stack.py demo            play the story again on the running one
-    stack.py down            stop what `up` started
-    stack.py exec CMD ...    start a throwaway one, run CMD beside it, stop it
+    stack.py up              start a stack, run the walkthrough, leave the stack running
+    stack.py demo            run the walkthrough again on the running stack
+    stack.py down            stop the stack that `up` started
+    stack.py exec CMD ...    start a temporary stack, run CMD against it, stop it
 """
 
 import contextlib
@@ -40,7 +40,7 @@ BINARIES = ROOT / "target" / "lambda"
 REGION = "us-east-1"
 PREFERRED_PORT = 4566
 PAGES = "http://localhost:8080"
-# MiniStack's root user. It guards nothing: the emulator listens on the loopback interface only.
+# MiniStack's root user. These are no secrets: the emulator listens on the loopback interface only.
 ROOT_USER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -61,7 +61,7 @@ def main(arguments):
 def up():
     state = running()
     if state:
-        print(f"Already up at {state['endpoint']}. `make demo` plays the story, `make stop` ends it.")
+        print(f"Already up at {state['endpoint']}. `make demo` runs the walkthrough, `make stop` stops the stack.")
         story.print_curl(state)
         return 0
     state = start(HOME / "run", free_port(PREFERRED_PORT))
@@ -69,7 +69,7 @@ def up():
     try:
         story.play(state, narrate=True)
     except BaseException:
-        print(f"The story went wrong. The log is {state['log']}; `make stop` ends the stack.")
+        print(f"The walkthrough failed. The log is {state['log']}; `make stop` stops the stack.")
         raise
     story.print_curl(state)
     return 0
@@ -118,24 +118,24 @@ def execute(command):
 
 @contextlib.contextmanager
 def temporary_folder():
-    """A folder for everything that a command leaves in its temporary folder; it goes with the command."""
+    """A temporary folder for a command, deleted when the command ends."""
     with tempfile.TemporaryDirectory(prefix="gatehouse-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs as another user.
+        # PostgreSQL runs as another user, who must be able to read the folder.
         pathlib.Path(folder).chmod(0o755)
         yield folder
 
 
 def start(folder, port):
-    """Starts MiniStack on `port`, deploys, and returns all that a client needs to know."""
+    """Starts MiniStack on `port`, deploys, and returns the state that clients need."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     endpoint = f"http://127.0.0.1:{port}"
-    # Where Cognito is, with what MiniStack's lacks; see cognito.py.
+    # The proxy in front of Cognito; see cognito.py.
     cognito_port = free_port()
     cognito = f"http://127.0.0.1:{cognito_port}"
     log = folder / "ministack.log"
     step(f"Starting MiniStack at {endpoint}")
-    # MiniStack hands its whole environment on to the functions: it gets what they may see.
+    # MiniStack passes its whole environment to the functions, so it gets only variables that they may see.
     environment = ROOT_USER | {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -152,7 +152,7 @@ def start(folder, port):
         "MINISTACK_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "LAMBDA_EXECUTOR": "local",
-        # As at AWS: without its claims there is no token.
+        # As at AWS: if the trigger fails, no token is issued.
         "MINISTACK_COGNITO_PRETOKEN_STRICT": "1",
     }
     with log.open("w") as output:
@@ -201,7 +201,7 @@ def start(folder, port):
 
 
 def make_old_pool(endpoint):
-    """A pool that tells cases apart, as those made by the API do, whose users are to be moved."""
+    """A case-sensitive pool, the default of the API, whose users will be migrated."""
     cognito = client_session().client("cognito-idp", endpoint_url=endpoint)
     pool = cognito.create_user_pool(
         PoolName="old",
@@ -215,7 +215,7 @@ def make_old_pool(endpoint):
 
 
 def deploy(folder, endpoint, cognito, old_pool):
-    """What `sam deploy` asks of S3 and CloudFormation, in a third of the time. test_operate.py deploys with SAM
+    """Calls S3 and CloudFormation as `sam deploy` does, in a third of the time. test_operate.py deploys with SAM
     itself."""
     session = client_session()
     bucket = "gatehouse-artifacts"
@@ -272,7 +272,7 @@ def deploy(folder, endpoint, cognito, old_pool):
 
 
 def created(stacks):
-    """The stack, once it is there."""
+    """The stack, once it is created."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         stack = stacks.describe_stacks(StackName="gatehouse")["Stacks"][0]
@@ -289,7 +289,7 @@ def created(stacks):
 
 
 def packed(folder, name):
-    """A function's code, which is the built binary where it lies: to pack, upload and unpack the binaries takes
+    """A function's code, which starts the built binary in place: packing, uploading and unpacking the binaries takes
     longer than all else."""
     archive = folder / f"{name}.zip"
     bootstrap = zipfile.ZipInfo("bootstrap")
@@ -311,7 +311,7 @@ def wait_for(endpoint, process):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SystemExit("MiniStack ended at once")
+            raise SystemExit("MiniStack exited at once")
         with contextlib.suppress(OSError, urllib.error.URLError):
             urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2)
             return
@@ -320,7 +320,7 @@ def wait_for(endpoint, process):
 
 
 def running():
-    """The state of the stack that `up` started, if that very process is still alive."""
+    """The state of the stack that `up` started, if its process is still running."""
     if not STATE.exists():
         return None
     state = json.loads(STATE.read_text())
@@ -328,7 +328,7 @@ def running():
 
 
 def start_time(pid):
-    """When a process began: with the pid, a name that is not given away again."""
+    """The start time of a process; together with the pid it identifies the process."""
     try:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""The story that Gatehouse is about, played against a running stack: after a logout the very next
-request with the same token is refused. Every answer is checked; the first that is not as promised
-ends the story."""
+"""Gatehouse's walkthrough, run against a stack: after a logout the very next
+request with the same token is rejected. Every response is checked; the first unexpected one
+ends the walkthrough."""
 
 import base64
 import concurrent.futures
@@ -28,13 +28,13 @@ import srp
 PASSWORD = "correct horse battery staple".replace(" ", "-")
 
 
-class BrokenPromise(Exception):
-    """The stack answered otherwise than the story promises."""
+class CheckFailed(Exception):
+    """The stack's response differs from the expected one."""
 
 
 def play(state, narrate):
-    """Plays the story with new users. Its parts have users of their own and are played at the same time; each is
-    told when those before it have been."""
+    """Runs the walkthrough with new users. Its parts have separate users and run concurrently; the output of each is
+    printed after that of the parts before it."""
     parts = [sessions, administration, account, migration, federation]
     told = [queue.SimpleQueue() for _ in parts]
 
@@ -52,23 +52,23 @@ def play(state, narrate):
                     print(line, flush=True)
             part.result()
     if narrate:
-        print("\nAll as promised.")
+        print("\nAll checks passed.")
 
 
 def sessions(state, say):
-    """Logout, of one session and of all."""
-    say("\n1. A user signs up, confirms the code from the mail, and signs in on two devices.")
+    """Logout of one session and of all sessions."""
+    say("\n1. A user signs up, confirms the code from the email, and signs in on two devices.")
     person = Person(state, say)
     person.sign_up()
     phone, laptop = person.sign_in(), person.sign_in()
 
-    say("   A stranger signs up with a person's address: confirmed by its owner, the stranger's password opens nothing.")
+    say("   A stranger signs up with another person's address: confirmed by its owner, the stranger's password fails.")
     owner = Person(state, say)
     stranger = {"email": owner.email, "password": "the-password-of-a-stranger"}
     owner.api("POST", "/auth/signup", None, stranger, 202)
     confirm = {"email": owner.email, "password": owner.password, "code": owner.code_in_mail()}
     refused = owner.api("POST", "/auth/confirm", None, confirm, 403)
-    expect(refused["code"] == "password_reset_required", "the password is the stranger's")
+    expect(refused["code"] == "password_reset_required", "the account has the stranger's password")
     owner.cognito("InitiateAuth", {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": owner.of(stranger)}, expected=400)
     owner.api("POST", "/auth/forgot-password", None, {"email": owner.email}, 202)
     owner.api("POST", "/auth/confirm-forgot-password", None, confirm | {"code": owner.code_in_mail()}, 200)
@@ -78,51 +78,51 @@ def sessions(state, say):
     refused = person.api("POST", "/auth/signup", None, suspect, 400)
     expect(refused["code"] == "sign_up_refused", "a domain that is displayed as another one")
 
-    say("\n2. A request without a token is refused, one with a token reaches the backend.")
+    say("\n2. A request without a token is rejected, one with a token reaches the backend.")
     person.call(None, 401)
     context = person.call(phone.access, 200)["context"]
-    expect(context["sub"] == claims(phone.access)["sub"], "the context names the caller")
+    expect(context["sub"] == claims(phone.access)["sub"], "the context contains the caller")
     person.call(laptop.access, 200)
-    person.may_be_called_by_pages("/auth/login")
+    person.expect_cors_allowed("/auth/login")
     person.call_by_cookie(laptop.access, 200)
-    person.call_by_cookie("nobody", 401)
+    person.call_by_cookie("not-a-token", 401)
 
-    say("\n3. The phone refreshes its token, then logs out. Its tokens have half an hour left.")
+    say("\n3. The phone refreshes its token, then logs out. Its tokens are valid for another half hour.")
     refreshed = person.refresh(phone)
     person.call(refreshed, 200)
     person.log_out(phone.access, {"refresh_token": phone.refresh}, 200)
 
-    say("\n4. The very next request is refused: the token, the refreshed one, and Cognito.")
+    say("\n4. The very next request is rejected: with the token, with the refreshed one, and at Cognito.")
     person.call(phone.access, 401)
     person.call(refreshed, 401)
-    person.cannot_refresh(phone)
+    person.expect_refresh_rejected(phone)
     person.log_out(phone.access, {}, 200, "logging out twice is no error")
 
-    say("\n5. The laptop is another session and goes on.")
+    say("\n5. The laptop's session stays valid.")
     person.call(laptop.access, 200)
 
-    say("\n6. A session ended without its refresh token: Cognito still refreshes, we still refuse.")
+    say("\n6. A logout without the refresh token: Cognito still refreshes, the API rejects the new token.")
     tablet = person.sign_in()
     person.log_out(tablet.access, {}, 200)
     person.call(person.refresh(tablet), 401)
 
-    say("\n7. An ended token cannot end the others; a living one can, everywhere at once.")
+    say("\n7. A revoked token cannot revoke other sessions; a valid one revokes all of them.")
     person.log_out(phone.access, {"scope": "all"}, 401)
     person.call(laptop.access, 200)
     person.log_out(laptop.access, {"scope": "all"}, 200)
     person.call(laptop.access, 401)
-    person.cannot_refresh(laptop)
-    person.log_out(laptop.access, {"scope": "all"}, 200, "also when it is over already")
+    person.expect_refresh_rejected(laptop)
+    person.log_out(laptop.access, {"scope": "all"}, 200, "also if it is revoked already")
 
-    say("\n8. A token that nobody signed ends nothing.")
+    say("\n8. A forged token revokes nothing.")
     person.log_out(forged(laptop.access), {}, 401)
 
-    say("\n9. Signing in again opens a new session, which goes on while all others end.")
+    say("\n9. A new sign-in opens a new session, which can revoke all others.")
     phone, laptop = person.sign_in(), person.sign_in()
     person.api("POST", "/auth/sessions", laptop.access, {"device": "laptop"}, 200)
     person.api("POST", "/auth/sessions", phone.access, {"device": "phone"}, 200)
     sessions = person.api("GET", "/auth/sessions", phone.access, None, 200)["sessions"]
-    expect({one["device"] for one in sessions} == {"phone", "laptop"}, "both are in the list")
+    expect({one["device"] for one in sessions} == {"phone", "laptop"}, "the list contains both")
     ended = claims(laptop.access)["origin_jti"]
     person.api("DELETE", f"/auth/sessions/{ended}", phone.access, None, 200, "/auth/sessions/{laptop}")
     person.call(laptop.access, 401)
@@ -133,8 +133,8 @@ def sessions(state, say):
 
 
 def administration(state, say):
-    """What an administrator ends, and connections that end with their session."""
-    say("\n10. An administrator disables an account, and enables it again.")
+    """Administrators' calls, and connections that are closed with their session."""
+    say("\n10. An administrator disables an account and enables it again.")
     person = Person(state, say)
     person.sign_up()
     tablet = person.sign_in()
@@ -144,28 +144,28 @@ def administration(state, say):
     boss.join_group("tenant-story")
     boss = boss.sign_in().access
     context = person.call(boss, 200)["context"]
-    expect(context["roles"] == '["administrator"]', "a claim by policies/claims.json")
-    expect(context["tenant"] == "story", "and another")
+    expect(context["roles"] == '["administrator"]', "a claim from policies/claims.json")
+    expect(context["tenant"] == "story", "a second claim from policies/claims.json")
     user = claims(tablet.access)["sub"]
     shown = "/admin/users/{user}"
     person.api("POST", f"/admin/users/{user}/disable", tablet.access, {}, 403, f"{shown}/disable")
     person.api("POST", f"/admin/users/{user}/disable", boss, {"reason": "story"}, 200, f"{shown}/disable")
     person.call(tablet.access, 401)
-    time.sleep(1.1)  # An enabling of the same second counts less.
+    time.sleep(1.1)  # Within one second, disabling wins over enabling.
     person.api("POST", f"/admin/users/{user}/enable", boss, {}, 200, f"{shown}/enable")
     person.call(tablet.access, 401)
     tablet = person.sign_in()
     person.call(tablet.access, 200)
 
-    say("\n11. A WebSocket connection ends with the session that opened it.")
-    person.cannot_connect("nobody")
+    say("\n11. A WebSocket connection is closed with the session that opened it.")
+    person.expect_connection_rejected("not-a-token")
     connection = person.connect(tablet.access)
-    expect(connection.is_open(), "it is open while the session lives")
+    expect(connection.is_open(), "it is open while the session is valid")
     person.log_out(tablet.access, {}, 200)
-    connection.is_closed_soon()
-    person.cannot_connect(tablet.access)
+    connection.expect_closed_soon()
+    person.expect_connection_rejected(tablet.access)
 
-    say("\n12. Deleted by an administrator: the token opens nothing any more.")
+    say("\n12. An administrator deletes the user: the token is rejected.")
     gone = Person(state, say)
     gone.sign_up()
     token = gone.sign_in().access
@@ -175,8 +175,8 @@ def administration(state, say):
 
 
 def account(state, say):
-    """What users change about their own account, and what Cognito tells of it."""
-    say("\n13. A changed password ends all sessions at once; the client that changed it gets a new one.")
+    """Users' changes to their own account, and CloudTrail's records."""
+    say("\n13. A password change revokes all sessions at once; the client that made it gets a new one.")
     person = Person(state, say)
     person.sign_up()
     other, before = person.sign_in(), person.sign_in()
@@ -186,10 +186,10 @@ def account(state, say):
     person.call(tablet.access, 200)
     person.call(before.access, 401)
     person.call(other.access, 401)
-    person.cannot_refresh(other)
+    person.expect_refresh_rejected(other)
     person.api("POST", "/auth/refresh", None, {"refresh_token": tablet.refresh}, 200)
 
-    say("\n14. A forgotten one ends them all.")
+    say("\n14. A password reset revokes all sessions.")
     person.api("POST", "/auth/forgot-password", None, {"email": person.email}, 202)
     reset = {"email": person.email, "code": person.code_in_mail(), "password": PASSWORD}
     person.api("POST", "/auth/confirm-forgot-password", None, reset, 200)
@@ -198,67 +198,67 @@ def account(state, say):
     tablet = person.log_in()
     person.call(tablet.access, 200)
 
-    say("   And signed in without sending the password (SRP).")
-    expect(person.log_in_by_srp("another-one", 401) is None, "a proof of another password is none")
+    say("   A sign-in without sending the password (SRP).")
+    expect(person.log_in_by_srp("another-one", 401) is None, "a proof with a wrong password is rejected")
     person.call(person.log_in_by_srp(person.password).access, 200)
 
-    say("\n15. An authenticator: from now on a sign-in asks for its code (RFC 6238).")
+    say("\n15. An authenticator: from now on a sign-in requires its code (RFC 6238).")
     totp = person.api("POST", "/auth/mfa/totp", tablet.access, {}, 200)
     code = {"code": one_time_code(totp["secret"])}
     person.api("POST", "/auth/mfa/totp/verify", tablet.access, code, 200)
     challenge = person.log_in()
-    expect(challenge["challenge"] == "SOFTWARE_TOKEN_MFA", "the code is asked for")
+    expect(challenge["challenge"] == "SOFTWARE_TOKEN_MFA", "the sign-in requires the code")
     answer = {name: challenge[name] for name in ("challenge", "session", "username")}
     code = {"code": one_time_code(totp["secret"])}
     tablet = Tokens.of_api(person.api("POST", "/auth/challenge", None, answer | code, 200))
     me = person.api("GET", "/auth/me", tablet.access, None, 200)
     expect(me["mfa"] == ["SOFTWARE_TOKEN_MFA"] and me["attributes"]["email"] == person.email, "me")
 
-    say("\n16. Signed out in AWS's console: CloudTrail tells, and the token is refused here too.")
-    person.told_by_cloudtrail("AdminUserGlobalSignOut", claims(tablet.access)["sub"])
-    person.refused_soon(tablet.access)
+    say("\n16. A sign-out in AWS's console: after CloudTrail's record the token is rejected here too.")
+    person.send_cloudtrail_event("AdminUserGlobalSignOut", claims(tablet.access)["sub"])
+    person.expect_rejected_soon(tablet.access)
 
 
 def migration(state, say):
-    """Users of an old pool, who are moved when they sign in."""
-    say("\n17. A user of the old pool, which told cases apart, signs in here and is moved.")
+    """Users of an old pool, who are migrated when they sign in."""
+    say("\n17. A user of the old, case-sensitive pool signs in here and is migrated.")
     grace = Person(state, say)
     grace.email, grace.password = f"grace-{secrets.token_hex(4)}@example.com", "Old-Password-1906"
-    grace.lives_in_the_old_pool(grace.email.capitalize())
-    grace.can_join("staff")
+    grace.add_to_old_pool(grace.email.capitalize())
+    grace.ensure_group("staff")
     moved = grace.log_in()
     groups = claims(grace.refresh(moved)).get("cognito:groups")
-    expect(groups == ["staff"], "with her group, by the name that it has here")
+    expect(groups == ["staff"], "with her group, under its name in this pool")
     expect(grace.api("GET", "/auth/me", moved.access, None, 200)["attributes"]["name"] == "Grace", "with her name")
     twin = Person(state, say)
     twin.email, twin.password = f"twin-{secrets.token_hex(4)}@example.com", grace.password
-    twin.lives_in_the_old_pool(twin.email)
-    twin.lives_in_the_old_pool(twin.email.capitalize())
+    twin.add_to_old_pool(twin.email)
+    twin.add_to_old_pool(twin.email.capitalize())
     twin.log_in(401)
     with grace.conflict_rule("verified-wins"):
         twin = Person(state, say)
         twin.email, twin.password = f"twin-{secrets.token_hex(4)}@example.com", grace.password
-        twin.lives_in_the_old_pool(twin.email)
-        twin.lives_in_the_old_pool(twin.email.capitalize(), verified=False)
+        twin.add_to_old_pool(twin.email)
+        twin.add_to_old_pool(twin.email.capitalize(), verified=False)
         twin.log_in()
 
 
 def federation(state, say):
     """Users of another identity provider."""
-    say("\n18. A user signs in by another identity provider: it is the same account, unless it has an authenticator.")
+    say("\n18. A user signs in with another identity provider: it is the same account, unless it has an authenticator.")
     eve, fay = Person(state, say), Person(state, say)
     eve.api("POST", "/auth/signup", None, eve.credentials(), 202)
     fay.sign_up()
     with provider.running(secrets.token_hex(4), fay.email) as address:
-        fay.knows_provider(address)
-        federated = fay.come_by_provider()
-        expect(claims(federated)["sub"] == claims(fay.sign_in().access)["sub"], "linked, by the verified address")
+        fay.configure_provider(address)
+        federated = fay.federated_sign_in()
+        expect(claims(federated)["sub"] == claims(fay.sign_in().access)["sub"], "linked by the verified address")
         fay.call(federated, 200)
     subject = secrets.token_hex(4)
     with provider.running(subject, eve.email) as address:
-        eve.knows_provider(address)
-        stranger = claims(eve.come_by_provider())
-        expect(stranger["username"] == f"Corp_{subject}", "an account that nobody confirmed is not joined")
+        eve.configure_provider(address)
+        stranger = claims(eve.federated_sign_in())
+        expect(stranger["username"] == f"Corp_{subject}", "an unconfirmed account is not linked")
 
 
 class Tokens:
@@ -276,12 +276,12 @@ class Person:
 
     def __init__(self, state, say):
         self.state, self.say = state, say
-        # What is not encoded rightly breaks on it.
+        # An address that reveals missing encoding.
         self.email = f"ada+{secrets.token_hex(4)}&c%d@example.com"
         self.password = PASSWORD
 
     def sign_up(self):
-        """By the API, and by the button behind the link in the mail."""
+        """Signs up through the API, and confirms with the button on the page that the email links to."""
         self.api("POST", "/auth/signup", None, {"email": self.email, "password": PASSWORD}, 202)
         self.press(self.link_in_mail())
 
@@ -295,7 +295,7 @@ class Person:
     def link_in_mail(self):
         link = html.unescape(re.search(r'href="([^"]+/auth/confirm[^"]+)"', self.last_mail())[1])
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)
-        expect(query["email"] == [self.email], "the link decodes to the very address")
+        expect(query["email"] == [self.email], "the link decodes to the address")
         return link
 
     def press(self, link):
@@ -317,7 +317,7 @@ class Person:
 
     @staticmethod
     def of(credentials):
-        """As Cognito names them."""
+        """The credentials under Cognito's names."""
         return {"USERNAME": credentials["email"], "PASSWORD": credentials["password"]}
 
     def credentials(self):
@@ -330,7 +330,7 @@ class Person:
     def log_in_by_srp(self, password, expected=200):
         client = srp.Client(self.state["user_pool_id"], password)
         challenge = self.api("POST", "/auth/login", None, {"email": self.email, "srp_a": client.a}, 200)
-        expect(challenge["challenge"] == "PASSWORD_VERIFIER", "a proof is asked for")
+        expect(challenge["challenge"] == "PASSWORD_VERIFIER", "the sign-in requires a proof")
         answer = {"challenge": "PASSWORD_VERIFIER", "username": challenge["username"]}
         answer["srp"] = client.proof(challenge["parameters"])
         if challenge.get("session"):
@@ -347,7 +347,7 @@ class Person:
             "AccessToken"
         ]
 
-    def cannot_refresh(self, tokens):
+    def expect_refresh_rejected(self, tokens):
         request = {
             "AuthFlow": "REFRESH_TOKEN_AUTH",
             "AuthParameters": {"REFRESH_TOKEN": tokens.refresh},
@@ -368,14 +368,14 @@ class Person:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return self.http("GET", self.state["api"] + "/whoami", headers, None, expected, "GET /whoami")
 
-    def may_be_called_by_pages(self, path):
-        """What a browser asks first for a page of another origin (CORS)."""
+    def expect_cors_allowed(self, path):
+        """Sends the preflight of a browser for a page of another origin (CORS)."""
         request = urllib.request.Request(self.state["api"] + path, method="OPTIONS")
         with urllib.request.urlopen(request, timeout=60) as response:
             allowed = {name.lower(): value for name, value in response.headers.items()}
         self.say(f"   {'OPTIONS ' + path:<46} {response.status}")
-        expect(allowed["access-control-allow-origin"] == "http://localhost:8080", "the application's pages may")
-        expect(allowed["access-control-allow-methods"] == "POST,OPTIONS", "by the methods that there are")
+        expect(allowed["access-control-allow-origin"] == "http://localhost:8080", "the application's pages may call it")
+        expect(allowed["access-control-allow-methods"] == "POST,OPTIONS", "with the methods of the route")
 
     def call_by_cookie(self, token, expected):
         headers = {"Cookie": f"theme=dark; __Host-access_token={token}"}
@@ -399,15 +399,15 @@ class Person:
         expect(connection.status == 101, "the connection is opened")
         return connection
 
-    def cannot_connect(self, token):
-        """AWS answers 401; MiniStack takes a refusal for a failure there, and answers 500."""
+    def expect_connection_rejected(self, token):
+        """AWS responds with 401; MiniStack treats the rejection as a failure and responds with 500."""
         connection = WebSocket(self.state["web_socket"], token)
         self.say(f"   {'WebSocket $connect':<46} {connection.status}")
-        expect(connection.status != 101, "the connection is refused")
+        expect(connection.status != 101, "the connection is rejected")
 
     @contextlib.contextmanager
     def conflict_rule(self, rule):
-        """Deploys migrate-user with another rule for names that are several people."""
+        """Deploys migrate-user with another rule for names that match several users."""
         functions = self.aws("lambda")
         names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
         function = {"FunctionName": next(name for name in names if "-MigrateUserFunction-" in name)}
@@ -424,8 +424,8 @@ class Person:
         finally:
             deploy(variables["CONFLICT_RULE"])
 
-    def knows_provider(self, address):
-        """What `OidcIssuer` and its like do in the template: MiniStack's CloudFormation has no providers."""
+    def configure_provider(self, address):
+        """Creates the provider as the template's parameters do: MiniStack's CloudFormation has no providers."""
         cognito = self.aws("cognito-idp")
         pool = {"UserPoolId": self.state["user_pool_id"]}
         with contextlib.suppress(cognito.exceptions.ResourceNotFoundException):
@@ -438,13 +438,13 @@ class Person:
         names = {"ProviderName": "Corp", "ProviderType": "OIDC"}
         cognito.create_identity_provider(**pool, **names, ProviderDetails=details, AttributeMapping=mapping)
 
-    def come_by_provider(self):
-        """The code grant, as a browser walks through it: Cognito, the provider, Cognito, the application."""
+    def federated_sign_in(self):
+        """Follows the code grant like a browser: Cognito, the provider, Cognito, the application."""
         callback, client = "http://localhost:8080/callback", self.state["client_id"]
         query = {"response_type": "code", "client_id": client, "redirect_uri": callback, "identity_provider": "Corp"}
         url = f"{self.state['endpoint']}/oauth2/authorize?{urllib.parse.urlencode(query)}"
         while not url.startswith(callback):
-            # The pool's domain, which is MiniStack here.
+            # The pool's domain; MiniStack serves it here.
             url = re.sub(r"^https://[\w.-]+\.amazoncognito\.com", self.state["endpoint"], redirect(url))
         code = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0]
         self.say(f"   {'/oauth2/authorize, the provider, and back':<46} 302  a code")
@@ -453,7 +453,7 @@ class Person:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)["access_token"]
 
-    def lives_in_the_old_pool(self, spelling, verified=True):
+    def add_to_old_pool(self, spelling, verified=True):
         cognito, old = self.aws("cognito-idp"), self.state["old_pool"]
         names = {"UserPoolId": old["id"], "Username": spelling}
         attributes = {"email": spelling, "email_verified": str(verified).lower(), "name": "Grace"}
@@ -461,9 +461,9 @@ class Person:
         cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction="SUPPRESS")
         cognito.admin_set_user_password(**names, Password=self.password, Permanent=True)
         cognito.admin_add_user_to_group(**names, GroupName="Staff")
-        self.say(f"   the old pool knows {spelling.partition('-')[0]}-...")
+        self.say(f"   the old pool has the user {spelling.partition('-')[0]}-...")
 
-    def can_join(self, group):
+    def ensure_group(self, group):
         cognito = self.aws("cognito-idp")
         names = {"GroupName": group, "UserPoolId": self.state["user_pool_id"]}
         with contextlib.suppress(cognito.exceptions.GroupExistsException):
@@ -471,12 +471,12 @@ class Person:
         return cognito, names
 
     def join_group(self, group):
-        cognito, names = self.can_join(group)
+        cognito, names = self.ensure_group(group)
         cognito.admin_add_user_to_group(Username=self.email, **names)
 
-    def told_by_cloudtrail(self, call, user):
-        """What EventBridge puts into the queue of a call that somebody makes elsewhere. Nobody but AWS
-        may put events of aws.cognito-idp on the bus, so it goes into the queue itself."""
+    def send_cloudtrail_event(self, call, user):
+        """Sends a record of a call made outside of Gatehouse as EventBridge puts it into the queue. Only AWS
+        may put events of aws.cognito-idp on the bus, so the record goes directly into the queue."""
         detail = {
             "eventSource": "cognito-idp.amazonaws.com",
             "eventName": call,
@@ -495,8 +495,8 @@ class Person:
         self.aws("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(record))
         self.say(f"   CloudTrail: {call}")
 
-    def refused_soon(self, token):
-        """Events take their time."""
+    def expect_rejected_soon(self, token):
+        """Waits until the token is rejected, because events are asynchronous."""
         for _ in range(60):
             headers = {"Authorization": f"Bearer {token}"}
             request = urllib.request.Request(self.state["api"] + "/whoami", None, headers)
@@ -504,13 +504,13 @@ class Person:
                 urllib.request.urlopen(request, timeout=60).close()
             except urllib.error.HTTPError as error:
                 self.say(f"   {'GET /whoami':<46} {error.code}")
-                expect(error.code == 401, "refused, not failed")
+                expect(error.code == 401, "rejected, not failed")
                 return
             time.sleep(0.5)
-        raise BrokenPromise("the event ends the session")
+        raise CheckFailed("the event does not revoke the session")
 
     def aws(self, service):
-        """A client with MiniStack's root user, as an operator has one."""
+        """An operator's client, with MiniStack's root user."""
         return client(service, self.state["endpoint"])
 
     def http(self, method, url, headers, body, expected, shown):
@@ -529,7 +529,7 @@ class Person:
 
 @functools.cache
 def client(service, endpoint):
-    """To make one takes a tenth of a second."""
+    """Creates a client once, because that takes a tenth of a second."""
     credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.Session(region_name="us-east-1", **credentials).client(service, endpoint_url=endpoint)
 
@@ -540,17 +540,17 @@ class Unfollowed(urllib.request.HTTPRedirectHandler):
 
 
 def redirect(url):
-    """Where an answer sends the browser on to."""
+    """The address that a response redirects to."""
     try:
         with urllib.request.build_opener(Unfollowed).open(url, timeout=60) as response:
-            raise BrokenPromise(f"{url} redirects: {response.status}")
+            raise CheckFailed(f"{url} does not redirect: {response.status}")
     except urllib.error.HTTPError as error:
         expect(error.code in (302, 303), f"a redirect: {error.code} {error.read()[:300]}")
         return urllib.parse.urljoin(url, error.headers["Location"])
 
 
 class WebSocket:
-    """As much of RFC 6455 as it takes to open a connection and to see it closed."""
+    """The part of RFC 6455 that opens a connection and detects its end."""
 
     def __init__(self, address, token):
         host, _, path = address.partition("/")
@@ -575,14 +575,14 @@ class WebSocket:
         except TimeoutError:
             return True
 
-    def is_closed_soon(self):
+    def expect_closed_soon(self):
         self.socket.settimeout(60)
-        # A close frame (section 5.5.1), or the end.
+        # A close frame (section 5.5.1), or the end of the connection.
         expect(self.socket.recv(64)[:1] in (b"\x88", b""), "the server closes it")
 
 
 def summary(answer):
-    """One line of an answer, without its secrets."""
+    """One line of a response, without its secrets."""
     text = json.dumps(answer)
     text = re.sub(r'"(\w*(?:Token|_token|secret|session))": "[^"]+"', r'"\1": "..."', text)
     return text if len(text) < 90 else text[:87] + "..."
@@ -605,33 +605,33 @@ def one_time_code(secret):
 def forged(token):
     """The same token for another user, with the signature of the first."""
     header, _, signature = token.split(".")
-    payload = json.dumps(claims(token) | {"sub": "somebody-else"}).encode()
+    payload = json.dumps(claims(token) | {"sub": "another-user"}).encode()
     return ".".join([header, base64.urlsafe_b64encode(payload).rstrip(b"=").decode(), signature])
 
 
-def expect(holds, promise):
+def expect(holds, expectation):
     if not holds:
-        raise BrokenPromise(promise)
+        raise CheckFailed(expectation)
 
 
 def print_curl(state):
-    """The same story to paste into a shell."""
+    """Prints the walkthrough as shell commands."""
     print(
         f"""
-The system is up: an account console at {state['cognito']}/console/, the mails at
-{state['cognito']}/outbox. The same story to paste:
+The stack is running: an account console at {state['cognito']}/console/, the emails at
+{state['cognito']}/outbox. The walkthrough as shell commands:
 
   API={state['api']}
   ME=ada+$RANDOM@example.com PW={PASSWORD}
   post() {{ curl -s -H 'Content-Type: application/json' "${{@:3}}" -d "$2" $API$1; }}
   post /auth/signup '{{"email":"'$ME'","password":"'$PW'"}}'
-  post /auth/confirm '{{"email":"'$ME'","password":"'$PW'","code":"123456"}}' # or press the mail's button
+  post /auth/confirm '{{"email":"'$ME'","password":"'$PW'","code":"123456"}}' # or press the button in the email
   TOKEN=$(post /auth/login '{{"email":"'$ME'","password":"'$PW'"}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
   curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 200, and who you are
   curl -i -H "Authorization: Bearer $TOKEN" -X POST $API/auth/logout    # 200
   curl -i -H "Authorization: Bearer $TOKEN" $API/whoami                 # 401, with the same token
 
-`make demo` plays it again, `make stop` ends it."""
+`make demo` runs the walkthrough again, `make stop` stops the stack."""
     )
 
 

@@ -206,7 +206,7 @@ try {
     const mails = await everyMail(size);
     if (process.env.MAILS) assert.equal(mails, 35, "seven occasions in five languages");
   }
-  console.log("All pages as promised.");
+  console.log("All pages passed.");
 } finally {
   await browser.close();
 }

@@ -1,15 +1,15 @@
-//! The administrator's API: Cognito, marks and profile together.
+//! The administrators' API: its effects on Cognito, on revocations and on the user's profile.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, TokenBuilder};
 
 use crate::world::{
-    World, ask, behind_authorizer, next_second, signed_in_again, somebody, text_of,
+    World, ask, behind_authorizer, next_second, signed_in_again, text_of, user_token,
 };
 
 fn administrator() -> TokenBuilder<'static> {
-    somebody().claim("cognito:groups", json!(["x", "admins"]))
+    user_token().claim("cognito:groups", json!(["x", "admins"]))
 }
 
 async fn call(
@@ -43,10 +43,10 @@ fn calls(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn users() {
+async fn administrators_disable_enable_sign_out_and_delete_users() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
-    let user = somebody();
+    let user = user_token();
     let subject = text_of(&user, "sub");
     assert!(world.passes(&user).await);
 
@@ -58,17 +58,20 @@ async fn users() {
         ["AdminGetUser", "AdminDisableUser", "AdminUserGlobalSignOut"]
     );
     let (_, request) = world.cognito.requests().remove(0);
-    assert_eq!(request["Username"], "ada@example.com", "decoded once");
-    assert!(!world.passes(&user).await, "at once");
+    assert_eq!(
+        request["Username"], "ada@example.com",
+        "the path parameter is decoded once"
+    );
+    assert!(!world.passes(&user).await, "the revocation applies at once");
     next_second().await;
     assert!(!world.passes(&signed_in_again(&user)).await, "disabled");
     assert_eq!(world.profile(&subject).await["status"], "DISABLED");
 
     let enable = ("POST", "/admin/users/{username}/enable");
     assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
-    assert!(!world.passes(&user).await, "R22: ended for good");
+    assert!(!world.passes(&user).await, "earlier tokens stay revoked");
     let again = signed_in_again(&user);
-    assert!(world.passes(&again).await, "R22");
+    assert!(world.passes(&again).await);
     assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
 
     let marks = ("GET", "/admin/users/{username}/marks");
@@ -89,18 +92,18 @@ async fn users() {
     assert!(!world.passes(&again).await);
     assert!(
         world.passes(&signed_in_again(&user)).await,
-        "the very next sign-in passes"
+        "the next sign-in is accepted"
     );
 
     let delete = ("DELETE", "/admin/users/{username}");
     assert_eq!(call(&world, &admin, delete, &user).await.0, 200);
     assert!(calls(&world).contains(&"AdminDeleteUser".to_owned()));
     next_second().await;
-    assert!(!world.passes(&signed_in_again(&user)).await, "R23");
+    assert!(!world.passes(&signed_in_again(&user)).await);
     assert_eq!(world.profile(&subject).await["status"], "DELETED");
     assert!(
-        world.passes(&somebody()).await,
-        "R23: a new sub under the old name"
+        world.passes(&user_token()).await,
+        "a new user with the old name has another sub"
     );
     assert!(!admin.output().contains("ada@") && !admin.output().contains(&subject));
 }
@@ -114,17 +117,17 @@ fn audits(function: &Binary) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_act_leaves_an_audit_line() {
+async fn every_administrative_call_is_audited() {
     let world = World::start().await;
     let more = [("LOG_LEVEL", "ERROR")];
     let admin = world.function("admin", &more).await;
-    let user = somebody();
+    let user = user_token();
     let disable = ("POST", "/admin/users/{username}/disable");
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
     let marks = ("GET", "/admin/users/{username}/marks");
     assert_eq!(call(&world, &admin, marks, &user).await.0, 200);
-    // Refused: who is no administrator, and one without a user.
-    let stranger = somebody();
+    // Rejected: a caller who is not an administrator, and a request for an unknown user.
+    let stranger = user_token();
     let parameters = json!({"username": "ada"});
     let event = behind_authorizer(&stranger, disable, parameters.clone(), json!(null));
     assert_eq!(ask(&admin, &event).await.0, 403);
@@ -166,7 +169,7 @@ async fn every_act_leaves_an_audit_line() {
 }
 
 #[tokio::test]
-async fn bodies_say_that_they_are_json() {
+async fn bodies_without_a_json_content_type_are_rejected() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
     let revoke = ("POST", "/admin/clients/{client_id}/revoke");
@@ -199,13 +202,13 @@ async fn bodies_say_that_they_are_json() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_who_is_enabled_at_once_signs_in_past_the_echo() {
+async fn a_late_cloudtrail_record_does_not_revoke_a_user_who_was_enabled_again() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
-    let user = somebody();
+    let user = user_token();
     let disable = ("POST", "/admin/users/{username}/disable");
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
-    // CloudTrail's record of the call is at most of the second before the answer.
+    // The time in CloudTrail's record is at the latest the second before the response.
     let echo = testkit::token::now() - 1;
     let enable = ("POST", "/admin/users/{username}/enable");
     assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
@@ -220,24 +223,27 @@ async fn a_disabled_user_who_is_enabled_at_once_signs_in_past_the_echo() {
     let keys = [("pk", partition.as_str()), ("sk", "user")];
     let row = world.row(&world.stack.table, &keys).await;
     let cutoff: u64 = row["not_before"].as_str().unwrap().parse().unwrap();
-    assert!(cutoff <= echo, "answered when the second was over");
+    assert!(
+        cutoff <= echo,
+        "the response waits until the second has passed"
+    );
     assert!(world.passes(&again).await);
 }
 
 #[tokio::test]
-async fn what_fails_and_who_may_not() {
+async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
     let world = World::start().await;
     let admin = world.function("admin", &[]).await;
     let disable = ("POST", "/admin/users/{username}/disable");
-    let user = somebody();
-    // The store fails: Cognito is told all the same, and the answer says to try again.
+    let user = user_token();
+    // If the store fails, admin still calls Cognito, and the response asks for a retry.
     world
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     assert_eq!(call(&world, &admin, disable, &user).await.0, 503);
     assert!(calls(&world).contains(&"AdminDisableUser".to_owned()));
     world.store.set_fault(Fault::None);
-    // Cognito fails behind the look-up: our side is closed.
+    // If Cognito fails after the look-up, the revocation has been written.
     world
         .cognito
         .set_fault_for("AdminDisableUser", Fault::Answer(500, "{}".to_owned()));
@@ -253,7 +259,7 @@ async fn what_fails_and_who_may_not() {
         assert_eq!(
             call(&world, &admin, disable, &user).await.0,
             status,
-            "L20 {code}"
+            "{code}"
         );
     }
     world.cognito.set_fault(Fault::None);
@@ -269,27 +275,31 @@ async fn what_fails_and_who_may_not() {
     };
     world.cognito.forget_requests();
     let rows = [
-        (event(&somebody()), 403, "L20"),
+        (event(&user_token()), 403, "not an administrator"),
         (
-            event(&somebody().claim("cognito:groups", json!(["admin", "Admins"]))),
+            event(&user_token().claim("cognito:groups", json!(["admin", "Admins"]))),
             403,
-            "L20",
+            "groups with similar names",
         ),
-        (with("/requestContext/authorizer", json!(null)), 401, "A40"),
+        (
+            with("/requestContext/authorizer", json!(null)),
+            401,
+            "without the authorizer's context",
+        ),
         (
             with("/requestContext/authorizer/sub", json!("")),
             401,
-            "A40",
+            "empty sub",
         ),
         (
             with("/requestContext/authorizer/issuer", json!("other")),
             403,
-            "another issuer's group",
+            "a group of another issuer",
         ),
         (
             with("/requestContext/authorizer/groups", json!("admins")),
             403,
-            "not a list",
+            "groups is not a list",
         ),
         (
             with("/resource", json!("/admin/users/{username}/promote")),
@@ -319,12 +329,12 @@ async fn what_fails_and_who_may_not() {
     for (event, status, case) in rows {
         assert_eq!(ask(&admin, &event).await.0, status, "{case} {event:.300}");
     }
-    assert_eq!(calls(&world), Vec::<String>::new(), "nobody was asked");
+    assert_eq!(calls(&world), Vec::<String>::new(), "no call to Cognito");
 }
 
-/// Its own marks: these would end every other test's tokens.
+/// Uses a pool of its own, because these revocations would apply to the tokens of all other tests.
 #[tokio::test]
-async fn clients_and_everybody() {
+async fn app_clients_and_whole_pools_are_revoked() {
     let world = World::start().await;
     let pool = crate::world::unique("us-east-1_Kill")
         .replace('-', "")

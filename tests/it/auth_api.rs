@@ -1,4 +1,4 @@
-//! What clients ask of auth-api, and what they learn.
+//! auth-api: its requests, its responses, and what they reveal.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, Pool, TokenBuilder};
 
-use crate::world::{World, next_second, signed_in_again, somebody, text_of, unique};
+use crate::world::{World, next_second, signed_in_again, text_of, unique, user_token};
 
 pub(crate) const PASSWORD: &str = "Tr0ub4dor-and-3-secret";
 pub(crate) const SESSION: &str = "AYABeExample-session-of-cognito";
@@ -28,7 +28,7 @@ pub(crate) fn post(route: &str, body: &Value) -> Value {
     request("POST", route, body)
 }
 
-/// The same, let through by the authorizer with this token.
+/// The same request with the context that the authorizer adds for this token.
 pub(crate) fn signed_in(mut event: Value, token: &TokenBuilder<'_>) -> Value {
     let bearer = format!("Bearer {}", token.build());
     event["headers"]["Authorization"] = json!(bearer);
@@ -86,7 +86,7 @@ pub(crate) async fn api(world: &World) -> Binary {
 }
 
 #[tokio::test]
-async fn requests_that_are_none_never_reach_cognito() {
+async fn malformed_requests_never_reach_cognito() {
     let world = World::start().await;
     let api = api(&world).await;
     let login = json!({"username": "ada", "password": PASSWORD});
@@ -104,71 +104,99 @@ async fn requests_that_are_none_never_reach_cognito() {
     let of = |value: Value| with("/body", json!(value.to_string()));
     let deep = format!("{{\"username\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     let rows: Vec<(&str, Value, u64)> = vec![
-        ("A1", with("/body", json!(null)), 400),
-        ("A1", body(""), 400),
-        ("A1", body("null"), 400),
-        ("A1", body("[]"), 400),
-        ("A1", body("\"x\""), 400),
-        ("A2", body("{\"username\":\"ada\""), 400),
+        ("no body", with("/body", json!(null)), 400),
+        ("empty body", body(""), 400),
+        ("body is not an object", body("null"), 400),
+        ("body is not an object", body("[]"), 400),
+        ("body is not an object", body("\"x\""), 400),
+        ("truncated JSON", body("{\"username\":\"ada\""), 400),
         (
-            "A2",
+            "duplicate member",
             body("{\"username\":\"a\",\"username\":\"b\",\"password\":\"x\"}"),
             400,
         ),
-        ("A2", body(&format!("{login} {{}}")), 400),
-        ("A2", body(&deep), 400),
-        ("A2", body(&format!("\u{feff}{login}")), 400),
-        ("A3", with("/isBase64Encoded", json!(true)), 400),
+        ("trailing text", body(&format!("{login} {{}}")), 400),
+        ("deeply nested", body(&deep), 400),
+        ("byte order mark", body(&format!("\u{feff}{login}")), 400),
+        ("invalid base64", with("/isBase64Encoded", json!(true)), 400),
         (
-            "A4",
+            "body too large",
             body(&format!("{{\"username\":\"{}\"}}", "x".repeat(17_000))),
             413,
         ),
-        ("A5", typed(json!(null)), 415),
-        ("A5", typed(json!("text/plain")), 415),
-        ("A5", typed(json!("application/x-www-form-urlencoded")), 415),
-        ("A5", typed(json!("application/json; charset=utf-16")), 415),
-        ("A5", typed(json!("multipart/form-data; boundary=x")), 415),
-        ("A8", of(json!({"username": "ada"})), 400),
-        ("A8", of(json!({"username": "ada", "password": null})), 400),
-        ("A8", of(json!({"username": 7, "password": PASSWORD})), 400),
+        ("without a content type", typed(json!(null)), 415),
+        ("content type is not JSON", typed(json!("text/plain")), 415),
         (
-            "A8",
+            "content type is not JSON",
+            typed(json!("application/x-www-form-urlencoded")),
+            415,
+        ),
+        (
+            "charset is not UTF-8",
+            typed(json!("application/json; charset=utf-16")),
+            415,
+        ),
+        (
+            "content type is not JSON",
+            typed(json!("multipart/form-data; boundary=x")),
+            415,
+        ),
+        ("without a password", of(json!({"username": "ada"})), 400),
+        (
+            "member of another type",
+            of(json!({"username": "ada", "password": null})),
+            400,
+        ),
+        (
+            "member of another type",
+            of(json!({"username": 7, "password": PASSWORD})),
+            400,
+        ),
+        (
+            "unknown member",
             of(json!({"username": "ada", "password": PASSWORD, "custom:role": "admin"})),
             400,
         ),
         (
-            "A8",
+            "two names",
             of(json!({"username": "ada", "email": "a@b.c", "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "name too long",
             of(json!({"username": "x".repeat(129), "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "control character in the name",
             of(json!({"username": "a\u{7}b", "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "blank name",
             of(json!({"username": "   ", "password": PASSWORD})),
             400,
         ),
         (
-            "A9",
+            "password too long",
             of(json!({"username": "ada", "password": "x".repeat(257)})),
             400,
         ),
         (
-            "A9",
+            "password with a trailing space",
             of(json!({"username": "ada", "password": "blank at the end "})),
             400,
         ),
-        ("A9", of(json!({"username": "ada", "password": "   "})), 400),
-        ("A9", of(json!({"username": "ada", "password": ""})), 400),
+        (
+            "blank password",
+            of(json!({"username": "ada", "password": "   "})),
+            400,
+        ),
+        (
+            "empty password",
+            of(json!({"username": "ada", "password": ""})),
+            400,
+        ),
     ];
     for (case, event, expected) in rows {
         assert_eq!(
@@ -179,7 +207,7 @@ async fn requests_that_are_none_never_reach_cognito() {
     }
     let mut gzip = post("/auth/login", &login);
     gzip["headers"]["Content-Encoding"] = json!("gzip");
-    assert_eq!(ask(&api, &gzip).await.status, 415, "A42");
+    assert_eq!(ask(&api, &gzip).await.status, 415);
     let sign_up = |attributes: Value| {
         let body =
             json!({"email": "a@example.com", "password": PASSWORD, "attributes": attributes});
@@ -192,25 +220,21 @@ async fn requests_that_are_none_never_reach_cognito() {
         json!({"name": "a\nb"}),
         json!({"name": "x".repeat(2_049)}),
     ] {
-        assert_eq!(ask(&api, &sign_up(attributes)).await.status, 400, "A8");
+        assert_eq!(ask(&api, &sign_up(attributes)).await.status, 400);
     }
     for name in ["not an address", "\u{212a}ate@example.com", "a@b"] {
         let body = json!({"email": name, "password": PASSWORD});
-        assert_eq!(
-            ask(&api, &post("/auth/signup", &body)).await.status,
-            400,
-            "A35"
-        );
+        assert_eq!(ask(&api, &post("/auth/signup", &body)).await.status, 400);
     }
     assert_eq!(
         world.cognito.requests(),
         [],
-        "none of that was Cognito's business"
+        "malformed requests do not reach Cognito"
     );
 
-    // Blanks inside of a password are part of it, on every route that takes one.
+    // Spaces inside a password are part of it, on every route that takes one.
     let phrase = "correct  horse battery staple";
-    let token = somebody();
+    let token = user_token();
     let coded = json!({"email": "a@example.com", "code": "123456", "password": phrase});
     let change = json!({"current_password": phrase, "new_password": "another long phrase"});
     for (event, pointer) in [
@@ -241,20 +265,20 @@ async fn requests_that_are_none_never_reach_cognito() {
         assert_eq!(found, Some(&json!(phrase)), "{pointer}: {sent:?}");
     }
 
-    // The same in the other shapes is a request.
+    // The same body is valid in the other event formats.
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     let encoded = base64::Engine::encode(
         &base64::engine::general_purpose::STANDARD,
         login.to_string(),
     );
     let mut event = with("/isBase64Encoded", json!(true));
     event["body"] = json!(encoded);
-    assert_eq!(ask(&api, &event).await.status, 200, "A3");
+    assert_eq!(ask(&api, &event).await.status, 200);
     let mut event = typed(json!("Application/JSON; Charset=\"UTF-8\""));
     event["headers"]["Accept-Language"] = json!("x".repeat(10_000));
-    assert_eq!(ask(&api, &event).await.status, 200, "A5, A43");
+    assert_eq!(ask(&api, &event).await.status, 200);
     for event in [
         json!({"version": "2.0", "routeKey": "POST /auth/login", "rawPath": "/auth/login",
             "headers": {"content-type": "application/json"}, "body": login.to_string(),
@@ -269,7 +293,7 @@ async fn requests_that_are_none_never_reach_cognito() {
             "headers": {"content-type": "application/json"}, "body": login.to_string(),
             "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.9"}}}),
     ] {
-        assert_eq!(ask(&api, &event).await.status, 200, "A39: {event}");
+        assert_eq!(ask(&api, &event).await.status, 200, "{event}");
     }
 }
 
@@ -295,33 +319,29 @@ async fn routes_and_methods_are_exact() {
             let mut event = post("/auth/login", &body);
             event["path"] = json!(path);
             event["resource"] = resource;
-            assert_eq!(ask(&api, &event).await.status, 404, "A6: {path}");
+            assert_eq!(ask(&api, &event).await.status, 404, "{path}");
         }
     }
     let mut event = post("/auth/login", &body);
     event["path"] = json!("/auth/login/");
-    assert_eq!(
-        ask(&api, &event).await.status,
-        404,
-        "A6: route and path differ"
-    );
+    assert_eq!(ask(&api, &event).await.status, 404, "route and path differ");
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "post", ""] {
         let answer = ask(&api, &request(method, "/auth/login", &body)).await;
         assert_eq!(
             (answer.status, &answer.headers["allow"]),
             (405, &json!("POST")),
-            "A7 {method}"
+            "{method}"
         );
     }
     for method in ["HEAD", "PUT", "DELETE"] {
         let answer = ask(&api, &request(method, "/auth/confirm", &body)).await;
-        assert_eq!(answer.headers["allow"], "GET, POST", "A7");
+        assert_eq!(answer.headers["allow"], "GET, POST");
     }
     assert_eq!(world.cognito.requests(), []);
 }
 
 #[tokio::test]
-async fn who_has_an_account_is_not_told() {
+async fn responses_do_not_reveal_accounts() {
     let world = World::start().await;
     let api = api(&world).await;
     let name = "ada@example.com";
@@ -344,14 +364,14 @@ async fn who_has_an_account_is_not_told() {
         assert_eq!(answers.len(), 1, "{case} {route}: {answers:?}");
     };
     same(
-        "A10",
+        "failed sign-in",
         "/auth/login",
         &secret,
         &[
             ("NotAuthorizedException", "Incorrect username or password."),
             ("NotAuthorizedException", "User is disabled."),
             ("UserNotFoundException", "User does not exist."),
-            // Cognito's limits of one user: of a name that it doesn't know it says none of them.
+            // Cognito's limits per user. For an unknown name it returns none of them, so these would reveal accounts.
             ("NotAuthorizedException", "Password attempts exceeded"),
             ("LimitExceededException", ""),
             ("TooManyFailedAttemptsException", ""),
@@ -361,7 +381,7 @@ async fn who_has_an_account_is_not_told() {
     .await;
     // The quotas of all users together.
     same(
-        "A16",
+        "throttled",
         "/auth/login",
         &secret,
         &[
@@ -372,12 +392,12 @@ async fn who_has_an_account_is_not_told() {
     )
     .await;
     same(
-        "A13, A19",
+        "sign-up",
         "/auth/signup",
         &secret,
         &[
             ("UsernameExistsException", "User already exists"),
-            // The user is made, and the mail did not go out.
+            // The user was created, but the email was not sent.
             ("LimitExceededException", "Exceeded daily email limit"),
             ("CodeDeliveryFailureException", ""),
             (
@@ -389,7 +409,7 @@ async fn who_has_an_account_is_not_told() {
     )
     .await;
     same(
-        "A14",
+        "wrong code",
         "/auth/confirm",
         &coded,
         &[
@@ -409,7 +429,7 @@ async fn who_has_an_account_is_not_told() {
     )
     .await;
     same(
-        "A14",
+        "wrong code",
         "/auth/confirm-forgot-password",
         &reset,
         &[
@@ -445,7 +465,7 @@ async fn who_has_an_account_is_not_told() {
         .await;
     }
     same(
-        "A15",
+        "password policy",
         "/auth/confirm-forgot-password",
         &reset,
         &[("InvalidPasswordException", "raw words")],
@@ -453,7 +473,7 @@ async fn who_has_an_account_is_not_told() {
     )
     .await;
     same(
-        "A18",
+        "sign-up trigger",
         "/auth/login",
         &secret,
         &[(
@@ -509,7 +529,7 @@ async fn who_has_an_account_is_not_told() {
     ] {
         world.cognito.set_fault(exception(name, message));
         let answer = status(&api, &post("/auth/login", &secret)).await;
-        assert_eq!(answer, (expected, code.to_owned()), "A12, A17-A20: {name}");
+        assert_eq!(answer, (expected, code.to_owned()), "{name}");
     }
     let answer = {
         world
@@ -517,22 +537,22 @@ async fn who_has_an_account_is_not_told() {
             .set_fault(exception("InvalidPasswordException", "raw words"));
         ask(&api, &post("/auth/signup", &secret)).await
     };
-    assert_eq!(answer.body["code"], "password_policy", "A15");
-    assert_eq!(answer.body["detail"], "Use at least 12 characters.", "A15");
+    assert_eq!(answer.body["code"], "password_policy");
+    assert_eq!(answer.body["detail"], "Use at least 12 characters.");
     world
         .cognito
         .set_fault(exception("TooManyRequestsException", ""));
     let answer = ask(&api, &post("/auth/login", &secret)).await;
-    assert_eq!(answer.headers["retry-after"], "60", "A16");
+    assert_eq!(answer.headers["retry-after"], "60");
 
     let output = api.output();
     for secret in ["raw words", "ada@", PASSWORD, "123456", "4example"] {
-        assert!(!output.contains(secret), "A31: {secret} in the log");
+        assert!(!output.contains(secret), "the log contains {secret}");
     }
 }
 
 #[tokio::test]
-async fn a_call_whose_answer_is_lost_is_made_once() {
+async fn calls_that_change_something_are_not_retried() {
     let world = World::start().await;
     let api = api(&world).await;
     let coded = json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD});
@@ -544,18 +564,18 @@ async fn a_call_whose_answer_is_lost_is_made_once() {
         world.cognito.forget_requests();
         world.cognito.set_fault(fault);
         let answer = status(&api, &post("/auth/confirm", &coded)).await;
-        assert_eq!(answer, (503, "unavailable".to_owned()), "A17");
-        assert_eq!(world.cognito.requests().len(), 1, "A17: no second try");
+        assert_eq!(answer, (503, "unavailable".to_owned()));
+        assert_eq!(world.cognito.requests().len(), 1, "the call is not retried");
     }
 }
 
 #[tokio::test]
-async fn a_name_has_one_form_wherever_it_is_typed() {
+async fn usernames_are_normalised_on_every_route() {
     let world = World::start().await;
     let api = api(&world).await;
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     for name in ["Ada@Example.com", "ADA@EXAMPLE.COM", "ada@example.com"] {
         let body = json!({"email": name, "password": PASSWORD});
         assert_eq!(ask(&api, &post("/auth/login", &body)).await.status, 200);
@@ -576,38 +596,41 @@ async fn a_name_has_one_form_wherever_it_is_typed() {
             _ => body["AuthParameters"]["USERNAME"].to_string(),
         })
         .collect();
-    assert_eq!(names.len(), 1, "A35: {names:?}");
+    assert_eq!(names.len(), 1, "{names:?}");
 }
 
 #[tokio::test]
-async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
+async fn a_password_change_revokes_all_sessions_here_and_at_cognito() {
     let world = World::start().await;
     let queue = [(
         "RETRY_QUEUE_URL",
         "https://sqs.us-east-1.amazonaws.com/1/retry",
     )];
     let api = world.function("auth-api", &queue).await;
-    let this = somebody();
+    let this = user_token();
     let other = signed_in_again(&this);
     let change = |keep: bool| json!({"current_password": PASSWORD, "new_password": "another-Passw0rd", "keep_session": keep});
     let route = "/auth/change-password";
     assert!(world.passes(&this).await && world.passes(&other).await);
 
-    // Only who is signed in, with the token that the authorizer saw.
+    // Requires a signed-in user, and the token that the authorizer verified.
     assert_eq!(
         status(&api, &post(route, &change(true))).await,
-        (401, "no_authorizer_context".to_owned()),
-        "A40"
+        (401, "no_authorizer_context".to_owned())
     );
     let mut event = signed_in(post(route, &change(true)), &this);
-    event["headers"]["Authorization"] = json!(format!("Bearer {}", somebody().build()));
-    assert_eq!(ask(&api, &event).await.status, 401, "A40: two people");
+    event["headers"]["Authorization"] = json!(format!("Bearer {}", user_token().build()));
+    assert_eq!(
+        ask(&api, &event).await.status,
+        401,
+        "the token and the authorizer's context differ"
+    );
     let mut event = signed_in(post(route, &change(true)), &this);
     event["requestContext"]["authorizer"]["issuer"] = json!("elsewhere");
-    assert_eq!(ask(&api, &event).await.status, 401, "A40");
+    assert_eq!(ask(&api, &event).await.status, 401);
     assert_eq!(world.cognito.requests(), []);
 
-    // A wrong password ends nothing, however often.
+    // A wrong password revokes nothing, even if it is repeated.
     for (name, expected) in [
         ("NotAuthorizedException", 401),
         ("LimitExceededException", 429),
@@ -620,17 +643,13 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
             ask(&api, &signed_in(post(route, &change(false)), &this))
                 .await
                 .status,
-            expected,
-            "A33"
+            expected
         );
     }
     world.cognito.set_fault(Fault::None);
-    assert!(
-        world.passes(&this).await && world.passes(&other).await,
-        "A33"
-    );
+    assert!(world.passes(&this).await && world.passes(&other).await);
 
-    // Kept by a new session: whoever holds another one has nothing left, here or at Cognito.
+    // The caller gets a new session; all others are revoked, here and at Cognito.
     let kept = {
         let soon = testkit::token::now() + 3;
         let token = signed_in_again(&this);
@@ -639,13 +658,9 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     world.cognito.set_answer("InitiateAuth", tokens(&kept));
     world.cognito.forget_requests();
     let answer = ask(&api, &signed_in(post(route, &change(true)), &this)).await;
-    assert_eq!(
-        (answer.status, &answer.body["ended"]),
-        (200, &json!("all")),
-        "A32"
-    );
-    assert_eq!(answer.body["access_token"], json!(kept.build()), "A32");
-    assert_eq!(answer.body["refresh_token"], "refresh.token.opaque", "A32");
+    assert_eq!((answer.status, &answer.body["ended"]), (200, &json!("all")));
+    assert_eq!(answer.body["access_token"], json!(kept.build()));
+    assert_eq!(answer.body["refresh_token"], "refresh.token.opaque");
     let asked: Vec<String> = world
         .cognito
         .requests()
@@ -654,63 +669,59 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
         .collect();
     assert_eq!(
         asked,
-        ["GetUser", "ChangePassword", "GlobalSignOut", "InitiateAuth"],
-        "A32"
+        ["GetUser", "ChangePassword", "GlobalSignOut", "InitiateAuth"]
     );
     let sent = world.cognito.requests().pop().unwrap().1;
     assert_eq!(
         sent["AuthParameters"],
         json!({"USERNAME": "ada", "PASSWORD": "another-Passw0rd"})
     );
-    assert!(
-        !world.passes(&this).await && !world.passes(&other).await,
-        "A32"
-    );
+    assert!(!world.passes(&this).await && !world.passes(&other).await);
     while testkit::token::now() < kept.get("auth_time").as_u64().unwrap() {
         next_second().await;
     }
-    assert!(world.passes(&kept).await, "A32: the new one is in");
+    assert!(world.passes(&kept).await, "the new session is accepted");
 
-    // The answer is lost: whether the new password signs in tells that it was changed.
-    let this = somebody();
+    // If the response is lost, a sign-in with the new password shows whether it was changed.
+    let this = user_token();
     world.cognito.set_fault_for("ChangePassword", Fault::Cut);
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
     assert_eq!((answer.status, &answer.body["ended"]), (200, &json!("all")));
     assert!(!world.passes(&this).await);
-    let this = somebody();
+    let this = user_token();
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.add_fault_for("InitiateAuth", wrong);
     let answer = status(&api, &signed_in(post(route, &change(false)), &this)).await;
     assert_eq!(answer, (503, "unavailable".to_owned()));
-    assert!(world.passes(&this).await, "nothing was changed");
+    assert!(world.passes(&this).await, "the password was not changed");
     world.cognito.set_fault(Fault::None);
 
-    // Where more is asked for than the password, or the answer is another user's, all sessions end.
+    // If the sign-in requires a challenge, or returns another user's tokens, all sessions are revoked.
     let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
-    for answer in [challenge, tokens(&somebody()), json!({})] {
+    for answer in [challenge, tokens(&user_token()), json!({})] {
         next_second().await;
         let this = signed_in_again(&this);
         world.cognito.set_answer("InitiateAuth", answer);
         let answer = ask(&api, &signed_in(post(route, &change(true)), &this)).await;
         let expected = json!({"status": "password_changed", "ended": "all"});
-        assert_eq!((answer.status, answer.body), (200, expected), "A32");
+        assert_eq!((answer.status, answer.body), (200, expected));
         assert!(!world.passes(&this).await);
     }
     let this = signed_in_again(&this);
     world.cognito.forget_requests();
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
-    assert_eq!(answer.body["ended"], "all", "A32: unless asked");
+    assert_eq!(answer.body["ended"], "all", "all sessions were requested");
     assert!(!world.passes(&this).await);
-    assert_eq!(world.cognito.requests().len(), 3, "and no sign-in");
+    assert_eq!(world.cognito.requests().len(), 3, "no sign-in follows");
 
-    // Tokens that don't fit into cookies are given up, and the password is changed all the same.
+    // Tokens that don't fit into cookies are revoked; the password is changed nevertheless.
     let cookies = [
         ("TOKEN_COOKIE", "__Host-access_token"),
         ("REFRESH_COOKIE", "__Host-refresh_token"),
         ("ALLOWED_ORIGINS", "https://app.example.com"),
     ];
     let by_cookies = world.function("auth-api", &cookies).await;
-    let this = somebody();
+    let this = user_token();
     let soon = testkit::token::now() + 3;
     let long = signed_in_again(&this)
         .claim("auth_time", soon)
@@ -724,8 +735,8 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     assert_eq!(answer.cookies, [""; 0]);
     assert_eq!(world.cognito.requests().pop().unwrap().0, "RevokeToken");
 
-    // Cognito doesn't answer to the sign-out: logout-retry makes it again.
-    let this = somebody();
+    // If Cognito does not respond to the sign-out, logout-retry repeats it.
+    let this = user_token();
     world.cognito.set_fault_for("GlobalSignOut", Fault::Hang);
     world.others.forget_requests();
     let answer = ask(&api, &signed_in(post(route, &change(false)), &this)).await;
@@ -735,21 +746,21 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
     assert_eq!(queued["MessageBody"], expected.to_string());
     world.cognito.set_fault(Fault::None);
 
-    // The password is changed, and the mark can't be written: the client is told, Cognito asked, and
-    // the mark written later, as of the moment of the change.
+    // If the password was changed and the revocation can't be written, the response says so, Cognito is called, and
+    // the revocation is written later with the time of the change.
     for keep in [true, false] {
         next_second().await;
-        let this = somebody();
+        let this = user_token();
         let other = signed_in_again(&this);
         world.store.set_fault(Fault::Cut);
         world.cognito.forget_requests();
         world.others.forget_requests();
         let answer = status(&api, &signed_in(post(route, &change(keep)), &this)).await;
         let expected = (503, "sessions_not_ended".to_owned());
-        assert_eq!(answer, expected, "A32");
+        assert_eq!(answer, expected);
         let asked = world.cognito.requests();
         let is_sign_out = |(operation, _): &(String, Value)| operation == "GlobalSignOut";
-        assert!(asked.iter().any(is_sign_out), "A32: {asked:?}");
+        assert!(asked.iter().any(is_sign_out), "{asked:?}");
         world.store.set_fault(Fault::None);
         next_second().await;
         let later = signed_in_again(&this);
@@ -762,25 +773,22 @@ async fn a_changed_password_ends_all_sessions_here_and_at_cognito() {
             crate::world::failures(&retry.invoke(&batch).await.answer()),
             Vec::<&str>::new()
         );
-        assert!(!world.passes(&this).await, "A32");
-        assert!(
-            !world.passes(&other).await && world.passes(&later).await,
-            "A32"
-        );
+        assert!(!world.passes(&this).await);
+        assert!(!world.passes(&other).await && world.passes(&later).await);
     }
 }
 
 #[tokio::test]
-async fn ones_own_account() {
+async fn users_read_and_change_their_own_account() {
     let world = World::start().await;
     let api = api(&world).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("GetUser", json!({"Username": "u", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"], "UserAttributes": [
         {"Name": "sub", "Value": text_of(&token, "sub")}, {"Name": "email", "Value": "ada@example.com"},
         {"Name": "name", "Value": "<b>Ada</b>"}, {"Name": "custom:internal_rating", "Value": "7"},
     ]}));
     let get = request("GET", "/auth/me", &json!(null));
-    assert_eq!(ask(&api, &get).await.status, 401, "A40");
+    assert_eq!(ask(&api, &get).await.status, 401);
     let answer = ask(&api, &signed_in(get, &token)).await;
     assert_eq!(
         answer.body["attributes"],
@@ -790,7 +798,7 @@ async fn ones_own_account() {
     );
     assert_eq!(answer.body["mfa"], json!(["SOFTWARE_TOKEN_MFA"]));
 
-    // No authenticator yet: a sign-in of a minute ago proves enough.
+    // Without an authenticator, a sign-in one minute ago is sufficient proof.
     world.cognito.set_answer(
         "GetUser",
         json!({"Username": "u", "UserAttributes": [
@@ -809,8 +817,7 @@ async fn ones_own_account() {
     let answer = ask(&api, &patch(json!({"email": "New@Example.com"}))).await;
     assert_eq!(
         (answer.status, &answer.body["to_verify"]),
-        (200, &json!(["email"])),
-        "A36"
+        (200, &json!(["email"]))
     );
     let sent = world.cognito.requests().pop().unwrap().1;
     assert_eq!(
@@ -823,9 +830,9 @@ async fn ones_own_account() {
         json!({}),
         json!({"email": "x"}),
     ] {
-        assert_eq!(ask(&api, &patch(attributes)).await.status, 400, "A8");
+        assert_eq!(ask(&api, &patch(attributes)).await.status, 400);
     }
-    // The rules of a sign-up hold for a changed address, too.
+    // The rules for sign-up also apply to a changed address.
     let rules = [
         ("ALLOWED_EMAIL_DOMAINS", "example.com,*.example.org"),
         ("DENIED_EMAIL_DOMAINS", "old.example.org"),
@@ -906,17 +913,17 @@ async fn ones_own_account() {
     );
     let output = api.output();
     for secret in ["JBSWY3DPEHPK3PXP", "123456", "example.com"] {
-        assert!(!output.contains(secret), "A31: {secret}");
+        assert!(!output.contains(secret), "{secret}");
     }
 }
 
-/// An access token alone, which is what a thief has, changes neither address nor authenticator.
+/// A stolen access token alone changes neither the address nor the authenticator.
 #[tokio::test]
-async fn what_decides_who_owns_the_account_is_proved() {
+async fn changes_of_ownership_require_proof() {
     let world = World::start().await;
     let api = api(&world).await;
     let now = testkit::token::now();
-    let this = somebody().claim("auth_time", now - 301);
+    let this = user_token().claim("auth_time", now - 301);
     let other = signed_in_again(&this);
     let calls = |name: &str| {
         let asked = world.cognito.requests();
@@ -948,9 +955,9 @@ async fn what_decides_who_owns_the_account_is_proved() {
     // Another user's password proves nothing.
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     assert_eq!(ask(&api, &patch(proof.clone())).await.status, 401);
-    assert_eq!(calls("UpdateUserAttributes"), 1, "the name alone");
+    assert_eq!(calls("UpdateUserAttributes"), 1, "only the name is changed");
     assert!(world.passes(&this).await && world.passes(&other).await);
 
     world.cognito.set_answer("InitiateAuth", tokens(&this));
@@ -960,9 +967,13 @@ async fn what_decides_who_owns_the_account_is_proved() {
     let answer = ask(&api, &patch(proof.clone())).await;
     let expected = (200, json!({"to_verify": ["email"]}));
     assert_eq!((answer.status, answer.body), expected);
-    assert_eq!(calls("RevokeToken"), 1, "nothing is left of the proof");
+    assert_eq!(
+        calls("RevokeToken"),
+        1,
+        "the session that the proof opened is revoked"
+    );
     assert!(world.passes(&this).await && !world.passes(&other).await);
-    // Somebody else's address: the same answer, and the same for one that no mail reaches.
+    // Another user's address gets the same response, and so does an address that cannot receive email.
     for name in ["AliasExistsException", "CodeDeliveryFailureException"] {
         let fault = exception(name, "");
         world.cognito.set_fault_for("UpdateUserAttributes", fault);
@@ -971,7 +982,7 @@ async fn what_decides_who_owns_the_account_is_proved() {
     }
     world.cognito.set_fault(Fault::None);
 
-    // With an authenticator a recent sign-in is not enough, nor the password without a code.
+    // With an authenticator, neither a recent sign-in nor the password without a code is sufficient.
     let totp = json!({"Username": "u", "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]});
     world.cognito.set_answer("GetUser", totp);
     let challenge = json!({"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": SESSION});
@@ -1008,7 +1019,7 @@ async fn what_decides_who_owns_the_account_is_proved() {
     assert!(world.passes(&this).await && !world.passes(&other).await);
 }
 
-/// What Cognito was asked, in this order.
+/// The calls to Cognito, in order.
 fn operations(world: &World) -> Vec<String> {
     let requests = world.cognito.requests();
     requests
@@ -1017,9 +1028,9 @@ fn operations(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// The code proves the address, the password that the account is its confirmer's own.
+/// The code proves control of the address; the password proves that the person who confirms made the account.
 #[tokio::test]
-async fn an_account_is_confirmed_by_its_password_too() {
+async fn confirmation_requires_the_account_password() {
     let world = World::start().await;
     let queue = [(
         "RETRY_QUEUE_URL",
@@ -1041,8 +1052,8 @@ async fn an_account_is_confirmed_by_its_password_too() {
     }
     assert_eq!(operations(&world), [""; 0]);
 
-    // The session that shows it is given up.
-    let stranger = somebody();
+    // The session that the check opened is revoked.
+    let stranger = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&stranger));
     let answer = ask(&api, &confirm).await;
     assert_eq!(
@@ -1059,10 +1070,10 @@ async fn an_account_is_confirmed_by_its_password_too() {
     assert_eq!(
         ask(&api, &confirm).await.status,
         200,
-        "more is asked for behind it"
+        "a challenge follows the password"
     );
 
-    // A wrong code tries no password.
+    // After a wrong code the password is not tried.
     world.cognito.forget_requests();
     world
         .cognito
@@ -1071,8 +1082,8 @@ async fn an_account_is_confirmed_by_its_password_too() {
     assert_eq!(answer, (400, "invalid_code".to_owned()));
     assert_eq!(operations(&world), ["ConfirmSignUp"]);
 
-    // Another password, or none that can be shown: what a stranger has set opens the account no more, and
-    // what it has opened is over.
+    // If the password is wrong or cannot be checked, the password of the sign-up is invalidated and
+    // the sessions that it opened are revoked.
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     for fault in [
         wrong.clone(),
@@ -1080,7 +1091,7 @@ async fn an_account_is_confirmed_by_its_password_too() {
         exception("TooManyRequestsException", ""),
     ] {
         next_second().await;
-        let stranger = signed_in_again(&somebody());
+        let stranger = signed_in_again(&user_token());
         let user = json!({"Username": "u", "Enabled": true,
             "UserAttributes": [{"Name": "sub", "Value": text_of(&stranger, "sub")}]});
         world.cognito.set_answer("AdminGetUser", user);
@@ -1097,7 +1108,7 @@ async fn an_account_is_confirmed_by_its_password_too() {
         assert!(!world.passes(&stranger).await);
     }
 
-    // A reset that fails is made again; where it can't be, the answer is no success.
+    // A failed reset is retried; if that is impossible, the response is an error.
     world.cognito.set_fault_for("InitiateAuth", wrong.clone());
     world.cognito.add_fault_for(
         "AdminResetUserPassword",
@@ -1118,7 +1129,11 @@ async fn an_account_is_confirmed_by_its_password_too() {
     let retry = world.function("logout-retry", &[]).await;
     let batch = crate::world::batch(&[message]);
     let failed = retry.invoke(&batch).await.answer();
-    assert_eq!(crate::world::failures(&failed).len(), 1, "it comes again");
+    assert_eq!(
+        crate::world::failures(&failed).len(),
+        1,
+        "the reset is retried"
+    );
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
     let done = retry.invoke(&batch).await.answer();
@@ -1126,10 +1141,10 @@ async fn an_account_is_confirmed_by_its_password_too() {
     assert_eq!(operations(&world), ["AdminResetUserPassword"]);
 }
 
-/// A sign-up with a name that has an account is answered as one with a new name, and the owner gets the mail
-/// that helps.
+/// A sign-up with a taken name gets the same response as one with a new name, and the owner gets an email
+/// that explains how to sign in.
 #[tokio::test]
-async fn the_owner_of_a_taken_name_gets_a_mail() {
+async fn a_repeated_sign_up_mails_the_owner() {
     let world = World::start().await;
     let more = [
         ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
@@ -1145,7 +1160,11 @@ async fn the_owner_of_a_taken_name_gets_a_mail() {
     let answer = ask(&api, &sign_up(&unique("ada"))).await;
     assert_eq!(answer.status, 202);
     let expected = ["SignUp", "ResendConfirmationCode"];
-    assert_eq!(operations(&world), expected, "it waits for its code");
+    assert_eq!(
+        operations(&world),
+        expected,
+        "the account is not confirmed yet"
+    );
 
     let confirmed = exception("InvalidParameterException", "User is already confirmed.");
     world
@@ -1158,7 +1177,7 @@ async fn the_owner_of_a_taken_name_gets_a_mail() {
     }
     let expected = ["SignUp", "ResendConfirmationCode", "ForgotPassword"];
     assert_eq!(operations(&world), [expected, expected].concat());
-    // The mails are counted with those that are asked for.
+    // These emails count towards the limit of requested emails.
     let forgot = json!({"email": format!("{name}@example.com")});
     let elsewhere = |mut event: Value| {
         event["requestContext"]["identity"]["sourceIp"] = json!(unique("elsewhere"));
@@ -1171,7 +1190,7 @@ async fn the_owner_of_a_taken_name_gets_a_mail() {
     let answer = ask(&api, &post("/auth/forgot-password", &forgot)).await;
     assert_eq!(answer.status, 429);
 
-    // A name that is still to be moved is none of this pool's: its owner signs in by the old password.
+    // A name that has not been migrated has no user in this pool: its owner signs in with the old password.
     world.cognito.forget_requests();
     let old = "PreSignUp failed with error already known.";
     let old = exception("UserLambdaValidationException", old);
@@ -1180,9 +1199,9 @@ async fn the_owner_of_a_taken_name_gets_a_mail() {
     assert_eq!(operations(&world), ["SignUp"]);
 }
 
-/// Answers that depend on a user leave on a grid, whatever Cognito took for them; others leave at once.
+/// Responses that depend on a user are sent on a time grid, independent of Cognito's latency; others at once.
 #[tokio::test]
-async fn no_answer_tells_by_its_time_who_has_an_account() {
+async fn response_times_do_not_reveal_accounts() {
     const GRID: std::time::Duration = std::time::Duration::from_millis(700);
     let world = World::start().await;
     let grid = [("REFUSAL_GRID_MILLISECONDS", "700")];
@@ -1220,7 +1239,7 @@ async fn no_answer_tells_by_its_time_who_has_an_account() {
             });
             let began = std::time::Instant::now();
             ask(&api, &post(route, request)).await;
-            // Sleeping ends late, never early.
+            // A sleep may end late, never early.
             assert!(began.elapsed() >= GRID, "{route} {refusal} {took}");
         }
     }
@@ -1229,10 +1248,10 @@ async fn no_answer_tells_by_its_time_who_has_an_account() {
     assert!(hides("an answer hides an exception of Cognito's") && hides("LimitExceededException"));
 }
 
-/// One network can't keep a user out who comes from another, nor can spellings of a name, nor a
-/// limit that was reached already.
+/// Attempts from one network, spellings of a name, or a limit that was reached already do not
+/// lock out a user who signs in from another network.
 #[tokio::test]
-async fn a_name_is_limited_by_network_and_in_all() {
+async fn attempts_are_limited_per_name_and_network() {
     let world = World::start().await;
     let more = [
         ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
@@ -1248,18 +1267,18 @@ async fn a_name_is_limited_by_network_and_in_all() {
         let body = json!({"username": name, "password": PASSWORD});
         from(post("/auth/login", &body), address)
     };
-    // Sign-ins that succeed are no attempts.
+    // Successful sign-ins do not count.
     let (name, address) = (unique("ada"), unique("address"));
     world
         .cognito
-        .set_answer("InitiateAuth", tokens(&somebody()));
+        .set_answer("InitiateAuth", tokens(&user_token()));
     for _ in 0..6 {
         let answer = ask(&api, &login(&name, &address)).await;
         assert_eq!(answer.status, 200);
     }
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.set_fault(wrong);
-    // An address over its own limit counts for no name.
+    // Attempts from an address above its limit do not count for the name.
     for _ in 0..6 {
         ask(&api, &login(&unique("bob"), &address)).await;
     }
@@ -1270,7 +1289,7 @@ async fn a_name_is_limited_by_network_and_in_all() {
         let elsewhere = unique("elsewhere");
         assert_eq!(ask(&api, &login(&name, &elsewhere)).await.status, 401);
     }
-    // One network uses up its own share, and leaves the rest to others.
+    // One network can use up only its own share of the attempts.
     let (name, address) = (unique("eve"), unique("address"));
     let mut statuses = Vec::new();
     for _ in 0..5 {
@@ -1278,8 +1297,8 @@ async fn a_name_is_limited_by_network_and_in_all() {
     }
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
     let answer = ask(&api, &login(&name, &unique("owner"))).await;
-    assert_eq!(answer.status, 401, "it got to Cognito");
-    // Not even many of them: the owner has signed in from there, and has a share of their own.
+    assert_eq!(answer.status, 401, "the attempt reached Cognito");
+    // Nor can many networks: a network from which the owner has signed in has a share of its own.
     let (name, home) = (unique("ivy"), unique("home"));
     world.cognito.set_fault(Fault::None);
     assert_eq!(ask(&api, &login(&name, &home)).await.status, 200);
@@ -1294,8 +1313,8 @@ async fn a_name_is_limited_by_network_and_in_all() {
     for _ in 0..4 {
         statuses.push(ask(&api, &login(&name, &home)).await.status);
     }
-    assert_eq!(statuses, [401, 401, 401, 429], "guesses end there too");
-    // A challenge: any spelling of the name, and any name of one session.
+    assert_eq!(statuses, [401, 401, 401, 429], "that share is limited too");
+    // Challenges are limited per name in any spelling, and per session with any name.
     let challenge = |name: &str, session: &str| {
         let body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": session,
             "username": name, "code": "123456"});
@@ -1320,7 +1339,7 @@ async fn a_name_is_limited_by_network_and_in_all() {
 }
 
 #[tokio::test]
-async fn too_many_attempts_are_stopped_here() {
+async fn attempts_above_the_limits_are_rejected() {
     let world = World::start().await;
     let table = world.stack.attempt_table.as_str();
     let more = [
@@ -1340,31 +1359,31 @@ async fn too_many_attempts_are_stopped_here() {
             &json!({"username": name, "password": PASSWORD}),
         );
         event["requestContext"]["identity"]["sourceIp"] = json!(address);
-        // Whoever asks for a number of addresses of their own gets none.
+        // X-Forwarded-For from the client does not give a request another address.
         event["headers"]["X-Forwarded-For"] = json!(unique("spoofed"));
         event
     };
     let first = unique("ada");
-    // The window may turn in between; then the count begins anew, once.
+    // The window may end during the test; then the count restarts, once.
     let mut statuses = Vec::new();
     for _ in 0..8 {
         statuses.push(ask(&api, &attempt(&first)).await.status);
     }
     assert_eq!(statuses[..3], [401, 401, 401]);
-    assert!(statuses.contains(&429), "A38: by user: {statuses:?}");
+    assert!(statuses.contains(&429), "the limit per user: {statuses:?}");
     let mut statuses = Vec::new();
     for _ in 0..18 {
         statuses.push(ask(&api, &attempt(&unique("bob"))).await.status);
     }
     assert!(
         statuses.contains(&429),
-        "A38, A29: by address: {statuses:?}"
+        "the limit per address: {statuses:?}"
     );
     world.store.set_fault(Fault::Cut);
     assert_eq!(
         ask(&api, &attempt(&unique("eve"))).await.status,
         503,
-        "no limiter, no guesses"
+        "without the table, attempts are rejected"
     );
 }
 
@@ -1405,7 +1424,7 @@ fn every_exception_of_cognito_has_an_outcome() {
             seen += 1;
         }
     }
-    assert!(seen > 50, "{seen}: the SDK's source looks otherwise now");
+    assert!(seen > 50, "found only {seen}: the SDK's source has changed");
     let docs = std::fs::read_to_string(
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/outcomes.md"),
     )

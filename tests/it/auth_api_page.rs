@@ -1,12 +1,12 @@
-//! The page behind the mail's link: opening it confirms nothing, its button does.
+//! The page that the email's link opens: only its button confirms the account.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
 
 use crate::auth_api::{api, ask, exception, request, tokens};
-use crate::world::{World, somebody};
+use crate::world::{World, user_token};
 
-/// Addresses that break what is not encoded.
+/// Addresses that break a page which does not encode them.
 const ADDRESSES: &[&str] = &[
     "a+b&c%d@example.com",
     "\"><script>alert(1)</script>@example.com",
@@ -33,7 +33,7 @@ fn press(path: &str, form: &str) -> Value {
 }
 
 #[tokio::test]
-async fn opening_it_confirms_nothing() {
+async fn opening_the_page_does_not_confirm() {
     let world = World::start().await;
     let api = api(&world).await;
     for email in ADDRESSES {
@@ -62,24 +62,24 @@ async fn opening_it_confirms_nothing() {
             !page.contains("call 911") && !page.contains("locked"),
             "{page}"
         );
-        assert!(page.contains("type=\"email\""), "typed by hand");
+        assert!(page.contains("type=\"email\""), "the user types it");
     }
     for event in [open("", ""), request("GET", "/auth/confirm", &json!(null))] {
         let page = ask(&api, &event).await.body;
         assert!(
             page.as_str().unwrap().contains("name=\"code\""),
-            "typed by hand"
+            "the user types it"
         );
     }
-    assert_eq!(world.cognito.requests(), [], "C23");
+    assert_eq!(world.cognito.requests(), []);
 }
 
 #[tokio::test]
-async fn its_button_does() {
+async fn the_button_confirms() {
     let world = World::start().await;
     let api = api(&world).await;
     let form = "email=A%2Bb%26c%25d%40example.com&code=123456&password=right+pass+phrase";
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     let answer = ask(&api, &press("/auth/confirm", form)).await;
     assert_eq!(answer.status, 200);
@@ -93,7 +93,7 @@ async fn its_button_does() {
     let sent = world.cognito.requests().remove(1).1;
     assert_eq!(sent["AuthParameters"]["PASSWORD"], "right pass phrase");
 
-    // Another password than the account's: the page says what to do now.
+    // After a wrong password the page explains what to do.
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.set_fault_for("InitiateAuth", wrong);
     let answer = ask(&api, &press("/auth/confirm", form)).await;
@@ -106,7 +106,11 @@ async fn its_button_does() {
         ask(&api, &press("/auth/confirm", without)).await.status,
         400
     );
-    assert_eq!(world.cognito.requests(), [], "no password, no confirmation");
+    assert_eq!(
+        world.cognito.requests(),
+        [],
+        "without a password nothing is confirmed"
+    );
 
     let mut pages = std::collections::BTreeSet::new();
     for (name, message) in [
@@ -123,7 +127,7 @@ async fn its_button_does() {
         assert_eq!(answer.status, 400);
         pages.insert(answer.body.to_string());
     }
-    assert_eq!(pages.len(), 1, "one page for all of them");
+    assert_eq!(pages.len(), 1, "all of them get the same page");
     let page = pages.pop_first().unwrap();
     assert!(
         page.contains("used already")
@@ -144,7 +148,7 @@ async fn its_button_does() {
 }
 
 #[tokio::test]
-async fn nobody_elses_page_presses_it() {
+async fn cross_origin_confirmation_is_rejected() {
     let world = World::start().await;
     let api = api(&world).await;
     let form = "email=a%40example.com&code=1";
@@ -163,12 +167,16 @@ async fn nobody_elses_page_presses_it() {
     }
     let mut event = press("/auth/confirm", form);
     event["headers"] = json!({"Content-Type": "application/x-www-form-urlencoded"});
-    assert_eq!(ask(&api, &event).await.status, 415, "A5: from nobody");
+    assert_eq!(
+        ask(&api, &event).await.status,
+        415,
+        "a form without Origin and Sec-Fetch-Site"
+    );
     assert_eq!(world.cognito.requests(), []);
 }
 
 #[tokio::test]
-async fn in_the_readers_language() {
+async fn pages_follow_accept_language() {
     let world = World::start().await;
     let api = api(&world).await;
     let long = "x,".repeat(5_000);
@@ -182,6 +190,6 @@ async fn in_the_readers_language() {
         let mut event = open("a@example.com", "1");
         event["headers"]["Accept-Language"] = json!(accept);
         let page = ask(&api, &event).await.body;
-        assert!(page.as_str().unwrap().contains(lang), "A43: {accept:.40}");
+        assert!(page.as_str().unwrap().contains(lang), "{accept:.40}");
     }
 }

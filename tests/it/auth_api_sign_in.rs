@@ -1,19 +1,19 @@
-//! Signing in with auth-api by every way, and staying signed in.
+//! auth-api: sign-in with every challenge, cookies and refresh.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, Pool};
 
 use crate::auth_api::{PASSWORD, SESSION, api, ask, exception, post, request, status, tokens};
-use crate::world::{World, signed_in_again, somebody, text_of};
+use crate::world::{World, signed_in_again, text_of, user_token};
 
 const SECRET_HASH: &str = "xLo3/+7+KJfYTIL4SfK/uyV5Zo3FZv37+fSMVupHpUQ=";
 
 #[tokio::test]
-async fn signing_in_by_every_way() {
+async fn every_challenge_can_be_answered() {
     let world = World::start().await;
     let api = api(&world).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     let login = json!({"email": "ada@example.com", "password": PASSWORD});
     let answer = ask(&api, &post("/auth/login", &login)).await;
@@ -41,18 +41,18 @@ async fn signing_in_by_every_way() {
     world.store.set_fault(Fault::None);
     assert_eq!(
         again.status, 200,
-        "and nobody is kept out because it could not be"
+        "a sign-in succeeds even if it cannot be recorded"
     );
     assert!(api.output().contains("a session is not recorded"));
     assert_eq!(
         (&answer.body["token_type"], &answer.body["expires_in"]),
         (&json!("Bearer"), &json!(1800))
     );
-    assert_eq!(answer.headers["cache-control"], "no-store", "A28");
-    assert_eq!(answer.headers["x-content-type-options"], "nosniff", "A28");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     assert_eq!(
-        answer.headers["content-type"], "application/json; charset=utf-8",
-        "A28"
+        answer.headers["content-type"],
+        "application/json; charset=utf-8"
     );
 
     let challenge = |name: &str, parameters: Value| json!({"ChallengeName": name, "Session": SESSION, "ChallengeParameters": parameters});
@@ -69,7 +69,7 @@ async fn signing_in_by_every_way() {
             "challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "5f7e-uuid",
             "parameters": {"USER_ID_FOR_SRP": "5f7e-uuid", "SRP_B": "b"},
         }),
-        "A21: and no more about the user than it takes"
+        "no further data about the user"
     );
     for neither in [
         json!({"email": "a@b.c"}),
@@ -120,7 +120,7 @@ async fn signing_in_by_every_way() {
         assert_eq!(
             ask(&api, &post("/auth/challenge", &body)).await.status,
             200,
-            "A21 {name}"
+            "{name}"
         );
         let (operation, sent) = world.cognito.requests().remove(0);
         assert_eq!(
@@ -128,11 +128,11 @@ async fn signing_in_by_every_way() {
             ("RespondToAuthChallenge", &json!(name))
         );
         assert!(sent["ChallengeResponses"][parameter].is_string(), "{sent}");
-        assert_eq!(sent["ChallengeResponses"]["USERNAME"], "5f7e-uuid", "A24");
+        assert_eq!(sent["ChallengeResponses"]["USERNAME"], "5f7e-uuid");
         body["other"] = json!("x");
         assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
     }
-    // What the pool requires of a user whom an administrator has made.
+    // The attributes that the pool requires of a user whom an administrator created.
     let mut body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": SESSION, "username": "u",
         "new_password": PASSWORD, "attributes": {"name": "Ada"}});
     world.cognito.forget_requests();
@@ -170,11 +170,11 @@ async fn signing_in_by_every_way() {
         assert_eq!(
             ask(&api, &post("/auth/challenge", &body)).await.status,
             400,
-            "A21 {body}"
+            "{body}"
         );
     }
 
-    // Whoever must set up an authenticator to sign in does it within the challenge.
+    // A required authenticator is set up within the challenge.
     world.cognito.set_answer(
         "AssociateSoftwareToken",
         json!({"SecretCode": "JBSWY3DPEHPK3PXP", "Session": SESSION}),
@@ -198,7 +198,7 @@ async fn signing_in_by_every_way() {
 }
 
 #[tokio::test]
-async fn tokens_in_cookies() {
+async fn tokens_are_kept_in_cookies() {
     let world = World::start().await;
     let (access, refresh) = ("__Host-access_token", "__Host-refresh_token");
     let origin = "https://app.example.com";
@@ -208,7 +208,7 @@ async fn tokens_in_cookies() {
         ("ALLOWED_ORIGINS", origin),
     ];
     let api = world.function("auth-api", &more).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     let login = json!({"email": "ada@example.com", "password": PASSWORD});
     let mut event = post("/auth/login", &login);
@@ -216,25 +216,21 @@ async fn tokens_in_cookies() {
     let answer = ask(&api, &event).await;
     assert_eq!(
         (answer.status, &answer.body),
-        (200, &json!({"expires_in": 1800})),
-        "A25"
+        (200, &json!({"expires_in": 1800}))
     );
     assert_eq!(answer.cookies.len(), 2);
     for cookie in &answer.cookies {
-        assert!(cookie.starts_with("__Host-"), "A25");
+        assert!(cookie.starts_with("__Host-"));
         for part in ["; Secure", "; HttpOnly", "; SameSite=Strict", "; Path=/"] {
-            assert!(cookie.contains(part), "A25: {part}");
+            assert!(cookie.contains(part), "{part}");
         }
-        assert!(!cookie.contains("Domain"), "A25");
+        assert!(!cookie.contains("Domain"));
     }
-    assert_eq!(answer.headers["access-control-allow-origin"], origin, "A27");
-    assert_eq!(
-        answer.headers["access-control-allow-credentials"], "true",
-        "A27"
-    );
-    assert_eq!(answer.headers["vary"], "Origin", "A27");
+    assert_eq!(answer.headers["access-control-allow-origin"], origin);
+    assert_eq!(answer.headers["access-control-allow-credentials"], "true");
+    assert_eq!(answer.headers["vary"], "Origin");
 
-    // HTTP APIs with payload 2.0 and function URLs take cookies from a list of their own.
+    // HTTP APIs with payload 2.0 and function URLs read cookies from a separate list.
     let http = json!({"version": "2.0", "routeKey": "POST /auth/login", "rawPath": "/auth/login",
         "headers": {"content-type": "application/json"}, "body": login.to_string(),
         "requestContext": {"http": {"method": "POST", "sourceIp": "203.0.113.9"}, "stage": "$default"}});
@@ -242,7 +238,7 @@ async fn tokens_in_cookies() {
     assert_eq!(listed["cookies"], json!(answer.cookies));
     assert_eq!(listed["multiValueHeaders"], json!(null));
 
-    // A refresh takes the cookie, needs no body, and clears what doesn't work.
+    // A refresh reads the cookie, needs no body, and deletes cookies that are not valid.
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -255,20 +251,21 @@ async fn tokens_in_cookies() {
         "Refresh Token has been revoked",
     ));
     let answer = ask(&api, &event).await;
-    assert_eq!(answer.status, 401, "A22");
-    assert!(
-        answer.cookies.len() == 2 && answer.cookies.iter().all(|c| c.contains("Max-Age=0")),
-        "A22"
-    );
+    assert_eq!(answer.status, 401);
+    assert!(answer.cookies.len() == 2 && answer.cookies.iter().all(|c| c.contains("Max-Age=0")));
     world.cognito.set_fault(Fault::None);
     event["headers"]["Cookie"] = json!(format!("{refresh}=a; {refresh}=b"));
-    assert_eq!(ask(&api, &event).await.status, 401, "A25: two of a name");
+    assert_eq!(
+        ask(&api, &event).await.status,
+        401,
+        "two cookies of one name"
+    );
 
-    // A token too long for a cookie is not handed over in part.
-    let long = somebody().claim("cognito:groups", vec!["x".repeat(100); 60]);
+    // A token that is too long for a cookie is an error, without any cookie.
+    let long = user_token().claim("cognito:groups", vec!["x".repeat(100); 60]);
     world.cognito.set_answer("InitiateAuth", tokens(&long));
     let answer = ask(&api, &post("/auth/login", &login)).await;
-    assert_eq!((answer.status, answer.cookies.len()), (500, 0), "A25");
+    assert_eq!((answer.status, answer.cookies.len()), (500, 0));
     let last = || world.cognito.requests().pop().unwrap();
     let revoked = |token: &str| ("RevokeToken".to_owned(), json!(token));
     let (operation, sent) = last();
@@ -276,9 +273,9 @@ async fn tokens_in_cookies() {
     assert_eq!(
         (operation, sent["Token"].clone()),
         expected,
-        "nothing is left of the session"
+        "the session is revoked"
     );
-    // Nor after a refresh: the browser has nothing left that could end it.
+    // The same after a refresh, since the browser has no cookie left to revoke the session with.
     let mut rotated = tokens(&long);
     for (refresh, expected) in [(json!("rotated"), "rotated"), (json!(null), "opaque")] {
         rotated["AuthenticationResult"]["RefreshToken"] = refresh;
@@ -300,7 +297,7 @@ async fn tokens_in_cookies() {
         assert_eq!((operation, sent["Token"].clone()), revoked(expected));
     }
 
-    // Nobody else's page gets anything done.
+    // Requests from pages of other origins are rejected.
     let sent_by = |headers: Value| {
         let mut event = post("/auth/login", &login);
         for (name, value) in headers.as_object().unwrap() {
@@ -326,12 +323,8 @@ async fn tokens_in_cookies() {
         ),
     ] {
         let answer = ask(&api, &sent_by(headers.clone())).await;
-        assert_eq!(answer.status, expected, "A26: {headers}");
-        assert_eq!(
-            answer.headers["access-control-allow-origin"],
-            json!(null),
-            "A27"
-        );
+        assert_eq!(answer.status, expected, "{headers}");
+        assert_eq!(answer.headers["access-control-allow-origin"], json!(null));
     }
 
     for (more, problem) in [
@@ -340,7 +333,7 @@ async fn tokens_in_cookies() {
             vec![("TOKEN_COOKIE", "a"), ("REFRESH_COOKIE", "b")],
             "__Host-",
         ),
-        // The access token goes to every route.
+        // The access token's cookie is sent to every route, so it needs the prefix __Host-.
         (
             vec![("TOKEN_COOKIE", "__Secure-a"), ("REFRESH_COOKIE", refresh)],
             "__Host-",
@@ -356,16 +349,16 @@ async fn tokens_in_cookies() {
         let environment =
             auth_tests::environment("http://127.0.0.1:9/", "http://127.0.0.1:9", &more);
         let output = Binary::start_refused("auth-api", &environment).await;
-        assert!(output.contains(problem), "X1: {output}");
+        assert!(output.contains(problem), "{output}");
     }
 }
 
 #[tokio::test]
-async fn a_refresh_of_what_was_ended_is_refused() {
+async fn refreshing_a_revoked_session_is_rejected() {
     let world = World::start().await;
     let api = api(&world).await;
     let logout = world.function("logout", &[]).await;
-    let token = somebody();
+    let token = user_token();
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -376,18 +369,16 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     assert_eq!(ask(&logout, &event).await.status, 200);
     assert_eq!(
         status(&api, &refresh).await,
-        (401, "invalid_credentials".to_owned()),
-        "A23"
+        (401, "invalid_credentials".to_owned())
     );
     let revoked = world.cognito.requests();
     assert!(
         revoked
             .iter()
-            .any(|(operation, _)| operation == "RevokeToken"),
-        "A23"
+            .any(|(operation, _)| operation == "RevokeToken")
     );
-    // What can't be known is not handed over; a refresh token that has replaced the client's is, which
-    // else would be taken for a stolen one the next time.
+    // If the revocations cannot be read, no access token is returned. A rotated refresh token is returned, because
+    // the client's old one would count as stolen at its next use.
     world.store.set_fault(Fault::Cut);
     let mut plain = tokens(&token);
     let answer = ask(&api, &refresh).await;
@@ -426,8 +417,8 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     );
     world.store.set_fault(Fault::None);
 
-    // The cookie goes to the routes under /auth alone; one of before the change of its name is taken once.
-    let token = somebody();
+    // The cookie is sent only to routes under /auth; one with the previous name is accepted once.
+    let token = user_token();
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -464,7 +455,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     event["httpMethod"] = json!(null);
     let listed = by_cookies.invoke(&event).await.answer();
     assert_eq!(listed["cookies"], json!(answer.cookies));
-    let token = somebody();
+    let token = user_token();
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", tokens(&token));
@@ -480,8 +471,7 @@ async fn a_refresh_of_what_was_ended_is_refused() {
             .set_fault_for("GetTokensFromRefreshToken", exception(name, message));
         assert_eq!(
             status(&api, &refresh).await,
-            (401, "invalid_credentials".to_owned()),
-            "A22"
+            (401, "invalid_credentials".to_owned())
         );
     }
     for body in [
@@ -491,22 +481,22 @@ async fn a_refresh_of_what_was_ended_is_refused() {
         json!({"refresh_token": "a\u{0}"}),
     ] {
         let answer = ask(&api, &post("/auth/refresh", &body)).await;
-        assert!(answer.status == 400 || answer.status == 401, "A22: {body}");
+        assert!(answer.status == 400 || answer.status == 401, "{body}");
     }
 
-    // A token used twice: one of the two is a thief, and the session ends.
-    let token = somebody();
+    // If a token is used twice, one of the two uses is a thief's, and the session is revoked.
+    let token = user_token();
     let reused = exception("RefreshTokenReuseException", "");
     world
         .cognito
         .set_fault_for("GetTokensFromRefreshToken", reused);
     assert!(world.passes(&token).await);
-    // The route has no authorizer: the token that comes along is verified here.
+    // The route has no authorizer, so auth-api verifies the access token of the request.
     let mut event = refresh.clone();
     event["headers"]["Authorization"] = json!(format!("Bearer {}", token.build()));
     let forged = {
         let mut parts: Vec<String> = token.build().split('.').map(str::to_owned).collect();
-        parts[2] = somebody().build().rsplit('.').next().unwrap().to_owned();
+        parts[2] = user_token().build().rsplit('.').next().unwrap().to_owned();
         parts.join(".")
     };
     let mut by_forgery = refresh.clone();
@@ -514,21 +504,17 @@ async fn a_refresh_of_what_was_ended_is_refused() {
     assert_eq!(ask(&api, &by_forgery).await.status, 401);
     assert!(
         world.passes(&token).await,
-        "an unverified token ends nothing"
+        "an unverified token revokes nothing"
     );
     assert_eq!(ask(&api, &refresh).await.status, 401);
     let answer = ask(&api, &event).await;
-    assert_eq!(
-        (answer.status, world.passes(&token).await),
-        (401, false),
-        "A20"
-    );
+    assert_eq!((answer.status, world.passes(&token).await), (401, false));
     let other = signed_in_again(&token);
-    assert!(world.passes(&other).await, "and only that session");
+    assert!(world.passes(&other).await, "only that session is revoked");
 }
 
 #[tokio::test]
-async fn an_app_client_with_a_secret() {
+async fn secret_hashes_are_sent_for_confidential_clients() {
     let world = World::start().await;
     let secret = json!({"ARN": "arn", "Name": "n", "VersionId": "v", "SecretString": "s3cr3t-of-the-client"});
     world.others.set_answer("GetSecretValue", secret);
@@ -541,7 +527,7 @@ async fn an_app_client_with_a_secret() {
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
     ];
     let api = world.function("auth-api", &more).await;
-    let token = somebody();
+    let token = user_token();
     world.cognito.set_answer("InitiateAuth", tokens(&token));
     world
         .cognito
@@ -555,11 +541,8 @@ async fn an_app_client_with_a_secret() {
     );
     let asked = world.cognito.requests();
     // base64(hmac-sha256("s3cr3t-of-the-client", "ada@example.com" + client id)), by Python.
-    assert_eq!(
-        asked[0].1["AuthParameters"]["SECRET_HASH"], SECRET_HASH,
-        "A24"
-    );
-    assert_eq!(asked[1].1["ClientSecret"], "s3cr3t-of-the-client", "A24");
+    assert_eq!(asked[0].1["AuthParameters"]["SECRET_HASH"], SECRET_HASH);
+    assert_eq!(asked[1].1["ClientSecret"], "s3cr3t-of-the-client");
     assert!(!api.output().contains("s3cr3t"));
 
     world.others.set_fault(Fault::Answer(400, "{}".to_owned()));

@@ -1,5 +1,5 @@
-//! Cases E of the other APIs: WebSocket, HTTP API 1.0 and 2.0, AppSync, and tokens elsewhere than
-//! in a header.
+//! The authorizer behind WebSocket APIs, HTTP APIs 1.0 and 2.0 and AppSync, and with tokens outside of
+//! the Authorization header.
 
 use auth_tests::{Authorizer, Verdict, request_event};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn connect(headers: Value, query: Value) -> Value {
 }
 
 #[tokio::test]
-async fn web_socket() {
+async fn web_socket_connections_are_authorized() {
     use Verdict::{Allow, Deny, Unauthorized};
     let authorizer = Authorizer::start_with(&[(
         "ALLOWED_ORIGINS",
@@ -38,49 +38,53 @@ async fn web_socket() {
     let from = |origin: &str| json!({"Authorization": bearer(), "Origin": origin});
     let rows = [
         (
-            "E6",
+            "Authorization header",
             connect(json!({"Authorization": bearer()}), json!(null)),
             Allow,
         ),
         (
-            "E6",
+            "query parameter",
             connect(json!({}), json!({"access_token": token()})),
             Allow,
         ),
         (
-            "E6",
+            "subprotocol",
             connect(protocol(format!("bearer, {}", token())), json!({})),
             Allow,
         ),
         (
-            "E6",
+            "subprotocol without a space",
             connect(protocol(format!("bearer,{}", token())), json!({})),
             Allow,
         ),
-        ("E6", connect(protocol(token()), json!({})), Unauthorized),
         (
-            "E6",
+            "subprotocol without the marker",
+            connect(protocol(token()), json!({})),
+            Unauthorized,
+        ),
+        (
+            "subprotocol without a token",
             connect(protocol("bearer".to_owned()), json!({})),
             Unauthorized,
         ),
         (
-            "E6",
+            "subprotocol with two tokens",
             connect(protocol(format!("bearer, {0}, {0}", token())), json!({})),
             Unauthorized,
         ),
-        ("E6", connect(json!({}), json!({})), Unauthorized),
+        ("no token", connect(json!({}), json!({})), Unauthorized),
         (
-            "E6",
+            "empty query parameter",
             connect(json!({}), json!({"access_token": ""})),
             Unauthorized,
         ),
         (
-            "E6",
+            "query parameter with a trailing space",
             connect(json!({}), json!({"access_token": format!("{} ", token())})),
             Unauthorized,
         ),
         (
-            "T8",
+            "two tokens",
             connect(
                 json!({"Authorization": bearer()}),
                 json!({"access_token": token()}),
@@ -88,27 +92,27 @@ async fn web_socket() {
             Unauthorized,
         ),
         (
-            "E7",
+            "allowed origin",
             connect(from("https://app.example.com"), json!(null)),
             Allow,
         ),
         (
-            "E7",
+            "allowed origin",
             connect(from("http://localhost:8080"), json!(null)),
             Allow,
         ),
         (
-            "E7",
+            "foreign origin",
             connect(from("https://evil.example"), json!(null)),
             Deny,
         ),
         (
-            "E7",
+            "foreign origin",
             connect(from("https://app.example.com.evil.example"), json!(null)),
             Deny,
         ),
-        ("E7", connect(from("null"), json!(null)), Deny),
-        ("E7", connect(from(""), json!(null)), Deny),
+        ("null origin", connect(from("null"), json!(null)), Deny),
+        ("empty origin", connect(from(""), json!(null)), Deny),
     ];
     for (case, event, expected) in rows {
         assert_eq!(
@@ -123,10 +127,7 @@ async fn web_socket() {
         .await
         .answer();
     let resource = &answer["policyDocument"]["Statement"][0]["Resource"][0];
-    assert!(
-        resource.as_str().unwrap().ends_with("/prod/$connect"),
-        "P17"
-    );
+    assert!(resource.as_str().unwrap().ends_with("/prod/$connect"));
 }
 
 fn http_event() -> Value {
@@ -148,14 +149,13 @@ fn http_event() -> Value {
 }
 
 #[tokio::test]
-async fn http_api_2_with_an_iam_policy() {
+async fn http_api_2_gets_an_iam_policy() {
     let authorizer = Authorizer::start().await;
     let answer = authorizer.binary.invoke(&http_event()).await.answer();
     assert_eq!(
         answer["policyDocument"]["Statement"],
         json!([{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": [
-            "arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/users/7"]}]),
-        "E4, E10"
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef123/$default/GET/users/7"]}])
     );
     let mut event = http_event();
     event["routeKey"] = json!("$default");
@@ -165,32 +165,32 @@ async fn http_api_2_with_an_iam_policy() {
     assert_eq!(
         authorizer.verdict(&event).await,
         Verdict::Deny,
-        "P20: by the path"
+        "decided by the path"
     );
     event["headers"]["authorization"] = json!(format!("{0},{0}", bearer()));
     assert_eq!(
         authorizer.verdict(&event).await,
         Verdict::Unauthorized,
-        "T7: joined"
+        "joined"
     );
     event.as_object_mut().unwrap().remove("routeArn");
     event["headers"]["authorization"] = json!(bearer());
-    assert_eq!(authorizer.verdict(&event).await, Verdict::Failure, "E8");
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Failure);
 }
 
 #[tokio::test]
-async fn http_api_2_with_a_simple_response() {
+async fn http_api_2_gets_a_simple_response() {
     let authorizer = Authorizer::start_with(&[("HTTP_API_RESPONSE", "simple")]).await;
     let answer = authorizer.binary.invoke(&http_event()).await.answer();
-    assert_eq!(answer["isAuthorized"], true, "P16: a boolean");
+    assert_eq!(answer["isAuthorized"], true, "a boolean");
     assert_eq!(answer["context"]["username"], "ada");
     let mut event = http_event();
     event["routeKey"] = json!("GET /admin/{x}");
     let answer = authorizer.binary.invoke(&event).await.answer();
-    assert_eq!(answer, json!({"isAuthorized": false, "context": {}}), "P16");
+    assert_eq!(answer, json!({"isAuthorized": false, "context": {}}));
     event["headers"] = json!({});
     assert!(authorizer.binary.invoke(&event).await.is_unauthorized());
-    // A REST API asks the same function: it gets its own form.
+    // A REST API that calls the same function gets its own response format.
     assert_eq!(
         authorizer.verdict(&request_event(&bearer())).await,
         Verdict::Allow
@@ -198,30 +198,26 @@ async fn http_api_2_with_a_simple_response() {
 }
 
 #[tokio::test]
-async fn http_api_1() {
+async fn http_api_1_gets_an_iam_policy() {
     let authorizer = Authorizer::start().await;
     let mut event = request_event(&bearer());
     event["version"] = json!("1.0");
     event["identitySource"] = json!(bearer());
     event["authorizationToken"] = json!(bearer());
-    assert_eq!(authorizer.verdict(&event).await, Verdict::Allow, "E5");
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Allow);
     event["authorizationToken"] = json!("a,b");
     assert_eq!(
         authorizer.verdict(&event).await,
         Verdict::Allow,
-        "E5: the header decides"
+        "the header decides"
     );
     event["headers"] = json!(null);
     event["multiValueHeaders"] = json!(null);
-    assert_eq!(
-        authorizer.verdict(&event).await,
-        Verdict::Unauthorized,
-        "E5"
-    );
+    assert_eq!(authorizer.verdict(&event).await, Verdict::Unauthorized);
 }
 
 #[tokio::test]
-async fn app_sync() {
+async fn app_sync_gets_its_own_response() {
     let authorizer = Authorizer::start().await;
     let ask = |authorization: &str| {
         json!({
@@ -260,7 +256,7 @@ async fn app_sync() {
 }
 
 #[tokio::test]
-async fn tokens_elsewhere() {
+async fn token_sources_are_configurable() {
     use Verdict::{Allow, Deny, Unauthorized};
     let with = |headers: Value, query: Value| {
         let mut event = request_event("");
@@ -277,26 +273,30 @@ async fn tokens_elsewhere() {
     ])
     .await;
     let rows = [
-        ("E21", cookie(format!("{name}={}", token())), Allow),
+        ("cookie", cookie(format!("{name}={}", token())), Allow),
         (
-            "E21",
+            "cookie among others",
             cookie(format!("a=b; {name}={}; c=d", token())),
             Allow,
         ),
         (
-            "E21",
+            "two cookies of one name",
             cookie(format!("{name}={0}; {name}={0}", token())),
             Unauthorized,
         ),
-        ("E21", cookie(format!("X{name}={}", token())), Unauthorized),
         (
-            "E21",
+            "cookie with a longer name",
+            cookie(format!("X{name}={}", token())),
+            Unauthorized,
+        ),
+        (
+            "quoted cookie",
             cookie(format!("{name}=\"{}\"", token())),
             Unauthorized,
         ),
-        ("E21", cookie(format!("{name}=")), Unauthorized),
+        ("empty cookie", cookie(format!("{name}=")), Unauthorized),
         (
-            "T8",
+            "cookie and header",
             with(
                 json!({"Cookie": format!("{name}={}", token()), "Authorization": bearer()}),
                 json!(null),
@@ -304,7 +304,7 @@ async fn tokens_elsewhere() {
             Unauthorized,
         ),
         (
-            "T8",
+            "header and a query parameter that is not a source",
             with(
                 json!({"Authorization": bearer()}),
                 json!({"access_token": "x"}),
@@ -312,7 +312,7 @@ async fn tokens_elsewhere() {
             Allow,
         ),
         (
-            "T8",
+            "query parameter that is not a source",
             with(json!({}), json!({"access_token": token()})),
             Unauthorized,
         ),
@@ -327,11 +327,11 @@ async fn tokens_elsewhere() {
     let mut event = http_event();
     event["headers"] = json!({});
     event["cookies"] = json!(["a=b", format!("{name}={}", token())]);
-    assert_eq!(authorizer.verdict(&event).await, Allow, "E21");
+    assert_eq!(authorizer.verdict(&event).await, Allow);
     event["cookies"] = json!([format!("{name}={}", token()), format!("{name}=x")]);
-    assert_eq!(authorizer.verdict(&event).await, Unauthorized, "E21");
+    assert_eq!(authorizer.verdict(&event).await, Unauthorized);
 
-    // A browser adds the cookie to whatever page's request.
+    // A browser adds the cookie to the requests of any page.
     let app = "https://app.example.com";
     let rows = [
         (json!({"Origin": app}), Allow),
@@ -396,7 +396,7 @@ async fn tokens_elsewhere() {
         }
     }
     assert!(authorizer.binary.output().contains("foreign_origin"));
-    // A header is the client's own doing.
+    // The Authorization header is set by the client's own code; a browser never adds it.
     let headers = json!({"Authorization": bearer(), "Origin": "https://evil.example.com"});
     let mut event = with(headers, json!(null));
     event["methodArn"] = json!(auth_tests::METHOD_ARN.replace("GET", "POST"));
@@ -418,10 +418,6 @@ async fn tokens_elsewhere() {
         ),
     ];
     for (event, expected) in rows {
-        assert_eq!(
-            authorizer.verdict(&event).await,
-            expected,
-            "T8 {event:.200}"
-        );
+        assert_eq!(authorizer.verdict(&event).await, expected, "{event:.200}");
     }
 }

@@ -1,4 +1,4 @@
-//! Cases E and P: events of every shape, and the policies that answer them.
+//! The authorizer's event formats, and the policies in its responses.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn bearer() -> String {
 }
 
 #[tokio::test]
-async fn shapes() {
+async fn malformed_events_are_rejected() {
     use Verdict::{Allow, Failure, Unauthorized};
     let authorizer = Authorizer::start().await;
     let good = bearer();
@@ -41,43 +41,51 @@ async fn shapes() {
         event
     };
     let rows = [
-        ("E1", request_event(&good), Allow),
-        ("E1", token_event(&good), Allow),
-        ("E1", without(&request_event(&good), "type"), Allow),
-        ("E1", without(&token_event(&good), "type"), Allow),
-        ("E1", with(&["type"], json!(7)), Allow),
-        ("E1", with(&["type"], json!("SOMETHING")), Allow),
+        ("valid event", request_event(&good), Allow),
+        ("valid event", token_event(&good), Allow),
         (
-            "E1",
+            "without type",
+            without(&request_event(&good), "type"),
+            Allow,
+        ),
+        ("without type", without(&token_event(&good), "type"), Allow),
+        ("unknown type", with(&["type"], json!(7)), Allow),
+        ("unknown type", with(&["type"], json!("SOMETHING")), Allow),
+        (
+            "REQUEST with authorizationToken",
             json!({"type": "REQUEST", "authorizationToken": good,
             "methodArn": auth_tests::METHOD_ARN}),
             Unauthorized,
         ),
         (
-            "E1",
+            "TOKEN with headers",
             json!({"type": "TOKEN", "headers": {"Authorization": good},
             "methodArn": auth_tests::METHOD_ARN}),
             Unauthorized,
         ),
         (
-            "E1",
+            "two different tokens",
             json!({"authorizationToken": good, "headers": {"Authorization": other},
             "methodArn": auth_tests::METHOD_ARN}),
             Unauthorized,
         ),
-        ("E2", only(json!(null), json!(null)), Unauthorized),
         (
-            "E3",
+            "without headers",
+            only(json!(null), json!(null)),
+            Unauthorized,
+        ),
+        (
+            "header name in another case",
             only(json!({"authorization": good}), json!(null)),
             Allow,
         ),
         (
-            "E3",
+            "header name in another case",
             only(json!({"AUTHORIZATION": good}), json!(null)),
             Allow,
         ),
         (
-            "E3",
+            "header name in another case",
             only(
                 json!({"AUTHORIZATION": good, "authorization": good}),
                 json!(null),
@@ -85,7 +93,7 @@ async fn shapes() {
             Allow,
         ),
         (
-            "E3",
+            "header names that differ in case, two tokens",
             only(
                 json!({"AUTHORIZATION": good, "authorization": other}),
                 json!(null),
@@ -93,7 +101,7 @@ async fn shapes() {
             Unauthorized,
         ),
         (
-            "T7",
+            "two values",
             only(
                 json!({"Authorization": good}),
                 json!({"Authorization": [good, other]}),
@@ -101,7 +109,7 @@ async fn shapes() {
             Unauthorized,
         ),
         (
-            "T7",
+            "two values",
             only(
                 json!({"Authorization": good}),
                 json!({"Authorization": [good, good]}),
@@ -109,12 +117,12 @@ async fn shapes() {
             Unauthorized,
         ),
         (
-            "T7",
+            "multi-value header only",
             only(json!(null), json!({"Authorization": [good]})),
             Allow,
         ),
         (
-            "T7",
+            "different single and multi value",
             only(
                 json!({"Authorization": good}),
                 json!({"Authorization": [other]}),
@@ -122,29 +130,45 @@ async fn shapes() {
             Unauthorized,
         ),
         (
-            "T8",
+            "token in the query too",
             with(&["queryStringParameters"], json!({"access_token": "x"})),
             Unauthorized,
         ),
         (
-            "T8",
+            "token in the query too",
             with(
                 &["multiValueQueryStringParameters"],
                 json!({"access_token": ["x"]}),
             ),
             Unauthorized,
         ),
-        ("E8", without(&request_event(&good), "methodArn"), Failure),
-        ("E8", with(&["methodArn"], json!("")), Failure),
         (
-            "E8",
+            "without methodArn",
+            without(&request_event(&good), "methodArn"),
+            Failure,
+        ),
+        (
+            "incomplete methodArn",
+            with(&["methodArn"], json!("")),
+            Failure,
+        ),
+        (
+            "incomplete methodArn",
             with(&["methodArn"], json!("arn:aws:execute-api")),
             Failure,
         ),
-        ("E8", with(&["methodArn"], json!("not an arn")), Failure),
-        ("E8", with(&["methodArn"], json!(7)), Failure),
         (
-            "E8",
+            "methodArn is not an ARN",
+            with(&["methodArn"], json!("not an arn")),
+            Failure,
+        ),
+        (
+            "methodArn is a number",
+            with(&["methodArn"], json!(7)),
+            Failure,
+        ),
+        (
+            "ARN of another service",
             with(
                 &["methodArn"],
                 json!("arn:aws:lambda:us-east-1:123456789012:function:x"),
@@ -152,37 +176,53 @@ async fn shapes() {
             Failure,
         ),
         (
-            "E8",
+            "methodArn with wildcards",
             with(
                 &["methodArn"],
                 json!("arn:aws:execute-api:us-east-1:123456789012:*/*/*/*"),
             ),
             Failure,
         ),
-        ("E13", with(&["headers", "X"], json!("a\nb\u{0}c")), Allow),
-        ("E13", with(&["headers", "X"], json!(null)), Allow),
-        ("E13", with(&["headers", "X"], json!(7)), Allow),
-        ("E13", with(&["headers", "X"], json!({"a": [1]})), Allow),
         (
-            "E13",
+            "odd headers",
+            with(&["headers", "X"], json!("a\nb\u{0}c")),
+            Allow,
+        ),
+        ("odd headers", with(&["headers", "X"], json!(null)), Allow),
+        ("odd headers", with(&["headers", "X"], json!(7)), Allow),
+        (
+            "odd headers",
+            with(&["headers", "X"], json!({"a": [1]})),
+            Allow,
+        ),
+        (
+            "odd headers",
             with(&["headers", "bad name\n"], json!("\u{1f600}\u{e9}")),
             Allow,
         ),
         (
-            "E13",
+            "odd headers",
             with(&["multiValueHeaders", "X"], json!([null, 7, "a\r\n"])),
             Allow,
         ),
-        ("E14", with(&["httpMethod"], json!("OPTIONS")), Allow),
+        ("OPTIONS", with(&["httpMethod"], json!("OPTIONS")), Allow),
         (
-            "E15",
+            "large unknown member",
             with(&["unknown"], json!({"x": "a".repeat(1_000_000)})),
             Allow,
         ),
-        ("E16", with(&["stageVariables"], json!(null)), Allow),
-        ("E16", with(&["pathParameters"], json!(null)), Allow),
         (
-            "E17",
+            "null stage variables",
+            with(&["stageVariables"], json!(null)),
+            Allow,
+        ),
+        (
+            "null path parameters",
+            with(&["pathParameters"], json!(null)),
+            Allow,
+        ),
+        (
+            "IPv6 source",
             with(
                 &["requestContext", "identity", "sourceIp"],
                 json!("2001:db8::1"),
@@ -190,12 +230,12 @@ async fn shapes() {
             Allow,
         ),
         (
-            "E17",
+            "without identity",
             with(&["requestContext", "identity"], json!(null)),
             Allow,
         ),
         (
-            "E18",
+            "foreign authorizer context",
             {
                 let mut event = request_event("Bearer x");
                 event["requestContext"]["authorizer"] = json!({"principalId": "admin"});
@@ -204,22 +244,22 @@ async fn shapes() {
             Unauthorized,
         ),
         (
-            "E19",
+            "warm-up event",
             json!({"source": "aws.events", "detail-type": "Scheduled Event"}),
             Unauthorized,
         ),
         (
-            "E19",
+            "warm-up event",
             json!({"source": "serverless-plugin-warmup"}),
             Unauthorized,
         ),
-        ("E20", json!({}), Unauthorized),
-        ("E20", json!(null), Unauthorized),
-        ("E20", json!([]), Unauthorized),
-        ("E20", json!("x"), Unauthorized),
-        ("E20", json!(7), Unauthorized),
+        ("not an event", json!({}), Unauthorized),
+        ("not an event", json!(null), Unauthorized),
+        ("not an event", json!([]), Unauthorized),
+        ("not an event", json!("x"), Unauthorized),
+        ("not an event", json!(7), Unauthorized),
         (
-            "P18",
+            "method override header",
             with(&["headers", "X-HTTP-Method-Override"], json!("DELETE")),
             Allow,
         ),
@@ -245,45 +285,70 @@ async fn policies_are_built_from_parsed_parts() {
     let long = "x".repeat(1_400);
     let long_end = 512 - format!("{api}/prod/GET/*").len();
     let rows = [
-        ("E11", "prod/GET/", "/", "prod/GET/"),
+        ("root", "prod/GET/", "/", "prod/GET/"),
         (
-            "E10",
+            "stage name",
             "$default/GET/whoami",
             "/whoami",
             "$default/GET/whoami",
         ),
         (
-            "E10",
+            "stage name",
             "test-invoke-stage/GET/whoami",
             "/whoami",
             "test-invoke-stage/GET/whoami",
         ),
         (
-            "E10",
+            "stage name",
             "v1_beta-2/GET/whoami",
             "/whoami",
             "v1_beta-2/GET/whoami",
         ),
-        ("E12", "prod/GET/users/*", "/users/{id}", "prod/GET/users/*"),
-        ("E12", "prod/GET/users/7", "/users/{id}", "prod/GET/users/7"),
-        ("E12", "prod/GET//whoami//", "/whoami", "prod/GET//whoami//"),
-        ("E12", "prod/GET/whoami/", "/whoami", "prod/GET/whoami/"),
         (
-            "E12",
+            "path with an asterisk",
+            "prod/GET/users/*",
+            "/users/{id}",
+            "prod/GET/users/*",
+        ),
+        (
+            "path parameter",
+            "prod/GET/users/7",
+            "/users/{id}",
+            "prod/GET/users/7",
+        ),
+        (
+            "repeated slashes",
+            "prod/GET//whoami//",
+            "/whoami",
+            "prod/GET//whoami//",
+        ),
+        (
+            "repeated slashes",
+            "prod/GET/whoami/",
+            "/whoami",
+            "prod/GET/whoami/",
+        ),
+        (
+            "unusual characters",
             "prod/GET/a:b c\u{e9}",
             "/{proxy+}",
             "prod/GET/a:b c\u{e9}",
         ),
         (
-            "E12",
+            "long path",
             &format!("prod/GET/{long}"),
             "/{proxy+}",
             &format!("prod/GET/{}*", &long[..long_end]),
         ),
-        ("P17", "prod/$connect", "/", "prod/$connect"),
-        ("P18", "prod/HEAD/whoami", "/whoami", "prod/HEAD/whoami"),
+        ("WebSocket route", "prod/$connect", "/", "prod/$connect"),
         (
-            "P18",
+            "unusual method",
+            "prod/HEAD/whoami",
+            "/whoami",
+            "prod/HEAD/whoami",
+        ),
+        (
+            "unusual method",
             "prod/PROPFIND/whoami",
             "/whoami",
             "prod/PROPFIND/whoami",
@@ -302,18 +367,14 @@ async fn policies_are_built_from_parsed_parts() {
             "{case} {request}"
         );
     }
-    // No policy could name these alone.
+    // A policy cannot name these resources without matching others.
     for path in ["*", "a?b", "${aws:username}", "a/*", "%2F%2E%2E/x"] {
         let mut event = request_event(&bearer());
         event["methodArn"] = json!(format!("{api}/prod/GET/{path}"));
         event["resource"] = json!("/{proxy+}");
-        assert_eq!(
-            authorizer.verdict(&event).await,
-            Verdict::Deny,
-            "E12 {path}"
-        );
+        assert_eq!(authorizer.verdict(&event).await, Verdict::Deny, "{path}");
     }
-    // Compared as it was sent, or with its escapes undone: both are this path.
+    // The path may be compared as it was sent or decoded, so the policy lists both forms.
     let mut event = request_event(&bearer());
     event["methodArn"] = json!(format!("{api}/prod/GET/users/a%40b"));
     event["resource"] = json!("/users/{id}");
@@ -336,14 +397,13 @@ async fn policies_are_built_from_parsed_parts() {
             .unwrap();
         assert_eq!(
             resource,
-            format!("arn:{partition}:execute-api:x-1:123456789012:a/s/GET/p"),
-            "E9"
+            format!("arn:{partition}:execute-api:x-1:123456789012:a/s/GET/p")
         );
     }
 }
 
 #[tokio::test]
-async fn the_context_is_flat_text() {
+async fn the_context_contains_only_flat_strings() {
     let authorizer = Authorizer::start().await;
     let groups = ["admins", "a,b", "q\"uote", "\u{fc}n\u{ef}", "__proto__"];
     let token = Pool::ours()
@@ -354,12 +414,12 @@ async fn the_context_is_flat_text() {
     let answer = authorizer.binary.invoke(&event).await.answer();
     assert_eq!(answer["principalId"], *token.get("sub"));
     let context = answer["context"].as_object().unwrap();
-    assert!(context.values().all(Value::is_string), "P9");
+    assert!(context.values().all(Value::is_string));
     let encoded = context["groups"].as_str().unwrap();
     assert_eq!(
         serde_json::from_str::<Vec<String>>(encoded).unwrap(),
         groups,
-        "T63: lossless"
+        "lossless"
     );
     assert_eq!(context["auth_time"], token.get("auth_time").to_string());
     assert_eq!(context["session"], *token.get("origin_jti"));
@@ -367,22 +427,15 @@ async fn the_context_is_flat_text() {
     assert_eq!(context["scope"], "a b");
     assert_eq!(context["token_use"], "access");
     assert_eq!(context["client_id"], Pool::ours().client_id);
-    assert!(answer.get("usageIdentifierKey").is_none(), "P15");
+    assert!(answer.get("usageIdentifierKey").is_none());
     let again = authorizer.binary.invoke(&event).await.answer();
-    assert_eq!(answer.to_string(), again.to_string(), "P19");
+    assert_eq!(answer.to_string(), again.to_string());
 
     let machine = request_event(&format!("Bearer {}", Pool::ours().machine_token().build()));
     let answer = authorizer.binary.invoke(&machine).await.answer();
-    assert_eq!(answer["principalId"], Pool::ours().client_id, "P13");
-    assert_eq!(
-        answer["policyDocument"]["Statement"][0]["Effect"], "Deny",
-        "T60"
-    );
-    assert_eq!(
-        answer["context"],
-        json!({}),
-        "nothing about somebody who may not"
-    );
+    assert_eq!(answer["principalId"], Pool::ours().client_id);
+    assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Deny");
+    assert_eq!(answer["context"], json!({}), "a denial has no context");
 
     let authorizer = Authorizer::start_with(&[("CONTEXT_CLAIMS", "sub, scope")]).await;
     let answer = authorizer.binary.invoke(&event).await.answer();
@@ -390,9 +443,9 @@ async fn the_context_is_flat_text() {
     assert_eq!(names, ["sub", "scope"], "as configured");
 }
 
-/// What the client chose in a token reaches the backend as inert text, or not at all.
+/// Claims that the client chose reach the backend as inert text, or are rejected.
 #[tokio::test]
-async fn hostile_claims_in_the_context() {
+async fn hostile_claims_do_not_break_the_context() {
     let authorizer = Authorizer::start().await;
     let names = [
         "ada\r\nx-admin: true",
@@ -412,42 +465,42 @@ async fn hostile_claims_in_the_context() {
             .claim("cognito:groups", json!([name, "__proto__"]));
         let event = request_event(&format!("Bearer {}", token.build()));
         let testkit::Invocation::Answer(answer) = authorizer.binary.invoke(&event).await else {
-            assert!(name.contains(char::is_control), "P10 {name:?} is refused");
+            assert!(name.contains(char::is_control), "{name:?} is rejected");
             continue;
         };
         for (member, value) in answer["context"].as_object().unwrap() {
             let value = value.as_str().unwrap();
             assert!(
                 !value.contains(char::is_control),
-                "P12 {member} {value:?}: a header of that is two"
+                "{member} {value:?}: would split a header"
             );
         }
-        assert_eq!(answer["context"]["username"], name, "P12");
+        assert_eq!(answer["context"]["username"], name);
         let groups = answer["context"]["groups"].as_str().unwrap();
         let groups: Vec<String> = serde_json::from_str(groups).unwrap();
-        assert_eq!(groups, [name, "__proto__"], "P10");
+        assert_eq!(groups, [name, "__proto__"]);
         let members: BTreeSet<_> = answer["context"].as_object().unwrap().keys().collect();
-        assert!(!members.iter().any(|name| *name == "claims"), "P10");
+        assert!(!members.iter().any(|name| *name == "claims"));
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_api_gateway_would_not_take_is_an_error() {
+async fn responses_above_api_gateways_limits_are_errors() {
     let authorizer = Authorizer::start().await;
-    // Each quote in a group's name becomes three characters of the answer.
+    // Each quote in a group's name becomes three characters of the response.
     let groups: Vec<String> = (0..80).map(|n| format!("{n}{}", "\"".repeat(28))).collect();
     let token = Pool::ours()
         .access_token()
         .claim("cognito:groups", json!(groups))
         .build();
     assert!(token.len() < 8 * 1024, "{}", token.len());
-    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Failure, "P6");
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Failure);
 }
 
-/// `events/authorizer/*.json` with the answers that stand beside them. The field's own crate reads
-/// all of them, and takes our answers for what they are.
+/// The events in `events/authorizer/*.json` and their responses. `aws_lambda_events` reads all
+/// of them, and reads our responses as the expected types.
 #[tokio::test]
-async fn sample_events() {
+async fn sample_events_get_their_responses() {
     let authorizer = Authorizer::start().await;
     let simple = Authorizer::start_with(&[("HTTP_API_RESPONSE", "simple")]).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/authorizer");
@@ -484,10 +537,10 @@ async fn sample_events() {
         }
     }
     let kinds = ["appsync", "http", "rest", "web"].map(str::to_owned);
-    assert_eq!(seen, BTreeSet::from(kinds), "a sample of every kind");
+    assert_eq!(seen, BTreeSet::from(kinds), "a sample event of every kind");
 }
 
-/// `aws_lambda_events` reads the event as one of its kind, and our answer loses nothing in its
+/// `aws_lambda_events` reads the event as its kind, and our response loses no member in the crate's
 /// types.
 fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
     use aws_lambda_events::{apigw, appsync};
@@ -500,11 +553,11 @@ fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
     fn keeps<T: serde::de::DeserializeOwned + serde::Serialize>(name: &str, answer: &Value) {
         let read: T = serde_json::from_value(answer.clone()).unwrap();
         let mut written = serde_json::to_value(read).unwrap();
-        // The crate writes absent members as `null`, which API Gateway takes as absent.
+        // The crate writes absent members as `null`, which API Gateway treats as absent.
         if let Some(members) = written.as_object_mut() {
             members.retain(|_, value| !value.is_null());
         }
-        // One action or a list of one: IAM reads both.
+        // One action, or a list of one: IAM reads both.
         let mut answer = answer.clone();
         if let Some(action) = answer.pointer_mut("/policyDocument/Statement/0/Action") {
             *action = json!([action]);
@@ -535,6 +588,6 @@ fn check_by_the_crate(name: &str, event: &str, answer: &Value) {
         reads::<appsync::AppSyncLambdaAuthorizerRequest>(name, event);
         keeps::<appsync::AppSyncLambdaAuthorizerResponse>(name, answer);
     } else {
-        panic!("{name}: of no known kind");
+        panic!("{name}: unknown kind of event");
     }
 }

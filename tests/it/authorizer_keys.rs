@@ -1,4 +1,4 @@
-//! Cases J: key sets, and what happens when their server misbehaves.
+//! Key sets, and failures of the key server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::tls::{self, Opening};
 use crate::world::unique;
 
 #[tokio::test]
-async fn a_warm_authorizer_outlives_its_key_server() {
+async fn cached_keys_outlive_the_key_server() {
     let authorizer = Authorizer::start().await;
     let good = Pool::ours().access_token().build();
     assert_eq!(authorizer.jwks.fetches(), 1, "fetched during init");
@@ -31,39 +31,45 @@ async fn a_warm_authorizer_outlives_its_key_server() {
         assert_eq!(
             authorizer.verdict_on(&good).await,
             Verdict::Allow,
-            "J9 {fault:?}"
+            "{fault:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_cold_authorizer_without_keys_is_an_error() {
+async fn missing_keys_are_an_error() {
     let pool = Pool::ours();
     let good = pool.access_token().build();
     let faults = [
-        ("J1", Fault::Answer(200, "<html>".to_owned())),
-        ("J1", Fault::Answer(200, String::new())),
+        ("not JSON", Fault::Answer(200, "<html>".to_owned())),
+        ("not JSON", Fault::Answer(200, String::new())),
         (
-            "J1",
+            "too large",
             Fault::Answer(
                 200,
                 format!(r#"{{"pad":"{}","keys":[]}}"#, "x".repeat(5_000_000)),
             ),
         ),
-        ("J2", Fault::Answer(200, "{}".to_owned())),
-        ("J2", Fault::Answer(200, r#"{"keys":{}}"#.to_owned())),
-        ("J2", Fault::Answer(200, r#"{"keys":[]}"#.to_owned())),
-        ("J9", Fault::Answer(301, String::new())),
-        ("J9", Fault::Answer(404, String::new())),
-        ("J9", Fault::Answer(429, String::new())),
-        ("J9", Fault::Answer(500, pool.jwks().to_string())),
-        ("J9", Fault::Cut),
+        ("no key set", Fault::Answer(200, "{}".to_owned())),
+        (
+            "no key set",
+            Fault::Answer(200, r#"{"keys":{}}"#.to_owned()),
+        ),
+        (
+            "no key set",
+            Fault::Answer(200, r#"{"keys":[]}"#.to_owned()),
+        ),
+        ("HTTP error", Fault::Answer(301, String::new())),
+        ("HTTP error", Fault::Answer(404, String::new())),
+        ("HTTP error", Fault::Answer(429, String::new())),
+        ("HTTP error", Fault::Answer(500, pool.jwks().to_string())),
+        ("connection cut", Fault::Cut),
     ];
     let authorizer = Authorizer::start_with(&[("JWKS_URI", "http://127.0.0.1:9/jwks.json")]).await;
     assert_eq!(
         authorizer.verdict_on(&good).await,
         Verdict::Failure,
-        "J9: refused connection"
+        "connection refused"
     );
     for (case, fault) in faults {
         let jwks = testkit::jwks_server::JwksServer::start(&pool.jwks()).await;
@@ -74,7 +80,7 @@ async fn a_cold_authorizer_without_keys_is_an_error() {
             Verdict::Failure,
             "{case} {fault:.60?}"
         );
-        // In the cool-down nothing is fetched, and nothing is guessed.
+        // During the cool-down nothing is fetched, and every token is an error.
         assert_eq!(
             authorizer.verdict_on(&good).await,
             Verdict::Failure,
@@ -84,7 +90,7 @@ async fn a_cold_authorizer_without_keys_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_key_server_that_comes_late_is_found_by_the_first_request() {
+async fn keys_are_fetched_by_the_first_request_after_an_outage() {
     let jwks = testkit::jwks_server::JwksServer::start(&Pool::ours().jwks()).await;
     jwks.set_fault(Fault::Answer(503, String::new()));
     let authorizer = Authorizer::start_with(&[("JWKS_URI", &jwks.uri())]).await;
@@ -94,7 +100,7 @@ async fn a_key_server_that_comes_late_is_found_by_the_first_request() {
 }
 
 #[tokio::test]
-async fn odd_keys_are_skipped_and_weak_ones_refused() {
+async fn unusable_keys_are_skipped_and_weak_keys_rejected() {
     let ours = Pool::ours();
     let (ec, ed) = (SigningKey::p256(), SigningKey::ed25519());
     let good = ours.access_key.jwk(ours.access_kid);
@@ -105,26 +111,29 @@ async fn odd_keys_are_skipped_and_weak_ones_refused() {
     };
     let n = good["n"].as_str().unwrap();
     let odd = [
-        ("J3", json!(7)),
-        ("J3", json!(null)),
-        ("J3", json!({"kty": "oct", "kid": "other", "k": "AAAA"})),
-        ("J3", json!({"kty": "RSA"})),
-        ("J3", ec.jwk("other")),
-        ("J3", ed.jwk("other")),
-        ("J3", with("use", json!("enc"))),
-        ("J3", with("key_ops", json!(["encrypt"]))),
-        ("T28", with("alg", json!("RS512"))),
-        ("T28", with("alg", json!("PS256"))),
-        ("J5", with("n", json!(&n[..170]))),
-        ("J5", with("n", json!(format!("AAAA{n}")))),
-        ("J5", with("n", json!(format!("{n}==")))),
-        ("J5", with("e", json!("AQ"))),
-        ("J5", with("e", json!("Aw"))),
-        ("J5", with("e", json!("AQAA"))),
-        ("J5", with("e", json!("AgAAAAE"))),
-        ("J5", with("e", json!("AAEAAQ"))),
-        ("J6", with("kid", json!(null))),
-        ("J6", with("kid", json!(""))),
+        ("not a key", json!(7)),
+        ("not a key", json!(null)),
+        (
+            "symmetric key",
+            json!({"kty": "oct", "kid": "other", "k": "AAAA"}),
+        ),
+        ("incomplete key", json!({"kty": "RSA"})),
+        ("key of another type", ec.jwk("other")),
+        ("key of another type", ed.jwk("other")),
+        ("key for encryption", with("use", json!("enc"))),
+        ("key for encryption", with("key_ops", json!(["encrypt"]))),
+        ("alg of another kind", with("alg", json!("RS512"))),
+        ("alg of another kind", with("alg", json!("PS256"))),
+        ("weak modulus", with("n", json!(&n[..170]))),
+        ("odd modulus encoding", with("n", json!(format!("AAAA{n}")))),
+        ("odd modulus encoding", with("n", json!(format!("{n}==")))),
+        ("bad exponent", with("e", json!("AQ"))),
+        ("bad exponent", with("e", json!("Aw"))),
+        ("bad exponent", with("e", json!("AQAA"))),
+        ("bad exponent", with("e", json!("AgAAAAE"))),
+        ("bad exponent", with("e", json!("AAEAAQ"))),
+        ("without kid", with("kid", json!(null))),
+        ("without kid", with("kid", json!(""))),
     ];
     let token = ours.access_token().build();
     let by_other = ours
@@ -154,12 +163,12 @@ async fn odd_keys_are_skipped_and_weak_ones_refused() {
     assert_eq!(
         authorizer.verdict_on(&token).await,
         Verdict::Allow,
-        "T28: no alg in the JWK"
+        "no alg in the JWK"
     );
 }
 
 #[tokio::test]
-async fn two_keys_of_one_name_are_none() {
+async fn conflicting_keys_with_one_kid_are_both_ignored() {
     let ours = Pool::ours();
     let twins = [
         ours.id_key.jwk(ours.access_kid),
@@ -168,17 +177,13 @@ async fn two_keys_of_one_name_are_none() {
     let jwks = json!({"keys": [twins[0], twins[1], ours.id_key.jwk("good")]}).to_string();
     let authorizer = Authorizer::start_with(&[("JWKS_URI", ""), ("JWKS", &jwks)]).await;
     let token = ours.access_token().build();
-    assert_eq!(
-        authorizer.verdict_on(&token).await,
-        Verdict::Unauthorized,
-        "J4"
-    );
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Unauthorized);
     let token = ours
         .access_token()
         .header("kid", "good")
         .signed_by(&ours.id_key)
         .build();
-    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow, "J4");
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
 
     let jwks = json!({"keys": [twins[1], twins[1]]}).to_string();
     let authorizer = Authorizer::start_with(&[("JWKS_URI", ""), ("JWKS", &jwks)]).await;
@@ -186,12 +191,12 @@ async fn two_keys_of_one_name_are_none() {
     assert_eq!(
         authorizer.verdict_on(&token).await,
         Verdict::Allow,
-        "J4: the same key twice"
+        "the same key twice"
     );
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
+async fn unknown_kids_share_one_fetch_and_rotation_is_noticed() {
     let ours = Pool::ours();
     let authorizer = Authorizer::start().await;
     let new = SigningKey::rsa();
@@ -203,20 +208,16 @@ async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
     authorizer.jwks.set_body(
         json!({"keys": [new.jwk("rotated"), ours.access_key.jwk(ours.access_kid)]}).to_string(),
     );
-    assert_eq!(authorizer.verdict_on(&rotated).await, Verdict::Allow, "J8");
+    assert_eq!(authorizer.verdict_on(&rotated).await, Verdict::Allow);
     assert_eq!(authorizer.jwks.fetches(), 2);
     for n in 0..200 {
         let token = ours
             .access_token()
             .header("kid", format!("random-{n}"))
             .build();
-        assert_eq!(
-            authorizer.verdict_on(&token).await,
-            Verdict::Unauthorized,
-            "J7"
-        );
+        assert_eq!(authorizer.verdict_on(&token).await, Verdict::Unauthorized);
     }
-    assert_eq!(authorizer.jwks.fetches(), 3, "J7: one fetch in a cool-down");
+    assert_eq!(authorizer.jwks.fetches(), 3, "one fetch per cool-down");
     let gone = ours
         .access_token()
         .header("kid", ours.id_kid)
@@ -225,15 +226,15 @@ async fn a_flood_of_unknown_keys_is_one_fetch_and_a_rotation_is_found() {
     assert_eq!(
         authorizer.verdict_on(&gone).await,
         Verdict::Unauthorized,
-        "J8: withdrawn"
+        "withdrawn"
     );
 }
 
-/// A body that drips, or nothing at all, and the process frozen while it waits.
+/// A body that arrives slowly, or never, and a process that is frozen while it waits.
 #[tokio::test]
-async fn a_slow_key_server_costs_one_request_its_budget() {
-    let drip = recovers_from("J10", Fault::Drip, false);
-    let frozen = recovers_from("J12", Fault::Hang, true);
+async fn a_slow_key_server_delays_one_request() {
+    let drip = recovers_from("slow body", Fault::Drip, false);
+    let frozen = recovers_from("frozen process", Fault::Hang, true);
     tokio::join!(drip, frozen);
 }
 
@@ -265,16 +266,19 @@ async fn recovers_from(case: &str, fault: Fault, freeze: bool) {
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    assert_eq!(verdict, Verdict::Allow, "{case}: it recovers");
+    assert_eq!(verdict, Verdict::Allow, "{case}: the authorizer recovers");
 }
 
-/// Names that resolve to nothing, and something that speaks no TLS where TLS is expected.
+/// A host name that does not resolve, and a server without TLS behind an https URL.
 #[tokio::test]
-async fn no_such_host_and_no_tls() {
+async fn unreachable_key_servers_are_an_error() {
     let plain = FakeAws::start().await;
     let no_tls = plain.url().replace("http://", "https://");
     let good = Pool::ours().access_token();
-    for (case, issuer) in [("J9", "https://gatehouse.invalid"), ("J9", no_tls.as_str())] {
+    for (case, issuer) in [
+        ("unknown host", "https://gatehouse.invalid"),
+        ("no TLS", no_tls.as_str()),
+    ] {
         let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
         let more = [("TRUSTED_ISSUERS", trusted.to_string())];
         let more: Vec<(&str, &str)> = more.iter().map(|(n, v)| (*n, v.as_str())).collect();
@@ -290,11 +294,15 @@ async fn no_such_host_and_no_tls() {
             "{case} {issuer}"
         );
         let verdict = authorizer.verdict_on(&good.build()).await;
-        assert_eq!(verdict, Verdict::Allow, "{case}: the others go on");
+        assert_eq!(
+            verdict,
+            Verdict::Allow,
+            "{case}: other issuers are not affected"
+        );
     }
     for (case, store) in [
-        ("R10", "http://gatehouse.invalid"),
-        ("R10", no_tls.as_str()),
+        ("unknown host", "http://gatehouse.invalid"),
+        ("no TLS", no_tls.as_str()),
     ] {
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
         let binary = Binary::start("authorizer", &environment(&jwks.uri(), store, &[])).await;
@@ -303,9 +311,9 @@ async fn no_such_host_and_no_tls() {
     }
 }
 
-/// Keys and store as they are in an AWS account: behind TLS, by certificates that the system trusts.
+/// Key server and store as in an AWS account: behind TLS, with certificates that the system trusts.
 #[tokio::test]
-async fn keys_and_store_behind_tls() {
+async fn tls_certificates_are_verified() {
     let jwks = JwksServer::start(&Pool::ours().jwks()).await;
     let store = FakeAws::start().await;
     let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();
@@ -317,9 +325,9 @@ async fn keys_and_store_behind_tls() {
     let path = |path: &Path| path.to_str().unwrap().to_owned();
     let rows = [
         ("localhost", path(&both), Verdict::Allow),
-        // The certificate is another name's.
+        // The certificate is for another host name.
         ("127.0.0.1", path(&both), Verdict::Failure),
-        // Only the store's is trusted, or only that of the keys.
+        // Only the store's certificate is trusted, or only the key server's.
         ("localhost", path(&store_root), Verdict::Failure),
         ("localhost", path(&keys_root), Verdict::Failure),
     ];

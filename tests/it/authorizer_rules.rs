@@ -1,4 +1,4 @@
-//! Cedar: the shipped policies, every example, and policies that must not start.
+//! Cedar: the shipped policies, every example, and policies that must stop the start.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
 }
 
-/// A folder with one example and the examples' schema.
+/// A folder with one example and the schema of the examples.
 pub(crate) fn example(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("gatehouse-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -39,7 +39,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
     folder
 }
 
-/// A folder whose one rule permits users of every issuer.
+/// A folder whose only rule permits users of every issuer.
 pub(crate) fn rules_for_any_user() -> &'static str {
     static FOLDER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -76,7 +76,7 @@ async fn check(authorizer: &Authorizer, rows: Vec<(TokenBuilder<'_>, &str, &str,
 }
 
 #[tokio::test]
-async fn shipped_policies() {
+async fn shipped_policies_decide_as_documented() {
     let admins = || in_groups(&["x", "admins"]);
     let compiled_in = Authorizer::start().await;
     let folder = policies();
@@ -108,32 +108,32 @@ async fn shipped_policies() {
             ] {
                 for (token, expected) in [(user(), Verdict::Deny), (admins(), Verdict::Allow)] {
                     let verdict = authorizer.verdict(&event(&token, path)).await;
-                    assert_eq!(verdict, expected, "P20 {path}");
+                    assert_eq!(verdict, expected, "{path}");
                 }
             }
             for path in ["/public", "/a%20b/c", "/ADMIN/x", "/administration"] {
                 let verdict = authorizer.verdict(&event(&user(), path)).await;
-                assert_eq!(verdict, Verdict::Allow, "P20 {path}");
+                assert_eq!(verdict, Verdict::Allow, "{path}");
             }
         }
     }
 }
 
-/// A `TOKEN` event, which names no route.
+/// A `TOKEN` event, which contains no route.
 fn of_token(token: &TokenBuilder<'_>, path: &str) -> Value {
     let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
     event["methodArn"] = json!(format!("{API}/POST{path}"));
     event
 }
 
-/// An HTTP API's route for everything else, which names none either.
+/// An event of an HTTP API's `$default` route, which names no path.
 fn of_default_route(token: &TokenBuilder<'_>, path: &str) -> Value {
     json!({"version": "2.0", "type": "REQUEST", "routeKey": "$default",
         "routeArn": format!("{API}/POST{path}"), "rawPath": path,
         "headers": {"authorization": format!("Bearer {}", token.build())}})
 }
 
-/// One route for every path.
+/// An event of a route for all paths, `/{proxy+}`.
 fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
     call(token, "POST", "/{proxy+}", path)
 }
@@ -141,7 +141,7 @@ fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
 const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
 
 #[tokio::test]
-async fn rejects_paths_that_lead_out_of_a_prefix() {
+async fn rejects_paths_that_leave_a_prefix() {
     let authorizer = Authorizer::start().await;
     let of_any_route = |token: &TokenBuilder<'_>, path: &str| {
         let mut event = of_default_route(token, path);
@@ -167,7 +167,7 @@ async fn rejects_paths_that_lead_out_of_a_prefix() {
         "/admin%00",
         "/x%zz",
     ] {
-        // The path is refused as such: an administrator doesn't pass either.
+        // The path itself is rejected, also for an administrator.
         for token in [&user(), &admin] {
             let events = [
                 of_token(token, path),
@@ -193,13 +193,13 @@ async fn rejects_paths_that_lead_out_of_a_prefix() {
             assert_eq!(authorizer.verdict(&event).await, expected, "{path}");
         }
     }
-    // Where the template says what the path is, the parameter is the backend's.
+    // If the route's template fixes the path, the parameter's value is left to the backend.
     let event = call(&user(), "GET", "/users/{id}", "/users/..%2fx");
     assert_eq!(authorizer.verdict(&event).await, Verdict::Allow);
 }
 
 #[tokio::test]
-async fn groups() {
+async fn group_rules_compare_whole_names() {
     let authorizer = with_example("groups").await;
     let both = || in_groups(&["auditors", "editors"]);
     let rows = vec![
@@ -214,7 +214,7 @@ async fn groups() {
 }
 
 #[tokio::test]
-async fn scopes_are_words() {
+async fn scope_rules_compare_whole_words() {
     let authorizer = with_example("scopes").await;
     let scope = |scope: &str| user().claim("scope", scope);
     let rows = vec![
@@ -237,7 +237,7 @@ async fn scopes_are_words() {
 }
 
 #[tokio::test]
-async fn claims_verified_mail_and_second_factor() {
+async fn rules_use_claims_verified_email_and_second_factor() {
     let rows = vec![
         (
             user().claim("custom:department", "QA"),
@@ -303,7 +303,7 @@ async fn claims_verified_mail_and_second_factor() {
 }
 
 #[tokio::test]
-async fn recent_sign_in() {
+async fn rules_require_a_recent_sign_in() {
     let old = user().claim("auth_time", now() - 3_000);
     let rows = vec![
         (user(), "DELETE", "/account", true),
@@ -314,7 +314,7 @@ async fn recent_sign_in() {
 }
 
 #[tokio::test]
-async fn networks() {
+async fn rules_restrict_networks() {
     let authorizer = with_example("network").await;
     for (ip, expected) in [
         (json!("203.0.113.9"), Verdict::Allow),
@@ -327,20 +327,20 @@ async fn networks() {
     ] {
         let mut event = call(&user(), "GET", "/back-office/{page}", "/back-office/x");
         event["requestContext"]["identity"]["sourceIp"] = ip.clone();
-        assert_eq!(authorizer.verdict(&event).await, expected, "E17 {ip}");
-        // The same page behind a route for every path.
+        assert_eq!(authorizer.verdict(&event).await, expected, "{ip}");
+        // The same page behind a route for all paths.
         event["resource"] = json!("/{proxy+}");
         assert_eq!(authorizer.verdict(&event).await, expected, "{ip}");
     }
 }
 
 #[tokio::test]
-async fn own_data() {
+async fn rules_restrict_users_to_their_own_data() {
     let authorizer = with_example("own-data").await;
     let sub = user().get("sub").clone();
     for (parameters, expected) in [
         (json!({"sub": sub}), Verdict::Allow),
-        (json!({"sub": "somebody-else"}), Verdict::Deny),
+        (json!({"sub": "another-user"}), Verdict::Deny),
         (json!({}), Verdict::Deny),
         (json!(null), Verdict::Deny),
         (json!({"sub": [sub]}), Verdict::Deny),
@@ -352,7 +352,7 @@ async fn own_data() {
 }
 
 #[tokio::test]
-async fn roles_and_tenants() {
+async fn rules_use_roles_and_tenants() {
     let rows = vec![
         (
             user().claim("roles", json!(["tester"])),
@@ -415,7 +415,7 @@ async fn roles_and_tenants() {
 }
 
 #[tokio::test]
-async fn policies_that_do_not_hold_refuse_to_start() {
+async fn rejects_invalid_policies_at_start() {
     let good = "permit (principal, action, resource);";
     let rows = [
         ("syntax", "permit (principal, action, resource)"),
@@ -478,12 +478,12 @@ async fn policies_that_do_not_hold_refuse_to_start() {
 }
 
 #[tokio::test]
-async fn a_policy_for_the_whole_api() {
+async fn api_wide_policies_allow_only_the_permitted_routes() {
     let authorizer = Authorizer::start_with(&[("POLICY_SCOPE", "api")]).await;
     let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
     let statement = |answer: &Value| answer["policyDocument"]["Statement"].clone();
 
-    // Both kinds of REST event and a refreshed token get the same document, byte for byte.
+    // `TOKEN` events, `REQUEST` events and a refreshed token get the same document, byte for byte.
     let request = call(&user(), "GET", "/whoami", "/whoami");
     let answer = authorizer.binary.invoke(&request).await.answer();
     let resources = |routes: &[&str]| -> Vec<String> {
@@ -519,26 +519,25 @@ async fn a_policy_for_the_whole_api() {
         {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": denied},
     ]);
     assert_eq!(statement(&answer), expected);
-    // An administrator's document is silent about nothing either, and denies nothing.
+    // An administrator's document allows every route, and denies none.
     let admin = call(&in_groups(&["admins"]), "GET", "/whoami", "/whoami");
     let answer_to_admin = authorizer.binary.invoke(&admin).await.answer();
     let all: Vec<String> = allowed.into_iter().chain(denied).collect();
     let expected = json!([{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": all}]);
-    assert_eq!(statement(&answer_to_admin), expected, "P20");
+    assert_eq!(statement(&answer_to_admin), expected);
     let mut token = auth_tests::token_event(&format!("Bearer {}", user().build()));
     token["methodArn"] = json!(format!("{api}/GET/whoami"));
     let again = authorizer.binary.invoke(&token).await.answer();
     assert_eq!(
         statement(&again).to_string(),
-        statement(&answer).to_string(),
-        "P19"
+        statement(&answer).to_string()
     );
 
     let machine = call(&Pool::ours().machine_token(), "GET", "/whoami", "/whoami");
     let answer = authorizer.binary.invoke(&machine).await.answer();
     let deny = json!([{"Action": "execute-api:Invoke", "Effect": "Deny",
         "Resource": [format!("{api}/*")]}]);
-    assert_eq!(statement(&answer), deny, "P2");
+    assert_eq!(statement(&answer), deny);
 
     for (verb, route) in [
         ("POST", "/whoami"),
@@ -556,7 +555,7 @@ async fn a_policy_for_the_whole_api() {
 }
 
 #[tokio::test]
-async fn rules_that_no_cached_policy_can_keep() {
+async fn rejects_rules_that_a_cached_policy_cannot_express() {
     for name in ["recent-sign-in", "network", "own-data"] {
         let folder = example(name);
         let more = [
@@ -577,7 +576,6 @@ async fn rules_that_no_cached_policy_can_keep() {
                 ("ALLOWED_ORIGINS", "https://app.example.com"),
             ],
         ),
-        // P8
         ("POLICY_SCOPE", vec![("AUTHORIZER_TTL_SECONDS", "10")]),
         (
             "AUTHORIZER_TTL_SECONDS",

@@ -1,4 +1,4 @@
-//! Cases R that the authorizer answers: marks found, and a store that misbehaves.
+//! The authorizer with revocations in its table, and with a failing store.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn text(token: &TokenBuilder<'_>, claim: &str) -> String {
     token.get(claim).as_str().unwrap().to_owned()
 }
 
-/// The partition key of the valid token's user.
+/// The partition key of the user of the valid token.
 fn user() -> String {
     format!("{}#user#{}", Pool::ours().id, text(&valid(), "sub"))
 }
@@ -30,7 +30,7 @@ fn number(value: u64) -> Value {
 }
 
 #[tokio::test]
-async fn marks() {
+async fn revocations_apply_to_the_tokens_they_cover() {
     let pool = Pool::ours();
     let token = valid();
     let auth_time = token.get("auth_time").as_u64().unwrap();
@@ -40,172 +40,190 @@ async fn marks() {
     let past = number(now() - 10);
     let rows = [
         (
-            "R2",
+            "session revoked",
             user(),
             session.clone(),
             json!({"revoked_at": number(1), "expires_at": later()}),
             false,
         ),
         (
-            "R2",
+            "another session",
             user(),
             "session#another".into(),
             json!({"expires_at": later()}),
             true,
         ),
         (
-            "R2",
+            "another user",
             format!("{}#user#another", pool.id),
             session.clone(),
             json!({"expires_at": later()}),
             true,
         ),
         (
-            "R3",
+            "revoked after the sign-in",
             user(),
             "user".into(),
             json!({"not_before": number(auth_time + 1)}),
             false,
         ),
         (
-            "R3",
+            "revoked in the second of the sign-in",
             user(),
             "user".into(),
             json!({"not_before": number(auth_time)}),
             false,
         ),
         (
-            "R3",
+            "revoked before the sign-in",
             user(),
             "user".into(),
             json!({"not_before": number(auth_time - 1)}),
             true,
         ),
         (
-            "R5",
+            "client revoked",
             client.clone(),
             "client".into(),
             json!({"not_before": number(auth_time)}),
             false,
         ),
         (
-            "R5",
+            "client revoked before",
             client.clone(),
             "client".into(),
             json!({"not_before": number(auth_time - 1)}),
             true,
         ),
         (
-            "R5",
+            "issuer revoked",
             pool.id.into(),
             "issuer".into(),
             json!({"not_before": number(auth_time)}),
             false,
         ),
         (
-            "R5",
+            "issuer revoked before",
             pool.id.into(),
             "issuer".into(),
             json!({"not_before": number(auth_time - 1)}),
             true,
         ),
         (
-            "R6",
+            "token revoked",
             user(),
             jti.clone(),
             json!({"expires_at": later()}),
             false,
         ),
         (
-            "R6",
+            "another token",
             user(),
             "token#another".into(),
             json!({"expires_at": later()}),
             true,
         ),
         (
-            "R7",
+            "expired row",
             user(),
             session.clone(),
             json!({"expires_at": past}),
             true,
         ),
-        ("R7", user(), jti.clone(), json!({"expires_at": past}), true),
         (
-            "R7",
+            "expired row",
+            user(),
+            jti.clone(),
+            json!({"expires_at": past}),
+            true,
+        ),
+        (
+            "expired row",
             user(),
             "user".into(),
             json!({"not_before": number(auth_time), "expires_at": past}),
             true,
         ),
         (
-            "R7",
+            "expired row of a disabled user",
             user(),
             "user".into(),
             json!({"disabled": {"BOOL": true}, "expires_at": past}),
             false,
         ),
         (
-            "R8",
+            "expires_at in milliseconds",
             user(),
             session.clone(),
             json!({"expires_at": number(now() * 1000)}),
             false,
         ),
         (
-            "R8",
+            "expires_at is a string",
             user(),
             session.clone(),
             json!({"expires_at": {"S": (now() - 10).to_string()}}),
             false,
         ),
-        ("R8", user(), session.clone(), json!({}), false),
         (
-            "R9",
+            "without expires_at",
+            user(),
+            session.clone(),
+            json!({}),
+            false,
+        ),
+        (
+            "unexpected types of other attributes",
             user(),
             session.clone(),
             json!({"revoked_at": {"S": "x"}, "reason": {"N": "1"}}),
             false,
         ),
         (
-            "R9",
+            "invalid not_before",
             user(),
             "user".into(),
             json!({"not_before": {"S": "1"}}),
             false,
         ),
         (
-            "R9",
+            "invalid not_before",
             user(),
             "user".into(),
             json!({"not_before": {"N": "1.5"}}),
             false,
         ),
         (
-            "R9",
+            "invalid disabled",
             user(),
             "user".into(),
             json!({"disabled": {"S": "false"}}),
             false,
         ),
-        ("R9", user(), "user".into(), json!({}), false),
+        ("incomplete row", user(), "user".into(), json!({}), false),
         (
-            "R9",
+            "incomplete row",
             client.clone(),
             "client".into(),
             json!({"not_before": {"BOOL": false}}),
             false,
         ),
-        ("R9", pool.id.into(), "issuer".into(), json!({}), false),
         (
-            "R22",
+            "incomplete row",
+            pool.id.into(),
+            "issuer".into(),
+            json!({}),
+            false,
+        ),
+        (
+            "disabled user",
             user(),
             "user".into(),
             json!({"disabled": {"BOOL": true}}),
             false,
         ),
         (
-            "R22",
+            "enabled user",
             user(),
             "user".into(),
             json!({"disabled": {"BOOL": false}, "not_before": number(1)}),
@@ -230,7 +248,7 @@ async fn marks() {
     ];
     let token = token.build();
     for (case, pk, sk, row, passes) in rows {
-        // Cutoffs of clients and issuers are remembered for 5 s: a new process for each row.
+        // Revocations of clients and issuers are cached for 5 s, so each row gets a new process.
         let authorizer = Authorizer::start().await;
         authorizer.store.put(&pk, &sk, row.clone());
         let expected = Verdict::passing(passes);
@@ -243,7 +261,7 @@ async fn marks() {
 }
 
 #[tokio::test]
-async fn an_expiry_that_nothing_acts_on_is_noticed() {
+async fn invalid_expires_at_is_logged() {
     let authorizer = Authorizer::start().await;
     let odd = json!({"expires_at": {"S": "tomorrow"}});
     authorizer
@@ -255,7 +273,7 @@ async fn an_expiry_that_nothing_acts_on_is_noticed() {
     );
     assert!(
         !authorizer.binary.output().contains("odd_expiry"),
-        "not this token's row"
+        "the row does not apply to this token"
     );
     let session = format!("session#{}", text(&valid(), "origin_jti"));
     authorizer.store.put(&user(), &session, odd);
@@ -265,12 +283,12 @@ async fn an_expiry_that_nothing_acts_on_is_noticed() {
     );
     assert!(
         authorizer.binary.output().contains("odd_expiry"),
-        "R8: a metric"
+        "a metric"
     );
 }
 
 #[tokio::test]
-async fn every_set_of_marks_refuses() {
+async fn any_covering_revocation_denies() {
     let pool = Pool::ours();
     let token = valid();
     let cutoff = || json!({"not_before": number(now())});
@@ -311,7 +329,7 @@ async fn every_set_of_marks_refuses() {
 }
 
 #[tokio::test]
-async fn a_refreshed_token_shares_the_fate_of_its_session() {
+async fn refreshed_tokens_are_revoked_with_their_session() {
     let authorizer = Authorizer::start().await;
     let auth_time = now() - 3_600;
     let first = valid()
@@ -331,8 +349,7 @@ async fn a_refreshed_token_shares_the_fate_of_its_session() {
         .put(&user(), "user", json!({"not_before": number(now() - 600)}));
     assert_eq!(
         authorizer.verdict_on(&refreshed.build()).await,
-        Verdict::Unauthorized,
-        "R4"
+        Verdict::Unauthorized
     );
     authorizer.store.clear();
     let session = format!("session#{}", text(&first, "origin_jti"));
@@ -341,13 +358,12 @@ async fn a_refreshed_token_shares_the_fate_of_its_session() {
         .put(&user(), &session, json!({"expires_at": later()}));
     assert_eq!(
         authorizer.verdict_on(&refreshed.build()).await,
-        Verdict::Unauthorized,
-        "L17"
+        Verdict::Unauthorized
     );
 }
 
 #[tokio::test]
-async fn a_machine_counts_from_its_tokens_issue() {
+async fn machine_tokens_are_compared_by_their_issue_time() {
     let pool = Pool::ours();
     let machine = pool.machine_token();
     let iat = machine.get("iat").as_u64().unwrap();
@@ -357,16 +373,12 @@ async fn a_machine_counts_from_its_tokens_issue() {
         authorizer
             .store
             .put(&client, "client", json!({"not_before": number(not_before)}));
-        assert_eq!(
-            authorizer.verdict_on(&machine.build()).await,
-            expected,
-            "R5"
-        );
+        assert_eq!(authorizer.verdict_on(&machine.build()).await, expected);
     }
 }
 
 #[tokio::test]
-async fn one_consistent_read_of_a_few_rows() {
+async fn a_check_is_one_consistent_batch_read() {
     let authorizer = Authorizer::start().await;
     authorizer.store.forget_requests();
     let token = valid().build();
@@ -374,22 +386,22 @@ async fn one_consistent_read_of_a_few_rows() {
         assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
     }
     let requests = authorizer.store.requests();
-    assert_eq!(requests.len(), 3, "one read a request");
+    assert_eq!(requests.len(), 3, "one read per request");
     for (number, (operation, body)) in requests.iter().enumerate() {
         let table = &body["RequestItems"][TABLE];
         assert_eq!(operation, "BatchGetItem");
-        assert_eq!(table["ConsistentRead"], true, "R15");
+        assert_eq!(table["ConsistentRead"], true);
         let keys = table["Keys"].as_array().unwrap().len();
         assert_eq!(
             keys,
             if number == 0 { 6 } else { 3 },
-            "R20: point reads, cutoffs cached"
+            "point reads only, with cached revocations of clients and issuers"
         );
     }
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_an_error_and_soon() {
+async fn store_failures_are_errors_within_the_budget() {
     let authorizer = Authorizer::start().await;
     let token = valid().build();
     let error = |code: &str| format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}"}}"#);
@@ -397,35 +409,56 @@ async fn a_store_that_fails_is_an_error_and_soon() {
         "Keys": [{"pk": {"S": "a"}, "sk": {"S": "b"}}], "ConsistentRead": true}}});
     let faults = [
         (
-            "R10",
+            "throttled",
             Fault::Answer(400, error("ProvisionedThroughputExceededException")),
         ),
-        ("R10", Fault::Answer(400, error("ThrottlingException"))),
-        ("R10", Fault::Answer(500, error("InternalServerError"))),
-        ("R10", Fault::Answer(503, String::new())),
-        ("R10", Fault::Cut),
-        ("R11", Fault::Hang),
-        ("R12", Fault::Answer(400, error("AccessDeniedException"))),
         (
-            "R12",
+            "throttled",
+            Fault::Answer(400, error("ThrottlingException")),
+        ),
+        (
+            "server error",
+            Fault::Answer(500, error("InternalServerError")),
+        ),
+        ("server error", Fault::Answer(503, String::new())),
+        ("connection cut", Fault::Cut),
+        ("hanging", Fault::Hang),
+        (
+            "not retryable",
+            Fault::Answer(400, error("AccessDeniedException")),
+        ),
+        (
+            "not retryable",
             Fault::Answer(400, error("ResourceNotFoundException")),
         ),
-        ("R12", Fault::Answer(400, error("ExpiredTokenException"))),
-        ("R13", Fault::Answer(200, unprocessed.to_string())),
-        ("R13", Fault::Answer(200, "{}".to_owned())),
-        ("R13", Fault::Answer(200, r#"{"Responses":{}}"#.to_owned())),
         (
-            "R13",
+            "not retryable",
+            Fault::Answer(400, error("ExpiredTokenException")),
+        ),
+        (
+            "unprocessed keys",
+            Fault::Answer(200, unprocessed.to_string()),
+        ),
+        ("incomplete response", Fault::Answer(200, "{}".to_owned())),
+        (
+            "incomplete response",
+            Fault::Answer(200, r#"{"Responses":{}}"#.to_owned()),
+        ),
+        (
+            "incomplete response",
             Fault::Answer(200, r#"{"Responses":null,"UnprocessedKeys":{}}"#.to_owned()),
         ),
         (
-            "R14",
+            "malformed response",
             Fault::Answer(200, r#"{"Responses":{"revocations":["#.to_owned()),
         ),
-        ("R14", Fault::Answer(200, "<html>".to_owned())),
-        ("R14", Fault::Answer(200, String::new())),
         (
-            "R14",
+            "malformed response",
+            Fault::Answer(200, "<html>".to_owned()),
+        ),
+        ("malformed response", Fault::Answer(200, String::new())),
+        (
+            "malformed response",
             Fault::Answer(
                 200,
                 r#"{"Responses":{"revocations":[{"pk":7}]}}"#.to_owned(),
@@ -441,9 +474,9 @@ async fn a_store_that_fails_is_an_error_and_soon() {
             Verdict::Failure,
             "{case} {fault:?}"
         );
-        // Not a benchmark: the budget is 0.8 s and its absence would be half a minute.
+        // Not a benchmark: the budget is 0.8 s, and without one a request would take half a minute.
         assert!(began.elapsed() < Duration::from_secs(5), "{case} {fault:?}");
-        if case == "R12" {
+        if case == "not retryable" {
             assert_eq!(authorizer.store.requests().len(), 1, "{case}: no retries");
         }
         authorizer.store.set_fault(Fault::None);
@@ -456,7 +489,7 @@ async fn a_store_that_fails_is_an_error_and_soon() {
 }
 
 #[tokio::test]
-async fn passing_faults_are_retried() {
+async fn transient_faults_are_retried() {
     let authorizer = Authorizer::start().await;
     let token = valid().build();
     for fault in [Fault::Cut, Fault::Answer(500, "{}".to_owned())] {
@@ -464,39 +497,37 @@ async fn passing_faults_are_retried() {
         assert_eq!(
             authorizer.verdict_on(&token).await,
             Verdict::Allow,
-            "R10 {fault:?}"
+            "{fault:?}"
         );
     }
     authorizer.store.set_fault(Fault::Slow(100));
     authorizer.store.forget_requests();
-    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow, "R27");
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
     assert_eq!(
         authorizer.store.requests().len(),
         1,
-        "R27: slow is not retried"
+        "slow responses are not retried"
     );
 }
 
 #[tokio::test]
 async fn a_wrong_checksum_is_an_error() {
-    // The stand-in sends no checksum, so this one is made by hand: see `checksum.rs`.
+    // The emulator sends no checksum, so the test sets one. See `checksum.rs`.
     let authorizer = Authorizer::start().await;
     authorizer.store.set_checksum(Some("1"));
     assert_eq!(
         authorizer.verdict_on(&valid().build()).await,
-        Verdict::Failure,
-        "R14"
+        Verdict::Failure
     );
     authorizer.store.set_checksum(None);
     assert_eq!(
         authorizer.verdict_on(&valid().build()).await,
-        Verdict::Allow,
-        "R14"
+        Verdict::Allow
     );
 }
 
 #[tokio::test]
-async fn hostile_ids_reach_no_other_row() {
+async fn hostile_ids_do_not_reach_other_rows() {
     let authorizer = Authorizer::start().await;
     let later = later();
     authorizer
@@ -519,13 +550,13 @@ async fn hostile_ids_reach_no_other_row() {
         assert_eq!(
             authorizer.verdict_on(&token).await,
             Verdict::Allow,
-            "R19 {hostile}"
+            "{hostile}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_frozen_process_thaws_into_dead_connections() {
+async fn dead_connections_after_a_freeze_are_replaced() {
     let authorizer = Authorizer::start().await;
     let token = valid().build();
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
@@ -533,32 +564,28 @@ async fn a_frozen_process_thaws_into_dead_connections() {
         authorizer.binary.signal("-STOP");
         authorizer.store.close_connections();
         authorizer.binary.signal("-CONT");
-        assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow, "X5");
+        assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
     }
 }
 
-/// The token runs out between the check of its claims and the verdict.
+/// The token expires between the check of its claims and the verdict.
 #[tokio::test]
-async fn a_token_that_ends_during_the_read_is_refused() {
+async fn tokens_that_expire_during_the_read_are_rejected() {
     let authorizer = Authorizer::start().await;
     let exp = now() + 2;
     let token = valid().claim("exp", exp).build();
     assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
     authorizer.store.set_fault(Fault::Slow(200));
     let end = UNIX_EPOCH + Duration::from_secs(exp);
-    #[expect(clippy::disallowed_methods, reason = "a fraction of a second counts")]
+    #[expect(clippy::disallowed_methods, reason = "fractions of a second count")]
     let left = end.duration_since(SystemTime::now()).unwrap();
     tokio::time::sleep(left - Duration::from_millis(120)).await;
-    assert_eq!(
-        authorizer.verdict_on(&token).await,
-        Verdict::Unauthorized,
-        "R24"
-    );
-    assert!(authorizer.binary.output().contains("expired"), "R24");
+    assert_eq!(authorizer.verdict_on(&token).await, Verdict::Unauthorized);
+    assert!(authorizer.binary.output().contains("expired"));
 }
 
 #[tokio::test]
-async fn memory_does_not_grow_with_what_strangers_send() {
+async fn memory_does_not_grow_with_hostile_input() {
     let authorizer = Authorizer::start_with(&[("LOG_LEVEL", "ERROR")]).await;
     let resident = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", authorizer.binary.pid()));
@@ -592,5 +619,5 @@ async fn memory_does_not_grow_with_what_strangers_send() {
     let before = resident();
     burst(4_500).await;
     let grown = resident().saturating_sub(before);
-    assert!(grown < 1_024, "X4: {grown} kB more after 9,000 invocations");
+    assert!(grown < 1_024, "{grown} kB more after 9,000 invocations");
 }

@@ -1,5 +1,5 @@
-//! Cognito as a thief uses it: it goes on giving tokens to a session, and carries out calls with its access
-//! token, until it was told to end the session or the user's sessions. What our tables hold, it does not know.
+//! A model of Cognito for the checker's thieves: it refreshes a session and accepts calls with its access
+//! token until a call revokes the session or all of the user's sessions. It does not read our tables.
 //!
 //! Source: AWS, `RevokeToken`, `AdminUserGlobalSignOut`, `GlobalSignOut`; "Verifying JSON web tokens" for
 //! `auth_time` and `origin_jti`, which a refresh keeps.
@@ -23,18 +23,18 @@ pub(crate) struct Cognito {
 
 #[derive(Default)]
 struct Sessions {
-    /// Answers calls and does nothing about them.
-    deaf: bool,
-    /// When a user was signed out everywhere last, by user name.
+    /// Acknowledges calls without performing them.
+    ignores_calls: bool,
+    /// The last global sign-out, by username.
     signed_out: Mutex<HashMap<String, Instant>>,
-    /// Refresh tokens that were revoked.
+    /// The revoked refresh tokens.
     revoked: Mutex<HashSet<String>>,
 }
 
 impl Cognito {
-    pub(crate) async fn start(deaf: bool) -> Self {
+    pub(crate) async fn start(ignores_calls: bool) -> Self {
         let state = Arc::new(Sessions {
-            deaf,
+            ignores_calls,
             ..Sessions::default()
         });
         let router = Router::new()
@@ -50,15 +50,15 @@ impl Cognito {
         self.server.url()
     }
 
-    /// Whether the tokens of a session that began at `since` still open Cognito's API.
-    pub(crate) fn opens(&self, username: &str, session: &str, since: Instant) -> bool {
+    /// Whether Cognito's API still accepts the tokens of a session that began at `since`.
+    pub(crate) fn accepts(&self, username: &str, session: &str, since: Instant) -> bool {
         let signed_out = self.state.signed_out.lock().unwrap();
         let revoked = self.state.revoked.lock().unwrap();
         signed_out.get(username).is_none_or(|at| *at < since)
             && !revoked.contains(&refresh_token(session))
     }
 
-    /// `GlobalSignOut` by an access token of this user.
+    /// `GlobalSignOut` with an access token of this user.
     pub(crate) fn sign_out(&self, username: &str) {
         self.state.sign_out(username);
     }
@@ -85,7 +85,7 @@ async fn answer(
     let operation = target.unwrap().rsplit('.').next().unwrap();
     let request: Value = serde_json::from_slice(&body).unwrap();
     match operation {
-        _ if state.deaf => (),
+        _ if state.ignores_calls => (),
         "AdminUserGlobalSignOut" => state.sign_out(request["Username"].as_str().unwrap()),
         "RevokeToken" => {
             let token = request["Token"].as_str().unwrap().to_owned();

@@ -1,99 +1,99 @@
-//! What the local stack plays of Cognito by AWS's texts (`local/cognito_rules.py`), and what our API makes of it:
-//! each test is a scene of `local/played.py`, over the deployed template.
+//! Cognito's documented rules as the local stack implements them (`local/cognito_rules.py`), and our API above
+//! them: each test runs a scenario of `local/played.py` over the deployed template.
 
 use std::path::Path;
 use std::process::Command;
 
 use auth_tests::Stack;
 
-fn play(scene: &str) {
+fn play(scenario: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(root.join(".tools/ministack/bin/python"))
         .arg(root.join("local/played.py"))
-        .arg(scene)
+        .arg(scenario)
         .env("GATEHOUSE_STACK", Stack::of_this_run().json)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
-    let played = text.contains(&format!("{scene}: as AWS says."));
+    let played = text.contains(&format!("{scenario}: passed"));
     assert!(output.status.success() && played, "{text}\n{error}");
 }
 
 #[test]
-fn a_new_address_waits_for_its_code() {
-    play("a_new_address_waits_for_its_code");
+fn a_new_address_requires_its_code() {
+    play("a_new_address_requires_its_code");
 }
 
 #[test]
-fn a_code_for_an_address_comes_again() {
-    play("a_code_for_an_address_comes_again");
+fn codes_for_an_address_can_be_resent() {
+    play("codes_for_an_address_can_be_resent");
 }
 
 #[test]
-fn a_taken_address_may_be_refused_when_asked_for() {
-    play("a_taken_address_may_be_refused_when_asked_for");
+fn a_taken_address_may_be_rejected_on_update() {
+    play("a_taken_address_may_be_rejected_on_update");
 }
 
 #[test]
-fn users_are_moved_with_the_guard_on() {
-    play("users_are_moved_with_the_guard_on");
+fn users_are_migrated_with_the_guard_enabled() {
+    play("users_are_migrated_with_the_guard_enabled");
 }
 
 #[test]
-fn users_of_names_that_the_guard_refuses_are_moved() {
-    play("users_of_names_that_the_guard_refuses_are_moved");
+fn users_whose_names_the_guard_rejects_are_migrated() {
+    play("users_whose_names_the_guard_rejects_are_migrated");
 }
 
 #[test]
-fn the_guard_looks_at_invitations() {
-    play("the_guard_looks_at_invitations");
+fn the_guard_checks_invitations() {
+    play("the_guard_checks_invitations");
 }
 
 #[test]
-fn unconfirmed_users() {
-    play("unconfirmed_users");
+fn unconfirmed_users_cannot_sign_in() {
+    play("unconfirmed_users_cannot_sign_in");
 }
 
 #[test]
-fn passwords_are_reset_by_verified_addresses_alone() {
-    play("passwords_are_reset_by_verified_addresses_alone");
+fn password_resets_require_a_verified_address() {
+    play("password_resets_require_a_verified_address");
 }
 
 #[test]
-fn users_who_have_to_reset_their_password() {
-    play("users_who_have_to_reset_their_password");
+fn users_with_a_required_reset_cannot_sign_in() {
+    play("users_with_a_required_reset_cannot_sign_in");
 }
 
 #[test]
-fn users_are_named_by_a_uuid_and_found_by_their_address() {
-    play("users_are_named_by_a_uuid_and_found_by_their_address");
+fn usernames_are_uuids_and_addresses_are_aliases() {
+    play("usernames_are_uuids_and_addresses_are_aliases");
 }
 
 #[test]
-fn what_our_api_ended_stays_ended_whatever_cognito_refreshes() {
-    play("what_our_api_ended_stays_ended_whatever_cognito_refreshes");
+fn revoked_sessions_stay_revoked_after_a_refresh_at_cognito() {
+    play("revoked_sessions_stay_revoked_after_a_refresh_at_cognito");
 }
 
 #[test]
-fn a_thief_acts_at_cognito_and_brings_nothing_back() {
-    play("a_thief_acts_at_cognito_and_brings_nothing_back");
+fn direct_cognito_calls_do_not_restore_a_revoked_session() {
+    play("direct_cognito_calls_do_not_restore_a_revoked_session");
 }
 
 #[test]
-fn a_user_has_so_many_calls_an_hour() {
-    play("a_user_has_so_many_calls_an_hour");
+fn calls_per_user_and_hour_are_limited() {
+    play("calls_per_user_and_hour_are_limited");
 }
 
 #[test]
-fn rules_are_chosen_for_all_users_or_a_domain() {
-    play("rules_are_chosen_for_all_users_or_a_domain");
+fn managed_rules_apply_to_all_users_or_a_domain() {
+    play("managed_rules_apply_to_all_users_or_a_domain");
 }
 
 #[test]
-fn every_scene_is_played() {
-    let scenes = include_str!("../../local/played.py");
-    let names = scenes.split("@scene\ndef ").skip(1);
+fn every_scenario_has_a_test() {
+    let scenarios = include_str!("../../local/played.py");
+    let names = scenarios.split("@scenario\ndef ").skip(1);
     let names: Vec<&str> = names.filter_map(|text| text.split('(').next()).collect();
     assert!(names.len() > 10);
     for name in names {

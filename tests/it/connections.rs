@@ -1,4 +1,4 @@
-//! WebSocket connections end with what they were opened by.
+//! WebSocket connections are closed when the session or the key that opened them is revoked.
 
 use auth::UnixSeconds;
 use auth::revocation::RowKey;
@@ -9,7 +9,7 @@ use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
 use crate::store::table_client;
-use crate::world::{World, somebody, text_of, unique};
+use crate::world::{World, text_of, unique, user_token};
 
 fn event(route: &str, id: &str, token: Option<&TokenBuilder<'_>>) -> Value {
     let authorizer = token.map(|token| {
@@ -20,7 +20,7 @@ fn event(route: &str, id: &str, token: Option<&TokenBuilder<'_>>) -> Value {
     json!({"requestContext": {"routeKey": route, "connectionId": id, "authorizer": authorizer.unwrap_or(json!({}))}})
 }
 
-/// A table of its own: the deployed function looks after the stack's.
+/// A separate table, because the deployed function handles the stack's own.
 async fn table(world: &World) -> String {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -63,7 +63,7 @@ fn user_row(token: &TokenBuilder<'_>) -> String {
     format!("{}#user#{}", Pool::ours().id, text_of(token, "sub"))
 }
 
-/// The connections that the API was told to close.
+/// The connections that the function closed.
 fn closed(api: &FakeAws) -> Vec<String> {
     let calls = api.requests().into_iter().filter_map(|(operation, _)| {
         let path = operation.strip_prefix("DELETE /@connections/")?;
@@ -82,13 +82,13 @@ async fn end_session(world: &World, token: &TokenBuilder<'_>, scope: &str) {
 }
 
 #[tokio::test]
-async fn ending_a_session_closes_its_connections() {
+async fn revoking_a_session_closes_its_connections() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
     let closer = world.function("close-connections", &more).await;
-    let phone = somebody();
+    let phone = user_token();
     let laptop = phone.clone().claim("origin_jti", unique("session"));
     let ids = [unique("c") + "=", unique("c") + "=", unique("c") + "="];
     for (id, token) in ids.iter().zip([&phone, &phone, &laptop]) {
@@ -107,7 +107,7 @@ async fn ending_a_session_closes_its_connections() {
     assert_eq!(
         closed(&world.others),
         Vec::<String>::new(),
-        "nothing has ended yet"
+        "nothing is revoked yet"
     );
 
     end_session(&world, &phone, "session").await;
@@ -119,11 +119,15 @@ async fn ending_a_session_closes_its_connections() {
     gone.sort();
     let mut expected = ids[..2].to_vec();
     expected.sort();
-    assert_eq!(gone, expected, "L7: of this session and no other");
+    assert_eq!(gone, expected, "only this session's connections");
     act(vec![mark.clone()]).await;
-    assert_eq!(closed(&world.others), Vec::<String>::new(), "once");
+    assert_eq!(
+        closed(&world.others),
+        Vec::<String>::new(),
+        "a repeated record closes nothing more"
+    );
 
-    // A mark that was written between the authorizer and $connect.
+    // The revocation was written between the authorizer's check and $connect.
     let late = unique("c") + "=";
     assert_eq!(
         status(&connections, &event("$connect", &late, Some(&phone))).await,
@@ -140,7 +144,7 @@ async fn ending_a_session_closes_its_connections() {
     let answer = act(vec![elsewhere, mark.clone()]).await;
     assert_eq!(
         answer["batchItemFailures"][0]["itemIdentifier"], "4421584500000000017450439091",
-        "L14: again"
+        "the record is retried"
     );
     world.others.set_fault(Fault::Answer(
         410,
@@ -149,16 +153,20 @@ async fn ending_a_session_closes_its_connections() {
     assert_eq!(
         act(vec![mark.clone()]).await,
         json!({"batchItemFailures": []}),
-        "L14: gone is done"
+        "a connection that is gone counts as closed"
     );
     world.others.set_fault(Fault::None);
     world.others.forget_requests();
     act(vec![mark]).await;
-    assert_eq!(closed(&world.others), Vec::<String>::new(), "and forgotten");
+    assert_eq!(
+        closed(&world.others),
+        Vec::<String>::new(),
+        "its row is deleted"
+    );
 }
 
 #[tokio::test]
-async fn api_keys_and_single_tokens_close_what_they_opened() {
+async fn revoking_api_keys_and_tokens_closes_their_connections() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
@@ -178,7 +186,7 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
         closed(&world.others)
     };
     // Two tokens of one session.
-    let token = somebody();
+    let token = user_token();
     let other = token.clone().claim("jti", unique("token"));
     let subject = text_of(&token, "sub");
     let ids = [unique("c"), unique("c"), unique("c")];
@@ -187,7 +195,7 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
         event["requestContext"]["authorizer"]["token_id"] = token.get("jti").clone();
         assert_eq!(status(&connections, &event).await, 200);
     }
-    // An API key of the same user, who signs out everywhere before and after it connects.
+    // An API key of the same user, who signs out everywhere before and after the key connects.
     let everywhere = RowKey::user(pool, &subject);
     let mut with_key = event("$connect", &ids[2], Some(&token));
     with_key["requestContext"]["authorizer"]["session"] = json!(null);
@@ -206,9 +214,13 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
     assert_eq!(
         status(&connections, &with_key).await,
         200,
-        "a key signs in nobody"
+        "a key's connection is not part of a session"
     );
-    assert_eq!(act(&pk, "user".to_owned()).await, ids[1..2], "the sign-in");
+    assert_eq!(
+        act(&pk, "user".to_owned()).await,
+        ids[1..2],
+        "the user's connection"
+    );
     store
         .end(&RowKey::token(pool, &subject, "k-1"), &ending())
         .await
@@ -216,7 +228,7 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
     assert_eq!(
         status(&connections, &with_key).await,
         401,
-        "a key that ended"
+        "the revoked key"
     );
     with_key["requestContext"]["authorizer"]["key_id"] = json!("k-2");
     assert_eq!(status(&connections, &with_key).await, 200);
@@ -235,22 +247,22 @@ async fn api_keys_and_single_tokens_close_what_they_opened() {
     assert_eq!(
         act(&pk, "user".to_owned()).await,
         disabled,
-        "its owner disabled"
+        "the key of a disabled owner"
     );
 }
 
 #[tokio::test]
-async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
+async fn failures_do_not_affect_other_records_or_connections() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
     let closer = world.function("close-connections", &more).await;
     let store = crate::store::revocations(&world.stack).await;
-    // A pool of its own: everybody of the other tests stays.
+    // Uses a pool of its own, so that the users of other tests are not revoked.
     let pool = unique("us-east-1_Closed");
     let ids = [unique("a"), unique("b")];
-    let token = somebody();
+    let token = user_token();
     for id in &ids {
         let mut event = event("$connect", id, Some(&token));
         event["requestContext"]["authorizer"]["issuer"] = json!(pool);
@@ -262,8 +274,8 @@ async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
         at: UnixSeconds(now()),
         refresh_token_ttl_seconds: 28_800,
     };
-    let everybody = RowKey::issuer(&pool);
-    let ended = store.end_all_of(&everybody, UnixSeconds(now()), &ending);
+    let pool_row = RowKey::issuer(&pool);
+    let ended = store.end_all_of(&pool_row, UnixSeconds(now()), &ending);
     ended.await.unwrap();
     let batch = json!({"Records": [change(&pool, "sweep"), change(&pool, "issuer")]});
     let refused = Fault::Answer(403, json!({"__type": "ForbiddenException"}).to_string());
@@ -272,23 +284,27 @@ async fn one_record_hides_no_other_and_one_connection_keeps_none_open() {
     assert_eq!(
         answer["batchItemFailures"].as_array().unwrap().len(),
         1,
-        "again"
+        "the record is retried"
     );
     let mut asked = closed(&world.others);
     asked.sort();
-    assert_eq!(asked, ids, "the other one is closed all the same");
+    assert_eq!(asked, ids, "the other connection is closed nevertheless");
     let answer = closer.invoke(&batch).await.answer();
     assert_eq!(answer, json!({"batchItemFailures": []}));
-    assert_eq!(closed(&world.others).len(), 1, "what was refused");
+    assert_eq!(
+        closed(&world.others).len(),
+        1,
+        "only the connection whose first request failed"
+    );
 }
 
 #[tokio::test]
-async fn connect_answers_a_subprotocol() {
+async fn connect_confirms_the_subprotocol() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
-    let token = somebody();
+    let token = user_token();
     let answer = async |offered: Value, token: Option<&TokenBuilder<'_>>| {
         let mut event = event("$connect", &unique("c"), token);
         event["headers"] = json!({"Sec-WebSocket-Protocol": offered});
@@ -303,12 +319,12 @@ async fn connect_answers_a_subprotocol() {
 }
 
 #[tokio::test]
-async fn a_closed_connection_is_forgotten_and_odd_requests_open_nothing() {
+async fn closed_connections_are_deleted_and_malformed_requests_register_nothing() {
     let world = World::start().await;
     let table = table(&world).await;
     let more = [("CONNECTION_TABLE", table.as_str())];
     let connections = world.function("connections", &more).await;
-    let token = somebody();
+    let token = user_token();
     let id = unique("c") + "=";
     let sort = format!("connection#{id}");
     let pk = user_row(&token);
@@ -327,8 +343,7 @@ async fn a_closed_connection_is_forgotten_and_odd_requests_open_nothing() {
 
     assert_eq!(
         status(&connections, &event("$connect", &id, None)).await,
-        401,
-        "A40"
+        401
     );
     assert_eq!(
         status(&connections, &event("$disconnect", &id, None)).await,
@@ -345,5 +360,8 @@ async fn a_closed_connection_is_forgotten_and_odd_requests_open_nothing() {
     let failed = connections
         .invoke(&event("$connect", &id, Some(&token)))
         .await;
-    assert!(failed.is_failure(), "unknown is not open");
+    assert!(
+        failed.is_failure(),
+        "an unknown state does not count as valid"
+    );
 }

@@ -1,4 +1,4 @@
-//! What must say the same in several places: code, template and documents.
+//! Code, template and documents must agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -91,7 +91,7 @@ fn in_docs(docs: &str, name: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_variable_is_in_code_template_and_docs() {
+fn code_template_and_docs_have_the_same_variables() {
     let (template, docs) = (read("template.yaml"), read("docs/configuration.md"));
     for (function, read) in variables() {
         // The template sets LOG_LEVEL for all functions at once, also for one that logs nothing.
@@ -109,7 +109,7 @@ fn every_variable_is_in_code_template_and_docs() {
 }
 
 #[test]
-fn configurations_read_what_they_say_they_read() {
+fn configurations_declare_the_variables_they_read() {
     use std::cell::RefCell;
     let asked = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {
@@ -160,7 +160,7 @@ fn every_reason_is_documented() {
 }
 
 #[test]
-fn logout_marks_live_as_long_as_refresh_tokens() {
+fn revocations_live_as_long_as_refresh_tokens() {
     let template = read("template.yaml");
     let clients = template.matches("RefreshTokenValidity:").count();
     let seconds = template.matches("RefreshToken: seconds\n").count();
@@ -183,12 +183,12 @@ fn the_authorizer_never_links_the_cognito_sdk() {
             .unwrap();
         output.status.success() && !output.stdout.is_empty()
     };
-    assert!(tree("logout"), "the query finds what is there");
+    assert!(tree("logout"), "the query finds a dependency that exists");
     assert!(!tree("authorizer"));
 }
 
-/// `gatehouse definition` makes what the template deploys, and each operation has its function, which
-/// API Gateway may invoke.
+/// `gatehouse definition` generates the definition that the template deploys, and each operation has a function
+/// that API Gateway may invoke.
 #[test]
 fn the_template_deploys_the_definition() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

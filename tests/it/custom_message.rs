@@ -1,4 +1,4 @@
-//! Cases C: the mails and text messages of Cognito's CustomMessage trigger, from the built binary.
+//! The emails and text messages of Cognito's CustomMessage trigger, from the built binary.
 
 use serde_json::{Value, json};
 use testkit::Binary;
@@ -48,7 +48,7 @@ struct Sent {
     sms: String,
 }
 
-/// The answer's message, after the rules that hold for all of them.
+/// The message of the response, after the checks that apply to all messages.
 async fn send(function: &Binary, event: &Value) -> Sent {
     let answer = function.invoke(event).await.answer();
     let text = |name: &str| {
@@ -66,29 +66,26 @@ async fn send(function: &Binary, event: &Value) -> Sent {
     rest["response"] = event.get("response").cloned().unwrap_or(Value::Null);
     let mut expected = event.clone();
     expected["response"] = rest["response"].clone();
-    assert_eq!(rest, expected, "C1: everything else goes back as it came");
+    assert_eq!(rest, expected, "all other members are returned unchanged");
     let code = event["request"]["codeParameter"].as_str().unwrap();
     assert!(
         sent.mail.contains(code) && sent.sms.contains(code),
         "{event}"
     );
-    assert!(
-        !sent.subject.contains('#') && !sent.subject.is_empty(),
-        "C15"
-    );
+    assert!(!sent.subject.contains('#') && !sent.subject.is_empty());
     assert!(
         sent.mail.is_ascii() && sent.mail.len() <= 20_000,
-        "C12, C17 {}",
+        "{}",
         sent.mail.len()
     );
     assert!(sent.subject.chars().count() <= 140 && sent.sms.chars().count() <= 140);
     for text in [&sent.subject, &sent.sms] {
-        assert!(!text.contains(char::is_control), "C15 {text}");
+        assert!(!text.contains(char::is_control), "{text}");
     }
     sent
 }
 
-/// The address in the button, its entities undone.
+/// The URL of the button, with its entities decoded.
 fn link(mail: &str) -> Option<String> {
     let (_, rest) = mail.split_once("href=\"")?;
     let (link, _) = rest.split_once('"')?;
@@ -96,7 +93,7 @@ fn link(mail: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn every_occasion_in_every_language() {
+async fn messages_exist_for_every_trigger_and_language() {
     let function = start(&[]).await;
     let mut subjects = std::collections::BTreeSet::new();
     for source in SOURCES {
@@ -114,43 +111,31 @@ async fn every_occasion_in_every_language() {
             let sent = send(&function, &event(source, attributes)).await;
             let greets = ["AdminCreateUser", "ForgotPassword", "Authentication"];
             if greets.contains(&source) {
-                assert!(sent.mail.contains(word), "C1 {source} {locale}: {word}");
+                assert!(sent.mail.contains(word), "{source} {locale}: {word}");
             } else {
                 assert!(!sent.mail.contains("Ada"), "{source}: an unproven address");
             }
             let right_to_left = sent.mail.contains("dir=\"rtl\"");
             assert_eq!(right_to_left, locale == "ar", "{locale}");
             let has_link = matches!(source, "SignUp" | "ResendCode");
-            assert_eq!(link(&sent.mail).is_some(), has_link, "C5 {source}");
+            assert_eq!(link(&sent.mail).is_some(), has_link, "{source}");
             if source == "AdminCreateUser" {
-                assert!(
-                    sent.mail.contains("{username}") && sent.sms.contains("{username}"),
-                    "C5"
-                );
+                assert!(sent.mail.contains("{username}") && sent.sms.contains("{username}"));
             } else {
-                assert!(
-                    !sent.mail.contains("null") && !sent.mail.contains("username"),
-                    "C6"
-                );
+                assert!(!sent.mail.contains("null") && !sent.mail.contains("username"));
             }
-            assert!(
-                !sent.mail.contains("%7B") && !sent.mail.contains("{{"),
-                "C21"
-            );
+            assert!(!sent.mail.contains("%7B") && !sent.mail.contains("{{"));
             subjects.insert((source, sent.subject));
         }
     }
     assert!(
         subjects.len() >= 7 * 5,
-        "a subject of its own for each: {}",
+        "each message has its own subject: {}",
         subjects.len()
     );
     let mut wish = event("ForgotPassword", ada());
     wish["request"]["clientMetadata"] = json!({"locale": "de"});
-    assert!(
-        send(&function, &wish).await.mail.contains("Hallo Ada"),
-        "C19"
-    );
+    assert!(send(&function, &wish).await.mail.contains("Hallo Ada"));
     for odd in [
         json!("../../etc/passwd"),
         json!("x".repeat(10_000)),
@@ -161,13 +146,13 @@ async fn every_occasion_in_every_language() {
         wish["request"]["clientMetadata"] = json!({"locale": odd});
         assert!(
             send(&function, &wish).await.mail.contains("Hello Ada"),
-            "C19 {odd:.40}"
+            "{odd:.40}"
         );
     }
 }
 
 #[tokio::test]
-async fn links_carry_the_address_encoded_once() {
+async fn links_contain_the_address_encoded_once() {
     let function = start(&[]).await;
     for email in [
         "ada@example.com",
@@ -181,18 +166,18 @@ async fn links_carry_the_address_encoded_once() {
         let mut attributes = ada();
         attributes["email"] = json!(email);
         let sent = send(&function, &event("SignUp", attributes)).await;
-        let link = link(&sent.mail).unwrap_or_else(|| panic!("C13 {email}: no link"));
+        let link = link(&sent.mail).unwrap_or_else(|| panic!("{email}: no link"));
         let rest = link.strip_prefix("https://app.example.com/auth/confirm?email=");
         let (encoded, code) = rest.unwrap().split_once("&confirmationCode=").unwrap();
-        assert_eq!(code, "{####}", "C21");
+        assert_eq!(code, "{####}");
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
-        assert!(encoded.chars().all(plain), "C13 {encoded}");
+        assert!(encoded.chars().all(plain), "{encoded}");
         let decoded = percent_encoding::percent_decode_str(encoded)
             .decode_utf8()
             .unwrap();
-        assert_eq!(decoded, email, "C13: decodes to the same");
+        assert_eq!(decoded, email, "decodes to the address");
     }
-    // No link: nobody knows whether there is something to confirm, no address, or none that is one.
+    // No link if the user's status is unknown, or the address is missing or invalid.
     for change in [
         json!({"cognito:user_status": null}),
         json!({"email": null}),
@@ -209,11 +194,11 @@ async fn links_carry_the_address_encoded_once() {
     let mut evil = event("SignUp", ada());
     evil["request"]["clientMetadata"] =
         json!({"redirect": "https://evil.example", "APP_BASE_URL": "https://evil.example"});
-    assert!(!send(&function, &evil).await.mail.contains("evil"), "C18");
+    assert!(!send(&function, &evil).await.mail.contains("evil"));
 }
 
 #[tokio::test]
-async fn names_are_names_or_nothing() {
+async fn only_plausible_names_are_shown() {
     let function = start(&[]).await;
     for name in [
         "<script>alert(1)</script>",
@@ -255,14 +240,13 @@ async fn names_are_names_or_nothing() {
             let sent = send(&function, &event(source, attributes)).await;
             assert!(
                 sent.mail.contains(">Hello,<"),
-                "C8-C12 {name:?}: a neutral greeting"
+                "{name:?}: a neutral greeting"
             );
             assert_eq!(
                 sent.mail.matches("{####}").count(),
-                1 + usize::from(source == "SignUp"),
-                "C9"
+                1 + usize::from(source == "SignUp")
             );
-            assert!(!sent.mail.contains("evil"), "C10 {name:?}");
+            assert!(!sent.mail.contains("evil"), "{name:?}");
         }
     }
     for (name, greeting) in [
@@ -283,7 +267,7 @@ async fn names_are_names_or_nothing() {
         let mut attributes = ada();
         attributes["name"] = json!(name);
         let sent = send(&function, &event("ForgotPassword", attributes)).await;
-        assert!(sent.mail.contains(greeting), "C8 {name}: escaped once");
+        assert!(sent.mail.contains(greeting), "{name}: escaped once");
     }
     for attributes in [
         json!(null),
@@ -292,12 +276,12 @@ async fn names_are_names_or_nothing() {
         json!([]),
     ] {
         let sent = send(&function, &event("SignUp", attributes)).await;
-        assert!(sent.mail.contains(">Hello,<"), "C7");
+        assert!(sent.mail.contains(">Hello,<"));
     }
 }
 
 #[tokio::test]
-async fn what_no_message_can_be_made_of_goes_back_unchanged() {
+async fn unrenderable_events_are_returned_unchanged() {
     let function = start(&[]).await;
     let with = |pointer: &str, value: Value| {
         let mut event = event("SignUp", ada());
@@ -319,15 +303,36 @@ async fn what_no_message_can_be_made_of_goes_back_unchanged() {
         ("not unconfirmed", status("SignUp", "RESET_REQUIRED")),
         ("not unconfirmed", status("SignUp", "")),
         ("not unconfirmed", status("ResendCode", "CONFIRMED")),
-        ("C2", with("/triggerSource", json!("CustomMessage_New"))),
-        ("C2", with("/triggerSource", json!("PreSignUp_SignUp"))),
-        ("C2", with("/triggerSource", json!(null))),
-        ("C4", with("/request/codeParameter", json!(null))),
-        ("C4", with("/request/codeParameter", json!(""))),
-        ("C4", with("/request/codeParameter", json!("<b>"))),
-        ("C4", without_code),
-        ("C4", with("/request", json!(null))),
-        ("C5", {
+        (
+            "unknown trigger source",
+            with("/triggerSource", json!("CustomMessage_New")),
+        ),
+        (
+            "unknown trigger source",
+            with("/triggerSource", json!("PreSignUp_SignUp")),
+        ),
+        (
+            "unknown trigger source",
+            with("/triggerSource", json!(null)),
+        ),
+        (
+            "without a valid code parameter",
+            with("/request/codeParameter", json!(null)),
+        ),
+        (
+            "without a valid code parameter",
+            with("/request/codeParameter", json!("")),
+        ),
+        (
+            "without a valid code parameter",
+            with("/request/codeParameter", json!("<b>")),
+        ),
+        ("without a valid code parameter", without_code),
+        (
+            "without a valid code parameter",
+            with("/request", json!(null)),
+        ),
+        ("without a username parameter", {
             let mut event = event("AdminCreateUser", ada());
             event["request"]["usernameParameter"] = json!(null);
             event
@@ -348,8 +353,8 @@ async fn what_no_message_can_be_made_of_goes_back_unchanged() {
     let mut bare = event("SignUp", ada());
     bare.as_object_mut().unwrap().remove("response");
     let answer = function.invoke(&bare).await.answer();
-    assert!(answer["response"]["emailMessage"].is_string(), "C3");
-    // Numbers and members that no type of ours knows.
+    assert!(answer["response"]["emailMessage"].is_string());
+    // Numbers and members that the function's types do not have.
     let odd = event("SignUp", ada()).to_string();
     let odd = odd.replacen(
         "\"version\"",
@@ -357,42 +362,35 @@ async fn what_no_message_can_be_made_of_goes_back_unchanged() {
         1,
     );
     let answer = function.invoke_raw(odd).await.answer();
-    assert!(
-        answer["big"].to_string().starts_with("1.234567890123456"),
-        "C1"
-    );
+    assert!(answer["big"].to_string().starts_with("1.234567890123456"));
     let kept = with("/response", json!({"another": [1, null]}));
     let answer = function.invoke(&kept).await.answer();
-    assert_eq!(answer["response"]["another"], json!([1, null]), "C1");
+    assert_eq!(answer["response"]["another"], json!([1, null]));
     let first = function.invoke(&event("SignUp", ada())).await.answer();
     let again = function.invoke(&event("SignUp", ada())).await.answer();
-    assert_eq!(first, again, "C28");
+    assert_eq!(first, again);
     for event in [json!(null), json!([]), json!("x")] {
         assert!(function.invoke(&event).await.is_failure(), "{event}");
     }
     let output = function.output();
     assert!(
         !output.contains("Ada") && !output.contains("@example"),
-        "nobody's name in a log"
+        "the log contains no name"
     );
 }
 
 #[tokio::test]
-async fn brands_and_accounts() {
+async fn brands_are_chosen_by_configuration() {
     let clients = json!({"one": {"name": "One & Co", "base_url": "https://one.example/app",
         "confirmation_path": "/ok"}})
     .to_string();
     let function = start(&[("APP_CLIENTS", &clients), ("DEFAULT_LOCALE", "de")]).await;
     let sent = send(&function, &event("SignUp", ada())).await;
-    assert!(
-        sent.subject.contains("One & Co") && sent.mail.contains("One &amp; Co"),
-        "C14"
-    );
+    assert!(sent.subject.contains("One & Co") && sent.mail.contains("One &amp; Co"));
     assert!(
         link(&sent.mail)
             .unwrap()
-            .starts_with("https://one.example/app/ok?"),
-        "C30"
+            .starts_with("https://one.example/app/ok?")
     );
     let mut other = event("SignUp", ada());
     other["callerContext"]["clientId"] = json!("two");
@@ -401,15 +399,14 @@ async fn brands_and_accounts() {
     assert!(
         link(&sent.mail)
             .unwrap()
-            .starts_with("https://app.example.com/"),
-        "C30"
+            .starts_with("https://app.example.com/")
     );
 
     let function = start(&[("EMAIL_SENDING_ACCOUNT", "COGNITO_DEFAULT")]).await;
     let answer = function.invoke(&event("SignUp", ada())).await.answer();
-    assert!(answer["response"]["smsMessage"].is_string(), "C22");
-    assert_eq!(answer["response"]["emailMessage"], Value::Null, "C22");
-    // The same variables by their other names, which count where the first are unset.
+    assert!(answer["response"]["smsMessage"].is_string());
+    assert_eq!(answer["response"]["emailMessage"], Value::Null);
+    // The same settings under their fallback names, which apply if the first are unset.
     let (base, path) = ("app__base_url", "app__confirmation_path");
     for (more, expected) in [
         (
@@ -439,7 +436,7 @@ async fn brands_and_accounts() {
 }
 
 #[tokio::test]
-async fn what_does_not_hold_does_not_start() {
+async fn rejects_invalid_brands_at_start() {
     let folder = std::env::temp_dir().join(format!("gatehouse-brand-{}", std::process::id()));
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/default");
     let english = std::fs::read_to_string(shipped.join("en.json")).unwrap();
@@ -453,7 +450,7 @@ async fn what_does_not_hold_does_not_start() {
     let dir = with(layout, &english);
     let function = start(&[("TEMPLATES_DIR", &dir)]).await;
     let sent = send(&function, &event("SignUp", ada())).await;
-    assert!(sent.mail.starts_with("<p>Hello,"), "a brand of one's own");
+    assert!(sent.mail.starts_with("<p>Hello,"), "a custom brand");
 
     let longer = english.replacen("Your sign-in code for", &"long ".repeat(40), 1);
     let without_code = english.replace("{{ code }} is your sign-in code", "sign-in code");
@@ -471,10 +468,10 @@ async fn what_does_not_hold_does_not_start() {
         let output = refused(&[("TEMPLATES_DIR", &dir)]).await;
         assert!(
             output.contains("TEMPLATES_DIR") && output.contains(word),
-            "C26 {word}: {output}"
+            "{word}: {output}"
         );
     }
-    // With the file and the line of the message that is wrong.
+    // The error names the file and the line of the invalid message.
     let line = english
         .lines()
         .position(|line| line.contains("\"authentication\""));
@@ -492,7 +489,7 @@ async fn what_does_not_hold_does_not_start() {
         [("APP_CLIENTS", r#"{"one":{"base_url":"javascript:x"}}"#)],
         [("EMAIL_SENDING_ACCOUNT", "mine")],
     ] {
-        assert!(refused(&more).await.contains(more[0].0), "X1 {more:?}");
+        assert!(refused(&more).await.contains(more[0].0), "{more:?}");
     }
     let output = refused(&[("DEFAULT_LOCALE", "xx")]).await;
     assert!(
@@ -501,9 +498,9 @@ async fn what_does_not_hold_does_not_start() {
     );
 }
 
-/// `gatehouse mails`, as somebody who makes a brand uses it.
+/// `gatehouse mails`, for previewing a brand.
 #[test]
-fn every_mail_to_look_at() {
+fn mails_can_be_previewed() {
     let folder = std::env::temp_dir().join(format!("gatehouse-mails-{}", std::process::id()));
     let output = std::process::Command::new(Binary::path("gatehouse"))
         .arg("mails")
@@ -520,7 +517,7 @@ fn every_mail_to_look_at() {
         assert!(read(&format!("{source}.de.html")).contains("Guten Tag,"));
         assert!(read(&format!("{source}.ar.html")).contains("confirmationCode=123456"));
     }
-    // A temporary password of any characters is text, and in no address.
+    // A temporary password with any characters is shown as text, and never part of a URL.
     let invitation = read("admin_create_user.en.html");
     assert!(invitation.contains("k4T%&amp;&lt;x9") && !invitation.contains("href=\"http"));
 }

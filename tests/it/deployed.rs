@@ -1,4 +1,4 @@
-//! The deployed template: the whole story, through API Gateway, Cognito and DynamoDB.
+//! The deployed template: the whole walkthrough, through API Gateway, Cognito and DynamoDB.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use auth_tests::Stack;
 use serde_json::Value;
 
 #[test]
-fn the_story_holds() {
+fn the_walkthrough_passes_on_the_deployed_stack() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(root.join(".tools/ministack/bin/python"))
         .arg(root.join("local/story.py"))
@@ -17,14 +17,14 @@ fn the_story_holds() {
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && text.contains("All as promised."),
+        output.status.success() && text.contains("All checks passed."),
         "{text}\n{error}"
     );
 }
 
-/// What the definition doesn't allow is refused before a function runs; the rest is the function's.
+/// API Gateway rejects bodies that the definition doesn't allow before a function runs.
 #[tokio::test]
-async fn bodies_are_validated_at_the_gateway() {
+async fn api_gateway_validates_bodies() {
     let stack = Stack::of_this_run();
     let long = format!(
         r#"{{"email": "a@example.com", "password": "{}"}}"#,
@@ -58,7 +58,7 @@ async fn bodies_are_validated_at_the_gateway() {
         let headers = [("content-type", "application/json")];
         let (status, answer) = testkit::http::call("POST", &url, &headers, body.to_owned()).await;
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        // Our functions don't say more to a bad request.
+        // Our functions add no detail to a bad request.
         let detailed = answer.get("detail").is_some();
         assert_eq!(detailed, by_the_gateway, "{route} {body}: {answer}");
         let expected = (400, &Value::from("bad_request"));

@@ -1,4 +1,4 @@
-//! `gatehouse explain`, as an operator uses it.
+//! `gatehouse explain`, through its command line.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use testkit::token::now;
 use testkit::{Binary, Pool};
 
-/// The lines and the exit status for a token on standard input.
+/// The output lines and the exit status for a token on standard input.
 fn explain(token: &str, more: &[&str]) -> (String, i32) {
     let jwks = std::env::temp_dir().join(format!("gatehouse-jwks-{}.json", std::process::id()));
     std::fs::write(&jwks, Pool::ours().jwks().to_string()).unwrap();
@@ -46,7 +46,7 @@ fn explain(token: &str, more: &[&str]) -> (String, i32) {
 }
 
 #[test]
-fn each_step_has_a_verdict() {
+fn every_step_has_a_verdict() {
     let good = Pool::ours().access_token();
     let rows: &[(String, &[&str], &str, i32)] = &[
         (

@@ -1,6 +1,6 @@
-//! Case X8: whatever comes in, nothing panics, and nothing that was changed is believed. Inputs that are
-//! right are cut, spliced and changed at random, for a second each here, for `GATEHOUSE_FUZZ_SECONDS` each
-//! by `make fuzz`. A failure prints its input.
+//! Random input never causes a panic, and a modified token is never accepted. Valid inputs
+//! are cut, spliced and changed at random, each for one second by default, or for `GATEHOUSE_FUZZ_SECONDS`
+//! with `make fuzz`. A failure prints its input.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -23,7 +23,7 @@ use testkit::token::now;
 
 use crate::authorizer_concurrency::in_process;
 
-/// xorshift: what is tried differs from run to run.
+/// xorshift: the inputs differ from run to run.
 struct Random(u64);
 
 impl Random {
@@ -44,7 +44,7 @@ impl Random {
     }
 }
 
-/// What has been trouble elsewhere.
+/// Fragments that have broken other parsers.
 const WORDS: &[&str] = &[
     "",
     "\0",
@@ -92,7 +92,7 @@ const WORDS: &[&str] = &[
     "sub",
 ];
 
-/// An input, changed in a few places.
+/// An input with a few random changes.
 fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut bytes = random.pick(seeds).clone();
     for _ in 0..=random.below(4) {
@@ -125,11 +125,11 @@ fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Tries changed inputs until the time is over.
+/// Tries changed inputs until the time has passed.
 #[expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "how long to try is said by the caller, and how much was tried is the result"
+    reason = "the caller sets the duration and reads the number of inputs"
 )]
 fn fuzz(name: &str, seeds: &[Vec<u8>], try_one: impl Fn(&[u8])) {
     let seconds = std::env::var("GATEHOUSE_FUZZ_SECONDS").ok();
@@ -168,7 +168,7 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn tokens() {
+fn random_tokens_are_never_accepted() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
     let (verifier, _) = in_process();
@@ -191,15 +191,15 @@ fn tokens() {
         if verifier.verify(token, issuer, key, at).is_ok() {
             assert!(
                 right.iter().any(|token| token == text),
-                "accepted, and nobody signed it"
+                "a token without a valid signature was accepted"
             );
         }
     });
 }
 
-/// The claims, before they are signed: right signatures over odd contents.
+/// Changes the claims before signing: valid signatures over unusual contents.
 #[test]
-fn signed_claims() {
+fn random_signed_claims_never_panic() {
     let pool = Pool::ours();
     let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
     let (verifier, _) = in_process();
@@ -229,7 +229,7 @@ fn signed_claims() {
 }
 
 #[test]
-fn key_sets() {
+fn random_key_sets_never_panic() {
     let seeds = [Pool::ours().jwks().to_string().into_bytes()];
     fuzz("key sets", &seeds, |bytes| {
         if let Ok(keys) = KeySet::parse(bytes) {
@@ -252,16 +252,16 @@ impl KeySource for Keys {
     }
 }
 
-struct NoMarks;
+struct NoRevocations;
 
-impl RevocationStore for NoMarks {
+impl RevocationStore for NoRevocations {
     async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
         Ok(Marks::default())
     }
 }
 
 #[test]
-fn events() {
+fn random_events_never_panic() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -269,7 +269,7 @@ fn events() {
     let keys = KeySet::parse(Pool::ours().jwks().to_string().as_bytes()).unwrap();
     let (verifier, settings) = in_process();
     let no_api_keys = None::<ApiKeys<DynamoApiKeys>>;
-    let authorizer = Authorizer::new(verifier, Keys(keys), NoMarks, no_api_keys, settings);
+    let authorizer = Authorizer::new(verifier, Keys(keys), NoRevocations, no_api_keys, settings);
     fuzz("events", &files("events/authorizer"), |bytes| {
         let Ok(event) = serde_json::from_slice::<Box<RawValue>>(bytes) else {
             return;
@@ -286,7 +286,7 @@ fn events() {
 }
 
 #[test]
-fn messages() {
+fn random_messages_never_panic() {
     let lookup = |name: &str| match name {
         "APP_NAME" => Some("Example".to_owned()),
         "APP_BASE_URL" => Some("https://app.example.com".to_owned()),
@@ -306,7 +306,7 @@ fn messages() {
             return;
         };
         let before: Value = serde_json::from_str(event.get()).unwrap_or_default();
-        // A member that is not Unicode goes back as it came.
+        // A member that is not Unicode is returned unchanged.
         let Ok(after) = serde_json::to_value(&answer) else {
             return;
         };
@@ -327,7 +327,7 @@ fn messages() {
 }
 
 #[test]
-fn password_hashes() {
+fn random_password_hashes_never_panic() {
     let seeds = [
         "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
         "$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk",

@@ -1,5 +1,5 @@
-//! Cases L: the real binary in front of the emulated table and a Cognito that fails on demand.
-//! What logout wrote is judged by what the authorizer then decides.
+//! logout's real binary in front of the emulated table and a fake Cognito with injected faults.
+//! The authorizer's decisions show what logout wrote.
 
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
-use crate::world::{World, batch, failures, refreshed, signed_in_again, somebody, text_of, unique};
+use crate::world::{
+    World, batch, failures, refreshed, signed_in_again, text_of, unique, user_token,
+};
 
-/// Logout and an authorizer over one table.
-struct Edge {
+/// logout and an authorizer over one table.
+struct LogoutFixture {
     store: FakeAws,
     cognito: FakeAws,
     logout: Binary,
@@ -21,7 +23,7 @@ struct Edge {
     _jwks: JwksServer,
 }
 
-impl Edge {
+impl LogoutFixture {
     async fn start() -> Self {
         let stack = Stack::of_this_run();
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
@@ -33,7 +35,7 @@ impl Edge {
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
         ];
         let logout = Binary::start("logout", &environment(&jwks.uri(), &store.url(), &more)).await;
-        // The authorizer reads the table directly: the faults are for logout.
+        // The authorizer reads the table directly, so that faults affect only logout.
         let direct = environment(&jwks.uri(), &stack.endpoint, &more);
         let authorizer = Binary::start("authorizer", &direct).await;
         Self {
@@ -70,7 +72,7 @@ impl Edge {
         }
     }
 
-    /// The operations that were asked of Cognito since the last call.
+    /// The operations called at Cognito since the last call of this function.
     fn cognito_calls(&self) -> Vec<String> {
         let calls = self
             .cognito
@@ -109,9 +111,9 @@ fn session(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_session_ends_at_once_and_the_others_go_on() {
-    let edge = Edge::start().await;
-    let phone = somebody();
+async fn logout_revokes_only_its_own_session() {
+    let fixture = LogoutFixture::start().await;
+    let phone = user_token();
     let laptop = phone
         .clone()
         .claim("origin_jti", unique("session"))
@@ -122,37 +124,37 @@ async fn a_session_ends_at_once_and_the_others_go_on() {
         .claim("jti", "refreshed")
         .claim("iat", now())
         .build();
-    let stranger = somebody().build();
+    let stranger = user_token().build();
     let phone = phone.build();
-    assert!(edge.passes(&phone).await && edge.passes(&laptop).await);
-    edge.store.forget_requests();
+    assert!(fixture.passes(&phone).await && fixture.passes(&laptop).await);
+    fixture.store.forget_requests();
 
-    let (status, body) = edge.post(&phone, json!(null)).await;
-    assert_eq!((status, &body["ended"]), (200, &json!("session")), "L1");
-    assert!(!edge.passes(&phone).await, "L1");
+    let (status, body) = fixture.post(&phone, json!(null)).await;
+    assert_eq!((status, &body["ended"]), (200, &json!("session")));
+    assert!(!fixture.passes(&phone).await);
     assert!(
-        !edge.passes(&refreshed).await,
-        "L17: a refresh that lands after"
+        !fixture.passes(&refreshed).await,
+        "a refresh that completes after the logout"
     );
-    assert!(edge.passes(&laptop).await, "R2");
-    assert!(edge.passes(&stranger).await, "R2");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
-    assert_eq!(edge.writes(), 1);
+    assert!(fixture.passes(&laptop).await);
+    assert!(fixture.passes(&stranger).await);
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
+    assert_eq!(fixture.writes(), 1);
 
-    let (status, _) = edge.post(&phone, json!(null)).await;
-    assert_eq!(status, 200, "L2");
-    let (status, _) = edge.post(&refreshed, session("session")).await;
-    assert_eq!(status, 200, "L2");
+    let (status, _) = fixture.post(&phone, json!(null)).await;
+    assert_eq!(status, 200);
+    let (status, _) = fixture.post(&refreshed, session("session")).await;
+    assert_eq!(status, 200);
 }
 
 #[tokio::test]
-async fn the_refresh_token_ends_at_cognito() {
-    let edge = Edge::start().await;
-    let token = somebody().build();
+async fn logout_revokes_the_refresh_token_at_cognito() {
+    let fixture = LogoutFixture::start().await;
+    let token = user_token().build();
     let body = json!(r#"{"refresh_token":"opaque"}"#);
-    let (status, answer) = edge.post(&token, body.clone()).await;
-    assert_eq!((status, &answer["cognito"]), (200, &json!("ended")), "L1");
-    let (operation, request) = edge.cognito.requests().remove(0);
+    let (status, answer) = fixture.post(&token, body.clone()).await;
+    assert_eq!((status, &answer["cognito"]), (200, &json!("ended")));
+    let (operation, request) = fixture.cognito.requests().remove(0);
     assert_eq!(operation, "RevokeToken");
     assert_eq!(
         request,
@@ -162,33 +164,49 @@ async fn the_refresh_token_ends_at_cognito() {
     let error =
         |code: &str| Fault::Answer(400, json!({"__type": code, "message": "x"}).to_string());
     for (case, fault, cognito) in [
-        ("L11", error("NotAuthorizedException"), "ended"),
-        ("L11", error("UserNotFoundException"), "ended"),
-        ("L12", error("UnsupportedOperationException"), "unsupported"),
-        ("L10", error("TooManyRequestsException"), "failed"),
-        ("L10", Fault::Answer(500, "{}".to_owned()), "failed"),
-        ("L10", Fault::Cut, "failed"),
+        (
+            "session is revoked already",
+            error("NotAuthorizedException"),
+            "ended",
+        ),
+        (
+            "session is revoked already",
+            error("UserNotFoundException"),
+            "ended",
+        ),
+        (
+            "unsupported",
+            error("UnsupportedOperationException"),
+            "unsupported",
+        ),
+        ("throttled", error("TooManyRequestsException"), "failed"),
+        (
+            "server error",
+            Fault::Answer(500, "{}".to_owned()),
+            "failed",
+        ),
+        ("connection cut", Fault::Cut, "failed"),
     ] {
-        let token = somebody().build();
-        edge.cognito.set_fault(fault.clone());
-        let (status, answer) = edge.post(&token, body.clone()).await;
+        let token = user_token().build();
+        fixture.cognito.set_fault(fault.clone());
+        let (status, answer) = fixture.post(&token, body.clone()).await;
         assert_eq!(
             (status, &answer["cognito"]),
             (200, &json!(cognito)),
             "{case} {fault:?}"
         );
         assert!(
-            !edge.passes(&token).await,
-            "{case}: our side is closed all the same"
+            !fixture.passes(&token).await,
+            "{case}: the session is revoked here nevertheless"
         );
     }
-    assert!(!edge.logout.output().contains("opaque"));
+    assert!(!fixture.logout.output().contains("opaque"));
 }
 
 #[tokio::test]
-async fn all_sessions_end_with_a_living_token_only() {
-    let edge = Edge::start().await;
-    let phone = somebody();
+async fn revoking_all_sessions_requires_a_valid_token() {
+    let fixture = LogoutFixture::start().await;
+    let phone = user_token();
     let laptop = phone
         .clone()
         .claim("origin_jti", unique("session"))
@@ -213,91 +231,94 @@ async fn all_sessions_end_with_a_living_token_only() {
     };
     let living = phone.build();
 
-    assert_eq!(edge.post(&ended, json!(null)).await.0, 200);
-    edge.store.forget_requests();
+    assert_eq!(fixture.post(&ended, json!(null)).await.0, 200);
+    fixture.store.forget_requests();
     assert_eq!(
-        edge.post(&ended, session("all")).await.0,
+        fixture.post(&ended, session("all")).await.0,
         401,
-        "an ended token"
+        "a revoked token"
     );
     assert_eq!(
-        edge.post(&expired, session("all")).await.0,
+        fixture.post(&expired, session("all")).await.0,
         401,
         "an expired token"
     );
-    assert_eq!(edge.writes(), 0);
-    assert!(edge.passes(&laptop).await, "neither may end the others");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
-
-    let (status, answer) = edge.post(&living, session("all")).await;
-    assert_eq!((status, &answer["ended"]), (200, &json!("all")), "L7");
-    assert_eq!(edge.cognito_calls(), ["AdminUserGlobalSignOut"], "L7");
+    assert_eq!(fixture.writes(), 0);
     assert!(
-        !edge.passes(&living).await && !edge.passes(&laptop).await,
-        "L7"
+        fixture.passes(&laptop).await,
+        "neither may revoke other sessions"
     );
-    let rewritten = edge.writes();
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
+
+    let (status, answer) = fixture.post(&living, session("all")).await;
+    assert_eq!((status, &answer["ended"]), (200, &json!("all")));
+    assert_eq!(fixture.cognito_calls(), ["AdminUserGlobalSignOut"]);
+    assert!(!fixture.passes(&living).await && !fixture.passes(&laptop).await);
+    let rewritten = fixture.writes();
     for token in [&living, &expired, &ended] {
-        let (status, answer) = edge.post(token, session("all")).await;
-        assert_eq!(status, 200, "covered by the cutoff");
+        let (status, answer) = fixture.post(token, session("all")).await;
+        assert_eq!(status, 200, "the sessions are revoked already");
         assert_eq!(
             answer["ended"], "already",
-            "and nothing is promised but that"
+            "the response claims nothing further"
         );
     }
-    assert_eq!(edge.writes(), rewritten, "nothing more to write");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
+    assert_eq!(fixture.writes(), rewritten, "no further write");
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
 
     let cutoff = now();
     while now() <= cutoff {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(edge.passes(&later()).await, "R22: a new sign-in");
+    assert!(fixture.passes(&later()).await, "a new sign-in");
 }
 
 #[tokio::test]
-async fn expired_tokens_end_their_session_while_it_could_be_refreshed() {
-    let edge = Edge::start().await;
+async fn expired_tokens_may_revoke_their_session_while_it_is_refreshable() {
+    let fixture = LogoutFixture::start().await;
     let session_of = |token: &TokenBuilder<'_>| token.clone().claim("jti", unique("t")).build();
-    let old = somebody()
+    let old = user_token()
         .claim("auth_time", now() - 7_200)
         .claim("iat", now() - 7_200);
     let fresh = session_of(&old.clone().claim("iat", now()));
     let expired = old.clone().claim("exp", now() - 3_600).build();
-    assert!(edge.passes(&fresh).await);
-    assert_eq!(edge.post(&expired, json!(null)).await.0, 200, "L3");
-    assert!(!edge.passes(&fresh).await, "L3: it was the session's own");
+    assert!(fixture.passes(&fresh).await);
+    assert_eq!(fixture.post(&expired, json!(null)).await.0, 200);
+    assert!(
+        !fixture.passes(&fresh).await,
+        "the token belongs to the session"
+    );
 
     let long_ago = now() - 28_800 - 60;
-    let ancient = somebody()
+    let ancient = user_token()
         .claim("auth_time", long_ago - 60)
         .claim("iat", long_ago - 60);
     let ancient = ancient.claim("exp", long_ago).build();
-    edge.store.forget_requests();
+    fixture.store.forget_requests();
     assert_eq!(
-        edge.post(&ancient, json!(null)).await.0,
+        fixture.post(&ancient, json!(null)).await.0,
         401,
-        "L3: no refresh token is that old"
+        "older than any refresh token"
     );
-    assert_eq!(edge.writes(), 0);
+    assert_eq!(fixture.writes(), 0);
 }
 
 #[tokio::test]
-async fn id_tokens_end_the_session_too() {
-    let edge = Edge::start().await;
-    let access = somebody();
+async fn id_tokens_may_revoke_their_session() {
+    let fixture = LogoutFixture::start().await;
+    let access = user_token();
     let id = Pool::ours()
         .id_token()
         .claim("sub", access.get("sub").clone())
         .claim("origin_jti", access.get("origin_jti").clone());
-    assert_eq!(edge.post(&id.build(), json!(null)).await.0, 200, "L5");
-    assert!(!edge.passes(&access.build()).await, "L5");
+    assert_eq!(fixture.post(&id.build(), json!(null)).await.0, 200);
+    assert!(!fixture.passes(&access.build()).await);
 }
 
 #[tokio::test]
-async fn who_may_not_log_out() {
-    let edge = Edge::start().await;
-    let good = somebody();
+async fn rejects_invalid_tokens() {
+    let fixture = LogoutFixture::start().await;
+    let good = user_token();
     let foreign = Pool::foreign();
     let refused = [
         good.clone().signed_by(&foreign.access_key).build(),
@@ -307,41 +328,41 @@ async fn who_may_not_log_out() {
         good.clone().claim("iat", now() + 600).build(),
         "a.b.c".to_owned(),
     ];
-    edge.store.forget_requests();
+    fixture.store.forget_requests();
     for token in refused {
         assert_eq!(
-            edge.post(&token, json!(null)).await.0,
+            fixture.post(&token, json!(null)).await.0,
             401,
-            "L4 {token:.300}"
+            "{token:.300}"
         );
         assert_eq!(
-            edge.post(&token, session("all")).await.0,
+            fixture.post(&token, session("all")).await.0,
             401,
-            "L4 {token:.300}"
+            "{token:.300}"
         );
     }
-    assert_eq!(edge.send(&proxy_event(None)).await.0, 401, "L6");
+    assert_eq!(fixture.send(&proxy_event(None)).await.0, 401);
     assert_eq!(
-        edge.post(&Pool::ours().machine_token().build(), json!(null))
+        fixture
+            .post(&Pool::ours().machine_token().build(), json!(null))
             .await
             .0,
-        403,
-        "L16"
+        403
     );
-    assert_eq!(edge.writes(), 0, "L4: nothing written");
-    assert_eq!(edge.cognito_calls(), Vec::<String>::new());
-    assert!(edge.passes(&good.build()).await, "L4");
+    assert_eq!(fixture.writes(), 0, "nothing written");
+    assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
+    assert!(fixture.passes(&good.build()).await);
 }
 
 #[tokio::test]
-async fn requests_that_are_not_ours() {
-    let edge = Edge::start().await;
-    let token = somebody().build();
-    edge.store.forget_requests();
+async fn rejects_malformed_requests() {
+    let fixture = LogoutFixture::start().await;
+    let token = user_token().build();
+    fixture.store.forget_requests();
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""] {
         let mut event = proxy_event(Some(&token));
         event["httpMethod"] = json!(method);
-        assert_eq!(edge.send(&event).await.0, 405, "L15 {method}");
+        assert_eq!(fixture.send(&event).await.0, 405, "{method}");
     }
     for body in [
         "x",
@@ -361,84 +382,95 @@ async fn requests_that_are_not_ours() {
         r#"{"refresh_token":7}"#,
         "\u{feff}{}",
     ] {
-        let (status, _) = edge.post(&token, json!(body)).await;
-        assert_eq!(status, 400, "L22 {body}");
+        let (status, _) = fixture.post(&token, json!(body)).await;
+        assert_eq!(status, 400, "{body}");
     }
     for body in [json!(7), json!({"scope": "all"}), json!(["x"])] {
-        assert_eq!(edge.post(&token, body.clone()).await.0, 400, "{body}");
+        assert_eq!(fixture.post(&token, body.clone()).await.0, 400, "{body}");
     }
     let huge = json!(format!(r#"{{"refresh_token":"{}"}}"#, "x".repeat(20_000)));
-    assert_eq!(edge.post(&token, huge).await.0, 413);
+    assert_eq!(fixture.post(&token, huge).await.0, 413);
     let mut event = proxy_event(Some(&token));
     event["isBase64Encoded"] = json!(true);
     event["body"] = json!("%%%");
-    assert_eq!(edge.send(&event).await.0, 400);
+    assert_eq!(fixture.send(&event).await.0, 400);
     for event in [json!(null), json!([]), json!("x"), json!({})] {
-        assert_eq!(edge.send(&event).await.0, 405, "{event}");
+        assert_eq!(fixture.send(&event).await.0, 405, "{event}");
     }
-    assert_eq!(edge.writes(), 0);
-    assert!(edge.passes(&token).await);
+    assert_eq!(fixture.writes(), 0);
+    assert!(fixture.passes(&token).await);
 
     event["body"] = json!("e30=");
-    assert_eq!(edge.send(&event).await.0, 200, "base64 of {{}}");
+    assert_eq!(fixture.send(&event).await.0, 200, "base64 of {{}}");
     let mut http = json!({
         "version": "2.0", "headers": {"authorization": format!("Bearer {token}")},
         "requestContext": {"http": {"method": "POST", "path": "/auth/logout"}},
     });
-    assert_eq!(edge.send(&http).await.0, 200, "an HTTP API's event");
+    assert_eq!(fixture.send(&http).await.0, 200, "an HTTP API's event");
     http["requestContext"]["http"]["method"] = json!("GET");
-    assert_eq!(edge.send(&http).await.0, 405);
+    assert_eq!(fixture.send(&http).await.0, 405);
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_503_and_nothing_claimed() {
-    let edge = Edge::start().await;
+async fn store_failures_are_503() {
+    let fixture = LogoutFixture::start().await;
     let refresh = || json!(r#"{"refresh_token":"opaque"}"#);
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
-        let token = somebody().build();
-        edge.store.set_fault_for("UpdateItem", fault.clone());
-        assert_eq!(edge.post(&token, refresh()).await.0, 503, "L9 {fault:?}");
+        let token = user_token().build();
+        fixture.store.set_fault_for("UpdateItem", fault.clone());
+        assert_eq!(fixture.post(&token, refresh()).await.0, 503, "{fault:?}");
         assert_eq!(
-            edge.cognito_calls(),
+            fixture.cognito_calls(),
             ["RevokeToken"],
-            "L9: Cognito is told all the same"
+            "Cognito is called nevertheless"
         );
         assert_eq!(
-            edge.post(&token, session("all")).await.0,
+            fixture.post(&token, session("all")).await.0,
             503,
-            "L9 {fault:?}"
+            "{fault:?}"
         );
-        assert_eq!(edge.cognito_calls(), ["AdminUserGlobalSignOut"], "L9");
-        assert!(edge.passes(&token).await, "nothing was promised");
+        assert_eq!(fixture.cognito_calls(), ["AdminUserGlobalSignOut"]);
+        assert!(
+            fixture.passes(&token).await,
+            "no revocation was acknowledged"
+        );
 
-        edge.store.set_fault(fault.clone());
-        assert_eq!(edge.post(&token, session("all")).await.0, 503, "{fault:?}");
+        fixture.store.set_fault(fault.clone());
         assert_eq!(
-            edge.cognito_calls(),
+            fixture.post(&token, session("all")).await.0,
+            503,
+            "{fault:?}"
+        );
+        assert_eq!(
+            fixture.cognito_calls(),
             Vec::<String>::new(),
-            "it could be an old, ended token"
+            "the token could be revoked already"
         );
 
-        edge.store.set_fault(Fault::None);
-        assert_eq!(edge.post(&token, refresh()).await.0, 200, "L9: the retry");
-        assert!(!edge.passes(&token).await, "L9");
-        edge.cognito.forget_requests();
+        fixture.store.set_fault(Fault::None);
+        assert_eq!(fixture.post(&token, refresh()).await.0, 200, "the retry");
+        assert!(!fixture.passes(&token).await);
+        fixture.cognito.forget_requests();
     }
 
-    // The write arrives, its answer is lost, the client comes again (L13).
-    let token = somebody().build();
-    edge.store
+    // The write succeeds, its response is lost, and the client retries.
+    let token = user_token().build();
+    fixture
+        .store
         .set_fault_after(Fault::Answer(500, "{}".to_owned()));
-    assert_eq!(edge.post(&token, json!(null)).await.0, 503);
-    assert!(!edge.passes(&token).await, "L13: more than promised");
-    edge.store.set_fault(Fault::None);
-    assert_eq!(edge.post(&token, json!(null)).await.0, 200, "L13");
+    assert_eq!(fixture.post(&token, json!(null)).await.0, 503);
+    assert!(
+        !fixture.passes(&token).await,
+        "the revocation was written although the response was 503"
+    );
+    fixture.store.set_fault(Fault::None);
+    assert_eq!(fixture.post(&token, json!(null)).await.0, 200);
 }
 
 #[tokio::test]
-async fn many_at_once() {
-    let edge = Edge::start().await;
-    let user = somebody();
+async fn concurrent_logouts_succeed() {
+    let fixture = LogoutFixture::start().await;
+    let user = user_token();
     let tokens: Vec<String> = (0..8)
         .map(|_| {
             user.clone()
@@ -447,34 +479,31 @@ async fn many_at_once() {
                 .build()
         })
         .collect();
-    let other = Edge::start().await;
+    let other = LogoutFixture::start().await;
     let ((one, _), (two, _)) = tokio::join!(
-        edge.post(&tokens[0], session("all")),
+        fixture.post(&tokens[0], session("all")),
         other.post(&tokens[1], session("all")),
     );
-    assert_eq!((one, two), (200, 200), "R17");
+    assert_eq!((one, two), (200, 200));
     for token in &tokens {
-        assert!(
-            !edge.passes(token).await && !other.passes(token).await,
-            "R17"
-        );
+        assert!(!fixture.passes(token).await && !other.passes(token).await);
     }
 }
 
 #[tokio::test]
-async fn after_the_200_another_process_refuses() {
-    let edge = Edge::start().await;
+async fn a_200_is_enforced_by_every_process() {
+    let fixture = LogoutFixture::start().await;
     for round in 0..1_000 {
-        let token = somebody().build();
+        let token = user_token().build();
         let scope = if round % 100 == 99 { "all" } else { "session" };
-        assert!(edge.passes(&token).await);
-        assert_eq!(edge.post(&token, session(scope)).await.0, 200);
-        assert!(!edge.passes(&token).await, "R16 round {round}, {scope}");
+        assert!(fixture.passes(&token).await);
+        assert_eq!(fixture.post(&token, session(scope)).await.0, 200);
+        assert!(!fixture.passes(&token).await, "round {round}, {scope}");
     }
 }
 
 #[tokio::test]
-async fn everywhere_else() {
+async fn others_revokes_all_sessions_but_the_callers() {
     let world = World::start().await;
     let logout = world.function("logout", &[]).await;
     let post = async |token: &TokenBuilder<'_>, scope: &str| {
@@ -483,30 +512,43 @@ async fn everywhere_else() {
         let answer = logout.invoke(&event).await.answer();
         answer["statusCode"].as_u64().unwrap()
     };
-    let phone = somebody();
+    let phone = user_token();
     let other_session = || phone.clone().claim("origin_jti", unique("session"));
     let (laptop, tablet) = (other_session(), other_session());
     assert_eq!(post(&phone, "others").await, 200);
-    assert!(world.passes(&phone).await, "the one that asked goes on");
+    assert!(
+        world.passes(&phone).await,
+        "the caller's session stays valid"
+    );
     assert!(!world.passes(&laptop).await && !world.passes(&tablet).await);
     assert_eq!(post(&phone, "others").await, 200, "again");
     assert_eq!(
         post(&laptop, "others").await,
         401,
-        "an ended one ends nobody"
+        "a revoked session revokes nothing"
     );
-    assert_eq!(post(&laptop, "all").await, 401, "an ended one ends nobody");
+    assert_eq!(
+        post(&laptop, "all").await,
+        401,
+        "a revoked session revokes nothing"
+    );
     let later = signed_in_again(&phone);
-    assert!(world.passes(&later).await, "the very next sign-in passes");
+    assert!(world.passes(&later).await, "the next sign-in is accepted");
     assert_eq!(post(&later, "others").await, 200);
     assert!(
         !world.passes(&phone).await && world.passes(&later).await,
-        "the spared one changes"
+        "the exempt session changes"
     );
     assert_eq!(post(&later, "all").await, 200);
-    assert!(!world.passes(&later).await, "all are all");
+    assert!(
+        !world.passes(&later).await,
+        "scope all includes every session"
+    );
     assert_eq!(post(&later, "others").await, 401);
-    assert!(!world.passes(&later).await, "sparing brings nothing back");
+    assert!(
+        !world.passes(&later).await,
+        "an exemption does not restore a session"
+    );
     assert!(
         world
             .cognito
@@ -518,17 +560,17 @@ async fn everywhere_else() {
     assert_eq!(post(&machine, "others").await, 403);
 }
 
-/// A writer whose clock is behind: what the issuer signed in the gap is covered (R25).
+/// If the writer's clock is slow, tokens that the issuer signed in the gap are also revoked.
 #[tokio::test]
-async fn clocks_that_differ() {
+async fn clock_skew_is_tolerated() {
     let world = World::start().await;
     let logout = world
         .function("logout", &[("CLOCK_LEEWAY_SECONDS", "3")])
         .await;
     for ahead in 0..=3 {
-        let phone = somebody();
+        let phone = user_token();
         let token = phone.clone().claim("origin_jti", unique("session"));
-        // The authorizer itself has no leeway: it judges once its own clock is there.
+        // The authorizer itself has no leeway: it accepts the token once its own clock has reached `iat`.
         let gap = token
             .claim("auth_time", now() + ahead)
             .claim("iat", now() + ahead);
@@ -539,12 +581,12 @@ async fn clocks_that_differ() {
         while now() < ended {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(!world.passes(&gap).await, "R25 {ahead}");
+        assert!(!world.passes(&gap).await, "{ahead}");
     }
 }
 
 #[tokio::test]
-async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
+async fn failed_cognito_calls_are_queued_and_retried() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
     let logout = world
@@ -553,7 +595,7 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
     let retry = world.function("logout-retry", &[]).await;
     let busy = json!({"__type": "TooManyRequestsException"}).to_string();
     world.cognito.set_fault(Fault::Answer(400, busy));
-    let token = somebody();
+    let token = user_token();
     let post = async |body: &str| {
         let mut event = proxy_event(Some(&token.build()));
         event["body"] = json!(body);
@@ -562,9 +604,9 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
         (answer["statusCode"].as_u64().unwrap(), body)
     };
     let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
-    assert_eq!((status, &body["cognito"]), (200, &json!("queued")), "L10");
+    assert_eq!((status, &body["cognito"]), (200, &json!("queued")));
     let (status, body) = post(r#"{"scope":"all"}"#).await;
-    assert_eq!(status, 401, "the session is over: it ends no others");
+    assert_eq!(status, 401, "a revoked session does not revoke others");
     assert_eq!(body["code"], "unauthorized");
     let living = signed_in_again(&token);
     let mut event = proxy_event(Some(&living.build()));
@@ -581,7 +623,7 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
         .requests()
         .into_iter()
         .map(|(operation, request)| {
-            assert_eq!(operation, "SendMessage", "L10");
+            assert_eq!(operation, "SendMessage");
             assert_eq!(request["QueueUrl"], queue);
             request["MessageBody"].as_str().unwrap().to_owned()
         })
@@ -590,12 +632,16 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
     let mut messages = bodies.clone();
     messages.push("nonsense".to_owned());
     let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), ["m0", "m1", "m2"], "still busy");
+    assert_eq!(
+        failures(&answer),
+        ["m0", "m1", "m2"],
+        "Cognito still throttles"
+    );
 
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
     let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), ["m2"], "only what nobody can read");
+    assert_eq!(failures(&answer), ["m2"], "only the unreadable message");
     let calls = world.cognito.requests();
     assert_eq!(calls[0].0, "RevokeToken");
     assert_eq!(calls[0].1["Token"], "opaque-secret");
@@ -608,22 +654,22 @@ async fn a_failed_call_waits_in_the_queue_and_is_made_again() {
         let fault = Fault::Answer(400, json!({"__type": code}).to_string());
         world.cognito.set_fault(fault);
         let answer = retry.invoke(&batch(&bodies)).await.answer();
-        assert_eq!(failures(&answer), Vec::<&str>::new(), "L11 {code}: done");
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "{code}: done");
     }
     for function in [&logout, &retry] {
         assert!(!function.output().contains("opaque-secret"));
     }
     assert!(retry.invoke(&json!({})).await.is_failure());
 
-    // The queue fails too: said as it is.
+    // If the queue fails too, the response reports the failure.
     world.cognito.set_fault(Fault::Cut);
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
-    assert_eq!((status, &body["cognito"]), (200, &json!("failed")), "L10");
+    assert_eq!((status, &body["cognito"]), (200, &json!("failed")));
 }
 
 #[tokio::test]
-async fn what_cognito_refuses_is_final() {
+async fn rejections_by_cognito_are_not_retried() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
     let more = [("RETRY_QUEUE_URL", queue)];
@@ -643,24 +689,27 @@ async fn what_cognito_refuses_is_final() {
     ] {
         let fault = json!({"__type": code, "message": message}).to_string();
         world.cognito.set_fault(Fault::Answer(400, fault));
-        let token = somebody();
+        let token = user_token();
         let mut event = proxy_event(Some(&token.build()));
         event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
         let answer = logout.invoke(&event).await.answer();
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(body["cognito"], cognito, "L11 {code} {message}");
-        assert!(!world.passes(&token).await, "L11 {code}: the mark is there");
+        assert_eq!(body["cognito"], cognito, "{code} {message}");
+        assert!(
+            !world.passes(&token).await,
+            "{code}: the revocation is written"
+        );
         let queued = world.others.requests().len();
         world.others.forget_requests();
-        assert_eq!(queued, usize::from(cognito == "queued"), "L11 {code}");
+        assert_eq!(queued, usize::from(cognito == "queued"), "{code}");
         let answer = retry.invoke(&batch(&[task.to_string()])).await.answer();
         let again = failures(&answer).len();
-        assert_eq!(again, usize::from(cognito == "queued"), "L11 {code}");
+        assert_eq!(again, usize::from(cognito == "queued"), "{code}");
     }
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
-    for odd in ["", "with blanks", "\u{e4}", &"x".repeat(8_193)] {
-        let mut event = proxy_event(Some(&somebody().build()));
+    for odd in ["", "with spaces", "\u{e4}", &"x".repeat(8_193)] {
+        let mut event = proxy_event(Some(&user_token().build()));
         event["body"] = json!(json!({"refresh_token": odd}).to_string());
         let answer = logout.invoke(&event).await.answer();
         assert!(
@@ -668,11 +717,11 @@ async fn what_cognito_refuses_is_final() {
             "{odd:.20}"
         );
     }
-    assert_eq!(world.cognito.requests().len(), 0, "Cognito isn't asked");
+    assert_eq!(world.cognito.requests().len(), 0, "no call to Cognito");
 }
 
 #[tokio::test]
-async fn the_clients_secret_goes_with_the_calls() {
+async fn calls_carry_the_client_secret() {
     let world = World::start().await;
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:client";
     let others = world.others.url();
@@ -691,7 +740,7 @@ async fn the_clients_secret_goes_with_the_calls() {
     let logout = world.function("logout", &more).await;
     let retry = world.function("logout-retry", &more).await;
     let log_out = async || {
-        let mut event = proxy_event(Some(&somebody().build()));
+        let mut event = proxy_event(Some(&user_token().build()));
         event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
         assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
     };
@@ -704,14 +753,14 @@ async fn the_clients_secret_goes_with_the_calls() {
     world.cognito.forget_requests();
     let queued = world.others.requests();
     let message = queued[0].1["MessageBody"].as_str().unwrap().to_owned();
-    assert!(!message.contains(secret), "not in the queue");
+    assert!(!message.contains(secret), "not queued");
     let answer = retry.invoke(&batch(&[message])).await.answer();
     assert_eq!(failures(&answer), Vec::<&str>::new());
     assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
 }
 
 #[tokio::test]
-async fn cookies_origins_and_the_hosted_ui() {
+async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     let world = World::start().await;
     let more = [
         ("TOKEN_COOKIE", "__Host-access_token"),
@@ -727,7 +776,7 @@ async fn cookies_origins_and_the_hosted_ui() {
         logout.invoke(&event).await.answer()
     };
     let origin = "https://app.example.com";
-    let token = somebody();
+    let token = user_token();
     let cookie = format!(
         "__Host-access_token={}; __Host-refresh_token=opaque",
         token.build()
@@ -736,18 +785,22 @@ async fn cookies_origins_and_the_hosted_ui() {
         (
             json!({"Cookie": cookie, "Origin": "https://evil.example"}),
             403,
-            "L15",
+            "foreign origin",
         ),
-        (json!({"Cookie": cookie, "Origin": "null"}), 403, "L15"),
+        (
+            json!({"Cookie": cookie, "Origin": "null"}),
+            403,
+            "null origin",
+        ),
         (
             json!({"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}),
             403,
-            "L15",
+            "cross-site",
         ),
         (
             json!({"Authorization": format!("Bearer {}", token.build()), "Origin": "https://evil.example"}),
             403,
-            "L15",
+            "header with a foreign origin",
         ),
         (
             json!({"Cookie": cookie, "Authorization": format!("Bearer {}", token.build()), "Origin": origin}),
@@ -757,7 +810,7 @@ async fn cookies_origins_and_the_hosted_ui() {
         (
             json!({"Cookie": format!("{cookie}; {cookie}"), "Origin": origin}),
             401,
-            "A25",
+            "repeated cookies",
         ),
     ] {
         assert_eq!(
@@ -770,7 +823,7 @@ async fn cookies_origins_and_the_hosted_ui() {
     assert_eq!(world.cognito.requests().len(), 0);
 
     let answer = send(json!({"Cookie": cookie, "Origin": origin})).await;
-    assert_eq!(answer["statusCode"], 200, "L1");
+    assert_eq!(answer["statusCode"], 200);
     assert!(!world.passes(&token).await);
     let (operation, request) = world.cognito.requests().remove(0);
     assert_eq!(
@@ -785,7 +838,7 @@ async fn cookies_origins_and_the_hosted_ui() {
         .zip(cleared)
     {
         let expected = format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-        assert_eq!(*line, json!(expected), "L1");
+        assert_eq!(*line, json!(expected));
     }
     let clear = answer["headers"]["clear-site-data"].as_str().unwrap();
     assert!(clear.contains("\"cookies\""));
@@ -796,12 +849,11 @@ async fn cookies_origins_and_the_hosted_ui() {
             "https://auth.example.com/logout?client_id={}&logout_uri=\
              https%3A%2F%2Fapp%2Eexample%2Ecom%2Fbye%3Fa%3D1%26b%3D2",
             Pool::ours().client_id
-        ),
-        "L19"
+        )
     );
 
-    // No token, only the refresh token: what it brings says which session it is.
-    let token = somebody();
+    // Without an access token, the tokens that the refresh token yields identify the session.
+    let token = user_token();
     let alone = json!({"Cookie": "__Host-refresh_token=opaque", "Origin": origin});
     let send_alone = async || {
         world.cognito.forget_requests();
@@ -837,11 +889,11 @@ async fn cookies_origins_and_the_hosted_ui() {
         assert_eq!(
             (status, clears),
             (503, false),
-            "L6: the cookie stays {fault:?}"
+            "the cookie is kept {fault:?}"
         );
     }
     world.cognito.set_fault(Fault::None);
-    assert_eq!(send_alone().await.0, 503, "L6: no answer of Cognito's");
+    assert_eq!(send_alone().await.0, 503, "no response from Cognito");
     world
         .cognito
         .set_answer("GetTokensFromRefreshToken", brings.clone());
@@ -849,28 +901,32 @@ async fn cookies_origins_and_the_hosted_ui() {
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     let (status, _, clears, _) = send_alone().await;
-    assert_eq!((status, clears), (503, false), "L6: no mark, no promise");
+    assert_eq!(
+        (status, clears),
+        (503, false),
+        "without the revocation the response is no success"
+    );
     world.store.set_fault(Fault::None);
-    assert!(world.passes(&token).await, "L6");
+    assert!(world.passes(&token).await);
     let (status, body, clears, asked) = send_alone().await;
-    assert_eq!((status, clears), (200, true), "L6");
-    assert_eq!(body["ended"], "session", "L6");
-    assert_eq!(body["cognito"], "ended", "L6");
+    assert_eq!((status, clears), (200, true));
+    assert_eq!(body["ended"], "session");
+    assert_eq!(body["cognito"], "ended");
     assert_eq!(
         asked,
         ["GetTokensFromRefreshToken", "RevokeToken", "RevokeToken"],
-        "L6: the old and the rotated one"
+        "the old and the rotated refresh token"
     );
-    assert!(!world.passes(&token).await, "L6: marked");
-    assert!(!world.passes(&refreshed(&token)).await, "L6: marked");
-    // One that is over, one that is none: nothing is queued, whoever sends it.
+    assert!(!world.passes(&token).await, "revoked");
+    assert!(!world.passes(&refreshed(&token)).await, "revoked");
+    // An expired or malformed refresh token: nothing is queued.
     let over =
         json!({"__type": "NotAuthorizedException", "message": "Refresh Token has been revoked"});
     world
         .cognito
         .set_fault(Fault::Answer(400, over.to_string()));
     let (status, body, clears, _) = send_alone().await;
-    assert_eq!((status, clears), (200, true), "L6");
+    assert_eq!((status, clears), (200, true));
     assert_eq!(
         (&body["ended"], &body["cognito"]),
         (&json!("refresh_token"), &json!("refused"))
@@ -880,7 +936,7 @@ async fn cookies_origins_and_the_hosted_ui() {
     let long = format!("__Host-refresh_token={}", "x".repeat(8_193));
     let answer = send(json!({"Cookie": long, "Origin": origin})).await;
     assert_eq!(answer["statusCode"], 200);
-    assert_eq!(world.cognito.requests().len(), 0, "Cognito isn't asked");
+    assert_eq!(world.cognito.requests().len(), 0, "no call to Cognito");
     assert_eq!(world.others.requests().len(), 0, "nothing is queued");
     assert!(
         !logout.output().contains("opaque") && !logout.output().contains(&text_of(&token, "sub"))
@@ -888,13 +944,13 @@ async fn cookies_origins_and_the_hosted_ui() {
 }
 
 #[tokio::test]
-async fn a_mark_that_cannot_be_written_waits_in_a_queue_of_its_own() {
+async fn failed_revocations_wait_in_their_own_queue() {
     let world = World::start().await;
     let url = "https://sqs.us-east-1.amazonaws.com/123456789012/late";
     let retry = world
         .function("logout-retry", &[("LATE_MARK_QUEUE_URL", url)])
         .await;
-    let token = somebody();
+    let token = user_token();
     let mark = json!({"kind": "end_sessions", "subject": token.get("sub"),
         "not_before": token.get("auth_time"), "spared": null, "reason": "password_changed"});
     let messages = batch(&[mark.to_string()]);
@@ -902,19 +958,23 @@ async fn a_mark_that_cannot_be_written_waits_in_a_queue_of_its_own() {
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     let answer = retry.invoke(&messages).await.answer();
-    assert_eq!(failures(&answer), Vec::<&str>::new(), "put off");
+    assert_eq!(
+        failures(&answer),
+        Vec::<&str>::new(),
+        "the revocation is queued for later"
+    );
     let (operation, message) = world.others.requests().remove(0);
     assert_eq!(
         (operation.as_str(), &message["QueueUrl"]),
         ("SendMessage", &json!(url))
     );
-    // Of that queue it comes again by itself.
+    // From that queue, SQS delivers the message again.
     let mut late = batch(&[message["MessageBody"].as_str().unwrap().to_owned()]);
     late["Records"][0]["eventSourceARN"] = json!("arn:aws:sqs:us-east-1:123456789012:late");
     world.others.forget_requests();
     assert_eq!(failures(&retry.invoke(&late).await.answer()), ["m0"]);
     assert_eq!(world.others.requests().len(), 0);
-    // A queue that doesn't answer either: the message comes again where it was.
+    // If that queue fails too, the message stays in the first queue.
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     assert_eq!(failures(&retry.invoke(&messages).await.answer()), ["m0"]);
     assert!(world.passes(&token).await);

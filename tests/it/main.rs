@@ -1,4 +1,4 @@
-//! The real binaries, from outside: events in, answers out.
+//! Tests of the real binaries: events in, responses out.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! `gatehouse revoke` and `gatehouse status`, as an operator uses them.
+//! `gatehouse revoke`, `status` and `migrate`, through their command line.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use testkit::token::now;
 use testkit::{Binary, Pool};
 
 use crate::world::{
-    World, ask, behind_authorizer, next_second, signed_in_again, somebody, text_of, unique,
+    World, ask, behind_authorizer, next_second, signed_in_again, text_of, unique, user_token,
 };
 
 async fn gatehouse(world: &World, arguments: &[&str]) -> (String, i32) {
@@ -19,11 +19,12 @@ async fn gatehouse_with(
     environment: &[(&str, &str)],
     arguments: &[&str],
 ) -> (String, i32) {
-    let (output, errors, code) = gatehouse_whole(world, environment, arguments).await;
+    let (output, errors, code) = gatehouse_output(world, environment, arguments).await;
     (if code == 0 { output } else { output + &errors }, code)
 }
 
-async fn gatehouse_whole(
+/// Standard output, standard error and the exit status.
+async fn gatehouse_output(
     world: &World,
     environment: &[(&str, &str)],
     arguments: &[&str],
@@ -50,9 +51,9 @@ async fn gatehouse_whole(
 }
 
 #[tokio::test]
-async fn revoke_and_status() {
+async fn revoke_and_status_report_the_revocation() {
     let world = World::start().await;
-    let user = somebody();
+    let user = user_token();
     let subject = text_of(&user, "sub");
     world.cognito.set_answer(
         "AdminGetUser",
@@ -65,7 +66,7 @@ async fn revoke_and_status() {
         text
     };
     run(&["revoke", "user", "ada", "--dry-run"]).await;
-    assert!(world.passes(&user).await, "a dry run ends nothing");
+    assert!(world.passes(&user).await, "a dry run revokes nothing");
     assert_eq!(run(&["status", "ada"]).await, "nothing\n");
 
     let session = text_of(&user, "origin_jti");
@@ -93,7 +94,7 @@ async fn revoke_and_status() {
     );
     assert!(!world.passes(&tablet).await);
     let again = signed_in_again(&user);
-    assert!(world.passes(&again).await, "the very next sign-in passes");
+    assert!(world.passes(&again).await, "the next sign-in is accepted");
 
     let text = run(&["status", "ada", "--json"]).await;
     let rows: Vec<Value> = text
@@ -115,7 +116,7 @@ async fn revoke_and_status() {
         "{table}"
     );
 
-    // Kill switches leave other tests' pool alone.
+    // Revocations of clients and issuers use a pool of their own, not the other tests' pool.
     let (text, code) = gatehouse(&world, &["revoke", "client", "x", "--dry-run"]).await;
     assert!(code == 0 && text.contains("client"), "{text}");
     let (text, code) = gatehouse(&world, &["revoke", "everyone", "--dry-run"]).await;
@@ -128,7 +129,7 @@ async fn revoke_and_status() {
     assert!(code == 2 && text.contains("no such user"), "{text}");
 }
 
-/// An HTTP date so many seconds from now.
+/// An HTTP date this number of seconds from now.
 fn date(seconds: i64) -> String {
     let at = now().checked_add_signed(seconds).unwrap().cast_signed();
     let format = aws_sdk_dynamodb::primitives::DateTimeFormat::HttpDate;
@@ -137,7 +138,7 @@ fn date(seconds: i64) -> String {
 }
 
 #[tokio::test]
-async fn the_tables_clock_counts_and_not_the_operators() {
+async fn revocations_use_the_tables_clock() {
     let world = World::start().await;
     let url = world.store.url();
     let store = ("AWS_ENDPOINT_URL_DYNAMODB", url.as_str());
@@ -155,7 +156,7 @@ async fn the_tables_clock_counts_and_not_the_operators() {
         at - now().cast_signed()
     };
     let near = |seconds: i64, expected: i64| (expected - 8..=expected + 2).contains(&seconds);
-    // This computer's clock is two minutes slow, or fast.
+    // The operator's clock is two minutes slow, or fast.
     assert!(near(cutoff(120, "0").await, 120));
     assert!(near(cutoff(-120, "0").await, -120));
     let with_leeway = cutoff(0, "5").await;
@@ -171,11 +172,11 @@ async fn the_tables_clock_counts_and_not_the_operators() {
 }
 
 #[tokio::test]
-async fn another_issuers_users_and_who_is_let_in_again() {
+async fn users_of_other_issuers_are_revoked_and_admitted_again() {
     let world = World::start().await;
     let run = async |arguments: &[&str]| {
         let users = [("USERS_TABLE", world.stack.users_table.as_str())];
-        let (output, errors, code) = gatehouse_whole(&world, &users, arguments).await;
+        let (output, errors, code) = gatehouse_output(&world, &users, arguments).await;
         let audit: Value = serde_json::from_str(errors.lines().last().unwrap()).unwrap();
         (output, audit, code)
     };
@@ -202,7 +203,7 @@ async fn another_issuers_users_and_who_is_let_in_again() {
     );
     assert_eq!(world.cognito.requests().len(), 0, "another issuer's users");
 
-    let user = somebody();
+    let user = user_token();
     let subject = text_of(&user, "sub");
     world.cognito.set_answer(
         "AdminGetUser",
@@ -210,7 +211,7 @@ async fn another_issuers_users_and_who_is_let_in_again() {
             "UserAttributes": [{"Name": "sub", "Value": subject}]}),
     );
     let admin = world.function("admin", &[]).await;
-    let administrator = somebody().claim("cognito:groups", json!(["admins"]));
+    let administrator = user_token().claim("cognito:groups", json!(["admins"]));
     let route = ("POST", "/admin/users/{username}/disable");
     let parameters = json!({"username": "ada"});
     let event = behind_authorizer(&administrator, route, parameters, json!(null));
@@ -231,7 +232,7 @@ async fn another_issuers_users_and_who_is_let_in_again() {
 }
 
 #[tokio::test]
-async fn before_and_after_a_move() {
+async fn migrate_check_and_status_describe_a_migration() {
     let world = World::start().await;
     let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-migrate"));
     std::fs::create_dir_all(&folder).unwrap();
@@ -290,7 +291,7 @@ async fn before_and_after_a_move() {
         "{lines}"
     );
 
-    // All of them are in the new pool, as far as this stand-in says; a second run goes on at the end.
+    // The fake Cognito reports all of them as users of the new pool; a second run resumes at the end.
     world.cognito.set_answer(
         "AdminGetUser",
         json!({"Username": "x", "Enabled": true, "UserAttributes": [{"Name": "sub", "Value": "s"}]}),
@@ -367,7 +368,7 @@ async fn check_counts_what_cognito_would_refuse() {
 }
 
 #[tokio::test]
-async fn status_counts_as_moved_only_whom_it_asked_for() {
+async fn status_counts_only_users_it_looked_up_as_migrated() {
     let world = World::start().await;
     world.cognito.set_answer(
         "AdminGetUser",

@@ -1,10 +1,10 @@
-//! Cognito's PostConfirmation trigger, as Cognito invokes it.
+//! Cognito's PostConfirmation trigger, with Cognito's events.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Pool, TokenBuilder};
 
-use crate::world::{World, next_second, signed_in_again, somebody, text_of};
+use crate::world::{World, next_second, signed_in_again, text_of, user_token};
 
 fn trigger(source: &str, token: &TokenBuilder<'_>) -> Value {
     json!({
@@ -18,31 +18,32 @@ fn trigger(source: &str, token: &TokenBuilder<'_>) -> Value {
 }
 
 #[tokio::test]
-async fn a_password_reset_ends_what_was_before_it() {
+async fn a_password_reset_revokes_earlier_sessions() {
     let world = World::start().await;
     let function = world.function("post-confirmation", &[]).await;
-    let token = somebody();
+    let token = user_token();
     assert!(world.passes(&token).await);
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
-    assert_eq!(function.invoke(&event).await.answer(), event, "as it came");
-    assert!(!world.passes(&token).await, "A34");
-    let again = signed_in_again(&token);
-    assert!(
-        world.passes(&again).await,
-        "A34: the very next sign-in passes"
+    assert_eq!(
+        function.invoke(&event).await.answer(),
+        event,
+        "the event is returned unchanged"
     );
+    assert!(!world.passes(&token).await);
+    let again = signed_in_again(&token);
+    assert!(world.passes(&again).await, "the next sign-in is accepted");
     let (operation, sent) = world.cognito.requests().remove(0);
     let expected = json!({"UserPoolId": Pool::ours().id, "Username": "ada"});
     assert_eq!(
         (operation.as_str(), sent),
         ("AdminUserGlobalSignOut", expected),
-        "and Cognito's own API is closed to the old tokens"
+        "Cognito's own API rejects the old tokens"
     );
     // Cognito may invoke it up to three times.
     next_second().await;
     assert_eq!(function.invoke(&event).await.answer(), event);
 
-    let token = somebody();
+    let token = user_token();
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
         world.store.set_fault(fault.clone());
@@ -52,7 +53,7 @@ async fn a_password_reset_ends_what_was_before_it() {
         assert_eq!(
             asked.len(),
             1,
-            "without the mark, Cognito is asked: {asked:?}"
+            "Cognito is called even if the revocation fails: {asked:?}"
         );
     }
     world.store.set_fault(Fault::None);
@@ -71,15 +72,15 @@ async fn a_password_reset_ends_what_was_before_it() {
     assert!(!output.contains("ada") && !output.contains(&text_of(&token, "sub")));
 }
 
-/// The mark is what the answer depends on; the sign-out at Cognito is made again by logout-retry.
+/// The response depends on the revocation only; logout-retry repeats the sign-out at Cognito.
 #[tokio::test]
-async fn a_sign_out_that_fails_is_queued_and_keeps_nobody_from_resetting() {
+async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
     let world = World::start().await;
     let queue = "https://sqs.us-east-1.amazonaws.com/1/retry";
     let more = [("RETRY_QUEUE_URL", queue)];
     let function = world.function("post-confirmation", &more).await;
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Hang] {
-        let token = somebody();
+        let token = user_token();
         let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
         world.cognito.set_fault(fault.clone());
         world.others.forget_requests();
@@ -90,7 +91,7 @@ async fn a_sign_out_that_fails_is_queued_and_keeps_nobody_from_resetting() {
         let expected = json!({"kind": "sign_out_everywhere", "username": "ada"});
         assert_eq!((operation.as_str(), body), ("SendMessage", expected));
 
-        // Both fail: the mark is written later too, as of now.
+        // If both fail, the revocation is written later with the time of the reset.
         world.store.set_fault(Fault::Cut);
         world.others.forget_requests();
         assert!(function.invoke(&event).await.is_failure(), "{fault:?}");
@@ -109,9 +110,9 @@ async fn a_sign_out_that_fails_is_queued_and_keeps_nobody_from_resetting() {
             "{kinds:?}"
         );
     }
-    // Nor the queue: logged, and the reset is done all the same.
+    // If the queue fails too, the function logs it, and the reset succeeds nevertheless.
     world.others.set_fault(Fault::Cut);
-    let token = somebody();
+    let token = user_token();
     let event = trigger("PostConfirmation_ConfirmForgotPassword", &token);
     assert_eq!(function.invoke(&event).await.answer(), event);
     assert!(!world.passes(&token).await);
@@ -127,10 +128,10 @@ fn text_of_kind(message: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_confirmed_sign_up_makes_the_profile() {
+async fn a_confirmed_sign_up_creates_the_profile() {
     let world = World::start().await;
     let function = world.function("post-confirmation", &[]).await;
-    let token = somebody();
+    let token = user_token();
     let subject = text_of(&token, "sub");
     let event = trigger("PostConfirmation_ConfirmSignUp", &token);
     assert_eq!(function.invoke(&event).await.answer(), event);
@@ -139,7 +140,11 @@ async fn a_confirmed_sign_up_makes_the_profile() {
     assert_eq!(profile["status"], "CONFIRMED");
     next_second().await;
     assert_eq!(function.invoke(&event).await.answer(), event);
-    assert_eq!(world.profile(&subject).await, profile, "once is enough");
+    assert_eq!(
+        world.profile(&subject).await,
+        profile,
+        "one write is sufficient"
+    );
     assert!(world.passes(&token).await);
 
     let without = world

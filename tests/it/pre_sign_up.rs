@@ -1,4 +1,4 @@
-//! Cognito's PreSignUp trigger, as Cognito invokes it.
+//! Cognito's PreSignUp trigger, with Cognito's events.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -6,7 +6,7 @@ use testkit::{Binary, Pool};
 
 use crate::world::World;
 
-/// What Cognito shows to whoever is refused.
+/// The text that Cognito shows for a rejected sign-up.
 const REFUSAL: &str = "sign-up refused";
 
 fn trigger(source: &str, name: &str, attributes: Value) -> Value {
@@ -24,11 +24,11 @@ fn sign_up(email: &str) -> Value {
     trigger("SignUp", "5f7e-sub", json!({"email": email}))
 }
 
-/// Whether Cognito may go on; the event must come back as it went.
+/// Whether the trigger admits the sign-up; the event must be returned unchanged.
 async fn admits(function: &Binary, event: &Value) -> bool {
     match function.invoke(event).await {
         testkit::Invocation::Answer(answer) => {
-            assert_eq!(answer, *event, "nobody is confirmed or verified");
+            assert_eq!(answer, *event, "the trigger confirms and verifies no user");
             true
         }
         testkit::Invocation::Error(message, _) => {
@@ -39,14 +39,13 @@ async fn admits(function: &Binary, event: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn addresses_and_names_that_look_like_others() {
+async fn rejects_lookalike_addresses_and_names() {
     let world = World::start().await;
     let function = world.function("pre-sign-up", &[]).await;
     for (email, admitted) in [
         ("ada+x&c%d@example.com", true),
         ("Ada@Example.com", true),
         ("ada@xn--bcher-kva.example", true),
-        // A35
         ("\u{430}da@example.com", false),
         ("ada@ex\u{430}mple.com", false),
         ("ada@xn--pple-43d.com", false),
@@ -84,7 +83,10 @@ async fn addresses_and_names_that_look_like_others() {
         trigger("New", "x", json!({})),
     ] {
         let answer = function.invoke(&event).await;
-        assert!(answer.is_failure(), "not known is not admitted: {event}");
+        assert!(
+            answer.is_failure(),
+            "a failed look-up rejects the sign-up: {event}"
+        );
     }
     assert!(world.cognito.requests().is_empty());
     let output = function.output();
@@ -95,7 +97,7 @@ async fn addresses_and_names_that_look_like_others() {
 }
 
 #[tokio::test]
-async fn domains() {
+async fn sign_up_domains_are_restricted() {
     let world = World::start().await;
     let more = [
         ("ALLOWED_EMAIL_DOMAINS", "example.com,*.example.com"),
@@ -122,12 +124,12 @@ async fn domains() {
     }
     assert!(
         !admits(&function, &trigger("SignUp", "ada", json!({}))).await,
-        "no address, no domain"
+        "without an address there is no domain"
     );
     let invited = trigger("AdminCreateUser", "5f7e", json!({"email": "ada@evil.org"}));
     assert!(
         admits(&function, &invited).await,
-        "an administrator may invite whomever"
+        "an administrator may invite any address"
     );
     for (verified, admitted) in [
         (json!("true"), true),
@@ -164,7 +166,7 @@ fn federated(name: &str, email: &str, verified: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_federated_identity_joins_the_account_of_its_address() {
+async fn federated_identities_are_linked_by_verified_address() {
     let world = World::start().await;
     let more = [("LINK_PROVIDERS", "Google=example.com;Corp_SAML=*;Corp=*")];
     let function = world.function("pre-sign-up", &more).await;
@@ -223,13 +225,13 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
         assert_eq!(ours, source, "{name}");
     }
 
-    // An address on whose domain the provider does not decide, whatever it says of it.
+    // A verified address is not trusted if the provider is not authoritative for its domain.
     world.cognito.forget_requests();
     let ghost = federated("Google_123", "ada@corp.example", "true");
     assert!(admits(&function, &ghost).await);
     assert!(world.cognito.requests().is_empty());
 
-    // An account with a second factor is not joined behind its owner's back.
+    // An account with a second factor is not linked.
     for factor in [
         json!({"UserMFASettingList": ["SOFTWARE_TOKEN_MFA"]}),
         json!({"PreferredMfaSetting": "SOFTWARE_TOKEN_MFA"}),
@@ -248,7 +250,7 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
     let standing = json!({"Username": "ada-sub", "UserStatus": "CONFIRMED"});
     world.cognito.set_answer("AdminGetUser", standing);
 
-    // An address for which the provider does not vouch is nobody's.
+    // An address that the provider has not verified is not linked.
     world.cognito.forget_requests();
     for verified in ["false", "", "TRUE"] {
         assert!(
@@ -261,7 +263,7 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
     }
     assert!(world.cognito.requests().is_empty());
 
-    // (what the pool knows, whether the sign-up goes on): none of them is linked.
+    // (users of the pool, whether the sign-up is admitted): no account is linked.
     let unconfirmed = account("eve-sub", "UNCONFIRMED", true, "true");
     let other = account("Facebook_9", "EXTERNAL_PROVIDER", true, "true");
     let disabled = account("ada-sub", "CONFIRMED", false, "true");
@@ -290,10 +292,10 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
     assert_eq!(
         linked(world.cognito.requests()).len(),
         1,
-        "a trap beside the account is none"
+        "an unproven account does not prevent linking the proven one"
     );
 
-    // What ends the filter's text stays inside of it.
+    // A quote in the address cannot end the filter's string.
     world.cognito.set_answer("ListUsers", json!({"Users": []}));
     world.cognito.forget_requests();
     let event = federated("Google_123", r#"a\"b@example.com"#, "true");
@@ -315,7 +317,7 @@ async fn a_federated_identity_joins_the_account_of_its_address() {
 }
 
 #[tokio::test]
-async fn twins_in_a_pool_that_tells_cases_apart() {
+async fn case_sensitive_pools_reject_case_variants() {
     let world = World::start().await;
     let function = world
         .function("pre-sign-up", &[("USERNAME_CASE_SENSITIVE", "true")])
@@ -342,7 +344,7 @@ async fn twins_in_a_pool_that_tells_cases_apart() {
     assert!(!admits(&function, &named("Ada")).await);
     let event = trigger("SignUp", "ada", json!({"email": "Ada@example.com"}));
     assert!(!admits(&function, &event).await);
-    // A pool whose user names are addresses.
+    // A pool whose usernames are addresses.
     world.cognito.forget_requests();
     assert!(admits(&function, &named("ada@example.com")).await);
     let asked = world.cognito.requests();
@@ -362,7 +364,7 @@ async fn twins_in_a_pool_that_tells_cases_apart() {
     assert!(function.invoke(&named("ada")).await.is_failure());
 }
 
-/// What pre-sign-up answers, with the event as it came for somebody who is admitted.
+/// pre-sign-up's response; for an admitted user it must be the event.
 async fn answer(function: &Binary, event: &Value) -> String {
     match function.invoke(event).await {
         testkit::Invocation::Answer(answer) => {
@@ -374,7 +376,7 @@ async fn answer(function: &Binary, event: &Value) -> String {
 }
 
 #[tokio::test]
-async fn names_of_users_who_are_still_to_be_moved_are_not_taken() {
+async fn names_of_unmigrated_users_are_reserved() {
     let world = World::start().await;
     let old = testkit::FakeAws::agreeable().await;
     let url = old.url();
@@ -404,7 +406,7 @@ async fn names_of_users_who_are_still_to_be_moved_are_not_taken() {
                 json!({"phone_number": "+15551234567"}),
                 "already known",
             ),
-            // However Cognito calls a move, it goes on.
+            // A migration is admitted with any of Cognito's trigger sources.
             (
                 "SignUp",
                 json!({"email": "ada@example.com", "email_verified": "true"}),

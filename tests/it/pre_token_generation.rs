@@ -1,4 +1,4 @@
-//! Cognito's PreTokenGeneration trigger, as Cognito invokes it.
+//! Cognito's PreTokenGeneration trigger, with Cognito's events.
 
 use std::path::PathBuf;
 
@@ -22,18 +22,18 @@ fn trigger(attributes: Value, groups: Value) -> Value {
     })
 }
 
-/// The claims that both tokens get.
+/// The claims that are added to both tokens.
 async fn claims(function: &Binary, event: &Value) -> Value {
     let mut answer = function.invoke(event).await.answer();
     let response = answer["response"].take();
     answer["response"] = event["response"].clone();
-    assert_eq!(answer, *event, "the rest as it came");
+    assert_eq!(answer, *event, "all other members are returned unchanged");
     if response == event["response"] {
         return json!({});
     }
     let details = &response["claimsAndScopeOverrideDetails"];
     let claims = details["accessTokenGeneration"]["claimsToAddOrOverride"].clone();
-    // Anything else in there would take groups or scopes away.
+    // Any further member would remove groups or scopes.
     assert_eq!(
         response,
         json!({"claimsAndScopeOverrideDetails": {
@@ -45,7 +45,7 @@ async fn claims(function: &Binary, event: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn claims_by_groups_and_attributes() {
+async fn claims_follow_groups_and_attributes() {
     let world = World::start().await;
     let function = world.function("pre-token-generation", &[]).await;
     let verified = json!({"email": "ada@Example.com", "email_verified": "true"});
@@ -79,7 +79,7 @@ async fn claims_by_groups_and_attributes() {
         ),
         (json!({"custom:tenant": ""}), json!(["tenant-"]), json!({})),
         (verified, json!([]), json!({"tenant": "example"})),
-        // What a user claims and nobody has seen.
+        // Unverified attributes grant nothing.
         (
             json!({"email": "ada@example.com", "email_verified": "false"}),
             json!([]),
@@ -130,7 +130,7 @@ fn file(text: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn another_mapping_takes_its_place() {
+async fn a_configured_mapping_replaces_the_default() {
     let world = World::start().await;
     let path = file(r#"{"plan": {"first": [{"attribute": "custom:plan"}]}}"#);
     let more = [("CLAIMS_FILE", path.to_str().unwrap())];
@@ -183,7 +183,7 @@ async fn another_mapping_takes_its_place() {
 }
 
 #[tokio::test]
-async fn an_address_counts_by_the_word_of_a_provider_that_decides_on_it() {
+async fn federated_addresses_are_trusted_only_from_authoritative_providers() {
     let world = World::start().await;
     let file = std::env::temp_dir().join(unique("claims"));
     let mapping = json!({"tenant": {"first": [{"email_domain": "corp.com", "value": "corp"}]},

@@ -1,4 +1,4 @@
-//! `events/<function>/*.json` with the answers that stand beside them. The authorizer's have a test
+//! The events in `events/<function>/*.json` get the responses stored with them. The authorizer's have a test
 //! of their own.
 
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use testkit::{Invocation, Pool};
 
 use crate::world::World;
 
-/// The user that the samples are about.
+/// The user of the samples.
 const USER: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
 
-/// Where migrate-user's sample users come from; no other function looks at it.
+/// The source of migrate-user's sample users; no other function reads it.
 const OLD_POOL: &[(&str, &str)] = &[
     ("LEGACY_SOURCE", "cognito"),
     ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
@@ -20,7 +20,7 @@ const OLD_POOL: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn every_function_answers_its_samples() {
+async fn every_sample_event_gets_its_response() {
     let world = World::start().await;
     world.cognito.set_answer(
         "AdminGetUser",
@@ -44,7 +44,7 @@ async fn every_function_answers_its_samples() {
         if name == "authorizer" {
             continue;
         }
-        // Others would look for the sample's users there too.
+        // Otherwise other functions would look up the sample's users there too.
         let environment = if name == "migrate-user" {
             OLD_POOL
         } else {
@@ -74,7 +74,7 @@ async fn every_function_answers_its_samples() {
     assert!(seen.len() >= 9, "{seen:?}");
 }
 
-/// The order of a body's members is nobody's promise.
+/// The order of a body's members is not part of the contract.
 fn with_parsed_body(mut answer: Value) -> Value {
     if let Some(body) = answer.get("body").and_then(Value::as_str) {
         answer["body"] = serde_json::from_str(body).unwrap();

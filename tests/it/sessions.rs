@@ -1,10 +1,10 @@
-//! A user's own sessions: recorded, listed, ended.
+//! A user's own sessions: recorded, listed, revoked.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, TokenBuilder};
 
-use crate::world::{World, ask, behind_authorizer, signed_in_again, somebody, text_of};
+use crate::world::{World, ask, behind_authorizer, signed_in_again, text_of, user_token};
 
 const LIST: (&str, &str) = ("GET", "/auth/sessions");
 const RECORD: (&str, &str) = ("POST", "/auth/sessions");
@@ -31,10 +31,10 @@ async fn list(sessions: &Binary, token: &TokenBuilder<'_>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_user_sees_and_ends_their_sessions() {
+async fn users_list_and_revoke_their_sessions() {
     let world = World::start().await;
     let sessions = world.function("sessions", &[]).await;
-    let phone = somebody();
+    let phone = user_token();
     let laptop = signed_in_again(&phone);
     let (phone_id, laptop_id) = (
         text_of(&phone, "origin_jti"),
@@ -68,10 +68,14 @@ async fn a_user_sees_and_ends_their_sessions() {
         list(&sessions, &phone).await,
         std::slice::from_ref(&phone_id)
     );
-    assert_eq!(end(&phone, &laptop_id).await, 200, "twice is no error");
+    assert_eq!(
+        end(&phone, &laptop_id).await,
+        200,
+        "revoking a session twice is no error"
+    );
 
-    // Somebody else's is unknown, also to somebody who knows its id.
-    let stranger = somebody();
+    // Another user's session is unknown, even with its id.
+    let stranger = user_token();
     assert_eq!(end(&stranger, &phone_id).await, 404);
     assert_eq!(end(&phone, "nothing").await, 404);
     assert!(world.passes(&phone).await);
@@ -81,10 +85,10 @@ async fn a_user_sees_and_ends_their_sessions() {
 }
 
 #[tokio::test]
-async fn who_and_what_is_refused() {
+async fn rejects_other_callers_and_malformed_requests() {
     let world = World::start().await;
     let sessions = world.function("sessions", &[]).await;
-    let token = somebody();
+    let token = user_token();
     let good = behind_authorizer(&token, RECORD, json!(null), json!(null));
     let with = |pointer: &str, value: Value| {
         let mut event = good.clone();
@@ -129,10 +133,10 @@ async fn who_and_what_is_refused() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_read_in_batches_and_ends_leave_a_line() {
+async fn long_lists_are_read_in_batches_and_revocations_are_logged() {
     let world = World::start().await;
     let sessions = world.function("sessions", &[]).await;
-    let first = somebody();
+    let first = user_token();
     let mut ids = Vec::new();
     for _ in 0..120 {
         let token = signed_in_again(&first);
@@ -162,7 +166,7 @@ async fn a_long_list_is_read_in_batches_and_ends_leave_a_line() {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let audits: Vec<Value> = lines.filter(|line| line["message"] == "audit").collect();
     let pool = testkit::Pool::ours().id;
-    assert_eq!(audits.len(), 2, "reading and recording leave none");
+    assert_eq!(audits.len(), 2, "reading and recording are not audited");
     assert_eq!(
         audits[0]["actor"],
         auth::subject_hash(pool, &text_of(&first, "sub"))

@@ -1,4 +1,4 @@
-//! Cases X1 and X2: a configuration that does not hold never starts.
+//! Functions do not start with an invalid configuration.
 
 use auth_tests::environment;
 use testkit::{Binary, Pool};
@@ -13,40 +13,48 @@ async fn refused(function: &str, changes: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_the_process_and_says_why() {
+async fn invalid_configuration_stops_the_process_with_a_reason() {
     let pool = Pool::ours();
     let twice = format!("{0},{0}", pool.issuer());
     let rows: &[(&str, &str, &str)] = &[
-        ("X1", "USER_POOL_ID", ""),
-        ("X1", "USER_POOL_ID", "nonsense"),
-        ("X1", "USER_POOL_ID", "us-east-1_"),
-        ("X1", "APP_CLIENT_IDS", ""),
-        ("X1", "APP_CLIENT_IDS", ","),
-        ("X1", "APP_CLIENT_IDS", "a,,b"),
-        ("X2", "APP_CLIENT_IDS", "*"),
-        ("X2", "APP_CLIENT_IDS", "a,*"),
-        ("X1", "REVOCATION_TABLE", ""),
+        ("user pool", "USER_POOL_ID", ""),
+        ("user pool", "USER_POOL_ID", "nonsense"),
+        ("user pool", "USER_POOL_ID", "us-east-1_"),
+        ("client ids", "APP_CLIENT_IDS", ""),
+        ("client ids", "APP_CLIENT_IDS", ","),
+        ("client ids", "APP_CLIENT_IDS", "a,,b"),
+        ("wildcard client", "APP_CLIENT_IDS", "*"),
+        ("wildcard client", "APP_CLIENT_IDS", "a,*"),
+        ("table", "REVOCATION_TABLE", ""),
         (
-            "X1",
+            "issuer",
             "ISSUER",
             "http://cognito-idp.us-east-1.amazonaws.com/x",
         ),
-        ("X1", "ISSUER", "cognito"),
+        ("issuer", "ISSUER", "cognito"),
         (
-            "X1",
+            "issuer",
             "ISSUER",
             "https://user@cognito-idp.us-east-1.amazonaws.com/x",
         ),
-        ("X1", "ISSUER", &twice),
-        ("J15", "JWKS_URI", "http://attacker.example/jwks.json"),
-        ("J15", "JWKS_URI", "https://attacker.example/jwks.json"),
-        ("J15", "JWKS_URI", "ftp://127.0.0.1/jwks.json"),
-        ("J15", "JWKS_URI", "nonsense"),
-        ("X1", "JWKS", "{}"),
-        ("X1", "CLOCK_LEEWAY_SECONDS", "-1"),
-        ("X1", "CLOCK_LEEWAY_SECONDS", "61"),
-        ("X1", "CLOCK_LEEWAY_SECONDS", "x"),
-        ("X1", "LOG_LEVEL", "LOUD"),
+        ("issuer", "ISSUER", &twice),
+        (
+            "key set URL",
+            "JWKS_URI",
+            "http://attacker.example/jwks.json",
+        ),
+        (
+            "key set URL",
+            "JWKS_URI",
+            "https://attacker.example/jwks.json",
+        ),
+        ("key set URL", "JWKS_URI", "ftp://127.0.0.1/jwks.json"),
+        ("key set URL", "JWKS_URI", "nonsense"),
+        ("inline keys", "JWKS", "{}"),
+        ("leeway", "CLOCK_LEEWAY_SECONDS", "-1"),
+        ("leeway", "CLOCK_LEEWAY_SECONDS", "61"),
+        ("leeway", "CLOCK_LEEWAY_SECONDS", "x"),
+        ("log level", "LOG_LEVEL", "LOUD"),
     ];
     for (case, name, value) in rows {
         for function in ["authorizer", "logout"] {
@@ -63,17 +71,17 @@ async fn a_wrong_configuration_ends_the_process_and_says_why() {
         ("CONTEXT_CLAIMS", "sub,email"),
     ] {
         let output = refused("authorizer", &[(name, value)]).await;
-        assert!(output.contains(name), "X1 {name}={value}: {output}");
+        assert!(output.contains(name), "{name}={value}: {output}");
     }
     for value in ["0", "-1", "x", "99999999999"] {
         let name = "REFRESH_TOKEN_TTL_SECONDS";
         let output = refused("logout", &[(name, value)]).await;
-        assert!(output.contains(name), "X1 {name}={value}: {output}");
+        assert!(output.contains(name), "{name}={value}: {output}");
     }
 }
 
 #[tokio::test]
-async fn all_problems_at_once_and_no_value() {
+async fn configuration_errors_are_reported_together_without_values() {
     let changes = [
         ("USER_POOL_ID", ""),
         ("APP_CLIENT_IDS", "*"),

@@ -1,5 +1,5 @@
-//! Case R18: writes that come late lower nothing. Written through the store's own crate into the
-//! emulated table, judged by the built authorizer.
+//! Late writes never lower a value. The tests write through the store's own crate into the
+//! emulated table, and check the result with the built authorizer.
 
 use auth::UnixSeconds;
 use auth::revocation::{MARGIN_SECONDS, RowKey};
@@ -14,7 +14,7 @@ use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool};
 
-/// The SDK at the service under `url`.
+/// The SDK's configuration for the service at `url`.
 pub(crate) async fn sdk(url: &str) -> SdkConfig {
     aws_config::ConfigLoader::default()
         .behavior_version(aws_config::BehaviorVersion::latest())
@@ -25,18 +25,18 @@ pub(crate) async fn sdk(url: &str) -> SdkConfig {
         .await
 }
 
-/// A client that reads and writes rows by hand.
+/// A client that reads and writes rows directly.
 pub(crate) async fn table_client(stack: &Stack) -> Client {
     Client::new(&sdk(&stack.endpoint).await)
 }
 
-/// The store over the stack's own table.
+/// The store over the stack's table.
 pub(crate) async fn revocations(stack: &Stack) -> DynamoRevocations {
     DynamoRevocations::new(&sdk(&stack.endpoint).await, stack.table.clone())
 }
 
 #[tokio::test]
-async fn the_row_is_what_the_pure_rules_say() {
+async fn written_rows_match_the_pure_function() {
     const TTL: u64 = 28_800;
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
@@ -104,7 +104,7 @@ async fn the_row_is_what_the_pure_rules_say() {
 }
 
 #[tokio::test]
-async fn a_crash_leaves_no_mark_that_goes_too_early() {
+async fn a_crash_never_shortens_a_revocation() {
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
     let relay = FakeAws::in_front_of(&stack.endpoint).await;
@@ -121,7 +121,7 @@ async fn a_crash_leaves_no_mark_that_goes_too_early() {
         .end_user(&key, UnixSeconds(old), &ending(old))
         .await
         .unwrap();
-    // The first update is refused, because there is a row; every later one is lost on the way.
+    // The first update fails its condition, because the row exists; the later ones do not reach the table.
     let mut row = store.user_row(&key).await.unwrap();
     for good in 0..3 {
         relay.set_fault_from(good, Fault::Answer(500, "{}".to_owned()));
@@ -131,14 +131,18 @@ async fn a_crash_leaves_no_mark_that_goes_too_early() {
         assert!(row.expires_at >= Some(needed), "{row:?}");
         assert_eq!(ended.is_ok(), row.not_before == Some(UnixSeconds(now)));
     }
-    assert_eq!(row.not_before, Some(UnixSeconds(now)), "in the end");
+    assert_eq!(
+        row.not_before,
+        Some(UnixSeconds(now)),
+        "the last run writes the row"
+    );
 }
 
 #[tokio::test]
-async fn keys_left_unprocessed_are_read_consistently_too() {
+async fn unprocessed_keys_are_also_read_consistently() {
     let store = FakeAws::agreeable().await;
     let revocations = DynamoRevocations::new(&sdk(&store.url()).await, "table".to_owned());
-    let key = RowKey::user(Pool::ours().id, "somebody");
+    let key = RowKey::user(Pool::ours().id, "some-user");
     let keys = serde_json::json!([{"pk": {"S": key.partition}, "sk": {"S": key.sort}}]);
     let answer = serde_json::json!({
         "Responses": {"table": []}, "UnprocessedKeys": {"table": {"Keys": keys}},
@@ -146,7 +150,7 @@ async fn keys_left_unprocessed_are_read_consistently_too() {
     store.set_answer("BatchGetItem", answer);
     assert!(
         revocations.user_row(&key).await.is_err(),
-        "unknown is an error"
+        "unprocessed keys are an error"
     );
     let requests = store.requests();
     assert!(requests.len() > 1);
@@ -158,7 +162,7 @@ async fn keys_left_unprocessed_are_read_consistently_too() {
 }
 
 #[tokio::test]
-async fn a_late_write_lowers_nothing() {
+async fn late_writes_never_lower_a_value() {
     let stack = Stack::of_this_run();
     let pool = Pool::ours();
     let jwks = JwksServer::start(&pool.jwks()).await;
@@ -192,14 +196,14 @@ async fn a_late_write_lowers_nothing() {
     end(now - 100, 28_800).await;
     assert_eq!(verdict(now - 150).await, Verdict::Unauthorized);
     assert_eq!(verdict(now - 90).await, Verdict::Allow);
-    // An older cutoff, from a time when refresh tokens were short: neither may count.
+    // An older revocation with a shorter lifetime: neither of its values may replace the newer ones.
     end(now - 200_000, 3_600).await;
-    assert_eq!(verdict(now - 150).await, Verdict::Unauthorized, "R18");
-    assert_eq!(verdict(now - 90).await, Verdict::Allow, "R18");
+    assert_eq!(verdict(now - 150).await, Verdict::Unauthorized);
+    assert_eq!(verdict(now - 90).await, Verdict::Allow);
     end(now - 80, 28_800).await;
     assert_eq!(
         verdict(now - 90).await,
         Verdict::Unauthorized,
-        "a newer one counts"
+        "a newer revocation applies"
     );
 }

@@ -1,4 +1,4 @@
-//! TLS in front of a server, by a certificate of its own for `localhost` alone.
+//! A TLS proxy in front of a server, with a self-issued certificate for `localhost` only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::world::unique;
 
-/// What a client says before TLS begins, and what it is answered.
+/// The client's message before TLS begins, and the response.
 pub(crate) struct Opening {
     pub(crate) request: &'static [u8],
     pub(crate) answer: &'static [u8],
@@ -27,7 +27,7 @@ impl Opening {
     };
 }
 
-/// Its port, and the file of the certificate for whoever is to trust it.
+/// The proxy's port, and the file with the certificate that clients must trust.
 pub(crate) async fn in_front_of(address: SocketAddr, opening: Opening) -> (u16, PathBuf) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -52,7 +52,7 @@ pub(crate) async fn in_front_of(address: SocketAddr, opening: Opening) -> (u16, 
                 client.read_exact(&mut request).await.unwrap();
                 assert_eq!(request, opening.request);
                 client.write_all(opening.answer).await.unwrap();
-                // Whoever doesn't trust the certificate goes away here.
+                // Clients that don't trust the certificate disconnect here.
                 let Ok(mut client) = acceptor.accept(client).await else {
                     return;
                 };

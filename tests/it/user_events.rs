@@ -1,4 +1,4 @@
-//! Cases S: what CloudTrail tells of, in any order and more than once.
+//! user-events: CloudTrail's records, in any order and more than once.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use testkit::token::now;
 use testkit::{Binary, Pool, TokenBuilder};
 
 use crate::world::{
-    World, batch, failures, next_second, refreshed, signed_in_again, somebody, text_of, unique,
+    World, batch, failures, next_second, refreshed, signed_in_again, text_of, unique, user_token,
 };
 
-/// A record in the shape of `events/user-events`, about this user, made `ago` seconds ago.
+/// A record as in `events/user-events`, about this user, made `ago` seconds ago.
 fn record(name: &str, token: &TokenBuilder<'_>, ago: u64) -> Value {
     let sample = "../events/user-events/admin-disable-user.json";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
@@ -33,7 +33,7 @@ async fn send(function: &Binary, records: &[Value]) -> Value {
 }
 
 #[tokio::test]
-async fn every_call_that_ends_something() {
+async fn every_revoking_call_is_applied() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     next_second().await;
@@ -57,21 +57,21 @@ async fn every_call_that_ends_something() {
         ("AdminAddUserToGroup", "groups_changed", false, ""),
         ("AdminRemoveUserFromGroup", "groups_changed", false, ""),
     ] {
-        let token = somebody();
+        let token = user_token();
         assert!(world.passes(&token).await);
         world.others.forget_requests();
         let answer = send(&function, &[record(name, &token, 1)]).await;
-        assert_eq!(failures(&answer), Vec::<&str>::new(), "S8 {name}");
-        assert!(!world.passes(&token).await, "S1, S8 {name}");
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "{name}");
+        assert!(!world.passes(&token).await, "{name}");
         let later = refreshed(&token);
         assert_eq!(
             world.passes(&later).await,
             !ends_session,
-            "S8 {name}: a refresh"
+            "{name}: a refresh"
         );
         let again = signed_in_again(&token);
         let locked = !status.is_empty();
-        assert_eq!(world.passes(&again).await, !locked, "S8 {name}: a sign-in");
+        assert_eq!(world.passes(&again).await, !locked, "{name}: a sign-in");
 
         let profile = world.profile(&text_of(&token, "sub")).await;
         assert_eq!(
@@ -88,11 +88,11 @@ async fn every_call_that_ends_something() {
         assert_eq!(body["sub"], *token.get("sub"));
         assert_eq!(body["actor"], "arn:aws:iam::123456789012:user/alice");
     }
-    let other = somebody();
+    let other = user_token();
     let answer = send(&function, &[record("AdminGetUser", &other, 0)]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
-    assert!(world.passes(&other).await, "nothing is ended by a look");
-    // Calls that the topic tells of, and that end nothing.
+    assert!(world.passes(&other).await, "a reading call revokes nothing");
+    // Calls that are published to the topic and revoke nothing.
     for (name, kind) in [
         ("UpdateUserAttributes", "own_attributes_changed"),
         ("SetUserMFAPreference", "own_mfa_changed"),
@@ -108,7 +108,7 @@ async fn every_call_that_ends_something() {
     }
 }
 
-/// The row that a record has made, as text values.
+/// The row that a record caused, as text values.
 async fn row(world: &World, pk: &str, sk: &str) -> Value {
     world
         .row(&world.stack.table, &[("pk", pk), ("sk", sk)])
@@ -116,14 +116,14 @@ async fn row(world: &World, pk: &str, sk: &str) -> Value {
 }
 
 #[tokio::test]
-async fn groups_providers_clients_and_pools_that_go() {
+async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let pool = Pool::ours().id;
     let (group, provider) = (unique("group"), unique("Provider"));
     let client = unique("client");
     let about = |name: &str, parameter: &str, value: &str| {
-        let mut record = record(name, &somebody(), 1);
+        let mut record = record(name, &user_token(), 1);
         record["detail"]["requestParameters"] = json!({"userPoolId": pool, parameter: value});
         record["detail"]["additionalEventData"] = json!(null);
         record
@@ -136,25 +136,29 @@ async fn groups_providers_clients_and_pools_that_go() {
         nameless.clone(),
     ];
     let answer = send(&function, &records).await;
-    assert_eq!(failures(&answer), ["m3"], "nothing is guessed");
+    assert_eq!(
+        failures(&answer),
+        ["m3"],
+        "a record without a name is retried"
+    );
     nameless["detail"]["requestParameters"]["groupName"] = json!("HIDDEN_FOR_SECURITY_REASONS");
     assert_eq!(failures(&send(&function, &[nameless]).await), ["m0"]);
 
-    // Only tokens that name the group, until they are refreshed.
-    let token = somebody();
-    assert!(world.passes(&token).await, "of other groups");
-    let member = somebody().claim("cognito:groups", json!(["x", group]));
+    // Only tokens that contain the group are rejected, until they are refreshed.
+    let token = user_token();
+    assert!(world.passes(&token).await, "tokens of other groups");
+    let member = user_token().claim("cognito:groups", json!(["x", group]));
     assert!(!world.passes(&member).await, "group");
     assert!(world.passes(&refreshed(&member)).await, "a refresh");
-    // Only the sessions of who came by the provider, for good.
-    let federated = somebody().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
+    // Only the sessions of the provider's users are revoked, permanently.
+    let federated = user_token().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
     assert!(!world.passes(&federated).await, "provider");
     assert!(!world.passes(&refreshed(&federated)).await, "a refresh");
     assert!(world.passes(&signed_in_again(&federated)).await);
     let row_of_client = row(&world, &format!("{pool}#client#{client}"), "client").await;
     assert_eq!(row_of_client["reason"], "client_deleted");
 
-    // An older record undoes nothing, and a switch leaves groups alone.
+    // An older record changes nothing, and OUTDATE_ON_GROUP_CHANGE=false leaves the groups' row unchanged.
     let mut older = about("DeleteGroup", "groupName", &group);
     older["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
     send(&function, &[older]).await;
@@ -176,19 +180,19 @@ async fn groups_providers_clients_and_pools_that_go() {
     let function = world
         .function("user-events", &[("USER_POOL_ID", gone)])
         .await;
-    let mut deleted = record("DeleteUserPool", &somebody(), 1);
+    let mut deleted = record("DeleteUserPool", &user_token(), 1);
     deleted["detail"]["requestParameters"] = json!({"userPoolId": gone});
     send(&function, &[deleted]).await;
     assert_eq!(row(&world, gone, "issuer").await["reason"], "pool_deleted");
 }
 
 #[tokio::test]
-async fn a_logouts_own_call_ends_nothing_more() {
+async fn logouts_own_calls_revoke_nothing_further() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let logout = world.function("logout", &[]).await;
     let retry = world.function("logout-retry", &[]).await;
-    let laptop = somebody();
+    let laptop = user_token();
     let phone = signed_in_again(&laptop);
     let event = json!({
         "httpMethod": "POST", "body": json!({"refresh_token": "opaque-secret"}).to_string(),
@@ -200,32 +204,32 @@ async fn a_logouts_own_call_ends_nothing_more() {
         let mut call = record("RevokeToken", &laptop, 1);
         call["detail"]["requestID"] = json!(request_id);
         call["detail"]["userIdentity"] = json!({"type": "Unknown", "principalId": "Anonymous"});
-        // Whether the record names the pool, or the user, is not known of live AWS.
+        // It is not known whether live records contain the pool or the user.
         call["detail"]["requestParameters"] = json!({"clientId": "c"});
         call
     };
     let own = format!("RevokeToken-{}", world.cognito.requests().len());
-    let mut of_nobody = call(&own);
-    of_nobody["detail"]["additionalEventData"] = json!(null);
-    let answer = send(&function, &[call(&own), call(&own), of_nobody]).await;
+    let mut without_subject = call(&own);
+    without_subject["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, &[call(&own), call(&own), without_subject]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
-    assert!(world.passes(&laptop).await, "another device's token");
-    assert_eq!(world.others.requests().len(), 0, "nor a message");
+    assert!(world.passes(&laptop).await, "the token of another device");
+    assert_eq!(world.others.requests().len(), 0, "no message to the topic");
 
-    // The same call, made later by the queue.
+    // The same call, made later by logout-retry.
     let task = json!({"kind": "revoke_refresh_token", "client_id": "c", "refresh_token": "opaque"});
     let answer = retry.invoke(&batch(&[task.to_string()])).await.answer();
     assert_eq!(failures(&answer), Vec::<&str>::new());
     let own = format!("RevokeToken-{}", world.cognito.requests().len());
     send(&function, &[call(&own)]).await;
-    assert!(world.passes(&laptop).await, "the queue's call");
+    assert!(world.passes(&laptop).await, "the call of logout-retry");
 
-    // Every holder of a refresh token can make this call: it rings no alarm.
-    let mut of_nobody = call("another");
-    of_nobody["detail"]["additionalEventData"] = json!(null);
-    let answer = send(&function, &[of_nobody]).await;
+    // Every holder of a refresh token can make this call, so it must not raise an alarm.
+    let mut without_subject = call("another");
+    without_subject["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, &[without_subject]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
-    // Another program's call about a user of the pool outdates the user's tokens.
+    // Another program's call about a user of the pool invalidates the user's tokens until a refresh.
     let user = json!({"Username": "x", "Enabled": true,
         "Attributes": [{"Name": "sub", "Value": laptop.get("sub")}]});
     world
@@ -237,7 +241,7 @@ async fn a_logouts_own_call_ends_nothing_more() {
 }
 
 #[tokio::test]
-async fn another_pools_user_gets_no_row() {
+async fn users_of_other_pools_get_no_row() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let sessions = world.function("sessions", &[]).await;
@@ -247,7 +251,7 @@ async fn another_pools_user_gets_no_row() {
             json!({"accessToken": "HIDDEN_DUE_TO_SECURITY_REASONS"});
         record
     };
-    let stranger = somebody();
+    let stranger = user_token();
     let answer = send(&function, &[poolless(&stranger)]).await;
     assert_eq!(failures(&answer), Vec::<&str>::new());
     let subject = text_of(&stranger, "sub");
@@ -256,17 +260,17 @@ async fn another_pools_user_gets_no_row() {
     let partition = format!("{}#user#{subject}", Pool::ours().id);
     assert_eq!(row(&world, &partition, "user").await, json!({}));
     assert_eq!(world.profile(&subject).await, json!({}));
-    assert_eq!(world.others.requests().len(), 0, "nor a message");
+    assert_eq!(world.others.requests().len(), 0, "no message to the topic");
     assert!(world.passes(&stranger).await);
     assert!(function.output().contains("unknown_user"));
 
-    // Gone from the pool, but known by a profile or by a sign-in.
-    let with_profile = somebody();
+    // Deleted from the pool, but known from a profile or a recorded sign-in.
+    let with_profile = user_token();
     let mut disabled = record("AdminDisableUser", &with_profile, 60);
     disabled["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
     let enabled = record("AdminEnableUser", &with_profile, 50);
     send(&function, &[disabled, enabled]).await;
-    let signed_in = somebody();
+    let signed_in = user_token();
     let event = crate::world::behind_authorizer(
         &signed_in,
         ("POST", "/auth/sessions"),
@@ -281,16 +285,16 @@ async fn another_pools_user_gets_no_row() {
         let partition = format!("{}#user#{}", Pool::ours().id, text_of(&known, "sub"));
         let row = row(&world, &partition, "user").await;
         let end: u64 = row["expires_at"].as_str().unwrap().parse().unwrap();
-        assert!(end > now() + 28_800, "a deleted user's row runs out: {row}");
+        assert!(end > now() + 28_800, "a deleted user's row expires: {row}");
     }
-    // Cognito doesn't answer: the record comes again.
+    // If Cognito does not respond, the record is retried.
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
-    let answer = send(&function, &[poolless(&somebody())]).await;
+    let answer = send(&function, &[poolless(&user_token())]).await;
     assert_eq!(failures(&answer), ["m0"]);
 }
 
 #[tokio::test]
-async fn the_sweeps_call_shows_that_a_trail_is_there() {
+async fn the_heartbeat_of_user_sweep_is_counted() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let arn = format!(
@@ -309,7 +313,7 @@ async fn the_sweeps_call_shows_that_a_trail_is_there() {
     assert_eq!(request["TagKeys"], json!(["gatehouse-heartbeat"]));
 
     let heard = |arn: &str| {
-        let mut call = record("UntagResource", &somebody(), 0);
+        let mut call = record("UntagResource", &user_token(), 0);
         call["detail"]["additionalEventData"] = json!(null);
         call["detail"]["requestParameters"] =
             json!({"resourceArn": arn, "tagKeys": ["gatehouse-heartbeat"]});
@@ -327,11 +331,14 @@ async fn the_sweeps_call_shows_that_a_trail_is_there() {
     let answer = send(&function, &[heard(&arn)]).await;
     assert_eq!((failures(&answer).len(), beats(&function)), (0, 1));
     let dimensions = "\"Dimensions\":[[\"function\",\"outcome\"]]";
-    assert!(function.output().contains(dimensions), "the alarm's");
+    assert!(
+        function.output().contains(dimensions),
+        "the dimensions that the alarm uses"
+    );
 }
 
 #[tokio::test]
-async fn orders_and_repetitions_come_to_the_same() {
+async fn event_order_and_duplicates_do_not_matter() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let rows: [(&[(&str, u64)], bool); 6] = [
@@ -344,7 +351,7 @@ async fn orders_and_repetitions_come_to_the_same() {
     ];
     for (events, lets_in) in rows {
         for twice in [false, true] {
-            let token = somebody();
+            let token = user_token();
             let mut records: Vec<Value> = events
                 .iter()
                 .map(|(name, ago)| record(name, &token, *ago))
@@ -353,28 +360,31 @@ async fn orders_and_repetitions_come_to_the_same() {
                 records.extend(records.clone());
             }
             send(&function, &records).await;
-            assert!(!world.passes(&token).await, "S5 {events:?}: ended for good");
+            assert!(
+                !world.passes(&token).await,
+                "{events:?}: earlier tokens stay revoked"
+            );
             let again = signed_in_again(&token);
-            assert_eq!(world.passes(&again).await, lets_in, "S5, R22 {events:?}");
+            assert_eq!(world.passes(&again).await, lets_in, "{events:?}");
         }
     }
-    // Deleted is deleted, whatever comes in late.
-    let token = somebody();
+    // A deleted user stays deleted, even if an older enabling arrives later.
+    let token = user_token();
     let records = [
         record("AdminDeleteUser", &token, 5),
         record("AdminEnableUser", &token, 10),
     ];
     send(&function, &records).await;
-    assert!(!world.passes(&signed_in_again(&token)).await, "S5");
+    assert!(!world.passes(&signed_in_again(&token)).await);
     let profile = world.profile(&text_of(&token, "sub")).await;
-    assert_eq!(profile["status"], "DELETED", "S5");
+    assert_eq!(profile["status"], "DELETED");
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
+async fn ignores_foreign_events_and_retries_events_without_a_subject() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
-    let token = somebody();
+    let token = user_token();
     let with = |pointer: &str, value: Value| {
         let mut record = record("AdminDisableUser", &token, 1);
         *record.pointer_mut(pointer).unwrap() = value;
@@ -383,20 +393,20 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
     let mut failed = record("AdminDisableUser", &token, 1);
     failed["detail"]["errorCode"] = json!("UserNotFoundException");
     let ignored = [
-        ("S3", failed),
+        ("failed call", failed),
         (
-            "S4",
+            "another pool",
             with(
                 "/detail/requestParameters/userPoolId",
                 json!("us-east-1_Other"),
             ),
         ),
-        ("S4", with("/region", json!("eu-west-1"))),
-        ("S9", with("/source", json!("my.app"))),
-        ("S9", with("/account", json!("999999999999"))),
-        ("S9", with("/detail-type", json!("custom"))),
+        ("another region", with("/region", json!("eu-west-1"))),
+        ("another source", with("/source", json!("my.app"))),
+        ("another account", with("/account", json!("999999999999"))),
+        ("another detail type", with("/detail-type", json!("custom"))),
         (
-            "S9",
+            "another service",
             with("/detail/eventSource", json!("iam.amazonaws.com")),
         ),
     ];
@@ -405,7 +415,7 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
         assert_eq!(failures(&answer), Vec::<&str>::new(), "{case} {record}");
         assert!(world.passes(&token).await, "{case} {record}");
     }
-    let good = somebody();
+    let good = user_token();
     let bad = [
         with("/detail/additionalEventData", json!(null)),
         with("/detail/additionalEventData/sub", json!("")),
@@ -421,13 +431,13 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
         with("/detail/additionalEventData/sub", json!("x".repeat(5_000))),
         json!("no record"),
     ];
-    for record_of_nobody in bad {
-        let records = [record_of_nobody.clone(), record("GlobalSignOut", &good, 1)];
+    for bad_record in bad {
+        let records = [bad_record.clone(), record("GlobalSignOut", &good, 1)];
         let answer = send(&function, &records).await;
-        assert_eq!(failures(&answer), ["m0"], "S2, S7 {record_of_nobody}");
+        assert_eq!(failures(&answer), ["m0"], "{bad_record}");
     }
-    assert!(!world.passes(&good).await, "S7: the others are applied");
-    assert!(world.passes(&token).await, "S2: nobody is guessed");
+    assert!(!world.passes(&good).await, "the other records are applied");
+    assert!(world.passes(&token).await, "no user is guessed");
     assert!(
         function
             .invoke(&json!({"Records": [{}]}))
@@ -439,18 +449,21 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
         failures(&json!({"batchItemFailures": []})),
         Vec::<&str>::new()
     );
-    assert!(!direct.is_failure(), "EventBridge may call it itself");
+    assert!(
+        !direct.is_failure(),
+        "EventBridge may invoke the function directly"
+    );
     assert!(!world.passes(&token).await);
 
-    // An empty error code is a success.
-    let token = somebody();
+    // An empty error code means success.
+    let token = user_token();
     let mut empty = record("GlobalSignOut", &token, 1);
     empty["detail"]["errorCode"] = json!("");
     send(&function, &[empty]).await;
-    assert!(!world.passes(&token).await, "S3");
+    assert!(!world.passes(&token).await);
 
-    // A name that is there is looked up.
-    let token = somebody();
+    // If the record has a username, the user is looked up.
+    let token = user_token();
     world.cognito.set_answer(
         "AdminGetUser",
         json!({"Username": "ada", "Enabled": true,
@@ -463,53 +476,56 @@ async fn what_is_not_ours_is_ignored_and_what_names_nobody_comes_again() {
         failures(&send(&function, &[named]).await),
         Vec::<&str>::new()
     );
-    assert!(!world.passes(&token).await, "S2: looked up");
+    assert!(!world.passes(&token).await, "the user was looked up");
 }
 
 #[tokio::test]
-async fn times_and_failures() {
+async fn event_times_are_bounded_and_failed_writes_retried() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
-    // In the future: now. A week ago: then.
-    let token = somebody();
+    // A time in the future is replaced by now; a time in the past is kept.
+    let token = user_token();
     let mut future = record("GlobalSignOut", &token, 0);
     future["detail"]["eventTime"] = json!("2099-01-01T00:00:00Z");
     send(&function, &[future]).await;
-    assert!(!world.passes(&token).await, "S6");
+    assert!(!world.passes(&token).await);
     next_second().await;
     assert!(
         world.passes(&signed_in_again(&token)).await,
-        "S6: clamped to now"
+        "the time is limited to now"
     );
-    let token = somebody();
+    let token = user_token();
     send(&function, &[record("GlobalSignOut", &token, 7 * 86_400)]).await;
-    assert!(world.passes(&token).await, "S6: signed in since");
+    assert!(world.passes(&token).await, "the user has signed in since");
 
     for operation in ["UpdateItem"] {
-        let token = somebody();
+        let token = user_token();
         world
             .store
             .set_fault_for(operation, Fault::Answer(500, "{}".to_owned()));
         let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-        assert_eq!(failures(&answer), ["m0"], "it comes again");
+        assert_eq!(failures(&answer), ["m0"], "the record is retried");
         world.store.set_fault(Fault::None);
         send(&function, &[record("GlobalSignOut", &token, 1)]).await;
         assert!(!world.passes(&token).await);
     }
-    let token = somebody();
+    let token = user_token();
     world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
     let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-    assert_eq!(failures(&answer), ["m0"], "somebody has to be told");
+    assert_eq!(failures(&answer), ["m0"], "the message must be published");
     assert!(
         !world.passes(&token).await,
-        "the mark is there all the same"
+        "the revocation is written nevertheless"
     );
     let output = function.output();
-    assert!(!output.contains(&text_of(&token, "sub")), "no id in a log");
+    assert!(
+        !output.contains(&text_of(&token, "sub")),
+        "the log contains no id"
+    );
 }
 
 #[tokio::test]
-async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
+async fn others_does_not_exempt_a_stolen_session_from_a_password_change() {
     let world = World::start().await;
     let function = world.function("user-events", &[]).await;
     let logout = world.function("logout", &[]).await;
@@ -522,7 +538,7 @@ async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
     };
     // Before the change, after it, and both.
     for (before, after) in [(true, false), (false, true), (true, true)] {
-        let thief = somebody();
+        let thief = user_token();
         if before {
             others(&thief).await;
         }
@@ -536,8 +552,8 @@ async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
         assert!(!world.passes(&thief).await, "{before} {after}");
         assert!(!world.passes(&refreshed(&thief)).await, "{before} {after}");
     }
-    // What our own API spared for that very change goes on, until its session ends the others again.
-    let own = somebody();
+    // A session that auth-api exempted from exactly this change stays valid, until another change.
+    let own = user_token();
     let store = crate::store::revocations(&world.stack).await;
     let key = RowKey::user(Pool::ours().id, &text_of(&own, "sub"));
     let session = text_of(&own, "origin_jti");
@@ -553,17 +569,17 @@ async fn others_by_a_thief_does_not_spare_a_session_from_a_password_change() {
     assert!(spared.await.unwrap());
     let change = record("ChangePassword", &own, 1);
     send(&function, &[change.clone(), change]).await;
-    assert!(world.passes(&own).await, "the change's own session");
+    assert!(world.passes(&own).await, "the session that made the change");
     send(&function, &[record("ChangePassword", &own, 60)]).await;
-    assert!(!world.passes(&own).await, "another change's record");
+    assert!(!world.passes(&own).await, "the record of another change");
 }
 
 #[tokio::test]
-async fn group_changes_may_wait_for_the_next_refresh() {
+async fn group_changes_can_be_left_to_the_next_refresh() {
     let world = World::start().await;
     let more = [("OUTDATE_ON_GROUP_CHANGE", "false")];
     let function = world.function("user-events", &more).await;
-    let token = somebody();
+    let token = user_token();
     send(&function, &[record("AdminRemoveUserFromGroup", &token, 0)]).await;
     assert!(world.passes(&token).await);
 }

@@ -1,10 +1,10 @@
-//! Case S10: disabled users of whom no event told.
+//! user-sweep: disabled users without an event.
 
 use serde_json::{Value, json};
 use testkit::TokenBuilder;
 use testkit::server::Fault;
 
-use crate::world::{World, signed_in_again, somebody, text_of};
+use crate::world::{World, signed_in_again, text_of, user_token};
 
 fn user(token: &TokenBuilder<'_>, enabled: bool) -> Value {
     json!({"Username": "x", "Enabled": enabled, "UserStatus": "CONFIRMED",
@@ -13,13 +13,13 @@ fn user(token: &TokenBuilder<'_>, enabled: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_missing_mark_is_found_page_by_page() {
+async fn missing_revocations_are_written_page_by_page() {
     let world = World::start().await;
     let function = world.function("user-sweep", &[]).await;
-    let users: Vec<_> = (0..3).map(|_| somebody()).collect();
-    let enabled = somebody();
+    let users: Vec<_> = (0..3).map(|_| user_token()).collect();
+    let enabled = user_token();
 
-    // The first page has another behind it, and Cognito loses its patience there.
+    // A second page follows the first, and Cognito throttles there.
     world.cognito.set_answer(
         "ListUsers",
         json!({"Users": [user(&users[0], false)], "PaginationToken": "second"}),
@@ -44,7 +44,7 @@ async fn a_missing_mark_is_found_page_by_page() {
     let profile = world.profile(&text_of(&users[0], "sub")).await;
     assert_eq!(profile["status"], "DISABLED");
 
-    // The next run goes on from there.
+    // The next run resumes there.
     world.cognito.set_fault(Fault::None);
     world.cognito.forget_requests();
     world.store.forget_requests();
@@ -68,14 +68,17 @@ async fn a_missing_mark_is_found_page_by_page() {
         .iter()
         .filter(|(name, _)| name == "BatchGetItem")
         .count();
-    assert_eq!(reads, 2, "the cursor, and a page's marks by one read");
+    assert_eq!(
+        reads, 2,
+        "the cursor, and one read for the revocations of a page"
+    );
     assert!(!world.passes(&users[1]).await && !world.passes(&users[2]).await);
     assert!(
         world.passes(&enabled).await,
-        "a filter that didn't work locks nobody out"
+        "an ignored filter does not revoke enabled users"
     );
 
-    // The run after that begins anew and finds nothing.
+    // The run after that starts from the beginning and finds nothing.
     world.cognito.forget_requests();
     let answer = function.invoke(&json!({})).await.answer();
     assert_eq!(
@@ -91,7 +94,7 @@ async fn a_missing_mark_is_found_page_by_page() {
 }
 
 #[tokio::test]
-async fn clients_that_outlive_revocations_are_counted() {
+async fn app_clients_that_outlive_revocations_are_counted() {
     let world = World::start().await;
     let more = [("USER_POOL_ID", "us-east-1_Clients")];
     let function = world.function("user-sweep", &more).await;
@@ -101,7 +104,7 @@ async fn clients_that_outlive_revocations_are_counted() {
     for (validity, units, revokes, flows, expected) in [
         (8, &hours, true, json!(["code"]), 0),
         (9, &hours, true, json!(["code"]), 1),
-        // Days, and 30 of them where nothing is said.
+        // The unit is days, and the default is 30.
         (1, &json!(null), true, json!(null), 1),
         (0, &hours, true, json!(null), 1),
         (8, &hours, false, json!(["code"]), 1),
@@ -125,12 +128,16 @@ async fn clients_that_outlive_revocations_are_counted() {
     let fault = Fault::Answer(500, "{}".to_owned());
     world.cognito.set_fault_for("DescribeUserPoolClient", fault);
     let answer = function.invoke(&json!({})).await.answer();
-    assert_eq!(answer["outliving"], json!(null), "not known is not none");
-    assert_eq!(answer["finished"], true, "the sweep itself is done");
+    assert_eq!(
+        answer["outliving"],
+        json!(null),
+        "an unknown count is not zero"
+    );
+    assert_eq!(answer["finished"], true, "the sweep itself succeeds");
 }
 
 #[tokio::test]
-async fn whom_the_pool_has_enabled_is_let_in() {
+async fn users_enabled_in_the_pool_are_admitted_again() {
     let world = World::start().await;
     let pool = "us-east-1_Enabled";
     let more = [("USER_POOL_ID", pool)];
@@ -139,7 +146,7 @@ async fn whom_the_pool_has_enabled_is_let_in() {
     let sample = "../events/user-events/admin-disable-user.json";
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
     let mut record: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let token = somebody();
+    let token = user_token();
     record["detail"]["requestParameters"]["userPoolId"] = json!(pool);
     record["detail"]["additionalEventData"]["sub"] = token.get("sub").clone();
     record["detail"]["eventTime"] = json!("2025-01-01T00:00:00Z");
@@ -151,7 +158,7 @@ async fn whom_the_pool_has_enabled_is_let_in() {
         !row["disabled"].is_null()
     };
     assert!(disabled().await);
-    // The pool lists no user as disabled, and says that this one is enabled.
+    // The pool lists no disabled user, and reports this one as enabled.
     let list = json!({"Users": [user(&token, true)]});
     world.cognito.set_answer("ListUsers", list);
     let answer = sweep.invoke(&json!({})).await.answer();
@@ -159,7 +166,7 @@ async fn whom_the_pool_has_enabled_is_let_in() {
     assert!(!disabled().await);
     let profile = world.profile(&text_of(&token, "sub")).await;
     assert_eq!(profile["status"], "CONFIRMED");
-    // Once a day.
+    // Checked once a day.
     world.cognito.forget_requests();
     assert!(!sweep.invoke(&json!({})).await.is_failure());
     let asked = world.cognito.requests();
@@ -167,14 +174,14 @@ async fn whom_the_pool_has_enabled_is_let_in() {
     assert_eq!(asked, 1);
 }
 
-/// How many users, all of whom have marks, a run looks at in so many seconds: for docs/testing.md.
+/// Measures how many users with revocations a run checks in a given time, for docs/testing.md.
 #[tokio::test]
-#[ignore = "a measurement, of minutes"]
-async fn users_a_second() {
+#[ignore = "a measurement that takes minutes"]
+async fn measures_users_per_second() {
     const SECONDS: u64 = 20;
     let world = World::start().await;
     let function = world.function("user-sweep", &[]).await;
-    let users: Vec<Value> = (0..60).map(|_| user(&somebody(), false)).collect();
+    let users: Vec<Value> = (0..60).map(|_| user(&user_token(), false)).collect();
     world
         .cognito
         .set_answer("ListUsers", json!({"Users": users}));
@@ -195,11 +202,11 @@ async fn users_a_second() {
     eprintln!("{users} users in {SECONDS} s");
 }
 
-/// Case: the address of a sign-up is taken until it is confirmed or deleted.
+/// The address of a sign-up is taken until the sign-up is confirmed or deleted.
 #[tokio::test]
-async fn sign_ups_that_were_never_confirmed_are_deleted() {
+async fn unconfirmed_sign_ups_are_deleted() {
     let world = World::start().await;
-    // The cursor of the other pool is another test's.
+    // A pool of its own, because another test uses the cursor of the other pool.
     let pool = ("USER_POOL_ID", "us-east-1_Unconfirmed");
     let function = world.function("user-sweep", &[pool]).await;
     let hours_ago = |hours: u64| testkit::token::now() - hours * 3_600;
@@ -210,7 +217,7 @@ async fn sign_ups_that_were_never_confirmed_are_deleted() {
     let users = json!({"Users": [
         user("old", "UNCONFIRMED", hours_ago(25)),
         user("young", "UNCONFIRMED", hours_ago(23)),
-        // A filter that was not applied deletes nobody.
+        // If Cognito ignores the filter, no user is deleted.
         user("confirmed", "CONFIRMED", hours_ago(100)),
         user("invited", "FORCE_CHANGE_PASSWORD", hours_ago(100)),
         {"Username": "undated", "UserStatus": "UNCONFIRMED"},
@@ -244,14 +251,14 @@ async fn sign_ups_that_were_never_confirmed_are_deleted() {
     );
     assert!(function.output().contains("\"UnconfirmedDeleted\":1"));
 
-    // Confirmed since it was listed.
+    // The user was confirmed after the listing.
     world.cognito.forget_requests();
     let confirmed = json!({"Username": "old", "UserStatus": "CONFIRMED"});
     world.cognito.set_answer("AdminGetUser", confirmed);
     assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
     assert_eq!(deleted(), [""; 0]);
 
-    // Cognito's impatience ends the run, not the marks.
+    // Throttling of the deletion does not fail the sweep of revocations.
     world.cognito.forget_requests();
     let unconfirmed = json!({"Username": "x", "UserStatus": "UNCONFIRMED"});
     world.cognito.set_answer("AdminGetUser", unconfirmed);
@@ -262,7 +269,7 @@ async fn sign_ups_that_were_never_confirmed_are_deleted() {
     assert_eq!(function.invoke(&json!({})).await.answer()["finished"], true);
     assert!(function.output().contains("throttled"));
 
-    // Off.
+    // 0 hours disable the deletion.
     world.cognito.set_fault(Fault::None);
     for (hours, expected) in [("0", vec![]), ("23", vec![json!("old"), json!("young")])] {
         world.cognito.forget_requests();

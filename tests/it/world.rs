@@ -1,4 +1,4 @@
-//! Functions over one real table, an authorizer that judges what they wrote, and stand-ins for the
+//! Functions over the emulated table, an authorizer that checks what they wrote, and fakes of the
 //! services that they call.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,10 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 
 pub(crate) struct World {
     pub(crate) stack: Stack,
-    /// In front of the real table.
+    /// A relay in front of the emulated table.
     pub(crate) store: FakeAws,
     pub(crate) cognito: FakeAws,
-    /// SNS, SQS and the WebSocket API's management.
+    /// Fakes of SNS, SQS and the WebSocket management API.
     pub(crate) others: FakeAws,
     jwks: JwksServer,
     authorizer: Binary,
@@ -42,7 +42,7 @@ impl World {
         }
     }
 
-    /// A function with everything that any of them reads; `more` comes last and counts.
+    /// Starts a function with the variables of all functions; values in `more` take precedence.
     pub(crate) async fn function(&self, name: &str, more: &[(&str, &str)]) -> Binary {
         let (cognito, others) = (self.cognito.url(), self.others.url());
         let topic = "arn:aws:sns:us-east-1:123456789012:security";
@@ -58,7 +58,7 @@ impl World {
             ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
             ("REFUSAL_GRID_MILLISECONDS", "0"),
             ("APP_NAME", "Example"),
-            // migrate-user's refusals, of which tests make hundreds.
+            // Tests cause hundreds of migrate-user's refusals.
             ("REFUSAL_STEP_MS", "25"),
             ("APP_BASE_URL", "https://app.example.com"),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito),
@@ -70,7 +70,7 @@ impl World {
         Binary::start(name, &environment).await
     }
 
-    /// Whether the authorizer lets this token through, or refuses it for what was ended.
+    /// Whether the authorizer accepts this token; `false` means that it is revoked.
     pub(crate) async fn passes(&self, token: &TokenBuilder<'_>) -> bool {
         let event = request_event(&format!("Bearer {}", token.build()));
         match auth_tests::verdict(&self.authorizer.invoke(&event).await) {
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// A row of a table, its values as text.
+    /// A row of a table, with its values as text.
     pub(crate) async fn row(&self, table: &str, key: &[(&str, &str)]) -> Value {
         let client = table_client(&self.stack).await;
         let mut get = client.get_item().table_name(table).consistent_read(true);
@@ -102,7 +102,7 @@ impl World {
     }
 }
 
-/// Lets the second that it is now go by: a sign-in after that is a later one.
+/// Waits for the next second, so that a sign-in after it has a later `auth_time`.
 pub(crate) async fn next_second() {
     let second = now();
     while now() <= second {
@@ -116,8 +116,8 @@ pub(crate) fn unique(kind: &str) -> String {
     format!("{kind}-{}-{number}", std::process::id())
 }
 
-/// A token of a user that no other test knows.
-pub(crate) fn somebody() -> TokenBuilder<'static> {
+/// An access token of a new user.
+pub(crate) fn user_token() -> TokenBuilder<'static> {
     Pool::ours()
         .access_token()
         .claim("sub", unique("user"))
@@ -125,7 +125,7 @@ pub(crate) fn somebody() -> TokenBuilder<'static> {
         .claim("jti", unique("token"))
 }
 
-/// A sign-in of the same user, now.
+/// A token of a new sign-in of the same user, now.
 pub(crate) fn signed_in_again<'k>(token: &TokenBuilder<'k>) -> TokenBuilder<'k> {
     let token = token.clone().claim("origin_jti", unique("session"));
     let token = token.claim("jti", unique("token"));
@@ -142,7 +142,7 @@ pub(crate) fn text_of(token: &TokenBuilder<'_>, claim: &str) -> String {
     token.get(claim).as_str().unwrap().to_owned()
 }
 
-/// A batch of SQS with these bodies, named `m0`, `m1` and so on.
+/// An SQS batch with these bodies; the message ids are `m0`, `m1` and so on.
 pub(crate) fn batch(bodies: &[String]) -> Value {
     let records: Vec<Value> = bodies
         .iter()
@@ -159,7 +159,7 @@ pub(crate) fn batch(bodies: &[String]) -> Value {
     json!({"Records": records})
 }
 
-/// The messages that a batch's answer asks for again.
+/// The ids of the messages that a batch response reports as failed.
 pub(crate) fn failures(answer: &Value) -> Vec<&str> {
     answer["batchItemFailures"]
         .as_array()
@@ -169,7 +169,7 @@ pub(crate) fn failures(answer: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// A request that the authorizer let through with this token, as the proxy integration sends it.
+/// A proxy integration event with the context that the authorizer adds for this token.
 pub(crate) fn behind_authorizer(
     token: &TokenBuilder<'_>,
     (method, route): (&str, &str),

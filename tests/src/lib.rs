@@ -1,4 +1,4 @@
-//! Functions under test with everything around them: the set-up that the tests in `it/` share.
+//! The set-up that the tests in `it/` share: functions under test and their environment.
 
 #![allow(
     clippy::expect_used,
@@ -20,15 +20,15 @@ pub const METHOD_ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef1
 
 /// The built authorizer with a key server and a store of its own.
 pub struct Authorizer {
-    /// Where it gets keys.
+    /// Its key server.
     pub jwks: JwksServer,
-    /// Where it reads revocations.
+    /// Its store of revocations.
     pub store: FakeAws,
-    /// The process.
+    /// Its process.
     pub binary: Binary,
 }
 
-/// What API Gateway would do with an authorizer's answer.
+/// API Gateway's reaction to an authorizer's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// 401.
@@ -42,7 +42,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Of a token that passes, or is refused.
+    /// `Allow` for an accepted token, otherwise `Unauthorized`.
     #[must_use]
     pub fn passing(passes: bool) -> Self {
         if passes {
@@ -54,12 +54,12 @@ impl Verdict {
 }
 
 impl Authorizer {
-    /// With the least configuration.
+    /// Starts with the minimal configuration.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// With more, or other, variables.
+    /// Starts with additional or changed variables.
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
         let store = FakeAws::start().await;
@@ -72,12 +72,12 @@ impl Authorizer {
         }
     }
 
-    /// What becomes of an event.
+    /// The verdict on an event.
     pub async fn verdict(&self, event: &Value) -> Verdict {
         verdict(&self.binary.invoke(event).await)
     }
 
-    /// What becomes of a request with this bearer token.
+    /// The verdict on a request with this bearer token.
     pub async fn verdict_on(&self, token: &str) -> Verdict {
         self.verdict(&request_event(&format!("Bearer {token}")))
             .await
@@ -86,7 +86,7 @@ impl Authorizer {
 
 /// The local stack that `make test` runs beside the tests.
 pub struct Stack {
-    /// `http://127.0.0.1:port`, where all of AWS is.
+    /// `http://127.0.0.1:port`, the endpoint of all emulated AWS services.
     pub endpoint: String,
     /// The deployed revocation table.
     pub table: String,
@@ -98,11 +98,11 @@ pub struct Stack {
     pub session_table: String,
     /// The deployed table of attempts.
     pub attempt_table: String,
-    /// The deployed table of groups that moved users are to be given.
+    /// The deployed table of groups that migrated users will get.
     pub pending_groups_table: String,
     /// The deployed table of WebSocket connections.
     pub connection_table: String,
-    /// A PostgreSQL beside the stack.
+    /// The PostgreSQL server that runs with the stack.
     pub postgres: String,
     /// The deployed user pool.
     pub user_pool_id: String,
@@ -110,16 +110,16 @@ pub struct Stack {
     pub client_id: String,
     /// The deployed API.
     pub api: String,
-    /// All that the story needs to know, as JSON.
+    /// The state that `local/story.py` needs, as JSON.
     pub json: String,
 }
 
 impl Stack {
-    /// The stack, or a panic that says how to get one.
+    /// The stack; panics with instructions if no stack is running.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "set by local/stack.py for the tests alone"
+        reason = "local/stack.py sets these variables for the tests only"
     )]
     pub fn of_this_run() -> Self {
         let json = std::env::var("GATEHOUSE_STACK")
@@ -165,7 +165,7 @@ pub fn environment<'a>(
     environment
 }
 
-/// Reads an authorizer's answer as API Gateway does, by its documented form.
+/// Reads an authorizer's response as API Gateway documents it.
 #[must_use]
 pub fn verdict(invocation: &Invocation) -> Verdict {
     let Invocation::Answer(answer) = invocation else {

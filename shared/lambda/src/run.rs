@@ -126,9 +126,9 @@ mod tests {
 
     use super::*;
 
-    struct Moody;
+    struct FaultyHandler;
 
-    impl Handler for Moody {
+    impl Handler for FaultyHandler {
         type Answer = u8;
 
         async fn handle(&self, event: &RawValue, _: &str) -> Result<u8, Failure> {
@@ -147,9 +147,9 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let outcome = guarded(&Moody, event("\"panic\"")).await;
+            let outcome = guarded(&FaultyHandler, event("\"panic\"")).await;
             assert_eq!(outcome, Err(Failure::Internal));
-            assert_eq!(guarded(&Moody, event("1")).await, Ok(7));
+            assert_eq!(guarded(&FaultyHandler, event("1")).await, Ok(7));
         });
     }
 
