@@ -1113,7 +1113,10 @@ async fn an_account_is_confirmed_by_its_password_too() {
     world.others.set_fault(Fault::Cut);
     let answer = status(&api, &confirm).await;
     assert_eq!(answer, (503, "unavailable".to_owned()));
-    assert!(api.output().contains("an unproved password is not reset"));
+    assert!(
+        api.output()
+            .contains("could not reset an unproven password")
+    );
 
     let retry = world.function("logout-retry", &[]).await;
     let batch = crate::world::batch(&[message]);
@@ -1226,7 +1229,7 @@ async fn no_answer_tells_by_its_time_who_has_an_account() {
     }
     world.cognito.set_fault(Fault::None);
     let hides = |text: &str| api.output().contains(text);
-    assert!(hides("an answer hides an exception of Cognito's") && hides("LimitExceededException"));
+    assert!(hides("the response hides a Cognito exception") && hides("LimitExceededException"));
 }
 
 /// One network can't keep a user out who comes from another, nor can spellings of a name, nor a

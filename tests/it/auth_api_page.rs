@@ -1,4 +1,4 @@
-//! The page behind the mail's link: opening it confirms nothing, its button does.
+//! The page of a confirmation link: opening it confirms nothing, its button does.
 
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -6,7 +6,7 @@ use testkit::server::Fault;
 use crate::auth_api::{api, ask, exception, request, tokens};
 use crate::world::{World, somebody};
 
-/// Addresses that break what is not encoded.
+/// Addresses that break a page that does not encode them.
 const ADDRESSES: &[&str] = &[
     "a+b&c%d@example.com",
     "\"><script>alert(1)</script>@example.com",
@@ -33,7 +33,7 @@ fn press(path: &str, form: &str) -> Value {
 }
 
 #[tokio::test]
-async fn opening_it_confirms_nothing() {
+async fn opening_the_page_confirms_nothing() {
     let world = World::start().await;
     let api = api(&world).await;
     for email in ADDRESSES {
@@ -75,7 +75,7 @@ async fn opening_it_confirms_nothing() {
 }
 
 #[tokio::test]
-async fn its_button_does() {
+async fn the_button_confirms() {
     let world = World::start().await;
     let api = api(&world).await;
     let form = "email=A%2Bb%26c%25d%40example.com&code=123456&password=right+pass+phrase";
@@ -93,13 +93,13 @@ async fn its_button_does() {
     let sent = world.cognito.requests().remove(1).1;
     assert_eq!(sent["AuthParameters"]["PASSWORD"], "right pass phrase");
 
-    // Another password than the account's: the page says what to do now.
+    // A password that is not the account's: the page says what to do now.
     let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
     world.cognito.set_fault_for("InitiateAuth", wrong);
     let answer = ask(&api, &press("/auth/confirm", form)).await;
     let page = answer.body.as_str().unwrap();
     assert_eq!(answer.status, 403);
-    assert!(page.contains("Choose a new password") && page.contains("no longer opens it"));
+    assert!(page.contains("Choose a new password") && page.contains("no longer works"));
     let without = "email=a%40example.com&code=123456";
     world.cognito.forget_requests();
     assert_eq!(
@@ -126,9 +126,9 @@ async fn its_button_does() {
     assert_eq!(pages.len(), 1, "one page for all of them");
     let page = pages.pop_first().unwrap();
     assert!(
-        page.contains("used already")
-            && page.contains("older than")
-            && page.contains("newest mail")
+        page.contains("already been used")
+            && page.contains("more than 24 hours old")
+            && page.contains("latest email")
     );
     assert!(page.contains("action=\\\"resend\\\""));
     world.cognito.set_fault(Fault::Cut);
@@ -144,7 +144,7 @@ async fn its_button_does() {
 }
 
 #[tokio::test]
-async fn nobody_elses_page_presses_it() {
+async fn cross_origin_confirmation_is_rejected() {
     let world = World::start().await;
     let api = api(&world).await;
     let form = "email=a%40example.com&code=1";
@@ -163,12 +163,12 @@ async fn nobody_elses_page_presses_it() {
     }
     let mut event = press("/auth/confirm", form);
     event["headers"] = json!({"Content-Type": "application/x-www-form-urlencoded"});
-    assert_eq!(ask(&api, &event).await.status, 415, "A5: from nobody");
+    assert_eq!(ask(&api, &event).await.status, 415, "A5: without an Origin");
     assert_eq!(world.cognito.requests(), []);
 }
 
 #[tokio::test]
-async fn in_the_readers_language() {
+async fn pages_are_in_the_readers_language() {
     let world = World::start().await;
     let api = api(&world).await;
     let long = "x,".repeat(5_000);

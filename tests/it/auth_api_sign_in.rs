@@ -43,7 +43,7 @@ async fn signing_in_by_every_way() {
         again.status, 200,
         "and nobody is kept out because it could not be"
     );
-    assert!(api.output().contains("a session is not recorded"));
+    assert!(api.output().contains("could not record the session"));
     assert_eq!(
         (&answer.body["token_type"], &answer.body["expires_in"]),
         (&json!("Bearer"), &json!(1800))
