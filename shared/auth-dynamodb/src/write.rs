@@ -155,7 +155,7 @@ impl DynamoRevocations {
     }
 
     /// Disables a user at `at` and revokes everything authenticated until then. The later of
-    /// disable and enable wins, whatever the order of arrival; within one second, disable wins.
+    /// disable and enable wins, in any order of arrival; within one second, disable wins.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
