@@ -1,5 +1,5 @@
-//! The records of an export, whichever program wrote it: CSV with any usual separator, a JSON object on each
-//! line, or a JSON document.
+//! Reads the records of an export of any program: CSV with any usual separator, JSON lines, or a
+//! JSON document.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,22 +12,22 @@ use serde_json::{Map, Value};
 type Record = Map<String, Value>;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// What programs put between the fields of a line, the most usual first.
+/// Separators of fields, the most usual first.
 const SEPARATORS: [u8; 4] = *b",;\t|";
-/// The member that holds the records, where a document is an object: Firebase's and Cognito's.
+/// The member with the records, if the document is an object: Firebase's and Cognito's.
 const MEMBERS: [&str; 2] = ["users", "Users"];
 
-/// The records one after the other, with a bar that shows how far it is. `None` is a record that can't be read:
-/// the next ones can. An error ends the export.
+/// The records in order, with a progress bar. `None` is an unreadable record; later records are
+/// still read. An error ends the export.
 pub(crate) struct Records {
     records: Box<dyn Iterator<Item = Result<Option<Record>, String>>>,
 }
 
 impl Records {
-    /// Looks at the beginning to tell CSV from JSON, and how a CSV's fields are separated.
+    /// Detects CSV or JSON, and the separator of CSV, from the start of the file.
     ///
     /// # Errors
-    /// A text: the file can't be opened, or is not UTF-8.
+    /// A text: the file cannot be opened, or is UTF-16.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
@@ -70,19 +70,20 @@ impl Iterator for Records {
     }
 }
 
-/// The separator that the first line has most of.
+/// The most frequent separator of the first line.
 fn separator(beginning: &[u8]) -> u8 {
     let first_line = beginning
         .split(|byte| *byte == b'\n')
         .find(|line| !line.trim_ascii().is_empty())
         .unwrap_or_default();
     let count = |separator: &u8| first_line.iter().filter(|byte| *byte == separator).count();
-    // The first of those that are equal.
+    // The first one of equal counts.
     let best = SEPARATORS.iter().rev().max_by_key(|one| count(one));
     best.copied().unwrap_or(b',')
 }
 
-/// A row that is too short lacks its last fields; one that is too long can't be told from a shifted one.
+/// A short row lacks its last fields; a long row cannot be distinguished from a shifted one, so it
+/// is unreadable.
 fn csv<R: Read>(file: R, separator: u8) -> impl Iterator<Item = Result<Option<Record>, String>> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(separator)
@@ -100,7 +101,8 @@ fn csv<R: Read>(file: R, separator: u8) -> impl Iterator<Item = Result<Option<Re
     })
 }
 
-/// The objects of a stream of JSON values; those of an array, or of the `users` of an object, are records too.
+/// The objects of a stream of JSON values; the elements of an array, or of an object's `users`, are
+/// records too.
 fn json<R: Read>(file: R, name: String) -> impl Iterator<Item = Result<Option<Record>, String>> {
     let mut values = serde_json::Deserializer::from_reader(file).into_iter::<Value>();
     let mut waiting = VecDeque::new();
@@ -121,7 +123,7 @@ fn json<R: Read>(file: R, name: String) -> impl Iterator<Item = Result<Option<Re
                 },
                 Ok(other) => waiting.push_back(other),
                 Err(error) => {
-                    // What follows can't be told apart.
+                    // The rest cannot be parsed.
                     ended = true;
                     let line = error.line();
                     return Some(Err(format!("{name}: line {line} is not JSON")));
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_exports_look_like() {
+    fn reads_the_usual_export_formats() {
         for (what, export) in [
             ("commas", &b"username,email\na,a@example.com\nb,\n"[..]),
             ("semicolons", b"username;email\na;a@example.com\nb;\n"),
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_cannot_be_read_hides_no_other() {
+    fn an_unreadable_record_does_not_hide_others() {
         for (what, export) in [
             ("a long row", &b"username,email\na,x,y\nb,y\n"[..]),
             ("no UTF-8", b"username,email\n\xFF,x\nb,y\n"),
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_no_export() {
+    fn rejects_files_that_are_not_exports() {
         let cut = names(b"{\"username\":\"a\"}\n{\"username\":");
         assert_eq!(cut, Err("export: line 2 is not JSON".to_owned()));
         let wide = names(b"\xFF\xFEu\0s\0");

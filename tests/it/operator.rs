@@ -274,7 +274,7 @@ async fn before_and_after_a_move() {
     let found = counts(&output);
     for (what, count) in [
         ("users", 6),
-        ("names that are several people", 1),
+        ("names shared by several people", 1),
         ("disabled", 1),
         ("invalid_email", 1),
         ("hash_corrupt", 1),
