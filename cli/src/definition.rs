@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_two_ttls_that_differ() {
+    fn rejects_ttls_that_differ() {
         let document = |authorizer: Value| {
             json!({"components": {"securitySchemes": {
                 "g": {"x-amazon-apigateway-authorizer": authorizer}, "other": {"type": "http"}}}})

@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_blanks_inside_of_passwords_as_typed() {
+    fn accepts_spaces_inside_passwords() {
         let rows = [
             ("correct horse battery staple", true),
             ("two  blanks", true),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_one_form() {
+    fn normalizes_names() {
         let rows = [
             ("Ada@Example.COM", Some("ada@example.com")),
             ("e\u{301}ve@example.com", Some("\u{e9}ve@example.com")),

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_slides() {
+    fn weights_the_previous_window_by_its_overlap() {
         for (current, previous, second, expected) in [
             (1, 0, 600, 1),
             (1, 20, 600, 21),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn networks() {
+    fn groups_addresses_by_network() {
         for (address, expected) in [
             ("203.0.113.7", "203.0.113.7"),
             ("::ffff:203.0.113.7", "203.0.113.7"),

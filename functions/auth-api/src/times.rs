@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_leave_on_the_grid_and_in_time() {
+    fn responses_are_sent_on_the_grid_and_before_the_timeout() {
         for (took, grid, expected) in [
             (0, 500, 500),
             (1, 500, 500),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_ends_with_the_requests_time() {
+    fn a_call_ends_at_the_deadline_of_the_request() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

@@ -198,7 +198,7 @@ impl Handler for LogoutRetry {
                 answer.again(message);
             }
             if level <= self.log_level {
-                log::outcome(level, "once more", "LogoutRetries", outcome, request_id);
+                log::outcome(level, "logout retry", "LogoutRetries", outcome, request_id);
             }
         }
         Ok(answer)

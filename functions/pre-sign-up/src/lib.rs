@@ -207,8 +207,8 @@ impl PreSignUp {
         Ok(false)
     }
 
-    /// Checks the domain of the address. An address that the provider has not verified counts as
-    /// having none; an address that was typed in gets a code.
+    /// Checks the domain of the address. An address that the provider has not verified is of no
+    /// allowed domain; an address that was typed in gets a code.
     fn check_domain(&self, request: &Request, counts: bool) -> Result<(), Trap> {
         let email = request.text("email");
         let (allowed, denied) = (&self.config.allowed, &self.config.denied);

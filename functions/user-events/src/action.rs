@@ -166,7 +166,7 @@ mod tests {
     use crate::record::HEARTBEAT;
 
     #[test]
-    fn the_rule_delivers_every_call_that_matters() {
+    fn the_rule_delivers_every_handled_call() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = std::fs::read_to_string(path).unwrap();
         let rule = template.split("\n  UserEventRule:\n").nth(1).unwrap();

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
+    fn parses_rfc_3339_times() {
         let now = UnixSeconds(1_800_000_000);
         let rows = [
             (json!("2026-11-22T07:00:00Z"), UnixSeconds(1_795_330_800)),

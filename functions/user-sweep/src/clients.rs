@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_that_outlive_their_revocations() {
+    fn finds_clients_whose_sessions_outlive_revocations() {
         let rows = [
             (Some(28_800), true, None),
             (Some(28_801), true, Some("refresh_tokens_live_longer")),

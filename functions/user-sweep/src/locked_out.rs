@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whom_cognito_had_disabled_and_no_longer_has() {
+    fn candidates_were_disabled_after_cognito_and_are_enabled_there() {
         let now = UnixSeconds(1_000_000);
         let disabled = HashSet::from(["still".to_owned()]);
         let rows = [

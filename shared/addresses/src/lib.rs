@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn checks_addresses() {
         let long = format!("{}@example.com", "a".repeat(65));
         let longest = format!("a@{}.com", "b".repeat(252));
         for (email, verdict) in [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn checks_names() {
         for (name, verdict) in [
             ("ada.lovelace_1", Ok(())),
             ("Zo\u{eb}", Ok(())),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_signs_are_no_look_alikes() {
+    fn accepts_ascii_signs() {
         for name in [
             "+15551234567",
             "jane+tag",
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn domains() {
+    fn matches_domains() {
         let list = ["example.com", "*.Example.org", "b\u{fc}cher.example"].map(str::to_owned);
         let domains = Domains::parse(&list).unwrap();
         for (email, contained) in [

@@ -83,7 +83,7 @@ impl LegacyPool {
         }
     }
 
-    /// `AdminGetUser`: the user with exactly this name; `None` if there is none.
+    /// `AdminGetUser`: the user with exactly this name; `None` if the pool has no such user.
     ///
     /// # Errors
     /// [`LegacyTrouble`].

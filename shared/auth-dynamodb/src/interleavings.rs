@@ -218,7 +218,7 @@ impl Run {
     fn stepped(&mut self, before: &UserRow) {
         for session in SESSIONS {
             if is_refused(before, session) && !is_refused(&self.row, session) {
-                self.wrong.insert("a session came back");
+                self.wrong.insert("a session became valid again");
             }
         }
         let row = &self.row;
@@ -230,13 +230,13 @@ impl Run {
         let had_an_end = before.disabled == row.disabled;
         let shrinks = had_an_end && row.expires_at.is_some() && row.expires_at < before.expires_at;
         if goes_too_early || shrinks {
-            self.wrong.insert("a mark that goes too early");
+            self.wrong.insert("a revocation that expires too early");
         }
         if row.disabled && row.expires_at.is_some() && !is_deleted {
-            self.wrong.insert("a disabled user's row that runs out");
+            self.wrong.insert("a disabled user's row that expires");
         }
         if row.tokens_not_before < before.tokens_not_before {
-            self.wrong.insert("an outdated token came back");
+            self.wrong.insert("an outdated token became valid again");
         }
     }
 }
@@ -345,16 +345,16 @@ fn wrong(semantics: Semantics, runs: u64) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn no_interleaving_breaks_a_promise() {
+fn no_interleaving_breaks_a_guarantee() {
     let found = wrong(Semantics::Now, runs());
     assert!(found.is_empty(), "{}: {:#?}", found.len(), found.first());
 }
 
 #[test]
-fn the_writers_as_they_were_are_caught() {
+fn the_earlier_writers_are_detected() {
     let found = wrong(Semantics::Before, BY_DEFAULT);
     let kinds: BTreeSet<&str> = found.iter().map(|(what, _)| *what).collect();
-    for kind in ["PasswordChanged", "a mark that goes too early"] {
+    for kind in ["PasswordChanged", "a revocation that expires too early"] {
         assert!(kinds.contains(kind), "{kind} in {kinds:?}");
     }
 }
@@ -387,7 +387,7 @@ fn after(acts: &[Act<'static>]) -> (UserRow, Vec<bool>) {
 }
 
 #[test]
-fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
+fn the_record_of_a_password_change_keeps_only_the_exception_of_that_change() {
     let changed = |at| Act::PasswordChanged {
         at: UnixSeconds(at),
         tolerance: TOLERANCE,
@@ -471,7 +471,7 @@ fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
 }
 
 #[test]
-fn a_deleted_users_row_runs_out_and_a_disabled_users_does_not() {
+fn a_deleted_users_row_expires_and_a_disabled_users_does_not() {
     let (delete, disable) = (
         Act::Delete(UnixSeconds(140)),
         Act::Disable(UnixSeconds(139)),

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_and_a_name_of_the_same_text_have_two_rows() {
+    fn an_address_and_an_equal_name_have_different_rows() {
         let (email, name) = (LeftFor::Email("a@b.c"), LeftFor::Name("a@b.c"));
         assert_ne!(id("pool", email), id("pool", name));
         assert_ne!(id("pool", email), id("other", email));

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_refusals_is_few_lines_and_a_whole_count() {
+    fn a_flood_of_refusals_is_logged_in_few_lines_with_the_full_count() {
         let refusals = Refusals::default();
         let mut counted = 0;
         let mut lines = 0;
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_told_apart_by_function() {
+    fn metrics_have_the_dimension_function() {
         let measures = [
             Measure {
                 name: "MissingMarks",

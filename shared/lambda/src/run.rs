@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_of_that_invocation_alone() {
+    fn a_panic_fails_only_its_own_invocation() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();

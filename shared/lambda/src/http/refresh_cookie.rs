@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn its_path_is_that_of_the_routes_as_the_browser_sees_them() {
+    fn the_path_is_that_of_the_routes_in_the_browser() {
         for (json, expected) in [
             (
                 json!({"resource": "/auth/refresh", "path": "/auth/refresh", "httpMethod": "POST",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_from_before_is_read_and_cleared() {
+    fn the_former_cookie_is_read_and_cleared() {
         let cookie = RefreshCookie("__Secure-r");
         for (sent, expected) in [
             ("__Secure-r=new", Ok("new")),

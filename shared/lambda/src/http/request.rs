@@ -161,7 +161,7 @@ impl<'a> Request<'a> {
     }
 
     /// The part of the client's path before the route: a stage, or a custom domain's base path.
-    /// Empty if there is none, or if it has unusual characters.
+    /// Empty if the route starts the path, or if the part has unusual characters.
     #[must_use]
     pub fn base_path(&self) -> String {
         let path = self.context.path.and_then(text);
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authorizers_context_in_both_forms() {
+    fn reads_both_forms_of_the_authorizers_context() {
         for (event, sub) in [
             (json!({"requestContext": {"authorizer": {"sub": "u"}}}), "u"),
             (
