@@ -26,8 +26,8 @@ use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
 
 /// The parts of the function's 15 seconds that a password change takes, besides the common budget
-/// of the calls to Cognito; the revocations take 0.8 seconds, waiting for the end of a second takes
-/// 2.
+/// of the calls to Cognito. The revocations take 0.8 seconds, and the wait for the end of a second
+/// takes two.
 const PROOF: Duration = Duration::from_secs(3);
 const CHANGE: Duration = Duration::from_secs(3);
 const SIGN_OUT: Duration = Duration::from_secs(2);

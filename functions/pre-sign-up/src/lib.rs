@@ -23,7 +23,8 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 
-/// The message of every refusal, independent of its reason. auth-api recognizes a refusal by this text.
+/// The message of every refusal, independent of its reason. auth-api recognizes a refusal by this
+/// text.
 const REFUSAL: &str = "sign-up refused";
 /// The message for a name of the old store. auth-api answers as if the pool knew the name, and that
 /// is the same answer as for a new one.
