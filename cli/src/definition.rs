@@ -1,8 +1,8 @@
-//! `gatehouse definition`: of `openapi.yaml`, what API Gateway imports.
+//! `gatehouse definition`: generates API Gateway's definition from `openapi.yaml`.
 //!
-//! What is for people and clients alone stays behind: answers, examples, descriptions. What API
-//! Gateway needs comes in: an integration for each operation with the function that its tag names,
-//! and an answer to preflights for each path. Members that begin with `x-amazon-` go as they are.
+//! Omits what only people and clients need: responses, examples, descriptions. Adds what API
+//! Gateway needs: for each operation an integration with the function that its tag names, and for
+//! each path a response to preflights. Members that start with `x-amazon-` are copied.
 //! Source: AWS, "OpenAPI extensions for API Gateway".
 
 use std::fs;
@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 const VERBS: &[&str] = &["get", "put", "post", "delete", "head", "patch"];
-/// What a schema may say to API Gateway, whose models are of JSON Schema's draft 4.
+/// The schema keywords that are kept: API Gateway's models are of JSON Schema draft 4.
 const KEYWORDS: &[&str] = &[
     "$ref",
     "additionalProperties",
@@ -31,26 +31,26 @@ const METHODS: &str = "Access-Control-Allow-Methods";
 const HEADERS: &str = "Access-Control-Allow-Headers";
 const MAX_AGE: &str = "Access-Control-Max-Age";
 
-/// Makes api-gateway.json, which template.yaml deploys.
+/// Generate api-gateway.json, which template.yaml deploys.
 #[derive(Args)]
 pub(crate) struct Definition {
     /// The API's definition.
     #[arg(default_value = "openapi.yaml")]
     openapi: PathBuf,
-    /// What is made of it.
+    /// The generated file.
     #[arg(default_value = "api-gateway.json")]
     made: PathBuf,
-    /// The template, whose `AUTHORIZER_TTL_SECONDS` must be the definition's own. Not looked at if it
-    /// is not there.
+    /// The template, whose `AUTHORIZER_TTL_SECONDS` must be equal to the definition's. Ignored if
+    /// it does not exist.
     #[arg(long, default_value = "template.yaml")]
     template: PathBuf,
-    /// Only say whether that is what would be made.
+    /// Only check whether the generated file is up to date.
     #[arg(long)]
     check: bool,
 }
 
 impl Definition {
-    /// Makes or checks it.
+    /// Generates or checks the file.
     ///
     /// # Errors
     /// A text about the files.
@@ -70,19 +70,21 @@ impl Definition {
             if read(&self.made)? == made {
                 return Ok(format!("{shown} is up to date."));
             }
-            return Err(format!("{shown} is not what `gatehouse definition` makes"));
+            return Err(format!(
+                "{shown} is out of date: run `gatehouse definition`"
+            ));
         }
         fs::write(&self.made, made).map_err(|error| format!("{shown}: {error}"))?;
         Ok(format!("{shown} is written."))
     }
 }
 
-/// What API Gateway remembers an answer for, if the definition doesn't say.
+/// API Gateway's default for the authorizer's TTL.
 /// Source: AWS, "x-amazon-apigateway-authorizer object".
 const DEFAULT_TTL_SECONDS: u64 = 300;
 
-/// The authorizer writes policies by what it is told of the time for which they are remembered. If
-/// API Gateway is told another, one route's answer may stand for another's.
+/// The authorizer writes policies for the TTL that it is configured with. If API Gateway caches for
+/// a different time, it may apply one route's policy to another route.
 fn check_ttl(document: &Value, template: &str) -> Result<(), String> {
     const NAME: &str = "AUTHORIZER_TTL_SECONDS";
     let told = template.lines().find_map(|line| {
@@ -92,7 +94,7 @@ fn check_ttl(document: &Value, template: &str) -> Result<(), String> {
     let Some(told) = told else {
         return Ok(());
     };
-    let told = told.ok_or_else(|| format!("{NAME} in the template is no number"))?;
+    let told = told.ok_or_else(|| format!("{NAME} in the template is not a number"))?;
     for (name, scheme) in members(document, "/components/securitySchemes") {
         let Some(authorizer) = scheme.get("x-amazon-apigateway-authorizer") else {
             continue;
@@ -102,7 +104,7 @@ fn check_ttl(document: &Value, template: &str) -> Result<(), String> {
         if ttl != Some(told) {
             return Err(format!(
                 "authorizerResultTtlInSeconds of {name} is not the template's {NAME}, {told} \
-                 (without one API Gateway takes {DEFAULT_TTL_SECONDS})"
+                 (API Gateway's default is {DEFAULT_TTL_SECONDS})"
             ));
         }
     }
@@ -110,7 +112,9 @@ fn check_ttl(document: &Value, template: &str) -> Result<(), String> {
 }
 
 fn definition(document: &Value) -> Result<Value, String> {
-    let object = document.as_object().ok_or("no object")?;
+    let object = document
+        .as_object()
+        .ok_or("the definition is not an object")?;
     let mut made = Map::new();
     made.insert("openapi".to_owned(), json!("3.0.1"));
     let version = document.pointer("/info/version").cloned();
@@ -184,15 +188,15 @@ fn of_operation(
     );
     let mut made = json!({
         "security": operation.get("security").unwrap_or(security),
-        "responses": {"200": {"description": "The function's answer."}},
+        "responses": {"200": {"description": "The function's response."}},
         "x-amazon-apigateway-integration": {
             "type": "aws_proxy",
             "httpMethod": "POST",
             "uri": {"Fn::Sub": uri},
         },
     });
-    // A body that may be left out can't be validated, since API Gateway would ask for it; nor one that
-    // may be a form.
+    // An optional body is not validated, because API Gateway would require it; nor one that may be
+    // a form.
     let content = operation
         .pointer("/requestBody/content")
         .and_then(Value::as_object);
@@ -232,7 +236,7 @@ fn preflight(methods: &str) -> Value {
     let header = |name: &str| format!("method.response.header.{name}");
     json!({
         "security": [],
-        "responses": {"200": {"description": "What pages may send.", "headers": {
+        "responses": {"200": {"description": "The response to a CORS preflight.", "headers": {
             ORIGIN: text, CREDENTIALS: text, METHODS: text, HEADERS: text, MAX_AGE: text,
         }}},
         "x-amazon-apigateway-integration": {
@@ -279,7 +283,7 @@ fn of_schema(schema: &Value, wanted: &mut Vec<String>) -> Value {
     Value::Object(made)
 }
 
-/// A custom authorizer is an `apiKey` to API Gateway, whatever it is to clients.
+/// A custom authorizer is an `apiKey` to API Gateway, even if it is `http` to clients.
 fn of_scheme(scheme: &Value) -> Value {
     if scheme.get("x-amazon-apigateway-authorizer").is_none() {
         return scheme.clone();
@@ -299,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_two_ttls_that_differ() {
+    fn rejects_ttls_that_differ() {
         let document = |authorizer: Value| {
             json!({"components": {"securitySchemes": {
                 "g": {"x-amazon-apigateway-authorizer": authorizer}, "other": {"type": "http"}}}})

@@ -1,4 +1,4 @@
-//! `gatehouse enable`: lets a user who was disabled sign in again, in the pool and here.
+//! `gatehouse enable`: lets a disabled user sign in again, in the pool and in the table.
 
 use auth::revocation::RowKey;
 use auth_dynamodb::{Ending, Profiles, Status};
@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 
 use crate::operator::{Operator, Printed, audit, in_words};
 
-/// Whom to enable. What was ended stays ended: the user signs in anew.
+/// The user to enable. Earlier revocations stay in force: the user signs in again.
 #[derive(Args)]
 pub(crate) struct Enable {
     /// The user's name at Cognito, an alias of it, or `sub`.
     user: String,
-    /// A word for the record.
+    /// The reason, for the record.
     #[arg(long, default_value = "operator")]
     reason: String,
-    /// Who is doing it, for the record.
+    /// The name of the operator, for the record.
     #[arg(long, default_value = "cli")]
     actor: String,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 impl Enable {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// A text about what kept it from being done.
+    /// A text about the failure.
     pub(crate) async fn run(self) -> Result<Printed, String> {
         let operator = Operator::from_environment().await?;
         let result = self.enable(&operator).await;

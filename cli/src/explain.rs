@@ -1,4 +1,4 @@
-//! `gatehouse explain`: the authorizer's own steps, one by one, without the store.
+//! `gatehouse explain`: runs the authorizer's own steps one by one, without the table.
 
 use std::fmt;
 use std::io::Read;
@@ -9,7 +9,8 @@ use auth_jwks::HttpsKeys;
 use authorizer::Config;
 use clap::Args;
 
-/// What to explain. Everything else is read from the authorizer's own environment variables.
+/// The request to explain. All other settings are read from the authorizer's own environment
+/// variables.
 #[derive(Args)]
 pub(crate) struct Explain {
     /// The HTTP verb of the request.
@@ -18,25 +19,25 @@ pub(crate) struct Explain {
     /// The route's template, such as `/users/{id}`.
     #[arg(long, default_value = "/")]
     route: String,
-    /// The path, for a route that leaves it open, such as `/{proxy+}`.
+    /// The path, for a route with a placeholder for it, such as `/{proxy+}`.
     #[arg(long)]
     path: Option<String>,
-    /// A parameter of the route, as `name=value`; may be repeated.
+    /// A path parameter, as `name=value`; may be repeated.
     #[arg(long = "parameter", value_parser = pair)]
     parameters: Vec<(String, String)>,
-    /// The address that the request comes from.
+    /// The source IP address of the request.
     #[arg(long)]
     source_ip: Option<String>,
-    /// A key set in a file: nothing is fetched.
+    /// A file with the key set. No keys are fetched.
     #[arg(long)]
     jwks: Option<PathBuf>,
-    /// In place of `USER_POOL_ID`.
+    /// Overrides `USER_POOL_ID`.
     #[arg(long)]
     user_pool_id: Option<String>,
-    /// In place of `APP_CLIENT_IDS`.
+    /// Overrides `APP_CLIENT_IDS`.
     #[arg(long)]
     app_client_ids: Option<String>,
-    /// In place of now, in seconds since 1970.
+    /// The time of the request in seconds since 1970; the default is now.
     #[arg(long)]
     at: Option<u64>,
 }
@@ -47,7 +48,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "expected name=value".to_owned())
 }
 
-/// What each step said.
+/// The result of each step.
 #[derive(Default)]
 pub(crate) struct Report {
     steps: Vec<(&'static str, Verdict)>,
@@ -79,7 +80,7 @@ impl Report {
         self.push(Verdict::Passed(detail.into()));
     }
 
-    /// Ends the report: what comes behind is not reached.
+    /// Ends the report: the later steps are not reached.
     fn refused(mut self, detail: impl Into<String>) -> Self {
         self.push(Verdict::Refused(detail.into()));
         while self.steps.len() < STEPS.len() {
@@ -114,10 +115,10 @@ impl fmt::Display for Report {
 }
 
 impl Explain {
-    /// Takes the steps.
+    /// Runs the steps.
     ///
     /// # Errors
-    /// A text about what keeps them from being taken: the configuration, a file, the input.
+    /// A text about the failure: the configuration, a file, the input.
     pub(crate) async fn run(self) -> Result<Report, String> {
         let inline = self
             .jwks
@@ -132,21 +133,21 @@ impl Explain {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
-            .map_err(|_| "the token on standard input is not text".to_owned())?;
-        // As it stands in a header: the scheme is no part of the token.
+            .map_err(|_| "the token on standard input is not UTF-8".to_owned())?;
+        // A header's value is accepted too: its scheme is not part of the token.
         let text = text.trim();
         let text = auth::bearer::token_of(text).unwrap_or(text);
         Ok(self.steps(config, text, now).await)
     }
 
-    /// The authorizer's configuration, with the arguments in front of the environment.
+    /// The authorizer's configuration; the arguments take precedence over the environment.
     fn config(&self, inline: Option<&str>) -> Result<Config, String> {
         let lookup = |name: &str| {
             let argument = match name {
                 "USER_POOL_ID" => self.user_pool_id.clone(),
                 "APP_CLIENT_IDS" => self.app_client_ids.clone(),
                 "JWKS" => inline.map(str::to_owned),
-                // Nothing is fetched if the keys are in a file.
+                // Keys in a file replace the fetch.
                 "JWKS_URI" if inline.is_some() => Some(String::new()),
                 _ => None,
             };

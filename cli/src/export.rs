@@ -1,5 +1,5 @@
-//! The records of an export, whichever program wrote it: CSV with any usual separator, a JSON object on each
-//! line, or a JSON document.
+//! Reads the records of an export of any program: CSV with any usual separator, JSON lines, or a
+//! JSON document.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -14,22 +14,22 @@ use serde_json::{Map, Value};
 type Record = Map<String, Value>;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// What programs put between the fields of a line, the most usual first.
+/// Separators of fields, the most usual first.
 const SEPARATORS: [u8; 4] = *b",;\t|";
-/// The member that holds the records, where a document is an object: Firebase's and Cognito's.
+/// The member with the records, if the document is an object: Firebase's and Cognito's.
 const MEMBERS: [&str; 2] = ["users", "Users"];
 
-/// The records one after the other, with a bar that shows how far it is. `None` is a record that can't be read:
-/// the next ones can. An error ends the export.
+/// The records in order, with a progress bar. `None` is an unreadable record; later records are
+/// still read. An error ends the export.
 pub(crate) struct Records {
     records: Box<dyn Iterator<Item = Result<Option<Record>, String>>>,
 }
 
 impl Records {
-    /// Looks at the beginning to tell CSV from JSON, and how a CSV's fields are separated.
+    /// Detects CSV or JSON, and the separator of CSV, from the start of the file.
     ///
     /// # Errors
-    /// A text: the file can't be opened, or is not UTF-8.
+    /// A text: the file cannot be opened, or is UTF-16.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
@@ -78,7 +78,7 @@ impl Iterator for Records {
     }
 }
 
-/// The separator that a first line `sep=;` tells Excel, and that line's length.
+/// The separator of a first line `sep=;`, which Excel reads, and that line's length.
 fn told_separator(beginning: &[u8]) -> Option<(u8, usize)> {
     let rest = beginning.strip_prefix(b"sep=")?;
     let (separator, rest) = rest.split_first()?;
@@ -90,7 +90,7 @@ fn told_separator(beginning: &[u8]) -> Option<(u8, usize)> {
     Some((*separator, b"sep=".len() + 1 + end))
 }
 
-/// The separator that the first line has most of, outside of quotes.
+/// The most frequent separator of the first line, outside of quotes.
 fn separator(beginning: &[u8]) -> u8 {
     let first_line = beginning
         .split(|byte| matches!(byte, b'\n' | b'\r'))
@@ -99,12 +99,12 @@ fn separator(beginning: &[u8]) -> u8 {
     let unquoted = first_line.split(|byte| *byte == b'"').step_by(2);
     let unquoted: Vec<u8> = unquoted.flatten().copied().collect();
     let count = |separator: &u8| unquoted.iter().filter(|byte| *byte == separator).count();
-    // The first of those that are equal.
+    // The first one of equal counts.
     let best = SEPARATORS.iter().rev().max_by_key(|one| count(one));
     best.copied().unwrap_or(b',')
 }
 
-/// Counts the quotes that pass.
+/// Counts the quotes that are read.
 struct Quotes<R> {
     inner: R,
     count: Rc<Cell<usize>>,
@@ -120,8 +120,8 @@ impl<R: Read> Read for Quotes<R> {
     }
 }
 
-/// A row that is too short lacks its last fields; one that is too long can't be told from a shifted one. A quote
-/// that is never closed makes all that follow one field, which hides them: an error.
+/// A short row lacks its last fields; a long row cannot be distinguished from a shifted one, so it is unreadable. An
+/// unclosed quote would turn all that follows into one field and hide it: an error.
 fn csv<R: Read>(
     file: R,
     separator: u8,
@@ -166,7 +166,8 @@ fn csv<R: Read>(
     }))
 }
 
-/// The objects of a stream of JSON values; those of an array, or of the `users` of an object, are records too.
+/// The objects of a stream of JSON values; the elements of an array, or of an object's `users`, are
+/// records too.
 fn json<R: Read>(file: R, name: String) -> impl Iterator<Item = Result<Option<Record>, String>> {
     let mut values = serde_json::Deserializer::from_reader(file).into_iter::<Value>();
     let mut waiting = VecDeque::new();
@@ -187,7 +188,7 @@ fn json<R: Read>(file: R, name: String) -> impl Iterator<Item = Result<Option<Re
                 },
                 Ok(other) => waiting.push_back(other),
                 Err(error) => {
-                    // What follows can't be told apart.
+                    // The rest cannot be parsed.
                     ended = true;
                     let line = error.line();
                     return Some(Err(format!("{name}: line {line} is not JSON")));
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_exports_look_like() {
+    fn reads_the_usual_export_formats() {
         for (what, export) in [
             ("commas", &b"username,email\na,a@example.com\nb,\n"[..]),
             ("semicolons", b"username;email\na;a@example.com\nb;\n"),
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_cannot_be_read_hides_no_other() {
+    fn an_unreadable_record_does_not_hide_others() {
         for (what, export) in [
             ("a long row", &b"username,email\na,x,y\nb,y\n"[..]),
             ("no UTF-8", b"username,email\n\xFF,x\nb,y\n"),
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_no_export() {
+    fn rejects_files_that_are_not_exports() {
         let cut = names(b"{\"username\":\"a\"}\n{\"username\":");
         assert_eq!(cut, Err("export: line 2 is not JSON".to_owned()));
         let wide = names(b"\xFF\xFEu\0s\0");

@@ -1,4 +1,4 @@
-//! `gatehouse keys`: API keys, made and ended.
+//! `gatehouse keys`: creates, lists and revokes API keys.
 
 use auth::api_key::{NewKey, RANDOM_BYTES};
 use auth::revocation::RowKey;
@@ -11,55 +11,56 @@ use crate::operator::{Operator, Printed, audit, required};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// What to do with API keys. The tables are those of the authorizer's environment variables
-/// `API_KEY_TABLE` and `REVOCATION_TABLE`; marks are kept under `USER_POOL_ID`.
+/// Manage API keys. The tables are those of the authorizer's environment variables `API_KEY_TABLE`
+/// and `REVOCATION_TABLE`; revocations are written under `USER_POOL_ID`.
 #[derive(Args)]
 pub(crate) struct Keys {
     #[command(subcommand)]
     command: Command,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a key and print it, this once.
+    /// Create a key and print it. It cannot be printed again.
     Create {
-        /// Whose it is: a user's `sub`, whose disabling ends it too, or any other name.
+        /// The key's owner: a user's `sub`, or any other name. Disabling the user revokes the key
+        /// too.
         #[arg(long)]
         owner: String,
-        /// A word of its scope, such as `orders/read`; may be repeated.
+        /// A scope of the key, such as `orders/read`; may be repeated.
         #[arg(long)]
         scope: Vec<String>,
-        /// Days that it lives.
+        /// The lifetime in days.
         #[arg(long, default_value = "90", value_parser = clap::value_parser!(u64).range(1..=3650))]
         days: u64,
-        /// The value of the API Gateway key whose usage plan counts its requests.
+        /// The value of the API Gateway key whose usage plan counts the key's requests.
         #[arg(long)]
         usage_plan_key: Option<String>,
     },
     /// List all keys, without their secrets.
     List {
-        /// Only those of this owner.
+        /// Only keys of this owner.
         #[arg(long)]
         owner: Option<String>,
     },
-    /// End a key: the next request with it is refused.
+    /// Revoke a key: the next request with it is refused.
     Revoke {
         /// The key's id, the part between `gh_` and the next `_`.
         id: String,
-        /// A word for the record.
+        /// The reason, for the record.
         #[arg(long, default_value = "operator")]
         reason: String,
     },
 }
 
 impl Keys {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// A text about what kept it from being done.
+    /// A text about the failure.
     pub(crate) async fn run(self) -> Result<Printed, String> {
         let operator = Operator::from_environment().await?;
         let table = required("API_KEY_TABLE")?;
@@ -123,7 +124,7 @@ impl Keys {
                     reason: &reason,
                     actor: "cli",
                     at: operator.now,
-                    // The mark outlives the key.
+                    // The revocation outlives the key.
                     refresh_token_ttl_seconds: key.expires_at.since(operator.now).unwrap_or(0),
                 };
                 let ended = operator.revocations.end(&mark, &ending).await;
@@ -137,7 +138,8 @@ impl Keys {
 
 fn mint() -> Result<NewKey, String> {
     let mut random = [0; RANDOM_BYTES];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| "the system has no randomness to give")?;
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| "the system's random number generator failed")?;
     Ok(NewKey::mint(&random))
 }
 

@@ -1,4 +1,4 @@
-//! `gatehouse mails`: every mail in every language, in a folder, with a page that lists them.
+//! `gatehouse mails`: renders every email in every language into a folder, with an index page.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use clap::Args;
 use custom_message::{Config, Sample, samples};
 
-/// Where to put them. The brand is that of custom-message's own environment variables.
+/// The target folder. The brand is that of custom-message's own environment variables.
 #[derive(Args)]
 pub(crate) struct Mails {
-    /// The folder; it is made if it isn't there.
+    /// The folder; it is created if it does not exist.
     folder: PathBuf,
 }
 
 impl Mails {
-    /// Renders them.
+    /// Renders the emails.
     ///
     /// # Errors
     /// A text about the configuration, a template or the folder.
@@ -58,7 +58,7 @@ fn list(samples: &[Sample]) -> String {
             "<tr><td><a href=\"{file}\">{source}</a></td><td>{locale}</td>\
              <td dir=\"auto\">{subject}</td><td dir=\"auto\">{sms}</td></tr>"
         );
-        // A string takes what it is given.
+        // Writing to a string cannot fail.
         let _ = writeln!(page, "{row}");
     }
     page + "</table></html>\n"

@@ -28,22 +28,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make of openapi.yaml what template.yaml deploys.
+    /// Generate api-gateway.json, which template.yaml deploys, from openapi.yaml.
     Definition(definition::Definition),
-    /// Let a user who was disabled sign in again, in the pool and here.
+    /// Let a disabled user sign in again, in the pool and in the table.
     Enable(enable::Enable),
-    /// Say, step by step, what the authorizer thinks of a token. The token is read from standard
-    /// input and never printed.
+    /// Show, step by step, how the authorizer decides about a token. The token is read from
+    /// standard input and never printed.
     Explain(explain::Explain),
-    /// Make, list and end API keys.
+    /// Create, list and revoke API keys.
     Keys(keys::Keys),
-    /// Render every mail in every language into a folder.
+    /// Render every email in every language into a folder.
     Mails(mails::Mails),
-    /// Before, during and after a move of users from an old store: who can't be moved, who is left.
+    /// Before, during and after a migration of users: who cannot be migrated, and who is left.
     Migrate(migrate::Migrate),
-    /// End a user's sessions, one session, one token, an app client's tokens, or everybody's.
+    /// Revoke a user's sessions, one session, one token, an app client's tokens, or all tokens.
     Revoke(revoke::Revoke),
-    /// Show everything that was ended of a user.
+    /// Show all revocations of a user.
     Status(status::Status),
 }
 
@@ -76,7 +76,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints the result, or what kept it from being there.
+/// Prints the result or the error.
 fn finish(result: Result<impl Display, String>) -> ExitCode {
     match result {
         Ok(result) => {

@@ -1,5 +1,5 @@
-//! `gatehouse migrate`: before the move, what will become of the users of an export; during and after
-//! it, who is still to come.
+//! `gatehouse migrate`: before the migration, checks which users of an export can be migrated;
+//! during and after it, lists who is left.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::export::Records;
 use crate::operator::{Printed, in_words, required};
 
-/// Lambda gives a function this much memory for each whole processor.
+/// Lambda gives a function one vCPU for this much memory.
 const MEGABYTES_PER_PROCESSOR: f64 = 1_769.0;
 /// Below the quota of `AdminGetUser`, which sign-ins need too.
 const CALLS_PER_SECOND: u64 = 20;
@@ -24,49 +24,49 @@ const CALLS_PER_SECOND: u64 = 20;
 /// The checker's word for a record without a name.
 const NO_NAME: &str = "no_name";
 
-/// What to do about a move. Fields, attributes and rules are those of migrate-user's own environment
-/// variables.
+/// Prepare and follow a migration. Fields, attributes and rules are those of migrate-user's own
+/// environment variables.
 #[derive(Args)]
 pub(crate) struct Migrate {
     #[command(subcommand)]
     command: Command,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Look at an export of the old store: who can't be moved, and why.
+    /// Check an export of the old store: which users cannot be migrated, and why.
     Check {
         /// The export: CSV with a header, a JSON object on each line, or a JSON array.
         export: PathBuf,
-        /// Where to write those who need somebody's work, a JSON object on each line.
+        /// The output file for users who need manual work, one JSON object per line.
         #[arg(long)]
         work_file: Option<PathBuf>,
-        /// Megabytes of migrate-user, to reckon how long a hash takes there.
+        /// The memory of migrate-user in megabytes, for an estimate of its hash times.
         #[arg(long, default_value = "1769")]
         memory: u32,
-        /// A DynamoDB table to fill with the spellings of names that are not tried anyway.
+        /// A DynamoDB table to fill with spellings of names that migrate-user would not try itself.
         #[arg(long)]
         spellings_table: Option<String>,
     },
-    /// Ask the new pool for everybody in an export: who is there, and who is still to come.
+    /// Look up every user of an export in the new pool: who is migrated, and who is left.
     Status {
         /// The export, as for `check`.
         export: PathBuf,
-        /// Where to write those who are still to come. If it is there, a run that was cut short goes
-        /// on after the last line that it looked at.
+        /// The output file of the look-ups. If it exists, an interrupted run continues after its
+        /// last line.
         #[arg(long)]
         work_file: PathBuf,
     },
 }
 
 impl Migrate {
-    /// Does it. Says besides whether every record could be read and had a name.
+    /// Runs the command. Also returns whether every record was readable and had a name.
     ///
     /// # Errors
-    /// A text about what kept it from being done.
+    /// A text about the failure.
     pub(crate) async fn run(self) -> Result<(Printed, bool), String> {
         let (rows, is_whole) = match self.command {
             Command::Check {
@@ -89,7 +89,7 @@ impl Migrate {
     }
 }
 
-/// The checker with all records in it, and how many could not be read.
+/// The checker with all records, and the number of unreadable records.
 fn check(export: &Path, work_file: Option<&Path>) -> Result<(Checker, u64), String> {
     let mut checker = checker()?;
     let mut unreadable = 0;
@@ -103,7 +103,7 @@ fn check(export: &Path, work_file: Option<&Path>) -> Result<(Checker, u64), Stri
             }
         };
         if let (false, Some(work)) = (problems.is_empty(), &mut work) {
-            // Without the hash: the file is for people.
+            // Without the hash, because people read this file.
             let line = json!({"record": at + 1, "username": name, "problems": problems});
             writeln!(work, "{line}").map_err(|error| error.to_string())?;
         }
@@ -128,20 +128,21 @@ fn checker() -> Result<Checker, String> {
 
 fn no_names(export: &Path, checker: &Checker) -> String {
     format!(
-        "{}: no record has a field {:?}, the user's name. LEGACY_FIELDS says what it is called here",
+        "{}: no record has a field {:?}, the user's name. Set LEGACY_FIELDS to its name in this export",
         export.display(),
         checker.name_field()
     )
 }
 
-/// Counts, and what a hash of each kind costs here and, reckoned by its share of a processor, there.
+/// The counts, and for each kind of hash its time here and an estimate for the function's share of
+/// a vCPU.
 fn report(checker: &Checker, unreadable: u64, memory: u32) -> Vec<Value> {
     let mut rows = vec![json!({"what": "users", "count": checker.users()})];
     if unreadable > 0 {
         rows.push(json!({"what": "records that can't be read", "count": unreadable}));
     }
     let conflicts = checker.conflicts().count();
-    rows.push(json!({"what": "names that are several people", "count": conflicts}));
+    rows.push(json!({"what": "names shared by several people", "count": conflicts}));
     for (problem, count) in checker.problems() {
         rows.push(json!({"what": problem, "count": count}));
     }
@@ -172,12 +173,13 @@ async fn write_spellings(checker: &Checker, table: &str) -> Result<(), String> {
             .item("spellings", AttributeValue::Ss(spellings));
         put.send()
             .await
-            .map_err(|_| "the table of spellings did not take a row")?;
+            .map_err(|_| "could not write to the table of spellings")?;
     }
     Ok(())
 }
 
-/// Who of an export is in the new pool. A record without a name is asked for nowhere and counted apart.
+/// Which users of an export are in the new pool. A record without a name is not looked up, and
+/// counted separately.
 async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), String> {
     let pool = required("USER_POOL_ID")?;
     let checker = checker()?;
@@ -223,12 +225,12 @@ async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), S
         json!({"what": "still to come", "count": tally.to_come}),
     ];
     if tally.nameless > 0 {
-        rows.push(json!({"what": "without a name, not asked for", "count": tally.nameless}));
+        rows.push(json!({"what": "without a name, not looked up", "count": tally.nameless}));
     }
     Ok((rows, tally.nameless == 0))
 }
 
-/// How far a run came, and what it found.
+/// The progress and the counts of a run.
 #[derive(Default)]
 struct Tally {
     seen: u64,
@@ -238,7 +240,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Of an earlier run that wrote this file, if it is there.
+    /// Reads the file of an earlier run, if it exists.
     fn of(work_file: &Path) -> Result<Self, String> {
         let mut tally = Self::default();
         let Ok(file) = File::open(work_file) else {

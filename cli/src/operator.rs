@@ -1,4 +1,4 @@
-//! What the commands that touch a deployment share: its tables, the clock, how results look.
+//! Shared by the commands that use a deployment: tables, clock, output.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,22 +9,22 @@ use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
 
-/// Somebody with the credentials of the shell, at one deployment.
+/// A deployment, accessed with the shell's AWS credentials.
 pub(crate) struct Operator {
     /// The revocation table.
     pub(crate) revocations: DynamoRevocations,
     /// The users of the pool.
     pub(crate) users: CognitoUsers,
-    /// Ends sessions at Cognito.
+    /// Revokes sessions at Cognito.
     pub(crate) cognito: CognitoSignOut,
-    /// The user pool, under whose id marks are kept.
+    /// The user pool, whose id is the issuer id of revocations.
     pub(crate) user_pool_id: String,
-    /// The time at the table when the command began, which counts: a wrong clock here would end too
-    /// little, or what begins after.
+    /// The table's time at the start of the command. With this computer's clock, which may be
+    /// wrong, a command would revoke too little, or later sign-ins too.
     pub(crate) now: UnixSeconds,
-    /// `CLOCK_LEEWAY_SECONDS`: how far a cutoff reaches past that.
+    /// `CLOCK_LEEWAY_SECONDS`: how far a revocation reaches past that.
     pub(crate) leeway_seconds: u64,
-    /// Seconds that this computer's clock is ahead of the table's.
+    /// Seconds by which this computer's clock is ahead of the table's.
     ahead: i64,
 }
 
@@ -32,7 +32,7 @@ const LEEWAY: &str = "CLOCK_LEEWAY_SECONDS";
 const MAX_LEEWAY_SECONDS: u64 = 60;
 
 impl Operator {
-    /// The deployment that the functions' own variables name.
+    /// The deployment that the functions' environment variables describe.
     ///
     /// # Errors
     /// The variables that are not set.
@@ -46,7 +46,7 @@ impl Operator {
         let now = revocations
             .server_time()
             .await
-            .map_err(|_| "the table did not answer, or not with the time")?;
+            .map_err(|_| "the table did not answer, or its response has no time")?;
         Ok(Self {
             revocations,
             users: CognitoUsers::new(&sdk, user_pool_id.clone()),
@@ -58,20 +58,21 @@ impl Operator {
         })
     }
 
-    /// Up to when everything is to end: a second more than the leeway, since the table tells whole seconds.
+    /// The `not_before` of revocations: one second more than the leeway, since the table's time has
+    /// whole seconds.
     pub(crate) fn cutoff(&self) -> UnixSeconds {
         self.time().plus(self.leeway_seconds).plus(1)
     }
 
-    /// The time at the table by now.
+    /// The table's present time.
     pub(crate) fn time(&self) -> UnixSeconds {
         UnixSeconds(lambda::clock::unix_seconds().saturating_add_signed(-self.ahead))
     }
 
-    /// Returns once the second of a cutoff is over, by the table's clock: the next sign-in is none of
-    /// those which were ended.
+    /// Returns once the second `cutoff` is over by the table's clock: the next sign-in is later
+    /// than the revocation.
     pub(crate) async fn until_after(&self, cutoff: UnixSeconds) {
-        // A clock that is set back meanwhile must not make it wait for long.
+        // Bounded, in case the clock is set back in the meantime.
         for _ in 0..=(self.leeway_seconds + 3) * 20 {
             if self.time() > cutoff {
                 return;
@@ -95,8 +96,8 @@ fn leeway_seconds() -> Result<u64, String> {
         })
 }
 
-/// What an operator did, or tried, as one line of JSON on standard error, which is for people and for a
-/// log: standard output is the command's result.
+/// Logs what an operator did, or tried, as one line of JSON on standard error: standard output is
+/// the command's result.
 pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
     let target = if target.is_empty() {
         "-".to_owned()
@@ -109,24 +110,24 @@ pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
     eprintln!("{line}");
 }
 
-/// A look-up that brought nothing, in words.
+/// The text for a failed look-up.
 pub(crate) fn in_words(trouble: Trouble) -> String {
     match trouble {
         Trouble::NotFound => "the pool has no such user",
-        Trouble::Throttled => "Cognito asks for patience: try again in a moment",
+        Trouble::Throttled => "Cognito throttles: try again in a moment",
         Trouble::Unavailable => "Cognito did not answer",
     }
     .to_owned()
 }
 
-/// The value of a variable, or a sentence about its absence.
+/// The value of a variable, or a text that says that it is not set.
 pub(crate) fn required(name: &str) -> Result<String, String> {
     lambda::env::process(name)
         .filter(|value| !value.trim().is_empty())
         .ok_or_else(|| format!("{name} is not set"))
 }
 
-/// Results for people, or for programs.
+/// Results as a table, or as JSON.
 pub(crate) struct Printed {
     rows: Vec<Value>,
     json: bool,

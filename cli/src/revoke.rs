@@ -1,4 +1,4 @@
-//! `gatehouse revoke`: the marks that the functions write, by hand.
+//! `gatehouse revoke`: writes the same revocations as the functions, on an operator's behalf.
 
 use auth::revocation::RowKey;
 use auth_cognito::SignOut;
@@ -11,34 +11,34 @@ use crate::operator::{Operator, Printed, audit, in_words};
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
 const TTLS: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
 
-/// How long a mark is kept where its row already has an end: as long as any refresh token lives.
+/// The longest time for which a revocation is kept: the longest lifetime of a refresh token.
 pub(crate) fn longest_ttl() -> u64 {
     *TTLS.end()
 }
 
-/// What to end. The table and the pool are those of `REVOCATION_TABLE` and `USER_POOL_ID`.
+/// What to revoke. The table and the pool are those of `REVOCATION_TABLE` and `USER_POOL_ID`.
 #[derive(Args)]
 pub(crate) struct Revoke {
     #[command(subcommand)]
     what: What,
-    /// A word for the record.
+    /// The reason, for the record.
     #[arg(long, global = true, default_value = "operator")]
     reason: String,
-    /// Whose tokens they are, if not the user pool's: another pool's id, or the alias of a trusted issuer.
-    /// Users are named by `sub` there, and nothing is ended at the issuer itself.
+    /// The issuer of the tokens, if not the user pool: another pool's id, or the alias of a trusted
+    /// issuer. Users are identified by `sub` there, and nothing is revoked at the issuer itself.
     #[arg(long, global = true)]
     issuer: Option<String>,
-    /// Who is doing it, for the record.
+    /// The name of the operator, for the record.
     #[arg(long, global = true, default_value = "cli")]
     actor: String,
-    /// Seconds that a refresh token lives: for so long, and a day, the mark stays. Without it, what
-    /// `REFRESH_TOKEN_TTL_SECONDS` says, else ten years, the longest that Cognito has.
+    /// The lifetime in seconds of refresh tokens: the revocation is kept for so long, and a day.
+    /// The default is `REFRESH_TOKEN_TTL_SECONDS`, else ten years, the maximum of Cognito.
     #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(TTLS))]
     refresh_token_ttl: Option<u64>,
-    /// Say what would be done, and do nothing.
+    /// Show what would be revoked, without revoking it.
     #[arg(long, global = true)]
     dry_run: bool,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
 }
@@ -59,32 +59,34 @@ enum What {
     },
     /// One token.
     Token {
-        /// The user's `sub`; for a machine its client id.
+        /// The user's `sub`; for a machine client its client id.
         sub: String,
         /// The token's `jti`.
         token: String,
     },
-    /// Everything that an app client got until now.
+    /// Everything that was issued to an app client until now.
     Client {
         /// The client's id.
         client_id: String,
     },
-    /// Everything that the user pool, or the issuer, gave out until now: all have to sign in again.
+    /// Everything that the user pool, or the issuer, has issued until now: all users must sign in
+    /// again.
     Everyone,
 }
 
 impl Revoke {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// A text about what kept it from being done.
+    /// A text about the failure.
     pub(crate) async fn run(self) -> Result<Printed, String> {
         let operator = Operator::from_environment().await?;
         let row = self.revoke(&operator).await?;
         Ok(Printed::new(vec![row], self.json))
     }
 
-    /// A mark that goes too early brings back what it ended; one that stays costs a row.
+    /// A revocation that expires too early brings back what it revoked; one that is kept too long
+    /// costs a row.
     fn refresh_token_ttl(&self) -> Result<u64, String> {
         let variable = lambda::env::process(TTL).filter(|value| !value.trim().is_empty());
         match (self.refresh_token_ttl, variable) {
@@ -118,7 +120,7 @@ impl Revoke {
         result
     }
 
-    /// Under whose id the marks are kept.
+    /// The issuer id of the revocations.
     fn issuer<'a>(&'a self, operator: &'a Operator) -> &'a str {
         self.issuer.as_deref().unwrap_or(&operator.user_pool_id)
     }
@@ -162,10 +164,10 @@ impl Revoke {
             if let Some(username) = &username {
                 at_cognito = match operator.cognito.sign_out_everywhere(username).await {
                     Ok(SignOut::Done | SignOut::Unsupported) => "ended",
-                    // The mark is there: our side is closed.
+                    // The revocation is written, so our own APIs refuse the sessions.
                     Ok(SignOut::Refused) | Err(_) => "failed",
                 };
-                // CloudTrail's record of the call ends what began up to the second of it.
+                // The revocation for CloudTrail's record of the call covers that whole second.
                 until = until.max(operator.time().plus(1));
             }
             if !matches!(self.what, What::Session { .. } | What::Token { .. }) {

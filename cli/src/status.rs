@@ -1,4 +1,4 @@
-//! `gatehouse status`: everything that was ended of a user.
+//! `gatehouse status`: shows all revocations of a user.
 
 use auth_dynamodb::Mark;
 use clap::Args;
@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 
 use crate::operator::{Operator, Printed, in_words};
 
-/// Whose marks to show.
+/// The user whose revocations to show.
 #[derive(Args)]
 pub(crate) struct Status {
     /// The user's name at Cognito, an alias of it, or `sub`.
     user: String,
-    /// The name is a `sub`: Cognito isn't asked, as for a user who was deleted.
+    /// The name is a `sub`: does not ask Cognito, as for a deleted user.
     #[arg(long)]
     sub: bool,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 impl Status {
-    /// Looks.
+    /// Runs the command.
     ///
     /// # Errors
-    /// A text about what kept it from seeing.
+    /// A text about the failure.
     pub(crate) async fn run(self) -> Result<Printed, String> {
         let operator = Operator::from_environment().await?;
         let subject = if self.sub {

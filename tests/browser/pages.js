@@ -124,11 +124,11 @@ async function confirmByEmail(size) {
   await page.goto(link);
   await page.getByLabel("Your password").fill(PASSWORD);
   await page.getByRole("button", { name: "Confirm" }).click();
-  assert.match(await page.locator("main").textContent(), /used already[^]*older than[^]*newest mail/);
+  assert.match(await page.locator("main").textContent(), /already been used[^]*more than 24 hours old[^]*latest email/);
   await picture(page, "refused", size);
   await isAccessible(page, "refused");
   await page.getByRole("button", { name: "Send a new code" }).click();
-  assert.match(await page.locator("h1").textContent(), /Look into your mail/);
+  assert.match(await page.locator("h1").textContent(), /Check your inbox/);
   await isAccessible(page, "sent");
   await page.context().close();
 

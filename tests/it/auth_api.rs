@@ -1124,7 +1124,10 @@ async fn confirmation_requires_the_account_password() {
     world.others.set_fault(Fault::Cut);
     let answer = status(&api, &confirm).await;
     assert_eq!(answer, (503, "unavailable".to_owned()));
-    assert!(api.output().contains("an unproved password is not reset"));
+    assert!(
+        api.output()
+            .contains("could not reset an unproven password")
+    );
 
     let retry = world.function("logout-retry", &[]).await;
     let batch = crate::world::batch(&[message]);
@@ -1245,7 +1248,7 @@ async fn response_times_do_not_reveal_accounts() {
     }
     world.cognito.set_fault(Fault::None);
     let hides = |text: &str| api.output().contains(text);
-    assert!(hides("an answer hides an exception of Cognito's") && hides("LimitExceededException"));
+    assert!(hides("the response hides a Cognito exception") && hides("LimitExceededException"));
 }
 
 /// Attempts from one network, spellings of a name, or a limit that was reached already do not

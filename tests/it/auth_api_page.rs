@@ -99,7 +99,7 @@ async fn the_button_confirms() {
     let answer = ask(&api, &press("/auth/confirm", form)).await;
     let page = answer.body.as_str().unwrap();
     assert_eq!(answer.status, 403);
-    assert!(page.contains("Choose a new password") && page.contains("no longer opens it"));
+    assert!(page.contains("Choose a new password") && page.contains("no longer works"));
     let without = "email=a%40example.com&code=123456";
     world.cognito.forget_requests();
     assert_eq!(
@@ -130,9 +130,9 @@ async fn the_button_confirms() {
     assert_eq!(pages.len(), 1, "all of them get the same page");
     let page = pages.pop_first().unwrap();
     assert!(
-        page.contains("used already")
-            && page.contains("older than")
-            && page.contains("newest mail")
+        page.contains("already been used")
+            && page.contains("more than 24 hours old")
+            && page.contains("latest email")
     );
     assert!(page.contains("action=\\\"resend\\\""));
     world.cognito.set_fault(Fault::Cut);

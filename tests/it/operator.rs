@@ -275,7 +275,7 @@ async fn migrate_check_and_status_describe_a_migration() {
     let found = counts(&output);
     for (what, count) in [
         ("users", 6),
-        ("names that are several people", 1),
+        ("names shared by several people", 1),
         ("disabled", 1),
         ("invalid_email", 1),
         ("hash_corrupt", 1),

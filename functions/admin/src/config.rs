@@ -3,7 +3,7 @@
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
 
-/// A configuration that holds. There is no other way to get one.
+/// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
@@ -13,7 +13,7 @@ pub struct Config {
     pub admin_group: String,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `USERS_TABLE`: the profiles; none are kept without one.
+    /// `USERS_TABLE`: the table of profiles; no profiles are kept without it.
     pub users_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
@@ -39,7 +39,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {

@@ -1,8 +1,8 @@
-//! What an administrator does to users, app clients and everybody, through the API: at Cognito,
-//! in the marks and in the profile together.
+//! The administrators' API for users, app clients and the whole pool: changes Cognito, the
+//! revocations and the profile together.
 //!
-//! The authorizer lets only the group `admins` through; this function looks again, and refuses
-//! whatever came past the authorizer. The marks come first, as they do everywhere.
+//! The authorizer admits only the group `admins`; this function checks the group again, and refuses
+//! requests that did not come through the authorizer. Revocations are written first, as everywhere.
 
 mod config;
 
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 pub use config::Config;
 
-/// The longest reason that is kept.
+/// The longest reason that is stored.
 const MAX_REASON_BYTES: usize = 64;
 
 /// The function.
@@ -33,7 +33,7 @@ pub struct Admin {
     config: Config,
 }
 
-/// What is asked for.
+/// The requested task.
 enum Task {
     Disable(String),
     Enable(String),
@@ -44,7 +44,7 @@ enum Task {
     RevokeEveryone,
 }
 
-/// Why it was not done.
+/// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
     #[error("no_authorizer_context")]
@@ -147,7 +147,7 @@ impl Admin {
                 let signed_out = self.cognito.sign_out_everywhere(&user.username).await;
                 marked?;
                 signed_out?;
-                // CloudTrail's record of the call ends what began up to the second of it.
+                // The revocation for CloudTrail's record of the call covers that whole second.
                 let made_at = UnixSeconds(clock::unix_seconds());
                 clock::until_after(cutoff.max(made_at).0).await;
                 Ok(json!({"done": "signed_out", "sub": user.subject}))
@@ -156,7 +156,7 @@ impl Admin {
                 let user = self.user(&name, audit).await?;
                 self.disable(&user, Status::Deleted, &ending).await?;
                 self.users.delete(&user.username).await?;
-                // From here on the row is needed only for the tokens that are still about.
+                // From here on the row is needed only until the issued tokens expire.
                 let key = self.key(&user);
                 self.revocations.delete_user(&key, now, &ending).await?;
                 Ok(json!({"done": "deleted", "sub": user.subject}))
@@ -191,7 +191,7 @@ impl Admin {
         let member = |name: &str| context.get(name).and_then(Value::as_str);
         let subject = member("sub").filter(|sub| !sub.is_empty());
         let subject = subject.ok_or(Problem::NoContext)?;
-        // A group of that name at another issuer is another group.
+        // A group of that name at another issuer is a different group.
         if member("issuer") != Some(&self.config.user_pool_id) {
             return Err(Problem::NotAdmin);
         }
@@ -212,7 +212,8 @@ impl Admin {
         Ok(user)
     }
 
-    /// Marks, then Cognito, whatever became of the marks, then the profile.
+    /// Writes the revocation, then disables the user at Cognito even if that failed, then updates
+    /// the profile.
     async fn disable(
         &self,
         user: &User,
@@ -226,7 +227,8 @@ impl Admin {
         marked?;
         disabled?;
         signed_out?;
-        // As with a sign-out: who is enabled again at once signs in after the second that ends.
+        // As with a sign-out: a user who is enabled again at once signs in after the revoked
+        // second.
         clock::until_after(clock::unix_seconds()).await;
         self.note(user, status, ending.at).await
     }
@@ -272,7 +274,7 @@ fn describe(mark: Mark) -> Value {
 }
 
 impl Task {
-    /// The word for it in the log.
+    /// The task's word in the log.
     fn as_str(&self) -> &'static str {
         match self {
             Self::Disable(_) => "disable_user",
@@ -294,7 +296,7 @@ impl Problem {
             Self::NoRoute | Self::UnknownClient | Self::UnknownUser => 404,
             Self::BadRequest(bad) => bad.status(),
             Self::Throttled => 429,
-            // Which dependency it was is for the log.
+            // Only the log names the dependency.
             Self::Unavailable(_) => return Response::problem(503, "unavailable"),
         };
         Response::problem(status, &self.to_string())

@@ -1,4 +1,5 @@
-//! What clients send. Members that are not here are refused, so that nobody sets what they shouldn't.
+//! Request bodies of auth-api. Unknown members are rejected, so that a client cannot set attributes
+//! that are not on the list.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +17,12 @@ const MAX_PASSWORD_CHARS: usize = 256;
 const MAX_CODE_CHARS: usize = 2_048;
 /// Cognito's longest value of an attribute.
 const MAX_ATTRIBUTE_CHARS: usize = 2_048;
-/// Longer than any refresh token.
+/// Upper bound for a refresh token, in bytes.
 const MAX_TOKEN_BYTES: usize = 8_192;
-/// The lengths that Cognito's sessions have.
+/// The length of Cognito's sessions, in characters.
 const SESSION_CHARS: std::ops::RangeInclusive<usize> = 20..=4_096;
 
-/// A request that is only about somebody: `resend`, `forgot-password`.
+/// A request that carries only a user's identifier: `resend`, `forgot-password`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Somebody {
@@ -57,7 +58,7 @@ pub(crate) struct ConfirmForgotPassword {
     pub(crate) password: Secret,
 }
 
-/// With a password, or with the first message of SRP.
+/// Sign-in with a password, or with the first SRP message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Login {
@@ -67,7 +68,7 @@ pub(crate) struct Login {
     pub(crate) srp_a: Option<String>,
 }
 
-/// An answer to what Cognito asked for. Which members there must be depends on the challenge.
+/// The response to a Cognito challenge. The challenge decides which members are required.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
@@ -76,7 +77,7 @@ pub(crate) struct Answer {
     pub(crate) username: String,
     pub(crate) code: Option<Secret>,
     pub(crate) new_password: Option<Secret>,
-    /// With a new password, what Cognito requires of a user who has none of it.
+    /// With a new password: the attributes that the pool requires and the user does not have yet.
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) method: Option<String>,
@@ -84,7 +85,7 @@ pub(crate) struct Answer {
     pub(crate) srp: Option<SrpProof>,
 }
 
-/// The last message of SRP.
+/// The last SRP message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SrpProof {
@@ -109,7 +110,7 @@ pub(crate) struct ChangePassword {
     pub(crate) keep_session: bool,
 }
 
-/// A request that brings nothing but a proof: `mfa/totp`, `mfa/totp/disable`.
+/// A request that carries only a proof of ownership: `mfa/totp`, `mfa/totp/disable`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Proved {
@@ -138,9 +139,9 @@ pub(crate) struct Update {
     pub(crate) code: Option<Secret>,
 }
 
-/// A user name as the pool compares it: one form of Unicode, and one case unless the pool tells cases
-/// apart. A name that looks like another without being it, by characters of compatibility, is refused,
-/// and so is what Cognito's own pattern refuses.
+/// A user name as the pool compares it: one Unicode normal form, and one case unless the pool is
+/// case-sensitive. Rejects a name that contains compatibility characters, because it looks like a
+/// different name, and a name that Cognito's own pattern rejects.
 pub(crate) fn username(
     username: Option<String>,
     email: Option<String>,
@@ -169,7 +170,8 @@ pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, Ba
     })
 }
 
-/// Whether this is only another way to write one other character, as the Kelvin sign is to write K.
+/// Whether the character is only another encoding of one other character, as the Kelvin sign is of
+/// K.
 fn is_other_form(c: char) -> bool {
     let mut form = std::iter::once(c).nfd();
     matches!((form.next(), form.next()), (Some(same), None) if same != c)
@@ -183,9 +185,9 @@ fn is_visible(c: char) -> bool {
     )
 }
 
-/// A password that Cognito would look at: 1 to 256 characters, with blanks inside of it as they are, for
-/// pass phrases. Cognito takes none at either end and answers with its password policy; at a sign-in that
-/// would be a refusal that says nothing, so the request itself is refused.
+/// A password that Cognito evaluates: 1 to 256 characters. Spaces inside it are kept, for
+/// passphrases. Cognito rejects leading and trailing spaces with its password policy; at a sign-in
+/// that error would be misleading, so the request itself is rejected.
 /// Source: AWS, "Adding user pool password requirements".
 pub(crate) fn password(password: &Secret) -> Result<&Secret, BadRequest> {
     let text = password.expose();
@@ -197,7 +199,7 @@ pub(crate) fn password(password: &Secret) -> Result<&Secret, BadRequest> {
     }
 }
 
-/// A code of Cognito's or of an authenticator.
+/// A code issued by Cognito or by an authenticator.
 pub(crate) fn code(code: &Secret) -> Result<&Secret, BadRequest> {
     let text = code.expose();
     let fits = !text.is_empty() && text.chars().count() <= MAX_CODE_CHARS;
@@ -217,7 +219,7 @@ pub(crate) fn session(session: &str) -> Result<&str, BadRequest> {
     }
 }
 
-/// A text of the protocol: visible ASCII, with spaces (a timestamp has some), not endless.
+/// A protocol value: visible ASCII and spaces (timestamps contain some), of bounded length.
 pub(crate) fn token(token: &str) -> Result<&str, BadRequest> {
     let fits = !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
     if fits && token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -227,7 +229,7 @@ pub(crate) fn token(token: &str) -> Result<&str, BadRequest> {
     }
 }
 
-/// The attributes, if all of them are on the list and none is too long.
+/// The attributes, if all of them are on the list and within the length limit.
 pub(crate) fn attributes(
     attributes: BTreeMap<String, String>,
     allowed: &[String],
@@ -249,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_blanks_inside_of_passwords_as_typed() {
+    fn accepts_spaces_inside_passwords() {
         let rows = [
             ("correct horse battery staple", true),
             ("two  blanks", true),
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_one_form() {
+    fn normalizes_names() {
         let rows = [
             ("Ada@Example.COM", Some("ada@example.com")),
             ("e\u{301}ve@example.com", Some("\u{e9}ve@example.com")),

@@ -8,75 +8,76 @@ use auth::env::{ConfigError, Env};
 use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
-/// A configuration that holds.
+/// A valid configuration.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
-    /// `ISSUER`, `JWKS_URI`, `JWKS`: whose tokens are verified that no authorizer has seen.
+    /// `ISSUER`, `JWKS_URI`, `JWKS`: the issuer of tokens on routes without an authorizer.
     pub issuers: Vec<(Issuer, KeyLocation)>,
-    /// The first of `APP_CLIENT_IDS`: for whom users sign in here.
+    /// The first of `APP_CLIENT_IDS`: the app client that users sign in to.
     pub app_client_id: String,
-    /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
+    /// `APP_CLIENT_SECRET_ARN`: the secret of the app client, if it has one.
     pub app_client_secret_arn: Option<String>,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `SESSION_TABLE`: where sign-ins are recorded, if they are.
+    /// `SESSION_TABLE`: the table of sign-ins; sign-ins are not recorded without it.
     pub session_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
-    /// `RETRY_QUEUE_URL`: where marks go that could not be written.
+    /// `RETRY_QUEUE_URL`: the queue for revocations that could not be written.
     pub retry_queue_url: Option<String>,
     /// `ATTEMPT_TABLE`, `ATTEMPTS_PER_USER`, `ATTEMPTS_PER_ADDRESS`.
     pub limits: Option<Limits>,
-    /// `REFUSAL_GRID_MILLISECONDS`: an answer that depends on what Cognito knows of a name leaves at a
-    /// multiple of this, counted from the request's begin; zero for at once.
+    /// `REFUSAL_GRID_MILLISECONDS`: a response that depends on Cognito's knowledge of a name is
+    /// delayed to a multiple of this time, counted from the start of the request. Zero disables the
+    /// delay.
     pub refusal_grid: Duration,
-    /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: with them tokens go into cookies, without into bodies.
+    /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: if set, tokens are sent in cookies instead of bodies.
     pub cookies: Option<Cookies>,
-    /// `ALLOWED_ORIGINS`, and the origin of `APP_BASE_URL`: whose pages may call.
+    /// `ALLOWED_ORIGINS`, and the origin of `APP_BASE_URL`: the origins that may call.
     pub allowed_origins: Vec<String>,
     /// `APP_NAME`.
     pub app_name: String,
-    /// `SIGN_IN_URL`: where a page sends who has just confirmed.
+    /// `SIGN_IN_URL`: the link of the page that is shown after a confirmation.
     pub sign_in_url: Option<String>,
     /// `DEFAULT_LOCALE`.
     pub default_locale: String,
-    /// `PASSWORD_POLICY`: what a password must be, in words.
+    /// `PASSWORD_POLICY`: the pool's password policy as a text for users.
     pub password_policy: String,
     /// `USERNAME_CASE_SENSITIVE`.
     pub case_sensitive: bool,
-    /// `REVEAL_EXISTING_USERS`: sign-up says that a name is taken.
+    /// `REVEAL_EXISTING_USERS`: sign-up reports that a name is taken.
     pub reveals_existing: bool,
-    /// `SIGN_UP_GUARD`: whether a changed address is looked at as pre-sign-up looks at a new one, and
-    /// the domains below count.
+    /// `SIGN_UP_GUARD`: whether a changed address is checked as pre-sign-up checks a new one,
+    /// against the domains below.
     pub guards: bool,
     /// `ALLOWED_EMAIL_DOMAINS`; empty for all.
     pub allowed_domains: Domains,
-    /// `DENIED_EMAIL_DOMAINS`. It wins.
+    /// `DENIED_EMAIL_DOMAINS`. Takes precedence over the allowed domains.
     pub denied_domains: Domains,
-    /// `SIGN_UP_ATTRIBUTES`: what a user may set at sign-up and change later.
+    /// `SIGN_UP_ATTRIBUTES`: the attributes that a user may set at sign-up and change later.
     pub attributes: Vec<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
-/// How much somebody may try in five minutes.
+/// The limits on attempts within five minutes.
 pub struct Limits {
-    /// Where attempts are counted.
+    /// The table that counts attempts.
     pub table: String,
-    /// For one user name.
+    /// Attempts for one user name.
     pub per_user: u64,
-    /// From one address.
+    /// Attempts from one address.
     pub per_address: u64,
 }
 
 /// The names of the cookies that hold tokens.
 pub struct Cookies {
-    /// Of the access token.
+    /// The cookie of the access token.
     pub access: String,
-    /// Of the refresh token.
+    /// The cookie of the refresh token.
     pub refresh: String,
 }
 
@@ -118,7 +119,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let user_pool_id = env.user_pool_id();
@@ -180,8 +181,8 @@ fn cookies(env: &mut Env<'_>) -> Option<Cookies> {
     match (access, refresh) {
         (None, None) => None,
         (Some(access), Some(refresh)) => {
-            // The prefix holds the server to Secure, no Domain and the whole path; `__Secure-` to Secure
-            // alone, for a path that is no longer than it must be.
+            // The prefix `__Host-` makes browsers require Secure, no Domain and the path `/`;
+            // `__Secure-` requires Secure alone, so the path can be as narrow as possible.
             if !access.starts_with("__Host-")
                 || !["__Host-", "__Secure-"]
                     .iter()
@@ -204,7 +205,7 @@ fn cookies(env: &mut Env<'_>) -> Option<Cookies> {
     }
 }
 
-/// The origin that confirmation links lead to: its page posts back to it.
+/// The origin of confirmation links: the page posts back to it.
 fn own_origin(env: &mut Env<'_>) -> Option<String> {
     let url = env.optional("APP_BASE_URL")?;
     let origin = url.split_once("://").map(|(scheme, rest)| {
@@ -244,12 +245,15 @@ fn app_name(env: &mut Env<'_>) -> String {
     let name = env.optional("APP_NAME");
     let name = name.unwrap_or_else(|| "Gatehouse".to_owned());
     if name.chars().count() > 40 || name.contains(|c: char| c.is_control() || c == ':') {
-        env.problem("APP_NAME", "is no name of 1 to 40 characters without `:`");
+        env.problem(
+            "APP_NAME",
+            "is not a name of 1 to 40 characters without `:`",
+        );
     }
     name
 }
 
-/// `name` and `locale` if unset. What an application decides by is never in it.
+/// The default is `name` and `locale`. Rejects attributes that an application decides by.
 fn attributes(env: &mut Env<'_>) -> Vec<String> {
     const NAME: &str = "SIGN_UP_ATTRIBUTES";
     let names = env.list(NAME);

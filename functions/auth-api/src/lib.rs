@@ -1,8 +1,9 @@
-//! The calls that every project with Cognito writes again: sign-up, confirmation, sign-in with a second
-//! factor, refresh, forgotten and changed passwords, one's own account.
+//! The self-service API for Cognito accounts: sign-up, confirmation, sign-in with a second factor,
+//! refresh, password reset and change, and the caller's own account.
 //!
-//! Nothing here tells who has an account. Cognito's exceptions become a status and a code from a closed
-//! list ([`outcome`]); its words go nowhere. What ends sessions is written before it is acknowledged.
+//! No response reveals whether an account exists. Cognito's exceptions are mapped to a status and a
+//! code from a closed list ([`outcome`]); their messages are not forwarded. Revocations are written
+//! before the response is sent.
 
 mod body;
 mod config;
@@ -46,7 +47,7 @@ pub struct AuthApi {
     users: CognitoUsers,
     revocations: DynamoRevocations,
     retry_queue: Option<RetryQueue>,
-    /// For tokens that no authorizer has seen.
+    /// Verifies tokens on routes without an authorizer.
     verifier: Verifier,
     keys: HttpsKeys,
     limiter: Option<Limiter>,
@@ -66,7 +67,7 @@ pub enum StartError {
     Pages(String),
 }
 
-/// Every route, with the methods that it has.
+/// Every route with its methods.
 const ROUTES: &[(&str, &str)] = &[
     ("/auth/signup", "POST"),
     ("/auth/confirm", "GET, POST"),
@@ -132,7 +133,7 @@ impl AuthApi {
             sessions: session_table.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
             verifier: Verifier::new(issuers, rules),
-            // Fetched when they are needed, which is seldom.
+            // The keys are fetched on first use, which is rare.
             keys: HttpsKeys::new(locations),
             limiter,
             pages,
@@ -160,8 +161,8 @@ impl AuthApi {
         if sender == Sender::Foreign {
             return Err(Problem::ForeignOrigin);
         }
-        // A form is what our own page sends; from anywhere else it needs no permission of ours to be
-        // sent, so it is none of ours.
+        // Only this function's own page may send a form. Browsers send forms cross-origin without a
+        // CORS preflight, so forms from other origins are rejected.
         if request.is_of_type(FORM) && sender == Sender::Known {
             match &*target {
                 "/auth/confirm" => return self.confirm_by_form(request).await,
@@ -213,14 +214,16 @@ impl AuthApi {
         }
     }
 
-    /// The caller of a protected route, by the authorizer's word, with the token that says the same.
+    /// The caller of a protected route, from the authorizer's context, with the token of the same
+    /// session.
     fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, Problem> {
         let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
         let cookie = self.config.cookies.as_ref();
         let token = request
             .token(cookie.map(|cookies| cookies.access.as_str()))
             .map_err(|_: Reason| Problem::NoContext)?;
-        // The authorizer may have looked elsewhere than here: then it is somebody else's token.
+        // The authorizer may read the token from a different place: then this is a token of another
+        // session.
         let session = UnverifiedSession::of(&token).ok_or(Problem::NoContext)?;
         if session.sub != caller.subject || session.origin_jti != caller.session {
             return Err(Problem::NoContext);
@@ -251,7 +254,7 @@ impl AuthApi {
         }
     }
 
-    /// Counts a step that proves nothing and gives nothing away: there may be more of them.
+    /// Counts a step that proves and reveals nothing. The limit for such steps is higher.
     async fn admit_often(
         &self,
         what: &str,
@@ -269,14 +272,15 @@ impl AuthApi {
         }
     }
 
-    /// Remembers the network from which the user has just signed in: it keeps a share of the attempts.
+    /// Remembers the network of a successful sign-in: it keeps a share of the attempts.
     async fn remember(&self, username: &str, request: &Request<'_>) {
         if let (Some(limiter), Some(address)) = (&self.limiter, request.source_ip()) {
             limiter.remember(username, &address, now()).await;
         }
     }
 
-    /// Counts an attempt on something that no other request names, whoever tries it.
+    /// Counts an attempt on an object that no other request names, independent of the source
+    /// address.
     async fn admit_alone(&self, what: &str, name: &str) -> Result<Counted, Problem> {
         match &self.limiter {
             None => Ok(Counted::nothing()),
@@ -284,7 +288,7 @@ impl AuthApi {
         }
     }
 
-    /// Leaves a call to Cognito to logout-retry. Whether that has it.
+    /// Queues a call to Cognito for logout-retry. Returns whether the queue accepted it.
     async fn try_later(&self, task: &SignOutTask) -> bool {
         match &self.retry_queue {
             None => false,
@@ -292,7 +296,7 @@ impl AuthApi {
         }
     }
 
-    /// Takes back what was counted: it succeeded.
+    /// Refunds a counted attempt after it succeeded.
     async fn forgive(&self, counted: &Counted) {
         if let Some(limiter) = &self.limiter {
             limiter.forgive(counted).await;
@@ -300,15 +304,15 @@ impl AuthApi {
     }
 }
 
-/// Who is signed in, and with what. No `Debug`.
+/// The signed-in user and the token. No `Debug`: the token must not be logged.
 struct SignedIn {
     caller: Caller,
-    /// What Cognito's calls name the user by.
+    /// The user name for calls to Cognito.
     username: String,
     token: String,
 }
 
-/// The body, which must be there.
+/// The body, which is required.
 fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, BadRequest> {
     if request.is_empty() {
         return Err(BadRequest::Malformed);
@@ -351,7 +355,7 @@ impl AuthApi {
         self.for_browsers(&request, response).in_answer_to(&request)
     }
 
-    /// Lets pages of known origins read the answer (Fetch standard, "CORS protocol").
+    /// Lets pages of allowed origins read the response (Fetch standard, "CORS protocol").
     fn for_browsers(&self, request: &Request<'_>, response: Response) -> Response {
         let response = response.with("vary", "Origin");
         let origin = request.header("origin").unwrap_or_default();

@@ -1,4 +1,5 @@
-//! How much somebody may try: counted in a table, since each process of ours sees only some of it.
+//! Limits attempts. The counts are in a table, because one process sees only a part of the
+//! requests.
 
 use std::net::Ipv6Addr;
 
@@ -8,41 +9,41 @@ use aws_lc_rs::hmac;
 
 use crate::outcome::Problem;
 
-/// Seconds of a window.
+/// The length of a window in seconds.
 const WINDOW_SECONDS: u64 = 300;
 
-/// How many networks together may try a name as often as one alone.
+/// All networks together may try a name this many times as often as one network.
 const NETWORKS: u64 = 4;
 
-/// For how long a network is known from which a user has signed in: up to twice as many seconds.
+/// How long the network of a sign-in stays known, in seconds. It can be up to twice as long.
 const KNOWN_SECONDS: u64 = 30 * 86_400;
 
-/// How many times as often a step may be taken that proves nothing.
+/// A step that proves nothing may be taken this many times as often.
 const OFTEN: u64 = 10;
 
 /// Counts attempts by address, by user name, and by both.
 ///
-/// The address comes first: one that is over its limit counts for no name. A name has a count for each
-/// network that tries it and one for all of them, four times as high, so that one network can't use up
-/// what another one is left. A network from which the user has signed in lately has its own count alone:
-/// no number of others can use that up.
+/// The address is counted first: an attempt over the address limit is not counted for a name. A
+/// name has one count for each network and one for all networks with four times the limit, so that
+/// one network cannot use up the share of the others. A network from which the user has recently
+/// signed in is limited by its own count alone: attempts from other networks cannot use that up.
 pub(crate) struct Limiter {
     pub(crate) table: AttemptTable,
     /// For one user name from one network.
     pub(crate) per_user: u64,
     pub(crate) per_address: u64,
-    /// Keys the hashes, so that those of two pools don't tell the same.
+    /// The key of the hashes, so that the rows of two pools cannot be linked.
     pub(crate) user_pool_id: String,
 }
 
-/// What was counted, to be taken back if it succeeds.
+/// The counts of one attempt, for a refund if it succeeds.
 pub(crate) struct Counted {
     ids: Vec<String>,
     at: UnixSeconds,
 }
 
 impl Counted {
-    /// Nothing was.
+    /// No counts.
     pub(crate) fn nothing() -> Self {
         Self {
             ids: Vec::new(),
@@ -52,7 +53,7 @@ impl Counted {
 }
 
 impl Limiter {
-    /// Counts an attempt. `what` is the kind of it, for each has its own count.
+    /// Counts an attempt. Each kind of attempt (`what`) has its own count.
     pub(crate) async fn admit(
         &self,
         what: &str,
@@ -85,7 +86,7 @@ impl Limiter {
         })
     }
 
-    /// Counts a step that proves nothing, of which there may be more.
+    /// Counts a step that proves nothing. The limit for such steps is higher.
     pub(crate) async fn admit_often(
         &self,
         what: &str,
@@ -102,7 +103,8 @@ impl Limiter {
         self.count(&user, often, now).await
     }
 
-    /// Remembers a network from which the user has signed in. If that fails, it is as unknown as before.
+    /// Remembers a network from which the user has signed in. After a failure the network stays
+    /// unknown.
     pub(crate) async fn remember(&self, username: &str, address: &str, now: UnixSeconds) {
         let name_here = self.hash(&format!("{} {username}", network(address)));
         let _ = self
@@ -121,14 +123,14 @@ impl Limiter {
         Ok(current? > 0 || previous? > 0)
     }
 
-    /// An attempt that succeeded was none.
+    /// Refunds the counts of an attempt that succeeded.
     pub(crate) async fn forgive(&self, counted: &Counted) {
         for id in &counted.ids {
             let _ = self.table.take_back(id, WINDOW_SECONDS, counted.at).await;
         }
     }
 
-    /// Counts in a window that slides: of the one before, the part that it still covers.
+    /// Counts in a sliding window: the previous window is weighted by the part that still overlaps.
     async fn count(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<(), Problem> {
         let before = UnixSeconds(now.0.saturating_sub(WINDOW_SECONDS));
         let (current, previous) = tokio::join!(
@@ -153,7 +155,8 @@ fn known(name_here: &str) -> String {
     format!("known#{name_here}")
 }
 
-/// The attempts of the last [`WINDOW_SECONDS`], as if those of the window before were spread evenly.
+/// The attempts of the last [`WINDOW_SECONDS`], with those of the previous window taken as evenly
+/// distributed.
 fn sliding(current: u64, previous: u64, now: UnixSeconds) -> u64 {
     let into = now.0.checked_rem(WINDOW_SECONDS).unwrap_or(0);
     let left = WINDOW_SECONDS.saturating_sub(into);
@@ -161,7 +164,8 @@ fn sliding(current: u64, previous: u64, now: UnixSeconds) -> u64 {
     current.saturating_add(covered)
 }
 
-/// What one subscriber has: an address, or of IPv6 the first 64 bits (RFC 6177 section 2).
+/// The network of one subscriber: an IPv4 address, or the first 64 bits of an IPv6 address (RFC
+/// 6177 section 2).
 fn network(address: &str) -> String {
     match address.parse::<Ipv6Addr>() {
         Ok(address) => match address.to_ipv4_mapped() {
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_slides() {
+    fn weights_the_previous_window_by_its_overlap() {
         for (current, previous, second, expected) in [
             (1, 0, 600, 1),
             (1, 20, 600, 21),
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn networks() {
+    fn groups_addresses_by_network() {
         for (address, expected) in [
             ("203.0.113.7", "203.0.113.7"),
             ("::ffff:203.0.113.7", "203.0.113.7"),

@@ -1,4 +1,4 @@
-//! What a signed-in user does with the account. A changed password ends sessions.
+//! The signed-in user's account. Changing the password revokes sessions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,21 +25,22 @@ use crate::times::within;
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
 
-/// The parts of the function's 15 seconds that a changed password takes, besides what all calls to Cognito
-/// have together; the marks take 0.8 seconds, the end of a second 2.
+/// The parts of the function's 15 seconds that a password change takes, besides the common budget
+/// of the calls to Cognito. The revocations take 0.8 seconds, and the wait for the end of a second
+/// takes two.
 const PROOF: Duration = Duration::from_secs(3);
 const CHANGE: Duration = Duration::from_secs(3);
 const SIGN_OUT: Duration = Duration::from_secs(2);
 const SIGN_IN_AGAIN: Duration = Duration::from_secs(2);
 const QUEUE: Duration = Duration::from_millis(1_500);
 
-/// Why sessions end here, for the operator.
+/// The revocation's reason, for the operator.
 const REASON: &str = "password_change";
 
-/// Attributes that decide who gets into the account.
+/// Attributes that give access to the account.
 const OWNS: &[&str] = &["email", "phone_number", "preferred_username"];
 
-/// Attributes of Cognito's own that their owner may see besides those they set.
+/// Cognito's own attributes that the owner may see in addition to those that the owner sets.
 const SHOWN: &[&str] = &[
     "sub",
     "email",
@@ -67,9 +68,10 @@ impl AuthApi {
         Ok(Response::json(200, &body))
     }
 
-    /// Changes attributes. A new address counts once its code is confirmed; which ones wait for that
-    /// is in the answer, which is the same for an address that another account has. A change that decides
-    /// who owns the account is proved, and ends the other sessions.
+    /// Changes attributes. A new address becomes valid when its code is confirmed; the response
+    /// lists the addresses that are pending, and is the same for an address that belongs to another
+    /// account. A change that affects ownership of the account requires a proof and revokes the
+    /// other sessions.
     pub(crate) async fn update(
         &self,
         user: &SignedIn,
@@ -108,7 +110,7 @@ impl AuthApi {
         self.admit("update", &user.caller.subject, http).await?;
         let pending = match within(self.accounts.update(&user.token, attributes)).await {
             Ok(pending) => pending,
-            // As if a code were on its way to that address.
+            // The same response as if a code were sent to that address.
             Err(refused) if is_about_the_address(&refused) => owns,
             Err(refused) => return Err(refused.into()),
         };
@@ -116,7 +118,7 @@ impl AuthApi {
         Ok(Response::json(200, &json!({"to_verify": pending})))
     }
 
-    /// The rules of a sign-up hold for what an account changes to.
+    /// The sign-up rules also apply to a changed address or name.
     fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
         let config = &self.config;
         if !config.guards {
@@ -151,7 +153,7 @@ impl AuthApi {
         let accounts = &self.accounts;
         let verified = within(accounts.verify_attribute(token, &request.attribute, code));
         verified.await.map_err(|refused| {
-            // Another account has that address by now.
+            // Another account has verified that address in the meantime.
             let outcome = Outcome::from(&refused);
             Problem::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
         })?;
@@ -159,10 +161,10 @@ impl AuthApi {
         Ok(Response::json(200, &json!({"verified": request.attribute})))
     }
 
-    /// Changes the password and ends all sessions, here and at Cognito. Asked to keep this one, it signs
-    /// in again with the new password and hands over new tokens: Cognito has no call that spares a
-    /// session, and whoever else holds one could go on there. The cutoff is written before the answer; if
-    /// it can't be written, the answer says so.
+    /// Changes the password and revokes all sessions, here and at Cognito. With `keep_session` it
+    /// signs in again with the new password and returns new tokens: Cognito has no call that spares
+    /// a session, and a thief who holds one could continue there. The revocation is written before
+    /// the response; if it cannot be written, the response says so.
     pub(crate) async fn change_password(
         &self,
         user: &SignedIn,
@@ -182,11 +184,12 @@ impl AuthApi {
         let proved = timeout(PROOF, self.prove(user, proof, http)).await;
         proved.map_err(|_| Unavailable::Cognito)??;
         self.change_at_cognito(user, current, new).await?;
-        // Both, also if one of them fails: then the other is all that ends them.
+        // Both run even if one of them fails: then the other one alone revokes the sessions.
         let ended = self.end_sessions(user, REASON, None);
         let (marked, ()) = tokio::join!(ended, self.sign_out_at_cognito(user));
         let cutoff = marked?;
-        // CloudTrail tells of the sign-out, and the mark of that covers the second of it.
+        // CloudTrail records the sign-out, and the revocation for that record covers its whole
+        // second.
         clock::until_after(cutoff.max(now()).0).await;
         let mut body = Map::new();
         body.insert("status".to_owned(), "password_changed".into());
@@ -200,7 +203,7 @@ impl AuthApi {
         Ok(Response::json(200, &Value::Object(body)))
     }
 
-    /// `ChangePassword`. Where its answer is lost, the new password shows whether it was made.
+    /// `ChangePassword`. If the response is lost, the new password shows whether it was changed.
     async fn change_at_cognito(
         &self,
         user: &SignedIn,
@@ -226,8 +229,8 @@ impl AuthApi {
         Err(refused.into())
     }
 
-    /// New tokens for the password that was just set. `None` where more is asked for than a password, or
-    /// where the new session falls under the cutoff (`CLOCK_LEEWAY_SECONDS`).
+    /// New tokens for the password that was just set. `None` if Cognito asks for more than the
+    /// password, or if the new session is covered by the revocation (`CLOCK_LEEWAY_SECONDS`).
     async fn sign_in_again(
         &self,
         user: &SignedIn,
@@ -253,13 +256,13 @@ impl AuthApi {
         None
     }
 
-    /// `GlobalSignOut`: refresh tokens end, and no access token opens Cognito's own API any more. One
-    /// that fails is made again by logout-retry.
+    /// `GlobalSignOut`: revokes the refresh tokens, and Cognito's own API rejects the access
+    /// tokens. logout-retry repeats a call that failed.
     async fn sign_out_at_cognito(&self, user: &SignedIn) {
         let signed_out = within(self.accounts.sign_out_everywhere(&user.token));
         let done = match timeout(SIGN_OUT, signed_out).await {
             Ok(Ok(())) => true,
-            // The token is over there already.
+            // Cognito has already revoked the token.
             Ok(Err(refused)) => refused.exception.as_deref() == Some("NotAuthorizedException"),
             Err(_) => false,
         };
@@ -270,21 +273,21 @@ impl AuthApi {
         let task = SignOutTask::SignOutEverywhere { username };
         let queued = timeout(QUEUE, self.try_later(&task)).await;
         if !queued.unwrap_or(false) {
-            log::line(Level::Error, "a sign-out at Cognito is not made", []);
+            log::line(Level::Error, "could not sign the user out at Cognito", []);
         }
     }
 
-    /// Ends all sessions but this one, here. At Cognito they live on: it has no call that spares one.
+    /// Revokes all sessions but this one, in the table only: Cognito has no call that spares one.
     async fn end_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), Problem> {
         let cutoff = self
             .end_sessions(user, reason, user.caller.session.as_deref())
             .await?;
-        // CloudTrail tells of what was ended at Cognito for it by the second.
+        // CloudTrail reports the calls to Cognito with a resolution of one second.
         clock::until_after(cutoff.max(now()).0).await;
         Ok(())
     }
 
-    /// Writes the cutoff. One that can't be written goes to the queue, to be written later, as of now.
+    /// Writes the revocation. If that fails, it is queued and written later with the present time.
     async fn end_sessions(
         &self,
         user: &SignedIn,
@@ -335,7 +338,7 @@ impl AuthApi {
                 .revocations
                 .end_other_sessions(&key, cutoff, spared, ending)
                 .await?;
-            // Not written: this session was ended meanwhile, and there is nothing to keep.
+            // Not written: this session was revoked in the meantime, so there is nothing to spare.
             if written {
                 return Ok(());
             }
@@ -343,7 +346,7 @@ impl AuthApi {
         self.revocations.end_user(&key, cutoff, ending).await
     }
 
-    /// A new secret for an authenticator. The old one works until a code of the new one is confirmed.
+    /// A new authenticator secret. The old one is valid until a code of the new one is confirmed.
     pub(crate) async fn new_totp(
         &self,
         user: &SignedIn,
@@ -369,7 +372,7 @@ impl AuthApi {
         let counted = self.admit("totp", &user.caller.subject, http).await?;
         let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
         turned_on.map_err(|refused| {
-            // Wrong parameters are here a code that is none.
+            // Here Cognito reports a malformed code as a wrong parameter.
             let outcome = Outcome::from(&refused);
             Problem::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
         })?;
@@ -378,7 +381,7 @@ impl AuthApi {
         Ok(Response::json(200, &json!({"mfa": [TOTP]})))
     }
 
-    /// No authenticator any more.
+    /// Disables the authenticator.
     pub(crate) async fn turn_off_totp(
         &self,
         user: &SignedIn,
@@ -403,7 +406,8 @@ impl<'a> From<&'a Proved> for Proof<'a> {
     }
 }
 
-/// Cognito's word on an address that it takes no code to: somebody else's, or none that mail reaches.
+/// Whether Cognito rejected the address: it belongs to another account, or mail cannot be delivered
+/// to it.
 fn is_about_the_address(refused: &Refused) -> bool {
     matches!(
         Outcome::from(refused),
@@ -411,7 +415,7 @@ fn is_about_the_address(refused: &Refused) -> bool {
     )
 }
 
-/// A secret as authenticators read it: the text, the address and the picture of it.
+/// A secret in the forms that authenticators read: text, URI and QR code.
 /// Source: RFC 6238, and the Key URI Format of Google Authenticator.
 pub(crate) fn totp(
     app_name: &str,

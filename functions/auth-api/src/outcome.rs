@@ -1,12 +1,12 @@
-//! What becomes of a request that is refused: one table from Cognito's exceptions to a status and a
-//! code from a closed list. Cognito's own words stay here.
+//! Maps Cognito's exceptions to a status and a code from a closed list. Cognito's messages are not
+//! forwarded.
 
 use auth::Unavailable;
 use auth_cognito::Refused;
 use lambda::http::{BadRequest, Response};
 use lambda::log::{self, Level};
 
-/// Why it was not done.
+/// Why a request was rejected or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("no_such_route")]
@@ -21,63 +21,64 @@ pub(crate) enum Problem {
     BadRequest(#[from] BadRequest),
     #[error("{}", .0.code())]
     Cognito(Outcome),
-    /// Our own limiter.
+    /// The limiter of this function.
     #[error("too_many_requests")]
     TooManyAttempts,
-    /// The password, and the authenticator's code where one is on, or a sign-in of the last minutes.
+    /// Requires the password, and the authenticator's code if one is enabled, or a recent sign-in.
     #[error("proof_needed")]
     ProofNeeded,
-    /// What pre-sign-up would take no sign-up with is no address to change to.
+    /// The new address or name breaks the rules of pre-sign-up.
     #[error("address_refused")]
     AddressRefused,
-    /// It is changed, and other sessions may still be alive.
+    /// The change was made, but other sessions may still be valid.
     #[error("sessions_not_ended")]
     SessionsNotEnded,
     #[error("cookie_too_large")]
     CookieTooLarge,
-    /// A page could not be made.
+    /// A page could not be rendered.
     #[error("internal_error")]
     Internal,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// What an exception of Cognito's means to a client.
+/// What a Cognito exception means to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The request makes no sense to Cognito.
+    /// Cognito rejects the request as malformed.
     BadRequest,
-    /// The code is wrong or has run out.
+    /// The code is wrong or has expired.
     InvalidCode,
-    /// The password doesn't meet the pool's policy.
+    /// The password does not meet the pool's policy.
     PasswordPolicy,
     /// The password was used before.
     PasswordReused,
-    /// There is no second factor of that kind.
+    /// The user has no second factor of that kind.
     MfaNotSetUp,
-    /// Wrong password, unknown or disabled user, a token that is over: which of them is not said.
+    /// Wrong password, unknown or disabled user, or a revoked token: the response does not say
+    /// which.
     InvalidCredentials,
-    /// The password is right, and the address is still to be confirmed.
+    /// The password is right, and the address is not confirmed yet.
     UserNotConfirmed,
-    /// The password is right, and has to be reset.
+    /// The password is right, and must be reset.
     PasswordResetRequired,
-    /// A firewall's word.
+    /// Rejected by a firewall, for example AWS WAF.
     Forbidden,
-    /// Somebody else has that name or address.
+    /// The name or address belongs to another account.
     AlreadyTaken,
     /// Another request changed the same thing at the same time.
     Conflict,
-    /// Cognito asks for patience.
+    /// Cognito throttles.
     TooManyRequests,
-    /// The pool's PreSignUp trigger doesn't take that name or address.
+    /// The pool's PreSignUp trigger rejects the name or address.
     SignUpRefused,
     /// A trigger failed.
     TriggerFailed,
     /// The code could not be sent.
     DeliveryFailed,
-    /// Cognito did not answer, or can't now.
+    /// Cognito did not answer, or is temporarily unable to.
     Unavailable,
-    /// Our configuration doesn't fit the pool, or Cognito said something new.
+    /// The configuration does not fit the pool, or the exception is unknown.
     Internal,
 }
 
@@ -102,7 +103,7 @@ impl Outcome {
         }
     }
 
-    /// The word in the answer's `code`.
+    /// The response's `code`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -127,8 +128,8 @@ impl Outcome {
     }
 }
 
-/// Every exception that Cognito's service model knows. docs/outcomes.md has this table, and a test
-/// holds both against the SDK, so that a new exception can't fall through.
+/// Every exception of Cognito's service model. docs/outcomes.md has this table, and a test compares
+/// both with the SDK, so that no exception is left out.
 pub const EXCEPTIONS: &[(&str, Outcome)] = &[
     ("AccessDeniedException", Outcome::Internal),
     ("AliasExistsException", Outcome::AlreadyTaken),
@@ -209,16 +210,16 @@ pub const EXCEPTIONS: &[(&str, Outcome)] = &[
     ("WebAuthnRelyingPartyMismatchException", Outcome::BadRequest),
 ];
 
-/// What pre-sign-up says in the message of such an exception when it refuses, rather than fails.
+/// The text in the exception's message when pre-sign-up rejects, rather than fails.
 const SIGN_UP_REFUSED: &str = "sign-up refused";
-/// What it says of a name whose owner is still to be moved: as taken as one that the pool knows.
+/// The text for a name that is still to be migrated: it is treated as a name that the pool knows.
 const STILL_TO_BE_MOVED: &str = "already known";
 
-/// The front end of every AWS service says these, outside of the model.
+/// Exceptions of the common AWS front end, which are not in the model.
 const THROTTLED: &[&str] = &["ThrottlingException", "Throttling", "RequestThrottled"];
 
 impl Outcome {
-    /// This outcome, or `instead` if it is one of those that would say too much.
+    /// This outcome, or `instead` if it is one of those that would reveal too much.
     pub(crate) fn hiding(self, telling: &[Self], instead: Self) -> Self {
         if telling.contains(&self) {
             instead
@@ -228,11 +229,11 @@ impl Outcome {
     }
 }
 
-/// Cognito's lock after wrong passwords, in the words of its `NotAuthorizedException`.
+/// The message of `NotAuthorizedException` when Cognito has locked the user after wrong passwords.
 const LOCKED: &str = "attempts exceeded";
 
-/// Whether Cognito says this of one user alone, whatever was sent: of a name that it doesn't know it never
-/// does. `TooManyRequestsException` is about the quotas of the whole account.
+/// Whether the exception is a limit of a single user, which Cognito never reports for an unknown
+/// name. `TooManyRequestsException` is about the quotas of the whole account.
 /// Source: AWS, `ForgotPassword` and `InitiateAuth`, errors; "Quotas in Amazon Cognito".
 pub(crate) fn limits_one_user(refused: &Refused) -> bool {
     match refused.exception.as_deref() {
@@ -242,10 +243,10 @@ pub(crate) fn limits_one_user(refused: &Refused) -> bool {
     }
 }
 
-/// Notes for the operator what an answer doesn't say.
+/// Logs, for the operator, the exception that a response hides.
 pub(crate) fn log_hidden(refused: &Refused) {
     let exception = refused.exception.as_deref();
-    let text = "an answer hides an exception of Cognito's";
+    let text = "the response hides a Cognito exception";
     log::line(Level::Warn, text, [("exception", exception.into())]);
 }
 
@@ -281,7 +282,7 @@ impl From<Refused> for Problem {
 }
 
 impl Problem {
-    /// The status, the same as the answer's.
+    /// The status, equal to the response's status.
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::NoRoute => 404,
@@ -308,7 +309,7 @@ impl Problem {
             return Response::problem(429, &self.to_string()).with("retry-after", "60");
         }
         if let Self::Unavailable(_) = self {
-            // Which dependency it was is for the log.
+            // Only the log names the dependency.
             return Response::problem(503, "unavailable");
         }
         Response::problem(self.status(), &self.to_string())

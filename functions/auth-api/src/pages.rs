@@ -1,5 +1,6 @@
-//! The pages behind a confirmation link. Opening one does nothing, since mail scanners open links: a
-//! button confirms. No script, nothing from elsewhere, and nothing that tells who has an account.
+//! The pages of a confirmation link. Opening one changes nothing, because mail scanners open links:
+//! a button confirms. The pages have no script and no external resources, and do not reveal whether
+//! an account exists.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +23,13 @@ const LOCALES: &[(&str, &str)] = &[
     ("ja", include_str!("../pages/ja.json")),
     ("ar", include_str!("../pages/ar.json")),
 ];
-/// No browser's list of languages is longer.
+/// Longer than any browser's list of languages.
 const MAX_LANGUAGES_BYTES: usize = 512;
 
-/// The texts of one language, by name; the template says which there must be.
+/// The texts of one language, by name; the template decides which are required.
 type Texts = BTreeMap<String, String>;
 
-/// Templates that hold.
+/// Compiled templates.
 pub(crate) struct Pages {
     engine: Environment<'static>,
     texts: BTreeMap<&'static str, Texts>,
@@ -38,7 +39,7 @@ pub(crate) struct Pages {
     content_security_policy: String,
 }
 
-/// What a page is about.
+/// The kinds of pages.
 #[derive(Clone, Copy)]
 enum Kind {
     Confirm,
@@ -60,7 +61,7 @@ impl Kind {
         Self::Sent,
     ];
 
-    /// Its name in the template, and what its texts begin with.
+    /// The kind's name in the template, and the prefix of its texts.
     fn as_str(self) -> &'static str {
         match self {
             Self::Confirm => "confirm",
@@ -73,7 +74,7 @@ impl Kind {
     }
 }
 
-/// Whether it is an address that mail could be sent to, without blanks.
+/// Whether this is a valid e-mail address without spaces.
 fn may_be_shown(email: &str) -> bool {
     is_email(email) && body::normal_name(email, true).is_ok()
 }
@@ -111,7 +112,7 @@ impl Pages {
                 STANDARD.encode(style)
             ),
         };
-        // A page that can't be made is found now, not when somebody opens it.
+        // Renders every page once, so that a broken page fails at the start.
         for (locale, _) in LOCALES {
             for kind in Kind::ALL {
                 pages.render(locale, kind, "a@example.com", "1")?;
@@ -123,7 +124,7 @@ impl Pages {
     /// The page that the link opens.
     pub(crate) fn confirm(&self, request: &Request<'_>) -> Result<Response, Problem> {
         let email = request.query("email").unwrap_or_default();
-        // Words that a stranger puts there are not the application's.
+        // Text that a stranger puts into the link must not appear as the application's own.
         let email = if may_be_shown(&email) { &*email } else { "" };
         let code = request.query("confirmationCode").unwrap_or_default();
         self.page(200, request, Kind::Confirm, email, &code)
@@ -137,8 +138,8 @@ impl Pages {
         self.page(200, request, Kind::Sent, "", "")
     }
 
-    /// Used, expired or wrong: which one it is would tell who has an account, so the page names all
-    /// three, and what to do in each case.
+    /// Used, expired or wrong: the page lists all three with what to do, because naming the one
+    /// would reveal whether an account exists.
     pub(crate) fn not_confirmed(
         &self,
         request: &Request<'_>,
@@ -174,7 +175,8 @@ impl Pages {
         let page = page.map_err(|_| Problem::Internal)?;
         Ok(Response::html(status, page)
             .with("content-security-policy", &*self.content_security_policy)
-            // The address holds a code. With `no-referrer` the form's own Origin would be `null`.
+            // The page's address contains a code. With `no-referrer` the form's own Origin would be
+            // `null`.
             .with("referrer-policy", "same-origin")
             .with("x-frame-options", "DENY")
             .with("content-language", locale))
@@ -202,8 +204,8 @@ impl Pages {
         })
     }
 
-    /// The first language of the browser's list that there is (RFC 9110 section 12.5.4; lists come
-    /// in the order of preference).
+    /// The first available language of the browser's list (RFC 9110 section 12.5.4; lists come in
+    /// the order of preference).
     fn locale(&self, languages: &str) -> &'static str {
         if languages.len() > MAX_LANGUAGES_BYTES {
             return self.default_locale;

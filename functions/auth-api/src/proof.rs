@@ -1,4 +1,4 @@
-//! What has to be proved again before an account changes hands: an access token alone is what a thief has.
+//! Proof of ownership before an account changes hands: an access token can be stolen.
 
 use auth::Secret;
 use auth_cognito::{SignIn, Tokens};
@@ -10,13 +10,13 @@ use crate::times::within;
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, SignedIn, now};
 
-/// A sign-in that is no older proves the same as the password.
+/// A sign-in that is at most this old, in seconds, proves as much as the password.
 const RECENT_SECONDS: u64 = 300;
 
-/// The authenticator, in `UserMFASettingList` and as a challenge.
+/// The authenticator's name, in `UserMFASettingList` and as a challenge.
 pub(crate) const TOTP: &str = "SOFTWARE_TOKEN_MFA";
 
-/// What a request brings as a proof.
+/// The proof that a request carries.
 pub(crate) struct Proof<'a> {
     pub(crate) password: Option<&'a Secret>,
     pub(crate) code: Option<&'a Secret>,
@@ -25,9 +25,9 @@ pub(crate) struct Proof<'a> {
 }
 
 impl AuthApi {
-    /// Whether the account's owner asks: by the password, and the authenticator's code where one is on;
-    /// or, without an authenticator, by a sign-in of the last five minutes. Returns the second factors
-    /// that are on.
+    /// Proves that the caller owns the account: by the password, and the authenticator's code if
+    /// one is enabled; or, without an authenticator, by a sign-in within the last five minutes.
+    /// Returns the enabled second factors.
     pub(crate) async fn prove(
         &self,
         user: &SignedIn,
@@ -48,7 +48,7 @@ impl AuthApi {
                 }
             }
             (Some(_), None) if has_totp => return Err(Problem::ProofNeeded),
-            // It counts, for nothing is proved yet.
+            // Counted, because nothing is proved yet.
             (Some(_), _) if proof.password_is_checked && !has_totp => return Ok(mfa),
             (Some(password), code) => {
                 let code = code.filter(|_| has_totp);
@@ -59,7 +59,7 @@ impl AuthApi {
         Ok(mfa)
     }
 
-    /// A sign-in whose tokens nobody gets.
+    /// A sign-in whose tokens are discarded.
     async fn sign_in_as(
         &self,
         user: &SignedIn,
@@ -81,7 +81,7 @@ impl AuthApi {
                 }
             }
             (SignIn::Tokens(tokens), Some(_)) => {
-                // Cognito asked for no code: then none was proved.
+                // Cognito asked for no code, so none was proved.
                 self.give_up(&tokens).await;
                 return Err(Problem::ProofNeeded);
             }

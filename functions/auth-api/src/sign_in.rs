@@ -1,4 +1,4 @@
-//! Sign-in, what Cognito asks for on the way, and refresh.
+//! Sign-in, its challenges, and refresh.
 
 use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
@@ -16,7 +16,7 @@ use crate::times::{self, within};
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, me, now};
 
-/// Parameters of challenges that a client needs; Cognito sends more, some of it about the user.
+/// The challenge parameters that a client needs; Cognito sends more, some of them about the user.
 const PARAMETERS: &[&str] = &[
     "CODE_DELIVERY_DELIVERY_MEDIUM",
     "FRIENDLY_DEVICE_NAME",
@@ -29,14 +29,14 @@ const PARAMETERS: &[&str] = &[
     "requiredAttributes",
 ];
 
-/// The challenge that SRP ends with.
+/// The challenge that completes SRP.
 const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
 
-/// The challenge of a user whose password an administrator has set.
+/// The challenge of a user whose password was set by an administrator.
 const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 
-/// A wrong password, an unknown name, a user whom Cognito has locked after wrong passwords: the
-/// difference would tell who has an account.
+/// Gives the same response for a wrong password, an unknown name and a user that Cognito has locked
+/// after wrong passwords: the difference would reveal whether an account exists.
 fn about_a_password(refused: &Refused) -> Problem {
     if outcome::limits_one_user(refused) {
         outcome::log_hidden(refused);
@@ -66,7 +66,8 @@ impl AuthApi {
             }
             (None, Some(srp_a)) => {
                 let srp_a = body::token(srp_a)?;
-                // It proves nothing yet, and tells of no password; the proof is counted on its own.
+                // This step proves and reveals nothing about the password; the proof is counted
+                // separately.
                 self.admit_often("srp", &username, http).await?;
                 times::depends_on_user();
                 let begun = within(self.accounts.sign_in_by_srp(&username, srp_a)).await;
@@ -83,7 +84,7 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let session = request.session.as_deref().map(body::session).transpose()?;
-        // As the challenge named it: not brought into any form.
+        // The name as the challenge gave it, not normalized.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
         let attributes = body::attributes(request.attributes.clone(), &self.config.attributes)?;
@@ -97,7 +98,8 @@ impl AuthApi {
         let attributes = attributes
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        // The name is the client's to choose, and the pool takes it in any case; the session is not.
+        // The client chooses the spelling of the name, and the pool ignores its case; the session
+        // is fixed.
         let counted_name = username.to_lowercase();
         let counted = self.admit("challenge", &counted_name, http).await?;
         let of_session = match session {
@@ -148,7 +150,7 @@ impl AuthApi {
         }
     }
 
-    /// Notes the sign-in for `GET /auth/sessions`. Nobody is kept out because that could not be done.
+    /// Records the sign-in for `GET /auth/sessions`. A failure does not fail the sign-in.
     async fn record(&self, tokens: &Tokens, http: &Request<'_>) {
         let Some(table) = &self.sessions else {
             return;
@@ -173,12 +175,12 @@ impl AuthApi {
         let ttl = self.config.refresh_token_ttl_seconds;
         let pool = &self.config.user_pool_id;
         if table.record(pool, &token.sub, &session, ttl).await.is_err() {
-            log::line(Level::Error, "a session is not recorded", []);
+            log::line(Level::Error, "could not record the session", []);
         }
     }
 
-    /// Hands over the tokens of a session that has just begun, and records it. One that can't be handed
-    /// over is ended: its holder could not end it.
+    /// Returns the tokens of a new session and records it. If the tokens cannot be returned, the
+    /// session is revoked, because the client could not revoke it.
     pub(crate) async fn hand_over(
         &self,
         tokens: &Tokens,
@@ -193,7 +195,7 @@ impl AuthApi {
         response
     }
 
-    /// Ends a session that has just begun and that the client gets nothing of.
+    /// Revokes a new session whose tokens the client does not get.
     pub(crate) async fn give_up(&self, tokens: &Tokens) {
         if let Some(refresh) = &tokens.refresh {
             self.revoke(&Secret::new(refresh.clone())).await;
@@ -211,7 +213,7 @@ impl AuthApi {
             with_secret: self.config.app_client_secret_arn.is_some(),
         };
         if !refused.is_final() && !self.try_later(&task).await {
-            log::line(Level::Error, "a session is not ended at Cognito", []);
+            log::line(Level::Error, "could not revoke the session at Cognito", []);
         }
     }
 
@@ -225,7 +227,8 @@ impl AuthApi {
         tokens::response(tokens, body, (self.config.cookies.as_ref(), http), ttl)
     }
 
-    /// New tokens for a refresh token, unless its session was ended here: Cognito may not know yet.
+    /// Exchanges a refresh token for new tokens, unless its session was revoked in the table:
+    /// Cognito may not know yet.
     pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, Problem> {
         let body: Refresh = http.json()?;
         let cookies = self.config.cookies.as_ref();
@@ -261,14 +264,14 @@ impl AuthApi {
         };
         let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
         if marks.check_session(id, since, session.issued_at()).is_err() {
-            // Whether Cognito hears of it or not, what it just gave out opens nothing.
+            // The new tokens are refused in any case, even if the call to Cognito fails.
             self.revoke(&refresh_token).await;
             return Ok(self.refresh_refused(http));
         }
         self.forgive(&counted).await;
         let response = self.response(&tokens, Map::new(), http);
         if let Err(problem) = response {
-            // The client has nothing left that could end the session.
+            // The client has no token left that could revoke the session.
             let replaced = tokens.refresh.clone().map(Secret::new);
             self.revoke(replaced.as_ref().unwrap_or(&refresh_token))
                 .await;
@@ -278,9 +281,9 @@ impl AuthApi {
         response
     }
 
-    /// Whether the session was ended can't be known: no access token. A refresh token that has replaced the
-    /// client's own one is handed over, since the old one would be taken for a stolen one the next time; it
-    /// opens no more than that did.
+    /// The revocations could not be read, so no access token is returned. A refresh token that has
+    /// replaced the client's is returned, because Cognito would take the old one for a stolen one
+    /// at its next use; it gives no more access than the old one did.
     fn refresh_unfinished(
         &self,
         unavailable: Unavailable,
@@ -318,8 +321,9 @@ impl AuthApi {
         Ok(self.refresh_refused(http))
     }
 
-    /// A refresh token was used twice: one of the two is a thief. Cognito ends the session, and so does
-    /// the table, if the request carries an access token of it, also one that has expired.
+    /// A refresh token was used twice, so one of the two holders is a thief. Cognito revokes the
+    /// session; the table does too, if the request carries an access token of the session, expired
+    /// or not.
     async fn end_stolen_session(
         &self,
         refresh_token: &Secret,
@@ -333,7 +337,7 @@ impl AuthApi {
         };
         let claims = match self.verify(&token).await {
             Ok(claims) => claims,
-            // Another's, or none.
+            // A token of another session, or no token.
             Err(Refusal::Unauthorized(_)) => return Ok(()),
             Err(Refusal::Unavailable(unavailable)) => return Err(unavailable.into()),
         };
@@ -350,7 +354,7 @@ impl AuthApi {
         Ok(self.revocations.end(&key, &ending).await?)
     }
 
-    /// Verifies an access token of this pool that no authorizer has seen.
+    /// Verifies an access token of this pool on a route without an authorizer.
     async fn verify(&self, token: &str) -> Result<VerifiedClaims, Refusal> {
         let token = UnverifiedToken::parse_within(token, LARGEST_MAX_TOKEN_BYTES)?;
         let issuer = self.verifier.issuer_of(&token)?;
@@ -359,7 +363,7 @@ impl AuthApi {
         Ok(self.verifier.verify(token, issuer, &key, now())?)
     }
 
-    /// 401, and the browser forgets what didn't work.
+    /// Responds 401 and deletes the browser's invalid cookies.
     fn refresh_refused(&self, http: &Request<'_>) -> Response {
         let refused = Problem::Cognito(Outcome::InvalidCredentials);
         let response = refused.response(&self.config.password_policy);
@@ -367,13 +371,13 @@ impl AuthApi {
     }
 }
 
-/// A challenge's name, and what answers it.
+/// A challenge's name and its responses.
 struct Answered<'a> {
     name: &'a str,
     answers: Vec<(&'a str, &'a str)>,
 }
 
-/// The members that the challenge asks for, all of them and no others.
+/// The members that the challenge asks for: all of them and no others.
 fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
     let Answer {
         challenge,
@@ -432,7 +436,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
                 ("TIMESTAMP", body::token(&srp.timestamp)?),
             ]
         }
-        // One that Cognito has named and that we don't know: its answer goes there as it is.
+        // A challenge that this function does not know: the client's answer is passed on as it is.
         other => {
             let known_form = other.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
             let answer = answer.as_ref().ok_or(BadRequest::Malformed)?;
@@ -448,7 +452,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
     })
 }
 
-/// A challenge as the client gets it: what it has to show, and what it has to give back.
+/// A challenge as the client gets it: what it needs to show, and what it has to send back.
 fn describe(challenge: Challenge, username: &str) -> Value {
     let Challenge {
         name,

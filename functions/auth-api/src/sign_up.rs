@@ -1,4 +1,4 @@
-//! Sign-up, its confirmation, and forgotten passwords: what a user does before signing in.
+//! Sign-up, its confirmation, and password reset: what a user does before signing in.
 
 use auth::is_email;
 use auth::revocation::RowKey;
@@ -14,10 +14,10 @@ use crate::outcome::{self, Outcome, Problem};
 use crate::times::{self, within};
 use crate::{AuthApi, Secret, now};
 
-/// Why sessions end here, for the operator.
+/// The revocation's reason, for the operator.
 const REASON: &str = "password_not_proved";
 
-/// The answer to a request for a mail, whether or not one goes out.
+/// The response to a request for an email, whether or not one is sent.
 fn accepted() -> Response {
     Response::json(202, &json!({"status": "accepted"}))
 }
@@ -60,15 +60,15 @@ impl AuthApi {
         if outcome != Outcome::AlreadyTaken || self.config.reveals_existing {
             return Err(Problem::Cognito(outcome));
         }
-        // Who has an account is not said here. Its owner is told by mail.
+        // The response does not reveal that the account exists. Its owner is informed by email.
         if refused.exception.as_deref() == Some("UsernameExistsException") {
             self.tell_owner(&username, http).await;
         }
         Ok(accepted())
     }
 
-    /// Sends the owner of an account with which a sign-up has met what they need: the code, if it is
-    /// still to be confirmed, else one to reset the password. Counted as the requests for these mails are.
+    /// Sends the owner of an existing account the email that helps: the code, if the account is not
+    /// confirmed yet, else a code to reset the password. Counted like requests for these emails.
     async fn tell_owner(&self, username: &str, http: &Request<'_>) {
         if self.admit("resend", username, http).await.is_err() {
             return;
@@ -100,9 +100,8 @@ impl AuthApi {
     }
 
     /// Confirms an account by its code, and its password by signing in with it. The code proves the
-    /// address; the password proves that the confirmer has set it. One that does not fit was
-    /// set by another, or mistyped: it opens the account no more, and Cognito sends the owner a code for a
-    /// new one.
+    /// address; the password proves that the confirmer has set it. A different password was set by
+    /// a stranger, or mistyped: it is reset, and Cognito sends the owner a code for a new one.
     async fn confirm_account(
         &self,
         username: &str,
@@ -124,22 +123,23 @@ impl AuthApi {
         Err(Problem::Cognito(Outcome::PasswordResetRequired))
     }
 
-    /// Whether this password signs in. What can't be known is `false`.
+    /// Whether this password signs in. `false` if that cannot be known.
     async fn password_fits(&self, username: &str, password: &Secret) -> bool {
         match within(self.accounts.sign_in(username, password)).await {
             Ok(SignIn::Tokens(tokens)) => {
                 self.give_up(&tokens).await;
-                // CloudTrail tells of the end of this session by the second. The next one is later.
+                // CloudTrail reports the end of this session by the second. The next one is later.
                 clock::until_after(now().0).await;
                 true
             }
-            // More is asked for only behind the password.
+            // Cognito sends other challenges only after the password was right.
             Ok(SignIn::Challenge(_)) => true,
             Err(_) => false,
         }
     }
 
-    /// `AdminResetUserPassword`, and then the end of what was begun with that password meanwhile.
+    /// `AdminResetUserPassword`, and then revokes the sessions that were started with that
+    /// password.
     async fn take_password_away(&self, username: &str) -> Result<(), Problem> {
         let task = SignOutTask::ResetPassword {
             username: username.to_owned(),
@@ -148,14 +148,14 @@ impl AuthApi {
         if !self.end_by_name(username).await {
             log::line(
                 Level::Error,
-                "the sessions of an unproved password are not ended",
+                "could not revoke the sessions of an unproven password",
                 [],
             );
         }
         if reset {
             Ok(())
         } else {
-            log::line(Level::Error, "an unproved password is not reset", []);
+            log::line(Level::Error, "could not reset an unproven password", []);
             Err(auth::Unavailable::Cognito.into())
         }
     }
@@ -167,7 +167,7 @@ impl AuthApi {
         done.await.is_ok() || self.try_later(task).await
     }
 
-    /// A sign-out at Cognito, and the cutoff here.
+    /// A sign-out at Cognito, and the revocation in the table.
     async fn end_by_name(&self, username: &str) -> bool {
         let user = async {
             self.users
@@ -227,7 +227,7 @@ impl AuthApi {
         Ok(accepted())
     }
 
-    /// The pool's PostConfirmation trigger writes the cutoff before Cognito answers.
+    /// The pool's PostConfirmation trigger writes the revocation before Cognito answers.
     pub(crate) async fn confirm_forgot_password(
         &self,
         request: ConfirmForgotPassword,
@@ -246,7 +246,7 @@ impl AuthApi {
         Ok(Response::json(200, &json!({"status": "password_changed"})))
     }
 
-    /// The landing page's button.
+    /// The confirmation button of the page.
     pub(crate) async fn confirm_by_form(&self, http: &Request<'_>) -> Result<Response, Problem> {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
@@ -263,7 +263,7 @@ impl AuthApi {
         }
     }
 
-    /// The landing page's other button.
+    /// The button of the page that requests a new code.
     pub(crate) async fn resend_by_form(&self, http: &Request<'_>) -> Result<Response, Problem> {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
@@ -287,8 +287,9 @@ impl AuthApi {
     }
 }
 
-/// Whether a sign-up has made the user, and only the mail did not go out. A taken name gets no such
-/// exception, so the answer must not differ. `LimitExceededException` is the limit of mails.
+/// Whether the sign-up has created the user and only the email was not sent. A taken name gets no
+/// such exception, so the response must not differ. `LimitExceededException` is the limit of
+/// emails.
 /// Source: AWS, `SignUp`, errors.
 fn is_about_the_mail(refused: &Refused) -> bool {
     let outcome = Outcome::from(refused);
@@ -297,8 +298,8 @@ fn is_about_the_mail(refused: &Refused) -> bool {
         || refused.exception.as_deref() == Some("LimitExceededException")
 }
 
-/// A wrong code, one that has run out, an unknown name, an account that is confirmed already, a limit of one
-/// user's: the difference would tell who has an account.
+/// Gives the same response for a wrong or expired code, an unknown name, an account that is already
+/// confirmed and a limit of one user: the difference would reveal whether an account exists.
 fn about_a_code(refused: &Refused) -> Problem {
     if outcome::limits_one_user(refused) {
         outcome::log_hidden(refused);
@@ -314,8 +315,8 @@ fn about_a_code(refused: &Refused) -> Problem {
     Problem::Cognito(Outcome::from(refused).hiding(&telling, Outcome::InvalidCode))
 }
 
-/// An unknown name, nothing to send, nowhere to send it, a mail that fails, a limit of one user's: the same
-/// answer as if a mail went out.
+/// Gives the same response as if an email was sent for an unknown name, nothing to send, no
+/// address, a delivery failure and a limit of one user.
 fn silently(sent: Result<(), Refused>) -> Result<(), Problem> {
     let Err(refused) = sent else {
         return Ok(());

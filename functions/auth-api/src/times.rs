@@ -1,5 +1,5 @@
-//! The times of one request: until when Cognito may answer, and when an answer leaves whose time could
-//! tell whether a name has an account.
+//! Deadlines of one request: until when Cognito may answer, and when to send a response whose time
+//! could reveal whether a name has an account.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,9 +8,10 @@ use std::time::Duration;
 use auth_cognito::Refused;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// All calls to Cognito of one request. The store (0.8 s) and the queue (3 s) come after them.
+/// The budget for all calls to Cognito of one request. The store (0.8 s) and the queue (3 s)
+/// follow.
 const COGNITO: Duration = Duration::from_secs(10);
-/// The latest answer, below the function's 15 seconds.
+/// The latest response, below the function's 15 seconds.
 const LATEST: Duration = Duration::from_secs(14);
 
 tokio::task_local! {
@@ -19,7 +20,7 @@ tokio::task_local! {
 
 struct Times {
     began: Instant,
-    /// Whether the answer may depend on what Cognito knows of a name.
+    /// Whether the response may depend on what Cognito knows about a name.
     depends_on_user: Cell<bool>,
 }
 
@@ -32,7 +33,7 @@ pub(crate) async fn of_request<T>(answer: impl Future<Output = T>) -> T {
     TIMES.scope(times, answer).await
 }
 
-/// A call to Cognito, for as long as the request has time left.
+/// A call to Cognito, limited to the remaining time of the request.
 ///
 /// # Errors
 /// The call's own; [`Refused::unanswered`] if the time is up.
@@ -48,18 +49,19 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// From here on the answer may depend on what Cognito knows of a name.
+/// From here on the response may depend on what Cognito knows about a name.
 pub(crate) fn depends_on_user() {
     let _ = TIMES.try_with(|times| times.depends_on_user.set(true));
 }
 
-/// The answer depends on no user, or on the caller's own account, which a password or code has proved.
+/// The response depends on no user, or on the caller's own account, which a password or code has
+/// proved.
 pub(crate) fn tells_nothing() {
     let _ = TIMES.try_with(|times| times.depends_on_user.set(false));
 }
 
-/// Returns when the answer may leave: at once, or if it depends on a user at the next multiple of `grid`
-/// since the request began.
+/// Returns when the response may be sent: at once or, if it depends on a user, at the next multiple
+/// of `grid` since the request began.
 pub(crate) async fn leave(grid: Duration) {
     let times = TIMES.try_with(|times| (times.began, times.depends_on_user.get()));
     if let Ok((began, true)) = times {
@@ -67,7 +69,7 @@ pub(crate) async fn leave(grid: Duration) {
     }
 }
 
-/// How long after its begin a request is answered whose answer is ready after `took`.
+/// How long after the start of a request its response is sent, if it is ready after `took`.
 fn leaves_after(took: Duration, grid: Duration) -> Duration {
     let (took_nanos, grid_nanos) = (took.as_nanos(), grid.as_nanos());
     if grid_nanos == 0 {
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_leave_on_the_grid_and_in_time() {
+    fn responses_are_sent_on_the_grid_and_before_the_timeout() {
         for (took, grid, expected) in [
             (0, 500, 500),
             (1, 500, 500),
@@ -104,11 +106,11 @@ mod tests {
             assert_eq!(found, Duration::from_millis(expected), "{took} {grid}");
         }
         let longest = leaves_after(Duration::ZERO, Duration::MAX);
-        assert_eq!(longest, LATEST, "whatever is configured");
+        assert_eq!(longest, LATEST, "for every grid");
     }
 
     #[test]
-    fn a_call_ends_with_the_requests_time() {
+    fn a_call_ends_at_the_deadline_of_the_request() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

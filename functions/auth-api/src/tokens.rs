@@ -1,4 +1,5 @@
-//! Tokens that Cognito has just handed over: how they reach the client, and whose they are.
+//! Tokens that Cognito has just issued: how they reach the client, and to which session they
+//! belong.
 
 use auth::UnixSeconds;
 use auth_cognito::Tokens;
@@ -11,11 +12,12 @@ use serde_json::{Map, Value};
 use crate::config::Cookies;
 use crate::outcome::Problem;
 
-/// Browsers drop a longer one, name and attributes included.
+/// Browsers drop a longer cookie, name and attributes included.
 const MAX_COOKIE_BYTES: usize = 4_096;
 
-/// What an access token says of its session. Not verified: it comes from Cognito itself over TLS, or is
-/// compared with what the authorizer verified (OpenID Connect Core section 3.1.3.7, item 6).
+/// The claims of an access token about its session. Not verified: the token comes directly from
+/// Cognito over TLS, or is compared with what the authorizer verified (OpenID Connect Core section
+/// 3.1.3.7, item 6).
 #[derive(Deserialize)]
 pub(crate) struct UnverifiedSession {
     pub(crate) sub: String,
@@ -41,7 +43,7 @@ impl UnverifiedSession {
     }
 }
 
-/// Hands tokens to the client: as members of the body, or in cookies that no script can read.
+/// Returns tokens to the client: as members of the body, or in cookies that no script can read.
 pub(crate) fn response(
     tokens: &Tokens,
     mut body: Map<String, Value>,
@@ -79,7 +81,7 @@ fn fits(name: &str, value: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Hands over the refresh token in its cookie.
+/// Sets the refresh token's cookie.
 pub(crate) fn with_refresh_cookie(
     response: Response,
     refresh_token: &str,
@@ -91,7 +93,7 @@ pub(crate) fn with_refresh_cookie(
     Ok(cookie.set(response, http, refresh_token, refresh_token_ttl_seconds))
 }
 
-/// Makes a browser forget them.
+/// Deletes both cookies in the browser.
 pub(crate) fn without_cookies(
     response: Response,
     cookies: Option<&Cookies>,

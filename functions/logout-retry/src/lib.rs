@@ -1,10 +1,10 @@
-//! Makes those calls to Cognito again that failed at a logout. Our APIs are closed already: this
-//! ends the refresh token, and what Cognito itself would still answer. And it writes marks that could not
-//! be written when a password was changed.
+//! Retries Cognito calls that failed during logout. Our APIs already refuse the session: this
+//! revokes the refresh token, and Cognito's own API stops accepting the session. It also writes
+//! revocations that could not be written when a password was changed.
 //!
-//! A message that fails comes again by the queue's own clock, and in the end goes to the
-//! dead-letter queue, whose alarm tells an operator. A mark that fails goes to a queue of its own, which
-//! keeps it for longer than the queue of refresh tokens may.
+//! The queue redelivers a message that fails, and finally moves it to the dead-letter queue, whose
+//! alarm notifies an operator. A revocation that fails moves to a separate queue, which keeps it
+//! for longer than the queue of refresh tokens may.
 
 use auth::env::{ConfigError, Env};
 use auth::revocation::RowKey;
@@ -17,18 +17,18 @@ use lambda::sqs::{self, Answer, Message};
 use lambda::{Failure, Handler, clock};
 use serde_json::value::RawValue;
 
-/// What it reads from its environment. `docs/configuration.md` has the table.
+/// The configuration, read from the environment. `docs/configuration.md` has the table.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
-    /// `REVOCATION_TABLE`: where late marks go; without it they stay in the queue.
+    /// `REVOCATION_TABLE`: the table for late revocations; without it they stay in the queue.
     pub revocation_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
-    /// `LATE_MARK_QUEUE_URL`: where marks wait that can't be written yet, for longer than a refresh token
-    /// does; without it they stay in the queue that they came from.
+    /// `LATE_MARK_QUEUE_URL`: the queue for revocations that still cannot be written. It keeps them
+    /// for longer than a refresh token is valid; without it they stay in their queue.
     pub late_mark_queue_url: Option<String>,
-    /// `APP_CLIENT_SECRET_ARN`: where the app client's secret is, if it has one.
+    /// `APP_CLIENT_SECRET_ARN`: the secret of the app client, if it has one.
     pub app_client_secret_arn: Option<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -48,7 +48,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
@@ -73,14 +73,14 @@ pub struct LogoutRetry {
     log_level: Level,
 }
 
-/// The queue of marks that can't be written yet.
+/// The queue of revocations that still cannot be written.
 struct LateMarks {
     url: String,
     queue: RetryQueue,
 }
 
 impl LogoutRetry {
-    /// Makes the clients, and reads the app client's secret.
+    /// Creates the clients, and reads the app client's secret.
     ///
     /// # Errors
     /// [`auth_secrets::Unreadable`].
@@ -103,7 +103,7 @@ impl LogoutRetry {
         })
     }
 
-    /// Whether it was done, and the word for it.
+    /// Whether the task is done, and its word for the log.
     async fn carry_out(&self, message: &Message<'_>) -> (bool, &'static str) {
         if let Ok(mark) = serde_json::from_str::<LateMark>(&message.body) {
             return match (self.write(&mark).await, &self.late_marks) {
@@ -126,20 +126,21 @@ impl LogoutRetry {
         };
         if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
             let now = UnixSeconds(clock::unix_seconds());
-            // Without the note CloudTrail's record of the call outdates tokens that a refresh replaces.
+            // Without this note CloudTrail's record of the call makes tokens outdated that a
+            // refresh would replace.
             let _ = revocations.note_call(&self.user_pool_id, id, now).await;
         }
         match made.outcome {
             SignOut::Done => (true, "ended"),
             SignOut::Unsupported => (true, "unsupported"),
-            // It will not be another answer the next time.
+            // A retry would be refused again.
             SignOut::Refused => (true, "refused"),
         }
     }
 }
 
 impl LogoutRetry {
-    /// Writes a mark as of the moment that it is about: who has signed in since stays in.
+    /// Writes a revocation as of its original time: later sign-ins stay valid.
     async fn write(&self, mark: &LateMark) -> Result<(), Unavailable> {
         let revocations = self.revocations.as_ref().ok_or(Unavailable::Revocations)?;
         let LateMark::EndSessions {
@@ -159,7 +160,7 @@ impl LogoutRetry {
         let not_before = UnixSeconds(*not_before);
         if let Some((session, since)) = spared {
             let spared = (session.as_str(), UnixSeconds(*since));
-            // Not written: that session is over too, and there is nothing to spare.
+            // Not written: the spared session was revoked too, so there is nothing to spare.
             let written = match changed_at.map(UnixSeconds) {
                 Some(changed_at) => {
                     let when = (not_before, changed_at);
@@ -197,7 +198,7 @@ impl Handler for LogoutRetry {
                 answer.again(message);
             }
             if level <= self.log_level {
-                log::outcome(level, "once more", "LogoutRetries", outcome, request_id);
+                log::outcome(level, "logout retry", "LogoutRetries", outcome, request_id);
             }
         }
         Ok(answer)

@@ -1,11 +1,11 @@
-//! Cognito's PostConfirmation trigger. A password reset ends what was signed in before it, here and at
-//! Cognito, and a confirmed sign-up makes the user's profile.
+//! Cognito's PostConfirmation trigger. A password reset revokes all earlier sessions, here and at
+//! Cognito, and a confirmed sign-up creates the user's profile.
 //!
-//! The mark is what our own APIs ask. The sign-out at Cognito ends the refresh tokens and what an access
-//! token opens there: with one, Cognito's public API changes the address and the authenticator of the
-//! account.
+//! Our own APIs check the revocation. The sign-out at Cognito revokes the refresh tokens and makes
+//! Cognito's public API, which can change the account's address and authenticator, reject the
+//! access tokens.
 //!
-//! The event goes back as it came, whatever members AWS adds to it.
+//! The event is returned unchanged, including members that AWS may add.
 //! Source: AWS, "Post confirmation Lambda trigger".
 
 use std::time::Duration;
@@ -23,30 +23,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-/// Cognito waits for 5 s in all. The mark takes 0.8 s at most, the sign-out so much beside it, and the
-/// queue so much after both.
+/// Cognito waits for 5 s in all. The revocation takes 0.8 s at most, the sign-out runs beside it
+/// for at most this long, and the queue follows both.
 const SIGN_OUT: Duration = Duration::from_millis(1_800);
 const QUEUE: Duration = Duration::from_secs(1);
 
-/// The mark is written, and the sign-out at Cognito waits in the queue.
+/// The revocation is written, and the sign-out at Cognito is queued.
 const QUEUED: &str = "sessions_ended_sign_out_queued";
-/// The mark is written, and neither Cognito nor the queue answered.
+/// The revocation is written, but neither Cognito nor the queue answered.
 const FAILED: &str = "sessions_ended_sign_out_failed";
 
-/// Why sessions end here, for the operator.
+/// The revocation's reason, for the operator.
 const REASON: &str = "password_reset";
 
-/// What it reads from its environment. `docs/configuration.md` has the table.
+/// The configuration, read from the environment. `docs/configuration.md` has the table.
 pub struct Config {
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `USERS_TABLE`: the profiles; none are kept without one.
+    /// `USERS_TABLE`: the table of profiles; no profiles are kept without it.
     pub users_table: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
-    /// `RETRY_QUEUE_URL`: where goes what could not be done in time.
+    /// `RETRY_QUEUE_URL`: the queue for calls and revocations that failed.
     pub retry_queue_url: Option<String>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -66,7 +66,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
@@ -140,7 +140,7 @@ impl PostConfirmation {
         })
     }
 
-    /// What was done, or what kept it from being done.
+    /// The log's word for what was done, or for the failure.
     async fn confirmed(&self, event: &RawValue) -> Result<&'static str, &'static str> {
         let source: Source = serde_json::from_str(event.get()).map_err(|_| "no_trigger_event")?;
         match source.trigger_source.as_str() {
@@ -163,11 +163,12 @@ impl PostConfirmation {
         }
     }
 
-    /// The mark and the sign-out beside each other; what fails of them goes to the queue. Only the mark
-    /// decides the answer: without it our APIs are still open.
+    /// Writes the revocation and signs the user out at the same time; what fails is queued. Only
+    /// the revocation decides the result: without it our APIs still accept the old sessions.
     async fn end_sessions(&self, event: &Event) -> Result<&'static str, &'static str> {
         let (marked, signed_out) = tokio::join!(self.mark(event), self.sign_out(event));
-        // CloudTrail tells of the sign-out too, and the mark of that covers the second of it.
+        // CloudTrail records the sign-out too, and the revocation for that record covers its whole
+        // second.
         let second = UnixSeconds(clock::unix_seconds());
         let everywhere = SignOutTask::SignOutEverywhere {
             username: event.user_name.clone(),
@@ -185,7 +186,8 @@ impl PostConfirmation {
             (false, true) => QUEUED,
             (false, false) => FAILED,
         };
-        // Whoever resets a password signs in next, and that session must not be one of those.
+        // After a reset the user signs in, and that new session must not be covered by the
+        // revocation.
         clock::until_after(cutoff.max(second).0).await;
         Ok(outcome)
     }
@@ -214,7 +216,7 @@ impl PostConfirmation {
         })
     }
 
-    /// `AdminUserGlobalSignOut`, in the pool and for the user that the event names.
+    /// `AdminUserGlobalSignOut`, in the pool and for the user of the event.
     async fn sign_out(&self, event: &Event) -> bool {
         let cognito = CognitoSignOut::new(&self.sdk, event.user_pool_id.clone());
         let signed_out = timeout(SIGN_OUT, cognito.sign_out_everywhere(&event.user_name)).await;
@@ -229,8 +231,8 @@ impl PostConfirmation {
     }
 }
 
-/// The event with what is needed of it. Its word on the pool is taken: only the pool may invoke this
-/// function, and a variable that named the pool would make pool and function need each other.
+/// Reads the members that are needed. The event's pool is trusted: only the pool may invoke this
+/// function, and a variable with the pool's id would make pool and function depend on each other.
 fn complete(event: &RawValue) -> Result<Event, &'static str> {
     let event: Event = serde_json::from_str(event.get()).map_err(|_| "incomplete_event")?;
     let needed = [

@@ -1,4 +1,4 @@
-//! What it reads from its environment. `docs/configuration.md` has the table.
+//! The configuration, read from the environment. `docs/configuration.md` has the table.
 
 use addresses::Domains;
 use auth::Providers;
@@ -10,17 +10,17 @@ use migrate_user::LookupConfig;
 pub struct Config {
     /// `ALLOWED_EMAIL_DOMAINS`; empty for all.
     pub allowed: Domains,
-    /// `DENIED_EMAIL_DOMAINS`. It wins.
+    /// `DENIED_EMAIL_DOMAINS`. Takes precedence over the allowed domains.
     pub denied: Domains,
-    /// `SIGN_UP_GUARD`: whether addresses and names are looked at, and domains count.
+    /// `SIGN_UP_GUARD`: whether addresses, names and domains are checked.
     pub guards: bool,
-    /// `LINK_PROVIDERS`: the identity providers, by their names in the pool, whose word on an address
-    /// is taken when an account of that address is looked for, and the domains for which it is.
+    /// `LINK_PROVIDERS`: the identity providers, by their names in the pool, that are trusted to
+    /// verify addresses when an account is linked, and the domains for which each is trusted.
     pub link_providers: Providers,
-    /// `LEGACY_SOURCE` and the variables of its sources: the old store whose users are still to be
-    /// moved.
+    /// `LEGACY_SOURCE` and the variables of its sources: the old store, whose users are not all
+    /// migrated yet.
     pub legacy: Option<LookupConfig>,
-    /// `USERNAME_CASE_SENSITIVE`, as the pool's `UsernameConfiguration`.
+    /// `USERNAME_CASE_SENSITIVE`, as in the pool's `UsernameConfiguration`.
     pub case_sensitive: bool,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -39,7 +39,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {

@@ -1,7 +1,8 @@
-//! Cognito's PreSignUp trigger: who may sign up, and whose account a federated identity belongs to.
+//! Cognito's PreSignUp trigger: decides who may sign up, and links federated identities to
+//! accounts.
 //!
-//! The trigger can't change an address, so what is not in its normal form is refused. It confirms
-//! and verifies nobody: that is what the code in the mail is for.
+//! The trigger cannot change an address, so it rejects one that is not in its normal form. It
+//! neither confirms users nor verifies addresses: that is what the code in the email is for.
 //! Source: AWS, "Pre sign-up Lambda trigger".
 
 mod config;
@@ -22,14 +23,15 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 
-/// What Cognito shows to whoever is refused, the same for every reason. auth-api knows it by this.
+/// The message of every refusal, independent of its reason. auth-api recognizes a refusal by this
+/// text.
 const REFUSAL: &str = "sign-up refused";
-/// What it shows to whoever signs up with a name of the old store: auth-api answers as if the pool
-/// knew the name, which to everybody is the answer for a new one.
+/// The message for a name of the old store. auth-api answers as if the pool knew the name, and that
+/// is the same answer as for a new one.
 const KNOWN: &str = "already known";
-/// Everything, in the five seconds that Cognito gives.
+/// The total budget, within the five seconds that Cognito allows.
 const BUDGET: Duration = Duration::from_millis(3_500);
-/// The attribute that Google's `hd` claim has to be mapped to, to count.
+/// The attribute that Google's `hd` claim must be mapped to.
 const HOSTED_DOMAIN: &str = "custom:hd";
 
 /// The function.
@@ -39,11 +41,11 @@ pub struct PreSignUp {
     sdk: SdkConfig,
 }
 
-/// Why somebody may not sign up, or why that could not be found out.
+/// Why a sign-up is refused, or could not be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trap {
     Refused(&'static str),
-    /// The name is that of somebody who is still to be moved.
+    /// The name belongs to a user who is not migrated yet.
     Known,
     Failed(&'static str),
 }
@@ -76,12 +78,12 @@ impl Request {
         value.filter(|text| !text.is_empty())
     }
 
-    /// Whether somebody vouches for the address. Providers' booleans come as text.
+    /// Whether the provider, or Cognito, has verified the address. Providers send booleans as text.
     fn email_is_verified(&self) -> bool {
         self.is("email_verified")
     }
 
-    /// Whether Cognito makes this user by itself: no client may write these attributes.
+    /// Whether Cognito creates this user itself: no client may write these attributes.
     fn is_verified(&self) -> bool {
         self.is("email_verified") || self.is("phone_number_verified")
     }
@@ -94,21 +96,21 @@ impl Request {
         }
     }
 
-    /// All that somebody could sign in by.
+    /// All names that the user could sign in with.
     fn names<'a>(&'a self, user_name: &'a str) -> BTreeSet<&'a str> {
         let aliases = ["email", "phone_number", "preferred_username"];
         let aliases = aliases.into_iter().filter_map(|name| self.text(name));
-        // Where names are addresses, Cognito makes up a UUID as the user's name.
+        // Where names are addresses, Cognito generates a UUID as the user's name.
         let name = Some(user_name).filter(|name| !name.is_empty() && !is_uuid(name));
         aliases.chain(name).collect()
     }
 }
 
 impl PreSignUp {
-    /// Makes the clients, and those of the old store.
+    /// Creates the clients, including those of the old store.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the old store's secret is none, or can't be read.
+    /// [`Unavailable::Legacy`] if the old store's secret is invalid or cannot be read.
     pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let legacy = match config.legacy.take() {
@@ -122,7 +124,7 @@ impl PreSignUp {
         })
     }
 
-    /// What was done about a sign-up that may go on.
+    /// The log's word for a sign-up that may proceed.
     async fn admit(&self, event: &TriggerEvent<'_>) -> Result<&'static str, Trap> {
         let source = event.text("triggerSource");
         let source = source.ok_or(Trap::Failed("no_trigger_event"))?;
@@ -140,8 +142,8 @@ impl PreSignUp {
                 if self.config.guards {
                     self.check_domain(&request, true)?;
                 }
-                // After all that refuses without the old store: what that knows is worth guessing.
-                // A verified address comes from a move: nobody signs up with one.
+                // The old store is asked last, because its answer is worth guessing at. A verified
+                // address comes from a migration: a client cannot sign up with one.
                 if !request.is_verified() && self.old_store_knows(&name, &request).await? {
                     return Err(Trap::Known);
                 }
@@ -155,10 +157,10 @@ impl PreSignUp {
                 }
                 self.link(&pool, &name, &request).await
             }
-            // Cognito is reported to call this trigger for users who are moved, too, and AWS does not
-            // say under which source. Whoever the old store knows passes as they are.
+            // Cognito is reported to call this trigger for migrated users too, and AWS does not
+            // document under which source. Users of the old store pass unchecked.
             _ if matches!(self.old_store_knows(&name, &request).await, Ok(true)) => Ok("moved"),
-            // An administrator may invite whomever.
+            // An administrator may invite users of any domain.
             "PreSignUp_AdminCreateUser" => {
                 self.look_at(&request)?;
                 self.check_names(&pool, &name, &request).await?;
@@ -189,8 +191,9 @@ impl PreSignUp {
         self.check_twins(pool, name, request.text("email")).await
     }
 
-    /// Whether somebody of one of these names is still to be moved. Whoever signed up with it first
-    /// would keep its owner out: Cognito moves nobody whom the pool knows.
+    /// Whether one of these names belongs to a user who is not migrated yet. A stranger who signs
+    /// up with such a name would lock its owner out: Cognito does not migrate a user that the pool
+    /// already has.
     /// Source: aws-amplify/amplify-js#5081.
     async fn old_store_knows(&self, name: &str, request: &Request) -> Result<bool, Trap> {
         let Some(legacy) = &self.legacy else {
@@ -205,8 +208,8 @@ impl PreSignUp {
         Ok(false)
     }
 
-    /// Whether the address is of a domain that may sign up. An address for which a provider doesn't
-    /// vouch is of none; one that is typed in gets a code.
+    /// Checks the domain of the address. An address that the provider has not verified is of no
+    /// allowed domain; an address that was typed in gets a code.
     fn check_domain(&self, request: &Request, counts: bool) -> Result<(), Trap> {
         let email = request.text("email");
         let (allowed, denied) = (&self.config.allowed, &self.config.denied);
@@ -219,13 +222,13 @@ impl PreSignUp {
         Ok(())
     }
 
-    /// In a pool that tells cases apart: nobody signs up as somebody who is there in another case.
+    /// In a case-sensitive pool: rejects a name that differs from an existing one only in case.
     async fn check_twins(&self, pool: &str, name: &str, email: Option<&str>) -> Result<(), Trap> {
         if !self.config.case_sensitive {
             return Ok(());
         }
         let users = CognitoUsers::new(&self.sdk, pool.to_owned());
-        // A user name may be an address too: it is looked for as both.
+        // A user name may be an address too, so it is looked up as both.
         let typed = [("username", Some(name)), ("email", email)];
         for (attribute, typed) in typed {
             let Some(typed) = typed else { continue };
@@ -242,9 +245,8 @@ impl PreSignUp {
         Ok(())
     }
 
-    /// Makes a federated identity one more way into the account of its address, if both sides have
-    /// proved that the address is theirs. An account that nobody confirmed may be a trap that somebody
-    /// else has set up.
+    /// Links a federated identity to the account of its address, if both sides have verified the
+    /// address. An unconfirmed account is not linked: a stranger may have created it as a trap.
     /// Source: AWS, "Linking federated users to an existing user profile".
     async fn link(&self, pool: &str, name: &str, request: &Request) -> Result<&'static str, Trap> {
         let Some((provider, subject)) = self.provider_of(name) else {
@@ -262,7 +264,7 @@ impl PreSignUp {
         }
         let users = CognitoUsers::new(&self.sdk, pool.to_owned());
         let mut accounts: BTreeMap<String, Profile> = BTreeMap::new();
-        // As it came, and in lower case if that is another.
+        // As it came, and in lower case if that differs.
         let lower = email.to_lowercase();
         let spellings = std::iter::once(email).chain((email != lower).then_some(lower.as_str()));
         for spelling in spellings {
@@ -276,7 +278,7 @@ impl PreSignUp {
             (Some(_), Some(_)) => Err(Trap::Refused("ambiguous_account")),
             (Some(account), None) if !account.enabled => Err(Trap::Refused("disabled_account")),
             (Some(account), None) => {
-                // Cognito asks a provider's users for no second factor.
+                // Cognito asks federated users for no second factor.
                 if users.standing(&account.username).await?.has_second_factor {
                     return Err(Trap::Refused("second_factor"));
                 }
@@ -286,8 +288,8 @@ impl PreSignUp {
         }
     }
 
-    /// The provider whose word is taken, by its name in the configuration, and the user's id there.
-    /// Cognito writes `<provider>_<id>`, in lower case if the pool knows no cases.
+    /// The trusted provider, by its name in the configuration, and the user's id there. Cognito
+    /// writes `<provider>_<id>`, in lower case if the pool is case-insensitive.
     fn provider_of<'n>(&self, name: &'n str) -> Option<(&str, &'n str)> {
         let providers = self.config.link_providers.names();
         let matching = providers.filter_map(|provider| {

@@ -3,7 +3,7 @@
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
 
-/// A configuration that holds. There is no other way to get one.
+/// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
@@ -30,7 +30,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {

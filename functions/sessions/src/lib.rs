@@ -1,6 +1,6 @@
-//! Where a user is signed in: a client records its session, the user sees the list and ends one.
+//! A user's sessions: a client records its session, and the user lists sessions and revokes one.
 //!
-//! It stands behind the authorizer and knows the caller from its context alone.
+//! The function runs behind the authorizer and knows the caller from its context alone.
 
 mod config;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 pub use config::Config;
 
-/// The longest name of a device, in characters.
+/// The longest device name, in characters.
 const MAX_DEVICE_CHARS: usize = 64;
 
 /// The function.
@@ -28,7 +28,7 @@ pub struct Sessions {
     config: Config,
 }
 
-/// Why it was not done.
+/// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
     #[error("no_authorizer_context")]
@@ -130,7 +130,7 @@ impl Sessions {
         Ok(Response::json(200, &describe(&session, current)))
     }
 
-    /// The sessions that still open something.
+    /// The sessions that are still valid.
     async fn list(&self, (caller, current): (&Caller, &str)) -> Result<Response, Problem> {
         let now = now();
         let pool = &self.config.user_pool_id;
@@ -143,7 +143,8 @@ impl Sessions {
         let mut living = Vec::new();
         for (session, marks) in sessions.iter().zip(all_marks) {
             let (id, since) = (Some(session.id.as_str()), session.authenticated_at);
-            // What was issued since doesn't matter: the session goes on with a refresh.
+            // Revocations of already issued tokens do not matter: the session continues with a
+            // refresh.
             if marks.check_session(id, since, now.plus(1)).is_ok() {
                 living.push(describe(session, current));
             }
@@ -151,7 +152,7 @@ impl Sessions {
         Ok(Response::json(200, &json!({"sessions": living})))
     }
 
-    /// Ends one, the caller's own or another. To end it twice is no error.
+    /// Revokes one session, the caller's own or another. Revoking it twice is not an error.
     async fn end(&self, (caller, current): (&Caller, &str), id: &str) -> Result<Response, Problem> {
         let now = now();
         let pool = &self.config.user_pool_id;
@@ -194,7 +195,7 @@ impl Problem {
             Self::NoSession => 403,
             Self::NoRoute | Self::UnknownSession => 404,
             Self::BadRequest(bad) => bad.status(),
-            // Which dependency it was is for the log.
+            // Only the log names the dependency.
             Self::Unavailable(_) => return Response::problem(503, "unavailable"),
         };
         Response::problem(status, &self.to_string())

@@ -1,39 +1,39 @@
-//! Which of Cognito's calls ends what. docs/tokens.md has the table, with the reasons of those that end
-//! nothing.
+//! Which Cognito call revokes what. docs/tokens.md has the table, with the reasons for calls that
+//! revoke nothing.
 
-/// What a call means.
+/// What a call means for its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing of the user passes until an operator enables them.
+    /// Refuses everything of the user until an operator enables the user.
     Disable,
-    /// The user may sign in again. What was ended stays ended.
+    /// The user may sign in again. Earlier revocations stay in force.
     Enable,
-    /// The user is gone.
+    /// The user is deleted.
     Delete,
-    /// All sessions of the user until now are over.
+    /// Revokes all sessions of the user.
     EndSessions,
-    /// The same, but for a session that our own API was asked to spare.
+    /// Revokes all sessions but one that our own API was asked to spare.
     ChangePassword,
-    /// The record does not name the session that ended: all tokens of the user until now are refused,
-    /// and a refresh brings new ones unless it is that session's.
+    /// The record does not name the revoked session: refuses all tokens that the user has now. A
+    /// refresh brings new ones for every session but the revoked one.
     Outdate,
-    /// The same, because tokens still name the old groups.
+    /// Refuses the user's present tokens, because they contain the old groups.
     OutdateForGroups,
-    /// Tokens that name the group are refused until they are refreshed.
+    /// Refuses tokens that contain the group until they are refreshed.
     OutdateGroup,
-    /// All sessions of users who came by the identity provider are over.
+    /// Revokes all sessions of users who signed in with the identity provider.
     EndProvider,
-    /// Everything that the app client got until now is over.
+    /// Revokes everything that was issued to the app client.
     EndClient,
-    /// Everything that the user pool issued is over.
+    /// Revokes everything that the user pool issued.
     EndPool,
-    /// Nothing ends; the topic tells of what a user did.
+    /// Revokes nothing; the topic reports what a user did.
     TellOfUser,
-    /// Nothing ends; the topic tells of what was configured.
+    /// Revokes nothing; the topic reports a changed configuration.
     Tell,
 }
 
-/// What a call is about.
+/// The target of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     User,
@@ -43,15 +43,15 @@ pub(crate) enum Kind {
     Pool,
 }
 
-/// A call that matters.
+/// A call that is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Action {
-    /// The word for it in marks, logs and messages.
+    /// The call's word in revocations, logs and messages.
     pub(crate) kind: &'static str,
     pub(crate) effect: Effect,
 }
 
-/// Every call that matters by its name in CloudTrail. The rule in template.yaml has the same names.
+/// Every handled call by its name in CloudTrail. The rule in template.yaml has the same names.
 const CALLS: [(&str, &str, Effect); 37] = [
     ("AdminDisableUser", "user_disabled", Effect::Disable),
     ("AdminEnableUser", "user_enabled", Effect::Enable),
@@ -133,13 +133,13 @@ const OWN_MFA: &str = "own_mfa_changed";
 const CONFIGURED: &str = "configuration_changed";
 
 impl Action {
-    /// By the call's name in CloudTrail.
+    /// Finds a call by its name in CloudTrail.
     pub(crate) fn of(event_name: &str) -> Option<Self> {
         let call = CALLS.iter().find(|(name, ..)| *name == event_name);
         call.map(|&(_, kind, effect)| Self { kind, effect })
     }
 
-    /// What the call is about.
+    /// The target of the call.
     pub(crate) fn about(&self) -> Kind {
         match self.effect {
             Effect::Disable
@@ -166,7 +166,7 @@ mod tests {
     use crate::record::HEARTBEAT;
 
     #[test]
-    fn the_rule_delivers_every_call_that_matters() {
+    fn the_rule_delivers_every_handled_call() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = std::fs::read_to_string(path).unwrap();
         let rule = template.split("\n  UserEventRule:\n").nth(1).unwrap();
@@ -176,7 +176,7 @@ mod tests {
             .map_while(|line| line.trim().strip_prefix("- "))
             .collect();
         let mut wanted: BTreeSet<&str> = CALLS.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(wanted.len(), CALLS.len(), "no name stands twice");
+        assert_eq!(wanted.len(), CALLS.len(), "no name is listed twice");
         wanted.insert(HEARTBEAT);
         assert_eq!(delivered, wanted);
     }

@@ -3,7 +3,7 @@
 use auth::env::{ConfigError, Env};
 use lambda::log::Level;
 
-/// A configuration that holds. There is no other way to get one.
+/// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
@@ -11,11 +11,11 @@ pub struct Config {
     pub account_id: String,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `USERS_TABLE`: the profiles; none are kept without one.
+    /// `USERS_TABLE`: the table of profiles; no profiles are kept without it.
     pub users_table: Option<String>,
-    /// `SESSION_TABLE`: sign-ins, by which a user is known whom the pool has deleted.
+    /// `SESSION_TABLE`: sign-ins, which identify a user whom the pool has already deleted.
     pub session_table: Option<String>,
-    /// `SECURITY_TOPIC_ARN`: whom to tell; nobody without one.
+    /// `SECURITY_TOPIC_ARN`: the topic to notify; no notifications without it.
     pub security_topic_arn: Option<String>,
     /// `OUTDATE_ON_GROUP_CHANGE`.
     pub outdate_on_group_change: bool,
@@ -42,7 +42,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {

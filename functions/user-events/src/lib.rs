@@ -1,9 +1,8 @@
-//! What is done to users by whatever way, the console, the CLI, anybody's SDK: Cognito's calls as
-//! CloudTrail records them and EventBridge delivers them, in any order and more than once.
+//! Reacts to Cognito calls made outside Gatehouse (console, CLI, SDKs), as recorded by CloudTrail
+//! and delivered by EventBridge: unordered, at least once.
 //!
-//! Each one ends what it has to end, updates the profile and is told to whoever watches. A record
-//! that cannot be acted on, because it names nobody, goes to the dead-letter queue: nothing is
-//! guessed.
+//! Each record revokes what it has to, updates the profile and is published to a topic. A record
+//! without a subject goes to the dead-letter queue: the function does not guess.
 //! Source: AWS, "Amazon Cognito user pools information in CloudTrail"; platform notes in
 //! docs/tokens.md.
 
@@ -27,8 +26,8 @@ pub use config::Config;
 use record::{Origin, Record};
 use topic::Topic;
 
-/// Seconds by which the record of a password change and our own API, which made that very change,
-/// may tell its time differently.
+/// Maximal difference, in seconds, between the times of a password change made by our own API and
+/// of its record.
 const TOLERANCE: u64 = 10;
 
 /// The function.
@@ -44,14 +43,14 @@ pub struct UserEvents {
     log_level: Level,
 }
 
-/// What became of a record.
+/// The outcome of a record.
 enum Outcome {
     Applied(Action),
-    /// None of ours, or nothing to do.
+    /// Foreign, or nothing to do.
     Ignored(&'static str),
 }
 
-/// Why a record has to come again.
+/// Why a record must be retried.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum Problem {
     #[error("no_subject")]
@@ -113,8 +112,8 @@ impl UserEvents {
             return Ok(Outcome::Ignored("own_call"));
         }
         let target = match self.target(&action, &record).await {
-            // Every holder of a refresh token can make this call, and what it ended can't be refreshed:
-            // no alarm for that.
+            // Every holder of a refresh token can make this call, and the revoked session cannot be
+            // refreshed: no alarm.
             Err(Problem::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
             target => target?,
         };
@@ -133,7 +132,7 @@ impl UserEvents {
         Ok(Outcome::Applied(action))
     }
 
-    /// Whether logout made this call: it has ended the session here by its own mark.
+    /// Whether our logout made this call: it has already revoked the session itself.
     async fn is_own_call(&self, record: &Record) -> Result<bool, Unavailable> {
         let Some(request_id) = record.request_id() else {
             return Ok(false);
@@ -142,7 +141,7 @@ impl UserEvents {
         self.revocations.is_own_call(pool, request_id).await
     }
 
-    /// What the record is about: a user's `sub`, or a name.
+    /// The record's user: a `sub` or a name.
     async fn target(&self, action: &Action, record: &Record) -> Result<String, Problem> {
         let name = match action.about() {
             Kind::User => return self.subject(record).await,
@@ -151,12 +150,12 @@ impl UserEvents {
             Kind::Client => record.parameter("clientId"),
             Kind::Pool => Some(self.origin.user_pool_id.as_str()),
         };
-        // These calls are signed, and name the pool.
+        // These calls are signed, and their records name the pool.
         let name = name.filter(|_| record.names_pool());
         name.map(str::to_owned).ok_or(Problem::NoSubject)
     }
 
-    /// The user that the record is about: its own `sub`, else Cognito's for the name in it.
+    /// The user of the record: its own `sub`, else the one that Cognito has for its name.
     async fn subject(&self, record: &Record) -> Result<String, Problem> {
         if let Some(subject) = record.subject() {
             return Ok(subject.to_owned());
@@ -169,8 +168,8 @@ impl UserEvents {
         }
     }
 
-    /// Whether a user of whom a record without a pool tells is one of this pool: has a profile, or has
-    /// signed in here, which outlive the user's deletion, or is in the pool.
+    /// Whether the user of a record without a pool belongs to this pool: has a profile or has
+    /// signed in here, both of which outlive the user's deletion, or is in the pool.
     async fn knows(&self, subject: &str, now: UnixSeconds) -> Result<bool, Unavailable> {
         if let Some(profiles) = &self.profiles
             && profiles.knows(subject).await?
@@ -265,7 +264,7 @@ impl UserEvents {
         }
     }
 
-    /// Applies one record and logs what became of it.
+    /// Applies one record and logs its outcome.
     async fn handle_one(&self, json: &str, request_id: &str) -> Result<(), Problem> {
         let now = UnixSeconds(clock::unix_seconds());
         let result = self.apply(json, now).await;
@@ -294,7 +293,7 @@ impl UserEvents {
     }
 }
 
-/// The member of a message that names what the action is about.
+/// The member of a message that holds the action's target.
 fn member(kind: Kind) -> &'static str {
     match kind {
         Kind::User => "sub",

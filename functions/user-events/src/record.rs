@@ -1,27 +1,27 @@
-//! A call to Cognito as CloudTrail records it, read tolerantly.
+//! A CloudTrail record of a call to Cognito, read tolerantly.
 //! Source: AWS, "CloudTrail record contents"; "AWS service events delivered via AWS CloudTrail".
 
 use auth::UnixSeconds;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What stands in a record in place of a value: AWS's texts spell it in two ways.
+/// CloudTrail's placeholders for hidden values: AWS documents two spellings.
 const HIDDEN: [&str; 2] = [
     "HIDDEN_DUE_TO_SECURITY_REASONS",
     "HIDDEN_FOR_SECURITY_REASONS",
 ];
-/// As long as an id may be anywhere here: a group's name has 128 characters.
+/// The longest id: a group's name has up to 128 characters.
 const MAX_ID_BYTES: usize = 512;
-/// Takes a tag off the pool that it doesn't have, once an hour (user-sweep).
+/// Removes a tag that the pool does not have, once an hour (user-sweep).
 pub(crate) const HEARTBEAT: &str = "UntagResource";
 
-/// Where records must come from.
+/// The origin that records must have.
 pub(crate) struct Origin {
     pub(crate) account_id: String,
     pub(crate) user_pool_id: String,
 }
 
-/// An event of EventBridge. Members of another type than expected count as absent.
+/// An event of EventBridge. A member of an unexpected type counts as absent.
 #[derive(Deserialize)]
 pub(crate) struct Record {
     #[serde(default)]
@@ -38,8 +38,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Why this is none of our business, if it is not: of another service, account, region or
-    /// pool, or a call that failed.
+    /// The reason for ignoring this record, if there is one: a different service, account, region
+    /// or pool, or a call that failed.
     pub(crate) fn is_foreign(&self, origin: &Origin) -> Option<&'static str> {
         let region = origin.user_pool_id.split('_').next().unwrap_or_default();
         let checks = [
@@ -67,13 +67,13 @@ impl Record {
             .map(|(_, why)| why)
     }
 
-    /// Whether the record says which user pool the call was made to. Calls that a user makes with a token
-    /// of their own don't always.
+    /// Whether the record names the user pool. Records of calls that a user makes with an own token
+    /// do not always.
     pub(crate) fn names_pool(&self) -> bool {
         self.pool().is_some()
     }
 
-    /// The pool's id; of `UntagResource` the end of the ARN. Not a text: of no pool.
+    /// The pool's id; for `UntagResource` the end of the ARN. Empty if it is not a string.
     fn pool(&self) -> Option<&str> {
         let (request, additional) = (self.request(), self.additional());
         let pool = request
@@ -84,22 +84,22 @@ impl Record {
         Some(pool.rsplit('/').next().unwrap_or_default())
     }
 
-    /// Whether it is the record of user-sweep's hourly call, which shows that a trail is there.
+    /// Whether this is the record of user-sweep's hourly call, which proves that a trail exists.
     pub(crate) fn is_heartbeat(&self) -> bool {
         self.event_name() == HEARTBEAT
     }
 
-    /// The id that Cognito gave the request, as its answer has it too.
+    /// The request id that Cognito assigned; its response has the same.
     pub(crate) fn request_id(&self) -> Option<&str> {
         id(Some(self.detail_member("requestID")))
     }
 
-    /// What the call is about, by the name that its parameter has.
+    /// A parameter of the call, by name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         id(self.request().get(name))
     }
 
-    /// Records of successes have no error code, or an empty one.
+    /// Records of successful calls have no error code, or an empty one.
     fn succeeded(&self) -> bool {
         let code = self.detail_member("errorCode");
         code.is_null() || *code == ""
@@ -115,7 +115,7 @@ impl Record {
             .or_else(|| self.id.as_str())
     }
 
-    /// Who made the call, as an ARN.
+    /// The caller, as an ARN.
     pub(crate) fn actor(&self) -> Option<&str> {
         self.detail_member("userIdentity").get("arn")?.as_str()
     }
@@ -125,12 +125,12 @@ impl Record {
         id(self.additional().get("sub"))
     }
 
-    /// The user's name, where it isn't hidden.
+    /// The user's name, unless it is hidden.
     pub(crate) fn username(&self) -> Option<&str> {
         id(self.request().get("username"))
     }
 
-    /// When the call was made; never later than now, and now if the record doesn't say.
+    /// The time of the call: never later than now, and now if the record has none.
     pub(crate) fn at(&self, now: UnixSeconds) -> UnixSeconds {
         let time = self.detail_member("eventTime").as_str();
         time.and_then(seconds).map_or(now, |at| at.min(now))
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
+    fn parses_rfc_3339_times() {
         let now = UnixSeconds(1_800_000_000);
         let rows = [
             (json!("2026-11-22T07:00:00Z"), UnixSeconds(1_795_330_800)),

@@ -1,4 +1,4 @@
-//! The topic that tells of every security action.
+//! The topic that reports every security action.
 
 use std::time::Duration;
 
@@ -39,8 +39,9 @@ impl Topic {
         }
     }
 
-    /// Tells of an action on a `target`, a member of the message by its name. The attribute `kind` is
-    /// there for subscriptions to filter on. No user's name or address is in the message.
+    /// Publishes an action on a `target`, which is a member of the message by its name.
+    /// Subscriptions can filter on the attribute `kind`. The message contains no user name or
+    /// address.
     pub(crate) async fn publish(
         &self,
         action: &Action,

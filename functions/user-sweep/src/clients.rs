@@ -1,4 +1,4 @@
-//! How long the sessions of each app client can live, against how long revocations are kept.
+//! Compares the session lifetime of each app client with the time for which revocations are kept.
 
 use auth_cognito::{AppClient, Trouble};
 use lambda::log::{self, Level};
@@ -7,13 +7,13 @@ use serde_json::Value;
 use crate::{PAUSE, UserSweep};
 
 impl UserSweep {
-    /// How many app clients have sessions that can outlive their revocations, each with a line in the
-    /// log; `None` if Cognito did not say of all.
+    /// The number of app clients whose sessions can outlive their revocations; each is logged.
+    /// `None` if Cognito did not answer for all of them.
     pub(crate) async fn outliving(&self, request_id: &str) -> Option<u64> {
         let found = self.clients_that_outlive().await;
         let Ok(found) = found else {
             let fields = [("request_id", Value::from(request_id))];
-            log::line(Level::Error, "app clients could not be looked at", fields);
+            log::line(Level::Error, "could not read the app clients", fields);
             return None;
         };
         for (client, problem) in &found {
@@ -27,7 +27,11 @@ impl UserSweep {
                 ("kept_for", Value::from(self.refresh_token_ttl_seconds)),
                 ("request_id", Value::from(request_id)),
             ];
-            log::line(Level::Error, "an app client outlives revocations", fields);
+            log::line(
+                Level::Error,
+                "sessions of an app client can outlive their revocations",
+                fields,
+            );
         }
         u64::try_from(found.len()).ok()
     }
@@ -37,7 +41,7 @@ impl UserSweep {
         for id in self.users.client_ids().await? {
             let client = match self.users.app_client(&id).await {
                 Ok(client) => client,
-                // Deleted meanwhile.
+                // Deleted in the meantime.
                 Err(Trouble::NotFound) => continue,
                 Err(trouble) => return Err(trouble),
             };
@@ -50,14 +54,13 @@ impl UserSweep {
     }
 }
 
-/// What is wrong with a client, if anything is, where revocations cover refresh tokens of `kept_for`
-/// seconds.
+/// The client's problem, if it has one, when revocations are kept for `kept_for` seconds.
 fn problem(client: &AppClient, kept_for: u64) -> Option<&'static str> {
     let seconds = client.refresh_token_seconds?;
     if seconds > kept_for {
         Some("refresh_tokens_live_longer")
     } else if !client.revokes_tokens {
-        // Its tokens have no `origin_jti`: no session can be ended, and no refresh token revoked.
+        // Its tokens have no `origin_jti`: no session can be revoked, and no refresh token.
         Some("token_revocation_is_off")
     } else {
         None
@@ -69,12 +72,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_that_outlive_their_revocations() {
+    fn finds_clients_whose_sessions_outlive_revocations() {
         let rows = [
             (Some(28_800), true, None),
             (Some(28_801), true, Some("refresh_tokens_live_longer")),
             (Some(3_600), false, Some("token_revocation_is_off")),
-            // A machine's client gets no refresh token.
+            // A machine-to-machine client gets no refresh token.
             (None, false, None),
         ];
         for (refresh_token_seconds, revokes_tokens, expected) in rows {

@@ -1,9 +1,9 @@
-//! Finds what no event told of: users who are disabled in the pool and have no mark, and users who are
-//! disabled here but no longer in the pool. And it watches what revocations rely on: how long each app
-//! client's refresh tokens live, and a trail.
+//! Finds what no event has reported: users who are disabled in the pool without a revocation, and
+//! users who are disabled here but no longer in the pool. It also monitors what revocations rely
+//! on: the lifetime of each app client's refresh tokens, and a trail.
 //!
-//! It walks through the disabled users a page at a time and remembers where it was, so that a pool
-//! of any size is done over as many runs as it takes, and Cognito's patience is never tried.
+//! It reads the disabled users page by page and stores its position, so that a pool of any size
+//! takes as many runs as it needs, within Cognito's request quota.
 
 mod clients;
 mod locked_out;
@@ -23,27 +23,29 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How long a run walks through users at most: Lambda's timeout, 15 minutes, leaves time for the rest.
+/// The longest time for which a run reads users: Lambda's timeout, 15 minutes, leaves time for the
+/// rest.
 const BUDGET: Duration = Duration::from_secs(12 * 60);
-/// How long a run deletes sign-ups that were never confirmed, at most.
+/// The longest time for which a run deletes unconfirmed sign-ups.
 const UNCONFIRMED_BUDGET: Duration = Duration::from_secs(60);
-/// Between two pages: the pool's quota for reading users is shared with everybody's sign-in.
+/// The pause between two pages: reading users shares a quota of the pool with sign-ins.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What it reads from its environment. `docs/configuration.md` has the table.
+/// The configuration, read from the environment. `docs/configuration.md` has the table.
 pub struct Config {
     /// `USER_POOL_ID`.
     pub user_pool_id: String,
     /// `REVOCATION_TABLE`.
     pub revocation_table: String,
-    /// `USERS_TABLE`: the profiles; none are kept without one.
+    /// `USERS_TABLE`: the table of profiles; no profiles are kept without it.
     pub users_table: Option<String>,
-    /// `USER_POOL_ARN`: of the pool, to which the call is made that shows that a trail is there; no call
-    /// is made without it.
+    /// `USER_POOL_ARN`: the pool for the call that proves that a trail exists; no such call without
+    /// it.
     pub user_pool_arn: Option<String>,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
     pub refresh_token_ttl_seconds: u64,
-    /// `UNCONFIRMED_HOURS`: after which a sign-up that was not confirmed is deleted; never if 0.
+    /// `UNCONFIRMED_HOURS`: the age in hours at which an unconfirmed sign-up is deleted; 0 disables
+    /// deletion.
     pub unconfirmed_hours: u64,
     /// `LOG_LEVEL`.
     pub log_level: Level,
@@ -64,7 +66,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems of the configuration, at once.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let config = Self {
@@ -92,19 +94,19 @@ pub struct UserSweep {
     log_level: Level,
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// Disabled users that were looked at.
+    /// Disabled users that were read.
     pub seen: u64,
-    /// Marks that were missing.
+    /// Revocations that were missing.
     pub written: u64,
-    /// Whether it came to the end of the list; else the next run goes on.
+    /// Whether the run reached the end of the list; else the next run continues.
     pub finished: bool,
-    /// Users who were disabled here and had been enabled in the pool.
+    /// Users who were disabled here but enabled in the pool.
     pub enabled: u64,
-    /// App clients whose sessions can outlive their revocations; `None` if Cognito did not say.
+    /// App clients whose sessions can outlive their revocations; `None` if Cognito did not answer.
     pub outliving: Option<u64>,
 }
 
@@ -143,7 +145,7 @@ impl UserSweep {
                 Ok(page) => page,
                 Err(Trouble::Throttled) => return Ok(run),
                 Err(trouble) if state.cursor.is_some() => {
-                    // Cognito forgets where a list was: begin again next time.
+                    // Cognito's pagination token has expired: the next run starts again.
                     state.cursor = None;
                     self.remember(state).await?;
                     return Err(trouble.into());
@@ -181,7 +183,7 @@ impl UserSweep {
         self.revocations.set_sweep_state(pool, state).await
     }
 
-    /// Writes the marks of disabled users that are missing, and says how many.
+    /// Writes missing revocations of disabled users, and returns their number.
     async fn mark(&self, users: &[User]) -> Result<u64, Unavailable> {
         let key = |user: &User| RowKey::user(&self.user_pool_id, &user.subject);
         let keys: HashSet<RowKey> = users.iter().map(key).collect();
@@ -190,7 +192,7 @@ impl UserSweep {
             .user_rows(&keys.into_iter().collect::<Vec<_>>())
             .await?;
         let mut written = 0;
-        // A filter that Cognito didn't apply must not lock anybody out.
+        // Protects enabled users if Cognito did not apply the filter.
         for user in users.iter().filter(|user| !user.enabled) {
             let key = key(user);
             if rows.get(&key).is_some_and(|row| row.disabled) {
@@ -227,7 +229,8 @@ impl UserSweep {
         }
     }
 
-    /// Makes the call that CloudTrail is to tell user-events of: an alarm rings when none arrives.
+    /// Makes the call that CloudTrail reports to user-events: an alarm rings when no record
+    /// arrives.
     async fn beat(&self, request_id: &str) {
         if let Some(arn) = &self.user_pool_arn
             && self.users.heartbeat(arn).await.is_err()
@@ -235,7 +238,7 @@ impl UserSweep {
             let fields = [("request_id", Value::from(request_id))];
             log::line(
                 Level::Error,
-                "the call that shows a trail was not made",
+                "could not make the call that proves a trail",
                 fields,
             );
         }
@@ -243,7 +246,7 @@ impl UserSweep {
 
     fn report(&self, result: &Result<Run, Unavailable>, state: &SweepState, request_id: &str) {
         let (level, outcome) = match result {
-            // An event was missed: an operator should look at the events.
+            // An event was missed: an operator should check the event delivery.
             Ok(run) if run.written > 0 => (Level::Warn, "marks_were_missing"),
             Ok(run) if run.enabled > 0 => (Level::Warn, "users_were_locked_out"),
             Ok(run) if !run.finished => (Level::Info, "not_finished"),
@@ -262,7 +265,7 @@ impl UserSweep {
             ("request_id", Value::from(request_id)),
             ("MissingMarks", count(|run| run.written)),
         ];
-        // Of the first pass until it is done: how long it has been under way.
+        // Until the first pass is complete: the time since its start.
         if let Some(since) = state.passed_at.or(state.began_at) {
             measures.push(measure("SweepAge", "Seconds", None));
             fields.push(("SweepAge", now.since(since).unwrap_or(0).into()));
@@ -278,7 +281,7 @@ impl UserSweep {
     }
 }
 
-/// Who wrote a mark, if the sweep did.
+/// The actor of the sweep's revocations.
 const SWEEP: &str = "sweep";
 
 fn now() -> UnixSeconds {

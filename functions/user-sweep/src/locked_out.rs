@@ -1,5 +1,5 @@
-//! Users who are disabled here, but whom an operator has enabled in the pool by a call that no event
-//! told of. Without this they would be locked out for good.
+//! Users who are disabled here although an operator has enabled them in the pool, by a call that no
+//! event reported. Without this they would stay locked out.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,15 @@ use auth_dynamodb::{DisabledRow, Status, SweepState};
 
 use crate::{PAUSE, SWEEP, UserSweep, now};
 
-/// Seconds between two looks through the whole table.
+/// Seconds between two comparisons of the whole table.
 const PERIOD: u64 = 24 * 60 * 60;
-/// Seconds for which a disabled user's event, or Cognito's list of users, may be behind.
+/// Seconds by which a disabled user's event, or Cognito's list of users, may be delayed.
 const SETTLED: u64 = 60 * 60;
-/// Who disables a user after Cognito did: then an enabled one has been enabled since. An administrator's
-/// own mark comes before Cognito's call, which may have failed.
+/// The actors that disable a user after Cognito did: if the pool has the user enabled, that
+/// happened later. An administrator's own revocation precedes Cognito's call, which may have
+/// failed.
 const AFTER_COGNITO: [&str; 2] = ["cognito", SWEEP];
-/// Users asked about in one run.
+/// The number of users that one run looks up.
 const ASKED: usize = 500;
 
 /// Whether a day has passed since the rows were compared with the pool.
@@ -26,8 +27,8 @@ pub(crate) fn is_due(state: &SweepState, now: UnixSeconds) -> bool {
     state.compared_at.is_none() || age.is_some_and(|age| age >= PERIOD)
 }
 
-/// Whether the pool may have enabled the user of this row: it does not stand in the pool's list of
-/// `disabled` users, for longer than that list may be behind.
+/// Whether the pool may have enabled the user of this row: the user is not in the pool's list of
+/// `disabled` users, and the row is older than the delay of that list.
 fn is_candidate(row: &DisabledRow, disabled: &HashSet<String>, now: UnixSeconds) -> bool {
     AFTER_COGNITO.contains(&row.disabled_by.as_str())
         && now.since(row.status_at).is_some_and(|age| age >= SETTLED)
@@ -35,7 +36,8 @@ fn is_candidate(row: &DisabledRow, disabled: &HashSet<String>, now: UnixSeconds)
 }
 
 impl UserSweep {
-    /// Enables here whom the pool has enabled, and says how many. `disabled` are all whom it has not.
+    /// Enables users here who are enabled in the pool, and returns their number. `disabled` are all
+    /// users who are disabled in the pool.
     pub(crate) async fn let_in(&self, disabled: &HashSet<String>) -> Result<u64, Unavailable> {
         let pool = &self.user_pool_id;
         let rows = self.revocations.disabled_rows(pool).await?;
@@ -48,7 +50,7 @@ impl UserSweep {
             match self.users.by_subject(&row.subject).await {
                 Ok(user) if user.enabled => {
                     let key = RowKey::user(pool, &row.subject);
-                    // Later than the disabling that was seen, earlier than any that is under way.
+                    // Later than the known disabling, earlier than one that is in progress.
                     let at = row.status_at.plus(1);
                     let ending = self.ending(now());
                     self.revocations.enable_user(&key, at, &ending).await?;
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whom_cognito_had_disabled_and_no_longer_has() {
+    fn candidates_were_disabled_after_cognito_and_are_enabled_there() {
         let now = UnixSeconds(1_000_000);
         let disabled = HashSet::from(["still".to_owned()]);
         let rows = [

@@ -1,5 +1,5 @@
-//! Deletes sign-ups that were never confirmed: their codes are dead, and as long as they are there their
-//! addresses are taken.
+//! Deletes sign-ups that were never confirmed: their codes have expired, and their addresses stay
+//! taken until they are deleted.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,19 @@ use lambda::clock;
 use lambda::log::{self, Level};
 use serde_json::Value;
 
-/// Between two pages: the pool's quota for reading users is shared with everybody's sign-in.
+/// The pause between two pages: reading users shares a quota of the pool with sign-ins.
 const PAUSE: Duration = Duration::from_millis(200);
 const SECONDS_OF_AN_HOUR: u64 = 3_600;
 
-/// What a run did.
+/// The result of a run.
 #[derive(Default)]
 struct Run {
     seen: u64,
     deleted: u64,
 }
 
-/// Deletes users who were made at least `hours` ago and are still unconfirmed, until the list ends, Cognito
-/// asks for patience, or `until`. What is left is there in the next run. Does nothing for 0 hours.
+/// Deletes unconfirmed users who were created at least `hours` ago, until the list ends, Cognito
+/// throttles, or `until`. The next run continues. Does nothing for 0 hours.
 pub(crate) async fn sweep(users: &CognitoUsers, hours: u64, until: Instant, request_id: &str) {
     if hours == 0 {
         return;
@@ -71,7 +71,7 @@ async fn delete(
             if Instant::now() >= until {
                 return Ok(());
             }
-            // The list may be older than a confirmation.
+            // The user may have confirmed since the list was read.
             match users.is_unconfirmed(&user.username).await {
                 Ok(true) => {}
                 Ok(false) | Err(Trouble::NotFound) => continue,

@@ -1,4 +1,4 @@
-//! Addresses and names that somebody may sign up with, or change to.
+//! Checks addresses and names at sign-up and at a change.
 
 #![warn(missing_docs)]
 
@@ -10,25 +10,26 @@ use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLeve
 
 /// RFC 5321 section 4.5.3.1.1.
 const MAX_LOCAL_BYTES: usize = 64;
-/// RFC 5321 section 4.5.3.1.3, less the angle brackets.
+/// RFC 5321 section 4.5.3.1.3, without the angle brackets.
 const MAX_ADDRESS_BYTES: usize = 254;
 /// Cognito's longest user name.
 const MAX_NAME_CHARS: usize = 128;
 
-/// What is wrong with an address or a name.
+/// Why an address or a name is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No mail gets there, or it can't be displayed.
+    /// Mail cannot be delivered to it, or it cannot be displayed.
     Malformed,
-    /// It looks like another one.
+    /// It looks like a different one.
     LookAlike,
 }
 
-/// Domains of addresses: `example.com` for that one alone, `*.example.com` for all below it.
+/// Domains of addresses: `example.com` for exactly that one, `*.example.com` for all its
+/// subdomains.
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
     exact: Vec<String>,
-    /// With their full stop in front.
+    /// With a leading dot.
     below: Vec<String>,
 }
 
@@ -36,7 +37,7 @@ impl Domains {
     /// Reads a list.
     ///
     /// # Errors
-    /// The first entry that is no domain.
+    /// The first entry that is not a domain.
     pub fn parse(list: &[String]) -> Result<Self, String> {
         let mut domains = Self::default();
         for entry in list {
@@ -44,7 +45,7 @@ impl Domains {
                 Some(name) => (&mut domains.below, name),
                 None => (&mut domains.exact, entry.as_str()),
             };
-            // As mail knows it: in ASCII, lower case.
+            // As in mail: ASCII, in lower case.
             let name = idna::domain_to_ascii_strict(name).map_err(|_| entry.clone())?;
             if !name.contains('.') {
                 return Err(entry.clone());
@@ -56,25 +57,25 @@ impl Domains {
         Ok(domains)
     }
 
-    /// Reads the list in the variable `name`; what is wrong with it is noted in `env`.
+    /// Reads the list in the variable `name`; problems are reported to `env`.
     pub fn read(env: &mut Env<'_>, name: &str) -> Self {
         let list = env.list(name).unwrap_or_default();
         Self::parse(&list).unwrap_or_else(|_| {
             env.problem(
                 name,
-                "holds what is neither like example.com nor like *.example.com",
+                "has an entry that is neither like example.com nor like *.example.com",
             );
             Self::default()
         })
     }
 
-    /// Whether the list says nothing.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.below.is_empty()
     }
 
-    /// Whether an address is in one of them. `email` has passed [`check_email`].
+    /// Whether an address is in one of them. `email` must have passed [`check_email`].
     #[must_use]
     pub fn contain(&self, email: &str) -> bool {
         let domain = domain(email).to_ascii_lowercase();
@@ -86,13 +87,13 @@ fn domain(email: &str) -> &str {
     email.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-/// Whether somebody may sign up with this address. Outside of ASCII none can be reached: Amazon SES
-/// takes no other local part, and domains in Punycode alone. What is left of look-alikes is a domain
-/// in Punycode that is displayed as another one.
+/// Checks an e-mail address for a sign-up. Addresses outside of ASCII cannot be reached: Amazon SES
+/// accepts no other local part, and other domains only in Punycode. The remaining look-alike is a
+/// Punycode domain that is displayed as a different one.
 /// Source: AWS, "Amazon SES API reference", `SendEmail`: "does not support the SMTPUTF8 extension".
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault of the address.
 pub fn check_email(email: &str) -> Result<(), Fault> {
     let local = email.rsplit_once('@').map_or("", |(local, _)| local);
     if !email.bytes().all(|byte| byte.is_ascii_graphic())
@@ -110,26 +111,26 @@ pub fn check_email(email: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether somebody may be shown as this: a preferred user name, which may be an address, or words.
+/// Checks a displayed name: a preferred user name, which may be an address, or words.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault of the name.
 pub fn check_shown_name(name: &str) -> Result<(), Fault> {
     if name.contains('@') && check_email(name).is_ok() {
         return Ok(());
     }
-    // A blank between words alone.
+    // Single spaces between words only.
     if name.starts_with(' ') || name.ends_with(' ') || name.contains("  ") {
         return Err(Fault::Malformed);
     }
     check_name(&name.replace(' ', ""))
 }
 
-/// Whether somebody may be called this: a user name that is no address.
+/// Checks a user name that is not an address.
 /// Source: Unicode Technical Standard 39, sections 3 to 5.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault of the name.
 pub fn check_name(name: &str) -> Result<(), Fault> {
     let visible = |c: char| c.is_ascii_graphic() || (!c.is_ascii() && c.identifier_allowed());
     let count = name.chars().count();
@@ -140,20 +141,20 @@ pub fn check_name(name: &str) -> Result<(), Fault> {
 }
 
 fn check_text(text: &str) -> Result<(), Fault> {
-    // Signs such as `+` and `/` are in no identifier of UTS 39, and in many names: a telephone number,
-    // another provider's. In ASCII alone nothing looks like another script.
+    // Signs such as `+` and `/` are in no identifier of UTS 39, but in many names: telephone
+    // numbers, names of another provider. Plain ASCII cannot look like another script.
     if text.is_ascii() {
         return Ok(());
     }
-    // Another way to write the same text.
+    // A different encoding of the same text.
     if !text.nfkc().eq(text.chars()) {
         return Err(Fault::LookAlike);
     }
-    // Letters of several scripts that no language mixes.
+    // A mixture of scripts that no language uses.
     if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
         return Err(Fault::LookAlike);
     }
-    // Letters of one other script which all look like ASCII.
+    // Letters of one other script that all look like ASCII.
     if skeleton(text).all(|c| c.is_ascii()) {
         return Err(Fault::LookAlike);
     }
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn checks_addresses() {
         let long = format!("{}@example.com", "a".repeat(65));
         let longest = format!("a@{}.com", "b".repeat(252));
         for (email, verdict) in [
@@ -182,7 +183,7 @@ mod tests {
             ("ada@xn--a.example", Err(Fault::Malformed)),
             (&long, Err(Fault::Malformed)),
             (&longest, Err(Fault::Malformed)),
-            // apple.com in Cyrillic letters, and with the first alone.
+            // apple.com in Cyrillic letters, and with only the first one Cyrillic.
             ("ada@xn--80ak6aa92e.com", Err(Fault::LookAlike)),
             ("ada@xn--pple-43d.com", Err(Fault::LookAlike)),
         ] {
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn checks_names() {
         for (name, verdict) in [
             ("ada.lovelace_1", Ok(())),
             ("Zo\u{eb}", Ok(())),
@@ -204,7 +205,7 @@ mod tests {
             ("\u{ff41}da", Err(Fault::Malformed)),
             ("Zoe\u{308}", Err(Fault::LookAlike)),
             ("p\u{430}ypal", Err(Fault::LookAlike)),
-            // paypal, all of it Cyrillic but for the last letter's likeness.
+            // paypal in Cyrillic letters, with a look-alike for the last letter.
             (
                 "\u{440}\u{430}\u{443}\u{440}\u{430}\u{4cf}",
                 Err(Fault::LookAlike),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_signs_are_no_look_alikes() {
+    fn accepts_ascii_signs() {
         for name in [
             "+15551234567",
             "jane+tag",
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn domains() {
+    fn matches_domains() {
         let list = ["example.com", "*.Example.org", "b\u{fc}cher.example"].map(str::to_owned);
         let domains = Domains::parse(&list).unwrap();
         for (email, contained) in [

@@ -1,8 +1,8 @@
-//! What users ask of a user pool for themselves: the calls that need a password, a code or an access
-//! token, and no permission of ours.
+//! Calls that users make to a user pool for themselves, authorized by a password, a code or an
+//! access token and not by our IAM permissions.
 //!
-//! Each call is made once. A second try of one whose answer was lost would use up a code, count as a
-//! wrong password or replay a refresh token.
+//! Each call is made once. A retry of a call whose response was lost would use up a code, count as
+//! a wrong password or replay a refresh token.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -31,19 +31,19 @@ pub struct CognitoAccounts {
     app_client_secret: Option<Secret>,
 }
 
-/// A call that brought nothing. No `Debug`: Cognito's messages name users.
+/// A call that failed. No `Debug`: Cognito's messages contain user names.
 pub struct Refused {
-    /// The exception's name; `None` if there was no answer, or none of Cognito's.
+    /// The exception's name; `None` without a response, or if it is not Cognito's.
     pub exception: Option<String>,
-    /// Cognito's own words. For comparison, never to be shown or logged.
+    /// Cognito's message. For comparison only, never to be shown or logged.
     pub message: String,
 }
 
-/// What a sign-in came to.
+/// The result of a sign-in.
 pub enum SignIn {
-    /// It is done.
+    /// The user is signed in.
     Tokens(Tokens),
-    /// Cognito asks for more.
+    /// Cognito requires another step.
     Challenge(Challenge),
 }
 
@@ -55,23 +55,23 @@ pub struct Tokens {
     pub id: Option<String>,
     /// The refresh token: at sign-in, and from a refresh only if the pool rotates them.
     pub refresh: Option<String>,
-    /// Seconds that the first two live.
+    /// The lifetime in seconds of the first two.
     pub expires_in: u64,
 }
 
-/// What Cognito asks for next. No `Debug`.
+/// The next step that Cognito requires. No `Debug`.
 pub struct Challenge {
     /// Its name, as in `SOFTWARE_TOKEN_MFA`; there may be new ones.
     pub name: String,
-    /// To be given back with the answer.
+    /// The session, to be returned with the response.
     pub session: Option<String>,
-    /// What belongs to it.
+    /// The challenge's parameters.
     pub parameters: HashMap<String, String>,
 }
 
-/// A user as `GetUser` tells of them.
+/// A user as returned by `GetUser`.
 pub struct Account {
-    /// By name.
+    /// The attributes, by name.
     pub attributes: HashMap<String, String>,
     /// `SOFTWARE_TOKEN_MFA` and the like.
     pub mfa: Vec<String>,
@@ -89,8 +89,8 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refused {
 }
 
 impl Refused {
-    /// Whether Cognito says that what it was given opens nothing (any more). `false` if it is busy, or
-    /// asks for the app client's secret: then nothing is known of it.
+    /// Whether Cognito says that the given credential is invalid or revoked. `false` if Cognito is
+    /// busy, or rejects the app client's secret: then the credential's state is unknown.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self.exception.as_deref() {
@@ -105,7 +105,7 @@ impl Refused {
         }
     }
 
-    /// A call whose answer did not come, or can't be read: nothing is known of it.
+    /// A call without a readable response: its effect is unknown.
     #[must_use]
     pub fn unanswered() -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Refused {
 }
 
 impl CognitoAccounts {
-    /// For the users of `app_client_id`, with the endpoint and region of `sdk`.
+    /// Calls for the users of `app_client_id`, with the endpoint and region of `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, app_client_id: String, app_client_secret: Option<Secret>) -> Self {
         Self {
@@ -214,7 +214,7 @@ impl CognitoAccounts {
             .await
     }
 
-    /// `InitiateAuth` with the first message of SRP, which the client goes on with.
+    /// `InitiateAuth` with the first SRP message; the client continues with a challenge.
     ///
     /// # Errors
     /// [`Refused`].
@@ -245,7 +245,7 @@ impl CognitoAccounts {
         outcome(answer.authentication_result, name, session, parameters)
     }
 
-    /// `RespondToAuthChallenge`. `username` is the one that the challenge named.
+    /// `RespondToAuthChallenge`. `username` is the one from the challenge.
     ///
     /// # Errors
     /// [`Refused`].
@@ -275,7 +275,7 @@ impl CognitoAccounts {
         outcome(answer.authentication_result, name, session, parameters)
     }
 
-    /// `GetTokensFromRefreshToken`: with or without rotation, and whoever's token it is.
+    /// `GetTokensFromRefreshToken`: with or without rotation, for any user's token.
     ///
     /// # Errors
     /// [`Refused`].
@@ -349,7 +349,7 @@ impl CognitoAccounts {
         })
     }
 
-    /// `UpdateUserAttributes`. Returns the names of those that count only once a code is confirmed.
+    /// `UpdateUserAttributes`. Returns the names of the attributes whose change awaits a code.
     ///
     /// # Errors
     /// [`Refused`].
@@ -388,7 +388,7 @@ impl CognitoAccounts {
         Ok(call.send().await.map(drop)?)
     }
 
-    /// `AssociateSoftwareToken`, for a user who is signed in: a new secret for TOTP (RFC 6238).
+    /// `AssociateSoftwareToken` for a signed-in user: a new secret for TOTP (RFC 6238).
     ///
     /// # Errors
     /// [`Refused`].
@@ -399,8 +399,8 @@ impl CognitoAccounts {
         secret.ok_or_else(Refused::unanswered)
     }
 
-    /// `AssociateSoftwareToken`, for a user who has to set it up in order to sign in. Returns the
-    /// secret and the session to go on with.
+    /// `AssociateSoftwareToken` for a user who must set up an authenticator to sign in. Returns the
+    /// secret and the session for the next call.
     ///
     /// # Errors
     /// [`Refused`].
@@ -433,7 +433,7 @@ impl CognitoAccounts {
         Ok(call.send().await.map(drop)?)
     }
 
-    /// `SetUserMFAPreference`: sign-ins ask for no code of an authenticator any more.
+    /// `SetUserMFAPreference`: sign-ins no longer ask for a code of an authenticator.
     ///
     /// # Errors
     /// [`Refused`].
@@ -449,8 +449,8 @@ impl CognitoAccounts {
         Ok(call.send().await.map(drop)?)
     }
 
-    /// `VerifySoftwareToken`, for a user who has to set it up in order to sign in. Returns the
-    /// session to go on with.
+    /// `VerifySoftwareToken` for a user who must set up an authenticator to sign in. Returns the
+    /// session for the next call.
     ///
     /// # Errors
     /// [`Refused`].
@@ -470,7 +470,7 @@ impl CognitoAccounts {
     }
 }
 
-/// What proves that a request comes from an app client with a secret.
+/// The proof that a request comes from an app client with a secret.
 /// Source: AWS, "Computing secret hash values".
 pub(crate) fn secret_hash(secret: &Secret, username: &str, app_client_id: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());

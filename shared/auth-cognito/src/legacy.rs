@@ -1,4 +1,4 @@
-//! An old user pool, asked by whoever moves its users.
+//! An old user pool, read while its users are migrated.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::{client_with, is_about_secret};
 const ATTEMPT: Duration = Duration::from_millis(1_500);
 const OPERATION: Duration = Duration::from_millis(2_500);
 
-/// A user pool that is to be left.
+/// The user pool to migrate from.
 pub struct LegacyPool {
     client: Client,
     user_pool_id: String,
@@ -24,44 +24,44 @@ pub struct LegacyPool {
     app_client_secret: Option<Secret>,
 }
 
-/// A user of it. No `Debug`.
+/// One of its users. No `Debug`.
 pub struct LegacyAccount {
-    /// The name in the spelling that the pool knows.
+    /// The name in the pool's spelling.
     pub username: String,
-    /// By name.
+    /// The attributes, by name.
     pub attributes: HashMap<String, String>,
-    /// Whether they may sign in.
+    /// Whether the user is enabled.
     pub enabled: bool,
-    /// Whether they have confirmed their address.
+    /// Whether the user has confirmed the address.
     pub confirmed: bool,
 }
 
-/// What the old pool says to a password.
+/// The old pool's result for a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordCheck {
-    /// It is right.
+    /// The password is right.
     Right,
-    /// It is not, or the user can't sign in.
+    /// The password is wrong, or the user cannot sign in.
     Wrong,
-    /// It is right, and something else is missing: a second factor, a new password.
+    /// The password is right, but another step is required: a second factor, a new password.
     Challenged,
     /// The user has not confirmed yet.
     Unconfirmed,
-    /// An administrator has reset it.
+    /// An administrator has reset the password.
     ResetRequired,
-    /// The pool, or a trigger of it, lets this user alone not sign in.
+    /// The pool, or one of its triggers, does not let this user sign in.
     Refused,
 }
 
-/// Why the old pool said nothing of a user.
+/// Why a call to the old pool failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegacyTrouble {
-    /// It did not answer, failed, or is busy: the next user would fare no better.
+    /// It did not answer, failed, or is busy: calls for other users would fail too.
     Down,
-    /// It won't take such calls, whoever is asked for: no such pool, no permission, a client without the
+    /// It rejects such calls for every user: no such pool, no permission, or a client without the
     /// flow or the secret.
     Misconfigured,
-    /// It refuses what it was told of this user.
+    /// It rejects the parameters for this user.
     Refused,
 }
 
@@ -83,7 +83,7 @@ impl LegacyPool {
         }
     }
 
-    /// `AdminGetUser`: the user with exactly this name; `None` if there is none.
+    /// `AdminGetUser`: the user with exactly this name; `None` if the pool has no such user.
     ///
     /// # Errors
     /// [`LegacyTrouble`].
@@ -97,7 +97,7 @@ impl LegacyPool {
             Ok(user) => user,
             Err(error) => {
                 return match code(&error) {
-                    // A name that the pool could not have, with a joiner for instance, is nobody's.
+                    // A name that the pool cannot contain, with a joiner for instance, has no user.
                     Some("UserNotFoundException" | "InvalidParameterException") => Ok(None),
                     _ => Err(trouble(&error)),
                 };
@@ -117,7 +117,7 @@ impl LegacyPool {
         }))
     }
 
-    /// `AdminListGroupsForUser`: the first sixty, more than a user may be in at most pools.
+    /// `AdminListGroupsForUser`: the first sixty, more than most pools allow per user.
     ///
     /// # Errors
     /// [`LegacyTrouble`].
@@ -133,8 +133,9 @@ impl LegacyPool {
         Ok(groups.filter_map(|group| group.group_name).collect())
     }
 
-    /// `DescribeUserPool`: whether two names may differ by case alone; `None` if that can't be known, for want
-    /// of the permission mostly. A pool that was made without the setting tells cases apart.
+    /// `DescribeUserPool`: whether names are case-sensitive; `None` if that is unknown, mostly
+    /// because the permission is missing. A pool that was created without the setting is
+    /// case-sensitive.
     pub async fn is_case_sensitive(&self) -> Option<bool> {
         let call = self.client.describe_user_pool();
         let answer = call.user_pool_id(&self.user_pool_id).send().await.ok()?;
@@ -143,10 +144,10 @@ impl LegacyPool {
         Some(configuration.is_none_or(|configuration| configuration.case_sensitive))
     }
 
-    /// `AdminInitiateAuth`. The tokens that it brings are dropped.
+    /// `AdminInitiateAuth`. The tokens are discarded.
     ///
     /// # Errors
-    /// [`LegacyTrouble`], but for [`LegacyTrouble::Refused`], which is an answer.
+    /// [`LegacyTrouble`], except [`LegacyTrouble::Refused`], which counts as a result.
     pub async fn check(
         &self,
         username: &str,
@@ -190,7 +191,7 @@ fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck
     }
 }
 
-/// Whose fault an exception is: Cognito's and its limits', the caller's, or one user's.
+/// The cause of an exception: Cognito and its quotas, the caller, or one user.
 /// Source: AWS, `AdminInitiateAuth` and "Common Errors".
 fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyTrouble {
     let status = error
@@ -209,7 +210,8 @@ fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyTrouble {
         )
         | None => LegacyTrouble::Down,
         Some(_) if !is_client_error => LegacyTrouble::Down,
-        // Of the secret, else it is an answer; to a call that asks for no password, of the permission.
+        // About the secret, else it is a result; for a call without a password, about the
+        // permission.
         Some("NotAuthorizedException") => LegacyTrouble::Misconfigured,
         Some("InvalidParameterException") if message(error).contains("not enabled") => {
             LegacyTrouble::Misconfigured

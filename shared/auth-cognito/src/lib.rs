@@ -1,7 +1,7 @@
-//! Calls to Cognito: those that end sessions there, those that users make for themselves, and an
+//! Calls to Cognito: those that revoke sessions, those that users make for themselves, and an
 //! administrator's.
 //!
-//! Never linked by the authorizer, which must not be able to make them.
+//! The authorizer must not link this crate, so that it cannot make these calls.
 
 #![warn(missing_docs)]
 
@@ -31,33 +31,33 @@ const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
-/// Longer than any refresh token of Cognito's.
+/// Upper bound for a Cognito refresh token.
 const MAX_REFRESH_TOKEN_BYTES: usize = 8_192;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// What is known of a session at Cognito after we tried to end it.
+/// The state of a session at Cognito after an attempt to revoke it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignOut {
-    /// It is over, by this call or an earlier one.
+    /// Revoked, by this call or an earlier one.
     Done,
     /// The app client has token revocation turned off; only a global sign-out would help.
     Unsupported,
-    /// Cognito won't take this call, now or later: what it was given is no refresh token of the
-    /// client's, or the client's secret is missing or wrong.
+    /// Cognito will reject this call now and later: the value is not a refresh token of the client,
+    /// or the client's secret is missing or wrong.
     Refused,
 }
 
 /// A call that Cognito answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// What is known of the session now.
+    /// The state of the session.
     pub outcome: SignOut,
-    /// The request's id (`requestID` of CloudTrail's record), where the record does not tell our own
-    /// calls from those of other programs: `RevokeToken` is not signed.
+    /// The request's id (`requestID` in CloudTrail's record), for calls whose record does not
+    /// distinguish our own from those of other programs: `RevokeToken` is not signed.
     pub request_id: Option<String>,
 }
 
-/// A call that ends sessions and may have to be made again: what goes through the retry queue.
+/// A call that revokes sessions and may have to be retried: the message of the retry queue.
 ///
 /// No `Debug`: it may hold a refresh token.
 #[derive(Clone, Serialize, Deserialize)]
@@ -65,17 +65,17 @@ pub struct Made {
 pub enum SignOutTask {
     /// [`CognitoSignOut::sign_out_everywhere`].
     SignOutEverywhere {
-        /// Whom.
+        /// The user.
         username: String,
     },
     /// [`CognitoSignOut::reset_password`].
     ResetPassword {
-        /// Whose.
+        /// The user.
         username: String,
     },
     /// [`CognitoSignOut::revoke_refresh_token`].
     RevokeRefreshToken {
-        /// Whose it is.
+        /// The app client of the token.
         client_id: String,
         /// The token.
         refresh_token: String,
@@ -85,7 +85,7 @@ pub enum SignOutTask {
     },
 }
 
-/// Ends sessions in one user pool.
+/// Revokes sessions in one user pool.
 pub struct CognitoSignOut {
     client: Client,
     user_pool_id: String,
@@ -93,7 +93,7 @@ pub struct CognitoSignOut {
 }
 
 impl CognitoSignOut {
-    /// For the pool `user_pool_id`, with the endpoint, region and credentials of `sdk`.
+    /// Calls for the pool `user_pool_id`, with the endpoint, region and credentials of `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl CognitoSignOut {
         }
     }
 
-    /// With the secret of the app client, for the calls that ask for it.
+    /// Adds the secret of the app client, for the calls that require it.
     #[must_use]
     pub fn with_secret(self, app_client_secret: Option<Secret>) -> Self {
         Self {
@@ -112,10 +112,10 @@ impl CognitoSignOut {
         }
     }
 
-    /// Makes the call that `task` is about.
+    /// Makes the call of `task`.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if it has to be made again.
+    /// [`Unavailable::Cognito`] if it must be retried.
     pub async fn carry_out(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
         match task {
             SignOutTask::SignOutEverywhere { username } => {
@@ -144,10 +144,10 @@ impl CognitoSignOut {
         }
     }
 
-    /// `RevokeToken`: this refresh token and everything that came of it.
+    /// `RevokeToken`: revokes this refresh token and all tokens issued for it.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if it may still work.
+    /// [`Unavailable::Cognito`] if the token may still be valid.
     pub async fn revoke_refresh_token(
         &self,
         (client_id, secret): (&str, Option<&Secret>),
@@ -180,10 +180,10 @@ impl CognitoSignOut {
         })
     }
 
-    /// `AdminUserGlobalSignOut`: every session of a user.
+    /// `AdminUserGlobalSignOut`: revokes all sessions of a user.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if some may still work.
+    /// [`Unavailable::Cognito`] if some may still be valid.
     pub async fn sign_out_everywhere(&self, username: &str) -> Result<SignOut, Unavailable> {
         let call = self
             .client
@@ -193,11 +193,11 @@ impl CognitoSignOut {
         settled(call.send().await)
     }
 
-    /// `AdminResetUserPassword`: the password opens the account no more, and Cognito sends its holder a
-    /// code for a new one.
+    /// `AdminResetUserPassword`: invalidates the password, and Cognito sends the user a code for a
+    /// new one.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if the password may still work.
+    /// [`Unavailable::Cognito`] if the password may still be valid.
     pub async fn reset_password(&self, username: &str) -> Result<SignOut, Unavailable> {
         let call = self
             .client
@@ -217,7 +217,8 @@ impl CognitoSignOut {
     }
 }
 
-/// Whether Cognito could have issued this: nothing else is worth a call of a quota that sign-ins share.
+/// Whether Cognito could have issued this token: other values must not use up the quota that
+/// sign-ins share.
 #[must_use]
 pub fn may_be_a_refresh_token(text: &str) -> bool {
     !text.is_empty()
@@ -225,9 +226,9 @@ pub fn may_be_a_refresh_token(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether Cognito's answer to `RevokeToken` is about what it was given, and will not change. That the
-/// user may not (`NotAuthorizedException`) means that the token is over, unless it is our client's secret
-/// that is missing or wrong.
+/// Whether Cognito's error for `RevokeToken` is about the given token, and permanent.
+/// `NotAuthorizedException` means that the token is already revoked, unless the app client's secret
+/// is missing or wrong.
 /// Source: AWS, `RevokeToken`, errors.
 fn is_final_refusal(error: &impl ProvideErrorMetadata) -> bool {
     match error.code() {
@@ -239,12 +240,12 @@ fn is_final_refusal(error: &impl ProvideErrorMetadata) -> bool {
     }
 }
 
-/// Whether Cognito's words are about the app client's secret, which only its operator can mend.
+/// Whether Cognito's message is about the app client's secret, which only the operator can fix.
 pub(crate) fn is_about_secret(message: &str) -> bool {
     message.to_ascii_lowercase().contains("secret")
 }
 
-/// A client whose time limits fit a request: the SDK has none of its own.
+/// A client with time limits that fit a request: the SDK has none by default.
 fn client(sdk: &SdkConfig) -> Client {
     client_with(sdk, ATTEMPT, OPERATION, ATTEMPTS)
 }
@@ -268,7 +269,7 @@ fn client_with(sdk: &SdkConfig, attempt: Duration, operation: Duration, attempts
     Client::from_conf(config)
 }
 
-/// Reads an answer by its error code: somebody who is gone already needs no signing out.
+/// Reads a result by its error code: a deleted user needs no sign-out.
 fn settled<T, E>(answer: Result<T, SdkError<E>>) -> Result<SignOut, Unavailable>
 where
     E: ProvideErrorMetadata,

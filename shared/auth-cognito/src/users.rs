@@ -1,4 +1,4 @@
-//! What an administrator asks of a user pool.
+//! Calls that an administrator makes to a user pool.
 
 use auth::Unavailable;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
@@ -14,7 +14,7 @@ use crate::{Client, client};
 const PAGE: i32 = 60;
 /// A tag that no pool has.
 const HEARTBEAT_TAG: &str = "gatehouse-heartbeat";
-/// Pages that [`CognitoUsers::find`] looks through.
+/// The maximal number of pages that [`CognitoUsers::find`] reads.
 const PAGES: usize = 5;
 
 /// A user of the pool. No `Debug`: the name is often an e-mail address.
@@ -22,19 +22,19 @@ const PAGES: usize = 5;
 pub struct User {
     /// `sub`.
     pub subject: String,
-    /// What Cognito's own calls name the user by.
+    /// The user name for Cognito's calls.
     pub username: String,
-    /// Whether they may sign in.
+    /// Whether the user is enabled.
     pub enabled: bool,
     /// When Cognito last changed the user, in seconds since 1970.
     pub modified_at: u64,
 }
 
-/// What decides whose account it is. No `Debug`.
+/// What decides who owns an account. No `Debug`.
 pub struct Profile {
-    /// What Cognito's own calls name the user by.
+    /// The user name for Cognito's calls.
     pub username: String,
-    /// Whether they may sign in.
+    /// Whether the user is enabled.
     pub enabled: bool,
     /// `UserStatus`.
     status: Option<UserStatusType>,
@@ -42,8 +42,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Whether it is an account of the pool's own whose holder has proved that the address is theirs,
-    /// or has an administrator's word for it.
+    /// Whether this is a local account of the pool whose address is verified, by its owner or by an
+    /// administrator.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         let ours = [
@@ -59,59 +59,60 @@ impl Profile {
     }
 }
 
-/// How an account stands with the pool. No `Debug`.
+/// The state of an account. No `Debug`.
 pub struct Standing {
-    /// When the pool made it, in seconds since 1970.
+    /// The time of its creation, in seconds since 1970.
     pub created_at: u64,
-    /// Whether it is an account of the pool's own that may sign in by its own password.
+    /// Whether this is a local account that may sign in with its own password.
     pub is_confirmed: bool,
-    /// Whether its holder signs in by a second factor too.
+    /// Whether the user has a second factor.
     pub has_second_factor: bool,
 }
 
 /// One page of users.
 pub struct Page {
-    /// Those on it that have a `sub`.
+    /// The users on it that have a `sub`.
     pub users: Vec<User>,
-    /// Where the next one begins.
+    /// The start of the next page.
     pub next: Option<String>,
 }
 
-/// An app client, as far as its refresh tokens go.
+/// An app client and its refresh tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppClient {
     /// Its name; its id if it has none.
     pub name: String,
-    /// How long its refresh tokens live; `None` if it gets none, since only machines use it.
+    /// The lifetime of its refresh tokens in seconds; `None` if it gets none, because only machines
+    /// use it.
     pub refresh_token_seconds: Option<u64>,
-    /// Whether tokens have a session to be ended by (`EnableTokenRevocation`).
+    /// Whether tokens name a session that can be revoked (`EnableTokenRevocation`).
     pub revokes_tokens: bool,
 }
 
-/// A user who has signed up and is still to be confirmed. No `Debug`.
+/// A user who has signed up but not confirmed. No `Debug`.
 pub struct SignedUp {
-    /// What Cognito's own calls name the user by.
+    /// The user name for Cognito's calls.
     pub username: String,
-    /// When the pool made it, in seconds since 1970.
+    /// The time of its creation, in seconds since 1970.
     pub created_at: u64,
 }
 
 /// One page of [`CognitoUsers::unconfirmed`].
 pub struct SignUps {
-    /// Those on it.
+    /// The users on it.
     pub users: Vec<SignedUp>,
-    /// Where the next one begins.
+    /// The start of the next page.
     pub next: Option<String>,
 }
 
-/// Why a call to the pool brought nothing.
+/// Why a call to the pool failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// There is no such user.
     NotFound,
-    /// Cognito asks for patience.
+    /// Cognito throttles.
     Throttled,
-    /// It did not answer, or not as it must.
+    /// No response, or an unexpected one.
     Unavailable,
 }
 
@@ -137,7 +138,7 @@ impl CognitoUsers {
         }
     }
 
-    /// `AdminGetUser`: by user name, or by whatever else the pool takes for one (`sub`, alias).
+    /// `AdminGetUser`: by user name, or by another identifier that the pool accepts (`sub`, alias).
     ///
     /// # Errors
     /// [`Trouble`].
@@ -156,7 +157,7 @@ impl CognitoUsers {
         })
     }
 
-    /// `AdminGetUser`: how the account of exactly this name stands.
+    /// `AdminGetUser`: the state of the account with exactly this name.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -208,7 +209,7 @@ impl CognitoUsers {
         call.send().await.map(drop).map_err(|error| trouble(&error))
     }
 
-    /// `AdminAddUserToGroup`. Who is in it already stays in it.
+    /// `AdminAddUserToGroup`. Does nothing if the user is in the group already.
     ///
     /// # Errors
     /// [`Trouble::NotFound`] if there is no such user or group, else [`Trouble`].
@@ -221,12 +222,14 @@ impl CognitoUsers {
         call.send().await.map(drop).map_err(|error| trouble(&error))
     }
 
-    /// `ListUsers`: all whose `attribute`, `username` or `email`, is `value`, as the pool compares.
+    /// `ListUsers`: all users whose `attribute`, `username` or `email`, is `value`, as the pool
+    /// compares.
     ///
     /// # Errors
     /// [`Trouble`]; also if there are more than a few pages of them.
     pub async fn find(&self, attribute: &str, value: &str) -> Result<Vec<Profile>, Trouble> {
-        // AWS, "Searching for user accounts": a backslash before what would end the text.
+        // AWS, "Searching for user accounts": a backslash escapes characters that would end the
+        // string.
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
         let call = self
             .client
@@ -236,7 +239,7 @@ impl CognitoUsers {
             .limit(PAGE);
         let mut profiles = Vec::new();
         let mut next = None;
-        // A page may be empty and not the last.
+        // A page may be empty without being the last.
         for _ in 0..PAGES {
             let page = call.clone().set_pagination_token(next).send().await;
             let page = page.map_err(|error| trouble(&error))?;
@@ -257,8 +260,8 @@ impl CognitoUsers {
         Err(Trouble::Unavailable)
     }
 
-    /// `AdminLinkProviderForUser`: from now on the user `subject` of the identity provider `provider`
-    /// signs in as `username`.
+    /// `AdminLinkProviderForUser`: from then on the user `subject` of the identity provider
+    /// `provider` signs in as `username`.
     ///
     /// # Errors
     /// [`Trouble`]; also if that identity is linked already.
@@ -283,7 +286,8 @@ impl CognitoUsers {
     /// # Errors
     /// [`Trouble::NotFound`] if the pool has none, else [`Trouble`].
     pub async fn by_subject(&self, subject: &str) -> Result<User, Trouble> {
-        // AWS, "Searching for user accounts": a backslash before what would end the text.
+        // AWS, "Searching for user accounts": a backslash escapes characters that would end the
+        // string.
         let escaped = subject.replace('\\', "\\\\").replace('"', "\\\"");
         let call = self
             .client
@@ -301,8 +305,8 @@ impl CognitoUsers {
         })
     }
 
-    /// `UntagResource`: takes a tag off the pool that it does not have. It changes nothing, and CloudTrail
-    /// records it as it records any change.
+    /// `UntagResource`: removes a tag that the pool does not have. It changes nothing, and
+    /// CloudTrail records it like any change.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -328,7 +332,7 @@ impl CognitoUsers {
         Ok(ids)
     }
 
-    /// `DescribeUserPoolClient`: how long an app client's refresh tokens live.
+    /// `DescribeUserPoolClient`: the lifetime of an app client's refresh tokens.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -344,11 +348,11 @@ impl CognitoUsers {
             Some(TimeUnitsType::Seconds) => 1,
             Some(TimeUnitsType::Minutes) => 60,
             Some(TimeUnitsType::Hours) => 3_600,
-            // Cognito's default, and what a unit that is not known yet is taken for.
+            // Cognito's default, also used for an unknown unit.
             _ => 86_400,
         };
         let validity = u64::try_from(client.refresh_token_validity()).unwrap_or_default();
-        // "If you don't specify a value", AWS says, or 0, it is 30 days.
+        // AWS: "If you don't specify a value", or with 0, it is 30 days.
         let (validity, seconds) = if validity == 0 {
             (30, 86_400)
         } else {
@@ -367,8 +371,7 @@ impl CognitoUsers {
         })
     }
 
-    /// `ListUsers`: a page of those who have signed up and not confirmed, from where `next` of the page
-    /// before points to.
+    /// `ListUsers`: a page of unconfirmed users; `next` of the previous page is its start.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -381,7 +384,7 @@ impl CognitoUsers {
             .limit(PAGE)
             .set_pagination_token(next);
         let page = call.send().await.map_err(|error| trouble(&error))?;
-        // A filter that Cognito didn't apply names nobody else.
+        // Protects other users if Cognito did not apply the filter.
         let users = page
             .users()
             .iter()
@@ -398,7 +401,7 @@ impl CognitoUsers {
         })
     }
 
-    /// `AdminGetUser`: whether the user of exactly this name has signed up and not confirmed.
+    /// `AdminGetUser`: whether the user with exactly this name is unconfirmed.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -412,7 +415,7 @@ impl CognitoUsers {
         Ok(user.user_status() == Some(&UserStatusType::Unconfirmed))
     }
 
-    /// `ListUsers`: a page of the disabled ones, from where `next` of the page before points to.
+    /// `ListUsers`: a page of disabled users; `next` of the previous page is its start.
     ///
     /// # Errors
     /// [`Trouble`].

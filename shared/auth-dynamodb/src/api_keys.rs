@@ -1,4 +1,4 @@
-//! The table of API keys: read by its key on a request, listed by the operator's tool alone.
+//! The table of API keys: read by key on a request, listed only by the operator's tool.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub struct DynamoApiKeys {
 }
 
 impl DynamoApiKeys {
-    /// The keys in `table`, over the connection of `revocations`.
+    /// The API keys in `table`, over the connection of `revocations`.
     #[must_use]
     pub fn beside(revocations: &DynamoRevocations, table: String) -> Self {
         Self {
@@ -28,10 +28,10 @@ impl DynamoApiKeys {
         }
     }
 
-    /// Keeps a new key; `stored` without its hash, which comes from `key`.
+    /// Stores a new key; `stored` has no hash, which is computed from `key`.
     ///
     /// # Errors
-    /// [`Unavailable::ApiKeys`] unless it is certainly there.
+    /// [`Unavailable::ApiKeys`] unless DynamoDB confirmed the write.
     pub async fn put(&self, key: &NewKey, stored: &StoredKey) -> Result<(), Unavailable> {
         let number = |time: UnixSeconds| AttributeValue::N(time.0.to_string());
         let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
@@ -59,7 +59,7 @@ impl DynamoApiKeys {
             .map_err(|_| Unavailable::ApiKeys)
     }
 
-    /// All keys by their ids, rows that nobody of ours wrote left out. Reads the whole table.
+    /// All keys by their ids, without rows that Gatehouse did not write. Reads the whole table.
     ///
     /// # Errors
     /// [`Unavailable::ApiKeys`] if some could not be read.

@@ -1,4 +1,4 @@
-//! The table of attempts: how often somebody tried something lately.
+//! The table of attempts, which counts recent attempts.
 
 use std::collections::HashMap;
 
@@ -35,8 +35,9 @@ impl AttemptTable {
         }
     }
 
-    /// Counts one more attempt under `id` in the running window of so many seconds, and says how
-    /// many that makes. Windows are those of the clock, so that everybody counts in the same one.
+    /// Counts one attempt under `id` in the current window of `window_seconds`, and returns the new
+    /// count. Windows start at multiples of their length, so that all processes count in the same
+    /// one.
     ///
     /// # Errors
     /// [`Unavailable::Attempts`] if it could not be counted.
@@ -49,10 +50,10 @@ impl AttemptTable {
         self.add(1, id, window_seconds, now).await
     }
 
-    /// How many attempts were counted under `id` in the window that `at` is in. Nothing is counted.
+    /// The attempts under `id` in the window that contains `at`. Counts nothing.
     ///
     /// # Errors
-    /// [`Unavailable::Attempts`] if that can't be known.
+    /// [`Unavailable::Attempts`] if the count could not be read.
     pub async fn attempts(
         &self,
         id: &str,
@@ -62,10 +63,10 @@ impl AttemptTable {
         self.add(0, id, window_seconds, at).await
     }
 
-    /// Takes an attempt back that was counted at `now`: it was none after all.
+    /// Subtracts an attempt that was counted at `now`.
     ///
     /// # Errors
-    /// [`Unavailable::Attempts`] if it could not be taken back.
+    /// [`Unavailable::Attempts`] if it could not be subtracted.
     pub async fn take_back(
         &self,
         id: &str,
@@ -83,7 +84,7 @@ impl AttemptTable {
         now: UnixSeconds,
     ) -> Result<u64, Unavailable> {
         let window = now.0.checked_div(window_seconds).unwrap_or(0);
-        // A window longer than it runs: the next one looks back at it.
+        // Kept for one more window, because the next window reads the previous one.
         let ends = UnixSeconds(window.saturating_add(2).saturating_mul(window_seconds));
         let update = self
             .client

@@ -1,5 +1,5 @@
-//! Calls to Cognito that Gatehouse made itself, by their request id, so that CloudTrail's record of one
-//! can be told from the record of a call by another program.
+//! The request ids of Gatehouse's own calls to Cognito, which distinguish their CloudTrail records
+//! from those of other programs.
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
@@ -7,14 +7,15 @@ use auth::{Unavailable, UnixSeconds};
 use crate::DynamoRevocations;
 use crate::write::{is_applied, number};
 
-/// Seconds that a call is remembered: longer than EventBridge and a queue hold its record (1 + 4 days).
+/// Seconds for which a call is stored: longer than EventBridge and a queue hold its record (1 + 4
+/// days).
 const KEPT_SECONDS: u64 = 6 * 24 * 60 * 60;
 
 impl DynamoRevocations {
-    /// Remembers a call to the issuer.
+    /// Stores a call to the issuer.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it is remembered.
+    /// [`Unavailable::Revocations`] unless it was stored.
     pub async fn note_call(
         &self,
         issuer_id: &str,
@@ -28,10 +29,10 @@ impl DynamoRevocations {
         is_applied(update).await.map(drop)
     }
 
-    /// Whether [`Self::note_call`] has remembered this call.
+    /// Whether [`Self::note_call`] has stored this call.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if it cannot be known.
+    /// [`Unavailable::Revocations`] if the table could not be read.
     pub async fn is_own_call(
         &self,
         issuer_id: &str,

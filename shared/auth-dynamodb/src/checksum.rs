@@ -1,10 +1,10 @@
-//! DynamoDB sends a CRC-32 of every answer; the SDK doesn't look at it.
+//! DynamoDB sends a CRC-32 with every response; the SDK does not check it.
 
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
 
-/// Refuses an answer whose body doesn't fit its `x-amz-crc32`.
+/// Rejects a response whose body does not match its `x-amz-crc32`.
 /// Source: AWS, "DynamoDB low-level API", response header.
 #[derive(Debug)]
 pub(crate) struct ChecksumInterceptor;
@@ -30,7 +30,7 @@ impl Intercept for ChecksumInterceptor {
         if said.parse() == Ok(crc32fast::hash(body)) {
             Ok(())
         } else {
-            Err("the answer's checksum is wrong".into())
+            Err("the response's checksum is wrong".into())
         }
     }
 }

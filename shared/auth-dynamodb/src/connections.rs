@@ -1,4 +1,4 @@
-//! The table of live WebSocket connections, by user.
+//! The table of open WebSocket connections, by user.
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
@@ -16,10 +16,10 @@ const LIFE_SECONDS: u64 = 3 * 60 * 60;
 /// `principal` in the row of a connection that an API key opened.
 const API_KEY: &str = "api_key";
 
-/// A connection and whose it is. No `Debug`: some issuers' `sub` is an e-mail address.
+/// A connection and its user. No `Debug`: some issuers' `sub` is an e-mail address.
 #[derive(Clone)]
 pub struct Connection {
-    /// API Gateway's id of it.
+    /// API Gateway's connection id.
     pub id: String,
     /// The issuer's short name.
     pub issuer_id: String,
@@ -31,11 +31,11 @@ pub struct Connection {
     pub session: Option<String>,
     /// `jti`, or an API key's id.
     pub token_id: Option<String>,
-    /// Whether an API key opened it, which is no sign-in of its owner.
+    /// Whether an API key opened the connection, which is not a sign-in of the key's owner.
     pub is_of_api_key: bool,
-    /// When its user typed the password.
+    /// The user's authentication time.
     pub authenticated_at: UnixSeconds,
-    /// When it was opened.
+    /// The time of the connection.
     pub connected_at: UnixSeconds,
 }
 
@@ -55,10 +55,10 @@ impl ConnectionTable {
         }
     }
 
-    /// Remembers a connection.
+    /// Stores a connection.
     ///
     /// # Errors
-    /// [`Unavailable::Connections`] unless it is remembered.
+    /// [`Unavailable::Connections`] unless it was stored.
     pub async fn put(&self, connection: &Connection) -> Result<(), Unavailable> {
         let (pk, sk) = keys(connection);
         let put = self
@@ -94,10 +94,10 @@ impl ConnectionTable {
         result.map(drop).map_err(|_| Unavailable::Connections)
     }
 
-    /// Forgets a connection.
+    /// Deletes a connection.
     ///
     /// # Errors
-    /// [`Unavailable::Connections`] unless it is forgotten.
+    /// [`Unavailable::Connections`] unless it was deleted.
     pub async fn remove(&self, connection: &Connection) -> Result<(), Unavailable> {
         let (pk, sk) = keys(connection);
         let call = self.client.delete_item().table_name(&self.table);
@@ -105,7 +105,8 @@ impl ConnectionTable {
         result.map(drop).map_err(|_| Unavailable::Connections)
     }
 
-    /// The connections of one user, by the partition key of the user's marks; read consistently.
+    /// The connections of one user, by the partition key of the user's revocations; strongly
+    /// consistent.
     ///
     /// # Errors
     /// [`Unavailable::Connections`] if some could not be read.
@@ -120,7 +121,7 @@ impl ConnectionTable {
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 
-    /// Every connection there is: for a cutoff of a client or of everybody, which is rare.
+    /// All connections: for a revocation of a client or of everyone, which is rare.
     ///
     /// # Errors
     /// [`Unavailable::Connections`] if some could not be read.
@@ -137,7 +138,7 @@ fn keys(connection: &Connection) -> (AttributeValue, AttributeValue) {
     (AttributeValue::S(partition), AttributeValue::S(sort))
 }
 
-/// The row's connection; `None` if it has run out, or nobody of ours wrote it.
+/// The connection of a row; `None` if it has expired or if Gatehouse did not write the row.
 fn connection(row: &Row, now: UnixSeconds) -> Option<Connection> {
     let text = |name: &str| row.get(name)?.as_s().ok().cloned();
     let time = |name: &str| row::time(row, name).ok().flatten();

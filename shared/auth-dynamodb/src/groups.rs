@@ -1,4 +1,4 @@
-//! Cutoffs of groups: all of an issuer's stand in one row, which is read as seldom as the issuer's.
+//! Revocations of groups: those of an issuer share one row, which is cached like the issuer's.
 
 use std::fmt::Write;
 
@@ -10,15 +10,15 @@ use crate::DynamoRevocations;
 use crate::row::{GroupCutoff, Groups, Unreadable, group_attribute};
 use crate::write::{Ending, is_applied, number, text};
 
-/// Cutoffs that one write removes because no token can fall under them any more.
+/// The number of expired entries that one write removes: no valid token is affected by them.
 const REMOVED_AT_ONCE: usize = 50;
 
 impl DynamoRevocations {
-    /// Voids what names `group`: tokens issued, or sessions authenticated, up to `at`. Cutoffs that are
-    /// older than any refresh token leave the row, which so stays small.
+    /// Revokes tokens that contain `group`: issued, or of sessions authenticated, up to `at`.
+    /// Entries older than any refresh token are removed, which keeps the row small.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the cutoff is certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn end_group(
         &self,
         issuer_id: &str,
@@ -42,7 +42,7 @@ impl DynamoRevocations {
         if self.raise_group(&key, (&name, at), &old, ending).await? || old.is_empty() {
             return Ok(());
         }
-        // A cutoff to be removed has risen, or this one has.
+        // An entry that was to be removed has changed, or this one has.
         self.raise_group(&key, (&name, at), &[], ending)
             .await
             .map(drop)
@@ -68,7 +68,7 @@ impl DynamoRevocations {
             .expression_attribute_values(":now", number(ending.at));
         for (index, (other, at)) in old.iter().enumerate() {
             let verb = if index == 0 { " REMOVE" } else { "," };
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(expression, "{verb} #old{index}");
             let _ = write!(condition, " AND #old{index} = :old{index}");
             update = update

@@ -1,9 +1,9 @@
-//! Writers of one user's row, run against each other in random orders, cut off at random steps and
-//! repeated. What was promised when a writer was done is checked after every step.
+//! Runs writers of one user's row against each other in random order, with crashes at random steps
+//! and repetitions. After every step the test checks the guarantees of completed writers.
 //!
-//! `GATEHOUSE_INTERLEAVINGS` says how many runs; `make check` asks for two million. The control runs
-//! the writers as they were before: two updates for an act, and any exception spared a session from
-//! a password change. It has to be caught.
+//! `GATEHOUSE_INTERLEAVINGS` sets the number of runs; `make check` uses two million. The control
+//! runs the earlier writers, which made two updates for an act and let any exception spare a
+//! session from a password change. The test must detect them.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use auth::UnixSeconds;
 use crate::user_row::{Act, After, Spared, UserRow};
 
 const BY_DEFAULT: u64 = 20_000;
-/// Seconds that a mark is kept after the moment that it is about.
+/// Seconds for which a revocation is kept after its time.
 const KEPT: u64 = 1_000;
 const TOLERANCE: u64 = 10;
-/// Who is signed in, and since when. `A` is the thief's, say.
+/// The sessions and their authentication times. `A` is the thief's, say.
 const SESSIONS: [(&str, u64); 5] = [("A", 100), ("B", 104), ("C", 110), ("D", 118), ("E", 130)];
 
-/// A small generator: the choice of what to do needs no more.
+/// A small random generator, which suffices for choosing steps.
 struct Random(u64);
 
 impl Random {
@@ -36,9 +36,9 @@ impl Random {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Semantics {
-    /// What `write.rs` does: read with the refusal, then compare and set.
+    /// As `write.rs` does: read with the failed condition, then compare and set.
     Now,
-    /// What it did.
+    /// As it did before.
     Before,
 }
 
@@ -47,7 +47,7 @@ enum Step {
     Done(bool),
 }
 
-/// One act under way.
+/// One act in progress.
 struct Writer {
     act: Act<'static>,
     now: UnixSeconds,
@@ -145,12 +145,12 @@ impl Writer {
     }
 }
 
-/// Whether a cutoff refuses this session. Disabling is looked at by itself.
+/// Whether `not_before` refuses this session. Disabling is checked separately.
 fn is_refused(row: &UserRow, (session, since): (&str, u64)) -> bool {
     !row.is_alive(session, UnixSeconds(since))
 }
 
-/// One run: what was begun, what was promised, and what went wrong.
+/// One run: the started acts, the guarantees, and the violations.
 struct Run {
     row: UserRow,
     begun: Vec<Act<'static>>,
@@ -158,7 +158,7 @@ struct Run {
 }
 
 impl Run {
-    /// Whether a change that was begun may spare this session from the record of `at`.
+    /// Whether a password change that was started may spare this session from the record of `at`.
     fn may_be_spared(&self, name: &str, at: UnixSeconds) -> bool {
         self.begun.iter().any(|act| {
             matches!(act, Act::EndOthers { session, changed_at: Some(changed_at), .. }
@@ -180,7 +180,7 @@ impl Run {
         }
     }
 
-    /// What holds once a writer has said that it is done.
+    /// What holds once a writer has completed.
     fn acknowledged(&mut self, act: &Act<'static>) {
         match *act {
             Act::EndAll(at) => self.ended("EndAll", at, |_, _| false),
@@ -214,11 +214,11 @@ impl Run {
         }
     }
 
-    /// What holds after every step, be it the last one before a crash.
+    /// What holds after every step, even if a crash follows.
     fn stepped(&mut self, before: &UserRow) {
         for session in SESSIONS {
             if is_refused(before, session) && !is_refused(&self.row, session) {
-                self.wrong.insert("a session came back");
+                self.wrong.insert("a session became valid again");
             }
         }
         let row = &self.row;
@@ -230,13 +230,13 @@ impl Run {
         let had_an_end = before.disabled == row.disabled;
         let shrinks = had_an_end && row.expires_at.is_some() && row.expires_at < before.expires_at;
         if goes_too_early || shrinks {
-            self.wrong.insert("a mark that goes too early");
+            self.wrong.insert("a revocation that expires too early");
         }
         if row.disabled && row.expires_at.is_some() && !is_deleted {
-            self.wrong.insert("a disabled user's row that runs out");
+            self.wrong.insert("a disabled user's row that expires");
         }
         if row.tokens_not_before < before.tokens_not_before {
-            self.wrong.insert("an outdated token came back");
+            self.wrong.insert("an outdated token became valid again");
         }
     }
 }
@@ -260,7 +260,7 @@ fn some_act(random: &mut Random, row: &UserRow) -> Option<Act<'static>> {
         });
     }
     let (session, since) = SESSIONS[random.index(SESSIONS.len())];
-    // As logout and auth-api do: only who still passes may ask.
+    // As in logout and auth-api: only a caller whose session is valid may revoke the others.
     if row.disabled || is_refused(row, (session, since)) {
         return None;
     }
@@ -280,7 +280,7 @@ fn run(random: &mut Random, semantics: Semantics) -> Run {
         wrong: BTreeSet::new(),
     };
     if random.below(2) == 0 {
-        // A row of long ago, about to go.
+        // An old row that is about to expire.
         run.row.not_before = Some(UnixSeconds(10));
         run.row.expires_at = Some(UnixSeconds(10 + KEPT));
     }
@@ -345,16 +345,16 @@ fn wrong(semantics: Semantics, runs: u64) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn no_interleaving_breaks_a_promise() {
+fn no_interleaving_breaks_a_guarantee() {
     let found = wrong(Semantics::Now, runs());
     assert!(found.is_empty(), "{}: {:#?}", found.len(), found.first());
 }
 
 #[test]
-fn the_writers_as_they_were_are_caught() {
+fn the_earlier_writers_are_detected() {
     let found = wrong(Semantics::Before, BY_DEFAULT);
     let kinds: BTreeSet<&str> = found.iter().map(|(what, _)| *what).collect();
-    for kind in ["PasswordChanged", "a mark that goes too early"] {
+    for kind in ["PasswordChanged", "a revocation that expires too early"] {
         assert!(kinds.contains(kind), "{kind} in {kinds:?}");
     }
 }
@@ -368,7 +368,7 @@ fn others(at: u64, session: &'static str, since: u64, changed_at: Option<u64>) -
     }
 }
 
-/// The row after these acts, one after the other, and whether each was done.
+/// The row after these acts in sequence, and whether each succeeded.
 fn after(acts: &[Act<'static>]) -> (UserRow, Vec<bool>) {
     let mut row = UserRow::default();
     let done = acts.iter().map(|act| {
@@ -387,7 +387,7 @@ fn after(acts: &[Act<'static>]) -> (UserRow, Vec<bool>) {
 }
 
 #[test]
-fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
+fn the_record_of_a_password_change_keeps_only_the_exception_of_that_change() {
     let changed = |at| Act::PasswordChanged {
         at: UnixSeconds(at),
         tolerance: TOLERANCE,
@@ -425,7 +425,7 @@ fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
             true,
         ),
         (
-            "others, which keeps no word",
+            "others, which drops the time of the change",
             vec![
                 others(121, "A", 100, Some(121)),
                 others(122, "A", 100, None),
@@ -434,7 +434,7 @@ fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
             true,
         ),
         (
-            "the word that comes late",
+            "the change that arrives late",
             vec![
                 others(122, "A", 100, None),
                 others(121, "A", 100, Some(121)),
@@ -457,10 +457,11 @@ fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
         assert_eq!(is_refused(&row, a), ends, "{name}");
         assert!(is_refused(&row, ("B", 104)), "{name}: the others");
     }
-    // Sessions that began with the old password, between the two clocks' times of the change.
+    // Sessions that were started with the old password, between the two clocks' times of the
+    // change.
     let (row, _) = after(&[others(121, "A", 100, Some(121)), changed(123)]);
     assert!(is_refused(&row, ("F", 123)));
-    // A late word of a session that has been ended says so.
+    // A late change that spares a revoked session reports it.
     let (row, done) = after(&[
         Act::EndAll(UnixSeconds(130)),
         others(121, "A", 100, Some(121)),
@@ -470,7 +471,7 @@ fn only_the_changes_own_exception_outlives_the_record_of_a_password_change() {
 }
 
 #[test]
-fn a_deleted_users_row_runs_out_and_a_disabled_users_does_not() {
+fn a_deleted_users_row_expires_and_a_disabled_users_does_not() {
     let (delete, disable) = (
         Act::Delete(UnixSeconds(140)),
         Act::Disable(UnixSeconds(139)),

@@ -1,7 +1,7 @@
-//! The revocation store: one DynamoDB table, read by point reads, written by monotone updates.
+//! The revocation store: one DynamoDB table, read by key, written by monotone updates.
 //!
-//! The rows are described in ARCHITECTURE.md ("The table"). Reading and writing stand in a
-//! module each; what both have in common is the client and its budget.
+//! ARCHITECTURE.md ("The table") describes the rows. Reading and writing are separate modules that
+//! share the client and its time limits.
 
 #![warn(missing_docs)]
 
@@ -50,28 +50,30 @@ pub use write::Ending;
 use crate::checksum::ChecksumInterceptor;
 use crate::row::Cutoffs;
 
-/// One read with its retries, everything included.
+/// The limit for one read with all its retries.
 const OPERATION: Duration = Duration::from_millis(800);
 const ATTEMPT: Duration = Duration::from_millis(250);
 const CONNECT: Duration = Duration::from_millis(300);
-/// The first connection of a process has the TLS handshake and its entropy to pay for.
+/// The limit for the first connection of a process, which includes the TLS handshake and its
+/// entropy.
 const PRIMING: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
-/// Seconds that a client-wide or issuer-wide cutoff may be remembered.
+/// Seconds for which a client-wide or issuer-wide revocation may be cached.
 const CUTOFF_CACHE_SECONDS: u64 = 5;
 
 /// Revocations in a DynamoDB table.
 pub struct DynamoRevocations {
     client: Client,
     table: String,
-    /// By the client's row, which names the issuer too: few, and none that a caller could make up.
+    /// Cached by the client's row, which contains the issuer: few entries, and none that a caller
+    /// could invent.
     cutoffs: Mutex<HashMap<RowKey, (UnixSeconds, Cutoffs)>>,
 }
 
 impl DynamoRevocations {
     /// The store in `table`. The endpoint, region and credentials are those of `sdk`; the time
-    /// limits are the store's own, because the SDK has none that fit a request.
+    /// limits are the store's own, because the SDK's defaults do not fit a request.
     #[must_use]
     pub fn new(sdk: &SdkConfig, table: String) -> Self {
         Self {
@@ -82,7 +84,7 @@ impl DynamoRevocations {
     }
 }
 
-/// A client with the budget above.
+/// A client with the limits above.
 fn client(sdk: &SdkConfig) -> Client {
     let config = Builder::from(sdk)
         .timeout_config(
@@ -97,7 +99,7 @@ fn client(sdk: &SdkConfig) -> Client {
                 .with_max_attempts(ATTEMPTS)
                 .with_initial_backoff(FIRST_BACKOFF),
         )
-        // Every attempt has its own limit.
+        // The limit of each attempt.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(ChecksumInterceptor)
         .build();

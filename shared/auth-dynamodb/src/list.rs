@@ -1,4 +1,4 @@
-//! Everything that is known about one user, for operators. Nothing on a request's way reads this.
+//! Everything that the table has about one user, for operators. Not used to authorize requests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -15,31 +15,31 @@ use crate::user_row::UserRow;
 use crate::write::{is_applied, number, text};
 use crate::{DynamoRevocations, row};
 
-/// A row as it stands in the table.
+/// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// `user`, `session#...` or `token#...`: the row's sort key.
     pub of: String,
-    /// Its other attributes as text.
+    /// The other attributes, as text.
     pub attributes: BTreeMap<String, String>,
-    /// Whether it has run out and only waits to be deleted.
+    /// Whether it has expired and awaits deletion.
     pub expired: bool,
 }
 
 impl DynamoRevocations {
-    /// The row itself, if it is there.
+    /// The row, if it exists.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if it cannot be known.
+    /// [`Unavailable::Revocations`] if the table could not be read.
     pub async fn mark(&self, key: &RowKey, now: UnixSeconds) -> Result<Option<Mark>, Unavailable> {
         let rows = self.rows(&[key]).await?;
         Ok(rows.get(key).map(|row| mark(row, now)))
     }
 
-    /// What a user's row says, run out or not.
+    /// The contents of a user's row, expired or not.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if it cannot be known.
+    /// [`Unavailable::Revocations`] if the table could not be read.
     pub async fn user_row(&self, key: &RowKey) -> Result<UserRow, Unavailable> {
         let rows = self.rows(&[key]).await?;
         let row = rows.get(key).map(UserRow::read).transpose();
@@ -47,7 +47,7 @@ impl DynamoRevocations {
         Ok(row.unwrap_or_default())
     }
 
-    /// All marks of a user, a session or a token of theirs, read consistently.
+    /// All revocations of a user and of the user's sessions and tokens, strongly consistent.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if some could not be read.
@@ -64,20 +64,22 @@ impl DynamoRevocations {
     }
 }
 
-/// Rows that one request of a scan looks at, and how long it may take.
+/// Rows that one request of a scan reads.
 const SCANNED_AT_ONCE: i32 = 2_000;
+/// Time limit of one request of a scan.
 const PATIENT: Duration = Duration::from_secs(5);
 
-/// Where the sweep through the pool's users is.
+/// The position of the sweep through the pool's users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepState {
-    /// Where the next page begins; `None` between two passes.
+    /// The start of the next page; `None` between two passes.
     pub cursor: Option<String>,
-    /// When this pass began, or the next one will have.
+    /// The start time of this pass, or of the next one.
     pub began_at: Option<UnixSeconds>,
-    /// When the last whole pass began: a user who was disabled before has a mark.
+    /// The start time of the last complete pass: users who were disabled before it have a
+    /// revocation.
     pub passed_at: Option<UnixSeconds>,
-    /// When the disabled users' rows were compared with the pool the last time.
+    /// The time of the last comparison of the disabled users' rows with the pool.
     pub compared_at: Option<UnixSeconds>,
 }
 
@@ -85,17 +87,18 @@ pub struct SweepState {
 pub struct DisabledRow {
     /// The user's `sub`.
     pub subject: String,
-    /// Who disabled them.
+    /// The actor who disabled the user.
     pub disabled_by: String,
-    /// As of when.
+    /// The time of the disabling.
     pub status_at: UnixSeconds,
 }
 
 impl DynamoRevocations {
-    /// What the rows of these users say, run out or not, by their keys: 100 at most, read together.
+    /// The contents of these users' rows, expired or not, by their keys. At most 100, read
+    /// together.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if one of them cannot be known.
+    /// [`Unavailable::Revocations`] if one of them could not be read.
     pub async fn user_rows(
         &self,
         keys: &[RowKey],
@@ -112,9 +115,9 @@ impl DynamoRevocations {
         Ok(read)
     }
 
-    /// The rows of all users of the pool who are disabled here, by a scan of the whole table that is not
-    /// strongly consistent. Rows of deleted users, which have an end, and of users whose `sub` can't be
-    /// told from its key are left out.
+    /// The rows of all users of the pool who are disabled here, by an eventually consistent scan of
+    /// the whole table. Excludes rows of deleted users, which expire, and of users whose `sub`
+    /// cannot be derived from the key.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if some could not be read.
@@ -166,10 +169,10 @@ impl DynamoRevocations {
         Ok(rows)
     }
 
-    /// Where the sweep through the pool's users is.
+    /// The position of the sweep through the pool's users.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if it cannot be known.
+    /// [`Unavailable::Revocations`] if the table could not be read.
     pub async fn sweep_state(&self, user_pool_id: &str) -> Result<SweepState, Unavailable> {
         let key = sweep_key(user_pool_id);
         let rows = self.rows(&[&key]).await?;
@@ -186,10 +189,10 @@ impl DynamoRevocations {
         })
     }
 
-    /// Remembers where the sweep is.
+    /// Stores the position of the sweep.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it is remembered.
+    /// [`Unavailable::Revocations`] unless it was stored.
     pub async fn set_sweep_state(
         &self,
         user_pool_id: &str,

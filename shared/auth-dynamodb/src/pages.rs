@@ -1,14 +1,14 @@
-//! Reads of more than one row. Nothing on a request's way through the authorizer makes them.
+//! Reads of more than one row. The authorizer does not use them.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::row::Row;
 
-/// Some row could not be read.
+/// A row could not be read.
 pub(crate) struct Incomplete;
 
-/// All rows of one partition, read consistently.
+/// All rows of one partition, strongly consistent.
 pub(crate) async fn partition(
     client: &Client,
     table: &str,
@@ -30,7 +30,7 @@ pub(crate) async fn partition(
     Ok(rows)
 }
 
-/// All rows of a table, read consistently.
+/// All rows of a table, strongly consistent.
 pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>, Incomplete> {
     let mut pages = client
         .scan()

@@ -1,4 +1,4 @@
-//! The table of groups that users who were moved are still to be given.
+//! The table of groups that migrated users are to be added to.
 
 use auth::{Unavailable, UnixSeconds, hex};
 use aws_lc_rs::digest;
@@ -9,27 +9,27 @@ use aws_types::SdkConfig;
 use crate::write::{number, text};
 use crate::{client, row};
 
-/// Seconds that a row waits for its user to come: they are about to sign in, or to read a code.
+/// Seconds for which a row waits for its user, who is about to sign in or to read a code.
 const WAIT_SECONDS: u64 = 24 * 60 * 60;
 
-/// What a row is left under. A name that looks like an address is no address: the two never meet.
+/// The key of a row. A name that looks like an address is a different key from the address.
 #[derive(Clone, Copy)]
 pub enum LeftFor<'a> {
-    /// Whoever has this address, verified.
+    /// The user with this verified address.
     Email(&'a str),
-    /// Whoever has this name in the pool.
+    /// The user with this name in the pool.
     Name(&'a str),
 }
 
-/// Groups that were left.
+/// Pending groups.
 pub struct Left {
-    /// By the pool's names.
+    /// The groups, by their names in the pool.
     pub groups: Vec<String>,
-    /// When, in seconds since 1970: the pool made the user right after that.
+    /// The time in seconds since 1970: the pool created the user right after it.
     pub at: u64,
 }
 
-/// Groups by user, in a DynamoDB table with the key `id`.
+/// Pending groups by user, in a DynamoDB table with the key `id`.
 pub struct PendingGroups {
     client: Client,
     table: String,
@@ -45,10 +45,10 @@ impl PendingGroups {
         }
     }
 
-    /// Leaves groups for a user whom a pool is about to make.
+    /// Stores groups for a user whom a pool is about to create.
     ///
     /// # Errors
-    /// [`Unavailable::PendingGroups`] unless they are there.
+    /// [`Unavailable::PendingGroups`] unless they were stored.
     pub async fn leave(
         &self,
         user_pool_id: &str,
@@ -68,10 +68,10 @@ impl PendingGroups {
         Ok(())
     }
 
-    /// What was left for this user, and has not run out.
+    /// The pending groups of this user that have not expired.
     ///
     /// # Errors
-    /// [`Unavailable::PendingGroups`] if that can't be known.
+    /// [`Unavailable::PendingGroups`] if the table could not be read.
     pub async fn of(
         &self,
         user_pool_id: &str,
@@ -98,10 +98,10 @@ impl PendingGroups {
         }
     }
 
-    /// Forgets it: the user has them.
+    /// Deletes the row: the user is in the groups.
     ///
     /// # Errors
-    /// [`Unavailable::PendingGroups`] if it may still be there.
+    /// [`Unavailable::PendingGroups`] if the row may still exist.
     pub async fn forget(&self, user_pool_id: &str, user: LeftFor<'_>) -> Result<(), Unavailable> {
         let delete = self
             .client
@@ -116,7 +116,7 @@ impl PendingGroups {
     }
 }
 
-/// A hash: the table is not for names.
+/// A hash, so that the table contains no names.
 fn id(user_pool_id: &str, user: LeftFor<'_>) -> String {
     let (kind, name) = match user {
         LeftFor::Email(email) => ("email", email),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_and_a_name_of_the_same_text_have_two_rows() {
+    fn an_address_and_an_equal_name_have_different_rows() {
         let (email, name) = (LeftFor::Email("a@b.c"), LeftFor::Name("a@b.c"));
         assert_ne!(id("pool", email), id("pool", name));
         assert_ne!(id("pool", email), id("other", email));

@@ -1,4 +1,4 @@
-//! The application's own table of users, kept in step with the user pool.
+//! The application's table of users, synchronized with the user pool.
 
 use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
@@ -7,14 +7,14 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use crate::DynamoRevocations;
 use crate::write::{is_applied, number, text};
 
-/// What the pool says of a user.
+/// The user's status in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Signed up and confirmed; or disabled once and enabled again.
+    /// Signed up and confirmed; or disabled and enabled again.
     Confirmed,
     /// Disabled.
     Disabled,
-    /// Gone: only the id is left, so that the application can clean up behind it.
+    /// Deleted: only the id remains, so that the application can clean up.
     Deleted,
 }
 
@@ -44,10 +44,10 @@ impl Profiles {
         }
     }
 
-    /// Makes the profile of a user who has just confirmed. One that is there stays as it is.
+    /// Creates the profile of a user who has just confirmed. An existing one is not changed.
     ///
     /// # Errors
-    /// [`Unavailable::Profiles`] unless it is there.
+    /// [`Unavailable::Profiles`] unless the profile exists.
     pub async fn confirmed(
         &self,
         subject: &str,
@@ -66,10 +66,10 @@ impl Profiles {
         finish(update).await
     }
 
-    /// Notes a change that happened `at`; a later one that is there already stays.
+    /// Stores a change that happened `at`, unless a later one is stored already.
     ///
     /// # Errors
-    /// [`Unavailable::Profiles`] unless it is noted.
+    /// [`Unavailable::Profiles`] unless it was stored.
     pub async fn set_status(
         &self,
         subject: &str,
@@ -94,7 +94,7 @@ impl Profiles {
     /// Whether this user has, or had, a profile.
     ///
     /// # Errors
-    /// [`Unavailable::Profiles`] if it cannot be known.
+    /// [`Unavailable::Profiles`] if the table could not be read.
     pub async fn knows(&self, subject: &str) -> Result<bool, Unavailable> {
         let read = self.client.get_item().table_name(&self.table);
         let read = read.key("sub", text(subject)).consistent_read(true);

@@ -1,4 +1,4 @@
-//! All marks of a token, by one strongly consistent `BatchGetItem`.
+//! Reads all revocations that can affect a token, by one strongly consistent `BatchGetItem`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::connections::Connection;
 use crate::row::{self, Cutoffs, GroupCutoff, Groups, Row, Unreadable};
 use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
 
-/// Of how many clients cutoffs are remembered; one more and all are read anew.
+/// The number of clients whose revocations are cached; at one more the cache is emptied.
 const MAX_REMEMBERED_CLIENTS: usize = 1_000;
 
 /// Rows in one `BatchGetItem`, DynamoDB's maximum.
 const BATCH: usize = 100;
 
-/// How often keys that DynamoDB left unprocessed are asked for again.
+/// How often keys that DynamoDB left unprocessed are requested.
 const ROUNDS: usize = 3;
 
-/// The rows that may void one token.
+/// The rows that can revoke one token.
 struct TokenKeys {
     user: RowKey,
     session: Option<RowKey>,
@@ -58,10 +58,10 @@ impl RevocationStore for DynamoRevocations {
 }
 
 impl DynamoRevocations {
-    /// All marks that could void a session of a user, for those who hold no token of it.
+    /// All revocations that can affect a session of a user, for callers without a token of it.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] whenever they cannot be known.
+    /// [`Unavailable::Revocations`] if they could not be read.
     pub async fn marks_of_session(
         &self,
         (issuer, client_id): (&str, &str),
@@ -82,7 +82,7 @@ impl DynamoRevocations {
     /// The same for several sessions of one user, in their order, a hundred rows at a time.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] whenever those of one of them cannot be known.
+    /// [`Unavailable::Revocations`] if those of one session could not be read.
     pub async fn marks_of_sessions(
         &self,
         of: (&str, &str),
@@ -98,7 +98,7 @@ impl DynamoRevocations {
         for some in sessions.chunks(BATCH) {
             let key = |session: &&str| RowKey::session(of.0, subject, session);
             let keys: Vec<RowKey> = some.iter().map(key).collect();
-            // A batch must not name a row twice.
+            // A batch must not contain a row twice.
             let wanted: HashSet<&RowKey> = keys.iter().collect();
             let rows = self.rows(&wanted.into_iter().collect::<Vec<_>>()).await?;
             all.extend(keys.iter().map(|key| Marks {
@@ -109,12 +109,12 @@ impl DynamoRevocations {
         Ok(all)
     }
 
-    /// Whether what opened this connection has been ended, by any mark: of the token or the API key,
-    /// its session, its user, its client, everybody. What was issued up to `issued_at` may be out of
-    /// date.
+    /// Whether the credential that opened this connection has been revoked: the token or the API
+    /// key, its session, its user, its client, or everyone. Tokens issued up to `issued_at` may be
+    /// outdated.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] whenever it cannot be known.
+    /// [`Unavailable::Revocations`] if that could not be read.
     pub async fn is_over(
         &self,
         connection: &Connection,
@@ -188,8 +188,8 @@ impl DynamoRevocations {
         Ok(marks)
     }
 
-    /// Opens the connection by asking for a row that doesn't exist, during init, when Lambda
-    /// gives a function a whole core. Whether that worked is for the first request to find out.
+    /// Opens the connection by reading a row that does not exist, during init, when Lambda gives a
+    /// function a whole core. A failure is left to the first request.
     pub async fn prime(&self) {
         let patient = TimeoutConfig::builder()
             .connect_timeout(PRIMING)
@@ -208,7 +208,7 @@ impl DynamoRevocations {
             .await;
     }
 
-    /// The rows that exist among `keys`.
+    /// The existing rows of `keys`.
     pub(crate) async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
         let reading = self.rows_without_limit(keys);
         tokio::time::timeout(OPERATION, reading)
@@ -230,7 +230,7 @@ impl DynamoRevocations {
                 .send()
                 .await
                 .map_err(|_| Unavailable::Revocations)?;
-            // Even an empty table is named in the answer. One that isn't there wasn't read.
+            // The response contains even an empty table. A table that is missing was not read.
             let rows = answer
                 .responses
                 .and_then(|mut tables| tables.remove(&self.table));
@@ -244,7 +244,8 @@ impl DynamoRevocations {
             {
                 None => return Ok(found),
                 Some(rest) if rest.keys().is_empty() => return Ok(found),
-                // Whatever DynamoDB echoes of the request, a mark must not be read from a replica.
+                // Only the echoed keys are used: a revocation must not be read eventually
+                // consistent.
                 Some(rest) => wanted = keys_and_attributes(rest.keys),
             }
             tokio::time::sleep(FIRST_BACKOFF).await;
@@ -252,7 +253,7 @@ impl DynamoRevocations {
         Err(Unavailable::Revocations)
     }
 
-    /// Reads the cutoffs of clients and issuers anew.
+    /// Empties the cache of client and issuer revocations.
     pub fn forget_cutoffs(&self) {
         if let Ok(mut remembered) = self.cutoffs.lock() {
             remembered.clear();
@@ -268,7 +269,7 @@ impl DynamoRevocations {
 
     fn remember_cutoffs(&self, client: &RowKey, cutoffs: Cutoffs, now: UnixSeconds) {
         if let Ok(mut remembered) = self.cutoffs.lock() {
-            // A trusted issuer's tokens may name any number of clients.
+            // A trusted issuer's tokens may contain any number of clients.
             if remembered.len() >= MAX_REMEMBERED_CLIENTS {
                 remembered.clear();
             }
@@ -312,7 +313,7 @@ pub(crate) fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAn
     let builder = KeysAndAttributes::builder().set_keys(Some(keys));
     match builder.consistent_read(true).build() {
         Ok(wanted) => wanted,
-        // `keys` is the only member that the builder asks for, and it is set.
+        // `keys` is the only member that the builder requires, and it is set.
         Err(_) => unreachable!("the keys are set"),
     }
 }

@@ -1,4 +1,4 @@
-//! What a row of the table means.
+//! Interprets the rows of the table.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub(crate) type Row = HashMap<String, AttributeValue>;
 
-/// The cutoffs that hold for more than one user.
+/// The revocations that affect more than one user.
 #[derive(Clone, Default)]
 pub(crate) struct Cutoffs {
     pub(crate) client: Option<UnixSeconds>,
@@ -18,20 +18,20 @@ pub(crate) struct Cutoffs {
     pub(crate) unreadable: bool,
 }
 
-/// What is void of the tokens that name a group, by the attribute of the row ([`group_attribute`]).
+/// The revocations of groups, by the attribute of the row ([`group_attribute`]).
 #[derive(Default)]
 pub(crate) struct Groups(pub(crate) HashMap<String, UnixSeconds>);
 
-/// What a cutoff of a group is compared with.
+/// The claim that a group's revocation is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupCutoff {
-    /// `iat`: tokens that name the group are out of date, and a refresh brings new ones.
+    /// `iat`: tokens that contain the group are outdated, and a refresh brings new ones.
     Tokens,
-    /// `auth_time`: the sessions of the group's members are over.
+    /// `auth_time`: the sessions of the group's members are revoked.
     Sessions,
 }
 
-/// The attribute of the row `groups` that holds a group's cutoff.
+/// The attribute of the row `groups` that holds a group's revocation time.
 pub(crate) fn group_attribute(cutoff: GroupCutoff, group: &str) -> String {
     match cutoff {
         GroupCutoff::Tokens => format!("tokens#{group}"),
@@ -40,7 +40,7 @@ pub(crate) fn group_attribute(cutoff: GroupCutoff, group: &str) -> String {
 }
 
 impl Groups {
-    /// The latest cutoff of any of `groups`.
+    /// The latest revocation of any of `groups`.
     pub(crate) fn latest(&self, cutoff: GroupCutoff, groups: &[String]) -> Option<UnixSeconds> {
         if self.0.is_empty() {
             return None;
@@ -53,7 +53,7 @@ impl Groups {
     }
 
     /// # Errors
-    /// A cutoff is not a time.
+    /// A value is not a time.
     pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
         let is_cutoff =
             |name: &&String| name.starts_with("tokens#") || name.starts_with("sessions#");
@@ -67,7 +67,7 @@ impl Groups {
     }
 }
 
-/// An attribute that is there but is not what it must be.
+/// An attribute exists but has an unexpected type or value.
 pub(crate) struct Unreadable;
 
 /// The row's own key.
@@ -79,13 +79,13 @@ pub(crate) fn key_of(row: &Row) -> Option<RowKey> {
     })
 }
 
-/// Whether the row has passed its `expires_at` and only waits to be deleted, which DynamoDB may
-/// take days for. A row whose expiry can't be read is active.
+/// Whether the row has passed its `expires_at` and awaits deletion, which DynamoDB may delay for
+/// days. A row with an unreadable expiry is active.
 pub(crate) fn is_expired(row: &Row, now: UnixSeconds) -> bool {
     matches!(time(row, "expires_at"), Ok(Some(expires_at)) if expires_at <= now)
 }
 
-/// Whether the row has an expiry that DynamoDB will not act on.
+/// Whether the row has an expiry that DynamoDB will ignore.
 pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
     /// A thousand years: the row's writer meant milliseconds.
     const FAR: u64 = 1000 * 366 * 24 * 60 * 60;
@@ -96,7 +96,7 @@ pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
     }
 }
 
-/// Adds a user's row to the marks.
+/// Adds a user's row to the revocations.
 pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
     let disabled = match row.get("disabled") {
         None => Ok(false),
@@ -111,7 +111,7 @@ pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
         Ok((sessions, tokens))
     });
     match (disabled, cutoffs, except_session) {
-        // Nobody wrote this row.
+        // Gatehouse does not write such a row.
         (Ok(false), Ok((None, None)), _) if !row.contains_key("status_at") => {
             marks.unreadable = true;
         }
@@ -119,7 +119,8 @@ pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
         (Ok(disabled), Ok((not_before, tokens)), Ok(except_session)) => {
             marks.user_disabled = disabled;
             marks.tokens_not_before = tokens.filter(|_| !is_expired(row, now));
-            // Disabling doesn't run out; a cutoff does, with the last token it could stop.
+            // Disabling does not expire; `not_before` expires with the last token that it could
+            // refuse.
             marks.user_not_before =
                 not_before
                     .filter(|_| !is_expired(row, now))

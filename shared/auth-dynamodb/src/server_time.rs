@@ -1,4 +1,4 @@
-//! The time by DynamoDB's clock, for programs whose own clock may be wrong: an operator's.
+//! The time of DynamoDB's clock, for programs whose own clock may be wrong: an operator's.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserialization
 use crate::DynamoRevocations;
 use crate::read::{key_attributes, keys_and_attributes};
 
-/// Keeps the `Date` of an answer (RFC 9110 section 6.6.1).
+/// Stores the `Date` header of a response (RFC 9110 section 6.6.1).
 #[derive(Debug, Clone, Default)]
 struct DateInterceptor(Arc<Mutex<Option<UnixSeconds>>>);
 
@@ -41,10 +41,10 @@ fn seconds(date: &str) -> Option<UnixSeconds> {
 }
 
 impl DynamoRevocations {
-    /// The time at the table, a second exact: what its answer to a read says.
+    /// The time at the table, to the second: the `Date` of its response to a read.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if there is no answer, or no time in it.
+    /// [`Unavailable::Revocations`] without a response, or without a time in it.
     pub async fn server_time(&self) -> Result<UnixSeconds, Unavailable> {
         let date = DateInterceptor::default();
         let no_row = keys_and_attributes([key_attributes(&RowKey::issuer(""))]);

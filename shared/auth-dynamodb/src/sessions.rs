@@ -1,4 +1,4 @@
-//! The table of sessions: where a user is signed in, for the user to see.
+//! The table of sessions, which a user can list.
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
@@ -10,20 +10,20 @@ use crate::row::{self, Row};
 use crate::write::{is_applied, number, text};
 use crate::{DynamoRevocations, Ending};
 
-/// A sign-in, as its row has it.
+/// A sign-in, as stored in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// `origin_jti`.
     pub id: String,
-    /// When the user typed the password.
+    /// The user's authentication time.
     pub authenticated_at: UnixSeconds,
-    /// When it was first and last recorded.
+    /// The time when the session was first recorded.
     pub first_seen: UnixSeconds,
-    /// The same.
+    /// The time when the session was last recorded.
     pub last_seen: UnixSeconds,
-    /// What the client calls the device.
+    /// The client's name for the device.
     pub device: Option<String>,
-    /// A hash of the address that it was first seen at.
+    /// A hash of the address at which the session was first seen.
     pub ip_hash: Option<String>,
 }
 
@@ -43,10 +43,10 @@ impl SessionTable {
         }
     }
 
-    /// Records a session, or that it was seen again. What was first seen stays.
+    /// Records a session, or that it was seen again, which keeps the first time and address.
     ///
     /// # Errors
-    /// [`Unavailable::Sessions`] unless it is recorded.
+    /// [`Unavailable::Sessions`] unless it was recorded.
     pub async fn record(
         &self,
         issuer_id: &str,
@@ -90,7 +90,7 @@ impl SessionTable {
         }
     }
 
-    /// All sessions of a user that have not run out, read consistently.
+    /// All sessions of a user that have not expired, strongly consistent.
     ///
     /// # Errors
     /// [`Unavailable::Sessions`] if some could not be read.
@@ -108,7 +108,7 @@ impl SessionTable {
     }
 }
 
-/// The row's session; `None` if nobody of ours wrote it.
+/// The session of a row; `None` if Gatehouse did not write the row.
 fn session(row: &Row) -> Option<Session> {
     let text = |name: &str| row.get(name)?.as_s().ok().cloned();
     let time = |name: &str| row::time(row, name).ok().flatten();

@@ -1,7 +1,7 @@
-//! What a user's row says, and what an act makes of it.
+//! The state of a user's row, and how an act changes it.
 //!
-//! It is pure: the store carries it out by one conditional update each time (see `write.rs`), and a
-//! test runs writers against each other by the thousand (`interleavings.rs`).
+//! The module is pure: the store applies each act by one conditional update (see `write.rs`), and a
+//! test runs thousands of concurrent writers (`interleavings.rs`).
 
 use auth::UnixSeconds;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -18,7 +18,7 @@ const DISABLED: &str = "disabled";
 const STATUS_AT: &str = "status_at";
 const EXPIRES_AT: &str = "expires_at";
 
-/// The attributes that decide. An update holds only while all of them are as they were read.
+/// The attributes that decide. An update succeeds only while all of them are as they were read.
 pub(crate) const DECISIVE: [&str; 8] = [
     NOT_BEFORE,
     EXCEPT_SESSION,
@@ -30,84 +30,86 @@ pub(crate) const DECISIVE: [&str; 8] = [
     EXPIRES_AT,
 ];
 
-/// A user's row, without what is only for the record.
+/// A user's row, without the attributes that are only informational.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserRow {
-    /// What was authenticated up to here is over.
+    /// Sessions authenticated up to this time are revoked.
     pub not_before: Option<UnixSeconds>,
-    /// The one session that goes on all the same.
+    /// The one session that stays valid.
     pub spared: Option<Spared>,
-    /// What was issued up to here is out of date.
+    /// Tokens issued up to this time are outdated.
     pub tokens_not_before: Option<UnixSeconds>,
-    /// Nothing passes.
+    /// Nothing of the user is accepted.
     pub disabled: bool,
-    /// As of when the user is disabled or enabled.
+    /// The time at which the user was disabled or enabled.
     pub status_at: Option<UnixSeconds>,
-    /// When the row is no longer needed.
+    /// The time from which the row is no longer needed.
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// A session that a cutoff spares.
+/// A session that a revocation spares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spared {
     /// `origin_jti`.
     pub session: String,
     /// When it was authenticated.
     pub since: UnixSeconds,
-    /// When the password was changed, if that is what spared it. Only whoever proved the old
-    /// password to our own API can make the store write this.
+    /// The time of the password change, if that spared the session. The store writes this only for
+    /// a caller who has proved the old password to our own API.
     pub changed_at: Option<UnixSeconds>,
 }
 
-/// What somebody does to a user.
+/// An act on a user.
 #[derive(Clone, Debug)]
 pub enum Act<'a> {
-    /// Ends all that was authenticated up to here, a spared session included.
+    /// Revokes everything authenticated up to this time, including a spared session.
     EndAll(UnixSeconds),
-    /// Ends the same but for one session, while that one is alive.
+    /// Revokes the same but for one session, if that session is valid.
     EndOthers {
-        /// Up to here.
+        /// The time.
         not_before: UnixSeconds,
         /// The session.
         session: &'a str,
-        /// When it was authenticated.
+        /// The time of its authentication.
         since: UnixSeconds,
-        /// When the password was changed, if that is what this is about.
+        /// The time of the password change, if that is the reason.
         changed_at: Option<UnixSeconds>,
     },
-    /// The password was changed, whoever did it: all is over but what that very change spared.
+    /// The password was changed, here or elsewhere: revokes all sessions but the one that this very
+    /// change spared.
     PasswordChanged {
-        /// When.
+        /// The time of the change.
         at: UnixSeconds,
-        /// Seconds by which two clocks may tell the time of one change differently.
+        /// The maximal difference, in seconds, between two clocks' times of one change.
         tolerance: u64,
     },
-    /// What was issued up to here is out of date.
+    /// Makes tokens issued up to this time outdated.
     Outdate(UnixSeconds),
-    /// Disables as of this moment, and ends all.
+    /// Disables at this time, and revokes all sessions.
     Disable(UnixSeconds),
-    /// Disables as of this moment, and ends all, for a user who is gone: the row is not needed for longer
-    /// than the tokens that it stops.
+    /// Disables at this time, and revokes all sessions, of a deleted user: the row is needed only
+    /// as long as the tokens that it refuses.
     Delete(UnixSeconds),
-    /// Enables as of this moment. What was ended stays ended.
+    /// Enables at this time. Earlier revocations stay in force.
     Enable(UnixSeconds),
 }
 
-/// What an act makes of a row.
+/// The effect of an act on a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
-    /// The row says as much already, or more.
+    /// The row already contains the act, or more.
     Same,
-    /// The row is to be this.
+    /// The new row.
     Changed(UserRow),
-    /// The session to spare has been ended itself.
+    /// The session to spare has been revoked itself.
     TooLate,
 }
 
 impl UserRow {
-    /// The row after `act`, which is carried out at `now`. Marks are kept for so many seconds.
+    /// The row after `act`, which is applied at `now`. Revocations are kept for `kept_seconds`.
     ///
-    /// Every change is monotone: a cutoff and an expiry only rise, and no session comes back.
+    /// Every change is monotone: `not_before` and the expiry only rise, and no session becomes
+    /// valid again.
     #[must_use]
     pub fn after(&self, act: &Act<'_>, now: UnixSeconds, kept_seconds: u64) -> After {
         let mut new = self.clone();
@@ -148,7 +150,7 @@ impl UserRow {
         }
         new.expires_at = if new.disabled && matches!(act, Act::Delete(_)) {
             let needed = now.plus(kept_seconds);
-            // Only a deletion gives a disabled user's row an end.
+            // Only a deletion lets a disabled user's row expire.
             let earlier = self.expires_at.filter(|_| self.disabled);
             earlier.max(new.not_before.map(|at| at.plus(kept_seconds).max(needed)))
         } else {
@@ -161,7 +163,7 @@ impl UserRow {
         }
     }
 
-    /// Whether no cutoff has ended this session.
+    /// Whether no revocation has ended this session.
     #[must_use]
     pub fn is_alive(&self, session: &str, since: UnixSeconds) -> bool {
         let spared = self.spared.as_ref();
@@ -186,7 +188,8 @@ impl UserRow {
         (session, since): (&str, UnixSeconds),
         changed_at: Option<UnixSeconds>,
     ) {
-        // An earlier change may come in late. One that only ends others never keeps the word.
+        // An earlier change may arrive late. A revocation of the other sessions alone does not
+        // carry `changed_at` over.
         let earlier = self
             .spared
             .take()
@@ -208,11 +211,11 @@ impl UserRow {
         changed_at.is_some_and(|changed_at| changed_at.0.abs_diff(at.0) <= tolerance)
     }
 
-    /// How long `new`, which follows this row, has to stay. Disabling doesn't run out, nor does a
-    /// mark that was made by hand without an end.
+    /// The expiry of `new`, which follows this row. Disabling does not expire, nor does a
+    /// revocation that an operator wrote without an expiry.
     fn expiry_of(&self, new: &Self, now: UnixSeconds, kept_seconds: u64) -> Option<UnixSeconds> {
         let has_no_end = !self.disabled && self.expires_at.is_none() && *self != Self::default();
-        // A deleted user's row has an end, and what comes in late raises it.
+        // A deleted user's row expires, and late acts raise its expiry.
         let is_deleted = self.disabled && self.expires_at.is_some();
         if new.disabled && !is_deleted || has_no_end {
             return None;
@@ -222,7 +225,7 @@ impl UserRow {
         let needed = reaches
             .into_iter()
             .zip(changed)
-            // A mark that stands keeps the end that it was given.
+            // An unchanged revocation keeps its expiry.
             .filter(|(reach, before)| reach != before || self.disabled && !new.disabled)
             .filter_map(|(reach, _)| Some(reach?.plus(kept_seconds)));
         let enabled_now = self.disabled.then(|| now.plus(kept_seconds));
@@ -230,7 +233,7 @@ impl UserRow {
     }
 
     /// # Errors
-    /// An attribute is not what it must be: then nothing may be concluded from the row.
+    /// An attribute has an unexpected type or value: then the row must not be interpreted.
     pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
         let spared = match row.get(EXCEPT_SESSION) {
             None => None,
@@ -254,7 +257,7 @@ impl UserRow {
         })
     }
 
-    /// The value of a decisive attribute; `None` if it is not to be there.
+    /// The value of a decisive attribute; `None` if it must not exist.
     pub(crate) fn attribute(&self, name: &str) -> Option<AttributeValue> {
         let spared = self.spared.as_ref();
         match name {

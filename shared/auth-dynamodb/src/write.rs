@@ -1,5 +1,5 @@
-//! Ending sessions and users. Every write can be repeated and can come late: it never brings
-//! back what another one ended.
+//! Revokes sessions and users. Every write can be repeated and can arrive late: it never undoes
+//! another revocation.
 
 use auth::revocation::{MARGIN_SECONDS, RowKey};
 use auth::{Unavailable, UnixSeconds};
@@ -13,21 +13,21 @@ use crate::row::{Row, Unreadable};
 use crate::user_row::{Act, After, DECISIVE, UserRow};
 
 const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_before";
-/// How often an update is tried against writers that were faster. A user's decisive attributes
-/// change a few times a second at most.
+/// How often an update is tried against concurrent writers. A user's decisive attributes change a
+/// few times a second at most.
 const ROUNDS: usize = 8;
 
-/// Who ended something, why, and until when the mark is needed.
+/// The actor and the reason of a revocation, and the time until which it is needed.
 #[derive(Clone)]
 pub struct Ending<'a> {
-    /// A word for the operator: `logout`, `admin_disable`.
+    /// The reason, for the operator: `logout`, `admin_disable`.
     pub reason: &'a str,
-    /// The `sub` of whoever did it.
+    /// The actor's `sub`.
     pub actor: &'a str,
-    /// When.
+    /// The time of the revocation.
     pub at: UnixSeconds,
-    /// Seconds that a refresh token of the session can live: for so long it could bring new
-    /// tokens, and so long the mark has to stay.
+    /// The lifetime in seconds of the session's refresh token: it could bring new tokens for so
+    /// long, so the revocation must be kept for so long.
     pub refresh_token_ttl_seconds: u64,
 }
 
@@ -43,10 +43,10 @@ impl Ending<'_> {
 }
 
 impl DynamoRevocations {
-    /// Ends one session or one token, whichever row `key` names.
+    /// Revokes one session or one token, depending on `key`.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the mark is certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn end(&self, key: &RowKey, ending: &Ending<'_>) -> Result<(), Unavailable> {
         let update = self
             .recorded(key, ending)
@@ -56,16 +56,17 @@ impl DynamoRevocations {
                  actor = if_not_exists(actor, :actor), \
                  expires_at = :expires_at",
             )
-            // A mark that was made by hand without an end keeps having none.
+            // A revocation that an operator wrote without an expiry keeps none.
             .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
             .expression_attribute_values(":expires_at", ending.expires_at(ending.at));
         is_applied(update).await.map(drop)
     }
 
-    /// Ends all that this user authenticated up to `not_before`, a spared session included.
+    /// Revokes everything that this user authenticated up to `not_before`, including a spared
+    /// session.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the mark is certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn end_user(
         &self,
         key: &RowKey,
@@ -76,14 +77,14 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await.map(drop)
     }
 
-    /// Ends all that this user authenticated up to `not_before`, but spares `session`, which was
-    /// authenticated at `since`. `false` if that session has been ended itself meanwhile: then
-    /// nothing is written.
+    /// Revokes everything that this user authenticated up to `not_before`, but spares `session`,
+    /// which was authenticated at `since`. `false` if that session has been revoked in the
+    /// meantime: then nothing is written.
     ///
-    /// A password change that somebody makes at Cognito ends the spared session all the same.
+    /// The record of a password change made at Cognito revokes the spared session too.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it is certain.
+    /// [`Unavailable::Revocations`] unless the result is certain.
     pub async fn end_other_sessions(
         &self,
         key: &RowKey,
@@ -100,11 +101,11 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await
     }
 
-    /// The same for a password that was changed at `changed_at` by whoever proved the old one to
-    /// our own API: the event that tells of this change, and no other, spares the session too.
+    /// The same for a password change at `changed_at` whose caller proved the old password to our
+    /// own API: the CloudTrail record of this change, and no other, spares the session too.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it is certain.
+    /// [`Unavailable::Revocations`] unless the result is certain.
     pub async fn end_other_sessions_for_change(
         &self,
         key: &RowKey,
@@ -121,12 +122,12 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await
     }
 
-    /// Ends all that this user authenticated until the password was changed at `at`, but for the
-    /// session that [`Self::end_other_sessions_for_change`] spared for that very change, by whose
-    /// clock it may have been `tolerance` seconds earlier or later.
+    /// Revokes everything that this user authenticated before the password change at `at`, but for
+    /// the session that [`Self::end_other_sessions_for_change`] spared for that very change. The
+    /// two clocks' times of the change may differ by `tolerance` seconds.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the mark is certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn end_user_for_change(
         &self,
         key: &RowKey,
@@ -138,11 +139,11 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await.map(drop)
     }
 
-    /// Refuses whatever was issued to this user up to `at`. Their sessions go on: a refresh brings
-    /// a token that passes.
+    /// Refuses tokens issued to this user up to `at`. The sessions stay valid: a refresh brings a
+    /// token that is accepted.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the mark is certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn outdate_tokens(
         &self,
         key: &RowKey,
@@ -153,11 +154,11 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await.map(drop)
     }
 
-    /// Disables a user as of `at` and ends all that they authenticated until then. An enabling
-    /// that is later, wherever it comes in, counts more; one of the same second counts less.
+    /// Disables a user at `at` and revokes everything authenticated until then. The later of
+    /// disable and enable wins, in any order of arrival; within one second, disable wins.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the marks are certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn disable_user(
         &self,
         key: &RowKey,
@@ -168,11 +169,11 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await.map(drop)
     }
 
-    /// The same for a user who has been deleted, whose row is kept only for as long as a refresh token
-    /// would have lived, and a day.
+    /// The same for a deleted user, whose row is kept only for the lifetime of a refresh token and
+    /// a day.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the marks are certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn delete_user(
         &self,
         key: &RowKey,
@@ -183,10 +184,10 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await.map(drop)
     }
 
-    /// Lets a user who was disabled before `at` sign in again. What was ended stays ended.
+    /// Lets a user who was disabled before `at` sign in again. Earlier revocations stay in force.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it is certain.
+    /// [`Unavailable::Revocations`] unless the result is certain.
     pub async fn enable_user(
         &self,
         key: &RowKey,
@@ -197,16 +198,16 @@ impl DynamoRevocations {
         self.change(key, &act, ending).await.map(drop)
     }
 
-    /// Carries out an act on a user's row by one update, whose condition is that the row is still
-    /// what the act was judged by; the answer to one that isn't brings the row as it is. So a crash
-    /// leaves all of an act or nothing. `false` if a session was to be spared that is over.
+    /// Applies an act to a user's row by one update, on the condition that the row is unchanged
+    /// since it was read; a failed condition returns the present row. So a crash leaves all of an
+    /// act or nothing. `false` if the session to spare has been revoked.
     async fn change(
         &self,
         key: &RowKey,
         act: &Act<'_>,
         ending: &Ending<'_>,
     ) -> Result<bool, Unavailable> {
-        // Most users have no row: the first guess costs no read, and no permission to read.
+        // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
             let said = UserRow::read(&row).map_err(|Unreadable| Unavailable::Revocations)?;
@@ -224,7 +225,8 @@ impl DynamoRevocations {
         Err(Unavailable::Revocations)
     }
 
-    /// An update of the decisive attributes from `row` to `new`, without its expression's begin.
+    /// An update of the decisive attributes from `row` to `new`, without the start of its
+    /// expression.
     fn replacing(&self, key: &RowKey, row: &Row, new: &UserRow) -> Replacing {
         let mut parts = Replacing {
             update: self.update(key),
@@ -252,11 +254,11 @@ impl DynamoRevocations {
         parts
     }
 
-    /// Ends all that an app client, or the whole issuer, got up to `not_before`: whichever row
-    /// `key` names. These rows are few and don't run out.
+    /// Revokes everything issued to an app client, or by the whole issuer, up to `not_before`,
+    /// depending on `key`. These rows are few and do not expire.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the mark is certainly there.
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn end_all_of(
         &self,
         key: &RowKey,
@@ -274,7 +276,7 @@ impl DynamoRevocations {
         is_applied(cutoff).await.map(drop)
     }
 
-    /// An update that says who did it, when and why.
+    /// An update that records actor, time and reason.
     fn recorded(&self, key: &RowKey, ending: &Ending<'_>) -> UpdateItemFluentBuilder {
         self.update(key)
             .expression_attribute_values(":reason", text(ending.reason))
@@ -290,7 +292,7 @@ impl DynamoRevocations {
     }
 }
 
-/// An update in the making.
+/// An update under construction.
 struct Replacing {
     update: UpdateItemFluentBuilder,
     set: Vec<String>,
@@ -305,7 +307,7 @@ impl Replacing {
     }
 }
 
-/// Adds who did it, when and why. Who disabled a user and who enabled them last outlive later acts.
+/// Adds actor, time and reason. The actors of the last disabling and enabling outlive later acts.
 fn recorded(
     mut parts: Replacing,
     act: &Act<'_>,
@@ -336,10 +338,10 @@ fn recorded(
     parts.update.update_expression(expression)
 }
 
-/// What became of an update.
+/// The result of an update.
 enum Attempt {
     Applied,
-    /// Its condition doesn't hold: this is the row, an empty one if there is none.
+    /// Its condition failed: this is the present row, empty if there is no row.
     Refused(Row),
 }
 
@@ -359,7 +361,7 @@ async fn try_update(update: UpdateItemFluentBuilder) -> Result<Attempt, Unavaila
     }
 }
 
-/// Sends an update. `false` if its condition doesn't hold: mostly, the row says as much or more.
+/// Sends an update. `false` if its condition failed: mostly, the row already contains the change.
 pub(crate) async fn is_applied(update: UpdateItemFluentBuilder) -> Result<bool, Unavailable> {
     match update.send().await {
         Ok(_) => Ok(true),

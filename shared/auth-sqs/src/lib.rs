@@ -1,4 +1,4 @@
-//! The queue of what has to be tried again: calls to Cognito, and marks that could not be written.
+//! The retry queue: failed calls to Cognito, and revocations that could not be written.
 //! `logout-retry` reads it.
 
 #![warn(missing_docs)]
@@ -14,27 +14,27 @@ use serde::{Deserialize, Serialize};
 const OPERATION: Duration = Duration::from_secs(3);
 const ATTEMPT: Duration = Duration::from_secs(1);
 
-/// A mark that could not be written, as it stands in the queue.
+/// A revocation that could not be written, as a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LateMark {
-    /// All that a user authenticated up to a moment is over, or all but one session.
+    /// Revokes everything that a user authenticated up to a time, with or without an exception.
     EndSessions {
         /// The user's `sub`.
         subject: String,
-        /// The moment, in seconds since 1970.
+        /// The time, in seconds since 1970.
         not_before: u64,
-        /// The session that is spared, and when it began.
+        /// The spared session, and its authentication time.
         spared: Option<(String, u64)>,
-        /// When the password was changed, if that is what spares the session.
+        /// The time of the password change, if that spares the session.
         #[serde(default)]
         changed_at: Option<u64>,
-        /// A word for the operator.
+        /// The reason, for the operator.
         reason: String,
     },
 }
 
-/// Where failed work goes.
+/// The queue for failed work.
 pub struct RetryQueue {
     client: Client,
     url: String,
@@ -59,7 +59,7 @@ impl RetryQueue {
         }
     }
 
-    /// Whether the task is in the queue now.
+    /// Sends the task. Returns whether the queue accepted it.
     pub async fn put(&self, task: &impl Serialize) -> bool {
         let Ok(body) = serde_json::to_string(task) else {
             return false;

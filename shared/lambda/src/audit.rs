@@ -1,12 +1,12 @@
-//! A line for every act of an administrator on another user, done or refused: who, what, whom. It is
-//! written at every `LOG_LEVEL` (OWASP ASVS 16.3).
+//! Logs every act of an administrator on another user, successful or refused: actor, act, target.
+//! The line is written at every `LOG_LEVEL` (OWASP ASVS 16.3).
 
 use auth::subject_hash;
 use serde_json::Value;
 
 use crate::log::{self, Level};
 
-/// One act, as far as it is known yet.
+/// One act, as far as it is known.
 pub struct Audit<'a> {
     issuer_id: &'a str,
     act: &'static str,
@@ -15,7 +15,7 @@ pub struct Audit<'a> {
 }
 
 impl<'a> Audit<'a> {
-    /// An act of which nothing is known, on what `issuer_id` has issued.
+    /// An act of which nothing is known yet, on something that `issuer_id` has issued.
     #[must_use]
     pub fn new(issuer_id: &'a str) -> Self {
         Self {
@@ -26,17 +26,17 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// What is done: a word from a closed list.
+    /// Sets the act: a word from a closed list.
     pub fn act(&mut self, act: &'static str) {
         self.act = act;
     }
 
-    /// The `sub` of the caller.
+    /// Sets the `sub` of the caller.
     pub fn actor(&mut self, subject: &str) {
         self.actor = Some(subject_hash(self.issuer_id, subject));
     }
 
-    /// The user, session, or app client that it is done to: its id, of which the line has a hash.
+    /// Sets the target by its id: a user, session or app client. The line has a hash of it.
     pub fn target(&mut self, id: &str) {
         self.target = Some(subject_hash(self.issuer_id, id));
     }

@@ -1,29 +1,29 @@
-//! Who calls a function behind the authorizer, by the authorizer's word.
+//! The caller of a function behind the authorizer, from the authorizer's context.
 
 use auth::UnixSeconds;
 use serde_json::Value;
 
 use crate::http::Request;
 
-/// A user of our pool, as the authorizer's context names them.
+/// A user of our pool, as the authorizer's context describes them.
 pub struct Caller {
     /// `sub`.
     pub subject: String,
-    /// The app client that signed them in.
+    /// The app client of the sign-in.
     pub client_id: String,
     /// `origin_jti`, if the token has one.
     pub session: Option<String>,
-    /// When they signed in.
+    /// The time of authentication.
     pub authenticated_at: UnixSeconds,
 }
 
 impl Caller {
-    /// `None` if the request came past the authorizer, or if the token is of another issuer than
-    /// `user_pool_id`: an id is somebody else's there.
+    /// `None` if the request did not come through the authorizer, or if the token is of another
+    /// issuer than `user_pool_id`: the same id may be a different user there.
     #[must_use]
     pub fn of(request: &Request<'_>, user_pool_id: &str) -> Option<Self> {
         let context = request.authorizer();
-        // REST APIs make texts of numbers, HTTP APIs don't.
+        // REST APIs convert numbers to strings, HTTP APIs do not.
         let member = |name: &str| match context.get(name)? {
             Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
             Value::Number(number) => Some(number.to_string()),

@@ -1,12 +1,12 @@
-//! The one place that reads the time.
+//! The only place that reads the wall clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Whole seconds since 1970 by the wall clock; 0 before that, which no token survives.
+/// Whole seconds since 1970 by the wall clock; 0 before that, which makes every token invalid.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "everybody else is given the time"
+    reason = "other code gets the time as an argument"
 )]
 pub fn unix_seconds() -> u64 {
     SystemTime::now()
@@ -16,8 +16,8 @@ pub fn unix_seconds() -> u64 {
 
 /// Returns once the wall clock is past `second`, or after two seconds.
 ///
-/// A cutoff covers its whole second. Whoever answers after that second is over can promise that
-/// the next sign-in is none of those which were ended.
+/// A revocation covers its whole second. A handler that responds after this second guarantees that
+/// the caller's next sign-in is later than the revocation.
 pub async fn until_after(second: u64) {
     const STEP: Duration = Duration::from_millis(25);
     const STEPS: u32 = 80;

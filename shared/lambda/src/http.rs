@@ -1,5 +1,5 @@
-//! Requests and answers of API Gateway's proxy integration, REST or HTTP API, and of those that send
-//! the same events: function URLs and load balancers.
+//! Requests and responses of API Gateway's proxy integration, REST or HTTP API, and of function
+//! URLs and load balancers, which send the same events.
 //! Source: AWS, "Input format" and "Output format of a Lambda function for proxy integration".
 
 mod refresh_cookie;

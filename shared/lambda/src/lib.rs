@@ -1,5 +1,5 @@
-//! What every function's `main` needs: its environment, fixed error texts, JSON log lines, and a
-//! runtime loop that a panic cannot end.
+//! The common parts of every function: environment, fixed error texts, JSON log lines, and a
+//! runtime loop that survives panics.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Log lines: one JSON object each, on standard output, where Lambda collects them.
+//! Log lines: one JSON object each, on standard output, which Lambda collects.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 /// How much is logged: `LOG_LEVEL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Only what failed.
+    /// Failures only.
     Error,
-    /// Also who was refused.
+    /// Refusals too.
     Warn,
     /// Every decision.
     Info,
@@ -27,13 +27,13 @@ impl Level {
             Some("WARN") => Self::Warn,
             Some("ERROR") => Self::Error,
             Some(_) => {
-                env.problem("LOG_LEVEL", "is none of `ERROR`, `WARN`, `INFO`");
+                env.problem("LOG_LEVEL", "is not one of `ERROR`, `WARN`, `INFO`");
                 Self::Info
             }
         }
     }
 
-    /// Its name in a log line.
+    /// The level's name in a log line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,11 +44,11 @@ impl Level {
     }
 }
 
-/// Lines about refusals that a process writes in a second.
+/// The maximal number of lines about refusals per second and process.
 const REFUSALS_PER_SECOND: u64 = 100;
 
-/// Keeps a flood of refusals from being a flood of lines: what is not written is counted by the next
-/// line of its reason.
+/// Limits the log lines of a flood of refusals: the next line with the same reason has the number
+/// of lines that were dropped.
 #[derive(Default)]
 pub struct Refusals(Mutex<Counted>);
 
@@ -60,8 +60,8 @@ struct Counted {
 }
 
 impl Refusals {
-    /// How many events a line written now stands for; `None` if none is to be written. Only warnings,
-    /// which is what refusals are logged as, are limited.
+    /// How many events a line written now stands for; `None` if no line is to be written. Only
+    /// warnings, which is the level of refusals, are limited.
     pub fn count(&self, level: Level, reason: &str, now_seconds: u64) -> Option<u64> {
         if level != Level::Warn {
             return Some(1);
@@ -82,8 +82,8 @@ impl Refusals {
     }
 }
 
-/// Writes one line. What goes in must be fit for a log: words from closed lists, numbers, ids of
-/// ours. JSON escapes the rest, so no value can begin a line of its own.
+/// Writes one line. Values must be safe to log: words from closed lists, numbers, our own ids. JSON
+/// escapes the rest, so no value can start a new line.
 pub fn line(level: Level, message: &str, fields: impl IntoIterator<Item = (&'static str, Value)>) {
     let mut line = Map::new();
     line.insert("level".to_owned(), level.as_str().into());
@@ -100,22 +100,22 @@ pub fn line(level: Level, message: &str, fields: impl IntoIterator<Item = (&'sta
     }
     let mut text = Value::Object(line).to_string();
     text.push('\n');
-    // Nobody is left to be told that the log is gone, and no decision depends on it.
+    // A failure to log cannot be reported, and no decision depends on it.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// A number of a log line that counts as a metric.
+/// A number in a log line that is a metric.
 #[derive(Clone, Copy)]
 pub struct Measure {
-    /// The line's member.
+    /// The member of the line.
     pub name: &'static str,
-    /// Its unit, as CloudWatch spells it.
+    /// Its unit, as spelled by CloudWatch.
     pub unit: &'static str,
-    /// Another member of the line, by whose values it is told apart.
+    /// Another member of the line, used as a dimension.
     pub by: Option<&'static str>,
 }
 
-/// The `_aws` member that makes a log line count as the metric `metric`, one for each value of
+/// The `_aws` member that makes a log line count as the metric `metric`, with the dimension
 /// `dimension`, another member of the line. See [`metrics`].
 #[must_use]
 pub fn metric(metric: &'static str, dimension: &'static str, now_seconds: u64) -> Value {
@@ -127,8 +127,8 @@ pub fn metric(metric: &'static str, dimension: &'static str, now_seconds: u64) -
     metrics(&[measure], now_seconds)
 }
 
-/// The `_aws` member that makes members of a log line count as metrics, each for this function alone
-/// (dimension `function`): another stack's functions have other names.
+/// The `_aws` member that makes members of a log line metrics, with this function's name as the
+/// dimension `function`: the functions of other stacks have other names.
 /// Source: AWS, "CloudWatch embedded metric format specification".
 #[must_use]
 pub fn metrics(measures: &[Measure], now_seconds: u64) -> Value {
@@ -154,18 +154,18 @@ fn metrics_of(on_lambda: bool, measures: &[Measure], now_seconds: u64) -> Value 
     })
 }
 
-/// The member and the dimension that tells functions apart.
+/// The member and the dimension that distinguishes functions.
 const FUNCTION: &str = "function";
 
-/// The function's name, which Lambda sets; a name that SAM makes begins with the stack's.
+/// The function's name, which Lambda sets; names generated by SAM start with the stack's.
 fn function_name() -> Option<&'static str> {
     static NAME: OnceLock<Option<String>> = OnceLock::new();
     let name = NAME.get_or_init(|| crate::env::process("AWS_LAMBDA_FUNCTION_NAME"));
     name.as_deref().filter(|name| !name.is_empty())
 }
 
-/// The line about one event that a function was called with, which counts as the metric `metric` by
-/// `outcome`, a word from the function's closed list.
+/// The line about one event, counted as the metric `metric` by `outcome`, a word from the
+/// function's closed list.
 pub fn outcome(level: Level, message: &str, metric: &'static str, outcome: &str, request_id: &str) {
     line(
         level,
@@ -182,8 +182,8 @@ pub fn outcome(level: Level, message: &str, metric: &'static str, outcome: &str,
     );
 }
 
-/// The line about one request to an API of ours, which counts as the metric `Requests` by
-/// `outcome`, a word from the function's closed list.
+/// The line about one request to our API, counted as the metric `Requests` by `outcome`, a word
+/// from the function's closed list.
 pub fn request(level: Level, what: &str, outcome: &str, request_id: &str, began: Instant) {
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let now = crate::clock::unix_seconds();
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_refusals_is_few_lines_and_a_whole_count() {
+    fn a_flood_of_refusals_is_logged_in_few_lines_with_the_full_count() {
         let refusals = Refusals::default();
         let mut counted = 0;
         let mut lines = 0;
@@ -224,11 +224,11 @@ mod tests {
         for reason in ["expired", "no_session"] {
             counted += refusals.count(Level::Warn, reason, 8).unwrap();
         }
-        assert_eq!(counted, 1_002, "none is lost");
+        assert_eq!(counted, 1_002, "every event is counted");
     }
 
     #[test]
-    fn metrics_are_told_apart_by_function() {
+    fn metrics_have_the_dimension_function() {
         let measures = [
             Measure {
                 name: "MissingMarks",

@@ -14,15 +14,15 @@ use serde_json::value::RawValue;
 
 use crate::log::{self, Level};
 
-/// How an invocation may fail. The texts are fixed: API Gateway compares the first with the
-/// letter, Cognito shows them to people, and both end up in logs.
+/// How an invocation may fail. The texts are fixed: API Gateway compares the first one exactly,
+/// Cognito shows them to users, and both end up in logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The caller is refused; API Gateway answers 401.
     Unauthorized,
-    /// Cognito is not to go on, and shows this text to whoever asked.
+    /// The trigger refuses, and Cognito shows this text to the caller.
     Refused(&'static str),
-    /// Something else went wrong; API Gateway answers 500 and caches nothing.
+    /// An error; API Gateway answers 500 and caches nothing.
     Internal,
 }
 
@@ -40,12 +40,12 @@ impl From<Failure> for Diagnostic {
     }
 }
 
-/// What a function does with an event.
+/// Handles the events of a function.
 pub trait Handler {
     /// The answer, as JSON.
     type Answer: Serialize;
 
-    /// Whether events hold passwords: then their text is overwritten when they are answered.
+    /// Whether events contain passwords: then their text is overwritten after the response.
     const WIPES_EVENTS: bool = false;
 
     /// Handles one event. `request_id` is Lambda's, for the log.
@@ -56,10 +56,10 @@ pub trait Handler {
     ) -> impl Future<Output = Result<Self::Answer, Failure>>;
 }
 
-/// Runs a function for as long as Lambda lets it: `init` once, then its handler for every event.
+/// Runs a function until Lambda stops it: `init` once, then its handler for every event.
 ///
-/// A configuration that doesn't hold ends the process with all its problems in the log, and so
-/// does an `init` that fails. A panic in the handler is an [`Failure::Internal`], and the next event is handled as ever.
+/// An invalid configuration ends the process with all its problems in the log, and so does a failed
+/// `init`. A panic in the handler is a [`Failure::Internal`]; the next event is handled as usual.
 pub fn run<C, H, E, F>(config: Result<C, ConfigError>, init: impl FnOnce(C) -> F) -> ExitCode
 where
     H: Handler,
@@ -75,7 +75,7 @@ where
         Err(ConfigError(problems)) => {
             log::line(
                 Level::Error,
-                "refused to start: the configuration is wrong",
+                "refused to start: the configuration is invalid",
                 [("problems", Value::from(problems))],
             );
             return ExitCode::FAILURE;
@@ -99,7 +99,7 @@ where
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Of `init` or of the runtime's own loop; no event's content is in it.
+            // From `init` or the runtime's own loop: it contains no event data.
             let error = Value::from(error.to_string());
             log::line(Level::Error, "the runtime loop ended", [("error", error)]);
             ExitCode::FAILURE
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_of_that_invocation_alone() {
+    fn a_panic_fails_only_its_own_invocation() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();

@@ -1,4 +1,4 @@
-//! Batches of messages from SQS, each of which succeeds or fails by itself.
+//! SQS batches whose messages succeed or fail separately.
 //! Source: AWS, "Handling errors for an SQS event source in Lambda" (partial batch responses).
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ pub struct Message<'a> {
     /// Its id in the batch.
     #[serde(borrow)]
     pub message_id: Cow<'a, str>,
-    /// What its sender wrote.
+    /// The body.
     #[serde(borrow)]
     pub body: Cow<'a, str>,
     /// The ARN of the queue.
@@ -22,7 +22,7 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// Whether it came from the queue at `url`: both end with the queue's name.
+    /// Whether the message came from the queue at `url`: both end with the queue's name.
     #[must_use]
     pub fn is_from(&self, url: &str) -> bool {
         let name = self
@@ -46,7 +46,7 @@ pub fn messages(event: &RawValue) -> Option<Vec<Message<'_>>> {
     Some(batch.records)
 }
 
-/// The messages that SQS shall deliver again, and in the end put into the dead-letter queue.
+/// The messages that SQS is to redeliver, and finally moves to the dead-letter queue.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -60,7 +60,7 @@ struct Item {
 }
 
 impl Answer {
-    /// Asks for one of the messages again.
+    /// Marks a message for redelivery.
     pub fn again(&mut self, message: &Message<'_>) {
         self.batch_item_failures.push(Item {
             item_identifier: message.message_id.clone().into_owned(),

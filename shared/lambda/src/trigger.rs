@@ -1,4 +1,4 @@
-//! Events of Cognito's triggers, which go back as they came but for their `response`.
+//! Events of Cognito triggers, which are returned unchanged except for their `response`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,29 +7,29 @@ use auth::headers::text;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// An event, its members unread until they are asked for. No `Debug`: it may hold a password.
+/// An event whose members are read on demand. No `Debug`: it may contain a password.
 pub struct TriggerEvent<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> TriggerEvent<'a> {
-    /// An event; without any member if it is no object.
+    /// Reads an event; it has no members if it is not a JSON object.
     #[must_use]
     pub fn read(json: &'a RawValue) -> Self {
         Self(serde_json::from_str(json.get()).unwrap_or_default())
     }
 
-    /// A member, unread.
+    /// A member as raw JSON.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&'a RawValue> {
         self.0.get(name).copied()
     }
 
-    /// A member that is text.
+    /// A member that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.member(name).and_then(text)
     }
 
-    /// The event with another `response`, every other member as it came; `None` if that can't be
+    /// The event with another `response` and all other members unchanged; `None` if that cannot be
     /// written as JSON.
     #[must_use]
     pub fn answered(&self, response: &impl Serialize) -> Option<Box<RawValue>> {

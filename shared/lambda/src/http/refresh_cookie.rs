@@ -4,14 +4,14 @@ use auth::Reason;
 
 use super::{Request, Response};
 
-/// Ties a cookie to the whole site: no `Domain`, and `Path=/` (RFC 6265bis section 4.1.3).
+/// Binds a cookie to the whole site: no `Domain`, and `Path=/` (RFC 6265bis section 4.1.3).
 const HOST: &str = "__Host-";
-/// Allows another path.
+/// Allows a narrower path.
 const SECURE: &str = "__Secure-";
 
-/// A refresh cookie by its name. With the prefix `__Secure-` the browser sends it to the routes under
-/// `/auth` alone, else to the whole site. One of the same name with `__Host-`, from before the name was
-/// changed, is read as well and cleared.
+/// The refresh token's cookie, by name. With the prefix `__Secure-` the browser sends it only to
+/// the routes under `/auth`, else to the whole site. A cookie of the same name with `__Host-`, from
+/// before the name was changed, is read and cleared too.
 #[derive(Clone, Copy)]
 pub struct RefreshCookie<'a>(pub &'a str);
 
@@ -27,7 +27,7 @@ impl RefreshCookie<'_> {
         }
     }
 
-    /// Gives the browser a new one.
+    /// Sets the cookie.
     #[must_use]
     pub fn set(
         self,
@@ -44,7 +44,7 @@ impl RefreshCookie<'_> {
         }
     }
 
-    /// Makes the browser forget it.
+    /// Deletes the cookie in the browser.
     #[must_use]
     pub fn clear(self, response: Response, request: &Request<'_>) -> Response {
         let response = response.with_cookie_at(&self.path(request), self.0, "", 0);
@@ -54,7 +54,7 @@ impl RefreshCookie<'_> {
         }
     }
 
-    /// The longest that [`RefreshCookie::set`] can write, its value aside.
+    /// The cookie's path.
     fn path(self, request: &Request<'_>) -> String {
         match self.0.strip_prefix(SECURE) {
             Some(_) => request.base_path() + "/auth",
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn its_path_is_that_of_the_routes_as_the_browser_sees_them() {
+    fn the_path_is_that_of_the_routes_in_the_browser() {
         for (json, expected) in [
             (
                 json!({"resource": "/auth/refresh", "path": "/auth/refresh", "httpMethod": "POST",
@@ -113,7 +113,7 @@ mod tests {
                 json!({"path": "/auth/logout", "httpMethod": "POST"}),
                 "/auth",
             ),
-            // Never what a client puts there.
+            // Never text that a client controls.
             (json!({"path": "/a;b/auth/logout"}), "/auth"),
             (json!({"path": "//auth/logout"}), "/auth"),
             (json!({}), "/auth"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_from_before_is_read_and_cleared() {
+    fn the_former_cookie_is_read_and_cleared() {
         let cookie = RefreshCookie("__Secure-r");
         for (sent, expected) in [
             ("__Secure-r=new", Ok("new")),

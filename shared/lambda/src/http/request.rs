@@ -1,4 +1,4 @@
-//! Requests, read with patience.
+//! Reads requests tolerantly.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Larger than any request of ours, smaller than any trouble.
+/// Upper bound for request bodies.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 #[derive(Default, Deserialize)]
@@ -64,28 +64,28 @@ struct RequestContext<'a> {
     elb: Option<&'a RawValue>,
 }
 
-/// A request, its members unread until they are asked for. What is no request has none.
+/// A request whose members are read on demand. Malformed events yield an empty request.
 pub struct Request<'a> {
     fields: Fields<'a>,
     context: RequestContext<'a>,
 }
 
-/// Why a request, its body first of all, is none that we answer.
+/// Why a request was rejected before it reached a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
-    /// Not what was asked for.
+    /// The body or a parameter is missing or malformed.
     #[error("bad_request")]
     Malformed,
     /// More than 16 KB.
     #[error("body_too_large")]
     TooLarge,
-    /// A body of another kind than the one that is read here.
+    /// The body has an unsupported media type.
     #[error("unsupported_media_type")]
     MediaType,
 }
 
 impl BadRequest {
-    /// The status that says so.
+    /// The HTTP status of the response.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -108,7 +108,7 @@ impl<'a> Request<'a> {
         Self { fields, context }
     }
 
-    /// `GET`; empty if the event names none.
+    /// The method, such as `GET`; empty if the event has none.
     #[must_use]
     pub fn method(&self) -> Cow<'a, str> {
         let rest = self.fields.http_method.and_then(text);
@@ -116,7 +116,7 @@ impl<'a> Request<'a> {
             .unwrap_or_default()
     }
 
-    /// The route's template, such as `/users/{id}`; empty if the event names none.
+    /// The route's template, such as `/users/{id}`; empty if the event has none.
     #[must_use]
     pub fn route(&self) -> Cow<'a, str> {
         let rest = self.fields.resource.and_then(text);
@@ -127,9 +127,9 @@ impl<'a> Request<'a> {
         rest.or_else(http).unwrap_or_default()
     }
 
-    /// What was asked for, such as `/auth/login`: the route's template where API Gateway matched one
-    /// that is no catch-all and the path agrees, else the path, without the stage that an HTTP API
-    /// puts before it. Nothing is repaired: a slash too many is another path.
+    /// The requested route, such as `/auth/login`: the template, if API Gateway matched one that is
+    /// no catch-all and that ends the path; else the path, without the stage that an HTTP API puts
+    /// before it. The path is not normalized: an additional slash makes a different path.
     #[must_use]
     pub fn target(&self) -> Cow<'a, str> {
         let path = self.fields.path.and_then(text);
@@ -138,7 +138,7 @@ impl<'a> Request<'a> {
         let is_literal = route.starts_with('/') && !route.contains(['{', '$']);
         match path {
             None => route,
-            // A custom domain's base path stands before the route.
+            // A custom domain's base path precedes the route.
             Some(path) if is_literal && path.ends_with(&*route) => route,
             Some(path) => {
                 let stage = self.context.stage.and_then(text).unwrap_or_default();
@@ -160,8 +160,8 @@ impl<'a> Request<'a> {
         self.fields.raw_path.is_some()
     }
 
-    /// What stands before the route in the path that the client sees: a stage, or a custom domain's base
-    /// path. Empty if there is nothing, or nothing plain.
+    /// The part of the client's path before the route: a stage, or a custom domain's base path.
+    /// Empty if the route starts the path, or if the part has unusual characters.
     #[must_use]
     pub fn base_path(&self) -> String {
         let path = self.context.path.and_then(text);
@@ -170,7 +170,7 @@ impl<'a> Request<'a> {
         let target = self.target();
         let base = path.as_deref().and_then(|path| {
             let base = path.strip_suffix(&*target)?;
-            // A load balancer's path, and a catch-all's, is the route as a whole.
+            // Behind a load balancer or a catch-all the route is the whole path.
             let end = base.len() + target.find("/auth/")?;
             path.get(..end)
         });
@@ -185,7 +185,7 @@ impl<'a> Request<'a> {
         base.filter(is_plain).unwrap_or_default().to_owned()
     }
 
-    /// A parameter of the query with its escapes undone, which only a load balancer leaves to us.
+    /// A query parameter, percent-decoded: only a load balancer sends it encoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let value = self.fields.query_string_parameters.values(name).next()?;
@@ -196,8 +196,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// A parameter of the path with its escapes undone: an HTTP API has done that already, a REST
-    /// API has not.
+    /// A path parameter, percent-decoded: a REST API sends it encoded, an HTTP API does not.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> Option<String> {
         let value = self.fields.path_parameters.values(name).next()?;
@@ -209,7 +208,7 @@ impl<'a> Request<'a> {
         (!decoded.is_empty()).then_some(decoded)
     }
 
-    /// The one value of a header.
+    /// The single value of a header.
     ///
     /// # Errors
     /// [`Reason::MissingToken`] without any, [`Reason::AmbiguousToken`] if there are several.
@@ -217,8 +216,8 @@ impl<'a> Request<'a> {
         single_value(&self.fields.headers, &self.fields.multi_value_headers, name)
     }
 
-    /// The one cookie of this name (RFC 6265 section 4.2): payload 2.0 lists them, the others
-    /// have a header.
+    /// The single cookie of this name (RFC 6265 section 4.2): payload 2.0 lists cookies, other
+    /// events have a header.
     ///
     /// # Errors
     /// [`Reason::MissingToken`] without any, [`Reason::AmbiguousToken`] if there are several.
@@ -226,11 +225,11 @@ impl<'a> Request<'a> {
         auth::headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
-    /// The bearer token, from `Authorization` or from the cookie of this name; two of them are a
-    /// refusal.
+    /// The bearer token, from `Authorization` or from the cookie of this name; two tokens are
+    /// rejected.
     ///
     /// # Errors
-    /// [`Reason::MissingToken`], [`Reason::AmbiguousToken`], or what is wrong with it.
+    /// [`Reason::MissingToken`], [`Reason::AmbiguousToken`], or the token's own error.
     pub fn token(&self, cookie: Option<&str>) -> Result<String, Reason> {
         let header = self.header("authorization").and_then(|value| {
             let token = bearer::token_of(&value)?;
@@ -250,16 +249,15 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Where a browser says that the request comes from: `Origin`, and `Sec-Fetch-Site` where there
-    /// is none.
+    /// The origin that the browser reports: `Origin` or, without it, `Sec-Fetch-Site`.
     #[must_use]
     pub fn sender(&self, known_origins: &[String]) -> Sender {
         let (origin, site) = (self.header("origin"), self.header("sec-fetch-site"));
         sender(&origin, &site, known_origins)
     }
 
-    /// Where the request comes from, by API Gateway's word, or by that of the load balancer, which
-    /// is the last one in the list.
+    /// The source IP address that API Gateway reports or, behind a load balancer, the last address
+    /// of `X-Forwarded-For`, which the load balancer adds.
     #[must_use]
     pub fn source_ip(&self) -> Option<Cow<'a, str>> {
         let rest = self.context.identity.values("sourceIp").next();
@@ -272,14 +270,14 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// What the authorizer found out; empty for a request that came past it.
+    /// The authorizer's context; empty if the request did not come through the authorizer.
     #[must_use]
     pub fn authorizer(&self) -> Map<String, Value> {
         let context = self.context.authorizer.map(RawValue::get);
         let context: Map<String, Value> = context
             .and_then(|context| serde_json::from_str(context).ok())
             .unwrap_or_default();
-        // HTTP APIs with payload 2.0 wrap it once more.
+        // HTTP APIs with payload 2.0 wrap it in an object.
         match context.get("lambda") {
             Some(Value::Object(inner)) => inner.clone(),
             _ => context,
@@ -301,7 +299,7 @@ impl<'a> Request<'a> {
             return Err(BadRequest::TooLarge);
         }
         let value = serde_json::from_slice(json).map_err(|_| BadRequest::Malformed)?;
-        // A list would fill the members in their order.
+        // Serde would fill the members from an array in order.
         if json.trim_ascii_start().starts_with(b"{") {
             Ok(value)
         } else {
@@ -309,11 +307,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The body as JSON, if its media type says that it is; no body at all reads as `{}`. A page of
-    /// another origin can't send this type without asking first (Fetch, "CORS-safelisted request-header").
+    /// The body as JSON, if its media type is JSON; a missing body reads as `{}`. A page of another
+    /// origin cannot send this type without a CORS preflight (Fetch, "CORS-safelisted
+    /// request-header").
     ///
     /// # Errors
-    /// [`BadRequest`] if it is of another type, or not an object of this kind.
+    /// [`BadRequest`] if it has another type, or is not an object of this kind.
     pub fn typed_json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadRequest> {
         if self.is_empty() || self.is_of_type("application/json") {
             self.json()
@@ -322,17 +321,17 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether there is no body.
+    /// Whether the body is missing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let body = self.fields.body.map(RawValue::get);
         matches!(body, None | Some("null" | "\"\""))
     }
 
-    /// The fields of an HTML form, URL-encoded; the last of a name counts.
+    /// The fields of a URL-encoded HTML form; the last value of a name is used.
     ///
     /// # Errors
-    /// [`BadRequest`] if it is none.
+    /// [`BadRequest`] if the body is not such a form.
     pub fn form(&self) -> Result<BTreeMap<String, String>, BadRequest> {
         let body = self.body()?;
         if body.len() > MAX_BODY_BYTES {
@@ -420,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authorizers_context_in_both_forms() {
+    fn reads_both_forms_of_the_authorizers_context() {
         for (event, sub) in [
             (json!({"requestContext": {"authorizer": {"sub": "u"}}}), "u"),
             (

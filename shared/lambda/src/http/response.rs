@@ -1,4 +1,4 @@
-//! Answers.
+//! Responses.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::Request;
 
-/// A response that nobody may cache.
+/// A response that must not be cached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
     status_code: u16,
     headers: BTreeMap<&'static str, String>,
-    /// For what may stand in an answer more than once: `set-cookie`.
+    /// Headers that may occur more than once: `set-cookie`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     multi_value_headers: BTreeMap<&'static str, Vec<String>>,
-    /// Where payload 2.0 has them.
+    /// The cookies in payload 2.0.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cookies: Vec<String>,
     body: String,
@@ -30,8 +30,8 @@ impl Response {
         Self::of_type("application/json; charset=utf-8", status, body)
     }
 
-    /// Problem details (RFC 9457): the status says it all, `code` says which of our cases it is.
-    /// The headers that HTTP asks for with a status are there (RFC 9110 section 15).
+    /// Problem details (RFC 9457): `code` names the cause within the status. Includes the headers
+    /// that HTTP requires for a status (RFC 9110 section 15).
     #[must_use]
     pub fn problem(status: u16, code: &str) -> Self {
         let title = match status {
@@ -68,20 +68,19 @@ impl Response {
         self
     }
 
-    /// Makes the browser forget a cookie of ours.
+    /// Deletes a cookie in the browser.
     #[must_use]
     pub fn without_cookie(self, name: &str) -> Self {
         self.with_cookie(name, "", 0)
     }
 
-    /// Gives the browser a cookie that no script can read and no other site can send
-    /// (RFC 6265bis section 5.6).
+    /// Sets a cookie that no script can read and no other site can send (RFC 6265bis section 5.6).
     #[must_use]
     pub fn with_cookie(self, name: &str, value: &str, max_age_seconds: u64) -> Self {
         self.with_cookie_at("/", name, value, max_age_seconds)
     }
 
-    /// The same for the requests to `path` and what is below it.
+    /// The same for requests to `path` and below.
     #[must_use]
     pub fn with_cookie_at(
         mut self,
@@ -97,8 +96,8 @@ impl Response {
         self
     }
 
-    /// The answer in the form that the request's sender reads: HTTP APIs with payload 2.0 and function URLs
-    /// take cookies from a list of their own, and ignore headers of several values.
+    /// The response in the format that the sender of the request reads: HTTP APIs with payload 2.0
+    /// and function URLs take cookies from a separate list, and ignore headers with several values.
     #[must_use]
     pub fn in_answer_to(mut self, request: &Request<'_>) -> Self {
         if request.is_of_payload_2() {
@@ -108,13 +107,13 @@ impl Response {
         self
     }
 
-    /// A page.
+    /// An HTML page.
     #[must_use]
     pub fn html(status: u16, page: String) -> Self {
         Self::of_type("text/html; charset=utf-8", status, page)
     }
 
-    /// [`Response::problem`] with a sentence for people.
+    /// [`Response::problem`] with a text for people.
     #[must_use]
     pub fn problem_with(status: u16, code: &str, detail: &str) -> Self {
         Self::problem(status, code).with_member("detail", detail)
