@@ -1108,7 +1108,7 @@ async fn several_sources_are_queried_in_order() {
             .as_deref(),
         CONFIRMED
     );
-    // The first source does not answer, so the function can not tell whether the user is unknown.
+    // The first source does not answer, so the function cannot tell whether the user is unknown.
     cognito.set_fault(Fault::Cut);
     assert!(
         migrate

@@ -242,7 +242,7 @@ async fn too_many_users_of_a_name_are_not_migrated() {
         let found = moved(&migrate, &sign_in(name, PASSWORD)).await;
         assert_eq!(found.as_deref(), expected, "{name} users");
     }
-    // A name that the query can not take is refused, and does not suspend calls for other users.
+    // A name that the query cannot take is refused, and does not suspend calls for other users.
     assert_eq!(
         moved(&migrate, &sign_in("ada", PASSWORD)).await,
         None,

@@ -63,7 +63,7 @@ impl Checker {
         self.rules.fields.username()
     }
 
-    /// Checks a record. Returns the reasons why the user can not be migrated with the password, or has to
+    /// Checks a record. Returns the reasons why the user cannot be migrated with the password, or has to
     /// choose a new one.
     pub fn add(&mut self, record: &Map<String, Value>) -> Vec<String> {
         self.users += 1;

@@ -2,7 +2,7 @@
 //! forgotten the password.
 //! Source: AWS, "Migrate user Lambda trigger".
 //!
-//! For a user who can not be migrated, the function returns the event unchanged. Cognito treats this as an unknown
+//! For a user who cannot be migrated, the function returns the event unchanged. Cognito treats this as an unknown
 //! user, so the response does not reveal whether the user exists. A store that does not answer is an error, so
 //! that Cognito does not treat the user as unknown. The password is held in memory once, and wiped.
 
@@ -168,7 +168,7 @@ impl MigrateUser {
     /// Reads the sources' secret and creates their clients during init.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is invalid or can not be read, or if the old pool is case-sensitive and
+    /// [`Unavailable::Legacy`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
     /// no table of spellings is configured.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
@@ -272,7 +272,7 @@ impl MigrateUser {
         tokio::try_join!(take_back(id), take_back(ALL_USERS)).map(drop)
     }
 
-    /// Finds the user and checks the password. A user who can not be migrated takes as much time as a wrong
+    /// Finds the user and checks the password. A user who cannot be migrated takes as much time as a wrong
     /// password.
     async fn decide(&self, typed: &str, password: Option<&Secret>) -> Result<Moved, Stop> {
         for source in &self.sources {

@@ -1,4 +1,4 @@
-//! Looks up names in the old store for pre-sign-up, so that a stranger can not register the name of a user who
+//! Looks up names in the old store for pre-sign-up, so that a stranger cannot register the name of a user who
 //! has not been migrated yet.
 
 use auth::Unavailable;
@@ -17,7 +17,7 @@ impl Lookup {
     /// Reads the sources' secret and creates their clients.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is invalid, or can not be read.
+    /// [`Unavailable::Legacy`] if the secret is invalid, or cannot be read.
     pub async fn connect(config: LookupConfig, sdk: &SdkConfig) -> Result<Self, Unavailable> {
         let secret = match &config.secret_arn {
             None => config.secret,

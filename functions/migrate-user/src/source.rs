@@ -73,7 +73,7 @@ pub(crate) enum Answer {
     Right,
     /// The password is wrong.
     Wrong,
-    /// The password may be right, but the source requires a challenge, which the migration can not answer.
+    /// The password may be right, but the source requires a challenge, which the migration cannot answer.
     Challenged,
     /// The password may be right, but the user is unconfirmed.
     Unconfirmed,

@@ -112,7 +112,7 @@ async fn within<T>(
     }
 }
 
-/// Classifies an error by the class of its SQLSTATE: a name that the query can not take, an unavailable server,
+/// Classifies an error by the class of its SQLSTATE: a name that the query cannot take, an unavailable server,
 /// or an invalid query.
 /// Source: PostgreSQL, "PostgreSQL Error Codes".
 fn trouble(error: &tokio_postgres::Error) -> SourceError {
