@@ -7,7 +7,7 @@ use serde::Deserialize;
 const PW: &str = "correct horse-\u{dc}n\u{ef}code";
 
 /// The system, the password, the hash. `passlib`, Django, pyca's `bcrypt` and `argon2-cffi`,
-/// `openssl passwd`, glibc's `crypt` and Python's `hashlib` made those whose system is not documented.
+/// `openssl passwd`, glibc's `crypt` and Python's `hashlib` made the hashes without a cited document.
 const KNOWN: &[(&str, &str, &str)] = &[
     (
         "bcrypt, crypt_blowfish",
