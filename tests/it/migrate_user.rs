@@ -1,4 +1,4 @@
-//! Users of old stores, moved at their first sign-in.
+//! migrate-user: users of old stores are migrated at the first sign-in.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use crate::store::table_client;
 use crate::world::{World, unique};
 
 pub(crate) const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
-/// Of that password, by pyca's bcrypt.
+/// The hash of that password, made with pyca's bcrypt.
 pub(crate) const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
 
 pub(crate) fn sign_in(name: &str, password: &str) -> Value {
@@ -27,7 +27,7 @@ pub(crate) fn forgot(name: &str) -> Value {
     event("UserMigration_ForgotPassword", name, Value::Null)
 }
 
-/// As AWS documents it, with a member that AWS may add.
+/// The event as AWS documents it, with an additional member, as AWS may add some.
 fn event(source: &str, name: &str, password: Value) -> Value {
     let mut event = json!({
         "version": "1", "triggerSource": source, "region": "us-east-1",
@@ -43,24 +43,31 @@ fn event(source: &str, name: &str, password: Value) -> Value {
     event
 }
 
-/// What became of it: the status that the user gets, or `None` if nobody is moved.
+/// The status of the migrated user, or `None` if the user is not migrated.
 pub(crate) async fn moved(migrate: &Binary, event: &Value) -> Option<String> {
     let answer = migrate.invoke(event).await.answer();
     let mut rest = answer.clone();
     rest["response"] = event["response"].clone();
-    assert_eq!(&rest, event, "every other member as it came");
+    assert_eq!(&rest, event, "all other members are unchanged");
     if answer == *event {
         return None;
     }
     let response = &answer["response"];
-    assert_eq!(response["messageAction"], "SUPPRESS", "M30");
-    assert_eq!(response["desiredDeliveryMediums"], json!(["EMAIL"]), "M30");
-    assert_eq!(response["forceAliasCreation"], false, "M14");
+    assert_eq!(response["messageAction"], "SUPPRESS", "no invitation");
+    assert_eq!(
+        response["desiredDeliveryMediums"],
+        json!(["EMAIL"]),
+        "no SMS"
+    );
+    assert_eq!(
+        response["forceAliasCreation"], false,
+        "aliases are not moved"
+    );
     let attributes = response["userAttributes"].as_object().unwrap();
     for (name, value) in attributes {
         assert!(
             value.is_string() && name != "sub" && !name.starts_with("cognito:"),
-            "M15"
+            "{name}: a writable attribute with a string"
         );
     }
     Some(response["finalUserStatus"].as_str().unwrap().to_owned())
@@ -69,7 +76,7 @@ pub(crate) async fn moved(migrate: &Binary, event: &Value) -> Option<String> {
 pub(crate) const CONFIRMED: Option<&str> = Some("CONFIRMED");
 pub(crate) const RESET: Option<&str> = Some("RESET_REQUIRED");
 
-/// An old table in the emulated DynamoDB, with an index of names without case.
+/// An old table in the emulated DynamoDB, with an index of lower-case names.
 pub(crate) struct OldTable {
     pub(crate) world: World,
     name: String,
@@ -161,35 +168,59 @@ pub(crate) fn with(mut row: Value, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_right_password_moves_and_nothing_else() {
+async fn only_the_right_password_migrates_a_user() {
     let old = OldTable::make().await;
     let migrate = old.function(&[]).await;
     old.put(ada("Ada@Example.com")).await;
     let rows: Vec<(&str, Value, Option<&str>)> = vec![
-        ("M1", sign_in("Ada@Example.com", PASSWORD), CONFIRMED),
-        ("M13", sign_in("ada@example.com", PASSWORD), CONFIRMED),
-        ("M13", sign_in("ADA@EXAMPLE.COM", PASSWORD), CONFIRMED),
-        ("M21", sign_in("Ada@Example.com", PASSWORD), CONFIRMED),
-        ("M2", sign_in("Ada@Example.com", "another-password"), None),
-        ("M3", sign_in("nobody@example.com", PASSWORD), None),
         (
-            "M7",
+            "right password",
+            sign_in("Ada@Example.com", PASSWORD),
+            CONFIRMED,
+        ),
+        (
+            "lower case",
+            sign_in("ada@example.com", PASSWORD),
+            CONFIRMED,
+        ),
+        (
+            "upper case",
+            sign_in("ADA@EXAMPLE.COM", PASSWORD),
+            CONFIRMED,
+        ),
+        (
+            "repeated event",
+            sign_in("Ada@Example.com", PASSWORD),
+            CONFIRMED,
+        ),
+        (
+            "wrong password",
+            sign_in("Ada@Example.com", "another-password"),
+            None,
+        ),
+        (
+            "unknown user",
+            sign_in("unknown@example.com", PASSWORD),
+            None,
+        ),
+        (
+            "leading space",
             sign_in("Ada@Example.com", &format!(" {PASSWORD}")),
             None,
         ),
         (
-            "M7",
+            "password in lower case",
             sign_in("Ada@Example.com", &PASSWORD.to_lowercase()),
             None,
         ),
         (
-            "M7",
+            "another normalization form",
             sign_in("Ada@Example.com", "correct horse-U\u{308}ni\u{308}code"),
             None,
         ),
-        ("M8", sign_in("Ada@Example.com", ""), None),
+        ("empty password", sign_in("Ada@Example.com", ""), None),
         (
-            "M8",
+            "password missing",
             event(
                 "UserMigration_Authentication",
                 "Ada@Example.com",
@@ -198,22 +229,30 @@ async fn a_right_password_moves_and_nothing_else() {
             None,
         ),
         (
-            "M8",
+            "password is a number",
             event("UserMigration_Authentication", "Ada@Example.com", json!(7)),
             None,
         ),
-        ("M6", sign_in("Ada@Example.com", &"x".repeat(256)), None),
         (
-            "M6",
+            "longest password",
+            sign_in("Ada@Example.com", &"x".repeat(256)),
+            None,
+        ),
+        (
+            "password too long",
             sign_in("Ada@Example.com", &"x".repeat(1_500_000)),
             None,
         ),
-        ("M9", forgot("ada@example.com"), RESET),
-        ("M9", forgot("nobody@example.com"), None),
-        ("M26", sign_in("' OR '1'='1", PASSWORD), None),
-        ("M26", sign_in("*)(uid=*", PASSWORD), None),
+        ("forgotten password", forgot("ada@example.com"), RESET),
         (
-            "M27",
+            "forgotten, unknown user",
+            forgot("unknown@example.com"),
+            None,
+        ),
+        ("SQL injection", sign_in("' OR '1'='1", PASSWORD), None),
+        ("LDAP injection", sign_in("*)(uid=*", PASSWORD), None),
+        (
+            "unknown trigger source",
             event(
                 "UserMigration_Something",
                 "Ada@Example.com",
@@ -222,12 +261,12 @@ async fn a_right_password_moves_and_nothing_else() {
             None,
         ),
         (
-            "M27",
+            "another trigger",
             event("PreSignUp_SignUp", "Ada@Example.com", json!(PASSWORD)),
             None,
         ),
-        ("M13", sign_in(&"x".repeat(129), PASSWORD), None),
-        ("M13", sign_in("", PASSWORD), None),
+        ("name too long", sign_in(&"x".repeat(129), PASSWORD), None),
+        ("empty name", sign_in("", PASSWORD), None),
     ];
     for (case, event, expected) in rows {
         assert_eq!(
@@ -244,7 +283,11 @@ async fn a_right_password_moves_and_nothing_else() {
         let mut event = sign_in("ada@example.com", PASSWORD);
         event["request"]["validationData"] = validation.clone();
         event["request"]["clientMetadata"] = validation;
-        assert_eq!(moved(&migrate, &event).await.as_deref(), CONFIRMED, "M24");
+        assert_eq!(
+            moved(&migrate, &event).await.as_deref(),
+            CONFIRMED,
+            "client data is ignored"
+        );
     }
     for event in [
         json!(null),
@@ -252,7 +295,11 @@ async fn a_right_password_moves_and_nothing_else() {
         json!({}),
         json!({"triggerSource": "UserMigration_Authentication"}),
     ] {
-        assert_eq!(migrate.invoke(&event).await.answer(), event, "M27");
+        assert_eq!(
+            migrate.invoke(&event).await.answer(),
+            event,
+            "incomplete events"
+        );
     }
     let answer = migrate
         .invoke(&sign_in("ada@example.com", PASSWORD))
@@ -262,52 +309,64 @@ async fn a_right_password_moves_and_nothing_else() {
     assert_eq!(answer["response"]["userAttributes"], attributes);
     let output = migrate.output();
     for secret in [PASSWORD, "another-password", "example.com", HASH] {
-        assert!(!output.contains(secret), "M22: {secret}");
+        assert!(!output.contains(secret), "not logged: {secret}");
     }
 }
 
 #[tokio::test]
-async fn who_is_moved_and_with_what() {
+async fn records_decide_on_migration_and_attributes() {
     let old = OldTable::make().await;
     let attributes = json!({"full_name": "name", "dept": "custom:department"}).to_string();
     let migrate = old
         .function(&[("LEGACY_ATTRIBUTES", attributes.as_str())])
         .await;
     let rows: Vec<(&str, Value, Option<&str>)> = vec![
-        ("M11", json!({"enabled": false}), None),
-        ("M11", json!({"disabled": true}), None),
-        ("M11", json!({"disabled": 1}), None),
-        ("M11", json!({"locked": "yes"}), None),
-        ("M11", json!({"deleted": "2024-01-01T00:00:00Z"}), None),
-        ("M11", json!({"status": "Suspended"}), None),
+        ("barred", json!({"enabled": false}), None),
+        ("barred", json!({"disabled": true}), None),
+        ("barred", json!({"disabled": 1}), None),
+        ("barred", json!({"locked": "yes"}), None),
+        ("barred", json!({"deleted": "2024-01-01T00:00:00Z"}), None),
+        ("barred", json!({"status": "Suspended"}), None),
         (
-            "M11",
+            "active",
             json!({"disabled": false, "locked": null, "deleted": null, "status": "active"}),
             CONFIRMED,
         ),
-        ("M4", json!({"password_hash": ""}), None),
-        ("M4", json!({"password_hash": "$2b$05$abc"}), None),
-        ("M4", json!({"password_hash": null}), None),
+        ("empty hash", json!({"password_hash": ""}), None),
         (
-            "M5",
+            "incomplete hash",
+            json!({"password_hash": "$2b$05$abc"}),
+            None,
+        ),
+        ("no hash", json!({"password_hash": null}), None),
+        (
+            "costly hash",
             json!({"password_hash": HASH.replace("$05$", "$31$")}),
             None,
         ),
         (
-            "M29",
+            "unsalted hash",
             json!({"password_hash": "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="}),
             None,
         ),
         (
-            "M29",
+            "weak hash",
             json!({"password_hash": "md5$seasaltseasalt12$92d273007e6faa63d25453d26a682a59"}),
             None,
         ),
-        ("M15", json!({"email": null}), None),
-        ("M15", json!({"email": "x".repeat(2_049)}), None),
-        ("M15", json!({"nickname": "x".repeat(2_049)}), CONFIRMED),
-        ("M16", json!({"email_verified": false}), CONFIRMED),
-        ("M17", json!({"must_reset": true}), RESET),
+        ("no address", json!({"email": null}), None),
+        (
+            "address too long",
+            json!({"email": "x".repeat(2_049)}),
+            None,
+        ),
+        (
+            "optional attribute too long",
+            json!({"nickname": "x".repeat(2_049)}),
+            CONFIRMED,
+        ),
+        ("unverified", json!({"email_verified": false}), CONFIRMED),
+        ("must reset", json!({"must_reset": true}), RESET),
         ("unconfirmed", json!({"confirmed": false}), None),
     ];
     for (at, (case, more, expected)) in rows.into_iter().enumerate() {
@@ -315,14 +374,18 @@ async fn who_is_moved_and_with_what() {
         old.put(with(ada(&name), more.clone())).await;
         let found = moved(&migrate, &sign_in(&name, PASSWORD)).await;
         assert_eq!(found.as_deref(), expected, "{case} {more}");
-        if case == "M11" && expected.is_none() {
-            assert_eq!(moved(&migrate, &forgot(&name)).await, None, "M10 {more}");
-        }
-        if case == "M16" {
+        if case == "barred" && expected.is_none() {
             assert_eq!(
                 moved(&migrate, &forgot(&name)).await,
                 None,
-                "M9: nowhere to send a code"
+                "forgotten password {more}"
+            );
+        }
+        if case == "unverified" {
+            assert_eq!(
+                moved(&migrate, &forgot(&name)).await,
+                None,
+                "no verified address for the code"
             );
         }
     }
@@ -339,10 +402,10 @@ async fn who_is_moved_and_with_what() {
         json!({
             "email": "ada@example.com", "name": "<b>Ada</b>", "custom:department": "7",
         }),
-        "M15, M16, M28"
+        "only mapped and standard attributes"
     );
 
-    // A password that the new pool would refuse has to be another.
+    // A password that the new policy would refuse has to be changed.
     let strict = [
         ("PASSWORD_MIN_LENGTH", "20"),
         ("PASSWORD_REQUIRES", "uppercase,numbers"),
@@ -353,7 +416,7 @@ async fn who_is_moved_and_with_what() {
             .await
             .as_deref(),
         CONFIRMED,
-        "M17, users 6"
+        "refused by the policy"
     );
     let weak = [
         ("ALLOW_WEAK_HASHES", "true"),
@@ -365,7 +428,7 @@ async fn who_is_moved_and_with_what() {
             .await
             .as_deref(),
         CONFIRMED,
-        "M29"
+        "weak hashes are allowed"
     );
     assert_eq!(
         moved(&migrate, &sign_in("user18@example.com", PASSWORD))
@@ -376,7 +439,7 @@ async fn who_is_moved_and_with_what() {
 }
 
 #[tokio::test]
-async fn one_name_that_is_several_people() {
+async fn the_conflict_rule_selects_one_of_the_users_of_a_name() {
     let old = OldTable::make().await;
     let refuse = old.function(&[]).await;
     let verified = old.function(&[("CONFLICT_RULE", "verified-wins")]).await;
@@ -397,7 +460,7 @@ async fn one_name_that_is_several_people() {
         json!({"email_verified": false, "last_sign_in": "2020-01-01T00:00:00Z"}),
     )
     .await;
-    // Both passwords are right for one of the two: the rule decides, not the password.
+    // Each password is right for one of the two users: the rule decides, not the password.
     for name in ["bob@x.example", "Bob@x.example", "BOB@X.EXAMPLE"] {
         for (migrate, expected) in [
             (&refuse, None),
@@ -407,17 +470,21 @@ async fn one_name_that_is_several_people() {
             assert_eq!(
                 moved(migrate, &sign_in(name, PASSWORD)).await.as_deref(),
                 expected,
-                "M12 {name}"
+                "{name}"
             );
         }
         for migrate in [&refuse, &verified, &latest] {
             assert_eq!(
                 moved(migrate, &sign_in(name, "U*U")).await,
                 None,
-                "M12: not the loser"
+                "the other user's password: {name}"
             );
         }
-        assert_eq!(moved(&refuse, &forgot(name)).await, None, "M12");
+        assert_eq!(
+            moved(&refuse, &forgot(name)).await,
+            None,
+            "forgotten password"
+        );
     }
     pair("eve@x.example", json!({}), json!({})).await;
     pair(
@@ -445,7 +512,7 @@ async fn one_name_that_is_several_people() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_an_error_and_left_alone() {
+async fn an_unavailable_store_is_an_error_and_is_not_called_again_at_once() {
     let old = OldTable::make().await;
     old.put(ada("ada@example.com")).await;
     for fault in [Fault::Cut, Fault::Hang, Fault::Answer(500, "{}".to_owned())] {
@@ -455,20 +522,20 @@ async fn a_store_that_is_down_is_an_error_and_left_alone() {
         for _ in 0..3 {
             let failed = migrate.invoke(&sign_in("ada@example.com", PASSWORD)).await;
             let Invocation::Error(text, _) = failed else {
-                panic!("M18: {failed:?}");
+                panic!("{failed:?}");
             };
-            assert_eq!(text, "Internal Server Error", "M18");
+            assert_eq!(text, "Internal Server Error");
         }
         assert!(
             old.world.store.requests().len() <= 2,
-            "M18: not three times"
+            "no call for each of the three attempts"
         );
         old.world.store.set_fault(Fault::None);
     }
 }
 
 #[tokio::test]
-async fn guesses_are_counted() {
+async fn failures_are_counted_and_limited() {
     let old = OldTable::make().await;
     old.put(ada("ada@example.com")).await;
     let table = old.world.stack.attempt_table.clone();
@@ -479,7 +546,7 @@ async fn guesses_are_counted() {
     let migrate = old.function(&more).await;
     let name = "ada@example.com";
     let mut blocked = false;
-    // The window may turn in between, once.
+    // A new window may begin once during the attempts.
     for _ in 0..8 {
         assert_eq!(
             moved(&migrate, &sign_in(name, "wrong-password")).await,
@@ -487,13 +554,13 @@ async fn guesses_are_counted() {
         );
         blocked = blocked || migrate.output().contains("too_many_failures");
     }
-    assert!(blocked, "M25");
+    assert!(blocked, "too many failures");
     assert_eq!(
         moved(&migrate, &sign_in("ADA@example.com", PASSWORD)).await,
         None,
-        "M25: in any case"
+        "names are counted without case"
     );
-    // Guesses that are made all at once, each before another is answered, count as well.
+    // Concurrent guesses count too.
     let name = format!("{}@example.com", unique("burst"));
     let right = old.world.stack.attempt_table.clone();
     let more = [
@@ -510,10 +577,10 @@ async fn guesses_are_counted() {
     let looked = processes
         .iter()
         .filter(|process| process.output().contains("unknown_user"));
-    // The window may turn in between, once.
-    assert!(looked.count() <= 6, "M25");
+    // A new window may begin once during the attempts.
+    assert!(looked.count() <= 6, "concurrent guesses");
 
-    // All names together; a right password takes its count back.
+    // The limit of all users; a right password takes its count back.
     let all = [("ATTEMPT_TABLE", right.as_str()), ("FAILURES_IN_ALL", "1")];
     let strict = old.function(&all).await;
     for _ in 0..3 {
@@ -523,21 +590,24 @@ async fn guesses_are_counted() {
             None
         );
     }
-    assert!(strict.output().contains("too_many_failures_in_all"), "M25");
+    assert!(strict.output().contains("too_many_failures_in_all"));
 
     let name = "ada@example.com";
     let failed = {
         old.world.store.set_fault(Fault::Cut);
         migrate.invoke(&sign_in(name, PASSWORD)).await
     };
-    assert!(failed.is_failure(), "no counter, no guesses");
+    assert!(
+        failed.is_failure(),
+        "without the counter no password is checked"
+    );
 }
 
 #[tokio::test]
-async fn hammering_one_name_keeps_nobody_else_out() {
+async fn guesses_at_one_name_do_not_lock_out_other_users() {
     let old = OldTable::make().await;
     old.put(ada("ada@example.com")).await;
-    // A table of its own: the count of all names is one row.
+    // A separate table, because all tests share the row with the count of all users.
     let attempts = unique("attempts");
     table_client(&old.world.stack)
         .await
@@ -562,15 +632,16 @@ async fn hammering_one_name_keeps_nobody_else_out() {
         assert_eq!(moved(&migrate, &guess).await, None);
     }
     let answer = moved(&migrate, &sign_in("ada@example.com", PASSWORD)).await;
-    assert_eq!(answer.as_deref(), CONFIRMED, "M25");
+    assert_eq!(answer.as_deref(), CONFIRMED, "another user");
     assert!(
         !migrate.output().contains("too_many_failures_in_all"),
-        "M25"
+        "{}",
+        migrate.output()
     );
 }
 
 #[tokio::test]
-async fn an_old_pool() {
+async fn users_of_an_old_pool_are_migrated() {
     let world = World::start().await;
     let base = [
         ("LEGACY_SOURCE", "cognito"),
@@ -605,7 +676,11 @@ async fn an_old_pool() {
         "AdminInitiateAuth",
         json!({"AuthenticationResult": {"AccessToken": "t"}}),
     );
-    assert_eq!(moved(&strict, &event).await.as_deref(), CONFIRMED, "M19");
+    assert_eq!(
+        moved(&strict, &event).await.as_deref(),
+        CONFIRMED,
+        "right password"
+    );
     assert_eq!(
         moved(&strict, &forgot("ada@example.com")).await.as_deref(),
         RESET
@@ -622,7 +697,7 @@ async fn an_old_pool() {
         .unwrap();
     assert_eq!(
         check["AuthParameters"]["USERNAME"], "Ada@Example.com",
-        "in the old spelling"
+        "the old pool receives its own spelling"
     );
 
     for challenge in [
@@ -634,11 +709,11 @@ async fn an_old_pool() {
             "AdminInitiateAuth",
             json!({"ChallengeName": challenge, "Session": "s"}),
         );
-        assert_eq!(moved(&strict, &event).await, None, "M19 {challenge}");
+        assert_eq!(moved(&strict, &event).await, None, "{challenge}");
         assert_eq!(
             moved(&lenient, &event).await.as_deref(),
             RESET,
-            "M19 {challenge}"
+            "{challenge}"
         );
     }
     for (name, refused, taken) in [
@@ -648,16 +723,8 @@ async fn an_old_pool() {
         ("PasswordResetRequiredException", RESET, RESET),
     ] {
         cognito.set_fault_for("AdminInitiateAuth", exception(name));
-        assert_eq!(
-            moved(&strict, &event).await.as_deref(),
-            refused,
-            "M19 {name}"
-        );
-        assert_eq!(
-            moved(&lenient, &event).await.as_deref(),
-            taken,
-            "M19 {name}"
-        );
+        assert_eq!(moved(&strict, &event).await.as_deref(), refused, "{name}");
+        assert_eq!(moved(&lenient, &event).await.as_deref(), taken, "{name}");
     }
     cognito.set_fault(Fault::None);
     cognito.set_answer(
@@ -665,28 +732,28 @@ async fn an_old_pool() {
         json!({"AuthenticationResult": {"AccessToken": "t"}}),
     );
     cognito.set_answer("AdminGetUser", account(false, "CONFIRMED"));
-    assert_eq!(moved(&strict, &event).await, None, "M19 disabled");
+    assert_eq!(moved(&strict, &event).await, None, "disabled");
     cognito.set_answer("AdminGetUser", account(true, "UNCONFIRMED"));
-    assert_eq!(moved(&strict, &event).await, None, "M19 unconfirmed");
+    assert_eq!(moved(&strict, &event).await, None, "unconfirmed");
 
-    // Unknown: one more call, as for a wrong password.
+    // An unknown user: one more call, as for a wrong password.
     cognito.forget_requests();
     cognito.set_fault_for("AdminGetUser", exception("UserNotFoundException"));
-    assert_eq!(moved(&strict, &event).await, None, "M3");
+    assert_eq!(moved(&strict, &event).await, None, "unknown user");
     let asked = cognito.requests();
     assert!(
         asked
             .iter()
             .any(|(operation, _)| operation == "AdminInitiateAuth"),
-        "M20"
+        "AdminInitiateAuth is called as for a wrong password"
     );
     cognito.set_fault_for("AdminGetUser", exception("TooManyRequestsException"));
-    assert!(strict.invoke(&event).await.is_failure(), "M19 throttled");
+    assert!(strict.invoke(&event).await.is_failure(), "throttled");
     assert!(!strict.output().contains("raw words"));
 }
 
 #[tokio::test]
-async fn a_table_in_postgresql() {
+async fn users_of_a_postgresql_table_are_migrated() {
     let world = World::start().await;
     let address = world.stack.postgres.clone();
     let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
@@ -715,18 +782,42 @@ async fn a_table_in_postgresql() {
     ];
     let migrate = world.function("migrate-user", &base).await;
     for (case, event, expected) in [
-        ("M1", sign_in("ada@example.com", PASSWORD), CONFIRMED),
-        ("M2", sign_in("ada@example.com", "wrong-password"), None),
-        ("M3", sign_in("nobody@example.com", PASSWORD), None),
-        ("M11", sign_in("gone@example.com", PASSWORD), None),
-        ("M12", sign_in("BOB@x.example", PASSWORD), CONFIRMED),
-        ("M26", sign_in("x'; DROP TABLE people; --", PASSWORD), None),
-        ("M26", sign_in("x'\u{2060}OR\u{2060}1=1--", PASSWORD), None),
-        ("M9", forgot("Ada@example.com"), RESET),
+        (
+            "right password",
+            sign_in("ada@example.com", PASSWORD),
+            CONFIRMED,
+        ),
+        (
+            "wrong password",
+            sign_in("ada@example.com", "wrong-password"),
+            None,
+        ),
+        (
+            "unknown user",
+            sign_in("unknown@example.com", PASSWORD),
+            None,
+        ),
+        ("deleted", sign_in("gone@example.com", PASSWORD), None),
+        (
+            "the latest sign-in wins",
+            sign_in("BOB@x.example", PASSWORD),
+            CONFIRMED,
+        ),
+        (
+            "SQL injection",
+            sign_in("x'; DROP TABLE people; --", PASSWORD),
+            None,
+        ),
+        (
+            "SQL injection",
+            sign_in("x'\u{2060}OR\u{2060}1=1--", PASSWORD),
+            None,
+        ),
+        ("forgotten password", forgot("Ada@example.com"), RESET),
     ] {
         assert_eq!(moved(&migrate, &event).await.as_deref(), expected, "{case}");
     }
-    // The server drops its connections, as one that has been frozen for a while finds them.
+    // The server closes its connections, as happens while a process is frozen.
     client
         .execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -740,12 +831,12 @@ async fn a_table_in_postgresql() {
             .await
             .as_deref(),
         CONFIRMED,
-        "X5"
+        "the function reconnects"
     );
     assert!(!migrate.output().contains(PASSWORD));
 }
 
-/// An old endpoint that keeps what it was asked.
+/// An old endpoint that records its requests.
 pub(crate) async fn endpoint(
     answer: (u16, &'static str),
 ) -> (Server, Arc<Mutex<Vec<(String, String, String)>>>) {
@@ -770,7 +861,7 @@ pub(crate) async fn endpoint(
 }
 
 #[tokio::test]
-async fn an_old_endpoint() {
+async fn users_of_an_old_endpoint_are_migrated() {
     let world = World::start().await;
     let known = r#"{"username":"ada","email":"ada@example.com","email_verified":true,"password_matches":true}"#;
     let wrong = r#"{"username":"ada","email":"ada@example.com","email_verified":true,"password_matches":false}"#;
@@ -803,10 +894,10 @@ async fn an_old_endpoint() {
                 expected,
                 "{answer:?}"
             ),
-            None => assert!(migrate.invoke(&event).await.is_failure(), "M18 {answer:?}"),
+            None => assert!(migrate.invoke(&event).await.is_failure(), "{answer:?}"),
         }
         let asked = asked.lock().unwrap().clone();
-        assert_eq!(asked.len(), 1, "once");
+        assert_eq!(asked.len(), 1, "no retry");
         let (timestamp, signature, body) = &asked[0];
         let sent: Value = serde_json::from_str(body).unwrap();
         assert_eq!(
@@ -824,26 +915,26 @@ async fn an_old_endpoint() {
     }
 }
 
-/// What the pool says of a user whom it made then.
+/// The pool's answer for a user that was created at this time.
 fn made(created_at: u64, status: &str) -> Value {
     json!({"Username": "5f7e-new-sub", "Enabled": true, "UserStatus": status,
         "UserCreateDate": created_at})
 }
 
 #[tokio::test]
-async fn groups_of_an_address_that_nobody_verified_go_to_its_name() {
+async fn groups_of_an_unverified_address_are_assigned_by_user_name() {
     let old = OldTable::make().await;
     let world = &old.world;
     let migrate = old
         .function(&[("LEGACY_GROUPS", r#"{"Staff":"staff"}"#)])
         .await;
     let after = world.function("post-authentication", &[]).await;
-    let ours = made(now(), "CONFIRMED");
-    world.cognito.set_answer("AdminGetUser", ours);
+    let migrated = made(now(), "CONFIRMED");
+    world.cognito.set_answer("AdminGetUser", migrated);
     let email = format!("{}@example.com", unique("joan"));
     let row = json!({"email": email, "email_verified": false, "groups": "Staff"});
     old.put(with(ada(&email), row)).await;
-    // (the name in the pool, what it says of the address, whether these are the groups' owner)
+    // (the user name in the pool, its `email_verified`, whether the groups are assigned)
     for (name, verified, given) in [
         ("5f7e-new-sub", "true", false),
         ("another-name", "false", false),
@@ -867,7 +958,7 @@ async fn groups_of_an_address_that_nobody_verified_go_to_its_name() {
 }
 
 #[tokio::test]
-async fn slow_groups_keep_nobody_from_signing_in() {
+async fn users_can_sign_in_while_group_assignment_is_slow() {
     let old = OldTable::make().await;
     let world = &old.world;
     let migrate = old
@@ -890,7 +981,7 @@ async fn slow_groups_keep_nobody_from_signing_in() {
 }
 
 #[tokio::test]
-async fn groups_are_given_at_the_first_sign_in() {
+async fn groups_are_assigned_at_the_first_sign_in() {
     let old = OldTable::make().await;
     let world = &old.world;
     let groups = r#"{"Staff":"staff","Editors":"writers"}"#;
@@ -907,7 +998,7 @@ async fn groups_are_given_at_the_first_sign_in() {
     });
     let given = async || -> Vec<String> {
         world.cognito.forget_requests();
-        // Whatever happens, the sign-in goes on.
+        // The sign-in continues after every failure.
         assert_eq!(after.invoke(&signed_in).await.answer(), signed_in);
         let asked = world.cognito.requests().into_iter();
         asked
@@ -919,7 +1010,7 @@ async fn groups_are_given_at_the_first_sign_in() {
             })
             .collect()
     };
-    assert_eq!(given().await, Vec::<String>::new(), "nothing was left");
+    assert_eq!(given().await, Vec::<String>::new(), "no groups are pending");
     assert_eq!(
         moved(&migrate, &sign_in(&email, "wrong-password")).await,
         None
@@ -927,13 +1018,13 @@ async fn groups_are_given_at_the_first_sign_in() {
     assert_eq!(
         given().await,
         Vec::<String>::new(),
-        "nor by a wrong password"
+        "a wrong password leaves no groups"
     );
     assert_eq!(
         moved(&migrate, &sign_in(&email, PASSWORD)).await.as_deref(),
         CONFIRMED
     );
-    // Others claim that address, by their own word or a provider's: the groups are not to be had by it.
+    // Other users claim that address, unverified or from an identity provider: they do not get the groups.
     for (name, value) in [
         ("email_verified", json!("false")),
         ("email_verified", json!(null)),
@@ -949,14 +1040,14 @@ async fn groups_are_given_at_the_first_sign_in() {
         assert_eq!(after.invoke(&claimed).await.answer(), claimed);
         assert_eq!(world.cognito.requests(), [], "{name}");
     }
-    // A name that looks like the address is another kind of row.
+    // Groups of an address are not assigned to a user whose name looks like the address.
     let mut named = signed_in.clone();
     named["userName"] = json!(email);
     named["request"]["userAttributes"] = json!({"sub": "5f7e-other"});
     world.cognito.forget_requests();
     assert_eq!(after.invoke(&named).await.answer(), named);
     assert_eq!(world.cognito.requests(), []);
-    // A user whom the pool made at another time than the move, or who never confirmed.
+    // A user that was not created at the time of the migration, or is unconfirmed.
     for standing in [
         made(now() - 3_600, "CONFIRMED"),
         made(now() + 3_600, "CONFIRMED"),
@@ -967,24 +1058,24 @@ async fn groups_are_given_at_the_first_sign_in() {
         world.cognito.set_answer("AdminGetUser", standing.clone());
         assert_eq!(given().await, Vec::<String>::new(), "{standing}");
     }
-    let ours = made(now(), "CONFIRMED");
-    world.cognito.set_answer("AdminGetUser", ours);
+    let migrated = made(now(), "CONFIRMED");
+    world.cognito.set_answer("AdminGetUser", migrated);
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
     assert_eq!(given().await, Vec::<String>::new());
     world.cognito.set_fault(Fault::None);
     assert_eq!(
         given().await,
         ["staff", "writers"],
-        "tried again, and `admins` is nobody's"
+        "retried, and `admins`, which is not mapped, is not assigned"
     );
-    assert_eq!(given().await, Vec::<String>::new(), "once");
+    assert_eq!(given().await, Vec::<String>::new(), "assigned once");
     for event in [
         json!(null),
         json!({"triggerSource": "PostAuthentication_New"}),
     ] {
         assert_eq!(after.invoke(&event).await.answer(), event);
     }
-    // The table is down: nobody is moved without their groups, and everybody signs in.
+    // The table is unavailable: users are not migrated without their groups, but all users can sign in.
     world.store.set_fault_for("PutItem", Fault::Cut);
     assert!(
         migrate
@@ -997,7 +1088,7 @@ async fn groups_are_given_at_the_first_sign_in() {
 }
 
 #[tokio::test]
-async fn several_stores_in_order() {
+async fn several_sources_are_queried_in_order() {
     let old = OldTable::make().await;
     old.put(ada("second@example.com")).await;
     let cognito = FakeAws::agreeable().await;
@@ -1017,7 +1108,7 @@ async fn several_stores_in_order() {
             .as_deref(),
         CONFIRMED
     );
-    // The first can't say whether it knows them: then nobody may say no.
+    // The first source does not answer, so the function cannot tell whether the user is unknown.
     cognito.set_fault(Fault::Cut);
     assert!(
         migrate
@@ -1028,7 +1119,7 @@ async fn several_stores_in_order() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_does_not_hold() {
+async fn invalid_configurations_are_refused_by_name() {
     let rows: Vec<(Vec<(&str, &str)>, &str)> = vec![
         (vec![], "LEGACY_SOURCE is not set"),
         (vec![("LEGACY_SOURCE", "ldap")], "another source"),
@@ -1116,13 +1207,13 @@ async fn a_configuration_that_does_not_hold() {
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
         let output = Binary::start_refused("migrate-user", &environment).await;
-        assert!(output.contains(problem), "X1 {problem}: {output}");
+        assert!(output.contains(problem), "{problem}: {output}");
         seen.insert(problem);
     }
     assert_eq!(seen.len(), 12);
 }
 
-/// How often a text stands in a process's memory, whatever wrote it there.
+/// The number of copies of a text in the writable memory of a process.
 fn copies_in_memory(pid: u32, needle: &[u8]) -> usize {
     use std::io::{Read, Seek, SeekFrom};
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
@@ -1145,7 +1236,7 @@ fn copies_in_memory(pid: u32, needle: &[u8]) -> usize {
 }
 
 #[tokio::test]
-async fn a_password_does_not_stay() {
+async fn passwords_are_wiped_from_memory() {
     let old = OldTable::make().await;
     old.put(ada("ada@example.com")).await;
     let migrate = old.function(&[]).await;
@@ -1154,12 +1245,12 @@ async fn a_password_does_not_stay() {
         moved(&migrate, &sign_in("ada@example.com", secret)).await,
         None
     );
-    // The connection's own buffer is the next event's.
+    // The next events overwrite the buffer of the connection.
     for _ in 0..3 {
         assert_eq!(
             moved(&migrate, &sign_in("bob@example.com", "another-one")).await,
             None
         );
     }
-    assert_eq!(copies_in_memory(migrate.pid(), secret.as_bytes()), 0, "M23");
+    assert_eq!(copies_in_memory(migrate.pid(), secret.as_bytes()), 0);
 }

@@ -1,4 +1,4 @@
-//! Old stores in other places: a PostgreSQL behind TLS, a user pool of another account.
+//! Old stores elsewhere: a PostgreSQL server with TLS, and a user pool of another account.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ const SSL_REQUEST: Opening = Opening {
 };
 
 #[tokio::test]
-async fn postgresql_behind_tls() {
+async fn postgresql_requires_a_trusted_certificate() {
     let world = World::start().await;
     let address = world.stack.postgres.clone();
     let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
@@ -37,7 +37,7 @@ async fn postgresql_behind_tls() {
         .next()
         .unwrap();
     let (port, trusted) = tls::in_front_of(plain.parse().unwrap(), SSL_REQUEST).await;
-    // Of another server of the same name.
+    // The root certificate of another server with the same name.
     let (_, other) = tls::in_front_of(plain.parse().unwrap(), SSL_REQUEST).await;
     let (trusted, other) = (trusted.to_str().unwrap(), other.to_str().unwrap());
     let query = "SELECT login AS username, pw AS password_hash, login AS email, \
@@ -49,9 +49,9 @@ async fn postgresql_behind_tls() {
     for (address, roots, trusts) in [
         (with_tls("localhost"), trusted, true),
         (with_tls("localhost"), other, false),
-        // The certificate is another name's.
+        // The certificate is for another name.
         (with_tls("127.0.0.1"), trusted, false),
-        // A server without TLS gets no password either.
+        // A server without TLS does not receive the password either.
         (without, trusted, false),
     ] {
         let more = [
@@ -69,18 +69,18 @@ async fn postgresql_behind_tls() {
             let answer = migrate.invoke(&event).await;
             assert!(
                 answer.is_failure(),
-                "M18: not \"unknown\": {address} {roots}"
+                "an error, not an unknown user: {address} {roots}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_pool_of_another_account_by_a_role() {
+async fn an_iam_role_gives_access_to_a_pool_of_another_account() {
     const ROLE: &str = "arn:aws:iam::210987654321:role/reads-the-old-pool";
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = Arc::clone(&asked);
-    // STS and the old pool in one: who signed, and what for.
+    // A fake of STS and the old pool that records the signer of each call.
     let handler = move |headers: HeaderMap, body: String| {
         let authorization = headers["authorization"].to_str().unwrap_or_default();
         let signer = authorization.split(['=', '/']).nth(1).unwrap_or_default();
@@ -126,7 +126,10 @@ async fn a_pool_of_another_account_by_a_role() {
         .iter()
         .filter(|call| call.starts_with("AssumeRole"))
         .count();
-    assert_eq!(assumed, 1, "kept while it lasts: {log:?}");
+    assert_eq!(
+        assumed, 1,
+        "credentials are kept until they expire: {log:?}"
+    );
     assert!(
         log.iter().skip(1).all(|call| call.ends_with("by ASIAROLE")),
         "{log:?}"
@@ -135,7 +138,7 @@ async fn a_pool_of_another_account_by_a_role() {
     let own = world.function("migrate-user", &base).await;
     assert!(
         own.invoke(&event).await.is_failure(),
-        "its own role may not"
+        "the function's own role has no access"
     );
 }
 

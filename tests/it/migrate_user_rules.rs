@@ -1,4 +1,4 @@
-//! Who of an old store is moved, with what, and what others learn of it.
+//! migrate-user: which users are migrated, with which attributes, and what responses reveal.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ async fn attributes(migrate: &Binary, event: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_right_password_moves_whatever_its_length() {
+async fn a_right_password_migrates_a_user_regardless_of_the_policy() {
     let old = OldTable::make().await;
     let strict = [
         ("PASSWORD_MIN_LENGTH", "30"),
@@ -51,7 +51,7 @@ async fn a_right_password_moves_whatever_its_length() {
         old.put(with(ada(&name), row.clone())).await;
         let event = sign_in(&name, PASSWORD);
         let found = moved(&migrate, &event).await;
-        assert_eq!(found.as_deref(), expected, "users 6: {row}");
+        assert_eq!(found.as_deref(), expected, "{row}");
         assert_eq!(moved(&migrate, &sign_in(&name, "wrong")).await, None);
         if expected == CONFIRMED {
             let attributes = attributes(&migrate, &event).await;
@@ -61,7 +61,7 @@ async fn a_right_password_moves_whatever_its_length() {
     let output = migrate.output();
     assert!(output.contains("moved_to_change"), "{output}");
 
-    // A pass phrase that bcrypt cut: the new pool would look at all of it.
+    // A passphrase that bcrypt truncated: the new pool uses all of it.
     let hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
     let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored";
     let migrate = old.function(&[]).await;
@@ -69,12 +69,16 @@ async fn a_right_password_moves_whatever_its_length() {
         let row = json!({"password_hash": hash, "email_verified": verified});
         old.put(with(ada("long@example.com"), row)).await;
         let found = moved(&migrate, &sign_in("long@example.com", long)).await;
-        assert_eq!(found.as_deref(), expected, "M6 {verified}");
+        assert_eq!(
+            found.as_deref(),
+            expected,
+            "truncated by bcrypt, verified: {verified}"
+        );
     }
 }
 
 #[tokio::test]
-async fn attributes_that_the_pool_would_refuse_stay_behind() {
+async fn attributes_that_the_pool_would_refuse_are_not_migrated() {
     let old = OldTable::make().await;
     let names = json!({"born": "birthdate", "verified_at": "email_verified"}).to_string();
     let migrate = old.function(&[("LEGACY_ATTRIBUTES", names.as_str())]).await;
@@ -139,7 +143,7 @@ async fn attributes_that_the_pool_would_refuse_stay_behind() {
         old.put(with(ada(&name), row.clone())).await;
         let expected = with(good.clone(), more);
         let found = attributes(&migrate, &sign_in(&name, PASSWORD)).await;
-        assert_eq!(found, expected, "F9: {row}");
+        assert_eq!(found, expected, "{row}");
     }
     for (name, row) in [
         ("s", json!({"email": "not-an-address"})),
@@ -149,7 +153,7 @@ async fn attributes_that_the_pool_would_refuse_stay_behind() {
         let name = format!("{name}@example.com");
         old.put(with(ada(&name), row.clone())).await;
         let found = moved(&migrate, &sign_in(&name, PASSWORD)).await;
-        assert_eq!(found, None, "F9: {row}");
+        assert_eq!(found, None, "{row}");
     }
     let output = migrate.output();
     assert!(
@@ -161,12 +165,12 @@ async fn attributes_that_the_pool_would_refuse_stay_behind() {
         "{output}"
     );
     for value in ["123-4567", "1985", "Lovelace", "not-an-address"] {
-        assert!(!output.contains(value), "M22: {value}");
+        assert!(!output.contains(value), "not logged: {value}");
     }
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_the_name() {
+async fn users_whose_address_is_not_the_name_are_refused_where_names_are_addresses() {
     let old = OldTable::make().await;
     let by_name = old.function(&[]).await;
     let by_email = old.function(&[("USERNAME_IS_EMAIL", "true")]).await;
@@ -180,8 +184,11 @@ async fn an_address_that_is_not_the_name() {
         sign_in("victim@corp.example", PASSWORD),
         forgot("victim@corp.example"),
     ] {
-        assert_eq!(moved(&by_email, &event).await, None, "users 22");
-        assert!(moved(&by_name, &event).await.is_some(), "users 22");
+        assert_eq!(moved(&by_email, &event).await, None, "names are addresses");
+        assert!(
+            moved(&by_name, &event).await.is_some(),
+            "names are not addresses"
+        );
     }
     assert!(by_email.output().contains("other_address"));
     let event = sign_in("ada@EXAMPLE.com", PASSWORD);
@@ -189,7 +196,7 @@ async fn an_address_that_is_not_the_name() {
 }
 
 #[tokio::test]
-async fn only_the_name_itself_is_verified() {
+async fn only_a_verified_typed_name_wins_a_conflict() {
     let old = OldTable::make().await;
     let rule = [("CONFLICT_RULE", "verified-wins")];
     let migrate = old.function(&rule).await;
@@ -200,12 +207,12 @@ async fn only_the_name_itself_is_verified() {
         moved(&migrate, &sign_in(name, PASSWORD)).await
     };
     let address = json!({"email": "twin@evil.example"});
-    assert_eq!(twins("a@x.example", address).await, None, "users 10");
+    assert_eq!(twins("a@x.example", address).await, None, "another address");
     let phone = json!({"email": "b@x.example", "email_verified": false,
         "phone_number": "+15551234567", "phone_number_verified": true});
-    assert_eq!(twins("b@x.example", phone).await, None, "users 10");
+    assert_eq!(twins("b@x.example", phone).await, None, "a phone number");
     let none = json!({"email": null});
-    assert_eq!(twins("c@x.example", none).await, None, "users 10");
+    assert_eq!(twins("c@x.example", none).await, None, "no address");
     let own = json!({"email": "d@x.example"});
     assert_eq!(twins("d@x.example", own).await.as_deref(), CONFIRMED);
     let number = json!({"email": "e@x.example", "email_verified": false,
@@ -216,7 +223,7 @@ async fn only_the_name_itself_is_verified() {
 }
 
 #[tokio::test]
-async fn more_twins_than_are_looked_at_are_nobody() {
+async fn too_many_users_of_a_name_are_not_migrated() {
     let world = World::start().await;
     let address = world.stack.postgres.clone();
     let query = format!(
@@ -233,21 +240,21 @@ async fn more_twins_than_are_looked_at_are_nobody() {
     let migrate = world.function("migrate-user", &more).await;
     for (name, expected) in [("1", CONFIRMED), ("33", None), ("400", None)] {
         let found = moved(&migrate, &sign_in(name, PASSWORD)).await;
-        assert_eq!(found.as_deref(), expected, "users 22: {name}");
+        assert_eq!(found.as_deref(), expected, "{name} users");
     }
-    // A name that the query can't take is nobody's, and keeps no one else out.
+    // A name that the query cannot take is refused, and does not suspend calls for other users.
     assert_eq!(
         moved(&migrate, &sign_in("ada", PASSWORD)).await,
         None,
-        "users 11b"
+        "not a number"
     );
     assert!(migrate.output().contains("refused_by_store"));
     let found = moved(&migrate, &sign_in("1", PASSWORD)).await;
-    assert_eq!(found.as_deref(), CONFIRMED, "users 11b");
+    assert_eq!(found.as_deref(), CONFIRMED, "the next user");
 }
 
 #[tokio::test]
-async fn one_users_refusal_by_an_endpoint_stops_nobody_else() {
+async fn a_refusal_by_an_endpoint_does_not_affect_other_users() {
     let world = World::start().await;
     let known = r#"{"username":"ada","email":"ada@example.com","email_verified":true,"password_matches":true}"#;
     for (status, refused, cools) in [
@@ -275,18 +282,18 @@ async fn one_users_refusal_by_an_endpoint_stops_nobody_else() {
         let event = sign_in("locked@example.com", PASSWORD);
         for _ in 0..2 {
             if refused {
-                assert_eq!(moved(&migrate, &event).await, None, "users 11b: {status}");
+                assert_eq!(moved(&migrate, &event).await, None, "{status}");
             } else {
                 assert!(migrate.invoke(&event).await.is_failure(), "{status}");
             }
         }
         let asked = asked.lock().unwrap().len();
-        assert_eq!(asked, if cools { 1 } else { 2 }, "users 11b: {status}");
+        assert_eq!(asked, if cools { 1 } else { 2 }, "{status}");
     }
 }
 
 #[tokio::test]
-async fn one_users_refusal_by_an_old_pool_stops_nobody_else() {
+async fn a_refusal_by_an_old_pool_does_not_affect_other_users() {
     let world = World::start().await;
     let cognito = &world.cognito;
     let base = [
@@ -309,7 +316,7 @@ async fn one_users_refusal_by_an_old_pool_stops_nobody_else() {
         cognito.set_answer("AdminGetUser", account.clone());
         cognito.set_answer("AdminInitiateAuth", tokens.clone());
         let found = moved(&migrate, &event).await;
-        assert_eq!(found.as_deref(), CONFIRMED, "users 11b: after {what}");
+        assert_eq!(found.as_deref(), CONFIRMED, "after {what}");
     };
     works("nothing").await;
     for (name, message) in [
@@ -321,18 +328,14 @@ async fn one_users_refusal_by_an_old_pool_stops_nobody_else() {
         ("NotAuthorizedException", "Password attempts exceeded"),
     ] {
         cognito.set_fault_for("AdminInitiateAuth", exception(name, message));
-        assert_eq!(moved(&migrate, &event).await, None, "users 11b: {name}");
+        assert_eq!(moved(&migrate, &event).await, None, "{name}");
         works(name).await;
     }
     let fault = exception("InvalidParameterException", "1 validation error detected");
     cognito.set_fault_for("AdminGetUser", fault);
-    assert_eq!(
-        moved(&migrate, &event).await,
-        None,
-        "users 11b: an odd name"
-    );
-    works("an odd name").await;
-    // What concerns every user is an error, and no "unknown".
+    assert_eq!(moved(&migrate, &event).await, None, "an invalid name");
+    works("an invalid name").await;
+    // A failure that concerns all users is an error, not an unknown user.
     for (operation, name, message) in [
         (
             "AdminInitiateAuth",
@@ -359,7 +362,7 @@ async fn one_users_refusal_by_an_old_pool_stops_nobody_else() {
         );
         works(name).await;
     }
-    // The store is left alone only if it is down, or the caller's share is used up.
+    // Calls are suspended only if the store is unavailable or throttles the function.
     cognito.set_fault_for(
         "AdminInitiateAuth",
         exception("TooManyRequestsException", "x"),
@@ -367,12 +370,15 @@ async fn one_users_refusal_by_an_old_pool_stops_nobody_else() {
     assert!(migrate.invoke(&event).await.is_failure());
     cognito.set_fault(Fault::None);
     cognito.forget_requests();
-    assert!(migrate.invoke(&event).await.is_failure(), "M18");
-    assert_eq!(cognito.requests(), [], "M18");
+    assert!(
+        migrate.invoke(&event).await.is_failure(),
+        "calls are suspended"
+    );
+    assert_eq!(cognito.requests(), [], "calls are suspended");
 }
 
 #[tokio::test]
-async fn an_old_pool_that_hides_spellings() {
+async fn a_case_sensitive_pool_requires_a_table_of_spellings() {
     let cognito = FakeAws::agreeable().await;
     let url = cognito.url();
     let environment = |more: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -398,12 +404,9 @@ async fn an_old_pool_that_hides_spellings() {
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();
         let output = Binary::start_refused("migrate-user", &all).await;
-        assert!(
-            output.contains("LEGACY_SPELLINGS_TABLE"),
-            "users 10: {output}"
-        );
+        assert!(output.contains("LEGACY_SPELLINGS_TABLE"), "{output}");
     }
-    // (the pool's own word, the operator's, how many spellings are asked for)
+    // (the configuration of the pool, LEGACY_CASE_SENSITIVE, the maximum number of spellings)
     for (configuration, said, spellings) in [
         (json!({"CaseSensitive": true}), Some("false"), 1),
         (json!({"CaseSensitive": false}), None, 4),
@@ -425,12 +428,12 @@ async fn an_old_pool_that_hides_spellings() {
         assert_eq!(moved(&migrate, &sign_in("ada", PASSWORD)).await, None);
         let asked = cognito.requests();
         let asked = asked.iter().filter(|(name, _)| name == "AdminGetUser");
-        assert!(asked.count() <= spellings, "users 10");
+        assert!(asked.count() <= spellings, "{spellings}");
     }
 }
 
 #[tokio::test]
-async fn refusals_end_on_one_grid() {
+async fn refusals_are_sent_at_multiples_of_the_step() {
     let old = OldTable::make().await;
     let migrate = old.function(&[("REFUSAL_STEP_MS", "500")]).await;
     let sha = "$5$rounds=5000$abcdefgh$gHjxKhdwiaFGueB8uiBwmuhLmOI6/6UU.k7kBosOqsB";
@@ -449,23 +452,20 @@ async fn refusals_end_on_one_grid() {
             .await;
     }
     for name in [
-        "bcrypt", "sha", "costly", "disabled", "none", "nobody", "sha", "nobody",
+        "bcrypt", "sha", "costly", "disabled", "none", "unknown", "sha", "unknown",
     ] {
         let event = sign_in(&format!("{name}@example.com"), "wrong-password");
         let began = Instant::now();
         assert_eq!(moved(&migrate, &event).await, None);
         let took = began.elapsed();
-        assert!(
-            took >= Duration::from_millis(499),
-            "users 11: {name} {took:?}"
-        );
+        assert!(took >= Duration::from_millis(499), "{name} {took:?}");
     }
     let event = sign_in("bcrypt@example.com", PASSWORD);
     assert_eq!(moved(&migrate, &event).await.as_deref(), CONFIRMED);
 }
 
 #[tokio::test]
-async fn a_long_password_takes_no_longer_than_the_budget() {
+async fn a_long_password_is_refused_before_hashing() {
     let old = OldTable::make().await;
     let migrate = old.function(&[]).await;
     let hash = "$6$rounds=656000$saltstring$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.";
@@ -476,14 +476,14 @@ async fn a_long_password_takes_no_longer_than_the_budget() {
     .await;
     let event = sign_in("slow@example.com", &"\u{1f511}".repeat(256));
     let began = Instant::now();
-    assert_eq!(moved(&migrate, &event).await, None, "users 20");
+    assert_eq!(moved(&migrate, &event).await, None, "refused");
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(2), "users 20: {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(migrate.output().contains("hash_too_costly"));
 }
 
 #[tokio::test]
-async fn hashes_as_exports_have_them() {
+async fn hashes_in_the_forms_of_exports_are_verified() {
     let world = World::start().await;
     let known = include_str!("../../functions/migrate-user/tests/hashes.json");
     let known: Vec<Value> = serde_json::from_str(known).unwrap();
@@ -498,7 +498,7 @@ async fn hashes_as_exports_have_them() {
         .contains(&system)
     }) {
         let hash = row["hash"].as_str().unwrap();
-        // A member that is an object, as well as its text.
+        // The hash as a JSON object and as a string.
         let objects = serde_json::from_str::<Value>(hash).ok();
         for hash in objects.into_iter().chain([json!(hash)]) {
             let record = json!({"username": "ada", "email": "ada@example.com",
@@ -514,7 +514,7 @@ async fn hashes_as_exports_have_them() {
             let migrate = world.function("migrate-user", &more).await;
             let password = row["password"].as_str().unwrap();
             let found = moved(&migrate, &sign_in("ada", password)).await;
-            assert_eq!(found.as_deref(), CONFIRMED, "F6, F8: {row}");
+            assert_eq!(found.as_deref(), CONFIRMED, "{row}");
             assert_eq!(moved(&migrate, &sign_in("ada", "wrong")).await, None);
         }
     }

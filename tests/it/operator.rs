@@ -125,7 +125,7 @@ async fn revoke_and_status_report_the_revocation() {
     world
         .cognito
         .set_fault(testkit::server::Fault::Answer(400, missing));
-    let (text, code) = gatehouse(&world, &["revoke", "user", "nobody"]).await;
+    let (text, code) = gatehouse(&world, &["revoke", "user", "unknown"]).await;
     assert!(code == 2 && text.contains("no such user"), "{text}");
 }
 

@@ -158,7 +158,7 @@ async fn a_configured_mapping_replaces_the_default() {
         ),
         (
             r#"{"a": {"all": [{"attribute": "x"}, {"group": "x", "attribute": "y", "value": "z"}]}}"#,
-            "rule 2, is none of",
+            "rule 2, is not one of",
         ),
         (
             r#"{"a": {"all": [{"attribute": "x", "equals": "y"}]}}"#,
@@ -169,7 +169,7 @@ async fn a_configured_mapping_replaces_the_default() {
             r#"{"a": {"all": [{"grup": "x", "value": "y"}]}}"#,
             "unknown field",
         ),
-        (r#"{"a": {"all": [{"value": "y"}]}}"#, "is none of"),
+        (r#"{"a": {"all": [{"value": "y"}]}}"#, "is not one of"),
     ] {
         let path = file(text);
         let lookup = |name: &str| (name == "CLAIMS_FILE").then(|| path.display().to_string());

@@ -69,7 +69,7 @@ async fn migrate_user() {
     let bar = ProgressBar::new(TIMES as u64);
     for number in 0..TIMES {
         for turn in times.turns(number) {
-            let kind = ["user", "nobody"][turn / 2];
+            let kind = ["user", "unknown"][turn / 2];
             let name = format!("{kind}{}", number * 2 + turn % 2);
             times.add(turn, time(&migrate, &event(name)).await);
         }

@@ -25,7 +25,7 @@ const SESSION_CHARS: std::ops::RangeInclusive<usize> = 20..=4_096;
 /// A request that carries only a user's identifier: `resend`, `forgot-password`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Somebody {
+pub(crate) struct UserIdentifier {
     pub(crate) username: Option<String>,
     pub(crate) email: Option<String>,
 }

@@ -9,7 +9,7 @@ use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
 use serde_json::json;
 
-use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, Somebody};
+use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, UserIdentifier};
 use crate::outcome::{self, Outcome, Problem};
 use crate::times::{self, within};
 use crate::{AuthApi, Secret, now};
@@ -200,7 +200,7 @@ impl AuthApi {
 
     pub(crate) async fn resend(
         &self,
-        request: Somebody,
+        request: UserIdentifier,
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let username = self.username(request.username, request.email)?;
@@ -217,7 +217,7 @@ impl AuthApi {
 
     pub(crate) async fn forgot_password(
         &self,
-        request: Somebody,
+        request: UserIdentifier,
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let username = self.username(request.username, request.email)?;

@@ -103,7 +103,7 @@ struct Text {
 enum Reach<'a> {
     /// All users: a revocation of a client or an issuer. The table is not indexed by these, so all
     /// connections are checked.
-    Everybody,
+    All,
     /// The user with this partition key.
     User(&'a str),
 }
@@ -114,7 +114,7 @@ impl<'a> Reach<'a> {
     fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
         match sk.text.as_str() {
             "sweep" | "groups" | "call" => None,
-            "client" | "issuer" => Some(Self::Everybody),
+            "client" | "issuer" => Some(Self::All),
             _ => Some(Self::User(&pk.text)),
         }
     }
@@ -165,7 +165,7 @@ impl CloseConnections {
     async fn act_on(&self, reach: Reach<'_>) -> Result<u64, Unavailable> {
         let now = UnixSeconds(clock::unix_seconds());
         let connections = match reach {
-            Reach::Everybody => self.table.all(now).await?,
+            Reach::All => self.table.all(now).await?,
             Reach::User(partition) => self.table.in_partition(partition, now).await?,
         };
         let mut result = Ok(0);

@@ -1,4 +1,4 @@
-//! What would become of the users of an export: for the operator, before the move.
+//! Checks an export before the migration: which users migrate-user would refuse, and why.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use crate::config::{self, Rules};
 use crate::hash::PasswordHash;
 use crate::user::{Credential, LegacyUser, normal, spellings};
 
-/// Looks at one record after the other and remembers what it takes to report.
+/// Checks records one by one and collects the counts of the report.
 pub struct Checker {
     rules: Rules,
     users: u64,
@@ -21,17 +21,17 @@ pub struct Checker {
 
 /// The hashes of one kind.
 pub struct HashKind {
-    /// How many.
+    /// The number of hashes.
     pub count: u64,
-    /// One of them, to be timed. No `Debug`.
+    /// One of the hashes, for measuring its time. No `Debug`.
     pub example: PasswordHash,
 }
 
 impl Checker {
-    /// By migrate-user's own variables for fields, attributes and rules.
+    /// Reads migrate-user's variables for fields, attributes and rules.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
+    /// All problems of these variables.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let rules = config::rules(&mut env);
@@ -44,13 +44,13 @@ impl Checker {
         })
     }
 
-    /// The name in a record as the old store spells it; `None` if it has none.
+    /// The user name of a record in the spelling of the old store; `None` for a record without a name.
     #[must_use]
     pub fn name(&self, record: &Map<String, Value>) -> Option<String> {
         LegacyUser::from_record(record, &self.rules).map(|user| user.username)
     }
 
-    /// That name as the new pool knows it.
+    /// The user name of a record as the new pool normalizes it.
     #[must_use]
     pub fn name_in_pool(&self, record: &Map<String, Value>) -> Option<String> {
         let name = self.name(record)?;
@@ -63,8 +63,8 @@ impl Checker {
         self.rules.fields.username()
     }
 
-    /// Looks at a record. Returns what keeps this user from being moved with their password, or will
-    /// make them choose another.
+    /// Checks a record. Returns the reasons why the user cannot be migrated with the password, or has to
+    /// choose a new one.
     pub fn add(&mut self, record: &Map<String, Value>) -> Vec<String> {
         self.users += 1;
         let Some(user) = LegacyUser::from_record(record, &self.rules) else {
@@ -128,13 +128,13 @@ impl Checker {
         problems
     }
 
-    /// How many records there were.
+    /// The number of records.
     #[must_use]
     pub fn users(&self) -> u64 {
         self.users
     }
 
-    /// How many users have which problem.
+    /// The number of users for each problem.
     #[must_use]
     pub fn problems(&self) -> &BTreeMap<String, u64> {
         &self.problems
@@ -146,14 +146,13 @@ impl Checker {
         &self.hashes
     }
 
-    /// Names that are several people, each with its spellings.
+    /// Names that several users share, except for case, each with its spellings.
     pub fn conflicts(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         let all = self.names.iter().filter(|(_, all)| all.len() > 1);
         all.map(|(name, all)| (name.as_str(), all))
     }
 
-    /// Names that somebody who types them would not be found by: those with a spelling that isn't
-    /// tried, for the table of spellings.
+    /// Names with a spelling that migrate-user does not try by default: the content of the table of spellings.
     pub fn unusual(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         let is_tried = |name: &str, spelling: &String| {
             spellings(name, self.rules.case_sensitive).contains(spelling)
@@ -164,8 +163,8 @@ impl Checker {
     }
 }
 
-/// A password that nobody has, to time a hash with.
+/// A password for measuring how long a hash takes.
 #[must_use]
-pub fn nobodys_password() -> Secret {
-    Secret::new("nobody has this password".to_owned())
+pub fn timing_password() -> Secret {
+    Secret::new("a password for timing".to_owned())
 }

@@ -1,4 +1,4 @@
-//! What migrate-user reads from its environment. `docs/configuration.md` has the table.
+//! Configuration of migrate-user from environment variables. `docs/configuration.md` has the table.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,31 +9,31 @@ use lambda::log::Level;
 
 use crate::user::{Fields, is_standard_attribute};
 
-/// A configuration that holds.
+/// A valid configuration.
 pub struct Config {
-    /// `LEGACY_SOURCE`: where users come from, in this order.
+    /// `LEGACY_SOURCE`: the sources of users, in the order in which they are read.
     pub sources: Vec<SourceConfig>,
-    /// `LEGACY_SECRET_ARN`: where the sources' secret is.
+    /// `LEGACY_SECRET_ARN`: the ARN of the sources' secret in Secrets Manager.
     pub secret_arn: Option<String>,
-    /// `LEGACY_SECRET`: the secret itself, for a source on this machine.
+    /// `LEGACY_SECRET`: the secret itself, for a source on the local machine.
     pub secret: Option<Secret>,
     /// `CONFLICT_RULE`.
     pub conflict_rule: ConflictRule,
-    /// What becomes of users as they are moved.
+    /// Rules for migrated users.
     pub rules: Rules,
-    /// Failures that are taken in a window, if they are counted at all.
+    /// Limits of failures; `None` if failures are not counted.
     pub failures: Option<FailureLimits>,
-    /// `PENDING_GROUPS_TABLE`: where groups are left for post-authentication to give.
+    /// `PENDING_GROUPS_TABLE`: the table of groups that post-authentication assigns.
     pub pending_groups_table: Option<String>,
-    /// `REFUSAL_STEP_MS`: refusals are answered at multiples of it.
+    /// `REFUSAL_STEP_MS`: refusals are sent at multiples of this duration.
     pub refusal_step: Duration,
     /// `LOG_LEVEL`.
     pub log_level: Level,
 }
 
-/// How many failures are taken in five minutes.
+/// Limits of failures within five minutes.
 pub struct FailureLimits {
-    /// `ATTEMPT_TABLE`: where they are counted.
+    /// `ATTEMPT_TABLE`: the table of the counts.
     pub table: String,
     /// `FAILURES_PER_USER`.
     pub per_user: u64,
@@ -41,7 +41,7 @@ pub struct FailureLimits {
     pub in_all: u64,
 }
 
-/// One source.
+/// The configuration of a source.
 pub enum SourceConfig {
     /// An old user pool.
     Cognito {
@@ -58,7 +58,7 @@ pub enum SourceConfig {
         /// `LEGACY_CASE_SENSITIVE`.
         case_sensitive: Option<bool>,
     },
-    /// A table.
+    /// A DynamoDB table.
     Dynamodb {
         /// `LEGACY_TABLE`.
         table: String,
@@ -67,59 +67,59 @@ pub enum SourceConfig {
         /// `LEGACY_INDEX` and `LEGACY_INDEX_KEY`.
         index: Option<(String, String)>,
     },
-    /// A database; its address is the secret.
+    /// A PostgreSQL database; its connection string is the secret.
     Postgres {
         /// `LEGACY_QUERY`.
         query: String,
     },
-    /// A sign-in endpoint.
+    /// An HTTP sign-in endpoint.
     Http {
         /// `LEGACY_URL`.
         url: hyper::Uri,
     },
 }
 
-/// Who is taken if one name is several people in the old store.
+/// Which user is migrated if several users of the old store share a name, except for case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConflictRule {
-    /// Nobody.
+    /// None of these users.
     Refuse,
-    /// The one who has verified the name itself, an address or a phone number, if it is one.
+    /// The only user who has verified the typed name, an e-mail address or a phone number.
     VerifiedWins,
-    /// The one who signed in last.
+    /// The user with the latest sign-in.
     LatestSignInWins,
 }
 
-/// What becomes of users as they are moved.
+/// Rules for migrated users.
 pub struct Rules {
-    /// `LEGACY_FIELDS`: the names of fields with a meaning.
+    /// `LEGACY_FIELDS`: the names of the fields that migrate-user reads.
     pub fields: Fields,
-    /// `LEGACY_ATTRIBUTES`: names of the old store to the pool's.
+    /// `LEGACY_ATTRIBUTES`: attribute names of the old store, mapped to those of the pool.
     pub attributes: BTreeMap<String, String>,
-    /// `LEGACY_GROUPS`: groups of the old store to the pool's. What is not here is nobody's right.
+    /// `LEGACY_GROUPS`: groups of the old store, mapped to those of the pool. Other groups are not assigned.
     pub groups: BTreeMap<String, String>,
     /// `REQUIRED_ATTRIBUTES`.
     pub required: Vec<String>,
     /// `USERNAME_CASE_SENSITIVE`, of the new pool.
     pub case_sensitive: bool,
-    /// `USERNAME_IS_EMAIL`, of the new pool: it takes no user whose address is another than the name.
+    /// `USERNAME_IS_EMAIL`, of the new pool: Cognito requires that the e-mail address equals the name.
     pub username_is_email: bool,
     /// `ALLOW_WEAK_HASHES`.
     pub allow_weak_hashes: bool,
-    /// `LEGACY_UNCONFIRMED` is `reset`: users who never confirmed are moved, to be reset.
+    /// `LEGACY_UNCONFIRMED` is `reset`: unconfirmed users are migrated and have to reset the password.
     pub takes_unconfirmed: bool,
-    /// `LEGACY_CHALLENGES` is `reset`: so are users whom the old pool asks for more than a password.
+    /// `LEGACY_CHALLENGES` is `reset`: so do users for whom the old pool requires a challenge.
     pub takes_challenged: bool,
     /// `PASSWORD_MIN_LENGTH`.
     pub min_length: u64,
     /// `PASSWORD_REQUIRES`.
     pub classes: Vec<CharacterClass>,
-    /// `PASSWORD_CHANGE_ATTRIBUTE`: the custom attribute that is set where a moved password is one that the
-    /// new pool would not take.
+    /// `PASSWORD_CHANGE_ATTRIBUTE`: the custom attribute that is set if the new pool's policy would refuse the
+    /// migrated password.
     pub change_attribute: Option<String>,
 }
 
-/// A kind of character that the new pool's policy asks for.
+/// A character class that the new pool's policy may require.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CharacterClass {
     /// A to Z.
@@ -128,7 +128,7 @@ pub enum CharacterClass {
     Lowercase,
     /// 0 to 9.
     Numbers,
-    /// What Cognito takes for a symbol.
+    /// Cognito's special characters.
     Symbols,
 }
 
@@ -174,7 +174,7 @@ impl Config {
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All problems, in one error.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let (secret_arn, secret) = secret(&mut env);
@@ -216,7 +216,7 @@ impl Config {
     }
 }
 
-/// What it takes to ask the old store for a name: pre-sign-up reads this much.
+/// The part of the configuration that pre-sign-up needs to look up names in the old store.
 pub struct LookupConfig {
     pub(crate) sources: Vec<SourceConfig>,
     pub(crate) secret_arn: Option<String>,
@@ -246,7 +246,7 @@ impl LookupConfig {
         "USERNAME_CASE_SENSITIVE",
     ];
 
-    /// Reads it; `None` without a `LEGACY_SOURCE`, when nobody is moved.
+    /// Reads the configuration; `None` without a `LEGACY_SOURCE`, when no users are migrated.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let (secret_arn, secret) = secret(env);
         let has_secret = secret_arn.is_some() || secret.is_some();
@@ -287,7 +287,7 @@ fn secret(env: &mut Env<'_>) -> (Option<String>, Option<Secret>) {
 
 fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceConfig> {
     const NAME: &str = "LEGACY_SOURCE";
-    // Read in any case: a variable that only some sources look at is still one of ours.
+    // Read in any case: the variables of all sources are part of the configuration.
     let user_pool_id = env.optional("LEGACY_USER_POOL_ID");
     let app_client_id = env.optional("LEGACY_APP_CLIENT_ID");
     let region = env.optional("LEGACY_REGION");
@@ -360,7 +360,7 @@ fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceCon
     if case_sensitive == Some(true) && spellings_table.is_none() && sources.iter().any(is_pool) {
         env.problem(
             "LEGACY_SPELLINGS_TABLE",
-            "is not set, and LEGACY_CASE_SENSITIVE is: unusual spellings of a name would not be seen",
+            "is not set, and LEGACY_CASE_SENSITIVE is: unusual spellings of a name would not be found",
         );
     }
     if query.is_some_and(|query| !query.contains("$1") || query.contains(';')) {
@@ -372,7 +372,7 @@ fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceCon
     sources
 }
 
-/// TLS, or this machine.
+/// Whether the connection is private: TLS, or the local machine.
 fn is_private(url: &str) -> bool {
     let Ok(uri) = url.parse::<hyper::Uri>() else {
         return false;
@@ -390,7 +390,7 @@ fn conflict_rule(env: &mut Env<'_>) -> ConflictRule {
         Some("verified-wins") => ConflictRule::VerifiedWins,
         Some("latest-sign-in-wins") => ConflictRule::LatestSignInWins,
         Some(_) => {
-            let problem = "is none of `refuse`, `verified-wins`, `latest-sign-in-wins`";
+            let problem = "is not one of `refuse`, `verified-wins`, `latest-sign-in-wins`";
             env.problem("CONFLICT_RULE", problem);
             ConflictRule::Refuse
         }
@@ -400,7 +400,7 @@ fn conflict_rule(env: &mut Env<'_>) -> ConflictRule {
 fn fields(env: &mut Env<'_>) -> Fields {
     let fields = map(env, "LEGACY_FIELDS");
     Fields::renamed(&fields).unwrap_or_else(|| {
-        env.problem("LEGACY_FIELDS", "names a field that has no meaning");
+        env.problem("LEGACY_FIELDS", "names an unknown field");
         Fields::default()
     })
 }
@@ -412,7 +412,7 @@ pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
     if !attributes.values().all(may_be_set) {
         env.problem(
             "LEGACY_ATTRIBUTES",
-            "maps to something that is no standard attribute and no `custom:` one",
+            "maps to a name that is neither a standard attribute nor a `custom:` attribute",
         );
     }
     let groups = map(env, "LEGACY_GROUPS");
@@ -423,7 +423,7 @@ pub(crate) fn rules(env: &mut Env<'_>) -> Rules {
         .as_ref()
         .is_some_and(|name| !is_custom(name))
     {
-        env.problem("PASSWORD_CHANGE_ATTRIBUTE", "is no `custom:` attribute");
+        env.problem("PASSWORD_CHANGE_ATTRIBUTE", "is not a `custom:` attribute");
     }
     Rules {
         fields,
@@ -446,7 +446,7 @@ fn map(env: &mut Env<'_>, name: &str) -> BTreeMap<String, String> {
         return BTreeMap::new();
     };
     serde_json::from_str(&text).unwrap_or_else(|_| {
-        env.problem(name, "is not a JSON object of texts");
+        env.problem(name, "is not a JSON object of strings");
         BTreeMap::new()
     })
 }

@@ -1,4 +1,4 @@
-//! Cognito's event, read without taking the password apart from it more often than once.
+//! Cognito's event. The password is copied from it only once.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,34 +12,34 @@ use serde_json::value::RawValue;
 
 use crate::{MAX_PASSWORD_CHARS, MAX_USERNAME_CHARS};
 
-/// The event, its members unread until they are asked for. No `Debug`.
+/// The event; its members are parsed on access. No `Debug`.
 pub(crate) struct Event<'a>(TriggerEvent<'a>);
 
-/// When the trigger is called.
+/// Why Cognito invokes the trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Occasion {
     SignIn,
     ForgotPassword,
 }
 
-/// Somebody who is moved.
+/// A migrated user.
 pub(crate) struct Moved {
     pub(crate) attributes: BTreeMap<String, String>,
-    /// By the new pool's names. They don't go into the answer.
+    /// Groups, by the new pool's names. They are not part of the response.
     pub(crate) groups: Vec<String>,
-    /// The names of attributes whose values the pool would refuse.
+    /// The names of attributes that are not migrated, because the pool would refuse their values.
     pub(crate) left_behind: BTreeSet<String>,
     pub(crate) next: Next,
 }
 
-/// What a moved user has to do about their password.
+/// What a migrated user has to do about the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing.
     Nothing,
-    /// Choose another when they are in: the pool would not have taken this one.
+    /// Choose a new password after the sign-in: the pool's policy would refuse this one.
     Change,
-    /// Choose another by a code to a verified address or number, before they get in.
+    /// Reset the password before the sign-in, by a code sent to a verified address or number.
     Reset,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Event<'a> {
         self.0.text("userPoolId").unwrap_or_default()
     }
 
-    /// The name as it was typed, if it is one.
+    /// The name as the user typed it; `None` if Cognito would not accept it.
     pub(crate) fn username(&self) -> Option<Cow<'a, str>> {
         self.0.text("userName").filter(|name| {
             !name.is_empty()
@@ -75,13 +75,13 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The password, at sign-in; `Err` if there is none that could be one.
+    /// The password, at sign-in; `Err` if it is missing or Cognito would not accept it.
     pub(crate) fn password(&self, occasion: Occasion) -> Result<Option<Secret>, ()> {
         if occasion == Occasion::ForgotPassword {
             return Ok(None);
         }
         let request = self.0.member("request").ok_or(())?;
-        // Four bytes a character, six for each that JSON escapes: a longer text is none.
+        // A character has up to four bytes, and JSON escapes take six bytes each: longer text is not a password.
         if request.get().len() > 1024 * 1024 {
             return Err(());
         }
@@ -96,13 +96,13 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The event with its answer, every other member as it came.
+    /// The event with the response; all other members are unchanged.
     pub(crate) fn answered(&self, moved: &Moved) -> Option<Box<RawValue>> {
         let status = match moved.next {
             Next::Nothing | Next::Change => "CONFIRMED",
             Next::Reset => "RESET_REQUIRED",
         };
-        // Without these Cognito would send a welcome by SMS, and take an alias from whoever has it.
+        // Without these members Cognito would send an SMS invitation, and move an alias away from its present user.
         let response = json!({
             "userAttributes": moved.attributes,
             "finalUserStatus": status,

@@ -1,8 +1,8 @@
-//! Password hashes of other systems: what they say, what they cost, whether a password fits.
+//! Parses password hashes of other systems, limits their cost, and verifies passwords.
 //!
-//! Algorithms come from well-kept crates; what is ours is reading the text forms, and refusing a cost
-//! before it is paid. Nothing is shortened, trimmed or brought into another form of Unicode, unless the
-//! system that made the hash did so itself.
+//! Maintained crates compute the algorithms; this module parses the text forms and refuses excessive costs
+//! before computing anything. Passwords are not truncated, trimmed or normalized to another form of Unicode,
+//! unless the system that made the hash did so.
 
 mod bounds;
 mod braced;
@@ -25,41 +25,41 @@ use md5::{Digest, Md5};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use unicode_normalization::UnicodeNormalization;
 
-/// bcrypt looks at so many bytes of a password.
+/// The bytes of a password that bcrypt hashes.
 const BCRYPT_BYTES: usize = 72;
-/// The longest text of a hash.
+/// The maximum length of a hash, in bytes.
 const MAX_HASH_BYTES: usize = 4_096;
 
-/// Whether a password fits a hash.
+/// The result of verifying a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// It is the one.
+    /// The password matches.
     Right,
-    /// Its first 72 bytes are: the old system looked at no more. Cognito would look at all of it, so
-    /// the user has to choose another.
+    /// The first 72 bytes match: the old system ignored the rest. Cognito uses the whole password, so the user
+    /// has to choose a new one.
     RightButCut,
-    /// It is not.
+    /// The password does not match.
     Wrong,
 }
 
-/// Why a hash can't be used.
+/// Why a hash is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub enum Unusable {
-    /// A form that is not known here, or none.
+    /// The form is unknown.
     Unknown,
-    /// A known form with something missing or too much.
+    /// The form is known, but a part is missing, superfluous or invalid.
     Corrupt,
-    /// It would take longer, or more memory, than there is.
+    /// The hash would take more time or memory than allowed.
     TooCostly,
     /// MD5 or one round of SHA, salted, without `ALLOW_WEAK_HASHES`.
     Weak,
-    /// A hash without a salt, or the password itself: never taken.
+    /// A hash without a salt, or the password itself: always refused.
     Unsalted,
 }
 
 impl Unusable {
-    /// The word of docs/outcomes.md.
+    /// The outcome, as in docs/outcomes.md.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,14 +72,14 @@ impl Unusable {
     }
 }
 
-/// A hash that was read, its cost within bounds. No `Debug`.
+/// A parsed hash with its cost within bounds. No `Debug`.
 pub struct PasswordHash(Form);
 
 enum Form {
     Bcrypt(String),
     Argon2(Box<Argon2<'static>>, Salted),
     Scrypt(scrypt::Params, Salted),
-    /// The header of an encrypted file, whose HMAC is by the second half of the key.
+    /// The header of an encrypted file; its HMAC key is the second half of the derived key.
     ScryptFile(scrypt::Params, Salted),
     Pbkdf2(pbkdf2::Algorithm, NonZeroU32, Salted),
     ShaCrypt {
@@ -90,7 +90,7 @@ enum Form {
         hasher: Hasher,
         rounds: u32,
         salt: Vec<u8>,
-        /// In the alphabet of `crypt`; Drupal cuts it.
+        /// In the alphabet of `crypt`; Drupal truncates it.
         expected: String,
     },
     Firebase {
@@ -104,31 +104,31 @@ enum Form {
         rounds: u32,
         salted: Salted,
     },
-    /// Of what a system makes of the password first.
+    /// A hash of the password after a conversion by the system.
     Of(Before, Box<Form>),
-    /// A text that several systems write: the password fits one of them.
+    /// A form that several systems share: the password may match any of them.
     AnyOf(Vec<Form>),
 }
 
-/// A salt, and what must come out.
+/// A salt and the expected output.
 struct Salted {
     salt: Vec<u8>,
     expected: Vec<u8>,
 }
 
-/// What a system does to a password before it is hashed.
+/// How a system converts a password before hashing it.
 enum Before {
-    /// Drupal, for the hashes that Drupal 6 left.
+    /// Drupal 7, for hashes of Drupal 6.
     Md5Hex,
     /// Django's `bcrypt_sha256`.
     Sha256Hex,
     /// passlib's first `bcrypt_sha256`.
     Sha256Base64,
-    /// passlib's second `bcrypt_sha256`, by the salt's text.
+    /// passlib's second `bcrypt_sha256`, keyed with the salt's text.
     HmacSha256Base64(String),
     /// `WordPress` 6.8.
     WordPress,
-    /// better-auth: Unicode's form NFKC.
+    /// better-auth: Unicode's normalization form NFKC.
     Nfkc,
 }
 
@@ -142,7 +142,7 @@ enum Hasher {
 enum Order {
     SaltFirst,
     SaltLast,
-    /// HMAC of the password by the salt.
+    /// HMAC of the password with the salt as the key.
     HmacBySalt,
 }
 
@@ -167,13 +167,14 @@ fn same(expected: &[u8], found: &[u8]) -> Fit {
 }
 
 impl PasswordHash {
-    /// Reads a hash in the form that its system stores. White space around it is a fixed-width column's.
+    /// Parses a hash in the form that its system stores. Surrounding white space, as in a fixed-width column, is
+    /// ignored.
     ///
     /// # Errors
     /// [`Unusable`].
     pub fn parse(text: &str, allow_weak: bool) -> Result<Self, Unusable> {
         let text = text.trim();
-        // An object's other members may be anything, such as the label that a user gave.
+        // The other members of an object are arbitrary, such as a label chosen by the user.
         let is_written = text.is_ascii() || object::is_object(text);
         if text.is_empty() || text.len() > MAX_HASH_BYTES || !is_written {
             return Err(Unusable::Unknown);
@@ -181,14 +182,14 @@ impl PasswordHash {
         read(text, allow_weak).map(Self)
     }
 
-    /// The kind, for reports and metrics.
+    /// The kind of hash, for reports.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.0.kind()
     }
 
-    /// Whether finding out about this password stays within what a hash may cost: some forms hash the
-    /// whole password in every round.
+    /// Checks that verifying this password stays within the limit of costs: some forms hash the whole password in
+    /// every round.
     ///
     /// # Errors
     /// [`Unusable::TooCostly`].
@@ -199,8 +200,8 @@ impl PasswordHash {
         Ok(())
     }
 
-    /// Whether `password` fits. Takes what the hash costs, whatever the answer is; nothing, and is wrong,
-    /// if [`PasswordHash::afford`] refuses.
+    /// Verifies `password`. Takes the same time for each result, except that a password which
+    /// [`PasswordHash::afford`] refuses is wrong at once.
     #[must_use]
     pub fn verify(&self, password: &Secret) -> Fit {
         match self.afford(password) {
@@ -210,7 +211,7 @@ impl PasswordHash {
     }
 }
 
-/// Reads a hash by what it begins with.
+/// Parses a hash by its prefix.
 fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
     if object::is_object(text) {
         object::read(text, allow_weak)
@@ -240,7 +241,7 @@ impl Form {
         }
     }
 
-    /// How many bytes are hashed in all rounds that hash the password again, 64 for each round's own.
+    /// The bytes that are hashed in all rounds which hash the password again, with 64 more for each round.
     fn hashed_bytes(&self, password_bytes: usize) -> u64 {
         let in_rounds = |rounds: u32, bytes: usize| {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -267,8 +268,8 @@ impl Form {
     }
 
     fn fit(&self, password: &[u8]) -> Fit {
-        // HMAC fills a short key up with zeros (RFC 2104): to it a zero at the end is nothing. To
-        // whoever typed it, it is another password.
+        // HMAC pads a short key with zeros (RFC 2104), so it ignores zeros at the end of a password. They make
+        // a different password all the same.
         let is_hmac_key = matches!(
             self,
             Self::Scrypt(..) | Self::ScryptFile(..) | Self::Pbkdf2(..) | Self::Firebase { .. }
@@ -416,7 +417,7 @@ impl Hasher {
     }
 }
 
-/// What PHP's `trim` takes away, as `WordPress` does before it hashes.
+/// PHP's `trim`, which `WordPress` applies before hashing.
 fn trim_like_php(password: &[u8]) -> &[u8] {
     let outside = |byte: &u8| !b" \t\n\r\0\x0b".contains(byte);
     let begins = password.iter().position(outside).unwrap_or(password.len());
@@ -435,7 +436,7 @@ fn phpass(hasher: Hasher, password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> 
     hash
 }
 
-/// The signer key, encrypted by what scrypt makes of the password.
+/// The signer key, encrypted with the output of scrypt for the password.
 fn firebase(
     password: &[u8],
     salt: &[u8],
@@ -452,7 +453,7 @@ fn firebase(
     Some(text)
 }
 
-/// Whether the second half of the key signs the header: its parameters, its salt and its checksum.
+/// Verifies the HMAC of the header (parameters, salt and checksum) with the second half of the derived key.
 fn scrypt_file(password: &[u8], parameters: &scrypt::Params, header: &Salted) -> Fit {
     let mut key = [0; 64];
     let salt = header.salt.get(16..48).unwrap_or_default();

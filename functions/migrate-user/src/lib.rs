@@ -1,10 +1,10 @@
-//! Cognito's UserMigration trigger: moves a user into the new pool when they sign in for the first time,
-//! or have forgotten their password.
+//! Cognito's UserMigration trigger: migrates a user into the new pool at the first sign-in, or when the user has
+//! forgotten the password.
 //! Source: AWS, "Migrate user Lambda trigger".
 //!
-//! Whoever can't be moved gets the event back as it came, which Cognito takes for "unknown": nobody
-//! learns whether there was such a user. A store that does not answer is an error, so that Cognito
-//! doesn't conclude that there is none. The password is held once, and wiped.
+//! For a user who cannot be migrated, the function returns the event unchanged. Cognito treats this as an unknown
+//! user, so the response does not reveal whether the user exists. A store that does not answer is an error, so
+//! that Cognito does not treat the user as unknown. The password is held in memory once, and wiped.
 
 pub mod check;
 mod config;
@@ -37,18 +37,18 @@ use crate::source::{Answer, LegacySource, Source, SourceError};
 use crate::timing::{Hashing, Refusals};
 use crate::user::{Credential, LegacyUser};
 
-/// Everything, in the five seconds that Cognito gives.
+/// The time budget of an event; Cognito's limit is five seconds.
 const BUDGET: Duration = Duration::from_secs(4);
 /// Seconds of the window in which failures are counted.
 const FAILURE_WINDOW_SECONDS: u64 = 300;
-/// Under which the failures of all users are counted.
-const EVERYBODY: &str = "migrate#everybody";
-/// Seconds that a store is left alone after it did not answer: Cognito tries three times at once.
+/// The key of the count of all users' failures.
+const ALL_USERS: &str = "migrate#everybody";
+/// Seconds without calls to a store that did not answer: Cognito invokes the trigger three times in a row.
 const COOL_DOWN_SECONDS: u64 = 5;
-/// Cognito's longest password and user name.
+/// Cognito's maximum lengths of a password and of a user name.
 const MAX_PASSWORD_CHARS: usize = 256;
 const MAX_USERNAME_CHARS: usize = 128;
-/// The function.
+/// The handler of the function.
 pub struct MigrateUser {
     sources: Vec<Source>,
     conflict_rule: ConflictRule,
@@ -57,56 +57,56 @@ pub struct MigrateUser {
     pending_groups: Option<PendingGroups>,
     hashing: Hashing,
     refusals: Refusals,
-    /// When the stores may be asked again.
+    /// The time from which the stores may be called again.
     cooling_until: Mutex<UnixSeconds>,
     log_level: Level,
 }
 
-/// Where failures are counted, and how many are taken in a window.
+/// The table that counts failures, and the limits within a window.
 struct Failures {
     table: AttemptTable,
     per_user: u64,
     in_all: u64,
 }
 
-/// Why nobody was moved: the closed list of docs/outcomes.md.
+/// Why the user was not migrated: the closed list of docs/outcomes.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotMoved {
-    /// Another occasion, or none.
+    /// The trigger source is missing or unknown.
     NothingToDo,
-    /// No name or password that Cognito would look at.
+    /// The name or the password is missing, or Cognito would not accept it.
     Malformed,
-    /// There were too many failures lately.
+    /// There were too many recent failures for this user.
     TooManyFailures,
-    /// There were too many of all users together: somebody guesses names too.
+    /// There were too many recent failures of all users together, as when an attacker also guesses names.
     TooManyFailuresInAll,
-    /// Nobody of that name.
+    /// The sources have no user of that name.
     Unknown,
-    /// Several, and no rule that says which.
+    /// Several users share the name, and the rule does not single out one of them.
     Ambiguous,
-    /// They may not sign in.
+    /// The user may not sign in.
     Disabled,
-    /// They never confirmed.
+    /// The user is unconfirmed.
     Unconfirmed,
-    /// The old pool asks for more than a password.
+    /// The old pool requires a challenge besides the password.
     Challenged,
-    /// Another password.
+    /// The password is wrong.
     WrongPassword,
-    /// A hash that can't be used.
+    /// The hash is unusable.
     Hash(hash::Unusable),
-    /// There is no password.
+    /// The old store has no password of this user.
     NoPassword,
-    /// Something is missing without which the new pool takes nobody.
+    /// A required attribute of the new pool is missing.
     MissingAttribute,
-    /// A password can't be reset by a code to an address that nobody has verified.
+    /// The password has to be reset, but the user has no verified address or number for the code.
     NotVerified,
     /// The store, or a trigger of the old pool, refuses this user.
     Refused,
-    /// Their address is another than the name that was typed, in a pool whose names are addresses.
+    /// The e-mail address differs from the typed name, in a pool whose user names are addresses.
     OtherAddress,
 }
 
-/// Why nobody is moved, or that it can't be known.
+/// Why the user is not migrated, or the failure of a dependency.
 #[derive(Clone, Copy)]
 enum Stop {
     NotMoved(NotMoved),
@@ -158,18 +158,18 @@ impl NotMoved {
     }
 }
 
-/// What came of it.
+/// The outcome of an event.
 enum Outcome {
     Moved(Moved),
     NotMoved(NotMoved),
 }
 
 impl MigrateUser {
-    /// Reads the sources' secret and makes their clients during init.
+    /// Reads the sources' secret and creates their clients during init.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is none, or can't be read, or if the old pool is known to tell cases
-    /// apart and nothing says how its names are spelled.
+    /// [`Unavailable::Legacy`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
+    /// no table of spellings is configured.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let secret = match &config.secret_arn {
@@ -185,7 +185,7 @@ impl MigrateUser {
             if let Source::Cognito(pool) = &source
                 && pool.hides_spellings().await
             {
-                let problem = "the old pool tells cases apart: set LEGACY_SPELLINGS_TABLE, or \
+                let problem = "the old pool is case-sensitive: set LEGACY_SPELLINGS_TABLE, or \
                     LEGACY_CASE_SENSITIVE to `false` if no two of its names differ by case alone";
                 log::line(Level::Error, problem, []);
                 return Err(Unavailable::Legacy);
@@ -221,7 +221,7 @@ impl MigrateUser {
         };
         let id = failure_id(&event.user_pool_id(), &username, self.rules.case_sensitive);
         let now = UnixSeconds(clock::unix_seconds());
-        // Counted before it is known what comes of it, so that guesses made all at once count too.
+        // Counted before the password is checked, so that concurrent guesses count too.
         if let Some(reason) = self.limits_reached(&id, now).await? {
             return Ok(Outcome::NotMoved(reason));
         }
@@ -243,8 +243,7 @@ impl MigrateUser {
         }
     }
 
-    /// Counts an attempt for the user and for all of the old store; whether one of both has had more
-    /// than it may.
+    /// Counts an attempt for the user and for all users. Returns a reason if one of the counts exceeds its limit.
     async fn limits_reached(
         &self,
         id: &str,
@@ -257,24 +256,24 @@ impl MigrateUser {
         if count(id).await? > failures.per_user {
             return Ok(Some(NotMoved::TooManyFailures));
         }
-        // After that, so that whoever is at one name doesn't keep everybody out.
-        if count(EVERYBODY).await? > failures.in_all {
+        // Counted second, so that guesses at one name do not exhaust the limit of all users.
+        if count(ALL_USERS).await? > failures.in_all {
             return Ok(Some(NotMoved::TooManyFailuresInAll));
         }
         Ok(None)
     }
 
-    /// Only failures count.
+    /// Takes back the counts of an attempt, since only failures count.
     async fn take_back(&self, id: &str, now: UnixSeconds) -> Result<(), Unavailable> {
         let Some(failures) = &self.failures else {
             return Ok(());
         };
         let take_back = |id| failures.table.take_back(id, FAILURE_WINDOW_SECONDS, now);
-        tokio::try_join!(take_back(id), take_back(EVERYBODY)).map(drop)
+        tokio::try_join!(take_back(id), take_back(ALL_USERS)).map(drop)
     }
 
-    /// Whoever is meant, and whether the password is theirs. Everybody who can't be moved costs the
-    /// same as a wrong password.
+    /// Finds the user and checks the password. A user who cannot be migrated takes as much time as a wrong
+    /// password.
     async fn decide(&self, typed: &str, password: Option<&Secret>) -> Result<Moved, Stop> {
         for source in &self.sources {
             let found = self
@@ -307,9 +306,9 @@ impl MigrateUser {
         Err(NotMoved::Unknown.into())
     }
 
-    /// The trigger can't put anybody into a group: there is no user yet. So groups are left for
-    /// post-authentication, which finds them when the user signs in, this time or the next. After a
-    /// forgotten password that sign-in is the proof: it takes the code from the user's mailbox.
+    /// Stores the groups for post-authentication, because the trigger runs before the user exists in the pool.
+    /// Post-authentication assigns them when the user signs in, this time or the next. After a forgotten password
+    /// that sign-in proves who the user is: it requires the code from the user's mailbox.
     async fn leave_groups(
         &self,
         user_pool_id: &str,
@@ -321,7 +320,7 @@ impl MigrateUser {
             return Ok(());
         };
         let normal = user::normal(username, self.rules.case_sensitive);
-        // An address that nobody has verified may be claimed by anybody in the new pool.
+        // Any user of the new pool may claim an unverified address.
         let is_verified = moved.attributes.contains_key("email_verified");
         let email = moved.attributes.get("email").filter(|_| is_verified);
         let user = email.map_or(LeftFor::Name(&normal), |email| LeftFor::Email(email));
@@ -345,7 +344,7 @@ impl MigrateUser {
         Ok(Moved { groups, ..moved })
     }
 
-    /// What the user has to do about the password, if it is theirs.
+    /// Checks the password. Returns what the user has to do about it.
     async fn signed_in(
         &self,
         source: &Source,
@@ -396,8 +395,8 @@ impl MigrateUser {
             }
             must_reset = true;
         }
-        // Cognito tells nobody who has to reset that they must, and sends no code to an address that is not
-        // verified: so a reset is for those of whom the old store wants it, or whose password it cut.
+        // Cognito does not tell a user that a reset is required, and sends no code to an unverified address. So
+        // a reset is only for users of whom the old store requires one, or whose password bcrypt truncated.
         match (must_reset, is_cut, user.is_verified()) {
             (true, _, false) => Err(NotMoved::NotVerified.into()),
             (true, _, true) | (false, true, true) => Ok(Next::Reset),
@@ -407,7 +406,8 @@ impl MigrateUser {
         }
     }
 
-    /// Cognito sends a code to the address that is handed over here: it must be the user's.
+    /// Checks a user who has forgotten the password. Cognito sends a code to the address of the response, so the
+    /// address must be the user's.
     fn forgotten(&self, user: &LegacyUser) -> Result<Next, NotMoved> {
         if !user.confirmed && !self.rules.takes_unconfirmed {
             return Err(NotMoved::Unconfirmed);
@@ -439,7 +439,7 @@ impl MigrateUser {
         })
     }
 
-    /// Whether the new pool would take this password: it doesn't look at those that are moved.
+    /// Whether the password meets the new pool's policy, which Cognito does not apply to migrated passwords.
     fn meets_policy(&self, password: &Secret) -> bool {
         let text = password.expose();
         let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
@@ -453,7 +453,7 @@ impl MigrateUser {
             })
     }
 
-    /// Takes as long as a wrong password would.
+    /// Takes as much time as a wrong password.
     async fn spend(
         &self,
         source: Option<&Source>,
@@ -465,7 +465,7 @@ impl MigrateUser {
         };
         match source {
             Some(source @ Source::Cognito(_)) => {
-                // The answer is for nobody.
+                // Only the time of the call matters.
                 let _ = source.check(typed, password).await;
                 Ok(())
             }
@@ -476,8 +476,8 @@ impl MigrateUser {
         }
     }
 
-    /// Asks a store, unless it has just failed to answer. That it refuses one user, or has a record that can't be
-    /// read, is no reason to leave it alone: anybody could bring that about for everybody.
+    /// Calls a store, unless it has just failed to answer. A refused user or an invalid record does not suspend the
+    /// calls: otherwise a single client could keep all users out.
     async fn guarded<T>(
         &self,
         asking: impl Future<Output = Result<T, SourceError>>,
@@ -502,7 +502,7 @@ impl MigrateUser {
     }
 }
 
-/// Under which failures are counted: a hash, since the table is not for names.
+/// The key of a user's count of failures: a hash, so that the table contains no names.
 fn failure_id(user_pool_id: &str, username: &str, case_sensitive: bool) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(user_pool_id.as_bytes());
@@ -540,7 +540,7 @@ impl Handler for MigrateUser {
             log::outcome(level, "user migration", "Migrations", outcome, request_id);
         }
         if !left_behind.is_empty() && Level::Warn <= self.log_level {
-            // Names of the pool's attributes, never their values.
+            // Only names of attributes: values are personal data.
             let names = left_behind.iter().map(String::as_str);
             let fields = [
                 ("attributes", Value::from(names.collect::<Vec<_>>())),

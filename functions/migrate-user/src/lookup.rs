@@ -1,4 +1,5 @@
-//! Whether the old store knows a name: for pre-sign-up, before somebody else takes it in the new pool.
+//! Looks up names in the old store for pre-sign-up, so that a stranger cannot register the name of a user who
+//! has not been migrated yet.
 
 use auth::Unavailable;
 use aws_config::SdkConfig;
@@ -6,17 +7,17 @@ use aws_config::SdkConfig;
 use crate::config::{LookupConfig, Rules};
 use crate::source::{LegacySource, Source, SourceError};
 
-/// The old store, to be asked for names alone.
+/// Looks up names in the old store, without passwords.
 pub struct Lookup {
     sources: Vec<Source>,
     rules: Rules,
 }
 
 impl Lookup {
-    /// Reads the sources' secret and makes their clients.
+    /// Reads the sources' secret and creates their clients.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is none, or can't be read.
+    /// [`Unavailable::Legacy`] if the secret is invalid, or cannot be read.
     pub async fn connect(config: LookupConfig, sdk: &SdkConfig) -> Result<Self, Unavailable> {
         let secret = match &config.secret_arn {
             None => config.secret,
@@ -35,10 +36,10 @@ impl Lookup {
         })
     }
 
-    /// Whether one of the sources knows somebody of this name, in any spelling.
+    /// Whether a source has a user of this name, in any spelling.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if that can't be known.
+    /// [`Unavailable::Legacy`] if a source does not answer, refuses the name, or returns an unusable answer.
     pub async fn knows(&self, name: &str) -> Result<bool, Unavailable> {
         for source in &self.sources {
             match source.find(name, None, &self.rules).await {

@@ -1,4 +1,4 @@
-//! The Lambda binary: reads the configuration, opens the connections, answers events.
+//! The Lambda binary: reads the configuration, opens the connections, handles events.
 
 use std::process::ExitCode;
 

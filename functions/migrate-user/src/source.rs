@@ -1,4 +1,4 @@
-//! Where users come from: one trait, four sources, asked in order.
+//! The sources of users: one trait and four implementations, queried in order.
 
 mod cognito;
 mod dynamodb;
@@ -17,19 +17,19 @@ pub(crate) use dynamodb::Dynamodb;
 pub(crate) use http::Http;
 pub(crate) use postgres::Postgres;
 
-/// Rows of one name that are looked at.
+/// The maximum number of rows that are read for one name.
 const MAX_USERS: usize = 32;
 
-/// Why a source has not said who is meant.
+/// Why a source did not return users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SourceError {
-    /// It did not answer, failed, or is busy: it is left alone for a while.
+    /// The source did not answer, failed, or is busy: no calls are made for a while.
     Down,
-    /// It answered, and the answer can't be used: its set-up, or this user's record, is broken.
+    /// The answer is unusable: the source's set-up, or this user's record, is invalid.
     Unusable,
-    /// It refuses this user.
+    /// The source refuses this user.
     Refused,
-    /// There are more users of that name than are looked at.
+    /// There are more users of that name than are read.
     TooMany,
 }
 
@@ -45,8 +45,8 @@ impl From<LegacyTrouble> for SourceError {
 
 /// An old store of users.
 pub(crate) trait LegacySource {
-    /// Everybody who may be meant by what was typed, in every spelling. The password is for a source
-    /// that takes both at once; `None` for a forgotten one.
+    /// Finds all users whose name matches the typed name, in every spelling. The password is for a source that
+    /// takes both in one call; `None` for a forgotten one.
     async fn find(
         &self,
         typed: &str,
@@ -54,36 +54,36 @@ pub(crate) trait LegacySource {
         rules: &Rules,
     ) -> Result<Vec<LegacyUser>, SourceError>;
 
-    /// What the source says to a user's password, if it has to be asked
-    /// ([`crate::user::Credential::AtSource`]). One that never has to says no.
+    /// Checks a user's password at the source, if only the source can do so
+    /// ([`crate::user::Credential::AtSource`]). The default is that the password is wrong.
     async fn check(&self, _username: &str, _password: &Secret) -> Result<Answer, SourceError> {
         Ok(Answer::Wrong)
     }
 
-    /// A user's groups. Mostly they came with the record.
+    /// A user's groups. By default those of the record.
     async fn groups(&self, user: &LegacyUser) -> Result<Vec<String>, SourceError> {
         Ok(user.groups.clone())
     }
 }
 
-/// What a source says to a password.
+/// The result of checking a password at the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It is right.
+    /// The password is right.
     Right,
-    /// It is not.
+    /// The password is wrong.
     Wrong,
-    /// It may be right, and something is missing that this move can't bring along.
+    /// The password may be right, but the source requires a challenge, which the migration cannot answer.
     Challenged,
-    /// It may be right; the user never confirmed.
+    /// The password may be right, but the user is unconfirmed.
     Unconfirmed,
-    /// It has to be another.
+    /// The source requires a password reset.
     ResetRequired,
-    /// This user may not sign in there.
+    /// The source does not let this user sign in.
     Refused,
 }
 
-/// One of them.
+/// A configured source.
 pub(crate) enum Source {
     Cognito(Cognito),
     Dynamodb(Dynamodb),

@@ -1,8 +1,7 @@
-//! What makes one refusal take as long as another.
+//! Equalizes the response times of refusals.
 //!
-//! Known and unknown users, hashes of different cost and several sources take different times. So nobody who
-//! is refused hears of it before the end of a stretch, and no stretch is shorter than one that was needed
-//! before.
+//! Known and unknown users, hashes of different cost and several sources take different times. So a refusal is
+//! sent at the end of a period, a multiple of the step, and later periods are never shorter than earlier ones.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,17 +12,17 @@ use tokio::time::Instant;
 
 use crate::hash::{Fit, PasswordHash};
 
-/// What an unknown user costs until a known one has shown what users cost here.
+/// The hash that is computed for unknown users until a known user's hash has been computed.
 const FIRST_DUMMY: &str = "$2b$10$abcdefghijklmnopqrstuuv2PaxZO.gRiMKu8gyyycqlaX6nT7pjC";
-/// The last moment of a refusal, so that it comes before the trigger's own time is up.
+/// The latest time of a refusal, so that it is sent within the trigger's budget.
 const LAST: Duration = Duration::from_millis(3_900);
-/// The longest stretch that later refusals are held to: a store that was slow once doesn't make them slow for ever.
+/// The longest period that applies to later refusals: a store that was slow once must not slow them all down.
 const LONGEST_FLOOR: Duration = Duration::from_secs(2);
 
-/// When refusals are answered.
+/// Computes when refusals are sent.
 pub(crate) struct Refusals {
     step: Duration,
-    /// The longest that one has taken in this process.
+    /// The longest period in this process, up to [`LONGEST_FLOOR`].
     floor: Mutex<Duration>,
 }
 
@@ -35,12 +34,12 @@ impl Refusals {
         }
     }
 
-    /// The moment at which a refusal is answered whose work is done now.
+    /// The time at which a refusal is sent if its work ends now.
     pub(crate) fn moment(&self, began: Instant) -> Instant {
-        began + self.stretch(began.elapsed())
+        began + self.period(began.elapsed())
     }
 
-    fn stretch(&self, took: Duration) -> Duration {
+    fn period(&self, took: Duration) -> Duration {
         let steps = took.as_millis() / self.step.as_millis().max(1) + 1;
         let end = self.step * u32::try_from(steps).unwrap_or(u32::MAX);
         let mut floor = self.floor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,23 +50,23 @@ impl Refusals {
     }
 }
 
-/// Hashes, computed beside the event loop, so that its timers keep running.
+/// Computes hashes on blocking threads, so that the timers of the event loop keep running.
 pub(crate) struct Hashing {
-    /// One at a time: memory is measured for one.
+    /// Permits one hash at a time: the memory limit is for one.
     turns: Arc<Semaphore>,
-    /// The dearest hash of a known user, and how long it took: what an unknown one is made to cost.
-    dearest: Mutex<(Secret, Duration)>,
+    /// The slowest hash of a known user and its time; it is also computed for unknown users.
+    slowest: Mutex<(Secret, Duration)>,
 }
 
 impl Hashing {
     pub(crate) fn new() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(1)),
-            dearest: Mutex::new((Secret::new(FIRST_DUMMY.to_owned()), Duration::ZERO)),
+            slowest: Mutex::new((Secret::new(FIRST_DUMMY.to_owned()), Duration::ZERO)),
         }
     }
 
-    /// Whether the password fits a known user's hash, whose text is kept if it is dearer than those before.
+    /// Verifies the password against a known user's hash. Keeps the hash if it took longer than all before.
     pub(crate) async fn fit(
         &self,
         text: &Secret,
@@ -75,18 +74,18 @@ impl Hashing {
         password: &Secret,
     ) -> Result<Fit, Unavailable> {
         let (fit, took) = self.compute(hash, password).await?;
-        let mut dearest = self.dearest.lock().unwrap_or_else(PoisonError::into_inner);
-        if took > dearest.1 {
-            *dearest = (text.clone(), took);
+        let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
+        if took > slowest.1 {
+            *slowest = (text.clone(), took);
         }
         Ok(fit)
     }
 
-    /// Takes as long as a wrong password of the dearest user would.
+    /// Computes the slowest known hash, so that this takes as long as a wrong password.
     pub(crate) async fn spend(&self, password: &Secret) -> Result<(), Unavailable> {
         let text = {
-            let dearest = self.dearest.lock().unwrap_or_else(PoisonError::into_inner);
-            dearest.0.clone()
+            let slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
+            slowest.0.clone()
         };
         if let Ok(hash) = PasswordHash::parse(text.expose(), true) {
             std::hint::black_box(self.compute(hash, password).await?);
@@ -105,7 +104,7 @@ impl Hashing {
         let computing = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             let fit = hash.verify(&password);
-            // Held even if nobody waits any more.
+            // Held until the hash is computed, even after the caller has timed out.
             drop(turn);
             (fit, began.elapsed())
         });
@@ -118,27 +117,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_end_on_a_grid_that_only_rises() {
+    fn refusal_periods_are_multiples_of_the_step_and_never_shrink() {
         let refusals = Refusals::every(Duration::from_millis(500));
-        let stretch = |took| {
-            let stretch = refusals.stretch(Duration::from_millis(took));
-            stretch.as_millis()
+        let period = |took| {
+            let period = refusals.period(Duration::from_millis(took));
+            period.as_millis()
         };
-        assert_eq!(stretch(1), 500);
-        assert_eq!(stretch(499), 500);
-        assert_eq!(stretch(501), 1_000);
-        assert_eq!(stretch(1), 1_000, "as long as the one before");
-        assert_eq!(stretch(3_200), 3_500);
+        assert_eq!(period(1), 500);
+        assert_eq!(period(499), 500);
+        assert_eq!(period(501), 1_000);
+        assert_eq!(period(1), 1_000, "not shorter than the period before");
+        assert_eq!(period(3_200), 3_500);
         assert_eq!(
-            stretch(1),
+            period(1),
             1_000,
-            "not as long as a store that was slow once"
+            "a slow store has no effect on later refusals"
         );
-        assert_eq!(stretch(3_950), 3_900, "within the budget");
+        assert_eq!(period(3_950), 3_900, "within the budget");
     }
 
     #[tokio::test]
-    async fn a_hash_stops_no_timer() {
+    async fn timers_run_while_a_hash_is_computed() {
         let hashing = Hashing::new();
         let password = Secret::new("another".to_owned());
         let hash = PasswordHash::parse(&FIRST_DUMMY.replace("$10$", "$13$"), false);
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_dearest_hash_is_kept() {
+    async fn the_slowest_hash_is_kept() {
         let hashing = Hashing::new();
         let password = Secret::new("another".to_owned());
         for cost in ["$05$", "$08$", "$04$"] {
@@ -159,7 +158,7 @@ mod tests {
             let fit = hashing.fit(&Secret::new(text), hash, &password).await;
             assert_eq!(fit, Ok(Fit::Wrong));
         }
-        let dearest = hashing.dearest.lock().unwrap();
-        assert!(dearest.0.expose().starts_with("$2b$08$"));
+        let slowest = hashing.slowest.lock().unwrap();
+        assert!(slowest.0.expose().starts_with("$2b$08$"));
     }
 }

@@ -1,4 +1,4 @@
-//! A user of an old store, and what the new pool gets of them.
+//! A user of an old store, and the attributes that the new pool receives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::config::{ConflictRule, Rules};
 
-/// Cognito's longest value of an attribute.
+/// Cognito's maximum length of an attribute value, in characters.
 const MAX_ATTRIBUTE_CHARS: usize = 2_048;
 
-/// The attributes of OpenID Connect that every pool has, `sub` left out.
+/// The standard attributes of OpenID Connect that every pool has, without `sub`.
 const STANDARD: &[&str] = &[
     "address",
     "birthdate",
@@ -41,39 +41,39 @@ pub(crate) fn is_standard_attribute(name: &str) -> bool {
 
 /// A user of an old store. No `Debug`.
 pub(crate) struct LegacyUser {
-    /// The name in that store's spelling.
+    /// The user name in the old store's spelling.
     pub(crate) username: String,
-    /// By the pool's names.
+    /// Attributes, by the pool's names.
     pub(crate) attributes: BTreeMap<String, String>,
-    /// The pool's names of attributes whose values it would refuse.
+    /// The pool's names of attributes that are not migrated, because the pool would refuse their values.
     pub(crate) left_behind: BTreeSet<String>,
-    /// Whether they may sign in.
+    /// Whether the user may sign in.
     pub(crate) enabled: bool,
-    /// Whether they ever confirmed their address.
+    /// Whether the user is confirmed.
     pub(crate) confirmed: bool,
-    /// When they last signed in, or the nearest thing that the store knows; seconds since 1970.
+    /// The time of the last sign-in, or the closest time that the store records; seconds since 1970.
     pub(crate) last_sign_in: Option<i64>,
-    /// Whether the password has to be another, whatever it is.
+    /// Whether the old store requires a password reset.
     pub(crate) must_reset: bool,
-    /// Their groups, by the old store's names.
+    /// The user's groups, by the old store's names.
     pub(crate) groups: Vec<String>,
-    /// How to find out if a password is theirs.
+    /// How to verify the user's password.
     pub(crate) credential: Credential,
 }
 
-/// How to find out if a password is a user's.
+/// How to verify a user's password.
 pub(crate) enum Credential {
-    /// By this hash.
+    /// With this hash.
     Hash(Secret),
-    /// The source has checked it.
+    /// The source has checked the password, with this result.
     Checked(bool),
-    /// By asking the source.
+    /// With a further call to the source.
     AtSource,
-    /// There is no way.
+    /// The old store has no password of this user.
     None,
 }
 
-/// The names of the fields that have a meaning, in the old store's own words.
+/// The old store's names of the fields that migrate-user reads.
 pub struct Fields {
     username: String,
     password_hash: String,
@@ -113,7 +113,7 @@ impl Fields {
         &self.username
     }
 
-    /// The default names, some of them replaced; `None` if one of those has no meaning.
+    /// The default names with replacements; `None` if a replacement is for an unknown field.
     pub(crate) fn renamed(names: &BTreeMap<String, String>) -> Option<Self> {
         let mut fields = Self::default();
         for (meaning, name) in names {
@@ -139,13 +139,13 @@ impl Fields {
 }
 
 impl LegacyUser {
-    /// A record of an old store; `None` without a name.
+    /// Parses a record of an old store; `None` for a record without a name.
     pub(crate) fn from_record(record: &Map<String, Value>, rules: &Rules) -> Option<Self> {
         let fields = &rules.fields;
         let is =
             |name: &str, default: bool| record.get(name).map_or(default, |v| truth(v, default));
         let status = record.get(&fields.status).and_then(Value::as_str);
-        // Words that systems use for somebody who may not sign in. Another status says nothing.
+        // Statuses by which systems bar users from signing in. Other statuses have no effect.
         let is_barred = status.is_some_and(|status| {
             let status = status.to_ascii_lowercase();
             [
@@ -160,7 +160,7 @@ impl LegacyUser {
             .contains(&status.as_str())
         });
         let is_ended = |name: &str| match record.get(name) {
-            // A column such as `deleted_at` is set or it isn't.
+            // A column such as `deleted_at` is a time or null.
             None | Some(Value::Null) => false,
             Some(value) => truth(value, true),
         };
@@ -175,7 +175,7 @@ impl LegacyUser {
         ) {
             (Some(matches), _) => Credential::Checked(matches == &Value::Bool(true)),
             (None, Some(Value::String(hash))) => Credential::Hash(Secret::new(hash.clone())),
-            // Keycloak's credentials, and other hashes that are objects.
+            // Keycloak's credentials and other hashes are JSON objects.
             (None, Some(hash @ (Value::Object(_) | Value::Array(_)))) => {
                 Credential::Hash(Secret::new(hash.to_string()))
             }
@@ -206,7 +206,7 @@ impl LegacyUser {
         })
     }
 
-    /// Whether Cognito could send a code to an address or a number that the old store has verified.
+    /// Whether the user has an address or a number, verified by the old store, to which Cognito could send a code.
     pub(crate) fn is_verified(&self) -> bool {
         self.has_verified("email_verified") || self.has_verified("phone_number_verified")
     }
@@ -217,7 +217,7 @@ impl LegacyUser {
             .is_some_and(|value| value == "true")
     }
 
-    /// Whether `name` itself is a verified address or number of theirs.
+    /// Whether `name` itself is a verified address or number of the user.
     fn owns(&self, name: &str, case_sensitive: bool) -> bool {
         let is = |attribute: &str| {
             let value = self.attributes.get(attribute);
@@ -238,7 +238,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// A list of texts, or a text with commas.
+/// A list of strings, or a comma-separated string.
 fn list(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().filter_map(text).collect(),
@@ -251,7 +251,7 @@ fn list(value: &Value) -> Vec<String> {
     }
 }
 
-/// Yes or no in the words of many systems. A word that is neither counts as `unclear`.
+/// Parses a boolean in the forms of many systems. Returns `unclear` for other values.
 fn truth(value: &Value, unclear: bool) -> bool {
     match value {
         Value::Bool(truth) => *truth,
@@ -274,7 +274,7 @@ fn moment(value: &Value) -> Option<i64> {
             let text = text.replace(' ', "T");
             let formats = [DateTimeFormat::DateTimeWithOffset, DateTimeFormat::DateTime];
             let mut times = formats.into_iter();
-            // A database's time without a zone is taken for UTC.
+            // A time without a zone, as databases write it, is UTC.
             let with_zone = format!("{text}Z");
             times
                 .find_map(|format| DateTime::from_str(&text, format).ok())
@@ -285,9 +285,9 @@ fn moment(value: &Value) -> Option<i64> {
     }
 }
 
-/// What the pool gets: standard attributes under their own names, others as they are mapped, and
-/// `…_verified` only where the old store says so. The second are the names of those whose values the pool would
-/// refuse, and the whole user with them.
+/// The attributes for the pool: standard attributes under their own names, others as mapped, and `…_verified`
+/// only if the old store has verified them. The second value has the names of attributes that are left out,
+/// because Cognito would refuse the whole user for their values.
 pub(crate) fn attributes(
     values: impl IntoIterator<Item = (String, String)>,
     rules: &Rules,
@@ -318,7 +318,7 @@ pub(crate) fn attributes(
             }
         }
     }
-    // Nothing is verified that isn't there.
+    // Only an attribute with a value can be verified.
     for (verified, of) in [
         ("email_verified", "email"),
         ("phone_number_verified", "phone_number"),
@@ -331,14 +331,14 @@ pub(crate) fn attributes(
     (attributes, left_behind)
 }
 
-/// Whether a value says that something is verified: in a word, or by the time when it was.
+/// Whether a value means "verified": a boolean, or the time of the verification.
 fn is_yes(value: &str) -> bool {
     let value = value.trim();
     truth(&Value::from(value), false)
         || value.contains('-') && moment(&Value::from(value)).is_some_and(|time| time > 0)
 }
 
-/// The value as the pool takes it; `None` if it would refuse it.
+/// The value in the form that the pool accepts; `None` if the pool would refuse it.
 /// Source: AWS, "Working with user attributes", and OpenID Connect Core section 5.1.
 fn fit_for_pool(name: &str, value: String, rules: &Rules) -> Option<String> {
     let value = match name {
@@ -390,7 +390,7 @@ fn is_date(text: &str) -> bool {
     (1..=days).contains(&day)
 }
 
-/// A name or an address as the new pool compares it.
+/// Normalizes a name or an address as the new pool compares it.
 pub(crate) fn normal(name: &str, case_sensitive: bool) -> String {
     let name: String = name.nfc().collect();
     if case_sensitive {
@@ -400,7 +400,7 @@ pub(crate) fn normal(name: &str, case_sensitive: bool) -> String {
     }
 }
 
-/// The spellings under which a store that tells cases apart may know somebody.
+/// The usual spellings of a name in a case-sensitive store.
 pub(crate) fn spellings(typed: &str, case_sensitive: bool) -> Vec<String> {
     if case_sensitive {
         return vec![typed.to_owned()];
@@ -408,8 +408,8 @@ pub(crate) fn spellings(typed: &str, case_sensitive: bool) -> Vec<String> {
     auth::spellings(typed, &normal(typed, false))
 }
 
-/// The one that is meant by `name`; `None` if that can't be said. All that there are take part, so that the
-/// first who signs in doesn't decide.
+/// Selects the user for `name`; `None` if the rule does not single out one user. Considers all users of the name,
+/// so that the result does not depend on who signs in first.
 pub(crate) fn decide(
     mut users: Vec<LegacyUser>,
     name: &str,
@@ -422,7 +422,7 @@ pub(crate) fn decide(
     match rule {
         ConflictRule::Refuse => None,
         ConflictRule::VerifiedWins => {
-            // Another address that they have verified says nothing of this name.
+            // A verified address other than the typed name proves nothing about this name.
             let mut owners = users
                 .into_iter()
                 .filter(|user| user.owns(name, case_sensitive));

@@ -1,4 +1,4 @@
-//! Known answers: hashes that other systems made, each by its own tool or from its own documentation.
+//! Known-answer tests: hashes of other systems, made with their own tools or taken from their documentation.
 
 use auth::Secret;
 use migrate_user::hash::{Fit, PasswordHash, Unusable};
@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 const PW: &str = "correct horse-\u{dc}n\u{ef}code";
 
-/// Where it comes from, the password, the hash. `passlib`, Django, pyca's `bcrypt` and `argon2-cffi`,
-/// `openssl passwd`, glibc's `crypt` and Python's `hashlib` made those without a document.
+/// The system, the password, the hash. `passlib`, Django, pyca's `bcrypt` and `argon2-cffi`,
+/// `openssl passwd`, glibc's `crypt` and Python's `hashlib` made the hashes without a cited document.
 const KNOWN: &[(&str, &str, &str)] = &[
     (
         "bcrypt, crypt_blowfish",
@@ -182,9 +182,9 @@ struct Row {
     weak: bool,
 }
 
-/// Made by passlib 1.7.4, Werkzeug 3.1.9, Django 5.2.19, argon2-cffi 25.1, Node 22's `crypto`, or taken from
-/// the named system's own tests and documents. Python's `hashlib` computed those whose system is none of
-/// these, as its documents describe them.
+/// Made with passlib 1.7.4, Werkzeug 3.1.9, Django 5.2.19, argon2-cffi 25.1, Node 22's `crypto`, or taken from
+/// the named system's own tests and documents. Python's `hashlib` computed the hashes of all other
+/// systems, as their documentation describes.
 fn rows() -> Vec<Row> {
     serde_json::from_str(include_str!("hashes.json")).unwrap_or_default()
 }
@@ -197,9 +197,9 @@ fn fit(hash: &str, password: &str) -> Fit {
 }
 
 #[test]
-fn the_right_password_fits_and_no_other() {
+fn only_the_right_password_matches() {
     for (system, password, hash) in KNOWN {
-        assert_eq!(fit(hash, password), Fit::Right, "M1: {system}");
+        assert_eq!(fit(hash, password), Fit::Right, "{system}");
         for other in [
             format!("{password}x"),
             format!(" {password}"),
@@ -207,23 +207,27 @@ fn the_right_password_fits_and_no_other() {
             password.to_uppercase(),
             String::new(),
         ] {
-            // WordPress trims before it hashes, and not every password has capitals.
+            // WordPress trims passwords before hashing, and some passwords have no lower-case letters.
             if other == *password || hash.starts_with("$wp") && other.trim() != other {
                 continue;
             }
             if hash.starts_with("$wp") && other.ends_with('\0') {
                 continue;
             }
-            assert_eq!(fit(hash, &other), Fit::Wrong, "M2, M7: {system}: {other:?}");
+            assert_eq!(fit(hash, &other), Fit::Wrong, "{system}: {other:?}");
         }
     }
-    // The same letters in another form of Unicode are another password.
+    // The same letters in another normalization form are a different password.
     let decomposed = "correct horse-U\u{308}ni\u{308}code";
-    assert_eq!(fit(KNOWN[1].2, decomposed), Fit::Wrong, "M7");
+    assert_eq!(
+        fit(KNOWN[1].2, decomposed),
+        Fit::Wrong,
+        "another normalization form"
+    );
 }
 
 #[test]
-fn hashes_as_systems_export_them() {
+fn exported_hashes_match_and_their_prefixes_do_not() {
     let rows = rows();
     assert!(rows.len() > 100, "{}", rows.len());
     for row in rows {
@@ -239,7 +243,7 @@ fn hashes_as_systems_export_them() {
         } else {
             assert!(strictly.is_ok(), "{system}: {hash}");
         }
-        // A column of fixed width, and a line's end.
+        // With and without the white space of a fixed-width column and a line end.
         for text in [hash.clone(), format!("{hash}   \r\n")] {
             let parsed = PasswordHash::parse(&text, true);
             let parsed = parsed.unwrap_or_else(|error| panic!("{system}: {error}: {hash}"));
@@ -250,7 +254,7 @@ fn hashes_as_systems_export_them() {
         for other in [format!("{password}x"), format!("{password}\0")] {
             assert_eq!(parsed.verify(&Secret::new(other)), Fit::Wrong, "{system}");
         }
-        // A part of it is no hash, but for padding and, in a salted digest, the salt.
+        // A prefix does not match, unless only padding is missing.
         for end in (0..hash.len())
             .step_by(5)
             .filter(|end| hash.is_char_boundary(*end))
@@ -270,7 +274,7 @@ fn hashes_as_systems_export_them() {
 }
 
 #[test]
-fn what_is_never_taken() {
+fn unsalted_unknown_and_corrupt_hashes_are_refused() {
     for (hash, expected) in [
         ("{noop}password", Unusable::Unsalted),
         ("{MD5}X03MO1qnZdYdgyfeuILPmQ==", Unusable::Unsalted),
@@ -310,19 +314,19 @@ fn what_is_never_taken() {
     ] {
         for allow_weak in [false, true] {
             let refused = PasswordHash::parse(hash, allow_weak).err();
-            assert_eq!(refused, Some(expected), "M4: {hash}");
+            assert_eq!(refused, Some(expected), "{hash}");
         }
     }
     let deep = "[".repeat(4_000) + &"{crypt}".repeat(10);
-    assert!(PasswordHash::parse(&deep, true).is_err(), "M4");
+    assert!(PasswordHash::parse(&deep, true).is_err(), "deep nesting");
     assert!(
         PasswordHash::parse(&"{crypt}".repeat(500), true).is_err(),
-        "M4"
+        "repeated scheme"
     );
 }
 
 #[test]
-fn a_long_password_costs_no_more() {
+fn long_passwords_do_not_exceed_the_cost_limit() {
     let long = Secret::new("\u{1f511}".repeat(256));
     let began = std::time::Instant::now();
     for (hash, password) in [
@@ -347,8 +351,8 @@ fn a_long_password_costs_no_more() {
         let short = Secret::new("sixteen letters.".to_owned());
         assert_eq!(parsed.afford(&short), Ok(()), "{hash}");
     }
-    assert!(began.elapsed().as_millis() < 500, "none of it was computed");
-    // Which hash the password once, take any.
+    assert!(began.elapsed().as_millis() < 500, "no hash was computed");
+    // PBKDF2 hashes the password once, so any length is allowed.
     for row in rows()
         .iter()
         .filter(|row| !row.weak && row.system.contains("pbkdf2"))
@@ -359,17 +363,21 @@ fn a_long_password_costs_no_more() {
 }
 
 #[test]
-fn bcrypt_cuts_at_72_bytes_and_says_so() {
+fn bcrypt_reports_passwords_longer_than_72_bytes() {
     let hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
     let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored";
-    assert_eq!(fit(hash, long), Fit::RightButCut, "M6");
-    assert_eq!(fit(hash, &long[..72]), Fit::Right, "M6");
-    assert_eq!(fit(hash, &long[..71]), Fit::Wrong, "M6");
-    assert_eq!(fit(hash, &"x".repeat(256)), Fit::Wrong, "M6");
+    assert_eq!(fit(hash, long), Fit::RightButCut, "longer than 72 bytes");
+    assert_eq!(fit(hash, &long[..72]), Fit::Right, "72 bytes");
+    assert_eq!(fit(hash, &long[..71]), Fit::Wrong, "71 bytes");
+    assert_eq!(
+        fit(hash, &"x".repeat(256)),
+        Fit::Wrong,
+        "another long password"
+    );
 }
 
 #[test]
-fn what_costs_too_much_is_refused_before_it_is_paid() {
+fn costly_hashes_are_refused_before_computing_them() {
     let began = std::time::Instant::now();
     let salt_and_hash = "c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk";
     for hash in [
@@ -388,13 +396,13 @@ fn what_costs_too_much_is_refused_before_it_is_paid() {
         "$P$zIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0".to_owned(),
     ] {
         let refused = PasswordHash::parse(&hash, true).err();
-        assert_eq!(refused, Some(Unusable::TooCostly), "M5: {hash}");
+        assert_eq!(refused, Some(Unusable::TooCostly), "{hash}");
     }
-    assert!(began.elapsed().as_secs() < 5, "none of it was computed");
+    assert!(began.elapsed().as_secs() < 5, "no hash was computed");
 }
 
 #[test]
-fn what_is_no_whole_hash_is_none() {
+fn incomplete_hashes_are_refused() {
     let mut refused = 0;
     for (system, password, hash) in KNOWN {
         for end in 0..hash.len() {
@@ -403,11 +411,11 @@ fn what_is_no_whole_hash_is_none() {
                 continue;
             };
             let fits = cut.verify(&Secret::new((*password).to_owned()));
-            // The padding of Base64 says nothing, and ends most of those that are left.
+            // Most of the other prefixes only lack the padding of Base64, which carries no data.
             let is_padding = hash[end..].bytes().all(|byte| byte == b'=');
             assert!(
                 fits == Fit::Wrong || is_padding,
-                "M4: {system}: {}",
+                "{system}: {}",
                 &hash[..end]
             );
         }
@@ -429,12 +437,12 @@ fn what_is_no_whole_hash_is_none() {
         "$2$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
         "\u{1f511}",
     ] {
-        assert!(PasswordHash::parse(hash, true).is_err(), "M4, M29: {hash}");
+        assert!(PasswordHash::parse(hash, true).is_err(), "{hash}");
     }
 }
 
 #[test]
-fn weak_hashes_need_a_word() {
+fn weak_hashes_require_allow_weak() {
     for (hash, password) in WEAK {
         assert_eq!(PasswordHash::parse(hash, false).err(), Some(Unusable::Weak));
         let parsed = PasswordHash::parse(hash, true).ok().unwrap();

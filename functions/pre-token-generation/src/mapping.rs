@@ -300,7 +300,7 @@ impl WrittenRule {
                 value: value(given)?,
             }),
             _ => Err(
-                "is none of `group` and `value`, `group_prefix`, `attribute`, `attribute`, `equals` and \
+                "is not one of `group` and `value`, `group_prefix`, `attribute`, `attribute`, `equals` and \
                  `value`, `email_domain` and `value`",
             ),
         }

@@ -196,11 +196,11 @@ impl DynamoRevocations {
             .operation_attempt_timeout(PRIMING)
             .operation_timeout(PRIMING)
             .build();
-        let nobody = RowKey::issuer("");
+        let missing = RowKey::issuer("");
         let request = self
             .client
             .batch_get_item()
-            .request_items(&self.table, keys_and_attributes([key_attributes(&nobody)]));
+            .request_items(&self.table, keys_and_attributes([key_attributes(&missing)]));
         let _ = request
             .customize()
             .config_override(Builder::new().timeout_config(patient))

@@ -1,4 +1,4 @@
-//! What a hash may cost, decided before it is computed.
+//! Limits the cost of a hash before it is computed.
 
 use std::num::NonZeroU32;
 
@@ -6,7 +6,7 @@ use aws_lc_rs::pbkdf2;
 
 use super::Unusable;
 
-/// Costs that take about a second on one of Lambda's virtual processors, and the memory of a small
+/// Limits: about a second on one of Lambda's virtual processors, and the memory of a small
 /// function. docs/migration.md has the measured times.
 const MAX_BCRYPT_COST: u32 = 14;
 const MAX_ARGON2_KIB: u32 = 131_072;
@@ -17,7 +17,7 @@ const MAX_SCRYPT_BLOCKS: u64 = 2_097_152;
 const MAX_PBKDF2_ITERATIONS: u64 = 2_000_000;
 const MAX_ROUNDS: u64 = 1_000_000;
 const MAX_PHPASS_LOG2: usize = 20;
-/// Bytes that the rounds of a form may hash which hashes the password again in each.
+/// The maximum number of bytes that all rounds may hash, for forms that hash the password in each round.
 pub(super) const MAX_HASHED_BYTES: u64 = 192_000_000;
 
 pub(super) fn bcrypt(cost: u32) -> Result<(), Unusable> {
@@ -58,7 +58,7 @@ pub(super) fn scrypt(log_n: u32, r: u32, p: u32) -> Result<scrypt::Params, Unusa
     scrypt::Params::new(log_n, r, p).map_err(|_| Unusable::Corrupt)
 }
 
-/// By N itself, which must be a power of two.
+/// Takes N itself, which must be a power of two.
 pub(super) fn scrypt_by_n(n: u64, r: u32, p: u32) -> Result<scrypt::Params, Unusable> {
     if !n.is_power_of_two() {
         return Err(Unusable::Corrupt);
@@ -66,7 +66,7 @@ pub(super) fn scrypt_by_n(n: u64, r: u32, p: u32) -> Result<scrypt::Params, Unus
     scrypt(n.ilog2(), r, p)
 }
 
-/// Each block of the output takes all iterations.
+/// Each block of the output requires all iterations.
 pub(super) fn pbkdf2(
     algorithm: pbkdf2::Algorithm,
     iterations: u64,
@@ -94,7 +94,7 @@ pub(super) fn digest_length(algorithm: pbkdf2::Algorithm) -> usize {
     }
 }
 
-/// Rounds of a hash that is repeated.
+/// The rounds of an iterated hash.
 pub(super) fn rounds(rounds: u64) -> Result<u32, Unusable> {
     match u32::try_from(rounds) {
         Ok(0) => Err(Unusable::Corrupt),

@@ -5,11 +5,11 @@ use aws_lc_rs::{digest, pbkdf2};
 use super::text::{base64, from_hex, is_hex, number};
 use super::{Form, Hasher, Order, Salted, Unusable, bounds, crypt};
 
-/// Reads a hash by its scheme, whose case is of no account.
+/// Parses a hash by its scheme, which is case-insensitive.
 pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
     let (scheme, rest) = split(text)?;
     if scheme == "ldap" {
-        // Spring Security's name for what LDAP servers write.
+        // Spring Security's prefix for the forms of LDAP servers.
         let (scheme, rest) = split(rest)?;
         return one(&scheme, rest, allow_weak);
     }
@@ -23,7 +23,7 @@ fn split(text: &str) -> Result<(String, &str), Unusable> {
 }
 
 fn one(scheme: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
-    // Spring Security's settings by version: `{scrypt@SpringSecurity_v5_8}`. The hash says the rest.
+    // Spring Security's settings by version: `{scrypt@SpringSecurity_v5_8}`. The hash contains the parameters.
     let (name, _) = scheme.split_once('@').unwrap_or((scheme, ""));
     match name {
         "crypt" | "bcrypt" | "blf-crypt" | "sha256-crypt" | "sha512-crypt" | "scrypt"
@@ -84,7 +84,7 @@ fn message_digest(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unus
     })
 }
 
-/// Hexadecimal digits of 8 bytes of salt and a digest, computed 1,024 times.
+/// 8 bytes of salt and a digest of 1,024 rounds, in hexadecimal digits.
 /// Source: Spring Security, `StandardPasswordEncoder`.
 fn standard_encoder(rest: &str) -> Result<Form, Unusable> {
     let bytes = from_hex(rest).ok_or(Unusable::Corrupt)?;
@@ -98,7 +98,7 @@ fn standard_encoder(rest: &str) -> Result<Form, Unusable> {
 }
 
 /// `1000$<salt>$<hash>` (OpenLDAP, passlib), `$1$<salt>$<iterations>$<hexadecimal hash>` (Dovecot), or salt
-/// and hash in one (Spring Security).
+/// and hash concatenated (Spring Security).
 fn pbkdf2_form(name: &str, rest: &str) -> Result<Form, Unusable> {
     if let Some(rest) = rest.strip_prefix("$1$") {
         let parts: Vec<&str> = rest.split('$').collect();
@@ -123,8 +123,8 @@ fn pbkdf2_form(name: &str, rest: &str) -> Result<Form, Unusable> {
     crypt::pbkdf2_of(algorithm, number(iterations)?, salted)
 }
 
-/// In hexadecimal digits or in Base64: 8 bytes of salt and the settings of before version 5.8, or 16 and
-/// those since.
+/// In hexadecimal digits or in Base64: 8 bytes of salt and the settings before version 5.8, or 16 bytes and the
+/// settings since then.
 /// Source: Spring Security, `Pbkdf2PasswordEncoder`.
 fn spring_pbkdf2(rest: &str) -> Result<Form, Unusable> {
     let bytes = match from_hex(rest) {

@@ -10,10 +10,10 @@ use super::text::{
 };
 use super::{Before, Form, Hasher, Order, Salted, Unusable};
 
-/// The longest output that is taken of a function which can make any length.
+/// The maximum output length, in bytes, of functions with a variable output length.
 const MAX_OUTPUT_BYTES: u64 = 512;
 
-/// Reads a hash by the name between its first two `$`.
+/// Parses a hash by the name between its first two `$`.
 pub(super) fn read(text: &str) -> Result<Form, Unusable> {
     let rest = text.strip_prefix('$').ok_or(Unusable::Unknown)?;
     let (name, rest) = rest.split_once('$').ok_or(Unusable::Unknown)?;
@@ -33,7 +33,7 @@ pub(super) fn read(text: &str) -> Result<Form, Unusable> {
         "firescrypt" => firescrypt(rest),
         "bcrypt-sha256" => bcrypt_sha256(rest),
         "shiro1" => shiro(rest),
-        // Spring Security's, without a name; a number of fewer digits is another system's name.
+        // Spring Security writes no name; a number with fewer digits is the name of another system.
         _ if is_hex(name) && name.len() > 4 => scrypt_packed(&format!("{name}${rest}")),
         _ => match name.strip_prefix("pbkdf2-") {
             Some(digest) => pbkdf2_form(digest, rest),
@@ -42,8 +42,8 @@ pub(super) fn read(text: &str) -> Result<Form, Unusable> {
     }
 }
 
-/// `$2b$12$<salt and hash>`: 2a, 2b, 2x and 2y. 2x is verified as 2y: the old sign error concerned
-/// passwords beyond ASCII, whose users have to reset them.
+/// `$2b$12$<salt and hash>`: 2a, 2b, 2x and 2y. 2x is verified as 2y: the sign-extension bug of 2x
+/// only affected passwords with characters beyond ASCII, and their users have to reset them.
 pub(super) fn bcrypt(text: &str) -> Result<Form, Unusable> {
     let mut parts = text.split('$').skip(1);
     let (Some("2a" | "2b" | "2x" | "2y"), Some(cost), Some(rest), None) =
@@ -117,8 +117,8 @@ pub(super) fn argon2_of(
     Ok(Form::Argon2(Box::new(argon2), salted))
 }
 
-/// `ln=16,r=8,p=1$<salt>$<hash>`, the PHC string format; `n` is N itself, and so is an `ln` that no N
-/// has, as Kratos writes it.
+/// `ln=16,r=8,p=1$<salt>$<hash>`, the PHC string format; `n` is N itself, and so is an `ln` that is
+/// too large for a logarithm, which Kratos writes.
 fn scrypt(rest: &str) -> Result<Form, Unusable> {
     let mut parts = rest.split('$');
     let numbers = parts.next().unwrap_or_default();
@@ -171,7 +171,7 @@ fn scrypt_packed(rest: &str) -> Result<Form, Unusable> {
 }
 
 /// `i=600000,l=32$<salt>$<hash>` (PHC), or passlib's `600000$<salt>$<hash>`. A hash in hexadecimal digits
-/// is Discourse's, whose salt is the text itself.
+/// is Discourse's; its salt is the text itself.
 fn pbkdf2_form(digest: &str, rest: &str) -> Result<Form, Unusable> {
     let mut parts = rest.split('$');
     let numbers = parts.next().unwrap_or_default();
@@ -208,7 +208,7 @@ fn pbkdf2_form(digest: &str, rest: &str) -> Result<Form, Unusable> {
     )
 }
 
-/// The algorithm by the digest's name, in the ways that systems write it.
+/// The algorithm for a digest's name, in the spellings of all systems.
 pub(super) fn pbkdf2_algorithm(digest: &str) -> Result<pbkdf2::Algorithm, Unusable> {
     match digest.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
         "sha1" => Ok(pbkdf2::PBKDF2_HMAC_SHA1),
@@ -228,8 +228,8 @@ pub(super) fn pbkdf2_of(
     Ok(Form::Pbkdf2(algorithm, iterations, salted))
 }
 
-/// `$p5k2$<hexadecimal iterations>$<salt>$<hash>`: of Dwayne Litzenberger, whose salt is the text up to
-/// its end, and of Cryptacular, in Base64 for URLs.
+/// `$p5k2$<hexadecimal iterations>$<salt>$<hash>`: Dwayne Litzenberger's, whose salt is the text up to the
+/// end of the salt, and Cryptacular's, in URL-safe Base64.
 /// Source: passlib, `dlitz_pbkdf2_sha1` and `cta_pbkdf2_sha1`.
 fn p5k2(text: &str) -> Result<Form, Unusable> {
     let parts: Vec<&str> = text.split('$').skip(2).collect();
@@ -260,7 +260,7 @@ fn sha_crypt(text: &str) -> Result<Form, Unusable> {
         rounds = number(digits)?;
         parts.next();
     }
-    // Fewer are computed as a thousand.
+    // SHA-crypt uses at least 1,000 rounds.
     let rounds = bounds::rounds(rounds)?.max(1_000);
     let (salt, hash) = (parts.next(), parts.next());
     let length = if text.starts_with("$5$") { 43 } else { 86 };
@@ -311,7 +311,7 @@ fn fbscrypt(rest: &str) -> Result<Form, Unusable> {
     firebase(costs, [salt, value("ss")?, value("sk")?, hash])
 }
 
-/// `ln=14,r=8,p=1$<salt>$<hash>$<salt separator>$<signer key>`, as Kratos imports them.
+/// `ln=14,r=8,p=1$<salt>$<hash>$<salt separator>$<signer key>`, the form that Kratos imports.
 fn firescrypt(rest: &str) -> Result<Form, Unusable> {
     let parts: Vec<&str> = rest.split('$').collect();
     let [numbers, salt, hash, separator, key] = parts.as_slice() else {
@@ -340,7 +340,7 @@ pub(super) fn firebase(
     })
 }
 
-/// `SHA-256$500000$<salt>$<hash>`: a digest of salt and password, and of that again.
+/// `SHA-256$500000$<salt>$<hash>`: an iterated digest of salt and password.
 /// Source: Apache Shiro, `Shiro1CryptFormat`.
 fn shiro(rest: &str) -> Result<Form, Unusable> {
     let parts: Vec<&str> = rest.split('$').collect();
@@ -348,7 +348,7 @@ fn shiro(rest: &str) -> Result<Form, Unusable> {
         return Err(Unusable::Corrupt);
     };
     let (hasher, length) = Hasher::of(name)?;
-    // One round is no better than a plain digest, and nobody's default.
+    // One round is as weak as a plain digest, and not the default of any system.
     let rounds = bounds::rounds(number(rounds)?)?;
     if rounds < 1_000 {
         return Err(Unusable::Weak);
@@ -362,7 +362,7 @@ fn shiro(rest: &str) -> Result<Form, Unusable> {
 }
 
 impl Hasher {
-    /// By the name, in the ways that systems write it, with the digest's length.
+    /// The hasher for a digest's name, in the spellings of all systems, and the length of the digest.
     pub(super) fn of(name: &str) -> Result<(Self, usize), Unusable> {
         match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
             "md5" => Ok((Self::Md5, 16)),
@@ -375,8 +375,8 @@ impl Hasher {
     }
 }
 
-/// The numbers of `m=1,t=2,p=3`, by name, each exactly once. One that is too large for 32 bits is too
-/// costly, whatever it counts.
+/// The numbers of `m=1,t=2,p=3`, by name, each exactly once. A number that exceeds 32 bits is
+/// [`Unusable::TooCostly`].
 fn parameters<const N: usize>(text: &str, names: [&str; N]) -> Result<[u32; N], Unusable> {
     let mut found = [None; N];
     for one in text.split(',') {
@@ -396,7 +396,7 @@ fn parameters<const N: usize>(text: &str, names: [&str; N]) -> Result<[u32; N], 
     Ok(numbers)
 }
 
-/// The last two parts, and nothing after them.
+/// The last two parts; more parts are an error.
 fn salt_and_hash<'a>(
     parts: &mut impl Iterator<Item = &'a str>,
 ) -> Result<(Vec<u8>, Vec<u8>), Unusable> {

@@ -1,4 +1,4 @@
-//! Forms that are JSON objects: Keycloak's exports, and what Auth0, Okta and `FusionAuth` import.
+//! Forms that are JSON objects: Keycloak's exports, and the import formats of Auth0, Okta and `FusionAuth`.
 
 use aws_lc_rs::pbkdf2;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use super::{Form, Hasher, Order, Salted, Unusable, bounds, braced, crypt};
 
 type Object = Map<String, Value>;
 
-/// Lengths of what PBKDF2 makes for these systems.
+/// Output lengths of PBKDF2 in these systems, in bytes.
 const PBKDF2_LENGTHS: [usize; 4] = [20, 32, 48, 64];
 
 pub(super) fn is_object(text: &str) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn is_object(text: &str) -> bool {
     after_brace.is_some_and(|rest| rest.starts_with(['"', '{']))
 }
 
-/// Reads a credential by the members that it has. Of several, as Keycloak exports them, the password.
+/// Parses a credential by its members. In a list of credentials, as Keycloak exports them, uses the password.
 pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
     let value: Value = serde_json::from_str(text).map_err(|_| Unusable::Corrupt)?;
     let credential = if let Value::Array(credentials) = value {
@@ -62,7 +62,7 @@ fn cost(object: &Object, name: &str) -> Result<u32, Unusable> {
     u32::try_from(number(object, name)?).map_err(|_| Unusable::TooCostly)
 }
 
-/// An object that is a member, or JSON in a text that is one.
+/// A member that is an object, or a string that contains a JSON object.
 fn nested(object: &Object, name: &str) -> Result<Object, Unusable> {
     match object.get(name) {
         Some(Value::Object(inner)) => Ok(inner.clone()),
@@ -71,7 +71,7 @@ fn nested(object: &Object, name: &str) -> Result<Object, Unusable> {
     }
 }
 
-/// `secretData` has the value and the salt, `credentialData` the algorithm; before version 8 all were one.
+/// `secretData` has the value and the salt, `credentialData` the algorithm; before version 8 one object has all of them.
 /// Source: Keycloak, `PasswordCredentialModel` and `Argon2PasswordHashProvider`.
 fn keycloak(credential: &Object) -> Result<Form, Unusable> {
     let (settings, value, salt) = if credential.contains_key("hashedSaltedValue") {
@@ -90,7 +90,7 @@ fn keycloak(credential: &Object) -> Result<Form, Unusable> {
     };
     let algorithm = text(&settings, "algorithm")?;
     if value.starts_with('$') {
-        // Extensions keep whole hashes, as bcrypt's.
+        // Keycloak extensions store complete hashes, such as bcrypt's.
         return crypt::read(&value);
     }
     let (salt, expected) = (base64(&salt)?, base64(&value)?);
@@ -186,7 +186,7 @@ fn salted_digest(
     })
 }
 
-/// A member's bytes by its `encoding`.
+/// A member's bytes, decoded as its `encoding` says.
 fn encoded(member: &Object, default: &str) -> Result<Vec<u8>, Unusable> {
     let value = text(member, "value")?;
     let encoding = member.get("encoding").and_then(Value::as_str);
@@ -202,7 +202,7 @@ fn encoded(member: &Object, default: &str) -> Result<Vec<u8>, Unusable> {
 /// Source: Auth0, "User Import/Export Database Schema and Examples".
 fn auth0(credential: &Object, hash: &Object, allow_weak: bool) -> Result<Form, Unusable> {
     let member = |name: &str| credential.get(name).and_then(Value::as_object);
-    // A password that was not taken as UTF-8 is hashed as other bytes.
+    // A password in an encoding other than UTF-8 would be hashed as different bytes.
     let encoding = member("password").and_then(|password| password.get("encoding"));
     if encoding.is_some_and(|encoding| encoding != "utf8") {
         return Err(Unusable::Unknown);

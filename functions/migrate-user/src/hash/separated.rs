@@ -1,14 +1,14 @@
-//! Forms without a sign at their beginning: a name, parameters, a salt and a hash between `$`, `:` or `.`.
+//! Forms without a prefix character: a name, parameters, a salt and a hash separated by `$`, `:` or `.`.
 
 use aws_lc_rs::{digest, pbkdf2};
 
 use super::text::{base64, from_hex, hex_or_base64, is_hex, number, small_number};
 use super::{Before, Form, Hasher, Order, Salted, Unusable, bounds, crypt};
 
-/// The digits of a digest, from MD5 to SHA-512.
+/// The hexadecimal digits of a digest, from MD5 to SHA-512.
 const HEX_DIGITS: [usize; 5] = [32, 40, 64, 96, 128];
 
-/// Reads a hash by its separators, and by its first part.
+/// Parses a hash by its separators and its first part.
 pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
     if is_hex(text) && HEX_DIGITS.contains(&text.len()) {
         return Err(Unusable::Unsalted);
@@ -62,7 +62,7 @@ fn named(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
         ("pbkdf2_sha256" | "pbkdf2_sha1" | "pbkdf2_sha512", [iterations, salt, hash]) => {
             let algorithm = crypt::pbkdf2_algorithm(name.trim_start_matches("pbkdf2_"))?;
             let length = bounds::digest_length(algorithm);
-            // Django's salts are letters and digits; Clerk's are Base64, which mostly shows.
+            // Django's salts are letters and digits; Clerk's are Base64, which usually contains other characters.
             let salt = match base64(salt) {
                 Ok(bytes) if salt.contains(['=', '+', '/']) => bytes,
                 Ok(_) | Err(_) => salt.as_bytes().to_vec(),
@@ -124,7 +124,8 @@ fn werkzeug(method: &str, parts: &[&str]) -> Result<Form, Unusable> {
     }
 }
 
-/// `sha1$<salt>$<hash>`: a digest of salt and password in Django, an HMAC by the salt in Werkzeug before 2.3.
+/// `sha1$<salt>$<hash>`: a digest of salt and password in Django, an HMAC with the salt as the
+/// key in Werkzeug before 2.3.
 fn named_digest(name: &str, salt: &str, hash: &str, allow_weak: bool) -> Result<Form, Unusable> {
     if salt.is_empty() {
         return Err(Unusable::Unsalted);
@@ -151,7 +152,7 @@ fn digests(name: &str, orders: [Order; 2], salt: &[u8], hash: &[u8]) -> Result<F
     Ok(Form::AnyOf(forms))
 }
 
-/// Gitea keeps a salt in hexadecimal digits, and used one of ten characters as it is; so does Grafana.
+/// Gitea stores the salt in hexadecimal digits, and formerly a salt of ten characters as text; so does Grafana.
 fn gitea_salted(salt: &str, hash: &str, length: u64) -> Result<Salted, Unusable> {
     let salt = match from_hex(salt) {
         Some(bytes) if salt.len() != 10 => bytes,
@@ -165,7 +166,7 @@ fn gitea_salted(salt: &str, hash: &str, length: u64) -> Result<Salted, Unusable>
     Salted::new(salt, hash, &[length])
 }
 
-/// Drupal 7 hashed what Drupal 6 had: the MD5 of a password.
+/// Drupal 7 hashed the hashes of Drupal 6: the MD5 of a password.
 fn of_drupal_6(hasher: Hasher, hash: &str, length: usize) -> Result<Form, Unusable> {
     let form = crypt::phpass(hasher, hash, length)?;
     Ok(Form::Of(Before::Md5Hex, Box::new(form)))
@@ -177,7 +178,7 @@ fn ruby_scrypt(costs: [&str; 3], salt: &str, hash: &str) -> Result<Form, Unusabl
     let hexadecimal = |text| u32::from_str_radix(text, 16).map_err(|_| Unusable::Corrupt);
     let [n, r, p] = costs;
     let parameters = bounds::scrypt_by_n(hexadecimal(n)?.into(), hexadecimal(r)?, hexadecimal(p)?)?;
-    // Its leading zeros are not part of it.
+    // The leading zeros of the field are not part of the salt.
     let mut salt = salt;
     while let Some(rest) = salt.strip_prefix("00") {
         salt = rest;
@@ -219,7 +220,7 @@ fn media_wiki(rest: &str) -> Result<Form, Unusable> {
 }
 
 /// `<hash>:<salt>` of Joomla, Magento and many others, with Magento 2's version after it; or
-/// `<salt>:<hash>` as programs write what Node's `crypto.scrypt` made.
+/// `<salt>:<hash>` of Node's `crypto.scrypt`.
 fn of_pair(first: &str, second: &str, allow_weak: bool) -> Result<Form, Unusable> {
     if is_hex(second) && second.len() == 128 && first.len() <= 64 {
         return node_scrypt(first, second);
@@ -248,8 +249,8 @@ fn of_pair(first: &str, second: &str, allow_weak: bool) -> Result<Form, Unusable
     digests(name, orders, salt.as_bytes(), &hash)
 }
 
-/// 64 bytes by Node's own parameters, of the salt as a text or of the bytes that its digits stand for; or by
-/// those of better-auth, which takes the password in NFKC.
+/// 64 bytes with Node's default parameters, the salt being text or decoded digits; or with the parameters of
+/// better-auth, which normalizes the password to NFKC.
 fn node_scrypt(salt: &str, hash: &str) -> Result<Form, Unusable> {
     if hash.len() != 128 {
         return Err(Unusable::Unknown);
@@ -267,7 +268,7 @@ fn node_scrypt(salt: &str, hash: &str) -> Result<Form, Unusable> {
     Ok(Form::AnyOf(forms))
 }
 
-/// Base64 of the header of a file that scrypt encrypts: what the `scrypt-kdf` package for Node keeps.
+/// Base64 of the header of a file that scrypt encrypts, as the `scrypt-kdf` package for Node stores it.
 /// Source: scrypt, `FORMAT`.
 fn scrypt_file(text: &str) -> Result<Form, Unusable> {
     let bytes = base64(text)?;
@@ -287,7 +288,7 @@ fn scrypt_file(text: &str) -> Result<Form, Unusable> {
     Ok(Form::ScryptFile(parameters, salted))
 }
 
-/// Base64 of a marker and what follows: ASP.NET Core Identity, version 2 and 3.
+/// Base64 of a format marker and its fields: ASP.NET Core Identity, version 2 and 3.
 /// Source: `PasswordHasher.cs` of aspnetcore.
 fn aspnet(text: &str) -> Result<Form, Unusable> {
     let bytes = base64(text).map_err(|_| Unusable::Unknown)?;

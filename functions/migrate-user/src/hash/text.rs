@@ -1,4 +1,4 @@
-//! The alphabets that hashes are written in, and numbers among them.
+//! Decodes the alphabets of hashes, and numbers.
 
 use base64::Engine;
 use base64::alphabet::STANDARD as STANDARD_ALPHABET;
@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::Unusable;
 
-/// Base64 as hashes have it: padded or not.
+/// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD_ALPHABET,
     GeneralPurposeConfig::new()
@@ -14,7 +14,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Base64 in the standard alphabet, the one for URLs, or passlib's with `.` for `+`.
+/// Base64 in the standard alphabet, the URL-safe alphabet, or passlib's with `.` for `+`.
 pub(super) fn base64(text: &str) -> Result<Vec<u8>, Unusable> {
     let standard = |c| match c {
         '.' | '-' => '+',
@@ -25,7 +25,7 @@ pub(super) fn base64(text: &str) -> Result<Vec<u8>, Unusable> {
     BASE64.decode(text).map_err(|_| Unusable::Corrupt)
 }
 
-/// The bytes that hexadecimal digits stand for; `None` if that is not all that there is.
+/// Decodes hexadecimal digits; `None` if the text contains other characters.
 pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !is_hex(text) || !text.len().is_multiple_of(2) {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Bytes of this length, in hexadecimal digits if there are exactly so many, else in Base64.
+/// Decodes bytes of this length: hexadecimal if the text has exactly that many digits, otherwise Base64.
 pub(super) fn hex_or_base64(text: &str, length: usize) -> Result<Vec<u8>, Unusable> {
     match from_hex(text) {
         Some(bytes) if bytes.len() == length => Ok(bytes),
@@ -48,7 +48,7 @@ pub(super) fn hex_or_base64(text: &str, length: usize) -> Result<Vec<u8>, Unusab
     }
 }
 
-/// A number in digits alone. One that is too large is too costly, whatever it counts.
+/// A number of digits only. One that is too large is [`Unusable::TooCostly`].
 pub(super) fn number(text: &str) -> Result<u64, Unusable> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Unusable::Corrupt);

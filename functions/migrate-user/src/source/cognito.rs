@@ -1,4 +1,4 @@
-//! An old user pool, in this account or, by a role, in another.
+//! An old user pool, in the same account or, with an IAM role, in another account.
 
 use auth::Secret;
 use auth_cognito::{LegacyAccount, LegacyPool, PasswordCheck};
@@ -11,10 +11,10 @@ use crate::user::{Credential, LegacyUser, attributes, normal, spellings};
 
 pub(crate) struct Cognito {
     pool: LegacyPool,
-    /// A pool that tells cases apart can't be asked for all spellings of a name. `gatehouse migrate
-    /// check` writes this table of them; without it the usual ones are tried.
+    /// A case-sensitive pool has no query for all spellings of a name. `gatehouse migrate check` writes this
+    /// table of spellings; without the table the usual spellings are tried.
     spellings: Option<(aws_sdk_dynamodb::Client, String)>,
-    /// Whether the pool tells cases apart, as far as the operator has said so.
+    /// Whether the pool is case-sensitive, if the operator has configured it.
     case_sensitive: Option<bool>,
 }
 
@@ -59,7 +59,7 @@ impl Cognito {
         }
     }
 
-    /// Whether this pool may hold names in spellings that nobody would try, and no table says which.
+    /// Whether the pool may have names in unusual spellings and no table lists them.
     pub(crate) async fn hides_spellings(&self) -> bool {
         if self.spellings.is_some() {
             return false;
@@ -112,7 +112,7 @@ impl LegacySource for Cognito {
         let calls = spellings.iter().map(|spelling| self.pool.find(spelling));
         for account in futures_util::future::join_all(calls).await {
             let account = account?;
-            // One user may answer to several spellings: by alias, or in a pool that has no cases.
+            // Several spellings may be one user: by an alias, or in a case-insensitive pool.
             found.extend(account.filter(|new| {
                 let id = new.attributes.get("sub");
                 !found.iter().any(|known| known.attributes.get("sub") == id)
@@ -124,7 +124,7 @@ impl LegacySource for Cognito {
                 username: account.username,
                 enabled: account.enabled,
                 confirmed: account.confirmed,
-                // The pool knows when a user was changed, which they can do themselves, and no more.
+                // A pool only records when a user was modified, and users can modify themselves.
                 last_sign_in: None,
                 must_reset: false,
                 groups: Vec::new(),

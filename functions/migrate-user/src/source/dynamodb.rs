@@ -1,5 +1,4 @@
-//! A DynamoDB table of old users: by an index of the names without their case, or by the key in the
-//! usual spellings.
+//! A DynamoDB table of old users. Reads an index of lower-case names, or the key in the usual spellings.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -29,7 +28,7 @@ pub(crate) struct Dynamodb {
     index: Option<(String, String)>,
 }
 
-/// A client whose time limits fit a trigger.
+/// A client with timeouts that suit a trigger.
 pub(super) fn client(sdk: &SdkConfig) -> Client {
     let config = Builder::from(sdk)
         .timeout_config(
@@ -44,7 +43,7 @@ pub(super) fn client(sdk: &SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// Whether the table is down, or the call is one that it will never take.
+/// Classifies an error: the table is unavailable, or the call can never succeed.
 pub(super) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SourceError {
     let code = error
         .as_service_error()
@@ -97,7 +96,7 @@ impl Dynamodb {
                 users.push(item);
                 continue;
             }
-            // An index of the keys alone: the rest is in the table.
+            // The index holds only keys, so the row is read from the table.
             let key = item.get(&self.key).cloned();
             users.extend(self.by_key(key.ok_or(SourceError::Unusable)?).await?);
         }
@@ -146,7 +145,7 @@ impl LegacySource for Dynamodb {
             if let Some(name) = record.get(&self.key).cloned() {
                 record.entry("username").or_insert(name);
             }
-            // A row that can't be read is somebody: not to be taken for nobody.
+            // An invalid row belongs to a user: treating it as unknown would let a stranger register the name.
             let user = LegacyUser::from_record(&record, rules);
             users.push(user.ok_or(SourceError::Unusable)?);
         }

@@ -1,5 +1,5 @@
-//! An old sign-in endpoint. It is told the name and, at sign-in, the password, in a request that a
-//! shared key signs, and answers with the user's record. docs/migration.md has the protocol.
+//! An old sign-in endpoint. It receives the name and, at sign-in, the password, in a request signed with a
+//! shared key, and returns the user's record. docs/migration.md describes the protocol.
 
 use std::time::Duration;
 
@@ -99,13 +99,13 @@ impl LegacySource for Http {
             username: &normal(typed, rules.case_sensitive),
             password: password.map(Secret::expose),
         };
-        // Once: an endpoint that counts wrong passwords must not count one twice.
+        // No retry: an endpoint that counts wrong passwords must not count one twice.
         let asked = tokio::time::timeout(LIMIT, self.ask(&question)).await;
         let (status, body) = asked.map_err(|_| SourceError::Down)??;
         match status.as_u16() {
             200 => {}
             404 => return Ok(Vec::new()),
-            // What sign-in endpoints say of one user: locked, barred, too many attempts, an odd name.
+            // Status codes that concern one user: locked, barred, too many attempts, an invalid name.
             400 | 401 | 402 | 403 | 409 | 410 | 422 | 423 | 429 | 451 => {
                 return Err(SourceError::Refused);
             }
@@ -122,7 +122,7 @@ impl LegacySource for Http {
         }
         let users = records.into_iter().map(|record| {
             let mut user = LegacyUser::from_record(&record, rules).ok_or(SourceError::Unusable)?;
-            // Who says nothing of the password has not said yes.
+            // A record without `password_matches` does not confirm the password.
             if matches!(user.credential, Credential::None) {
                 user.credential = Credential::Checked(false);
             }

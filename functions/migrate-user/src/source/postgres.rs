@@ -1,4 +1,4 @@
-//! An old table in PostgreSQL, by a query of the operator's own with the name as its parameter.
+//! An old table in PostgreSQL, read by the operator's query with the name as its parameter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,12 @@ pub(crate) struct Postgres {
     config: Config,
     tls: Option<MakeRustlsConnect>,
     query: String,
-    /// Kept between events; made anew when it has died, in a frozen process mostly.
+    /// Kept between events; reopened after it was closed, mostly while the process was frozen.
     connection: Mutex<Option<Arc<Client>>>,
 }
 
 impl Postgres {
-    /// `address` as libpq takes it. TLS unless the server is on this machine.
+    /// `address` is a connection string of libpq. Requires TLS unless the server is on the local machine.
     pub(crate) fn new(address: &Secret, query: &str) -> Result<Self, Unavailable> {
         let mut config: Config = address.expose().parse().map_err(|_| Unavailable::Legacy)?;
         config.connect_timeout(CONNECT);
@@ -43,7 +43,7 @@ impl Postgres {
             config.ssl_mode(SslMode::Require);
             Some(MakeRustlsConnect::new(tls_config()?))
         };
-        // Whatever the columns are, PostgreSQL writes them as JSON.
+        // PostgreSQL converts columns of any type to JSON.
         let query = format!(
             "SELECT row_to_json(legacy)::text FROM ({query}) AS legacy LIMIT {}",
             MAX_USERS + 1
@@ -112,8 +112,8 @@ async fn within<T>(
     }
 }
 
-/// By the class of the server's error code: a name that the query can't take, a server in trouble, or a query
-/// that is wrong.
+/// Classifies an error by the class of its SQLSTATE: a name that the query cannot take, an unavailable server,
+/// or an invalid query.
 /// Source: PostgreSQL, "PostgreSQL Error Codes".
 fn trouble(error: &tokio_postgres::Error) -> SourceError {
     let code = error.code().map(|code| code.code().get(..2).unwrap_or(""));
@@ -145,7 +145,7 @@ impl LegacySource for Postgres {
         let name = normal(typed, rules.case_sensitive);
         let rows = match self.rows(&name).await {
             Ok(rows) => rows,
-            // A connection that died while the process was frozen; reading twice does no harm.
+            // The connection may have been closed while the process was frozen; reading twice is harmless.
             Err(SourceError::Down) => self.rows(&name).await?,
             Err(error) => return Err(error),
         };
