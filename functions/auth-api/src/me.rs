@@ -114,7 +114,7 @@ impl AuthApi {
             pending.extend(within(self.accounts.update(&user.token, others)).await?);
         }
         let changed = self.update_each(user, owns, &mut pending).await;
-        // An earlier call may have changed an address, and a call without a response too.
+        // After an error too: an earlier call, or one whose response was lost, may have changed one.
         self.end_others(user, "account_changed").await?;
         changed?;
         Ok(Response::json(200, &json!({"to_verify": pending})))
