@@ -113,10 +113,14 @@ impl AuthApi {
         if !others.is_empty() {
             pending.extend(within(self.accounts.update(&user.token, others)).await?);
         }
-        let changed = self.update_each(user, owns, &mut pending).await;
-        // After an error too: an earlier call, or one whose response was lost, may have changed one.
-        self.end_others(user, "account_changed").await?;
-        changed?;
+        let mut may_have_changed = false;
+        let updated = self
+            .update_each(user, owns, &mut pending, &mut may_have_changed)
+            .await;
+        if may_have_changed {
+            self.end_others(user, "account_changed").await?;
+        }
+        updated?;
         Ok(Response::json(200, &json!({"to_verify": pending})))
     }
 
@@ -125,15 +129,22 @@ impl AuthApi {
         user: &SignedIn,
         owns: BTreeMap<String, String>,
         pending: &mut BTreeSet<String>,
+        may_have_changed: &mut bool,
     ) -> Result<(), Problem> {
         for (name, value) in owns {
             let one = BTreeMap::from([(name.clone(), value)]);
-            match within(self.accounts.update(&user.token, one)).await {
+            let updated = within(self.accounts.update(&user.token, one)).await;
+            match updated {
                 Ok(to_verify) => pending.extend(to_verify),
                 // The same response as if a code were sent to that address.
                 Err(refused) if is_about_the_address(&refused) => drop(pending.insert(name)),
-                Err(refused) => return Err(refused.into()),
+                Err(refused) => {
+                    // A lost response may be that of a change.
+                    *may_have_changed |= Outcome::from(&refused) == Outcome::Unavailable;
+                    return Err(refused.into());
+                }
             }
+            *may_have_changed = true;
         }
         Ok(())
     }
