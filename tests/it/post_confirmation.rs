@@ -147,6 +147,14 @@ async fn a_confirmed_sign_up_creates_the_profile() {
     );
     assert!(world.passes(&token).await);
 
+    // Cognito has confirmed the account already: an error would tell the client that it has not.
+    for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
+        world.store.set_fault(fault.clone());
+        assert_eq!(function.invoke(&event).await.answer(), event, "{fault:?}");
+        world.store.set_fault(Fault::None);
+    }
+    assert!(function.output().contains("profiles_unavailable"));
+
     let without = world
         .function("post-confirmation", &[("USERS_TABLE", "")])
         .await;

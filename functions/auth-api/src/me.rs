@@ -1,6 +1,6 @@
 //! The signed-in user's account. Changing the password revokes sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use addresses::{check_email, check_shown_name};
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
 use crate::outcome::{Outcome, Problem};
 use crate::proof::{Proof, TOTP};
-use crate::times::within;
+use crate::times::{self, within};
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
 
@@ -72,6 +72,9 @@ impl AuthApi {
     /// lists the addresses that are pending, and is the same for an address that belongs to another
     /// account. A change that affects ownership of the account requires a proof and revokes the
     /// other sessions.
+    ///
+    /// Cognito changes all attributes of one call or none. So each of [`OWNS`] has a call of its
+    /// own, after the others: otherwise the others would show whether the address is taken.
     pub(crate) async fn update(
         &self,
         user: &SignedIn,
@@ -91,14 +94,11 @@ impl AuthApi {
             }
         }
         self.check_addresses(&attributes)?;
-        let names: Vec<String> = attributes.keys().cloned().collect();
-        let owns: Vec<String> = names
-            .iter()
-            .filter(|name| OWNS.contains(&name.as_str()))
-            .cloned()
-            .collect();
+        let (owns, others): (BTreeMap<_, _>, BTreeMap<_, _>) = attributes
+            .into_iter()
+            .partition(|(name, _)| OWNS.contains(&name.as_str()));
         if owns.is_empty() {
-            let pending = within(self.accounts.update(&user.token, attributes)).await?;
+            let pending = within(self.accounts.update(&user.token, others)).await?;
             return Ok(Response::json(200, &json!({"to_verify": pending})));
         }
         let proof = Proof {
@@ -108,14 +108,45 @@ impl AuthApi {
         };
         self.prove(user, proof, http).await?;
         self.admit("update", &user.caller.subject, http).await?;
-        let pending = match within(self.accounts.update(&user.token, attributes)).await {
-            Ok(pending) => pending,
-            // The same response as if a code were sent to that address.
-            Err(refused) if is_about_the_address(&refused) => owns,
-            Err(refused) => return Err(refused.into()),
-        };
-        self.end_others(user, "account_changed").await?;
+        times::depends_on_user();
+        let mut pending = BTreeSet::new();
+        if !others.is_empty() {
+            pending.extend(within(self.accounts.update(&user.token, others)).await?);
+        }
+        let mut may_have_changed = false;
+        let updated = self
+            .update_each(user, owns, &mut pending, &mut may_have_changed)
+            .await;
+        if may_have_changed {
+            self.end_others(user, "account_changed").await?;
+        }
+        updated?;
         Ok(Response::json(200, &json!({"to_verify": pending})))
+    }
+
+    async fn update_each(
+        &self,
+        user: &SignedIn,
+        owns: BTreeMap<String, String>,
+        pending: &mut BTreeSet<String>,
+        may_have_changed: &mut bool,
+    ) -> Result<(), Problem> {
+        for (name, value) in owns {
+            let one = BTreeMap::from([(name.clone(), value)]);
+            let updated = within(self.accounts.update(&user.token, one)).await;
+            match updated {
+                Ok(to_verify) => pending.extend(to_verify),
+                // The same response as if a code were sent to that address.
+                Err(refused) if is_about_the_address(&refused) => drop(pending.insert(name)),
+                Err(refused) => {
+                    // A lost response may be that of a change.
+                    *may_have_changed |= Outcome::from(&refused) == Outcome::Unavailable;
+                    return Err(refused.into());
+                }
+            }
+            *may_have_changed = true;
+        }
+        Ok(())
     }
 
     /// The sign-up rules also apply to a changed address or name.

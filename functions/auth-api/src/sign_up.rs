@@ -1,13 +1,16 @@
 //! Sign-up, its confirmation, and password reset: what a user does before signing in.
 
+use std::time::Duration;
+
 use auth::is_email;
 use auth::revocation::RowKey;
-use auth_cognito::{Refused, SignIn, SignOutTask};
+use auth_cognito::{Refused, SignIn, SignOutTask, Standing};
 use auth_dynamodb::Ending;
 use lambda::clock;
 use lambda::http::{BadRequest, Request, Response};
 use lambda::log::{self, Level};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, UserIdentifier};
 use crate::outcome::{self, Outcome, Problem};
@@ -16,6 +19,15 @@ use crate::{AuthApi, Secret, now};
 
 /// The revocation's reason, for the operator.
 const REASON: &str = "password_not_proved";
+
+/// The emails to the owner of a taken name have a count of their own. If they counted as requests
+/// for emails, those requests would reach their limit earlier for a taken name.
+const OWNER_MAIL: &str = "owner-mail";
+
+/// The parts of the common budget for Cognito that a confirmation takes. The rest is for the proof
+/// of the password.
+const LOOK_UP: Duration = Duration::from_secs(2);
+const CONFIRM: Duration = Duration::from_secs(5);
 
 /// The response to a request for an email, whether or not one is sent.
 fn accepted() -> Response {
@@ -68,9 +80,9 @@ impl AuthApi {
     }
 
     /// Sends the owner of an existing account the email that helps: the code, if the account is not
-    /// confirmed yet, else a code to reset the password. Counted like requests for these emails.
+    /// confirmed yet, else a code to reset the password.
     async fn tell_owner(&self, username: &str, http: &Request<'_>) {
-        if self.admit("resend", username, http).await.is_err() {
+        if self.admit(OWNER_MAIL, username, http).await.is_err() {
             return;
         }
         let Err(refused) = within(self.accounts.resend_code(username)).await else {
@@ -79,9 +91,6 @@ impl AuthApi {
         // "User is already confirmed."
         if Outcome::from(&refused) != Outcome::BadRequest {
             return outcome::log_hidden(&refused);
-        }
-        if self.admit("forgot-password", username, http).await.is_err() {
-            return;
         }
         if let Err(refused) = within(self.accounts.forgot_password(username)).await {
             outcome::log_hidden(&refused);
@@ -113,14 +122,37 @@ impl AuthApi {
         let password = body::password(password)?;
         self.admit("confirm", username, http).await?;
         times::depends_on_user();
-        let confirmed = within(self.accounts.confirm_sign_up(username, code)).await;
-        confirmed.map_err(|refused| about_a_code(&refused))?;
+        let before = self.standing(username).await;
+        let confirm = within(self.accounts.confirm_sign_up(username, code));
+        let confirmed = timeout(CONFIRM, confirm).await;
+        if let Err(refused) = confirmed.unwrap_or_else(|_| Err(Refused::unanswered())) {
+            let is_confirmed = is_about_the_trigger(&refused)
+                || may_have_confirmed(&refused)
+                    && before.is_some_and(|before| before.is_unconfirmed)
+                    && self
+                        .standing(username)
+                        .await
+                        .is_some_and(|after| after.is_confirmed);
+            if !is_confirmed {
+                return Err(about_a_code(&refused));
+            }
+            outcome::log_hidden(&refused);
+        }
         times::tells_nothing();
         if self.password_fits(username, password).await {
             return Ok(());
         }
         self.take_password_away(username).await?;
         Err(Problem::Cognito(Outcome::PasswordResetRequired))
+    }
+
+    /// The state of the account; `None` if there is none, or if Cognito does not answer in time.
+    async fn standing(&self, username: &str) -> Option<Standing> {
+        let standing = async {
+            let standing = self.users.standing(username).await;
+            standing.map_err(|_| Refused::unanswered())
+        };
+        timeout(LOOK_UP, within(standing)).await.ok()?.ok()
     }
 
     /// Whether this password signs in. `false` if that cannot be known.
@@ -167,19 +199,25 @@ impl AuthApi {
         done.await.is_ok() || self.try_later(task).await
     }
 
-    /// A sign-out at Cognito, and the revocation in the table.
+    /// A sign-out at Cognito, and the revocation in the table. The sign-out needs the name alone,
+    /// the revocation the `sub`, which Cognito looks up.
     async fn end_by_name(&self, username: &str) -> bool {
+        let everywhere = SignOutTask::SignOutEverywhere {
+            username: username.to_owned(),
+        };
+        let (revoked, signed_out) =
+            tokio::join!(self.revoke_by_name(username), self.carry_out(&everywhere));
+        revoked && signed_out
+    }
+
+    async fn revoke_by_name(&self, username: &str) -> bool {
         let user = async {
             self.users
                 .get(username)
                 .await
                 .map_err(|_| Refused::unanswered())
         };
-        let user = within(user).await;
-        let everywhere = SignOutTask::SignOutEverywhere {
-            username: username.to_owned(),
-        };
-        let Ok(user) = user else {
+        let Ok(user) = within(user).await else {
             return false;
         };
         let now = now();
@@ -191,11 +229,10 @@ impl AuthApi {
         };
         let key = RowKey::user(&self.config.user_pool_id, &user.subject);
         let cutoff = now.plus(self.config.leeway_seconds);
-        let (marked, signed_out) = tokio::join!(
-            self.revocations.end_user(&key, cutoff, &ending),
-            self.carry_out(&everywhere),
-        );
-        marked.is_ok() && signed_out
+        self.revocations
+            .end_user(&key, cutoff, &ending)
+            .await
+            .is_ok()
     }
 
     pub(crate) async fn resend(
@@ -296,6 +333,25 @@ fn is_about_the_mail(refused: &Refused) -> bool {
     outcome == Outcome::DeliveryFailed
         || outcome == Outcome::TriggerFailed && refused.message.contains("CustomMessage")
         || refused.exception.as_deref() == Some("LimitExceededException")
+}
+
+/// Whether the account is confirmed and only the trigger after it failed: Cognito names the trigger
+/// in its message, and invokes it after it has confirmed the account.
+/// Source: AWS, "Post confirmation Lambda trigger".
+fn is_about_the_trigger(refused: &Refused) -> bool {
+    Outcome::from(refused) == Outcome::TriggerFailed && refused.message.contains("PostConfirmation")
+}
+
+/// Whether Cognito may have confirmed the account although it answers an error, or not at all.
+fn may_have_confirmed(refused: &Refused) -> bool {
+    !outcome::limits_one_user(refused)
+        && matches!(
+            Outcome::from(refused),
+            Outcome::TriggerFailed
+                | Outcome::Unavailable
+                | Outcome::TooManyRequests
+                | Outcome::Internal
+        )
 }
 
 /// Gives the same response for a wrong or expired code, an unknown name, an account that is already

@@ -33,6 +33,9 @@ const QUEUED: &str = "sessions_ended_sign_out_queued";
 /// The revocation is written, but neither Cognito nor the queue answered.
 const FAILED: &str = "sessions_ended_sign_out_failed";
 
+/// The sign-up is confirmed, but the profile is not written.
+const NO_PROFILE: &str = "profiles_unavailable";
+
 /// The revocation's reason, for the operator.
 const REASON: &str = "password_reset";
 
@@ -156,8 +159,9 @@ impl PostConfirmation {
                 let Attributes { sub, email } = &event.request.user_attributes;
                 let now = UnixSeconds(clock::unix_seconds());
                 let made = profiles.confirmed(sub, email.as_deref(), now).await;
-                made.map_err(Unavailable::as_str)?;
-                Ok("profile_made")
+                // Cognito has confirmed the account before it invokes this trigger. An error would
+                // tell the client that the confirmation failed.
+                Ok(made.map_or(NO_PROFILE, |()| "profile_made"))
             }
             _ => Ok("nothing_to_do"),
         }
@@ -252,7 +256,7 @@ impl Handler for PostConfirmation {
     async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
         let result = self.confirmed(event).await;
         let (level, outcome) = match result {
-            Ok(FAILED) => (Level::Error, FAILED),
+            Ok(outcome @ (FAILED | NO_PROFILE)) => (Level::Error, outcome),
             Ok(outcome) => (Level::Info, outcome),
             Err(outcome) => (Level::Error, outcome),
         };

@@ -65,6 +65,8 @@ pub struct Standing {
     pub created_at: u64,
     /// Whether this is a local account that may sign in with its own password.
     pub is_confirmed: bool,
+    /// Whether this is a sign-up that was not confirmed yet.
+    pub is_unconfirmed: bool,
     /// Whether the user has a second factor.
     pub has_second_factor: bool,
 }
@@ -171,6 +173,7 @@ impl CognitoUsers {
         Ok(Standing {
             created_at: seconds(user.user_create_date()),
             is_confirmed: user.user_status() == Some(&UserStatusType::Confirmed),
+            is_unconfirmed: user.user_status() == Some(&UserStatusType::Unconfirmed),
             has_second_factor: user
                 .preferred_mfa_setting()
                 .is_some_and(|preferred| !preferred.is_empty())
