@@ -1141,7 +1141,8 @@ async fn confirmation_requires_the_account_password() {
     world.cognito.forget_requests();
     let done = retry.invoke(&batch).await.answer();
     assert_eq!(crate::world::failures(&done), Vec::<&str>::new());
-    assert_eq!(operations(&world), ["AdminResetUserPassword"]);
+    let expected = ["AdminResetUserPassword", "AdminUserGlobalSignOut"];
+    assert_eq!(operations(&world), expected, "sessions since then end too");
 }
 
 /// A sign-up with a taken name gets the same response as one with a new name, and the owner gets an email
