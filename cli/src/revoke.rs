@@ -25,8 +25,8 @@ pub(crate) struct Revoke {
     #[arg(long, global = true, default_value = "operator")]
     reason: String,
     /// The issuer of the tokens, if not the user pool: another pool's id, or the alias of a trusted
-    /// issuer. Users are identified by `sub` there, and nothing is revoked at the issuer itself.
-    #[arg(long, global = true)]
+    /// issuer (1 to 55 letters, digits, `-` and `_`). Users are identified by `sub` there, and nothing is revoked at the issuer itself.
+    #[arg(long, global = true, value_parser = issuer_id)]
     issuer: Option<String>,
     /// The name of the operator, for the record.
     #[arg(long, global = true, default_value = "cli")]
@@ -72,6 +72,16 @@ enum What {
     /// Everything that the user pool, or the issuer, has issued until now: all users must sign in
     /// again.
     Everyone,
+}
+
+/// A pool's id or an alias, in the form that `TRUSTED_ISSUERS` accepts: the authorizer reads no
+/// revocation under another text, such as the issuer's URL.
+fn issuer_id(text: &str) -> Result<String, &'static str> {
+    let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if text.is_empty() || text.len() > 55 || !text.bytes().all(is_id) {
+        return Err("not a user pool's id or the alias of a trusted issuer");
+    }
+    Ok(text.to_owned())
 }
 
 impl Revoke {

@@ -1146,7 +1146,8 @@ async fn confirmation_requires_the_account_password() {
     world.cognito.forget_requests();
     let done = retry.invoke(&batch).await.answer();
     assert_eq!(crate::world::failures(&done), Vec::<&str>::new());
-    assert_eq!(operations(&world), ["AdminResetUserPassword"]);
+    let expected = ["AdminResetUserPassword", "AdminUserGlobalSignOut"];
+    assert_eq!(operations(&world), expected, "sessions since then end too");
 }
 
 /// Cognito invokes PostConfirmation after it has confirmed the account: neither its failure nor a lost response leaves

@@ -61,6 +61,23 @@ async fn a_right_password_migrates_a_user_regardless_of_the_policy() {
     let output = migrate.output();
     assert!(output.contains("moved_to_change"), "{output}");
 
+    // Where names are addresses, the pool sends codes by email only.
+    let by_email = old.function(&[("USERNAME_IS_EMAIL", "true")]).await;
+    for (name, expected) in [("phone@example.com", None), ("reset@example.com", RESET)] {
+        for event in [sign_in(name, PASSWORD), forgot(name)] {
+            assert_eq!(
+                moved(&by_email, &event).await.as_deref(),
+                expected,
+                "{name}"
+            );
+        }
+    }
+    assert!(
+        moved(&migrate, &forgot("phone@example.com"))
+            .await
+            .is_some()
+    );
+
     // A passphrase that bcrypt truncated: the new pool uses all of it.
     let hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
     let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored";

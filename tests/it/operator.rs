@@ -180,6 +180,14 @@ async fn users_of_other_issuers_are_revoked_and_admitted_again() {
         let audit: Value = serde_json::from_str(errors.lines().last().unwrap()).unwrap();
         (output, audit, code)
     };
+    for issuer in ["https://partner.example", "a#b", "", &"a".repeat(56)] {
+        let arguments = ["revoke", "everyone", "--issuer", issuer];
+        let (_, errors, code) = gatehouse_output(&world, &[], &arguments).await;
+        assert!(
+            code == 2 && errors.contains("--issuer"),
+            "{issuer} {errors}"
+        );
+    }
     let partner = unique("partner");
     let everyone = ["revoke", "everyone", "--issuer", &partner, "--actor", "bob"];
     let (text, audit, code) = run(&everyone).await;

@@ -287,6 +287,21 @@ async fn users_of_other_pools_get_no_row() {
         let end: u64 = row["expires_at"].as_str().unwrap().parse().unwrap();
         assert!(end > now() + 28_800, "a deleted user's row expires: {row}");
     }
+    // The name in a record without a pool may be of a user of another pool.
+    let namesake = user_token();
+    let user = json!({"Username": "ada", "Enabled": true,
+        "UserAttributes": [{"Name": "sub", "Value": namesake.get("sub")}]});
+    world.cognito.set_answer("AdminGetUser", user);
+    let mut named = record("ConfirmForgotPassword", &namesake, 1);
+    named["detail"]["requestParameters"] = json!({"clientId": "other", "username": "ada"});
+    named["detail"]["additionalEventData"] = json!(null);
+    let answer = send(&function, std::slice::from_ref(&named)).await;
+    assert_eq!(failures(&answer), ["m0"]);
+    assert!(world.passes(&namesake).await);
+    named["detail"]["requestParameters"]["userPoolId"] = json!(Pool::ours().id);
+    let answer = send(&function, &[named]).await;
+    assert_eq!(failures(&answer), Vec::<&str>::new());
+    assert!(!world.passes(&namesake).await);
     // If Cognito does not respond, the record is retried.
     world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
     let answer = send(&function, &[poolless(&user_token())]).await;
@@ -325,6 +340,12 @@ async fn the_heartbeat_of_user_sweep_is_counted() {
             .matches("\"outcome\":\"heartbeat\"")
             .count()
     };
+    let quiet = [("LOG_LEVEL", "ERROR")];
+    let quiet = world.function("user-events", &quiet).await;
+    let other_call = record("AdminGetUser", &user_token(), 0);
+    send(&quiet, &[heard(&arn), other_call]).await;
+    assert_eq!(beats(&quiet), 1, "the metric of an alarm");
+    assert!(!quiet.output().contains("nothing_to_do"));
     let other = arn.replace(Pool::ours().id, "us-east-1_Other");
     let answer = send(&function, &[heard(&other)]).await;
     assert_eq!((failures(&answer).len(), beats(&function)), (0, 0));

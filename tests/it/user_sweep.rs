@@ -86,6 +86,14 @@ async fn missing_revocations_are_written_page_by_page() {
         json!({"seen": 3, "written": 0, "finished": true, "enabled": 0, "outliving": 0})
     );
     assert!(function.output().contains("\"SweepAge\":"));
+    let quiet = [("LOG_LEVEL", "ERROR")];
+    let quiet = world.function("user-sweep", &quiet).await;
+    assert!(!quiet.invoke(&json!({})).await.is_failure());
+    let output = quiet.output();
+    assert!(output.contains("nothing_missing"), "the alarms' metrics");
+    world.cognito.forget_requests();
+    let answer = function.invoke(&json!({})).await.answer();
+    assert_eq!(answer["written"], 0);
     let (_, request) = world.cognito.requests().remove(0);
     assert_eq!(request.get("PaginationToken"), None);
 

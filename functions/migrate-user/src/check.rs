@@ -89,7 +89,7 @@ impl Checker {
             problems.push("invalid_email");
         }
         let email = user.attributes.get("email");
-        if email.is_some() && !user.is_verified() {
+        if email.is_some() && !user.is_verified(self.rules.username_is_email) {
             problems.push("not_verified");
         }
         let name = normal(&user.username, self.rules.case_sensitive);

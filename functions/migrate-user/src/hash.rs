@@ -179,7 +179,11 @@ impl PasswordHash {
         if text.is_empty() || text.len() > MAX_HASH_BYTES || !is_written {
             return Err(Unusable::Unknown);
         }
-        read(text, allow_weak).map(Self)
+        let form = read(text, allow_weak)?;
+        if form.is_weak() && !allow_weak {
+            return Err(Unusable::Weak);
+        }
+        Ok(Self(form))
     }
 
     /// The kind of hash, for reports.
@@ -238,6 +242,23 @@ impl Form {
             Self::Digest { .. } => "repeated_digest",
             Self::Of(_, form) => form.kind(),
             Self::AnyOf(forms) => forms.first().map_or("none", Self::kind),
+        }
+    }
+
+    /// Whether this is a fast hash with few rounds.
+    fn is_weak(&self) -> bool {
+        match self {
+            Self::Pbkdf2(_, iterations, _) => iterations.get() < bounds::MIN_ROUNDS,
+            Self::ShaCrypt { rounds, .. }
+            | Self::Phpass { rounds, .. }
+            | Self::Digest { rounds, .. } => *rounds < bounds::MIN_ROUNDS,
+            Self::Of(_, form) => form.is_weak(),
+            Self::AnyOf(forms) => forms.iter().any(Self::is_weak),
+            Self::Bcrypt(..)
+            | Self::Argon2(..)
+            | Self::Scrypt(..)
+            | Self::ScryptFile(..)
+            | Self::Firebase { .. } => false,
         }
     }
 

@@ -397,7 +397,8 @@ impl MigrateUser {
         }
         // Cognito does not tell a user that a reset is required, and sends no code to an unverified address. So
         // a reset is only for users of whom the old store requires one, or whose password bcrypt truncated.
-        match (must_reset, is_cut, user.is_verified()) {
+        let is_verified = user.is_verified(self.rules.username_is_email);
+        match (must_reset, is_cut, is_verified) {
             (true, _, false) => Err(NotMoved::NotVerified.into()),
             (true, _, true) | (false, true, true) => Ok(Next::Reset),
             (false, true, false) => Ok(Next::Change),
@@ -412,7 +413,7 @@ impl MigrateUser {
         if !user.confirmed && !self.rules.takes_unconfirmed {
             return Err(NotMoved::Unconfirmed);
         }
-        if !user.is_verified() {
+        if !user.is_verified(self.rules.username_is_email) {
             return Err(NotMoved::NotVerified);
         }
         Ok(Next::Reset)

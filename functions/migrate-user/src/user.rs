@@ -207,8 +207,10 @@ impl LegacyUser {
     }
 
     /// Whether the user has an address or a number, verified by the old store, to which Cognito could send a code.
-    pub(crate) fn is_verified(&self) -> bool {
-        self.has_verified("email_verified") || self.has_verified("phone_number_verified")
+    /// A pool whose user names are addresses sends codes by email only.
+    pub(crate) fn is_verified(&self, username_is_email: bool) -> bool {
+        self.has_verified("email_verified")
+            || !username_is_email && self.has_verified("phone_number_verified")
     }
 
     fn has_verified(&self, name: &str) -> bool {

@@ -154,7 +154,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "test12345",
         "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0",
     ),
-    ("phpass", PW, "$P$6mOBAz7MrC7JnpuAG9gmdPlgLDq/X7."),
+    ("phpass", PW, "$P$9mOBAz7MrPrvE7K9T.4zVb4fuE3Pt9/"),
     ("phpBB", PW, "$H$6mOBAz7MrC7JnpuAG9gmdPlgLDq/X7."),
 ];
 

@@ -30,6 +30,9 @@ use topic::Topic;
 /// of its record.
 const TOLERANCE: u64 = 10;
 
+/// The outcome of user-sweep's hourly call.
+const HEARTBEAT: &str = "heartbeat";
+
 /// The function.
 pub struct UserEvents {
     origin: Origin,
@@ -95,7 +98,7 @@ impl UserEvents {
             return Ok(Outcome::Ignored(why));
         }
         if record.is_heartbeat() {
-            return Ok(Outcome::Ignored("heartbeat"));
+            return Ok(Outcome::Ignored(HEARTBEAT));
         }
         let Some(action) = Action::of(record.event_name()) else {
             return Ok(Outcome::Ignored("nothing_to_do"));
@@ -155,12 +158,14 @@ impl UserEvents {
         name.map(str::to_owned).ok_or(Problem::NoSubject)
     }
 
-    /// The user of the record: its own `sub`, else the one that Cognito has for its name.
+    /// The user of the record: its own `sub`, else the one that Cognito has for its name. The name
+    /// in a record without a pool may be of another pool's user.
     async fn subject(&self, record: &Record) -> Result<String, Problem> {
         if let Some(subject) = record.subject() {
             return Ok(subject.to_owned());
         }
-        let name = record.username().ok_or(Problem::NoSubject)?;
+        let name = record.username().filter(|_| record.names_pool());
+        let name = name.ok_or(Problem::NoSubject)?;
         match self.users.get(name).await {
             Ok(user) => Ok(user.subject),
             Err(auth_cognito::Trouble::NotFound) => Err(Problem::NoSubject),
@@ -276,7 +281,9 @@ impl UserEvents {
             Ok(Outcome::Ignored(why)) => (Level::Info, (*why).to_owned(), "-"),
             Err(problem) => (Level::Error, problem.to_string(), "-"),
         };
-        if level <= self.log_level {
+        // An alarm rings if this line is missing.
+        let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(HEARTBEAT)));
+        if is_heartbeat || level <= self.log_level {
             log::line(
                 level,
                 "user event",

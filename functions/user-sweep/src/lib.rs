@@ -47,8 +47,6 @@ pub struct Config {
     /// `UNCONFIRMED_HOURS`: the age in hours at which an unconfirmed sign-up is deleted; 0 disables
     /// deletion.
     pub unconfirmed_hours: u64,
-    /// `LOG_LEVEL`.
-    pub log_level: Level,
 }
 
 impl Config {
@@ -60,7 +58,6 @@ impl Config {
         "USER_POOL_ARN",
         "REFRESH_TOKEN_TTL_SECONDS",
         "UNCONFIRMED_HOURS",
-        "LOG_LEVEL",
     ];
 
     /// Reads the configuration through `lookup`.
@@ -76,7 +73,6 @@ impl Config {
             user_pool_arn: env.optional("USER_POOL_ARN"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             unconfirmed_hours: env.number("UNCONFIRMED_HOURS", 24, 0..=8_760),
-            log_level: Level::read(&mut env),
         };
         env.finish(config)
     }
@@ -91,7 +87,6 @@ pub struct UserSweep {
     user_pool_arn: Option<String>,
     refresh_token_ttl_seconds: u64,
     unconfirmed_hours: u64,
-    log_level: Level,
 }
 
 /// The result of a run.
@@ -128,7 +123,6 @@ impl UserSweep {
             user_pool_arn: config.user_pool_arn,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             unconfirmed_hours: config.unconfirmed_hours,
-            log_level: config.log_level,
         })
     }
 
@@ -195,11 +189,13 @@ impl UserSweep {
         // Protects enabled users if Cognito did not apply the filter.
         for user in users.iter().filter(|user| !user.enabled) {
             let key = key(user);
-            if rows.get(&key).is_some_and(|row| row.disabled) {
+            let row = rows.get(&key);
+            if row.is_some_and(|row| row.disabled) {
                 continue;
             }
             let now = now();
-            let at = UnixSeconds(user.modified_at).min(now);
+            let enabled_at = row.and_then(|row| row.status_at);
+            let at = disabled_at(UnixSeconds(user.modified_at), enabled_at, now);
             let ending = self.ending(now);
             self.revocations.disable_user(&key, at, &ending).await?;
             self.note(&user.subject, Status::Disabled, at).await?;
@@ -275,14 +271,30 @@ impl UserSweep {
             fields.push(("OutlivingClients", clients.into()));
         }
         fields.push(("_aws", log::metrics(&measures, now.0)));
-        if level <= self.log_level {
-            log::line(level, "sweep", fields);
-        }
+        // Alarms read this line's metrics, so no `LOG_LEVEL` turns it off.
+        log::line(level, "sweep", fields);
     }
 }
 
+/// Seconds by which a disabled user's event, or Cognito's list of users, may be delayed.
+const SETTLED: u64 = 60 * 60;
 /// The actor of the sweep's revocations.
 const SWEEP: &str = "sweep";
+
+/// The time of the disabling of a user whom Cognito modified at `modified_at` and who was enabled
+/// here at `enabled_at`. The table's clock may be ahead of Cognito's, and then an enabling seems
+/// later than the disabling that followed it; one that is older than the delay of Cognito's list
+/// is not.
+fn disabled_at(
+    modified_at: UnixSeconds,
+    enabled_at: Option<UnixSeconds>,
+    now: UnixSeconds,
+) -> UnixSeconds {
+    let settled = enabled_at.filter(|at| now.since(*at).is_some_and(|age| age >= SETTLED));
+    settled
+        .map_or(modified_at, |at| at.max(modified_at))
+        .min(now)
+}
 
 fn now() -> UnixSeconds {
     UnixSeconds(clock::unix_seconds())
@@ -307,5 +319,31 @@ impl Handler for UserSweep {
         let result = result.map(|run| Run { outliving, ..run });
         self.report(&result, &state, request_id);
         result.map_err(|_| Failure::Internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disabling_follows_an_enabling_that_is_settled() {
+        let now = UnixSeconds(1_000_000);
+        let modified_at = now.0 - SETTLED - 10;
+        let rows = [
+            (None, modified_at),
+            (Some(modified_at - 1), modified_at),
+            // The enabling was written with a clock that is ahead.
+            (Some(modified_at + 2), modified_at + 2),
+            (Some(now.0 - SETTLED), now.0 - SETTLED),
+            // Cognito's list may be older than the enabling.
+            (Some(now.0 - SETTLED + 1), modified_at),
+            (Some(now.0 + 5), modified_at),
+        ];
+        for (enabled_at, expected) in rows {
+            let at = disabled_at(UnixSeconds(modified_at), enabled_at.map(UnixSeconds), now);
+            assert_eq!(at, UnixSeconds(expected), "{enabled_at:?}");
+        }
+        assert_eq!(disabled_at(UnixSeconds(now.0 + 9), None, now), now);
     }
 }

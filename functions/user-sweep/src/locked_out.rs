@@ -8,12 +8,10 @@ use auth::{Unavailable, UnixSeconds};
 use auth_cognito::Trouble;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 
-use crate::{PAUSE, SWEEP, UserSweep, now};
+use crate::{PAUSE, SETTLED, SWEEP, UserSweep, now};
 
 /// Seconds between two comparisons of the whole table.
 const PERIOD: u64 = 24 * 60 * 60;
-/// Seconds by which a disabled user's event, or Cognito's list of users, may be delayed.
-const SETTLED: u64 = 60 * 60;
 /// The actors that disable a user after Cognito did: if the pool has the user enabled, that
 /// happened later. An administrator's own revocation precedes Cognito's call, which may have
 /// failed.

@@ -68,7 +68,7 @@ pub enum SignOutTask {
         /// The user.
         username: String,
     },
-    /// [`CognitoSignOut::reset_password`].
+    /// [`CognitoSignOut::reset_password`], and then [`CognitoSignOut::sign_out_everywhere`].
     ResetPassword {
         /// The user.
         username: String,
@@ -126,7 +126,9 @@ impl CognitoSignOut {
                 })
             }
             SignOutTask::ResetPassword { username } => {
-                let outcome = self.reset_password(username).await?;
+                self.reset_password(username).await?;
+                // Cognito's reset ends no session that the password began.
+                let outcome = self.sign_out_everywhere(username).await?;
                 Ok(Made {
                     outcome,
                     request_id: None,

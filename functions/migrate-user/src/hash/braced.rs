@@ -41,7 +41,7 @@ fn one(scheme: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
         | "sha-512" | "noop" | "plain" | "clear" | "cleartext" | "plain-md5" | "ldap-md5" => {
             Err(Unusable::Unsalted)
         }
-        _ if name.starts_with("fshp") => fshp(name, rest, allow_weak),
+        _ if name.starts_with("fshp") => fshp(name, rest),
         _ => Err(Unusable::Unknown),
     }
 }
@@ -154,7 +154,7 @@ fn atlassian(rest: &str) -> Result<Form, Unusable> {
 
 /// `fshp<variant>|<length of the salt>|<rounds>`, then Base64 of the salt and the hash.
 /// Source: passlib, `fshp`.
-fn fshp(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
+fn fshp(name: &str, rest: &str) -> Result<Form, Unusable> {
     let settings: Vec<&str> = name.trim_start_matches("fshp").split('|').collect();
     let [variant, salt_length, rounds] = settings.as_slice() else {
         return Err(Unusable::Corrupt);
@@ -168,9 +168,6 @@ fn fshp(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
     };
     let (hasher, length) = Hasher::of(digest)?;
     let rounds = bounds::rounds(number(rounds)?)?;
-    if rounds == 1 && !allow_weak {
-        return Err(Unusable::Weak);
-    }
     let bytes = base64(rest)?;
     let at = usize::try_from(number(salt_length)?).map_err(|_| Unusable::Corrupt)?;
     let (salt, hash) = bytes.split_at_checked(at).ok_or(Unusable::Corrupt)?;

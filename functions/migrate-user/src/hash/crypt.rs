@@ -350,7 +350,7 @@ fn shiro(rest: &str) -> Result<Form, Unusable> {
     let (hasher, length) = Hasher::of(name)?;
     // One round is as weak as a plain digest, and not the default of any system.
     let rounds = bounds::rounds(number(rounds)?)?;
-    if rounds < 1_000 {
+    if rounds < bounds::MIN_ROUNDS {
         return Err(Unusable::Weak);
     }
     Ok(Form::Digest {
