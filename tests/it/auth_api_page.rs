@@ -84,13 +84,15 @@ async fn the_button_confirms() {
     let answer = ask(&api, &press("/auth/confirm", form)).await;
     assert_eq!(answer.status, 200);
     assert!(answer.body.as_str().unwrap().contains("is confirmed"));
-    let (operation, sent) = world.cognito.requests().remove(0);
-    assert_eq!(
-        (operation.as_str(), &sent["Username"]),
-        ("ConfirmSignUp", &json!("a+b&c%d@example.com"))
-    );
-    assert_eq!(sent["ConfirmationCode"], "123456");
-    let sent = world.cognito.requests().remove(1).1;
+    let requests = world.cognito.requests();
+    let sent = |operation: &str| {
+        let request = requests.iter().find(|(name, _)| name == operation);
+        request.expect("Cognito is called").1.clone()
+    };
+    let confirmed = sent("ConfirmSignUp");
+    assert_eq!(confirmed["Username"], "a+b&c%d@example.com");
+    assert_eq!(confirmed["ConfirmationCode"], "123456");
+    let sent = sent("InitiateAuth");
     assert_eq!(sent["AuthParameters"]["PASSWORD"], "right pass phrase");
 
     // After a wrong password the page explains what to do.
