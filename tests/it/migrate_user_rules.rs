@@ -48,7 +48,8 @@ async fn a_right_password_migrates_a_user_regardless_of_the_policy() {
         ),
     ] {
         let name = format!("{}@example.com", name.replace(' ', "-"));
-        old.put(with(ada(&name), row.clone())).await;
+        let user = with(ada(&name), json!({"email": name}));
+        old.put(with(user, row.clone())).await;
         let event = sign_in(&name, PASSWORD);
         let found = moved(&migrate, &event).await;
         assert_eq!(found.as_deref(), expected, "{row}");
