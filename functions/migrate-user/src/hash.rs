@@ -245,20 +245,13 @@ impl Form {
         }
     }
 
-    /// Whether this is a fast hash with few rounds.
+    /// Whether this is a plain digest repeated a few times. phpass and PBKDF2 count as strong with any rounds.
     fn is_weak(&self) -> bool {
         match self {
-            Self::Pbkdf2(_, iterations, _) => iterations.get() < bounds::MIN_ROUNDS,
-            Self::ShaCrypt { rounds, .. }
-            | Self::Phpass { rounds, .. }
-            | Self::Digest { rounds, .. } => *rounds < bounds::MIN_ROUNDS,
+            Self::Digest { rounds, .. } => *rounds < bounds::MIN_ROUNDS,
             Self::Of(_, form) => form.is_weak(),
             Self::AnyOf(forms) => forms.iter().any(Self::is_weak),
-            Self::Bcrypt(..)
-            | Self::Argon2(..)
-            | Self::Scrypt(..)
-            | Self::ScryptFile(..)
-            | Self::Firebase { .. } => false,
+            _ => false,
         }
     }
 

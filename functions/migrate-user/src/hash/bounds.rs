@@ -16,8 +16,7 @@ const MAX_SCRYPT_BYTES: u64 = 128 * 1024 * 1024;
 const MAX_SCRYPT_BLOCKS: u64 = 2_097_152;
 const MAX_PBKDF2_ITERATIONS: u64 = 2_000_000;
 const MAX_ROUNDS: u64 = 1_000_000;
-/// The rounds below which MD5, SHA and PBKDF2 are weak.
-/// Source: RFC 8018 section 4.2.
+/// The rounds below which a repeated digest is weak, as RFC 8018 section 4.2 has them for PBKDF2.
 pub(super) const MIN_ROUNDS: u32 = 1_000;
 const MAX_PHPASS_LOG2: usize = 20;
 /// The maximum number of bytes that all rounds may hash, for forms that hash the password in each round.
