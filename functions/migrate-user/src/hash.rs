@@ -251,7 +251,14 @@ impl Form {
             Self::Digest { rounds, .. } => *rounds < bounds::MIN_ROUNDS,
             Self::Of(_, form) => form.is_weak(),
             Self::AnyOf(forms) => forms.iter().any(Self::is_weak),
-            _ => false,
+            Self::Bcrypt(..)
+            | Self::Argon2(..)
+            | Self::Scrypt(..)
+            | Self::ScryptFile(..)
+            | Self::Pbkdf2(..)
+            | Self::ShaCrypt { .. }
+            | Self::Phpass { .. }
+            | Self::Firebase { .. } => false,
         }
     }
 
