@@ -52,7 +52,8 @@ def sam_build(architecture, function):
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
     environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
     environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
-    environment |= {"ZIG_GLOBAL_CACHE_DIR": str(ROOT / ".tools" / "cache" / "zig")}
+    caches = ROOT / ".tools" / "cache"
+    environment |= {"ZIG_GLOBAL_CACHE_DIR": str(caches / "zig"), "CARGO_ZIGBUILD_CACHE_DIR": str(caches / "zigbuild")}
     # cargo-lambda looks for zig in the first python3 on the PATH.
     environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
     command = ["sam", "build", *function, "--parameter-overrides", f"Architecture={architecture}"]
