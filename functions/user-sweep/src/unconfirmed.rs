@@ -72,9 +72,9 @@ async fn delete(
                 return Ok(());
             }
             // The user may have confirmed since the list was read.
-            match users.is_unconfirmed(&user.username).await {
-                Ok(true) => {}
-                Ok(false) | Err(Trouble::NotFound) => continue,
+            match users.standing(&user.username).await {
+                Ok(standing) if standing.is_unconfirmed => {}
+                Ok(_) | Err(Trouble::NotFound) => continue,
                 Err(trouble) => return Err(trouble),
             }
             match users.delete(&user.username).await {

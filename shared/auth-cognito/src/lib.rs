@@ -18,14 +18,13 @@ use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
 use aws_sdk_cognitoidentityprovider::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::RequestId;
+use aws_sdk_cognitoidentityprovider::operation::admin_reset_user_password::AdminResetUserPasswordError;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
 pub use legacy::{LegacyAccount, LegacyPool, LegacyTrouble, PasswordCheck};
-pub use users::{
-    AppClient, CognitoUsers, Page, Profile, SignUps, SignedUp, Standing, Trouble, User,
-};
+pub use users::{AppClient, CognitoUsers, Page, Profile, SignedUp, Standing, Trouble, User};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -55,6 +54,16 @@ pub struct Made {
     /// The request's id (`requestID` in CloudTrail's record), for calls whose record does not
     /// distinguish our own from those of other programs: `RevokeToken` is not signed.
     pub request_id: Option<String>,
+}
+
+impl From<SignOut> for Made {
+    /// A call whose record names our own role.
+    fn from(outcome: SignOut) -> Self {
+        Self {
+            outcome,
+            request_id: None,
+        }
+    }
 }
 
 /// A call that revokes sessions and may have to be retried: the message of the retry queue.
@@ -119,20 +128,12 @@ impl CognitoSignOut {
     pub async fn carry_out(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
         match task {
             SignOutTask::SignOutEverywhere { username } => {
-                let outcome = self.sign_out_everywhere(username).await?;
-                Ok(Made {
-                    outcome,
-                    request_id: None,
-                })
+                Ok(self.sign_out_everywhere(username).await?.into())
             }
             SignOutTask::ResetPassword { username } => {
                 self.reset_password(username).await?;
                 // Cognito's reset ends no session that the password began.
-                let outcome = self.sign_out_everywhere(username).await?;
-                Ok(Made {
-                    outcome,
-                    request_id: None,
-                })
+                Ok(self.sign_out_everywhere(username).await?.into())
             }
             SignOutTask::RevokeRefreshToken {
                 client_id,
@@ -155,12 +156,8 @@ impl CognitoSignOut {
         (client_id, secret): (&str, Option<&Secret>),
         refresh_token: &str,
     ) -> Result<Made, Unavailable> {
-        let refused = Made {
-            outcome: SignOut::Refused,
-            request_id: None,
-        };
         if !may_be_a_refresh_token(refresh_token) {
-            return Ok(refused);
+            return Ok(SignOut::Refused.into());
         }
         let call = self
             .client
@@ -173,7 +170,7 @@ impl CognitoSignOut {
             && let Some(error) = error.as_service_error()
             && is_final_refusal(error)
         {
-            return Ok(refused);
+            return Ok(SignOut::Refused.into());
         }
         let request_id = answer.as_ref().ok().and_then(RequestId::request_id);
         Ok(Made {
@@ -200,21 +197,19 @@ impl CognitoSignOut {
     ///
     /// # Errors
     /// [`Unavailable::Cognito`] if the password may still be valid.
-    pub async fn reset_password(&self, username: &str) -> Result<SignOut, Unavailable> {
+    pub async fn reset_password(&self, username: &str) -> Result<(), Unavailable> {
         let call = self
             .client
             .admin_reset_user_password()
             .user_pool_id(&self.user_pool_id)
             .username(username);
-        match call.send().await {
-            Ok(_) => Ok(SignOut::Done),
-            Err(error) => match error
-                .as_service_error()
-                .and_then(ProvideErrorMetadata::code)
-            {
-                Some("UserNotFoundException") => Ok(SignOut::Done),
-                _ => Err(Unavailable::Cognito),
-            },
+        let reset = call.send().await;
+        let is_gone = |error: &AdminResetUserPasswordError| error.is_user_not_found_exception();
+        match reset {
+            Err(error) if !error.as_service_error().is_some_and(is_gone) => {
+                Err(Unavailable::Cognito)
+            }
+            _ => Ok(()),
         }
     }
 }

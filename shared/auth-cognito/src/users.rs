@@ -2,9 +2,12 @@
 
 use auth::Unavailable;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cognitoidentityprovider::operation::admin_get_user::AdminGetUserOutput;
+use aws_sdk_cognitoidentityprovider::operation::list_users::ListUsersOutput;
+use aws_sdk_cognitoidentityprovider::operation::list_users::builders::ListUsersFluentBuilder;
 use aws_sdk_cognitoidentityprovider::types::{
     AttributeType, ExplicitAuthFlowsType, OAuthFlowType, ProviderUserIdentifierType, TimeUnitsType,
-    UserStatusType,
+    UserStatusType, UserType,
 };
 use aws_types::SdkConfig;
 
@@ -72,9 +75,9 @@ pub struct Standing {
 }
 
 /// One page of users.
-pub struct Page {
-    /// The users on it that have a `sub`.
-    pub users: Vec<User>,
+pub struct Page<T> {
+    /// The users on it.
+    pub users: Vec<T>,
     /// The start of the next page.
     pub next: Option<String>,
 }
@@ -97,14 +100,6 @@ pub struct SignedUp {
     pub username: String,
     /// The time of its creation, in seconds since 1970.
     pub created_at: u64,
-}
-
-/// One page of [`CognitoUsers::unconfirmed`].
-pub struct SignUps {
-    /// The users on it.
-    pub users: Vec<SignedUp>,
-    /// The start of the next page.
-    pub next: Option<String>,
 }
 
 /// Why a call to the pool failed.
@@ -145,12 +140,7 @@ impl CognitoUsers {
     /// # Errors
     /// [`Trouble`].
     pub async fn get(&self, username: &str) -> Result<User, Trouble> {
-        let call = self
-            .client
-            .admin_get_user()
-            .user_pool_id(&self.user_pool_id)
-            .username(username);
-        let user = call.send().await.map_err(|error| trouble(&error))?;
+        let user = self.described(username).await?;
         Ok(User {
             subject: subject(user.user_attributes()).ok_or(Trouble::Unavailable)?,
             enabled: user.enabled(),
@@ -164,12 +154,7 @@ impl CognitoUsers {
     /// # Errors
     /// [`Trouble`].
     pub async fn standing(&self, username: &str) -> Result<Standing, Trouble> {
-        let call = self
-            .client
-            .admin_get_user()
-            .user_pool_id(&self.user_pool_id)
-            .username(username);
-        let user = call.send().await.map_err(|error| trouble(&error))?;
+        let user = self.described(username).await?;
         Ok(Standing {
             created_at: seconds(user.user_create_date()),
             is_confirmed: user.user_status() == Some(&UserStatusType::Confirmed),
@@ -231,21 +216,12 @@ impl CognitoUsers {
     /// # Errors
     /// [`Trouble`]; also if there are more than a few pages of them.
     pub async fn find(&self, attribute: &str, value: &str) -> Result<Vec<Profile>, Trouble> {
-        // AWS, "Searching for user accounts": a backslash escapes characters that would end the
-        // string.
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-        let call = self
-            .client
-            .list_users()
-            .user_pool_id(&self.user_pool_id)
-            .filter(format!("{attribute} = \"{value}\""))
-            .limit(PAGE);
+        let filter = equals(attribute, value);
         let mut profiles = Vec::new();
         let mut next = None;
         // A page may be empty without being the last.
         for _ in 0..PAGES {
-            let page = call.clone().set_pagination_token(next).send().await;
-            let page = page.map_err(|error| trouble(&error))?;
+            let page = self.list(&filter, next).await?;
             profiles.extend(page.users().iter().filter_map(|user| {
                 Some(Profile {
                     username: user.username()?.to_owned(),
@@ -289,23 +265,10 @@ impl CognitoUsers {
     /// # Errors
     /// [`Trouble::NotFound`] if the pool has none, else [`Trouble`].
     pub async fn by_subject(&self, subject: &str) -> Result<User, Trouble> {
-        // AWS, "Searching for user accounts": a backslash escapes characters that would end the
-        // string.
-        let escaped = subject.replace('\\', "\\\\").replace('"', "\\\"");
-        let call = self
-            .client
-            .list_users()
-            .user_pool_id(&self.user_pool_id)
-            .filter(format!("sub = \"{escaped}\""))
-            .limit(1);
+        let call = self.matching(&equals("sub", subject)).limit(1);
         let page = call.send().await.map_err(|error| trouble(&error))?;
         let user = page.users().first().ok_or(Trouble::NotFound)?;
-        Ok(User {
-            subject: subject.to_owned(),
-            username: user.username().ok_or(Trouble::Unavailable)?.to_owned(),
-            enabled: user.enabled(),
-            modified_at: seconds(user.user_last_modified_date()),
-        })
+        user_of(user, subject.to_owned()).ok_or(Trouble::Unavailable)
     }
 
     /// `UntagResource`: removes a tag that the pool does not have. It changes nothing, and
@@ -378,15 +341,9 @@ impl CognitoUsers {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn unconfirmed(&self, next: Option<String>) -> Result<SignUps, Trouble> {
-        let call = self
-            .client
-            .list_users()
-            .user_pool_id(&self.user_pool_id)
-            .filter("cognito:user_status = \"UNCONFIRMED\"")
-            .limit(PAGE)
-            .set_pagination_token(next);
-        let page = call.send().await.map_err(|error| trouble(&error))?;
+    pub async fn unconfirmed(&self, next: Option<String>) -> Result<Page<SignedUp>, Trouble> {
+        let filter = equals("cognito:user_status", "UNCONFIRMED");
+        let page = self.list(&filter, next).await?;
         // Protects other users if Cognito did not apply the filter.
         let users = page
             .users()
@@ -398,52 +355,61 @@ impl CognitoUsers {
                 created_at: seconds(user.user_create_date()),
             })
         });
-        Ok(SignUps {
-            users: users.collect(),
-            next: page.pagination_token().map(str::to_owned),
-        })
-    }
-
-    /// `AdminGetUser`: whether the user with exactly this name is unconfirmed.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn is_unconfirmed(&self, username: &str) -> Result<bool, Trouble> {
-        let call = self
-            .client
-            .admin_get_user()
-            .user_pool_id(&self.user_pool_id)
-            .username(username);
-        let user = call.send().await.map_err(|error| trouble(&error))?;
-        Ok(user.user_status() == Some(&UserStatusType::Unconfirmed))
-    }
-
-    /// `ListUsers`: a page of disabled users; `next` of the previous page is its start.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn disabled(&self, next: Option<String>) -> Result<Page, Trouble> {
-        let call = self
-            .client
-            .list_users()
-            .user_pool_id(&self.user_pool_id)
-            .filter("status = \"Disabled\"")
-            .limit(PAGE)
-            .set_pagination_token(next);
-        let page = call.send().await.map_err(|error| trouble(&error))?;
-        let users = page.users().iter().filter_map(|user| {
-            Some(User {
-                subject: subject(user.attributes())?,
-                username: user.username()?.to_owned(),
-                enabled: user.enabled(),
-                modified_at: seconds(user.user_last_modified_date()),
-            })
-        });
         Ok(Page {
             users: users.collect(),
             next: page.pagination_token().map(str::to_owned),
         })
     }
+
+    /// `ListUsers`: a page of the disabled users that have a `sub`; `next` of the previous page is
+    /// its start.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn disabled(&self, next: Option<String>) -> Result<Page<User>, Trouble> {
+        let page = self.list(&equals("status", "Disabled"), next).await?;
+        let users = page.users().iter();
+        let users = users.filter_map(|user| user_of(user, subject(user.attributes())?));
+        Ok(Page {
+            users: users.collect(),
+            next: page.pagination_token().map(str::to_owned),
+        })
+    }
+
+    /// `AdminGetUser`.
+    async fn described(&self, username: &str) -> Result<AdminGetUserOutput, Trouble> {
+        let call = self.client.admin_get_user();
+        let call = call.user_pool_id(&self.user_pool_id).username(username);
+        call.send().await.map_err(|error| trouble(&error))
+    }
+
+    /// `ListUsers`: the page of the users that match, which begins at `next`.
+    async fn list(&self, filter: &str, next: Option<String>) -> Result<ListUsersOutput, Trouble> {
+        let call = self.matching(filter).set_pagination_token(next);
+        call.send().await.map_err(|error| trouble(&error))
+    }
+
+    fn matching(&self, filter: &str) -> ListUsersFluentBuilder {
+        let call = self.client.list_users().user_pool_id(&self.user_pool_id);
+        call.filter(filter).limit(PAGE)
+    }
+}
+
+/// A filter of `ListUsers`.
+/// Source: AWS, "Searching for user accounts": a backslash escapes characters that would end the
+/// string.
+fn equals(attribute: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("{attribute} = \"{value}\"")
+}
+
+fn user_of(user: &UserType, subject: String) -> Option<User> {
+    Some(User {
+        subject,
+        username: user.username()?.to_owned(),
+        enabled: user.enabled(),
+        modified_at: seconds(user.user_last_modified_date()),
+    })
 }
 
 fn subject(attributes: &[AttributeType]) -> Option<String> {
