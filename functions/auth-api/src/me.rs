@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
 use crate::outcome::{Outcome, Problem};
 use crate::proof::{Proof, TOTP};
-use crate::times::{self, within};
+use crate::times::{self, within, within_at_most};
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, SignedIn, now};
 
@@ -113,40 +113,42 @@ impl AuthApi {
         if !others.is_empty() {
             pending.extend(within(self.accounts.update(&user.token, others)).await?);
         }
-        let mut may_have_changed = false;
-        let updated = self
-            .update_each(user, owns, &mut pending, &mut may_have_changed)
-            .await;
+        let (mut may_have_changed, mut failed) = (false, None);
+        for (name, value) in owns {
+            match self.update_one(user, name, value).await {
+                Ok(to_verify) => {
+                    pending.extend(to_verify);
+                    may_have_changed = true;
+                }
+                Err(refused) => {
+                    // A lost response may be that of a change.
+                    may_have_changed |= Outcome::from(&refused) == Outcome::Unavailable;
+                    failed = Some(refused);
+                    break;
+                }
+            }
+        }
         if may_have_changed {
             self.end_others(user, "account_changed").await?;
         }
-        updated?;
-        Ok(Response::json(200, &json!({"to_verify": pending})))
+        match failed {
+            Some(refused) => Err(refused.into()),
+            None => Ok(Response::json(200, &json!({"to_verify": pending}))),
+        }
     }
 
-    async fn update_each(
+    async fn update_one(
         &self,
         user: &SignedIn,
-        owns: BTreeMap<String, String>,
-        pending: &mut BTreeSet<String>,
-        may_have_changed: &mut bool,
-    ) -> Result<(), Problem> {
-        for (name, value) in owns {
-            let one = BTreeMap::from([(name.clone(), value)]);
-            let updated = within(self.accounts.update(&user.token, one)).await;
-            match updated {
-                Ok(to_verify) => pending.extend(to_verify),
-                // The same response as if a code were sent to that address.
-                Err(refused) if is_about_the_address(&refused) => drop(pending.insert(name)),
-                Err(refused) => {
-                    // A lost response may be that of a change.
-                    *may_have_changed |= Outcome::from(&refused) == Outcome::Unavailable;
-                    return Err(refused.into());
-                }
-            }
-            *may_have_changed = true;
+        name: String,
+        value: String,
+    ) -> Result<Vec<String>, Refused> {
+        let attribute = BTreeMap::from([(name.clone(), value)]);
+        match within(self.accounts.update(&user.token, attribute)).await {
+            // The same response as if a code were sent to that address.
+            Err(refused) if is_about_the_address(&refused) => Ok(vec![name]),
+            updated => updated,
         }
-        Ok(())
     }
 
     /// The sign-up rules also apply to a changed address or name.
@@ -241,20 +243,19 @@ impl AuthApi {
         current: &Secret,
         new: &Secret,
     ) -> Result<(), Problem> {
-        let change = within(self.accounts.change_password(&user.token, current, new));
-        let changed = timeout(CHANGE, change).await;
-        let Err(refused) = changed.unwrap_or_else(|_| Err(Refused::unanswered())) else {
+        let change = self.accounts.change_password(&user.token, current, new);
+        let Err(refused) = within_at_most(CHANGE, change).await else {
             return Ok(());
         };
         if Outcome::from(&refused) == Outcome::Unavailable {
-            let signed_in = within(self.accounts.sign_in(&user.username, new));
-            match timeout(SIGN_IN_AGAIN, signed_in).await {
-                Ok(Ok(SignIn::Tokens(tokens))) => {
+            let signed_in = self.accounts.sign_in(&user.username, new);
+            match within_at_most(SIGN_IN_AGAIN, signed_in).await {
+                Ok(SignIn::Tokens(tokens)) => {
                     self.give_up(&tokens).await;
                     return Ok(());
                 }
-                Ok(Ok(SignIn::Challenge(_))) => return Ok(()),
-                Ok(Err(_)) | Err(_) => {}
+                Ok(SignIn::Challenge(_)) => return Ok(()),
+                Err(_) => {}
             }
         }
         Err(refused.into())
@@ -271,9 +272,8 @@ impl AuthApi {
         if now() <= cutoff {
             return None;
         }
-        let signed_in = within(self.accounts.sign_in(&user.username, password));
-        let signed_in = timeout(SIGN_IN_AGAIN, signed_in).await;
-        let Ok(Ok(SignIn::Tokens(tokens))) = signed_in else {
+        let signed_in = self.accounts.sign_in(&user.username, password);
+        let Ok(SignIn::Tokens(tokens)) = within_at_most(SIGN_IN_AGAIN, signed_in).await else {
             return None;
         };
         let session = UnverifiedSession::of(&tokens.access);
@@ -290,12 +290,11 @@ impl AuthApi {
     /// `GlobalSignOut`: revokes the refresh tokens, and Cognito's own API rejects the access
     /// tokens. logout-retry repeats a call that failed.
     async fn sign_out_at_cognito(&self, user: &SignedIn) {
-        let signed_out = within(self.accounts.sign_out_everywhere(&user.token));
-        let done = match timeout(SIGN_OUT, signed_out).await {
-            Ok(Ok(())) => true,
+        let signed_out = self.accounts.sign_out_everywhere(&user.token);
+        let done = match within_at_most(SIGN_OUT, signed_out).await {
+            Ok(()) => true,
             // Cognito has already revoked the token.
-            Ok(Err(refused)) => refused.exception.as_deref() == Some("NotAuthorizedException"),
-            Err(_) => false,
+            Err(refused) => refused.exception.as_deref() == Some("NotAuthorizedException"),
         };
         if done {
             return;

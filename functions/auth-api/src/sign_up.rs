@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, UserIdentifier};
 use crate::outcome::{self, Outcome, Problem};
-use crate::times::{self, within};
+use crate::times::{self, done, within, within_at_most};
 use crate::{AuthApi, Secret, now};
 
 /// The revocation's reason, for the operator.
@@ -123,9 +123,8 @@ impl AuthApi {
         self.admit("confirm", username, http).await?;
         times::depends_on_user();
         let before = self.standing(username).await;
-        let confirm = within(self.accounts.confirm_sign_up(username, code));
-        let confirmed = timeout(CONFIRM, confirm).await;
-        if let Err(refused) = confirmed.unwrap_or_else(|_| Err(Refused::unanswered())) {
+        let confirm = self.accounts.confirm_sign_up(username, code);
+        if let Err(refused) = within_at_most(CONFIRM, confirm).await {
             let is_confirmed = is_about_the_trigger(&refused)
                 || may_have_confirmed(&refused)
                     && before.is_some_and(|before| before.is_unconfirmed)
@@ -148,11 +147,8 @@ impl AuthApi {
 
     /// The state of the account; `None` if there is none, or if Cognito does not answer in time.
     async fn standing(&self, username: &str) -> Option<Standing> {
-        let standing = async {
-            let standing = self.users.standing(username).await;
-            standing.map_err(|_| Refused::unanswered())
-        };
-        timeout(LOOK_UP, within(standing)).await.ok()?.ok()
+        let standing = done(self.users.standing(username));
+        timeout(LOOK_UP, standing).await.ok().flatten()
     }
 
     /// Whether this password signs in. `false` if that cannot be known.
@@ -170,13 +166,14 @@ impl AuthApi {
         }
     }
 
-    /// `AdminResetUserPassword`, and then revokes the sessions that were started with that
-    /// password.
+    /// `AdminResetUserPassword`, now or by logout-retry, and then revokes the sessions that were
+    /// started with that password.
     async fn take_password_away(&self, username: &str) -> Result<(), Problem> {
         let task = SignOutTask::ResetPassword {
             username: username.to_owned(),
         };
-        let reset = self.carry_out(&task).await;
+        let reset = done(self.sign_out.reset_password(username)).await.is_some()
+            || self.try_later(&task).await;
         if !self.end_by_name(username).await {
             log::line(
                 Level::Error,
@@ -192,32 +189,22 @@ impl AuthApi {
         }
     }
 
-    /// Makes an administrator's call to Cognito, now or by logout-retry.
-    async fn carry_out(&self, task: &SignOutTask) -> bool {
-        let done = self.sign_out.carry_out(task);
-        let done = within(async { done.await.map_err(|_| Refused::unanswered()) });
-        done.await.is_ok() || self.try_later(task).await
-    }
-
-    /// A sign-out at Cognito, and the revocation in the table. The sign-out needs the name alone,
+    /// A sign-out at Cognito, now or by logout-retry, and the revocation in the table. The sign-out needs the name alone,
     /// the revocation the `sub`, which Cognito looks up.
     async fn end_by_name(&self, username: &str) -> bool {
-        let everywhere = SignOutTask::SignOutEverywhere {
+        let task = SignOutTask::SignOutEverywhere {
             username: username.to_owned(),
         };
-        let (revoked, signed_out) =
-            tokio::join!(self.revoke_by_name(username), self.carry_out(&everywhere));
+        let sign_out = async {
+            let signed_out = done(self.sign_out.sign_out_everywhere(username)).await;
+            signed_out.is_some() || self.try_later(&task).await
+        };
+        let (revoked, signed_out) = tokio::join!(self.revoke_by_name(username), sign_out);
         revoked && signed_out
     }
 
     async fn revoke_by_name(&self, username: &str) -> bool {
-        let user = async {
-            self.users
-                .get(username)
-                .await
-                .map_err(|_| Refused::unanswered())
-        };
-        let Ok(user) = within(user).await else {
+        let Some(user) = done(self.users.get(username)).await else {
             return false;
         };
         let now = now();

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use auth_cognito::Refused;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// The budget for all calls to Cognito of one request. The store (0.8 s) and the queue (3 s)
 /// follow.
@@ -47,6 +47,25 @@ pub(crate) async fn within<T>(
             .unwrap_or_else(|_| Err(Refused::unanswered())),
         Err(_) => call.await,
     }
+}
+
+/// The same, limited to `limit` too.
+///
+/// # Errors
+/// As [`within`].
+pub(crate) async fn within_at_most<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    timeout(limit, within(call))
+        .await
+        .unwrap_or_else(|_| Err(Refused::unanswered()))
+}
+
+/// The same as [`within`] for an administrator's call, whose error says nothing to the client.
+pub(crate) async fn done<T, E>(call: impl Future<Output = Result<T, E>>) -> Option<T> {
+    let call = async { call.await.map_err(|_| Refused::unanswered()) };
+    within(call).await.ok()
 }
 
 /// From here on the response may depend on what Cognito knows about a name.
