@@ -127,6 +127,18 @@ fn werkzeug(method: &str, parts: &[&str]) -> Result<Form, Unusable> {
 /// `sha1$<salt>$<hash>`: a digest of salt and password in Django, an HMAC with the salt as the
 /// key in Werkzeug before 2.3.
 fn named_digest(name: &str, salt: &str, hash: &str, allow_weak: bool) -> Result<Form, Unusable> {
+    let orders = [Order::SaltFirst, Order::HmacBySalt];
+    digests(name, orders, salt, hash, allow_weak)
+}
+
+/// One round, whose order of salt and password the text does not tell. `hash` is hexadecimal.
+fn digests(
+    name: &str,
+    orders: [Order; 2],
+    salt: &str,
+    hash: &str,
+    allow_weak: bool,
+) -> Result<Form, Unusable> {
     if salt.is_empty() {
         return Err(Unusable::Unsalted);
     }
@@ -134,11 +146,6 @@ fn named_digest(name: &str, salt: &str, hash: &str, allow_weak: bool) -> Result<
         return Err(Unusable::Weak);
     }
     let hash = from_hex(hash).ok_or(Unusable::Corrupt)?;
-    let orders = [Order::SaltFirst, Order::HmacBySalt];
-    digests(name, orders, salt.as_bytes(), &hash)
-}
-
-fn digests(name: &str, orders: [Order; 2], salt: &[u8], hash: &[u8]) -> Result<Form, Unusable> {
     let (hasher, length) = Hasher::of(name)?;
     let mut forms = Vec::new();
     for order in orders {
@@ -146,7 +153,7 @@ fn digests(name: &str, orders: [Order; 2], salt: &[u8], hash: &[u8]) -> Result<F
             hasher,
             order,
             rounds: 1,
-            salted: Salted::new(salt.to_vec(), hash.to_vec(), &[length])?,
+            salted: Salted::new(salt.as_bytes().to_vec(), hash.clone(), &[length])?,
         });
     }
     Ok(Form::AnyOf(forms))
@@ -238,15 +245,8 @@ fn of_pair(first: &str, second: &str, allow_weak: bool) -> Result<Form, Unusable
         Some(_) => return Err(Unusable::Unknown),
         None => second,
     };
-    if salt.is_empty() {
-        return Err(Unusable::Unsalted);
-    }
-    if !allow_weak {
-        return Err(Unusable::Weak);
-    }
-    let hash = from_hex(first).ok_or(Unusable::Corrupt)?;
     let orders = [Order::SaltFirst, Order::SaltLast];
-    digests(name, orders, salt.as_bytes(), &hash)
+    digests(name, orders, salt, first, allow_weak)
 }
 
 /// 64 bytes with Node's default parameters, the salt being text or decoded digits; or with the parameters of
