@@ -34,14 +34,6 @@ async fn call(
     ask(admin, &event).await
 }
 
-fn calls(world: &World) -> Vec<String> {
-    let requests = world.cognito.requests();
-    requests
-        .into_iter()
-        .map(|(operation, _)| operation)
-        .collect()
-}
-
 #[tokio::test]
 async fn administrators_disable_enable_sign_out_and_delete_users() {
     let world = World::start().await;
@@ -54,7 +46,7 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
     let (status, body) = call(&world, &admin, disable, &user).await;
     assert_eq!((status, &body["done"]), (200, &json!("disabled")));
     assert_eq!(
-        calls(&world),
+        world.cognito.operations(),
         ["AdminGetUser", "AdminDisableUser", "AdminUserGlobalSignOut"]
     );
     let (_, request) = world.cognito.requests().remove(0);
@@ -97,7 +89,12 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
 
     let delete = ("DELETE", "/admin/users/{username}");
     assert_eq!(call(&world, &admin, delete, &user).await.0, 200);
-    assert!(calls(&world).contains(&"AdminDeleteUser".to_owned()));
+    assert!(
+        world
+            .cognito
+            .operations()
+            .contains(&"AdminDeleteUser".to_owned())
+    );
     next_second().await;
     assert!(!world.passes(&signed_in_again(&user)).await);
     assert_eq!(world.profile(&subject).await["status"], "DELETED");
@@ -241,7 +238,12 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
     assert_eq!(call(&world, &admin, disable, &user).await.0, 503);
-    assert!(calls(&world).contains(&"AdminDisableUser".to_owned()));
+    assert!(
+        world
+            .cognito
+            .operations()
+            .contains(&"AdminDisableUser".to_owned())
+    );
     world.store.set_fault(Fault::None);
     // If Cognito fails after the look-up, the revocation has been written.
     world
@@ -329,7 +331,11 @@ async fn failed_dependencies_are_errors_and_other_callers_are_rejected() {
     for (event, status, case) in rows {
         assert_eq!(ask(&admin, &event).await.0, status, "{case} {event:.300}");
     }
-    assert_eq!(calls(&world), Vec::<String>::new(), "no call to Cognito");
+    assert_eq!(
+        world.cognito.operations(),
+        Vec::<String>::new(),
+        "no call to Cognito"
+    );
 }
 
 /// Uses a pool of its own, because these revocations would apply to the tokens of all other tests.

@@ -1021,15 +1021,6 @@ async fn changes_of_ownership_require_proof() {
     assert!(world.passes(&this).await && !world.passes(&other).await);
 }
 
-/// The calls to Cognito, in order.
-fn operations(world: &World) -> Vec<String> {
-    let requests = world.cognito.requests();
-    requests
-        .into_iter()
-        .map(|(operation, _)| operation)
-        .collect()
-}
-
 /// The code proves control of the address; the password proves that the person who confirms made the account.
 #[tokio::test]
 async fn confirmation_requires_the_account_password() {
@@ -1052,7 +1043,7 @@ async fn confirmation_requires_the_account_password() {
         let answer = status(&api, &post(route, &body)).await;
         assert_eq!(answer, (400, "bad_request".to_owned()), "{body}");
     }
-    assert_eq!(operations(&world), [""; 0]);
+    assert_eq!(world.cognito.operations(), [""; 0]);
 
     // The session that the check opened is revoked.
     let stranger = user_token();
@@ -1068,7 +1059,7 @@ async fn confirmation_requires_the_account_password() {
         "InitiateAuth",
         "RevokeToken",
     ];
-    assert_eq!(operations(&world), expected);
+    assert_eq!(world.cognito.operations(), expected);
     let sent = world.cognito.requests().remove(2).1;
     let parameters = json!({"USERNAME": "ada@example.com", "PASSWORD": PASSWORD});
     assert_eq!(sent["AuthParameters"], parameters);
@@ -1087,7 +1078,10 @@ async fn confirmation_requires_the_account_password() {
         .set_fault_for("ConfirmSignUp", exception("CodeMismatchException", ""));
     let answer = status(&api, &confirm).await;
     assert_eq!(answer, (400, "invalid_code".to_owned()));
-    assert_eq!(operations(&world), ["AdminGetUser", "ConfirmSignUp"]);
+    assert_eq!(
+        world.cognito.operations(),
+        ["AdminGetUser", "ConfirmSignUp"]
+    );
 
     // If the password is wrong or cannot be checked, the password of the sign-up is invalidated and
     // the sessions that it opened are revoked.
@@ -1108,8 +1102,13 @@ async fn confirmation_requires_the_account_password() {
         let answer = status(&api, &confirm).await;
         assert_eq!(answer, (403, "password_reset_required".to_owned()));
         let expected = ["ConfirmSignUp", "InitiateAuth", "AdminResetUserPassword"];
-        assert_eq!(operations(&world)[1..4], expected);
-        assert!(operations(&world).contains(&"AdminUserGlobalSignOut".to_owned()));
+        assert_eq!(world.cognito.operations()[1..4], expected);
+        assert!(
+            world
+                .cognito
+                .operations()
+                .contains(&"AdminUserGlobalSignOut".to_owned())
+        );
         let reset = world.cognito.requests().remove(3).1;
         assert_eq!(reset["Username"], "ada@example.com");
         assert!(!world.passes(&stranger).await);
@@ -1149,7 +1148,11 @@ async fn confirmation_requires_the_account_password() {
     let done = retry.invoke(&batch).await.answer();
     assert_eq!(crate::world::failures(&done), Vec::<&str>::new());
     let expected = ["AdminResetUserPassword", "AdminUserGlobalSignOut"];
-    assert_eq!(operations(&world), expected, "sessions since then end too");
+    assert_eq!(
+        world.cognito.operations(),
+        expected,
+        "sessions since then end too"
+    );
 }
 
 /// Cognito invokes PostConfirmation after it has confirmed the account: neither its failure nor a lost response leaves
@@ -1188,7 +1191,12 @@ async fn an_error_after_the_confirmation_does_not_skip_the_proof() {
         let answer = status(&api, &confirm).await;
         let reset = (403, "password_reset_required".to_owned());
         assert_eq!(answer, reset, "{name}");
-        assert!(operations(&world).contains(&"AdminResetUserPassword".to_owned()));
+        assert!(
+            world
+                .cognito
+                .operations()
+                .contains(&"AdminResetUserPassword".to_owned())
+        );
     }
     // The account was not unconfirmed before, so this request has not confirmed it.
     let user = json!({"Username": "u", "Enabled": true, "UserStatus": "CONFIRMED",
@@ -1199,7 +1207,7 @@ async fn an_error_after_the_confirmation_does_not_skip_the_proof() {
         world.cognito.add_fault_for("InitiateAuth", wrong());
         world.cognito.forget_requests();
         assert!(ask(&api, &confirm).await.status >= 500);
-        let asked = operations(&world);
+        let asked = world.cognito.operations();
         assert_eq!(asked, ["AdminGetUser", "ConfirmSignUp"], "{asked:?}");
     }
     // Slow enough to change the state between the two look-ups.
@@ -1215,7 +1223,11 @@ async fn an_error_after_the_confirmation_does_not_skip_the_proof() {
         world.cognito.add_fault_for("InitiateAuth", wrong());
         world.cognito.forget_requests();
         let change = async {
-            while !operations(&world).contains(&"ConfirmSignUp".to_owned()) {
+            while !world
+                .cognito
+                .operations()
+                .contains(&"ConfirmSignUp".to_owned())
+            {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
             world.cognito.set_answer("AdminGetUser", user(after));
@@ -1237,7 +1249,7 @@ async fn a_failed_look_up_does_not_skip_the_sign_out() {
     world.cognito.add_fault_for("AdminGetUser", throttled);
     let answer = status(&api, &post("/auth/confirm", &coded)).await;
     assert_eq!(answer, (403, "password_reset_required".to_owned()));
-    let asked = operations(&world);
+    let asked = world.cognito.operations();
     assert!(
         asked.contains(&"AdminUserGlobalSignOut".to_owned()),
         "{asked:?}"
@@ -1315,7 +1327,7 @@ async fn a_repeated_sign_up_mails_the_owner() {
     assert_eq!(answer.status, 202);
     let expected = ["SignUp", "ResendConfirmationCode"];
     assert_eq!(
-        operations(&world),
+        world.cognito.operations(),
         expected,
         "the account is not confirmed yet"
     );
@@ -1336,7 +1348,7 @@ async fn a_repeated_sign_up_mails_the_owner() {
         assert_eq!(answer.status, 202);
     }
     let expected = ["SignUp", "ResendConfirmationCode", "ForgotPassword"];
-    assert_eq!(operations(&world), [expected, expected].concat());
+    assert_eq!(world.cognito.operations(), [expected, expected].concat());
     // These emails use up nothing of the limits of other routes, which would reveal the account.
     let email = json!({"email": format!("{name}@example.com")});
     for route in ["/auth/forgot-password", "/auth/resend"] {
@@ -1352,7 +1364,7 @@ async fn a_repeated_sign_up_mails_the_owner() {
     let old = exception("UserLambdaValidationException", old);
     world.cognito.set_fault_for("SignUp", old);
     assert_eq!(ask(&api, &sign_up(&unique("bob"))).await.status, 202);
-    assert_eq!(operations(&world), ["SignUp"]);
+    assert_eq!(world.cognito.operations(), ["SignUp"]);
 }
 
 /// Responses that depend on a user are sent on a time grid, independent of Cognito's latency; others at once.

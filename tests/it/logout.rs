@@ -74,12 +74,7 @@ impl LogoutFixture {
 
     /// The operations called at Cognito since the last call of this function.
     fn cognito_calls(&self) -> Vec<String> {
-        let calls = self
-            .cognito
-            .requests()
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let calls = self.cognito.operations();
         self.cognito.forget_requests();
         calls
     }

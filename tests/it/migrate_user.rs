@@ -860,6 +860,17 @@ pub(crate) async fn endpoint(
     (Server::start(router).await, asked)
 }
 
+/// migrate-user with that endpoint as its source.
+pub(crate) async fn migrate_from(world: &World, endpoint: &Server) -> Binary {
+    let url = format!("{}/login", endpoint.url());
+    let variables = [
+        ("LEGACY_SOURCE", "http"),
+        ("LEGACY_URL", url.as_str()),
+        ("LEGACY_SECRET", "shared-key"),
+    ];
+    world.function("migrate-user", &variables).await
+}
+
 #[tokio::test]
 async fn users_of_an_old_endpoint_are_migrated() {
     let world = World::start().await;
@@ -880,13 +891,7 @@ async fn users_of_an_old_endpoint_are_migrated() {
         ((200, "[]"), None),
     ] {
         let (server, asked) = endpoint(answer).await;
-        let url = format!("{}/login", server.url());
-        let more = [
-            ("LEGACY_SOURCE", "http"),
-            ("LEGACY_URL", url.as_str()),
-            ("LEGACY_SECRET", "shared-key"),
-        ];
-        let migrate = world.function("migrate-user", &more).await;
+        let migrate = migrate_from(&world, &server).await;
         let event = sign_in("Ada@example.com", PASSWORD);
         match expected {
             Some(expected) => assert_eq!(

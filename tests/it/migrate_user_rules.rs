@@ -7,7 +7,8 @@ use testkit::server::Fault;
 use testkit::{Binary, FakeAws};
 
 use crate::migrate_user::{
-    CONFIRMED, HASH, OldTable, PASSWORD, RESET, ada, endpoint, forgot, moved, sign_in, with,
+    CONFIRMED, HASH, OldTable, PASSWORD, RESET, ada, endpoint, forgot, migrate_from, moved,
+    sign_in, with,
 };
 use crate::world::World;
 
@@ -290,13 +291,7 @@ async fn a_refusal_by_an_endpoint_does_not_affect_other_users() {
         (503, false, true),
     ] {
         let (server, asked) = endpoint((status, known)).await;
-        let url = format!("{}/login", server.url());
-        let more = [
-            ("LEGACY_SOURCE", "http"),
-            ("LEGACY_URL", url.as_str()),
-            ("LEGACY_SECRET", "shared-key"),
-        ];
-        let migrate = world.function("migrate-user", &more).await;
+        let migrate = migrate_from(&world, &server).await;
         let event = sign_in("locked@example.com", PASSWORD);
         for _ in 0..2 {
             if refused {
@@ -523,13 +518,7 @@ async fn hashes_in_the_forms_of_exports_are_verified() {
                 "email_verified": true, "password_hash": hash});
             let answer: &'static str = record.to_string().leak();
             let (server, _) = endpoint((200, answer)).await;
-            let url = format!("{}/login", server.url());
-            let more = [
-                ("LEGACY_SOURCE", "http"),
-                ("LEGACY_URL", url.as_str()),
-                ("LEGACY_SECRET", "shared-key"),
-            ];
-            let migrate = world.function("migrate-user", &more).await;
+            let migrate = migrate_from(&world, &server).await;
             let password = row["password"].as_str().unwrap();
             let found = moved(&migrate, &sign_in("ada", password)).await;
             assert_eq!(found.as_deref(), CONFIRMED, "{row}");

@@ -239,11 +239,17 @@ async fn users_of_other_issuers_are_revoked_and_admitted_again() {
     assert_eq!((code, &audit["outcome"]), (2, &json!("failed")));
 }
 
+/// A folder for the files of one test, which removes it.
+fn new_folder(name: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(crate::world::unique(name));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 #[tokio::test]
 async fn migrate_check_and_status_describe_a_migration() {
     let world = World::start().await;
-    let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-migrate"));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = new_folder("gatehouse-migrate");
     let export = folder.join("users.csv");
     let hash = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
     std::fs::write(
@@ -323,8 +329,7 @@ async fn migrate_check_and_status_describe_a_migration() {
 #[tokio::test]
 async fn check_counts_what_cognito_would_refuse() {
     let world = World::start().await;
-    let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-check"));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = new_folder("gatehouse-check");
     let export = folder.join("users.csv");
     let hash = "5f4dcc3b5aa765d61d8327deb882cf99";
     let rows = format!(
@@ -382,8 +387,7 @@ async fn status_counts_only_users_it_looked_up_as_migrated() {
         "AdminGetUser",
         json!({"Username": "x", "Enabled": true, "UserAttributes": [{"Name": "sub", "Value": "s"}]}),
     );
-    let folder = std::env::temp_dir().join(crate::world::unique("gatehouse-status"));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = new_folder("gatehouse-status");
     let renamed = ("LEGACY_FIELDS", r#"{"username":"user_login"}"#);
     for (name, export, fields, asked, code, said) in [
         (

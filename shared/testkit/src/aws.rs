@@ -215,6 +215,13 @@ impl FakeAws {
         self.state.requests.lock().expect("a lock").clone()
     }
 
+    /// The operations of the requests so far.
+    #[must_use]
+    pub fn operations(&self) -> Vec<String> {
+        let requests = self.requests().into_iter();
+        requests.map(|(operation, _)| operation).collect()
+    }
+
     /// Clears the recorded requests.
     pub fn forget_requests(&self) {
         self.state.requests.lock().expect("a lock").clear();
