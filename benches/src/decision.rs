@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use auth::{
-    Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    AuthError, Effect, Issuer, KeySet, KeySource, Marks, RevocationStore, Unavailable, UnixSeconds,
     UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
@@ -32,7 +32,7 @@ impl KeySource for Keys {
         _: &Issuer,
         _: &str,
         _: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
         Ok(Arc::clone(&self.0))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use auth::UnixSeconds;
-use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble};
+use auth_cognito::{CognitoSignOut, CognitoUsers, UserPoolError};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
 
@@ -111,11 +111,11 @@ pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
 }
 
 /// The text for a failed look-up.
-pub(crate) fn in_words(trouble: Trouble) -> String {
+pub(crate) fn in_words(trouble: UserPoolError) -> String {
     match trouble {
-        Trouble::NotFound => "the pool has no such user",
-        Trouble::Throttled => "Cognito throttles: try again in a moment",
-        Trouble::Unavailable => "Cognito did not answer",
+        UserPoolError::NotFound => "the pool has no such user",
+        UserPoolError::Throttled => "Cognito throttles: try again in a moment",
+        UserPoolError::Unavailable => "Cognito did not answer",
     }
     .to_owned()
 }

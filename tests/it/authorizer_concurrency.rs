@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use auth::{
-    Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    AuthError, Issuer, KeySet, KeySource, Marks, RevocationStore, Unavailable, UnixSeconds,
     VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
@@ -32,7 +32,7 @@ impl KeySource for SlowDependencies {
         _: &Issuer,
         kid: &str,
         _: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
         self.wait().await;
         Ok(Arc::clone(self.0.get(kid).unwrap()))
     }
@@ -94,7 +94,7 @@ async fn concurrent_invocations_do_not_mix() {
                 assert_eq!(answer["context"]["sub"], subject.as_str());
             }
             ("ended" | "forged", Err(failure)) => {
-                assert_eq!(failure, lambda::Failure::Unauthorized, "{kind}");
+                assert_eq!(failure, lambda::InvocationError::Unauthorized, "{kind}");
             }
             (kind, _) => panic!("{kind} got the response of another invocation"),
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::{
-    Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    AuthError, Effect, Issuer, KeySet, KeySource, Marks, RevocationStore, Unavailable, UnixSeconds,
     UnverifiedToken, VerifiedClaims, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
@@ -246,9 +246,9 @@ impl KeySource for Keys {
         _: &Issuer,
         kid: &str,
         _: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
         let key = self.0.get(kid).map(Arc::clone);
-        key.ok_or(Refusal::Unauthorized(auth::Reason::UnknownKey))
+        key.ok_or(AuthError::Unauthorized(auth::DenyReason::UnknownKey))
     }
 }
 

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
-use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble, User};
+use auth_cognito::{CognitoSignOut, CognitoUsers, User, UserPoolError};
 use auth_dynamodb::{DynamoRevocations, Ending, Mark, Profiles, Status};
-use lambda::http::{BadRequest, Request, Response};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
-use lambda::{Audit, Failure, Handler, clock};
+use lambda::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ enum Task {
 
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+enum AdminError {
     #[error("no_authorizer_context")]
     NoContext,
     #[error("not_an_administrator")]
@@ -54,7 +54,7 @@ enum Problem {
     #[error("no_such_route")]
     NoRoute,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     #[error("unknown_client")]
     UnknownClient,
     #[error("unknown_user")]
@@ -65,12 +65,12 @@ enum Problem {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<Trouble> for Problem {
-    fn from(trouble: Trouble) -> Self {
+impl From<UserPoolError> for AdminError {
+    fn from(trouble: UserPoolError) -> Self {
         match trouble {
-            Trouble::NotFound => Self::UnknownUser,
-            Trouble::Throttled => Self::Throttled,
-            Trouble::Unavailable => Self::Unavailable(Unavailable::Cognito),
+            UserPoolError::NotFound => Self::UnknownUser,
+            UserPoolError::Throttled => Self::Throttled,
+            UserPoolError::Unavailable => Self::Unavailable(Unavailable::Cognito),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Admin {
         &self,
         request: &Request<'_>,
         audit: &mut Audit<'_>,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Value, AdminError> {
         let task = task(request);
         if let Ok(task) = &task {
             audit.act(task.as_str());
@@ -116,7 +116,7 @@ impl Admin {
         let reason = body.reason.unwrap_or_else(|| "admin".to_owned());
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
         if reason.len() > MAX_REASON_BYTES || reason.is_empty() || !reason.chars().all(plain) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let now = UnixSeconds(clock::unix_seconds());
         let ending = Ending {
@@ -171,7 +171,7 @@ impl Admin {
             Task::RevokeClient(client_id) => {
                 audit.target(&client_id);
                 if !self.config.client_ids.contains(&client_id) {
-                    return Err(Problem::UnknownClient);
+                    return Err(AdminError::UnknownClient);
                 }
                 let key = RowKey::client(&self.config.user_pool_id, &client_id);
                 self.end_all_of(&key, &ending).await?;
@@ -186,14 +186,14 @@ impl Admin {
     }
 
     /// The administrator's `sub`, from the authorizer's context alone.
-    fn actor(&self, request: &Request<'_>, audit: &mut Audit<'_>) -> Result<String, Problem> {
+    fn actor(&self, request: &Request<'_>, audit: &mut Audit<'_>) -> Result<String, AdminError> {
         let context = request.authorizer();
         let member = |name: &str| context.get(name).and_then(Value::as_str);
         let subject = member("sub").filter(|sub| !sub.is_empty());
-        let subject = subject.ok_or(Problem::NoContext)?;
+        let subject = subject.ok_or(AdminError::NoContext)?;
         // A group of that name at another issuer is a different group.
         if member("issuer") != Some(&self.config.user_pool_id) {
-            return Err(Problem::NotAdmin);
+            return Err(AdminError::NotAdmin);
         }
         audit.actor(subject);
         let groups: Vec<String> = member("groups")
@@ -202,11 +202,11 @@ impl Admin {
         if groups.contains(&self.config.admin_group) {
             Ok(subject.to_owned())
         } else {
-            Err(Problem::NotAdmin)
+            Err(AdminError::NotAdmin)
         }
     }
 
-    async fn user(&self, name: &str, audit: &mut Audit<'_>) -> Result<User, Problem> {
+    async fn user(&self, name: &str, audit: &mut Audit<'_>) -> Result<User, AdminError> {
         let user = self.users.get(name).await?;
         audit.target(&user.subject);
         Ok(user)
@@ -219,7 +219,7 @@ impl Admin {
         user: &User,
         status: Status,
         ending: &Ending<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), AdminError> {
         let key = self.key(user);
         let marked = self.revocations.disable_user(&key, ending.at, ending).await;
         let disabled = self.users.disable(&user.username).await;
@@ -233,7 +233,7 @@ impl Admin {
         self.note(user, status, ending.at).await
     }
 
-    async fn note(&self, user: &User, status: Status, at: UnixSeconds) -> Result<(), Problem> {
+    async fn note(&self, user: &User, status: Status, at: UnixSeconds) -> Result<(), AdminError> {
         match &self.profiles {
             Some(profiles) => Ok(profiles.set_status(&user.subject, status, at).await?),
             None => Ok(()),
@@ -252,8 +252,8 @@ impl Admin {
     }
 }
 
-fn task(request: &Request<'_>) -> Result<Task, Problem> {
-    let parameter = |name: &str| request.path_parameter(name).ok_or(BadRequest::Malformed);
+fn task(request: &Request<'_>) -> Result<Task, AdminError> {
+    let parameter = |name: &str| request.path_parameter(name).ok_or(RequestError::Malformed);
     let (method, route) = (request.method(), request.route());
     Ok(match (&*method, &*route) {
         ("POST", "/admin/users/{username}/disable") => Task::Disable(parameter("username")?),
@@ -265,7 +265,7 @@ fn task(request: &Request<'_>) -> Result<Task, Problem> {
             Task::RevokeClient(parameter("client_id")?)
         }
         ("POST", "/admin/everyone/revoke") => Task::RevokeEveryone,
-        _ => return Err(Problem::NoRoute),
+        _ => return Err(AdminError::NoRoute),
     })
 }
 
@@ -288,7 +288,7 @@ impl Task {
     }
 }
 
-impl Problem {
+impl AdminError {
     fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,
@@ -306,13 +306,17 @@ impl Problem {
 impl Handler for Admin {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let mut audit = Audit::new(&self.config.user_pool_id);
         let result = self.administer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),
-            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem @ AdminError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         audit.write(&outcome, request_id);

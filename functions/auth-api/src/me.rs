@@ -6,10 +6,10 @@ use std::time::Duration;
 use addresses::{check_email, check_shown_name};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds, is_email};
-use auth_cognito::{Refused, SignIn, SignOutTask, Tokens};
+use auth_cognito::{AccountError, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::Ending;
 use auth_sqs::LateMark;
-use lambda::http::{BadRequest, Request, Response};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
 use lambda::{Caller, clock};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
-use crate::outcome::{Outcome, Problem};
+use crate::outcome::{ApiError, Outcome};
 use crate::proof::{Proof, TOTP};
 use crate::times::{self, within, within_at_most};
 use crate::tokens::UnverifiedSession;
@@ -50,7 +50,7 @@ const SHOWN: &[&str] = &[
 ];
 
 impl AuthApi {
-    pub(crate) async fn me(&self, user: &SignedIn) -> Result<Response, Problem> {
+    pub(crate) async fn me(&self, user: &SignedIn) -> Result<Response, ApiError> {
         let account = within(self.accounts.get(&user.token)).await?;
         let own = &self.config.attributes;
         let attributes: BTreeMap<String, String> = account
@@ -80,17 +80,17 @@ impl AuthApi {
         user: &SignedIn,
         update: Update,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let mut allowed = self.config.attributes.clone();
         allowed.push("email".to_owned());
         let mut attributes = body::attributes(update.attributes, &allowed)?;
         if attributes.is_empty() {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         if let Some(email) = attributes.get_mut("email") {
             *email = body::normal_name(email, false)?;
             if !is_email(email) {
-                return Err(BadRequest::Malformed.into());
+                return Err(RequestError::Malformed.into());
             }
         }
         self.check_addresses(&attributes)?;
@@ -142,7 +142,7 @@ impl AuthApi {
         user: &SignedIn,
         name: String,
         value: String,
-    ) -> Result<Vec<String>, Refused> {
+    ) -> Result<Vec<String>, AccountError> {
         let attribute = BTreeMap::from([(name.clone(), value)]);
         match within(self.accounts.update(&user.token, attribute)).await {
             // The same response as if a code were sent to that address.
@@ -152,21 +152,21 @@ impl AuthApi {
     }
 
     /// The sign-up rules also apply to a changed address or name.
-    fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
+    fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
         let config = &self.config;
         if !config.guards {
             return Ok(());
         }
         if let Some(email) = attributes.get("email") {
-            check_email(email).map_err(|_| Problem::AddressRefused)?;
+            check_email(email).map_err(|_| ApiError::AddressRefused)?;
             let allowed =
                 config.allowed_domains.is_empty() || config.allowed_domains.contain(email);
             if !allowed || config.denied_domains.contain(email) {
-                return Err(Problem::AddressRefused);
+                return Err(ApiError::AddressRefused);
             }
         }
         if let Some(name) = attributes.get("preferred_username") {
-            check_shown_name(name).map_err(|_| Problem::AddressRefused)?;
+            check_shown_name(name).map_err(|_| ApiError::AddressRefused)?;
         }
         Ok(())
     }
@@ -176,9 +176,9 @@ impl AuthApi {
         user: &SignedIn,
         request: &VerifyAttribute,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         if !["email", "phone_number"].contains(&request.attribute.as_str()) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let code = body::code(&request.code)?;
         let counted = self.admit("verify", &user.caller.subject, http).await?;
@@ -188,7 +188,7 @@ impl AuthApi {
         verified.await.map_err(|refused| {
             // Another account has verified that address in the meantime.
             let outcome = Outcome::from(&refused);
-            Problem::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
+            ApiError::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
         })?;
         self.forgive(&counted).await;
         Ok(Response::json(200, &json!({"verified": request.attribute})))
@@ -203,11 +203,11 @@ impl AuthApi {
         user: &SignedIn,
         request: &ChangePassword,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let current = body::password(&request.current_password)?;
         let new = body::password(&request.new_password)?;
         if request.keep_session && user.caller.session.is_none() {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let proof = Proof {
             password: Some(current),
@@ -242,7 +242,7 @@ impl AuthApi {
         user: &SignedIn,
         current: &Secret,
         new: &Secret,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         let change = self.accounts.change_password(&user.token, current, new);
         let Err(refused) = within_at_most(CHANGE, change).await else {
             return Ok(());
@@ -308,7 +308,7 @@ impl AuthApi {
     }
 
     /// Revokes all sessions but this one, in the table only: Cognito has no call that spares one.
-    async fn end_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), Problem> {
+    async fn end_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), ApiError> {
         let cutoff = self
             .end_sessions(user, reason, user.caller.session.as_deref())
             .await?;
@@ -323,7 +323,7 @@ impl AuthApi {
         user: &SignedIn,
         reason: &'static str,
         spared: Option<&str>,
-    ) -> Result<UnixSeconds, Problem> {
+    ) -> Result<UnixSeconds, ApiError> {
         let caller = &user.caller;
         let now = now();
         let cutoff = now.plus(self.config.leeway_seconds);
@@ -352,7 +352,7 @@ impl AuthApi {
             };
             let _ = timeout(QUEUE, queue.put(&mark)).await;
         }
-        Err(Problem::SessionsNotEnded)
+        Err(ApiError::SessionsNotEnded)
     }
 
     async fn write_cutoff(
@@ -382,7 +382,7 @@ impl AuthApi {
         user: &SignedIn,
         request: &Proved,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         self.prove(user, request.into(), http).await?;
         let account = within(self.accounts.get(&user.token)).await?;
         let label = account.attributes.get("email");
@@ -397,14 +397,14 @@ impl AuthApi {
         user: &SignedIn,
         request: &Code,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let code = body::code(&request.code)?;
         let counted = self.admit("totp", &user.caller.subject, http).await?;
         let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
         turned_on.map_err(|refused| {
             // Here Cognito reports a malformed code as a wrong parameter.
             let outcome = Outcome::from(&refused);
-            Problem::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
+            ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
         })?;
         self.forgive(&counted).await;
         self.end_others(user, "authenticator_changed").await?;
@@ -417,7 +417,7 @@ impl AuthApi {
         user: &SignedIn,
         request: &Proved,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let mut mfa = self.prove(user, request.into(), http).await?;
         within(self.accounts.turn_off_totp(&user.token)).await?;
         self.end_others(user, "authenticator_changed").await?;
@@ -438,7 +438,7 @@ impl<'a> From<&'a Proved> for Proof<'a> {
 
 /// Whether Cognito rejected the address: it belongs to another account, or mail cannot be delivered
 /// to it.
-fn is_about_the_address(refused: &Refused) -> bool {
+fn is_about_the_address(refused: &AccountError) -> bool {
     matches!(
         Outcome::from(refused),
         Outcome::AlreadyTaken | Outcome::DeliveryFailed
@@ -451,7 +451,7 @@ pub(crate) fn totp(
     app_name: &str,
     label: &str,
     secret: &Secret,
-) -> Result<Map<String, Value>, Problem> {
+) -> Result<Map<String, Value>, ApiError> {
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let uri = format!(
         "otpauth://totp/{}:{}?secret={}&issuer={}&algorithm=SHA1&digits=6&period=30",
@@ -460,7 +460,7 @@ pub(crate) fn totp(
         encode(secret.expose()),
         encode(app_name),
     );
-    let picture = QrCode::new(uri.as_bytes()).map_err(|_| Problem::Internal)?;
+    let picture = QrCode::new(uri.as_bytes()).map_err(|_| ApiError::Internal)?;
     let picture = picture
         .render()
         .min_dimensions(240, 240)

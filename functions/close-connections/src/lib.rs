@@ -15,7 +15,7 @@ use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -211,9 +211,10 @@ impl CloseConnections {
 impl Handler for CloseConnections {
     type Answer = Answer;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
         let began = Instant::now();
-        let batch: Batch = serde_json::from_str(event.get()).map_err(|_| Failure::Internal)?;
+        let batch: Batch =
+            serde_json::from_str(event.get()).map_err(|_| InvocationError::Internal)?;
         // Cached revocations of clients and issuers may be out of date.
         self.revocations.forget_cutoffs();
         // Revocations are read in their current state, so one pass for each reach suffices.

@@ -11,7 +11,7 @@ use auth::env::{ConfigError, Env};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -194,7 +194,7 @@ fn subprotocol(headers: &Map<String, Value>) -> Option<String> {
 impl Handler for Connections {
     type Answer = Answer;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
         let began = Instant::now();
         let event: Option<Event> = serde_json::from_str(event.get()).ok();
         let result = self.route(event.as_ref()).await;
@@ -206,7 +206,7 @@ impl Handler for Connections {
         if level <= self.log_level {
             log::request(level, "connection", outcome, request_id, began);
         }
-        let (status_code, _) = result.map_err(|_| Failure::Internal)?;
+        let (status_code, _) = result.map_err(|_| InvocationError::Internal)?;
         let protocol = event.filter(|_| status_code == 200);
         let protocol = protocol.and_then(|event| subprotocol(&event.headers?));
         Ok(Answer {

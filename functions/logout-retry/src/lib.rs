@@ -14,7 +14,7 @@ use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_sqs::{LateMark, RetryQueue};
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer, Message};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
 /// The configuration, read from the environment. `docs/configuration.md` has the table.
@@ -83,8 +83,8 @@ impl LogoutRetry {
     /// Creates the clients, and reads the app client's secret.
     ///
     /// # Errors
-    /// [`auth_secrets::Unreadable`].
-    pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
+    /// [`auth_secrets::SecretError`].
+    pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
         let sdk = aws_config::load_from_env().await;
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
@@ -184,8 +184,8 @@ impl LogoutRetry {
 impl Handler for LogoutRetry {
     type Answer = Answer;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
-        let messages = sqs::messages(event).ok_or(Failure::Internal)?;
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
+        let messages = sqs::messages(event).ok_or(InvocationError::Internal)?;
         let mut answer = Answer::default();
         for message in &messages {
             let (done, outcome) = self.carry_out(message).await;

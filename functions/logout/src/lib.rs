@@ -14,16 +14,16 @@ use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    KeySource, Marks, Principal, Reason, Refusal, ResourceAudience, RevocationStore, Secret,
+    AuthError, DenyReason, KeySource, Marks, Principal, ResourceAudience, RevocationStore, Secret,
     TokenRules, TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Ending};
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
-use lambda::http::{BadRequest, Response};
+use lambda::http::{RequestError, Response};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock, http};
+use lambda::{Handler, InvocationError, clock, http};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -90,11 +90,11 @@ enum AtCognito {
 
 /// Why a logout failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum LogoutError {
     #[error("method_not_allowed")]
     MethodNotAllowed,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     /// A machine has no session; an administrator can revoke its client.
     #[error("no_user")]
     NoUser,
@@ -102,22 +102,22 @@ pub(crate) enum Problem {
     #[error("foreign_origin")]
     ForeignOrigin,
     #[error("{}", .0.as_str())]
-    Unauthorized(Reason),
+    Unauthorized(DenyReason),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<Reason> for Problem {
-    fn from(reason: Reason) -> Self {
+impl From<DenyReason> for LogoutError {
+    fn from(reason: DenyReason) -> Self {
         Self::Unauthorized(reason)
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<AuthError> for LogoutError {
+    fn from(refusal: AuthError) -> Self {
         match refusal {
-            Refusal::Unauthorized(reason) => Self::Unauthorized(reason),
-            Refusal::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            AuthError::Unauthorized(reason) => Self::Unauthorized(reason),
+            AuthError::Unavailable(unavailable) => Self::Unavailable(unavailable),
         }
     }
 }
@@ -127,8 +127,8 @@ impl Logout {
     /// during init.
     ///
     /// # Errors
-    /// [`auth_secrets::Unreadable`]. The request that needs it repeats any other failed step.
-    pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
+    /// [`auth_secrets::SecretError`]. The request that needs it repeats any other failed step.
+    pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
             // Any token of a session may revoke it, regardless of its resource.
@@ -176,12 +176,12 @@ impl Logout {
         })
     }
 
-    async fn log_out(&self, event: &http::Request<'_>) -> Result<Done, Problem> {
+    async fn log_out(&self, event: &http::Request<'_>) -> Result<Done, LogoutError> {
         if event.method() != "POST" {
-            return Err(Problem::MethodNotAllowed);
+            return Err(LogoutError::MethodNotAllowed);
         }
         if event::is_from_elsewhere(event, &self.settings.allowed_origins) {
-            return Err(Problem::ForeignOrigin);
+            return Err(LogoutError::ForeignOrigin);
         }
         let cookie = event::refresh_cookie(event, &self.settings.cookies);
         let bearer = match (
@@ -189,14 +189,14 @@ impl Logout {
             &cookie,
         ) {
             (Ok(bearer), _) => bearer,
-            (Err(Reason::MissingToken), Some(refresh_token)) => {
+            (Err(DenyReason::MissingToken), Some(refresh_token)) => {
                 return self.end_by_refresh_token(refresh_token).await;
             }
             (Err(reason), _) => return Err(reason.into()),
         };
         let claims = self.caller(&bearer).await?;
         if claims.principal() != Principal::User {
-            return Err(Problem::NoUser);
+            return Err(LogoutError::NoUser);
         }
         let mut request: Request = event.json()?;
         request.refresh_token = request.refresh_token.or(cookie);
@@ -213,7 +213,7 @@ impl Logout {
     }
 
     /// Verifies a token, which may be expired or revoked.
-    async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, Problem> {
+    async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, LogoutError> {
         let token = UnverifiedToken::parse_within(bearer, LARGEST_MAX_TOKEN_BYTES)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
@@ -227,12 +227,12 @@ impl Logout {
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<AtCognito, Problem> {
+    ) -> Result<AtCognito, LogoutError> {
         let (issuer, subject) = (claims.issuer_id(), claims.subject());
         let key = match (claims.session(), claims.token_id()) {
             (Some(session), _) => RowKey::session(issuer, subject, session),
             (None, Some(token)) => RowKey::token(issuer, subject, token),
-            (None, None) => return Err(Reason::NoSession.into()),
+            (None, None) => return Err(DenyReason::NoSession.into()),
         };
         let written = self.revocations.end(&key, &self.ending(claims)).await;
         let cognito = self.revoke(claims, request.refresh_token.as_ref()).await;
@@ -246,7 +246,7 @@ impl Logout {
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<Option<AtCognito>, Problem> {
+    ) -> Result<Option<AtCognito>, LogoutError> {
         let now = now();
         let marks = self.revocations.marks(claims, now).await?;
         let covered = marks.user_not_before.as_ref().is_some_and(|cutoff| {
@@ -274,9 +274,9 @@ impl Logout {
 
     /// Cognito has no call that keeps one session: the refresh tokens of the others stay valid
     /// there, and the authorizer refuses the tokens that they return.
-    async fn end_others(&self, claims: &VerifiedClaims) -> Result<AtCognito, Problem> {
+    async fn end_others(&self, claims: &VerifiedClaims) -> Result<AtCognito, LogoutError> {
         let now = now();
-        let session = claims.session().ok_or(Reason::NoSession)?;
+        let session = claims.session().ok_or(DenyReason::NoSession)?;
         let marks = self.revocations.marks(claims, now).await?;
         living(claims, &marks, now)?;
         let key = RowKey::user(claims.issuer_id(), claims.subject());
@@ -291,14 +291,17 @@ impl Logout {
             Ok(AtCognito::NotAsked)
         } else {
             // The caller's session was revoked after the read.
-            Err(Reason::UserRevoked.into())
+            Err(DenyReason::UserRevoked.into())
         }
     }
 
     /// For a request with the refresh token's cookie only. A refresh returns a token that names the
     /// session, which is then revoked in the table and at Cognito. Without a usable response from
     /// Cognito the logout fails and the browser keeps the cookie.
-    async fn end_by_refresh_token(&self, refresh_token: &RefreshToken) -> Result<Done, Problem> {
+    async fn end_by_refresh_token(
+        &self,
+        refresh_token: &RefreshToken,
+    ) -> Result<Done, LogoutError> {
         let RefreshToken(text) = refresh_token;
         let secret = Secret::new(text.clone());
         let may_be_one = auth_cognito::may_be_a_refresh_token(text);
@@ -412,13 +415,17 @@ impl Logout {
 impl Handler for Logout {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let request = http::Request::read(event);
         let result = self.log_out(&request).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
-            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem @ LogoutError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         let response = match result {
@@ -452,10 +459,10 @@ impl Handler for Logout {
 
 /// Only a valid token may revoke other sessions: a leaked old token must not sign its user out of
 /// newer sessions.
-fn living(claims: &VerifiedClaims, marks: &Marks, now: UnixSeconds) -> Result<(), Reason> {
+fn living(claims: &VerifiedClaims, marks: &Marks, now: UnixSeconds) -> Result<(), DenyReason> {
     marks.check(claims)?;
     if claims.expires_at() <= now {
-        return Err(Reason::Expired);
+        return Err(DenyReason::Expired);
     }
     Ok(())
 }
@@ -484,7 +491,7 @@ impl Done {
     }
 }
 
-impl Problem {
+impl LogoutError {
     fn response(&self) -> Response {
         let status = match self {
             Self::MethodNotAllowed => {

@@ -18,7 +18,7 @@ use auth_dynamodb::{DynamoRevocations, Ending, Profiles};
 use auth_sqs::{LateMark, RetryQueue};
 use aws_types::SdkConfig;
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -253,7 +253,11 @@ fn complete(event: &RawValue) -> Result<Event, &'static str> {
 impl Handler for PostConfirmation {
     type Answer = Box<RawValue>;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let result = self.confirmed(event).await;
         let (level, outcome) = match result {
             Ok(outcome @ (FAILED | NO_PROFILE)) => (Level::Error, outcome),
@@ -271,7 +275,7 @@ impl Handler for PostConfirmation {
         }
         match result {
             Ok(_) => Ok(event.to_owned()),
-            Err(_) => Err(Failure::Internal),
+            Err(_) => Err(InvocationError::Internal),
         }
     }
 }

@@ -9,9 +9,9 @@ use std::time::Instant;
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds, address_hash};
 use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
-use lambda::http::{BadRequest, Request, Response};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
-use lambda::{Audit, Caller, Failure, Handler, clock};
+use lambda::{Audit, Caller, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub struct Sessions {
 
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+enum SessionsError {
     #[error("no_authorizer_context")]
     NoContext,
     #[error("no_session")]
@@ -40,7 +40,7 @@ enum Problem {
     #[error("unknown_session")]
     UnknownSession,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -72,15 +72,16 @@ impl Sessions {
         &'a self,
         request: &Request<'_>,
         audit: &mut Option<Audit<'a>>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, SessionsError> {
         let (method, route) = (request.method(), request.route());
         if (&*method, &*route) == ("DELETE", "/auth/sessions/{id}") {
             audit
                 .get_or_insert(Audit::new(&self.config.user_pool_id))
                 .act("end_session");
         }
-        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
-        let session = caller.session.clone().ok_or(Problem::NoSession)?;
+        let caller =
+            Caller::of(request, &self.config.user_pool_id).ok_or(SessionsError::NoContext)?;
+        let session = caller.session.clone().ok_or(SessionsError::NoSession)?;
         let (caller, session) = (&caller, session.as_str());
         if let Some(audit) = audit {
             audit.actor(&caller.subject);
@@ -89,13 +90,15 @@ impl Sessions {
             ("POST", "/auth/sessions") => self.record((caller, session), request).await,
             ("GET", "/auth/sessions") => self.list((caller, session)).await,
             ("DELETE", "/auth/sessions/{id}") => {
-                let id = request.path_parameter("id").ok_or(BadRequest::Malformed)?;
+                let id = request
+                    .path_parameter("id")
+                    .ok_or(RequestError::Malformed)?;
                 if let Some(audit) = audit {
                     audit.target(&id);
                 }
                 self.end((caller, session), &id).await
             }
-            _ => Err(Problem::NoRoute),
+            _ => Err(SessionsError::NoRoute),
         }
     }
 
@@ -103,14 +106,14 @@ impl Sessions {
         &self,
         (caller, current): (&Caller, &str),
         request: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, SessionsError> {
         let body: Body = request.typed_json()?;
         let fits = |device: &String| {
             let chars = device.chars().count();
             (1..=MAX_DEVICE_CHARS).contains(&chars) && !device.contains(char::is_control)
         };
         if !body.device.as_ref().is_none_or(fits) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let now = now();
         let session = Session {
@@ -131,7 +134,7 @@ impl Sessions {
     }
 
     /// The sessions that are still valid.
-    async fn list(&self, (caller, current): (&Caller, &str)) -> Result<Response, Problem> {
+    async fn list(&self, (caller, current): (&Caller, &str)) -> Result<Response, SessionsError> {
         let now = now();
         let pool = &self.config.user_pool_id;
         let sessions = self.table.of_user(pool, &caller.subject, now).await?;
@@ -153,12 +156,16 @@ impl Sessions {
     }
 
     /// Revokes one session, the caller's own or another. Revoking it twice is not an error.
-    async fn end(&self, (caller, current): (&Caller, &str), id: &str) -> Result<Response, Problem> {
+    async fn end(
+        &self,
+        (caller, current): (&Caller, &str),
+        id: &str,
+    ) -> Result<Response, SessionsError> {
         let now = now();
         let pool = &self.config.user_pool_id;
         let known = self.table.of_user(pool, &caller.subject, now).await?;
         if id != current && !known.iter().any(|session| session.id == id) {
-            return Err(Problem::UnknownSession);
+            return Err(SessionsError::UnknownSession);
         }
         let ending = Ending {
             reason: "session_list",
@@ -188,7 +195,7 @@ fn now() -> UnixSeconds {
     UnixSeconds(clock::unix_seconds())
 }
 
-impl Problem {
+impl SessionsError {
     fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,
@@ -205,13 +212,17 @@ impl Problem {
 impl Handler for Sessions {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let mut audit = None;
         let result = self.answer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),
-            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem @ SessionsError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         if let Some(audit) = audit {

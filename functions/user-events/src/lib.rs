@@ -17,7 +17,7 @@ use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Ending, GroupCutoff, Profiles, SessionTable, Status};
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -55,7 +55,7 @@ enum Outcome {
 
 /// Why a record must be retried.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Problem {
+enum EventError {
     #[error("no_subject")]
     NoSubject,
     #[error("unreadable")]
@@ -92,8 +92,8 @@ impl UserEvents {
         })
     }
 
-    async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, Problem> {
-        let record: Record = serde_json::from_str(json).map_err(|_| Problem::Unreadable)?;
+    async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, EventError> {
+        let record: Record = serde_json::from_str(json).map_err(|_| EventError::Unreadable)?;
         if let Some(why) = record.is_foreign(&self.origin) {
             return Ok(Outcome::Ignored(why));
         }
@@ -117,7 +117,7 @@ impl UserEvents {
         let target = match self.target(&action, &record).await {
             // Every holder of a refresh token can make this call, and the revoked session cannot be
             // refreshed: no alarm.
-            Err(Problem::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
+            Err(EventError::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
             target => target?,
         };
         if action.about() == Kind::User && !record.names_pool() && !self.knows(&target, now).await?
@@ -145,7 +145,7 @@ impl UserEvents {
     }
 
     /// The record's user: a `sub` or a name.
-    async fn target(&self, action: &Action, record: &Record) -> Result<String, Problem> {
+    async fn target(&self, action: &Action, record: &Record) -> Result<String, EventError> {
         let name = match action.about() {
             Kind::User => return self.subject(record).await,
             Kind::Group => record.parameter("groupName"),
@@ -155,20 +155,20 @@ impl UserEvents {
         };
         // These calls are signed, and their records name the pool.
         let name = name.filter(|_| record.names_pool());
-        name.map(str::to_owned).ok_or(Problem::NoSubject)
+        name.map(str::to_owned).ok_or(EventError::NoSubject)
     }
 
     /// The user of the record: its own `sub`, else the one that Cognito has for its name. The name
     /// in a record without a pool may be of another pool's user.
-    async fn subject(&self, record: &Record) -> Result<String, Problem> {
+    async fn subject(&self, record: &Record) -> Result<String, EventError> {
         if let Some(subject) = record.subject() {
             return Ok(subject.to_owned());
         }
         let name = record.username().filter(|_| record.names_pool());
-        let name = name.ok_or(Problem::NoSubject)?;
+        let name = name.ok_or(EventError::NoSubject)?;
         match self.users.get(name).await {
             Ok(user) => Ok(user.subject),
-            Err(auth_cognito::Trouble::NotFound) => Err(Problem::NoSubject),
+            Err(auth_cognito::UserPoolError::NotFound) => Err(EventError::NoSubject),
             Err(trouble) => Err(Unavailable::from(trouble).into()),
         }
     }
@@ -189,7 +189,7 @@ impl UserEvents {
         }
         match self.users.by_subject(subject).await {
             Ok(_) => Ok(true),
-            Err(auth_cognito::Trouble::NotFound) => Ok(false),
+            Err(auth_cognito::UserPoolError::NotFound) => Ok(false),
             Err(trouble) => Err(trouble.into()),
         }
     }
@@ -270,7 +270,7 @@ impl UserEvents {
     }
 
     /// Applies one record and logs its outcome.
-    async fn handle_one(&self, json: &str, request_id: &str) -> Result<(), Problem> {
+    async fn handle_one(&self, json: &str, request_id: &str) -> Result<(), EventError> {
         let now = UnixSeconds(clock::unix_seconds());
         let result = self.apply(json, now).await;
         let (level, outcome, kind) = match &result {
@@ -315,7 +315,7 @@ impl Handler for UserEvents {
     type Answer = Answer;
 
     /// A batch from the queue, or one event from EventBridge itself.
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
         let mut answer = Answer::default();
         match sqs::messages(event) {
             Some(messages) => {
@@ -327,7 +327,7 @@ impl Handler for UserEvents {
             }
             None => {
                 let handled = self.handle_one(event.get(), request_id).await;
-                handled.map_err(|_| Failure::Internal)?;
+                handled.map_err(|_| InvocationError::Internal)?;
             }
         }
         Ok(answer)

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use auth::env::{ConfigError, Env};
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
-use auth_cognito::{CognitoUsers, Trouble, User};
+use auth_cognito::{CognitoUsers, User, UserPoolError};
 use auth_dynamodb::{DynamoRevocations, Ending, Profiles, Status, SweepState};
 use lambda::log::{self, Level, Measure};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -137,7 +137,7 @@ impl UserSweep {
             }
             let page = match self.users.disabled(state.cursor.clone()).await {
                 Ok(page) => page,
-                Err(Trouble::Throttled) => return Ok(run),
+                Err(UserPoolError::Throttled) => return Ok(run),
                 Err(trouble) if state.cursor.is_some() => {
                     // Cognito's pagination token has expired: the next run starts again.
                     state.cursor = None;
@@ -303,7 +303,7 @@ fn now() -> UnixSeconds {
 impl Handler for UserSweep {
     type Answer = Run;
 
-    async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, Failure> {
+    async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, InvocationError> {
         self.beat(request_id).await;
         let mut state = SweepState::default();
         let result = match self.revocations.sweep_state(&self.user_pool_id).await {
@@ -318,7 +318,7 @@ impl Handler for UserSweep {
         let outliving = self.outliving(request_id).await;
         let result = result.map(|run| Run { outliving, ..run });
         self.report(&result, &state, request_id);
-        result.map_err(|_| Failure::Internal)
+        result.map_err(|_| InvocationError::Internal)
     }
 }
 

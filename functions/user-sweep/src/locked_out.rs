@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
-use auth_cognito::Trouble;
+use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 
 use crate::{PAUSE, SETTLED, SWEEP, UserSweep, now};
@@ -56,8 +56,8 @@ impl UserSweep {
                     enabled += 1;
                 }
                 // Deleted since, or disabled again.
-                Ok(_) | Err(Trouble::NotFound) => {}
-                Err(Trouble::Throttled) => return Ok(enabled),
+                Ok(_) | Err(UserPoolError::NotFound) => {}
+                Err(UserPoolError::Throttled) => return Ok(enabled),
                 Err(trouble) => return Err(trouble.into()),
             }
             tokio::time::sleep(PAUSE).await;

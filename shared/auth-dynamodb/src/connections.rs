@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::DynamoRevocations;
-use crate::pages::{self, Incomplete};
+use crate::pages::{self, PageError};
 use crate::row::{self, Row};
 use crate::write::{number, text};
 
@@ -117,7 +117,7 @@ impl ConnectionTable {
     ) -> Result<Vec<Connection>, Unavailable> {
         let partition = partition.to_owned();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Connections)?;
+        let rows = rows.map_err(|PageError| Unavailable::Connections)?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 
@@ -127,7 +127,7 @@ impl ConnectionTable {
     /// [`Unavailable::Connections`] if some could not be read.
     pub async fn all(&self, now: UnixSeconds) -> Result<Vec<Connection>, Unavailable> {
         let rows = pages::whole_table(&self.client, &self.table).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Connections)?;
+        let rows = rows.map_err(|PageError| Unavailable::Connections)?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 }

@@ -7,7 +7,7 @@ use auth::UnixSeconds;
 use auth::revocation::RowKey;
 
 use crate::DynamoRevocations;
-use crate::row::{GroupCutoff, Groups, Unreadable, group_attribute};
+use crate::row::{GroupCutoff, Groups, RowError, group_attribute};
 use crate::write::{Ending, is_applied, number, text};
 
 /// The number of expired entries that one write removes: no valid token is affected by them.
@@ -30,7 +30,7 @@ impl DynamoRevocations {
         let rows = self.rows(&[&key]).await?;
         let groups = rows.get(&key).map(Groups::read).transpose();
         let Groups(groups) = groups
-            .map_err(|Unreadable| Unavailable::Revocations)?
+            .map_err(|RowError| Unavailable::Revocations)?
             .unwrap_or_default();
         let name = group_attribute(cutoff, group);
         let needless = |at: UnixSeconds| at.plus(ending.kept_seconds()) < ending.at;

@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::pages::{self, Incomplete};
-use crate::row::Unreadable;
+use crate::pages::{self, PageError};
+use crate::row::RowError;
 use crate::user_row::UserRow;
 use crate::write::{is_applied, number, text};
 use crate::{DynamoRevocations, row};
@@ -43,7 +43,7 @@ impl DynamoRevocations {
     pub async fn user_row(&self, key: &RowKey) -> Result<UserRow, Unavailable> {
         let rows = self.rows(&[key]).await?;
         let row = rows.get(key).map(UserRow::read).transpose();
-        let row = row.map_err(|Unreadable| Unavailable::Revocations)?;
+        let row = row.map_err(|RowError| Unavailable::Revocations)?;
         Ok(row.unwrap_or_default())
     }
 
@@ -59,7 +59,7 @@ impl DynamoRevocations {
     ) -> Result<Vec<Mark>, Unavailable> {
         let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Revocations)?;
+        let rows = rows.map_err(|PageError| Unavailable::Revocations)?;
         Ok(rows.iter().map(|row| mark(row, now)).collect())
     }
 }
@@ -109,7 +109,7 @@ impl DynamoRevocations {
         let rows = self.rows(&keys.iter().collect::<Vec<_>>()).await?;
         let mut read = HashMap::new();
         for (key, row) in rows {
-            let row = UserRow::read(&row).map_err(|Unreadable| Unavailable::Revocations)?;
+            let row = UserRow::read(&row).map_err(|RowError| Unavailable::Revocations)?;
             read.insert(key, row);
         }
         Ok(read)

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use crate::connections::Connection;
-use crate::row::{self, Cutoffs, GroupCutoff, Groups, Row, Unreadable};
+use crate::row::{self, Cutoffs, GroupCutoff, Groups, Row, RowError};
 use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
 
 /// The number of clients whose revocations are cached; at one more the cache is emptied.
@@ -283,7 +283,7 @@ fn cutoffs_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -
     let mut read = |key: &RowKey| match rows.get(key).map(|row| row::cutoff(row, now)) {
         None => None,
         Some(Ok(not_before)) => not_before,
-        Some(Err(Unreadable)) => {
+        Some(Err(RowError)) => {
             cutoffs.unreadable = true;
             None
         }
@@ -291,7 +291,7 @@ fn cutoffs_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -
     let (client, issuer) = (read(&keys.client), read(&keys.issuer));
     match rows.get(&keys.groups).map(Groups::read).transpose() {
         Ok(groups) => cutoffs.groups = Arc::new(groups.unwrap_or_default()),
-        Err(Unreadable) => cutoffs.unreadable = true,
+        Err(RowError) => cutoffs.unreadable = true,
     }
     Cutoffs {
         client,

@@ -54,7 +54,7 @@ impl Groups {
 
     /// # Errors
     /// A value is not a time.
-    pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
+    pub(crate) fn read(row: &Row) -> Result<Self, RowError> {
         let is_cutoff =
             |name: &&String| name.starts_with("tokens#") || name.starts_with("sessions#");
         let mut groups = HashMap::new();
@@ -68,7 +68,7 @@ impl Groups {
 }
 
 /// An attribute exists but has an unexpected type or value.
-pub(crate) struct Unreadable;
+pub(crate) struct RowError;
 
 /// The row's own key.
 pub(crate) fn key_of(row: &Row) -> Option<RowKey> {
@@ -92,7 +92,7 @@ pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
     match time(row, "expires_at") {
         Ok(Some(expires_at)) => expires_at > now.plus(FAR),
         Ok(None) => false,
-        Err(Unreadable) => true,
+        Err(RowError) => true,
     }
 }
 
@@ -100,11 +100,11 @@ pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
 pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
     let disabled = match row.get("disabled") {
         None => Ok(false),
-        Some(value) => value.as_bool().copied().map_err(|_| Unreadable),
+        Some(value) => value.as_bool().copied().map_err(|_| RowError),
     };
     let except_session = match row.get("except_session") {
         None => Ok(None),
-        Some(value) => value.as_s().cloned().map(Some).map_err(|_| Unreadable),
+        Some(value) => value.as_s().cloned().map(Some).map_err(|_| RowError),
     };
     let cutoffs = time(row, "not_before").and_then(|sessions| {
         let tokens = time(row, "tokens_not_before")?;
@@ -133,22 +133,22 @@ pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
 }
 
 /// The `not_before` of a client's or the issuer's row.
-pub(crate) fn cutoff(row: &Row, now: UnixSeconds) -> Result<Option<UnixSeconds>, Unreadable> {
+pub(crate) fn cutoff(row: &Row, now: UnixSeconds) -> Result<Option<UnixSeconds>, RowError> {
     match time(row, "not_before")? {
-        None => Err(Unreadable),
+        None => Err(RowError),
         Some(_) if is_expired(row, now) => Ok(None),
         not_before => Ok(not_before),
     }
 }
 
 /// A time in whole seconds, as DynamoDB writes numbers.
-pub(crate) fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, Unreadable> {
+pub(crate) fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, RowError> {
     match row.get(name) {
         None => Ok(None),
         Some(AttributeValue::N(text)) => text
             .parse()
             .map(|seconds| Some(UnixSeconds(seconds)))
-            .map_err(|_| Unreadable),
-        Some(_) => Err(Unreadable),
+            .map_err(|_| RowError),
+        Some(_) => Err(RowError),
     }
 }

@@ -4,7 +4,7 @@ use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
 
-use crate::pages::{self, Incomplete};
+use crate::pages::{self, PageError};
 use crate::read::key_attributes;
 use crate::row::{self, Row};
 use crate::write::{is_applied, number, text};
@@ -102,7 +102,7 @@ impl SessionTable {
     ) -> Result<Vec<Session>, Unavailable> {
         let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Sessions)?;
+        let rows = rows.map_err(|PageError| Unavailable::Sessions)?;
         let living = rows.iter().filter(|row| !row::is_expired(row, now));
         Ok(living.filter_map(session).collect())
     }

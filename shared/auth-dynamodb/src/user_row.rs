@@ -6,7 +6,7 @@
 use auth::UnixSeconds;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::row::{Row, Unreadable, time};
+use crate::row::{Row, RowError, time};
 use crate::write::{number, text};
 
 const NOT_BEFORE: &str = "not_before";
@@ -234,18 +234,18 @@ impl UserRow {
 
     /// # Errors
     /// An attribute has an unexpected type or value: then the row must not be interpreted.
-    pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
+    pub(crate) fn read(row: &Row) -> Result<Self, RowError> {
         let spared = match row.get(EXCEPT_SESSION) {
             None => None,
             Some(session) => Some(Spared {
-                session: session.as_s().map_err(|_| Unreadable)?.clone(),
+                session: session.as_s().map_err(|_| RowError)?.clone(),
                 since: time(row, EXCEPT_SINCE)?.unwrap_or(UnixSeconds(0)),
                 changed_at: time(row, EXCEPT_FOR_CHANGE_AT)?,
             }),
         };
         let disabled = match row.get(DISABLED) {
             None => false,
-            Some(disabled) => *disabled.as_bool().map_err(|_| Unreadable)?,
+            Some(disabled) => *disabled.as_bool().map_err(|_| RowError)?,
         };
         Ok(Self {
             not_before: time(row, NOT_BEFORE)?,

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 
 use crate::DynamoRevocations;
 use crate::read::key_attributes;
-use crate::row::{Row, Unreadable};
+use crate::row::{Row, RowError};
 use crate::user_row::{Act, After, DECISIVE, UserRow};
 
 const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_before";
@@ -210,7 +210,7 @@ impl DynamoRevocations {
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
-            let said = UserRow::read(&row).map_err(|Unreadable| Unavailable::Revocations)?;
+            let said = UserRow::read(&row).map_err(|RowError| Unavailable::Revocations)?;
             let new = match said.after(act, ending.at, ending.kept_seconds()) {
                 After::Same => return Ok(true),
                 After::TooLate => return Ok(false),

@@ -53,7 +53,7 @@ pub use key_cache::KeyCache;
 pub use policy::{Effect, PolicyDocument};
 pub use ports::{ApiKeyStore, KeySource, RevocationStore, Unavailable};
 pub use providers::Providers;
-pub use reason::{Reason, Refusal};
+pub use reason::{AuthError, DenyReason};
 pub use revocation::Marks;
 pub use secret::Secret;
 pub use spelling::spellings;

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::claims::{Principal, VerifiedClaims};
-use crate::reason::Reason;
+use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 
 /// Seconds that a revocation is kept after the expiry of the last refresh token that it stops.
@@ -58,7 +58,7 @@ impl Marks {
     ///
     /// # Errors
     /// The revocation that applies.
-    pub fn check(&self, claims: &VerifiedClaims) -> Result<(), Reason> {
+    pub fn check(&self, claims: &VerifiedClaims) -> Result<(), DenyReason> {
         let since = match claims.principal() {
             Principal::User => claims.authenticated_at(),
             Principal::Client | Principal::ApiKey => claims.issued_at(),
@@ -77,7 +77,7 @@ impl Marks {
         session: Option<&str>,
         since: UnixSeconds,
         issued_at: UnixSeconds,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), DenyReason> {
         self.check_parts(since, issued_at, session, true)
     }
 
@@ -86,7 +86,7 @@ impl Marks {
     ///
     /// # Errors
     /// The revocation that applies.
-    pub fn check_api_key(&self, since: UnixSeconds) -> Result<(), Reason> {
+    pub fn check_api_key(&self, since: UnixSeconds) -> Result<(), DenyReason> {
         self.check_parts(since, since, None, false)
     }
 
@@ -96,31 +96,31 @@ impl Marks {
         issued_at: UnixSeconds,
         session: Option<&str>,
         signs_in: bool,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), DenyReason> {
         let covered = |not_before: Option<UnixSeconds>| Some(since) <= not_before;
         let spared = |cutoff: &Cutoff| {
             cutoff.except_session.is_some() && cutoff.except_session.as_deref() == session
         };
         let rules = [
-            (self.unreadable, Reason::UnreadableMark),
-            (self.token, Reason::TokenRevoked),
-            (self.session, Reason::SessionRevoked),
-            (self.user_disabled, Reason::UserDisabled),
+            (self.unreadable, DenyReason::UnreadableRevocation),
+            (self.token, DenyReason::TokenRevoked),
+            (self.session, DenyReason::SessionRevoked),
+            (self.user_disabled, DenyReason::UserDisabled),
             (
                 self.user_not_before.as_ref().is_some_and(|cutoff| {
                     signs_in && since <= cutoff.not_before && !spared(cutoff)
                 }),
-                Reason::UserRevoked,
+                DenyReason::UserRevoked,
             ),
             (
                 Some(issued_at) <= self.tokens_not_before && signs_in,
-                Reason::Outdated,
+                DenyReason::Outdated,
             ),
-            (covered(self.client_not_before), Reason::ClientRevoked),
-            (covered(self.issuer_not_before), Reason::IssuerRevoked),
+            (covered(self.client_not_before), DenyReason::ClientRevoked),
+            (covered(self.issuer_not_before), DenyReason::IssuerRevoked),
             (
                 signs_in && covered(self.provider_not_before),
-                Reason::ProviderRemoved,
+                DenyReason::ProviderRemoved,
             ),
         ];
         match rules.into_iter().find(|(refuses, _)| *refuses) {
