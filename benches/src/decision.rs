@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use auth::{
-    AuthError, Effect, Issuer, KeySet, KeySource, Marks, RevocationStore, Unavailable, UnixSeconds,
-    UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
+    AuthError, Effect, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
 use authorizer::{ApiKeys, Authorizer, Config};
@@ -40,9 +40,13 @@ impl KeySource for Keys {
 /// A revocation store without revocations.
 struct NoMarks;
 
-impl RevocationStore for NoMarks {
-    async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
-        Ok(Marks::default())
+impl RevocationReader for NoMarks {
+    async fn revocations(
+        &self,
+        _: &VerifiedClaims,
+        _: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
+        Ok(Revocations::default())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use auth::{
-    AuthError, Issuer, KeySet, KeySource, Marks, RevocationStore, Unavailable, UnixSeconds,
+    AuthError, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable, UnixSeconds,
     VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
@@ -38,12 +38,16 @@ impl KeySource for SlowDependencies {
     }
 }
 
-impl RevocationStore for SlowDependencies {
-    async fn marks(&self, claims: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
+impl RevocationReader for SlowDependencies {
+    async fn revocations(
+        &self,
+        claims: &VerifiedClaims,
+        _: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
         self.wait().await;
-        Ok(Marks {
+        Ok(Revocations {
             session: claims.subject().ends_with("ended"),
-            ..Marks::default()
+            ..Revocations::default()
         })
     }
 }

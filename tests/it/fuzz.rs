@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::{
-    AuthError, Effect, Issuer, KeySet, KeySource, Marks, RevocationStore, Unavailable, UnixSeconds,
-    UnverifiedToken, VerifiedClaims, VerifyingKey,
+    AuthError, Effect, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
 use authorizer::{ApiKeys, Authorizer, Event};
@@ -254,9 +254,13 @@ impl KeySource for Keys {
 
 struct NoRevocations;
 
-impl RevocationStore for NoRevocations {
-    async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
-        Ok(Marks::default())
+impl RevocationReader for NoRevocations {
+    async fn revocations(
+        &self,
+        _: &VerifiedClaims,
+        _: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
+        Ok(Revocations::default())
     }
 }
 

@@ -20,7 +20,9 @@ mod tokens;
 use std::time::Instant;
 
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
-use auth::{DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, Verifier};
+use auth::{
+    DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, UserRef, Verifier,
+};
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
@@ -106,7 +108,7 @@ impl AuthApi {
             }
         };
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
-        revocations.prime().await;
+        revocations.warm_up().await;
         let limiter = config.limits.as_ref().map(|limits| Limiter {
             table: AttemptTable::beside(&revocations, limits.table.clone()),
             per_user: limits.per_user,
@@ -288,11 +290,19 @@ impl AuthApi {
         }
     }
 
+    /// The pool's user with this `sub`.
+    fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.config.user_pool_id,
+            subject,
+        }
+    }
+
     /// Queues a call to Cognito for logout-retry. Returns whether the queue accepted it.
     async fn try_later(&self, task: &SignOutTask) -> bool {
         match &self.retry_queue {
             None => false,
-            Some(queue) => queue.put(task).await,
+            Some(queue) => queue.send(task).await,
         }
     }
 

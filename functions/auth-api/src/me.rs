@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use addresses::{check_email, check_shown_name};
-use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds, is_email};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::Ending;
-use auth_sqs::LateMark;
+use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
+use auth_sqs::{LateKeptSession, LateRevocation};
 use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
 use lambda::{Caller, clock};
@@ -129,7 +128,7 @@ impl AuthApi {
             }
         }
         if may_have_changed {
-            self.end_others(user, "account_changed").await?;
+            self.revoke_others(user, "account_changed").await?;
         }
         match failed {
             Some(refused) => Err(refused.into()),
@@ -218,17 +217,17 @@ impl AuthApi {
         proved.map_err(|_| Unavailable::Cognito)??;
         self.change_at_cognito(user, current, new).await?;
         // Both run even if one of them fails: then the other one alone revokes the sessions.
-        let ended = self.end_sessions(user, REASON, None);
-        let (marked, ()) = tokio::join!(ended, self.sign_out_at_cognito(user));
-        let cutoff = marked?;
+        let revocation = self.revoke_sessions(user, REASON, None);
+        let (revoked, ()) = tokio::join!(revocation, self.sign_out_at_cognito(user));
+        let not_before = revoked?;
         // CloudTrail records the sign-out, and the revocation for that record covers its whole
         // second.
-        clock::until_after(cutoff.max(now()).0).await;
+        clock::until_after(not_before.max(now()).0).await;
         let mut body = Map::new();
         body.insert("status".to_owned(), "password_changed".into());
         body.insert("ended".to_owned(), "all".into());
         if request.keep_session
-            && let Some(tokens) = self.sign_in_again(user, new, cutoff).await
+            && let Some(tokens) = self.sign_in_again(user, new, not_before).await
             && let Ok(response) = self.hand_over(&tokens, body.clone(), http).await
         {
             return Ok(response);
@@ -267,9 +266,9 @@ impl AuthApi {
         &self,
         user: &SignedIn,
         password: &Secret,
-        cutoff: UnixSeconds,
+        not_before: UnixSeconds,
     ) -> Option<Tokens> {
-        if now() <= cutoff {
+        if now() <= not_before {
             return None;
         }
         let signed_in = self.accounts.sign_in(&user.username, password);
@@ -278,7 +277,7 @@ impl AuthApi {
         };
         let session = UnverifiedSession::of(&tokens.access);
         let holds = session.is_some_and(|session| {
-            session.sub == user.caller.subject && session.authenticated_at() > cutoff
+            session.sub == user.caller.subject && session.authenticated_at() > not_before
         });
         if holds {
             return Some(tokens);
@@ -307,73 +306,86 @@ impl AuthApi {
         }
     }
 
-    /// Revokes all sessions but this one, in the table only: Cognito has no call that spares one.
-    async fn end_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), ApiError> {
-        let cutoff = self
-            .end_sessions(user, reason, user.caller.session.as_deref())
+    /// Revokes all sessions but this one, in the table only: Cognito has no call that keeps one.
+    async fn revoke_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), ApiError> {
+        let not_before = self
+            .revoke_sessions(user, reason, user.caller.session.as_deref())
             .await?;
         // CloudTrail reports the calls to Cognito with a resolution of one second.
-        clock::until_after(cutoff.max(now()).0).await;
+        clock::until_after(not_before.max(now()).0).await;
         Ok(())
     }
 
     /// Writes the revocation. If that fails, it is queued and written later with the present time.
-    async fn end_sessions(
+    async fn revoke_sessions(
         &self,
         user: &SignedIn,
         reason: &'static str,
-        spared: Option<&str>,
+        kept: Option<&str>,
     ) -> Result<UnixSeconds, ApiError> {
         let caller = &user.caller;
         let now = now();
-        let cutoff = now.plus(self.config.leeway_seconds);
-        let cutoff = cutoff.max(caller.authenticated_at);
-        let spared = spared.map(|session| (session, caller.authenticated_at));
-        let ending = Ending {
+        let not_before = now.plus(self.config.leeway_seconds);
+        let not_before = not_before.max(caller.authenticated_at);
+        let kept = kept.map(|session| KeptSession {
+            session,
+            authenticated_at: caller.authenticated_at,
+        });
+        let context = RevocationContext {
             reason,
             actor: &caller.subject,
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
         if self
-            .write_cutoff(caller, cutoff, spared, &ending)
+            .write_revocation(caller, not_before, kept, &context)
             .await
             .is_ok()
         {
-            return Ok(cutoff);
+            return Ok(not_before);
         }
         if let Some(queue) = &self.retry_queue {
-            let mark = LateMark::EndSessions {
+            let late = LateRevocation::RevokeSessions {
                 subject: caller.subject.clone(),
-                not_before: cutoff.0,
-                spared: spared.map(|(session, since)| (session.to_owned(), since.0)),
+                not_before: not_before.0,
+                kept: kept.map(|kept| LateKeptSession {
+                    session: kept.session.to_owned(),
+                    authenticated_at: kept.authenticated_at.0,
+                }),
                 changed_at: None,
                 reason: reason.to_owned(),
             };
-            let _ = timeout(QUEUE, queue.put(&mark)).await;
+            let _ = timeout(QUEUE, queue.send(&late)).await;
         }
         Err(ApiError::SessionsNotEnded)
     }
 
-    async fn write_cutoff(
+    async fn write_revocation(
         &self,
         caller: &Caller,
-        cutoff: UnixSeconds,
-        spared: Option<(&str, UnixSeconds)>,
-        ending: &Ending<'_>,
+        not_before: UnixSeconds,
+        kept: Option<KeptSession<'_>>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let key = RowKey::user(&self.config.user_pool_id, &caller.subject);
-        if let Some(spared) = spared {
+        let user = self.user_ref(&caller.subject);
+        if let Some(kept) = kept {
+            let others = OtherSessions {
+                not_before,
+                kept,
+                password_changed_at: None,
+            };
             let written = self
                 .revocations
-                .end_other_sessions(&key, cutoff, spared, ending)
+                .revoke_other_sessions(&user, &others, context)
                 .await?;
-            // Not written: this session was revoked in the meantime, so there is nothing to spare.
+            // Not written: this session was revoked in the meantime, so there is nothing to keep.
             if written {
                 return Ok(());
             }
         }
-        self.revocations.end_user(&key, cutoff, ending).await
+        self.revocations
+            .revoke_user_sessions(&user, not_before, context)
+            .await
     }
 
     /// A new authenticator secret. The old one is valid until a code of the new one is confirmed.
@@ -407,7 +419,7 @@ impl AuthApi {
             ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
         })?;
         self.forgive(&counted).await;
-        self.end_others(user, "authenticator_changed").await?;
+        self.revoke_others(user, "authenticator_changed").await?;
         Ok(Response::json(200, &json!({"mfa": [TOTP]})))
     }
 
@@ -420,7 +432,7 @@ impl AuthApi {
     ) -> Result<Response, ApiError> {
         let mut mfa = self.prove(user, request.into(), http).await?;
         within(self.accounts.turn_off_totp(&user.token)).await?;
-        self.end_others(user, "authenticator_changed").await?;
+        self.revoke_others(user, "authenticator_changed").await?;
         mfa.retain(|factor| factor != TOTP);
         Ok(Response::json(200, &json!({"mfa": mfa})))
     }

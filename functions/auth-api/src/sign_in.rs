@@ -1,10 +1,9 @@
 //! Sign-in, its challenges, and refresh.
 
-use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::{Ending, Session};
+use auth_dynamodb::{ClientUser, RevocationContext, Session};
 use lambda::http::{RefreshCookie, Request, RequestError, Response};
 use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
@@ -173,8 +172,8 @@ impl AuthApi {
             ip_hash: address.map(|address| address_hash(&token.sub, &address)),
         };
         let ttl = self.config.refresh_token_ttl_seconds;
-        let pool = &self.config.user_pool_id;
-        if table.record(pool, &token.sub, &session, ttl).await.is_err() {
+        let user = self.user_ref(&token.sub);
+        if table.record(&user, &session, ttl).await.is_err() {
             log::line(Level::Error, "could not record the session", []);
         }
     }
@@ -250,20 +249,23 @@ impl AuthApi {
         let Some(session) = UnverifiedSession::of(&tokens.access) else {
             return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
         };
-        let marks = self
+        let owner = ClientUser {
+            user: self.user_ref(&session.sub),
+            client_id: &self.config.app_client_id,
+        };
+        let revocations = self
             .revocations
-            .marks_of_session(
-                (&self.config.user_pool_id, &self.config.app_client_id),
-                (&session.sub, session.origin_jti.as_deref()),
-                now(),
-            )
+            .revocations_of_session(&owner, session.origin_jti.as_deref(), now())
             .await;
-        let marks = match marks {
-            Ok(marks) => marks,
+        let revocations = match revocations {
+            Ok(revocations) => revocations,
             Err(unavailable) => return self.refresh_unfinished(unavailable, &tokens, http),
         };
         let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
-        if marks.check_session(id, since, session.issued_at()).is_err() {
+        if revocations
+            .check_session(id, since, session.issued_at())
+            .is_err()
+        {
             // The new tokens are refused in any case, even if the call to Cognito fails.
             self.revoke(&refresh_token).await;
             return Ok(self.refresh_refused(http));
@@ -316,7 +318,7 @@ impl AuthApi {
             return Err(ApiError::Cognito(outcome));
         }
         if is_reuse {
-            self.end_stolen_session(refresh_token, http).await?;
+            self.revoke_stolen_session(refresh_token, http).await?;
         }
         Ok(self.refresh_refused(http))
     }
@@ -324,7 +326,7 @@ impl AuthApi {
     /// A refresh token was used twice, so one of the two holders is a thief. Cognito revokes the
     /// session; the table does too, if the request carries an access token of the session, expired
     /// or not.
-    async fn end_stolen_session(
+    async fn revoke_stolen_session(
         &self,
         refresh_token: &Secret,
         http: &Request<'_>,
@@ -344,14 +346,14 @@ impl AuthApi {
         let Some(session) = claims.session() else {
             return Ok(());
         };
-        let key = RowKey::session(claims.issuer_id(), claims.subject(), session);
-        let ending = Ending {
+        let session = claims.user_ref().session(session);
+        let context = RevocationContext {
             reason: "refresh_token_reuse",
             actor: claims.subject(),
             at: now(),
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        Ok(self.revocations.end(&key, &ending).await?)
+        Ok(self.revocations.revoke_session(&session, &context).await?)
     }
 
     /// Verifies an access token of this pool on a route without an authorizer.

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use auth::is_email;
-use auth::revocation::RowKey;
 use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
-use auth_dynamodb::Ending;
+use auth_dynamodb::RevocationContext;
 use lambda::clock;
 use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
@@ -174,7 +173,7 @@ impl AuthApi {
         };
         let reset = done(self.sign_out.reset_password(username)).await.is_some()
             || self.try_later(&task).await;
-        if !self.end_by_name(username).await {
+        if !self.revoke_and_sign_out(username).await {
             log::line(
                 Level::Error,
                 "could not revoke the sessions of an unproven password",
@@ -191,7 +190,7 @@ impl AuthApi {
 
     /// A sign-out at Cognito, now or by logout-retry, and the revocation in the table. The sign-out needs the name alone,
     /// the revocation the `sub`, which Cognito looks up.
-    async fn end_by_name(&self, username: &str) -> bool {
+    async fn revoke_and_sign_out(&self, username: &str) -> bool {
         let task = SignOutTask::SignOutEverywhere {
             username: username.to_owned(),
         };
@@ -208,16 +207,15 @@ impl AuthApi {
             return false;
         };
         let now = now();
-        let ending = Ending {
+        let context = RevocationContext {
             reason: REASON,
             actor: &user.subject,
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        let key = RowKey::user(&self.config.user_pool_id, &user.subject);
-        let cutoff = now.plus(self.config.leeway_seconds);
+        let not_before = now.plus(self.config.leeway_seconds);
         self.revocations
-            .end_user(&key, cutoff, &ending)
+            .revoke_user_sessions(&self.user_ref(&user.subject), not_before, &context)
             .await
             .is_ok()
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use auth::routes::{self, Route, RouteTable};
 use auth::{
     ApiKeyStore, AuthError, DenyReason, Effect, KeySource, MethodArn, PolicyDocument, PresentedKey,
-    RevocationStore, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    RevocationReader, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
@@ -136,7 +136,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
             store: DynamoApiKeys::beside(&revocations, table),
             issuer_id,
         });
-        tokio::join!(keys.prefetch(now()), revocations.prime());
+        tokio::join!(keys.prefetch(now()), revocations.warm_up());
         let verifier = Verifier::new(issuers, config.token_rules);
         Ok(Self::new(
             verifier,
@@ -148,7 +148,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
     }
 }
 
-impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     /// Creates an authorizer with these sources of keys and revocations.
     pub fn new(
         verifier: Verifier,
@@ -186,9 +186,9 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let method_arn = event.method_arn();
         let method = event.method(&method_arn)?;
 
-        let marks = self.revocations.marks(&claims, now()).await?;
-        self.reporter.notice(&marks);
-        marks.check(&claims)?;
+        let revocations = self.revocations.revocations(&claims, now()).await?;
+        self.reporter.log_invalid_expiry(&revocations);
+        revocations.check(&claims)?;
         // No await from here on.
         let now = now();
         self.verifier.still_valid(&claims, now)?;
@@ -378,7 +378,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 }
 
-impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Handler for Authorizer<K, R, A> {
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K, R, A> {
     type Answer = Box<RawValue>;
 
     async fn handle(

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{AuthError, DenyReason, Effect, Marks};
+use auth::{AuthError, DenyReason, Effect, Revocations};
 use lambda::log::{self, Level};
 use serde_json::Value;
 
@@ -88,8 +88,8 @@ impl Reporter {
 
     /// Logs that DynamoDB will not delete a row at the intended time, because its `expires_at` is
     /// not in epoch seconds. The row still counts as active.
-    pub(crate) fn notice(&self, marks: &Marks) {
-        if !marks.odd_expiry {
+    pub(crate) fn log_invalid_expiry(&self, revocations: &Revocations) {
+        if !revocations.odd_expiry {
             return;
         }
         let now = lambda::clock::unix_seconds();

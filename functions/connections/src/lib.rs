@@ -99,7 +99,7 @@ impl Connections {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         Ok(Self {
             table: ConnectionTable::beside(&revocations, config.connection_table),
             revocations,
@@ -137,7 +137,7 @@ impl Connections {
     ) -> Result<(u16, &'static str), Unavailable> {
         self.table.put(connection).await?;
         // The authorizer has just accepted the token, so its time of issue is not checked.
-        let is_over = self.revocations.is_over(connection, now.plus(1), now);
+        let is_over = self.revocations.is_revoked(connection, now.plus(1), now);
         if !is_over.await? {
             return Ok((200, "opened"));
         }

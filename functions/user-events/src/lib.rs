@@ -11,10 +11,11 @@ mod config;
 mod record;
 mod topic;
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{ClientRef, GroupRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::CognitoUsers;
-use auth_dynamodb::{DynamoRevocations, Ending, GroupCutoff, Profiles, SessionTable, Status};
+use auth_dynamodb::{
+    DynamoRevocations, PasswordChange, Profiles, RevocationContext, SessionTable, Status,
+};
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer};
 use lambda::{Handler, InvocationError, clock};
@@ -24,7 +25,7 @@ use serde_json::value::RawValue;
 use action::{Action, Effect, Kind};
 pub use config::Config;
 use record::{Origin, Record};
-use topic::Topic;
+use topic::{Target, Topic};
 
 /// Maximal difference, in seconds, between the times of a password change made by our own API and
 /// of its record.
@@ -72,7 +73,7 @@ impl UserEvents {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         let profiles = config.users_table;
         let sessions = config.session_table;
         let topic = config.security_topic_arn;
@@ -105,7 +106,7 @@ impl UserEvents {
         };
         let by_groups = matches!(
             action.effect,
-            Effect::OutdateForGroups | Effect::OutdateGroup
+            Effect::RequireRefreshForGroups | Effect::RequireRefreshOfGroup
         );
         if by_groups && !self.outdate_on_group_change {
             return Ok(Outcome::Ignored("nothing_to_do"));
@@ -125,12 +126,15 @@ impl UserEvents {
             return Ok(Outcome::Ignored("unknown_user"));
         }
         let at = record.at(now);
-        self.mark(&target, &action, at, now).await?;
+        self.revoke(&target, &action, at, now).await?;
         self.note(&target, action.effect, at).await?;
         if let Some(topic) = &self.topic {
-            let pool = &self.origin.user_pool_id;
-            let target = (member(action.about()), target.as_str());
-            topic.publish(&action, pool, target, at, &record).await?;
+            let target = Target {
+                user_pool_id: &self.origin.user_pool_id,
+                member: member(action.about()),
+                value: &target,
+            };
+            topic.publish(&action, &target, at, &record).await?;
         }
         Ok(Outcome::Applied(action))
     }
@@ -181,9 +185,9 @@ impl UserEvents {
         {
             return Ok(true);
         }
-        let pool = &self.origin.user_pool_id;
+        let user = self.user_ref(subject);
         if let Some(sessions) = &self.sessions
-            && !sessions.of_user(pool, subject, now).await?.is_empty()
+            && !sessions.of_user(&user, now).await?.is_empty()
         {
             return Ok(true);
         }
@@ -194,7 +198,7 @@ impl UserEvents {
         }
     }
 
-    async fn mark(
+    async fn revoke(
         &self,
         target: &str,
         action: &Action,
@@ -202,8 +206,8 @@ impl UserEvents {
         now: UnixSeconds,
     ) -> Result<(), Unavailable> {
         let pool = &self.origin.user_pool_id;
-        let key = RowKey::user(pool, target);
-        let ending = Ending {
+        let user = self.user_ref(target);
+        let context = RevocationContext {
             reason: action.kind,
             actor: "cognito",
             at: now,
@@ -211,34 +215,57 @@ impl UserEvents {
         };
         let store = &self.revocations;
         match action.effect {
-            Effect::Disable => store.disable_user(&key, at, &ending).await,
-            Effect::Delete => store.delete_user(&key, at, &ending).await,
-            Effect::Enable => store.enable_user(&key, at, &ending).await,
-            Effect::EndSessions => store.end_user(&key, at, &ending).await,
+            Effect::Disable => store.disable_user(&user, at, &context).await,
+            Effect::Delete => store.delete_user(&user, at, &context).await,
+            Effect::Enable => store.enable_user(&user, at, &context).await,
+            Effect::RevokeSessions => store.revoke_user_sessions(&user, at, &context).await,
             Effect::ChangePassword => {
+                let change = PasswordChange {
+                    changed_at: at,
+                    tolerance_seconds: TOLERANCE,
+                };
                 store
-                    .end_user_for_change(&key, at, TOLERANCE, &ending)
+                    .revoke_sessions_before_password_change(&user, &change, &context)
                     .await
             }
-            Effect::Outdate | Effect::OutdateForGroups => {
-                store.outdate_tokens(&key, at, &ending).await
+            Effect::RequireRefresh | Effect::RequireRefreshForGroups => {
+                store.require_refresh(&user, at, &context).await
             }
-            Effect::OutdateGroup => {
-                let group = (GroupCutoff::Tokens, target);
-                store.end_group(pool, group, at, &ending).await
+            Effect::RequireRefreshOfGroup => {
+                let group = GroupRef {
+                    issuer: pool,
+                    group: target,
+                };
+                store.require_refresh_of_group(&group, at, &context).await
             }
-            Effect::EndProvider => {
+            Effect::RevokeProvider => {
                 // Cognito keeps the users of a provider in a group of this name.
                 let group = format!("{pool}_{target}");
-                let group = (GroupCutoff::Sessions, group.as_str());
-                store.end_group(pool, group, at, &ending).await
+                let group = GroupRef {
+                    issuer: pool,
+                    group: &group,
+                };
+                store.revoke_group_sessions(&group, at, &context).await
             }
-            Effect::EndClient => {
-                let key = RowKey::client(pool, target);
-                store.end_all_of(&key, at, &ending).await
+            Effect::RevokeClient => {
+                let client = ClientRef {
+                    issuer: pool,
+                    client_id: target,
+                };
+                store.revoke_client(&client, at, &context).await
             }
-            Effect::EndPool => store.end_all_of(&RowKey::issuer(pool), at, &ending).await,
+            Effect::RevokeIssuer => {
+                let issuer = IssuerRef { issuer: pool };
+                store.revoke_issuer(&issuer, at, &context).await
+            }
             Effect::TellOfUser | Effect::Tell => Ok(()),
+        }
+    }
+
+    fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.origin.user_pool_id,
+            subject,
         }
     }
 
@@ -252,14 +279,14 @@ impl UserEvents {
             Effect::Disable => Status::Disabled,
             Effect::Enable => Status::Confirmed,
             Effect::Delete => Status::Deleted,
-            Effect::EndSessions
+            Effect::RevokeSessions
             | Effect::ChangePassword
-            | Effect::Outdate
-            | Effect::OutdateForGroups
-            | Effect::OutdateGroup
-            | Effect::EndProvider
-            | Effect::EndClient
-            | Effect::EndPool
+            | Effect::RequireRefresh
+            | Effect::RequireRefreshForGroups
+            | Effect::RequireRefreshOfGroup
+            | Effect::RevokeProvider
+            | Effect::RevokeClient
+            | Effect::RevokeIssuer
             | Effect::TellOfUser
             | Effect::Tell => return Ok(()),
         };

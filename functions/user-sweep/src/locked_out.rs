@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
@@ -47,11 +46,11 @@ impl UserSweep {
         for row in candidates {
             match self.users.by_subject(&row.subject).await {
                 Ok(user) if user.enabled => {
-                    let key = RowKey::user(pool, &row.subject);
+                    let target = self.user_ref(&row.subject);
                     // Later than the known disabling, earlier than one that is in progress.
                     let at = row.status_at.plus(1);
-                    let ending = self.ending(now());
-                    self.revocations.enable_user(&key, at, &ending).await?;
+                    let context = self.context(now());
+                    self.revocations.enable_user(&target, at, &context).await?;
                     self.note(&row.subject, Status::Confirmed, at).await?;
                     enabled += 1;
                 }

@@ -1,11 +1,11 @@
 //! The table of open WebSocket connections, by user.
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::DynamoRevocations;
+use crate::key::RowKey;
 use crate::pages::{self, PageError};
 use crate::row::{self, Row};
 use crate::write::{number, text};
@@ -37,6 +37,17 @@ pub struct Connection {
     pub authenticated_at: UnixSeconds,
     /// The time of the connection.
     pub connected_at: UnixSeconds,
+}
+
+impl Connection {
+    /// The connection's user.
+    #[must_use]
+    pub fn user_ref(&self) -> UserRef<'_> {
+        UserRef {
+            issuer: &self.issuer_id,
+            subject: &self.subject,
+        }
+    }
 }
 
 /// Connections in a DynamoDB table with the keys `pk` and `sk`.
@@ -133,7 +144,7 @@ impl ConnectionTable {
 }
 
 fn keys(connection: &Connection) -> (AttributeValue, AttributeValue) {
-    let RowKey { partition, .. } = RowKey::user(&connection.issuer_id, &connection.subject);
+    let RowKey { partition, .. } = RowKey::from(&connection.user_ref());
     let sort = format!("connection#{}", connection.id);
     (AttributeValue::S(partition), AttributeValue::S(sort))
 }

@@ -7,7 +7,7 @@ use crate::api_key::StoredKey;
 use crate::claims::VerifiedClaims;
 use crate::jwks::VerifyingKey;
 use crate::reason::AuthError;
-use crate::revocation::Marks;
+use crate::revocation::Revocations;
 use crate::time::UnixSeconds;
 use crate::verify::Issuer;
 
@@ -77,17 +77,17 @@ pub trait KeySource {
 }
 
 /// Reads revocations.
-pub trait RevocationStore {
+pub trait RevocationReader {
     /// All revocations that may apply to a token with these claims, by consistent reads: the result
     /// contains every revocation whose write was acknowledged before this call.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] whenever that cannot be guaranteed.
-    fn marks(
+    fn revocations(
         &self,
         claims: &VerifiedClaims,
         now: UnixSeconds,
-    ) -> impl Future<Output = Result<Marks, Unavailable>> + Send;
+    ) -> impl Future<Output = Result<Revocations, Unavailable>> + Send;
 }
 
 /// Reads API keys.
