@@ -65,8 +65,8 @@ enum AdminError {
 }
 
 impl From<UserPoolError> for AdminError {
-    fn from(trouble: UserPoolError) -> Self {
-        match trouble {
+    fn from(error: UserPoolError) -> Self {
+        match error {
             UserPoolError::NotFound => Self::UnknownUser,
             UserPoolError::Throttled => Self::Throttled,
             UserPoolError::Unavailable => Self::Unavailable(Unavailable::Cognito),

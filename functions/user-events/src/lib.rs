@@ -173,7 +173,7 @@ impl UserEvents {
         match self.users.get(name).await {
             Ok(user) => Ok(user.subject),
             Err(auth_cognito::UserPoolError::NotFound) => Err(EventError::NoSubject),
-            Err(trouble) => Err(Unavailable::from(trouble).into()),
+            Err(error) => Err(Unavailable::from(error).into()),
         }
     }
 
@@ -194,7 +194,7 @@ impl UserEvents {
         match self.users.by_subject(subject).await {
             Ok(_) => Ok(true),
             Err(auth_cognito::UserPoolError::NotFound) => Ok(false),
-            Err(trouble) => Err(trouble.into()),
+            Err(error) => Err(error.into()),
         }
     }
 

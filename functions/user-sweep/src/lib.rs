@@ -137,13 +137,13 @@ impl UserSweep {
             let page = match self.users.disabled(state.cursor.clone()).await {
                 Ok(page) => page,
                 Err(UserPoolError::Throttled) => return Ok(run),
-                Err(trouble) if state.cursor.is_some() => {
+                Err(error) if state.cursor.is_some() => {
                     // Cognito's pagination token has expired: the next run starts again.
                     state.cursor = None;
                     self.remember(state).await?;
-                    return Err(trouble.into());
+                    return Err(error.into());
                 }
-                Err(trouble) => return Err(trouble.into()),
+                Err(error) => return Err(error.into()),
             };
             run.seen += u64::try_from(page.users.len()).unwrap_or(u64::MAX);
             run.written += self.write_missing(&page.users).await?;

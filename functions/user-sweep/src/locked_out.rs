@@ -57,7 +57,7 @@ impl UserSweep {
                 // Deleted since, or disabled again.
                 Ok(_) | Err(UserPoolError::NotFound) => {}
                 Err(UserPoolError::Throttled) => return Ok(enabled),
-                Err(trouble) => return Err(trouble.into()),
+                Err(error) => return Err(error.into()),
             }
             tokio::time::sleep(PAUSE).await;
         }
