@@ -196,13 +196,14 @@ impl UserSweep {
             let at = disabled_at(UnixSeconds(user.modified_at), enabled_at, now);
             let context = self.context(now);
             self.revocations.disable_user(&target, at, &context).await?;
-            self.note(&user.subject, Status::Disabled, at).await?;
+            self.set_profile_status(&user.subject, Status::Disabled, at)
+                .await?;
             written += 1;
         }
         Ok(written)
     }
 
-    async fn note(
+    async fn set_profile_status(
         &self,
         subject: &str,
         status: Status,

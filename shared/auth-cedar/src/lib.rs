@@ -187,10 +187,10 @@ impl CedarPolicies {
             EntityUid::from_type_name_and_id(self.types.action.clone(), EntityId::new(action));
         let resource = self.application.clone();
         let context = context(claims, request)?;
-        let question = cedar::Request::new(principal, action, resource, context, None).ok()?;
+        let cedar_request = cedar::Request::new(principal, action, resource, context, None).ok()?;
         let answer = self
             .authorizer
-            .is_authorized(&question, &self.policies, &entities);
+            .is_authorized(&cedar_request, &self.policies, &entities);
         let forbid_failed = answer.diagnostics().errors().any(|error| {
             let cedar::AuthorizationError::PolicyEvaluationError(error) = error;
             self.policies
