@@ -57,8 +57,10 @@ fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response 
 	@local/venv .tools/schemathesis local/schemathesis.txt
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/fuzz.py
 
-docs: ## Generate docs/configuration.md from the code and template.yaml
-	@GATEHOUSE_UPDATE=1 cargo test -q $(CARGO_JOBS) -p auth-tests --test it -- contracts::configuration::the_document
+docs: ## Generate docs/configuration.md (from code and template.yaml) and generated/api-gateway.json (from openapi.yaml)
+	@cargo build -q $(CARGO_JOBS) --workspace --example token --bin gatehouse
+	@$(TARGET)/debug/gatehouse definition
+	@GATEHOUSE_UPDATE=1 cargo test -q $(CARGO_JOBS) --workspace --test it -- contracts::configuration::the_document
 
 mails: ## Render every email in every language into .local/mails, for review
 	@cargo run -q $(CARGO_JOBS) -p gatehouse -- mails .local/mails

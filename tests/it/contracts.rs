@@ -66,8 +66,8 @@ fn the_template_deploys_the_definition() {
     assert!(checked.status.success(), "{said}");
 
     let template = read("template.yaml");
-    assert!(template.contains("Location: api-gateway.json\n"));
-    let made: Value = serde_json::from_str(&read("api-gateway.json")).unwrap();
+    assert!(template.contains("Location: generated/api-gateway.json\n"));
+    let made: Value = serde_json::from_str(&read("generated/api-gateway.json")).unwrap();
     let openapi: Value = serde_norway::from_str(&read("openapi.yaml")).unwrap();
     let authorizer = &made["components"]["securitySchemes"]["gatehouse"];
     let ttl = &authorizer["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"];
