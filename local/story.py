@@ -144,7 +144,7 @@ def administration(state, say):
     boss.join_group("tenant-story")
     boss = boss.sign_in().access
     context = person.call(boss, 200)["context"]
-    expect(context["roles"] == '["administrator"]', "a claim from policies/claims.json")
+    expect(context["roles"] == '["administrator"]', "a claim from claims.json")
     expect(context["tenant"] == "story", "a second claim from policies/claims.json")
     user = claims(tablet.access)["sub"]
     shown = "/admin/users/{user}"

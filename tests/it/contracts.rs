@@ -1,5 +1,6 @@
 //! Code, template and documents must agree.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use auth::Reason;
@@ -23,6 +24,46 @@ fn every_reason_is_documented() {
         let row = format!("| `{}` |", reason.as_str());
         assert!(docs.contains(&row), "docs/outcomes.md has no row {row}");
     }
+}
+
+/// The names at the root: those that git lists, or without a git checkout all that `.gitignore` does not list.
+fn committed_entries() -> BTreeSet<String> {
+    let git = std::process::Command::new("git")
+        .args(["ls-files", "--cached"])
+        .current_dir(root())
+        .output();
+    if let Some(listed) = git.ok().filter(|git| git.status.success()) {
+        let names = String::from_utf8(listed.stdout).unwrap();
+        return names
+            .lines()
+            .filter_map(|file| Some(file.split('/').next()?.to_owned()))
+            .collect();
+    }
+    let ignored = read(".gitignore");
+    let ignored: BTreeSet<&str> = ignored.lines().map(|line| line.trim_matches('/')).collect();
+    std::fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !ignored.contains(name.as_str()))
+        .collect()
+}
+
+#[test]
+fn every_entry_of_the_root_is_on_the_map() {
+    let architecture = read("ARCHITECTURE.md");
+    let map = architecture
+        .split("\n## ")
+        .find(|section| section.starts_with("Code map\n"));
+    let mut entries = committed_entries();
+    assert!(entries.remove("ARCHITECTURE.md"), "{entries:?}");
+    // Folders of crates have a row for each crate.
+    let rows = map.unwrap().lines().filter(|line| line.starts_with('|'));
+    let named: BTreeSet<String> = rows
+        .filter_map(|row| row.split(" | ").next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter_map(|name| Some(name.split('/').next()?.to_owned()))
+        .collect();
+    assert_eq!(entries, named);
 }
 
 #[test]

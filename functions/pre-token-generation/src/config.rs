@@ -9,12 +9,12 @@ use lambda::log::Level;
 use crate::mapping::Mapping;
 
 /// The compiled-in mapping.
-const SHIPPED: &str = include_str!("../../../policies/claims.json");
+const SHIPPED: &str = include_str!("../claims.json");
 
 /// The configuration.
 pub struct Config {
     /// The mapping in the file that `CLAIMS_FILE` names, otherwise in `claims.json` beside the
-    /// binary, otherwise the compiled-in `policies/claims.json`.
+    /// binary, otherwise the compiled-in `functions/pre-token-generation/claims.json`.
     pub mapping: Mapping,
     /// `LINK_PROVIDERS`: the identity providers that are trusted to verify addresses, and for which
     /// domains.
@@ -29,7 +29,7 @@ impl Config {
         Var::new(
             "CLAIMS_FILE",
             "`claims.json` beside the binary, else the compiled-in \
-             `policies/claims.json`",
+             `functions/pre-token-generation/claims.json`",
             "The claims that tokens get. See [rules.md](rules.md#roles-and-tenants).",
         ),
         Var::new(
