@@ -294,7 +294,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = CONSOLE.get(name)
         if not kind:
             return self.answer(404, b"", "text/plain")
-        self.answer(200, (ROOT / "console" / name).read_bytes(), kind)
+        self.answer(200, (ROOT / "local" / "console" / name).read_bytes(), kind)
 
     def show(self, path):
         outbox = list(self.server.outbox)

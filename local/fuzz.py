@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import sys
 
-import story
+import client
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMATHESIS = ROOT / ".tools" / "schemathesis" / "bin" / "schemathesis"
@@ -20,7 +20,7 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 def main():
     state = json.loads(os.environ["GATEHOUSE_STACK"])
-    person = story.Person(state, lambda *_: None)
+    person = client.Person(state, lambda *_: None)
     person.sign_up()
     token = person.sign_in().access
     options = {

@@ -21,7 +21,7 @@ import urllib.request
 from botocore.exceptions import ClientError
 
 import srp
-from story import CheckFailed, Person, Tokens, claims, expect
+from client import CheckFailed, Person, Tokens, claims, expect
 
 # A wrong password.
 WRONG = "wrong-Pass-phrase-1"

@@ -34,7 +34,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 STATE = HOME / "run" / "state.json"
 TEMPLATE = ROOT / "template.yaml"
-DEFINITION = ROOT / "api-gateway.json"
+DEFINITION = ROOT / "generated/api-gateway.json"
 COGNITO = ROOT / "local" / "cognito.py"
 BINARIES = ROOT / "target" / "lambda"
 REGION = "us-east-1"
@@ -232,7 +232,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         lambda found: f"CodeUri: {uploaded(packed(folder, found[1]))}",
         TEMPLATE.read_text(),
     )
-    template.write_text(built.replace("Location: api-gateway.json", f"Location: {uploaded(DEFINITION)}"))
+    template.write_text(built.replace("Location: generated/api-gateway.json", f"Location: {uploaded(DEFINITION)}"))
     uploaded(template)
     parameters = {
         "JwksHost": endpoint,

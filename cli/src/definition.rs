@@ -31,14 +31,14 @@ const METHODS: &str = "Access-Control-Allow-Methods";
 const HEADERS: &str = "Access-Control-Allow-Headers";
 const MAX_AGE: &str = "Access-Control-Max-Age";
 
-/// Generate api-gateway.json, which template.yaml deploys.
+/// Generate generated/api-gateway.json, which template.yaml deploys.
 #[derive(Args)]
 pub(crate) struct Definition {
     /// The API's definition.
     #[arg(default_value = "openapi.yaml")]
     openapi: PathBuf,
     /// The generated file.
-    #[arg(default_value = "api-gateway.json")]
+    #[arg(default_value = "generated/api-gateway.json")]
     made: PathBuf,
     /// The template, whose `AUTHORIZER_TTL_SECONDS` must be equal to the definition's. Ignored if
     /// it does not exist.

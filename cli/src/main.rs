@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Generate api-gateway.json, which template.yaml deploys, from openapi.yaml.
+    /// Generate generated/api-gateway.json, which template.yaml deploys, from openapi.yaml.
     Definition(definition::Definition),
     /// Let a disabled user sign in again, in the pool and in the table.
     Enable(enable::Enable),

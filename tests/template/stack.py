@@ -56,12 +56,12 @@ def routes():
 def load(source):
     """The template as CloudFormation passes it to SAM, with includes resolved."""
     template = yaml_parse(source)
-    include = {"Name": "AWS::Include", "Parameters": {"Location": "api-gateway.json"}}
+    include = {"Name": "AWS::Include", "Parameters": {"Location": "generated/api-gateway.json"}}
     body = template["Resources"]["Api"]["Properties"]["DefinitionBody"]
     if body != {"Fn::Transform": include}:
         raise AssertionError("Api.DefinitionBody is not the AWS::Include of api-gateway.json")
     template["Resources"]["Api"]["Properties"]["DefinitionBody"] = json.loads(
-        (ROOT / "api-gateway.json").read_text()
+        (ROOT / "generated/api-gateway.json").read_text()
     )
     return template
 

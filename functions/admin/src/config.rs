@@ -1,6 +1,6 @@
 //! What admin reads from its environment. `docs/configuration.md` has the table.
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
@@ -25,15 +25,19 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "USER_POOL_ID",
-        "APP_CLIENT_IDS",
-        "ADMIN_GROUP",
-        "REVOCATION_TABLE",
-        "USERS_TABLE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "CLOCK_LEEWAY_SECONDS",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::USER_POOL_ID,
+        vars::APP_CLIENT_IDS,
+        Var::new(
+            "ADMIN_GROUP",
+            "`admins`",
+            "The pool's group of administrators. `policies/default.cedar` names it too.",
+        ),
+        vars::REVOCATION_TABLE,
+        vars::USERS_TABLE,
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::CLOCK_LEEWAY_SECONDS,
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use addresses::Domains;
 use auth::Issuer;
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
@@ -82,38 +82,120 @@ pub struct Cookies {
 }
 
 impl Config {
-    /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "USER_POOL_ID",
-        "APP_CLIENT_IDS",
-        "ISSUER",
-        "JWKS_URI",
-        "JWKS",
-        "APP_CLIENT_SECRET_ARN",
-        "REVOCATION_TABLE",
-        "SESSION_TABLE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "CLOCK_LEEWAY_SECONDS",
-        "RETRY_QUEUE_URL",
-        "ATTEMPT_TABLE",
-        "ATTEMPTS_PER_USER",
-        "ATTEMPTS_PER_ADDRESS",
-        "REFUSAL_GRID_MILLISECONDS",
-        "TOKEN_COOKIE",
-        "REFRESH_COOKIE",
-        "ALLOWED_ORIGINS",
-        "APP_NAME",
-        "APP_BASE_URL",
-        "SIGN_IN_URL",
-        "DEFAULT_LOCALE",
-        "PASSWORD_POLICY",
-        "USERNAME_CASE_SENSITIVE",
-        "REVEAL_EXISTING_USERS",
-        "SIGN_UP_GUARD",
-        "ALLOWED_EMAIL_DOMAINS",
-        "DENIED_EMAIL_DOMAINS",
-        "SIGN_UP_ATTRIBUTES",
-        "LOG_LEVEL",
+    /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
+    pub const VARS: &'static [Var] = &[
+        vars::APP_CLIENT_SECRET_ARN,
+        vars::REVOCATION_TABLE,
+        Var::new(
+            "SESSION_TABLE",
+            "unset",
+            "The DynamoDB table in which sign-ins are recorded, for `/auth/sessions`.",
+        ),
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::CLOCK_LEEWAY_SECONDS,
+        Var::new(
+            "RETRY_QUEUE_URL",
+            "unset",
+            "The SQS queue for revocations that could not be written; `logout-retry` writes \
+             them.",
+        ),
+        Var::new(
+            "ATTEMPT_TABLE",
+            "unset",
+            "The DynamoDB table that counts attempts. Unset: only API Gateway and Cognito \
+             limit them.",
+        ),
+        Var::new(
+            "ATTEMPTS_PER_USER",
+            "`5`",
+            "Attempts of one kind (login, resend, forgotten password and so on) for one user \
+             name from one network in the last five minutes; from all networks together four \
+             times as many, not counting those from which the user has signed in within a \
+             month or two. A sign-in, a code or a refresh that succeeds is not counted. \
+             Cognito's own lock comes after five wrong passwords.",
+        ),
+        Var::new(
+            "ATTEMPTS_PER_ADDRESS",
+            "`200`",
+            "Attempts of one kind from one source address (of IPv6, its first 64 bits), which \
+             API Gateway reports, in the last five minutes; headers are never read. It is counted first: an address over its limit \
+             counts for no name. Behind CloudFront the address is the edge's.",
+        ),
+        Var::new(
+            "REFUSAL_GRID_MILLISECONDS",
+            "`1000`",
+            "A refused sign-in, sign-up, code or password, and each response to a request for \
+             an email, leaves at a multiple of this since the request arrived, after 14 s at \
+             the latest, so that its time does not reveal who has an account. It must be \
+             longer than Cognito and its triggers take: `migrate-user`'s refusals end at \
+             multiples of 500 ms, so 2000 for a store with costly hashes. `0`: at once. At \
+             most 5000.",
+        ),
+        Var::new(
+            "TOKEN_COOKIE",
+            "unset: tokens are in the response's body",
+            "The cookie for the access token, beginning with `__Host-`. Set with \
+             `REFRESH_COOKIE`.",
+        ),
+        Var::new(
+            "REFRESH_COOKIE",
+            "unset: tokens are in the response's body",
+            "The cookie for the refresh token, beginning with `__Host-` (`Path=/`: the browser \
+             sends it with each request to the host) or with `__Secure-`: then only to the \
+             routes under `/auth`, at the path that API Gateway saw. Not behind a proxy that \
+             rewrites paths. After a change from `__Host-x` to `__Secure-x` the old cookie is \
+             read and cleared.",
+        ),
+        Var::new(
+            "ALLOWED_ORIGINS",
+            "unset",
+            "Pages that may call and read the responses (CORS), besides those of \
+             `APP_BASE_URL`'s origin. A request that, according to the browser, comes from \
+             another page is refused.",
+        ),
+        Var::new(
+            "APP_NAME",
+            "`Gatehouse`",
+            "The application's name on pages and in authenticator apps.",
+        ),
+        Var::new(
+            "APP_BASE_URL",
+            "unset",
+            "The base of confirmation links; pages of its origin may call the API.",
+        ),
+        Var::new(
+            "SIGN_IN_URL",
+            "unset",
+            "Where the confirmation page links to after a confirmation.",
+        ),
+        Var::new(
+            "DEFAULT_LOCALE",
+            "`en`",
+            "The pages' language for browsers whose language is not supported: `en`, `de`, \
+             `es`, `ja`, `ar`.",
+        ),
+        Var::new(
+            "PASSWORD_POLICY",
+            "`Use at least 12 characters.`",
+            "The password policy, in words, shown when a password does not meet it.",
+        ),
+        vars::USERNAME_CASE_SENSITIVE,
+        Var::new(
+            "REVEAL_EXISTING_USERS",
+            "`false`",
+            "Sign-up responds with 409 for an existing name.",
+        ),
+        addresses::vars::SIGN_UP_GUARD,
+        addresses::vars::ALLOWED_EMAIL_DOMAINS,
+        addresses::vars::DENIED_EMAIL_DOMAINS,
+        Var::new(
+            "SIGN_UP_ATTRIBUTES",
+            "`name,locale`",
+            "The attributes that users may set at sign-up and change later, besides their \
+             e-mail address. The template's parameter accepts Cognito's standard attributes, \
+             and lets the app client write them.",
+        ),
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

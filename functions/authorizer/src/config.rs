@@ -1,6 +1,6 @@
 //! The authorizer's environment variables, described in `docs/configuration.md`.
 
-use auth::env::{ConfigError, Env, is_name_byte};
+use auth::env::{ConfigError, Env, Var, is_name_byte, vars};
 use auth::routes::Route;
 use auth::token::MAX_TOKEN_BYTES;
 use auth::verify::{IAT_LEEWAY_SECONDS, MAX_IAT_LEEWAY_SECONDS};
@@ -113,29 +113,146 @@ pub enum HttpApiResponse {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
-    pub const VARS: &'static [&'static str] = &[
-        "TRUSTED_ISSUERS",
-        "ALLOW_DELEGATED_TOKENS",
-        "TOKEN_USE",
-        "RESOURCE_AUDIENCE",
-        "CLOCK_LEEWAY_SECONDS",
-        "IAT_LEEWAY_SECONDS",
-        "MAX_TOKEN_BYTES",
-        "REQUIRE_SESSION",
-        "REVOCATION_TABLE",
-        "API_KEY_TABLE",
-        "API_KEY_HEADER",
-        "CONTEXT_CLAIMS",
-        "POLICIES_DIR",
-        "POLICY_SCOPE",
-        "AUTHORIZER_TTL_SECONDS",
-        "TOKEN_SOURCES",
-        "TOKEN_COOKIE",
-        "ALLOWED_ORIGINS",
-        "HTTP_API_RESPONSE",
-        "LOG_LEVEL",
-        "LOG_ALLOWED_PERCENT",
-        "LOG_REFUSALS_PER_SECOND",
+    pub const VARS: &'static [Var] = &[
+        Var::new(
+            "TRUSTED_ISSUERS",
+            "unset",
+            "Further issuers, a JSON list of `{\"issuer\", \"alias\", \"audiences\", \
+             \"jwks_uri\", \"algorithms\", \"kind\", \"clients\", \"token\", \
+             \"max_lifetime_seconds\"}`, the first three required. `alias` is the issuer's \
+             name in rules, and in revocations too unless it is a user pool: its revocations \
+             are kept under its pool id, as its own deployment writes them. `principalId` is \
+             `alias|sub`. `audiences`: one of them must be in `aud`. `clients`: the client \
+             (`client_id`, `azp`, `cid` or `appid`) must be one of these. `token`: `access`, \
+             or `id` to accept ID tokens too (`nonce`, `at_hash`). `max_lifetime_seconds`: \
+             from `iat` to `exp` at most, 86400 unless set, up to 2592000; where it is more \
+             than `REFRESH_TOKEN_TTL_SECONDS`, raise that too, because revocations must \
+             outlive tokens. `jwks_uri` defaults to `<issuer>/.well-known/jwks.json`, \
+             `algorithms` to `[\"RS256\"]` (also `ES256`, `EdDSA`), `kind` to `cognito` for a \
+             user pool's address, whose `audiences` are its app clients, else to `oidc`. \
+             `TOKEN_USE` and `REQUIRE_SESSION` apply to Cognito only: other providers' \
+             sessions are their `sid`, and where they send no `auth_time`, `iat` counts, which \
+             a refresh moves past a `not_before`.",
+        ),
+        Var::new(
+            "ALLOW_DELEGATED_TOKENS",
+            "`false`",
+            "Accept tokens with `act`, in which an actor acts for the user (RFC 8693).",
+        ),
+        Var::new(
+            "TOKEN_USE",
+            "`access`",
+            "Which tokens are accepted: `access`, `id` or `any`.",
+        ),
+        Var::new(
+            "RESOURCE_AUDIENCE",
+            "unset",
+            "The `aud` that an access token must carry (resource binding, RFC 8707). Unset: a \
+             token that has an `aud` other than its own client is bound to another resource \
+             and is refused; Cognito's ordinary access tokens have none. `*`: any `aud` is \
+             accepted, also a missing one.",
+        ),
+        vars::CLOCK_LEEWAY_SECONDS,
+        Var::new(
+            "IAT_LEEWAY_SECONDS",
+            "`5`",
+            "How far `iat` may be ahead of this clock, at most 60; `CLOCK_LEEWAY_SECONDS`, if \
+             that is more. A token is often used within the second in which it was issued, by \
+             a clock that is not this one. It delays neither `exp` nor any `not_before`.",
+        ),
+        Var::new(
+            "MAX_TOKEN_BYTES",
+            "`8192`",
+            "The longest token that is parsed, 1024 to 10240: API Gateway accepts 10,240 bytes \
+             of headers in all. A user of many groups may have a longer token than the \
+             default.",
+        ),
+        Var::new(
+            "REQUIRE_SESSION",
+            "`true`",
+            "Refuse a user's token without `origin_jti`: its session could not be revoked.",
+        ),
+        vars::REVOCATION_TABLE,
+        Var::new(
+            "API_KEY_TABLE",
+            "unset",
+            "The table of API keys. Unset: no API key is accepted, and no header is searched \
+             for one. See [api-keys.md](api-keys.md).",
+        ),
+        Var::new(
+            "API_KEY_HEADER",
+            "`authorization`",
+            "Where a request may carry its API key: `authorization` (`Authorization: ApiKey \
+             <key>`), or another header's name, such as `x-api-key`, with the key alone.",
+        ),
+        Var::new(
+            "CONTEXT_CLAIMS",
+            "`sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer`",
+            "The claims that the backend receives: a choice of these, of `roles`, `tenant` and \
+             `token_id` (`jti`), in this order. The template adds `token_id`: without it, \
+             revoking a single token does not close the WebSocket connection that it opened.",
+        ),
+        Var::new(
+            "POLICIES_DIR",
+            "`policies` beside the binary, else the compiled-in ones",
+            "A folder with `*.cedar` and `schema.cedarschema`. See [rules.md](rules.md).",
+        ),
+        Var::new(
+            "POLICY_SCOPE",
+            "`request`",
+            "What a policy covers: `request`, this route alone, for an authorizer TTL of 0; or \
+             `api`, every route of `openapi.yaml`, for a TTL above 0, which is then the bound \
+             between a logout and the first refusal. See [rules.md](rules.md#caching).",
+        ),
+        Var::new(
+            "AUTHORIZER_TTL_SECONDS",
+            "`0`",
+            "For how long API Gateway caches a policy, equal to the authorizer's \
+             `authorizerResultTtlInSeconds`. Above 0 the authorizer refuses to start with \
+             `POLICY_SCOPE=request`.",
+        ),
+        Var::new(
+            "TOKEN_SOURCES",
+            "`header`; for a WebSocket `header,query,subprotocol`",
+            "Where a request may carry its token: `header` (`Authorization: Bearer`), `query` \
+             (`access_token`), `cookie`, `subprotocol` (`Sec-WebSocket-Protocol: bearer, \
+             <token>`; `$connect` answers `bearer`, or the client's own subprotocol where it \
+             offers one, as browsers demand). Two tokens in one request are refused. Unset, a \
+             second one in the query is refused too; set, sources that are not listed are \
+             ignored.",
+        ),
+        Var::new(
+            "TOKEN_COOKIE",
+            "`__Host-access_token`",
+            "The cookie that carries a token, if `TOKEN_SOURCES` names cookies.",
+        ),
+        Var::new(
+            "ALLOWED_ORIGINS",
+            "unset; required if tokens are in cookies",
+            "Comma-separated origins: pages that may open a WebSocket (a client without \
+             `Origin` is not a browser and is allowed); and pages, besides those of the \
+             request's own origin, that may send a request other than GET, HEAD and OPTIONS \
+             whose token is in a cookie (a request that states no origin is refused).",
+        ),
+        Var::new(
+            "HTTP_API_RESPONSE",
+            "`iam`",
+            "The format that an HTTP API with payload 2.0 expects: `iam`, or `simple` with \
+             `EnableSimpleResponses`.",
+        ),
+        vars::LOG_LEVEL,
+        Var::new(
+            "LOG_ALLOWED_PERCENT",
+            "`100`",
+            "The percentage of allowed requests with a log line. The metric still counts all: \
+             a line also counts the unlogged ones before it.",
+        ),
+        Var::new(
+            "LOG_REFUSALS_PER_SECOND",
+            "`100`",
+            "The maximum of log lines a second about refusals, for each process, so that an \
+             attack does not increase the bill. The metric still counts all.",
+        ),
     ];
 
     /// Reads the configuration through `lookup`.

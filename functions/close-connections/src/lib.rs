@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
 use aws_sdk_apigatewaymanagement::Client;
@@ -37,11 +37,17 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "REVOCATION_TABLE",
-        "CONNECTION_TABLE",
-        "CONNECTIONS_URL",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::REVOCATION_TABLE,
+        vars::CONNECTION_TABLE,
+        Var::new(
+            "CONNECTIONS_URL",
+            "required",
+            "The WebSocket API's stage, \
+             `https://<api>.execute-api.<region>.amazonaws.com/<stage>`, for its management \
+             calls.",
+        ),
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

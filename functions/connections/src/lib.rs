@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
 use lambda::log::{self, Level};
@@ -33,8 +33,11 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] =
-        &["REVOCATION_TABLE", "CONNECTION_TABLE", "LOG_LEVEL"];
+    pub const VARS: &'static [Var] = &[
+        vars::REVOCATION_TABLE,
+        vars::CONNECTION_TABLE,
+        vars::LOG_LEVEL,
+    ];
 
     /// Reads the configuration through `lookup`.
     ///

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
 use serde::Deserialize;
 
@@ -46,15 +46,49 @@ struct Client {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "APP_NAME",
-        "APP_BASE_URL",
-        "APP_CONFIRMATION_PATH",
-        "APP_CLIENTS",
-        "TEMPLATES_DIR",
-        "DEFAULT_LOCALE",
-        "EMAIL_SENDING_ACCOUNT",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        Var::new(
+            "APP_NAME",
+            "required",
+            "The application's name in messages, 40 characters at most.",
+        ),
+        Var::new(
+            "APP_BASE_URL",
+            "unset",
+            "The base of confirmation links, `https://`. Unset: codes only. `app__base_url` is \
+             an alias, read if this variable is unset.",
+        ),
+        Var::new(
+            "APP_CONFIRMATION_PATH",
+            "`/auth/confirm`",
+            "The path of the confirmation page there. `app__confirmation_path` is an alias, as \
+             above.",
+        ),
+        Var::new(
+            "APP_CLIENTS",
+            "unset",
+            "A JSON object of app clients with their own settings: `{\"<client id>\": \
+             {\"name\", \"base_url\", \"confirmation_path\", \"templates_dir\"}}`, each of \
+             them optional.",
+        ),
+        Var::new(
+            "TEMPLATES_DIR",
+            "the shipped brand",
+            "A folder with `layout.html` and a `<locale>.json` for each language. See \
+             [mail.md](mail.md).",
+        ),
+        Var::new(
+            "DEFAULT_LOCALE",
+            "`en`",
+            "The language for users whose language is not supported.",
+        ),
+        Var::new(
+            "EMAIL_SENDING_ACCOUNT",
+            "`DEVELOPER`",
+            "As the pool's. With `COGNITO_DEFAULT` Cognito accepts no email from a trigger: \
+             only the text message is set.",
+        ),
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`, and the templates that it names.

@@ -6,7 +6,7 @@
 //! alarm notifies an operator. A revocation that fails moves to a separate queue, which keeps it
 //! for longer than the queue of refresh tokens may.
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
@@ -35,13 +35,18 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "USER_POOL_ID",
-        "REVOCATION_TABLE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "LATE_MARK_QUEUE_URL",
-        "APP_CLIENT_SECRET_ARN",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::USER_POOL_ID,
+        vars::REVOCATION_TABLE.with_default("unset: late revocations stay in the queue"),
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        Var::new(
+            "LATE_MARK_QUEUE_URL",
+            "unset",
+            "The SQS queue for revocations that cannot be written yet. Unset: they stay in the \
+             queue that delivered them.",
+        ),
+        vars::APP_CLIENT_SECRET_ARN,
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

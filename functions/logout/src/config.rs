@@ -1,7 +1,7 @@
 //! The environment variables of logout, described in `docs/configuration.md`.
 
 use auth::Issuer;
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth_jwks::KeyLocation;
 use lambda::log::Level;
 
@@ -52,18 +52,48 @@ pub struct HostedUi {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
-    pub const VARS: &'static [&'static str] = &[
-        "REVOCATION_TABLE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "CLOCK_LEEWAY_SECONDS",
-        "TOKEN_COOKIE",
-        "REFRESH_COOKIE",
-        "ALLOWED_ORIGINS",
-        "APP_CLIENT_SECRET_ARN",
-        "RETRY_QUEUE_URL",
-        "HOSTED_UI_URL",
-        "LOGOUT_REDIRECT_URI",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::REVOCATION_TABLE,
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::CLOCK_LEEWAY_SECONDS,
+        Var::new(
+            "TOKEN_COOKIE",
+            "unset",
+            "The cookie that carries a token: logout reads the token from it too, and clears \
+             it.",
+        ),
+        Var::new(
+            "REFRESH_COOKIE",
+            "unset",
+            "The cookie that carries the refresh token: logout revokes that token at Cognito, \
+             and clears the cookie.",
+        ),
+        Var::new(
+            "ALLOWED_ORIGINS",
+            "unset; required if tokens are in cookies",
+            "Comma-separated origins: pages that may log out. `Sec-Fetch-Site: cross-site` \
+             without a listed `Origin` is refused.",
+        ),
+        vars::APP_CLIENT_SECRET_ARN,
+        Var::new(
+            "RETRY_QUEUE_URL",
+            "unset",
+            "The SQS queue for calls to Cognito that failed. Unset: they are reported as \
+             `failed`.",
+        ),
+        Var::new(
+            "HOSTED_UI_URL",
+            "unset",
+            "The hosted UI's `https://` address. With it, the response has a `logout_url`, \
+             which clears Cognito's own cookie in the browser.",
+        ),
+        Var::new(
+            "LOGOUT_REDIRECT_URI",
+            "unset",
+            "Where the hosted UI redirects to after a logout, one of the app client's `LogoutURLs`. \
+             Set with `HOSTED_UI_URL`.",
+        ),
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

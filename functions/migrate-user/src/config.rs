@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth::Secret;
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
 
 use crate::user::{Fields, is_standard_attribute};
@@ -141,43 +141,111 @@ pub enum CharacterClass {
     Symbols,
 }
 
+/// The old store.
+pub const LEGACY_SOURCE: Var = Var::new(
+    "LEGACY_SOURCE",
+    "required",
+    "Where users come from: `cognito`, `dynamodb`, `postgres`, `http`, or several in order, \
+     comma-separated. See [migration.md](migration.md).",
+);
+
 impl Config {
-    /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "LEGACY_SOURCE",
-        "LEGACY_SECRET_ARN",
-        "LEGACY_SECRET",
-        "LEGACY_USER_POOL_ID",
-        "LEGACY_APP_CLIENT_ID",
-        "LEGACY_REGION",
-        "LEGACY_ROLE_ARN",
-        "LEGACY_SPELLINGS_TABLE",
-        "LEGACY_CASE_SENSITIVE",
-        "LEGACY_TABLE",
-        "LEGACY_TABLE_KEY",
-        "LEGACY_INDEX",
-        "LEGACY_INDEX_KEY",
-        "LEGACY_QUERY",
-        "LEGACY_URL",
-        "LEGACY_FIELDS",
-        "LEGACY_ATTRIBUTES",
-        "LEGACY_GROUPS",
-        "PENDING_GROUPS_TABLE",
-        "LEGACY_UNCONFIRMED",
-        "LEGACY_CHALLENGES",
-        "REQUIRED_ATTRIBUTES",
-        "USERNAME_CASE_SENSITIVE",
-        "USERNAME_IS_EMAIL",
-        "CONFLICT_RULE",
-        "ALLOW_WEAK_HASHES",
-        "PASSWORD_MIN_LENGTH",
-        "PASSWORD_REQUIRES",
-        "PASSWORD_CHANGE_ATTRIBUTE",
-        "ATTEMPT_TABLE",
-        "FAILURES_PER_USER",
-        "FAILURES_IN_ALL",
-        "REFUSAL_STEP_MS",
-        "LOG_LEVEL",
+    /// The variables that [`Config::from_lookup`] reads, besides [`LookupConfig::VARS`].
+    pub const VARS: &'static [Var] = &[
+        LEGACY_SOURCE,
+        Var::new(
+            "LEGACY_ATTRIBUTES",
+            "standard attributes under their own names",
+            "A JSON object from the old store's names to the pool's, `custom:` included. \
+             Attributes that are neither standard nor mapped are not migrated.",
+        ),
+        Var::new(
+            "LEGACY_GROUPS",
+            "unset",
+            "A JSON object from the old store's groups to the pool's. Groups not listed are \
+             not granted.",
+        ),
+        vars::PENDING_GROUPS_TABLE.with_default("unset; required with `LEGACY_GROUPS`"),
+        Var::new(
+            "LEGACY_UNCONFIRMED",
+            "`refuse`",
+            "Users who never confirmed: `refuse`, or `reset` to migrate them with a password \
+             to be reset.",
+        ),
+        Var::new(
+            "LEGACY_CHALLENGES",
+            "`refuse`",
+            "Users whom the old pool asks for more than a password: `refuse`, or `reset` to migrate \
+             them with a password to be reset.",
+        ),
+        Var::new(
+            "REQUIRED_ATTRIBUTES",
+            "`email`",
+            "Users without these attributes are not migrated.",
+        ),
+        Var::new(
+            "USERNAME_IS_EMAIL",
+            "`false`",
+            "As the new pool: names are e-mail addresses. A user whose address differs from \
+             the typed name is not migrated, because Cognito would refuse it; a password is \
+             reset only with a verified e-mail address, because the pool of the template sends \
+             codes by email only.",
+        ),
+        Var::new(
+            "CONFLICT_RULE",
+            "`refuse`",
+            "If several users share a name: `refuse`, `verified-wins` (the user who has \
+             verified that very address or number), `latest-sign-in-wins` (not with \
+             `cognito`).",
+        ),
+        Var::new(
+            "ALLOW_WEAK_HASHES",
+            "`false`",
+            "Accept salted MD5, single rounds of SHA (`{SSHA}` and its variants included), and \
+             digests repeated fewer than 1,000 times.",
+        ),
+        Var::new(
+            "PASSWORD_MIN_LENGTH",
+            "`8`",
+            "As the new pool's policy: a user with a shorter password is migrated, and the \
+             password should be changed.",
+        ),
+        Var::new(
+            "PASSWORD_REQUIRES",
+            "unset",
+            "The character classes that the new pool's policy requires, a list of `uppercase`, \
+             `lowercase`, `numbers`, `symbols`. A user without them is treated as one with a short \
+             password.",
+        ),
+        Var::new(
+            "PASSWORD_CHANGE_ATTRIBUTE",
+            "unset",
+            "A `custom:` attribute of the new pool that is `true` for users migrated with such \
+             a password.",
+        ),
+        Var::new(
+            "ATTEMPT_TABLE",
+            "unset",
+            "The table that counts failures: Cognito's own lockout does not cover these users.",
+        ),
+        Var::new(
+            "FAILURES_PER_USER",
+            "`10`",
+            "Failures for one name in five minutes; after that the name is treated as unknown.",
+        ),
+        Var::new(
+            "FAILURES_IN_ALL",
+            "`10000`",
+            "Failures for all names together in five minutes; after that no user is migrated until the five \
+             minutes are over, and each attempt is logged as an error.",
+        ),
+        Var::new(
+            "REFUSAL_STEP_MS",
+            "`500`",
+            "Refusals are returned at a multiple of this many milliseconds (25 to 2000), \
+             independent of the work done.",
+        ),
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -234,25 +302,77 @@ pub struct LookupConfig {
 }
 
 impl LookupConfig {
-    /// The variables that [`LookupConfig::read`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "LEGACY_SOURCE",
-        "LEGACY_SECRET_ARN",
-        "LEGACY_SECRET",
-        "LEGACY_USER_POOL_ID",
-        "LEGACY_APP_CLIENT_ID",
-        "LEGACY_REGION",
-        "LEGACY_ROLE_ARN",
-        "LEGACY_SPELLINGS_TABLE",
-        "LEGACY_CASE_SENSITIVE",
-        "LEGACY_TABLE",
-        "LEGACY_TABLE_KEY",
-        "LEGACY_INDEX",
-        "LEGACY_INDEX_KEY",
-        "LEGACY_QUERY",
-        "LEGACY_URL",
-        "LEGACY_FIELDS",
-        "USERNAME_CASE_SENSITIVE",
+    /// The variables that [`LookupConfig::read`] reads, besides [`LEGACY_SOURCE`].
+    pub const VARS: &'static [Var] = &[
+        Var::new(
+            "LEGACY_SECRET_ARN",
+            "unset",
+            "The source's secret in Secrets Manager: PostgreSQL's address, the endpoint's \
+             signing key, or the old app client's secret.",
+        ),
+        Var::new(
+            "LEGACY_SECRET",
+            "unset",
+            "The secret itself, for a source on this machine. Not together with \
+             `LEGACY_SECRET_ARN`.",
+        ),
+        Var::new(
+            "LEGACY_USER_POOL_ID",
+            "required by `cognito`",
+            "The old pool.",
+        ),
+        Var::new(
+            "LEGACY_APP_CLIENT_ID",
+            "required by `cognito`",
+            "An app client of the old pool that allows `ADMIN_USER_PASSWORD_AUTH`.",
+        ),
+        Var::new("LEGACY_REGION", "this one", "The old pool's region."),
+        Var::new(
+            "LEGACY_ROLE_ARN",
+            "unset",
+            "The role to assume, for a pool of another account.",
+        ),
+        Var::new(
+            "LEGACY_SPELLINGS_TABLE",
+            "unset",
+            "A table with the key `id` (the name in lower case) and the string set \
+             `spellings`, as `gatehouse migrate check` writes it. A case-sensitive user pool \
+             cannot be queried for all spellings of a name; without the table the usual ones \
+             are tried.",
+        ),
+        Var::new(
+            "LEGACY_CASE_SENSITIVE",
+            "asked for by `DescribeUserPool`, if the function may",
+            "Whether the old pool is case-sensitive. `true` requires `LEGACY_SPELLINGS_TABLE`: \
+             without it the function does not start, because it could miss a second user of \
+             the same name. `false`: no two names differ by case alone.",
+        ),
+        Var::new("LEGACY_TABLE", "required by `dynamodb`", "The old table."),
+        Var::new("LEGACY_TABLE_KEY", "`username`", "The old table's key."),
+        Var::new(
+            "LEGACY_INDEX",
+            "unset",
+            "An index by the name in lower case, to find every spelling.",
+        ),
+        Var::new("LEGACY_INDEX_KEY", "`username_lower`", "The index's key."),
+        Var::new(
+            "LEGACY_QUERY",
+            "required by `postgres`",
+            "One query with `$1` for the name in lower case, all spellings among its rows.",
+        ),
+        Var::new(
+            "LEGACY_URL",
+            "required by `http`",
+            "The old endpoint, `https://`.",
+        ),
+        Var::new(
+            "LEGACY_FIELDS",
+            "the names themselves",
+            "Other names for the fields with a meaning, a JSON object: `username`, \
+             `password_hash`, `enabled`, `disabled`, `locked`, `deleted`, `status`, \
+             `confirmed`, `must_reset`, `last_sign_in`, `password_matches`, `groups`.",
+        ),
+        vars::USERNAME_CASE_SENSITIVE,
     ];
 
     /// Reads the configuration; `None` without a `LEGACY_SOURCE`, when no users are migrated.

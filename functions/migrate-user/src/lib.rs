@@ -28,7 +28,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-pub use config::{CharacterClass, Config, ConflictRule, LookupConfig, Rules, SourceConfig};
+pub use config::{
+    CharacterClass, Config, ConflictRule, LEGACY_SOURCE, LookupConfig, Rules, SourceConfig,
+};
 pub use lookup::Lookup;
 
 use crate::event::{Event, MigratedUser, Next};

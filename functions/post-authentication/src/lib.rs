@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, LeftFor, PendingGroups};
@@ -41,10 +41,10 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "PENDING_GROUPS_TABLE",
-        "USERNAME_CASE_SENSITIVE",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::PENDING_GROUPS_TABLE,
+        vars::USERNAME_CASE_SENSITIVE,
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
@@ -56,13 +56,18 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "REVOCATION_TABLE",
-        "USERS_TABLE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "CLOCK_LEEWAY_SECONDS",
-        "RETRY_QUEUE_URL",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::REVOCATION_TABLE,
+        vars::USERS_TABLE,
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::CLOCK_LEEWAY_SECONDS,
+        Var::new(
+            "RETRY_QUEUE_URL",
+            "unset",
+            "The SQS queue for a sign-out at Cognito, or a revocation, that failed after a \
+             password reset; `logout-retry` retries it.",
+        ),
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

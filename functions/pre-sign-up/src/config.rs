@@ -2,9 +2,9 @@
 
 use addresses::Domains;
 use auth::Providers;
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
-use migrate_user::LookupConfig;
+use migrate_user::{LEGACY_SOURCE, LookupConfig};
 
 /// The configuration.
 pub struct Config {
@@ -27,13 +27,21 @@ pub struct Config {
 }
 
 impl Config {
-    /// The variables that [`Config::from_lookup`] reads, beside [`LookupConfig::VARS`].
-    pub const VARS: &'static [&'static str] = &[
-        "ALLOWED_EMAIL_DOMAINS",
-        "DENIED_EMAIL_DOMAINS",
-        "SIGN_UP_GUARD",
-        "LINK_PROVIDERS",
-        "LOG_LEVEL",
+    /// The variables that [`Config::from_lookup`] reads, besides [`LookupConfig::VARS`].
+    pub const VARS: &'static [Var] = &[
+        addresses::vars::ALLOWED_EMAIL_DOMAINS,
+        addresses::vars::DENIED_EMAIL_DOMAINS,
+        addresses::vars::SIGN_UP_GUARD,
+        Var::new(
+            "LINK_PROVIDERS",
+            "unset",
+            "Identity providers, by their names in the pool, whose users join the account of \
+             their verified address, and the domains for which each is authoritative: \
+             `Google=gmail.com,example.com;Oidc=example.com`. See \
+             [sign-up.md](sign-up.md#one-person-one-account).",
+        ),
+        vars::LOG_LEVEL,
+        LEGACY_SOURCE.with_default("unset: no old store"),
     ];
 
     /// Reads the configuration through `lookup`.

@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 
 use auth::Providers;
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
 
 use crate::mapping::Mapping;
 
 /// The compiled-in mapping.
-const SHIPPED: &str = include_str!("../../../policies/claims.json");
+const SHIPPED: &str = include_str!("../claims.json");
 
 /// The configuration.
 pub struct Config {
     /// The mapping in the file that `CLAIMS_FILE` names, otherwise in `claims.json` beside the
-    /// binary, otherwise the compiled-in `policies/claims.json`.
+    /// binary, otherwise the compiled-in `functions/pre-token-generation/claims.json`.
     pub mapping: Mapping,
     /// `LINK_PROVIDERS`: the identity providers that are trusted to verify addresses, and for which
     /// domains.
@@ -25,7 +25,21 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &["CLAIMS_FILE", "LINK_PROVIDERS", "LOG_LEVEL"];
+    pub const VARS: &'static [Var] = &[
+        Var::new(
+            "CLAIMS_FILE",
+            "`claims.json` beside the binary, else the compiled-in \
+             `functions/pre-token-generation/claims.json`",
+            "The claims that tokens get. See [rules.md](rules.md#roles-and-tenants).",
+        ),
+        Var::new(
+            "LINK_PROVIDERS",
+            "unset",
+            "As pre-sign-up's: the providers that are trusted for an address when a claim is \
+             derived from it.",
+        ),
+        vars::LOG_LEVEL,
+    ];
 
     /// Reads the configuration through `lookup`.
     ///

@@ -1,6 +1,6 @@
 //! What sessions reads from its environment. `docs/configuration.md` has the table.
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
@@ -19,12 +19,16 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "USER_POOL_ID",
-        "REVOCATION_TABLE",
-        "SESSION_TABLE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::USER_POOL_ID,
+        vars::REVOCATION_TABLE,
+        Var::new(
+            "SESSION_TABLE",
+            "required",
+            "The DynamoDB table of sessions.",
+        ),
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

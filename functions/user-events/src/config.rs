@@ -1,6 +1,6 @@
 //! What user-events reads from its environment. `docs/configuration.md` has the table.
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use lambda::log::Level;
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
@@ -27,16 +27,35 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "USER_POOL_ID",
-        "ACCOUNT_ID",
-        "REVOCATION_TABLE",
-        "USERS_TABLE",
-        "SESSION_TABLE",
-        "SECURITY_TOPIC_ARN",
-        "OUTDATE_ON_GROUP_CHANGE",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "LOG_LEVEL",
+    pub const VARS: &'static [Var] = &[
+        vars::USER_POOL_ID,
+        Var::new(
+            "ACCOUNT_ID",
+            "required",
+            "The AWS account whose records are processed.",
+        ),
+        vars::REVOCATION_TABLE,
+        vars::USERS_TABLE,
+        Var::new(
+            "SESSION_TABLE",
+            "unset",
+            "The DynamoDB table of sessions: shows whether a deleted user was known here if a \
+             record names no pool.",
+        ),
+        Var::new(
+            "SECURITY_TOPIC_ARN",
+            "unset",
+            "The SNS topic to which each action is published, with the attribute `kind` to \
+             filter on.",
+        ),
+        Var::new(
+            "OUTDATE_ON_GROUP_CHANGE",
+            "`true`",
+            "Refuse tokens that were issued before a change of their user's groups, or of a \
+             group that they name; a refresh brings new ones.",
+        ),
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::LOG_LEVEL,
     ];
 
     /// Reads the configuration through `lookup`.

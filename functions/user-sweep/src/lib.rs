@@ -12,7 +12,7 @@ mod unconfirmed;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::env::{ConfigError, Env};
+use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoUsers, User, UserPoolError};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, Status, SweepState};
@@ -50,13 +50,23 @@ pub struct Config {
 
 impl Config {
     /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [&'static str] = &[
-        "USER_POOL_ID",
-        "REVOCATION_TABLE",
-        "USERS_TABLE",
-        "USER_POOL_ARN",
-        "REFRESH_TOKEN_TTL_SECONDS",
-        "UNCONFIRMED_HOURS",
+    pub const VARS: &'static [Var] = &[
+        vars::USER_POOL_ID,
+        vars::REVOCATION_TABLE,
+        vars::USERS_TABLE,
+        Var::new(
+            "USER_POOL_ARN",
+            "unset",
+            "The pool's ARN, for the hourly call that shows that a trail exists \
+             (`UntagResource` with a tag that the pool does not have). Unset: no call.",
+        ),
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        Var::new(
+            "UNCONFIRMED_HOURS",
+            "`24`",
+            "After how many hours a sign-up that was not confirmed is deleted, up to 8760. \
+             `0`: never.",
+        ),
     ];
 
     /// Reads the configuration through `lookup`.

@@ -2,6 +2,8 @@
 
 #![warn(missing_docs)]
 
+pub mod vars;
+
 use auth::env::Env;
 use auth::is_email;
 use unicode_normalization::UnicodeNormalization;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::env::Env;
+use auth::env::{Env, Var, vars};
 use auth::jwks::KeySet;
 use auth::verify::{LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS};
 use auth::{Algorithm, Issuer, IssuerKind};
@@ -12,12 +12,28 @@ use serde::Deserialize;
 use crate::KeyLocation;
 
 /// Every variable that [`issuers`] reads.
-pub const VARS: &[&str] = &[
-    "USER_POOL_ID",
-    "APP_CLIENT_IDS",
-    "ISSUER",
-    "JWKS_URI",
-    "JWKS",
+pub const VARS: &[Var] = &[
+    vars::USER_POOL_ID,
+    vars::APP_CLIENT_IDS,
+    Var::new(
+        "ISSUER",
+        "`https://cognito-idp.<region>.amazonaws.com/<pool>`",
+        "What `iss` must equal, byte for byte; a comma list is allowed. A pool that was \
+         switched to the updated issuer form has tokens of both forms until the old ones \
+         expire.",
+    ),
+    Var::new(
+        "JWKS_URI",
+        "`<issuer>/.well-known/jwks.json`",
+        "The address of the keys, one for all issuers or one for each: `https://` at the \
+         issuer's own host, or `http://` on the loopback interface.",
+    ),
+    Var::new(
+        "JWKS",
+        "unset",
+        "The key set itself, as JSON, for a network without internet access. Never fetched, \
+         never stale; not together with `JWKS_URI`.",
+    ),
 ];
 
 /// The user pool's issuers, in all their forms, with the location of the keys of each.

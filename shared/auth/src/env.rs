@@ -3,6 +3,38 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+pub mod vars;
+
+/// An environment variable and its documentation, from which `docs/configuration.md` is generated.
+/// The texts are Markdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Var {
+    /// The variable's name.
+    pub name: &'static str,
+    /// What applies if the variable is unset: `required`, `unset`, or the value in backticks.
+    pub default: &'static str,
+    /// What the variable means, with its unit and limits.
+    pub meaning: &'static str,
+}
+
+impl Var {
+    /// Documents a variable.
+    #[must_use]
+    pub const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self {
+            name,
+            default,
+            meaning,
+        }
+    }
+
+    /// The same variable in a function that has another default.
+    #[must_use]
+    pub const fn with_default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+}
+
 /// Reads variables and collects the problems.
 ///
 /// An empty variable counts as unset: CloudFormation cannot omit a variable otherwise.
