@@ -7,16 +7,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use api_gateway::Effect;
 use auth::{
-    AuthError, Effect, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
+    AuthError, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
 use authorizer::{ApiKeys, Authorizer, Config};
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lambda::Handler;
+use runtime::Handler;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -57,7 +57,7 @@ impl Enable {
         let store = &operator.revocations;
         let enabled = store.enable_user(&target, at, &context).await;
         enabled.map_err(|unavailable| unavailable.to_string())?;
-        if let Some(table) = lambda::env::process("USERS_TABLE") {
+        if let Some(table) = env_config::process("USERS_TABLE") {
             let profiles = Profiles::beside(store, table);
             let noted = profiles.set_status(&user.subject, Status::Confirmed, at);
             noted.await.map_err(|unavailable| unavailable.to_string())?;

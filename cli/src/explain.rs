@@ -4,9 +4,8 @@ use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
-use auth::{
-    AuthError, DenyReason, Effect, KeySource, Principal, UnixSeconds, UnverifiedToken, Verifier,
-};
+use api_gateway::Effect;
+use auth::{AuthError, DenyReason, KeySource, Principal, UnixSeconds, UnverifiedToken, Verifier};
 use auth_jwks::HttpsKeys;
 use authorizer::Config;
 use clap::Args;
@@ -131,14 +130,14 @@ impl Explain {
             })
             .transpose()?;
         let config = self.config(inline.as_deref())?;
-        let now = UnixSeconds(self.at.unwrap_or_else(lambda::clock::unix_seconds));
+        let now = UnixSeconds(self.at.unwrap_or_else(runtime::clock::unix_seconds));
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
             .map_err(|_| "the token on standard input is not UTF-8".to_owned())?;
         // A header's value is accepted too: its scheme is not part of the token.
         let text = text.trim();
-        let text = auth::bearer::token_of(text).unwrap_or(text);
+        let text = api_gateway::bearer::token_of(text).unwrap_or(text);
         Ok(self.steps(config, text, now).await)
     }
 
@@ -155,7 +154,7 @@ impl Explain {
             };
             let unused = || (name == "REVOCATION_TABLE").then(|| "not-asked".to_owned());
             argument
-                .or_else(|| lambda::env::process(name))
+                .or_else(|| env_config::process(name))
                 .or_else(unused)
         };
         Config::from_lookup(&lookup).map_err(|error| error.0.join("\n"))
@@ -204,12 +203,14 @@ impl Explain {
 
         let path = match self.path.as_deref() {
             Some(path) => {
-                match auth::path::normalize_path(path.strip_prefix('/').unwrap_or(path)) {
+                match api_gateway::path::normalize_path(path.strip_prefix('/').unwrap_or(path)) {
                     None => return report.refused(DenyReason::UnclearPath.as_str()),
                     path => path,
                 }
             }
-            None if auth::path::is_open(&self.route) && config.settings.policies.uses_path() => {
+            None if api_gateway::path::is_open(&self.route)
+                && config.settings.policies.uses_path() =>
+            {
                 return report.refused("rules look at the path: name it with --path");
             }
             None => None,

@@ -22,7 +22,7 @@ impl Mails {
     pub(crate) fn run(self) -> Result<String, String> {
         let lookup = |name: &str| {
             let unused = || (name == "APP_NAME").then(|| "Example".to_owned());
-            lambda::env::process(name).or_else(unused)
+            env_config::process(name).or_else(unused)
         };
         let config = Config::from_lookup(&lookup).map_err(|error| error.0.join("\n"))?;
         let in_words = |error: std::io::Error| format!("{}: {error}", self.folder.display());

@@ -123,7 +123,7 @@ fn check(export: &Path, work_file: Option<&Path>) -> Result<(Checker, u64), Stri
 }
 
 fn checker() -> Result<Checker, String> {
-    Checker::from_lookup(&lambda::env::process).map_err(|error| error.0.join("\n"))
+    Checker::from_lookup(&env_config::process).map_err(|error| error.0.join("\n"))
 }
 
 fn no_names(export: &Path, checker: &Checker) -> String {

@@ -42,7 +42,7 @@ impl Operator {
         let leeway_seconds = leeway_seconds()?;
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, table);
-        let here = lambda::clock::unix_seconds();
+        let here = runtime::clock::unix_seconds();
         let now = revocations
             .server_time()
             .await
@@ -66,7 +66,7 @@ impl Operator {
 
     /// The table's present time.
     pub(crate) fn time(&self) -> UnixSeconds {
-        UnixSeconds(lambda::clock::unix_seconds().saturating_add_signed(-self.ahead))
+        UnixSeconds(runtime::clock::unix_seconds().saturating_add_signed(-self.ahead))
     }
 
     /// Returns once the second `time` is over by the table's clock: the next sign-in is later
@@ -122,7 +122,7 @@ pub(crate) fn in_words(error: UserPoolError) -> String {
 
 /// The value of a variable, or a text that says that it is not set.
 pub(crate) fn required(name: &str) -> Result<String, String> {
-    lambda::env::process(name)
+    env_config::process(name)
         .filter(|value| !value.trim().is_empty())
         .ok_or_else(|| format!("{name} is not set"))
 }

@@ -98,7 +98,7 @@ impl Revoke {
     /// A revocation that expires too early brings back what it revoked; one that is kept too long
     /// costs a row.
     fn refresh_token_ttl(&self) -> Result<u64, String> {
-        let variable = lambda::env::process(TTL).filter(|value| !value.trim().is_empty());
+        let variable = env_config::process(TTL).filter(|value| !value.trim().is_empty());
         match (self.refresh_token_ttl, variable) {
             (Some(seconds), _) => Ok(seconds),
             (None, None) => Ok(longest_ttl()),

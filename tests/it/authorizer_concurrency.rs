@@ -12,7 +12,7 @@ use auth_dynamodb::DynamoApiKeys;
 use auth_tests::request_event;
 use authorizer::config::Settings;
 use authorizer::{ApiKeys, Authorizer, Config};
-use lambda::Handler;
+use runtime::Handler;
 use serde_json::value::RawValue;
 use testkit::Pool;
 
@@ -98,7 +98,7 @@ async fn concurrent_invocations_do_not_mix() {
                 assert_eq!(answer["context"]["sub"], subject.as_str());
             }
             ("ended" | "forged", Err(failure)) => {
-                assert_eq!(failure, lambda::InvocationError::Unauthorized, "{kind}");
+                assert_eq!(failure, runtime::InvocationError::Unauthorized, "{kind}");
             }
             (kind, _) => panic!("{kind} got the response of another invocation"),
         }

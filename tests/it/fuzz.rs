@@ -7,15 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api_gateway::Effect;
 use auth::{
-    AuthError, Effect, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, VerifyingKey,
+    AuthError, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
 use authorizer::{ApiKeys, Authorizer, Event};
 use custom_message::CustomMessage;
-use lambda::Handler;
 use migrate_user::hash::PasswordHash;
+use runtime::Handler;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use testkit::Pool;

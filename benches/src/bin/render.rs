@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use custom_message::{Config, CustomMessage};
-use lambda::Handler;
+use runtime::Handler;
 use serde_json::value::RawValue;
 
 const ROUNDS: usize = 3_000;

@@ -8,12 +8,12 @@ mod config;
 
 use std::time::Instant;
 
+use api_gateway::http::{Request, RequestError, Response};
 use auth::{ClientRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, CognitoUsers, User, UserPoolError};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, RevocationRow, Status};
-use lambda::http::{Request, RequestError, Response};
-use lambda::log::{self, Level};
-use lambda::{Audit, Handler, InvocationError, clock};
+use runtime::log::{self, Level};
+use runtime::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

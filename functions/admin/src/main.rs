@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use admin::{Admin, Config};
 
 fn main() -> ExitCode {
-    lambda::run(Config::from_lookup(&lambda::env::process), Admin::connect)
+    runtime::run(Config::from_lookup(&env_config::process), Admin::connect)
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use api_gateway::http::RequestError;
 use auth::Secret;
-use lambda::http::RequestError;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use addresses::Domains;
 use auth::Issuer;
-use auth::env::{ConfigError, Env, Var, vars};
 use auth_jwks::KeyLocation;
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
+use usernames::Domains;
 
 /// A valid configuration.
 pub struct Config {
@@ -185,9 +185,9 @@ impl Config {
             "`false`",
             "Sign-up responds with 409 for an existing name.",
         ),
-        addresses::vars::SIGN_UP_GUARD,
-        addresses::vars::ALLOWED_EMAIL_DOMAINS,
-        addresses::vars::DENIED_EMAIL_DOMAINS,
+        usernames::vars::SIGN_UP_GUARD,
+        usernames::vars::ALLOWED_EMAIL_DOMAINS,
+        usernames::vars::DENIED_EMAIL_DOMAINS,
         Var::new(
             "SIGN_UP_ATTRIBUTES",
             "`name,locale`",

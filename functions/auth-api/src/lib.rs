@@ -19,6 +19,8 @@ mod tokens;
 
 use std::time::Instant;
 
+use api_gateway::Caller;
+use api_gateway::http::{Request, RequestError, Response, Sender};
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
     DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, UserRef, Verifier,
@@ -27,9 +29,8 @@ use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
-use lambda::http::{Request, RequestError, Response, Sender};
-use lambda::log::{self, Level};
-use lambda::{Caller, Handler, InvocationError, clock};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 

@@ -3,9 +3,10 @@
 
 use std::net::Ipv6Addr;
 
-use auth::{UnixSeconds, hex};
+use auth::UnixSeconds;
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::hmac;
+use hex::encode as hex;
 
 use crate::outcome::ApiError;
 

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use auth_api::{AuthApi, Config};
 
 fn main() -> ExitCode {
-    lambda::run(Config::from_lookup(&lambda::env::process), AuthApi::connect)
+    runtime::run(Config::from_lookup(&env_config::process), AuthApi::connect)
 }

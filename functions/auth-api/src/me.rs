@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use addresses::{check_email, check_shown_name};
-use auth::{Unavailable, UnixSeconds, is_email};
+use api_gateway::Caller;
+use api_gateway::http::{Request, RequestError, Response};
+use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateKeptSession, LateRevocation};
-use lambda::http::{Request, RequestError, Response};
-use lambda::log::{self, Level};
-use lambda::{Caller, clock};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
+use runtime::clock;
+use runtime::log::{self, Level};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
+use usernames::{check_email, check_shown_name, is_email};
 
 use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
 use crate::outcome::{ApiError, Outcome};

@@ -1,10 +1,10 @@
 //! Maps Cognito's exceptions to a status and a code from a closed list. Cognito's messages are not
 //! forwarded.
 
+use api_gateway::http::{RequestError, Response};
 use auth::Unavailable;
 use auth_cognito::AccountError;
-use lambda::http::{RequestError, Response};
-use lambda::log::{self, Level};
+use runtime::log::{self, Level};
 
 /// Why a request was rejected or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

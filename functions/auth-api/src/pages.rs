@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use auth::is_email;
+use api_gateway::http::{Request, Response};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lambda::http::{Request, Response};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use usernames::is_email;
 
 use crate::body;
 use crate::outcome::{ApiError, Outcome};

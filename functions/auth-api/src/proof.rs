@@ -1,14 +1,13 @@
 //! Proof of ownership before an account changes hands: an access token can be stolen.
 
+use api_gateway::http::Request;
 use auth::Secret;
 use auth_cognito::{SignIn, Tokens};
-use lambda::http::Request;
 
-use crate::body;
 use crate::outcome::{ApiError, Outcome};
 use crate::times::within;
 use crate::tokens::UnverifiedSession;
-use crate::{AuthApi, SignedIn, now};
+use crate::{AuthApi, SignedIn, body, now};
 
 /// A sign-in that is at most this old, in seconds, proves as much as the password.
 const RECENT_SECONDS: u64 = 300;

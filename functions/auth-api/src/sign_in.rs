@@ -1,11 +1,11 @@
 //! Sign-in, its challenges, and refresh.
 
+use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
+use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims};
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::{ClientUser, RevocationContext, Session};
-use lambda::http::{RefreshCookie, Request, RequestError, Response};
-use lambda::log::{self, Level};
+use auth_dynamodb::{ClientUser, RevocationContext, Session, address_hash};
+use runtime::log::{self, Level};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use auth::is_email;
+use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
 use auth_dynamodb::RevocationContext;
-use lambda::clock;
-use lambda::http::{Request, RequestError, Response};
-use lambda::log::{self, Level};
+use runtime::clock;
+use runtime::log::{self, Level};
 use serde_json::json;
 use tokio::time::timeout;
+use usernames::is_email;
 
 use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, UserIdentifier};
 use crate::outcome::{self, ApiError, Outcome};

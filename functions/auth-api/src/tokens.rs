@@ -1,11 +1,11 @@
 //! Tokens that Cognito has just issued: how they reach the client, and to which session they
 //! belong.
 
+use api_gateway::http::{RefreshCookie, Request, Response};
 use auth::UnixSeconds;
 use auth_cognito::Tokens;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lambda::http::{RefreshCookie, Request, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

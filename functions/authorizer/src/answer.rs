@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
-use auth::iam_policy::IamPolicy;
-use auth::{Effect, Principal, VerifiedClaims};
+use api_gateway::Effect;
+use api_gateway::iam_policy::IamPolicy;
+use auth::{Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use auth::routes::{Route, RouteTable};
-use auth::{Env, path};
+use api_gateway::path;
+use api_gateway::routes::{Route, RouteTable};
 use auth_cedar::CedarPolicies;
+use env_config::Env;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
 

@@ -1,12 +1,12 @@
 //! The authorizer's environment variables, described in `docs/configuration.md`.
 
-use auth::env::{ConfigError, Env, Var, is_name_byte, vars};
-use auth::routes::Route;
+use api_gateway::routes::Route;
 use auth::token::MAX_TOKEN_BYTES;
 use auth::verify::{IAT_LEEWAY_SECONDS, MAX_IAT_LEEWAY_SECONDS};
 use auth::{Issuer, ResourceAudience, TokenRules, TokenUse};
 use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
+use env_config::{ConfigError, Env, Var, is_name_byte, vars};
 
 use crate::cedar::{self, PolicyScope};
 use crate::context::ContextClaim;
@@ -294,7 +294,7 @@ impl Config {
             );
         }
         let log = LogRules {
-            level: lambda::log::Level::read(&mut env),
+            level: runtime::log::Level::read(&mut env),
             allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
             refusals_per_second: env.number("LOG_REFUSALS_PER_SECOND", 100, 0..=10_000),
         };

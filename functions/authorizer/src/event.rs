@@ -9,9 +9,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use auth::arn::ArnError;
-use auth::headers::{RawMap, Sender, single_value, text};
-use auth::{DenyReason, MethodArn, bearer, headers, path};
+use api_gateway::headers::{RawMap, Sender, single_value, text};
+use api_gateway::method_arn::ArnError;
+use api_gateway::{MethodArn, bearer, headers, path};
+use auth::DenyReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

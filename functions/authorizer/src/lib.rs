@@ -13,14 +13,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth::routes::{self, Route, RouteTable};
+use api_gateway::routes::{self, Route, RouteTable};
+use api_gateway::{Effect, IamPolicy, MethodArn};
 use auth::{
-    ApiKeyStore, AuthError, DenyReason, Effect, IamPolicy, KeySource, MethodArn, PresentedKey,
-    RevocationReader, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, AuthError, DenyReason, KeySource, PresentedKey, RevocationReader, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
-use lambda::{Handler, InvocationError, clock};
+use runtime::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
 use cedar::PolicyScope;
@@ -82,7 +83,7 @@ pub enum AuthorizeError {
     /// The caller was refused, or a dependency failed.
     Refused(#[from] AuthError),
     /// The event names no valid API method.
-    Event(#[from] auth::arn::ArnError),
+    Event(#[from] api_gateway::method_arn::ArnError),
     /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
     /// can cover it.
     UnknownRoute,

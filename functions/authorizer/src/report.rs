@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{AuthError, DenyReason, Effect, Revocations};
-use lambda::log::{self, Level};
+use api_gateway::Effect;
+use auth::{AuthError, DenyReason, Revocations};
+use runtime::log::{self, Level};
 use serde_json::Value;
 
 use crate::{AuthorizeError, Decision};
@@ -56,7 +57,7 @@ impl Reporter {
         took: Duration,
     ) {
         let (level, outcome, reason) = describe(decision);
-        let now = lambda::clock::unix_seconds();
+        let now = runtime::clock::unix_seconds();
         let Some(count) = self.count(level, reason, now) else {
             return;
         };
@@ -92,7 +93,7 @@ impl Reporter {
         if !revocations.odd_expiry {
             return;
         }
-        let now = lambda::clock::unix_seconds();
+        let now = runtime::clock::unix_seconds();
         if let Some(count) = self.count(Level::Warn, "odd_expiry", now) {
             log::line(
                 Level::Warn,

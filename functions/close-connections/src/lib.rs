@@ -7,15 +7,15 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock};
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

@@ -7,11 +7,11 @@
 
 use std::time::Instant;
 
-use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock};
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};

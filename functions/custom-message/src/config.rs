@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use auth::env::{ConfigError, Env, Var, vars};
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
 use serde::Deserialize;
 
 use crate::brand::Brand;

@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use auth::headers::text;
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock};
+use api_gateway::headers::text;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};

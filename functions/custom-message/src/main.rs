@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use custom_message::{Config, CustomMessage, with_other_names};
 
 fn main() -> ExitCode {
-    lambda::run(
-        Config::from_lookup(&with_other_names(lambda::env::process)),
+    runtime::run(
+        Config::from_lookup(&with_other_names(env_config::process)),
         CustomMessage::start,
     )
 }

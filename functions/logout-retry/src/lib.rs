@@ -6,14 +6,14 @@
 //! alarm notifies an operator. A revocation that fails moves to a separate queue, which keeps it
 //! for longer than the queue of refresh tokens may.
 
-use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateRevocation, RetryQueue};
-use lambda::log::{self, Level};
-use lambda::sqs::{self, Answer, Message};
-use lambda::{Handler, InvocationError, clock};
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::{self, Level};
+use runtime::sqs::{self, Answer, Message};
+use runtime::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
 /// The configuration, read from the environment. `docs/configuration.md` has the table.

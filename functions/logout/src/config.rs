@@ -1,9 +1,9 @@
 //! The environment variables of logout, described in `docs/configuration.md`.
 
 use auth::Issuer;
-use auth::env::{ConfigError, Env, Var, vars};
 use auth_jwks::KeyLocation;
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
 
 /// A valid configuration: [`Config::from_lookup`] rejects all others.
 pub struct Config {

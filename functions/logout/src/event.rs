@@ -1,6 +1,6 @@
 //! Parser for logout requests.
 
-use lambda::http;
+use api_gateway::http;
 use serde::Deserialize;
 
 use crate::config::Cookies;

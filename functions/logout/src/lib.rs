@@ -10,6 +10,8 @@ mod event;
 
 use std::time::Instant;
 
+use api_gateway::http;
+use api_gateway::http::{RequestError, Response};
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
@@ -21,10 +23,9 @@ use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
-use lambda::http::{RequestError, Response};
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock, http};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use logout::{Config, Logout};
 
 fn main() -> ExitCode {
-    lambda::run(Config::from_lookup(&lambda::env::process), Logout::connect)
+    runtime::run(Config::from_lookup(&env_config::process), Logout::connect)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use auth::Secret;
-use auth::env::{ConfigError, Env};
+use env_config::{ConfigError, Env};
 use serde_json::{Map, Value};
 
 use crate::config::{self, Rules};

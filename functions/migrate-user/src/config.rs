@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth::Secret;
-use auth::env::{ConfigError, Env, Var, vars};
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
 
 use crate::user::{Fields, is_standard_attribute};
 

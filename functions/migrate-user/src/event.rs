@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use api_gateway::headers::text;
 use auth::Secret;
-use auth::headers::text;
-use lambda::TriggerEvent;
+use runtime::TriggerEvent;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;

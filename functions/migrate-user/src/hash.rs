@@ -15,12 +15,13 @@ use std::num::NonZeroU32;
 
 use ::hmac::{KeyInit, Mac};
 use argon2::Argon2;
-use auth::{Secret, hex};
+use auth::Secret;
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hex::encode as hex;
 use md5::{Digest, Md5};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use unicode_normalization::UnicodeNormalization;
@@ -384,7 +385,7 @@ impl Form {
 impl Before {
     fn of(&self, password: &[u8]) -> zeroize::Zeroizing<String> {
         let text = match self {
-            Self::Md5Hex => hex(&Md5::digest(password)),
+            Self::Md5Hex => hex(Md5::digest(password)),
             Self::Sha256Hex => hex(digest::digest(&digest::SHA256, password).as_ref()),
             Self::Sha256Base64 => STANDARD.encode(digest::digest(&digest::SHA256, password)),
             Self::HmacSha256Base64(key) => {

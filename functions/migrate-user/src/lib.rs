@@ -19,11 +19,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use auth::{Secret, Unavailable, UnixSeconds, hex};
+use auth::{Secret, Unavailable, UnixSeconds};
 use auth_dynamodb::{AttemptTable, LeftFor, PendingGroups};
 use aws_lc_rs::digest;
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock};
+use hex::encode as hex;
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use migrate_user::{Config, MigrateUser};
 
 fn main() -> ExitCode {
-    lambda::run(
-        Config::from_lookup(&lambda::env::process),
+    runtime::run(
+        Config::from_lookup(&env_config::process),
         MigrateUser::connect,
     )
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auth::{Secret, is_email};
+use auth::Secret;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
+use usernames::is_email;
 
 use crate::config::{ConflictRule, Rules};
 
@@ -407,7 +408,7 @@ pub(crate) fn spellings(typed: &str, case_sensitive: bool) -> Vec<String> {
     if case_sensitive {
         return vec![typed.to_owned()];
     }
-    auth::spellings(typed, &normal(typed, false))
+    usernames::spellings(typed, &normal(typed, false))
 }
 
 /// Selects the user for `name`; `None` if the rule does not single out one user. Considers all users of the name,

@@ -12,12 +12,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, LeftFor, PendingGroups};
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock};
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

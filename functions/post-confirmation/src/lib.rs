@@ -10,14 +10,14 @@
 
 use std::time::Duration;
 
-use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, clock};
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;

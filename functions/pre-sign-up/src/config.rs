@@ -1,10 +1,9 @@
 //! The configuration, read from the environment. `docs/configuration.md` has the table.
 
-use addresses::Domains;
-use auth::Providers;
-use auth::env::{ConfigError, Env, Var, vars};
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
 use migrate_user::{LEGACY_SOURCE, LookupConfig};
+use runtime::log::Level;
+use usernames::{Domains, Providers};
 
 /// The configuration.
 pub struct Config {
@@ -29,9 +28,9 @@ pub struct Config {
 impl Config {
     /// The variables that [`Config::from_lookup`] reads, besides [`LookupConfig::VARS`].
     pub const VARS: &'static [Var] = &[
-        addresses::vars::ALLOWED_EMAIL_DOMAINS,
-        addresses::vars::DENIED_EMAIL_DOMAINS,
-        addresses::vars::SIGN_UP_GUARD,
+        usernames::vars::ALLOWED_EMAIL_DOMAINS,
+        usernames::vars::DENIED_EMAIL_DOMAINS,
+        usernames::vars::SIGN_UP_GUARD,
         Var::new(
             "LINK_PROVIDERS",
             "unset",

@@ -10,16 +10,16 @@ mod config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use addresses::{AddressError, check_email, check_name, check_shown_name};
-use auth::{Unavailable, spellings};
+use auth::Unavailable;
 use auth_cognito::{CognitoUsers, Profile, UserPoolError};
 use aws_types::SdkConfig;
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, TriggerEvent};
 use migrate_user::Lookup;
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, TriggerEvent};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use usernames::{AddressError, check_email, check_name, check_shown_name, spellings};
 
 pub use config::Config;
 

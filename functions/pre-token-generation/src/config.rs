@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use auth::Providers;
-use auth::env::{ConfigError, Env, Var, vars};
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
+use usernames::Providers;
 
 use crate::mapping::Mapping;
 

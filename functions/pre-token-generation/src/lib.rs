@@ -9,8 +9,8 @@ mod mapping;
 
 use std::convert::Infallible;
 
-use lambda::log::{self, Level};
-use lambda::{Handler, InvocationError, TriggerEvent};
+use runtime::log::{self, Level};
+use runtime::{Handler, InvocationError, TriggerEvent};
 use serde_json::json;
 use serde_json::value::RawValue;
 

@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 
-use auth::Providers;
 use serde::Deserialize;
 use serde_json::Value;
+use usernames::Providers;
 
 /// Claims that Cognito writes and triggers cannot change, and claims that identify the user.
 /// Source: AWS, "Pre token generation Lambda trigger", "Excluded claims".
@@ -275,7 +275,7 @@ impl WrittenRule {
             let value = value.ok_or("has no `value`")?;
             check_values(&[&value])
                 .map_err(|_| "has a `value` that is empty, too long or unprintable")?;
-            Ok(value)
+            Ok::<_, &'static str>(value)
         };
         let conditions = (
             self.group,

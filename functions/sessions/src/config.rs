@@ -1,7 +1,7 @@
 //! What sessions reads from its environment. `docs/configuration.md` has the table.
 
-use auth::env::{ConfigError, Env, Var, vars};
-use lambda::log::Level;
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {

@@ -6,11 +6,14 @@ mod config;
 
 use std::time::Instant;
 
-use auth::{Unavailable, UnixSeconds, UserRef, address_hash};
-use auth_dynamodb::{ClientUser, DynamoRevocations, RevocationContext, Session, SessionTable};
-use lambda::http::{Request, RequestError, Response};
-use lambda::log::{self, Level};
-use lambda::{Audit, Caller, Handler, InvocationError, clock};
+use api_gateway::Caller;
+use api_gateway::http::{Request, RequestError, Response};
+use auth::{Unavailable, UnixSeconds, UserRef};
+use auth_dynamodb::{
+    ClientUser, DynamoRevocations, RevocationContext, Session, SessionTable, address_hash,
+};
+use runtime::log::{self, Level};
+use runtime::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -5,8 +5,5 @@ use std::process::ExitCode;
 use sessions::{Config, Sessions};
 
 fn main() -> ExitCode {
-    lambda::run(
-        Config::from_lookup(&lambda::env::process),
-        Sessions::connect,
-    )
+    runtime::run(Config::from_lookup(&env_config::process), Sessions::connect)
 }

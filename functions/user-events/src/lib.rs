@@ -16,9 +16,9 @@ use auth_cognito::CognitoUsers;
 use auth_dynamodb::{
     DynamoRevocations, PasswordChange, Profiles, RevocationContext, SessionTable, Status,
 };
-use lambda::log::{self, Level};
-use lambda::sqs::{self, Answer};
-use lambda::{Handler, InvocationError, clock};
+use runtime::log::{self, Level};
+use runtime::sqs::{self, Answer};
+use runtime::{Handler, InvocationError, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

@@ -1,7 +1,7 @@
 //! Compares the session lifetime of each app client with the time for which revocations are kept.
 
 use auth_cognito::{AppClient, UserPoolError};
-use lambda::log::{self, Level};
+use runtime::log::{self, Level};
 use serde_json::Value;
 
 use crate::{PAUSE, UserSweep};

@@ -12,12 +12,12 @@ mod unconfirmed;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::env::{ConfigError, Env, Var, vars};
 use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoUsers, User, UserPoolError};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, Status, SweepState};
-use lambda::log::{self, Level, Measure};
-use lambda::{Handler, InvocationError, clock};
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::{self, Level, Measure};
+use runtime::{Handler, InvocationError, clock};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

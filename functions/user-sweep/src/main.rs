@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use user_sweep::{Config, UserSweep};
 
 fn main() -> ExitCode {
-    lambda::run(
-        Config::from_lookup(&lambda::env::process),
+    runtime::run(
+        Config::from_lookup(&env_config::process),
         UserSweep::connect,
     )
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use auth::Unavailable;
 use auth_cognito::{CognitoUsers, UserPoolError};
-use lambda::clock;
-use lambda::log::{self, Level};
+use runtime::clock;
+use runtime::log::{self, Level};
 use serde_json::Value;
 
 /// The pause between two pages: reading users shares a quota of the pool with sign-ins.

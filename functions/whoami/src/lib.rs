@@ -4,8 +4,8 @@
 //! authorizer's context. Then a route without an authorizer, or a gateway that bypasses it, exposes
 //! nothing.
 
-use lambda::http::Response;
-use lambda::{Handler, InvocationError};
+use api_gateway::http::Response;
+use runtime::{Handler, InvocationError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};

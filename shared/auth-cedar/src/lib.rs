@@ -13,7 +13,8 @@
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
-use auth::{Effect, Principal, UnixSeconds, VerifiedClaims};
+use api_gateway::Effect;
+use auth::{Principal, UnixSeconds, VerifiedClaims};
 use cedar_policy as cedar;
 use cedar_policy::{
     Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod address_hash;
 mod api_keys;
 mod attempts;
 mod calls;
@@ -37,6 +38,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 
+pub use address_hash::address_hash;
 pub use api_keys::DynamoApiKeys;
 pub use attempts::AttemptTable;
 pub use connections::{Connection, ConnectionTable};

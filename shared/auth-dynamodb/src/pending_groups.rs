@@ -1,10 +1,11 @@
 //! The table of groups that migrated users are to be added to.
 
-use auth::{Unavailable, UnixSeconds, hex};
+use auth::{Unavailable, UnixSeconds};
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
+use hex::encode as hex;
 
 use crate::write::{number, text};
 use crate::{client, row};

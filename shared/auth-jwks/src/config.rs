@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use auth::env::{Env, Var, vars};
 use auth::jwks::KeySet;
 use auth::verify::{LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS};
 use auth::{Algorithm, Issuer, IssuerKind};
+use env_config::{Env, Var, vars};
 use http::Uri;
 use serde::Deserialize;
 

@@ -12,9 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::claims::{MAX_ID_BYTES, Principal, VerifiedClaims};
-use crate::hex;
 use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
+use hex::encode as hex;
 
 /// The `client_id` of every API key: revoking this client revokes all API keys.
 pub const CLIENT_ID: &str = "api-key";

@@ -8,10 +8,10 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::hex;
 use crate::json::{Ignored, Known, Text, UniqueNames, Word};
 use crate::refs::UserRef;
 use crate::time::{RoundedUp, UnixSeconds};
+use hex::encode as hex;
 
 /// The longest accepted identifier, in bytes: `sub`, `jti`, `origin_jti`, `client_id`.
 pub const MAX_ID_BYTES: usize = 256;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use auth::env::{ConfigError, Var};
+use env_config::{ConfigError, Var};
 use serde_norway::Value;
 
 use super::{read, root};

@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use auth::{Secret, Unavailable, hex};
+use auth::{Secret, Unavailable};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+use hex::encode as hex;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lambda::clock;
+use runtime::clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

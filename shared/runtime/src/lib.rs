@@ -4,16 +4,12 @@
 #![warn(missing_docs)]
 
 mod audit;
-pub mod caller;
 pub mod clock;
-pub mod env;
-pub mod http;
 pub mod log;
 mod run;
 pub mod sqs;
 mod trigger;
 
 pub use audit::Audit;
-pub use caller::Caller;
 pub use run::{Handler, InvocationError, run};
 pub use trigger::TriggerEvent;

@@ -1,14 +1,11 @@
 //! Checks addresses and names at sign-up and at a change.
 
-#![warn(missing_docs)]
-
-pub mod vars;
-
-use auth::env::Env;
-use auth::is_email;
+use env_config::Env;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::confusable_detection::skeleton;
 use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection};
+
+use crate::is_email;
 
 /// RFC 5321 section 4.5.3.1.1.
 const MAX_LOCAL_BYTES: usize = 64;

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 
-use crate::hex;
+use hex::encode as hex;
 
 /// Pseudonym of an IP address, 16 hexadecimal digits, keyed by the user: one address gives two
 /// users different pseudonyms, so a table of them does not show that both used it.

@@ -1,9 +1,14 @@
 //! Configuration from environment variables; reports all problems at once.
 
+#![warn(missing_docs)]
+
+mod process;
+pub mod vars;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 
-pub mod vars;
+pub use process::process;
 
 /// An environment variable and its documentation, from which `docs/configuration.md` is generated.
 /// The texts are Markdown.

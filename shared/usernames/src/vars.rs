@@ -1,6 +1,6 @@
 //! The variables that limit which addresses may sign up, or be changed to.
 
-use auth::env::Var;
+use env_config::Var;
 
 /// The accepted domains.
 pub const ALLOWED_EMAIL_DOMAINS: Var = Var::new(

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::reason::DenyReason;
+use auth::reason::DenyReason;
 
 /// A JSON object whose values are not parsed; empty for any other JSON value.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use auth::headers::text;
+use api_gateway::headers::text;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 

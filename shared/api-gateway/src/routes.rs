@@ -5,8 +5,8 @@
 //! may be denied, the policy has an explicit Deny in addition to the Allow; if that Deny would cover
 //! a route that may be allowed, no policy can express the pair, and the table is rejected.
 
-use crate::arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
 use crate::iam_policy::{Effect, IamPolicy, glob};
+use crate::method_arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
 
 /// The maximum number of routes in a table: a policy for more would not fit into 8 KB.
 const MAX_ROUTES: usize = 200;

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-pub use auth::headers::Sender;
-use auth::headers::{RawMap, sender, single_value, text};
-use auth::{DenyReason, bearer};
+use crate::bearer;
+pub use crate::headers::Sender;
+use crate::headers::{RawMap, sender, single_value, text};
+use auth::DenyReason;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -222,7 +223,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`DenyReason::MissingToken`] without any, [`DenyReason::AmbiguousToken`] if there are several.
     pub fn cookie(&self, name: &str) -> Result<String, DenyReason> {
-        auth::headers::cookie(self.fields.cookies, self.header("cookie"), name)
+        crate::headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
     /// The bearer token, from `Authorization` or from the cookie of this name; two tokens are

@@ -8,8 +8,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use auth::routes::{Route, RouteTable};
-use auth::{Effect, IamPolicy, MethodArn};
+use api_gateway::routes::{Route, RouteTable};
+use api_gateway::{Effect, IamPolicy, MethodArn};
 use proptest::prelude::*;
 use serde_json::Value;
 

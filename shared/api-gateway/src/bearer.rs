@@ -1,6 +1,6 @@
 //! Parser for the value of the `Authorization` header.
 
-use crate::reason::DenyReason;
+use auth::reason::DenyReason;
 
 /// The token in `Bearer <token>` (RFC 6750 section 2.1).
 ///

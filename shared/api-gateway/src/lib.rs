@@ -1,0 +1,19 @@
+//! What only Amazon API Gateway knows: method ARNs and routes, the IAM policy of an authorizer, headers, and the
+//! requests and responses of the proxy integration.
+//!
+//! The crate does no I/O and knows no AWS SDK.
+
+#![warn(missing_docs)]
+
+pub mod bearer;
+mod caller;
+pub mod headers;
+pub mod http;
+pub mod iam_policy;
+pub mod method_arn;
+pub mod path;
+pub mod routes;
+
+pub use caller::Caller;
+pub use iam_policy::{Effect, IamPolicy};
+pub use method_arn::MethodArn;
