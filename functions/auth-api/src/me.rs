@@ -195,7 +195,7 @@ impl AuthApi {
     }
 
     /// Changes the password and revokes all sessions, here and at Cognito. With `keep_session` it
-    /// signs in again with the new password and returns new tokens: Cognito has no call that spares
+    /// signs in again with the new password and returns new tokens: Cognito has no call that keeps
     /// a session, and a thief who holds one could continue there. The revocation is written before
     /// the response; if it cannot be written, the response says so.
     pub(crate) async fn change_password(
