@@ -86,10 +86,16 @@ lint: tools ## Run every check of .ci/run other than the tests
 # These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
-.PHONY: tools-sam deploy smoke admin destroy live-checks test-operate
+.PHONY: tools-sam zips sbom deploy smoke admin destroy live-checks test-operate
 
 build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction .."
 	@$(OPERATE) local/build.py $(or $(ARCH),x86_64) $(ONLY)
+
+zips: tools-sam ## Zip each function that `make build` built, for a release, into .local/release
+	@$(OPERATE) local/build.py zips $(or $(ARCH),x86_64) .local/release
+
+sbom: ## Write an SBOM of each function (CycloneDX) into .local/release; needs cargo-cyclonedx
+	@local/sbom .local/release
 
 deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \

@@ -3,11 +3,13 @@
 
     build.py x86_64|arm64 [FUNCTION ...]   sam build, of these functions of the template or of all, then the sizes
     build.py sizes                         the sizes of the built functions
+    build.py zips x86_64|arm64 FOLDER      a zip of each built function, for a release
 """
 
 import io
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,8 @@ def main(arguments):
     match arguments:
         case ["sizes"]:
             return report(sizes(BUILT))
+        case ["zips", architecture, folder]:
+            return write_zips(BUILT, architecture, pathlib.Path(folder))
         case [architecture, *functions]:
             return build(architecture, functions)
     print(__doc__)
@@ -114,14 +118,36 @@ def right_machine(built, architecture):
 
 def sizes(built):
     """Each built function with the bytes of its zip, packed as SAM packs it."""
-    found = {}
-    for binary in sorted(built.glob("*/bootstrap")):
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted(binary.parent.rglob("*")):
-                archive.write(file, file.relative_to(binary.parent))
-        found[binary.parent.name] = packed.tell()
-    return found
+    return {binary.parent.name: len(packed(binary.parent)) for binary in sorted(built.glob("*/bootstrap"))}
+
+
+def packed(folder):
+    """The zip of a function's folder. Equal files give an equal zip: every entry has the same time and the same mode."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                # A regular file that Lambda may read and execute.
+                entry.create_system, entry.external_attr = 3, 0o100755 << 16
+                archive.writestr(entry, file.read_bytes())
+    return buffer.getvalue()
+
+
+def write_zips(built, architecture, folder):
+    """Writes <function>-<architecture>.zip for each function of the template; a Problem names those that are not built."""
+    right_machine(built, architecture)
+    template = (ROOT / "template.yaml").read_text()
+    functions = re.findall(r"^  (\w+):\n    Type: AWS::Serverless::Function$", template, re.MULTILINE)
+    missing = [name for name in functions if not (built / name / "bootstrap").is_file()]
+    if missing or not functions:
+        raise Problem(f"Not built: {', '.join(missing)}. Run `make build ARCH={architecture}` first.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in functions:
+        (folder / f"{name}-{architecture}.zip").write_bytes(packed(built / name))
+    print(f"{len(functions)} zips in {folder}")
+    return 0
 
 
 def report(found, budget=BUDGET):

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import tempfile
 import unittest
+import zipfile
 from unittest import mock
 
 import build
@@ -51,6 +52,33 @@ class Build(unittest.TestCase):
         self.function("Mac", b"\xcf\xfa\xed\xfe" + bytes(100))
         with self.assertRaisesRegex(Problem, "another system"):
             build.right_machine(self.built, "x86_64")
+
+    def test_zips_are_reproducible_and_executable(self):
+        self.template("Function")
+        self.function("Function", elf(62))
+        first, second = self.built / "first", self.built / "second"
+        for folder, seconds in ((first, 0), (second, 1_000_000_000)):
+            file = self.built / "Function" / "bootstrap"
+            file.chmod(0o600)
+            os.utime(file, (seconds, seconds))
+            with mock.patch("builtins.print"):
+                self.assertEqual(build.write_zips(self.built, "x86_64", folder), 0)
+        name = "Function-x86_64.zip"
+        self.assertEqual((first / name).read_bytes(), (second / name).read_bytes())
+        with zipfile.ZipFile(first / name) as archive:
+            self.assertEqual(archive.read("bootstrap"), elf(62))
+            self.assertEqual(archive.getinfo("bootstrap").external_attr >> 16, 0o100755)
+
+    def test_zips_need_every_function_of_the_template(self):
+        self.template("Function", "Missing")
+        self.function("Function", elf(62))
+        with self.assertRaisesRegex(Problem, "Not built: Missing. Run `make build ARCH=x86_64`"):
+            build.write_zips(self.built, "x86_64", self.built / "zips")
+        self.assertFalse((self.built / "zips").exists())
+
+    def template(self, *functions):
+        resources = (f"  {name}:\n    Type: AWS::Serverless::Function\n" for name in functions)
+        (self.built / "template.yaml").write_text("Resources:\n" + "".join(resources))
 
     def test_refuses_an_unknown_architecture(self):
         with self.assertRaisesRegex(Problem, "x86_64 or arm64"):

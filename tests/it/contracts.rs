@@ -66,6 +66,46 @@ fn every_entry_of_the_root_is_on_the_map() {
     assert_eq!(entries, named);
 }
 
+/// A tag of an action can be moved to other code, a commit cannot.
+#[test]
+fn workflows_pin_actions_and_call_existing_commands() {
+    let is_pinned = |action: &str| {
+        let commit = action.rsplit_once('@').map(|(_, commit)| commit);
+        action.starts_with("./")
+            || commit.is_some_and(|commit| {
+                commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit())
+            })
+    };
+    let makefile = read("Makefile");
+    let (mut actions, mut commands) = (0, Vec::new());
+    for entry in std::fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let workflow: Value = serde_norway::from_str(&text).unwrap();
+        assert!(workflow["permissions"].is_object(), "{}", path.display());
+        for job in workflow["jobs"].as_object().unwrap().values() {
+            let steps = job["steps"].as_array().into_iter().flatten();
+            for step in steps.chain([job]) {
+                if let Some(action) = step["uses"].as_str() {
+                    assert!(is_pinned(action), "{action} in {}", path.display());
+                    actions += 1;
+                }
+                commands.extend(step["run"].as_str().map(str::to_owned));
+            }
+        }
+    }
+    assert!(actions > 5, "{actions}");
+    assert!(commands.contains(&".ci/run".to_owned()), "{commands:?}");
+    let targets: BTreeSet<&str> = commands
+        .iter()
+        .filter_map(|command| command.strip_prefix("make ")?.split(' ').next())
+        .collect();
+    assert!(!targets.is_empty());
+    for target in targets {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+}
+
 #[test]
 fn revocations_live_as_long_as_refresh_tokens() {
     let template = read("template.yaml");

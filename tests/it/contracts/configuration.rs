@@ -41,12 +41,12 @@ fn problems_of<T>(result: Result<T, ConfigError>) -> Vec<String> {
 }
 
 macro_rules! function {
-    ($name:literal, $module:ident) => {
-        function!($name, $module, [$module::Config::VARS])
+    ($name:literal, $config:ty) => {
+        function!($name, $config, [<$config>::VARS])
     };
-    ($name:literal, $module:ident, $lists:expr) => {
+    ($name:literal, $config:ty, $lists:expr) => {
         Function::new($name, &$lists, |lookup| {
-            problems_of($module::Config::from_lookup(lookup))
+            problems_of(<$config>::from_lookup(lookup))
         })
     };
 }
@@ -59,32 +59,36 @@ fn functions() -> Vec<Function> {
     let functions = vec![
         function!(
             "authorizer",
-            authorizer,
+            authorizer::Config,
             [ISSUERS, authorizer::Config::VARS]
         ),
-        function!("auth-api", auth_api, [ISSUERS, auth_api::Config::VARS]),
-        function!("sessions", sessions),
-        function!("admin", admin),
-        function!("logout", logout, [ISSUERS, logout::Config::VARS]),
-        function!("logout-retry", logout_retry),
-        function!("connections", connections),
-        function!("close-connections", close_connections),
-        function!("user-events", user_events),
-        function!("user-sweep", user_sweep),
+        function!(
+            "auth-api",
+            auth_api::Config,
+            [ISSUERS, auth_api::Config::VARS]
+        ),
+        function!("sessions", sessions::Config),
+        function!("admin", admin::Config),
+        function!("logout", logout::Config, [ISSUERS, logout::Config::VARS]),
+        function!("logout-retry", logout_retry::Config),
+        function!("connections", connections::Config),
+        function!("close-connections", close_connections::Config),
+        function!("user-events", user_events::Config),
+        function!("user-sweep", user_sweep::Config),
         function!(
             "pre-sign-up",
-            pre_sign_up,
+            pre_sign_up::Config,
             [pre_sign_up::Config::VARS, old_store]
         ),
-        function!("post-confirmation", post_confirmation),
-        function!("custom-message", custom_message),
-        function!("pre-token-generation", pre_token_generation),
+        function!("post-confirmation", post_confirmation::Config),
+        function!("custom-message", custom_message::Config),
+        function!("pre-token-generation", pre_token_generation::Config),
         function!(
             "migrate-user",
-            migrate_user,
+            migrate_user::Config,
             [migrate_user::Config::VARS, old_store]
         ),
-        function!("post-authentication", post_authentication),
+        function!("post-authentication", post_authentication::Config),
         Function::new("whoami", &[], |_| Vec::new()),
     ];
     let listed: BTreeSet<String> = functions.iter().map(|one| one.name.to_owned()).collect();
