@@ -17,7 +17,7 @@ async function call(method, path, body, token = state.tokens?.access_token) {
 }
 
 const words = {
-  invalid_credentials: "Wrong address or password.",
+  invalid_credentials: "Wrong address or password, or an unconfirmed address: look for our email.",
   invalid_code: "This code is wrong or has expired.",
   user_not_confirmed: "Please confirm your address first.",
   too_many_requests: "Too many attempts. Please wait a few minutes.",

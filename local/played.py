@@ -251,6 +251,7 @@ def unconfirmed_users_cannot_sign_in(state):
     for password in (user.password, WRONG):
         user.cognito_sign_in(password, "UserNotConfirmedException")
         user.cognito_srp_sign_in(password, "UserNotConfirmedException")
+        refuses_as_unknown(user, password)
     domain = "unconfirmed.example"
     set_rules(state, domain, unconfirmed="right-password")
     other = User(state, domain).cognito_sign_up(confirmed=False)
@@ -258,6 +259,19 @@ def unconfirmed_users_cannot_sign_in(state):
     other.cognito_srp_sign_in(other.password, "UserNotConfirmedException")
     other.cognito_sign_in(WRONG, "NotAuthorizedException")
     other.cognito_srp_sign_in(WRONG, "NotAuthorizedException")
+    for password in (other.password, WRONG):
+        refuses_as_unknown(other, password)
+
+
+def refuses_as_unknown(user, password):
+    """Our API refuses the sign-in of an unconfirmed user as that of an unknown one."""
+    unknown = User(user.state)
+    answers = [
+        each.api("POST", "/auth/login", None, {"email": each.email, "password": password}, 401) for each in (user, unknown)
+    ]
+    expect(answers[0] == answers[1], f"the same response: {answers}")
+    for each in (user, unknown):
+        expect(each.log_in_by_srp(password, 401) is None, "SRP begins, and no proof solves it")
 
 
 @scenario

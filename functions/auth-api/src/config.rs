@@ -48,7 +48,8 @@ pub struct Config {
     pub password_policy: String,
     /// `USERNAME_CASE_SENSITIVE`.
     pub case_sensitive: bool,
-    /// `REVEAL_EXISTING_USERS`: sign-up reports that a name is taken.
+    /// `REVEAL_EXISTING_USERS`: sign-up reports that a name is taken, and sign-in that an account is
+    /// not confirmed.
     pub reveals_existing: bool,
     /// `SIGN_UP_GUARD`: whether a changed address is checked as pre-sign-up checks a new one,
     /// against the domains below.

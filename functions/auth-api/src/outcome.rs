@@ -21,6 +21,10 @@ pub(crate) enum Problem {
     BadRequest(#[from] BadRequest),
     #[error("{}", .0.code())]
     Cognito(Outcome),
+    /// A failed sign-in: the password is wrong, the name unknown or, unless
+    /// `REVEAL_EXISTING_USERS` is set, the account not confirmed.
+    #[error("invalid_credentials")]
+    SignInRefused,
     /// The limiter of this function.
     #[error("too_many_requests")]
     TooManyAttempts,
@@ -58,7 +62,7 @@ pub enum Outcome {
     /// Wrong password, unknown or disabled user, or a revoked token: the response does not say
     /// which.
     InvalidCredentials,
-    /// The password is right, and the address is not confirmed yet.
+    /// The address is not confirmed yet. Sign-in hides it unless `REVEAL_EXISTING_USERS` is set.
     UserNotConfirmed,
     /// The password is right, and must be reset.
     PasswordResetRequired,
@@ -210,6 +214,11 @@ pub const EXCEPTIONS: &[(&str, Outcome)] = &[
     ("WebAuthnRelyingPartyMismatchException", Outcome::BadRequest),
 ];
 
+/// The text of every failed sign-in: it names each cause, because the response must not tell them
+/// apart.
+const SIGN_IN_REFUSED: &str = "The name or the password is wrong, or the account is not confirmed yet: \
+    look for the code in your email.";
+
 /// The text in the exception's message when pre-sign-up rejects, rather than fails.
 const SIGN_UP_REFUSED: &str = "sign-up refused";
 /// The text for a name that is still to be migrated: it is treated as a name that the pool knows.
@@ -288,7 +297,7 @@ impl Problem {
             Self::NoRoute => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::ForeignOrigin | Self::ProofNeeded => 403,
-            Self::NoContext => 401,
+            Self::NoContext | Self::SignInRefused => 401,
             Self::BadRequest(bad) => bad.status(),
             Self::Cognito(outcome) => outcome.status(),
             Self::TooManyAttempts => 429,
@@ -304,6 +313,9 @@ impl Problem {
         }
         if self == Self::Cognito(Outcome::PasswordPolicy) {
             return Response::problem_with(400, &self.to_string(), password_policy);
+        }
+        if self == Self::SignInRefused {
+            return Response::problem_with(401, &self.to_string(), SIGN_IN_REFUSED);
         }
         if self.status() == 429 {
             return Response::problem(429, &self.to_string()).with("retry-after", "60");

@@ -2,9 +2,10 @@
 
 use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::{KeySource, Refusal, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
+use auth::{KeySource, Refusal, Unavailable, UnverifiedToken, VerifiedClaims, address_hash, hex};
 use auth_cognito::{Challenge, Refused, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{Ending, Session};
+use aws_lc_rs::digest;
 use lambda::http::{BadRequest, RefreshCookie, Request, Response};
 use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
@@ -35,17 +36,66 @@ const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
 /// The challenge of a user whose password was set by an administrator.
 const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 
-/// Gives the same response for a wrong password, an unknown name and a user that Cognito has locked
-/// after wrong passwords: the difference would reveal whether an account exists.
-fn about_a_password(refused: &Refused) -> Problem {
-    if outcome::limits_one_user(refused) {
-        outcome::log_hidden(refused);
-        return Problem::Cognito(Outcome::InvalidCredentials);
-    }
-    Problem::Cognito(Outcome::from(refused))
-}
-
 impl AuthApi {
+    /// Gives the same response for a wrong password, an unknown name, a user that Cognito has locked
+    /// after wrong passwords and, unless `REVEAL_EXISTING_USERS` is set, an unconfirmed account: the
+    /// difference would reveal whether an account exists. A sign-up of a stranger creates an
+    /// unconfirmed account only if the name has none.
+    async fn about_a_password(
+        &self,
+        refused: &Refused,
+        username: &str,
+        http: &Request<'_>,
+    ) -> Problem {
+        if outcome::limits_one_user(refused) {
+            outcome::log_hidden(refused);
+            return Problem::SignInRefused;
+        }
+        match Outcome::from(refused) {
+            Outcome::InvalidCredentials => Problem::SignInRefused,
+            Outcome::UserNotConfirmed if !self.config.reveals_existing => {
+                outcome::log_hidden(refused);
+                self.resend_to_owner(username, http).await;
+                Problem::SignInRefused
+            }
+            outcome => Problem::Cognito(outcome),
+        }
+    }
+
+    /// The first step of SRP. Where Cognito reports here already that the account is not confirmed,
+    /// the client gets the challenge that Cognito simulates for a name without an account, as it
+    /// does for every other name. No proof solves it.
+    /// Source: AWS, "Managing user existence error responses".
+    async fn begin_srp(
+        &self,
+        username: &str,
+        srp_a: &str,
+        http: &Request<'_>,
+    ) -> Result<SignIn, Problem> {
+        let begun = within(self.accounts.sign_in_by_srp(username, srp_a)).await;
+        let refused = match begun {
+            Ok(begun) => return Ok(begun),
+            Err(refused) => refused,
+        };
+        let is_unconfirmed = Outcome::from(&refused) == Outcome::UserNotConfirmed;
+        let problem = self.about_a_password(&refused, username, http).await;
+        if !is_unconfirmed || problem != Problem::SignInRefused {
+            return Err(problem);
+        }
+        let decoy = unused_name(username);
+        let simulated = within(self.accounts.sign_in_by_srp(&decoy, srp_a)).await;
+        let mut begun = simulated.map_err(|_| problem)?;
+        if let SignIn::Challenge(challenge) = &mut begun {
+            // A pool without aliases repeats the name.
+            for value in challenge.parameters.values_mut() {
+                if *value == decoy {
+                    username.clone_into(value);
+                }
+            }
+        }
+        Ok(begun)
+    }
+
     pub(crate) async fn login(
         &self,
         request: Login,
@@ -58,7 +108,12 @@ impl AuthApi {
                 let counted = self.admit("login", &username, http).await?;
                 times::depends_on_user();
                 let signed_in = within(self.accounts.sign_in(&username, password)).await;
-                let signed_in = signed_in.map_err(|refused| about_a_password(&refused))?;
+                let signed_in = match signed_in {
+                    Ok(signed_in) => signed_in,
+                    Err(refused) => {
+                        return Err(self.about_a_password(&refused, &username, http).await);
+                    }
+                };
                 times::tells_nothing();
                 self.forgive(&counted).await;
                 self.remember(&username, http).await;
@@ -70,8 +125,7 @@ impl AuthApi {
                 // separately.
                 self.admit_often("srp", &username, http).await?;
                 times::depends_on_user();
-                let begun = within(self.accounts.sign_in_by_srp(&username, srp_a)).await;
-                begun.map_err(|refused| about_a_password(&refused))?
+                self.begin_srp(&username, srp_a, http).await?
             }
             _ => return Err(BadRequest::Malformed.into()),
         };
@@ -127,10 +181,13 @@ impl AuthApi {
                 within(accounts.answer_challenge(name, session, username, answers)).await
             }
         };
-        let signed_in = signed_in.map_err(|refused| match name {
-            PROOF_OF_PASSWORD => about_a_password(&refused),
-            _ => refused.into(),
-        })?;
+        let signed_in = match signed_in {
+            Ok(signed_in) => signed_in,
+            Err(refused) if name == PROOF_OF_PASSWORD => {
+                return Err(self.about_a_password(&refused, username, http).await);
+            }
+            Err(refused) => return Err(refused.into()),
+        };
         times::tells_nothing();
         self.forgive(&counted).await;
         self.forgive(&of_session).await;
@@ -368,6 +425,18 @@ impl AuthApi {
         let refused = Problem::Cognito(Outcome::InvalidCredentials);
         let response = refused.response(&self.config.password_policy);
         tokens::without_cookies(response, self.config.cookies.as_ref(), http)
+    }
+}
+
+/// A name without an account, always the same for `username`, in the same form: Cognito's simulated
+/// challenge depends on both.
+fn unused_name(username: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, username.as_bytes());
+    let digest = hex(digest.as_ref());
+    if username.contains('@') {
+        format!("{digest}@unused.invalid")
+    } else {
+        digest
     }
 }
 
