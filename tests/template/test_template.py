@@ -90,6 +90,13 @@ class Planted(unittest.TestCase):
             ("  AppClient:\n    Type: AWS::Cognito::UserPoolClient\n", "  AppClient:\n    Type: AWS::Cognito::UserPoolClient\n    DependsOn: [ResourceServer]\n"),
         )
 
+    def test_own_call_that_is_reported(self):
+        self.found(
+            checks.own_roles,
+            "OWN_ROLE_ARNS: <LogoutRetryFunctionRole.Arn> is missing",
+            ("              - !GetAtt LogoutRetryFunctionRole.Arn\n", ""),
+        )
+
     def test_trigger_that_cognito_may_not_invoke(self):
         self.found(
             checks.triggers,

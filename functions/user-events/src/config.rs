@@ -17,6 +17,9 @@ pub struct Config {
     pub session_table: Option<String>,
     /// `SECURITY_TOPIC_ARN`: the topic to notify; no notifications without it.
     pub security_topic_arn: Option<String>,
+    /// `OWN_ROLE_ARNS`: the roles whose calls are not reported, because users and strangers cause
+    /// them through Gatehouse.
+    pub own_role_arns: Vec<String>,
     /// `OUTDATE_ON_GROUP_CHANGE`.
     pub outdate_on_group_change: bool,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
@@ -34,6 +37,7 @@ impl Config {
         "USERS_TABLE",
         "SESSION_TABLE",
         "SECURITY_TOPIC_ARN",
+        "OWN_ROLE_ARNS",
         "OUTDATE_ON_GROUP_CHANGE",
         "REFRESH_TOKEN_TTL_SECONDS",
         "LOG_LEVEL",
@@ -52,6 +56,7 @@ impl Config {
             users_table: env.optional("USERS_TABLE"),
             session_table: env.optional("SESSION_TABLE"),
             security_topic_arn: env.optional("SECURITY_TOPIC_ARN"),
+            own_role_arns: env.list("OWN_ROLE_ARNS").unwrap_or_default(),
             outdate_on_group_change: env.flag("OUTDATE_ON_GROUP_CHANGE", true),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             log_level: Level::read(&mut env),
