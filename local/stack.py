@@ -257,6 +257,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         "LegacyUserPoolId": old_pool["id"],
         "LegacyAppClientId": old_pool["client_id"],
         "LegacyGroups": '{"Staff":"staff"}',
+        "PasswordChangeAttribute": "custom:password_is_old",
     }
     stacks = session.client("cloudformation", endpoint_url=endpoint)
     stacks.create_stack(

@@ -51,6 +51,9 @@ pub struct Config {
     /// `REVEAL_EXISTING_USERS`: sign-up reports that a name is taken, and sign-in that an account is
     /// not confirmed.
     pub reveals_existing: bool,
+    /// `PASSWORD_CHANGE_ATTRIBUTE`: the custom attribute of users who must change their password
+    /// before a sign-in returns tokens.
+    pub change_attribute: Option<String>,
     /// `SIGN_UP_GUARD`: whether a changed address is checked as pre-sign-up checks a new one,
     /// against the domains below.
     pub guards: bool,
@@ -110,6 +113,7 @@ impl Config {
         "PASSWORD_POLICY",
         "USERNAME_CASE_SENSITIVE",
         "REVEAL_EXISTING_USERS",
+        "PASSWORD_CHANGE_ATTRIBUTE",
         "SIGN_UP_GUARD",
         "ALLOWED_EMAIL_DOMAINS",
         "DENIED_EMAIL_DOMAINS",
@@ -155,6 +159,7 @@ impl Config {
                 .unwrap_or_else(|| "Use at least 12 characters.".to_owned()),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
             reveals_existing: env.flag("REVEAL_EXISTING_USERS", false),
+            change_attribute: change_attribute(&mut env),
             guards: env.flag("SIGN_UP_GUARD", true),
             allowed_domains: Domains::read(&mut env, "ALLOWED_EMAIL_DOMAINS"),
             denied_domains: Domains::read(&mut env, "DENIED_EMAIL_DOMAINS"),
@@ -163,6 +168,18 @@ impl Config {
         };
         env.finish(config)
     }
+}
+
+fn change_attribute(env: &mut Env<'_>) -> Option<String> {
+    const NAME: &str = "PASSWORD_CHANGE_ATTRIBUTE";
+    let name = env.optional(NAME);
+    if name
+        .as_ref()
+        .is_some_and(|name| !name.starts_with("custom:"))
+    {
+        env.problem(NAME, "is not a `custom:` attribute");
+    }
+    name
 }
 
 fn limits(env: &mut Env<'_>) -> Option<Limits> {

@@ -31,6 +31,9 @@ pub(crate) enum Problem {
     /// Requires the password, and the authenticator's code if one is enabled, or a recent sign-in.
     #[error("proof_needed")]
     ProofNeeded,
+    /// The password is right, and must be replaced before a sign-in returns tokens.
+    #[error("password_change_required")]
+    PasswordChangeRequired,
     /// The new address or name breaks the rules of pre-sign-up.
     #[error("address_refused")]
     AddressRefused,
@@ -296,7 +299,7 @@ impl Problem {
         match self {
             Self::NoRoute => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::ForeignOrigin | Self::ProofNeeded => 403,
+            Self::ForeignOrigin | Self::ProofNeeded | Self::PasswordChangeRequired => 403,
             Self::NoContext | Self::SignInRefused => 401,
             Self::BadRequest(bad) => bad.status(),
             Self::Cognito(outcome) => outcome.status(),

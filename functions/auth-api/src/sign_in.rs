@@ -11,6 +11,7 @@ use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
+use crate::demand::Replacement;
 use crate::limiter::Counted;
 use crate::outcome::{self, Outcome, Problem};
 use crate::times::{self, within};
@@ -102,6 +103,13 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         let username = self.username(request.username, request.email)?;
+        let replacement = match (&request.password, &request.new_password) {
+            (_, None) => None,
+            (Some(current), Some(new)) if self.config.change_attribute.is_some() => {
+                Some(Replacement::new(current, new)?)
+            }
+            (_, Some(_)) => return Err(BadRequest::Malformed.into()),
+        };
         let signed_in = match (&request.password, &request.srp_a) {
             (Some(password), None) => {
                 let password = body::password(password)?;
@@ -129,7 +137,8 @@ impl AuthApi {
             }
             _ => return Err(BadRequest::Malformed.into()),
         };
-        self.outcome_of(signed_in, &username, http).await
+        self.outcome_of(signed_in, &username, replacement, http)
+            .await
     }
 
     pub(crate) async fn challenge(
@@ -141,6 +150,13 @@ impl AuthApi {
         // The name as the challenge gave it, not normalized.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
+        let replacement = match (&request.current_password, &request.new_password) {
+            (None, _) => None,
+            (Some(current), Some(new)) if self.config.change_attribute.is_some() => {
+                Some(Replacement::new(current, new)?)
+            }
+            (Some(_), _) => return Err(BadRequest::Malformed.into()),
+        };
         let attributes = body::attributes(request.attributes.clone(), &self.config.attributes)?;
         if !attributes.is_empty() && name != NEW_PASSWORD {
             return Err(BadRequest::Malformed.into());
@@ -192,17 +208,22 @@ impl AuthApi {
         self.forgive(&counted).await;
         self.forgive(&of_session).await;
         self.remember(&counted_name, http).await;
-        self.outcome_of(signed_in, username, http).await
+        if name == NEW_PASSWORD {
+            self.end_demand(username).await;
+        }
+        self.outcome_of(signed_in, username, replacement, http)
+            .await
     }
 
     async fn outcome_of(
         &self,
         signed_in: SignIn,
         username: &str,
+        replacement: Option<Replacement<'_>>,
         http: &Request<'_>,
     ) -> Result<Response, Problem> {
         match signed_in {
-            SignIn::Tokens(tokens) => self.hand_over(&tokens, Map::new(), http).await,
+            SignIn::Tokens(tokens) => self.admit_session(tokens, replacement, http).await,
             SignIn::Challenge(challenge) => Ok(Response::json(200, &describe(challenge, username))),
         }
     }
@@ -451,6 +472,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
     let Answer {
         challenge,
         code,
+        current_password,
         new_password,
         method,
         answer,
@@ -463,13 +485,17 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
     };
     let given = [
         code.is_some(),
-        new_password.is_some(),
+        // With the current password it is not the challenge's answer.
+        new_password.is_some() && current_password.is_none(),
         method.is_some(),
         answer.is_some(),
         srp.is_some(),
     ];
     let needs_session = request.session.is_some() || challenge == PROOF_OF_PASSWORD;
     let given = given.into_iter().filter(|given| *given).count();
+    if challenge == NEW_PASSWORD && current_password.is_some() {
+        return Err(BadRequest::Malformed);
+    }
     if given != 1 && !(challenge == "MFA_SETUP" && given == 0) || !needs_session {
         return Err(BadRequest::Malformed);
     }

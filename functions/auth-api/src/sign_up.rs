@@ -279,6 +279,7 @@ impl AuthApi {
         let changed = within(accounts.confirm_forgot_password(&username, code, password)).await;
         changed.map_err(|refused| about_a_code(&refused))?;
         times::tells_nothing();
+        self.end_demand(&username).await;
         Ok(Response::json(200, &json!({"status": "password_changed"})))
     }
 
