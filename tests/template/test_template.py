@@ -311,6 +311,13 @@ class Planted(unittest.TestCase):
             ("      FunctionName: !Ref LogoutRetryFunction\n", "      FunctionName: !Ref UserSweepFunction\n"),
         )
 
+    def test_question_to_the_old_pool(self):
+        """migrate-user may ask the old pool whether it is case-sensitive."""
+        made = PARSED.stack(parameters.SETS["users of an old pool"])
+        _, statements = checks.policies_of(made, "MigrateUserFunction")
+        asked = [made.plain(one["Resource"]) for one in statements if "cognito-idp:DescribeUserPool" in one["Action"]]
+        self.assertEqual(["arn:aws:cognito-idp:*:123456789012:userpool/us-east-1_AbC123xyz"], asked)
+
     def test_queue_into_which_nothing_writes(self):
         self.found(
             checks.unreachable,
