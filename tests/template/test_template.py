@@ -311,6 +311,23 @@ class Planted(unittest.TestCase):
             ("      FunctionName: !Ref LogoutRetryFunction\n", "      FunctionName: !Ref UserSweepFunction\n"),
         )
 
+    def test_grid_of_refusals(self):
+        """It is longer while migrate-user computes hashes, unless an operator has chosen one."""
+        for name, given, expected in [
+            ("defaults", {}, "1000"),
+            ("users of an old pool", {}, "2000"),
+            ("users of an old pool", {"RefusalGridMilliseconds": "0"}, "0"),
+            ("defaults", {"RefusalGridMilliseconds": "5000"}, "5000"),
+        ]:
+            made = PARSED.stack(parameters.SETS[name] | given)
+            variables = made.resources["AuthApiFunction"]["Properties"]["Environment"]["Variables"]
+            self.assertEqual(expected, made.plain(variables["REFUSAL_GRID_MILLISECONDS"]), (name, given))
+        parameter = PARSED.parameters["RefusalGridMilliseconds"]
+        for value in ["", "0", "25", "999", "1000", "4999", "5000"]:
+            self.assertEqual([], list(checks.refused("RefusalGridMilliseconds", parameter, value)))
+        for value in ["5001", "10000", "-1", "1s", " "]:
+            self.assertTrue(list(checks.refused("RefusalGridMilliseconds", parameter, value)), value)
+
     def test_question_to_the_old_pool(self):
         """migrate-user may ask the old pool whether it is case-sensitive."""
         made = PARSED.stack(parameters.SETS["users of an old pool"])
