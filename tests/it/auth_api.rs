@@ -1403,9 +1403,11 @@ async fn a_sign_in_does_not_reveal_unconfirmed_accounts() {
     };
     let passwords = "InitiateAuth";
     let proofs = "RespondToAuthChallenge";
-    let rows: [(&dyn Fn(&str) -> Value, &str); 2] =
-        [(&by_password, passwords), (&by_proof, proofs)];
-    for (request, call) in rows {
+    for call in [passwords, proofs] {
+        let request = |name: &str| match call {
+            "InitiateAuth" => by_password(name),
+            _ => by_proof(name),
+        };
         let (name, other) = (unique("eve"), unique("ada"));
         // One more than the limit: the codes have a limit of their own.
         for attempt in 0..4 {

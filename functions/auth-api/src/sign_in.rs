@@ -52,15 +52,16 @@ impl AuthApi {
             outcome::log_hidden(refused);
             return Problem::SignInRefused;
         }
-        match Outcome::from(refused) {
-            Outcome::InvalidCredentials => Problem::SignInRefused,
-            Outcome::UserNotConfirmed if !self.config.reveals_existing => {
-                outcome::log_hidden(refused);
-                self.resend_to_owner(username, http).await;
-                Problem::SignInRefused
-            }
-            outcome => Problem::Cognito(outcome),
+        let outcome = Outcome::from(refused);
+        if outcome == Outcome::UserNotConfirmed && !self.config.reveals_existing {
+            outcome::log_hidden(refused);
+            self.resend_to_owner(username, http).await;
+            return Problem::SignInRefused;
         }
+        if outcome == Outcome::InvalidCredentials {
+            return Problem::SignInRefused;
+        }
+        Problem::Cognito(outcome)
     }
 
     /// The first step of SRP. Where Cognito reports here already that the account is not confirmed,
