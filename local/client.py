@@ -70,7 +70,7 @@ class Person:
         with urllib.request.urlopen(link, timeout=60) as response:
             page = response.read().decode()
         self.say(f"   {'GET /auth/confirm?...':<46} 200  a page with a button")
-        self.api("POST", "/auth/login", None, self.credentials(), 403)
+        self.api("POST", "/auth/login", None, self.credentials(), 401)
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
         fields["password"] = self.password
         form = urllib.parse.urlencode({name: html.unescape(value) for name, value in fields.items()})

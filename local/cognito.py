@@ -166,11 +166,11 @@ class Pool:
         cognito_rules.MOVING.add(name)
         try:
             self.cognito.admin_create_user(**names, UserAttributes=attributes, MessageAction=moved["messageAction"])
+            usable = moved["finalUserStatus"] == "CONFIRMED"
+            secret = password if usable else secrets.token_urlsafe(24)
+            self.cognito.admin_set_user_password(**names, Password=secret, Permanent=True)
         finally:
             cognito_rules.MOVING.discard(name)
-        usable = moved["finalUserStatus"] == "CONFIRMED"
-        secret = password if usable else secrets.token_urlsafe(24)
-        self.cognito.admin_set_user_password(**names, Password=secret, Permanent=True)
         if not usable and password is not None:
             self.cognito.admin_reset_user_password(**names)
 

@@ -81,6 +81,7 @@ def install():
     ignore_case()
     tell_states()
     call_pre_sign_up_for_invitations()
+    migrate_any_password()
     recover_by_verified_addresses()
     verify_before_update()
     count_calls()
@@ -90,7 +91,7 @@ def install():
 original = type("Original", (), {name: staticmethod(getattr(cognito, name)) for name in (
     "_signed_jwt", "_resolve_user", "_initiate_auth", "_initiate_user_srp_auth", "_respond_to_auth_challenge",
     "_password_auth_result", "_sign_up", "_forgot_password", "_confirmation_code_error", "_resend_confirmation_code",
-    "_admin_create_user", "_admin_reset_user_password", "_admin_update_user_attributes", "_update_user_attributes", "_run_idp_handler",
+    "_admin_create_user", "_admin_set_user_password", "_admin_reset_user_password", "_admin_update_user_attributes", "_update_user_attributes", "_run_idp_handler",
     "_dispatch_idp",
 )})
 
@@ -253,6 +254,21 @@ def call_pre_sign_up_for_invitations():
         return original._admin_create_user(data)
 
     cognito._admin_create_user = admin_create_user
+
+
+def migrate_any_password():
+    """A migrated password need not meet the pool's policy.
+    Source: AWS, "Migrate user Lambda trigger"."""
+
+    def admin_set_user_password(data):
+        pool = cognito._user_pools.get(data.get("UserPoolId"))
+        user = cognito._resolve_user(pool, data["Username"])[0] if pool and data.get("Username") in MOVING else None
+        if not user:
+            return original._admin_set_user_password(data)
+        user["_password"], user["UserStatus"] = data["Password"], "CONFIRMED"
+        return cognito.json_response({})
+
+    cognito._admin_set_user_password = admin_set_user_password
 
 
 def recover_by_verified_addresses():

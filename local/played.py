@@ -233,6 +233,40 @@ def users_whose_names_the_guard_rejects_are_migrated(state):
 
 
 @scenario
+def a_migrated_password_must_be_changed(state):
+    """A password that the pool's policy would refuse is migrated, and returns no tokens before it is changed."""
+    user = User(state)
+    user.password = "Old-Pass-1"
+    user.add_to_old_pool(user.email)
+    old, new = user.password, "a-new-Pass-phrase-1"
+    for _ in range(2):
+        refused = user.api("POST", "/auth/login", None, user.credentials(), 403)
+        expect(refused["code"] == "password_change_required", "the sign-in returns no tokens")
+        expect(user.log_in_by_srp(old, 403) is None, "nor does SRP")
+    directly = user.sign_in()
+    body = user.credentials() | {"new_password": "short"}
+    expect(user.api("POST", "/auth/login", None, body, 400)["code"] == "password_policy", "the pool's policy applies")
+    body["new_password"] = new
+    moved = Tokens.of_api(user.api("POST", "/auth/login", None, body, 200))
+    user.api("GET", "/auth/me", moved.access, None, 200)
+    user.api("GET", "/auth/me", directly.access, None, 401)
+    user.api("POST", "/auth/login", None, user.credentials(), 401)
+    user.password = new
+    user.log_in()
+
+    user = User(state)
+    user.password = "Old-Pass-1"
+    user.add_to_old_pool(user.email)
+    user.api("POST", "/auth/login", None, user.credentials(), 403)
+    user.admin_call("admin_update_user_attributes", UserAttributes=[{"Name": "email_verified", "Value": "true"}])
+    user.api("POST", "/auth/forgot-password", None, {"email": user.email}, 202)
+    body = {"email": user.email, "code": user.code_in_mail(), "password": new}
+    user.api("POST", "/auth/confirm-forgot-password", None, body, 200)
+    user.password = new
+    user.log_in()
+
+
+@scenario
 def the_guard_checks_invitations(state):
     welcome = User(state)
     welcome.admin_call("admin_create_user", TemporaryPassword=WRONG, MessageAction="SUPPRESS")
@@ -251,6 +285,7 @@ def unconfirmed_users_cannot_sign_in(state):
     for password in (user.password, WRONG):
         user.cognito_sign_in(password, "UserNotConfirmedException")
         user.cognito_srp_sign_in(password, "UserNotConfirmedException")
+        refuses_as_unknown(user, password)
     domain = "unconfirmed.example"
     set_rules(state, domain, unconfirmed="right-password")
     other = User(state, domain).cognito_sign_up(confirmed=False)
@@ -258,6 +293,19 @@ def unconfirmed_users_cannot_sign_in(state):
     other.cognito_srp_sign_in(other.password, "UserNotConfirmedException")
     other.cognito_sign_in(WRONG, "NotAuthorizedException")
     other.cognito_srp_sign_in(WRONG, "NotAuthorizedException")
+    for password in (other.password, WRONG):
+        refuses_as_unknown(other, password)
+
+
+def refuses_as_unknown(user, password):
+    """Our API refuses the sign-in of an unconfirmed user as that of an unknown one."""
+    unknown = User(user.state)
+    answers = [
+        each.api("POST", "/auth/login", None, {"email": each.email, "password": password}, 401) for each in (user, unknown)
+    ]
+    expect(answers[0] == answers[1], f"the same response: {answers}")
+    for each in (user, unknown):
+        expect(each.log_in_by_srp(password, 401) is None, "SRP begins, and no proof solves it")
 
 
 @scenario

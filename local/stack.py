@@ -201,7 +201,7 @@ def start(folder, port):
 
 
 def make_old_pool(endpoint):
-    """A case-sensitive pool, the default of the API, whose users will be migrated."""
+    """A case-sensitive pool, the default of the API, whose users will be migrated, and its table of spellings."""
     cognito = client_session().client("cognito-idp", endpoint_url=endpoint)
     pool = cognito.create_user_pool(
         PoolName="old",
@@ -211,7 +211,14 @@ def make_old_pool(endpoint):
     cognito.create_group(UserPoolId=pool["UserPool"]["Id"], GroupName="Staff")
     names = {"UserPoolId": pool["UserPool"]["Id"], "ClientName": "migration"}
     client = cognito.create_user_pool_client(**names, ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"])
-    return {"id": names["UserPoolId"], "client_id": client["UserPoolClient"]["ClientId"]}
+    spellings = "legacy-spellings"
+    client_session().client("dynamodb", endpoint_url=endpoint).create_table(
+        TableName=spellings,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return {"id": names["UserPoolId"], "client_id": client["UserPoolClient"]["ClientId"], "spellings": spellings}
 
 
 def deploy(folder, endpoint, cognito, old_pool):
@@ -256,7 +263,9 @@ def deploy(folder, endpoint, cognito, old_pool):
         "LegacySource": "cognito",
         "LegacyUserPoolId": old_pool["id"],
         "LegacyAppClientId": old_pool["client_id"],
+        "LegacySpellingsTable": old_pool["spellings"],
         "LegacyGroups": '{"Staff":"staff"}',
+        "PasswordChangeAttribute": "custom:password_is_old",
     }
     stacks = session.client("cloudformation", endpoint_url=endpoint)
     stacks.create_stack(

@@ -17,7 +17,7 @@ async function call(method, path, body, token = state.tokens?.access_token) {
 }
 
 const words = {
-  invalid_credentials: "Wrong address or password.",
+  invalid_credentials: "Wrong address or password, or an unconfirmed address: look for our email.",
   invalid_code: "This code is wrong or has expired.",
   user_not_confirmed: "Please confirm your address first.",
   too_many_requests: "Too many attempts. Please wait a few minutes.",
@@ -25,6 +25,7 @@ const words = {
   sign_up_refused: "You can't sign up with this address.",
   address_refused: "You can't use this address.",
   password_reset_required: "Please reset your password first.",
+  password_change_required: "Please choose a new password.",
   proof_needed: "Please enter your password again.",
 };
 
@@ -101,9 +102,11 @@ function onClick(id, handle) {
   find(id).addEventListener("click", () => handle().catch(() => say("The API is unreachable.")));
 }
 
-onSubmit("sign-in", async ({ email, password }, what) => {
+onSubmit("sign-in", async ({ email, password, new_password }, what) => {
   state.email = email;
-  const answer = await call("POST", `/auth/${what}`, { email, password });
+  const replaced = what === "login" && new_password ? { new_password } : {};
+  const answer = await call("POST", `/auth/${what}`, { email, password, ...replaced });
+  find("new-password").hidden = answer.code !== "password_change_required" && answer.code !== "password_policy";
   if (what === "signup") {
     chosen = password;
     find("confirm").hidden = answer.status !== 202;

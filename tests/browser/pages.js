@@ -114,7 +114,7 @@ async function confirmByEmail(size) {
   assert.equal(await page.locator(".address").textContent(), email);
   await picture(page, "confirm", size);
   await isAccessible(page, "confirm");
-  assert.equal((await post("/auth/login", { email, password: PASSWORD })).status, 403, "opening confirms nothing");
+  assert.equal((await post("/auth/login", { email, password: PASSWORD })).status, 401, "opening confirms nothing");
   await page.getByLabel("Your password").fill(PASSWORD);
   await page.getByRole("button", { name: "Confirm" }).click();
   assert.match(await page.locator("h1").textContent(), /is confirmed/);

@@ -375,6 +375,8 @@ async fn responses_do_not_reveal_accounts() {
             ("NotAuthorizedException", "Password attempts exceeded"),
             ("LimitExceededException", ""),
             ("TooManyFailedAttemptsException", ""),
+            // A sign-up of a stranger creates such an account only if the name has none.
+            ("UserNotConfirmedException", "User is not confirmed."),
         ],
         401,
     )
@@ -490,7 +492,6 @@ async fn responses_do_not_reveal_accounts() {
             400,
             "sign_up_refused",
         ),
-        ("UserNotConfirmedException", "", 403, "user_not_confirmed"),
         (
             "PasswordResetRequiredException",
             "",
@@ -1367,6 +1368,146 @@ async fn a_repeated_sign_up_mails_the_owner() {
     assert_eq!(world.cognito.operations(), ["SignUp"]);
 }
 
+/// A stranger signs up with an address and signs in with the same password. The response is that of a
+/// wrong password, whether the address had an account or has an unconfirmed one now.
+#[tokio::test]
+async fn a_sign_in_does_not_reveal_unconfirmed_accounts() {
+    let world = World::start().await;
+    let limited = [
+        ("ATTEMPT_TABLE", world.stack.attempt_table.as_str()),
+        ("ATTEMPTS_PER_USER", "3"),
+    ];
+    let api = world.function("auth-api", &limited).await;
+    let network = unique("network");
+    let from_network = |route: &str, body: &Value| {
+        let mut event = post(route, body);
+        event["requestContext"]["identity"]["sourceIp"] = json!(network);
+        event
+    };
+    let wrong = || exception("NotAuthorizedException", "Incorrect username or password.");
+    let unconfirmed = || exception("UserNotConfirmedException", "User is not confirmed.");
+    let email = |name: &str| format!("{name}@example.com");
+    let by_password = |name: &str| {
+        let body = json!({"email": email(name), "password": PASSWORD});
+        from_network("/auth/login", &body)
+    };
+    let by_srp = |name: &str| {
+        let body = json!({"email": email(name), "srp_a": "abcdef"});
+        from_network("/auth/login", &body)
+    };
+    let by_proof = |name: &str| {
+        let session = format!("{SESSION}-{}", unique("session"));
+        let body = json!({"challenge": "PASSWORD_VERIFIER", "session": session, "username": name,
+            "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}});
+        from_network("/auth/challenge", &body)
+    };
+    let passwords = "InitiateAuth";
+    let proofs = "RespondToAuthChallenge";
+    for call in [passwords, proofs] {
+        let request = |name: &str| match call {
+            "InitiateAuth" => by_password(name),
+            _ => by_proof(name),
+        };
+        let (name, other) = (unique("eve"), unique("ada"));
+        // One more than the limit: the codes have a limit of their own.
+        for attempt in 0..4 {
+            world.cognito.set_fault_for(call, wrong());
+            let taken = api.invoke(&request(&other)).await.answer();
+            world.cognito.forget_requests();
+            world.cognito.set_fault_for(call, unconfirmed());
+            let free = api.invoke(&request(&name)).await.answer();
+            assert_eq!(free, taken, "{call} {attempt}");
+            let expected = if attempt == 3 { 429 } else { 401 };
+            assert_eq!(free["statusCode"], expected, "{call} {attempt}");
+            let mailed = [call, "ResendConfirmationCode"];
+            let expected: &[&str] = if attempt == 3 { &[] } else { &mailed };
+            assert_eq!(world.cognito.operations(), expected, "{call} {attempt}");
+        }
+        // The codes use up nothing of the limit of requests for a code, which would reveal the account.
+        world.cognito.set_fault(Fault::None);
+        let answer = ask(
+            &api,
+            &from_network("/auth/resend", &json!({"email": email(&name)})),
+        )
+        .await;
+        assert_eq!(answer.status, 202, "{call}");
+    }
+
+    // The code is not sent, or not in time: the response is the same.
+    world.cognito.set_fault_for("InitiateAuth", wrong());
+    let taken = api.invoke(&by_password(&unique("ada"))).await.answer();
+    world.cognito.set_fault_for("InitiateAuth", unconfirmed());
+    for fault in [
+        exception("LimitExceededException", ""),
+        exception("InvalidParameterException", "User is already confirmed."),
+        exception("CodeDeliveryFailureException", ""),
+        Fault::Cut,
+    ] {
+        world.cognito.add_fault_for("ResendConfirmationCode", fault);
+        let free = api.invoke(&by_password(&unique("eve"))).await.answer();
+        assert_eq!(free, taken);
+    }
+
+    // SRP begins with a challenge for every name. Its parameters are those of a name without an account.
+    let challenge = |name: &str| {
+        json!({"ChallengeName": "PASSWORD_VERIFIER", "ChallengeParameters": {
+            "SALT": "5a17", "SECRET_BLOCK": "block", "SRP_B": "b", "USER_ID_FOR_SRP": name}})
+    };
+    let name = unique("eve");
+    world
+        .cognito
+        .set_answer("InitiateAuth", challenge("01234567-uuid"));
+    let mut names = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        world.cognito.forget_requests();
+        world.cognito.set_fault_times(unconfirmed(), 1);
+        let answer = ask(&api, &by_srp(&name)).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.body["challenge"], "PASSWORD_VERIFIER");
+        assert_eq!(answer.body["username"], "01234567-uuid");
+        let requests = world.cognito.requests();
+        let operations: Vec<&str> = requests.iter().map(|(call, _)| call.as_str()).collect();
+        assert_eq!(operations, [passwords, "ResendConfirmationCode", passwords]);
+        let decoy = requests[2].1["AuthParameters"]["USERNAME"]
+            .as_str()
+            .unwrap();
+        assert!(decoy.ends_with("@unused.invalid"), "{decoy}");
+        names.insert(decoy.to_owned());
+    }
+    assert_eq!(
+        names.len(),
+        1,
+        "the simulated salt of a name is always the same"
+    );
+    // A pool without aliases repeats the name that it was asked for.
+    let decoy = names.first().unwrap();
+    world.cognito.set_answer("InitiateAuth", challenge(decoy));
+    world.cognito.set_fault_times(unconfirmed(), 1);
+    let answer = ask(&api, &by_srp(&name)).await;
+    let shown = email(&name);
+    assert_eq!(answer.body["username"], *shown);
+    assert_eq!(answer.body["parameters"]["USER_ID_FOR_SRP"], *shown);
+    world.cognito.set_fault_for("InitiateAuth", unconfirmed());
+    let answer = status(&api, &by_srp(&unique("eve"))).await;
+    assert_eq!(answer, (401, "invalid_credentials".to_owned()));
+
+    let reveals = world
+        .function("auth-api", &[("REVEAL_EXISTING_USERS", "true")])
+        .await;
+    world.cognito.forget_requests();
+    world.cognito.set_fault(unconfirmed());
+    for (event, call) in [
+        (by_password(&name), passwords),
+        (by_srp(&name), passwords),
+        (by_proof(&name), proofs),
+    ] {
+        world.cognito.forget_requests();
+        let answer = status(&reveals, &event).await;
+        assert_eq!(answer, (403, "user_not_confirmed".to_owned()));
+        assert_eq!(world.cognito.operations(), [call]);
+    }
+}
+
 /// Responses that depend on a user are sent on a time grid, independent of Cognito's latency; others at once.
 #[tokio::test]
 async fn response_times_do_not_reveal_accounts() {
@@ -1385,7 +1526,9 @@ async fn response_times_do_not_reveal_accounts() {
         ("/auth/login", &secret, "NotAuthorizedException"),
         ("/auth/login", &secret, "UserNotConfirmedException"),
         ("/auth/login", &srp, "NotAuthorizedException"),
+        ("/auth/login", &srp, "UserNotConfirmedException"),
         ("/auth/challenge", &proof, "NotAuthorizedException"),
+        ("/auth/challenge", &proof, "UserNotConfirmedException"),
         ("/auth/signup", &secret, "UsernameExistsException"),
         ("/auth/signup", &secret, ""),
         ("/auth/resend", &me, "UserNotFoundException"),

@@ -5,7 +5,7 @@ use testkit::server::Fault;
 use testkit::{Binary, Pool};
 
 use crate::auth_api::{PASSWORD, SESSION, api, ask, exception, post, request, status, tokens};
-use crate::world::{World, signed_in_again, text_of, user_token};
+use crate::world::{World, signed_in_again, text_of, unique, user_token};
 
 const SECRET_HASH: &str = "xLo3/+7+KJfYTIL4SfK/uyV5Zo3FZv37+fSMVupHpUQ=";
 
@@ -550,4 +550,188 @@ async fn secret_hashes_are_sent_for_confidential_clients() {
     environment.push(("APP_BASE_URL", "https://app.example.com".to_owned()));
     let output = Binary::start_refused("auth-api", &environment).await;
     assert!(output.contains("secret could not be read"), "{output}");
+}
+
+/// migrate-user has moved a password that the pool's policy would refuse: a sign-in returns no tokens before
+/// it is changed.
+#[tokio::test]
+async fn a_demanded_password_change_precedes_tokens() {
+    const ATTRIBUTE: &str = "custom:password_is_old";
+    const NEW: &str = "another-Pass-phrase-2";
+    let world = World::start().await;
+    let demanding = [("PASSWORD_CHANGE_ATTRIBUTE", ATTRIBUTE)];
+    let api = world.function("auth-api", &demanding).await;
+    let lenient = world.function("auth-api", &[]).await;
+    let token = user_token();
+    world.cognito.set_answer("InitiateAuth", tokens(&token));
+    world
+        .cognito
+        .set_answer("RespondToAuthChallenge", tokens(&token));
+    let user = |value: Option<&str>| {
+        let mut attributes = vec![json!({"Name": "sub", "Value": token.get("sub")})];
+        attributes.extend(value.map(|value| json!({"Name": ATTRIBUTE, "Value": value})));
+        json!({"Username": token.get("username"), "UserAttributes": attributes})
+    };
+    let email = format!("{}@example.com", unique("ada"));
+    let login = post(
+        "/auth/login",
+        &json!({"email": email, "password": PASSWORD}),
+    );
+    let with = |new: &str| {
+        let body = json!({"email": email, "password": PASSWORD, "new_password": new});
+        post("/auth/login", &body)
+    };
+    let proof = post(
+        "/auth/challenge",
+        &json!({"challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": email,
+            "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}}),
+    );
+    let code = |more: Value| {
+        let mut body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": SESSION,
+            "username": email, "code": "123456"});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        post("/auth/challenge", &body)
+    };
+    let required = (403, "password_change_required".to_owned());
+
+    // Without the variable, and for a user without the attribute, a sign-in is as ever.
+    world.cognito.set_answer("AdminGetUser", user(Some("true")));
+    assert_eq!(ask(&lenient, &login).await.status, 200);
+    assert_eq!(world.cognito.operations(), ["InitiateAuth"]);
+    assert_eq!(status(&lenient, &with(NEW)).await.0, 400);
+    for value in [None, Some("false"), Some("")] {
+        world.cognito.set_answer("AdminGetUser", user(value));
+        world.cognito.forget_requests();
+        let answer = ask(&api, &login).await;
+        assert_eq!(answer.status, 200, "{value:?}");
+        assert!(answer.body["access_token"].is_string(), "{value:?}");
+        assert_eq!(
+            world.cognito.operations(),
+            ["InitiateAuth", "AdminGetUser"],
+            "{value:?}"
+        );
+        let answer = status(&api, &with(NEW)).await;
+        assert_eq!(answer, (400, "bad_request".to_owned()), "{value:?}");
+        assert_eq!(world.cognito.operations().last().unwrap(), "RevokeToken");
+    }
+
+    // With it every way to sign in returns no tokens, and the session is revoked.
+    world.cognito.set_answer("AdminGetUser", user(Some("true")));
+    for (event, call) in [
+        (&login, "InitiateAuth"),
+        (&proof, "RespondToAuthChallenge"),
+        (&code(json!({})), "RespondToAuthChallenge"),
+    ] {
+        world.cognito.forget_requests();
+        let answer = ask(&api, event).await;
+        assert_eq!((answer.status, answer.cookies.len()), (403, 0), "{call}");
+        assert_eq!(answer.body["code"], required.1, "{call}");
+        assert!(answer.body.get("access_token").is_none(), "{call}");
+        let expected = [call, "AdminGetUser", "RevokeToken"];
+        assert_eq!(world.cognito.operations(), expected);
+    }
+    // If Cognito does not say, neither.
+    for fault in [
+        exception("TooManyRequestsException", ""),
+        exception("UserNotFoundException", ""),
+        exception("AccessDeniedException", ""),
+    ] {
+        world.cognito.set_fault_for("AdminGetUser", fault);
+        let answer = status(&api, &login).await;
+        assert_eq!(answer, (503, "unavailable".to_owned()));
+        assert_eq!(world.cognito.operations().last().unwrap(), "RevokeToken");
+    }
+    world.cognito.set_fault(Fault::None);
+
+    // A new password that Cognito need not see.
+    world.cognito.forget_requests();
+    let answer = status(&api, &with(PASSWORD)).await;
+    assert_eq!(answer, (400, "password_reused".to_owned()));
+    for body in [
+        json!({"email": email, "password": PASSWORD, "new_password": ""}),
+        json!({"email": email, "srp_a": "abcdef", "new_password": NEW}),
+        json!({"email": email, "new_password": NEW}),
+    ] {
+        assert_eq!(status(&api, &post("/auth/login", &body)).await.0, 400);
+    }
+    for more in [
+        json!({"current_password": PASSWORD}),
+        json!({"current_password": PASSWORD, "new_password": PASSWORD}),
+        json!({"new_password": NEW}),
+    ] {
+        assert_eq!(status(&api, &code(more.clone())).await.0, 400, "{more}");
+    }
+    assert_eq!(world.cognito.requests(), []);
+
+    // The pool's policy decides.
+    let weak = exception("InvalidPasswordException", "raw words");
+    world.cognito.set_fault_for("ChangePassword", weak);
+    let answer = status(&api, &with("short")).await;
+    assert_eq!(answer, (400, "password_policy".to_owned()));
+    let expected = [
+        "InitiateAuth",
+        "AdminGetUser",
+        "ChangePassword",
+        "RevokeToken",
+    ];
+    assert_eq!(world.cognito.operations(), expected);
+    world.cognito.set_fault(Fault::None);
+
+    let both = json!({"current_password": PASSWORD, "new_password": NEW});
+    for event in [with(NEW), code(both)] {
+        world.cognito.forget_requests();
+        let answer = ask(&api, &event).await;
+        // Here Cognito's second sign-in is no newer than the revocation, so it returns no tokens either.
+        let expected = json!({"status": "password_changed", "ended": "all"});
+        assert_eq!((answer.status, answer.body), (200, expected));
+        assert!(!world.passes(&token).await, "earlier sessions are revoked");
+        let requests = world.cognito.requests();
+        let of = |operation: &str| {
+            let found = requests.iter().filter(|(name, _)| name == operation);
+            found.map(|(_, sent)| sent.clone()).collect::<Vec<Value>>()
+        };
+        let changed = of("ChangePassword");
+        assert_eq!(changed.len(), 1);
+        assert_eq!(changed[0]["PreviousPassword"], PASSWORD);
+        assert_eq!(changed[0]["ProposedPassword"], NEW);
+        assert_eq!(of("GlobalSignOut").len(), 1);
+        let removed = of("AdminUpdateUserAttributes");
+        let empty = json!([{"Name": ATTRIBUTE, "Value": ""}]);
+        assert_eq!(removed.len(), 1);
+        assert_eq!(removed[0]["UserAttributes"], empty);
+        assert_eq!(removed[0]["Username"], *token.get("username"));
+    }
+
+    // A reset and an administrator's password end the demand too.
+    let reset = json!({"email": email, "code": "123456", "password": NEW});
+    let temporary = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": SESSION,
+        "username": email, "new_password": NEW});
+    for (route, body, expected) in [
+        ("/auth/confirm-forgot-password", &reset, 200),
+        ("/auth/challenge", &temporary, 403),
+    ] {
+        for fault in [Fault::None, exception("InternalErrorException", "")] {
+            world
+                .cognito
+                .set_fault_for("AdminUpdateUserAttributes", fault);
+            world.cognito.forget_requests();
+            assert_eq!(
+                ask(&api, &post(route, body)).await.status,
+                expected,
+                "{route}"
+            );
+            let operations = world.cognito.operations();
+            assert_eq!(operations[1], "AdminGetUser", "{route}");
+            assert_eq!(operations[2], "AdminUpdateUserAttributes", "{route}");
+        }
+    }
+    assert!(
+        api.output()
+            .contains("could not end the demand for a new password")
+    );
+    for secret in [PASSWORD, NEW, "raw words"] {
+        assert!(!api.output().contains(secret), "the log contains {secret}");
+    }
 }

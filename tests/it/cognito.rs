@@ -46,6 +46,11 @@ fn users_whose_names_the_guard_rejects_are_migrated() {
 }
 
 #[test]
+fn a_migrated_password_must_be_changed() {
+    play("a_migrated_password_must_be_changed");
+}
+
+#[test]
 fn the_guard_checks_invitations() {
     play("the_guard_checks_invitations");
 }

@@ -390,6 +390,69 @@ async fn a_refusal_by_an_old_pool_does_not_affect_other_users() {
     assert_eq!(cognito.requests(), [], "calls are suspended");
 }
 
+/// Nothing says whether the old pool is case-sensitive: `McDonald` may be another user than `mcdonald`.
+#[tokio::test]
+async fn names_with_capitals_stay_while_the_case_of_a_pool_is_unknown() {
+    let world = World::start().await;
+    let cognito = &world.cognito;
+    let base = [
+        ("LEGACY_SOURCE", "cognito"),
+        ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+        ("LEGACY_APP_CLIENT_ID", "old-client"),
+    ];
+    let account = |name: &str| {
+        json!({"Username": name, "Enabled": true, "UserStatus": "CONFIRMED", "UserAttributes": [
+            {"Name": "sub", "Value": "old-sub"}, {"Name": "email", "Value": "ada@example.com"},
+            {"Name": "email_verified", "Value": "true"},
+        ]})
+    };
+    cognito.set_answer(
+        "AdminInitiateAuth",
+        json!({"AuthenticationResult": {"AccessToken": "t"}}),
+    );
+    let event = sign_in("ada@example.com", PASSWORD);
+    let refused = |name: &str| Fault::Answer(400, json!({"__type": name}).to_string());
+    for fault in [
+        refused("AccessDeniedException"),
+        refused("NotAuthorizedException"),
+        refused("TooManyRequestsException"),
+        Fault::Cut,
+    ] {
+        cognito.set_fault_for("DescribeUserPool", fault);
+        let migrate = world.function("migrate-user", &base).await;
+        for (name, expected) in [
+            ("Ada@example.com", None),
+            ("ADA@EXAMPLE.COM", None),
+            ("ada@Example.com", None),
+            ("ada@example.com", CONFIRMED),
+        ] {
+            cognito.set_answer("AdminGetUser", account(name));
+            let found = moved(&migrate, &event).await;
+            assert_eq!(found.as_deref(), expected, "{name}");
+            let found = moved(&migrate, &forgot("ada@example.com")).await;
+            assert_eq!(found.is_some(), expected.is_some(), "{name}");
+        }
+        let output = migrate.output();
+        assert!(output.contains("DescribeUserPool"), "{output}");
+        assert!(output.contains("\"ambiguous\""), "{output}");
+    }
+
+    // The pool says it later, the operator says it, or a table lists the spellings.
+    cognito.set_answer("AdminGetUser", account("Ada@example.com"));
+    cognito.set_fault_for("DescribeUserPool", Fault::Cut);
+    let migrate = world.function("migrate-user", &base).await;
+    let pool = |cases: bool| json!({"UserPool": {"Id": "us-east-1_Old", "UsernameConfiguration": {"CaseSensitive": cases}}});
+    cognito.set_fault(Fault::None);
+    cognito.set_answer("DescribeUserPool", pool(true));
+    assert_eq!(moved(&migrate, &event).await, None);
+    cognito.set_answer("DescribeUserPool", pool(false));
+    assert_eq!(moved(&migrate, &event).await.as_deref(), CONFIRMED);
+    cognito.set_fault_for("DescribeUserPool", Fault::Cut);
+    let said = [&base[..], &[("LEGACY_CASE_SENSITIVE", "false")]].concat();
+    let migrate = world.function("migrate-user", &said).await;
+    assert_eq!(moved(&migrate, &event).await.as_deref(), CONFIRMED);
+}
+
 #[tokio::test]
 async fn a_case_sensitive_pool_requires_a_table_of_spellings() {
     let cognito = FakeAws::agreeable().await;

@@ -107,6 +107,74 @@ async fn every_revoking_call_is_applied() {
     }
 }
 
+/// Strangers cause calls of our own functions, for instance by a sign-up with another person's address.
+/// They revoke, and the operator gets no mail.
+#[tokio::test]
+async fn own_calls_revoke_without_a_message_or_a_profile() {
+    let world = World::start().await;
+    let role = |name: &str| format!("arn:aws:iam::123456789012:role/gatehouse/{name}");
+    let own = [role("auth-api"), role("user-sweep")].join(",");
+    let function = world
+        .function("user-events", &[("OWN_ROLE_ARNS", &own)])
+        .await;
+    let by = |kind: &str, role_arn: &Value, name: &str, token: &TokenBuilder<'_>| {
+        let mut record = record(name, token, 1);
+        record["detail"]["userIdentity"] = json!({
+            "type": kind,
+            "arn": "arn:aws:sts::123456789012:assumed-role/auth-api/gatehouse-auth-api",
+            "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role_arn}},
+        });
+        record
+    };
+    next_second().await;
+    for (name, role_name) in [
+        ("AdminResetUserPassword", "auth-api"),
+        ("AdminUserGlobalSignOut", "auth-api"),
+        ("AdminDeleteUserAttributes", "auth-api"),
+        ("AdminDeleteUser", "user-sweep"),
+        ("AdminAddUserToGroup", "user-sweep"),
+    ] {
+        let token = user_token();
+        assert!(world.passes(&token).await);
+        world.others.forget_requests();
+        let record = by("AssumedRole", &json!(role(role_name)), name, &token);
+        let answer = send(&function, &[record]).await;
+        assert_eq!(failures(&answer), Vec::<&str>::new(), "{name}");
+        assert!(!world.passes(&token).await, "{name}");
+        assert_eq!(world.others.requests(), [], "{name}");
+        let profile = world.profile(&text_of(&token, "sub")).await;
+        assert_eq!(profile, json!({}), "{name}");
+    }
+    assert!(function.output().contains("applied_own_call"));
+
+    // Everything else is reported: another role, and records that name no role as AWS does.
+    let name = "AdminResetUserPassword";
+    for (kind, role_arn) in [
+        ("AssumedRole", json!(role("admin"))),
+        ("AssumedRole", json!(role("auth-api2"))),
+        (
+            "AssumedRole",
+            json!("arn:aws:iam::210987654321:role/gatehouse/auth-api"),
+        ),
+        ("AssumedRole", json!("")),
+        ("AssumedRole", json!(null)),
+        ("AssumedRole", json!([role("auth-api")])),
+        ("IAMUser", json!(role("auth-api"))),
+    ] {
+        let token = user_token();
+        world.others.forget_requests();
+        send(&function, &[by(kind, &role_arn, name, &token)]).await;
+        assert!(!world.passes(&token).await, "{kind} {role_arn}");
+        let operations = world.others.operations();
+        assert_eq!(operations, ["Publish"], "{kind} {role_arn}");
+    }
+    let unset = world.function("user-events", &[]).await;
+    world.others.forget_requests();
+    let record = by("AssumedRole", &json!(role("auth-api")), name, &user_token());
+    send(&unset, &[record]).await;
+    assert_eq!(world.others.operations(), ["Publish"]);
+}
+
 /// The row that a record caused, as text values.
 async fn row(world: &World, pk: &str, sk: &str) -> Value {
     world

@@ -147,6 +147,24 @@ def rights(made):
                 yield f"{function}: {action} on {queue}, which is not its source"
 
 
+def own_roles(made):
+    """user-events knows the role of each function that makes a call which its rule delivers, other than /admin's."""
+    if "UserEventsFunction" not in made.resources:
+        return
+    pattern = made.resources["UserEventRule"]["Properties"]["EventPattern"]
+    delivered = {f"cognito-idp:{name}" for name in pattern["detail"]["eventName"]}
+    variables = made.resources["UserEventsFunction"]["Properties"]["Environment"]["Variables"]
+    known = set(made.plain(variables["OWN_ROLE_ARNS"]).split(","))
+    calling = set()
+    for function in made.of_type(FUNCTION).keys() - {"AdminFunction"}:
+        _, statements = policies_of(made, function)
+        actions = {action for statement in statements for action in listed(statement["Action"])}
+        if actions & delivered:
+            calling.add(made.plain(made.resources[function]["Properties"]["Role"]))
+    for role in sorted(calling ^ known):
+        yield f"OWN_ROLE_ARNS: {role} is {'missing' if role in calling else 'of a function without such calls'}"
+
+
 def triggers(made):
     """The pool's triggers and the functions that Cognito may invoke are the same."""
     (pool,) = made.of_type("AWS::Cognito::UserPool").values()
@@ -425,5 +443,5 @@ def never_made(parsed, stacks):
 
 
 # Checks of one set of parameters, and checks of the template itself.
-OF_ONE_SET = (absent_references, stages, throttles, rights, triggers, layers, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
+OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

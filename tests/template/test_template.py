@@ -90,6 +90,13 @@ class Planted(unittest.TestCase):
             ("  AppClient:\n    Type: AWS::Cognito::UserPoolClient\n", "  AppClient:\n    Type: AWS::Cognito::UserPoolClient\n    DependsOn: [ResourceServer]\n"),
         )
 
+    def test_own_call_that_is_reported(self):
+        self.found(
+            checks.own_roles,
+            "OWN_ROLE_ARNS: <LogoutRetryFunctionRole.Arn> is missing",
+            ("              - !GetAtt LogoutRetryFunctionRole.Arn\n", ""),
+        )
+
     def test_trigger_that_cognito_may_not_invoke(self):
         self.found(
             checks.triggers,
@@ -303,6 +310,30 @@ class Planted(unittest.TestCase):
             "LogoutRetryFunction: nothing may invoke it",
             ("      FunctionName: !Ref LogoutRetryFunction\n", "      FunctionName: !Ref UserSweepFunction\n"),
         )
+
+    def test_grid_of_refusals(self):
+        """It is longer while migrate-user computes hashes, unless an operator has chosen one."""
+        for name, given, expected in [
+            ("defaults", {}, "1000"),
+            ("users of an old pool", {}, "2000"),
+            ("users of an old pool", {"RefusalGridMilliseconds": "0"}, "0"),
+            ("defaults", {"RefusalGridMilliseconds": "5000"}, "5000"),
+        ]:
+            made = PARSED.stack(parameters.SETS[name] | given)
+            variables = made.resources["AuthApiFunction"]["Properties"]["Environment"]["Variables"]
+            self.assertEqual(expected, made.plain(variables["REFUSAL_GRID_MILLISECONDS"]), (name, given))
+        parameter = PARSED.parameters["RefusalGridMilliseconds"]
+        for value in ["", "0", "25", "999", "1000", "4999", "5000"]:
+            self.assertEqual([], list(checks.refused("RefusalGridMilliseconds", parameter, value)))
+        for value in ["5001", "10000", "-1", "1s", " "]:
+            self.assertTrue(list(checks.refused("RefusalGridMilliseconds", parameter, value)), value)
+
+    def test_question_to_the_old_pool(self):
+        """migrate-user may ask the old pool whether it is case-sensitive."""
+        made = PARSED.stack(parameters.SETS["users of an old pool"])
+        _, statements = checks.policies_of(made, "MigrateUserFunction")
+        asked = [made.plain(one["Resource"]) for one in statements if "cognito-idp:DescribeUserPool" in one["Action"]]
+        self.assertEqual(["arn:aws:cognito-idp:*:123456789012:userpool/us-east-1_AbC123xyz"], asked)
 
     def test_queue_into_which_nothing_writes(self):
         self.found(

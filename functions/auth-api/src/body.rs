@@ -66,6 +66,8 @@ pub(crate) struct Login {
     pub(crate) email: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) srp_a: Option<String>,
+    /// With `password`, after `password_change_required`.
+    pub(crate) new_password: Option<Secret>,
 }
 
 /// The response to a Cognito challenge. The challenge decides which members are required.
@@ -76,6 +78,8 @@ pub(crate) struct Answer {
     pub(crate) session: Option<String>,
     pub(crate) username: String,
     pub(crate) code: Option<Secret>,
+    /// After `password_change_required`, with the new password.
+    pub(crate) current_password: Option<Secret>,
     pub(crate) new_password: Option<Secret>,
     /// With a new password: the attributes that the pool requires and the user does not have yet.
     #[serde(default)]

@@ -48,8 +48,12 @@ pub struct Config {
     pub password_policy: String,
     /// `USERNAME_CASE_SENSITIVE`.
     pub case_sensitive: bool,
-    /// `REVEAL_EXISTING_USERS`: sign-up reports that a name is taken.
+    /// `REVEAL_EXISTING_USERS`: sign-up reports that a name is taken, and sign-in that an account is
+    /// not confirmed.
     pub reveals_existing: bool,
+    /// `PASSWORD_CHANGE_ATTRIBUTE`: the custom attribute of users who must change their password
+    /// before a sign-in returns tokens.
+    pub change_attribute: Option<String>,
     /// `SIGN_UP_GUARD`: whether a changed address is checked as pre-sign-up checks a new one,
     /// against the domains below.
     pub guards: bool,
@@ -127,9 +131,10 @@ impl Config {
             "A refused sign-in, sign-up, code or password, and each response to a request for \
              an email, leaves at a multiple of this since the request arrived, after 14 s at \
              the latest, so that its time does not reveal who has an account. It must be \
-             longer than Cognito and its triggers take: `migrate-user`'s refusals end at \
-             multiples of 500 ms, so 2000 for a store with costly hashes. `0`: at once. At \
-             most 5000.",
+             longer than Cognito and its triggers take. The template sets 2000 while \
+             `LegacySource` is set: `migrate-user` refuses at 500, 1000 or 1500 ms, because a \
+             hash may take about a second, and Cognito adds to that. `0`: at once. At most \
+             5000.",
         ),
         Var::new(
             "TOKEN_COOKIE",
@@ -183,7 +188,15 @@ impl Config {
         Var::new(
             "REVEAL_EXISTING_USERS",
             "`false`",
-            "Sign-up responds with 409 for an existing name.",
+            "Sign-up responds with 409 for an existing name, and sign-in with 403 for an \
+             unconfirmed account.",
+        ),
+        Var::new(
+            "PASSWORD_CHANGE_ATTRIBUTE",
+            "unset",
+            "The attribute that migrate-user sets for users whose migrated password the pool's \
+             policy would refuse. A sign-in of such a user returns no tokens until the password \
+             is changed ([migration.md](migration.md#passwords-that-the-new-pool-would-refuse)).",
         ),
         usernames::vars::SIGN_UP_GUARD,
         usernames::vars::ALLOWED_EMAIL_DOMAINS,
@@ -236,6 +249,7 @@ impl Config {
                 .unwrap_or_else(|| "Use at least 12 characters.".to_owned()),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
             reveals_existing: env.flag("REVEAL_EXISTING_USERS", false),
+            change_attribute: change_attribute(&mut env),
             guards: env.flag("SIGN_UP_GUARD", true),
             allowed_domains: Domains::read(&mut env, "ALLOWED_EMAIL_DOMAINS"),
             denied_domains: Domains::read(&mut env, "DENIED_EMAIL_DOMAINS"),
@@ -244,6 +258,18 @@ impl Config {
         };
         env.finish(config)
     }
+}
+
+fn change_attribute(env: &mut Env<'_>) -> Option<String> {
+    const NAME: &str = "PASSWORD_CHANGE_ATTRIBUTE";
+    let name = env.optional(NAME);
+    if name
+        .as_ref()
+        .is_some_and(|name| !name.starts_with("custom:"))
+    {
+        env.problem(NAME, "is not a `custom:` attribute");
+    }
+    name
 }
 
 fn limits(env: &mut Env<'_>) -> Option<Limits> {

@@ -7,6 +7,7 @@
 
 mod body;
 mod config;
+mod demand;
 mod limiter;
 mod me;
 pub mod outcome;

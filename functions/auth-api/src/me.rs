@@ -216,10 +216,27 @@ impl AuthApi {
         };
         let proved = timeout(PROOF, self.prove(user, proof, http)).await;
         proved.map_err(|_| Unavailable::Cognito)??;
+        self.set_password(user, current, new, request.keep_session, http)
+            .await
+    }
+
+    /// [`Self::change_password`] after the proof of ownership.
+    pub(crate) async fn set_password(
+        &self,
+        user: &SignedIn,
+        current: &Secret,
+        new: &Secret,
+        keep_session: bool,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
         self.change_at_cognito(user, current, new).await?;
-        // Both run even if one of them fails: then the other one alone revokes the sessions.
+        // All run even if one of them fails: either of the first two alone revokes the sessions.
         let revocation = self.revoke_sessions(user, REASON, None);
-        let (revoked, ()) = tokio::join!(revocation, self.sign_out_at_cognito(user));
+        let (signed_out, demand) = (
+            self.sign_out_at_cognito(user),
+            self.end_demand(&user.username),
+        );
+        let (revoked, (), ()) = tokio::join!(revocation, signed_out, demand);
         let not_before = revoked?;
         // CloudTrail records the sign-out, and the revocation for that record covers its whole
         // second.
@@ -227,7 +244,7 @@ impl AuthApi {
         let mut body = Map::new();
         body.insert("status".to_owned(), "password_changed".into());
         body.insert("ended".to_owned(), "all".into());
-        if request.keep_session
+        if keep_session
             && let Some(tokens) = self.sign_in_again(user, new, not_before).await
             && let Ok(response) = self.hand_over(&tokens, body.clone(), http).await
         {

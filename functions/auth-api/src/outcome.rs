@@ -21,12 +21,19 @@ pub(crate) enum ApiError {
     BadRequest(#[from] RequestError),
     #[error("{}", .0.code())]
     Cognito(Outcome),
+    /// A failed sign-in: the password is wrong, the name unknown or, unless
+    /// `REVEAL_EXISTING_USERS` is set, the account not confirmed.
+    #[error("invalid_credentials")]
+    SignInRefused,
     /// The limiter of this function.
     #[error("too_many_requests")]
     TooManyAttempts,
     /// Requires the password, and the authenticator's code if one is enabled, or a recent sign-in.
     #[error("proof_needed")]
     ProofNeeded,
+    /// The password is right, and must be replaced before a sign-in returns tokens.
+    #[error("password_change_required")]
+    PasswordChangeRequired,
     /// The new address or name breaks the rules of pre-sign-up.
     #[error("address_refused")]
     AddressRefused,
@@ -58,7 +65,7 @@ pub enum Outcome {
     /// Wrong password, unknown or disabled user, or a revoked token: the response does not say
     /// which.
     InvalidCredentials,
-    /// The password is right, and the address is not confirmed yet.
+    /// The address is not confirmed yet. Sign-in hides it unless `REVEAL_EXISTING_USERS` is set.
     UserNotConfirmed,
     /// The password is right, and must be reset.
     PasswordResetRequired,
@@ -210,6 +217,11 @@ pub const EXCEPTIONS: &[(&str, Outcome)] = &[
     ("WebAuthnRelyingPartyMismatchException", Outcome::BadRequest),
 ];
 
+/// The text of every failed sign-in: it names each cause, because the response must not tell them
+/// apart.
+const SIGN_IN_REFUSED: &str = "The name or the password is wrong, or the account is not confirmed yet: \
+    look for the code in your email.";
+
 /// The text in the exception's message when pre-sign-up rejects, rather than fails.
 const SIGN_UP_REFUSED: &str = "sign-up refused";
 /// The text for a name that is still to be migrated: it is treated as a name that the pool knows.
@@ -287,8 +299,8 @@ impl ApiError {
         match self {
             Self::NoRoute => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::ForeignOrigin | Self::ProofNeeded => 403,
-            Self::NoContext => 401,
+            Self::ForeignOrigin | Self::ProofNeeded | Self::PasswordChangeRequired => 403,
+            Self::NoContext | Self::SignInRefused => 401,
             Self::BadRequest(bad) => bad.status(),
             Self::Cognito(outcome) => outcome.status(),
             Self::TooManyAttempts => 429,
@@ -304,6 +316,9 @@ impl ApiError {
         }
         if self == Self::Cognito(Outcome::PasswordPolicy) {
             return Response::problem_with(400, &self.to_string(), password_policy);
+        }
+        if self == Self::SignInRefused {
+            return Response::problem_with(401, &self.to_string(), SIGN_IN_REFUSED);
         }
         if self.status() == 429 {
             return Response::problem(429, &self.to_string()).with("retry-after", "60");

@@ -5,10 +5,12 @@ use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims};
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{ClientUser, RevocationContext, Session, address_hash};
+use aws_lc_rs::digest;
 use runtime::log::{self, Level};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
+use crate::demand::Replacement;
 use crate::limiter::Counted;
 use crate::outcome::{self, ApiError, Outcome};
 use crate::times::{self, within};
@@ -34,30 +36,92 @@ const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
 /// The challenge of a user whose password was set by an administrator.
 const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 
-/// Gives the same response for a wrong password, an unknown name and a user that Cognito has locked
-/// after wrong passwords: the difference would reveal whether an account exists.
-fn about_a_password(refused: &AccountError) -> ApiError {
-    if outcome::limits_one_user(refused) {
-        outcome::log_hidden(refused);
-        return ApiError::Cognito(Outcome::InvalidCredentials);
-    }
-    ApiError::Cognito(Outcome::from(refused))
-}
-
 impl AuthApi {
+    /// Gives the same response for a wrong password, an unknown name, a user that Cognito has locked
+    /// after wrong passwords and, unless `REVEAL_EXISTING_USERS` is set, an unconfirmed account: the
+    /// difference would reveal whether an account exists. A sign-up of a stranger creates an
+    /// unconfirmed account only if the name has none.
+    async fn about_a_password(
+        &self,
+        refused: &AccountError,
+        username: &str,
+        http: &Request<'_>,
+    ) -> ApiError {
+        if outcome::limits_one_user(refused) {
+            outcome::log_hidden(refused);
+            return ApiError::SignInRefused;
+        }
+        let outcome = Outcome::from(refused);
+        if outcome == Outcome::UserNotConfirmed && !self.config.reveals_existing {
+            outcome::log_hidden(refused);
+            self.resend_to_owner(username, http).await;
+            return ApiError::SignInRefused;
+        }
+        if outcome == Outcome::InvalidCredentials {
+            return ApiError::SignInRefused;
+        }
+        ApiError::Cognito(outcome)
+    }
+
+    /// The first step of SRP. Where Cognito reports here already that the account is not confirmed,
+    /// the client gets the challenge that Cognito simulates for a name without an account, as it
+    /// does for every other name. No proof solves it.
+    /// Source: AWS, "Managing user existence error responses".
+    async fn begin_srp(
+        &self,
+        username: &str,
+        srp_a: &str,
+        http: &Request<'_>,
+    ) -> Result<SignIn, ApiError> {
+        let begun = within(self.accounts.sign_in_by_srp(username, srp_a)).await;
+        let refused = match begun {
+            Ok(begun) => return Ok(begun),
+            Err(refused) => refused,
+        };
+        let is_unconfirmed = Outcome::from(&refused) == Outcome::UserNotConfirmed;
+        let problem = self.about_a_password(&refused, username, http).await;
+        if !is_unconfirmed || problem != ApiError::SignInRefused {
+            return Err(problem);
+        }
+        let decoy = unused_name(username);
+        let simulated = within(self.accounts.sign_in_by_srp(&decoy, srp_a)).await;
+        let mut begun = simulated.map_err(|_| problem)?;
+        if let SignIn::Challenge(challenge) = &mut begun {
+            // A pool without aliases repeats the name.
+            for value in challenge.parameters.values_mut() {
+                if *value == decoy {
+                    username.clone_into(value);
+                }
+            }
+        }
+        Ok(begun)
+    }
+
     pub(crate) async fn login(
         &self,
         request: Login,
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
+        let replacement = match (&request.password, &request.new_password) {
+            (_, None) => None,
+            (Some(current), Some(new)) if self.config.change_attribute.is_some() => {
+                Some(Replacement::new(current, new)?)
+            }
+            (_, Some(_)) => return Err(RequestError::Malformed.into()),
+        };
         let signed_in = match (&request.password, &request.srp_a) {
             (Some(password), None) => {
                 let password = body::password(password)?;
                 let counted = self.admit("login", &username, http).await?;
                 times::depends_on_user();
                 let signed_in = within(self.accounts.sign_in(&username, password)).await;
-                let signed_in = signed_in.map_err(|refused| about_a_password(&refused))?;
+                let signed_in = match signed_in {
+                    Ok(signed_in) => signed_in,
+                    Err(refused) => {
+                        return Err(self.about_a_password(&refused, &username, http).await);
+                    }
+                };
                 times::tells_nothing();
                 self.forgive(&counted).await;
                 self.remember(&username, http).await;
@@ -69,12 +133,12 @@ impl AuthApi {
                 // separately.
                 self.admit_often("srp", &username, http).await?;
                 times::depends_on_user();
-                let begun = within(self.accounts.sign_in_by_srp(&username, srp_a)).await;
-                begun.map_err(|refused| about_a_password(&refused))?
+                self.begin_srp(&username, srp_a, http).await?
             }
             _ => return Err(RequestError::Malformed.into()),
         };
-        self.outcome_of(signed_in, &username, http).await
+        self.outcome_of(signed_in, &username, replacement, http)
+            .await
     }
 
     pub(crate) async fn challenge(
@@ -86,6 +150,13 @@ impl AuthApi {
         // The name as the challenge gave it, not normalized.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
+        let replacement = match (&request.current_password, &request.new_password) {
+            (None, _) => None,
+            (Some(current), Some(new)) if self.config.change_attribute.is_some() => {
+                Some(Replacement::new(current, new)?)
+            }
+            (Some(_), _) => return Err(RequestError::Malformed.into()),
+        };
         let attributes = body::attributes(request.attributes.clone(), &self.config.attributes)?;
         if !attributes.is_empty() && name != NEW_PASSWORD {
             return Err(RequestError::Malformed.into());
@@ -126,25 +197,33 @@ impl AuthApi {
                 within(accounts.answer_challenge(name, session, username, answers)).await
             }
         };
-        let signed_in = signed_in.map_err(|refused| match name {
-            PROOF_OF_PASSWORD => about_a_password(&refused),
-            _ => refused.into(),
-        })?;
+        let signed_in = match signed_in {
+            Ok(signed_in) => signed_in,
+            Err(refused) if name == PROOF_OF_PASSWORD => {
+                return Err(self.about_a_password(&refused, username, http).await);
+            }
+            Err(refused) => return Err(refused.into()),
+        };
         times::tells_nothing();
         self.forgive(&counted).await;
         self.forgive(&of_session).await;
         self.remember(&counted_name, http).await;
-        self.outcome_of(signed_in, username, http).await
+        if name == NEW_PASSWORD {
+            self.end_demand(username).await;
+        }
+        self.outcome_of(signed_in, username, replacement, http)
+            .await
     }
 
     async fn outcome_of(
         &self,
         signed_in: SignIn,
         username: &str,
+        replacement: Option<Replacement<'_>>,
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         match signed_in {
-            SignIn::Tokens(tokens) => self.hand_over(&tokens, Map::new(), http).await,
+            SignIn::Tokens(tokens) => self.admit_session(tokens, replacement, http).await,
             SignIn::Challenge(challenge) => Ok(Response::json(200, &describe(challenge, username))),
         }
     }
@@ -373,6 +452,18 @@ impl AuthApi {
     }
 }
 
+/// A name without an account, always the same for `username`, in the same form: Cognito's simulated
+/// challenge depends on both.
+fn unused_name(username: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, username.as_bytes());
+    let digest = hex::encode(digest.as_ref());
+    if username.contains('@') {
+        format!("{digest}@unused.invalid")
+    } else {
+        digest
+    }
+}
+
 /// A challenge's name and its responses.
 struct Answered<'a> {
     name: &'a str,
@@ -384,6 +475,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, RequestError> {
     let Answer {
         challenge,
         code,
+        current_password,
         new_password,
         method,
         answer,
@@ -396,13 +488,17 @@ fn answers(request: &Answer) -> Result<Answered<'_>, RequestError> {
     };
     let given = [
         code.is_some(),
-        new_password.is_some(),
+        // With the current password it is not the challenge's answer.
+        new_password.is_some() && current_password.is_none(),
         method.is_some(),
         answer.is_some(),
         srp.is_some(),
     ];
     let needs_session = request.session.is_some() || challenge == PROOF_OF_PASSWORD;
     let given = given.into_iter().filter(|given| *given).count();
+    if challenge == NEW_PASSWORD && current_password.is_some() {
+        return Err(RequestError::Malformed);
+    }
     if given != 1 && !(challenge == "MFA_SETUP" && given == 0) || !needs_session {
         return Err(RequestError::Malformed);
     }

@@ -19,8 +19,9 @@ use crate::{AuthApi, Secret, now};
 /// The revocation's reason, for the operator.
 const REASON: &str = "password_not_proved";
 
-/// The emails to the owner of a taken name have a count of their own. If they counted as requests
-/// for emails, those requests would reach their limit earlier for a taken name.
+/// The emails to the owner of a taken name or an unconfirmed account have a count of their own. If
+/// they counted as requests for emails, those requests would reach their limit earlier for such a
+/// name.
 const OWNER_MAIL: &str = "owner-mail";
 
 /// The parts of the common budget for Cognito that a confirmation takes. The rest is for the proof
@@ -81,10 +82,7 @@ impl AuthApi {
     /// Sends the owner of an existing account the email that helps: the code, if the account is not
     /// confirmed yet, else a code to reset the password.
     async fn tell_owner(&self, username: &str, http: &Request<'_>) {
-        if self.admit(OWNER_MAIL, username, http).await.is_err() {
-            return;
-        }
-        let Err(refused) = within(self.accounts.resend_code(username)).await else {
+        let Some(refused) = self.resend_code_to_owner(username, http).await else {
             return;
         };
         // "User is already confirmed."
@@ -94,6 +92,24 @@ impl AuthApi {
         if let Err(refused) = within(self.accounts.forgot_password(username)).await {
             outcome::log_hidden(&refused);
         }
+    }
+
+    /// Sends the code again to an account that is not confirmed yet. The response does not depend on
+    /// it.
+    pub(crate) async fn resend_to_owner(&self, username: &str, http: &Request<'_>) {
+        if let Some(refused) = self.resend_code_to_owner(username, http).await {
+            outcome::log_hidden(&refused);
+        }
+    }
+
+    /// Cognito's exception; `None` if the code was sent, or if the name has had its share of emails.
+    async fn resend_code_to_owner(
+        &self,
+        username: &str,
+        http: &Request<'_>,
+    ) -> Option<AccountError> {
+        self.admit(OWNER_MAIL, username, http).await.ok()?;
+        within(self.accounts.resend_code(username)).await.err()
     }
 
     pub(crate) async fn confirm(
@@ -265,6 +281,7 @@ impl AuthApi {
         let changed = within(accounts.confirm_forgot_password(&username, code, password)).await;
         changed.map_err(|refused| about_a_code(&refused))?;
         times::tells_nothing();
+        self.end_demand(&username).await;
         Ok(Response::json(200, &json!({"status": "password_changed"})))
     }
 

@@ -345,7 +345,8 @@ impl LookupConfig {
             "asked for by `DescribeUserPool`, if the function may",
             "Whether the old pool is case-sensitive. `true` requires `LEGACY_SPELLINGS_TABLE`: \
              without it the function does not start, because it could miss a second user of \
-             the same name. `false`: no two names differ by case alone.",
+             the same name. `false`: no two names differ by case alone. Unknown: users with a \
+             capital letter in their name are not migrated.",
         ),
         Var::new("LEGACY_TABLE", "required by `dynamodb`", "The old table."),
         Var::new("LEGACY_TABLE_KEY", "`username`", "The old table's key."),

@@ -82,6 +82,7 @@ enum Form {
     Scrypt(scrypt::Params, Salted),
     /// The header of an encrypted file; its HMAC key is the second half of the derived key.
     ScryptFile(scrypt::Params, Salted),
+    Yescrypt(yescrypt::Params, Salted),
     Pbkdf2(pbkdf2::Algorithm, NonZeroU32, Salted),
     ShaCrypt {
         rounds: u32,
@@ -235,6 +236,7 @@ impl Form {
             Self::Bcrypt(..) => "bcrypt",
             Self::Argon2(..) => "argon2",
             Self::Scrypt(..) | Self::ScryptFile(..) => "scrypt",
+            Self::Yescrypt(..) => "yescrypt",
             Self::Pbkdf2(..) => "pbkdf2",
             Self::ShaCrypt { .. } => "sha_crypt",
             Self::Phpass { .. } => "phpass",
@@ -256,6 +258,7 @@ impl Form {
             | Self::Argon2(..)
             | Self::Scrypt(..)
             | Self::ScryptFile(..)
+            | Self::Yescrypt(..)
             | Self::Pbkdf2(..)
             | Self::ShaCrypt { .. }
             | Self::Phpass { .. }
@@ -284,6 +287,7 @@ impl Form {
             | Self::Argon2(..)
             | Self::Scrypt(..)
             | Self::ScryptFile(..)
+            | Self::Yescrypt(..)
             | Self::Pbkdf2(..)
             | Self::Firebase { .. } => 0,
         }
@@ -321,6 +325,13 @@ impl Form {
             Self::Scrypt(parameters, salted) => {
                 let mut found = vec![0; salted.expected.len()];
                 match scrypt::scrypt(password, &salted.salt, parameters, &mut found) {
+                    Ok(()) => salted.fit(&found),
+                    Err(_) => PasswordMatch::Mismatch,
+                }
+            }
+            Self::Yescrypt(parameters, salted) => {
+                let mut found = vec![0; salted.expected.len()];
+                match yescrypt::yescrypt(password, &salted.salt, parameters, &mut found) {
                     Ok(()) => salted.fit(&found),
                     Err(_) => PasswordMatch::Mismatch,
                 }

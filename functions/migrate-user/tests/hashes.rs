@@ -70,6 +70,21 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "$scrypt$ln=10,r=8,p=1$HuP8P+f83zvH2JszBkDIOQ$ItvUAsCuCZo8sOzKp0ww8TXDwcxY/6i8sl9JjuSibgo",
     ),
     (
+        "yescrypt, libxcrypt",
+        PW,
+        "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$QOToQSJiLoFu.EdaP8KqGnM4uisSJfTuSrD4BgC1C24",
+    ),
+    (
+        "yescrypt, libxcrypt",
+        PW,
+        "$y$j75$LdJMENpBABJJ3hIHjB1Bi.$PpTPvE1WTXvgsOpJ0FZuu3VSkDJyMEa4/UMTv.ymkr0",
+    ),
+    (
+        "yescrypt, libxcrypt",
+        PW,
+        "$y$jAT$saltsaltsaltsaltsalt..$YZ1Yo3tAnwobguvnnA02ZKv6Ojgmvug/d2Rpj0B4rWD",
+    ),
+    (
         "Django scrypt",
         PW,
         "scrypt$16384$seasaltseasalt12$8$5$aBXN4G7Hsc4Uj+M5XnlBGwiCYj8AuZgnzenYf8Vb2lrU0E9cUdg+LWD7lGCnxmjDEdHsPULbVu8H7ZYUpD7ndA==",
@@ -309,6 +324,39 @@ fn unsalted_unknown_and_corrupt_hashes_are_refused() {
         ),
         ("{unknown}x", HashError::Unknown),
         ("$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", HashError::Unknown),
+        ("$apr1$saltsalt$HqJZimcKQFAMYayBlzkrA/", HashError::Unknown),
+        (
+            "$gy$j9T$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.",
+            HashError::Unknown,
+        ),
+        (
+            "$y$j9T$$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.",
+            HashError::Corrupt,
+        ),
+        (
+            "$y$j9T$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS",
+            HashError::Corrupt,
+        ),
+        (
+            "$y$j9T.$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.",
+            HashError::Corrupt,
+        ),
+        (
+            "$y$$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.",
+            HashError::Corrupt,
+        ),
+        (
+            "$y$j9$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.",
+            HashError::Corrupt,
+        ),
+        (
+            "$y$j9T$salt!alt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.",
+            HashError::Corrupt,
+        ),
+        (
+            "$y$j9T$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.$x",
+            HashError::Corrupt,
+        ),
         ("pbkdf2:sha256$saltsaltsalt$00", HashError::Corrupt),
         ("pbkdf2:sha256:260000$saltsaltsalt$0bb5", HashError::Corrupt),
         ("$S$Dabc", HashError::Corrupt),
@@ -407,6 +455,11 @@ fn costly_hashes_are_refused_before_computing_them() {
         format!("$scrypt$ln=255,r=8,p=1${salt_and_hash}"),
         format!("$scrypt$ln=14,r=8,p=4000000${salt_and_hash}"),
         format!("$pbkdf2-sha256$1000000000${salt_and_hash}"),
+        // 256 MB, 2^48 blocks, another flavor, and further rounds.
+        "$y$jDT$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.".to_owned(),
+        "$y$jjT$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.".to_owned(),
+        "$y$.9T$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.".to_owned(),
+        "$y$j9T/.$saltsalt$TgvBfFXg9xM7yxgd.uODG0R1obmIbJq8Hp6aRLW7tS.".to_owned(),
         "pbkdf2_sha256$1000000000$salt$faz3XdIvKl6Coa2lSJwAzEHKz+QgH8VU4jhma+8l3oM=".to_owned(),
         "$6$rounds=999999999$saltstring$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.".to_owned(),
         "$P$zIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0".to_owned(),

@@ -17,6 +17,9 @@ pub struct Config {
     pub session_table: Option<String>,
     /// `SECURITY_TOPIC_ARN`: the topic to notify; no notifications without it.
     pub security_topic_arn: Option<String>,
+    /// `OWN_ROLE_ARNS`: the roles whose calls are not reported, because users and strangers cause
+    /// them through Gatehouse.
+    pub own_role_arns: Vec<String>,
     /// `OUTDATE_ON_GROUP_CHANGE`.
     pub outdate_on_group_change: bool,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
@@ -49,6 +52,13 @@ impl Config {
              filter on.",
         ),
         Var::new(
+            "OWN_ROLE_ARNS",
+            "unset",
+            "The roles of Gatehouse's own functions, comma-separated. A call that CloudTrail \
+             records in one of them revokes, but neither changes the profile nor is published, \
+             because any user or stranger can cause it. The template names all but `/admin`'s.",
+        ),
+        Var::new(
             "OUTDATE_ON_GROUP_CHANGE",
             "`true`",
             "Refuse tokens that were issued before a change of their user's groups, or of a \
@@ -71,6 +81,7 @@ impl Config {
             users_table: env.optional("USERS_TABLE"),
             session_table: env.optional("SESSION_TABLE"),
             security_topic_arn: env.optional("SECURITY_TOPIC_ARN"),
+            own_role_arns: env.list("OWN_ROLE_ARNS").unwrap_or_default(),
             outdate_on_group_change: env.flag("OUTDATE_ON_GROUP_CHANGE", true),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             log_level: Level::read(&mut env),

@@ -1,8 +1,8 @@
 //! Reacts to Cognito calls made outside Gatehouse (console, CLI, SDKs), as recorded by CloudTrail
 //! and delivered by EventBridge: unordered, at least once.
 //!
-//! Each record revokes what it has to, updates the profile and is published to a topic. A record
-//! without a subject goes to the dead-letter queue: the function does not guess.
+//! Each record revokes what it has to, updates the profile and is published to a topic; a record of
+//! Gatehouse's own call revokes only. A record without a subject goes to the dead-letter queue: the function does not guess.
 //! Source: AWS, "Amazon Cognito user pools information in CloudTrail"; platform notes in
 //! docs/tokens.md.
 
@@ -42,6 +42,7 @@ pub struct UserEvents {
     sessions: Option<SessionTable>,
     users: CognitoUsers,
     topic: Option<Topic>,
+    own_role_arns: Vec<String>,
     outdate_on_group_change: bool,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
@@ -50,6 +51,8 @@ pub struct UserEvents {
 /// The outcome of a record.
 enum Outcome {
     Applied(Action),
+    /// A call of our own: revoked only.
+    AppliedOwn(Action),
     /// Foreign, or nothing to do.
     Ignored(&'static str),
 }
@@ -87,6 +90,7 @@ impl UserEvents {
                 account_id: config.account_id,
                 user_pool_id: config.user_pool_id,
             },
+            own_role_arns: config.own_role_arns,
             outdate_on_group_change: config.outdate_on_group_change,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
@@ -127,6 +131,9 @@ impl UserEvents {
         }
         let at = record.at(now);
         self.revoke(&target, &action, at, now).await?;
+        if self.is_by_own_role(&record) {
+            return Ok(Outcome::AppliedOwn(action));
+        }
         self.set_profile_status(&target, action.effect, at).await?;
         if let Some(topic) = &self.topic {
             let target = Target {
@@ -146,6 +153,14 @@ impl UserEvents {
         };
         let pool = &self.origin.user_pool_id;
         self.revocations.is_own_call(pool, request_id).await
+    }
+
+    /// Whether a function of Gatehouse made this call. Users and strangers can cause such calls, by a
+    /// sign-up with another person's address for instance, so they must not reach the operator's
+    /// mailbox.
+    fn is_by_own_role(&self, record: &Record) -> bool {
+        let role = record.role_arn();
+        role.is_some_and(|role| self.own_role_arns.iter().any(|own| own == role))
     }
 
     /// The record's user: a `sub` or a name.
@@ -302,6 +317,9 @@ impl UserEvents {
         let result = self.apply(json, now).await;
         let (level, outcome, kind) = match &result {
             Ok(Outcome::Applied(action)) => (Level::Info, "applied".to_owned(), action.kind),
+            Ok(Outcome::AppliedOwn(action)) => {
+                (Level::Info, "applied_own_call".to_owned(), action.kind)
+            }
             Ok(Outcome::Ignored(why @ ("no_subject" | "unknown_user"))) => {
                 (Level::Warn, (*why).to_owned(), "-")
             }

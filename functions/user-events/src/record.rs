@@ -120,6 +120,17 @@ impl Record {
         self.detail_member("userIdentity").get("arn")?.as_str()
     }
 
+    /// The ARN of the role in which the call was made. AWS writes it, not the caller.
+    /// Source: AWS, "CloudTrail userIdentity element", `sessionIssuer`.
+    pub(crate) fn role_arn(&self) -> Option<&str> {
+        let identity = self.detail_member("userIdentity");
+        if identity.get("type")? != "AssumedRole" {
+            return None;
+        }
+        let issuer = identity.get("sessionContext")?.get("sessionIssuer")?;
+        issuer.get("arn")?.as_str()
+    }
+
     /// The user's `sub`.
     pub(crate) fn subject(&self) -> Option<&str> {
         id(self.additional().get("sub"))

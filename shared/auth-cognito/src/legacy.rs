@@ -133,15 +133,19 @@ impl LegacyPool {
         Ok(groups.filter_map(|group| group.group_name).collect())
     }
 
-    /// `DescribeUserPool`: whether names are case-sensitive; `None` if that is unknown, mostly
-    /// because the permission is missing. A pool that was created without the setting is
-    /// case-sensitive.
-    pub async fn is_case_sensitive(&self) -> Option<bool> {
+    /// `DescribeUserPool`: whether names are case-sensitive; `None` for a response without the pool.
+    /// A pool that was created without the setting is case-sensitive.
+    ///
+    /// # Errors
+    /// [`LegacyPoolError`], mostly because the permission is missing.
+    pub async fn is_case_sensitive(&self) -> Result<Option<bool>, LegacyPoolError> {
         let call = self.client.describe_user_pool();
-        let answer = call.user_pool_id(&self.user_pool_id).send().await.ok()?;
-        let pool = answer.user_pool?;
-        let configuration = pool.username_configuration;
-        Some(configuration.is_none_or(|configuration| configuration.case_sensitive))
+        let answer = call.user_pool_id(&self.user_pool_id).send().await;
+        let pool = answer.map_err(|error| classify(&error))?.user_pool;
+        Ok(pool.map(|pool| {
+            let configuration = pool.username_configuration;
+            configuration.is_none_or(|configuration| configuration.case_sensitive)
+        }))
     }
 
     /// `AdminInitiateAuth`. The tokens are discarded.

@@ -167,6 +167,37 @@ impl CognitoUsers {
         })
     }
 
+    /// `AdminGetUser`: the value of one attribute; `None` if the user does not have it.
+    ///
+    /// # Errors
+    /// [`UserPoolError`].
+    pub async fn attribute(
+        &self,
+        username: &str,
+        name: &str,
+    ) -> Result<Option<String>, UserPoolError> {
+        let user = self.described(username).await?;
+        Ok(attribute_of(user.user_attributes(), name).map(str::to_owned))
+    }
+
+    /// `AdminUpdateUserAttributes`: deletes one attribute, by an empty value.
+    ///
+    /// # Errors
+    /// [`UserPoolError`].
+    pub async fn delete_attribute(&self, username: &str, name: &str) -> Result<(), UserPoolError> {
+        let empty = AttributeType::builder().name(name).value("").build();
+        let empty = empty.map_err(|_| UserPoolError::Unavailable)?;
+        let call = self.client.admin_update_user_attributes();
+        let call = call
+            .user_pool_id(&self.user_pool_id)
+            .username(username)
+            .user_attributes(empty);
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
+    }
+
     /// `AdminDisableUser`.
     ///
     /// # Errors

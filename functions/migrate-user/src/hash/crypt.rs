@@ -3,15 +3,16 @@
 use argon2::{Algorithm, Argon2, Version};
 use aws_lc_rs::{digest, pbkdf2};
 
-use super::bounds;
 use super::text::{
     base64, crypt64_number, crypt64_value, from_crypt64, hex_or_base64, is_hex, number,
     small_number,
 };
-use super::{Before, Form, HashError, Hasher, Order, Salted};
+use super::{Before, Form, HashError, Hasher, Order, Salted, bounds};
 
 /// The maximum output length, in bytes, of functions with a variable output length.
 const MAX_OUTPUT_BYTES: u64 = 512;
+/// The maximum length of yescrypt's salt, in bytes.
+const MAX_YESCRYPT_SALT_BYTES: usize = 64;
 
 /// Parses a hash by the name between its first two `$`.
 pub(super) fn read(text: &str) -> Result<Form, HashError> {
@@ -24,6 +25,7 @@ pub(super) fn read(text: &str) -> Result<Form, HashError> {
         "scrypt" => scrypt(rest),
         "7" => scrypt_crypt64(rest),
         "s0" => scrypt_packed(rest),
+        "y" => yescrypt_form(rest),
         "pbkdf2" => pbkdf2_form("sha1", rest),
         "p5k2" => p5k2(text),
         "5" | "6" => sha_crypt(text),
@@ -154,6 +156,32 @@ fn scrypt_crypt64(rest: &str) -> Result<Form, HashError> {
     }
     let salted = Salted::new(salt.as_bytes().to_vec(), expected, &[32])?;
     Ok(Form::Scrypt(parameters, salted))
+}
+
+/// `<parameters>$<salt>$<hash>`, yescrypt as `crypt_gensalt` configures it: the default flavor, without
+/// further rounds (`t`) and a ROM.
+/// Source: libxcrypt, `crypt(5)`; Openwall, yescrypt.
+fn yescrypt_form(rest: &str) -> Result<Form, HashError> {
+    let parts: Vec<&str> = rest.split('$').collect();
+    let [numbers, salt, hash] = parts.as_slice() else {
+        return Err(HashError::Corrupt);
+    };
+    let parameters: yescrypt::Params = numbers.parse().map_err(|_| HashError::Corrupt)?;
+    let (n, r, p) = (parameters.n(), parameters.r(), parameters.p());
+    bounds::scrypt_by_n(n, r, p)?;
+    let usual = yescrypt::Params::new(yescrypt::Mode::default(), n, r, p);
+    if usual != Ok(parameters) {
+        return Err(HashError::TooCostly);
+    }
+    let (salt, expected) = (from_crypt64(salt), from_crypt64(hash));
+    let (Some(salt), Some(expected), 43) = (salt, expected, hash.len()) else {
+        return Err(HashError::Corrupt);
+    };
+    if parameters.to_string() != *numbers || salt.len() > MAX_YESCRYPT_SALT_BYTES {
+        return Err(HashError::Corrupt);
+    }
+    let salted = Salted::new(salt, expected, &[32])?;
+    Ok(Form::Yescrypt(parameters, salted))
 }
 
 /// `<log2 of N, r, p in one hexadecimal number>$<salt>$<hash>`: Spring Security, lambdaworks.

@@ -1,9 +1,12 @@
 //! An old user pool, in the same account or, with an IAM role, in another account.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use auth::Secret;
 use auth_cognito::{LegacyAccount, LegacyPool, PasswordCheck};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::types::AttributeValue;
+use runtime::log::{self, Level};
 
 use super::{Answer, LegacySource, MAX_USERS, SourceError};
 use crate::config::Rules;
@@ -16,6 +19,8 @@ pub(crate) struct Cognito {
     spellings: Option<(aws_sdk_dynamodb::Client, String)>,
     /// Whether the pool is case-sensitive, if the operator has configured it.
     case_sensitive: Option<bool>,
+    /// Whether neither the operator nor the pool has said so, and no table lists the spellings.
+    is_unknown: AtomicBool,
 }
 
 /// The old pool, and how to reach it.
@@ -52,6 +57,7 @@ impl Cognito {
             pool,
             spellings: None,
             case_sensitive: None,
+            is_unknown: AtomicBool::new(false),
         }
     }
 
@@ -68,14 +74,41 @@ impl Cognito {
         }
     }
 
-    /// Whether the pool may have names in unusual spellings and no table lists them.
+    /// Whether the pool has names in unusual spellings and no table lists them. If that cannot be
+    /// known, users with capital letters in their names are not migrated: another user could have
+    /// the same name in small letters.
     pub(crate) async fn hides_spellings(&self) -> bool {
         if self.spellings.is_some() {
             return false;
         }
-        match self.case_sensitive {
-            Some(case_sensitive) => case_sensitive,
-            None => self.pool.is_case_sensitive().await == Some(true),
+        if let Some(case_sensitive) = self.case_sensitive {
+            return case_sensitive;
+        }
+        let Ok(answer) = self.pool.is_case_sensitive().await else {
+            self.is_unknown.store(true, Ordering::Relaxed);
+            let problem = "whether the old pool is case-sensitive is unknown, so users with capital \
+                letters in their names are not migrated: permit cognito-idp:DescribeUserPool, or set \
+                LEGACY_CASE_SENSITIVE";
+            log::line(Level::Error, problem, []);
+            return false;
+        };
+        answer == Some(true)
+    }
+
+    /// Whether one of these users may share the name with a user in a spelling that was not found.
+    /// Asks the pool again: at the start it may have been busy.
+    async fn may_be_ambiguous(&self, found: &[LegacyAccount]) -> bool {
+        let has_capitals =
+            |account: &LegacyAccount| account.username.to_lowercase() != account.username;
+        if !self.is_unknown.load(Ordering::Relaxed) || !found.iter().any(has_capitals) {
+            return false;
+        }
+        match self.pool.is_case_sensitive().await {
+            Ok(Some(true)) | Err(_) => true,
+            Ok(Some(false) | None) => {
+                self.is_unknown.store(false, Ordering::Relaxed);
+                false
+            }
         }
     }
 
@@ -126,6 +159,9 @@ impl LegacySource for Cognito {
                 let id = new.attributes.get("sub");
                 !found.iter().any(|known| known.attributes.get("sub") == id)
             }));
+        }
+        if self.may_be_ambiguous(&found).await {
+            return Err(SourceError::TooMany);
         }
         let users = found.into_iter().map(|account| {
             let (attributes, left_behind) = attributes(account.attributes, rules);
