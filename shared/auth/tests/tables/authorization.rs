@@ -1,0 +1,19 @@
+//! From the headers of an event to the token.
+
+use auth::{Reason, bearer, headers};
+use serde_json::json;
+use testkit::rows::authorization::authorization_values;
+
+#[test]
+fn accepts_one_bearer_token_and_nothing_else() {
+    let token = testkit::Pool::ours().access_token().build();
+    for row in authorization_values(&token) {
+        let members = json!({"Accept": "*/*", "Authorization": row.value}).to_string();
+        let members = serde_json::from_str(&members).unwrap();
+        let value = headers::single_value(&members, &Default::default(), "authorization");
+        let found = value.and_then(|value| bearer::token_of(&value).map(str::to_owned));
+        let expected = row.refused.map_or(Ok(token.as_str()), Err);
+        let found = found.as_deref().map_err(|reason| Reason::as_str(*reason));
+        assert_eq!(found, expected, "{}", row.name);
+    }
+}
