@@ -127,4 +127,39 @@ mod tests {
             assert_eq!(token_of(value), expected, "{value:?}");
         }
     }
+
+    #[test]
+    fn other_schemes_follow_the_same_rules() {
+        use Reason::{MalformedToken, MissingToken};
+        let rows = [
+            ("ApiKey gh_a", Ok("gh_a")),
+            ("apikey  gh_a", Ok("gh_a")),
+            ("ApiKey", Err(MissingToken)),
+            ("ApiKeygh_a", Err(MalformedToken)),
+            ("ApiKey a b", Err(MalformedToken)),
+            ("Bearer gh_a", Err(MalformedToken)),
+            ("\u{c4}piKey gh_a", Err(MalformedToken)),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(credential_of(value, "ApiKey"), expected, "{value:?}");
+            let starts = value.to_ascii_lowercase().starts_with("apikey");
+            assert_eq!(has_scheme(value, "ApiKey"), starts, "{value:?}");
+        }
+    }
+
+    /// Every byte of a value counts, also those after the last whole group of eight.
+    #[test]
+    fn checks_every_character_of_a_bare_token() {
+        assert_eq!(check(""), Err(Reason::MissingToken));
+        for length in 1..20 {
+            let good = "a".repeat(length);
+            assert_eq!(check(&good), Ok(()), "{length}");
+            for at in 0..length {
+                for bad in [" ", "\0", "=", "+", "/", ",", "\n", "\u{e9}"] {
+                    let text = format!("{}{bad}{}", &good[..at], &good[at + 1..]);
+                    assert_eq!(check(&text), Err(Reason::MalformedToken), "{text:?}");
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod arbitrary;
 mod authorization;
 mod claims;
 mod headers;
