@@ -161,6 +161,15 @@ fn a_key_verifies_only_its_own_algorithm() {
         let renamed = provider.token(&claims).header("alg", other);
         let refused = Some(Reason::WrongAlgorithm);
         assert_eq!(provider.verify(&renamed).err(), refused, "{own} as {other}");
+        // The issuer has keys of both kinds; this one is still for its own algorithm.
+        let both = [own, other].map(|alg| Algorithm::from_name(alg).unwrap());
+        provider.issuer.algorithms = both.to_vec();
+        let renamed = provider.token(&claims).header("alg", other);
+        assert_eq!(
+            provider.verify(&renamed).err(),
+            refused,
+            "{own} as {other}, both configured"
+        );
         // Published, but not among the issuer's algorithms.
         provider.issuer.algorithms = vec![Algorithm::from_name(other).unwrap()];
         let token = provider.token(&claims);

@@ -1,9 +1,12 @@
 //! Keys that an issuer may publish (RFC 7517).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::keys::SigningKey;
 use crate::pool::Pool;
+use crate::token::base64url;
 
 /// Entries of a key set that are unusable for a user pool's tokens. Those that have a `kid` have
 /// this one; their other entries are from the pool's ID key.
@@ -32,6 +35,14 @@ pub fn unusable_keys() -> Vec<KeyRow> {
         jwk[member] = json!(value);
         jwk
     };
+    let with_longer_x = |key: SigningKey| {
+        let mut jwk = key.jwk(OTHER_KID);
+        let x = jwk["x"].as_str().expect("a coordinate");
+        let mut bytes = URL_SAFE_NO_PAD.decode(x).expect("base64url");
+        bytes.push(0);
+        jwk["x"] = json!(base64url(bytes));
+        jwk
+    };
     let rows = [
         ("a number", json!(7)),
         ("null", json!(null)),
@@ -56,7 +67,19 @@ pub fn unusable_keys() -> Vec<KeyRow> {
         ("empty kid", with("kid", json!(""))),
         ("kid of 257 bytes", with("kid", json!("k".repeat(257)))),
         ("another curve", point("crv", "P-384")),
-        ("a point that is not on the curve", point("y", "AAAA")),
+        ("a coordinate of 3 bytes", point("y", "AAAA")),
+        (
+            "a point that is not on the curve",
+            point("y", &base64url([0; 32])),
+        ),
+        (
+            "P-256 coordinate of 33 bytes",
+            with_longer_x(SigningKey::p256()),
+        ),
+        (
+            "Ed25519 key of 33 bytes",
+            with_longer_x(SigningKey::ed25519()),
+        ),
     ];
     rows.map(|(name, jwk)| KeyRow { name, jwk }).into()
 }
