@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use auth::{
-    Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
-    UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
+    AuthError, Effect, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
 use authorizer::{ApiKeys, Authorizer, Config};
@@ -32,7 +32,7 @@ impl KeySource for Keys {
         _: &Issuer,
         _: &str,
         _: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
         Ok(Arc::clone(&self.0))
     }
 }
@@ -40,9 +40,13 @@ impl KeySource for Keys {
 /// A revocation store without revocations.
 struct NoMarks;
 
-impl RevocationStore for NoMarks {
-    async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
-        Ok(Marks::default())
+impl RevocationReader for NoMarks {
+    async fn revocations(
+        &self,
+        _: &VerifiedClaims,
+        _: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
+        Ok(Revocations::default())
     }
 }
 

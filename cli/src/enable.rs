@@ -1,7 +1,7 @@
 //! `gatehouse enable`: lets a disabled user sign in again, in the pool and in the table.
 
-use auth::revocation::RowKey;
-use auth_dynamodb::{Ending, Profiles, Status};
+use auth::UserRef;
+use auth_dynamodb::{DisplayedKey, Profiles, RevocationContext, Status};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -43,22 +43,26 @@ impl Enable {
             .enable(&user.username)
             .await
             .map_err(in_words)?;
-        let key = RowKey::user(&operator.user_pool_id, &user.subject);
+        let target = UserRef {
+            issuer: &operator.user_pool_id,
+            subject: &user.subject,
+        };
         let at = operator.time().plus(1);
-        let ending = Ending {
+        let context = RevocationContext {
             reason: &self.reason,
             actor: &self.actor,
             at,
             refresh_token_ttl_seconds: crate::revoke::longest_ttl(),
         };
         let store = &operator.revocations;
-        let enabled = store.enable_user(&key, at, &ending).await;
+        let enabled = store.enable_user(&target, at, &context).await;
         enabled.map_err(|unavailable| unavailable.to_string())?;
         if let Some(table) = lambda::env::process("USERS_TABLE") {
             let profiles = Profiles::beside(store, table);
             let noted = profiles.set_status(&user.subject, Status::Confirmed, at);
             noted.await.map_err(|unavailable| unavailable.to_string())?;
         }
-        Ok(json!({"enabled": "user", "pk": key.partition, "sk": key.sort}))
+        let DisplayedKey { pk, sk } = (&target).into();
+        Ok(json!({"enabled": "user", "pk": pk, "sk": sk}))
     }
 }

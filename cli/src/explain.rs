@@ -4,7 +4,9 @@ use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
-use auth::{Effect, KeySource, Principal, Reason, Refusal, UnixSeconds, UnverifiedToken, Verifier};
+use auth::{
+    AuthError, DenyReason, Effect, KeySource, Principal, UnixSeconds, UnverifiedToken, Verifier,
+};
 use auth_jwks::HttpsKeys;
 use authorizer::Config;
 use clap::Args;
@@ -178,8 +180,8 @@ impl Explain {
         let keys = HttpsKeys::new(locations);
         let key = match keys.key_for(issuer, token.unverified_kid(), now).await {
             Ok(key) => key,
-            Err(Refusal::Unauthorized(reason)) => return report.refused(reason.as_str()),
-            Err(Refusal::Unavailable(what)) => return report.refused(what.as_str()),
+            Err(AuthError::Unauthorized(reason)) => return report.refused(reason.as_str()),
+            Err(AuthError::Unavailable(what)) => return report.refused(what.as_str()),
         };
         report.passed(key.algorithm().as_str());
 
@@ -202,7 +204,7 @@ impl Explain {
 
         let path = match self.path.as_deref() {
             Some(path) => match auth::route::plain(path.strip_prefix('/').unwrap_or(path)) {
-                None => return report.refused(Reason::UnclearPath.as_str()),
+                None => return report.refused(DenyReason::UnclearPath.as_str()),
                 path => path,
             },
             None if auth::route::is_open(&self.route) && config.settings.rules.uses_path() => {

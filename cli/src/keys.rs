@@ -1,9 +1,8 @@
 //! `gatehouse keys`: creates, lists and revokes API keys.
 
 use auth::api_key::{NewKey, RANDOM_BYTES};
-use auth::revocation::RowKey;
-use auth::{ApiKeyStore, StoredKey, UnixSeconds};
-use auth_dynamodb::{DynamoApiKeys, Ending};
+use auth::{ApiKeyStore, StoredKey, UnixSeconds, UserRef};
+use auth_dynamodb::{DynamoApiKeys, RevocationContext};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -71,13 +70,13 @@ impl Keys {
             Command::List { .. } => ("list_keys", String::new()),
         };
         let json = self.json;
-        let result = self.carry_out(&operator, &store).await;
+        let result = self.execute(&operator, &store).await;
         let outcome = result.as_ref().map_or("failed", |_| "done");
         audit(act, "cli", &target, outcome);
         Ok(Printed::new(result?, json))
     }
 
-    async fn carry_out(
+    async fn execute(
         self,
         operator: &Operator,
         store: &DynamoApiKeys,
@@ -119,16 +118,22 @@ impl Keys {
                 let key = found
                     .map_err(|refusal| refusal.to_string())?
                     .ok_or("there is no key with this id")?;
-                let mark = RowKey::token(&operator.user_pool_id, &key.owner, &id);
-                let ending = Ending {
+                let owner = UserRef {
+                    issuer: &operator.user_pool_id,
+                    subject: &key.owner,
+                };
+                let context = RevocationContext {
                     reason: &reason,
                     actor: "cli",
                     at: operator.now,
                     // The revocation outlives the key.
                     refresh_token_ttl_seconds: key.expires_at.since(operator.now).unwrap_or(0),
                 };
-                let ended = operator.revocations.end(&mark, &ending).await;
-                ended.map_err(|unavailable| unavailable.to_string())?;
+                operator
+                    .revocations
+                    .revoke_token(&owner.token(&id), &context)
+                    .await
+                    .map_err(|unavailable| unavailable.to_string())?;
                 let revoked_at = Value::from(operator.now.0);
                 vec![describe(&id, &key, Some(("revoked_at", revoked_at)))]
             }

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use auth_cognito::{CognitoUsers, Trouble};
+use auth_cognito::{CognitoUsers, UserPoolError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::{Args, Subcommand};
 use migrate_user::check::{Checker, timing_password};
@@ -205,9 +205,11 @@ async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), S
                 pace.tick().await;
                 match users.get(name).await {
                     Ok(_) => break Some(true),
-                    Err(Trouble::NotFound) => break Some(false),
-                    Err(Trouble::Throttled) => tokio::time::sleep(Duration::from_secs(1)).await,
-                    Err(trouble @ Trouble::Unavailable) => return Err(in_words(trouble)),
+                    Err(UserPoolError::NotFound) => break Some(false),
+                    Err(UserPoolError::Throttled) => {
+                        tokio::time::sleep(Duration::from_secs(1)).await
+                    }
+                    Err(trouble @ UserPoolError::Unavailable) => return Err(in_words(trouble)),
                 }
             },
         };

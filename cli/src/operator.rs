@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use auth::UnixSeconds;
-use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble};
+use auth_cognito::{CognitoSignOut, CognitoUsers, UserPoolError};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ impl Operator {
 
     /// The `not_before` of revocations: one second more than the leeway, since the table's time has
     /// whole seconds.
-    pub(crate) fn cutoff(&self) -> UnixSeconds {
+    pub(crate) fn not_before(&self) -> UnixSeconds {
         self.time().plus(self.leeway_seconds).plus(1)
     }
 
@@ -69,12 +69,12 @@ impl Operator {
         UnixSeconds(lambda::clock::unix_seconds().saturating_add_signed(-self.ahead))
     }
 
-    /// Returns once the second `cutoff` is over by the table's clock: the next sign-in is later
+    /// Returns once the second `time` is over by the table's clock: the next sign-in is later
     /// than the revocation.
-    pub(crate) async fn until_after(&self, cutoff: UnixSeconds) {
+    pub(crate) async fn until_after(&self, time: UnixSeconds) {
         // Bounded, in case the clock is set back in the meantime.
         for _ in 0..=(self.leeway_seconds + 3) * 20 {
-            if self.time() > cutoff {
+            if self.time() > time {
                 return;
             }
             tokio::time::sleep(STEP).await;
@@ -111,11 +111,11 @@ pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
 }
 
 /// The text for a failed look-up.
-pub(crate) fn in_words(trouble: Trouble) -> String {
+pub(crate) fn in_words(trouble: UserPoolError) -> String {
     match trouble {
-        Trouble::NotFound => "the pool has no such user",
-        Trouble::Throttled => "Cognito throttles: try again in a moment",
-        Trouble::Unavailable => "Cognito did not answer",
+        UserPoolError::NotFound => "the pool has no such user",
+        UserPoolError::Throttled => "Cognito throttles: try again in a moment",
+        UserPoolError::Unavailable => "Cognito did not answer",
     }
     .to_owned()
 }

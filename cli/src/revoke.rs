@@ -1,8 +1,8 @@
 //! `gatehouse revoke`: writes the same revocations as the functions, on an operator's behalf.
 
-use auth::revocation::RowKey;
+use auth::{ClientRef, IssuerRef, SessionRef, TokenRef, UserRef};
 use auth_cognito::SignOut;
-use auth_dynamodb::Ending;
+use auth_dynamodb::{DisplayedKey, RevocationContext};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -113,7 +113,7 @@ impl Revoke {
     }
 
     async fn revoke(&self, operator: &Operator) -> Result<Value, String> {
-        let result = self.carry_out(operator).await;
+        let result = self.execute(operator).await;
         let outcome = match &result {
             Ok(_) if self.dry_run => "dry_run",
             Ok(_) => "done",
@@ -135,44 +135,47 @@ impl Revoke {
         self.issuer.as_deref().unwrap_or(&operator.user_pool_id)
     }
 
-    async fn carry_out(&self, operator: &Operator) -> Result<Value, String> {
+    async fn execute(&self, operator: &Operator) -> Result<Value, String> {
         let issuer = self.issuer(operator);
         let is_ours = issuer == operator.user_pool_id;
-        let ending = Ending {
+        let context = RevocationContext {
             reason: &self.reason,
             actor: &self.actor,
             at: operator.now,
             refresh_token_ttl_seconds: self.refresh_token_ttl()?,
         };
-        let (kind, key, username) = match &self.what {
+        let found = match &self.what {
             What::User { user } if is_ours => {
-                let user = operator.users.get(user).await.map_err(in_words)?;
-                let key = RowKey::user(issuer, &user.subject);
-                ("user", key, Some(user.username))
+                Some(operator.users.get(user).await.map_err(in_words)?)
             }
-            What::User { user } => ("user", RowKey::user(issuer, user), None),
-            What::Session { sub, session } => {
-                ("session", RowKey::session(issuer, sub, session), None)
+            _ => None,
+        };
+        let user = |subject| UserRef { issuer, subject };
+        let target = match &self.what {
+            What::User { user: name } => {
+                let subject = found.as_ref().map_or(name, |found| &found.subject);
+                Target::User(user(subject))
             }
-            What::Token { sub, token } => ("token", RowKey::token(issuer, sub, token), None),
-            What::Client { client_id } => ("client", RowKey::client(issuer, client_id), None),
-            What::Everyone => ("everyone", RowKey::issuer(issuer), None),
+            What::Session { sub, session } => Target::Session(user(sub).session(session)),
+            What::Token { sub, token } => Target::Token(user(sub).token(token)),
+            What::Client { client_id } => Target::Client(ClientRef { issuer, client_id }),
+            What::Everyone => Target::Everyone(IssuerRef { issuer }),
         };
         let mut at_cognito = "not_asked";
         if !self.dry_run {
             let store = &operator.revocations;
-            let cutoff = operator.cutoff();
-            let written = match self.what {
-                What::User { .. } => store.end_user(&key, cutoff, &ending).await,
-                What::Session { .. } | What::Token { .. } => store.end(&key, &ending).await,
-                What::Client { .. } | What::Everyone => {
-                    store.end_all_of(&key, cutoff, &ending).await
-                }
+            let not_before = operator.not_before();
+            let written = match &target {
+                Target::User(user) => store.revoke_user_sessions(user, not_before, &context).await,
+                Target::Session(session) => store.revoke_session(session, &context).await,
+                Target::Token(token) => store.revoke_token(token, &context).await,
+                Target::Client(client) => store.revoke_client(client, not_before, &context).await,
+                Target::Everyone(issuer) => store.revoke_issuer(issuer, not_before, &context).await,
             };
             written.map_err(|unavailable| unavailable.to_string())?;
-            let mut until = cutoff;
-            if let Some(username) = &username {
-                at_cognito = match operator.cognito.sign_out_everywhere(username).await {
+            let mut until = not_before;
+            if let Some(user) = &found {
+                at_cognito = match operator.cognito.sign_out_everywhere(&user.username).await {
                     Ok(SignOut::Done | SignOut::Unsupported) => "ended",
                     // The revocation is written, so our own APIs refuse the sessions.
                     Ok(SignOut::Refused) | Err(_) => "failed",
@@ -180,16 +183,48 @@ impl Revoke {
                 // The revocation for CloudTrail's record of the call covers that whole second.
                 until = until.max(operator.time().plus(1));
             }
-            if !matches!(self.what, What::Session { .. } | What::Token { .. }) {
+            if !matches!(target, Target::Session(_) | Target::Token(_)) {
                 operator.until_after(until).await;
             }
         }
+        let DisplayedKey { pk, sk } = target.key();
         Ok(json!({
-            "ended": kind,
-            "pk": key.partition,
-            "sk": key.sort,
+            "ended": target.kind(),
+            "pk": pk,
+            "sk": sk,
             "cognito": at_cognito,
             "dry_run": self.dry_run,
         }))
+    }
+}
+
+/// What a command revokes, with the user's `sub` looked up.
+enum Target<'a> {
+    User(UserRef<'a>),
+    Session(SessionRef<'a>),
+    Token(TokenRef<'a>),
+    Client(ClientRef<'a>),
+    Everyone(IssuerRef<'a>),
+}
+
+impl Target<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Session(_) => "session",
+            Self::Token(_) => "token",
+            Self::Client(_) => "client",
+            Self::Everyone(_) => "everyone",
+        }
+    }
+
+    fn key(&self) -> DisplayedKey {
+        match self {
+            Self::User(user) => user.into(),
+            Self::Session(session) => session.into(),
+            Self::Token(token) => token.into(),
+            Self::Client(client) => client.into(),
+            Self::Everyone(issuer) => issuer.into(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `gatehouse status`: shows all revocations of a user.
 
-use auth_dynamodb::Mark;
+use auth::UserRef;
+use auth_dynamodb::RevocationRow;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -32,22 +33,25 @@ impl Status {
             let user = operator.users.get(&self.user).await;
             user.map_err(in_words)?.subject
         };
-        let pool = &operator.user_pool_id;
-        let marks = operator
+        let user = UserRef {
+            issuer: &operator.user_pool_id,
+            subject: &subject,
+        };
+        let rows = operator
             .revocations
-            .marks_of_user(pool, &subject, operator.now)
+            .revocations_of_user(&user, operator.now)
             .await
             .map_err(|unavailable| unavailable.to_string())?;
-        let rows = marks.into_iter().map(describe).collect();
+        let rows = rows.into_iter().map(describe).collect();
         Ok(Printed::new(rows, self.json))
     }
 }
 
-fn describe(mark: Mark) -> Value {
-    let mut row = json!({"of": mark.of, "expired": mark.expired});
-    if let Some(members) = row.as_object_mut() {
-        let attributes = mark.attributes.into_iter();
+fn describe(row: RevocationRow) -> Value {
+    let mut described = json!({"of": row.of, "expired": row.expired});
+    if let Some(members) = described.as_object_mut() {
+        let attributes = row.attributes.into_iter();
         members.extend(attributes.map(|(name, value)| (name, Value::from(value))));
     }
-    row
+    described
 }

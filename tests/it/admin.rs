@@ -66,8 +66,8 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
     assert!(world.passes(&again).await);
     assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
 
-    let marks = ("GET", "/admin/users/{username}/marks");
-    let (status, body) = call(&world, &admin, marks, &user).await;
+    let revocations = ("GET", "/admin/users/{username}/marks");
+    let (status, body) = call(&world, &admin, revocations, &user).await;
     assert_eq!((status, &body["sub"]), (200, user.get("sub")));
     let row = &body["marks"][0];
     assert_eq!(row["of"], "user");
@@ -121,8 +121,8 @@ async fn every_administrative_call_is_audited() {
     let user = user_token();
     let disable = ("POST", "/admin/users/{username}/disable");
     assert_eq!(call(&world, &admin, disable, &user).await.0, 200);
-    let marks = ("GET", "/admin/users/{username}/marks");
-    assert_eq!(call(&world, &admin, marks, &user).await.0, 200);
+    let revocations = ("GET", "/admin/users/{username}/marks");
+    assert_eq!(call(&world, &admin, revocations, &user).await.0, 200);
     // Rejected: a caller who is not an administrator, and a request for an unknown user.
     let stranger = user_token();
     let parameters = json!({"username": "ada"});
@@ -219,9 +219,9 @@ async fn a_late_cloudtrail_record_does_not_revoke_a_user_who_was_enabled_again()
     );
     let keys = [("pk", partition.as_str()), ("sk", "user")];
     let row = world.row(&world.stack.table, &keys).await;
-    let cutoff: u64 = row["not_before"].as_str().unwrap().parse().unwrap();
+    let not_before: u64 = row["not_before"].as_str().unwrap().parse().unwrap();
     assert!(
-        cutoff <= echo,
+        not_before <= echo,
         "the response waits until the second has passed"
     );
     assert!(world.passes(&again).await);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use auth::{
-    Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
+    AuthError, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable, UnixSeconds,
     VerifiedClaims, Verifier, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
@@ -32,18 +32,22 @@ impl KeySource for SlowDependencies {
         _: &Issuer,
         kid: &str,
         _: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
         self.wait().await;
         Ok(Arc::clone(self.0.get(kid).unwrap()))
     }
 }
 
-impl RevocationStore for SlowDependencies {
-    async fn marks(&self, claims: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
+impl RevocationReader for SlowDependencies {
+    async fn revocations(
+        &self,
+        claims: &VerifiedClaims,
+        _: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
         self.wait().await;
-        Ok(Marks {
+        Ok(Revocations {
             session: claims.subject().ends_with("ended"),
-            ..Marks::default()
+            ..Revocations::default()
         })
     }
 }
@@ -94,7 +98,7 @@ async fn concurrent_invocations_do_not_mix() {
                 assert_eq!(answer["context"]["sub"], subject.as_str());
             }
             ("ended" | "forged", Err(failure)) => {
-                assert_eq!(failure, lambda::Failure::Unauthorized, "{kind}");
+                assert_eq!(failure, lambda::InvocationError::Unauthorized, "{kind}");
             }
             (kind, _) => panic!("{kind} got the response of another invocation"),
         }

@@ -291,8 +291,8 @@ async fn invalid_expires_at_is_logged() {
 async fn any_covering_revocation_denies() {
     let pool = Pool::ours();
     let token = valid();
-    let cutoff = || json!({"not_before": number(now())});
-    let marks = [
+    let not_before = || json!({"not_before": number(now())});
+    let revocations = [
         (
             user(),
             format!("token#{}", text(&token, "jti")),
@@ -303,18 +303,18 @@ async fn any_covering_revocation_denies() {
             format!("session#{}", text(&token, "origin_jti")),
             json!({"expires_at": later()}),
         ),
-        (user(), "user".to_owned(), cutoff()),
+        (user(), "user".to_owned(), not_before()),
         (
             format!("{}#client#{}", pool.id, pool.client_id),
             "client".to_owned(),
-            cutoff(),
+            not_before(),
         ),
-        (pool.id.to_owned(), "issuer".to_owned(), cutoff()),
+        (pool.id.to_owned(), "issuer".to_owned(), not_before()),
     ];
     let token = token.build();
     for set in 0..32_u32 {
         let authorizer = Authorizer::start().await;
-        for (at, (pk, sk, row)) in marks.iter().enumerate() {
+        for (at, (pk, sk, row)) in revocations.iter().enumerate() {
             if set & (1 << at) != 0 {
                 authorizer.store.put(pk, sk, row.clone());
             }

@@ -163,7 +163,7 @@ struct Counts {
     refused: AtomicU64,
     errors: AtomicU64,
     /// Acknowledged revocations by function.
-    endings: Mutex<HashMap<&'static str, u64>>,
+    revocations: Mutex<HashMap<&'static str, u64>>,
     /// Calls of thieves at Cognito, and those that Cognito rejected.
     thefts: AtomicU64,
     thefts_refused: AtomicU64,
@@ -568,7 +568,13 @@ impl Checker {
     }
 
     fn acknowledge(&self, user: u64, covered: &[String], by: &'static str) {
-        *self.counts.endings.lock().unwrap().entry(by).or_default() += 1;
+        *self
+            .counts
+            .revocations
+            .lock()
+            .unwrap()
+            .entry(by)
+            .or_default() += 1;
         let now = Instant::now();
         for id in covered {
             self.with(user, id, |session| {
@@ -736,14 +742,14 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
     let counts = &checker.counts;
     let violations = checker.violations.lock().unwrap().clone();
-    let endings = counts.endings.lock().unwrap().clone();
+    let revocations = counts.revocations.lock().unwrap().clone();
     println!(
-        "checker: {operations} operations ({} allowed, {} refused, {} errors, {} endings \
+        "checker: {operations} operations ({} allowed, {} refused, {} errors, {} revocations \
          acknowledged), {} acts of thieves at Cognito ({} refused there), {} faults, {} of them restarts of the store, {} violations, {:.0} s",
         count(&counts.allowed),
         count(&counts.refused),
         count(&counts.errors),
-        endings.values().sum::<u64>(),
+        revocations.values().sum::<u64>(),
         count(&counts.thefts),
         count(&counts.thefts_refused),
         count(&counts.faults),
@@ -755,8 +761,8 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     // Every function must have revoked sessions; a shorter run may not reach all of them.
     if sabotage == Sabotage::None && operations >= 5_000 {
         assert!(
-            REVOKERS.iter().all(|by| endings.contains_key(by)),
-            "{endings:?}"
+            REVOKERS.iter().all(|by| revocations.contains_key(by)),
+            "{revocations:?}"
         );
     }
     violations

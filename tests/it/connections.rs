@@ -1,8 +1,7 @@
 //! WebSocket connections are closed when the session or the key that opened them is revoked.
 
-use auth::UnixSeconds;
-use auth::revocation::RowKey;
-use auth_dynamodb::Ending;
+use auth::{IssuerRef, UnixSeconds, UserRef};
+use auth_dynamodb::{DisplayedKey, RevocationContext};
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::token::now;
@@ -99,11 +98,11 @@ async fn revoking_a_session_closes_its_connections() {
     }
     let act =
         async |records: Vec<Value>| closer.invoke(&json!({"Records": records})).await.answer();
-    let mark = change(
+    let revocation = change(
         &user_row(&phone),
         &format!("session#{}", text_of(&phone, "origin_jti")),
     );
-    act(vec![mark.clone()]).await;
+    act(vec![revocation.clone()]).await;
     assert_eq!(
         closed(&world.others),
         Vec::<String>::new(),
@@ -112,7 +111,7 @@ async fn revoking_a_session_closes_its_connections() {
 
     end_session(&world, &phone, "session").await;
     assert_eq!(
-        act(vec![mark.clone()]).await,
+        act(vec![revocation.clone()]).await,
         json!({"batchItemFailures": []})
     );
     let mut gone = closed(&world.others);
@@ -120,7 +119,7 @@ async fn revoking_a_session_closes_its_connections() {
     let mut expected = ids[..2].to_vec();
     expected.sort();
     assert_eq!(gone, expected, "only this session's connections");
-    act(vec![mark.clone()]).await;
+    act(vec![revocation.clone()]).await;
     assert_eq!(
         closed(&world.others),
         Vec::<String>::new(),
@@ -135,13 +134,13 @@ async fn revoking_a_session_closes_its_connections() {
     );
 
     end_session(&world, &laptop, "all").await;
-    let mark = change(&user_row(&phone), "user");
+    let revocation = change(&user_row(&phone), "user");
     world.others.set_fault(Fault::Answer(
         429,
         json!({"__type": "LimitExceededException"}).to_string(),
     ));
     let elsewhere = change(Pool::ours().id, "sweep");
-    let answer = act(vec![elsewhere, mark.clone()]).await;
+    let answer = act(vec![elsewhere, revocation.clone()]).await;
     assert_eq!(
         answer["batchItemFailures"][0]["itemIdentifier"], "4421584500000000017450439091",
         "the record is retried"
@@ -151,13 +150,13 @@ async fn revoking_a_session_closes_its_connections() {
         json!({"__type": "GoneException"}).to_string(),
     ));
     assert_eq!(
-        act(vec![mark.clone()]).await,
+        act(vec![revocation.clone()]).await,
         json!({"batchItemFailures": []}),
         "a connection that is gone counts as closed"
     );
     world.others.set_fault(Fault::None);
     world.others.forget_requests();
-    act(vec![mark]).await;
+    act(vec![revocation]).await;
     assert_eq!(
         closed(&world.others),
         Vec::<String>::new(),
@@ -174,7 +173,7 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
     let closer = world.function("close-connections", &more).await;
     let store = crate::store::revocations(&world.stack).await;
     let pool = Pool::ours().id;
-    let ending = || Ending {
+    let context = || RevocationContext {
         reason: "test",
         actor: "test",
         at: UnixSeconds(now()),
@@ -196,19 +195,22 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
         assert_eq!(status(&connections, &event).await, 200);
     }
     // An API key of the same user, who signs out everywhere before and after the key connects.
-    let everywhere = RowKey::user(pool, &subject);
+    let owner = UserRef {
+        issuer: pool,
+        subject: &subject,
+    };
     let mut with_key = event("$connect", &ids[2], Some(&token));
     with_key["requestContext"]["authorizer"]["session"] = json!(null);
     with_key["requestContext"]["authorizer"]["key_id"] = json!("k-1");
     let jti = text_of(&token, "jti");
     store
-        .end(&RowKey::token(pool, &subject, &jti), &ending())
+        .revoke_token(&owner.token(&jti), &context())
         .await
         .unwrap();
     let pk = user_row(&token);
     assert_eq!(act(&pk, format!("token#{jti}")).await, ids[..1], "a token");
     store
-        .end_user(&everywhere, UnixSeconds(now()), &ending())
+        .revoke_user_sessions(&owner, UnixSeconds(now()), &context())
         .await
         .unwrap();
     assert_eq!(
@@ -222,7 +224,7 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
         "the user's connection"
     );
     store
-        .end(&RowKey::token(pool, &subject, "k-1"), &ending())
+        .revoke_token(&owner.token("k-1"), &context())
         .await
         .unwrap();
     assert_eq!(
@@ -232,16 +234,20 @@ async fn revoking_api_keys_and_tokens_closes_their_connections() {
     );
     with_key["requestContext"]["authorizer"]["key_id"] = json!("k-2");
     assert_eq!(status(&connections, &with_key).await, 200);
-    let key = RowKey::token(pool, &subject, "k-2");
-    store.end(&key, &ending()).await.unwrap();
-    assert_eq!(act(&pk, key.sort.clone()).await, ids[2..], "a key");
+    let key = owner.token("k-2");
+    store.revoke_token(&key, &context()).await.unwrap();
+    assert_eq!(
+        act(&pk, DisplayedKey::from(&key).sk).await,
+        ids[2..],
+        "a key"
+    );
     let disabled = [unique("c")];
     let mut with_key = with_key.clone();
     with_key["requestContext"]["connectionId"] = json!(disabled[0]);
     with_key["requestContext"]["authorizer"]["key_id"] = json!("k-3");
     assert_eq!(status(&connections, &with_key).await, 200);
     store
-        .disable_user(&everywhere, UnixSeconds(now()), &ending())
+        .disable_user(&owner, UnixSeconds(now()), &context())
         .await
         .unwrap();
     assert_eq!(
@@ -268,15 +274,15 @@ async fn failures_do_not_affect_other_records_or_connections() {
         event["requestContext"]["authorizer"]["issuer"] = json!(pool);
         assert_eq!(status(&connections, &event).await, 200);
     }
-    let ending = Ending {
+    let context = RevocationContext {
         reason: "test",
         actor: "test",
         at: UnixSeconds(now()),
         refresh_token_ttl_seconds: 28_800,
     };
-    let pool_row = RowKey::issuer(&pool);
-    let ended = store.end_all_of(&pool_row, UnixSeconds(now()), &ending);
-    ended.await.unwrap();
+    let issuer = IssuerRef { issuer: &pool };
+    let revoked = store.revoke_issuer(&issuer, UnixSeconds(now()), &context);
+    revoked.await.unwrap();
     let batch = json!({"Records": [change(&pool, "sweep"), change(&pool, "issuer")]});
     let refused = Fault::Answer(403, json!({"__type": "ForbiddenException"}).to_string());
     world.others.set_fault_times(refused, 1);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use auth::Reason;
+use auth::DenyReason;
 use serde_json::{Value, json};
 
 fn read(name: &str) -> String {
@@ -153,7 +153,7 @@ fn configurations_declare_the_variables_they_read() {
 #[test]
 fn every_reason_is_documented() {
     let docs = read("docs/outcomes.md");
-    for reason in Reason::ALL {
+    for reason in DenyReason::ALL {
         let row = format!("| `{}` |", reason.as_str());
         assert!(docs.contains(&row), "docs/outcomes.md has no row {row}");
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::{
-    Effect, Issuer, KeySet, KeySource, Marks, Refusal, RevocationStore, Unavailable, UnixSeconds,
-    UnverifiedToken, VerifiedClaims, VerifyingKey,
+    AuthError, Effect, Issuer, KeySet, KeySource, RevocationReader, Revocations, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, VerifyingKey,
 };
 use auth_dynamodb::DynamoApiKeys;
 use authorizer::{ApiKeys, Authorizer, Event};
@@ -246,17 +246,21 @@ impl KeySource for Keys {
         _: &Issuer,
         kid: &str,
         _: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
         let key = self.0.get(kid).map(Arc::clone);
-        key.ok_or(Refusal::Unauthorized(auth::Reason::UnknownKey))
+        key.ok_or(AuthError::Unauthorized(auth::DenyReason::UnknownKey))
     }
 }
 
 struct NoRevocations;
 
-impl RevocationStore for NoRevocations {
-    async fn marks(&self, _: &VerifiedClaims, _: UnixSeconds) -> Result<Marks, Unavailable> {
-        Ok(Marks::default())
+impl RevocationReader for NoRevocations {
+    async fn revocations(
+        &self,
+        _: &VerifiedClaims,
+        _: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
+        Ok(Revocations::default())
     }
 }
 

@@ -261,8 +261,8 @@ async fn revoking_all_sessions_requires_a_valid_token() {
     assert_eq!(fixture.writes(), rewritten, "no further write");
     assert_eq!(fixture.cognito_calls(), Vec::<String>::new());
 
-    let cutoff = now();
-    while now() <= cutoff {
+    let began = now();
+    while now() <= began {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(fixture.passes(&later()).await, "a new sign-in");
@@ -946,9 +946,9 @@ async fn failed_revocations_wait_in_their_own_queue() {
         .function("logout-retry", &[("LATE_MARK_QUEUE_URL", url)])
         .await;
     let token = user_token();
-    let mark = json!({"kind": "end_sessions", "subject": token.get("sub"),
+    let late = json!({"kind": "end_sessions", "subject": token.get("sub"),
         "not_before": token.get("auth_time"), "spared": null, "reason": "password_changed"});
-    let messages = batch(&[mark.to_string()]);
+    let messages = batch(&[late.to_string()]);
     world
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));

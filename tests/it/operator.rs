@@ -142,7 +142,7 @@ async fn revocations_use_the_tables_clock() {
     let world = World::start().await;
     let url = world.store.url();
     let store = ("AWS_ENDPOINT_URL_DYNAMODB", url.as_str());
-    let cutoff = async |ahead: i64, leeway: &str| {
+    let not_before = async |ahead: i64, leeway: &str| {
         let client = unique("client");
         world.store.set_date(Some(&date(ahead)));
         let environment = [store, ("CLOCK_LEEWAY_SECONDS", leeway)];
@@ -157,9 +157,9 @@ async fn revocations_use_the_tables_clock() {
     };
     let near = |seconds: i64, expected: i64| (expected - 8..=expected + 2).contains(&seconds);
     // The operator's clock is two minutes slow, or fast.
-    assert!(near(cutoff(120, "0").await, 120));
-    assert!(near(cutoff(-120, "0").await, -120));
-    let with_leeway = cutoff(0, "5").await;
+    assert!(near(not_before(120, "0").await, 120));
+    assert!(near(not_before(-120, "0").await, -120));
+    let with_leeway = not_before(0, "5").await;
     assert!(near(with_leeway, 5) && with_leeway > -2, "{with_leeway}");
 
     world.store.set_date(Some("yesterday"));

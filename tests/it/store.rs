@@ -1,10 +1,12 @@
 //! Late writes never lower a value. The tests write through the store's own crate into the
 //! emulated table, and check the result with the built authorizer.
 
-use auth::UnixSeconds;
-use auth::revocation::{MARGIN_SECONDS, RowKey};
+use auth::revocation::MARGIN_SECONDS;
+use auth::{UnixSeconds, UserRef};
 use auth_dynamodb::user_row::{Act, After, UserRow};
-use auth_dynamodb::{DynamoRevocations, Ending};
+use auth_dynamodb::{
+    DisplayedKey, DynamoRevocations, KeptSession, OtherSessions, PasswordChange, RevocationContext,
+};
 use auth_tests::{Stack, Verdict, environment, request_event};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -30,6 +32,14 @@ pub(crate) async fn table_client(stack: &Stack) -> Client {
     Client::new(&sdk(&stack.endpoint).await)
 }
 
+/// A user of the test's pool.
+fn user_ref(subject: &str) -> UserRef<'_> {
+    UserRef {
+        issuer: Pool::ours().id,
+        subject,
+    }
+}
+
 /// The store over the stack's table.
 pub(crate) async fn revocations(stack: &Stack) -> DynamoRevocations {
     DynamoRevocations::new(&sdk(&stack.endpoint).await, stack.table.clone())
@@ -47,12 +57,12 @@ async fn written_rows_match_the_pure_function() {
         random ^= random << 17;
         random % bound
     };
-    for user in 0..12 {
-        let subject = crate::world::unique(&format!("pure-{user}"));
-        let key = RowKey::user(Pool::ours().id, &subject);
+    for number in 0..12 {
+        let subject = crate::world::unique(&format!("pure-{number}"));
+        let user = user_ref(&subject);
         let mut expected = UserRow::default();
         for _ in 0..20 {
-            let ending = Ending {
+            let context = RevocationContext {
                 reason: "test",
                 actor: "test",
                 at: UnixSeconds(now()),
@@ -61,43 +71,51 @@ async fn written_rows_match_the_pure_function() {
             let at = UnixSeconds(1_800_000_000 + below(40));
             let (session, since) =
                 [("a", 1_800_000_005), ("b", 1_800_000_020)][usize::try_from(below(2)).unwrap()];
-            let spared = (session, UnixSeconds(since));
             let kind = below(7);
+            let others = OtherSessions {
+                not_before: at,
+                kept: KeptSession {
+                    session,
+                    authenticated_at: UnixSeconds(since),
+                },
+                password_changed_at: (kind == 6).then_some(at),
+            };
+            let change = PasswordChange {
+                changed_at: at,
+                tolerance_seconds: 10,
+            };
             let act = match kind {
-                0 => Act::EndAll(at),
-                1 => Act::PasswordChanged { at, tolerance: 10 },
-                2 => Act::Outdate(at),
+                0 => Act::RevokeAll(at),
+                1 => Act::PasswordChanged(change),
+                2 => Act::RequireRefresh(at),
                 3 => Act::Disable(at),
                 4 => Act::Enable(at),
-                _ => Act::EndOthers {
-                    not_before: at,
-                    session,
-                    since: UnixSeconds(since),
-                    changed_at: (kind == 6).then_some(at),
-                },
+                _ => Act::RevokeOthers(others),
             };
             let written = match kind {
-                0 => store.end_user(&key, at, &ending).await.map(|()| true),
+                0 => {
+                    let revoked = store.revoke_user_sessions(&user, at, &context);
+                    revoked.await.map(|()| true)
+                }
                 1 => {
-                    let ended = store.end_user_for_change(&key, at, 10, &ending);
-                    ended.await.map(|()| true)
+                    let revoked =
+                        store.revoke_sessions_before_password_change(&user, &change, &context);
+                    revoked.await.map(|()| true)
                 }
-                2 => store.outdate_tokens(&key, at, &ending).await.map(|()| true),
-                3 => store.disable_user(&key, at, &ending).await.map(|()| true),
-                4 => store.enable_user(&key, at, &ending).await.map(|()| true),
-                5 => store.end_other_sessions(&key, at, spared, &ending).await,
-                _ => {
-                    let ended =
-                        store.end_other_sessions_for_change(&key, (at, at), spared, &ending);
-                    ended.await
-                }
+                2 => store
+                    .require_refresh(&user, at, &context)
+                    .await
+                    .map(|()| true),
+                3 => store.disable_user(&user, at, &context).await.map(|()| true),
+                4 => store.enable_user(&user, at, &context).await.map(|()| true),
+                _ => store.revoke_other_sessions(&user, &others, &context).await,
             };
-            let after = expected.after(&act, ending.at, TTL + MARGIN_SECONDS);
+            let after = expected.after(&act, context.at, TTL + MARGIN_SECONDS);
             assert_eq!(written.unwrap(), after != After::TooLate, "{act:?}");
             if let After::Changed(new) = after {
                 expected = new;
             }
-            let row = store.user_row(&key).await.unwrap();
+            let row = store.user_row(&user).await.unwrap();
             assert_eq!(row, expected, "{act:?}");
         }
     }
@@ -109,8 +127,9 @@ async fn a_crash_never_shortens_a_revocation() {
     let store = revocations(&stack).await;
     let relay = FakeAws::in_front_of(&stack.endpoint).await;
     let failing = DynamoRevocations::new(&sdk(&relay.url()).await, stack.table.clone());
-    let key = RowKey::user(Pool::ours().id, &crate::world::unique("crash"));
-    let ending = |at: u64| Ending {
+    let subject = crate::world::unique("crash");
+    let user = user_ref(&subject);
+    let context = |at: u64| RevocationContext {
         reason: "test",
         actor: "test",
         at: UnixSeconds(at),
@@ -118,18 +137,20 @@ async fn a_crash_never_shortens_a_revocation() {
     };
     let (old, now) = (now() - 90_000, now());
     store
-        .end_user(&key, UnixSeconds(old), &ending(old))
+        .revoke_user_sessions(&user, UnixSeconds(old), &context(old))
         .await
         .unwrap();
     // The first update fails its condition, because the row exists; the later ones do not reach the table.
-    let mut row = store.user_row(&key).await.unwrap();
+    let mut row = store.user_row(&user).await.unwrap();
     for good in 0..3 {
         relay.set_fault_from(good, Fault::Answer(500, "{}".to_owned()));
-        let ended = failing.end_user(&key, UnixSeconds(now), &ending(now)).await;
-        row = store.user_row(&key).await.unwrap();
+        let revoked = failing
+            .revoke_user_sessions(&user, UnixSeconds(now), &context(now))
+            .await;
+        row = store.user_row(&user).await.unwrap();
         let needed = row.not_before.unwrap().plus(3_600 + MARGIN_SECONDS);
         assert!(row.expires_at >= Some(needed), "{row:?}");
-        assert_eq!(ended.is_ok(), row.not_before == Some(UnixSeconds(now)));
+        assert_eq!(revoked.is_ok(), row.not_before == Some(UnixSeconds(now)));
     }
     assert_eq!(
         row.not_before,
@@ -142,14 +163,15 @@ async fn a_crash_never_shortens_a_revocation() {
 async fn unprocessed_keys_are_also_read_consistently() {
     let store = FakeAws::agreeable().await;
     let revocations = DynamoRevocations::new(&sdk(&store.url()).await, "table".to_owned());
-    let key = RowKey::user(Pool::ours().id, "some-user");
-    let keys = serde_json::json!([{"pk": {"S": key.partition}, "sk": {"S": key.sort}}]);
+    let user = user_ref("some-user");
+    let DisplayedKey { pk, sk } = (&user).into();
+    let keys = serde_json::json!([{"pk": {"S": pk}, "sk": {"S": sk}}]);
     let answer = serde_json::json!({
         "Responses": {"table": []}, "UnprocessedKeys": {"table": {"Keys": keys}},
     });
     store.set_answer("BatchGetItem", answer);
     assert!(
-        revocations.user_row(&key).await.is_err(),
+        revocations.user_row(&user).await.is_err(),
         "unprocessed keys are an error"
     );
     let requests = store.requests();
@@ -175,16 +197,17 @@ async fn late_writes_never_lower_a_value() {
 
     let now = now();
     let subject = format!("late-{}", std::process::id());
-    let key = RowKey::user(pool.id, &subject);
-    let end = async |not_before: u64, refresh_token_ttl_seconds: u64| {
-        let ending = Ending {
+    let user = user_ref(&subject);
+    let revoke = async |not_before: u64, refresh_token_ttl_seconds: u64| {
+        let context = RevocationContext {
             reason: "test",
             actor: "test",
             at: UnixSeconds(now),
             refresh_token_ttl_seconds,
         };
-        let ended = revocations.end_user(&key, UnixSeconds(not_before), &ending);
-        ended.await.unwrap();
+        let not_before = UnixSeconds(not_before);
+        let revoked = revocations.revoke_user_sessions(&user, not_before, &context);
+        revoked.await.unwrap();
     };
     let verdict = async |auth_time: u64| {
         let token = pool.access_token().claim("sub", subject.as_str());
@@ -193,14 +216,14 @@ async fn late_writes_never_lower_a_value() {
         auth_tests::verdict(&authorizer.invoke(&event).await)
     };
 
-    end(now - 100, 28_800).await;
+    revoke(now - 100, 28_800).await;
     assert_eq!(verdict(now - 150).await, Verdict::Unauthorized);
     assert_eq!(verdict(now - 90).await, Verdict::Allow);
     // An older revocation with a shorter lifetime: neither of its values may replace the newer ones.
-    end(now - 200_000, 3_600).await;
+    revoke(now - 200_000, 3_600).await;
     assert_eq!(verdict(now - 150).await, Verdict::Unauthorized);
     assert_eq!(verdict(now - 90).await, Verdict::Allow);
-    end(now - 80, 28_800).await;
+    revoke(now - 80, 28_800).await;
     assert_eq!(
         verdict(now - 90).await,
         Verdict::Unauthorized,

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use auth::UnixSeconds;
-use auth::revocation::RowKey;
-use auth_dynamodb::Ending;
+use auth::{UnixSeconds, UserRef};
+use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::token::now;
@@ -576,18 +575,30 @@ async fn others_does_not_exempt_a_stolen_session_from_a_password_change() {
     // A session that auth-api exempted from exactly this change stays valid, until another change.
     let own = user_token();
     let store = crate::store::revocations(&world.stack).await;
-    let key = RowKey::user(Pool::ours().id, &text_of(&own, "sub"));
+    let subject = text_of(&own, "sub");
+    let user = UserRef {
+        issuer: Pool::ours().id,
+        subject: &subject,
+    };
     let session = text_of(&own, "origin_jti");
     let since = UnixSeconds(own.get("auth_time").as_u64().unwrap());
-    let ending = Ending {
+    let context = RevocationContext {
         reason: "test",
         actor: "test",
         at: UnixSeconds(now()),
         refresh_token_ttl_seconds: 28_800,
     };
     let at = UnixSeconds(now());
-    let spared = store.end_other_sessions_for_change(&key, (at, at), (&session, since), &ending);
-    assert!(spared.await.unwrap());
+    let others = OtherSessions {
+        not_before: at,
+        kept: KeptSession {
+            session: &session,
+            authenticated_at: since,
+        },
+        password_changed_at: Some(at),
+    };
+    let revoked = store.revoke_other_sessions(&user, &others, &context);
+    assert!(revoked.await.unwrap());
     let change = record("ChangePassword", &own, 1);
     send(&function, &[change.clone(), change]).await;
     assert!(world.passes(&own).await, "the session that made the change");

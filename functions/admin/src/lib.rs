@@ -8,13 +8,12 @@ mod config;
 
 use std::time::Instant;
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
-use auth_cognito::{CognitoSignOut, CognitoUsers, Trouble, User};
-use auth_dynamodb::{DynamoRevocations, Ending, Mark, Profiles, Status};
-use lambda::http::{BadRequest, Request, Response};
+use auth::{ClientRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
+use auth_cognito::{CognitoSignOut, CognitoUsers, User, UserPoolError};
+use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, RevocationRow, Status};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
-use lambda::{Audit, Failure, Handler, clock};
+use lambda::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -39,14 +38,14 @@ enum Task {
     Enable(String),
     SignOut(String),
     Delete(String),
-    Marks(String),
+    Revocations(String),
     RevokeClient(String),
     RevokeEveryone,
 }
 
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+enum AdminError {
     #[error("no_authorizer_context")]
     NoContext,
     #[error("not_an_administrator")]
@@ -54,7 +53,7 @@ enum Problem {
     #[error("no_such_route")]
     NoRoute,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     #[error("unknown_client")]
     UnknownClient,
     #[error("unknown_user")]
@@ -65,12 +64,12 @@ enum Problem {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<Trouble> for Problem {
-    fn from(trouble: Trouble) -> Self {
+impl From<UserPoolError> for AdminError {
+    fn from(trouble: UserPoolError) -> Self {
         match trouble {
-            Trouble::NotFound => Self::UnknownUser,
-            Trouble::Throttled => Self::Throttled,
-            Trouble::Unavailable => Self::Unavailable(Unavailable::Cognito),
+            UserPoolError::NotFound => Self::UnknownUser,
+            UserPoolError::Throttled => Self::Throttled,
+            UserPoolError::Unavailable => Self::Unavailable(Unavailable::Cognito),
         }
     }
 }
@@ -90,7 +89,7 @@ impl Admin {
         let sdk = aws_config::load_from_env().await;
         let table = std::mem::take(&mut config.revocation_table);
         let revocations = DynamoRevocations::new(&sdk, table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         let profiles = config.users_table.take();
         Ok(Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
@@ -105,7 +104,7 @@ impl Admin {
         &self,
         request: &Request<'_>,
         audit: &mut Audit<'_>,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Value, AdminError> {
         let task = task(request);
         if let Ok(task) = &task {
             audit.act(task.as_str());
@@ -116,10 +115,10 @@ impl Admin {
         let reason = body.reason.unwrap_or_else(|| "admin".to_owned());
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
         if reason.len() > MAX_REASON_BYTES || reason.is_empty() || !reason.chars().all(plain) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let now = UnixSeconds(clock::unix_seconds());
-        let ending = Ending {
+        let context = RevocationContext {
             reason: &reason,
             actor: &actor,
             at: now,
@@ -128,72 +127,87 @@ impl Admin {
         match task {
             Task::Disable(name) => {
                 let user = self.user(&name, audit).await?;
-                self.disable(&user, Status::Disabled, &ending).await?;
+                self.disable(&user, Status::Disabled, &context).await?;
                 Ok(json!({"done": "disabled", "sub": user.subject}))
             }
             Task::Enable(name) => {
                 let user = self.user(&name, audit).await?;
                 self.users.enable(&user.username).await?;
-                let key = self.key(&user);
-                self.revocations.enable_user(&key, now, &ending).await?;
+                let target = self.user_ref(&user);
+                self.revocations.enable_user(&target, now, &context).await?;
                 self.note(&user, Status::Confirmed, now).await?;
                 Ok(json!({"done": "enabled", "sub": user.subject}))
             }
             Task::SignOut(name) => {
                 let user = self.user(&name, audit).await?;
-                let cutoff = now.plus(self.config.leeway_seconds);
-                let key = self.key(&user);
-                let marked = self.revocations.end_user(&key, cutoff, &ending).await;
+                let not_before = now.plus(self.config.leeway_seconds);
+                let target = self.user_ref(&user);
+                let revocations = &self.revocations;
+                let revoked = revocations.revoke_user_sessions(&target, not_before, &context);
+                let revoked = revoked.await;
                 let signed_out = self.cognito.sign_out_everywhere(&user.username).await;
-                marked?;
+                revoked?;
                 signed_out?;
                 // The revocation for CloudTrail's record of the call covers that whole second.
                 let made_at = UnixSeconds(clock::unix_seconds());
-                clock::until_after(cutoff.max(made_at).0).await;
+                clock::until_after(not_before.max(made_at).0).await;
                 Ok(json!({"done": "signed_out", "sub": user.subject}))
             }
             Task::Delete(name) => {
                 let user = self.user(&name, audit).await?;
-                self.disable(&user, Status::Deleted, &ending).await?;
+                self.disable(&user, Status::Deleted, &context).await?;
                 self.users.delete(&user.username).await?;
                 // From here on the row is needed only until the issued tokens expire.
-                let key = self.key(&user);
-                self.revocations.delete_user(&key, now, &ending).await?;
+                let target = self.user_ref(&user);
+                self.revocations.delete_user(&target, now, &context).await?;
                 Ok(json!({"done": "deleted", "sub": user.subject}))
             }
-            Task::Marks(name) => {
+            Task::Revocations(name) => {
                 let user = self.user(&name, audit).await?;
-                let pool = &self.config.user_pool_id;
-                let marks = self.revocations.marks_of_user(pool, &user.subject, now);
-                let marks: Vec<Value> = marks.await?.into_iter().map(describe).collect();
-                Ok(json!({"sub": user.subject, "enabled": user.enabled, "marks": marks}))
+                let target = self.user_ref(&user);
+                let rows = self.revocations.revocations_of_user(&target, now).await?;
+                let rows: Vec<Value> = rows.into_iter().map(describe).collect();
+                Ok(json!({"sub": user.subject, "enabled": user.enabled, "marks": rows}))
             }
             Task::RevokeClient(client_id) => {
                 audit.target(&client_id);
                 if !self.config.client_ids.contains(&client_id) {
-                    return Err(Problem::UnknownClient);
+                    return Err(AdminError::UnknownClient);
                 }
-                let key = RowKey::client(&self.config.user_pool_id, &client_id);
-                self.end_all_of(&key, &ending).await?;
+                let client = ClientRef {
+                    issuer: &self.config.user_pool_id,
+                    client_id: &client_id,
+                };
+                let not_before = now.plus(self.config.leeway_seconds);
+                self.revocations
+                    .revoke_client(&client, not_before, &context)
+                    .await?;
+                clock::until_after(not_before.0).await;
                 Ok(json!({"done": "client_revoked", "client_id": client_id}))
             }
             Task::RevokeEveryone => {
-                let key = RowKey::issuer(&self.config.user_pool_id);
-                self.end_all_of(&key, &ending).await?;
+                let issuer = IssuerRef {
+                    issuer: &self.config.user_pool_id,
+                };
+                let not_before = now.plus(self.config.leeway_seconds);
+                self.revocations
+                    .revoke_issuer(&issuer, not_before, &context)
+                    .await?;
+                clock::until_after(not_before.0).await;
                 Ok(json!({"done": "everyone_revoked"}))
             }
         }
     }
 
     /// The administrator's `sub`, from the authorizer's context alone.
-    fn actor(&self, request: &Request<'_>, audit: &mut Audit<'_>) -> Result<String, Problem> {
+    fn actor(&self, request: &Request<'_>, audit: &mut Audit<'_>) -> Result<String, AdminError> {
         let context = request.authorizer();
         let member = |name: &str| context.get(name).and_then(Value::as_str);
         let subject = member("sub").filter(|sub| !sub.is_empty());
-        let subject = subject.ok_or(Problem::NoContext)?;
+        let subject = subject.ok_or(AdminError::NoContext)?;
         // A group of that name at another issuer is a different group.
         if member("issuer") != Some(&self.config.user_pool_id) {
-            return Err(Problem::NotAdmin);
+            return Err(AdminError::NotAdmin);
         }
         audit.actor(subject);
         let groups: Vec<String> = member("groups")
@@ -202,11 +216,11 @@ impl Admin {
         if groups.contains(&self.config.admin_group) {
             Ok(subject.to_owned())
         } else {
-            Err(Problem::NotAdmin)
+            Err(AdminError::NotAdmin)
         }
     }
 
-    async fn user(&self, name: &str, audit: &mut Audit<'_>) -> Result<User, Problem> {
+    async fn user(&self, name: &str, audit: &mut Audit<'_>) -> Result<User, AdminError> {
         let user = self.users.get(name).await?;
         audit.target(&user.subject);
         Ok(user)
@@ -218,59 +232,56 @@ impl Admin {
         &self,
         user: &User,
         status: Status,
-        ending: &Ending<'_>,
-    ) -> Result<(), Problem> {
-        let key = self.key(user);
-        let marked = self.revocations.disable_user(&key, ending.at, ending).await;
+        context: &RevocationContext<'_>,
+    ) -> Result<(), AdminError> {
+        let target = self.user_ref(user);
+        let revocations = &self.revocations;
+        let revoked = revocations.disable_user(&target, context.at, context).await;
         let disabled = self.users.disable(&user.username).await;
         let signed_out = self.cognito.sign_out_everywhere(&user.username).await;
-        marked?;
+        revoked?;
         disabled?;
         signed_out?;
         // As with a sign-out: a user who is enabled again at once signs in after the revoked
         // second.
         clock::until_after(clock::unix_seconds()).await;
-        self.note(user, status, ending.at).await
+        self.note(user, status, context.at).await
     }
 
-    async fn note(&self, user: &User, status: Status, at: UnixSeconds) -> Result<(), Problem> {
+    async fn note(&self, user: &User, status: Status, at: UnixSeconds) -> Result<(), AdminError> {
         match &self.profiles {
             Some(profiles) => Ok(profiles.set_status(&user.subject, status, at).await?),
             None => Ok(()),
         }
     }
 
-    async fn end_all_of(&self, key: &RowKey, ending: &Ending<'_>) -> Result<(), Unavailable> {
-        let cutoff = ending.at.plus(self.config.leeway_seconds);
-        self.revocations.end_all_of(key, cutoff, ending).await?;
-        clock::until_after(cutoff.0).await;
-        Ok(())
-    }
-
-    fn key(&self, user: &User) -> RowKey {
-        RowKey::user(&self.config.user_pool_id, &user.subject)
+    fn user_ref<'a>(&'a self, user: &'a User) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.config.user_pool_id,
+            subject: &user.subject,
+        }
     }
 }
 
-fn task(request: &Request<'_>) -> Result<Task, Problem> {
-    let parameter = |name: &str| request.path_parameter(name).ok_or(BadRequest::Malformed);
+fn task(request: &Request<'_>) -> Result<Task, AdminError> {
+    let parameter = |name: &str| request.path_parameter(name).ok_or(RequestError::Malformed);
     let (method, route) = (request.method(), request.route());
     Ok(match (&*method, &*route) {
         ("POST", "/admin/users/{username}/disable") => Task::Disable(parameter("username")?),
         ("POST", "/admin/users/{username}/enable") => Task::Enable(parameter("username")?),
         ("POST", "/admin/users/{username}/sign-out") => Task::SignOut(parameter("username")?),
         ("DELETE", "/admin/users/{username}") => Task::Delete(parameter("username")?),
-        ("GET", "/admin/users/{username}/marks") => Task::Marks(parameter("username")?),
+        ("GET", "/admin/users/{username}/marks") => Task::Revocations(parameter("username")?),
         ("POST", "/admin/clients/{client_id}/revoke") => {
             Task::RevokeClient(parameter("client_id")?)
         }
         ("POST", "/admin/everyone/revoke") => Task::RevokeEveryone,
-        _ => return Err(Problem::NoRoute),
+        _ => return Err(AdminError::NoRoute),
     })
 }
 
-fn describe(mark: Mark) -> Value {
-    json!({"of": mark.of, "expired": mark.expired, "attributes": mark.attributes})
+fn describe(row: RevocationRow) -> Value {
+    json!({"of": row.of, "expired": row.expired, "attributes": row.attributes})
 }
 
 impl Task {
@@ -281,14 +292,14 @@ impl Task {
             Self::Enable(_) => "enable_user",
             Self::SignOut(_) => "sign_out_user",
             Self::Delete(_) => "delete_user",
-            Self::Marks(_) => "read_marks",
+            Self::Revocations(_) => "read_marks",
             Self::RevokeClient(_) => "revoke_client",
             Self::RevokeEveryone => "revoke_everyone",
         }
     }
 }
 
-impl Problem {
+impl AdminError {
     fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,
@@ -306,13 +317,17 @@ impl Problem {
 impl Handler for Admin {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let mut audit = Audit::new(&self.config.user_pool_id);
         let result = self.administer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),
-            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem @ AdminError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         audit.write(&outcome, request_id);

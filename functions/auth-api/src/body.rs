@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use auth::Secret;
-use lambda::http::BadRequest;
+use lambda::http::RequestError;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -146,21 +146,21 @@ pub(crate) fn username(
     username: Option<String>,
     email: Option<String>,
     case_sensitive: bool,
-) -> Result<String, BadRequest> {
+) -> Result<String, RequestError> {
     let ((Some(name), None) | (None, Some(name))) = (username, email) else {
-        return Err(BadRequest::Malformed);
+        return Err(RequestError::Malformed);
     };
     normal_name(&name, case_sensitive)
 }
 
-pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, BadRequest> {
+pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, RequestError> {
     if name.is_empty()
         || name.chars().count() > MAX_USERNAME_CHARS
         || !name.chars().all(is_visible)
         || name.chars().any(is_other_form)
         || !name.nfc().eq(name.nfkc())
     {
-        return Err(BadRequest::Malformed);
+        return Err(RequestError::Malformed);
     }
     let name: String = name.nfc().collect();
     Ok(if case_sensitive {
@@ -189,43 +189,43 @@ fn is_visible(c: char) -> bool {
 /// passphrases. Cognito rejects leading and trailing spaces with its password policy; at a sign-in
 /// that error would be misleading, so the request itself is rejected.
 /// Source: AWS, "Adding user pool password requirements".
-pub(crate) fn password(password: &Secret) -> Result<&Secret, BadRequest> {
+pub(crate) fn password(password: &Secret) -> Result<&Secret, RequestError> {
     let text = password.expose();
     let fits = !text.is_empty() && text.chars().count() <= MAX_PASSWORD_CHARS;
     if fits && text.trim() == text {
         Ok(password)
     } else {
-        Err(BadRequest::Malformed)
+        Err(RequestError::Malformed)
     }
 }
 
 /// A code issued by Cognito or by an authenticator.
-pub(crate) fn code(code: &Secret) -> Result<&Secret, BadRequest> {
+pub(crate) fn code(code: &Secret) -> Result<&Secret, RequestError> {
     let text = code.expose();
     let fits = !text.is_empty() && text.chars().count() <= MAX_CODE_CHARS;
     if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(code)
     } else {
-        Err(BadRequest::Malformed)
+        Err(RequestError::Malformed)
     }
 }
 
-pub(crate) fn session(session: &str) -> Result<&str, BadRequest> {
+pub(crate) fn session(session: &str) -> Result<&str, RequestError> {
     let fits = SESSION_CHARS.contains(&session.chars().count());
     if fits && session.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(session)
     } else {
-        Err(BadRequest::Malformed)
+        Err(RequestError::Malformed)
     }
 }
 
 /// A protocol value: visible ASCII and spaces (timestamps contain some), of bounded length.
-pub(crate) fn token(token: &str) -> Result<&str, BadRequest> {
+pub(crate) fn token(token: &str) -> Result<&str, RequestError> {
     let fits = !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
     if fits && token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         Ok(token)
     } else {
-        Err(BadRequest::Malformed)
+        Err(RequestError::Malformed)
     }
 }
 
@@ -233,7 +233,7 @@ pub(crate) fn token(token: &str) -> Result<&str, BadRequest> {
 pub(crate) fn attributes(
     attributes: BTreeMap<String, String>,
     allowed: &[String],
-) -> Result<BTreeMap<String, String>, BadRequest> {
+) -> Result<BTreeMap<String, String>, RequestError> {
     let fits = |(name, value): (&String, &String)| {
         allowed.contains(name)
             && value.chars().count() <= MAX_ATTRIBUTE_CHARS
@@ -242,7 +242,7 @@ pub(crate) fn attributes(
     if attributes.iter().all(fits) {
         Ok(attributes)
     } else {
-        Err(BadRequest::Malformed)
+        Err(RequestError::Malformed)
     }
 }
 

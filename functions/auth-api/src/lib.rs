@@ -20,21 +20,23 @@ mod tokens;
 use std::time::Instant;
 
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
-use auth::{Reason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, Verifier};
+use auth::{
+    DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, UserRef, Verifier,
+};
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
-use lambda::http::{BadRequest, Request, Response, Sender};
+use lambda::http::{Request, RequestError, Response, Sender};
 use lambda::log::{self, Level};
-use lambda::{Caller, Failure, Handler, clock};
+use lambda::{Caller, Handler, InvocationError, clock};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use config::Config;
 
 use crate::limiter::{Counted, Limiter};
-use crate::outcome::Problem;
+use crate::outcome::ApiError;
 use crate::pages::Pages;
 use crate::tokens::UnverifiedSession;
 
@@ -106,7 +108,7 @@ impl AuthApi {
             }
         };
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
-        revocations.prime().await;
+        revocations.warm_up().await;
         let limiter = config.limits.as_ref().map(|limits| Limiter {
             table: AttemptTable::beside(&revocations, limits.table.clone()),
             per_user: limits.per_user,
@@ -141,14 +143,14 @@ impl AuthApi {
         })
     }
 
-    async fn answer(&self, request: &Request<'_>) -> Result<Response, Problem> {
+    async fn answer(&self, request: &Request<'_>) -> Result<Response, ApiError> {
         let (target, method) = (request.target(), request.method());
         let (_, methods) = ROUTES
             .iter()
             .find(|(route, _)| *route == target)
-            .ok_or(Problem::NoRoute)?;
+            .ok_or(ApiError::NoRoute)?;
         if !methods.split(", ").any(|allowed| allowed == method) {
-            return Err(Problem::MethodNotAllowed(methods));
+            return Err(ApiError::MethodNotAllowed(methods));
         }
         let sender = request.sender(&self.config.allowed_origins);
         if method == "GET" {
@@ -159,7 +161,7 @@ impl AuthApi {
             };
         }
         if sender == Sender::Foreign {
-            return Err(Problem::ForeignOrigin);
+            return Err(ApiError::ForeignOrigin);
         }
         // Only this function's own page may send a form. Browsers send forms cross-origin without a
         // CORS preflight, so forms from other origins are rejected.
@@ -173,7 +175,7 @@ impl AuthApi {
         let needs_no_body =
             target == "/auth/refresh" && self.config.cookies.is_some() && request.is_empty();
         if !needs_no_body && !request.is_of_type("application/json") {
-            return Err(BadRequest::MediaType.into());
+            return Err(RequestError::MediaType.into());
         }
         match (&*method, &*target) {
             (_, "/auth/signup") => self.sign_up(read(request)?, request).await,
@@ -210,23 +212,23 @@ impl AuthApi {
                 let user = self.signed_in(request)?;
                 self.verify_attribute(&user, &read(request)?, request).await
             }
-            _ => Err(Problem::NoRoute),
+            _ => Err(ApiError::NoRoute),
         }
     }
 
     /// The caller of a protected route, from the authorizer's context, with the token of the same
     /// session.
-    fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, Problem> {
-        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
+    fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, ApiError> {
+        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(ApiError::NoContext)?;
         let cookie = self.config.cookies.as_ref();
         let token = request
             .token(cookie.map(|cookies| cookies.access.as_str()))
-            .map_err(|_: Reason| Problem::NoContext)?;
+            .map_err(|_: DenyReason| ApiError::NoContext)?;
         // The authorizer may read the token from a different place: then this is a token of another
         // session.
-        let session = UnverifiedSession::of(&token).ok_or(Problem::NoContext)?;
+        let session = UnverifiedSession::of(&token).ok_or(ApiError::NoContext)?;
         if session.sub != caller.subject || session.origin_jti != caller.session {
-            return Err(Problem::NoContext);
+            return Err(ApiError::NoContext);
         }
         let username = session.username.unwrap_or_else(|| session.sub.clone());
         Ok(SignedIn {
@@ -242,7 +244,7 @@ impl AuthApi {
         what: &str,
         username: &str,
         request: &Request<'_>,
-    ) -> Result<Counted, Problem> {
+    ) -> Result<Counted, ApiError> {
         match &self.limiter {
             None => Ok(Counted::nothing()),
             Some(limiter) => {
@@ -260,7 +262,7 @@ impl AuthApi {
         what: &str,
         username: &str,
         request: &Request<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         match &self.limiter {
             None => Ok(()),
             Some(limiter) => {
@@ -281,10 +283,18 @@ impl AuthApi {
 
     /// Counts an attempt on an object that no other request names, independent of the source
     /// address.
-    async fn admit_alone(&self, what: &str, name: &str) -> Result<Counted, Problem> {
+    async fn admit_alone(&self, what: &str, name: &str) -> Result<Counted, ApiError> {
         match &self.limiter {
             None => Ok(Counted::nothing()),
             Some(limiter) => limiter.admit(what, name, None, now()).await,
+        }
+    }
+
+    /// The pool's user with this `sub`.
+    fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.config.user_pool_id,
+            subject,
         }
     }
 
@@ -292,7 +302,7 @@ impl AuthApi {
     async fn try_later(&self, task: &SignOutTask) -> bool {
         match &self.retry_queue {
             None => false,
-            Some(queue) => queue.put(task).await,
+            Some(queue) => queue.send(task).await,
         }
     }
 
@@ -313,9 +323,9 @@ struct SignedIn {
 }
 
 /// The body, which is required.
-fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, BadRequest> {
+fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, RequestError> {
     if request.is_empty() {
-        return Err(BadRequest::Malformed);
+        return Err(RequestError::Malformed);
     }
     request.json()
 }
@@ -329,7 +339,11 @@ impl Handler for AuthApi {
 
     const WIPES_EVENTS: bool = true;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let answer = self.answer_in_time(event, request_id);
         Ok(times::of_request(answer).await)
     }

@@ -7,7 +7,7 @@ use auth::{UnixSeconds, hex};
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::hmac;
 
-use crate::outcome::Problem;
+use crate::outcome::ApiError;
 
 /// The length of a window in seconds.
 const WINDOW_SECONDS: u64 = 300;
@@ -60,7 +60,7 @@ impl Limiter {
         username: &str,
         address: Option<&str>,
         now: UnixSeconds,
-    ) -> Result<Counted, Problem> {
+    ) -> Result<Counted, ApiError> {
         let user = format!("{what}#user#{}", self.hash(username));
         let Some(address) = address else {
             self.count(&user, self.per_user, now).await?;
@@ -77,7 +77,7 @@ impl Limiter {
         self.count(&both, self.per_user, now).await?;
         let all = self.per_user.saturating_mul(NETWORKS);
         match self.count(&user, all, now).await {
-            Err(Problem::TooManyAttempts) if self.is_known(&name_here, now).await? => {}
+            Err(ApiError::TooManyAttempts) if self.is_known(&name_here, now).await? => {}
             counted => counted?,
         }
         Ok(Counted {
@@ -93,7 +93,7 @@ impl Limiter {
         username: &str,
         address: Option<&str>,
         now: UnixSeconds,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         if let Some(address) = address {
             let address = format!("{what}#address#{}", self.hash(&network(address)));
             self.count(&address, self.per_address, now).await?;
@@ -113,7 +113,7 @@ impl Limiter {
             .await;
     }
 
-    async fn is_known(&self, name_here: &str, now: UnixSeconds) -> Result<bool, Problem> {
+    async fn is_known(&self, name_here: &str, now: UnixSeconds) -> Result<bool, ApiError> {
         let before = UnixSeconds(now.0.saturating_sub(KNOWN_SECONDS));
         let id = known(name_here);
         let (current, previous) = tokio::join!(
@@ -131,7 +131,7 @@ impl Limiter {
     }
 
     /// Counts in a sliding window: the previous window is weighted by the part that still overlaps.
-    async fn count(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<(), Problem> {
+    async fn count(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<(), ApiError> {
         let before = UnixSeconds(now.0.saturating_sub(WINDOW_SECONDS));
         let (current, previous) = tokio::join!(
             self.table.count(id, WINDOW_SECONDS, now),
@@ -140,7 +140,7 @@ impl Limiter {
         if sliding(current?, previous?, now) <= limit {
             Ok(())
         } else {
-            Err(Problem::TooManyAttempts)
+            Err(ApiError::TooManyAttempts)
         }
     }
 

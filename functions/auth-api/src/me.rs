@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use addresses::{check_email, check_shown_name};
-use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds, is_email};
-use auth_cognito::{Refused, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::Ending;
-use auth_sqs::LateMark;
-use lambda::http::{BadRequest, Request, Response};
+use auth_cognito::{AccountError, SignIn, SignOutTask, Tokens};
+use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
+use auth_sqs::{LateKeptSession, LateRevocation};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
 use lambda::{Caller, clock};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,7 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::body::{self, ChangePassword, Code, Proved, Update, VerifyAttribute};
-use crate::outcome::{Outcome, Problem};
+use crate::outcome::{ApiError, Outcome};
 use crate::proof::{Proof, TOTP};
 use crate::times::{self, within, within_at_most};
 use crate::tokens::UnverifiedSession;
@@ -50,7 +49,7 @@ const SHOWN: &[&str] = &[
 ];
 
 impl AuthApi {
-    pub(crate) async fn me(&self, user: &SignedIn) -> Result<Response, Problem> {
+    pub(crate) async fn me(&self, user: &SignedIn) -> Result<Response, ApiError> {
         let account = within(self.accounts.get(&user.token)).await?;
         let own = &self.config.attributes;
         let attributes: BTreeMap<String, String> = account
@@ -80,17 +79,17 @@ impl AuthApi {
         user: &SignedIn,
         update: Update,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let mut allowed = self.config.attributes.clone();
         allowed.push("email".to_owned());
         let mut attributes = body::attributes(update.attributes, &allowed)?;
         if attributes.is_empty() {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         if let Some(email) = attributes.get_mut("email") {
             *email = body::normal_name(email, false)?;
             if !is_email(email) {
-                return Err(BadRequest::Malformed.into());
+                return Err(RequestError::Malformed.into());
             }
         }
         self.check_addresses(&attributes)?;
@@ -129,7 +128,7 @@ impl AuthApi {
             }
         }
         if may_have_changed {
-            self.end_others(user, "account_changed").await?;
+            self.revoke_others(user, "account_changed").await?;
         }
         match failed {
             Some(refused) => Err(refused.into()),
@@ -142,7 +141,7 @@ impl AuthApi {
         user: &SignedIn,
         name: String,
         value: String,
-    ) -> Result<Vec<String>, Refused> {
+    ) -> Result<Vec<String>, AccountError> {
         let attribute = BTreeMap::from([(name.clone(), value)]);
         match within(self.accounts.update(&user.token, attribute)).await {
             // The same response as if a code were sent to that address.
@@ -152,21 +151,21 @@ impl AuthApi {
     }
 
     /// The sign-up rules also apply to a changed address or name.
-    fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), Problem> {
+    fn check_addresses(&self, attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
         let config = &self.config;
         if !config.guards {
             return Ok(());
         }
         if let Some(email) = attributes.get("email") {
-            check_email(email).map_err(|_| Problem::AddressRefused)?;
+            check_email(email).map_err(|_| ApiError::AddressRefused)?;
             let allowed =
                 config.allowed_domains.is_empty() || config.allowed_domains.contain(email);
             if !allowed || config.denied_domains.contain(email) {
-                return Err(Problem::AddressRefused);
+                return Err(ApiError::AddressRefused);
             }
         }
         if let Some(name) = attributes.get("preferred_username") {
-            check_shown_name(name).map_err(|_| Problem::AddressRefused)?;
+            check_shown_name(name).map_err(|_| ApiError::AddressRefused)?;
         }
         Ok(())
     }
@@ -176,9 +175,9 @@ impl AuthApi {
         user: &SignedIn,
         request: &VerifyAttribute,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         if !["email", "phone_number"].contains(&request.attribute.as_str()) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let code = body::code(&request.code)?;
         let counted = self.admit("verify", &user.caller.subject, http).await?;
@@ -188,7 +187,7 @@ impl AuthApi {
         verified.await.map_err(|refused| {
             // Another account has verified that address in the meantime.
             let outcome = Outcome::from(&refused);
-            Problem::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
+            ApiError::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
         })?;
         self.forgive(&counted).await;
         Ok(Response::json(200, &json!({"verified": request.attribute})))
@@ -203,11 +202,11 @@ impl AuthApi {
         user: &SignedIn,
         request: &ChangePassword,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let current = body::password(&request.current_password)?;
         let new = body::password(&request.new_password)?;
         if request.keep_session && user.caller.session.is_none() {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let proof = Proof {
             password: Some(current),
@@ -218,17 +217,17 @@ impl AuthApi {
         proved.map_err(|_| Unavailable::Cognito)??;
         self.change_at_cognito(user, current, new).await?;
         // Both run even if one of them fails: then the other one alone revokes the sessions.
-        let ended = self.end_sessions(user, REASON, None);
-        let (marked, ()) = tokio::join!(ended, self.sign_out_at_cognito(user));
-        let cutoff = marked?;
+        let revocation = self.revoke_sessions(user, REASON, None);
+        let (revoked, ()) = tokio::join!(revocation, self.sign_out_at_cognito(user));
+        let not_before = revoked?;
         // CloudTrail records the sign-out, and the revocation for that record covers its whole
         // second.
-        clock::until_after(cutoff.max(now()).0).await;
+        clock::until_after(not_before.max(now()).0).await;
         let mut body = Map::new();
         body.insert("status".to_owned(), "password_changed".into());
         body.insert("ended".to_owned(), "all".into());
         if request.keep_session
-            && let Some(tokens) = self.sign_in_again(user, new, cutoff).await
+            && let Some(tokens) = self.sign_in_again(user, new, not_before).await
             && let Ok(response) = self.hand_over(&tokens, body.clone(), http).await
         {
             return Ok(response);
@@ -242,7 +241,7 @@ impl AuthApi {
         user: &SignedIn,
         current: &Secret,
         new: &Secret,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         let change = self.accounts.change_password(&user.token, current, new);
         let Err(refused) = within_at_most(CHANGE, change).await else {
             return Ok(());
@@ -267,9 +266,9 @@ impl AuthApi {
         &self,
         user: &SignedIn,
         password: &Secret,
-        cutoff: UnixSeconds,
+        not_before: UnixSeconds,
     ) -> Option<Tokens> {
-        if now() <= cutoff {
+        if now() <= not_before {
             return None;
         }
         let signed_in = self.accounts.sign_in(&user.username, password);
@@ -278,7 +277,7 @@ impl AuthApi {
         };
         let session = UnverifiedSession::of(&tokens.access);
         let holds = session.is_some_and(|session| {
-            session.sub == user.caller.subject && session.authenticated_at() > cutoff
+            session.sub == user.caller.subject && session.authenticated_at() > not_before
         });
         if holds {
             return Some(tokens);
@@ -307,73 +306,86 @@ impl AuthApi {
         }
     }
 
-    /// Revokes all sessions but this one, in the table only: Cognito has no call that spares one.
-    async fn end_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), Problem> {
-        let cutoff = self
-            .end_sessions(user, reason, user.caller.session.as_deref())
+    /// Revokes all sessions but this one, in the table only: Cognito has no call that keeps one.
+    async fn revoke_others(&self, user: &SignedIn, reason: &'static str) -> Result<(), ApiError> {
+        let not_before = self
+            .revoke_sessions(user, reason, user.caller.session.as_deref())
             .await?;
         // CloudTrail reports the calls to Cognito with a resolution of one second.
-        clock::until_after(cutoff.max(now()).0).await;
+        clock::until_after(not_before.max(now()).0).await;
         Ok(())
     }
 
     /// Writes the revocation. If that fails, it is queued and written later with the present time.
-    async fn end_sessions(
+    async fn revoke_sessions(
         &self,
         user: &SignedIn,
         reason: &'static str,
-        spared: Option<&str>,
-    ) -> Result<UnixSeconds, Problem> {
+        kept: Option<&str>,
+    ) -> Result<UnixSeconds, ApiError> {
         let caller = &user.caller;
         let now = now();
-        let cutoff = now.plus(self.config.leeway_seconds);
-        let cutoff = cutoff.max(caller.authenticated_at);
-        let spared = spared.map(|session| (session, caller.authenticated_at));
-        let ending = Ending {
+        let not_before = now.plus(self.config.leeway_seconds);
+        let not_before = not_before.max(caller.authenticated_at);
+        let kept = kept.map(|session| KeptSession {
+            session,
+            authenticated_at: caller.authenticated_at,
+        });
+        let context = RevocationContext {
             reason,
             actor: &caller.subject,
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
         if self
-            .write_cutoff(caller, cutoff, spared, &ending)
+            .write_revocation(caller, not_before, kept, &context)
             .await
             .is_ok()
         {
-            return Ok(cutoff);
+            return Ok(not_before);
         }
         if let Some(queue) = &self.retry_queue {
-            let mark = LateMark::EndSessions {
+            let late = LateRevocation::RevokeSessions {
                 subject: caller.subject.clone(),
-                not_before: cutoff.0,
-                spared: spared.map(|(session, since)| (session.to_owned(), since.0)),
+                not_before: not_before.0,
+                kept: kept.map(|kept| LateKeptSession {
+                    session: kept.session.to_owned(),
+                    authenticated_at: kept.authenticated_at.0,
+                }),
                 changed_at: None,
                 reason: reason.to_owned(),
             };
-            let _ = timeout(QUEUE, queue.put(&mark)).await;
+            let _ = timeout(QUEUE, queue.send(&late)).await;
         }
-        Err(Problem::SessionsNotEnded)
+        Err(ApiError::SessionsNotEnded)
     }
 
-    async fn write_cutoff(
+    async fn write_revocation(
         &self,
         caller: &Caller,
-        cutoff: UnixSeconds,
-        spared: Option<(&str, UnixSeconds)>,
-        ending: &Ending<'_>,
+        not_before: UnixSeconds,
+        kept: Option<KeptSession<'_>>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let key = RowKey::user(&self.config.user_pool_id, &caller.subject);
-        if let Some(spared) = spared {
+        let user = self.user_ref(&caller.subject);
+        if let Some(kept) = kept {
+            let others = OtherSessions {
+                not_before,
+                kept,
+                password_changed_at: None,
+            };
             let written = self
                 .revocations
-                .end_other_sessions(&key, cutoff, spared, ending)
+                .revoke_other_sessions(&user, &others, context)
                 .await?;
-            // Not written: this session was revoked in the meantime, so there is nothing to spare.
+            // Not written: this session was revoked in the meantime, so there is nothing to keep.
             if written {
                 return Ok(());
             }
         }
-        self.revocations.end_user(&key, cutoff, ending).await
+        self.revocations
+            .revoke_user_sessions(&user, not_before, context)
+            .await
     }
 
     /// A new authenticator secret. The old one is valid until a code of the new one is confirmed.
@@ -382,7 +394,7 @@ impl AuthApi {
         user: &SignedIn,
         request: &Proved,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         self.prove(user, request.into(), http).await?;
         let account = within(self.accounts.get(&user.token)).await?;
         let label = account.attributes.get("email");
@@ -397,17 +409,17 @@ impl AuthApi {
         user: &SignedIn,
         request: &Code,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let code = body::code(&request.code)?;
         let counted = self.admit("totp", &user.caller.subject, http).await?;
         let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
         turned_on.map_err(|refused| {
             // Here Cognito reports a malformed code as a wrong parameter.
             let outcome = Outcome::from(&refused);
-            Problem::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
+            ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
         })?;
         self.forgive(&counted).await;
-        self.end_others(user, "authenticator_changed").await?;
+        self.revoke_others(user, "authenticator_changed").await?;
         Ok(Response::json(200, &json!({"mfa": [TOTP]})))
     }
 
@@ -417,10 +429,10 @@ impl AuthApi {
         user: &SignedIn,
         request: &Proved,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let mut mfa = self.prove(user, request.into(), http).await?;
         within(self.accounts.turn_off_totp(&user.token)).await?;
-        self.end_others(user, "authenticator_changed").await?;
+        self.revoke_others(user, "authenticator_changed").await?;
         mfa.retain(|factor| factor != TOTP);
         Ok(Response::json(200, &json!({"mfa": mfa})))
     }
@@ -438,7 +450,7 @@ impl<'a> From<&'a Proved> for Proof<'a> {
 
 /// Whether Cognito rejected the address: it belongs to another account, or mail cannot be delivered
 /// to it.
-fn is_about_the_address(refused: &Refused) -> bool {
+fn is_about_the_address(refused: &AccountError) -> bool {
     matches!(
         Outcome::from(refused),
         Outcome::AlreadyTaken | Outcome::DeliveryFailed
@@ -451,7 +463,7 @@ pub(crate) fn totp(
     app_name: &str,
     label: &str,
     secret: &Secret,
-) -> Result<Map<String, Value>, Problem> {
+) -> Result<Map<String, Value>, ApiError> {
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let uri = format!(
         "otpauth://totp/{}:{}?secret={}&issuer={}&algorithm=SHA1&digits=6&period=30",
@@ -460,7 +472,7 @@ pub(crate) fn totp(
         encode(secret.expose()),
         encode(app_name),
     );
-    let picture = QrCode::new(uri.as_bytes()).map_err(|_| Problem::Internal)?;
+    let picture = QrCode::new(uri.as_bytes()).map_err(|_| ApiError::Internal)?;
     let picture = picture
         .render()
         .min_dimensions(240, 240)

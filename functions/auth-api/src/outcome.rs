@@ -2,13 +2,13 @@
 //! forwarded.
 
 use auth::Unavailable;
-use auth_cognito::Refused;
-use lambda::http::{BadRequest, Response};
+use auth_cognito::AccountError;
+use lambda::http::{RequestError, Response};
 use lambda::log::{self, Level};
 
 /// Why a request was rejected or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum ApiError {
     #[error("no_such_route")]
     NoRoute,
     #[error("method_not_allowed")]
@@ -18,7 +18,7 @@ pub(crate) enum Problem {
     #[error("no_authorizer_context")]
     NoContext,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     #[error("{}", .0.code())]
     Cognito(Outcome),
     /// The limiter of this function.
@@ -235,7 +235,7 @@ const LOCKED: &str = "attempts exceeded";
 /// Whether the exception is a limit of a single user, which Cognito never reports for an unknown
 /// name. `TooManyRequestsException` is about the quotas of the whole account.
 /// Source: AWS, `ForgotPassword` and `InitiateAuth`, errors; "Quotas in Amazon Cognito".
-pub(crate) fn limits_one_user(refused: &Refused) -> bool {
+pub(crate) fn limits_one_user(refused: &AccountError) -> bool {
     match refused.exception.as_deref() {
         Some("LimitExceededException" | "TooManyFailedAttemptsException") => true,
         Some("NotAuthorizedException") => refused.message.contains(LOCKED),
@@ -244,14 +244,14 @@ pub(crate) fn limits_one_user(refused: &Refused) -> bool {
 }
 
 /// Logs, for the operator, the exception that a response hides.
-pub(crate) fn log_hidden(refused: &Refused) {
+pub(crate) fn log_hidden(refused: &AccountError) {
     let exception = refused.exception.as_deref();
     let text = "the response hides a Cognito exception";
     log::line(Level::Warn, text, [("exception", exception.into())]);
 }
 
-impl From<&Refused> for Outcome {
-    fn from(refused: &Refused) -> Self {
+impl From<&AccountError> for Outcome {
+    fn from(refused: &AccountError) -> Self {
         let Some(exception) = refused.exception.as_deref() else {
             return Self::Unavailable;
         };
@@ -275,13 +275,13 @@ impl From<&Refused> for Outcome {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<AccountError> for ApiError {
+    fn from(refused: AccountError) -> Self {
         Self::Cognito(Outcome::from(&refused))
     }
 }
 
-impl Problem {
+impl ApiError {
     /// The status, equal to the response's status.
     pub(crate) fn status(self) -> u16 {
         match self {

@@ -12,7 +12,7 @@ use lambda::http::{Request, Response};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use crate::body;
-use crate::outcome::{Outcome, Problem};
+use crate::outcome::{ApiError, Outcome};
 
 const LAYOUT: &str = include_str!("../pages/layout.html");
 const STYLE: &str = include_str!("../pages/style.css");
@@ -122,7 +122,7 @@ impl Pages {
     }
 
     /// The page that the link opens.
-    pub(crate) fn confirm(&self, request: &Request<'_>) -> Result<Response, Problem> {
+    pub(crate) fn confirm(&self, request: &Request<'_>) -> Result<Response, ApiError> {
         let email = request.query("email").unwrap_or_default();
         // Text that a stranger puts into the link must not appear as the application's own.
         let email = if may_be_shown(&email) { &*email } else { "" };
@@ -130,11 +130,11 @@ impl Pages {
         self.page(200, request, Kind::Confirm, email, &code)
     }
 
-    pub(crate) fn confirmed(&self, request: &Request<'_>) -> Result<Response, Problem> {
+    pub(crate) fn confirmed(&self, request: &Request<'_>) -> Result<Response, ApiError> {
         self.page(200, request, Kind::Confirmed, "", "")
     }
 
-    pub(crate) fn sent(&self, request: &Request<'_>) -> Result<Response, Problem> {
+    pub(crate) fn sent(&self, request: &Request<'_>) -> Result<Response, ApiError> {
         self.page(200, request, Kind::Sent, "", "")
     }
 
@@ -143,15 +143,15 @@ impl Pages {
     pub(crate) fn not_confirmed(
         &self,
         request: &Request<'_>,
-        problem: Problem,
+        problem: ApiError,
         email: &str,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let email = if may_be_shown(email) { email } else { "" };
         let refused = matches!(
             problem,
-            Problem::Cognito(Outcome::InvalidCode | Outcome::BadRequest) | Problem::BadRequest(_)
+            ApiError::Cognito(Outcome::InvalidCode | Outcome::BadRequest) | ApiError::BadRequest(_)
         );
-        let kind = if problem == Problem::Cognito(Outcome::PasswordResetRequired) {
+        let kind = if problem == ApiError::Cognito(Outcome::PasswordResetRequired) {
             Kind::Reset
         } else if refused {
             Kind::Refused
@@ -168,11 +168,11 @@ impl Pages {
         kind: Kind,
         email: &str,
         code: &str,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let languages = request.header("accept-language").unwrap_or_default();
         let locale = self.locale(&languages);
         let page = self.render(locale, kind, email, code);
-        let page = page.map_err(|_| Problem::Internal)?;
+        let page = page.map_err(|_| ApiError::Internal)?;
         Ok(Response::html(status, page)
             .with("content-security-policy", &*self.content_security_policy)
             // The page's address contains a code. With `no-referrer` the form's own Origin would be

@@ -5,7 +5,7 @@ use auth_cognito::{SignIn, Tokens};
 use lambda::http::Request;
 
 use crate::body;
-use crate::outcome::{Outcome, Problem};
+use crate::outcome::{ApiError, Outcome};
 use crate::times::within;
 use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, SignedIn, now};
@@ -33,21 +33,21 @@ impl AuthApi {
         user: &SignedIn,
         proof: Proof<'_>,
         http: &Request<'_>,
-    ) -> Result<Vec<String>, Problem> {
+    ) -> Result<Vec<String>, ApiError> {
         let password = proof.password.map(body::password).transpose()?;
         let code = proof.code.map(body::code).transpose()?;
         let counted = self.admit("proof", &user.caller.subject, http).await?;
         let mfa = within(self.accounts.get(&user.token)).await?.mfa;
         let has_totp = mfa.iter().any(|factor| factor == TOTP);
         match (password, code) {
-            (None, _) if has_totp => return Err(Problem::ProofNeeded),
+            (None, _) if has_totp => return Err(ApiError::ProofNeeded),
             (None, _) => {
                 let age = now().0.saturating_sub(user.caller.authenticated_at.0);
                 if age > RECENT_SECONDS {
-                    return Err(Problem::ProofNeeded);
+                    return Err(ApiError::ProofNeeded);
                 }
             }
-            (Some(_), None) if has_totp => return Err(Problem::ProofNeeded),
+            (Some(_), None) if has_totp => return Err(ApiError::ProofNeeded),
             // Counted, because nothing is proved yet.
             (Some(_), _) if proof.password_is_checked && !has_totp => return Ok(mfa),
             (Some(password), code) => {
@@ -65,7 +65,7 @@ impl AuthApi {
         user: &SignedIn,
         password: &Secret,
         code: Option<&Secret>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         let signed_in = within(self.accounts.sign_in(&user.username, password)).await?;
         let tokens: Tokens = match (signed_in, code) {
             (SignIn::Tokens(tokens), None) => tokens,
@@ -77,22 +77,22 @@ impl AuthApi {
                 let answered = self.accounts.answer_challenge(TOTP, session, name, answers);
                 match within(answered).await? {
                     SignIn::Tokens(tokens) => tokens,
-                    SignIn::Challenge(_) => return Err(Problem::ProofNeeded),
+                    SignIn::Challenge(_) => return Err(ApiError::ProofNeeded),
                 }
             }
             (SignIn::Tokens(tokens), Some(_)) => {
                 // Cognito asked for no code, so none was proved.
                 self.give_up(&tokens).await;
-                return Err(Problem::ProofNeeded);
+                return Err(ApiError::ProofNeeded);
             }
-            (SignIn::Challenge(_), _) => return Err(Problem::ProofNeeded),
+            (SignIn::Challenge(_), _) => return Err(ApiError::ProofNeeded),
         };
         let session = UnverifiedSession::of(&tokens.access);
         self.give_up(&tokens).await;
         if session.is_some_and(|session| session.sub == user.caller.subject) {
             Ok(())
         } else {
-            Err(Problem::Cognito(Outcome::InvalidCredentials))
+            Err(ApiError::Cognito(Outcome::InvalidCredentials))
         }
     }
 }

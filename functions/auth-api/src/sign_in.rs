@@ -1,17 +1,16 @@
 //! Sign-in, its challenges, and refresh.
 
-use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::{KeySource, Refusal, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
-use auth_cognito::{Challenge, Refused, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::{Ending, Session};
-use lambda::http::{BadRequest, RefreshCookie, Request, Response};
+use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
+use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
+use auth_dynamodb::{ClientUser, RevocationContext, Session};
+use lambda::http::{RefreshCookie, Request, RequestError, Response};
 use lambda::log::{self, Level};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
 use crate::limiter::Counted;
-use crate::outcome::{self, Outcome, Problem};
+use crate::outcome::{self, ApiError, Outcome};
 use crate::times::{self, within};
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, me, now};
@@ -37,12 +36,12 @@ const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 
 /// Gives the same response for a wrong password, an unknown name and a user that Cognito has locked
 /// after wrong passwords: the difference would reveal whether an account exists.
-fn about_a_password(refused: &Refused) -> Problem {
+fn about_a_password(refused: &AccountError) -> ApiError {
     if outcome::limits_one_user(refused) {
         outcome::log_hidden(refused);
-        return Problem::Cognito(Outcome::InvalidCredentials);
+        return ApiError::Cognito(Outcome::InvalidCredentials);
     }
-    Problem::Cognito(Outcome::from(refused))
+    ApiError::Cognito(Outcome::from(refused))
 }
 
 impl AuthApi {
@@ -50,7 +49,7 @@ impl AuthApi {
         &self,
         request: Login,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
         let signed_in = match (&request.password, &request.srp_a) {
             (Some(password), None) => {
@@ -73,7 +72,7 @@ impl AuthApi {
                 let begun = within(self.accounts.sign_in_by_srp(&username, srp_a)).await;
                 begun.map_err(|refused| about_a_password(&refused))?
             }
-            _ => return Err(BadRequest::Malformed.into()),
+            _ => return Err(RequestError::Malformed.into()),
         };
         self.outcome_of(signed_in, &username, http).await
     }
@@ -82,14 +81,14 @@ impl AuthApi {
         &self,
         request: Answer,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let session = request.session.as_deref().map(body::session).transpose()?;
         // The name as the challenge gave it, not normalized.
         let username = body::token(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
         let attributes = body::attributes(request.attributes.clone(), &self.config.attributes)?;
         if !attributes.is_empty() && name != NEW_PASSWORD {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let attributes: Vec<(String, String)> = attributes
             .into_iter()
@@ -143,7 +142,7 @@ impl AuthApi {
         signed_in: SignIn,
         username: &str,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         match signed_in {
             SignIn::Tokens(tokens) => self.hand_over(&tokens, Map::new(), http).await,
             SignIn::Challenge(challenge) => Ok(Response::json(200, &describe(challenge, username))),
@@ -173,8 +172,8 @@ impl AuthApi {
             ip_hash: address.map(|address| address_hash(&token.sub, &address)),
         };
         let ttl = self.config.refresh_token_ttl_seconds;
-        let pool = &self.config.user_pool_id;
-        if table.record(pool, &token.sub, &session, ttl).await.is_err() {
+        let user = self.user_ref(&token.sub);
+        if table.record(&user, &session, ttl).await.is_err() {
             log::line(Level::Error, "could not record the session", []);
         }
     }
@@ -186,7 +185,7 @@ impl AuthApi {
         tokens: &Tokens,
         body: Map<String, Value>,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let response = self.response(tokens, body, http);
         match &response {
             Ok(_) => self.record(tokens, http).await,
@@ -222,14 +221,14 @@ impl AuthApi {
         tokens: &Tokens,
         body: Map<String, Value>,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let ttl = self.config.refresh_token_ttl_seconds;
         tokens::response(tokens, body, (self.config.cookies.as_ref(), http), ttl)
     }
 
     /// Exchanges a refresh token for new tokens, unless its session was revoked in the table:
     /// Cognito may not know yet.
-    pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, Problem> {
+    pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, ApiError> {
         let body: Refresh = http.json()?;
         let cookies = self.config.cookies.as_ref();
         let cookie = cookies.and_then(|cookies| RefreshCookie(&cookies.refresh).read(http).ok());
@@ -237,7 +236,7 @@ impl AuthApi {
             (Some(token), None) => token,
             (None, Some(token)) => Secret::new(token),
             (None, None) if cookies.is_some() => return Ok(self.refresh_refused(http)),
-            _ => return Err(BadRequest::Malformed.into()),
+            _ => return Err(RequestError::Malformed.into()),
         };
         if body::token(refresh_token.expose()).is_err() {
             return Ok(self.refresh_refused(http));
@@ -250,20 +249,23 @@ impl AuthApi {
         let Some(session) = UnverifiedSession::of(&tokens.access) else {
             return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
         };
-        let marks = self
+        let owner = ClientUser {
+            user: self.user_ref(&session.sub),
+            client_id: &self.config.app_client_id,
+        };
+        let revocations = self
             .revocations
-            .marks_of_session(
-                (&self.config.user_pool_id, &self.config.app_client_id),
-                (&session.sub, session.origin_jti.as_deref()),
-                now(),
-            )
+            .revocations_of_session(&owner, session.origin_jti.as_deref(), now())
             .await;
-        let marks = match marks {
-            Ok(marks) => marks,
+        let revocations = match revocations {
+            Ok(revocations) => revocations,
             Err(unavailable) => return self.refresh_unfinished(unavailable, &tokens, http),
         };
         let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
-        if marks.check_session(id, since, session.issued_at()).is_err() {
+        if revocations
+            .check_session(id, since, session.issued_at())
+            .is_err()
+        {
             // The new tokens are refused in any case, even if the call to Cognito fails.
             self.revoke(&refresh_token).await;
             return Ok(self.refresh_refused(http));
@@ -289,8 +291,8 @@ impl AuthApi {
         unavailable: Unavailable,
         tokens: &Tokens,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
-        let problem = Problem::from(unavailable);
+    ) -> Result<Response, ApiError> {
+        let problem = ApiError::from(unavailable);
         let Some(refresh) = &tokens.refresh else {
             return Err(problem);
         };
@@ -306,17 +308,17 @@ impl AuthApi {
 
     async fn not_refreshed(
         &self,
-        refused: &Refused,
+        refused: &AccountError,
         refresh_token: &Secret,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let is_reuse = refused.exception.as_deref() == Some("RefreshTokenReuseException");
         let outcome = Outcome::from(refused);
         if !matches!(outcome, Outcome::InvalidCredentials | Outcome::BadRequest) {
-            return Err(Problem::Cognito(outcome));
+            return Err(ApiError::Cognito(outcome));
         }
         if is_reuse {
-            self.end_stolen_session(refresh_token, http).await?;
+            self.revoke_stolen_session(refresh_token, http).await?;
         }
         Ok(self.refresh_refused(http))
     }
@@ -324,11 +326,11 @@ impl AuthApi {
     /// A refresh token was used twice, so one of the two holders is a thief. Cognito revokes the
     /// session; the table does too, if the request carries an access token of the session, expired
     /// or not.
-    async fn end_stolen_session(
+    async fn revoke_stolen_session(
         &self,
         refresh_token: &Secret,
         http: &Request<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         self.revoke(refresh_token).await;
         let token = self.config.cookies.as_ref();
         let token = http.token(token.map(|cookies| cookies.access.as_str()));
@@ -338,24 +340,24 @@ impl AuthApi {
         let claims = match self.verify(&token).await {
             Ok(claims) => claims,
             // A token of another session, or no token.
-            Err(Refusal::Unauthorized(_)) => return Ok(()),
-            Err(Refusal::Unavailable(unavailable)) => return Err(unavailable.into()),
+            Err(AuthError::Unauthorized(_)) => return Ok(()),
+            Err(AuthError::Unavailable(unavailable)) => return Err(unavailable.into()),
         };
         let Some(session) = claims.session() else {
             return Ok(());
         };
-        let key = RowKey::session(claims.issuer_id(), claims.subject(), session);
-        let ending = Ending {
+        let session = claims.user_ref().session(session);
+        let context = RevocationContext {
             reason: "refresh_token_reuse",
             actor: claims.subject(),
             at: now(),
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        Ok(self.revocations.end(&key, &ending).await?)
+        Ok(self.revocations.revoke_session(&session, &context).await?)
     }
 
     /// Verifies an access token of this pool on a route without an authorizer.
-    async fn verify(&self, token: &str) -> Result<VerifiedClaims, Refusal> {
+    async fn verify(&self, token: &str) -> Result<VerifiedClaims, AuthError> {
         let token = UnverifiedToken::parse_within(token, LARGEST_MAX_TOKEN_BYTES)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let kid = token.unverified_kid();
@@ -365,7 +367,7 @@ impl AuthApi {
 
     /// Responds 401 and deletes the browser's invalid cookies.
     fn refresh_refused(&self, http: &Request<'_>) -> Response {
-        let refused = Problem::Cognito(Outcome::InvalidCredentials);
+        let refused = ApiError::Cognito(Outcome::InvalidCredentials);
         let response = refused.response(&self.config.password_policy);
         tokens::without_cookies(response, self.config.cookies.as_ref(), http)
     }
@@ -378,7 +380,7 @@ struct Answered<'a> {
 }
 
 /// The members that the challenge asks for: all of them and no others.
-fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
+fn answers(request: &Answer) -> Result<Answered<'_>, RequestError> {
     let Answer {
         challenge,
         code,
@@ -389,7 +391,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
         ..
     } = request;
     let code_is = |name| {
-        let code = body::code(code.as_ref().ok_or(BadRequest::Malformed)?)?;
+        let code = body::code(code.as_ref().ok_or(RequestError::Malformed)?)?;
         Ok(vec![(name, code.expose())])
     };
     let given = [
@@ -402,7 +404,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
     let needs_session = request.session.is_some() || challenge == PROOF_OF_PASSWORD;
     let given = given.into_iter().filter(|given| *given).count();
     if given != 1 && !(challenge == "MFA_SETUP" && given == 0) || !needs_session {
-        return Err(BadRequest::Malformed);
+        return Err(RequestError::Malformed);
     }
     let answers = match challenge.as_str() {
         "SMS_MFA" => code_is("SMS_MFA_CODE")?,
@@ -414,19 +416,19 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
             _ => code_is("CODE")?,
         },
         NEW_PASSWORD => {
-            let password = new_password.as_ref().ok_or(BadRequest::Malformed)?;
+            let password = new_password.as_ref().ok_or(RequestError::Malformed)?;
             vec![("NEW_PASSWORD", body::password(password)?.expose())]
         }
         "SELECT_MFA_TYPE" | "SELECT_CHALLENGE" => {
-            let method = method.as_deref().ok_or(BadRequest::Malformed)?;
+            let method = method.as_deref().ok_or(RequestError::Malformed)?;
             vec![("ANSWER", body::token(method)?)]
         }
         "CUSTOM_CHALLENGE" => {
-            let answer = answer.as_ref().ok_or(BadRequest::Malformed)?;
+            let answer = answer.as_ref().ok_or(RequestError::Malformed)?;
             vec![("ANSWER", body::code(answer)?.expose())]
         }
         PROOF_OF_PASSWORD => {
-            let srp = srp.as_ref().ok_or(BadRequest::Malformed)?;
+            let srp = srp.as_ref().ok_or(RequestError::Malformed)?;
             vec![
                 (
                     "PASSWORD_CLAIM_SECRET_BLOCK",
@@ -439,9 +441,9 @@ fn answers(request: &Answer) -> Result<Answered<'_>, BadRequest> {
         // A challenge that this function does not know: the client's answer is passed on as it is.
         other => {
             let known_form = other.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-            let answer = answer.as_ref().ok_or(BadRequest::Malformed)?;
+            let answer = answer.as_ref().ok_or(RequestError::Malformed)?;
             if !known_form || other.is_empty() || other.len() > 64 {
-                return Err(BadRequest::Malformed);
+                return Err(RequestError::Malformed);
             }
             vec![("ANSWER", body::code(answer)?.expose())]
         }

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use auth::is_email;
-use auth::revocation::RowKey;
-use auth_cognito::{Refused, SignIn, SignOutTask, Standing};
-use auth_dynamodb::Ending;
+use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
+use auth_dynamodb::RevocationContext;
 use lambda::clock;
-use lambda::http::{BadRequest, Request, Response};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::body::{self, Confirm, ConfirmForgotPassword, SignUp, UserIdentifier};
-use crate::outcome::{self, Outcome, Problem};
+use crate::outcome::{self, ApiError, Outcome};
 use crate::times::{self, done, within, within_at_most};
 use crate::{AuthApi, Secret, now};
 
@@ -39,11 +38,11 @@ impl AuthApi {
         &self,
         request: SignUp,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let (name, email) = match (request.username, request.email) {
             (Some(name), email) => (name, email),
             (None, Some(email)) => (email, None),
-            (None, None) => return Err(BadRequest::Malformed.into()),
+            (None, None) => return Err(RequestError::Malformed.into()),
         };
         let username = body::normal_name(&name, self.config.case_sensitive)?;
         let email = match email {
@@ -51,7 +50,7 @@ impl AuthApi {
             None => username.contains('@').then(|| username.clone()),
         };
         if !email.as_deref().is_none_or(is_email) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let password = body::password(&request.password)?;
         let mut attributes = body::attributes(request.attributes, &self.config.attributes)?;
@@ -70,7 +69,7 @@ impl AuthApi {
         }
         let outcome = Outcome::from(&refused);
         if outcome != Outcome::AlreadyTaken || self.config.reveals_existing {
-            return Err(Problem::Cognito(outcome));
+            return Err(ApiError::Cognito(outcome));
         }
         // The response does not reveal that the account exists. Its owner is informed by email.
         if refused.exception.as_deref() == Some("UsernameExistsException") {
@@ -101,7 +100,7 @@ impl AuthApi {
         &self,
         request: Confirm,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
         self.confirm_account(&username, &request.code, &request.password, http)
             .await?;
@@ -117,7 +116,7 @@ impl AuthApi {
         code: &Secret,
         password: &Secret,
         http: &Request<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ApiError> {
         let code = body::code(code)?;
         let password = body::password(password)?;
         self.admit("confirm", username, http).await?;
@@ -142,7 +141,7 @@ impl AuthApi {
             return Ok(());
         }
         self.take_password_away(username).await?;
-        Err(Problem::Cognito(Outcome::PasswordResetRequired))
+        Err(ApiError::Cognito(Outcome::PasswordResetRequired))
     }
 
     /// The state of the account; `None` if there is none, or if Cognito does not answer in time.
@@ -168,13 +167,13 @@ impl AuthApi {
 
     /// `AdminResetUserPassword`, now or by logout-retry, and then revokes the sessions that were
     /// started with that password.
-    async fn take_password_away(&self, username: &str) -> Result<(), Problem> {
+    async fn take_password_away(&self, username: &str) -> Result<(), ApiError> {
         let task = SignOutTask::ResetPassword {
             username: username.to_owned(),
         };
         let reset = done(self.sign_out.reset_password(username)).await.is_some()
             || self.try_later(&task).await;
-        if !self.end_by_name(username).await {
+        if !self.revoke_and_sign_out(username).await {
             log::line(
                 Level::Error,
                 "could not revoke the sessions of an unproven password",
@@ -191,7 +190,7 @@ impl AuthApi {
 
     /// A sign-out at Cognito, now or by logout-retry, and the revocation in the table. The sign-out needs the name alone,
     /// the revocation the `sub`, which Cognito looks up.
-    async fn end_by_name(&self, username: &str) -> bool {
+    async fn revoke_and_sign_out(&self, username: &str) -> bool {
         let task = SignOutTask::SignOutEverywhere {
             username: username.to_owned(),
         };
@@ -208,16 +207,15 @@ impl AuthApi {
             return false;
         };
         let now = now();
-        let ending = Ending {
+        let context = RevocationContext {
             reason: REASON,
             actor: &user.subject,
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        let key = RowKey::user(&self.config.user_pool_id, &user.subject);
-        let cutoff = now.plus(self.config.leeway_seconds);
+        let not_before = now.plus(self.config.leeway_seconds);
         self.revocations
-            .end_user(&key, cutoff, &ending)
+            .revoke_user_sessions(&self.user_ref(&user.subject), not_before, &context)
             .await
             .is_ok()
     }
@@ -226,13 +224,13 @@ impl AuthApi {
         &self,
         request: UserIdentifier,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
         self.resend_to(&username, http).await?;
         Ok(accepted())
     }
 
-    async fn resend_to(&self, username: &str, http: &Request<'_>) -> Result<(), Problem> {
+    async fn resend_to(&self, username: &str, http: &Request<'_>) -> Result<(), ApiError> {
         self.admit("resend", username, http).await?;
         times::depends_on_user();
         let sent = within(self.accounts.resend_code(username)).await;
@@ -243,7 +241,7 @@ impl AuthApi {
         &self,
         request: UserIdentifier,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
         self.admit("forgot-password", &username, http).await?;
         times::depends_on_user();
@@ -256,7 +254,7 @@ impl AuthApi {
         &self,
         request: ConfirmForgotPassword,
         http: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
         let code = body::code(&request.code)?;
         let password = body::password(&request.password)?;
@@ -271,7 +269,7 @@ impl AuthApi {
     }
 
     /// The confirmation button of the page.
-    pub(crate) async fn confirm_by_form(&self, http: &Request<'_>) -> Result<Response, Problem> {
+    pub(crate) async fn confirm_by_form(&self, http: &Request<'_>) -> Result<Response, ApiError> {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
         let code = Secret::new(form.remove("code").unwrap_or_default());
@@ -288,7 +286,7 @@ impl AuthApi {
     }
 
     /// The button of the page that requests a new code.
-    pub(crate) async fn resend_by_form(&self, http: &Request<'_>) -> Result<Response, Problem> {
+    pub(crate) async fn resend_by_form(&self, http: &Request<'_>) -> Result<Response, ApiError> {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
         let sent = async {
@@ -306,7 +304,7 @@ impl AuthApi {
         &self,
         username: Option<String>,
         email: Option<String>,
-    ) -> Result<String, BadRequest> {
+    ) -> Result<String, RequestError> {
         body::username(username, email, self.config.case_sensitive)
     }
 }
@@ -315,7 +313,7 @@ impl AuthApi {
 /// such exception, so the response must not differ. `LimitExceededException` is the limit of
 /// emails.
 /// Source: AWS, `SignUp`, errors.
-fn is_about_the_mail(refused: &Refused) -> bool {
+fn is_about_the_mail(refused: &AccountError) -> bool {
     let outcome = Outcome::from(refused);
     outcome == Outcome::DeliveryFailed
         || outcome == Outcome::TriggerFailed && refused.message.contains("CustomMessage")
@@ -325,12 +323,12 @@ fn is_about_the_mail(refused: &Refused) -> bool {
 /// Whether the account is confirmed and only the trigger after it failed: Cognito names the trigger
 /// in its message, and invokes it after it has confirmed the account.
 /// Source: AWS, "Post confirmation Lambda trigger".
-fn is_about_the_trigger(refused: &Refused) -> bool {
+fn is_about_the_trigger(refused: &AccountError) -> bool {
     Outcome::from(refused) == Outcome::TriggerFailed && refused.message.contains("PostConfirmation")
 }
 
 /// Whether Cognito may have confirmed the account although it answers an error, or not at all.
-fn may_have_confirmed(refused: &Refused) -> bool {
+fn may_have_confirmed(refused: &AccountError) -> bool {
     !outcome::limits_one_user(refused)
         && matches!(
             Outcome::from(refused),
@@ -343,10 +341,10 @@ fn may_have_confirmed(refused: &Refused) -> bool {
 
 /// Gives the same response for a wrong or expired code, an unknown name, an account that is already
 /// confirmed and a limit of one user: the difference would reveal whether an account exists.
-fn about_a_code(refused: &Refused) -> Problem {
+fn about_a_code(refused: &AccountError) -> ApiError {
     if outcome::limits_one_user(refused) {
         outcome::log_hidden(refused);
-        return Problem::Cognito(Outcome::InvalidCode);
+        return ApiError::Cognito(Outcome::InvalidCode);
     }
     let telling = [
         Outcome::InvalidCredentials,
@@ -355,12 +353,12 @@ fn about_a_code(refused: &Refused) -> Problem {
         Outcome::UserNotConfirmed,
         Outcome::PasswordResetRequired,
     ];
-    Problem::Cognito(Outcome::from(refused).hiding(&telling, Outcome::InvalidCode))
+    ApiError::Cognito(Outcome::from(refused).hiding(&telling, Outcome::InvalidCode))
 }
 
 /// Gives the same response as if an email was sent for an unknown name, nothing to send, no
 /// address, a delivery failure and a limit of one user.
-fn silently(sent: Result<(), Refused>) -> Result<(), Problem> {
+fn silently(sent: Result<(), AccountError>) -> Result<(), ApiError> {
     let Err(refused) = sent else {
         return Ok(());
     };
@@ -384,6 +382,6 @@ fn silently(sent: Result<(), Refused>) -> Result<(), Problem> {
     if ordinary.contains(&outcome) {
         Ok(())
     } else {
-        Err(Problem::Cognito(outcome))
+        Err(ApiError::Cognito(outcome))
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::Duration;
 
-use auth_cognito::Refused;
+use auth_cognito::AccountError;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// The budget for all calls to Cognito of one request. The store (0.8 s) and the queue (3 s)
@@ -36,15 +36,15 @@ pub(crate) async fn of_request<T>(answer: impl Future<Output = T>) -> T {
 /// A call to Cognito, limited to the remaining time of the request.
 ///
 /// # Errors
-/// The call's own; [`Refused::unanswered`] if the time is up.
+/// The call's own; [`AccountError::unanswered`] if the time is up.
 pub(crate) async fn within<T>(
-    call: impl Future<Output = Result<T, Refused>>,
-) -> Result<T, Refused> {
+    call: impl Future<Output = Result<T, AccountError>>,
+) -> Result<T, AccountError> {
     let until = TIMES.try_with(|times| times.began + COGNITO);
     match until {
         Ok(until) => timeout_at(until, call)
             .await
-            .unwrap_or_else(|_| Err(Refused::unanswered())),
+            .unwrap_or_else(|_| Err(AccountError::unanswered())),
         Err(_) => call.await,
     }
 }
@@ -55,16 +55,16 @@ pub(crate) async fn within<T>(
 /// As [`within`].
 pub(crate) async fn within_at_most<T>(
     limit: Duration,
-    call: impl Future<Output = Result<T, Refused>>,
-) -> Result<T, Refused> {
+    call: impl Future<Output = Result<T, AccountError>>,
+) -> Result<T, AccountError> {
     timeout(limit, within(call))
         .await
-        .unwrap_or_else(|_| Err(Refused::unanswered()))
+        .unwrap_or_else(|_| Err(AccountError::unanswered()))
 }
 
 /// The same as [`within`] for an administrator's call, whose error says nothing to the client.
 pub(crate) async fn done<T, E>(call: impl Future<Output = Result<T, E>>) -> Option<T> {
-    let call = async { call.await.map_err(|_| Refused::unanswered()) };
+    let call = async { call.await.map_err(|_| AccountError::unanswered()) };
     within(call).await.ok()
 }
 
@@ -139,7 +139,7 @@ mod tests {
                 began: Instant::now() - COGNITO,
                 depends_on_user: Cell::new(false),
             };
-            let call = std::future::pending::<Result<(), Refused>>();
+            let call = std::future::pending::<Result<(), AccountError>>();
             TIMES.scope(begun_long_ago, within(call)).await
         };
         let refused = runtime.block_on(hanging).unwrap_err();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::config::Cookies;
-use crate::outcome::Problem;
+use crate::outcome::ApiError;
 
 /// Browsers drop a longer cookie, name and attributes included.
 const MAX_COOKIE_BYTES: usize = 4_096;
@@ -49,7 +49,7 @@ pub(crate) fn response(
     mut body: Map<String, Value>,
     (cookies, http): (Option<&Cookies>, &Request<'_>),
     refresh_token_ttl_seconds: u64,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     body.insert("expires_in".to_owned(), tokens.expires_in.into());
     let Some(cookies) = cookies else {
         body.insert("access_token".to_owned(), tokens.access.as_str().into());
@@ -74,9 +74,9 @@ pub(crate) fn response(
     }
 }
 
-fn fits(name: &str, value: &str) -> Result<(), Problem> {
+fn fits(name: &str, value: &str) -> Result<(), ApiError> {
     if name.len() + value.len() + 1 > MAX_COOKIE_BYTES {
-        return Err(Problem::CookieTooLarge);
+        return Err(ApiError::CookieTooLarge);
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ pub(crate) fn with_refresh_cookie(
     refresh_token: &str,
     (cookies, http): (&Cookies, &Request<'_>),
     refresh_token_ttl_seconds: u64,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     fits(&cookies.refresh, refresh_token)?;
     let cookie = RefreshCookie(&cookies.refresh);
     Ok(cookie.set(response, http, refresh_token, refresh_token_ttl_seconds))

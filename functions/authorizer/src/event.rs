@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use auth::arn::ArnError;
 use auth::headers::{RawMap, Sender, single_value, text};
-use auth::{MethodArn, Reason, bearer, headers, route};
+use auth::{DenyReason, MethodArn, bearer, headers, route};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -145,19 +145,19 @@ impl<'a> Event<'a> {
         &self,
         sources: &TokenSources,
         api_keys: Option<&ApiKeyHeader>,
-    ) -> Result<Credential<'a>, Reason> {
-        let key = api_keys.map_or(Err(Reason::MissingToken), |header| self.api_key(header));
+    ) -> Result<Credential<'a>, DenyReason> {
+        let key = api_keys.map_or(Err(DenyReason::MissingToken), |header| self.api_key(header));
         match key {
-            Err(Reason::MissingToken) => self.token(sources),
+            Err(DenyReason::MissingToken) => self.token(sources),
             Err(reason) => Err(reason),
-            Ok(_) if self.has_token_too(sources, api_keys) => Err(Reason::AmbiguousToken),
+            Ok(_) if self.has_token_too(sources, api_keys) => Err(DenyReason::AmbiguousToken),
             Ok(key) => Ok(Credential::ApiKey(key)),
         }
     }
 
-    fn api_key(&self, header: &ApiKeyHeader) -> Result<Cow<'a, str>, Reason> {
+    fn api_key(&self, header: &ApiKeyHeader) -> Result<Cow<'a, str>, DenyReason> {
         let value = match (self.kind, header) {
-            (Kind::Token | Kind::AppSync, ApiKeyHeader::Named(_)) => Err(Reason::MissingToken),
+            (Kind::Token | Kind::AppSync, ApiKeyHeader::Named(_)) => Err(DenyReason::MissingToken),
             (Kind::Token | Kind::AppSync, ApiKeyHeader::Authorization) => {
                 self.authorization_token()
             }
@@ -165,12 +165,12 @@ impl<'a> Event<'a> {
             (_, ApiKeyHeader::Named(name)) => self.header(name),
         }?;
         match header {
-            ApiKeyHeader::Named(_) if value.is_empty() => Err(Reason::MissingToken),
+            ApiKeyHeader::Named(_) if value.is_empty() => Err(DenyReason::MissingToken),
             ApiKeyHeader::Named(_) => Ok(value),
             ApiKeyHeader::Authorization if bearer::has_scheme(&value, API_KEY_SCHEME) => {
                 bearer::credential_of(&value, API_KEY_SCHEME).map(|key| Cow::Owned(key.to_owned()))
             }
-            ApiKeyHeader::Authorization => Err(Reason::MissingToken),
+            ApiKeyHeader::Authorization => Err(DenyReason::MissingToken),
         }
     }
 
@@ -188,8 +188,9 @@ impl<'a> Event<'a> {
                     .chain(sources.must_be_empty(web_socket))
                     .filter(|source| !is_the_key_itself(*source));
                 (self.may_be_a_token_event() && self.authorization_token().is_ok())
-                    || places
-                        .any(|source| self.token_from(source, sources) != Err(Reason::MissingToken))
+                    || places.any(|source| {
+                        self.token_from(source, sources) != Err(DenyReason::MissingToken)
+                    })
             }
         }
     }
@@ -198,7 +199,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// No token, several, or a value that is not a bearer token.
-    pub fn token(&self, sources: &TokenSources) -> Result<Credential<'a>, Reason> {
+    pub fn token(&self, sources: &TokenSources) -> Result<Credential<'a>, DenyReason> {
         match self.kind {
             Kind::Token => token_in(self.authorization_token()?).map(Credential::Token),
             Kind::AppSync => {
@@ -214,15 +215,15 @@ impl<'a> Event<'a> {
         }
     }
 
-    fn token_of_request(&self, sources: &TokenSources) -> Result<Credential<'a>, Reason> {
+    fn token_of_request(&self, sources: &TokenSources) -> Result<Credential<'a>, DenyReason> {
         let web_socket = self.kind == Kind::WebSocket;
         let mut found = None;
         let mut of_a_cookie = false;
         for source in sources.to_try(web_socket) {
             match (self.token_from(source, sources), &found) {
-                (Err(Reason::MissingToken), _) => {}
+                (Err(DenyReason::MissingToken), _) => {}
                 (Err(reason), _) => return Err(reason),
-                (Ok(_), Some(_)) => return Err(Reason::AmbiguousToken),
+                (Ok(_), Some(_)) => return Err(DenyReason::AmbiguousToken),
                 (Ok(token), None) => {
                     found = Some(token);
                     of_a_cookie = source == TokenSource::Cookie;
@@ -230,19 +231,19 @@ impl<'a> Event<'a> {
             }
         }
         if let Some(source) = sources.must_be_empty(web_socket)
-            && self.token_from(source, sources) != Err(Reason::MissingToken)
+            && self.token_from(source, sources) != Err(DenyReason::MissingToken)
         {
-            return Err(Reason::AmbiguousToken);
+            return Err(DenyReason::AmbiguousToken);
         }
         // An event with both is ambiguous.
         if self.may_be_a_token_event() {
             match (self.authorization_token().and_then(token_in), &found) {
-                (Ok(one), Some(other)) if one != *other => return Err(Reason::AmbiguousToken),
+                (Ok(one), Some(other)) if one != *other => return Err(DenyReason::AmbiguousToken),
                 (Ok(one), _) => found = Some(one),
                 (Err(_), _) => {}
             }
         }
-        let token = found.ok_or(Reason::MissingToken)?;
+        let token = found.ok_or(DenyReason::MissingToken)?;
         Ok(if of_a_cookie {
             Credential::Cookie(token)
         } else {
@@ -254,7 +255,7 @@ impl<'a> Event<'a> {
         &self,
         source: TokenSource,
         sources: &TokenSources,
-    ) -> Result<Cow<'a, str>, Reason> {
+    ) -> Result<Cow<'a, str>, DenyReason> {
         match source {
             TokenSource::Header => token_in(self.header("authorization")?),
             TokenSource::Query => {
@@ -277,8 +278,8 @@ impl<'a> Event<'a> {
                     (Some("bearer"), Some(token), None) => {
                         bearer::check(token).map(|()| Cow::Owned(token.to_owned()))
                     }
-                    (Some("bearer"), _, _) => Err(Reason::AmbiguousToken),
-                    _ => Err(Reason::MissingToken),
+                    (Some("bearer"), _, _) => Err(DenyReason::AmbiguousToken),
+                    _ => Err(DenyReason::MissingToken),
                 }
             }
         }
@@ -289,16 +290,16 @@ impl<'a> Event<'a> {
         self.fields.r#type.is_none() && self.fields.version.is_none()
     }
 
-    fn authorization_token(&self) -> Result<Cow<'a, str>, Reason> {
+    fn authorization_token(&self) -> Result<Cow<'a, str>, DenyReason> {
         let value = self.fields.authorization_token.and_then(text);
-        value.ok_or(Reason::MissingToken)
+        value.ok_or(DenyReason::MissingToken)
     }
 
-    fn header(&self, name: &str) -> Result<Cow<'a, str>, Reason> {
+    fn header(&self, name: &str) -> Result<Cow<'a, str>, DenyReason> {
         single_value(&self.fields.headers, &self.fields.multi_value_headers, name)
     }
 
-    fn cookie(&self, name: &str) -> Result<String, Reason> {
+    fn cookie(&self, name: &str) -> Result<String, DenyReason> {
         headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
@@ -311,7 +312,7 @@ impl<'a> Event<'a> {
         }
         match self.header("origin") {
             Ok(origin) => !allowed_origins.iter().any(|allowed| *allowed == origin),
-            Err(Reason::MissingToken) => false,
+            Err(DenyReason::MissingToken) => false,
             Err(_) => true,
         }
     }
@@ -447,7 +448,7 @@ impl Fields<'_> {
     }
 }
 
-fn token_in(authorization: Cow<'_, str>) -> Result<Cow<'_, str>, Reason> {
+fn token_in(authorization: Cow<'_, str>) -> Result<Cow<'_, str>, DenyReason> {
     match authorization {
         Cow::Borrowed(value) => bearer::token_of(value).map(Cow::Borrowed),
         Cow::Owned(value) => bearer::token_of(&value).map(|token| Cow::Owned(token.to_owned())),

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use auth::routes::{self, Route, RouteTable};
 use auth::{
-    ApiKeyStore, Effect, KeySource, MethodArn, PolicyDocument, PresentedKey, Reason, Refusal,
-    RevocationStore, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, AuthError, DenyReason, Effect, KeySource, MethodArn, PolicyDocument, PresentedKey,
+    RevocationReader, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
 pub use config::Config;
@@ -58,7 +58,7 @@ pub struct Decision {
     /// Allow or Deny.
     pub effect: Effect,
     /// The reason for a Deny that no Cedar policy made.
-    pub reason: Option<Reason>,
+    pub reason: Option<DenyReason>,
     /// The response, in the format of the API that sent the event.
     pub answer: Box<RawValue>,
     /// The caller's claims.
@@ -70,7 +70,7 @@ struct Verdict {
     /// Allow or Deny for this request.
     effect: Effect,
     /// The reason for a Deny that no Cedar policy made.
-    reason: Option<Reason>,
+    reason: Option<DenyReason>,
     /// The IAM policy; `None` for AppSync, which has no methods that a policy could name.
     policy: Option<PolicyDocument>,
 }
@@ -78,9 +78,9 @@ struct Verdict {
 /// Why the authorizer returned no policy.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.as_str())]
-pub enum Rejection {
+pub enum AuthorizeError {
     /// The caller was refused, or a dependency failed.
-    Refused(#[from] Refusal),
+    Refused(#[from] AuthError),
     /// The event names no valid API method.
     Event(#[from] auth::arn::ArnError),
     /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
@@ -92,13 +92,13 @@ pub enum Rejection {
     OutOfTime,
 }
 
-impl Rejection {
+impl AuthorizeError {
     /// The name in logs, metrics and `docs/outcomes.md`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Refused(Refusal::Unauthorized(reason)) => reason.as_str(),
-            Self::Refused(Refusal::Unavailable(dependency)) => dependency.as_str(),
+            Self::Refused(AuthError::Unauthorized(reason)) => reason.as_str(),
+            Self::Refused(AuthError::Unavailable(dependency)) => dependency.as_str(),
             Self::Event(_) => "invalid_method_arn",
             Self::UnknownRoute => "unknown_route",
             Self::AnswerTooLarge => "answer_too_large",
@@ -107,14 +107,14 @@ impl Rejection {
     }
 }
 
-impl From<Unavailable> for Rejection {
+impl From<Unavailable> for AuthorizeError {
     fn from(unavailable: Unavailable) -> Self {
         Self::Refused(unavailable.into())
     }
 }
 
-impl From<Reason> for Rejection {
-    fn from(reason: Reason) -> Self {
+impl From<DenyReason> for AuthorizeError {
+    fn from(reason: DenyReason) -> Self {
         Self::Refused(reason.into())
     }
 }
@@ -136,7 +136,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
             store: DynamoApiKeys::beside(&revocations, table),
             issuer_id,
         });
-        tokio::join!(keys.prefetch(now()), revocations.prime());
+        tokio::join!(keys.prefetch(now()), revocations.warm_up());
         let verifier = Verifier::new(issuers, config.token_rules);
         Ok(Self::new(
             verifier,
@@ -148,7 +148,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
     }
 }
 
-impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     /// Creates an authorizer with these sources of keys and revocations.
     pub fn new(
         verifier: Verifier,
@@ -172,7 +172,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     ///
     /// # Errors
     /// The first step that refused or failed.
-    pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, Rejection> {
+    pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, AuthorizeError> {
         let header = self.settings.api_key_header.as_ref();
         let credential = event.credential(&self.settings.token_sources, header)?;
         let is_cookie = matches!(credential, Credential::Cookie(_));
@@ -186,9 +186,9 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         let method_arn = event.method_arn();
         let method = event.method(&method_arn)?;
 
-        let marks = self.revocations.marks(&claims, now()).await?;
-        self.reporter.notice(&marks);
-        marks.check(&claims)?;
+        let revocations = self.revocations.revocations(&claims, now()).await?;
+        self.reporter.log_invalid_expiry(&revocations);
+        revocations.check(&claims)?;
         // No await from here on.
         let now = now();
         self.verifier.still_valid(&claims, now)?;
@@ -199,7 +199,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Verifies a token.
-    async fn verified(&self, bearer: &str) -> Result<VerifiedClaims, Refusal> {
+    async fn verified(&self, bearer: &str) -> Result<VerifiedClaims, AuthError> {
         let token = UnverifiedToken::parse_within(bearer, self.settings.max_token_bytes)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
@@ -210,11 +210,11 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Verifies an API key.
-    async fn recognised(&self, text: &str) -> Result<VerifiedClaims, Refusal> {
-        let api_keys = self.api_keys.as_ref().ok_or(Reason::MissingToken)?;
+    async fn recognised(&self, text: &str) -> Result<VerifiedClaims, AuthError> {
+        let api_keys = self.api_keys.as_ref().ok_or(DenyReason::MissingToken)?;
         let presented = PresentedKey::parse(text)?;
         let stored = api_keys.store.find(presented.id()).await?;
-        let stored = stored.ok_or(Reason::UnknownApiKey)?;
+        let stored = stored.ok_or(DenyReason::UnknownApiKey)?;
         Ok(stored.verify(&presented, &api_keys.issuer_id, now())?)
     }
 
@@ -226,7 +226,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         method: &Method<'_>,
         forged: bool,
         now: UnixSeconds,
-    ) -> Result<Verdict, Rejection> {
+    ) -> Result<Verdict, AuthorizeError> {
         match (&self.settings.scope, event.kind(), &method.arn) {
             (Scope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
                 self.verdict_on_all(table, claims, method, arn, now)
@@ -237,7 +237,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
                 let reason = self.refused_outright(event, method, forged);
                 // No policy can name this path alone, and API Gateway would cache one for every
                 // path.
-                let unnamed = matches!(resource, Some(None)).then_some(Reason::UnclearPath);
+                let unnamed = matches!(resource, Some(None)).then_some(DenyReason::UnclearPath);
                 let reason = reason.or(unnamed);
                 let effect = match reason {
                     Some(_) => Effect::Deny,
@@ -270,12 +270,12 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         event: &Event<'_>,
         method: &Method<'_>,
         forged: bool,
-    ) -> Option<Reason> {
+    ) -> Option<DenyReason> {
         if forged || event.is_from_elsewhere(&self.settings.allowed_origins) {
-            return Some(Reason::ForeignOrigin);
+            return Some(DenyReason::ForeignOrigin);
         }
         let path_counts = method.template.is_none() || self.settings.rules.uses_path();
-        (method.path == event::Path::Unclear && path_counts).then_some(Reason::UnclearPath)
+        (method.path == event::Path::Unclear && path_counts).then_some(DenyReason::UnclearPath)
     }
 
     /// Decides about every route, so that the policy is valid for all of them.
@@ -286,7 +286,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         method: &Method<'_>,
         arn: &MethodArn<'_>,
         now: UnixSeconds,
-    ) -> Result<Verdict, Rejection> {
+    ) -> Result<Verdict, AuthorizeError> {
         let here = |route: &Route| match &method.template {
             Some(template) => route.verb() == method.verb && route.template() == template,
             None => match &method.path {
@@ -313,12 +313,12 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         // an unusual spelling of a path is an error instead.
         if policy.speaks_of(arn.as_str()) {
             Ok(Verdict {
-                effect: effect.ok_or(Rejection::UnknownRoute)?,
+                effect: effect.ok_or(AuthorizeError::UnknownRoute)?,
                 reason: None,
                 policy: Some(policy),
             })
         } else {
-            Err(Rejection::UnknownRoute)
+            Err(AuthorizeError::UnknownRoute)
         }
     }
 
@@ -362,7 +362,7 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
         event: &Event<'_>,
         claims: VerifiedClaims,
         verdict: Verdict,
-    ) -> Result<Decision, Rejection> {
+    ) -> Result<Decision, AuthorizeError> {
         let (effect, reason) = (verdict.effect, verdict.reason);
         let form = self.settings.http_api_response;
         let chosen = &self.settings.context_claims;
@@ -373,33 +373,37 @@ impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Authorizer<K, R, A> {
                 answer,
                 claims,
             }),
-            None => Err(Rejection::AnswerTooLarge),
+            None => Err(AuthorizeError::AnswerTooLarge),
         }
     }
 }
 
-impl<K: KeySource, R: RevocationStore, A: ApiKeyStore> Handler for Authorizer<K, R, A> {
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K, R, A> {
     type Answer = Box<RawValue>;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let began = Instant::now();
         let event = Event::read(event);
         let decision = tokio::time::timeout_at((began + BUDGET).into(), self.authorize(&event))
             .await
-            .unwrap_or(Err(Rejection::OutOfTime));
+            .unwrap_or(Err(AuthorizeError::OutOfTime));
         self.reporter.report(&decision, request_id, began.elapsed());
         match decision {
             Ok(decision) => Ok(decision.answer),
-            Err(Rejection::Refused(Refusal::Unauthorized(_))) => {
-                answer::refused(event.kind()).ok_or(Failure::Unauthorized)
+            Err(AuthorizeError::Refused(AuthError::Unauthorized(_))) => {
+                answer::refused(event.kind()).ok_or(InvocationError::Unauthorized)
             }
             Err(
-                Rejection::Refused(Refusal::Unavailable(_))
-                | Rejection::Event(_)
-                | Rejection::UnknownRoute
-                | Rejection::AnswerTooLarge
-                | Rejection::OutOfTime,
-            ) => Err(Failure::Internal),
+                AuthorizeError::Refused(AuthError::Unavailable(_))
+                | AuthorizeError::Event(_)
+                | AuthorizeError::UnknownRoute
+                | AuthorizeError::AnswerTooLarge
+                | AuthorizeError::OutOfTime,
+            ) => Err(InvocationError::Internal),
         }
     }
 }

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{Effect, Marks, Reason, Refusal};
+use auth::{AuthError, DenyReason, Effect, Revocations};
 use lambda::log::{self, Level};
 use serde_json::Value;
 
-use crate::{Decision, Rejection};
+use crate::{AuthorizeError, Decision};
 
 /// Log settings.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl Reporter {
 
     pub(crate) fn report(
         &self,
-        decision: &Result<Decision, Rejection>,
+        decision: &Result<Decision, AuthorizeError>,
         request_id: &str,
         took: Duration,
     ) {
@@ -88,8 +88,8 @@ impl Reporter {
 
     /// Logs that DynamoDB will not delete a row at the intended time, because its `expires_at` is
     /// not in epoch seconds. The row still counts as active.
-    pub(crate) fn notice(&self, marks: &Marks) {
-        if !marks.odd_expiry {
+    pub(crate) fn log_invalid_expiry(&self, revocations: &Revocations) {
+        if !revocations.odd_expiry {
             return;
         }
         let now = lambda::clock::unix_seconds();
@@ -139,14 +139,14 @@ impl Reporter {
     }
 }
 
-fn describe(decision: &Result<Decision, Rejection>) -> (Level, &'static str, &'static str) {
+fn describe(decision: &Result<Decision, AuthorizeError>) -> (Level, &'static str, &'static str) {
     match decision {
         Ok(decision) if decision.effect == Effect::Allow => (Level::Info, "allowed", "allowed"),
         Ok(decision) => {
-            let reason = decision.reason.map_or("denied", Reason::as_str);
+            let reason = decision.reason.map_or("denied", DenyReason::as_str);
             (Level::Warn, "denied", reason)
         }
-        Err(rejection @ Rejection::Refused(Refusal::Unauthorized(_))) => {
+        Err(rejection @ AuthorizeError::Refused(AuthError::Unauthorized(_))) => {
             (Level::Warn, "unauthorized", rejection.as_str())
         }
         Err(rejection) => (Level::Error, "error", rejection.as_str()),

@@ -15,7 +15,7 @@ use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -141,7 +141,7 @@ impl CloseConnections {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         let api = Builder::from(&sdk)
             .endpoint_url(config.connections_url)
             .timeout_config(
@@ -186,7 +186,10 @@ impl CloseConnections {
         now: UnixSeconds,
     ) -> Result<bool, Unavailable> {
         let issued_at = connection.connected_at;
-        let is_over = self.revocations.is_over(connection, issued_at, now).await?;
+        let is_over = self
+            .revocations
+            .is_revoked(connection, issued_at, now)
+            .await?;
         if is_over {
             self.close(connection).await?;
         }
@@ -211,11 +214,12 @@ impl CloseConnections {
 impl Handler for CloseConnections {
     type Answer = Answer;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
         let began = Instant::now();
-        let batch: Batch = serde_json::from_str(event.get()).map_err(|_| Failure::Internal)?;
+        let batch: Batch =
+            serde_json::from_str(event.get()).map_err(|_| InvocationError::Internal)?;
         // Cached revocations of clients and issuers may be out of date.
-        self.revocations.forget_cutoffs();
+        self.revocations.forget_shared();
         // Revocations are read in their current state, so one pass for each reach suffices.
         let mut seen = HashSet::new();
         let mut failed = None;

@@ -11,7 +11,7 @@ use auth::env::{ConfigError, Env};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -99,7 +99,7 @@ impl Connections {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         Ok(Self {
             table: ConnectionTable::beside(&revocations, config.connection_table),
             revocations,
@@ -137,7 +137,7 @@ impl Connections {
     ) -> Result<(u16, &'static str), Unavailable> {
         self.table.put(connection).await?;
         // The authorizer has just accepted the token, so its time of issue is not checked.
-        let is_over = self.revocations.is_over(connection, now.plus(1), now);
+        let is_over = self.revocations.is_revoked(connection, now.plus(1), now);
         if !is_over.await? {
             return Ok((200, "opened"));
         }
@@ -194,7 +194,7 @@ fn subprotocol(headers: &Map<String, Value>) -> Option<String> {
 impl Handler for Connections {
     type Answer = Answer;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
         let began = Instant::now();
         let event: Option<Event> = serde_json::from_str(event.get()).ok();
         let result = self.route(event.as_ref()).await;
@@ -206,7 +206,7 @@ impl Handler for Connections {
         if level <= self.log_level {
             log::request(level, "connection", outcome, request_id, began);
         }
-        let (status_code, _) = result.map_err(|_| Failure::Internal)?;
+        let (status_code, _) = result.map_err(|_| InvocationError::Internal)?;
         let protocol = event.filter(|_| status_code == 200);
         let protocol = protocol.and_then(|event| subprotocol(&event.headers?));
         Ok(Answer {

@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use auth::headers::text;
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
@@ -232,8 +232,9 @@ fn is_address(email: &str) -> bool {
 impl Handler for CustomMessage {
     type Answer = Answer;
 
-    async fn handle(&self, raw: &RawValue, request_id: &str) -> Result<Answer, Failure> {
-        let event: Event<'_> = serde_json::from_str(raw.get()).map_err(|_| Failure::Internal)?;
+    async fn handle(&self, raw: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
+        let event: Event<'_> =
+            serde_json::from_str(raw.get()).map_err(|_| InvocationError::Internal)?;
         // A panic in the template engine must not fail the sign-up.
         let result = catch_unwind(AssertUnwindSafe(|| self.message(&event)));
         let result = result.unwrap_or(Err("panic"));
@@ -257,7 +258,9 @@ impl Handler for CustomMessage {
         }
         let response = result.ok().map(|message| self.response(&event, message));
         let response = response.map(|response| serde_json::value::to_raw_value(&response));
-        let response = response.transpose().map_err(|_| Failure::Internal)?;
+        let response = response
+            .transpose()
+            .map_err(|_| InvocationError::Internal)?;
         Ok(event.answer(response))
     }
 }

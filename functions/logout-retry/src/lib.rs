@@ -7,14 +7,13 @@
 //! for longer than the queue of refresh tokens may.
 
 use auth::env::{ConfigError, Env};
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, Ending};
-use auth_sqs::{LateMark, RetryQueue};
+use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
+use auth_sqs::{LateRevocation, RetryQueue};
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer, Message};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
 /// The configuration, read from the environment. `docs/configuration.md` has the table.
@@ -27,7 +26,7 @@ pub struct Config {
     pub refresh_token_ttl_seconds: u64,
     /// `LATE_MARK_QUEUE_URL`: the queue for revocations that still cannot be written. It keeps them
     /// for longer than a refresh token is valid; without it they stay in their queue.
-    pub late_mark_queue_url: Option<String>,
+    pub late_revocation_queue_url: Option<String>,
     /// `APP_CLIENT_SECRET_ARN`: the secret of the app client, if it has one.
     pub app_client_secret_arn: Option<String>,
     /// `LOG_LEVEL`.
@@ -55,7 +54,7 @@ impl Config {
             user_pool_id: env.user_pool_id(),
             revocation_table: env.optional("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
-            late_mark_queue_url: env.optional("LATE_MARK_QUEUE_URL"),
+            late_revocation_queue_url: env.optional("LATE_MARK_QUEUE_URL"),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             log_level: Level::read(&mut env),
         };
@@ -67,14 +66,14 @@ impl Config {
 pub struct LogoutRetry {
     cognito: CognitoSignOut,
     revocations: Option<DynamoRevocations>,
-    late_marks: Option<LateMarks>,
+    late_revocations: Option<LateRevocations>,
     user_pool_id: String,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
 }
 
 /// The queue of revocations that still cannot be written.
-struct LateMarks {
+struct LateRevocations {
     url: String,
     queue: RetryQueue,
 }
@@ -83,19 +82,19 @@ impl LogoutRetry {
     /// Creates the clients, and reads the app client's secret.
     ///
     /// # Errors
-    /// [`auth_secrets::Unreadable`].
-    pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
+    /// [`auth_secrets::SecretError`].
+    pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
         let sdk = aws_config::load_from_env().await;
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let table = config.revocation_table;
-        let late_marks = config.late_mark_queue_url.map(|url| LateMarks {
+        let late_revocations = config.late_revocation_queue_url.map(|url| LateRevocations {
             queue: RetryQueue::new(&sdk, url.clone()),
             url,
         });
         Ok(Self {
             cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()).with_secret(secret),
-            late_marks,
+            late_revocations,
             revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
@@ -104,12 +103,12 @@ impl LogoutRetry {
     }
 
     /// Whether the task is done, and its word for the log.
-    async fn carry_out(&self, message: &Message<'_>) -> (bool, &'static str) {
-        if let Ok(mark) = serde_json::from_str::<LateMark>(&message.body) {
-            return match (self.write(&mark).await, &self.late_marks) {
+    async fn execute(&self, message: &Message<'_>) -> (bool, &'static str) {
+        if let Ok(revocation) = serde_json::from_str::<LateRevocation>(&message.body) {
+            return match (self.write(&revocation).await, &self.late_revocations) {
                 (Ok(()), _) => (true, "marked"),
                 (Err(_), Some(late)) if !message.is_from(&late.url) => {
-                    if late.queue.put(&mark).await {
+                    if late.queue.send(&revocation).await {
                         (true, "put_off")
                     } else {
                         (false, "failed")
@@ -141,54 +140,55 @@ impl LogoutRetry {
 
 impl LogoutRetry {
     /// Writes a revocation as of its original time: later sign-ins stay valid.
-    async fn write(&self, mark: &LateMark) -> Result<(), Unavailable> {
+    async fn write(&self, revocation: &LateRevocation) -> Result<(), Unavailable> {
         let revocations = self.revocations.as_ref().ok_or(Unavailable::Revocations)?;
-        let LateMark::EndSessions {
+        let LateRevocation::RevokeSessions {
             subject,
             not_before,
-            spared,
+            kept,
             changed_at,
             reason,
-        } = mark;
-        let ending = Ending {
+        } = revocation;
+        let context = RevocationContext {
             reason,
             actor: subject,
             at: UnixSeconds(clock::unix_seconds()),
             refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
         };
-        let key = RowKey::user(&self.user_pool_id, subject);
+        let user = UserRef {
+            issuer: &self.user_pool_id,
+            subject,
+        };
         let not_before = UnixSeconds(*not_before);
-        if let Some((session, since)) = spared {
-            let spared = (session.as_str(), UnixSeconds(*since));
-            // Not written: the spared session was revoked too, so there is nothing to spare.
-            let written = match changed_at.map(UnixSeconds) {
-                Some(changed_at) => {
-                    let when = (not_before, changed_at);
-                    let ending =
-                        revocations.end_other_sessions_for_change(&key, when, spared, &ending);
-                    ending.await?
-                }
-                None => {
-                    let ending = revocations.end_other_sessions(&key, not_before, spared, &ending);
-                    ending.await?
-                }
+        if let Some(kept) = kept {
+            let others = OtherSessions {
+                not_before,
+                kept: KeptSession {
+                    session: &kept.session,
+                    authenticated_at: UnixSeconds(kept.authenticated_at),
+                },
+                password_changed_at: changed_at.map(UnixSeconds),
             };
-            if written {
+            let written = revocations.revoke_other_sessions(&user, &others, &context);
+            // Not written: the kept session was revoked too, so there is nothing to keep.
+            if written.await? {
                 return Ok(());
             }
         }
-        revocations.end_user(&key, not_before, &ending).await
+        revocations
+            .revoke_user_sessions(&user, not_before, &context)
+            .await
     }
 }
 
 impl Handler for LogoutRetry {
     type Answer = Answer;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
-        let messages = sqs::messages(event).ok_or(Failure::Internal)?;
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
+        let messages = sqs::messages(event).ok_or(InvocationError::Internal)?;
         let mut answer = Answer::default();
         for message in &messages {
-            let (done, outcome) = self.carry_out(message).await;
+            let (done, outcome) = self.execute(message).await;
             let level = match (done, outcome) {
                 (true, "put_off") => Level::Warn,
                 (true, _) => Level::Info,

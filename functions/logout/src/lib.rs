@@ -10,20 +10,20 @@ mod event;
 
 use std::time::Instant;
 
-use auth::revocation::RowKey;
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    KeySource, Marks, Principal, Reason, Refusal, ResourceAudience, RevocationStore, Secret,
-    TokenRules, TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    AuthError, DenyReason, KeySource, Principal, ResourceAudience, RevocationReader, Revocations,
+    Secret, TokenRules, TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims,
+    Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, Ending};
+use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
-use lambda::http::{BadRequest, Response};
+use lambda::http::{RequestError, Response};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock, http};
+use lambda::{Handler, InvocationError, clock, http};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -56,23 +56,23 @@ struct Settings {
     log_level: Level,
 }
 
-/// [`Done::ended`] for sessions that were already revoked.
+/// [`LogoutOutcome::ended`] for sessions that were already revoked.
 const ALREADY: &str = "already";
 
 /// The result of a logout.
-struct Done {
+struct LogoutOutcome {
     /// `session`, `all`, `others`; `refresh_token` if only a refresh token was sent and it was
     /// invalid; `already` if an earlier revocation covers the token, which then revokes no newer
     /// session.
     ended: &'static str,
-    cognito: AtCognito,
+    cognito: CognitoOutcome,
     /// The page that deletes the hosted UI's cookie.
     logout_url: Option<String>,
 }
 
 /// The state of the sessions at Cognito.
 #[derive(Clone, Copy)]
-enum AtCognito {
+enum CognitoOutcome {
     /// Cognito was not called.
     NotAsked,
     /// The sessions are revoked.
@@ -90,11 +90,11 @@ enum AtCognito {
 
 /// Why a logout failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum LogoutError {
     #[error("method_not_allowed")]
     MethodNotAllowed,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     /// A machine has no session; an administrator can revoke its client.
     #[error("no_user")]
     NoUser,
@@ -102,22 +102,22 @@ pub(crate) enum Problem {
     #[error("foreign_origin")]
     ForeignOrigin,
     #[error("{}", .0.as_str())]
-    Unauthorized(Reason),
+    Unauthorized(DenyReason),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<Reason> for Problem {
-    fn from(reason: Reason) -> Self {
+impl From<DenyReason> for LogoutError {
+    fn from(reason: DenyReason) -> Self {
         Self::Unauthorized(reason)
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<AuthError> for LogoutError {
+    fn from(refusal: AuthError) -> Self {
         match refusal {
-            Refusal::Unauthorized(reason) => Self::Unauthorized(reason),
-            Refusal::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            AuthError::Unauthorized(reason) => Self::Unauthorized(reason),
+            AuthError::Unavailable(unavailable) => Self::Unavailable(unavailable),
         }
     }
 }
@@ -127,8 +127,8 @@ impl Logout {
     /// during init.
     ///
     /// # Errors
-    /// [`auth_secrets::Unreadable`]. The request that needs it repeats any other failed step.
-    pub async fn connect(config: Config) -> Result<Self, auth_secrets::Unreadable> {
+    /// [`auth_secrets::SecretError`]. The request that needs it repeats any other failed step.
+    pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
             // Any token of a session may revoke it, regardless of its resource.
@@ -147,7 +147,7 @@ impl Logout {
         let keys = HttpsKeys::new(locations);
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        tokio::join!(keys.prefetch(now()), revocations.prime());
+        tokio::join!(keys.prefetch(now()), revocations.warm_up());
         let retry_queue = config.retry_queue_url;
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
@@ -176,12 +176,12 @@ impl Logout {
         })
     }
 
-    async fn log_out(&self, event: &http::Request<'_>) -> Result<Done, Problem> {
+    async fn log_out(&self, event: &http::Request<'_>) -> Result<LogoutOutcome, LogoutError> {
         if event.method() != "POST" {
-            return Err(Problem::MethodNotAllowed);
+            return Err(LogoutError::MethodNotAllowed);
         }
         if event::is_from_elsewhere(event, &self.settings.allowed_origins) {
-            return Err(Problem::ForeignOrigin);
+            return Err(LogoutError::ForeignOrigin);
         }
         let cookie = event::refresh_cookie(event, &self.settings.cookies);
         let bearer = match (
@@ -189,31 +189,31 @@ impl Logout {
             &cookie,
         ) {
             (Ok(bearer), _) => bearer,
-            (Err(Reason::MissingToken), Some(refresh_token)) => {
-                return self.end_by_refresh_token(refresh_token).await;
+            (Err(DenyReason::MissingToken), Some(refresh_token)) => {
+                return self.revoke_by_refresh_token(refresh_token).await;
             }
             (Err(reason), _) => return Err(reason.into()),
         };
         let claims = self.caller(&bearer).await?;
         if claims.principal() != Principal::User {
-            return Err(Problem::NoUser);
+            return Err(LogoutError::NoUser);
         }
         let mut request: Request = event.json()?;
         request.refresh_token = request.refresh_token.or(cookie);
         let done = match request.scope {
-            Scope::Session => Some(self.end_session(&claims, &request).await?),
-            Scope::All => self.end_all(&claims, &request).await?,
-            Scope::Others => Some(self.end_others(&claims).await?),
+            Scope::Session => Some(self.revoke_session_of(&claims, &request).await?),
+            Scope::All => self.revoke_all(&claims, &request).await?,
+            Scope::Others => Some(self.revoke_others(&claims).await?),
         };
-        Ok(Done {
+        Ok(LogoutOutcome {
             ended: done.map_or(ALREADY, |_| request.scope.as_str()),
-            cognito: done.unwrap_or(AtCognito::NotAsked),
+            cognito: done.unwrap_or(CognitoOutcome::NotAsked),
             logout_url: self.logout_url(&claims, request.scope),
         })
     }
 
     /// Verifies a token, which may be expired or revoked.
-    async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, Problem> {
+    async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, LogoutError> {
         let token = UnverifiedToken::parse_within(bearer, LARGEST_MAX_TOKEN_BYTES)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
@@ -223,82 +223,97 @@ impl Logout {
         Ok(self.verifier.verify(token, issuer, &key, now())?)
     }
 
-    async fn end_session(
+    async fn revoke_session_of(
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<AtCognito, Problem> {
-        let (issuer, subject) = (claims.issuer_id(), claims.subject());
-        let key = match (claims.session(), claims.token_id()) {
-            (Some(session), _) => RowKey::session(issuer, subject, session),
-            (None, Some(token)) => RowKey::token(issuer, subject, token),
-            (None, None) => return Err(Reason::NoSession.into()),
+    ) -> Result<CognitoOutcome, LogoutError> {
+        let (user, context) = (claims.user_ref(), self.context(claims));
+        let revocations = &self.revocations;
+        let written = match (claims.session(), claims.token_id()) {
+            (Some(session), _) => {
+                let session = user.session(session);
+                revocations.revoke_session(&session, &context).await
+            }
+            (None, Some(token)) => revocations.revoke_token(&user.token(token), &context).await,
+            (None, None) => return Err(DenyReason::NoSession.into()),
         };
-        let written = self.revocations.end(&key, &self.ending(claims)).await;
-        let cognito = self.revoke(claims, request.refresh_token.as_ref()).await;
+        let cognito = self
+            .revoke_refresh_token(claims, request.refresh_token.as_ref())
+            .await;
         written?;
         Ok(cognito)
     }
 
     /// `None` if an earlier revocation covers the caller: a client that repeats the request,
     /// because the response was lost, does not revoke sessions that began since.
-    async fn end_all(
+    async fn revoke_all(
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<Option<AtCognito>, Problem> {
+    ) -> Result<Option<CognitoOutcome>, LogoutError> {
         let now = now();
-        let marks = self.revocations.marks(claims, now).await?;
-        let covered = marks.user_not_before.as_ref().is_some_and(|cutoff| {
-            claims.authenticated_at() <= cutoff.not_before && cutoff.except_session.is_none()
+        let revocations = self.revocations.revocations(claims, now).await?;
+        let covered = revocations.user_not_before.as_ref().is_some_and(|user| {
+            claims.authenticated_at() <= user.not_before && user.except_session.is_none()
         });
         if covered {
             return Ok(None);
         }
-        living(claims, &marks, now)?;
-        let key = RowKey::user(claims.issuer_id(), claims.subject());
-        let cutoff = self.cutoff(claims);
+        ensure_active(claims, &revocations, now)?;
+        let not_before = self.not_before(claims);
         let written = self
             .revocations
-            .end_user(&key, cutoff, &self.ending(claims))
+            .revoke_user_sessions(&claims.user_ref(), not_before, &self.context(claims))
             .await;
         let username = claims.username().unwrap_or(claims.subject()).to_owned();
         let everywhere = SignOutTask::SignOutEverywhere { username };
         let everywhere = self.at_cognito(claims, &everywhere).await;
-        let this_one = self.revoke(claims, request.refresh_token.as_ref()).await;
+        let this_one = self
+            .revoke_refresh_token(claims, request.refresh_token.as_ref())
+            .await;
         written?;
         // CloudTrail's record of the call revokes sessions that began up to the second of the call.
-        clock::until_after(cutoff.max(self::now()).0).await;
+        clock::until_after(not_before.max(self::now()).0).await;
         Ok(Some(everywhere.worse(this_one)))
     }
 
     /// Cognito has no call that keeps one session: the refresh tokens of the others stay valid
     /// there, and the authorizer refuses the tokens that they return.
-    async fn end_others(&self, claims: &VerifiedClaims) -> Result<AtCognito, Problem> {
+    async fn revoke_others(&self, claims: &VerifiedClaims) -> Result<CognitoOutcome, LogoutError> {
         let now = now();
-        let session = claims.session().ok_or(Reason::NoSession)?;
-        let marks = self.revocations.marks(claims, now).await?;
-        living(claims, &marks, now)?;
-        let key = RowKey::user(claims.issuer_id(), claims.subject());
-        let spared = (session, claims.authenticated_at());
-        let cutoff = self.cutoff(claims);
+        let session = claims.session().ok_or(DenyReason::NoSession)?;
+        let revocations = self.revocations.revocations(claims, now).await?;
+        ensure_active(claims, &revocations, now)?;
+        let not_before = self.not_before(claims);
+        let others = OtherSessions {
+            not_before,
+            kept: KeptSession {
+                session,
+                authenticated_at: claims.authenticated_at(),
+            },
+            password_changed_at: None,
+        };
         let written = self
             .revocations
-            .end_other_sessions(&key, cutoff, spared, &self.ending(claims))
+            .revoke_other_sessions(&claims.user_ref(), &others, &self.context(claims))
             .await?;
         if written {
-            clock::until_after(cutoff.0).await;
-            Ok(AtCognito::NotAsked)
+            clock::until_after(not_before.0).await;
+            Ok(CognitoOutcome::NotAsked)
         } else {
             // The caller's session was revoked after the read.
-            Err(Reason::UserRevoked.into())
+            Err(DenyReason::UserRevoked.into())
         }
     }
 
     /// For a request with the refresh token's cookie only. A refresh returns a token that names the
     /// session, which is then revoked in the table and at Cognito. Without a usable response from
     /// Cognito the logout fails and the browser keeps the cookie.
-    async fn end_by_refresh_token(&self, refresh_token: &RefreshToken) -> Result<Done, Problem> {
+    async fn revoke_by_refresh_token(
+        &self,
+        refresh_token: &RefreshToken,
+    ) -> Result<LogoutOutcome, LogoutError> {
         let RefreshToken(text) = refresh_token;
         let secret = Secret::new(text.clone());
         let may_be_one = auth_cognito::may_be_a_refresh_token(text);
@@ -316,38 +331,40 @@ impl Logout {
                 scope: Scope::Session,
                 refresh_token: Some(RefreshToken(text.clone())),
             };
-            let mut cognito = self.end_session(&claims, &request).await?;
+            let mut cognito = self.revoke_session_of(&claims, &request).await?;
             // With refresh token rotation, the new token belongs to the session.
             if let Some(rotated) = tokens.refresh {
                 request.refresh_token = Some(RefreshToken(rotated));
-                let rotated = self.revoke(&claims, request.refresh_token.as_ref()).await;
-                cognito = if matches!(cognito, AtCognito::Refused) {
+                let rotated = self
+                    .revoke_refresh_token(&claims, request.refresh_token.as_ref())
+                    .await;
+                cognito = if matches!(cognito, CognitoOutcome::Refused) {
                     rotated
                 } else {
                     cognito.worse(rotated)
                 };
             }
-            return Ok(Done {
+            return Ok(LogoutOutcome {
                 ended: Scope::Session.as_str(),
                 cognito,
                 logout_url: self.logout_url(&claims, Scope::Session),
             });
         }
-        Ok(Done {
+        Ok(LogoutOutcome {
             ended: "refresh_token",
-            cognito: AtCognito::Refused,
+            cognito: CognitoOutcome::Refused,
             logout_url: None,
         })
     }
 
     /// Revokes the refresh token at Cognito, if the client sent it.
-    async fn revoke(
+    async fn revoke_refresh_token(
         &self,
         claims: &VerifiedClaims,
         refresh_token: Option<&RefreshToken>,
-    ) -> AtCognito {
+    ) -> CognitoOutcome {
         let Some(RefreshToken(token)) = refresh_token else {
-            return AtCognito::NotAsked;
+            return CognitoOutcome::NotAsked;
         };
         let task = SignOutTask::RevokeRefreshToken {
             client_id: claims.client_id().to_owned(),
@@ -358,7 +375,7 @@ impl Logout {
     }
 
     /// Makes the call; queues a failed call if a queue is configured.
-    async fn at_cognito(&self, claims: &VerifiedClaims, task: &SignOutTask) -> AtCognito {
+    async fn at_cognito(&self, claims: &VerifiedClaims, task: &SignOutTask) -> CognitoOutcome {
         match (self.cognito.carry_out(task).await, &self.retry_queue) {
             (Ok(made), _) => {
                 if let Some(id) = &made.request_id {
@@ -368,19 +385,19 @@ impl Logout {
                     let _ = noted.await;
                 }
                 match made.outcome {
-                    SignOut::Done => AtCognito::Ended,
-                    SignOut::Unsupported => AtCognito::Unsupported,
-                    SignOut::Refused => AtCognito::Refused,
+                    SignOut::Done => CognitoOutcome::Ended,
+                    SignOut::Unsupported => CognitoOutcome::Unsupported,
+                    SignOut::Refused => CognitoOutcome::Refused,
                 }
             }
-            (Err(_), Some(queue)) if queue.put(task).await => AtCognito::Queued,
-            (Err(_), _) => AtCognito::Failed,
+            (Err(_), Some(queue)) if queue.send(task).await => CognitoOutcome::Queued,
+            (Err(_), _) => CognitoOutcome::Failed,
         }
     }
 
     /// The time up to which sessions are revoked. It includes the allowed clock difference to the
     /// issuer, and in any case the caller's own sign-in.
-    fn cutoff(&self, claims: &VerifiedClaims) -> UnixSeconds {
+    fn not_before(&self, claims: &VerifiedClaims) -> UnixSeconds {
         let now = now().plus(self.settings.leeway_seconds);
         now.max(claims.authenticated_at())
     }
@@ -399,8 +416,8 @@ impl Logout {
         })
     }
 
-    fn ending<'a>(&self, claims: &'a VerifiedClaims) -> Ending<'a> {
-        Ending {
+    fn context<'a>(&self, claims: &'a VerifiedClaims) -> RevocationContext<'a> {
+        RevocationContext {
             reason: "logout",
             actor: claims.subject(),
             at: now(),
@@ -412,13 +429,17 @@ impl Logout {
 impl Handler for Logout {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let request = http::Request::read(event);
         let result = self.log_out(&request).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
-            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem @ LogoutError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         let response = match result {
@@ -452,15 +473,19 @@ impl Handler for Logout {
 
 /// Only a valid token may revoke other sessions: a leaked old token must not sign its user out of
 /// newer sessions.
-fn living(claims: &VerifiedClaims, marks: &Marks, now: UnixSeconds) -> Result<(), Reason> {
-    marks.check(claims)?;
+fn ensure_active(
+    claims: &VerifiedClaims,
+    revocations: &Revocations,
+    now: UnixSeconds,
+) -> Result<(), DenyReason> {
+    revocations.check(claims)?;
     if claims.expires_at() <= now {
-        return Err(Reason::Expired);
+        return Err(DenyReason::Expired);
     }
     Ok(())
 }
 
-impl Done {
+impl LogoutOutcome {
     fn response(&self, cookies: &Cookies, request: &http::Request<'_>) -> Response {
         let mut body = json!({"ended": self.ended, "cognito": self.cognito.as_str()});
         if let (Some(url), Some(members)) = (&self.logout_url, body.as_object_mut()) {
@@ -484,7 +509,7 @@ impl Done {
     }
 }
 
-impl Problem {
+impl LogoutError {
     fn response(&self) -> Response {
         let status = match self {
             Self::MethodNotAllowed => {
@@ -500,7 +525,7 @@ impl Problem {
     }
 }
 
-impl AtCognito {
+impl CognitoOutcome {
     fn as_str(self) -> &'static str {
         match self {
             Self::NotAsked => "not_asked",

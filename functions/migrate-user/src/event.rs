@@ -23,7 +23,7 @@ pub(crate) enum Occasion {
 }
 
 /// A migrated user.
-pub(crate) struct Moved {
+pub(crate) struct MigratedUser {
     pub(crate) attributes: BTreeMap<String, String>,
     /// Groups, by the new pool's names. They are not part of the response.
     pub(crate) groups: Vec<String>,
@@ -97,7 +97,7 @@ impl<'a> Event<'a> {
     }
 
     /// The event with the response; all other members are unchanged.
-    pub(crate) fn answered(&self, moved: &Moved) -> Option<Box<RawValue>> {
+    pub(crate) fn answered(&self, moved: &MigratedUser) -> Option<Box<RawValue>> {
         let status = match moved.next {
             Next::Nothing | Next::Change => "CONFIRMED",
             Next::Reset => "RESET_REQUIRED",

@@ -32,20 +32,20 @@ const MAX_HASH_BYTES: usize = 4_096;
 
 /// The result of verifying a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
+pub enum PasswordMatch {
     /// The password matches.
-    Right,
+    Match,
     /// The first 72 bytes match: the old system ignored the rest. Cognito uses the whole password, so the user
     /// has to choose a new one.
-    RightButCut,
+    MatchTruncated,
     /// The password does not match.
-    Wrong,
+    Mismatch,
 }
 
 /// Why a hash is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.as_str())]
-pub enum Unusable {
+pub enum HashError {
     /// The form is unknown.
     Unknown,
     /// The form is known, but a part is missing, superfluous or invalid.
@@ -58,7 +58,7 @@ pub enum Unusable {
     Unsalted,
 }
 
-impl Unusable {
+impl HashError {
     /// The outcome, as in docs/outcomes.md.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -147,22 +147,22 @@ enum Order {
 }
 
 impl Salted {
-    fn new(salt: Vec<u8>, expected: Vec<u8>, lengths: &[usize]) -> Result<Self, Unusable> {
+    fn new(salt: Vec<u8>, expected: Vec<u8>, lengths: &[usize]) -> Result<Self, HashError> {
         if salt.is_empty() || !lengths.contains(&expected.len()) {
-            return Err(Unusable::Corrupt);
+            return Err(HashError::Corrupt);
         }
         Ok(Self { salt, expected })
     }
 
-    fn fit(&self, found: &[u8]) -> Fit {
+    fn fit(&self, found: &[u8]) -> PasswordMatch {
         same(&self.expected, found)
     }
 }
 
-fn same(expected: &[u8], found: &[u8]) -> Fit {
+fn same(expected: &[u8], found: &[u8]) -> PasswordMatch {
     match constant_time::verify_slices_are_equal(expected, found) {
-        Ok(()) => Fit::Right,
-        Err(_) => Fit::Wrong,
+        Ok(()) => PasswordMatch::Match,
+        Err(_) => PasswordMatch::Mismatch,
     }
 }
 
@@ -171,17 +171,17 @@ impl PasswordHash {
     /// ignored.
     ///
     /// # Errors
-    /// [`Unusable`].
-    pub fn parse(text: &str, allow_weak: bool) -> Result<Self, Unusable> {
+    /// [`HashError`].
+    pub fn parse(text: &str, allow_weak: bool) -> Result<Self, HashError> {
         let text = text.trim();
         // The other members of an object are arbitrary, such as a label chosen by the user.
         let is_written = text.is_ascii() || object::is_object(text);
         if text.is_empty() || text.len() > MAX_HASH_BYTES || !is_written {
-            return Err(Unusable::Unknown);
+            return Err(HashError::Unknown);
         }
         let form = read(text, allow_weak)?;
         if form.is_weak() && !allow_weak {
-            return Err(Unusable::Weak);
+            return Err(HashError::Weak);
         }
         Ok(Self(form))
     }
@@ -196,10 +196,10 @@ impl PasswordHash {
     /// every round.
     ///
     /// # Errors
-    /// [`Unusable::TooCostly`].
-    pub fn afford(&self, password: &Secret) -> Result<(), Unusable> {
+    /// [`HashError::TooCostly`].
+    pub fn afford(&self, password: &Secret) -> Result<(), HashError> {
         if self.0.hashed_bytes(password.expose().len()) > bounds::MAX_HASHED_BYTES {
-            return Err(Unusable::TooCostly);
+            return Err(HashError::TooCostly);
         }
         Ok(())
     }
@@ -207,16 +207,16 @@ impl PasswordHash {
     /// Verifies `password`. Takes the same time for each result, except that a password which
     /// [`PasswordHash::afford`] refuses is wrong at once.
     #[must_use]
-    pub fn verify(&self, password: &Secret) -> Fit {
+    pub fn verify(&self, password: &Secret) -> PasswordMatch {
         match self.afford(password) {
             Ok(()) => self.0.fit(password.expose().as_bytes()),
-            Err(_) => Fit::Wrong,
+            Err(_) => PasswordMatch::Mismatch,
         }
     }
 }
 
 /// Parses a hash by its prefix.
-fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
+fn read(text: &str, allow_weak: bool) -> Result<Form, HashError> {
     if object::is_object(text) {
         object::read(text, allow_weak)
     } else if text.starts_with('{') {
@@ -288,7 +288,7 @@ impl Form {
         }
     }
 
-    fn fit(&self, password: &[u8]) -> Fit {
+    fn fit(&self, password: &[u8]) -> PasswordMatch {
         // HMAC pads a short key with zeros (RFC 2104), so it ignores zeros at the end of a password. They make
         // a different password all the same.
         let is_hmac_key = matches!(
@@ -297,44 +297,44 @@ impl Form {
         );
         let fit = self.computed(password);
         if is_hmac_key && password.ends_with(&[0]) {
-            Fit::Wrong
+            PasswordMatch::Mismatch
         } else {
             fit
         }
     }
 
-    fn computed(&self, password: &[u8]) -> Fit {
+    fn computed(&self, password: &[u8]) -> PasswordMatch {
         match self {
             Self::Bcrypt(hash) => match bcrypt::verify(password, hash) {
-                Ok(true) if password.len() > BCRYPT_BYTES => Fit::RightButCut,
-                Ok(true) => Fit::Right,
-                Ok(false) | Err(_) => Fit::Wrong,
+                Ok(true) if password.len() > BCRYPT_BYTES => PasswordMatch::MatchTruncated,
+                Ok(true) => PasswordMatch::Match,
+                Ok(false) | Err(_) => PasswordMatch::Mismatch,
             },
             Self::Argon2(argon2, salted) => {
                 let mut found = vec![0; salted.expected.len()];
                 match argon2.hash_password_into(password, &salted.salt, &mut found) {
                     Ok(()) => salted.fit(&found),
-                    Err(_) => Fit::Wrong,
+                    Err(_) => PasswordMatch::Mismatch,
                 }
             }
             Self::Scrypt(parameters, salted) => {
                 let mut found = vec![0; salted.expected.len()];
                 match scrypt::scrypt(password, &salted.salt, parameters, &mut found) {
                     Ok(()) => salted.fit(&found),
-                    Err(_) => Fit::Wrong,
+                    Err(_) => PasswordMatch::Mismatch,
                 }
             }
             Self::ScryptFile(parameters, header) => scrypt_file(password, parameters, header),
             Self::Pbkdf2(algorithm, iterations, Salted { salt, expected }) => {
                 match pbkdf2::verify(*algorithm, *iterations, salt, password, expected) {
-                    Ok(()) => Fit::Right,
-                    Err(_) => Fit::Wrong,
+                    Ok(()) => PasswordMatch::Match,
+                    Err(_) => PasswordMatch::Mismatch,
                 }
             }
             Self::ShaCrypt { hash, .. } => {
                 match ShaCrypt::default().verify_password(password, hash) {
-                    Ok(()) => Fit::Right,
-                    Err(_) => Fit::Wrong,
+                    Ok(()) => PasswordMatch::Match,
+                    Err(_) => PasswordMatch::Mismatch,
                 }
             }
             Self::Phpass {
@@ -374,7 +374,8 @@ impl Form {
             Self::Of(before, form) => form.fit(before.of(password).as_bytes()),
             Self::AnyOf(forms) => {
                 let mut fits = forms.iter().map(|form| form.fit(password));
-                fits.find(|fit| *fit != Fit::Wrong).unwrap_or(Fit::Wrong)
+                fits.find(|fit| *fit != PasswordMatch::Mismatch)
+                    .unwrap_or(PasswordMatch::Mismatch)
             }
         }
     }
@@ -475,11 +476,11 @@ fn firebase(
 }
 
 /// Verifies the HMAC of the header (parameters, salt and checksum) with the second half of the derived key.
-fn scrypt_file(password: &[u8], parameters: &scrypt::Params, header: &Salted) -> Fit {
+fn scrypt_file(password: &[u8], parameters: &scrypt::Params, header: &Salted) -> PasswordMatch {
     let mut key = [0; 64];
     let salt = header.salt.get(16..48).unwrap_or_default();
     if scrypt::scrypt(password, salt, parameters, &mut key).is_err() {
-        return Fit::Wrong;
+        return PasswordMatch::Mismatch;
     }
     let (_, signing) = key.split_at(32);
     let signing = hmac::Key::new(hmac::HMAC_SHA256, signing);

@@ -23,7 +23,7 @@ use auth::{Secret, Unavailable, UnixSeconds, hex};
 use auth_dynamodb::{AttemptTable, LeftFor, PendingGroups};
 use aws_lc_rs::digest;
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -31,8 +31,8 @@ use tokio::time::Instant;
 pub use config::{CharacterClass, Config, ConflictRule, LookupConfig, Rules, SourceConfig};
 pub use lookup::Lookup;
 
-use crate::event::{Event, Moved, Next};
-use crate::hash::{Fit, PasswordHash};
+use crate::event::{Event, MigratedUser, Next};
+use crate::hash::{PasswordHash, PasswordMatch};
 use crate::source::{Answer, LegacySource, Source, SourceError};
 use crate::timing::{Hashing, Refusals};
 use crate::user::{Credential, LegacyUser};
@@ -71,7 +71,7 @@ struct Failures {
 
 /// Why the user was not migrated: the closed list of docs/outcomes.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NotMoved {
+enum NotMigratedError {
     /// The trigger source is missing or unknown.
     NothingToDo,
     /// The name or the password is missing, or Cognito would not accept it.
@@ -93,7 +93,7 @@ enum NotMoved {
     /// The password is wrong.
     WrongPassword,
     /// The hash is unusable.
-    Hash(hash::Unusable),
+    Hash(hash::HashError),
     /// The old store has no password of this user.
     NoPassword,
     /// A required attribute of the new pool is missing.
@@ -108,34 +108,34 @@ enum NotMoved {
 
 /// Why the user is not migrated, or the failure of a dependency.
 #[derive(Clone, Copy)]
-enum Stop {
-    NotMoved(NotMoved),
+enum MigrateError {
+    NotMigrated(NotMigratedError),
     Unavailable(Unavailable),
 }
 
-impl From<NotMoved> for Stop {
-    fn from(reason: NotMoved) -> Self {
-        Self::NotMoved(reason)
+impl From<NotMigratedError> for MigrateError {
+    fn from(reason: NotMigratedError) -> Self {
+        Self::NotMigrated(reason)
     }
 }
 
-impl From<Unavailable> for Stop {
+impl From<Unavailable> for MigrateError {
     fn from(unavailable: Unavailable) -> Self {
         Self::Unavailable(unavailable)
     }
 }
 
-impl From<SourceError> for Stop {
+impl From<SourceError> for MigrateError {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Down | SourceError::Unusable => Self::Unavailable(Unavailable::Legacy),
-            SourceError::Refused => Self::NotMoved(NotMoved::Refused),
-            SourceError::TooMany => Self::NotMoved(NotMoved::Ambiguous),
+            SourceError::Refused => Self::NotMigrated(NotMigratedError::Refused),
+            SourceError::TooMany => Self::NotMigrated(NotMigratedError::Ambiguous),
         }
     }
 }
 
-impl NotMoved {
+impl NotMigratedError {
     fn as_str(self) -> &'static str {
         match self {
             Self::NothingToDo => "nothing_to_do",
@@ -160,8 +160,8 @@ impl NotMoved {
 
 /// The outcome of an event.
 enum Outcome {
-    Moved(Moved),
-    NotMoved(NotMoved),
+    Migrated(MigratedUser),
+    NotMigrated(NotMigratedError),
 }
 
 impl MigrateUser {
@@ -214,32 +214,32 @@ impl MigrateUser {
     async fn migrate(&self, event: &Event<'_>) -> Result<Outcome, Unavailable> {
         let began = Instant::now();
         let Some(occasion) = event.occasion() else {
-            return Ok(Outcome::NotMoved(NotMoved::NothingToDo));
+            return Ok(Outcome::NotMigrated(NotMigratedError::NothingToDo));
         };
         let (Some(username), Ok(password)) = (event.username(), event.password(occasion)) else {
-            return Ok(Outcome::NotMoved(NotMoved::Malformed));
+            return Ok(Outcome::NotMigrated(NotMigratedError::Malformed));
         };
         let id = failure_id(&event.user_pool_id(), &username, self.rules.case_sensitive);
         let now = UnixSeconds(clock::unix_seconds());
         // Counted before the password is checked, so that concurrent guesses count too.
         if let Some(reason) = self.limits_reached(&id, now).await? {
-            return Ok(Outcome::NotMoved(reason));
+            return Ok(Outcome::NotMigrated(reason));
         }
         let decided = self.decide(&username, password.as_ref()).await;
-        if !matches!(decided, Err(Stop::NotMoved(_))) {
+        if !matches!(decided, Err(MigrateError::NotMigrated(_))) {
             self.take_back(&id, now).await?;
         }
         match decided {
             Ok(moved) => {
                 self.leave_groups(&event.user_pool_id(), &username, &moved, now)
                     .await?;
-                Ok(Outcome::Moved(moved))
+                Ok(Outcome::Migrated(moved))
             }
-            Err(Stop::NotMoved(reason)) => {
+            Err(MigrateError::NotMigrated(reason)) => {
                 tokio::time::sleep_until(self.refusals.moment(began)).await;
-                Ok(Outcome::NotMoved(reason))
+                Ok(Outcome::NotMigrated(reason))
             }
-            Err(Stop::Unavailable(unavailable)) => Err(unavailable),
+            Err(MigrateError::Unavailable(unavailable)) => Err(unavailable),
         }
     }
 
@@ -248,17 +248,17 @@ impl MigrateUser {
         &self,
         id: &str,
         now: UnixSeconds,
-    ) -> Result<Option<NotMoved>, Unavailable> {
+    ) -> Result<Option<NotMigratedError>, Unavailable> {
         let Some(failures) = &self.failures else {
             return Ok(None);
         };
         let count = |id| failures.table.count(id, FAILURE_WINDOW_SECONDS, now);
         if count(id).await? > failures.per_user {
-            return Ok(Some(NotMoved::TooManyFailures));
+            return Ok(Some(NotMigratedError::TooManyFailures));
         }
         // Counted second, so that guesses at one name do not exhaust the limit of all users.
         if count(ALL_USERS).await? > failures.in_all {
-            return Ok(Some(NotMoved::TooManyFailuresInAll));
+            return Ok(Some(NotMigratedError::TooManyFailuresInAll));
         }
         Ok(None)
     }
@@ -274,7 +274,11 @@ impl MigrateUser {
 
     /// Finds the user and checks the password. A user who cannot be migrated takes as much time as a wrong
     /// password.
-    async fn decide(&self, typed: &str, password: Option<&Secret>) -> Result<Moved, Stop> {
+    async fn decide(
+        &self,
+        typed: &str,
+        password: Option<&Secret>,
+    ) -> Result<MigratedUser, MigrateError> {
         for source in &self.sources {
             let found = self
                 .guarded(source.find(typed, password, &self.rules))
@@ -284,8 +288,8 @@ impl MigrateUser {
             }
             let user = user::decide(found, typed, self.conflict_rule, self.rules.case_sensitive);
             let user = match user {
-                None => Err(NotMoved::Ambiguous),
-                Some(user) if !user.enabled => Err(NotMoved::Disabled),
+                None => Err(NotMigratedError::Ambiguous),
+                Some(user) if !user.enabled => Err(NotMigratedError::Disabled),
                 Some(user) => Ok(user),
             };
             let user = match user {
@@ -303,7 +307,7 @@ impl MigrateUser {
             return self.with_groups(source, &user, moved).await;
         }
         self.spend(self.sources.last(), typed, password).await?;
-        Err(NotMoved::Unknown.into())
+        Err(NotMigratedError::Unknown.into())
     }
 
     /// Stores the groups for post-authentication, because the trigger runs before the user exists in the pool.
@@ -313,7 +317,7 @@ impl MigrateUser {
         &self,
         user_pool_id: &str,
         username: &str,
-        moved: &Moved,
+        moved: &MigratedUser,
         now: UnixSeconds,
     ) -> Result<(), Unavailable> {
         let (Some(table), false) = (&self.pending_groups, moved.groups.is_empty()) else {
@@ -331,8 +335,8 @@ impl MigrateUser {
         &self,
         source: &Source,
         user: &LegacyUser,
-        moved: Moved,
-    ) -> Result<Moved, Stop> {
+        moved: MigratedUser,
+    ) -> Result<MigratedUser, MigrateError> {
         if self.rules.groups.is_empty() {
             return Ok(moved);
         }
@@ -341,7 +345,7 @@ impl MigrateUser {
         let mut groups: Vec<String> = known.cloned().collect();
         groups.sort();
         groups.dedup();
-        Ok(Moved { groups, ..moved })
+        Ok(MigratedUser { groups, ..moved })
     }
 
     /// Checks the password. Returns what the user has to do about it.
@@ -350,28 +354,30 @@ impl MigrateUser {
         source: &Source,
         user: &LegacyUser,
         password: &Secret,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Next, MigrateError> {
         let mut must_reset = user.must_reset;
         let mut is_cut = false;
         match &user.credential {
             Credential::None => {
                 self.hashing.spend(password).await?;
-                return Err(NotMoved::NoPassword.into());
+                return Err(NotMigratedError::NoPassword.into());
             }
             Credential::Checked(true) => {}
-            Credential::Checked(false) => return Err(NotMoved::WrongPassword.into()),
+            Credential::Checked(false) => return Err(NotMigratedError::WrongPassword.into()),
             Credential::Hash(text) => {
                 let hash = PasswordHash::parse(text.expose(), self.rules.allow_weak_hashes);
                 let hash = hash.and_then(|hash| hash.afford(password).map(|()| hash));
                 match hash {
                     Err(unusable) => {
                         self.hashing.spend(password).await?;
-                        return Err(NotMoved::Hash(unusable).into());
+                        return Err(NotMigratedError::Hash(unusable).into());
                     }
                     Ok(hash) => match self.hashing.fit(text, hash, password).await? {
-                        Fit::Right => {}
-                        Fit::RightButCut => is_cut = true,
-                        Fit::Wrong => return Err(NotMoved::WrongPassword.into()),
+                        PasswordMatch::Match => {}
+                        PasswordMatch::MatchTruncated => is_cut = true,
+                        PasswordMatch::Mismatch => {
+                            return Err(NotMigratedError::WrongPassword.into());
+                        }
                     },
                 }
             }
@@ -379,19 +385,19 @@ impl MigrateUser {
                 let answer = self.guarded(source.check(&user.username, password)).await?;
                 match answer {
                     Answer::Right => {}
-                    Answer::Wrong => return Err(NotMoved::WrongPassword.into()),
+                    Answer::Wrong => return Err(NotMigratedError::WrongPassword.into()),
                     Answer::ResetRequired => must_reset = true,
                     Answer::Challenged if self.rules.takes_challenged => must_reset = true,
-                    Answer::Challenged => return Err(NotMoved::Challenged.into()),
+                    Answer::Challenged => return Err(NotMigratedError::Challenged.into()),
                     Answer::Unconfirmed if self.rules.takes_unconfirmed => must_reset = true,
-                    Answer::Unconfirmed => return Err(NotMoved::Unconfirmed.into()),
-                    Answer::Refused => return Err(NotMoved::Refused.into()),
+                    Answer::Unconfirmed => return Err(NotMigratedError::Unconfirmed.into()),
+                    Answer::Refused => return Err(NotMigratedError::Refused.into()),
                 }
             }
         }
         if !user.confirmed {
             if !self.rules.takes_unconfirmed {
-                return Err(NotMoved::Unconfirmed.into());
+                return Err(NotMigratedError::Unconfirmed.into());
             }
             must_reset = true;
         }
@@ -399,7 +405,7 @@ impl MigrateUser {
         // a reset is only for users of whom the old store requires one, or whose password bcrypt truncated.
         let is_verified = user.is_verified(self.rules.username_is_email);
         match (must_reset, is_cut, is_verified) {
-            (true, _, false) => Err(NotMoved::NotVerified.into()),
+            (true, _, false) => Err(NotMigratedError::NotVerified.into()),
             (true, _, true) | (false, true, true) => Ok(Next::Reset),
             (false, true, false) => Ok(Next::Change),
             (false, false, _) if self.meets_policy(password) => Ok(Next::Nothing),
@@ -409,30 +415,35 @@ impl MigrateUser {
 
     /// Checks a user who has forgotten the password. Cognito sends a code to the address of the response, so the
     /// address must be the user's.
-    fn forgotten(&self, user: &LegacyUser) -> Result<Next, NotMoved> {
+    fn forgotten(&self, user: &LegacyUser) -> Result<Next, NotMigratedError> {
         if !user.confirmed && !self.rules.takes_unconfirmed {
-            return Err(NotMoved::Unconfirmed);
+            return Err(NotMigratedError::Unconfirmed);
         }
         if !user.is_verified(self.rules.username_is_email) {
-            return Err(NotMoved::NotVerified);
+            return Err(NotMigratedError::NotVerified);
         }
         Ok(Next::Reset)
     }
 
-    fn moved(&self, typed: &str, user: &LegacyUser, next: Next) -> Result<Moved, NotMoved> {
+    fn moved(
+        &self,
+        typed: &str,
+        user: &LegacyUser,
+        next: Next,
+    ) -> Result<MigratedUser, NotMigratedError> {
         let has = |name: &String| user.attributes.contains_key(name);
         if !self.rules.required.iter().all(has) {
-            return Err(NotMoved::MissingAttribute);
+            return Err(NotMigratedError::MissingAttribute);
         }
         let name = user::normal(typed, self.rules.case_sensitive);
         if self.rules.username_is_email && user.attributes.get("email") != Some(&name) {
-            return Err(NotMoved::OtherAddress);
+            return Err(NotMigratedError::OtherAddress);
         }
         let mut attributes = user.attributes.clone();
         if let (Next::Change, Some(attribute)) = (next, &self.rules.change_attribute) {
             attributes.insert(attribute.clone(), "true".to_owned());
         }
-        Ok(Moved {
+        Ok(MigratedUser {
             attributes,
             groups: Vec::new(),
             left_behind: user.left_behind.clone(),
@@ -517,13 +528,17 @@ impl Handler for MigrateUser {
 
     const WIPES_EVENTS: bool = true;
 
-    async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        json: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let event = Event::read(json);
         let result = tokio::time::timeout(BUDGET, Box::pin(self.migrate(&event))).await;
         let result = result.unwrap_or(Err(Unavailable::Legacy));
         let none = BTreeSet::new();
         let (level, outcome, left_behind) = match &result {
-            Ok(Outcome::Moved(moved)) => {
+            Ok(Outcome::Migrated(moved)) => {
                 let outcome = match moved.next {
                     Next::Nothing => "moved",
                     Next::Change => "moved_to_change",
@@ -531,10 +546,12 @@ impl Handler for MigrateUser {
                 };
                 (Level::Info, outcome, &moved.left_behind)
             }
-            Ok(Outcome::NotMoved(NotMoved::TooManyFailuresInAll)) => {
-                (Level::Error, NotMoved::TooManyFailuresInAll.as_str(), &none)
-            }
-            Ok(Outcome::NotMoved(reason)) => (Level::Warn, reason.as_str(), &none),
+            Ok(Outcome::NotMigrated(NotMigratedError::TooManyFailuresInAll)) => (
+                Level::Error,
+                NotMigratedError::TooManyFailuresInAll.as_str(),
+                &none,
+            ),
+            Ok(Outcome::NotMigrated(reason)) => (Level::Warn, reason.as_str(), &none),
             Err(unavailable) => (Level::Error, unavailable.as_str(), &none),
         };
         if level <= self.log_level {
@@ -555,9 +572,9 @@ impl Handler for MigrateUser {
             log::line(Level::Warn, "attributes stay behind", fields);
         }
         match result {
-            Ok(Outcome::Moved(moved)) => event.answered(&moved).ok_or(Failure::Internal),
-            Ok(Outcome::NotMoved(_)) => Ok(json.to_owned()),
-            Err(_) => Err(Failure::Internal),
+            Ok(Outcome::Migrated(moved)) => event.answered(&moved).ok_or(InvocationError::Internal),
+            Ok(Outcome::NotMigrated(_)) => Ok(json.to_owned()),
+            Err(_) => Err(InvocationError::Internal),
         }
     }
 }

@@ -6,7 +6,7 @@ mod http;
 mod postgres;
 
 use auth::{Secret, Unavailable};
-use auth_cognito::LegacyTrouble;
+use auth_cognito::LegacyPoolError;
 use aws_config::SdkConfig;
 
 use crate::config::{Rules, SourceConfig};
@@ -33,12 +33,12 @@ pub(crate) enum SourceError {
     TooMany,
 }
 
-impl From<LegacyTrouble> for SourceError {
-    fn from(trouble: LegacyTrouble) -> Self {
+impl From<LegacyPoolError> for SourceError {
+    fn from(trouble: LegacyPoolError) -> Self {
         match trouble {
-            LegacyTrouble::Down => Self::Down,
-            LegacyTrouble::Misconfigured => Self::Unusable,
-            LegacyTrouble::Refused => Self::Refused,
+            LegacyPoolError::Down => Self::Down,
+            LegacyPoolError::Misconfigured => Self::Unusable,
+            LegacyPoolError::Refused => Self::Refused,
         }
     }
 }

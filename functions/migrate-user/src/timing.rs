@@ -10,7 +10,7 @@ use auth::{Secret, Unavailable};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::hash::{Fit, PasswordHash};
+use crate::hash::{PasswordHash, PasswordMatch};
 
 /// The hash that is computed for unknown users until a known user's hash has been computed.
 const FIRST_DUMMY: &str = "$2b$10$abcdefghijklmnopqrstuuv2PaxZO.gRiMKu8gyyycqlaX6nT7pjC";
@@ -72,7 +72,7 @@ impl Hashing {
         text: &Secret,
         hash: PasswordHash,
         password: &Secret,
-    ) -> Result<Fit, Unavailable> {
+    ) -> Result<PasswordMatch, Unavailable> {
         let (fit, took) = self.compute(hash, password).await?;
         let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
         if took > slowest.1 {
@@ -97,7 +97,7 @@ impl Hashing {
         &self,
         hash: PasswordHash,
         password: &Secret,
-    ) -> Result<(Fit, Duration), Unavailable> {
+    ) -> Result<(PasswordMatch, Duration), Unavailable> {
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.map_err(|_| Unavailable::Legacy)?;
         let password = password.clone();
@@ -156,7 +156,7 @@ mod tests {
             let text = FIRST_DUMMY.replace("$10$", cost);
             let hash = PasswordHash::parse(&text, false).ok().unwrap();
             let fit = hashing.fit(&Secret::new(text), hash, &password).await;
-            assert_eq!(fit, Ok(Fit::Wrong));
+            assert_eq!(fit, Ok(PasswordMatch::Mismatch));
         }
         let slowest = hashing.slowest.lock().unwrap();
         assert!(slowest.0.expose().starts_with("$2b$08$"));

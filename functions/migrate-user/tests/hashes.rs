@@ -1,7 +1,7 @@
 //! Known-answer tests: hashes of other systems, made with their own tools or taken from their documentation.
 
 use auth::Secret;
-use migrate_user::hash::{Fit, PasswordHash, Unusable};
+use migrate_user::hash::{HashError, PasswordHash, PasswordMatch};
 use serde::Deserialize;
 
 const PW: &str = "correct horse-\u{dc}n\u{ef}code";
@@ -189,7 +189,7 @@ fn rows() -> Vec<Row> {
     serde_json::from_str(include_str!("hashes.json")).unwrap_or_default()
 }
 
-fn fit(hash: &str, password: &str) -> Fit {
+fn fit(hash: &str, password: &str) -> PasswordMatch {
     match PasswordHash::parse(hash, false) {
         Ok(parsed) => parsed.verify(&Secret::new(password.to_owned())),
         Err(unusable) => unreachable!("{hash}: {unusable}"),
@@ -199,7 +199,7 @@ fn fit(hash: &str, password: &str) -> Fit {
 #[test]
 fn only_the_right_password_matches() {
     for (system, password, hash) in KNOWN {
-        assert_eq!(fit(hash, password), Fit::Right, "{system}");
+        assert_eq!(fit(hash, password), PasswordMatch::Match, "{system}");
         for other in [
             format!("{password}x"),
             format!(" {password}"),
@@ -214,14 +214,18 @@ fn only_the_right_password_matches() {
             if hash.starts_with("$wp") && other.ends_with('\0') {
                 continue;
             }
-            assert_eq!(fit(hash, &other), Fit::Wrong, "{system}: {other:?}");
+            assert_eq!(
+                fit(hash, &other),
+                PasswordMatch::Mismatch,
+                "{system}: {other:?}"
+            );
         }
     }
     // The same letters in another normalization form are a different password.
     let decomposed = "correct horse-U\u{308}ni\u{308}code";
     assert_eq!(
         fit(KNOWN[1].2, decomposed),
-        Fit::Wrong,
+        PasswordMatch::Mismatch,
         "another normalization form"
     );
 }
@@ -239,7 +243,7 @@ fn exported_hashes_match_and_their_prefixes_do_not() {
         } = row;
         let strictly = PasswordHash::parse(&hash, false);
         if weak {
-            assert_eq!(strictly.err(), Some(Unusable::Weak), "{system}: {hash}");
+            assert_eq!(strictly.err(), Some(HashError::Weak), "{system}: {hash}");
         } else {
             assert!(strictly.is_ok(), "{system}: {hash}");
         }
@@ -248,11 +252,19 @@ fn exported_hashes_match_and_their_prefixes_do_not() {
             let parsed = PasswordHash::parse(&text, true);
             let parsed = parsed.unwrap_or_else(|error| panic!("{system}: {error}: {hash}"));
             let typed = Secret::new(password.clone());
-            assert_eq!(parsed.verify(&typed), Fit::Right, "{system}: {hash}");
+            assert_eq!(
+                parsed.verify(&typed),
+                PasswordMatch::Match,
+                "{system}: {hash}"
+            );
         }
         let parsed = PasswordHash::parse(&hash, true).ok().unwrap();
         for other in [format!("{password}x"), format!("{password}\0")] {
-            assert_eq!(parsed.verify(&Secret::new(other)), Fit::Wrong, "{system}");
+            assert_eq!(
+                parsed.verify(&Secret::new(other)),
+                PasswordMatch::Mismatch,
+                "{system}"
+            );
         }
         // A prefix does not match, unless only padding is missing.
         for end in (0..hash.len())
@@ -265,7 +277,7 @@ fn exported_hashes_match_and_their_prefixes_do_not() {
             let fits = cut.verify(&Secret::new(password.clone()));
             let is_padding = hash[end..].bytes().all(|byte| byte == b'=');
             assert!(
-                fits == Fit::Wrong || is_padding,
+                fits == PasswordMatch::Mismatch || is_padding,
                 "{system}: {}",
                 &hash[..end]
             );
@@ -276,41 +288,41 @@ fn exported_hashes_match_and_their_prefixes_do_not() {
 #[test]
 fn unsalted_unknown_and_corrupt_hashes_are_refused() {
     for (hash, expected) in [
-        ("{noop}password", Unusable::Unsalted),
-        ("{MD5}X03MO1qnZdYdgyfeuILPmQ==", Unusable::Unsalted),
-        ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", Unusable::Unsalted),
+        ("{noop}password", HashError::Unsalted),
+        ("{MD5}X03MO1qnZdYdgyfeuILPmQ==", HashError::Unsalted),
+        ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", HashError::Unsalted),
         (
             "{MD5}{}5f4dcc3b5aa765d61d8327deb882cf99",
-            Unusable::Unsalted,
+            HashError::Unsalted,
         ),
-        ("5f4dcc3b5aa765d61d8327deb882cf99", Unusable::Unsalted),
-        ("md5$$5f4dcc3b5aa765d61d8327deb882cf99", Unusable::Unsalted),
-        ("plain$$password", Unusable::Unsalted),
+        ("5f4dcc3b5aa765d61d8327deb882cf99", HashError::Unsalted),
+        ("md5$$5f4dcc3b5aa765d61d8327deb882cf99", HashError::Unsalted),
+        ("plain$$password", HashError::Unsalted),
         (
             "{\"algorithm\":\"md5\",\"hash\":{\"value\":\"5f4dcc3b5aa765d61d8327deb882cf99\"}}",
-            Unusable::Unsalted,
+            HashError::Unsalted,
         ),
-        ("{bcrypt}", Unusable::Unknown),
+        ("{bcrypt}", HashError::Unknown),
         (
             "{bcrypt}{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG",
-            Unusable::Unknown,
+            HashError::Unknown,
         ),
-        ("{unknown}x", Unusable::Unknown),
-        ("$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", Unusable::Unknown),
-        ("pbkdf2:sha256$saltsaltsalt$00", Unusable::Corrupt),
-        ("pbkdf2:sha256:260000$saltsaltsalt$0bb5", Unusable::Corrupt),
-        ("$S$Dabc", Unusable::Corrupt),
-        ("{pbkdf2}0011", Unusable::Corrupt),
+        ("{unknown}x", HashError::Unknown),
+        ("$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", HashError::Unknown),
+        ("pbkdf2:sha256$saltsaltsalt$00", HashError::Corrupt),
+        ("pbkdf2:sha256:260000$saltsaltsalt$0bb5", HashError::Corrupt),
+        ("$S$Dabc", HashError::Corrupt),
+        ("{pbkdf2}0011", HashError::Corrupt),
         (
             "{\"secretData\":{},\"credentialData\":{}}",
-            Unusable::Corrupt,
+            HashError::Corrupt,
         ),
         (
             "{\"secretData\":\"{\",\"credentialData\":\"{}\"}",
-            Unusable::Corrupt,
+            HashError::Corrupt,
         ),
-        ("[{\"type\":\"otp\"}]", Unusable::Unknown),
-        ("{\"a\":", Unusable::Corrupt),
+        ("[{\"type\":\"otp\"}]", HashError::Unknown),
+        ("{\"a\":", HashError::Corrupt),
     ] {
         for allow_weak in [false, true] {
             let refused = PasswordHash::parse(hash, allow_weak).err();
@@ -346,8 +358,8 @@ fn long_passwords_do_not_exceed_the_cost_limit() {
     ] {
         let parsed =
             PasswordHash::parse(hash, false).unwrap_or_else(|error| panic!("{error}: {hash}"));
-        assert_eq!(parsed.afford(password), Err(Unusable::TooCostly), "{hash}");
-        assert_eq!(parsed.verify(password), Fit::Wrong, "{hash}");
+        assert_eq!(parsed.afford(password), Err(HashError::TooCostly), "{hash}");
+        assert_eq!(parsed.verify(password), PasswordMatch::Mismatch, "{hash}");
         let short = Secret::new("sixteen letters.".to_owned());
         assert_eq!(parsed.afford(&short), Ok(()), "{hash}");
     }
@@ -366,12 +378,16 @@ fn long_passwords_do_not_exceed_the_cost_limit() {
 fn bcrypt_reports_passwords_longer_than_72_bytes() {
     let hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
     let long = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored";
-    assert_eq!(fit(hash, long), Fit::RightButCut, "longer than 72 bytes");
-    assert_eq!(fit(hash, &long[..72]), Fit::Right, "72 bytes");
-    assert_eq!(fit(hash, &long[..71]), Fit::Wrong, "71 bytes");
+    assert_eq!(
+        fit(hash, long),
+        PasswordMatch::MatchTruncated,
+        "longer than 72 bytes"
+    );
+    assert_eq!(fit(hash, &long[..72]), PasswordMatch::Match, "72 bytes");
+    assert_eq!(fit(hash, &long[..71]), PasswordMatch::Mismatch, "71 bytes");
     assert_eq!(
         fit(hash, &"x".repeat(256)),
-        Fit::Wrong,
+        PasswordMatch::Mismatch,
         "another long password"
     );
 }
@@ -396,7 +412,7 @@ fn costly_hashes_are_refused_before_computing_them() {
         "$P$zIQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0".to_owned(),
     ] {
         let refused = PasswordHash::parse(&hash, true).err();
-        assert_eq!(refused, Some(Unusable::TooCostly), "{hash}");
+        assert_eq!(refused, Some(HashError::TooCostly), "{hash}");
     }
     assert!(began.elapsed().as_secs() < 5, "no hash was computed");
 }
@@ -414,7 +430,7 @@ fn incomplete_hashes_are_refused() {
             // Most of the other prefixes only lack the padding of Base64, which carries no data.
             let is_padding = hash[end..].bytes().all(|byte| byte == b'=');
             assert!(
-                fits == Fit::Wrong || is_padding,
+                fits == PasswordMatch::Mismatch || is_padding,
                 "{system}: {}",
                 &hash[..end]
             );
@@ -444,15 +460,18 @@ fn incomplete_hashes_are_refused() {
 #[test]
 fn weak_hashes_require_allow_weak() {
     for (hash, password) in WEAK {
-        assert_eq!(PasswordHash::parse(hash, false).err(), Some(Unusable::Weak));
+        assert_eq!(
+            PasswordHash::parse(hash, false).err(),
+            Some(HashError::Weak)
+        );
         let parsed = PasswordHash::parse(hash, true).ok().unwrap();
         assert_eq!(
             parsed.verify(&Secret::new((*password).to_owned())),
-            Fit::Right
+            PasswordMatch::Match
         );
         assert_eq!(
             parsed.verify(&Secret::new("another".to_owned())),
-            Fit::Wrong
+            PasswordMatch::Mismatch
         );
     }
 }

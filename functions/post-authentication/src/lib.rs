@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use auth::env::{ConfigError, Env};
 use auth::{Unavailable, UnixSeconds};
-use auth_cognito::{CognitoUsers, Trouble};
+use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, LeftFor, PendingGroups};
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -179,8 +179,8 @@ impl PostAuthentication {
             match users.add_to_group(&event.user_name, group).await {
                 Ok(()) => {}
                 // A later attempt would fail too.
-                Err(Trouble::NotFound) => outcome = "unknown_group",
-                Err(Trouble::Throttled | Trouble::Unavailable) => {
+                Err(UserPoolError::NotFound) => outcome = "unknown_group",
+                Err(UserPoolError::Throttled | UserPoolError::Unavailable) => {
                     return Err(Unavailable::Cognito.as_str());
                 }
             }
@@ -198,7 +198,11 @@ impl PostAuthentication {
 impl Handler for PostAuthentication {
     type Answer = Box<RawValue>;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let result = tokio::time::timeout(BUDGET, self.signed_in(event)).await;
         let result = result.unwrap_or(Err("time_is_up"));
         let (level, outcome) = match result {

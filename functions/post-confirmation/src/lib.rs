@@ -11,14 +11,13 @@
 use std::time::Duration;
 
 use auth::env::{ConfigError, Env};
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, Ending, Profiles};
-use auth_sqs::{LateMark, RetryQueue};
+use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
+use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -121,6 +120,12 @@ struct Source {
     trigger_source: String,
 }
 
+/// A revocation that could not be written now, and must be written later.
+struct NotWrittenError {
+    unavailable: Unavailable,
+    late: LateRevocation,
+}
+
 impl PostConfirmation {
     /// Opens the connection to the tables during init.
     ///
@@ -129,7 +134,7 @@ impl PostConfirmation {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         let profiles = config.users_table;
         let retry_queue = config.retry_queue_url;
         Ok(Self {
@@ -149,7 +154,7 @@ impl PostConfirmation {
         match source.trigger_source.as_str() {
             "PostConfirmation_ConfirmForgotPassword" => {
                 let event = complete(event)?;
-                self.end_sessions(&event).await
+                self.revoke_sessions(&event).await
             }
             "PostConfirmation_ConfirmSignUp" => {
                 let Some(profiles) = &self.profiles else {
@@ -169,19 +174,19 @@ impl PostConfirmation {
 
     /// Writes the revocation and signs the user out at the same time; what fails is queued. Only
     /// the revocation decides the result: without it our APIs still accept the old sessions.
-    async fn end_sessions(&self, event: &Event) -> Result<&'static str, &'static str> {
-        let (marked, signed_out) = tokio::join!(self.mark(event), self.sign_out(event));
+    async fn revoke_sessions(&self, event: &Event) -> Result<&'static str, &'static str> {
+        let (revoked, signed_out) = tokio::join!(self.revoke(event), self.sign_out(event));
         // CloudTrail records the sign-out too, and the revocation for that record covers its whole
         // second.
         let second = UnixSeconds(clock::unix_seconds());
         let everywhere = SignOutTask::SignOutEverywhere {
             username: event.user_name.clone(),
         };
-        let sign_out_later = async { !signed_out && self.put(&everywhere).await };
-        let cutoff = match marked {
-            Ok(cutoff) => cutoff,
-            Err((unavailable, late)) => {
-                tokio::join!(sign_out_later, self.put(&late));
+        let sign_out_later = async { !signed_out && self.send_later(&everywhere).await };
+        let not_before = match revoked {
+            Ok(not_before) => not_before,
+            Err(NotWrittenError { unavailable, late }) => {
+                tokio::join!(sign_out_later, self.send_later(&late));
                 return Err(unavailable.as_str());
             }
         };
@@ -192,31 +197,35 @@ impl PostConfirmation {
         };
         // After a reset the user signs in, and that new session must not be covered by the
         // revocation.
-        clock::until_after(cutoff.max(second).0).await;
+        clock::until_after(not_before.max(second).0).await;
         Ok(outcome)
     }
 
-    async fn mark(&self, event: &Event) -> Result<UnixSeconds, (Unavailable, LateMark)> {
+    async fn revoke(&self, event: &Event) -> Result<UnixSeconds, NotWrittenError> {
         let subject = &event.request.user_attributes.sub;
         let now = UnixSeconds(clock::unix_seconds());
         let not_before = now.plus(self.leeway_seconds);
-        let ending = Ending {
+        let context = RevocationContext {
             reason: REASON,
             actor: subject,
             at: now,
             refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
         };
-        let key = RowKey::user(&event.user_pool_id, subject);
-        let written = self.revocations.end_user(&key, not_before, &ending).await;
-        written.map(|()| not_before).map_err(|unavailable| {
-            let late = LateMark::EndSessions {
+        let user = UserRef {
+            issuer: &event.user_pool_id,
+            subject,
+        };
+        let revocations = &self.revocations;
+        let written = revocations.revoke_user_sessions(&user, not_before, &context);
+        written.await.map(|()| not_before).map_err(|unavailable| {
+            let late = LateRevocation::RevokeSessions {
                 subject: subject.clone(),
                 not_before: not_before.0,
-                spared: None,
+                kept: None,
                 changed_at: None,
                 reason: REASON.to_owned(),
             };
-            (unavailable, late)
+            NotWrittenError { unavailable, late }
         })
     }
 
@@ -227,10 +236,10 @@ impl PostConfirmation {
         matches!(signed_out, Ok(Ok(_)))
     }
 
-    async fn put(&self, task: &impl Serialize) -> bool {
+    async fn send_later(&self, task: &impl Serialize) -> bool {
         match &self.retry_queue {
             None => false,
-            Some(queue) => timeout(QUEUE, queue.put(task)).await.unwrap_or(false),
+            Some(queue) => timeout(QUEUE, queue.send(task)).await.unwrap_or(false),
         }
     }
 }
@@ -253,7 +262,11 @@ fn complete(event: &RawValue) -> Result<Event, &'static str> {
 impl Handler for PostConfirmation {
     type Answer = Box<RawValue>;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let result = self.confirmed(event).await;
         let (level, outcome) = match result {
             Ok(outcome @ (FAILED | NO_PROFILE)) => (Level::Error, outcome),
@@ -271,7 +284,7 @@ impl Handler for PostConfirmation {
         }
         match result {
             Ok(_) => Ok(event.to_owned()),
-            Err(_) => Err(Failure::Internal),
+            Err(_) => Err(InvocationError::Internal),
         }
     }
 }

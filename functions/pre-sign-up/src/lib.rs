@@ -10,12 +10,12 @@ mod config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use addresses::{Fault, check_email, check_name, check_shown_name};
+use addresses::{AddressError, check_email, check_name, check_shown_name};
 use auth::{Unavailable, spellings};
-use auth_cognito::{CognitoUsers, Profile, Trouble};
+use auth_cognito::{CognitoUsers, Profile, UserPoolError};
 use aws_types::SdkConfig;
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, TriggerEvent};
+use lambda::{Handler, InvocationError, TriggerEvent};
 use migrate_user::Lookup;
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,24 +43,24 @@ pub struct PreSignUp {
 
 /// Why a sign-up is refused, or could not be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trap {
+enum SignUpError {
     Refused(&'static str),
     /// The name belongs to a user who is not migrated yet.
     Known,
     Failed(&'static str),
 }
 
-impl From<Fault> for Trap {
-    fn from(fault: Fault) -> Self {
+impl From<AddressError> for SignUpError {
+    fn from(fault: AddressError) -> Self {
         Self::Refused(match fault {
-            Fault::Malformed => "malformed",
-            Fault::LookAlike => "look_alike",
+            AddressError::Malformed => "malformed",
+            AddressError::LookAlike => "look_alike",
         })
     }
 }
 
-impl From<Trouble> for Trap {
-    fn from(trouble: Trouble) -> Self {
+impl From<UserPoolError> for SignUpError {
+    fn from(trouble: UserPoolError) -> Self {
         Self::Failed(Unavailable::from(trouble).as_str())
     }
 }
@@ -125,15 +125,15 @@ impl PreSignUp {
     }
 
     /// The log's word for a sign-up that may proceed.
-    async fn admit(&self, event: &TriggerEvent<'_>) -> Result<&'static str, Trap> {
+    async fn admit(&self, event: &TriggerEvent<'_>) -> Result<&'static str, SignUpError> {
         let source = event.text("triggerSource");
-        let source = source.ok_or(Trap::Failed("no_trigger_event"))?;
+        let source = source.ok_or(SignUpError::Failed("no_trigger_event"))?;
         let request = event.member("request").map(RawValue::get);
         let request: Option<Request> = request.and_then(|json| serde_json::from_str(json).ok());
-        let request = request.ok_or(Trap::Failed("incomplete_event"))?;
+        let request = request.ok_or(SignUpError::Failed("incomplete_event"))?;
         let name = event.text("userName").unwrap_or_default();
         let pool = event.text("userPoolId").filter(|pool| !pool.is_empty());
-        let pool = pool.ok_or(Trap::Failed("incomplete_event"))?;
+        let pool = pool.ok_or(SignUpError::Failed("incomplete_event"))?;
 
         match &*source {
             "PreSignUp_SignUp" => {
@@ -145,7 +145,7 @@ impl PreSignUp {
                 // The old store is asked last, because its answer is worth guessing at. A verified
                 // address comes from a migration: a client cannot sign up with one.
                 if !request.is_verified() && self.old_store_knows(&name, &request).await? {
-                    return Err(Trap::Known);
+                    return Err(SignUpError::Known);
                 }
                 Ok("admitted")
             }
@@ -166,11 +166,11 @@ impl PreSignUp {
                 self.check_names(&pool, &name, &request).await?;
                 Ok("admitted")
             }
-            _ => Err(Trap::Failed("unknown_source")),
+            _ => Err(SignUpError::Failed("unknown_source")),
         }
     }
 
-    fn look_at(&self, request: &Request) -> Result<(), Trap> {
+    fn look_at(&self, request: &Request) -> Result<(), SignUpError> {
         if !self.config.guards {
             return Ok(());
         }
@@ -183,7 +183,12 @@ impl PreSignUp {
         Ok(())
     }
 
-    async fn check_names(&self, pool: &str, name: &str, request: &Request) -> Result<(), Trap> {
+    async fn check_names(
+        &self,
+        pool: &str,
+        name: &str,
+        request: &Request,
+    ) -> Result<(), SignUpError> {
         if !self.config.guards {
             return Ok(());
         }
@@ -195,13 +200,13 @@ impl PreSignUp {
     /// up with such a name would lock its owner out: Cognito does not migrate a user that the pool
     /// already has.
     /// Source: aws-amplify/amplify-js#5081.
-    async fn old_store_knows(&self, name: &str, request: &Request) -> Result<bool, Trap> {
+    async fn old_store_knows(&self, name: &str, request: &Request) -> Result<bool, SignUpError> {
         let Some(legacy) = &self.legacy else {
             return Ok(false);
         };
         for name in request.names(name) {
             let known = legacy.knows(name).await;
-            if known.map_err(|unavailable| Trap::Failed(unavailable.as_str()))? {
+            if known.map_err(|unavailable| SignUpError::Failed(unavailable.as_str()))? {
                 return Ok(true);
             }
         }
@@ -210,20 +215,25 @@ impl PreSignUp {
 
     /// Checks the domain of the address. An address that the provider has not verified is of no
     /// allowed domain; an address that was typed in gets a code.
-    fn check_domain(&self, request: &Request, counts: bool) -> Result<(), Trap> {
+    fn check_domain(&self, request: &Request, counts: bool) -> Result<(), SignUpError> {
         let email = request.text("email");
         let (allowed, denied) = (&self.config.allowed, &self.config.denied);
         if email.is_some_and(|email| denied.contain(email)) {
-            return Err(Trap::Refused("domain_denied"));
+            return Err(SignUpError::Refused("domain_denied"));
         }
         if !allowed.is_empty() && !email.is_some_and(|email| counts && allowed.contain(email)) {
-            return Err(Trap::Refused("domain_not_allowed"));
+            return Err(SignUpError::Refused("domain_not_allowed"));
         }
         Ok(())
     }
 
     /// In a case-sensitive pool: rejects a name that differs from an existing one only in case.
-    async fn check_twins(&self, pool: &str, name: &str, email: Option<&str>) -> Result<(), Trap> {
+    async fn check_twins(
+        &self,
+        pool: &str,
+        name: &str,
+        email: Option<&str>,
+    ) -> Result<(), SignUpError> {
         if !self.config.case_sensitive {
             return Ok(());
         }
@@ -234,11 +244,11 @@ impl PreSignUp {
             let Some(typed) = typed else { continue };
             let lower = typed.to_lowercase();
             if lower != typed {
-                return Err(Trap::Refused("not_lower_case"));
+                return Err(SignUpError::Refused("not_lower_case"));
             }
             for spelling in spellings(typed, &lower) {
                 if !users.find(attribute, &spelling).await?.is_empty() {
-                    return Err(Trap::Refused("case_twin"));
+                    return Err(SignUpError::Refused("case_twin"));
                 }
             }
         }
@@ -248,7 +258,12 @@ impl PreSignUp {
     /// Links a federated identity to the account of its address, if both sides have verified the
     /// address. An unconfirmed account is not linked: a stranger may have created it as a trap.
     /// Source: AWS, "Linking federated users to an existing user profile".
-    async fn link(&self, pool: &str, name: &str, request: &Request) -> Result<&'static str, Trap> {
+    async fn link(
+        &self,
+        pool: &str,
+        name: &str,
+        request: &Request,
+    ) -> Result<&'static str, SignUpError> {
         let Some((provider, subject)) = self.provider_of(name) else {
             return Ok("admitted");
         };
@@ -275,12 +290,14 @@ impl PreSignUp {
         let mut accounts = accounts.into_values();
         match (accounts.next(), accounts.next()) {
             (None, _) => Ok("admitted"),
-            (Some(_), Some(_)) => Err(Trap::Refused("ambiguous_account")),
-            (Some(account), None) if !account.enabled => Err(Trap::Refused("disabled_account")),
+            (Some(_), Some(_)) => Err(SignUpError::Refused("ambiguous_account")),
+            (Some(account), None) if !account.enabled => {
+                Err(SignUpError::Refused("disabled_account"))
+            }
             (Some(account), None) => {
                 // Cognito asks federated users for no second factor.
                 if users.standing(&account.username).await?.has_second_factor {
-                    return Err(Trap::Refused("second_factor"));
+                    return Err(SignUpError::Refused("second_factor"));
                 }
                 users.link(&account.username, provider, subject).await?;
                 Ok("linked")
@@ -308,7 +325,7 @@ fn is_uuid(text: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12]) && text.split('-').all(digits)
 }
 
-fn check_user_name(name: &str) -> Result<(), Fault> {
+fn check_user_name(name: &str) -> Result<(), AddressError> {
     if name.contains('@') {
         check_email(name)
     } else {
@@ -319,24 +336,28 @@ fn check_user_name(name: &str) -> Result<(), Fault> {
 impl Handler for PreSignUp {
     type Answer = Box<RawValue>;
 
-    async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        json: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let event = TriggerEvent::read(json);
         let result = tokio::time::timeout(BUDGET, self.admit(&event)).await;
-        let result = result.unwrap_or(Err(Trap::Failed("time_is_up")));
+        let result = result.unwrap_or(Err(SignUpError::Failed("time_is_up")));
         let (level, outcome) = match result {
             Ok(outcome) => (Level::Info, outcome),
-            Err(Trap::Refused(outcome)) => (Level::Warn, outcome),
-            Err(Trap::Known) => (Level::Warn, "still_to_be_moved"),
-            Err(Trap::Failed(outcome)) => (Level::Error, outcome),
+            Err(SignUpError::Refused(outcome)) => (Level::Warn, outcome),
+            Err(SignUpError::Known) => (Level::Warn, "still_to_be_moved"),
+            Err(SignUpError::Failed(outcome)) => (Level::Error, outcome),
         };
         if level <= self.config.log_level {
             log::outcome(level, "pre sign-up", "SignUps", outcome, request_id);
         }
         match result {
             Ok(_) => Ok(json.to_owned()),
-            Err(Trap::Refused(_)) => Err(Failure::Refused(REFUSAL)),
-            Err(Trap::Known) => Err(Failure::Refused(KNOWN)),
-            Err(Trap::Failed(_)) => Err(Failure::Internal),
+            Err(SignUpError::Refused(_)) => Err(InvocationError::Refused(REFUSAL)),
+            Err(SignUpError::Known) => Err(InvocationError::Refused(KNOWN)),
+            Err(SignUpError::Failed(_)) => Err(InvocationError::Internal),
         }
     }
 }

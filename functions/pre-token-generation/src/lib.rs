@@ -10,7 +10,7 @@ mod mapping;
 use std::convert::Infallible;
 
 use lambda::log::{self, Level};
-use lambda::{Failure, Handler, TriggerEvent};
+use lambda::{Handler, InvocationError, TriggerEvent};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -66,7 +66,11 @@ impl PreTokenGeneration {
 impl Handler for PreTokenGeneration {
     type Answer = Box<RawValue>;
 
-    async fn handle(&self, json: &RawValue, request_id: &str) -> Result<Box<RawValue>, Failure> {
+    async fn handle(
+        &self,
+        json: &RawValue,
+        request_id: &str,
+    ) -> Result<Box<RawValue>, InvocationError> {
         let result = self.claims(json);
         let (level, outcome) = match &result {
             Ok((outcome, _)) => (Level::Info, *outcome),
@@ -77,6 +81,6 @@ impl Handler for PreTokenGeneration {
         }
         result
             .map(|(_, answer)| answer)
-            .map_err(|_| Failure::Internal)
+            .map_err(|_| InvocationError::Internal)
     }
 }

@@ -6,12 +6,11 @@ mod config;
 
 use std::time::Instant;
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds, address_hash};
-use auth_dynamodb::{DynamoRevocations, Ending, Session, SessionTable};
-use lambda::http::{BadRequest, Request, Response};
+use auth::{Unavailable, UnixSeconds, UserRef, address_hash};
+use auth_dynamodb::{ClientUser, DynamoRevocations, RevocationContext, Session, SessionTable};
+use lambda::http::{Request, RequestError, Response};
 use lambda::log::{self, Level};
-use lambda::{Audit, Caller, Failure, Handler, clock};
+use lambda::{Audit, Caller, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ pub struct Sessions {
 
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+enum SessionsError {
     #[error("no_authorizer_context")]
     NoContext,
     #[error("no_session")]
@@ -40,9 +39,16 @@ enum Problem {
     #[error("unknown_session")]
     UnknownSession,
     #[error(transparent)]
-    BadRequest(#[from] BadRequest),
+    BadRequest(#[from] RequestError),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+/// The session that a request belongs to.
+struct CurrentSession<'a> {
+    caller: &'a Caller,
+    /// `origin_jti`.
+    id: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +65,7 @@ impl Sessions {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
-        revocations.prime().await;
+        revocations.warm_up().await;
         let table = SessionTable::beside(&revocations, config.session_table.clone());
         Ok(Self {
             revocations,
@@ -72,103 +78,126 @@ impl Sessions {
         &'a self,
         request: &Request<'_>,
         audit: &mut Option<Audit<'a>>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, SessionsError> {
         let (method, route) = (request.method(), request.route());
         if (&*method, &*route) == ("DELETE", "/auth/sessions/{id}") {
             audit
                 .get_or_insert(Audit::new(&self.config.user_pool_id))
                 .act("end_session");
         }
-        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(Problem::NoContext)?;
-        let session = caller.session.clone().ok_or(Problem::NoSession)?;
-        let (caller, session) = (&caller, session.as_str());
+        let caller =
+            Caller::of(request, &self.config.user_pool_id).ok_or(SessionsError::NoContext)?;
+        let session = caller.session.as_deref().ok_or(SessionsError::NoSession)?;
+        let current = CurrentSession {
+            caller: &caller,
+            id: session,
+        };
         if let Some(audit) = audit {
             audit.actor(&caller.subject);
         }
         match (&*method, &*route) {
-            ("POST", "/auth/sessions") => self.record((caller, session), request).await,
-            ("GET", "/auth/sessions") => self.list((caller, session)).await,
+            ("POST", "/auth/sessions") => self.record(&current, request).await,
+            ("GET", "/auth/sessions") => self.list(&current).await,
             ("DELETE", "/auth/sessions/{id}") => {
-                let id = request.path_parameter("id").ok_or(BadRequest::Malformed)?;
+                let id = request
+                    .path_parameter("id")
+                    .ok_or(RequestError::Malformed)?;
                 if let Some(audit) = audit {
                     audit.target(&id);
                 }
-                self.end((caller, session), &id).await
+                self.revoke(&current, &id).await
             }
-            _ => Err(Problem::NoRoute),
+            _ => Err(SessionsError::NoRoute),
         }
     }
 
     async fn record(
         &self,
-        (caller, current): (&Caller, &str),
+        current: &CurrentSession<'_>,
         request: &Request<'_>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, SessionsError> {
         let body: Body = request.typed_json()?;
         let fits = |device: &String| {
             let chars = device.chars().count();
             (1..=MAX_DEVICE_CHARS).contains(&chars) && !device.contains(char::is_control)
         };
         if !body.device.as_ref().is_none_or(fits) {
-            return Err(BadRequest::Malformed.into());
+            return Err(RequestError::Malformed.into());
         }
         let now = now();
         let session = Session {
-            id: current.to_owned(),
-            authenticated_at: caller.authenticated_at,
+            id: current.id.to_owned(),
+            authenticated_at: current.caller.authenticated_at,
             first_seen: now,
             last_seen: now,
             device: body.device,
             ip_hash: request
                 .source_ip()
-                .map(|address| address_hash(&caller.subject, &address)),
+                .map(|address| address_hash(&current.caller.subject, &address)),
         };
         let ttl = self.config.refresh_token_ttl_seconds;
         self.table
-            .record(&self.config.user_pool_id, &caller.subject, &session, ttl)
+            .record(&self.user(current), &session, ttl)
             .await?;
-        Ok(Response::json(200, &describe(&session, current)))
+        Ok(Response::json(200, &describe(&session, current.id)))
     }
 
     /// The sessions that are still valid.
-    async fn list(&self, (caller, current): (&Caller, &str)) -> Result<Response, Problem> {
+    async fn list(&self, current: &CurrentSession<'_>) -> Result<Response, SessionsError> {
         let now = now();
-        let pool = &self.config.user_pool_id;
-        let sessions = self.table.of_user(pool, &caller.subject, now).await?;
+        let owner = ClientUser {
+            user: self.user(current),
+            client_id: &current.caller.client_id,
+        };
+        let sessions = self.table.of_user(&owner.user, now).await?;
         let ids: Vec<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
-        let all_marks = self
+        let all = self
             .revocations
-            .marks_of_sessions((pool, &caller.client_id), &caller.subject, &ids, now)
+            .revocations_of_sessions(&owner, &ids, now)
             .await?;
-        let mut living = Vec::new();
-        for (session, marks) in sessions.iter().zip(all_marks) {
+        let mut active = Vec::new();
+        for (session, revocations) in sessions.iter().zip(all) {
             let (id, since) = (Some(session.id.as_str()), session.authenticated_at);
             // Revocations of already issued tokens do not matter: the session continues with a
             // refresh.
-            if marks.check_session(id, since, now.plus(1)).is_ok() {
-                living.push(describe(session, current));
+            if revocations.check_session(id, since, now.plus(1)).is_ok() {
+                active.push(describe(session, current.id));
             }
         }
-        Ok(Response::json(200, &json!({"sessions": living})))
+        Ok(Response::json(200, &json!({"sessions": active})))
     }
 
     /// Revokes one session, the caller's own or another. Revoking it twice is not an error.
-    async fn end(&self, (caller, current): (&Caller, &str), id: &str) -> Result<Response, Problem> {
+    async fn revoke(
+        &self,
+        current: &CurrentSession<'_>,
+        id: &str,
+    ) -> Result<Response, SessionsError> {
         let now = now();
-        let pool = &self.config.user_pool_id;
-        let known = self.table.of_user(pool, &caller.subject, now).await?;
-        if id != current && !known.iter().any(|session| session.id == id) {
-            return Err(Problem::UnknownSession);
+        let user = self.user(current);
+        let known = self.table.of_user(&user, now).await?;
+        if id != current.id && !known.iter().any(|session| session.id == id) {
+            return Err(SessionsError::UnknownSession);
         }
-        let ending = Ending {
+        let context = RevocationContext {
             reason: "session_list",
-            actor: &caller.subject,
+            actor: user.subject,
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        let key = RowKey::session(pool, &caller.subject, id);
-        self.revocations.end(&key, &ending).await?;
+        self.revocations
+            .revoke_session(&user.session(id), &context)
+            .await?;
         Ok(Response::json(200, &json!({"ended": "session", "id": id})))
+    }
+}
+
+impl Sessions {
+    fn user<'a>(&'a self, current: &CurrentSession<'a>) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.config.user_pool_id,
+            subject: &current.caller.subject,
+        }
     }
 }
 
@@ -188,7 +217,7 @@ fn now() -> UnixSeconds {
     UnixSeconds(clock::unix_seconds())
 }
 
-impl Problem {
+impl SessionsError {
     fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,
@@ -205,13 +234,17 @@ impl Problem {
 impl Handler for Sessions {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Response, Failure> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let mut audit = None;
         let result = self.answer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),
-            Err(problem @ Problem::Unavailable(_)) => (Level::Error, problem.to_string()),
+            Err(problem @ SessionsError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         if let Some(audit) = audit {

@@ -11,22 +11,22 @@ pub(crate) enum Effect {
     /// The user is deleted.
     Delete,
     /// Revokes all sessions of the user.
-    EndSessions,
-    /// Revokes all sessions but one that our own API was asked to spare.
+    RevokeSessions,
+    /// Revokes all sessions but one that our own API was asked to keep.
     ChangePassword,
     /// The record does not name the revoked session: refuses all tokens that the user has now. A
     /// refresh brings new ones for every session but the revoked one.
-    Outdate,
+    RequireRefresh,
     /// Refuses the user's present tokens, because they contain the old groups.
-    OutdateForGroups,
+    RequireRefreshForGroups,
     /// Refuses tokens that contain the group until they are refreshed.
-    OutdateGroup,
+    RequireRefreshOfGroup,
     /// Revokes all sessions of users who signed in with the identity provider.
-    EndProvider,
+    RevokeProvider,
     /// Revokes everything that was issued to the app client.
-    EndClient,
+    RevokeClient,
     /// Revokes everything that the user pool issued.
-    EndPool,
+    RevokeIssuer,
     /// Revokes nothing; the topic reports what a user did.
     TellOfUser,
     /// Revokes nothing; the topic reports a changed configuration.
@@ -57,65 +57,97 @@ const CALLS: [(&str, &str, Effect); 37] = [
     ("AdminEnableUser", "user_enabled", Effect::Enable),
     ("AdminDeleteUser", "user_deleted", Effect::Delete),
     ("DeleteUser", "user_deleted", Effect::Delete),
-    ("AdminUserGlobalSignOut", SIGNED_OUT, Effect::EndSessions),
-    ("GlobalSignOut", SIGNED_OUT, Effect::EndSessions),
-    ("AdminSetUserPassword", "password_set", Effect::EndSessions),
+    ("AdminUserGlobalSignOut", SIGNED_OUT, Effect::RevokeSessions),
+    ("GlobalSignOut", SIGNED_OUT, Effect::RevokeSessions),
+    (
+        "AdminSetUserPassword",
+        "password_set",
+        Effect::RevokeSessions,
+    ),
     (
         "AdminResetUserPassword",
         "password_set",
-        Effect::EndSessions,
+        Effect::RevokeSessions,
     ),
     (
         "ConfirmForgotPassword",
         "password_reset",
-        Effect::EndSessions,
+        Effect::RevokeSessions,
     ),
     ("ChangePassword", "password_changed", Effect::ChangePassword),
-    ("RevokeToken", "session_revoked", Effect::Outdate),
-    ("RevokeUserSession", "session_revoked", Effect::Outdate),
-    ("AdminRevokeUserSession", "session_revoked", Effect::Outdate),
-    ("AdminForgetDevice", "device_forgotten", Effect::Outdate),
-    ("ForgetDevice", "device_forgotten", Effect::Outdate),
+    ("RevokeToken", "session_revoked", Effect::RequireRefresh),
+    (
+        "RevokeUserSession",
+        "session_revoked",
+        Effect::RequireRefresh,
+    ),
+    (
+        "AdminRevokeUserSession",
+        "session_revoked",
+        Effect::RequireRefresh,
+    ),
+    (
+        "AdminForgetDevice",
+        "device_forgotten",
+        Effect::RequireRefresh,
+    ),
+    ("ForgetDevice", "device_forgotten", Effect::RequireRefresh),
     (
         "AdminAddUserToGroup",
         "groups_changed",
-        Effect::OutdateForGroups,
+        Effect::RequireRefreshForGroups,
     ),
     (
         "AdminRemoveUserFromGroup",
         "groups_changed",
-        Effect::OutdateForGroups,
+        Effect::RequireRefreshForGroups,
     ),
-    ("DeleteGroup", "group_changed", Effect::OutdateGroup),
-    ("UpdateGroup", "group_changed", Effect::OutdateGroup),
+    (
+        "DeleteGroup",
+        "group_changed",
+        Effect::RequireRefreshOfGroup,
+    ),
+    (
+        "UpdateGroup",
+        "group_changed",
+        Effect::RequireRefreshOfGroup,
+    ),
     (
         "AdminUpdateUserAttributes",
         "attributes_changed",
-        Effect::Outdate,
+        Effect::RequireRefresh,
     ),
     (
         "AdminDeleteUserAttributes",
         "attributes_changed",
-        Effect::Outdate,
+        Effect::RequireRefresh,
     ),
     (
         "AdminSetUserMFAPreference",
         "mfa_changed",
-        Effect::EndSessions,
+        Effect::RevokeSessions,
     ),
-    ("AdminSetUserSettings", "mfa_changed", Effect::EndSessions),
+    (
+        "AdminSetUserSettings",
+        "mfa_changed",
+        Effect::RevokeSessions,
+    ),
     (
         "AdminDisableProviderForUser",
         "provider_unlinked",
-        Effect::EndSessions,
+        Effect::RevokeSessions,
     ),
     (
         "DeleteIdentityProvider",
         "provider_removed",
-        Effect::EndProvider,
+        Effect::RevokeProvider,
     ),
-    ("DeleteUserPoolClient", "client_deleted", Effect::EndClient),
-    ("DeleteUserPool", "pool_deleted", Effect::EndPool),
+    (
+        "DeleteUserPoolClient",
+        "client_deleted",
+        Effect::RevokeClient,
+    ),
+    ("DeleteUserPool", "pool_deleted", Effect::RevokeIssuer),
     ("UpdateUserAttributes", OWN_ATTRIBUTES, Effect::TellOfUser),
     ("DeleteUserAttributes", OWN_ATTRIBUTES, Effect::TellOfUser),
     ("VerifyUserAttribute", OWN_ATTRIBUTES, Effect::TellOfUser),
@@ -145,15 +177,15 @@ impl Action {
             Effect::Disable
             | Effect::Enable
             | Effect::Delete
-            | Effect::EndSessions
+            | Effect::RevokeSessions
             | Effect::ChangePassword
-            | Effect::Outdate
-            | Effect::OutdateForGroups
+            | Effect::RequireRefresh
+            | Effect::RequireRefreshForGroups
             | Effect::TellOfUser => Kind::User,
-            Effect::OutdateGroup => Kind::Group,
-            Effect::EndProvider => Kind::Provider,
-            Effect::EndClient => Kind::Client,
-            Effect::EndPool | Effect::Tell => Kind::Pool,
+            Effect::RequireRefreshOfGroup => Kind::Group,
+            Effect::RevokeProvider => Kind::Provider,
+            Effect::RevokeClient => Kind::Client,
+            Effect::RevokeIssuer | Effect::Tell => Kind::Pool,
         }
     }
 }

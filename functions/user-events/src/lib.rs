@@ -11,20 +11,21 @@ mod config;
 mod record;
 mod topic;
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{ClientRef, GroupRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::CognitoUsers;
-use auth_dynamodb::{DynamoRevocations, Ending, GroupCutoff, Profiles, SessionTable, Status};
+use auth_dynamodb::{
+    DynamoRevocations, PasswordChange, Profiles, RevocationContext, SessionTable, Status,
+};
 use lambda::log::{self, Level};
 use lambda::sqs::{self, Answer};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use action::{Action, Effect, Kind};
 pub use config::Config;
 use record::{Origin, Record};
-use topic::Topic;
+use topic::{Target, Topic};
 
 /// Maximal difference, in seconds, between the times of a password change made by our own API and
 /// of its record.
@@ -55,7 +56,7 @@ enum Outcome {
 
 /// Why a record must be retried.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Problem {
+enum EventError {
     #[error("no_subject")]
     NoSubject,
     #[error("unreadable")]
@@ -72,7 +73,7 @@ impl UserEvents {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         let profiles = config.users_table;
         let sessions = config.session_table;
         let topic = config.security_topic_arn;
@@ -92,8 +93,8 @@ impl UserEvents {
         })
     }
 
-    async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, Problem> {
-        let record: Record = serde_json::from_str(json).map_err(|_| Problem::Unreadable)?;
+    async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, EventError> {
+        let record: Record = serde_json::from_str(json).map_err(|_| EventError::Unreadable)?;
         if let Some(why) = record.is_foreign(&self.origin) {
             return Ok(Outcome::Ignored(why));
         }
@@ -105,7 +106,7 @@ impl UserEvents {
         };
         let by_groups = matches!(
             action.effect,
-            Effect::OutdateForGroups | Effect::OutdateGroup
+            Effect::RequireRefreshForGroups | Effect::RequireRefreshOfGroup
         );
         if by_groups && !self.outdate_on_group_change {
             return Ok(Outcome::Ignored("nothing_to_do"));
@@ -117,7 +118,7 @@ impl UserEvents {
         let target = match self.target(&action, &record).await {
             // Every holder of a refresh token can make this call, and the revoked session cannot be
             // refreshed: no alarm.
-            Err(Problem::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
+            Err(EventError::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
             target => target?,
         };
         if action.about() == Kind::User && !record.names_pool() && !self.knows(&target, now).await?
@@ -125,12 +126,15 @@ impl UserEvents {
             return Ok(Outcome::Ignored("unknown_user"));
         }
         let at = record.at(now);
-        self.mark(&target, &action, at, now).await?;
+        self.revoke(&target, &action, at, now).await?;
         self.note(&target, action.effect, at).await?;
         if let Some(topic) = &self.topic {
-            let pool = &self.origin.user_pool_id;
-            let target = (member(action.about()), target.as_str());
-            topic.publish(&action, pool, target, at, &record).await?;
+            let target = Target {
+                user_pool_id: &self.origin.user_pool_id,
+                member: member(action.about()),
+                value: &target,
+            };
+            topic.publish(&action, &target, at, &record).await?;
         }
         Ok(Outcome::Applied(action))
     }
@@ -145,7 +149,7 @@ impl UserEvents {
     }
 
     /// The record's user: a `sub` or a name.
-    async fn target(&self, action: &Action, record: &Record) -> Result<String, Problem> {
+    async fn target(&self, action: &Action, record: &Record) -> Result<String, EventError> {
         let name = match action.about() {
             Kind::User => return self.subject(record).await,
             Kind::Group => record.parameter("groupName"),
@@ -155,20 +159,20 @@ impl UserEvents {
         };
         // These calls are signed, and their records name the pool.
         let name = name.filter(|_| record.names_pool());
-        name.map(str::to_owned).ok_or(Problem::NoSubject)
+        name.map(str::to_owned).ok_or(EventError::NoSubject)
     }
 
     /// The user of the record: its own `sub`, else the one that Cognito has for its name. The name
     /// in a record without a pool may be of another pool's user.
-    async fn subject(&self, record: &Record) -> Result<String, Problem> {
+    async fn subject(&self, record: &Record) -> Result<String, EventError> {
         if let Some(subject) = record.subject() {
             return Ok(subject.to_owned());
         }
         let name = record.username().filter(|_| record.names_pool());
-        let name = name.ok_or(Problem::NoSubject)?;
+        let name = name.ok_or(EventError::NoSubject)?;
         match self.users.get(name).await {
             Ok(user) => Ok(user.subject),
-            Err(auth_cognito::Trouble::NotFound) => Err(Problem::NoSubject),
+            Err(auth_cognito::UserPoolError::NotFound) => Err(EventError::NoSubject),
             Err(trouble) => Err(Unavailable::from(trouble).into()),
         }
     }
@@ -181,20 +185,20 @@ impl UserEvents {
         {
             return Ok(true);
         }
-        let pool = &self.origin.user_pool_id;
+        let user = self.user_ref(subject);
         if let Some(sessions) = &self.sessions
-            && !sessions.of_user(pool, subject, now).await?.is_empty()
+            && !sessions.of_user(&user, now).await?.is_empty()
         {
             return Ok(true);
         }
         match self.users.by_subject(subject).await {
             Ok(_) => Ok(true),
-            Err(auth_cognito::Trouble::NotFound) => Ok(false),
+            Err(auth_cognito::UserPoolError::NotFound) => Ok(false),
             Err(trouble) => Err(trouble.into()),
         }
     }
 
-    async fn mark(
+    async fn revoke(
         &self,
         target: &str,
         action: &Action,
@@ -202,8 +206,8 @@ impl UserEvents {
         now: UnixSeconds,
     ) -> Result<(), Unavailable> {
         let pool = &self.origin.user_pool_id;
-        let key = RowKey::user(pool, target);
-        let ending = Ending {
+        let user = self.user_ref(target);
+        let context = RevocationContext {
             reason: action.kind,
             actor: "cognito",
             at: now,
@@ -211,34 +215,57 @@ impl UserEvents {
         };
         let store = &self.revocations;
         match action.effect {
-            Effect::Disable => store.disable_user(&key, at, &ending).await,
-            Effect::Delete => store.delete_user(&key, at, &ending).await,
-            Effect::Enable => store.enable_user(&key, at, &ending).await,
-            Effect::EndSessions => store.end_user(&key, at, &ending).await,
+            Effect::Disable => store.disable_user(&user, at, &context).await,
+            Effect::Delete => store.delete_user(&user, at, &context).await,
+            Effect::Enable => store.enable_user(&user, at, &context).await,
+            Effect::RevokeSessions => store.revoke_user_sessions(&user, at, &context).await,
             Effect::ChangePassword => {
+                let change = PasswordChange {
+                    changed_at: at,
+                    tolerance_seconds: TOLERANCE,
+                };
                 store
-                    .end_user_for_change(&key, at, TOLERANCE, &ending)
+                    .revoke_sessions_before_password_change(&user, &change, &context)
                     .await
             }
-            Effect::Outdate | Effect::OutdateForGroups => {
-                store.outdate_tokens(&key, at, &ending).await
+            Effect::RequireRefresh | Effect::RequireRefreshForGroups => {
+                store.require_refresh(&user, at, &context).await
             }
-            Effect::OutdateGroup => {
-                let group = (GroupCutoff::Tokens, target);
-                store.end_group(pool, group, at, &ending).await
+            Effect::RequireRefreshOfGroup => {
+                let group = GroupRef {
+                    issuer: pool,
+                    group: target,
+                };
+                store.require_refresh_of_group(&group, at, &context).await
             }
-            Effect::EndProvider => {
+            Effect::RevokeProvider => {
                 // Cognito keeps the users of a provider in a group of this name.
                 let group = format!("{pool}_{target}");
-                let group = (GroupCutoff::Sessions, group.as_str());
-                store.end_group(pool, group, at, &ending).await
+                let group = GroupRef {
+                    issuer: pool,
+                    group: &group,
+                };
+                store.revoke_group_sessions(&group, at, &context).await
             }
-            Effect::EndClient => {
-                let key = RowKey::client(pool, target);
-                store.end_all_of(&key, at, &ending).await
+            Effect::RevokeClient => {
+                let client = ClientRef {
+                    issuer: pool,
+                    client_id: target,
+                };
+                store.revoke_client(&client, at, &context).await
             }
-            Effect::EndPool => store.end_all_of(&RowKey::issuer(pool), at, &ending).await,
+            Effect::RevokeIssuer => {
+                let issuer = IssuerRef { issuer: pool };
+                store.revoke_issuer(&issuer, at, &context).await
+            }
             Effect::TellOfUser | Effect::Tell => Ok(()),
+        }
+    }
+
+    fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.origin.user_pool_id,
+            subject,
         }
     }
 
@@ -252,14 +279,14 @@ impl UserEvents {
             Effect::Disable => Status::Disabled,
             Effect::Enable => Status::Confirmed,
             Effect::Delete => Status::Deleted,
-            Effect::EndSessions
+            Effect::RevokeSessions
             | Effect::ChangePassword
-            | Effect::Outdate
-            | Effect::OutdateForGroups
-            | Effect::OutdateGroup
-            | Effect::EndProvider
-            | Effect::EndClient
-            | Effect::EndPool
+            | Effect::RequireRefresh
+            | Effect::RequireRefreshForGroups
+            | Effect::RequireRefreshOfGroup
+            | Effect::RevokeProvider
+            | Effect::RevokeClient
+            | Effect::RevokeIssuer
             | Effect::TellOfUser
             | Effect::Tell => return Ok(()),
         };
@@ -270,7 +297,7 @@ impl UserEvents {
     }
 
     /// Applies one record and logs its outcome.
-    async fn handle_one(&self, json: &str, request_id: &str) -> Result<(), Problem> {
+    async fn handle_one(&self, json: &str, request_id: &str) -> Result<(), EventError> {
         let now = UnixSeconds(clock::unix_seconds());
         let result = self.apply(json, now).await;
         let (level, outcome, kind) = match &result {
@@ -315,7 +342,7 @@ impl Handler for UserEvents {
     type Answer = Answer;
 
     /// A batch from the queue, or one event from EventBridge itself.
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, Failure> {
+    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
         let mut answer = Answer::default();
         match sqs::messages(event) {
             Some(messages) => {
@@ -327,7 +354,7 @@ impl Handler for UserEvents {
             }
             None => {
                 let handled = self.handle_one(event.get(), request_id).await;
-                handled.map_err(|_| Failure::Internal)?;
+                handled.map_err(|_| InvocationError::Internal)?;
             }
         }
         Ok(answer)

@@ -16,6 +16,14 @@ use crate::record::Record;
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
 
+/// What an action was about, as members of the message.
+pub(crate) struct Target<'a> {
+    pub(crate) user_pool_id: &'a str,
+    /// The name of the member that holds the target.
+    pub(crate) member: &'static str,
+    pub(crate) value: &'a str,
+}
+
 /// An SNS topic.
 pub(crate) struct Topic {
     client: Client,
@@ -39,21 +47,19 @@ impl Topic {
         }
     }
 
-    /// Publishes an action on a `target`, which is a member of the message by its name.
-    /// Subscriptions can filter on the attribute `kind`. The message contains no user name or
+    /// Publishes an action. Subscriptions can filter on the attribute `kind`. The message contains no user name or
     /// address.
     pub(crate) async fn publish(
         &self,
         action: &Action,
-        user_pool_id: &str,
-        (name, target): (&str, &str),
+        target: &Target<'_>,
         at: UnixSeconds,
         record: &Record,
     ) -> Result<(), Unavailable> {
         let message = json!({
             "kind": action.kind,
-            "user_pool_id": user_pool_id,
-            name: target,
+            "user_pool_id": target.user_pool_id,
+            target.member: target.value,
             "at": at.0,
             "call": record.event_name(),
             "event_id": record.event_id(),

@@ -1,6 +1,6 @@
 //! Compares the session lifetime of each app client with the time for which revocations are kept.
 
-use auth_cognito::{AppClient, Trouble};
+use auth_cognito::{AppClient, UserPoolError};
 use lambda::log::{self, Level};
 use serde_json::Value;
 
@@ -36,13 +36,13 @@ impl UserSweep {
         u64::try_from(found.len()).ok()
     }
 
-    async fn clients_that_outlive(&self) -> Result<Vec<(AppClient, &'static str)>, Trouble> {
+    async fn clients_that_outlive(&self) -> Result<Vec<(AppClient, &'static str)>, UserPoolError> {
         let mut found = Vec::new();
         for id in self.users.client_ids().await? {
             let client = match self.users.app_client(&id).await {
                 Ok(client) => client,
                 // Deleted in the meantime.
-                Err(Trouble::NotFound) => continue,
+                Err(UserPoolError::NotFound) => continue,
                 Err(trouble) => return Err(trouble),
             };
             if let Some(problem) = problem(&client, self.refresh_token_ttl_seconds) {

@@ -13,12 +13,11 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use auth::env::{ConfigError, Env};
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
-use auth_cognito::{CognitoUsers, Trouble, User};
-use auth_dynamodb::{DynamoRevocations, Ending, Profiles, Status, SweepState};
+use auth::{Unavailable, UnixSeconds, UserRef};
+use auth_cognito::{CognitoUsers, User, UserPoolError};
+use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, Status, SweepState};
 use lambda::log::{self, Level, Measure};
-use lambda::{Failure, Handler, clock};
+use lambda::{Handler, InvocationError, clock};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -113,7 +112,7 @@ impl UserSweep {
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.prime().await;
+        revocations.warm_up().await;
         let profiles = config.users_table;
         Ok(Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
@@ -137,7 +136,7 @@ impl UserSweep {
             }
             let page = match self.users.disabled(state.cursor.clone()).await {
                 Ok(page) => page,
-                Err(Trouble::Throttled) => return Ok(run),
+                Err(UserPoolError::Throttled) => return Ok(run),
                 Err(trouble) if state.cursor.is_some() => {
                     // Cognito's pagination token has expired: the next run starts again.
                     state.cursor = None;
@@ -147,7 +146,7 @@ impl UserSweep {
                 Err(trouble) => return Err(trouble.into()),
             };
             run.seen += u64::try_from(page.users.len()).unwrap_or(u64::MAX);
-            run.written += self.mark(&page.users).await?;
+            run.written += self.write_missing(&page.users).await?;
             let users = page.users.into_iter().filter(|user| !user.enabled);
             disabled.extend(users.map(|user| user.subject));
             state.cursor = page.next;
@@ -178,26 +177,25 @@ impl UserSweep {
     }
 
     /// Writes missing revocations of disabled users, and returns their number.
-    async fn mark(&self, users: &[User]) -> Result<u64, Unavailable> {
-        let key = |user: &User| RowKey::user(&self.user_pool_id, &user.subject);
-        let keys: HashSet<RowKey> = users.iter().map(key).collect();
-        let rows = self
-            .revocations
-            .user_rows(&keys.into_iter().collect::<Vec<_>>())
-            .await?;
+    async fn write_missing(&self, users: &[User]) -> Result<u64, Unavailable> {
+        let targets: HashSet<UserRef<'_>> = users
+            .iter()
+            .map(|user| self.user_ref(&user.subject))
+            .collect();
+        let rows = self.revocations.user_rows(&targets).await?;
         let mut written = 0;
         // Protects enabled users if Cognito did not apply the filter.
         for user in users.iter().filter(|user| !user.enabled) {
-            let key = key(user);
-            let row = rows.get(&key);
+            let target = self.user_ref(&user.subject);
+            let row = rows.get(&target);
             if row.is_some_and(|row| row.disabled) {
                 continue;
             }
             let now = now();
             let enabled_at = row.and_then(|row| row.status_at);
             let at = disabled_at(UnixSeconds(user.modified_at), enabled_at, now);
-            let ending = self.ending(now);
-            self.revocations.disable_user(&key, at, &ending).await?;
+            let context = self.context(now);
+            self.revocations.disable_user(&target, at, &context).await?;
             self.note(&user.subject, Status::Disabled, at).await?;
             written += 1;
         }
@@ -216,8 +214,15 @@ impl UserSweep {
         }
     }
 
-    fn ending(&self, now: UnixSeconds) -> Ending<'static> {
-        Ending {
+    fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.user_pool_id,
+            subject,
+        }
+    }
+
+    fn context(&self, now: UnixSeconds) -> RevocationContext<'static> {
+        RevocationContext {
             reason: "sweep",
             actor: SWEEP,
             at: now,
@@ -303,7 +308,7 @@ fn now() -> UnixSeconds {
 impl Handler for UserSweep {
     type Answer = Run;
 
-    async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, Failure> {
+    async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, InvocationError> {
         self.beat(request_id).await;
         let mut state = SweepState::default();
         let result = match self.revocations.sweep_state(&self.user_pool_id).await {
@@ -318,7 +323,7 @@ impl Handler for UserSweep {
         let outliving = self.outliving(request_id).await;
         let result = result.map(|run| Run { outliving, ..run });
         self.report(&result, &state, request_id);
-        result.map_err(|_| Failure::Internal)
+        result.map_err(|_| InvocationError::Internal)
     }
 }
 

@@ -3,9 +3,8 @@
 
 use std::collections::HashSet;
 
-use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
-use auth_cognito::Trouble;
+use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 
 use crate::{PAUSE, SETTLED, SWEEP, UserSweep, now};
@@ -47,17 +46,17 @@ impl UserSweep {
         for row in candidates {
             match self.users.by_subject(&row.subject).await {
                 Ok(user) if user.enabled => {
-                    let key = RowKey::user(pool, &row.subject);
+                    let target = self.user_ref(&row.subject);
                     // Later than the known disabling, earlier than one that is in progress.
                     let at = row.status_at.plus(1);
-                    let ending = self.ending(now());
-                    self.revocations.enable_user(&key, at, &ending).await?;
+                    let context = self.context(now());
+                    self.revocations.enable_user(&target, at, &context).await?;
                     self.note(&row.subject, Status::Confirmed, at).await?;
                     enabled += 1;
                 }
                 // Deleted since, or disabled again.
-                Ok(_) | Err(Trouble::NotFound) => {}
-                Err(Trouble::Throttled) => return Ok(enabled),
+                Ok(_) | Err(UserPoolError::NotFound) => {}
+                Err(UserPoolError::Throttled) => return Ok(enabled),
                 Err(trouble) => return Err(trouble.into()),
             }
             tokio::time::sleep(PAUSE).await;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use auth::Unavailable;
-use auth_cognito::{CognitoUsers, Trouble};
+use auth_cognito::{CognitoUsers, UserPoolError};
 use lambda::clock;
 use lambda::log::{self, Level};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(crate) async fn sweep(users: &CognitoUsers, hours: u64, until: Instant, requ
     let result = delete(users, hours, until, &mut run).await;
     let (level, outcome) = match result {
         Ok(()) => (Level::Info, "done"),
-        Err(Trouble::Throttled) => (Level::Warn, "throttled"),
+        Err(UserPoolError::Throttled) => (Level::Warn, "throttled"),
         Err(trouble) => (Level::Error, Unavailable::from(trouble).as_str()),
     };
     if run.deleted == 0 && level == Level::Info {
@@ -57,7 +57,7 @@ async fn delete(
     hours: u64,
     until: Instant,
     run: &mut Run,
-) -> Result<(), Trouble> {
+) -> Result<(), UserPoolError> {
     let age = hours.saturating_mul(SECONDS_OF_AN_HOUR);
     let made_before = clock::unix_seconds().saturating_sub(age);
     let mut next = None;
@@ -74,12 +74,12 @@ async fn delete(
             // The user may have confirmed since the list was read.
             match users.standing(&user.username).await {
                 Ok(standing) if standing.is_unconfirmed => {}
-                Ok(_) | Err(Trouble::NotFound) => continue,
+                Ok(_) | Err(UserPoolError::NotFound) => continue,
                 Err(trouble) => return Err(trouble),
             }
             match users.delete(&user.username).await {
                 Ok(()) => run.deleted += 1,
-                Err(Trouble::NotFound) => {}
+                Err(UserPoolError::NotFound) => {}
                 Err(trouble) => return Err(trouble),
             }
         }

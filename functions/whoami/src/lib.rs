@@ -5,7 +5,7 @@
 //! nothing.
 
 use lambda::http::Response;
-use lambda::{Failure, Handler};
+use lambda::{Handler, InvocationError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ struct RequestContext {
 impl Handler for Whoami {
     type Answer = Response;
 
-    async fn handle(&self, event: &RawValue, _: &str) -> Result<Response, Failure> {
+    async fn handle(&self, event: &RawValue, _: &str) -> Result<Response, InvocationError> {
         Ok(answer(event))
     }
 }

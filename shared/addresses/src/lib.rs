@@ -17,7 +17,7 @@ const MAX_NAME_CHARS: usize = 128;
 
 /// Why an address or a name is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum AddressError {
     /// Mail cannot be delivered to it, or it cannot be displayed.
     Malformed,
     /// It looks like a different one.
@@ -94,17 +94,17 @@ fn domain(email: &str) -> &str {
 ///
 /// # Errors
 /// The fault of the address.
-pub fn check_email(email: &str) -> Result<(), Fault> {
+pub fn check_email(email: &str) -> Result<(), AddressError> {
     let local = email.rsplit_once('@').map_or("", |(local, _)| local);
     if !email.bytes().all(|byte| byte.is_ascii_graphic())
         || !is_email(email)
         || local.len() > MAX_LOCAL_BYTES
         || email.len() > MAX_ADDRESS_BYTES
     {
-        return Err(Fault::Malformed);
+        return Err(AddressError::Malformed);
     }
     let (shown, valid) = idna::domain_to_unicode(domain(email));
-    valid.map_err(|_| Fault::Malformed)?;
+    valid.map_err(|_| AddressError::Malformed)?;
     for label in shown.split('.') {
         check_text(label)?;
     }
@@ -115,13 +115,13 @@ pub fn check_email(email: &str) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The fault of the name.
-pub fn check_shown_name(name: &str) -> Result<(), Fault> {
+pub fn check_shown_name(name: &str) -> Result<(), AddressError> {
     if name.contains('@') && check_email(name).is_ok() {
         return Ok(());
     }
     // Single spaces between words only.
     if name.starts_with(' ') || name.ends_with(' ') || name.contains("  ") {
-        return Err(Fault::Malformed);
+        return Err(AddressError::Malformed);
     }
     check_name(&name.replace(' ', ""))
 }
@@ -131,16 +131,16 @@ pub fn check_shown_name(name: &str) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The fault of the name.
-pub fn check_name(name: &str) -> Result<(), Fault> {
+pub fn check_name(name: &str) -> Result<(), AddressError> {
     let visible = |c: char| c.is_ascii_graphic() || (!c.is_ascii() && c.identifier_allowed());
     let count = name.chars().count();
     if count == 0 || count > MAX_NAME_CHARS || !name.chars().all(visible) {
-        return Err(Fault::Malformed);
+        return Err(AddressError::Malformed);
     }
     check_text(name)
 }
 
-fn check_text(text: &str) -> Result<(), Fault> {
+fn check_text(text: &str) -> Result<(), AddressError> {
     // Signs such as `+` and `/` are in no identifier of UTS 39, but in many names: telephone
     // numbers, names of another provider. Plain ASCII cannot look like another script.
     if text.is_ascii() {
@@ -148,15 +148,15 @@ fn check_text(text: &str) -> Result<(), Fault> {
     }
     // A different encoding of the same text.
     if !text.nfkc().eq(text.chars()) {
-        return Err(Fault::LookAlike);
+        return Err(AddressError::LookAlike);
     }
     // A mixture of scripts that no language uses.
     if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) {
-        return Err(Fault::LookAlike);
+        return Err(AddressError::LookAlike);
     }
     // Letters of one other script that all look like ASCII.
     if skeleton(text).all(|c| c.is_ascii()) {
-        return Err(Fault::LookAlike);
+        return Err(AddressError::LookAlike);
     }
     Ok(())
 }
@@ -173,19 +173,19 @@ mod tests {
             ("ada@example.com", Ok(())),
             ("Ada.Lovelace+x&c%d@Example.co.uk", Ok(())),
             ("ada@xn--bcher-kva.example", Ok(())),
-            ("", Err(Fault::Malformed)),
-            ("ada", Err(Fault::Malformed)),
-            ("ada@example", Err(Fault::Malformed)),
-            ("ada @example.com", Err(Fault::Malformed)),
-            ("ad\u{430}@example.com", Err(Fault::Malformed)),
-            ("ada@ex\u{430}mple.com", Err(Fault::Malformed)),
-            ("ada\u{200b}@example.com", Err(Fault::Malformed)),
-            ("ada@xn--a.example", Err(Fault::Malformed)),
-            (&long, Err(Fault::Malformed)),
-            (&longest, Err(Fault::Malformed)),
+            ("", Err(AddressError::Malformed)),
+            ("ada", Err(AddressError::Malformed)),
+            ("ada@example", Err(AddressError::Malformed)),
+            ("ada @example.com", Err(AddressError::Malformed)),
+            ("ad\u{430}@example.com", Err(AddressError::Malformed)),
+            ("ada@ex\u{430}mple.com", Err(AddressError::Malformed)),
+            ("ada\u{200b}@example.com", Err(AddressError::Malformed)),
+            ("ada@xn--a.example", Err(AddressError::Malformed)),
+            (&long, Err(AddressError::Malformed)),
+            (&longest, Err(AddressError::Malformed)),
             // apple.com in Cyrillic letters, and with only the first one Cyrillic.
-            ("ada@xn--80ak6aa92e.com", Err(Fault::LookAlike)),
-            ("ada@xn--pple-43d.com", Err(Fault::LookAlike)),
+            ("ada@xn--80ak6aa92e.com", Err(AddressError::LookAlike)),
+            ("ada@xn--pple-43d.com", Err(AddressError::LookAlike)),
         ] {
             assert_eq!(check_email(email), verdict, "{email:?}");
         }
@@ -198,17 +198,17 @@ mod tests {
             ("Zo\u{eb}", Ok(())),
             ("\u{430}\u{434}\u{430}\u{436}", Ok(())),
             ("\u{6771}\u{4eac}taro", Ok(())),
-            ("", Err(Fault::Malformed)),
-            ("ada lovelace", Err(Fault::Malformed)),
-            ("ada\u{202e}", Err(Fault::Malformed)),
-            ("ada\u{ad}", Err(Fault::Malformed)),
-            ("\u{ff41}da", Err(Fault::Malformed)),
-            ("Zoe\u{308}", Err(Fault::LookAlike)),
-            ("p\u{430}ypal", Err(Fault::LookAlike)),
+            ("", Err(AddressError::Malformed)),
+            ("ada lovelace", Err(AddressError::Malformed)),
+            ("ada\u{202e}", Err(AddressError::Malformed)),
+            ("ada\u{ad}", Err(AddressError::Malformed)),
+            ("\u{ff41}da", Err(AddressError::Malformed)),
+            ("Zoe\u{308}", Err(AddressError::LookAlike)),
+            ("p\u{430}ypal", Err(AddressError::LookAlike)),
             // paypal in Cyrillic letters, with a look-alike for the last letter.
             (
                 "\u{440}\u{430}\u{443}\u{440}\u{430}\u{4cf}",
-                Err(Fault::LookAlike),
+                Err(AddressError::LookAlike),
             ),
         ] {
             assert_eq!(check_name(name), verdict, "{name:?}");
@@ -234,12 +234,12 @@ mod tests {
             ("jane@example.com", Ok(())),
             ("Jane Doe", Ok(())),
             ("Zo\u{eb} Doe", Ok(())),
-            (" Jane", Err(Fault::Malformed)),
-            ("Jane  Doe", Err(Fault::Malformed)),
-            ("Jane\tDoe", Err(Fault::Malformed)),
-            ("Jane\u{a0}Doe", Err(Fault::Malformed)),
-            ("Jane D\u{43e}e", Err(Fault::LookAlike)),
-            ("jane@ex\u{430}mple.com", Err(Fault::LookAlike)),
+            (" Jane", Err(AddressError::Malformed)),
+            ("Jane  Doe", Err(AddressError::Malformed)),
+            ("Jane\tDoe", Err(AddressError::Malformed)),
+            ("Jane\u{a0}Doe", Err(AddressError::Malformed)),
+            ("Jane D\u{43e}e", Err(AddressError::LookAlike)),
+            ("jane@ex\u{430}mple.com", Err(AddressError::LookAlike)),
         ] {
             assert_eq!(check_shown_name(name), verdict, "{name:?}");
         }

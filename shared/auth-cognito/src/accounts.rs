@@ -32,7 +32,7 @@ pub struct CognitoAccounts {
 }
 
 /// A call that failed. No `Debug`: Cognito's messages contain user names.
-pub struct Refused {
+pub struct AccountError {
     /// The exception's name; `None` without a response, or if it is not Cognito's.
     pub exception: Option<String>,
     /// Cognito's message. For comparison only, never to be shown or logged.
@@ -77,7 +77,7 @@ pub struct Account {
     pub mfa: Vec<String>,
 }
 
-impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refused {
+impl<E: ProvideErrorMetadata> From<SdkError<E>> for AccountError {
     fn from(error: SdkError<E>) -> Self {
         let service = error.as_service_error();
         let text = |member: fn(&E) -> Option<&str>| service.and_then(member).map(str::to_owned);
@@ -88,7 +88,7 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refused {
     }
 }
 
-impl Refused {
+impl AccountError {
     /// Whether Cognito says that the given credential is invalid or revoked. `false` if Cognito is
     /// busy, or rejects the app client's secret: then the credential's state is unknown.
     #[must_use]
@@ -129,13 +129,13 @@ impl CognitoAccounts {
     /// `SignUp`.
     ///
     /// # Errors
-    /// [`Refused`], as every call here.
+    /// [`AccountError`], as every call here.
     pub async fn sign_up(
         &self,
         username: &str,
         password: &Secret,
         attributes: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), AccountError> {
         let attributes = attribute_list(attributes)?;
         let call = self.client.sign_up().client_id(&self.app_client_id);
         let call = call
@@ -149,8 +149,8 @@ impl CognitoAccounts {
     /// `ConfirmSignUp`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn confirm_sign_up(&self, username: &str, code: &Secret) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn confirm_sign_up(&self, username: &str, code: &Secret) -> Result<(), AccountError> {
         let call = self.client.confirm_sign_up().client_id(&self.app_client_id);
         let call = call
             .set_secret_hash(self.secret_hash(username))
@@ -162,8 +162,8 @@ impl CognitoAccounts {
     /// `ResendConfirmationCode`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn resend_code(&self, username: &str) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn resend_code(&self, username: &str) -> Result<(), AccountError> {
         let call = self.client.resend_confirmation_code();
         let call = call
             .client_id(&self.app_client_id)
@@ -175,8 +175,8 @@ impl CognitoAccounts {
     /// `ForgotPassword`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn forgot_password(&self, username: &str) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn forgot_password(&self, username: &str) -> Result<(), AccountError> {
         let call = self.client.forgot_password().client_id(&self.app_client_id);
         let call = call
             .set_secret_hash(self.secret_hash(username))
@@ -187,13 +187,13 @@ impl CognitoAccounts {
     /// `ConfirmForgotPassword`.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`AccountError`].
     pub async fn confirm_forgot_password(
         &self,
         username: &str,
         code: &Secret,
         password: &Secret,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), AccountError> {
         let call = self.client.confirm_forgot_password();
         let call = call
             .client_id(&self.app_client_id)
@@ -207,8 +207,8 @@ impl CognitoAccounts {
     /// `InitiateAuth` with a password.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn sign_in(&self, username: &str, password: &Secret) -> Result<SignIn, Refused> {
+    /// [`AccountError`].
+    pub async fn sign_in(&self, username: &str, password: &Secret) -> Result<SignIn, AccountError> {
         let parameter = ("PASSWORD", password.expose());
         self.initiate(AuthFlowType::UserPasswordAuth, username, parameter)
             .await
@@ -217,8 +217,12 @@ impl CognitoAccounts {
     /// `InitiateAuth` with the first SRP message; the client continues with a challenge.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn sign_in_by_srp(&self, username: &str, srp_a: &str) -> Result<SignIn, Refused> {
+    /// [`AccountError`].
+    pub async fn sign_in_by_srp(
+        &self,
+        username: &str,
+        srp_a: &str,
+    ) -> Result<SignIn, AccountError> {
         self.initiate(AuthFlowType::UserSrpAuth, username, ("SRP_A", srp_a))
             .await
     }
@@ -228,7 +232,7 @@ impl CognitoAccounts {
         flow: AuthFlowType,
         username: &str,
         (name, value): (&str, &str),
-    ) -> Result<SignIn, Refused> {
+    ) -> Result<SignIn, AccountError> {
         let mut call = self
             .client
             .initiate_auth()
@@ -248,14 +252,14 @@ impl CognitoAccounts {
     /// `RespondToAuthChallenge`. `username` is the one from the challenge.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`AccountError`].
     pub async fn answer_challenge(
         &self,
         name: &str,
         session: Option<&str>,
         username: &str,
         answers: impl IntoIterator<Item = (&str, &str)>,
-    ) -> Result<SignIn, Refused> {
+    ) -> Result<SignIn, AccountError> {
         let mut call = self
             .client
             .respond_to_auth_challenge()
@@ -278,8 +282,8 @@ impl CognitoAccounts {
     /// `GetTokensFromRefreshToken`: with or without rotation, for any user's token.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn refresh(&self, refresh_token: &Secret) -> Result<Tokens, Refused> {
+    /// [`AccountError`].
+    pub async fn refresh(&self, refresh_token: &Secret) -> Result<Tokens, AccountError> {
         let secret = self.app_client_secret.as_ref();
         let call = self.client.get_tokens_from_refresh_token();
         let call = call
@@ -290,14 +294,14 @@ impl CognitoAccounts {
         answer
             .authentication_result
             .and_then(tokens)
-            .ok_or_else(Refused::unanswered)
+            .ok_or_else(AccountError::unanswered)
     }
 
     /// `RevokeToken`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), AccountError> {
         let secret = self.app_client_secret.as_ref();
         let call = self.client.revoke_token().client_id(&self.app_client_id);
         let call = call
@@ -309,8 +313,8 @@ impl CognitoAccounts {
     /// `GlobalSignOut`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn sign_out_everywhere(&self, access_token: &str) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn sign_out_everywhere(&self, access_token: &str) -> Result<(), AccountError> {
         let call = self.client.global_sign_out().access_token(access_token);
         Ok(call.send().await.map(drop)?)
     }
@@ -318,13 +322,13 @@ impl CognitoAccounts {
     /// `ChangePassword`.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`AccountError`].
     pub async fn change_password(
         &self,
         access_token: &str,
         current: &Secret,
         new: &Secret,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), AccountError> {
         let call = self.client.change_password().access_token(access_token);
         let call = call
             .previous_password(current.expose())
@@ -335,8 +339,8 @@ impl CognitoAccounts {
     /// `GetUser`.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn get(&self, access_token: &str) -> Result<Account, Refused> {
+    /// [`AccountError`].
+    pub async fn get(&self, access_token: &str) -> Result<Account, AccountError> {
         let call = self.client.get_user().access_token(access_token);
         let user = call.send().await?;
         let mfa = user.user_mfa_setting_list().to_vec();
@@ -352,12 +356,12 @@ impl CognitoAccounts {
     /// `UpdateUserAttributes`. Returns the names of the attributes whose change awaits a code.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`AccountError`].
     pub async fn update(
         &self,
         access_token: &str,
         attributes: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Vec<String>, Refused> {
+    ) -> Result<Vec<String>, AccountError> {
         let call = self.client.update_user_attributes();
         let call = call
             .access_token(access_token)
@@ -373,13 +377,13 @@ impl CognitoAccounts {
     /// `VerifyUserAttribute`.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`AccountError`].
     pub async fn verify_attribute(
         &self,
         access_token: &str,
         attribute: &str,
         code: &Secret,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), AccountError> {
         let call = self.client.verify_user_attribute();
         let call = call
             .access_token(access_token)
@@ -391,31 +395,37 @@ impl CognitoAccounts {
     /// `AssociateSoftwareToken` for a signed-in user: a new secret for TOTP (RFC 6238).
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn new_totp(&self, access_token: &str) -> Result<Secret, Refused> {
+    /// [`AccountError`].
+    pub async fn new_totp(&self, access_token: &str) -> Result<Secret, AccountError> {
         let call = self.client.associate_software_token();
         let answer = call.access_token(access_token).send().await?;
         let secret = answer.secret_code.map(Secret::new);
-        secret.ok_or_else(Refused::unanswered)
+        secret.ok_or_else(AccountError::unanswered)
     }
 
     /// `AssociateSoftwareToken` for a user who must set up an authenticator to sign in. Returns the
     /// secret and the session for the next call.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn new_totp_in(&self, session: &str) -> Result<(Secret, String), Refused> {
+    /// [`AccountError`].
+    pub async fn new_totp_in(&self, session: &str) -> Result<(Secret, String), AccountError> {
         let call = self.client.associate_software_token();
         let answer = call.session(session).send().await?;
         let secret = answer.secret_code.map(Secret::new);
-        secret.zip(answer.session).ok_or_else(Refused::unanswered)
+        secret
+            .zip(answer.session)
+            .ok_or_else(AccountError::unanswered)
     }
 
     /// `VerifySoftwareToken` and `SetUserMFAPreference`: from now on sign-ins ask for a code.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn turn_on_totp(&self, access_token: &str, code: &Secret) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn turn_on_totp(
+        &self,
+        access_token: &str,
+        code: &Secret,
+    ) -> Result<(), AccountError> {
         let call = self.client.verify_software_token();
         let call = call.access_token(access_token).user_code(code.expose());
         let answer = call.send().await?;
@@ -436,8 +446,8 @@ impl CognitoAccounts {
     /// `SetUserMFAPreference`: sign-ins no longer ask for a code of an authenticator.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn turn_off_totp(&self, access_token: &str) -> Result<(), Refused> {
+    /// [`AccountError`].
+    pub async fn turn_off_totp(&self, access_token: &str) -> Result<(), AccountError> {
         let totp = SoftwareTokenMfaSettingsType::builder()
             .enabled(false)
             .preferred_mfa(false)
@@ -453,15 +463,19 @@ impl CognitoAccounts {
     /// session for the next call.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn verify_totp_in(&self, session: &str, code: &Secret) -> Result<String, Refused> {
+    /// [`AccountError`].
+    pub async fn verify_totp_in(
+        &self,
+        session: &str,
+        code: &Secret,
+    ) -> Result<String, AccountError> {
         let call = self.client.verify_software_token();
         let call = call.session(session).user_code(code.expose());
         let answer = call.send().await?;
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }
-        answer.session.ok_or_else(Refused::unanswered)
+        answer.session.ok_or_else(AccountError::unanswered)
     }
 
     fn secret_hash(&self, username: &str) -> Option<String> {
@@ -485,7 +499,7 @@ fn outcome(
     challenge: Option<ChallengeNameType>,
     session: Option<String>,
     parameters: Option<HashMap<String, String>>,
-) -> Result<SignIn, Refused> {
+) -> Result<SignIn, AccountError> {
     if let Some(name) = challenge {
         return Ok(SignIn::Challenge(Challenge {
             name: name.as_str().to_owned(),
@@ -496,7 +510,7 @@ fn outcome(
     result
         .and_then(tokens)
         .map(SignIn::Tokens)
-        .ok_or_else(Refused::unanswered)
+        .ok_or_else(AccountError::unanswered)
 }
 
 fn tokens(result: AuthenticationResultType) -> Option<Tokens> {
@@ -510,16 +524,16 @@ fn tokens(result: AuthenticationResultType) -> Option<Tokens> {
 
 fn attribute_list(
     attributes: impl IntoIterator<Item = (String, String)>,
-) -> Result<Vec<AttributeType>, Refused> {
+) -> Result<Vec<AttributeType>, AccountError> {
     let attributes = attributes.into_iter().map(|(name, value)| {
         let attribute = AttributeType::builder().name(name).value(value);
-        attribute.build().map_err(|_| Refused::unanswered())
+        attribute.build().map_err(|_| AccountError::unanswered())
     });
     attributes.collect()
 }
 
-fn wrong_code() -> Refused {
-    Refused {
+fn wrong_code() -> AccountError {
+    AccountError {
         exception: Some("CodeMismatchException".to_owned()),
         message: String::new(),
     }

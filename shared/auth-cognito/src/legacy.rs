@@ -55,7 +55,7 @@ pub enum PasswordCheck {
 
 /// Why a call to the old pool failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LegacyTrouble {
+pub enum LegacyPoolError {
     /// It did not answer, failed, or is busy: calls for other users would fail too.
     Down,
     /// It rejects such calls for every user: no such pool, no permission, or a client without the
@@ -86,8 +86,8 @@ impl LegacyPool {
     /// `AdminGetUser`: the user with exactly this name; `None` if the pool has no such user.
     ///
     /// # Errors
-    /// [`LegacyTrouble`].
-    pub async fn find(&self, username: &str) -> Result<Option<LegacyAccount>, LegacyTrouble> {
+    /// [`LegacyPoolError`].
+    pub async fn find(&self, username: &str) -> Result<Option<LegacyAccount>, LegacyPoolError> {
         let call = self
             .client
             .admin_get_user()
@@ -120,8 +120,8 @@ impl LegacyPool {
     /// `AdminListGroupsForUser`: the first sixty, more than most pools allow per user.
     ///
     /// # Errors
-    /// [`LegacyTrouble`].
-    pub async fn groups(&self, username: &str) -> Result<Vec<String>, LegacyTrouble> {
+    /// [`LegacyPoolError`].
+    pub async fn groups(&self, username: &str) -> Result<Vec<String>, LegacyPoolError> {
         let call = self
             .client
             .admin_list_groups_for_user()
@@ -147,12 +147,12 @@ impl LegacyPool {
     /// `AdminInitiateAuth`. The tokens are discarded.
     ///
     /// # Errors
-    /// [`LegacyTrouble`], except [`LegacyTrouble::Refused`], which counts as a result.
+    /// [`LegacyPoolError`], except [`LegacyPoolError::Refused`], which counts as a result.
     pub async fn check(
         &self,
         username: &str,
         password: &Secret,
-    ) -> Result<PasswordCheck, LegacyTrouble> {
+    ) -> Result<PasswordCheck, LegacyPoolError> {
         let mut call = self
             .client
             .admin_initiate_auth()
@@ -172,12 +172,12 @@ impl LegacyPool {
         match (answer.challenge_name, answer.authentication_result) {
             (None, Some(_)) => Ok(PasswordCheck::Right),
             (Some(_), _) => Ok(PasswordCheck::Challenged),
-            (None, None) => Err(LegacyTrouble::Misconfigured),
+            (None, None) => Err(LegacyPoolError::Misconfigured),
         }
     }
 }
 
-fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck, LegacyTrouble> {
+fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck, LegacyPoolError> {
     let message = message(error);
     match code(error) {
         Some("NotAuthorizedException") if !is_about_secret(message) => Ok(PasswordCheck::Wrong),
@@ -185,15 +185,15 @@ fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck
         Some("UserNotConfirmedException") => Ok(PasswordCheck::Unconfirmed),
         Some("PasswordResetRequiredException") => Ok(PasswordCheck::ResetRequired),
         _ => match trouble(error) {
-            LegacyTrouble::Refused => Ok(PasswordCheck::Refused),
-            trouble @ (LegacyTrouble::Down | LegacyTrouble::Misconfigured) => Err(trouble),
+            LegacyPoolError::Refused => Ok(PasswordCheck::Refused),
+            trouble @ (LegacyPoolError::Down | LegacyPoolError::Misconfigured) => Err(trouble),
         },
     }
 }
 
 /// The cause of an exception: Cognito and its quotas, the caller, or one user.
 /// Source: AWS, `AdminInitiateAuth` and "Common Errors".
-fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyTrouble {
+fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyPoolError {
     let status = error
         .raw_response()
         .map(|response| response.status().as_u16());
@@ -208,13 +208,13 @@ fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyTrouble {
             | "InternalErrorException"
             | "ServiceUnavailable",
         )
-        | None => LegacyTrouble::Down,
-        Some(_) if !is_client_error => LegacyTrouble::Down,
+        | None => LegacyPoolError::Down,
+        Some(_) if !is_client_error => LegacyPoolError::Down,
         // About the secret, else it is a result; for a call without a password, about the
         // permission.
-        Some("NotAuthorizedException") => LegacyTrouble::Misconfigured,
+        Some("NotAuthorizedException") => LegacyPoolError::Misconfigured,
         Some("InvalidParameterException") if message(error).contains("not enabled") => {
-            LegacyTrouble::Misconfigured
+            LegacyPoolError::Misconfigured
         }
         Some(
             "CodeMismatchException"
@@ -227,8 +227,8 @@ fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyTrouble {
             | "UserLambdaValidationException"
             | "UserNotConfirmedException"
             | "UserNotFoundException",
-        ) => LegacyTrouble::Refused,
-        Some(_) => LegacyTrouble::Misconfigured,
+        ) => LegacyPoolError::Refused,
+        Some(_) => LegacyPoolError::Misconfigured,
     }
 }
 

@@ -22,9 +22,9 @@ use aws_sdk_cognitoidentityprovider::operation::admin_reset_user_password::Admin
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-pub use accounts::{Account, Challenge, CognitoAccounts, Refused, SignIn, Tokens};
-pub use legacy::{LegacyAccount, LegacyPool, LegacyTrouble, PasswordCheck};
-pub use users::{AppClient, CognitoUsers, Page, Profile, SignedUp, Standing, Trouble, User};
+pub use accounts::{Account, AccountError, Challenge, CognitoAccounts, SignIn, Tokens};
+pub use legacy::{LegacyAccount, LegacyPool, LegacyPoolError, PasswordCheck};
+pub use users::{AppClient, CognitoUsers, Page, Profile, SignedUp, Standing, User, UserPoolError};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);

@@ -104,7 +104,7 @@ pub struct SignedUp {
 
 /// Why a call to the pool failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum UserPoolError {
     /// There is no such user.
     NotFound,
     /// Cognito throttles.
@@ -113,8 +113,8 @@ pub enum Trouble {
     Unavailable,
 }
 
-impl From<Trouble> for Unavailable {
-    fn from(_: Trouble) -> Self {
+impl From<UserPoolError> for Unavailable {
+    fn from(_: UserPoolError) -> Self {
         Self::Cognito
     }
 }
@@ -138,11 +138,11 @@ impl CognitoUsers {
     /// `AdminGetUser`: by user name, or by another identifier that the pool accepts (`sub`, alias).
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn get(&self, username: &str) -> Result<User, Trouble> {
+    /// [`UserPoolError`].
+    pub async fn get(&self, username: &str) -> Result<User, UserPoolError> {
         let user = self.described(username).await?;
         Ok(User {
-            subject: subject(user.user_attributes()).ok_or(Trouble::Unavailable)?,
+            subject: subject(user.user_attributes()).ok_or(UserPoolError::Unavailable)?,
             enabled: user.enabled(),
             modified_at: seconds(user.user_last_modified_date()),
             username: user.username,
@@ -152,8 +152,8 @@ impl CognitoUsers {
     /// `AdminGetUser`: the state of the account with exactly this name.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn standing(&self, username: &str) -> Result<Standing, Trouble> {
+    /// [`UserPoolError`].
+    pub async fn standing(&self, username: &str) -> Result<Standing, UserPoolError> {
         let user = self.described(username).await?;
         Ok(Standing {
             created_at: seconds(user.user_create_date()),
@@ -170,8 +170,8 @@ impl CognitoUsers {
     /// `AdminDisableUser`.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn disable(&self, username: &str) -> Result<(), Trouble> {
+    /// [`UserPoolError`].
+    pub async fn disable(&self, username: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_disable_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send().await.map(drop).map_err(|error| trouble(&error))
@@ -180,8 +180,8 @@ impl CognitoUsers {
     /// `AdminEnableUser`.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn enable(&self, username: &str) -> Result<(), Trouble> {
+    /// [`UserPoolError`].
+    pub async fn enable(&self, username: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_enable_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send().await.map(drop).map_err(|error| trouble(&error))
@@ -190,8 +190,8 @@ impl CognitoUsers {
     /// `AdminDeleteUser`.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn delete(&self, username: &str) -> Result<(), Trouble> {
+    /// [`UserPoolError`].
+    pub async fn delete(&self, username: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_delete_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send().await.map(drop).map_err(|error| trouble(&error))
@@ -200,8 +200,8 @@ impl CognitoUsers {
     /// `AdminAddUserToGroup`. Does nothing if the user is in the group already.
     ///
     /// # Errors
-    /// [`Trouble::NotFound`] if there is no such user or group, else [`Trouble`].
-    pub async fn add_to_group(&self, username: &str, group: &str) -> Result<(), Trouble> {
+    /// [`UserPoolError::NotFound`] if there is no such user or group, else [`UserPoolError`].
+    pub async fn add_to_group(&self, username: &str, group: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_add_user_to_group();
         let call = call
             .user_pool_id(&self.user_pool_id)
@@ -214,8 +214,8 @@ impl CognitoUsers {
     /// compares.
     ///
     /// # Errors
-    /// [`Trouble`]; also if there are more than a few pages of them.
-    pub async fn find(&self, attribute: &str, value: &str) -> Result<Vec<Profile>, Trouble> {
+    /// [`UserPoolError`]; also if there are more than a few pages of them.
+    pub async fn find(&self, attribute: &str, value: &str) -> Result<Vec<Profile>, UserPoolError> {
         let filter = equals(attribute, value);
         let mut profiles = Vec::new();
         let mut next = None;
@@ -236,15 +236,20 @@ impl CognitoUsers {
                 return Ok(profiles);
             }
         }
-        Err(Trouble::Unavailable)
+        Err(UserPoolError::Unavailable)
     }
 
     /// `AdminLinkProviderForUser`: from then on the user `subject` of the identity provider
     /// `provider` signs in as `username`.
     ///
     /// # Errors
-    /// [`Trouble`]; also if that identity is linked already.
-    pub async fn link(&self, username: &str, provider: &str, subject: &str) -> Result<(), Trouble> {
+    /// [`UserPoolError`]; also if that identity is linked already.
+    pub async fn link(
+        &self,
+        username: &str,
+        provider: &str,
+        subject: &str,
+    ) -> Result<(), UserPoolError> {
         let own = ProviderUserIdentifierType::builder()
             .provider_name("Cognito")
             .provider_attribute_value(username);
@@ -263,20 +268,20 @@ impl CognitoUsers {
     /// `ListUsers`: the user with this `sub`, which is not every user's name.
     ///
     /// # Errors
-    /// [`Trouble::NotFound`] if the pool has none, else [`Trouble`].
-    pub async fn by_subject(&self, subject: &str) -> Result<User, Trouble> {
+    /// [`UserPoolError::NotFound`] if the pool has none, else [`UserPoolError`].
+    pub async fn by_subject(&self, subject: &str) -> Result<User, UserPoolError> {
         let call = self.matching(&equals("sub", subject)).limit(1);
         let page = call.send().await.map_err(|error| trouble(&error))?;
-        let user = page.users().first().ok_or(Trouble::NotFound)?;
-        user_of(user, subject.to_owned()).ok_or(Trouble::Unavailable)
+        let user = page.users().first().ok_or(UserPoolError::NotFound)?;
+        user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable)
     }
 
     /// `UntagResource`: removes a tag that the pool does not have. It changes nothing, and
     /// CloudTrail records it like any change.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn heartbeat(&self, user_pool_arn: &str) -> Result<(), Trouble> {
+    /// [`UserPoolError`].
+    pub async fn heartbeat(&self, user_pool_arn: &str) -> Result<(), UserPoolError> {
         let call = self.client.untag_resource().resource_arn(user_pool_arn);
         let call = call.tag_keys(HEARTBEAT_TAG).send().await;
         call.map(drop).map_err(|error| trouble(&error))
@@ -285,8 +290,8 @@ impl CognitoUsers {
     /// `ListUserPoolClients`: the ids of the pool's app clients.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn client_ids(&self) -> Result<Vec<String>, Trouble> {
+    /// [`UserPoolError`].
+    pub async fn client_ids(&self) -> Result<Vec<String>, UserPoolError> {
         let call = self.client.list_user_pool_clients();
         let call = call.user_pool_id(&self.user_pool_id).max_results(PAGE);
         let mut pages = call.into_paginator().items().send();
@@ -301,12 +306,14 @@ impl CognitoUsers {
     /// `DescribeUserPoolClient`: the lifetime of an app client's refresh tokens.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn app_client(&self, client_id: &str) -> Result<AppClient, Trouble> {
+    /// [`UserPoolError`].
+    pub async fn app_client(&self, client_id: &str) -> Result<AppClient, UserPoolError> {
         let call = self.client.describe_user_pool_client();
         let call = call.user_pool_id(&self.user_pool_id).client_id(client_id);
         let answer = call.send().await.map_err(|error| trouble(&error))?;
-        let client = answer.user_pool_client().ok_or(Trouble::Unavailable)?;
+        let client = answer
+            .user_pool_client()
+            .ok_or(UserPoolError::Unavailable)?;
         let unit = client
             .token_validity_units()
             .and_then(|units| units.refresh_token());
@@ -340,8 +347,8 @@ impl CognitoUsers {
     /// `ListUsers`: a page of unconfirmed users; `next` of the previous page is its start.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn unconfirmed(&self, next: Option<String>) -> Result<Page<SignedUp>, Trouble> {
+    /// [`UserPoolError`].
+    pub async fn unconfirmed(&self, next: Option<String>) -> Result<Page<SignedUp>, UserPoolError> {
         let filter = equals("cognito:user_status", "UNCONFIRMED");
         let page = self.list(&filter, next).await?;
         // Protects other users if Cognito did not apply the filter.
@@ -365,8 +372,8 @@ impl CognitoUsers {
     /// its start.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn disabled(&self, next: Option<String>) -> Result<Page<User>, Trouble> {
+    /// [`UserPoolError`].
+    pub async fn disabled(&self, next: Option<String>) -> Result<Page<User>, UserPoolError> {
         let page = self.list(&equals("status", "Disabled"), next).await?;
         let users = page.users().iter();
         let users = users.filter_map(|user| user_of(user, subject(user.attributes())?));
@@ -377,14 +384,18 @@ impl CognitoUsers {
     }
 
     /// `AdminGetUser`.
-    async fn described(&self, username: &str) -> Result<AdminGetUserOutput, Trouble> {
+    async fn described(&self, username: &str) -> Result<AdminGetUserOutput, UserPoolError> {
         let call = self.client.admin_get_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send().await.map_err(|error| trouble(&error))
     }
 
     /// `ListUsers`: the page of the users that match, which begins at `next`.
-    async fn list(&self, filter: &str, next: Option<String>) -> Result<ListUsersOutput, Trouble> {
+    async fn list(
+        &self,
+        filter: &str,
+        next: Option<String>,
+    ) -> Result<ListUsersOutput, UserPoolError> {
         let call = self.matching(filter).set_pagination_token(next);
         call.send().await.map_err(|error| trouble(&error))
     }
@@ -425,15 +436,15 @@ pub(crate) fn seconds(time: Option<&aws_sdk_cognitoidentityprovider::primitives:
         .unwrap_or(0)
 }
 
-pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Trouble {
+pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> UserPoolError {
     let code = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code);
     match code {
-        Some("UserNotFoundException" | "ResourceNotFoundException") => Trouble::NotFound,
+        Some("UserNotFoundException" | "ResourceNotFoundException") => UserPoolError::NotFound,
         Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
-            Trouble::Throttled
+            UserPoolError::Throttled
         }
-        _ => Trouble::Unavailable,
+        _ => UserPoolError::Unavailable,
     }
 }

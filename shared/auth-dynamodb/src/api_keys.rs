@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use auth::api_key::NewKey;
-use auth::{ApiKeyStore, Reason, Refusal, StoredKey, Unavailable, UnixSeconds};
+use auth::{ApiKeyStore, AuthError, DenyReason, StoredKey, Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::DynamoRevocations;
-use crate::pages::{self, Incomplete};
-use crate::row::{Row, Unreadable, time};
+use crate::pages::{self, PageError};
+use crate::row::{Row, RowError, time};
 
 /// API keys in a DynamoDB table with the key `id`.
 pub struct DynamoApiKeys {
@@ -65,7 +65,7 @@ impl DynamoApiKeys {
     /// [`Unavailable::ApiKeys`] if some could not be read.
     pub async fn list(&self) -> Result<Vec<(String, StoredKey)>, Unavailable> {
         let rows = pages::whole_table(&self.client, &self.table).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::ApiKeys)?;
+        let rows = rows.map_err(|PageError| Unavailable::ApiKeys)?;
         let key = |row: &Row| {
             let id = row.get("id")?.as_s().ok()?;
             Some((id.clone(), stored_key(row).ok()?))
@@ -75,7 +75,7 @@ impl DynamoApiKeys {
 }
 
 impl ApiKeyStore for DynamoApiKeys {
-    async fn find(&self, id: &str) -> Result<Option<StoredKey>, Refusal> {
+    async fn find(&self, id: &str) -> Result<Option<StoredKey>, AuthError> {
         let answer = self
             .client
             .get_item()
@@ -86,21 +86,21 @@ impl ApiKeyStore for DynamoApiKeys {
             .await
             .map_err(|_| Unavailable::ApiKeys)?;
         let key = answer.item.as_ref().map(stored_key).transpose();
-        key.map_err(|Unreadable| Reason::UnreadableMark.into())
+        key.map_err(|RowError| DenyReason::UnreadableRevocation.into())
     }
 }
 
-fn stored_key(row: &Row) -> Result<StoredKey, Unreadable> {
-    let value = |name: &str| row.get(name).ok_or(Unreadable);
+fn stored_key(row: &Row) -> Result<StoredKey, RowError> {
+    let value = |name: &str| row.get(name).ok_or(RowError);
     let text = |name| {
-        let text = value(name)?.as_s().map_err(|_| Unreadable)?;
+        let text = value(name)?.as_s().map_err(|_| RowError)?;
         Ok(text.clone())
     };
     let bytes = |name| {
-        let bytes = value(name)?.as_b().map_err(|_| Unreadable)?;
+        let bytes = value(name)?.as_b().map_err(|_| RowError)?;
         Ok(bytes.as_ref().to_vec())
     };
-    let moment = |name| time(row, name)?.ok_or(Unreadable);
+    let moment = |name| time(row, name)?.ok_or(RowError);
     Ok(StoredKey {
         owner: text("owner")?,
         scope: text("scope")?,

@@ -1,10 +1,10 @@
 //! The request ids of Gatehouse's own calls to Cognito, which distinguish their CloudTrail records
 //! from those of other programs.
 
-use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 
 use crate::DynamoRevocations;
+use crate::key::RowKey;
 use crate::write::{is_applied, number};
 
 /// Seconds for which a call is stored: longer than EventBridge and a queue hold its record (1 + 4

@@ -1,12 +1,12 @@
 //! The table of open WebSocket connections, by user.
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::DynamoRevocations;
-use crate::pages::{self, Incomplete};
+use crate::key::RowKey;
+use crate::pages::{self, PageError};
 use crate::row::{self, Row};
 use crate::write::{number, text};
 
@@ -37,6 +37,17 @@ pub struct Connection {
     pub authenticated_at: UnixSeconds,
     /// The time of the connection.
     pub connected_at: UnixSeconds,
+}
+
+impl Connection {
+    /// The connection's user.
+    #[must_use]
+    pub fn user_ref(&self) -> UserRef<'_> {
+        UserRef {
+            issuer: &self.issuer_id,
+            subject: &self.subject,
+        }
+    }
 }
 
 /// Connections in a DynamoDB table with the keys `pk` and `sk`.
@@ -117,7 +128,7 @@ impl ConnectionTable {
     ) -> Result<Vec<Connection>, Unavailable> {
         let partition = partition.to_owned();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Connections)?;
+        let rows = rows.map_err(|PageError| Unavailable::Connections)?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 
@@ -127,13 +138,13 @@ impl ConnectionTable {
     /// [`Unavailable::Connections`] if some could not be read.
     pub async fn all(&self, now: UnixSeconds) -> Result<Vec<Connection>, Unavailable> {
         let rows = pages::whole_table(&self.client, &self.table).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Connections)?;
+        let rows = rows.map_err(|PageError| Unavailable::Connections)?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 }
 
 fn keys(connection: &Connection) -> (AttributeValue, AttributeValue) {
-    let RowKey { partition, .. } = RowKey::user(&connection.issuer_id, &connection.subject);
+    let RowKey { partition, .. } = RowKey::from(&connection.user_ref());
     let sort = format!("connection#{}", connection.id);
     (AttributeValue::S(partition), AttributeValue::S(sort))
 }

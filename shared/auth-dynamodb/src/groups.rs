@@ -2,58 +2,89 @@
 
 use std::fmt::Write;
 
-use auth::Unavailable;
-use auth::UnixSeconds;
-use auth::revocation::RowKey;
+use auth::{GroupRef, Unavailable, UnixSeconds};
 
 use crate::DynamoRevocations;
-use crate::row::{GroupCutoff, Groups, Unreadable, group_attribute};
-use crate::write::{Ending, is_applied, number, text};
+use crate::key::RowKey;
+use crate::row::{GroupScope, Groups, RowError, group_attribute};
+use crate::write::{RevocationContext, is_applied, number, text};
 
 /// The number of expired entries that one write removes: no valid token is affected by them.
 const REMOVED_AT_ONCE: usize = 50;
 
+/// An attribute of the row: a group with the time of its revocation.
+struct Entry {
+    name: String,
+    at: UnixSeconds,
+}
+
 impl DynamoRevocations {
-    /// Revokes tokens that contain `group`: issued, or of sessions authenticated, up to `at`.
-    /// Entries older than any refresh token are removed, which keeps the row small.
+    /// Refuses tokens that contain the group and were issued up to `at`. A refresh brings a token
+    /// that is accepted.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
-    pub async fn end_group(
+    pub async fn require_refresh_of_group(
         &self,
-        issuer_id: &str,
-        (cutoff, group): (GroupCutoff, &str),
+        group: &GroupRef<'_>,
         at: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let key = RowKey::groups(issuer_id);
+        self.revoke_group(group, GroupScope::Tokens, at, context)
+            .await
+    }
+
+    /// Revokes the sessions of the group's members that were authenticated up to `at`.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    pub async fn revoke_group_sessions(
+        &self,
+        group: &GroupRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.revoke_group(group, GroupScope::Sessions, at, context)
+            .await
+    }
+
+    /// Writes the group's entry. Entries older than any refresh token are removed, which keeps the
+    /// row small.
+    async fn revoke_group(
+        &self,
+        group: &GroupRef<'_>,
+        scope: GroupScope,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let key = RowKey::groups(group.issuer);
         let rows = self.rows(&[&key]).await?;
         let groups = rows.get(&key).map(Groups::read).transpose();
         let Groups(groups) = groups
-            .map_err(|Unreadable| Unavailable::Revocations)?
+            .map_err(|RowError| Unavailable::Revocations)?
             .unwrap_or_default();
-        let name = group_attribute(cutoff, group);
-        let needless = |at: UnixSeconds| at.plus(ending.kept_seconds()) < ending.at;
+        let name = group_attribute(scope, group.group);
+        let needless = |at: UnixSeconds| at.plus(context.kept_seconds()) < context.at;
         let old = groups
             .into_iter()
-            .filter(|(other, at)| *other != name && needless(*at))
+            .map(|(name, at)| Entry { name, at })
+            .filter(|other| other.name != name && needless(other.at))
             .take(REMOVED_AT_ONCE)
             .collect::<Vec<_>>();
-        if self.raise_group(&key, (&name, at), &old, ending).await? || old.is_empty() {
+        let entry = Entry { name, at };
+        if self.raise_group(&key, &entry, &old, context).await? || old.is_empty() {
             return Ok(());
         }
         // An entry that was to be removed has changed, or this one has.
-        self.raise_group(&key, (&name, at), &[], ending)
-            .await
-            .map(drop)
+        self.raise_group(&key, &entry, &[], context).await.map(drop)
     }
 
     async fn raise_group(
         &self,
         key: &RowKey,
-        (name, at): (&str, UnixSeconds),
-        old: &[(String, UnixSeconds)],
-        ending: &Ending<'_>,
+        entry: &Entry,
+        old: &[Entry],
+        context: &RevocationContext<'_>,
     ) -> Result<bool, Unavailable> {
         let mut expression = "SET #group = :at, reason = :reason, actor = :actor, \
                               updated_at = :now"
@@ -61,19 +92,19 @@ impl DynamoRevocations {
         let mut condition = "(attribute_not_exists(#group) OR #group < :at)".to_owned();
         let mut update = self
             .update(key)
-            .expression_attribute_names("#group", name)
-            .expression_attribute_values(":at", number(at))
-            .expression_attribute_values(":reason", text(ending.reason))
-            .expression_attribute_values(":actor", text(ending.actor))
-            .expression_attribute_values(":now", number(ending.at));
-        for (index, (other, at)) in old.iter().enumerate() {
+            .expression_attribute_names("#group", &entry.name)
+            .expression_attribute_values(":at", number(entry.at))
+            .expression_attribute_values(":reason", text(context.reason))
+            .expression_attribute_values(":actor", text(context.actor))
+            .expression_attribute_values(":now", number(context.at));
+        for (index, other) in old.iter().enumerate() {
             let verb = if index == 0 { " REMOVE" } else { "," };
             // Writing to a string cannot fail.
             let _ = write!(expression, "{verb} #old{index}");
             let _ = write!(condition, " AND #old{index} = :old{index}");
             update = update
-                .expression_attribute_names(format!("#old{index}"), other)
-                .expression_attribute_values(format!(":old{index}"), number(*at));
+                .expression_attribute_names(format!("#old{index}"), &other.name)
+                .expression_attribute_values(format!(":old{index}"), number(other.at));
         }
         let update = update
             .update_expression(expression)

@@ -2,14 +2,16 @@
 //! and repetitions. After every step the test checks the guarantees of completed writers.
 //!
 //! `GATEHOUSE_INTERLEAVINGS` sets the number of runs; `make check` uses two million. The control
-//! runs the earlier writers, which made two updates for an act and let any exception spare a
-//! session from a password change. The test must detect them.
+//! runs the earlier writers, which made two updates for an act and let any exception keep a
+//! session at a password change. The test must detect them.
 
 use std::collections::BTreeSet;
 
 use auth::UnixSeconds;
 
-use crate::user_row::{Act, After, Spared, UserRow};
+use crate::user_row::{
+    Act, After, KeptSession, KeptSessionRow, OtherSessions, PasswordChange, UserRow,
+};
 
 const BY_DEFAULT: u64 = 20_000;
 /// Seconds for which a revocation is kept after its time.
@@ -98,9 +100,9 @@ impl Writer {
                 }
                 return Step::Done(true);
             }
-            (Act::EndAll(at) | Act::Outdate(at), stage) => (stage == 1, *at),
-            (Act::EndOthers { not_before, .. }, stage) => (stage == 1, *not_before),
-            (Act::PasswordChanged { at, .. }, stage) => (stage == 1, *at),
+            (Act::RevokeAll(at) | Act::RequireRefresh(at), stage) => (stage == 1, *at),
+            (Act::RevokeOthers(others), stage) => (stage == 1, others.not_before),
+            (Act::PasswordChanged(change), stage) => (stage == 1, change.changed_at),
         };
         if !first {
             if !row.disabled && row.expires_at.is_none_or(|end| end < at.plus(KEPT)) {
@@ -110,34 +112,39 @@ impl Writer {
         }
         let rises = row.not_before < Some(at);
         match &self.act {
-            Act::Outdate(_) => row.tokens_not_before = row.tokens_not_before.max(Some(at)),
-            Act::EndOthers { session, since, .. } => {
-                let spares = |spared: &Spared| spared.session == *session;
-                let is_spared = row.spared.as_ref().is_some_and(spares);
-                if !(row.not_before < Some(*since) || is_spared && row.not_before <= Some(at)) {
+            Act::RequireRefresh(_) => row.tokens_not_before = row.tokens_not_before.max(Some(at)),
+            Act::RevokeOthers(OtherSessions { kept, .. }) => {
+                let is_same = |row: &KeptSessionRow| row.session == kept.session;
+                let is_kept = row.kept.as_ref().is_some_and(is_same);
+                let is_later = row.not_before < Some(kept.authenticated_at);
+                if !(is_later || is_kept && row.not_before <= Some(at)) {
                     return Step::Done(false);
                 }
                 row.not_before = Some(at);
-                row.spared = Some(Spared {
-                    session: (*session).to_owned(),
-                    since: *since,
-                    changed_at: None,
+                row.kept = Some(KeptSessionRow {
+                    session: kept.session.to_owned(),
+                    authenticated_at: kept.authenticated_at,
+                    password_changed_at: None,
                 });
             }
-            Act::PasswordChanged { at, tolerance } => {
-                let covered = UnixSeconds(at.0 - tolerance);
+            Act::PasswordChanged(change) => {
+                let covered = UnixSeconds(change.changed_at.0 - change.tolerance_seconds);
                 let is_covered = row.not_before >= Some(covered);
-                if row.spared.is_none() && rises || row.spared.is_some() && !is_covered {
-                    row.not_before = Some(*at);
-                    row.spared = None;
+                if row.kept.is_none() && rises || row.kept.is_some() && !is_covered {
+                    row.not_before = Some(change.changed_at);
+                    row.kept = None;
                 }
             }
-            Act::EndAll(_) | Act::Disable(_) | Act::Delete(_) | Act::Enable(_) => {
+            Act::RevokeAll(_) | Act::Disable(_) | Act::Delete(_) | Act::Enable(_) => {
                 if rises {
                     row.not_before = Some(at);
-                    row.spared = None;
-                } else if row.spared.as_ref().is_some_and(|it| it.since <= at) {
-                    row.spared = None;
+                    row.kept = None;
+                } else if row
+                    .kept
+                    .as_ref()
+                    .is_some_and(|it| it.authenticated_at <= at)
+                {
+                    row.kept = None;
                 }
             }
         }
@@ -147,7 +154,7 @@ impl Writer {
 
 /// Whether `not_before` refuses this session. Disabling is checked separately.
 fn is_refused(row: &UserRow, (session, since): (&str, u64)) -> bool {
-    !row.is_alive(session, UnixSeconds(since))
+    !row.is_active(session, UnixSeconds(since))
 }
 
 /// One run: the started acts, the guarantees, and the violations.
@@ -158,22 +165,22 @@ struct Run {
 }
 
 impl Run {
-    /// Whether a password change that was started may spare this session from the record of `at`.
-    fn may_be_spared(&self, name: &str, at: UnixSeconds) -> bool {
+    /// Whether a password change that was started may keep this session at the record of `at`.
+    fn may_be_kept(&self, name: &str, at: UnixSeconds) -> bool {
         self.begun.iter().any(|act| {
-            matches!(act, Act::EndOthers { session, changed_at: Some(changed_at), .. }
-                if *session == name && changed_at.0.abs_diff(at.0) <= TOLERANCE)
+            matches!(act, Act::RevokeOthers(OtherSessions { kept, password_changed_at: Some(changed_at), .. })
+                if kept.session == name && changed_at.0.abs_diff(at.0) <= TOLERANCE)
         })
     }
 
-    fn ended(
+    fn revoked(
         &mut self,
         what: &'static str,
         up_to: UnixSeconds,
-        spared: impl Fn(&Self, &str) -> bool,
+        kept: impl Fn(&Self, &str) -> bool,
     ) {
         for (name, since) in SESSIONS {
-            let covered = since <= up_to.0 && !spared(self, name);
+            let covered = since <= up_to.0 && !kept(self, name);
             if covered && !is_refused(&self.row, (name, since)) {
                 self.wrong.insert(what);
             }
@@ -183,20 +190,18 @@ impl Run {
     /// What holds once a writer has completed.
     fn acknowledged(&mut self, act: &Act<'static>) {
         match *act {
-            Act::EndAll(at) => self.ended("EndAll", at, |_, _| false),
-            Act::EndOthers {
-                not_before,
-                session,
-                ..
-            } => self.ended("EndOthers", not_before, |_, name| name == session),
-            Act::PasswordChanged { at, .. } => {
-                self.ended("PasswordChanged", at, |run, name| {
-                    run.may_be_spared(name, at)
+            Act::RevokeAll(at) => self.revoked("RevokeAll", at, |_, _| false),
+            Act::RevokeOthers(OtherSessions {
+                not_before, kept, ..
+            }) => self.revoked("RevokeOthers", not_before, |_, name| name == kept.session),
+            Act::PasswordChanged(PasswordChange { changed_at, .. }) => {
+                self.revoked("PasswordChanged", changed_at, |run, name| {
+                    run.may_be_kept(name, changed_at)
                 });
             }
-            Act::Outdate(at) => {
+            Act::RequireRefresh(at) => {
                 if self.row.tokens_not_before < Some(at) {
-                    self.wrong.insert("Outdate");
+                    self.wrong.insert("RequireRefresh");
                 }
             }
             Act::Disable(at) | Act::Delete(at) => {
@@ -204,7 +209,7 @@ impl Run {
                 if !(later || self.row.disabled && self.row.status_at == Some(at)) {
                     self.wrong.insert("Disable");
                 }
-                self.ended("Disable", at, |_, _| false);
+                self.revoked("Disable", at, |_, _| false);
             }
             Act::Enable(at) => {
                 if self.row.status_at < Some(at) {
@@ -223,8 +228,8 @@ impl Run {
         }
         let row = &self.row;
         let goes_too_early = row.expires_at.is_some_and(|end| {
-            let marks = [row.not_before, row.tokens_not_before];
-            marks.into_iter().flatten().any(|at| end < at.plus(KEPT))
+            let times = [row.not_before, row.tokens_not_before];
+            times.into_iter().flatten().any(|at| end < at.plus(KEPT))
         });
         let is_deleted = self.begun.iter().any(|act| matches!(act, Act::Delete(_)));
         let had_an_end = before.disabled == row.disabled;
@@ -249,14 +254,11 @@ fn some_act(random: &mut Random, row: &UserRow) -> Option<Act<'static>> {
     }
     if kind < 5 {
         return Some(match kind {
-            0 => Act::EndAll(at),
+            0 => Act::RevokeAll(at),
             1 => Act::Disable(at),
             2 => Act::Enable(at),
-            3 => Act::Outdate(at),
-            _ => Act::PasswordChanged {
-                at,
-                tolerance: TOLERANCE,
-            },
+            3 => Act::RequireRefresh(at),
+            _ => changed(at.0),
         });
     }
     let (session, since) = SESSIONS[random.index(SESSIONS.len())];
@@ -265,12 +267,12 @@ fn some_act(random: &mut Random, row: &UserRow) -> Option<Act<'static>> {
         return None;
     }
     let skew = random.below(3);
-    Some(Act::EndOthers {
-        not_before: at.max(UnixSeconds(since)),
+    Some(others(
+        at.0.max(since),
         session,
-        since: UnixSeconds(since),
-        changed_at: (kind < 7).then_some(UnixSeconds(at.0 + skew)),
-    })
+        since,
+        (kind < 7).then_some(at.0 + skew),
+    ))
 }
 
 fn run(random: &mut Random, semantics: Semantics) -> Run {
@@ -360,12 +362,21 @@ fn the_earlier_writers_are_detected() {
 }
 
 fn others(at: u64, session: &'static str, since: u64, changed_at: Option<u64>) -> Act<'static> {
-    Act::EndOthers {
+    Act::RevokeOthers(OtherSessions {
         not_before: UnixSeconds(at),
-        session,
-        since: UnixSeconds(since),
-        changed_at: changed_at.map(UnixSeconds),
-    }
+        kept: KeptSession {
+            session,
+            authenticated_at: UnixSeconds(since),
+        },
+        password_changed_at: changed_at.map(UnixSeconds),
+    })
+}
+
+fn changed(at: u64) -> Act<'static> {
+    Act::PasswordChanged(PasswordChange {
+        changed_at: UnixSeconds(at),
+        tolerance_seconds: TOLERANCE,
+    })
 }
 
 /// The row after these acts in sequence, and whether each succeeded.
@@ -388,10 +399,6 @@ fn after(acts: &[Act<'static>]) -> (UserRow, Vec<bool>) {
 
 #[test]
 fn the_record_of_a_password_change_keeps_only_the_exception_of_that_change() {
-    let changed = |at| Act::PasswordChanged {
-        at: UnixSeconds(at),
-        tolerance: TOLERANCE,
-    };
     let a = ("A", 100);
     let rows = [
         (
@@ -446,7 +453,7 @@ fn the_record_of_a_password_change_keeps_only_the_exception_of_that_change() {
             "a reset",
             vec![
                 others(121, "A", 100, Some(121)),
-                Act::EndAll(UnixSeconds(121)),
+                Act::RevokeAll(UnixSeconds(121)),
             ],
             true,
         ),
@@ -461,9 +468,9 @@ fn the_record_of_a_password_change_keeps_only_the_exception_of_that_change() {
     // change.
     let (row, _) = after(&[others(121, "A", 100, Some(121)), changed(123)]);
     assert!(is_refused(&row, ("F", 123)));
-    // A late change that spares a revoked session reports it.
+    // A late change that keeps a revoked session reports it.
     let (row, done) = after(&[
-        Act::EndAll(UnixSeconds(130)),
+        Act::RevokeAll(UnixSeconds(130)),
         others(121, "A", 100, Some(121)),
     ]);
     assert_eq!(done, [true, false]);
@@ -476,19 +483,19 @@ fn a_deleted_users_row_expires_and_a_disabled_users_does_not() {
         Act::Delete(UnixSeconds(140)),
         Act::Disable(UnixSeconds(139)),
     );
-    let end_all = Act::EndAll(UnixSeconds(141));
+    let revoke_all = Act::RevokeAll(UnixSeconds(141));
     let kept = Some(UnixSeconds(150 + KEPT));
     for acts in [
         vec![delete.clone()],
         vec![disable.clone(), delete.clone()],
-        vec![delete.clone(), disable.clone(), end_all.clone()],
-        vec![end_all.clone(), disable.clone(), delete.clone()],
+        vec![delete.clone(), disable.clone(), revoke_all.clone()],
+        vec![revoke_all.clone(), disable.clone(), delete.clone()],
         vec![delete.clone(), Act::Enable(UnixSeconds(130))],
     ] {
         let (row, _) = after(&acts);
         assert!(row.disabled, "{acts:?}");
         assert_eq!(row.expires_at, kept, "{acts:?}");
     }
-    let (row, _) = after(&[end_all, disable]);
+    let (row, _) = after(&[revoke_all, disable]);
     assert_eq!((row.disabled, row.expires_at), (true, None));
 }

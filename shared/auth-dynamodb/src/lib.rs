@@ -11,6 +11,7 @@ mod calls;
 mod checksum;
 mod connections;
 mod groups;
+mod key;
 mod list;
 mod pages;
 mod pending_groups;
@@ -30,7 +31,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use auth::UnixSeconds;
-use auth::revocation::RowKey;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -40,15 +40,18 @@ use aws_types::SdkConfig;
 pub use api_keys::DynamoApiKeys;
 pub use attempts::AttemptTable;
 pub use connections::{Connection, ConnectionTable};
-pub use list::{DisabledRow, Mark, SweepState};
+pub use key::DisplayedKey;
+pub use list::{DisabledRow, RevocationRow, SweepState};
 pub use pending_groups::{Left, LeftFor, PendingGroups};
 pub use profiles::{Profiles, Status};
-pub use row::GroupCutoff;
+pub use read::ClientUser;
 pub use sessions::{Session, SessionTable};
-pub use write::Ending;
+pub use user_row::{KeptSession, OtherSessions, PasswordChange};
+pub use write::RevocationContext;
 
 use crate::checksum::ChecksumInterceptor;
-use crate::row::Cutoffs;
+use crate::key::RowKey;
+use crate::row::SharedRevocations;
 
 /// The limit for one read with all its retries.
 const OPERATION: Duration = Duration::from_millis(800);
@@ -56,11 +59,11 @@ const ATTEMPT: Duration = Duration::from_millis(250);
 const CONNECT: Duration = Duration::from_millis(300);
 /// The limit for the first connection of a process, which includes the TLS handshake and its
 /// entropy.
-const PRIMING: Duration = Duration::from_secs(3);
+const WARM_UP: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 /// Seconds for which a client-wide or issuer-wide revocation may be cached.
-const CUTOFF_CACHE_SECONDS: u64 = 5;
+const SHARED_CACHE_SECONDS: u64 = 5;
 
 /// Revocations in a DynamoDB table.
 pub struct DynamoRevocations {
@@ -68,7 +71,7 @@ pub struct DynamoRevocations {
     table: String,
     /// Cached by the client's row, which contains the issuer: few entries, and none that a caller
     /// could invent.
-    cutoffs: Mutex<HashMap<RowKey, (UnixSeconds, Cutoffs)>>,
+    shared: Mutex<HashMap<RowKey, (UnixSeconds, SharedRevocations)>>,
 }
 
 impl DynamoRevocations {
@@ -79,7 +82,7 @@ impl DynamoRevocations {
         Self {
             client: client(sdk),
             table,
-            cutoffs: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 }

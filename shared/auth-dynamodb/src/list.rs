@@ -1,23 +1,23 @@
 //! Everything that the table has about one user, for operators. Not used to authorize requests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::pages::{self, Incomplete};
-use crate::row::Unreadable;
+use crate::key::RowKey;
+use crate::pages::{self, PageError};
+use crate::row::RowError;
 use crate::user_row::UserRow;
 use crate::write::{is_applied, number, text};
 use crate::{DynamoRevocations, row};
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct RevocationRow {
     /// `user`, `session#...` or `token#...`: the row's sort key.
     pub of: String,
     /// The other attributes, as text.
@@ -27,23 +27,15 @@ pub struct Mark {
 }
 
 impl DynamoRevocations {
-    /// The row, if it exists.
-    ///
-    /// # Errors
-    /// [`Unavailable::Revocations`] if the table could not be read.
-    pub async fn mark(&self, key: &RowKey, now: UnixSeconds) -> Result<Option<Mark>, Unavailable> {
-        let rows = self.rows(&[key]).await?;
-        Ok(rows.get(key).map(|row| mark(row, now)))
-    }
-
     /// The contents of a user's row, expired or not.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if the table could not be read.
-    pub async fn user_row(&self, key: &RowKey) -> Result<UserRow, Unavailable> {
-        let rows = self.rows(&[key]).await?;
-        let row = rows.get(key).map(UserRow::read).transpose();
-        let row = row.map_err(|Unreadable| Unavailable::Revocations)?;
+    pub async fn user_row(&self, user: &UserRef<'_>) -> Result<UserRow, Unavailable> {
+        let key = RowKey::from(user);
+        let rows = self.rows(&[&key]).await?;
+        let row = rows.get(&key).map(UserRow::read).transpose();
+        let row = row.map_err(|RowError| Unavailable::Revocations)?;
         Ok(row.unwrap_or_default())
     }
 
@@ -51,16 +43,15 @@ impl DynamoRevocations {
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if some could not be read.
-    pub async fn marks_of_user(
+    pub async fn revocations_of_user(
         &self,
-        issuer_id: &str,
-        subject: &str,
+        user: &UserRef<'_>,
         now: UnixSeconds,
-    ) -> Result<Vec<Mark>, Unavailable> {
-        let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
+    ) -> Result<Vec<RevocationRow>, Unavailable> {
+        let RowKey { partition, .. } = user.into();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Revocations)?;
-        Ok(rows.iter().map(|row| mark(row, now)).collect())
+        let rows = rows.map_err(|PageError| Unavailable::Revocations)?;
+        Ok(rows.iter().map(|row| described(row, now)).collect())
     }
 }
 
@@ -94,23 +85,26 @@ pub struct DisabledRow {
 }
 
 impl DynamoRevocations {
-    /// The contents of these users' rows, expired or not, by their keys. At most 100, read
-    /// together.
+    /// The contents of these users' rows, expired or not, by user. At most 100, read together.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if one of them could not be read.
-    pub async fn user_rows(
+    pub async fn user_rows<'a>(
         &self,
-        keys: &[RowKey],
-    ) -> Result<HashMap<RowKey, UserRow>, Unavailable> {
-        if keys.is_empty() {
+        users: &HashSet<UserRef<'a>>,
+    ) -> Result<HashMap<UserRef<'a>, UserRow>, Unavailable> {
+        if users.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = self.rows(&keys.iter().collect::<Vec<_>>()).await?;
+        let keys = users.iter().map(|user| (RowKey::from(user), *user));
+        let keys: HashMap<RowKey, UserRef<'a>> = keys.collect();
+        let rows = self.rows(&keys.keys().collect::<Vec<_>>()).await?;
         let mut read = HashMap::new();
-        for (key, row) in rows {
-            let row = UserRow::read(&row).map_err(|Unreadable| Unavailable::Revocations)?;
-            read.insert(key, row);
+        for (key, user) in keys {
+            if let Some(row) = rows.get(&key) {
+                let row = UserRow::read(row).map_err(|RowError| Unavailable::Revocations)?;
+                read.insert(user, row);
+            }
         }
         Ok(read)
     }
@@ -122,7 +116,10 @@ impl DynamoRevocations {
     /// # Errors
     /// [`Unavailable::Revocations`] if some could not be read.
     pub async fn disabled_rows(&self, user_pool_id: &str) -> Result<Vec<DisabledRow>, Unavailable> {
-        let RowKey { partition, .. } = RowKey::user(user_pool_id, "x");
+        let RowKey { partition, .. } = RowKey::from(&UserRef {
+            issuer: user_pool_id,
+            subject: "x",
+        });
         let prefix = partition.trim_end_matches('x');
         let scan = self
             .client
@@ -174,7 +171,7 @@ impl DynamoRevocations {
     /// # Errors
     /// [`Unavailable::Revocations`] if the table could not be read.
     pub async fn sweep_state(&self, user_pool_id: &str) -> Result<SweepState, Unavailable> {
-        let key = sweep_key(user_pool_id);
+        let key = RowKey::sweep(user_pool_id);
         let rows = self.rows(&[&key]).await?;
         let Some(row) = rows.get(&key) else {
             return Ok(SweepState::default());
@@ -204,7 +201,7 @@ impl DynamoRevocations {
             ("passed_at", state.passed_at.map(number)),
             ("compared_at", state.compared_at.map(number)),
         ];
-        let mut update = self.update(&sweep_key(user_pool_id));
+        let mut update = self.update(&RowKey::sweep(user_pool_id));
         let (mut set, mut remove) = (Vec::new(), Vec::new());
         for (name, value) in values {
             update = update.expression_attribute_names(format!("#{name}"), name);
@@ -228,21 +225,13 @@ impl DynamoRevocations {
     }
 }
 
-/// The sweep's own row in the pool's partition.
-fn sweep_key(user_pool_id: &str) -> RowKey {
-    RowKey {
-        sort: "sweep".to_owned(),
-        ..RowKey::issuer(user_pool_id)
-    }
-}
-
-fn mark(row: &row::Row, now: UnixSeconds) -> Mark {
+fn described(row: &row::Row, now: UnixSeconds) -> RevocationRow {
     let text = |value: &AttributeValue| {
         let (text, number) = (value.as_s().ok(), value.as_n().ok());
         let flag = value.as_bool().ok().map(ToString::to_string);
         text.or(number).cloned().or(flag).unwrap_or_default()
     };
-    Mark {
+    RevocationRow {
         of: row.get("sk").map(text).unwrap_or_default(),
         attributes: row
             .iter()

@@ -6,14 +6,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::row::Row;
 
 /// A row could not be read.
-pub(crate) struct Incomplete;
+pub(crate) struct PageError;
 
 /// All rows of one partition, strongly consistent.
 pub(crate) async fn partition(
     client: &Client,
     table: &str,
     partition: String,
-) -> Result<Vec<Row>, Incomplete> {
+) -> Result<Vec<Row>, PageError> {
     let mut pages = client
         .query()
         .table_name(table)
@@ -25,13 +25,13 @@ pub(crate) async fn partition(
         .send();
     let mut rows = Vec::new();
     while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|_| Incomplete)?);
+        rows.push(row.map_err(|_| PageError)?);
     }
     Ok(rows)
 }
 
 /// All rows of a table, strongly consistent.
-pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>, Incomplete> {
+pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>, PageError> {
     let mut pages = client
         .scan()
         .table_name(table)
@@ -41,7 +41,7 @@ pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>
         .send();
     let mut rows = Vec::new();
     while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|_| Incomplete)?);
+        rows.push(row.map_err(|_| PageError)?);
     }
     Ok(rows)
 }

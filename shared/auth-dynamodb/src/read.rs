@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use auth::revocation::RowKey;
-use auth::{Marks, RevocationStore, Unavailable, UnixSeconds, VerifiedClaims};
+use auth::{
+    ClientRef, RevocationReader, Revocations, Unavailable, UnixSeconds, UserRef, VerifiedClaims,
+};
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use crate::connections::Connection;
-use crate::row::{self, Cutoffs, GroupCutoff, Groups, Row, Unreadable};
-use crate::{CUTOFF_CACHE_SECONDS, DynamoRevocations, FIRST_BACKOFF, OPERATION, PRIMING};
+use crate::key::RowKey;
+use crate::row::{self, GroupScope, Groups, Row, RowError, SharedRevocations};
+use crate::{DynamoRevocations, FIRST_BACKOFF, OPERATION, SHARED_CACHE_SECONDS, WARM_UP};
 
 /// The number of clients whose revocations are cached; at one more the cache is emptied.
 const MAX_REMEMBERED_CLIENTS: usize = 1_000;
@@ -32,27 +34,53 @@ struct TokenKeys {
     groups: RowKey,
 }
 
+/// A user who signs in with an app client.
+#[derive(Clone, Copy)]
+pub struct ClientUser<'a> {
+    /// The user.
+    pub user: UserRef<'a>,
+    /// The app client's id.
+    pub client_id: &'a str,
+}
+
+struct TokenIds<'a> {
+    session: Option<&'a str>,
+    token: Option<&'a str>,
+}
+
 impl TokenKeys {
-    fn of(claims: &VerifiedClaims) -> Self {
-        let (issuer, subject) = (claims.issuer_id(), claims.subject());
+    fn of(owner: &ClientUser<'_>, ids: &TokenIds<'_>) -> Self {
+        let ClientUser { user, client_id } = *owner;
+        let client = ClientRef {
+            issuer: user.issuer,
+            client_id,
+        };
         Self {
-            user: RowKey::user(issuer, subject),
-            session: claims
-                .session()
-                .map(|session| RowKey::session(issuer, subject, session)),
-            token: claims
-                .token_id()
-                .map(|token| RowKey::token(issuer, subject, token)),
-            client: RowKey::client(issuer, claims.client_id()),
-            issuer: RowKey::issuer(issuer),
-            groups: RowKey::groups(issuer),
+            user: RowKey::from(&user),
+            session: ids.session.map(|session| (&user.session(session)).into()),
+            token: ids.token.map(|token| (&user.token(token)).into()),
+            client: RowKey::from(&client),
+            issuer: RowKey::from(&user.issuer_ref()),
+            groups: RowKey::groups(user.issuer),
         }
     }
 }
 
-impl RevocationStore for DynamoRevocations {
-    async fn marks(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<Marks, Unavailable> {
-        self.marks_for(&TokenKeys::of(claims), claims.groups(), now)
+impl RevocationReader for DynamoRevocations {
+    async fn revocations(
+        &self,
+        claims: &VerifiedClaims,
+        now: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
+        let owner = ClientUser {
+            user: claims.user_ref(),
+            client_id: claims.client_id(),
+        };
+        let ids = TokenIds {
+            session: claims.session(),
+            token: claims.token_id(),
+        };
+        self.revocations_for(&TokenKeys::of(&owner, &ids), claims.groups(), now)
             .await
     }
 }
@@ -62,46 +90,39 @@ impl DynamoRevocations {
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if they could not be read.
-    pub async fn marks_of_session(
+    pub async fn revocations_of_session(
         &self,
-        (issuer, client_id): (&str, &str),
-        (subject, session): (&str, Option<&str>),
+        owner: &ClientUser<'_>,
+        session: Option<&str>,
         now: UnixSeconds,
-    ) -> Result<Marks, Unavailable> {
-        let keys = TokenKeys {
-            user: RowKey::user(issuer, subject),
-            session: session.map(|session| RowKey::session(issuer, subject, session)),
-            token: None,
-            client: RowKey::client(issuer, client_id),
-            issuer: RowKey::issuer(issuer),
-            groups: RowKey::groups(issuer),
-        };
-        self.marks_for(&keys, &[], now).await
+    ) -> Result<Revocations, Unavailable> {
+        let token = None;
+        let keys = TokenKeys::of(owner, &TokenIds { session, token });
+        self.revocations_for(&keys, &[], now).await
     }
 
     /// The same for several sessions of one user, in their order, a hundred rows at a time.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if those of one session could not be read.
-    pub async fn marks_of_sessions(
+    pub async fn revocations_of_sessions(
         &self,
-        of: (&str, &str),
-        subject: &str,
+        owner: &ClientUser<'_>,
         sessions: &[&str],
         now: UnixSeconds,
-    ) -> Result<Vec<Marks>, Unavailable> {
+    ) -> Result<Vec<Revocations>, Unavailable> {
         if sessions.is_empty() {
             return Ok(Vec::new());
         }
-        let whole = self.marks_of_session(of, (subject, None), now).await?;
+        let whole = self.revocations_of_session(owner, None, now).await?;
         let mut all = Vec::with_capacity(sessions.len());
         for some in sessions.chunks(BATCH) {
-            let key = |session: &&str| RowKey::session(of.0, subject, session);
+            let key = |session: &&str| RowKey::from(&owner.user.session(session));
             let keys: Vec<RowKey> = some.iter().map(key).collect();
             // A batch must not contain a row twice.
             let wanted: HashSet<&RowKey> = keys.iter().collect();
             let rows = self.rows(&wanted.into_iter().collect::<Vec<_>>()).await?;
-            all.extend(keys.iter().map(|key| Marks {
+            all.extend(keys.iter().map(|key| Revocations {
                 session: rows.get(key).is_some_and(|row| !row::is_expired(row, now)),
                 ..whole.clone()
             }));
@@ -115,42 +136,39 @@ impl DynamoRevocations {
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] if that could not be read.
-    pub async fn is_over(
+    pub async fn is_revoked(
         &self,
         connection: &Connection,
         issued_at: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<bool, Unavailable> {
-        let (issuer, subject) = (&connection.issuer_id, &connection.subject);
-        let session = connection.session.as_deref();
-        let keys = TokenKeys {
-            user: RowKey::user(issuer, subject),
-            session: session.map(|session| RowKey::session(issuer, subject, session)),
-            token: connection
-                .token_id
-                .as_ref()
-                .map(|token| RowKey::token(issuer, subject, token)),
-            client: RowKey::client(issuer, &connection.client_id),
-            issuer: RowKey::issuer(issuer),
-            groups: RowKey::groups(issuer),
+        let owner = ClientUser {
+            user: connection.user_ref(),
+            client_id: &connection.client_id,
         };
-        let marks = self.marks_for(&keys, &[], now).await?;
+        let session = connection.session.as_deref();
+        let ids = TokenIds {
+            session,
+            token: connection.token_id.as_deref(),
+        };
+        let keys = TokenKeys::of(&owner, &ids);
+        let revocations = self.revocations_for(&keys, &[], now).await?;
         let since = connection.authenticated_at;
         let checked = if connection.is_of_api_key {
-            marks.check_api_key(since)
+            revocations.check_api_key(since)
         } else {
-            marks.check_session(session, since, issued_at)
+            revocations.check_session(session, since, issued_at)
         };
         Ok(checked.is_err())
     }
 
-    async fn marks_for(
+    async fn revocations_for(
         &self,
         keys: &TokenKeys,
         groups: &[String],
         now: UnixSeconds,
-    ) -> Result<Marks, Unavailable> {
-        let remembered = self.remembered_cutoffs(&keys.client, now);
+    ) -> Result<Revocations, Unavailable> {
+        let remembered = self.remembered_shared(&keys.client, now);
 
         let mut wanted = vec![&keys.user];
         wanted.extend(&keys.session);
@@ -165,38 +183,38 @@ impl DynamoRevocations {
                 .and_then(|key| rows.get(key))
                 .is_some_and(|row| !row::is_expired(row, now))
         };
-        let mut marks = Marks {
+        let mut revocations = Revocations {
             token: active(&keys.token),
             session: active(&keys.session),
             odd_expiry: rows.values().any(|row| row::has_odd_expiry(row, now)),
-            ..Marks::default()
+            ..Revocations::default()
         };
         if let Some(row) = rows.get(&keys.user) {
-            row::add_user(&mut marks, row, now);
+            row::add_user(&mut revocations, row, now);
         }
-        let cutoffs = remembered.unwrap_or_else(|| {
-            let cutoffs = cutoffs_in(&rows, keys, now);
-            self.remember_cutoffs(&keys.client, cutoffs.clone(), now);
-            cutoffs
+        let shared = remembered.unwrap_or_else(|| {
+            let shared = shared_in(&rows, keys, now);
+            self.remember_shared(&keys.client, shared.clone(), now);
+            shared
         });
-        marks.client_not_before = cutoffs.client;
-        marks.issuer_not_before = cutoffs.issuer;
-        let outdated = cutoffs.groups.latest(GroupCutoff::Tokens, groups);
-        marks.tokens_not_before = marks.tokens_not_before.max(outdated);
-        marks.provider_not_before = cutoffs.groups.latest(GroupCutoff::Sessions, groups);
-        marks.unreadable |= cutoffs.unreadable;
-        Ok(marks)
+        revocations.client_not_before = shared.client;
+        revocations.issuer_not_before = shared.issuer;
+        let outdated = shared.groups.latest(GroupScope::Tokens, groups);
+        revocations.tokens_not_before = revocations.tokens_not_before.max(outdated);
+        revocations.provider_not_before = shared.groups.latest(GroupScope::Sessions, groups);
+        revocations.unreadable |= shared.unreadable;
+        Ok(revocations)
     }
 
     /// Opens the connection by reading a row that does not exist, during init, when Lambda gives a
     /// function a whole core. A failure is left to the first request.
-    pub async fn prime(&self) {
+    pub async fn warm_up(&self) {
         let patient = TimeoutConfig::builder()
-            .connect_timeout(PRIMING)
-            .operation_attempt_timeout(PRIMING)
-            .operation_timeout(PRIMING)
+            .connect_timeout(WARM_UP)
+            .operation_attempt_timeout(WARM_UP)
+            .operation_timeout(WARM_UP)
             .build();
-        let missing = RowKey::issuer("");
+        let missing = RowKey::missing();
         let request = self
             .client
             .batch_get_item()
@@ -254,49 +272,49 @@ impl DynamoRevocations {
     }
 
     /// Empties the cache of client and issuer revocations.
-    pub fn forget_cutoffs(&self) {
-        if let Ok(mut remembered) = self.cutoffs.lock() {
+    pub fn forget_shared(&self) {
+        if let Ok(mut remembered) = self.shared.lock() {
             remembered.clear();
         }
     }
 
-    fn remembered_cutoffs(&self, client: &RowKey, now: UnixSeconds) -> Option<Cutoffs> {
-        let remembered = self.cutoffs.lock().ok()?;
-        let (at, cutoffs) = remembered.get(client)?;
-        let fresh = now.since(*at)? < CUTOFF_CACHE_SECONDS;
-        fresh.then(|| cutoffs.clone())
+    fn remembered_shared(&self, client: &RowKey, now: UnixSeconds) -> Option<SharedRevocations> {
+        let remembered = self.shared.lock().ok()?;
+        let (at, shared) = remembered.get(client)?;
+        let fresh = now.since(*at)? < SHARED_CACHE_SECONDS;
+        fresh.then(|| shared.clone())
     }
 
-    fn remember_cutoffs(&self, client: &RowKey, cutoffs: Cutoffs, now: UnixSeconds) {
-        if let Ok(mut remembered) = self.cutoffs.lock() {
+    fn remember_shared(&self, client: &RowKey, shared: SharedRevocations, now: UnixSeconds) {
+        if let Ok(mut remembered) = self.shared.lock() {
             // A trusted issuer's tokens may contain any number of clients.
             if remembered.len() >= MAX_REMEMBERED_CLIENTS {
                 remembered.clear();
             }
-            remembered.insert(client.clone(), (now, cutoffs));
+            remembered.insert(client.clone(), (now, shared));
         }
     }
 }
 
-fn cutoffs_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -> Cutoffs {
-    let mut cutoffs = Cutoffs::default();
-    let mut read = |key: &RowKey| match rows.get(key).map(|row| row::cutoff(row, now)) {
+fn shared_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -> SharedRevocations {
+    let mut shared = SharedRevocations::default();
+    let mut read = |key: &RowKey| match rows.get(key).map(|row| row::not_before(row, now)) {
         None => None,
         Some(Ok(not_before)) => not_before,
-        Some(Err(Unreadable)) => {
-            cutoffs.unreadable = true;
+        Some(Err(RowError)) => {
+            shared.unreadable = true;
             None
         }
     };
     let (client, issuer) = (read(&keys.client), read(&keys.issuer));
     match rows.get(&keys.groups).map(Groups::read).transpose() {
-        Ok(groups) => cutoffs.groups = Arc::new(groups.unwrap_or_default()),
-        Err(Unreadable) => cutoffs.unreadable = true,
+        Ok(groups) => shared.groups = Arc::new(groups.unwrap_or_default()),
+        Err(RowError) => shared.unreadable = true,
     }
-    Cutoffs {
+    SharedRevocations {
         client,
         issuer,
-        ..cutoffs
+        ..shared
     }
 }
 

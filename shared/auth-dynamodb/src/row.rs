@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use auth::revocation::{Cutoff, RowKey};
-use auth::{Marks, UnixSeconds};
+use auth::revocation::UserRevocation;
+use auth::{Revocations, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::key::RowKey;
 
 pub(crate) type Row = HashMap<String, AttributeValue>;
 
 /// The revocations that affect more than one user.
 #[derive(Clone, Default)]
-pub(crate) struct Cutoffs {
+pub(crate) struct SharedRevocations {
     pub(crate) client: Option<UnixSeconds>,
     pub(crate) issuer: Option<UnixSeconds>,
     pub(crate) groups: Arc<Groups>,
@@ -24,7 +26,7 @@ pub(crate) struct Groups(pub(crate) HashMap<String, UnixSeconds>);
 
 /// The claim that a group's revocation is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupCutoff {
+pub(crate) enum GroupScope {
     /// `iat`: tokens that contain the group are outdated, and a refresh brings new ones.
     Tokens,
     /// `auth_time`: the sessions of the group's members are revoked.
@@ -32,33 +34,33 @@ pub enum GroupCutoff {
 }
 
 /// The attribute of the row `groups` that holds a group's revocation time.
-pub(crate) fn group_attribute(cutoff: GroupCutoff, group: &str) -> String {
-    match cutoff {
-        GroupCutoff::Tokens => format!("tokens#{group}"),
-        GroupCutoff::Sessions => format!("sessions#{group}"),
+pub(crate) fn group_attribute(scope: GroupScope, group: &str) -> String {
+    match scope {
+        GroupScope::Tokens => format!("tokens#{group}"),
+        GroupScope::Sessions => format!("sessions#{group}"),
     }
 }
 
 impl Groups {
     /// The latest revocation of any of `groups`.
-    pub(crate) fn latest(&self, cutoff: GroupCutoff, groups: &[String]) -> Option<UnixSeconds> {
+    pub(crate) fn latest(&self, scope: GroupScope, groups: &[String]) -> Option<UnixSeconds> {
         if self.0.is_empty() {
             return None;
         }
         groups
             .iter()
-            .filter_map(|group| self.0.get(&group_attribute(cutoff, group)))
+            .filter_map(|group| self.0.get(&group_attribute(scope, group)))
             .max()
             .copied()
     }
 
     /// # Errors
     /// A value is not a time.
-    pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
-        let is_cutoff =
+    pub(crate) fn read(row: &Row) -> Result<Self, RowError> {
+        let is_revocation =
             |name: &&String| name.starts_with("tokens#") || name.starts_with("sessions#");
         let mut groups = HashMap::new();
-        for name in row.keys().filter(is_cutoff) {
+        for name in row.keys().filter(is_revocation) {
             if let Some(at) = time(row, name)? {
                 groups.insert(name.clone(), at);
             }
@@ -68,7 +70,7 @@ impl Groups {
 }
 
 /// An attribute exists but has an unexpected type or value.
-pub(crate) struct Unreadable;
+pub(crate) struct RowError;
 
 /// The row's own key.
 pub(crate) fn key_of(row: &Row) -> Option<RowKey> {
@@ -92,39 +94,39 @@ pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
     match time(row, "expires_at") {
         Ok(Some(expires_at)) => expires_at > now.plus(FAR),
         Ok(None) => false,
-        Err(Unreadable) => true,
+        Err(RowError) => true,
     }
 }
 
 /// Adds a user's row to the revocations.
-pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
+pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSeconds) {
     let disabled = match row.get("disabled") {
         None => Ok(false),
-        Some(value) => value.as_bool().copied().map_err(|_| Unreadable),
+        Some(value) => value.as_bool().copied().map_err(|_| RowError),
     };
     let except_session = match row.get("except_session") {
         None => Ok(None),
-        Some(value) => value.as_s().cloned().map(Some).map_err(|_| Unreadable),
+        Some(value) => value.as_s().cloned().map(Some).map_err(|_| RowError),
     };
-    let cutoffs = time(row, "not_before").and_then(|sessions| {
+    let times = time(row, "not_before").and_then(|sessions| {
         let tokens = time(row, "tokens_not_before")?;
         Ok((sessions, tokens))
     });
-    match (disabled, cutoffs, except_session) {
+    match (disabled, times, except_session) {
         // Gatehouse does not write such a row.
         (Ok(false), Ok((None, None)), _) if !row.contains_key("status_at") => {
-            marks.unreadable = true;
+            revocations.unreadable = true;
         }
-        (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => marks.unreadable = true,
+        (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => revocations.unreadable = true,
         (Ok(disabled), Ok((not_before, tokens)), Ok(except_session)) => {
-            marks.user_disabled = disabled;
-            marks.tokens_not_before = tokens.filter(|_| !is_expired(row, now));
+            revocations.user_disabled = disabled;
+            revocations.tokens_not_before = tokens.filter(|_| !is_expired(row, now));
             // Disabling does not expire; `not_before` expires with the last token that it could
             // refuse.
-            marks.user_not_before =
+            revocations.user_not_before =
                 not_before
                     .filter(|_| !is_expired(row, now))
-                    .map(|not_before| Cutoff {
+                    .map(|not_before| UserRevocation {
                         not_before,
                         except_session,
                     });
@@ -133,22 +135,22 @@ pub(crate) fn add_user(marks: &mut Marks, row: &Row, now: UnixSeconds) {
 }
 
 /// The `not_before` of a client's or the issuer's row.
-pub(crate) fn cutoff(row: &Row, now: UnixSeconds) -> Result<Option<UnixSeconds>, Unreadable> {
+pub(crate) fn not_before(row: &Row, now: UnixSeconds) -> Result<Option<UnixSeconds>, RowError> {
     match time(row, "not_before")? {
-        None => Err(Unreadable),
+        None => Err(RowError),
         Some(_) if is_expired(row, now) => Ok(None),
         not_before => Ok(not_before),
     }
 }
 
 /// A time in whole seconds, as DynamoDB writes numbers.
-pub(crate) fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, Unreadable> {
+pub(crate) fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, RowError> {
     match row.get(name) {
         None => Ok(None),
         Some(AttributeValue::N(text)) => text
             .parse()
             .map(|seconds| Some(UnixSeconds(seconds)))
-            .map_err(|_| Unreadable),
-        Some(_) => Err(Unreadable),
+            .map_err(|_| RowError),
+        Some(_) => Err(RowError),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use auth::revocation::RowKey;
 use auth::{Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
@@ -10,6 +9,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 
 use crate::DynamoRevocations;
+use crate::key::RowKey;
 use crate::read::{key_attributes, keys_and_attributes};
 
 /// Stores the `Date` header of a response (RFC 9110 section 6.6.1).
@@ -47,7 +47,7 @@ impl DynamoRevocations {
     /// [`Unavailable::Revocations`] without a response, or without a time in it.
     pub async fn server_time(&self) -> Result<UnixSeconds, Unavailable> {
         let date = DateInterceptor::default();
-        let no_row = keys_and_attributes([key_attributes(&RowKey::issuer(""))]);
+        let no_row = keys_and_attributes([key_attributes(&RowKey::missing())]);
         self.client
             .batch_get_item()
             .request_items(&self.table, no_row)

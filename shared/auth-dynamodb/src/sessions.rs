@@ -1,14 +1,14 @@
 //! The table of sessions, which a user can list.
 
-use auth::revocation::RowKey;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 
-use crate::pages::{self, Incomplete};
+use crate::key::RowKey;
+use crate::pages::{self, PageError};
 use crate::read::key_attributes;
 use crate::row::{self, Row};
 use crate::write::{is_applied, number, text};
-use crate::{DynamoRevocations, Ending};
+use crate::{DynamoRevocations, RevocationContext};
 
 /// A sign-in, as stored in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,7 @@ impl SessionTable {
     /// [`Unavailable::Sessions`] unless it was recorded.
     pub async fn record(
         &self,
-        issuer_id: &str,
-        subject: &str,
+        user: &UserRef<'_>,
         session: &Session,
         refresh_token_ttl_seconds: u64,
     ) -> Result<(), Unavailable> {
@@ -58,13 +57,13 @@ impl SessionTable {
              first_seen = if_not_exists(first_seen, :first), last_seen = :last, \
              expires_at = :expires_at"
             .to_owned();
-        let last = Ending {
+        let last = RevocationContext {
             reason: "",
             actor: "",
             at: session.last_seen,
             refresh_token_ttl_seconds,
         };
-        let key = RowKey::session(issuer_id, subject, &session.id);
+        let key = RowKey::from(&user.session(&session.id));
         let mut update = self
             .client
             .update_item()
@@ -96,13 +95,12 @@ impl SessionTable {
     /// [`Unavailable::Sessions`] if some could not be read.
     pub async fn of_user(
         &self,
-        issuer_id: &str,
-        subject: &str,
+        user: &UserRef<'_>,
         now: UnixSeconds,
     ) -> Result<Vec<Session>, Unavailable> {
-        let RowKey { partition, .. } = RowKey::user(issuer_id, subject);
+        let RowKey { partition, .. } = user.into();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|Incomplete| Unavailable::Sessions)?;
+        let rows = rows.map_err(|PageError| Unavailable::Sessions)?;
         let living = rows.iter().filter(|row| !row::is_expired(row, now));
         Ok(living.filter_map(session).collect())
     }

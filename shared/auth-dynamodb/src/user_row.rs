@@ -6,7 +6,7 @@
 use auth::UnixSeconds;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::row::{Row, Unreadable, time};
+use crate::row::{Row, RowError, time};
 use crate::write::{number, text};
 
 const NOT_BEFORE: &str = "not_before";
@@ -36,7 +36,7 @@ pub struct UserRow {
     /// Sessions authenticated up to this time are revoked.
     pub not_before: Option<UnixSeconds>,
     /// The one session that stays valid.
-    pub spared: Option<Spared>,
+    pub kept: Option<KeptSessionRow>,
     /// Tokens issued up to this time are outdated.
     pub tokens_not_before: Option<UnixSeconds>,
     /// Nothing of the user is accepted.
@@ -47,44 +47,60 @@ pub struct UserRow {
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// A session that a revocation spares.
+/// A session that a revocation keeps, as stored in the user's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spared {
+pub struct KeptSessionRow {
     /// `origin_jti`.
     pub session: String,
     /// When it was authenticated.
-    pub since: UnixSeconds,
-    /// The time of the password change, if that spared the session. The store writes this only for
-    /// a caller who has proved the old password to our own API.
-    pub changed_at: Option<UnixSeconds>,
+    pub authenticated_at: UnixSeconds,
+    /// The time of the password change, if that is why it is kept. The store writes this only for a
+    /// caller who has proved the old password to our own API.
+    pub password_changed_at: Option<UnixSeconds>,
+}
+
+/// The session that a revocation of a user's sessions keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSession<'a> {
+    /// `origin_jti`.
+    pub session: &'a str,
+    /// When it was authenticated.
+    pub authenticated_at: UnixSeconds,
+}
+
+/// All sessions of a user up to a time, but one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherSessions<'a> {
+    /// Sessions authenticated up to this time are revoked.
+    pub not_before: UnixSeconds,
+    /// The session that is kept.
+    pub kept: KeptSession<'a>,
+    /// The time of the password change, if that is the reason and its caller proved the old
+    /// password to our own API: the CloudTrail record of this change, and no other, keeps the
+    /// session too.
+    pub password_changed_at: Option<UnixSeconds>,
+}
+
+/// A password change, here or elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// The time of the change.
+    pub changed_at: UnixSeconds,
+    /// The maximal difference, in seconds, between two clocks' times of one change.
+    pub tolerance_seconds: u64,
 }
 
 /// An act on a user.
 #[derive(Clone, Debug)]
 pub enum Act<'a> {
-    /// Revokes everything authenticated up to this time, including a spared session.
-    EndAll(UnixSeconds),
+    /// Revokes everything authenticated up to this time, including a kept session.
+    RevokeAll(UnixSeconds),
     /// Revokes the same but for one session, if that session is valid.
-    EndOthers {
-        /// The time.
-        not_before: UnixSeconds,
-        /// The session.
-        session: &'a str,
-        /// The time of its authentication.
-        since: UnixSeconds,
-        /// The time of the password change, if that is the reason.
-        changed_at: Option<UnixSeconds>,
-    },
-    /// The password was changed, here or elsewhere: revokes all sessions but the one that this very
-    /// change spared.
-    PasswordChanged {
-        /// The time of the change.
-        at: UnixSeconds,
-        /// The maximal difference, in seconds, between two clocks' times of one change.
-        tolerance: u64,
-    },
+    RevokeOthers(OtherSessions<'a>),
+    /// The password was changed: revokes all sessions but the one that this very change kept.
+    PasswordChanged(PasswordChange),
     /// Makes tokens issued up to this time outdated.
-    Outdate(UnixSeconds),
+    RequireRefresh(UnixSeconds),
     /// Disables at this time, and revokes all sessions.
     Disable(UnixSeconds),
     /// Disables at this time, and revokes all sessions, of a deleted user: the row is needed only
@@ -101,7 +117,7 @@ pub enum After {
     Same,
     /// The new row.
     Changed(UserRow),
-    /// The session to spare has been revoked itself.
+    /// The session to keep has been revoked itself.
     TooLate,
 }
 
@@ -114,32 +130,27 @@ impl UserRow {
     pub fn after(&self, act: &Act<'_>, now: UnixSeconds, kept_seconds: u64) -> After {
         let mut new = self.clone();
         match *act {
-            Act::EndAll(not_before) => new.end_all(not_before),
-            Act::EndOthers {
-                not_before,
-                session,
-                since,
-                changed_at,
-            } => {
-                if !self.is_alive(session, since) {
+            Act::RevokeAll(not_before) => new.revoke_all(not_before),
+            Act::RevokeOthers(others) => {
+                if !self.is_active(others.kept.session, others.kept.authenticated_at) {
                     return After::TooLate;
                 }
-                new.end_others(not_before, (session, since), changed_at);
+                new.revoke_others(others);
             }
-            Act::PasswordChanged { at, tolerance } => {
-                if self.was_spared_by_change(at, tolerance) {
-                    new.raise(at);
+            Act::PasswordChanged(change) => {
+                if self.was_kept_by(change) {
+                    new.raise(change.changed_at);
                 } else {
-                    new.end_all(at);
+                    new.revoke_all(change.changed_at);
                 }
             }
-            Act::Outdate(at) => new.tokens_not_before = new.tokens_not_before.max(Some(at)),
+            Act::RequireRefresh(at) => new.tokens_not_before = new.tokens_not_before.max(Some(at)),
             Act::Disable(at) | Act::Delete(at) => {
                 if self.status_at <= Some(at) {
                     new.disabled = true;
                     new.status_at = Some(at);
                 }
-                new.end_all(at);
+                new.revoke_all(at);
             }
             Act::Enable(at) => {
                 if self.status_at < Some(at) {
@@ -163,52 +174,50 @@ impl UserRow {
         }
     }
 
-    /// Whether no revocation has ended this session.
+    /// Whether no revocation of the user's sessions covers this session.
     #[must_use]
-    pub fn is_alive(&self, session: &str, since: UnixSeconds) -> bool {
-        let spared = self.spared.as_ref();
-        self.not_before < Some(since) || spared.is_some_and(|spared| spared.session == session)
+    pub fn is_active(&self, session: &str, authenticated_at: UnixSeconds) -> bool {
+        let kept = self.kept.as_ref();
+        self.not_before < Some(authenticated_at) || kept.is_some_and(|kept| kept.session == session)
     }
 
     fn raise(&mut self, not_before: UnixSeconds) {
         self.not_before = self.not_before.max(Some(not_before));
     }
 
-    fn end_all(&mut self, not_before: UnixSeconds) {
-        let covers = |spared: &Spared| spared.since <= not_before;
-        if self.not_before < Some(not_before) || self.spared.as_ref().is_some_and(covers) {
-            self.spared = None;
+    fn revoke_all(&mut self, not_before: UnixSeconds) {
+        let covers = |kept: &KeptSessionRow| kept.authenticated_at <= not_before;
+        if self.not_before < Some(not_before) || self.kept.as_ref().is_some_and(covers) {
+            self.kept = None;
         }
         self.raise(not_before);
     }
 
-    fn end_others(
-        &mut self,
-        not_before: UnixSeconds,
-        (session, since): (&str, UnixSeconds),
-        changed_at: Option<UnixSeconds>,
-    ) {
+    fn revoke_others(&mut self, others: OtherSessions<'_>) {
+        let KeptSession {
+            session,
+            authenticated_at,
+        } = others.kept;
         // An earlier change may arrive late. A revocation of the other sessions alone does not
-        // carry `changed_at` over.
-        let earlier = self
-            .spared
-            .take()
-            .filter(|spared| spared.session == session);
-        let changed_at = changed_at.map(|at| {
-            let earlier = earlier.and_then(|spared| spared.changed_at);
+        // carry `password_changed_at` over.
+        let earlier = self.kept.take().filter(|kept| kept.session == session);
+        let password_changed_at = others.password_changed_at.map(|at| {
+            let earlier = earlier.and_then(|kept| kept.password_changed_at);
             earlier.map_or(at, |earlier| earlier.max(at))
         });
-        self.raise(not_before);
-        self.spared = Some(Spared {
+        self.raise(others.not_before);
+        self.kept = Some(KeptSessionRow {
             session: session.to_owned(),
-            since,
-            changed_at,
+            authenticated_at,
+            password_changed_at,
         });
     }
 
-    fn was_spared_by_change(&self, at: UnixSeconds, tolerance: u64) -> bool {
-        let changed_at = self.spared.as_ref().and_then(|spared| spared.changed_at);
-        changed_at.is_some_and(|changed_at| changed_at.0.abs_diff(at.0) <= tolerance)
+    fn was_kept_by(&self, change: PasswordChange) -> bool {
+        let kept_at = self.kept.as_ref().and_then(|kept| kept.password_changed_at);
+        kept_at.is_some_and(|kept_at| {
+            kept_at.0.abs_diff(change.changed_at.0) <= change.tolerance_seconds
+        })
     }
 
     /// The expiry of `new`, which follows this row. Disabling does not expire, nor does a
@@ -234,22 +243,22 @@ impl UserRow {
 
     /// # Errors
     /// An attribute has an unexpected type or value: then the row must not be interpreted.
-    pub(crate) fn read(row: &Row) -> Result<Self, Unreadable> {
-        let spared = match row.get(EXCEPT_SESSION) {
+    pub(crate) fn read(row: &Row) -> Result<Self, RowError> {
+        let kept = match row.get(EXCEPT_SESSION) {
             None => None,
-            Some(session) => Some(Spared {
-                session: session.as_s().map_err(|_| Unreadable)?.clone(),
-                since: time(row, EXCEPT_SINCE)?.unwrap_or(UnixSeconds(0)),
-                changed_at: time(row, EXCEPT_FOR_CHANGE_AT)?,
+            Some(session) => Some(KeptSessionRow {
+                session: session.as_s().map_err(|_| RowError)?.clone(),
+                authenticated_at: time(row, EXCEPT_SINCE)?.unwrap_or(UnixSeconds(0)),
+                password_changed_at: time(row, EXCEPT_FOR_CHANGE_AT)?,
             }),
         };
         let disabled = match row.get(DISABLED) {
             None => false,
-            Some(disabled) => *disabled.as_bool().map_err(|_| Unreadable)?,
+            Some(disabled) => *disabled.as_bool().map_err(|_| RowError)?,
         };
         Ok(Self {
             not_before: time(row, NOT_BEFORE)?,
-            spared,
+            kept,
             tokens_not_before: time(row, TOKENS_NOT_BEFORE)?,
             disabled,
             status_at: time(row, STATUS_AT)?,
@@ -259,12 +268,12 @@ impl UserRow {
 
     /// The value of a decisive attribute; `None` if it must not exist.
     pub(crate) fn attribute(&self, name: &str) -> Option<AttributeValue> {
-        let spared = self.spared.as_ref();
+        let kept = self.kept.as_ref();
         match name {
             NOT_BEFORE => self.not_before.map(number),
-            EXCEPT_SESSION => spared.map(|spared| text(&spared.session)),
-            EXCEPT_SINCE => spared.map(|spared| number(spared.since)),
-            EXCEPT_FOR_CHANGE_AT => spared.and_then(|spared| spared.changed_at).map(number),
+            EXCEPT_SESSION => kept.map(|kept| text(&kept.session)),
+            EXCEPT_SINCE => kept.map(|kept| number(kept.authenticated_at)),
+            EXCEPT_FOR_CHANGE_AT => kept.and_then(|kept| kept.password_changed_at).map(number),
             TOKENS_NOT_BEFORE => self.tokens_not_before.map(number),
             DISABLED => self.disabled.then_some(AttributeValue::Bool(true)),
             STATUS_AT => self.status_at.map(number),

@@ -1,16 +1,17 @@
 //! Revokes sessions and users. Every write can be repeated and can arrive late: it never undoes
 //! another revocation.
 
-use auth::revocation::{MARGIN_SECONDS, RowKey};
-use auth::{Unavailable, UnixSeconds};
+use auth::revocation::MARGIN_SECONDS;
+use auth::{ClientRef, IssuerRef, SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::DynamoRevocations;
+use crate::key::RowKey;
 use crate::read::key_attributes;
-use crate::row::{Row, Unreadable};
-use crate::user_row::{Act, After, DECISIVE, UserRow};
+use crate::row::{Row, RowError};
+use crate::user_row::{Act, After, DECISIVE, OtherSessions, PasswordChange, UserRow};
 
 const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_before";
 /// How often an update is tried against concurrent writers. A user's decisive attributes change a
@@ -19,7 +20,7 @@ const ROUNDS: usize = 8;
 
 /// The actor and the reason of a revocation, and the time until which it is needed.
 #[derive(Clone)]
-pub struct Ending<'a> {
+pub struct RevocationContext<'a> {
     /// The reason, for the operator: `logout`, `admin_disable`.
     pub reason: &'a str,
     /// The actor's `sub`.
@@ -31,7 +32,7 @@ pub struct Ending<'a> {
     pub refresh_token_ttl_seconds: u64,
 }
 
-impl Ending<'_> {
+impl RevocationContext<'_> {
     pub(crate) fn expires_at(&self, from: UnixSeconds) -> AttributeValue {
         number(from.plus(self.kept_seconds()))
     }
@@ -43,13 +44,37 @@ impl Ending<'_> {
 }
 
 impl DynamoRevocations {
-    /// Revokes one session or one token, depending on `key`.
+    /// Revokes one session.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
-    pub async fn end(&self, key: &RowKey, ending: &Ending<'_>) -> Result<(), Unavailable> {
+    pub async fn revoke_session(
+        &self,
+        session: &SessionRef<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.revoke(&session.into(), context).await
+    }
+
+    /// Revokes one token, or an API key.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    pub async fn revoke_token(
+        &self,
+        token: &TokenRef<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.revoke(&token.into(), context).await
+    }
+
+    async fn revoke(
+        &self,
+        key: &RowKey,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
         let update = self
-            .recorded(key, ending)
+            .recorded(key, context)
             .update_expression(
                 "SET revoked_at = if_not_exists(revoked_at, :now), \
                  reason = if_not_exists(reason, :reason), \
@@ -58,85 +83,56 @@ impl DynamoRevocations {
             )
             // A revocation that an operator wrote without an expiry keeps none.
             .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
-            .expression_attribute_values(":expires_at", ending.expires_at(ending.at));
+            .expression_attribute_values(":expires_at", context.expires_at(context.at));
         is_applied(update).await.map(drop)
     }
 
-    /// Revokes everything that this user authenticated up to `not_before`, including a spared
+    /// Revokes everything that this user authenticated up to `not_before`, including a kept
     /// session.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
-    pub async fn end_user(
+    pub async fn revoke_user_sessions(
         &self,
-        key: &RowKey,
+        user: &UserRef<'_>,
         not_before: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let act = Act::EndAll(not_before);
-        self.change(key, &act, ending).await.map(drop)
+        let act = Act::RevokeAll(not_before);
+        self.change(user, &act, context).await.map(drop)
     }
 
-    /// Revokes everything that this user authenticated up to `not_before`, but spares `session`,
-    /// which was authenticated at `since`. `false` if that session has been revoked in the
-    /// meantime: then nothing is written.
+    /// Revokes everything that this user authenticated up to a time, but keeps one session.
+    /// `false` if that session has been revoked in the meantime: then nothing is written.
     ///
-    /// The record of a password change made at Cognito revokes the spared session too.
-    ///
-    /// # Errors
-    /// [`Unavailable::Revocations`] unless the result is certain.
-    pub async fn end_other_sessions(
-        &self,
-        key: &RowKey,
-        not_before: UnixSeconds,
-        (session, since): (&str, UnixSeconds),
-        ending: &Ending<'_>,
-    ) -> Result<bool, Unavailable> {
-        let act = Act::EndOthers {
-            not_before,
-            session,
-            since,
-            changed_at: None,
-        };
-        self.change(key, &act, ending).await
-    }
-
-    /// The same for a password change at `changed_at` whose caller proved the old password to our
-    /// own API: the CloudTrail record of this change, and no other, spares the session too.
+    /// The record of a password change made at Cognito revokes the kept session too, unless
+    /// [`OtherSessions::password_changed_at`] is the time of that change.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless the result is certain.
-    pub async fn end_other_sessions_for_change(
+    pub async fn revoke_other_sessions(
         &self,
-        key: &RowKey,
-        (not_before, changed_at): (UnixSeconds, UnixSeconds),
-        (session, since): (&str, UnixSeconds),
-        ending: &Ending<'_>,
+        user: &UserRef<'_>,
+        others: &OtherSessions<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<bool, Unavailable> {
-        let act = Act::EndOthers {
-            not_before,
-            session,
-            since,
-            changed_at: Some(changed_at),
-        };
-        self.change(key, &act, ending).await
+        let act = Act::RevokeOthers(*others);
+        self.change(user, &act, context).await
     }
 
-    /// Revokes everything that this user authenticated before the password change at `at`, but for
-    /// the session that [`Self::end_other_sessions_for_change`] spared for that very change. The
-    /// two clocks' times of the change may differ by `tolerance` seconds.
+    /// Revokes everything that this user authenticated before a password change, but for the
+    /// session that [`Self::revoke_other_sessions`] kept for that very change.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
-    pub async fn end_user_for_change(
+    pub async fn revoke_sessions_before_password_change(
         &self,
-        key: &RowKey,
-        at: UnixSeconds,
-        tolerance: u64,
-        ending: &Ending<'_>,
+        user: &UserRef<'_>,
+        change: &PasswordChange,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let act = Act::PasswordChanged { at, tolerance };
-        self.change(key, &act, ending).await.map(drop)
+        let act = Act::PasswordChanged(*change);
+        self.change(user, &act, context).await.map(drop)
     }
 
     /// Refuses tokens issued to this user up to `at`. The sessions stay valid: a refresh brings a
@@ -144,14 +140,14 @@ impl DynamoRevocations {
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
-    pub async fn outdate_tokens(
+    pub async fn require_refresh(
         &self,
-        key: &RowKey,
+        user: &UserRef<'_>,
         at: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let act = Act::Outdate(at);
-        self.change(key, &act, ending).await.map(drop)
+        let act = Act::RequireRefresh(at);
+        self.change(user, &act, context).await.map(drop)
     }
 
     /// Disables a user at `at` and revokes everything authenticated until then. The later of
@@ -161,12 +157,12 @@ impl DynamoRevocations {
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn disable_user(
         &self,
-        key: &RowKey,
+        user: &UserRef<'_>,
         at: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
         let act = Act::Disable(at);
-        self.change(key, &act, ending).await.map(drop)
+        self.change(user, &act, context).await.map(drop)
     }
 
     /// The same for a deleted user, whose row is kept only for the lifetime of a refresh token and
@@ -176,12 +172,12 @@ impl DynamoRevocations {
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
     pub async fn delete_user(
         &self,
-        key: &RowKey,
+        user: &UserRef<'_>,
         at: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
         let act = Act::Delete(at);
-        self.change(key, &act, ending).await.map(drop)
+        self.change(user, &act, context).await.map(drop)
     }
 
     /// Lets a user who was disabled before `at` sign in again. Earlier revocations stay in force.
@@ -190,34 +186,35 @@ impl DynamoRevocations {
     /// [`Unavailable::Revocations`] unless the result is certain.
     pub async fn enable_user(
         &self,
-        key: &RowKey,
+        user: &UserRef<'_>,
         at: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
         let act = Act::Enable(at);
-        self.change(key, &act, ending).await.map(drop)
+        self.change(user, &act, context).await.map(drop)
     }
 
     /// Applies an act to a user's row by one update, on the condition that the row is unchanged
     /// since it was read; a failed condition returns the present row. So a crash leaves all of an
-    /// act or nothing. `false` if the session to spare has been revoked.
+    /// act or nothing. `false` if the session to keep has been revoked.
     async fn change(
         &self,
-        key: &RowKey,
+        user: &UserRef<'_>,
         act: &Act<'_>,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<bool, Unavailable> {
+        let key = RowKey::from(user);
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
-            let said = UserRow::read(&row).map_err(|Unreadable| Unavailable::Revocations)?;
-            let new = match said.after(act, ending.at, ending.kept_seconds()) {
+            let said = UserRow::read(&row).map_err(|RowError| Unavailable::Revocations)?;
+            let new = match said.after(act, context.at, context.kept_seconds()) {
                 After::Same => return Ok(true),
                 After::TooLate => return Ok(false),
                 After::Changed(new) => new,
             };
-            let update = self.replacing(key, &row, &new);
-            match try_update(recorded(update, act, &new, ending)).await? {
+            let update = self.replacing(&key, &row, &new);
+            match try_update(recorded(update, act, &new, context)).await? {
                 Attempt::Applied => return Ok(true),
                 Attempt::Refused(now) => row = now,
             }
@@ -254,34 +251,78 @@ impl DynamoRevocations {
         parts
     }
 
-    /// Revokes everything issued to an app client, or by the whole issuer, up to `not_before`,
-    /// depending on `key`. These rows are few and do not expire.
+    /// Revokes everything issued to an app client up to `not_before`. These rows are few and do not
+    /// expire.
+    ///
+    /// ```no_run
+    /// use auth::{ClientRef, UnixSeconds};
+    /// # use auth_dynamodb::{DynamoRevocations, RevocationContext};
+    /// # async fn revoke(store: &DynamoRevocations, context: &RevocationContext<'_>) {
+    /// let client = ClientRef { issuer: "us-east-1_Ab1", client_id: "c-1" };
+    /// let _ = store.revoke_client(&client, UnixSeconds(0), context).await;
+    /// # }
+    /// ```
+    ///
+    /// A user's function does not accept a client:
+    ///
+    /// ```compile_fail,E0308
+    /// use auth::{ClientRef, UnixSeconds};
+    /// # use auth_dynamodb::{DynamoRevocations, RevocationContext};
+    /// # async fn revoke(store: &DynamoRevocations, context: &RevocationContext<'_>) {
+    /// let client = ClientRef { issuer: "us-east-1_Ab1", client_id: "c-1" };
+    /// let _ = store.revoke_user_sessions(&client, UnixSeconds(0), context).await;
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
-    pub async fn end_all_of(
+    pub async fn revoke_client(
+        &self,
+        client: &ClientRef<'_>,
+        not_before: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise_not_before(&client.into(), not_before, context)
+            .await
+    }
+
+    /// Revokes everything that the issuer issued up to `not_before`. This row does not expire.
+    ///
+    /// # Errors
+    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    pub async fn revoke_issuer(
+        &self,
+        issuer: &IssuerRef<'_>,
+        not_before: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise_not_before(&issuer.into(), not_before, context)
+            .await
+    }
+
+    async fn raise_not_before(
         &self,
         key: &RowKey,
         not_before: UnixSeconds,
-        ending: &Ending<'_>,
+        context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let cutoff = self
-            .recorded(key, ending)
+        let update = self
+            .recorded(key, context)
             .update_expression(
                 "SET not_before = :not_before, reason = :reason, actor = :actor, \
                  updated_at = :now",
             )
             .condition_expression(RISES)
             .expression_attribute_values(":not_before", number(not_before));
-        is_applied(cutoff).await.map(drop)
+        is_applied(update).await.map(drop)
     }
 
     /// An update that records actor, time and reason.
-    fn recorded(&self, key: &RowKey, ending: &Ending<'_>) -> UpdateItemFluentBuilder {
+    fn recorded(&self, key: &RowKey, context: &RevocationContext<'_>) -> UpdateItemFluentBuilder {
         self.update(key)
-            .expression_attribute_values(":reason", text(ending.reason))
-            .expression_attribute_values(":actor", text(ending.actor))
-            .expression_attribute_values(":now", number(ending.at))
+            .expression_attribute_values(":reason", text(context.reason))
+            .expression_attribute_values(":actor", text(context.actor))
+            .expression_attribute_values(":now", number(context.at))
     }
 
     pub(crate) fn update(&self, key: &RowKey) -> UpdateItemFluentBuilder {
@@ -312,22 +353,22 @@ fn recorded(
     mut parts: Replacing,
     act: &Act<'_>,
     new: &UserRow,
-    ending: &Ending<'_>,
+    context: &RevocationContext<'_>,
 ) -> UpdateItemFluentBuilder {
-    parts.set("reason", text(ending.reason));
-    parts.set("actor", text(ending.actor));
-    parts.set("updated_at", number(ending.at));
+    parts.set("reason", text(context.reason));
+    parts.set("actor", text(context.actor));
+    parts.set("updated_at", number(context.at));
     match act {
         Act::Disable(_) | Act::Delete(_) if new.disabled => {
-            parts.set("disabled_by", text(ending.actor))
+            parts.set("disabled_by", text(context.actor))
         }
-        Act::Enable(_) => parts.set("enabled_by", text(ending.actor)),
+        Act::Enable(_) => parts.set("enabled_by", text(context.actor)),
         Act::Disable(_)
         | Act::Delete(_)
-        | Act::EndAll(_)
-        | Act::EndOthers { .. }
-        | Act::PasswordChanged { .. }
-        | Act::Outdate(_) => {}
+        | Act::RevokeAll(_)
+        | Act::RevokeOthers(_)
+        | Act::PasswordChanged(_)
+        | Act::RequireRefresh(_) => {}
     }
     let set = format!("SET {}", parts.set.join(", "));
     let expression = if parts.remove.is_empty() {

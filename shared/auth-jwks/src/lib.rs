@@ -14,7 +14,8 @@ use std::time::Duration;
 use auth::jwks::MAX_KEY_SET_BYTES;
 use auth::key_cache::Lookup;
 use auth::{
-    Issuer, KeyCache, KeySet, KeySource, Reason, Refusal, Unavailable, UnixSeconds, VerifyingKey,
+    AuthError, DenyReason, Issuer, KeyCache, KeySet, KeySource, Unavailable, UnixSeconds,
+    VerifyingKey,
 };
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
@@ -127,8 +128,11 @@ impl KeySource for HttpsKeys {
         issuer: &Issuer,
         kid: &str,
         now: UnixSeconds,
-    ) -> Result<Arc<VerifyingKey>, Refusal> {
-        let set = self.sets.get(&issuer.url).ok_or(Reason::UnknownIssuer)?;
+    ) -> Result<Arc<VerifyingKey>, AuthError> {
+        let set = self
+            .sets
+            .get(&issuer.url)
+            .ok_or(DenyReason::UnknownIssuer)?;
         let mut cache = set.cache.lock().await;
         let mut lookup = cache.lookup(kid, now);
         if let (Lookup::Fetch | Lookup::Refresh, Some(uri)) = (&lookup, &set.uri) {
@@ -146,7 +150,7 @@ impl KeySource for HttpsKeys {
         }
         match lookup {
             Lookup::Found(key) => Ok(key),
-            Lookup::Unknown => Err(Reason::UnknownKey.into()),
+            Lookup::Unknown => Err(DenyReason::UnknownKey.into()),
             Lookup::Fetch | Lookup::Refresh | Lookup::Unavailable => Err(Unavailable::Jwks.into()),
         }
     }

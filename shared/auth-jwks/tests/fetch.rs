@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use auth::{Issuer, KeySource, Refusal, UnixSeconds};
+use auth::{AuthError, Issuer, KeySource, UnixSeconds};
 use auth_jwks::{HttpsKeys, KeyLocation};
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
@@ -75,7 +75,7 @@ async fn fetches_from_a_hanging_server_time_out() {
     server.set_fault(Fault::Hang);
     let keys = keys(&server);
     let outcome = keys.key_for(&issuer(), "x", UnixSeconds(now())).await;
-    assert!(matches!(outcome, Err(Refusal::Unavailable(_))), "J9, J10");
+    assert!(matches!(outcome, Err(AuthError::Unavailable(_))), "J9, J10");
     assert_eq!(server.fetches(), 2, "two attempts");
 }
 

@@ -9,16 +9,19 @@ use aws_types::SdkConfig;
 /// The app client's secret could not be read.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the app client's secret could not be read")]
-pub struct Unreadable;
+pub struct SecretError;
 
 /// The text of the secret `arn`, if one is configured.
 ///
 /// # Errors
-/// [`Unreadable`] if it cannot be read: Cognito would refuse every call without it.
-pub async fn read_if_any(sdk: &SdkConfig, arn: Option<&str>) -> Result<Option<Secret>, Unreadable> {
+/// [`SecretError`] if it cannot be read: Cognito would refuse every call without it.
+pub async fn read_if_any(
+    sdk: &SdkConfig,
+    arn: Option<&str>,
+) -> Result<Option<Secret>, SecretError> {
     match arn {
         None => Ok(None),
-        Some(arn) => read(sdk, arn).await.map(Some).ok_or(Unreadable),
+        Some(arn) => read(sdk, arn).await.map(Some).ok_or(SecretError),
     }
 }
 

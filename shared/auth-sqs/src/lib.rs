@@ -17,21 +17,48 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// A revocation that could not be written, as a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum LateMark {
+pub enum LateRevocation {
     /// Revokes everything that a user authenticated up to a time, with or without an exception.
-    EndSessions {
+    #[serde(rename = "end_sessions")]
+    RevokeSessions {
         /// The user's `sub`.
         subject: String,
         /// The time, in seconds since 1970.
         not_before: u64,
-        /// The spared session, and its authentication time.
-        spared: Option<(String, u64)>,
-        /// The time of the password change, if that spares the session.
+        /// The session that is kept.
+        #[serde(rename = "spared")]
+        kept: Option<LateKeptSession>,
+        /// The time of the password change, if that is why the session is kept.
         #[serde(default)]
         changed_at: Option<u64>,
         /// The reason, for the operator.
         reason: String,
     },
+}
+
+/// The session that a [`LateRevocation`] keeps. In the message it is an array of both values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, u64)", into = "(String, u64)")]
+pub struct LateKeptSession {
+    /// `origin_jti`.
+    pub session: String,
+    /// When it was authenticated, in seconds since 1970.
+    pub authenticated_at: u64,
+}
+
+impl From<(String, u64)> for LateKeptSession {
+    fn from((session, authenticated_at): (String, u64)) -> Self {
+        Self {
+            session,
+            authenticated_at,
+        }
+    }
+}
+
+impl From<LateKeptSession> for (String, u64) {
+    fn from(kept: LateKeptSession) -> Self {
+        (kept.session, kept.authenticated_at)
+    }
 }
 
 /// The queue for failed work.
@@ -60,11 +87,39 @@ impl RetryQueue {
     }
 
     /// Sends the task. Returns whether the queue accepted it.
-    pub async fn put(&self, task: &impl Serialize) -> bool {
+    pub async fn send(&self, task: &impl Serialize) -> bool {
         let Ok(body) = serde_json::to_string(task) else {
             return false;
         };
         let message = self.client.send_message().queue_url(&self.url);
         message.message_body(body).send().await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_form() {
+        let message = |kept: Option<LateKeptSession>| LateRevocation::RevokeSessions {
+            subject: "s".to_owned(),
+            not_before: 5,
+            kept,
+            changed_at: None,
+            reason: "r".to_owned(),
+        };
+        let kept = LateKeptSession {
+            session: "a".to_owned(),
+            authenticated_at: 3,
+        };
+        for (message, spared) in [(message(None), "null"), (message(Some(kept)), "[\"a\",3]")] {
+            let text = format!(
+                "{{\"kind\":\"end_sessions\",\"subject\":\"s\",\"not_before\":5,\
+                 \"spared\":{spared},\"changed_at\":null,\"reason\":\"r\"}}"
+            );
+            assert_eq!(serde_json::to_string(&message).ok(), Some(text.clone()));
+            assert_eq!(serde_json::from_str(&text).ok(), Some(message));
+        }
     }
 }

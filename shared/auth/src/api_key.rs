@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::claims::{MAX_ID_BYTES, Principal, VerifiedClaims};
 use crate::hex;
-use crate::reason::Reason;
+use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 
 /// The `client_id` of every API key: revoking this client revokes all API keys.
@@ -38,19 +38,19 @@ impl<'a> PresentedKey<'a> {
     /// Parses an API key.
     ///
     /// # Errors
-    /// [`Reason::UnknownApiKey`] for a malformed key; no table is read for it.
-    pub fn parse(text: &'a str) -> Result<Self, Reason> {
+    /// [`DenyReason::UnknownApiKey`] for a malformed key; no table is read for it.
+    pub fn parse(text: &'a str) -> Result<Self, DenyReason> {
         let (id, secret) = text
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split_at_checked(2 * ID_BYTES))
             .and_then(|(id, rest)| Some((id, rest.strip_prefix('_')?)))
-            .ok_or(Reason::UnknownApiKey)?;
+            .ok_or(DenyReason::UnknownApiKey)?;
         let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let decoded = URL_SAFE_NO_PAD.decode(secret);
         if id.bytes().all(hexadecimal) && decoded.is_ok_and(|bytes| bytes.len() == SECRET_BYTES) {
             Ok(Self { id, secret })
         } else {
-            Err(Reason::UnknownApiKey)
+            Err(DenyReason::UnknownApiKey)
         }
     }
 
@@ -85,24 +85,24 @@ impl StoredKey {
     /// `issuer_id`, like its owner's.
     ///
     /// # Errors
-    /// [`Reason::UnknownApiKey`] for a wrong secret, [`Reason::Expired`],
-    /// [`Reason::UnreadableMark`] for a row that Gatehouse did not write.
+    /// [`DenyReason::UnknownApiKey`] for a wrong secret, [`DenyReason::Expired`],
+    /// [`DenyReason::UnreadableRevocation`] for a row that Gatehouse did not write.
     pub fn verify(
         self,
         presented: &PresentedKey<'_>,
         issuer_id: &Arc<str>,
         now: UnixSeconds,
-    ) -> Result<VerifiedClaims, Reason> {
+    ) -> Result<VerifiedClaims, DenyReason> {
         if self.salt.len() != SALT_BYTES
             || self.hash.len() != HASH_BYTES
             || !(1..=MAX_ID_BYTES).contains(&self.owner.len())
         {
-            return Err(Reason::UnreadableMark);
+            return Err(DenyReason::UnreadableRevocation);
         }
         let hash = hash(&self.salt, presented.id, presented.secret);
-        verify_slices_are_equal(&hash, &self.hash).map_err(|_| Reason::UnknownApiKey)?;
+        verify_slices_are_equal(&hash, &self.hash).map_err(|_| DenyReason::UnknownApiKey)?;
         if self.expires_at <= now {
-            return Err(Reason::Expired);
+            return Err(DenyReason::Expired);
         }
         Ok(VerifiedClaims {
             issuer_id: Arc::clone(issuer_id),
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    fn verify(stored: StoredKey, text: &str) -> Result<VerifiedClaims, Reason> {
+    fn verify(stored: StoredKey, text: &str) -> Result<VerifiedClaims, DenyReason> {
         stored.verify(&PresentedKey::parse(text)?, &Arc::from("pool"), NOW)
     }
 
@@ -194,18 +194,18 @@ mod tests {
         let refused = |stored, text| verify(stored, text).err();
         assert_eq!(
             refused(stored(&other), &one.text),
-            Some(Reason::UnknownApiKey)
+            Some(DenyReason::UnknownApiKey)
         );
         let same_secret = one.text.replace(&one.id, &other.id);
         assert_eq!(
             refused(stored(&one), &same_secret),
-            Some(Reason::UnknownApiKey)
+            Some(DenyReason::UnknownApiKey)
         );
         let over = StoredKey {
             expires_at: NOW,
             ..stored(&one)
         };
-        assert_eq!(refused(over, &one.text), Some(Reason::Expired));
+        assert_eq!(refused(over, &one.text), Some(DenyReason::Expired));
         for (salt, hash, owner) in [
             (vec![], one.hash.clone(), "acme"),
             (one.salt.clone(), vec![], "acme"),
@@ -218,7 +218,10 @@ mod tests {
                 owner,
                 ..stored(&one)
             };
-            assert_eq!(refused(broken, &one.text), Some(Reason::UnreadableMark));
+            assert_eq!(
+                refused(broken, &one.text),
+                Some(DenyReason::UnreadableRevocation)
+            );
         }
     }
 

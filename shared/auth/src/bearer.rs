@@ -1,12 +1,12 @@
 //! Parser for the value of the `Authorization` header.
 
-use crate::reason::Reason;
+use crate::reason::DenyReason;
 
 /// The token in `Bearer <token>` (RFC 6750 section 2.1).
 ///
 /// # Errors
 /// As [`credential_of`].
-pub fn token_of(authorization: &str) -> Result<&str, Reason> {
+pub fn token_of(authorization: &str) -> Result<&str, DenyReason> {
     credential_of(authorization, "bearer")
 }
 
@@ -14,22 +14,22 @@ pub fn token_of(authorization: &str) -> Result<&str, Reason> {
 /// `b64token` and nothing else (RFC 9110 section 11.4, RFC 6750 section 2.1).
 ///
 /// # Errors
-/// [`Reason::MissingToken`] without a credential, [`Reason::MalformedToken`] for any other value,
+/// [`DenyReason::MissingToken`] without a credential, [`DenyReason::MalformedToken`] for any other value,
 /// such as another scheme, two credentials in one value or a control character.
-pub fn credential_of<'a>(authorization: &'a str, scheme: &str) -> Result<&'a str, Reason> {
+pub fn credential_of<'a>(authorization: &'a str, scheme: &str) -> Result<&'a str, DenyReason> {
     if authorization.is_empty() {
-        return Err(Reason::MissingToken);
+        return Err(DenyReason::MissingToken);
     }
     if !has_scheme(authorization, scheme) {
-        return Err(Reason::MalformedToken);
+        return Err(DenyReason::MalformedToken);
     }
     let rest = authorization.get(scheme.len()..).unwrap_or_default();
     let credential = rest.trim_start_matches(' ');
     if credential.is_empty() {
-        return Err(Reason::MissingToken);
+        return Err(DenyReason::MissingToken);
     }
     if credential.len() == rest.len() {
-        return Err(Reason::MalformedToken);
+        return Err(DenyReason::MalformedToken);
     }
     check(credential).map(|()| credential)
 }
@@ -45,15 +45,15 @@ pub fn has_scheme(authorization: &str, scheme: &str) -> bool {
 /// Checks a value that should consist of a token only, as in a query parameter or a cookie.
 ///
 /// # Errors
-/// [`Reason::MissingToken`] if it is empty, [`Reason::MalformedToken`] if it contains a character
+/// [`DenyReason::MissingToken`] if it is empty, [`DenyReason::MalformedToken`] if it contains a character
 /// that tokens cannot contain.
-pub fn check(token: &str) -> Result<(), Reason> {
+pub fn check(token: &str) -> Result<(), DenyReason> {
     if token.is_empty() {
-        Err(Reason::MissingToken)
+        Err(DenyReason::MissingToken)
     } else if all_fit(token.as_bytes()) {
         Ok(())
     } else {
-        Err(Reason::MalformedToken)
+        Err(DenyReason::MalformedToken)
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn accepts_one_bearer_token_and_nothing_else() {
-        use Reason::{MalformedToken, MissingToken};
+        use DenyReason::{MalformedToken, MissingToken};
         let rows = [
             ("Bearer a.b-c_9", Ok("a.b-c_9")),
             ("bearer a", Ok("a")),

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::hex;
 use crate::json::{Ignored, Known, Text, UniqueNames, Word};
+use crate::refs::UserRef;
 use crate::time::{RoundedUp, UnixSeconds};
 
 /// The longest accepted identifier, in bytes: `sub`, `jti`, `origin_jti`, `client_id`.
@@ -133,6 +134,15 @@ impl VerifiedClaims {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// The token's user, for revocations.
+    #[must_use]
+    pub fn user_ref(&self) -> UserRef<'_> {
+        UserRef {
+            issuer: &self.issuer_id,
+            subject: &self.subject,
+        }
     }
 
     /// The issuer and `sub` as 16 hexadecimal digits of their SHA-256, for logs.

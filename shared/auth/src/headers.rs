@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::reason::Reason;
+use crate::reason::DenyReason;
 
 /// A JSON object whose values are not parsed; empty for any other JSON value.
 #[derive(Default)]
@@ -140,18 +140,18 @@ fn plain_between<'a>(json: &'a RawValue, open: &str, close: &str) -> Option<&'a 
 /// The only value of the header `name`, looked up in the single-value map and the multi-value map.
 ///
 /// # Errors
-/// [`Reason::MissingToken`] without a value; [`Reason::AmbiguousToken`] if there are several
+/// [`DenyReason::MissingToken`] without a value; [`DenyReason::AmbiguousToken`] if there are several
 /// different values, if the client sent the header more than once, or if a value is not a string.
 pub fn single_value<'a>(
     headers: &RawMap<'a>,
     multi_value_headers: &RawMap<'a>,
     name: &str,
-) -> Result<Cow<'a, str>, Reason> {
+) -> Result<Cow<'a, str>, DenyReason> {
     let mut found: Option<Cow<'a, str>> = None;
     let mut add = |value: Option<Cow<'a, str>>| {
-        let value = value.ok_or(Reason::AmbiguousToken)?;
+        let value = value.ok_or(DenyReason::AmbiguousToken)?;
         match &found {
-            Some(known) if *known != value => Err(Reason::AmbiguousToken),
+            Some(known) if *known != value => Err(DenyReason::AmbiguousToken),
             Some(_) => Ok(()),
             None => {
                 found = Some(value);
@@ -166,7 +166,7 @@ pub fn single_value<'a>(
     for list in multi_value_headers.values(name).filter(is_present) {
         add(only_element(list))?;
     }
-    found.ok_or(Reason::MissingToken)
+    found.ok_or(DenyReason::MissingToken)
 }
 
 /// The string in a list of exactly one.
@@ -199,17 +199,17 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
 /// cookies, others have a header.
 ///
 /// # Errors
-/// [`Reason::MissingToken`] without one; [`Reason::AmbiguousToken`] for several cookies of this
+/// [`DenyReason::MissingToken`] without one; [`DenyReason::AmbiguousToken`] for several cookies of this
 /// name or several headers.
 pub fn cookie(
     listed: Option<&RawValue>,
-    header: Result<Cow<'_, str>, Reason>,
+    header: Result<Cow<'_, str>, DenyReason>,
     name: &str,
-) -> Result<String, Reason> {
+) -> Result<String, DenyReason> {
     let listed: Option<Vec<String>> =
         listed.and_then(|cookies| serde_json::from_str(cookies.get()).ok());
-    if header == Err(Reason::AmbiguousToken) {
-        return Err(Reason::AmbiguousToken);
+    if header == Err(DenyReason::AmbiguousToken) {
+        return Err(DenyReason::AmbiguousToken);
     }
     let pairs = listed.into_iter().flatten().chain(
         header
@@ -223,10 +223,10 @@ pub fn cookie(
             && known == name
             && found.replace(value.to_owned()).is_some()
         {
-            return Err(Reason::AmbiguousToken);
+            return Err(DenyReason::AmbiguousToken);
         }
     }
-    found.ok_or(Reason::MissingToken)
+    found.ok_or(DenyReason::MissingToken)
 }
 
 /// The sender of a request, as the browser reports it.
@@ -244,17 +244,18 @@ pub enum Sender {
 /// Fetch Metadata).
 #[must_use]
 pub fn sender(
-    origin: &Result<Cow<'_, str>, Reason>,
-    site: &Result<Cow<'_, str>, Reason>,
+    origin: &Result<Cow<'_, str>, DenyReason>,
+    site: &Result<Cow<'_, str>, DenyReason>,
     known_origins: &[String],
 ) -> Sender {
     match (origin, site.as_deref()) {
         (Ok(origin), _) if known_origins.iter().any(|known| known == origin) => Sender::Known,
         (Ok(origin), Ok("same-origin")) if origin != "null" => Sender::Known,
-        (Err(Reason::MissingToken), Ok("same-origin")) => Sender::Known,
-        (Err(Reason::MissingToken), Ok("same-site" | "none") | Err(Reason::MissingToken)) => {
-            Sender::Unsaid
-        }
+        (Err(DenyReason::MissingToken), Ok("same-origin")) => Sender::Known,
+        (
+            Err(DenyReason::MissingToken),
+            Ok("same-site" | "none") | Err(DenyReason::MissingToken),
+        ) => Sender::Unsaid,
         _ => Sender::Foreign,
     }
 }
@@ -263,14 +264,14 @@ pub fn sender(
 mod tests {
     use super::*;
 
-    fn look(headers: &str, multi: &str) -> Result<String, Reason> {
+    fn look(headers: &str, multi: &str) -> Result<String, DenyReason> {
         let map = |json| serde_json::from_str::<RawMap<'_>>(json).unwrap();
         single_value(&map(headers), &map(multi), "authorization").map(Cow::into_owned)
     }
 
     #[test]
     fn finds_one_unambiguous_value_or_none() {
-        use Reason::{AmbiguousToken, MissingToken};
+        use DenyReason::{AmbiguousToken, MissingToken};
         let rows = [
             (r#"{"Authorization":"a"}"#, "null", Ok("a")),
             (r#"{"AUTHORIZATION":"a"}"#, "{}", Ok("a")),

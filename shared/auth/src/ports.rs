@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::api_key::StoredKey;
 use crate::claims::VerifiedClaims;
 use crate::jwks::VerifyingKey;
-use crate::reason::Refusal;
-use crate::revocation::Marks;
+use crate::reason::AuthError;
+use crate::revocation::Revocations;
 use crate::time::UnixSeconds;
 use crate::verify::Issuer;
 
@@ -66,28 +66,28 @@ pub trait KeySource {
     /// The key that `issuer` publishes under `kid`.
     ///
     /// # Errors
-    /// [`crate::Reason::UnknownKey`] if the issuer has no such key, [`Unavailable::Jwks`] if its
+    /// [`crate::DenyReason::UnknownKey`] if the issuer has no such key, [`Unavailable::Jwks`] if its
     /// key set is not available.
     fn key_for(
         &self,
         issuer: &Issuer,
         kid: &str,
         now: UnixSeconds,
-    ) -> impl Future<Output = Result<Arc<VerifyingKey>, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Arc<VerifyingKey>, AuthError>> + Send;
 }
 
 /// Reads revocations.
-pub trait RevocationStore {
+pub trait RevocationReader {
     /// All revocations that may apply to a token with these claims, by consistent reads: the result
     /// contains every revocation whose write was acknowledged before this call.
     ///
     /// # Errors
     /// [`Unavailable::Revocations`] whenever that cannot be guaranteed.
-    fn marks(
+    fn revocations(
         &self,
         claims: &VerifiedClaims,
         now: UnixSeconds,
-    ) -> impl Future<Output = Result<Marks, Unavailable>> + Send;
+    ) -> impl Future<Output = Result<Revocations, Unavailable>> + Send;
 }
 
 /// Reads API keys.
@@ -95,7 +95,7 @@ pub trait ApiKeyStore {
     /// The key in the row `id`, by a consistent read.
     ///
     /// # Errors
-    /// [`crate::Reason::UnreadableMark`] if Gatehouse did not write the row,
+    /// [`crate::DenyReason::UnreadableRevocation`] if Gatehouse did not write the row,
     /// [`Unavailable::ApiKeys`] if it could not be read.
-    fn find(&self, id: &str) -> impl Future<Output = Result<Option<StoredKey>, Refusal>> + Send;
+    fn find(&self, id: &str) -> impl Future<Output = Result<Option<StoredKey>, AuthError>> + Send;
 }

@@ -1,17 +1,17 @@
 //! Reasons for refusals: a closed list, safe for logs and metrics.
 
-/// Declares the list once, so that variants, names and [`Reason::ALL`] stay consistent.
+/// Declares the list once, so that variants, names and [`DenyReason::ALL`] stay consistent.
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $variant:ident => $word:literal,)+) => {
         /// The check that failed. Contains no part of the token and no text from the client.
         ///
         /// The list is the contract of the decision log and of `docs/outcomes.md`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Reason {
+        pub enum DenyReason {
             $($(#[$doc])+ $variant,)+
         }
 
-        impl Reason {
+        impl DenyReason {
             /// Every reason, for documents and tests that must list all.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
@@ -76,7 +76,7 @@ reasons! {
     /// The identity provider of the sign-in was removed from the user pool.
     ProviderRemoved => "provider_removed",
     /// A row of a table has an unknown format; the check fails closed.
-    UnreadableMark => "unreadable_mark",
+    UnreadableRevocation => "unreadable_mark",
     /// An ambiguous path, where Cedar policies use the path. The caller is known: a Deny.
     UnclearPath => "unclear_path",
     /// A page of another origin sent the request, with the caller's cookie or for a WebSocket. The
@@ -86,17 +86,17 @@ reasons! {
 
 /// Why a request was not authorized: refused, or undecidable.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum AuthError {
     /// The caller is refused: 401.
     #[error("refused: {}", .0.as_str())]
-    Unauthorized(Reason),
+    Unauthorized(DenyReason),
     /// A dependency failed, so there is no decision: an error.
     #[error(transparent)]
     Unavailable(#[from] crate::ports::Unavailable),
 }
 
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
+impl From<DenyReason> for AuthError {
+    fn from(reason: DenyReason) -> Self {
         Self::Unauthorized(reason)
     }
 }

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use crate::claims::UnverifiedClaims;
 use crate::json::{Ignored, Known, UniqueNames, Word};
 use crate::jwks::Algorithm;
-use crate::reason::Reason;
+use crate::reason::DenyReason;
 
 /// Default limit for the length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -36,8 +36,8 @@ impl<'a> UnverifiedToken<'a> {
     /// Parses `BASE64URL(header).BASE64URL(payload).BASE64URL(signature)`.
     ///
     /// # Errors
-    /// The [`Reason`] of the first violated rule.
-    pub fn parse(text: &'a str) -> Result<Self, Reason> {
+    /// The [`DenyReason`] of the first violated rule.
+    pub fn parse(text: &'a str) -> Result<Self, DenyReason> {
         Self::parse_within(text, MAX_TOKEN_BYTES)
     }
 
@@ -45,8 +45,8 @@ impl<'a> UnverifiedToken<'a> {
     ///
     /// # Errors
     /// As [`UnverifiedToken::parse`].
-    pub fn parse_within(text: &'a str, max_bytes: usize) -> Result<Self, Reason> {
-        use Reason::MalformedToken;
+    pub fn parse_within(text: &'a str, max_bytes: usize) -> Result<Self, DenyReason> {
+        use DenyReason::MalformedToken;
 
         if text.len() > max_bytes {
             return Err(MalformedToken);
@@ -112,24 +112,24 @@ fn without_dot(segment: &str) -> &str {
 
 /// Decodes base64url without padding; the engine rejects other alphabets, white space and
 /// non-canonical trailing bits.
-fn base64url(segment: &str) -> Result<Vec<u8>, Reason> {
+fn base64url(segment: &str) -> Result<Vec<u8>, DenyReason> {
     URL_SAFE_NO_PAD
         .decode(segment)
-        .map_err(|_| Reason::MalformedToken)
+        .map_err(|_| DenyReason::MalformedToken)
 }
 
 /// JSON is UTF-8 (RFC 7515 section 2, RFC 8725 section 3.7).
-fn utf8(bytes: Vec<u8>) -> Result<String, Reason> {
-    String::from_utf8(bytes).map_err(|_| Reason::MalformedToken)
+fn utf8(bytes: Vec<u8>) -> Result<String, DenyReason> {
+    String::from_utf8(bytes).map_err(|_| DenyReason::MalformedToken)
 }
 
-fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Reason> {
+fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, DenyReason> {
     // A JSON error quotes its input, so it is not passed on.
     serde_json::from_str(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => Reason::InvalidClaims,
+        serde_json::error::Category::Data => DenyReason::InvalidClaims,
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
-        | serde_json::error::Category::Io => Reason::MalformedToken,
+        | serde_json::error::Category::Io => DenyReason::MalformedToken,
     })
 }
 
@@ -145,27 +145,27 @@ struct Header {
 const MAX_SHORT_HEADER_CHARS: usize = 512;
 
 impl Header {
-    fn parse(segment: &str) -> Result<Self, Reason> {
+    fn parse(segment: &str) -> Result<Self, DenyReason> {
         if segment.len() > MAX_SHORT_HEADER_CHARS {
             return from_json(&utf8(base64url(segment)?)?);
         }
         let mut bytes = [0; MAX_SHORT_HEADER_CHARS];
         let length = URL_SAFE_NO_PAD
             .decode_slice(segment, &mut bytes)
-            .map_err(|_| Reason::MalformedToken)?;
+            .map_err(|_| DenyReason::MalformedToken)?;
         let text = str::from_utf8(bytes.get(..length).unwrap_or_default());
-        from_json(text.map_err(|_| Reason::MalformedToken)?)
+        from_json(text.map_err(|_| DenyReason::MalformedToken)?)
     }
 
-    fn check(&self) -> Result<(), Reason> {
+    fn check(&self) -> Result<(), DenyReason> {
         if self.unsupported {
-            return Err(Reason::UnsupportedHeader);
+            return Err(DenyReason::UnsupportedHeader);
         }
         if self.algorithm.is_none() {
-            return Err(Reason::WrongAlgorithm);
+            return Err(DenyReason::WrongAlgorithm);
         }
         if self.kid.is_empty() {
-            return Err(Reason::UnknownKey);
+            return Err(DenyReason::UnknownKey);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::claims::{
     Audience, OidcClaims, OneOrMany, Principal, TokenUse, UnverifiedClaims, VerifiedClaims,
 };
 use crate::jwks::{Algorithm, VerifyingKey};
-use crate::reason::Reason;
+use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 use crate::token::UnverifiedToken;
 
@@ -139,12 +139,12 @@ impl Verifier {
     /// The configured issuer whose URL equals the token's `iss` exactly.
     ///
     /// # Errors
-    /// [`Reason::UnknownIssuer`], also for an `iss` that differs by a slash or in case.
-    pub fn issuer_of(&self, token: &UnverifiedToken<'_>) -> Result<&Issuer, Reason> {
+    /// [`DenyReason::UnknownIssuer`], also for an `iss` that differs by a slash or in case.
+    pub fn issuer_of(&self, token: &UnverifiedToken<'_>) -> Result<&Issuer, DenyReason> {
         self.issuers
             .iter()
             .find(|issuer| issuer.url == token.unverified_issuer())
-            .ok_or(Reason::UnknownIssuer)
+            .ok_or(DenyReason::UnknownIssuer)
     }
 
     /// Verifies the signature with `key`, which must come from the key set of `issuer`, then the
@@ -158,13 +158,13 @@ impl Verifier {
         issuer: &Issuer,
         key: &VerifyingKey,
         now: UnixSeconds,
-    ) -> Result<VerifiedClaims, Reason> {
-        let algorithm = token.algorithm().ok_or(Reason::WrongAlgorithm)?;
+    ) -> Result<VerifiedClaims, DenyReason> {
+        let algorithm = token.algorithm().ok_or(DenyReason::WrongAlgorithm)?;
         if algorithm != key.algorithm() || !issuer.algorithms.contains(&algorithm) {
-            return Err(Reason::WrongAlgorithm);
+            return Err(DenyReason::WrongAlgorithm);
         }
         if !key.verifies(token.signing_input(), token.signature()) {
-            return Err(Reason::BadSignature);
+            return Err(DenyReason::BadSignature);
         }
         let (claims, payload) = token.into_claims();
         self.accept(claims, payload, issuer, now)
@@ -177,13 +177,13 @@ impl Verifier {
         payload: String,
         issuer: &Issuer,
         now: UnixSeconds,
-    ) -> Result<VerifiedClaims, Reason> {
+    ) -> Result<VerifiedClaims, DenyReason> {
         if claims.issuer != issuer.url {
-            return Err(Reason::UnknownIssuer);
+            return Err(DenyReason::UnknownIssuer);
         }
         self.check_times(&claims, issuer, now)?;
         if claims.delegated && !self.rules.allow_delegated {
-            return Err(Reason::Delegated);
+            return Err(DenyReason::Delegated);
         }
 
         match issuer.kind {
@@ -197,7 +197,7 @@ impl Verifier {
         mut claims: UnverifiedClaims,
         payload: String,
         issuer: &Issuer,
-    ) -> Result<VerifiedClaims, Reason> {
+    ) -> Result<VerifiedClaims, DenyReason> {
         let token_use = self.token_use(&claims)?;
         let client_id = self.take_client_id(&mut claims, token_use, issuer)?;
         let username = match token_use {
@@ -214,10 +214,10 @@ impl Verifier {
         let authenticated_at = match (principal, claims.authenticated_at) {
             (_, Some(time)) => time,
             (Principal::Client | Principal::ApiKey, None) => claims.issued_at,
-            (Principal::User, None) => return Err(Reason::InvalidClaims),
+            (Principal::User, None) => return Err(DenyReason::InvalidClaims),
         };
         if principal == Principal::User && self.rules.require_session && claims.session.is_none() {
-            return Err(Reason::NoSession);
+            return Err(DenyReason::NoSession);
         }
 
         Ok(VerifiedClaims {
@@ -246,31 +246,31 @@ impl Verifier {
         claims: &UnverifiedClaims,
         issuer: &Issuer,
         now: UnixSeconds,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), DenyReason> {
         let leeway = self.rules.leeway_seconds;
         let lifetime = claims.expires_at.since(claims.issued_at);
         if lifetime.is_none_or(|seconds| seconds > issuer.max_lifetime_seconds + leeway) {
-            return Err(Reason::InvalidClaims);
+            return Err(DenyReason::InvalidClaims);
         }
         if claims.authenticated_at > Some(claims.issued_at) {
-            return Err(Reason::InvalidClaims);
+            return Err(DenyReason::InvalidClaims);
         }
         let latest_issue = now.plus(leeway.max(self.rules.iat_leeway_seconds));
         if claims.issued_at > latest_issue || claims.not_before > Some(now.plus(leeway)) {
-            return Err(Reason::NotYetValid);
+            return Err(DenyReason::NotYetValid);
         }
         if self.is_expired(claims.expires_at, now) {
-            return Err(Reason::Expired);
+            return Err(DenyReason::Expired);
         }
         Ok(())
     }
 
-    fn token_use(&self, claims: &UnverifiedClaims) -> Result<TokenUse, Reason> {
-        let token_use = claims.token_use.ok_or(Reason::WrongTokenUse)?;
+    fn token_use(&self, claims: &UnverifiedClaims) -> Result<TokenUse, DenyReason> {
+        let token_use = claims.token_use.ok_or(DenyReason::WrongTokenUse)?;
         if self.rules.token_uses.contains(&token_use) {
             Ok(token_use)
         } else {
-            Err(Reason::WrongTokenUse)
+            Err(DenyReason::WrongTokenUse)
         }
     }
 
@@ -282,7 +282,7 @@ impl Verifier {
         claims: &mut UnverifiedClaims,
         token_use: TokenUse,
         issuer: &Issuer,
-    ) -> Result<String, Reason> {
+    ) -> Result<String, DenyReason> {
         let audience = std::mem::take(&mut claims.audience);
         let client_id = match (token_use, audience) {
             (TokenUse::Access, audience) => claims
@@ -294,7 +294,7 @@ impl Verifier {
         };
         client_id
             .filter(|id| issuer.audiences.contains(id))
-            .ok_or(Reason::WrongAudience)
+            .ok_or(DenyReason::WrongAudience)
     }
 
     fn is_for_us(&self, audience: &Audience, client_id: &str) -> bool {
@@ -309,10 +309,10 @@ impl Verifier {
     /// Checks that the token has not expired since it was verified: repeated after every await.
     ///
     /// # Errors
-    /// [`Reason::Expired`].
-    pub fn still_valid(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<(), Reason> {
+    /// [`DenyReason::Expired`].
+    pub fn still_valid(&self, claims: &VerifiedClaims, now: UnixSeconds) -> Result<(), DenyReason> {
         if self.is_expired(claims.expires_at, now) {
-            Err(Reason::Expired)
+            Err(DenyReason::Expired)
         } else {
             Ok(())
         }
@@ -333,15 +333,15 @@ fn accept_oidc(
     claims: UnverifiedClaims,
     payload: String,
     issuer: &Issuer,
-) -> Result<VerifiedClaims, Reason> {
-    let oidc = OidcClaims::read(&payload).ok_or(Reason::InvalidClaims)?;
+) -> Result<VerifiedClaims, DenyReason> {
+    let oidc = OidcClaims::read(&payload).ok_or(DenyReason::InvalidClaims)?;
     if oidc.is_logout_token() || (oidc.is_id_token() && !issuer.takes_id_tokens) {
-        return Err(Reason::WrongTokenUse);
+        return Err(DenyReason::WrongTokenUse);
     }
     let audience = oidc
         .audiences()
         .find(|audience| issuer.audiences.contains(audience))
-        .ok_or(Reason::WrongAudience)?;
+        .ok_or(DenyReason::WrongAudience)?;
     let named = [&claims.client_id, &oidc.azp, &oidc.cid, &oidc.appid];
     let client_id = named
         .into_iter()
@@ -350,7 +350,7 @@ fn accept_oidc(
         .unwrap_or(audience)
         .clone();
     if !issuer.clients.is_empty() && !issuer.clients.contains(&client_id) {
-        return Err(Reason::WrongAudience);
+        return Err(DenyReason::WrongAudience);
     }
     let subject = claims.subject;
     let is_client = oidc.is_machine(&subject, &client_id)

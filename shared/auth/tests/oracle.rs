@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use auth::{Issuer, KeySet, Reason, TokenRules, UnixSeconds, UnverifiedToken, Verifier};
+use auth::{DenyReason, Issuer, KeySet, TokenRules, UnixSeconds, UnverifiedToken, Verifier};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ use testkit::token::{base64url, now};
 use testkit::{Pool, TokenBuilder};
 
 /// Gatehouse's decision.
-fn ours(token: &str) -> Result<(), Reason> {
+fn ours(token: &str) -> Result<(), DenyReason> {
     let pool = Pool::ours();
     let issuer = Issuer::user_pool(
         Arc::from(pool.id),
@@ -31,7 +31,9 @@ fn ours(token: &str) -> Result<(), Reason> {
     let verifier = Verifier::new(vec![issuer], TokenRules::default());
     let token = UnverifiedToken::parse(token)?;
     let issuer = verifier.issuer_of(&token)?;
-    let key = keys.get(token.unverified_kid()).ok_or(Reason::UnknownKey)?;
+    let key = keys
+        .get(token.unverified_kid())
+        .ok_or(DenyReason::UnknownKey)?;
     verifier
         .verify(token, issuer, key, UnixSeconds(now()))
         .map(drop)
@@ -56,22 +58,22 @@ fn theirs(token: &str) -> Option<Value> {
 }
 
 /// The checks that `jsonwebtoken` does not make.
-const STRICTER: &[Reason] = &[
+const STRICTER: &[DenyReason] = &[
     // Unique names, types of known claims, length limits, canonical base64url.
-    Reason::MalformedToken,
-    Reason::InvalidClaims,
+    DenyReason::MalformedToken,
+    DenyReason::InvalidClaims,
     // `crit`, `zip`, `b64` and a `typ` of another protocol.
-    Reason::UnsupportedHeader,
+    DenyReason::UnsupportedHeader,
     // `iat` in the future.
-    Reason::NotYetValid,
-    Reason::Delegated,
-    Reason::NoSession,
+    DenyReason::NotYetValid,
+    DenyReason::Delegated,
+    DenyReason::NoSession,
     // An `aud` that is not the token's own client: bound to another resource.
-    Reason::WrongAudience,
+    DenyReason::WrongAudience,
     // A list of issuers that contains the configured one.
-    Reason::UnknownIssuer,
+    DenyReason::UnknownIssuer,
     // `exp` with a fraction of a second.
-    Reason::Expired,
+    DenyReason::Expired,
 ];
 
 fn compare(token: &str, what: &str) {
@@ -215,10 +217,10 @@ fn refuses_tokens_when_the_clock_is_far_off() {
     };
     let verifier = Verifier::new(vec![issuer.clone()], rules);
     for (at, expected) in [
-        (0, Reason::NotYetValid),
-        (1, Reason::NotYetValid),
-        (4_102_444_800, Reason::Expired),
-        (u64::MAX, Reason::Expired),
+        (0, DenyReason::NotYetValid),
+        (1, DenyReason::NotYetValid),
+        (4_102_444_800, DenyReason::Expired),
+        (u64::MAX, DenyReason::Expired),
     ] {
         let text = pool.access_token().build();
         let token = UnverifiedToken::parse(&text).unwrap();

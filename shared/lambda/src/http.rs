@@ -7,5 +7,5 @@ mod request;
 mod response;
 
 pub use refresh_cookie::RefreshCookie;
-pub use request::{BadRequest, Request, Sender};
+pub use request::{Request, RequestError, Sender};
 pub use response::Response;

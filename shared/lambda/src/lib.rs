@@ -15,5 +15,5 @@ mod trigger;
 
 pub use audit::Audit;
 pub use caller::Caller;
-pub use run::{Failure, Handler, run};
+pub use run::{Handler, InvocationError, run};
 pub use trigger::TriggerEvent;

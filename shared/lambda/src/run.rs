@@ -17,7 +17,7 @@ use crate::log::{self, Level};
 /// How an invocation may fail. The texts are fixed: API Gateway compares the first one exactly,
 /// Cognito shows them to users, and both end up in logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum InvocationError {
     /// The caller is refused; API Gateway answers 401.
     Unauthorized,
     /// The trigger refuses, and Cognito shows this text to the caller.
@@ -26,12 +26,12 @@ pub enum Failure {
     Internal,
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
+impl From<InvocationError> for Diagnostic {
+    fn from(failure: InvocationError) -> Self {
         let (error_type, error_message) = match failure {
-            Failure::Unauthorized => ("Unauthorized", "Unauthorized"),
-            Failure::Refused(text) => ("Refused", text),
-            Failure::Internal => ("InternalError", "Internal Server Error"),
+            InvocationError::Unauthorized => ("Unauthorized", "Unauthorized"),
+            InvocationError::Refused(text) => ("Refused", text),
+            InvocationError::Internal => ("InternalError", "Internal Server Error"),
         };
         Self {
             error_type: error_type.to_owned(),
@@ -53,13 +53,13 @@ pub trait Handler {
         &self,
         event: &RawValue,
         request_id: &str,
-    ) -> impl Future<Output = Result<Self::Answer, Failure>>;
+    ) -> impl Future<Output = Result<Self::Answer, InvocationError>>;
 }
 
 /// Runs a function until Lambda stops it: `init` once, then its handler for every event.
 ///
 /// An invalid configuration ends the process with all its problems in the log, and so does a failed
-/// `init`. A panic in the handler is a [`Failure::Internal`]; the next event is handled as usual.
+/// `init`. A panic in the handler is a [`InvocationError::Internal`]; the next event is handled as usual.
 pub fn run<C, H, E, F>(config: Result<C, ConfigError>, init: impl FnOnce(C) -> F) -> ExitCode
 where
     H: Handler,
@@ -110,14 +110,14 @@ where
 async fn guarded<H: Handler>(
     handler: &H,
     event: LambdaEvent<Box<RawValue>>,
-) -> Result<H::Answer, Failure> {
+) -> Result<H::Answer, InvocationError> {
     let (payload, context) = event.into_parts();
     let handling = Box::pin(handler.handle(&payload, &context.request_id));
     let result = AssertUnwindSafe(handling).catch_unwind().await;
     if H::WIPES_EVENTS {
         drop(Secret::new(Box::<str>::from(payload).into_string()));
     }
-    result.unwrap_or(Err(Failure::Internal))
+    result.unwrap_or(Err(InvocationError::Internal))
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
     impl Handler for FaultyHandler {
         type Answer = u8;
 
-        async fn handle(&self, event: &RawValue, _: &str) -> Result<u8, Failure> {
+        async fn handle(&self, event: &RawValue, _: &str) -> Result<u8, InvocationError> {
             assert_ne!(event.get(), "\"panic\"", "a secret");
             Ok(7)
         }
@@ -148,7 +148,7 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             let outcome = guarded(&FaultyHandler, event("\"panic\"")).await;
-            assert_eq!(outcome, Err(Failure::Internal));
+            assert_eq!(outcome, Err(InvocationError::Internal));
             assert_eq!(guarded(&FaultyHandler, event("1")).await, Ok(7));
         });
     }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn errors_have_fixed_texts() {
         let text = |failure| Diagnostic::from(failure).error_message;
-        assert_eq!(text(Failure::Unauthorized), "Unauthorized");
-        assert_eq!(text(Failure::Internal), "Internal Server Error");
+        assert_eq!(text(InvocationError::Unauthorized), "Unauthorized");
+        assert_eq!(text(InvocationError::Internal), "Internal Server Error");
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use aws_lc_rs::pbkdf2;
 
-use super::Unusable;
+use super::HashError;
 
 /// Limits: about a second on one of Lambda's virtual processors, and the memory of a small
 /// function. docs/migration.md has the measured times.
@@ -22,11 +22,11 @@ const MAX_PHPASS_LOG2: usize = 20;
 /// The maximum number of bytes that all rounds may hash, for forms that hash the password in each round.
 pub(super) const MAX_HASHED_BYTES: u64 = 192_000_000;
 
-pub(super) fn bcrypt(cost: u32) -> Result<(), Unusable> {
+pub(super) fn bcrypt(cost: u32) -> Result<(), HashError> {
     match cost {
-        0..4 => Err(Unusable::Corrupt),
+        0..4 => Err(HashError::Corrupt),
         4..=MAX_BCRYPT_COST => Ok(()),
-        _ => Err(Unusable::TooCostly),
+        _ => Err(HashError::TooCostly),
     }
 }
 
@@ -35,35 +35,35 @@ pub(super) fn argon2(
     passes: u32,
     lanes: u32,
     length: usize,
-) -> Result<argon2::Params, Unusable> {
+) -> Result<argon2::Params, HashError> {
     if memory_kib > MAX_ARGON2_KIB
         || lanes > MAX_ARGON2_LANES
         || u64::from(memory_kib) * u64::from(passes) > MAX_ARGON2_KIB_PASSES
     {
-        return Err(Unusable::TooCostly);
+        return Err(HashError::TooCostly);
     }
-    argon2::Params::new(memory_kib, passes, lanes, Some(length)).map_err(|_| Unusable::Corrupt)
+    argon2::Params::new(memory_kib, passes, lanes, Some(length)).map_err(|_| HashError::Corrupt)
 }
 
-pub(super) fn scrypt(log_n: u32, r: u32, p: u32) -> Result<scrypt::Params, Unusable> {
+pub(super) fn scrypt(log_n: u32, r: u32, p: u32) -> Result<scrypt::Params, HashError> {
     let blocks = 1_u64
         .checked_shl(log_n)
         .filter(|_| log_n < 40)
         .and_then(|n| n.checked_mul(u64::from(r)));
-    let blocks = blocks.ok_or(Unusable::TooCostly)?;
-    let bytes = blocks.checked_mul(128).ok_or(Unusable::TooCostly)?;
+    let blocks = blocks.ok_or(HashError::TooCostly)?;
+    let bytes = blocks.checked_mul(128).ok_or(HashError::TooCostly)?;
     let work = blocks.checked_mul(u64::from(p));
     if bytes > MAX_SCRYPT_BYTES || work.is_none_or(|work| work > MAX_SCRYPT_BLOCKS) {
-        return Err(Unusable::TooCostly);
+        return Err(HashError::TooCostly);
     }
-    let log_n = u8::try_from(log_n).map_err(|_| Unusable::TooCostly)?;
-    scrypt::Params::new(log_n, r, p).map_err(|_| Unusable::Corrupt)
+    let log_n = u8::try_from(log_n).map_err(|_| HashError::TooCostly)?;
+    scrypt::Params::new(log_n, r, p).map_err(|_| HashError::Corrupt)
 }
 
 /// Takes N itself, which must be a power of two.
-pub(super) fn scrypt_by_n(n: u64, r: u32, p: u32) -> Result<scrypt::Params, Unusable> {
+pub(super) fn scrypt_by_n(n: u64, r: u32, p: u32) -> Result<scrypt::Params, HashError> {
     if !n.is_power_of_two() {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     }
     scrypt(n.ilog2(), r, p)
 }
@@ -73,14 +73,14 @@ pub(super) fn pbkdf2(
     algorithm: pbkdf2::Algorithm,
     iterations: u64,
     length: usize,
-) -> Result<NonZeroU32, Unusable> {
+) -> Result<NonZeroU32, HashError> {
     let block = digest_length(algorithm);
     let blocks = u64::try_from(length.div_ceil(block)).unwrap_or(u64::MAX);
     if iterations.saturating_mul(blocks) > MAX_PBKDF2_ITERATIONS {
-        return Err(Unusable::TooCostly);
+        return Err(HashError::TooCostly);
     }
     let iterations = u32::try_from(iterations).ok().and_then(NonZeroU32::new);
-    iterations.ok_or(Unusable::Corrupt)
+    iterations.ok_or(HashError::Corrupt)
 }
 
 /// The bytes of one block of PBKDF2's output.
@@ -97,18 +97,18 @@ pub(super) fn digest_length(algorithm: pbkdf2::Algorithm) -> usize {
 }
 
 /// The rounds of an iterated hash.
-pub(super) fn rounds(rounds: u64) -> Result<u32, Unusable> {
+pub(super) fn rounds(rounds: u64) -> Result<u32, HashError> {
     match u32::try_from(rounds) {
-        Ok(0) => Err(Unusable::Corrupt),
+        Ok(0) => Err(HashError::Corrupt),
         Ok(number) if rounds <= MAX_ROUNDS => Ok(number),
-        Ok(_) | Err(_) => Err(Unusable::TooCostly),
+        Ok(_) | Err(_) => Err(HashError::TooCostly),
     }
 }
 
-pub(super) fn phpass_log2(log2: usize) -> Result<(), Unusable> {
+pub(super) fn phpass_log2(log2: usize) -> Result<(), HashError> {
     match log2 {
-        0..7 => Err(Unusable::Corrupt),
+        0..7 => Err(HashError::Corrupt),
         7..=MAX_PHPASS_LOG2 => Ok(()),
-        _ => Err(Unusable::TooCostly),
+        _ => Err(HashError::TooCostly),
     }
 }

@@ -3,15 +3,15 @@
 use aws_lc_rs::{digest, pbkdf2};
 
 use super::text::{base64, from_hex, hex_or_base64, is_hex, number, small_number};
-use super::{Before, Form, Hasher, Order, Salted, Unusable, bounds, crypt};
+use super::{Before, Form, HashError, Hasher, Order, Salted, bounds, crypt};
 
 /// The hexadecimal digits of a digest, from MD5 to SHA-512.
 const HEX_DIGITS: [usize; 5] = [32, 40, 64, 96, 128];
 
 /// Parses a hash by its separators and its first part.
-pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
+pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, HashError> {
     if is_hex(text) && HEX_DIGITS.contains(&text.len()) {
-        return Err(Unusable::Unsalted);
+        return Err(HashError::Unsalted);
     }
     if let Some(("1" | "2" | "3", hash)) = text.split_once('|') {
         // Nextcloud's version.
@@ -40,7 +40,7 @@ pub(super) fn read(text: &str, allow_weak: bool) -> Result<Form, Unusable> {
 
 /// `<name>$…`: Django, Werkzeug, Gitea, Drupal, Clerk.
 /// Source: Django, "Password management in Django"; Werkzeug, `security.py`.
-fn named(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
+fn named(name: &str, rest: &str, allow_weak: bool) -> Result<Form, HashError> {
     let parts: Vec<&str> = rest.split('$').collect();
     match (name, parts.as_slice()) {
         ("bcrypt", _) => crypt::bcrypt(rest),
@@ -83,31 +83,31 @@ fn named(name: &str, rest: &str, allow_weak: bool) -> Result<Form, Unusable> {
         ("md5" | "sha1" | "sha256" | "sha384" | "sha512", [salt, hash]) => {
             named_digest(name, salt, hash, allow_weak)
         }
-        ("plain", _) => Err(Unusable::Unsalted),
+        ("plain", _) => Err(HashError::Unsalted),
         ("U", ["S", hash]) => of_drupal_6(Hasher::Aws(&digest::SHA512), hash, 43),
         ("U", ["P" | "H", hash]) => of_drupal_6(Hasher::Md5, hash, 22),
         (
             "scrypt" | "pbkdf2" | "pbkdf2_sha256" | "pbkdf2_sha1" | "pbkdf2_sha512" | "md5"
             | "sha1" | "sha256" | "sha384" | "sha512" | "U",
             _,
-        ) => Err(Unusable::Corrupt),
+        ) => Err(HashError::Corrupt),
         _ if name.starts_with("pbkdf2:") || name.starts_with("scrypt:") => werkzeug(name, &parts),
         (n, [r, p, salt, hash]) if is_hex(n) && n.len() < 9 => ruby_scrypt([n, r, p], salt, hash),
         (hash, [salt, key, separator, r, log_n]) if hash.len() > 40 => {
             let costs = [small_number(log_n)?, small_number(r)?, 1];
             crypt::firebase(costs, [salt, separator, key, hash])
         }
-        _ => Err(Unusable::Unknown),
+        _ => Err(HashError::Unknown),
     }
 }
 
 /// `pbkdf2:<digest>:<iterations>` or `scrypt:<N>:<r>:<p>`, a salt that is its own text, a hexadecimal hash.
-fn werkzeug(method: &str, parts: &[&str]) -> Result<Form, Unusable> {
+fn werkzeug(method: &str, parts: &[&str]) -> Result<Form, HashError> {
     let [salt, hash] = parts else {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     };
     let salt = salt.as_bytes().to_vec();
-    let expected = from_hex(hash).ok_or(Unusable::Corrupt)?;
+    let expected = from_hex(hash).ok_or(HashError::Corrupt)?;
     let method: Vec<&str> = method.split(':').collect();
     match method.as_slice() {
         ["pbkdf2", digest, iterations] => {
@@ -120,13 +120,13 @@ fn werkzeug(method: &str, parts: &[&str]) -> Result<Form, Unusable> {
             let salted = Salted::new(salt, expected, &[64])?;
             Ok(Form::Scrypt(parameters, salted))
         }
-        _ => Err(Unusable::Corrupt),
+        _ => Err(HashError::Corrupt),
     }
 }
 
 /// `sha1$<salt>$<hash>`: a digest of salt and password in Django, an HMAC with the salt as the
 /// key in Werkzeug before 2.3.
-fn named_digest(name: &str, salt: &str, hash: &str, allow_weak: bool) -> Result<Form, Unusable> {
+fn named_digest(name: &str, salt: &str, hash: &str, allow_weak: bool) -> Result<Form, HashError> {
     let orders = [Order::SaltFirst, Order::HmacBySalt];
     digests(name, orders, salt, hash, allow_weak)
 }
@@ -138,14 +138,14 @@ fn digests(
     salt: &str,
     hash: &str,
     allow_weak: bool,
-) -> Result<Form, Unusable> {
+) -> Result<Form, HashError> {
     if salt.is_empty() {
-        return Err(Unusable::Unsalted);
+        return Err(HashError::Unsalted);
     }
     if !allow_weak {
-        return Err(Unusable::Weak);
+        return Err(HashError::Weak);
     }
-    let hash = from_hex(hash).ok_or(Unusable::Corrupt)?;
+    let hash = from_hex(hash).ok_or(HashError::Corrupt)?;
     let (hasher, length) = Hasher::of(name)?;
     let mut forms = Vec::new();
     for order in orders {
@@ -160,29 +160,29 @@ fn digests(
 }
 
 /// Gitea stores the salt in hexadecimal digits, and formerly a salt of ten characters as text; so does Grafana.
-fn gitea_salted(salt: &str, hash: &str, length: u64) -> Result<Salted, Unusable> {
+fn gitea_salted(salt: &str, hash: &str, length: u64) -> Result<Salted, HashError> {
     let salt = match from_hex(salt) {
         Some(bytes) if salt.len() != 10 => bytes,
         Some(_) | None => salt.as_bytes().to_vec(),
     };
-    let length = usize::try_from(length).map_err(|_| Unusable::Corrupt)?;
+    let length = usize::try_from(length).map_err(|_| HashError::Corrupt)?;
     if !(16..=128).contains(&length) {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     }
-    let hash = from_hex(hash).ok_or(Unusable::Corrupt)?;
+    let hash = from_hex(hash).ok_or(HashError::Corrupt)?;
     Salted::new(salt, hash, &[length])
 }
 
 /// Drupal 7 hashed the hashes of Drupal 6: the MD5 of a password.
-fn of_drupal_6(hasher: Hasher, hash: &str, length: usize) -> Result<Form, Unusable> {
+fn of_drupal_6(hasher: Hasher, hash: &str, length: usize) -> Result<Form, HashError> {
     let form = crypt::phpass(hasher, hash, length)?;
     Ok(Form::Of(Before::Md5Hex, Box::new(form)))
 }
 
 /// `400$8$36$<salt>$<hash>`, all in hexadecimal digits.
 /// Source: the `scrypt` gem, `SCrypt::Engine`.
-fn ruby_scrypt(costs: [&str; 3], salt: &str, hash: &str) -> Result<Form, Unusable> {
-    let hexadecimal = |text| u32::from_str_radix(text, 16).map_err(|_| Unusable::Corrupt);
+fn ruby_scrypt(costs: [&str; 3], salt: &str, hash: &str) -> Result<Form, HashError> {
+    let hexadecimal = |text| u32::from_str_radix(text, 16).map_err(|_| HashError::Corrupt);
     let [n, r, p] = costs;
     let parameters = bounds::scrypt_by_n(hexadecimal(n)?.into(), hexadecimal(r)?, hexadecimal(p)?)?;
     // The leading zeros of the field are not part of the salt.
@@ -190,18 +190,18 @@ fn ruby_scrypt(costs: [&str; 3], salt: &str, hash: &str) -> Result<Form, Unusabl
     while let Some(rest) = salt.strip_prefix("00") {
         salt = rest;
     }
-    let salt = from_hex(salt).ok_or(Unusable::Corrupt)?;
-    let hash = from_hex(hash).ok_or(Unusable::Corrupt)?;
+    let salt = from_hex(salt).ok_or(HashError::Corrupt)?;
+    let hash = from_hex(hash).ok_or(HashError::Corrupt)?;
     Ok(Form::Scrypt(parameters, Salted::new(salt, hash, &[32])?))
 }
 
-fn grub(rest: &str) -> Result<Form, Unusable> {
+fn grub(rest: &str) -> Result<Form, HashError> {
     let parts: Vec<&str> = rest.split('.').collect();
     let [iterations, salt, hash] = parts.as_slice() else {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     };
     let (Some(salt), Some(hash)) = (from_hex(salt), from_hex(hash)) else {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     };
     let salted = Salted::new(salt, hash, &[64])?;
     crypt::pbkdf2_of(pbkdf2::PBKDF2_HMAC_SHA512, number(iterations)?, salted)
@@ -209,40 +209,40 @@ fn grub(rest: &str) -> Result<Form, Unusable> {
 
 /// `pbkdf2:<digest>:<iterations>:<length>:<salt>:<hash>`, `argon2:$argon2id$…`.
 /// Source: `MediaWiki`, `Pbkdf2Password` and `ParameterizedPassword`.
-fn media_wiki(rest: &str) -> Result<Form, Unusable> {
+fn media_wiki(rest: &str) -> Result<Form, HashError> {
     let parts: Vec<&str> = rest.split(':').collect();
     match parts.as_slice() {
         ["argon2", hash] => crypt::read(hash),
         ["pbkdf2", digest, iterations, length, salt, hash] => {
-            let length = usize::try_from(number(length)?).map_err(|_| Unusable::Corrupt)?;
+            let length = usize::try_from(number(length)?).map_err(|_| HashError::Corrupt)?;
             if !(16..=128).contains(&length) {
-                return Err(Unusable::Corrupt);
+                return Err(HashError::Corrupt);
             }
             let algorithm = crypt::pbkdf2_algorithm(digest)?;
             let salted = Salted::new(base64(salt)?, base64(hash)?, &[length])?;
             crypt::pbkdf2_of(algorithm, number(iterations)?, salted)
         }
-        _ => Err(Unusable::Unknown),
+        _ => Err(HashError::Unknown),
     }
 }
 
 /// `<hash>:<salt>` of Joomla, Magento and many others, with Magento 2's version after it; or
 /// `<salt>:<hash>` of Node's `crypto.scrypt`.
-fn of_pair(first: &str, second: &str, allow_weak: bool) -> Result<Form, Unusable> {
+fn of_pair(first: &str, second: &str, allow_weak: bool) -> Result<Form, HashError> {
     if is_hex(second) && second.len() == 128 && first.len() <= 64 {
         return node_scrypt(first, second);
     }
     let name = match first.len() {
-        _ if !is_hex(first) => return Err(Unusable::Unknown),
+        _ if !is_hex(first) => return Err(HashError::Unknown),
         32 => "md5",
         40 => "sha1",
         64 => "sha256",
         128 => "sha512",
-        _ => return Err(Unusable::Unknown),
+        _ => return Err(HashError::Unknown),
     };
     let salt = match second.rsplit_once(':') {
         Some((salt, "0" | "1")) => salt,
-        Some(_) => return Err(Unusable::Unknown),
+        Some(_) => return Err(HashError::Unknown),
         None => second,
     };
     let orders = [Order::SaltFirst, Order::SaltLast];
@@ -251,11 +251,11 @@ fn of_pair(first: &str, second: &str, allow_weak: bool) -> Result<Form, Unusable
 
 /// 64 bytes with Node's default parameters, the salt being text or decoded digits; or with the parameters of
 /// better-auth, which normalizes the password to NFKC.
-fn node_scrypt(salt: &str, hash: &str) -> Result<Form, Unusable> {
+fn node_scrypt(salt: &str, hash: &str) -> Result<Form, HashError> {
     if hash.len() != 128 {
-        return Err(Unusable::Unknown);
+        return Err(HashError::Unknown);
     }
-    let hash = from_hex(hash).ok_or(Unusable::Unknown)?;
+    let hash = from_hex(hash).ok_or(HashError::Unknown)?;
     let parameters = bounds::scrypt(14, 8, 1)?;
     let wider = bounds::scrypt(14, 16, 1)?;
     let salted = |salt: &[u8]| Salted::new(salt.to_vec(), hash.clone(), &[64]);
@@ -270,19 +270,19 @@ fn node_scrypt(salt: &str, hash: &str) -> Result<Form, Unusable> {
 
 /// Base64 of the header of a file that scrypt encrypts, as the `scrypt-kdf` package for Node stores it.
 /// Source: scrypt, `FORMAT`.
-fn scrypt_file(text: &str) -> Result<Form, Unusable> {
+fn scrypt_file(text: &str) -> Result<Form, HashError> {
     let bytes = base64(text)?;
-    let (header, signature) = bytes.split_at_checked(64).ok_or(Unusable::Corrupt)?;
+    let (header, signature) = bytes.split_at_checked(64).ok_or(HashError::Corrupt)?;
     let word = |at: usize| {
         let word = header.get(at..at + 4).and_then(|word| word.try_into().ok());
-        word.map(u32::from_be_bytes).ok_or(Unusable::Corrupt)
+        word.map(u32::from_be_bytes).ok_or(HashError::Corrupt)
     };
-    let log_n = header.get(7).copied().ok_or(Unusable::Corrupt)?;
+    let log_n = header.get(7).copied().ok_or(HashError::Corrupt)?;
     let parameters = bounds::scrypt(log_n.into(), word(8)?, word(12)?)?;
-    let (signed, checksum) = header.split_at_checked(48).ok_or(Unusable::Corrupt)?;
+    let (signed, checksum) = header.split_at_checked(48).ok_or(HashError::Corrupt)?;
     let sum = digest::digest(&digest::SHA256, signed);
     if !sum.as_ref().starts_with(checksum) {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     }
     let salted = Salted::new(header.to_vec(), signature.to_vec(), &[32])?;
     Ok(Form::ScryptFile(parameters, salted))
@@ -290,12 +290,12 @@ fn scrypt_file(text: &str) -> Result<Form, Unusable> {
 
 /// Base64 of a format marker and its fields: ASP.NET Core Identity, version 2 and 3.
 /// Source: `PasswordHasher.cs` of aspnetcore.
-fn aspnet(text: &str) -> Result<Form, Unusable> {
-    let bytes = base64(text).map_err(|_| Unusable::Unknown)?;
-    let (marker, rest) = bytes.split_first().ok_or(Unusable::Unknown)?;
+fn aspnet(text: &str) -> Result<Form, HashError> {
+    let bytes = base64(text).map_err(|_| HashError::Unknown)?;
+    let (marker, rest) = bytes.split_first().ok_or(HashError::Unknown)?;
     match marker {
         0 => {
-            let (salt, hash) = rest.split_at_checked(16).ok_or(Unusable::Corrupt)?;
+            let (salt, hash) = rest.split_at_checked(16).ok_or(HashError::Corrupt)?;
             let salted = Salted::new(salt.to_vec(), hash.to_vec(), &[32])?;
             crypt::pbkdf2_of(pbkdf2::PBKDF2_HMAC_SHA1, 1_000, salted)
         }
@@ -307,22 +307,22 @@ fn aspnet(text: &str) -> Result<Form, Unusable> {
             let (Some(prf), Some(iterations), Some(salt_length)) =
                 (words.next(), words.next(), words.next())
             else {
-                return Err(Unusable::Corrupt);
+                return Err(HashError::Corrupt);
             };
             let algorithm = match prf {
                 0 => pbkdf2::PBKDF2_HMAC_SHA1,
                 1 => pbkdf2::PBKDF2_HMAC_SHA256,
                 2 => pbkdf2::PBKDF2_HMAC_SHA512,
-                _ => return Err(Unusable::Corrupt),
+                _ => return Err(HashError::Corrupt),
             };
-            let salt_length = usize::try_from(salt_length).map_err(|_| Unusable::Corrupt)?;
-            let rest = rest.get(12..).ok_or(Unusable::Corrupt)?;
+            let salt_length = usize::try_from(salt_length).map_err(|_| HashError::Corrupt)?;
+            let rest = rest.get(12..).ok_or(HashError::Corrupt)?;
             let (salt, hash) = rest
                 .split_at_checked(salt_length)
-                .ok_or(Unusable::Corrupt)?;
+                .ok_or(HashError::Corrupt)?;
             let salted = Salted::new(salt.to_vec(), hash.to_vec(), &[32])?;
             crypt::pbkdf2_of(algorithm, iterations.into(), salted)
         }
-        _ => Err(Unusable::Unknown),
+        _ => Err(HashError::Unknown),
     }
 }

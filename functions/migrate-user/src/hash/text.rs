@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD as STANDARD_ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::Unusable;
+use super::HashError;
 
 /// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -15,14 +15,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Base64 in the standard alphabet, the URL-safe alphabet, or passlib's with `.` for `+`.
-pub(super) fn base64(text: &str) -> Result<Vec<u8>, Unusable> {
+pub(super) fn base64(text: &str) -> Result<Vec<u8>, HashError> {
     let standard = |c| match c {
         '.' | '-' => '+',
         '_' => '/',
         other => other,
     };
     let text: String = text.chars().map(standard).collect();
-    BASE64.decode(text).map_err(|_| Unusable::Corrupt)
+    BASE64.decode(text).map_err(|_| HashError::Corrupt)
 }
 
 /// Decodes hexadecimal digits; `None` if the text contains other characters.
@@ -41,23 +41,23 @@ pub(super) fn is_hex(text: &str) -> bool {
 }
 
 /// Decodes bytes of this length: hexadecimal if the text has exactly that many digits, otherwise Base64.
-pub(super) fn hex_or_base64(text: &str, length: usize) -> Result<Vec<u8>, Unusable> {
+pub(super) fn hex_or_base64(text: &str, length: usize) -> Result<Vec<u8>, HashError> {
     match from_hex(text) {
         Some(bytes) if bytes.len() == length => Ok(bytes),
         Some(_) | None => base64(text),
     }
 }
 
-/// A number of digits only. One that is too large is [`Unusable::TooCostly`].
-pub(super) fn number(text: &str) -> Result<u64, Unusable> {
+/// A number of digits only. One that is too large is [`HashError::TooCostly`].
+pub(super) fn number(text: &str) -> Result<u64, HashError> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Unusable::Corrupt);
+        return Err(HashError::Corrupt);
     }
-    text.parse().map_err(|_| Unusable::TooCostly)
+    text.parse().map_err(|_| HashError::TooCostly)
 }
 
-pub(super) fn small_number(text: &str) -> Result<u32, Unusable> {
-    u32::try_from(number(text)?).map_err(|_| Unusable::TooCostly)
+pub(super) fn small_number(text: &str) -> Result<u32, HashError> {
+    u32::try_from(number(text)?).map_err(|_| HashError::TooCostly)
 }
 
 /// The alphabet of `crypt`, the least significant bits first.

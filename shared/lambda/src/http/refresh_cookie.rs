@@ -1,6 +1,6 @@
 //! The cookie of the refresh token, which only the routes under `/auth` need.
 
-use auth::Reason;
+use auth::DenyReason;
 
 use super::{Request, Response};
 
@@ -20,9 +20,9 @@ impl RefreshCookie<'_> {
     ///
     /// # Errors
     /// As [`Request::cookie`].
-    pub fn read(self, request: &Request<'_>) -> Result<String, Reason> {
+    pub fn read(self, request: &Request<'_>) -> Result<String, DenyReason> {
         match (request.cookie(self.0), self.former()) {
-            (Err(Reason::MissingToken), Some(former)) => request.cookie(&former),
+            (Err(DenyReason::MissingToken), Some(former)) => request.cookie(&former),
             (cookie, _) => cookie,
         }
     }
@@ -142,8 +142,11 @@ mod tests {
             ("__Secure-r=new", Ok("new")),
             ("__Host-r=old", Ok("old")),
             ("__Secure-r=new; __Host-r=old", Ok("new")),
-            ("__Secure-r=a; __Secure-r=b", Err(Reason::AmbiguousToken)),
-            ("r=x", Err(Reason::MissingToken)),
+            (
+                "__Secure-r=a; __Secure-r=b",
+                Err(DenyReason::AmbiguousToken),
+            ),
+            ("r=x", Err(DenyReason::MissingToken)),
         ] {
             let event = event(&json!({"path": "/auth/refresh", "headers": {"Cookie": sent}}));
             let request = Request::read(&event);

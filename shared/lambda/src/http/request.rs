@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 pub use auth::headers::Sender;
 use auth::headers::{RawMap, sender, single_value, text};
-use auth::{Reason, bearer};
+use auth::{DenyReason, bearer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -72,7 +72,7 @@ pub struct Request<'a> {
 
 /// Why a request was rejected before it reached a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequest {
+pub enum RequestError {
     /// The body or a parameter is missing or malformed.
     #[error("bad_request")]
     Malformed,
@@ -84,7 +84,7 @@ pub enum BadRequest {
     MediaType,
 }
 
-impl BadRequest {
+impl RequestError {
     /// The HTTP status of the response.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -211,8 +211,8 @@ impl<'a> Request<'a> {
     /// The single value of a header.
     ///
     /// # Errors
-    /// [`Reason::MissingToken`] without any, [`Reason::AmbiguousToken`] if there are several.
-    pub fn header(&self, name: &str) -> Result<Cow<'a, str>, Reason> {
+    /// [`DenyReason::MissingToken`] without any, [`DenyReason::AmbiguousToken`] if there are several.
+    pub fn header(&self, name: &str) -> Result<Cow<'a, str>, DenyReason> {
         single_value(&self.fields.headers, &self.fields.multi_value_headers, name)
     }
 
@@ -220,8 +220,8 @@ impl<'a> Request<'a> {
     /// events have a header.
     ///
     /// # Errors
-    /// [`Reason::MissingToken`] without any, [`Reason::AmbiguousToken`] if there are several.
-    pub fn cookie(&self, name: &str) -> Result<String, Reason> {
+    /// [`DenyReason::MissingToken`] without any, [`DenyReason::AmbiguousToken`] if there are several.
+    pub fn cookie(&self, name: &str) -> Result<String, DenyReason> {
         auth::headers::cookie(self.fields.cookies, self.header("cookie"), name)
     }
 
@@ -229,8 +229,8 @@ impl<'a> Request<'a> {
     /// rejected.
     ///
     /// # Errors
-    /// [`Reason::MissingToken`], [`Reason::AmbiguousToken`], or the token's own error.
-    pub fn token(&self, cookie: Option<&str>) -> Result<String, Reason> {
+    /// [`DenyReason::MissingToken`], [`DenyReason::AmbiguousToken`], or the token's own error.
+    pub fn token(&self, cookie: Option<&str>) -> Result<String, DenyReason> {
         let header = self.header("authorization").and_then(|value| {
             let token = bearer::token_of(&value)?;
             Ok(token.to_owned())
@@ -243,8 +243,10 @@ impl<'a> Request<'a> {
             Ok(value)
         });
         match (header, cookie) {
-            (Err(Reason::MissingToken), other) | (other, Err(Reason::MissingToken)) => other,
-            (Ok(_), Ok(_)) => Err(Reason::AmbiguousToken),
+            (Err(DenyReason::MissingToken), other) | (other, Err(DenyReason::MissingToken)) => {
+                other
+            }
+            (Ok(_), Ok(_)) => Err(DenyReason::AmbiguousToken),
             (Err(reason), _) | (_, Err(reason)) => Err(reason),
         }
     }
@@ -287,8 +289,8 @@ impl<'a> Request<'a> {
     /// The body as JSON; no body at all reads as `{}`.
     ///
     /// # Errors
-    /// [`BadRequest`] if it is not an object of this kind.
-    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadRequest> {
+    /// [`RequestError`] if it is not an object of this kind.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, RequestError> {
         let body = self.body()?;
         let json = if body.is_empty() {
             b"{}"
@@ -296,14 +298,14 @@ impl<'a> Request<'a> {
             body.as_slice()
         };
         if json.len() > MAX_BODY_BYTES {
-            return Err(BadRequest::TooLarge);
+            return Err(RequestError::TooLarge);
         }
-        let value = serde_json::from_slice(json).map_err(|_| BadRequest::Malformed)?;
+        let value = serde_json::from_slice(json).map_err(|_| RequestError::Malformed)?;
         // Serde would fill the members from an array in order.
         if json.trim_ascii_start().starts_with(b"{") {
             Ok(value)
         } else {
-            Err(BadRequest::Malformed)
+            Err(RequestError::Malformed)
         }
     }
 
@@ -312,12 +314,12 @@ impl<'a> Request<'a> {
     /// request-header").
     ///
     /// # Errors
-    /// [`BadRequest`] if it has another type, or is not an object of this kind.
-    pub fn typed_json<T: serde::de::DeserializeOwned>(&self) -> Result<T, BadRequest> {
+    /// [`RequestError`] if it has another type, or is not an object of this kind.
+    pub fn typed_json<T: serde::de::DeserializeOwned>(&self) -> Result<T, RequestError> {
         if self.is_empty() || self.is_of_type("application/json") {
             self.json()
         } else {
-            Err(BadRequest::MediaType)
+            Err(RequestError::MediaType)
         }
     }
 
@@ -331,13 +333,13 @@ impl<'a> Request<'a> {
     /// The fields of a URL-encoded HTML form; the last value of a name is used.
     ///
     /// # Errors
-    /// [`BadRequest`] if the body is not such a form.
-    pub fn form(&self) -> Result<BTreeMap<String, String>, BadRequest> {
+    /// [`RequestError`] if the body is not such a form.
+    pub fn form(&self) -> Result<BTreeMap<String, String>, RequestError> {
         let body = self.body()?;
         if body.len() > MAX_BODY_BYTES {
-            return Err(BadRequest::TooLarge);
+            return Err(RequestError::TooLarge);
         }
-        let body = String::from_utf8(body).map_err(|_| BadRequest::Malformed)?;
+        let body = String::from_utf8(body).map_err(|_| RequestError::Malformed)?;
         let pairs = body.split('&').filter(|pair| !pair.is_empty());
         pairs
             .map(|pair| {
@@ -345,7 +347,7 @@ impl<'a> Request<'a> {
                 decode_form(name).zip(decode_form(value))
             })
             .collect::<Option<_>>()
-            .ok_or(BadRequest::Malformed)
+            .ok_or(RequestError::Malformed)
     }
 
     /// Whether the body is of this media type, in UTF-8 and not compressed (RFC 9110 section 8.3).
@@ -354,7 +356,7 @@ impl<'a> Request<'a> {
         let encoding = self.header("content-encoding");
         if !matches!(
             encoding.as_deref(),
-            Ok("identity") | Err(Reason::MissingToken)
+            Ok("identity") | Err(DenyReason::MissingToken)
         ) {
             return false;
         }
@@ -373,15 +375,15 @@ impl<'a> Request<'a> {
             })
     }
 
-    fn body(&self) -> Result<Vec<u8>, BadRequest> {
+    fn body(&self) -> Result<Vec<u8>, RequestError> {
         let Some(body) = self.fields.body.filter(|body| body.get() != "null") else {
             return Ok(Vec::new());
         };
-        let body = text(body).ok_or(BadRequest::Malformed)?;
+        let body = text(body).ok_or(RequestError::Malformed)?;
         match self.fields.is_base64_encoded.map(RawValue::get) {
             None | Some("false" | "null") => Ok(body.into_owned().into_bytes()),
-            Some("true") => STANDARD.decode(&*body).map_err(|_| BadRequest::Malformed),
-            Some(_) => Err(BadRequest::Malformed),
+            Some("true") => STANDARD.decode(&*body).map_err(|_| RequestError::Malformed),
+            Some(_) => Err(RequestError::Malformed),
         }
     }
 }
