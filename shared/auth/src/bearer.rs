@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn other_schemes_follow_the_same_rules() {
-        use Reason::{MalformedToken, MissingToken};
+        use DenyReason::{MalformedToken, MissingToken};
         let rows = [
             ("ApiKey gh_a", Ok("gh_a")),
             ("apikey  gh_a", Ok("gh_a")),
@@ -150,14 +150,14 @@ mod tests {
     /// Every byte of a value counts, also those after the last whole group of eight.
     #[test]
     fn checks_every_character_of_a_bare_token() {
-        assert_eq!(check(""), Err(Reason::MissingToken));
+        assert_eq!(check(""), Err(DenyReason::MissingToken));
         for length in 1..20 {
             let good = "a".repeat(length);
             assert_eq!(check(&good), Ok(()), "{length}");
             for at in 0..length {
                 for bad in [" ", "\0", "=", "+", "/", ",", "\n", "\u{e9}"] {
                     let text = format!("{}{bad}{}", &good[..at], &good[at + 1..]);
-                    assert_eq!(check(&text), Err(Reason::MalformedToken), "{text:?}");
+                    assert_eq!(check(&text), Err(DenyReason::MalformedToken), "{text:?}");
                 }
             }
         }

@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn finds_one_cookie_of_a_name_or_none() {
-        use Reason::{AmbiguousToken, MissingToken};
+        use DenyReason::{AmbiguousToken, MissingToken};
         let rows = [
             // The header alone: REST APIs, and payload format 1.0.
             (None, Ok("id=a"), Ok("a")),
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn recognises_the_sender_by_origin_or_site() {
-        use Reason::{AmbiguousToken, MissingToken};
+        use DenyReason::{AmbiguousToken, MissingToken};
         use Sender::{Foreign, Known, Unsaid};
         const ALLOWED: &str = "https://app.example";
         let rows = [

@@ -21,6 +21,8 @@ pub mod api_key;
 pub mod arn;
 pub mod bearer;
 pub mod claims;
+#[cfg(feature = "test-helpers")]
+mod claims_builder;
 mod email;
 pub mod env;
 pub mod headers;
@@ -28,6 +30,8 @@ mod hex;
 mod json;
 pub mod jwks;
 pub mod key_cache;
+#[cfg(feature = "test-helpers")]
+pub mod memory;
 pub mod policy;
 pub mod ports;
 mod providers;
@@ -46,6 +50,8 @@ pub use address::address_hash;
 pub use api_key::{PresentedKey, StoredKey};
 pub use arn::MethodArn;
 pub use claims::{Principal, TokenUse, VerifiedClaims, subject_hash};
+#[cfg(feature = "test-helpers")]
+pub use claims_builder::ClaimsBuilder;
 pub use email::is_email;
 pub use env::{ConfigError, Env};
 pub use hex::hex;
@@ -61,4 +67,6 @@ pub use secret::Secret;
 pub use spelling::spellings;
 pub use time::UnixSeconds;
 pub use token::UnverifiedToken;
-pub use verify::{Issuer, IssuerKind, ResourceAudience, TokenRules, Verifier};
+pub use verify::{
+    Issuer, IssuerKind, ResourceAudience, TokenRules, TrustedIssuer, Verifier, verify,
+};

@@ -1,11 +1,15 @@
 //! Reasons for refusals: a closed list, safe for logs and metrics.
 
+use std::fmt;
+
 /// Declares the list once, so that variants, names and [`DenyReason::ALL`] stay consistent.
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $variant:ident => $word:literal,)+) => {
         /// The check that failed. Contains no part of the token and no text from the client.
         ///
-        /// The list is the contract of the decision log and of `docs/outcomes.md`.
+        /// The list is the contract of the decision log and of `docs/outcomes.md`. It is exhaustive
+        /// on purpose: code that maps reasons to responses must not compile until it covers a new
+        /// one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DenyReason {
             $($(#[$doc])+ $variant,)+
@@ -83,6 +87,14 @@ reasons! {
     /// caller is known: a Deny.
     ForeignOrigin => "foreign_origin",
 }
+
+impl fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for DenyReason {}
 
 /// Why a request was not authorized: refused, or undecidable.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::claims::{
     Audience, OidcClaims, OneOrMany, Principal, TokenUse, UnverifiedClaims, VerifiedClaims,
 };
-use crate::jwks::{Algorithm, VerifyingKey};
+use crate::jwks::{Algorithm, KeySet, VerifyingKey};
 use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 use crate::token::UnverifiedToken;
@@ -325,6 +325,62 @@ impl Verifier {
             .plus(self.rules.expired_for_seconds);
         now >= last
     }
+}
+
+/// A trusted issuer and the keys that it publishes.
+#[derive(Clone)]
+pub struct TrustedIssuer {
+    /// The issuer.
+    pub issuer: Issuer,
+    /// Its key set. These keys verify tokens of this issuer only.
+    pub keys: KeySet,
+}
+
+/// Verifies a token in one call, by key sets that the caller already has:
+/// [`UnverifiedToken::parse`], the issuer, its key, [`Verifier::verify`].
+///
+/// It does not check revocations. A service that fetches keys when it needs them calls
+/// [`Verifier::issuer_of`] and [`Verifier::verify`] itself, around
+/// [`KeySource::key_for`](crate::KeySource::key_for).
+///
+/// # Errors
+/// The first check that failed.
+///
+/// # Examples
+/// ```
+/// use auth::{Issuer, KeySet, DenyReason, TokenRules, TrustedIssuer, UnixSeconds};
+///
+/// # let pool = testkit::Pool::ours();
+/// # let (id, client_id, key_set) = (pool.id, pool.client_id, pool.jwks().to_string());
+/// # let (token, now) = (pool.access_token().build(), UnixSeconds(testkit::now()));
+/// let url = format!("https://cognito-idp.us-east-1.amazonaws.com/{id}");
+/// let trusted = [TrustedIssuer {
+///     issuer: Issuer::user_pool(id.into(), url, vec![client_id.to_owned()]),
+///     keys: KeySet::parse(key_set.as_bytes())?,
+/// }];
+/// let rules = TokenRules::default();
+/// let claims = auth::verify(&token, &trusted, &rules, now)?;
+/// assert_eq!(claims.client_id(), client_id);
+///
+/// let expired = auth::verify(&token, &trusted, &rules, now.plus(24 * 60 * 60));
+/// assert_eq!(expired.err(), Some(DenyReason::Expired));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn verify(
+    token: &str,
+    trusted: &[TrustedIssuer],
+    rules: &TokenRules,
+    now: UnixSeconds,
+) -> Result<VerifiedClaims, DenyReason> {
+    let token = UnverifiedToken::parse(token)?;
+    let TrustedIssuer { issuer, keys } = trusted
+        .iter()
+        .find(|trusted| trusted.issuer.url == token.unverified_issuer())
+        .ok_or(DenyReason::UnknownIssuer)?;
+    let key = keys
+        .get(token.unverified_kid())
+        .ok_or(DenyReason::UnknownKey)?;
+    Verifier::new(Vec::new(), rules.clone()).verify(token, issuer, key, now)
 }
 
 /// Checks the claims of a provider other than Cognito. Its token has the accepted audience in

@@ -1,6 +1,6 @@
 //! From the headers of an event to the token.
 
-use auth::{Reason, bearer, headers};
+use auth::{DenyReason, bearer, headers};
 use serde_json::json;
 use testkit::rows::authorization::authorization_values;
 
@@ -13,7 +13,9 @@ fn accepts_one_bearer_token_and_nothing_else() {
         let value = headers::single_value(&members, &Default::default(), "authorization");
         let found = value.and_then(|value| bearer::token_of(&value).map(str::to_owned));
         let expected = row.refused.map_or(Ok(token.as_str()), Err);
-        let found = found.as_deref().map_err(|reason| Reason::as_str(*reason));
+        let found = found
+            .as_deref()
+            .map_err(|reason| DenyReason::as_str(*reason));
         assert_eq!(found, expected, "{}", row.name);
     }
 }

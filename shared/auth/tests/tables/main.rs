@@ -22,14 +22,14 @@ mod times;
 use std::sync::{Arc, OnceLock};
 
 use auth::{
-    Issuer, KeySet, Principal, Reason, TokenRules, UnixSeconds, UnverifiedToken, VerifiedClaims,
-    Verifier,
+    DenyReason, Issuer, KeySet, Principal, TokenRules, UnixSeconds, UnverifiedToken,
+    VerifiedClaims, Verifier,
 };
 use testkit::Pool;
 use testkit::rows::{Expected, TokenRow};
 
 /// The decision about a token, or the claims that it led to, as the rows name it.
-fn decision(result: Result<VerifiedClaims, Reason>) -> Expected {
+fn decision(result: Result<VerifiedClaims, DenyReason>) -> Expected {
     match result.map(|claims| claims.principal()) {
         Ok(Principal::User) => Expected::User,
         Ok(Principal::Client) => Expected::Machine,
@@ -39,7 +39,7 @@ fn decision(result: Result<VerifiedClaims, Reason>) -> Expected {
 }
 
 /// Verifies a token of the pool under test.
-fn verify(token: &str, rules: &TokenRules, now: u64) -> Result<VerifiedClaims, Reason> {
+fn verify(token: &str, rules: &TokenRules, now: u64) -> Result<VerifiedClaims, DenyReason> {
     static KEYS: OnceLock<KeySet> = OnceLock::new();
     let pool = Pool::ours();
     let keys = KEYS.get_or_init(|| KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap());
@@ -62,10 +62,12 @@ fn verify_with(
     keys: &KeySet,
     token: &str,
     now: u64,
-) -> Result<VerifiedClaims, Reason> {
+) -> Result<VerifiedClaims, DenyReason> {
     let token = UnverifiedToken::parse(token)?;
     let issuer = verifier.issuer_of(&token)?;
-    let key = keys.get(token.unverified_kid()).ok_or(Reason::UnknownKey)?;
+    let key = keys
+        .get(token.unverified_kid())
+        .ok_or(DenyReason::UnknownKey)?;
     verifier.verify(token, issuer, key, UnixSeconds(now))
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use auth::verify::MAX_LIFETIME_SECONDS;
-use auth::{Algorithm, Issuer, IssuerKind, KeySet, Reason, TokenRules, VerifiedClaims, Verifier};
+use auth::{
+    Algorithm, DenyReason, Issuer, IssuerKind, KeySet, TokenRules, VerifiedClaims, Verifier,
+};
 use serde_json::{Value, json};
 use testkit::rows::Expected;
 use testkit::rows::providers::{self, AUDIENCE, ClaimsRow, KID};
@@ -51,11 +53,11 @@ impl Provider {
         providers::token(&self.issuer.url, self.alg, &self.key, claims)
     }
 
-    fn verify(&self, token: &TokenBuilder<'_>) -> Result<VerifiedClaims, Reason> {
+    fn verify(&self, token: &TokenBuilder<'_>) -> Result<VerifiedClaims, DenyReason> {
         self.verify_text(&token.build())
     }
 
-    fn verify_text(&self, token: &str) -> Result<VerifiedClaims, Reason> {
+    fn verify_text(&self, token: &str) -> Result<VerifiedClaims, DenyReason> {
         let verifier = Verifier::new(vec![self.issuer.clone()], TokenRules::default());
         verify_with(&verifier, &self.keys, token, now())
     }
@@ -146,7 +148,7 @@ fn the_longest_lifetime_is_the_issuers() {
         for (provider, passes) in [(&day, row.within_a_day), (&month, row.within_30_days)] {
             let token = provider.token(&providers::user_with(&json!({})));
             let token = token.claim("exp", now() + row.seconds);
-            let refused = (!passes).then_some(Reason::InvalidClaims);
+            let refused = (!passes).then_some(DenyReason::InvalidClaims);
             assert_eq!(provider.verify(&token).err(), refused, "{} s", row.seconds);
         }
     }
@@ -159,7 +161,7 @@ fn a_key_verifies_only_its_own_algorithm() {
         let claims = providers::user_with(&json!({}));
         assert!(provider.verify(&provider.token(&claims)).is_ok(), "{own}");
         let renamed = provider.token(&claims).header("alg", other);
-        let refused = Some(Reason::WrongAlgorithm);
+        let refused = Some(DenyReason::WrongAlgorithm);
         assert_eq!(provider.verify(&renamed).err(), refused, "{own} as {other}");
         // The issuer has keys of both kinds; this one is still for its own algorithm.
         let both = [own, other].map(|alg| Algorithm::from_name(alg).unwrap());
@@ -187,13 +189,13 @@ fn another_issuers_key_verifies_nothing() {
     let two = Provider::new("two", "https://two.example", "RS256");
     let claims = providers::user_with(&json!({}));
     let crossed = one.token(&claims).claim("iss", two.issuer.url.as_str());
-    assert_eq!(two.verify(&crossed).err(), Some(Reason::BadSignature));
-    assert_eq!(one.verify(&crossed).err(), Some(Reason::UnknownIssuer));
+    assert_eq!(two.verify(&crossed).err(), Some(DenyReason::BadSignature));
+    assert_eq!(one.verify(&crossed).err(), Some(DenyReason::UnknownIssuer));
     let pools = Pool::ours().access_token().claim("iss", URL);
     let pools = pools.claim("aud", AUDIENCE).header("kid", KID);
     assert_eq!(
         Provider::rs256().verify(&pools).err(),
-        Some(Reason::BadSignature)
+        Some(DenyReason::BadSignature)
     );
 }
 
@@ -209,5 +211,5 @@ fn the_issuer_passed_to_verify_must_be_the_tokens() {
     let key = one.keys.get(KID).unwrap();
     let verifier = Verifier::new(Vec::new(), TokenRules::default());
     let result = verifier.verify(token, &two.issuer, key, auth::UnixSeconds(now()));
-    assert_eq!(result.err(), Some(Reason::UnknownIssuer));
+    assert_eq!(result.err(), Some(DenyReason::UnknownIssuer));
 }

@@ -1,6 +1,6 @@
 //! The claims `exp`, `iat`, `nbf` and `auth_time`.
 
-use auth::{Reason, TokenRules, UnixSeconds};
+use auth::{DenyReason, TokenRules, UnixSeconds};
 use testkit::rows::times;
 use testkit::{Pool, now};
 
@@ -76,43 +76,59 @@ fn limits_are_exact() {
     };
     let rows = [
         (rules(0, 0), with("exp")(now + 1), None),
-        (rules(0, 0), with("exp")(now), Some(Reason::Expired)),
+        (rules(0, 0), with("exp")(now), Some(DenyReason::Expired)),
         (rules(60, 0), with("exp")(now - 59), None),
-        (rules(60, 0), with("exp")(now - 60), Some(Reason::Expired)),
+        (
+            rules(60, 0),
+            with("exp")(now - 60),
+            Some(DenyReason::Expired),
+        ),
         (rules(0, 0), with("nbf")(now), None),
-        (rules(0, 0), with("nbf")(now + 1), Some(Reason::NotYetValid)),
+        (
+            rules(0, 0),
+            with("nbf")(now + 1),
+            Some(DenyReason::NotYetValid),
+        ),
         (rules(60, 0), with("nbf")(now + 60), None),
         (
             rules(60, 0),
             with("nbf")(now + 61),
-            Some(Reason::NotYetValid),
+            Some(DenyReason::NotYetValid),
         ),
-        (rules(0, 5), with("nbf")(now + 1), Some(Reason::NotYetValid)),
+        (
+            rules(0, 5),
+            with("nbf")(now + 1),
+            Some(DenyReason::NotYetValid),
+        ),
         (rules(0, 0), times::issued_at(now), None),
         (
             rules(0, 0),
             times::issued_at(now + 1),
-            Some(Reason::NotYetValid),
+            Some(DenyReason::NotYetValid),
         ),
         (rules(0, 5), times::issued_at(now + 5), None),
         (
             rules(0, 5),
             times::issued_at(now + 6),
-            Some(Reason::NotYetValid),
+            Some(DenyReason::NotYetValid),
         ),
         (rules(60, 5), times::issued_at(now + 60), None),
         (
             rules(60, 5),
             times::issued_at(now + 61),
-            Some(Reason::NotYetValid),
+            Some(DenyReason::NotYetValid),
         ),
         (rules(0, 0), lifetime(DAY), None),
-        (rules(0, 0), lifetime(DAY + 1), Some(Reason::InvalidClaims)),
+        (
+            rules(0, 0),
+            lifetime(DAY + 1),
+            Some(DenyReason::InvalidClaims),
+        ),
         (rules(60, 0), lifetime(DAY + 60), None),
         (
             rules(60, 0),
             lifetime(DAY + 61),
-            Some(Reason::InvalidClaims),
+            Some(DenyReason::InvalidClaims),
         ),
     ];
     for (row, (rules, token, refused)) in rows.into_iter().enumerate() {
@@ -131,9 +147,9 @@ fn expired_tokens_are_accepted_for_the_configured_time() {
     let now = now();
     for (exp, iat, refused) in [
         (now - 3_659, now - 7_000, None),
-        (now - 3_660, now - 7_000, Some(Reason::Expired)),
+        (now - 3_660, now - 7_000, Some(DenyReason::Expired)),
         // Other times have no such grace.
-        (now + 600, now + 61, Some(Reason::NotYetValid)),
+        (now + 600, now + 61, Some(DenyReason::NotYetValid)),
     ] {
         let token = Pool::ours().access_token().claim("exp", exp);
         let token = token.claim("iat", iat).claim("auth_time", iat).build();
@@ -151,7 +167,7 @@ fn a_verified_token_expires_while_the_caller_waits() {
     let verifier = auth::Verifier::new(Vec::new(), rules.clone());
     let token = Pool::ours().access_token().claim("exp", now + 5).build();
     let claims = verify(&token, &rules, now).unwrap_or_else(|reason| panic!("{reason:?}"));
-    for (seconds, expected) in [(0, Ok(())), (14, Ok(())), (15, Err(Reason::Expired))] {
+    for (seconds, expected) in [(0, Ok(())), (14, Ok(())), (15, Err(DenyReason::Expired))] {
         let at = UnixSeconds(now + seconds);
         assert_eq!(verifier.still_valid(&claims, at), expected, "{seconds} s");
     }
