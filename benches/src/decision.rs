@@ -38,9 +38,9 @@ impl KeySource for Keys {
 }
 
 /// A revocation store without revocations.
-struct NoMarks;
+struct NoRevocations;
 
-impl RevocationReader for NoMarks {
+impl RevocationReader for NoRevocations {
     async fn revocations(
         &self,
         _: &VerifiedClaims,
@@ -117,7 +117,7 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
     let authorizer = Authorizer::new(
         verifier(material),
         Keys(key),
-        NoMarks,
+        NoRevocations,
         no_api_keys,
         settings,
     );
@@ -127,10 +127,10 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
         let answer = decision.poll(&mut Context::from_waker(Waker::noop()));
         black_box(matches!(answer, Poll::Ready(Ok(_))))
     };
-    let rules = config(material).settings.rules;
+    let policies = config(material).settings.policies;
     let claims = claims(material);
     let cedar = move || {
-        let question = auth_cedar::Request {
+        let request = auth_cedar::Request {
             verb: "GET",
             route: "/whoami",
             path: None,
@@ -138,7 +138,7 @@ pub fn calls(material: &Material) -> [(&'static str, Call); 4] {
             source_ip: None,
             now: UnixSeconds(now()),
         };
-        black_box(rules.decide(black_box(&claims), &question)) == Effect::Allow
+        black_box(policies.decide(black_box(&claims), &request)) == Effect::Allow
     };
     let calls: [(&str, Call); 4] = [
         ("bare RSA-2048 check", Box::new(bare)),

@@ -203,11 +203,13 @@ impl Explain {
         report.passed("not asked: this command does not read the table");
 
         let path = match self.path.as_deref() {
-            Some(path) => match auth::route::plain(path.strip_prefix('/').unwrap_or(path)) {
-                None => return report.refused(DenyReason::UnclearPath.as_str()),
-                path => path,
-            },
-            None if auth::route::is_open(&self.route) && config.settings.rules.uses_path() => {
+            Some(path) => {
+                match auth::path::normalize_path(path.strip_prefix('/').unwrap_or(path)) {
+                    None => return report.refused(DenyReason::UnclearPath.as_str()),
+                    path => path,
+                }
+            }
+            None if auth::path::is_open(&self.route) && config.settings.policies.uses_path() => {
                 return report.refused("rules look at the path: name it with --path");
             }
             None => None,
@@ -220,7 +222,7 @@ impl Explain {
             source_ip: self.source_ip.clone(),
             now,
         };
-        let effect = config.settings.rules.decide(&claims, &request);
+        let effect = config.settings.policies.decide(&claims, &request);
         let (verb, route) = (&self.verb, &self.route);
         if effect == Effect::Deny {
             return report.refused(format!("denied for {verb} {route}"));

@@ -209,7 +209,7 @@ async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), S
                     Err(UserPoolError::Throttled) => {
                         tokio::time::sleep(Duration::from_secs(1)).await
                     }
-                    Err(trouble @ UserPoolError::Unavailable) => return Err(in_words(trouble)),
+                    Err(error @ UserPoolError::Unavailable) => return Err(in_words(error)),
                 }
             },
         };

@@ -111,8 +111,8 @@ pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
 }
 
 /// The text for a failed look-up.
-pub(crate) fn in_words(trouble: UserPoolError) -> String {
-    match trouble {
+pub(crate) fn in_words(error: UserPoolError) -> String {
+    match error {
         UserPoolError::NotFound => "the pool has no such user",
         UserPoolError::Throttled => "Cognito throttles: try again in a moment",
         UserPoolError::Unavailable => "Cognito did not answer",

@@ -244,7 +244,7 @@ def clients(made):
         # Cognito does not let a client have these.
         if not attribute.endswith("_verified")
     }
-    marks = {
+    lifetimes = {
         made.plain(function["Environment"]["Variables"]["REFRESH_TOKEN_TTL_SECONDS"])
         for function in made.of_type(FUNCTION).values()
         if "REFRESH_TOKEN_TTL_SECONDS" in function.get("Environment", {}).get("Variables", {})
@@ -267,9 +267,9 @@ def clients(made):
         if rotates == ("ALLOW_REFRESH_TOKEN_AUTH" in client["ExplicitAuthFlows"]):
             yield f"{name}: Cognito accepts either ALLOW_REFRESH_TOKEN_AUTH or rotation"
         life = int(client["RefreshTokenValidity"]) * seconds[client["TokenValidityUnits"]["RefreshToken"]]
-        for mark in marks:
-            if int(mark) < life:
-                yield f"{name}: refresh tokens live {life} s, revocations of their sessions {mark} s"
+        for lifetime in lifetimes:
+            if int(lifetime) < life:
+                yield f"{name}: refresh tokens live {life} s, revocations of their sessions {lifetime} s"
 
 
 def secrets(made):

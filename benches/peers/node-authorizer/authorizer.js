@@ -15,14 +15,14 @@ async function handle(event) {
   const claims = verifier.verifySync(token);
   const user = `${USER_POOL_ID}#user#${claims.sub}`;
   const keys = [
-    { pk: { S: user }, sk: { S: "cutoff" } },
+    { pk: { S: user }, sk: { S: "user" } },
     { pk: { S: user }, sk: { S: `session#${claims.origin_jti}` } },
     { pk: { S: user }, sk: { S: `token#${claims.jti}` } },
   ];
-  const marks = await store.send(
+  const revocations = await store.send(
     new BatchGetItemCommand({ RequestItems: { [REVOCATION_TABLE]: { Keys: keys, ConsistentRead: true } } }),
   );
-  if (marks.Responses?.[REVOCATION_TABLE]?.length) throw new Error("Unauthorized");
+  if (revocations.Responses?.[REVOCATION_TABLE]?.length) throw new Error("Unauthorized");
   return {
     principalId: claims.sub,
     policyDocument: {

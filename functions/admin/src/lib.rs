@@ -65,8 +65,8 @@ enum AdminError {
 }
 
 impl From<UserPoolError> for AdminError {
-    fn from(trouble: UserPoolError) -> Self {
-        match trouble {
+    fn from(error: UserPoolError) -> Self {
+        match error {
             UserPoolError::NotFound => Self::UnknownUser,
             UserPoolError::Throttled => Self::Throttled,
             UserPoolError::Unavailable => Self::Unavailable(Unavailable::Cognito),
@@ -135,7 +135,8 @@ impl Admin {
                 self.users.enable(&user.username).await?;
                 let target = self.user_ref(&user);
                 self.revocations.enable_user(&target, now, &context).await?;
-                self.note(&user, Status::Confirmed, now).await?;
+                self.set_profile_status(&user, Status::Confirmed, now)
+                    .await?;
                 Ok(json!({"done": "enabled", "sub": user.subject}))
             }
             Task::SignOut(name) => {
@@ -245,10 +246,15 @@ impl Admin {
         // As with a sign-out: a user who is enabled again at once signs in after the revoked
         // second.
         clock::until_after(clock::unix_seconds()).await;
-        self.note(user, status, context.at).await
+        self.set_profile_status(user, status, context.at).await
     }
 
-    async fn note(&self, user: &User, status: Status, at: UnixSeconds) -> Result<(), AdminError> {
+    async fn set_profile_status(
+        &self,
+        user: &User,
+        status: Status,
+        at: UnixSeconds,
+    ) -> Result<(), AdminError> {
         match &self.profiles {
             Some(profiles) => Ok(profiles.set_status(&user.subject, status, at).await?),
             None => Ok(()),

@@ -126,7 +126,7 @@ impl Limiter {
     /// Refunds the counts of an attempt that succeeded.
     pub(crate) async fn forgive(&self, counted: &Counted) {
         for id in &counted.ids {
-            let _ = self.table.take_back(id, WINDOW_SECONDS, counted.at).await;
+            let _ = self.table.refund(id, WINDOW_SECONDS, counted.at).await;
         }
     }
 

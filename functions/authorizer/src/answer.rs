@@ -4,12 +4,12 @@
 
 use std::borrow::Cow;
 
-use auth::policy::PolicyDocument;
+use auth::iam_policy::IamPolicy;
 use auth::{Effect, Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::Verdict;
+use crate::Authorization;
 use crate::config::HttpApiResponse;
 use crate::context::{Context, ContextClaim};
 use crate::event::Kind;
@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024;
 #[serde(rename_all = "camelCase")]
 struct IamAnswer<'a> {
     principal_id: Cow<'a, str>,
-    policy_document: PolicyDocument,
+    policy_document: IamPolicy,
     context: Context<'a>,
     /// The key whose usage plan counts this request, for an API with `apiKeySource: AUTHORIZER`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,20 +50,20 @@ pub(crate) fn decided(
     kind: Kind,
     http_api_response: HttpApiResponse,
     claims: &VerifiedClaims,
-    verdict: Verdict,
+    authorization: Authorization,
     chosen: &[ContextClaim],
 ) -> Option<Box<RawValue>> {
-    let is_authorized = verdict.effect == Effect::Allow;
+    let is_authorized = authorization.effect == Effect::Allow;
     let some_allowed = is_authorized
-        || verdict
+        || authorization
             .policy
             .as_ref()
-            .is_some_and(PolicyDocument::allows_something);
+            .is_some_and(IamPolicy::has_allow);
     let context = Context {
         chosen,
         claims: some_allowed.then_some(claims),
     };
-    let answer = match (kind, http_api_response, verdict.policy) {
+    let answer = match (kind, http_api_response, authorization.policy) {
         (Kind::AppSync, _, _) => serde_json::value::to_raw_value(&AppSyncAnswer {
             is_authorized,
             resolver_context: context,

@@ -5,11 +5,11 @@ use auth::routes::Route;
 use auth::token::MAX_TOKEN_BYTES;
 use auth::verify::{IAT_LEEWAY_SECONDS, MAX_IAT_LEEWAY_SECONDS};
 use auth::{Issuer, ResourceAudience, TokenRules, TokenUse};
-use auth_cedar::Rules;
+use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
 
+use crate::cedar::{self, PolicyScope};
 use crate::context::ContextClaim;
-use crate::policies::{self, Scope};
 use crate::report::LogRules;
 
 /// A valid configuration: [`Config::from_lookup`] rejects all others.
@@ -29,11 +29,11 @@ pub struct Config {
 /// Settings for reading, deciding and answering requests.
 pub struct Settings {
     /// The Cedar policies of `POLICIES_DIR`.
-    pub rules: Rules,
+    pub policies: CedarPolicies,
     /// The API's routes, from `openapi.yaml`.
     pub routes: Vec<Route>,
     /// `POLICY_SCOPE`: what an IAM policy covers.
-    pub scope: Scope,
+    pub scope: PolicyScope,
     /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may have its token.
     pub token_sources: TokenSources,
     /// `MAX_TOKEN_BYTES`: the longest accepted token.
@@ -147,9 +147,9 @@ impl Config {
         let mut issuers = auth_jwks::config::issuers(&mut env);
         auth_jwks::config::add_trusted(&mut env, &mut issuers);
         let pool = env.optional("USER_POOL_ID").unwrap_or_default();
-        let rules = policies::read(&mut env, &pool);
-        let routes = policies::routes(&mut env);
-        let scope = policies::scope(&mut env, &routes, rules.as_ref());
+        let policies = cedar::read(&mut env, &pool);
+        let routes = cedar::routes(&mut env);
+        let scope = cedar::scope(&mut env, &routes, policies.as_ref());
         let token_rules = token_rules(&mut env);
         let revocation_table = env.required("REVOCATION_TABLE");
         let api_key_table = env.optional("API_KEY_TABLE");
@@ -159,7 +159,7 @@ impl Config {
         let max_token_bytes = env.number("MAX_TOKEN_BYTES", 8_192, 1_024..=10_240);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
         let http_api_response = http_api_response(&mut env);
-        if matches!(scope, Scope::Api(_)) && http_api_response == HttpApiResponse::Simple {
+        if matches!(scope, PolicyScope::Api(_)) && http_api_response == HttpApiResponse::Simple {
             env.problem(
                 "HTTP_API_RESPONSE",
                 "cannot be `simple` with POLICY_SCOPE=api",
@@ -169,7 +169,7 @@ impl Config {
             let mut sources = token_sources.to_try(web_socket);
             sources.any(|source| source == TokenSource::Cookie)
         };
-        if matches!(scope, Scope::Api(_)) && has_cookies(false) {
+        if matches!(scope, PolicyScope::Api(_)) && has_cookies(false) {
             env.problem(
                 "POLICY_SCOPE",
                 "cannot be `api` with tokens in cookies: what is remembered for one page's request \
@@ -181,7 +181,7 @@ impl Config {
             allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
             refusals_per_second: env.number("LOG_REFUSALS_PER_SECOND", 100, 0..=10_000),
         };
-        let Some(rules) = rules else {
+        let Some(policies) = policies else {
             return Err(env.into_error());
         };
         env.finish(Self {
@@ -190,7 +190,7 @@ impl Config {
             revocation_table,
             api_key_table,
             settings: Settings {
-                rules,
+                policies,
                 routes,
                 scope,
                 token_sources,

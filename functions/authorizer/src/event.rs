@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use auth::arn::ArnError;
 use auth::headers::{RawMap, Sender, single_value, text};
-use auth::{DenyReason, MethodArn, bearer, headers, route};
+use auth::{DenyReason, MethodArn, bearer, headers, path};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -368,9 +368,9 @@ impl<'a> Event<'a> {
             Kind::Token | Kind::WebSocket | Kind::AppSync => None,
         };
         let template: Option<Cow<'e, str>> = template.filter(|route| route.starts_with('/'));
-        let is_open = template.as_deref().is_none_or(route::is_open);
+        let is_open = template.as_deref().is_none_or(path::is_open);
         let path = match arn.untrusted_path().filter(|_| is_open) {
-            Some(path) => route::plain(path).map_or(Path::Unclear, Path::Plain),
+            Some(path) => path::normalize_path(path).map_or(Path::Unclear, Path::Plain),
             None => Path::Unasked,
         };
         Ok(Method {

@@ -3,10 +3,10 @@
 //! [`Authorizer::authorize`] is the whole decision; the rest of this crate prepares or reports it.
 
 mod answer;
+pub mod cedar;
 pub mod config;
 pub mod context;
 pub mod event;
-pub mod policies;
 pub mod report;
 
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use auth::routes::{self, Route, RouteTable};
 use auth::{
-    ApiKeyStore, AuthError, DenyReason, Effect, KeySource, MethodArn, PolicyDocument, PresentedKey,
+    ApiKeyStore, AuthError, DenyReason, Effect, IamPolicy, KeySource, MethodArn, PresentedKey,
     RevocationReader, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
@@ -23,11 +23,11 @@ use auth_jwks::HttpsKeys;
 use lambda::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
+use cedar::PolicyScope;
 pub use config::Config;
 use config::Settings;
 pub use event::Event;
 use event::{Credential, Kind, Method};
-use policies::Scope;
 use report::Reporter;
 
 /// Time limit of a decision: enough for a fetch of keys or the slowest response of the store, and
@@ -66,13 +66,13 @@ pub struct Decision {
 }
 
 /// The authorization of a request.
-struct Verdict {
+struct Authorization {
     /// Allow or Deny for this request.
     effect: Effect,
     /// The reason for a Deny that no Cedar policy made.
     reason: Option<DenyReason>,
     /// The IAM policy; `None` for AppSync, which has no methods that a policy could name.
-    policy: Option<PolicyDocument>,
+    policy: Option<IamPolicy>,
 }
 
 /// Why the authorizer returned no policy.
@@ -178,9 +178,9 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         let is_cookie = matches!(credential, Credential::Cookie(_));
         let claims = match credential {
             Credential::Token(bearer) | Credential::Cookie(bearer) => {
-                self.verified(&bearer).await?
+                self.verify_token(&bearer).await?
             }
-            Credential::ApiKey(text) => self.recognised(&text).await?,
+            Credential::ApiKey(text) => self.verify_api_key(&text).await?,
         };
 
         let method_arn = event.method_arn();
@@ -194,12 +194,12 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         self.verifier.still_valid(&claims, now)?;
 
         let forged = is_cookie && event.may_be_forged(&method.verb, &self.settings.allowed_origins);
-        let verdict = self.verdict(event, &claims, &method, forged, now)?;
-        self.decision(event, claims, verdict)
+        let authorization = self.authorize_request(event, &claims, &method, forged, now)?;
+        self.decision_of(event, claims, authorization)
     }
 
     /// Verifies a token.
-    async fn verified(&self, bearer: &str) -> Result<VerifiedClaims, AuthError> {
+    async fn verify_token(&self, bearer: &str) -> Result<VerifiedClaims, AuthError> {
         let token = UnverifiedToken::parse_within(bearer, self.settings.max_token_bytes)?;
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
@@ -210,7 +210,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Verifies an API key.
-    async fn recognised(&self, text: &str) -> Result<VerifiedClaims, AuthError> {
+    async fn verify_api_key(&self, text: &str) -> Result<VerifiedClaims, AuthError> {
         let api_keys = self.api_keys.as_ref().ok_or(DenyReason::MissingToken)?;
         let presented = PresentedKey::parse(text)?;
         let stored = api_keys.store.find(presented.id()).await?;
@@ -219,22 +219,22 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Authorizes the request and builds the IAM policy.
-    fn verdict(
+    fn authorize_request(
         &self,
         event: &Event<'_>,
         claims: &VerifiedClaims,
         method: &Method<'_>,
         forged: bool,
         now: UnixSeconds,
-    ) -> Result<Verdict, AuthorizeError> {
+    ) -> Result<Authorization, AuthorizeError> {
         match (&self.settings.scope, event.kind(), &method.arn) {
-            (Scope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
-                self.verdict_on_all(table, claims, method, arn, now)
+            (PolicyScope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
+                self.authorize_all_routes(table, claims, method, arn, now)
             }
             (_, _, arn) => {
                 let template = method.template.as_deref();
                 let resource = arn.map(|arn| arn.request_resource(template));
-                let reason = self.refused_outright(event, method, forged);
+                let reason = self.denied_before_policies(event, method, forged);
                 // No policy can name this path alone, and API Gateway would cache one for every
                 // path.
                 let unnamed = matches!(resource, Some(None)).then_some(DenyReason::UnclearPath);
@@ -242,20 +242,20 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
                 let effect = match reason {
                     Some(_) => Effect::Deny,
                     None => {
-                        let question = self.question(event, method, now);
-                        self.settings.rules.decide(claims, &question)
+                        let request = self.cedar_request(event, method, now);
+                        self.settings.policies.decide(claims, &request)
                     }
                 };
                 let policy = arn.map(|arn| {
                     let resource = resource.flatten();
                     let resource = resource.unwrap_or_else(|| arn.resource_of_verb());
-                    let policy = PolicyDocument::new(effect, resource);
+                    let policy = IamPolicy::new(effect, resource);
                     match arn.decoded_resource() {
                         Some(decoded) => policy.and(decoded),
                         None => policy,
                     }
                 });
-                Ok(Verdict {
+                Ok(Authorization {
                     effect,
                     reason,
                     policy,
@@ -265,7 +265,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Denies that precede the Cedar policies.
-    fn refused_outright(
+    fn denied_before_policies(
         &self,
         event: &Event<'_>,
         method: &Method<'_>,
@@ -274,19 +274,19 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         if forged || event.is_from_elsewhere(&self.settings.allowed_origins) {
             return Some(DenyReason::ForeignOrigin);
         }
-        let path_counts = method.template.is_none() || self.settings.rules.uses_path();
+        let path_counts = method.template.is_none() || self.settings.policies.uses_path();
         (method.path == event::Path::Unclear && path_counts).then_some(DenyReason::UnclearPath)
     }
 
     /// Decides about every route, so that the policy is valid for all of them.
-    fn verdict_on_all(
+    fn authorize_all_routes(
         &self,
         table: &RouteTable,
         claims: &VerifiedClaims,
         method: &Method<'_>,
         arn: &MethodArn<'_>,
         now: UnixSeconds,
-    ) -> Result<Verdict, AuthorizeError> {
+    ) -> Result<Authorization, AuthorizeError> {
         let here = |route: &Route| match &method.template {
             Some(template) => route.verb() == method.verb && route.template() == template,
             None => match &method.path {
@@ -296,7 +296,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         };
         let at = table.routes().iter().position(here);
         let decide = |route: &Route| {
-            let question = auth_cedar::Request {
+            let request = auth_cedar::Request {
                 verb: route.verb(),
                 route: route.template(),
                 path_parameters: Vec::new(),
@@ -304,15 +304,15 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
                 source_ip: None,
                 now,
             };
-            self.settings.rules.decide(claims, &question)
+            self.settings.policies.decide(claims, &request)
         };
         let effects: Vec<Effect> = table.routes().iter().map(decide).collect();
         let effect = at.and_then(|at| effects.get(at)).copied();
         let policy = table.policy(arn, &effects);
         // A policy that does not cover this request would leave it to the API's resource policy, so
         // an unusual spelling of a path is an error instead.
-        if policy.speaks_of(arn.as_str()) {
-            Ok(Verdict {
+        if policy.covers(arn.as_str()) {
+            Ok(Authorization {
                 effect: effect.ok_or(AuthorizeError::UnknownRoute)?,
                 reason: None,
                 policy: Some(policy),
@@ -324,13 +324,13 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
 
     /// The Cedar request. If the event does not name the route, it is the route that matches the
     /// path; if no route matches, the path itself.
-    fn question<'q>(
+    fn cedar_request<'q>(
         &'q self,
         event: &Event<'_>,
         method: &'q Method<'_>,
         now: UnixSeconds,
     ) -> auth_cedar::Request<'q> {
-        let rules = &self.settings.rules;
+        let policies = &self.settings.policies;
         let known = match method.template {
             Some(_) => None,
             None => routes::route_of(&self.settings.routes, &method.verb, method.route()),
@@ -342,13 +342,13 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         auth_cedar::Request {
             verb: &method.verb,
             route: known.map_or(method.route(), Route::template),
-            path: path.filter(|_| rules.uses_path()),
-            path_parameters: if rules.uses_tags() {
+            path: path.filter(|_| policies.uses_path()),
+            path_parameters: if policies.uses_tags() {
                 event.path_parameters()
             } else {
                 Vec::new()
             },
-            source_ip: if rules.uses_address() {
+            source_ip: if policies.uses_address() {
                 event.source_ip()
             } else {
                 None
@@ -357,16 +357,16 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         }
     }
 
-    fn decision(
+    fn decision_of(
         &self,
         event: &Event<'_>,
         claims: VerifiedClaims,
-        verdict: Verdict,
+        authorization: Authorization,
     ) -> Result<Decision, AuthorizeError> {
-        let (effect, reason) = (verdict.effect, verdict.reason);
+        let (effect, reason) = (authorization.effect, authorization.reason);
         let form = self.settings.http_api_response;
         let chosen = &self.settings.context_claims;
-        match answer::decided(event.kind(), form, &claims, verdict, chosen) {
+        match answer::decided(event.kind(), form, &claims, authorization, chosen) {
             Some(answer) => Ok(Decision {
                 effect,
                 reason,

@@ -120,7 +120,7 @@ impl LogoutRetry {
         let Ok(task) = serde_json::from_str::<SignOutTask>(&message.body) else {
             return (false, "unreadable");
         };
-        let Ok(made) = self.cognito.carry_out(&task).await else {
+        let Ok(made) = self.cognito.execute(&task).await else {
             return (false, "failed");
         };
         if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
@@ -195,7 +195,7 @@ impl Handler for LogoutRetry {
                 (false, _) => Level::Error,
             };
             if !done {
-                answer.again(message);
+                answer.retry(message);
             }
             if level <= self.log_level {
                 log::outcome(level, "logout retry", "LogoutRetries", outcome, request_id);

@@ -201,7 +201,7 @@ impl Logout {
         let mut request: Request = event.json()?;
         request.refresh_token = request.refresh_token.or(cookie);
         let done = match request.scope {
-            Scope::Session => Some(self.revoke_session_of(&claims, &request).await?),
+            Scope::Session => Some(self.revoke_session(&claims, &request).await?),
             Scope::All => self.revoke_all(&claims, &request).await?,
             Scope::Others => Some(self.revoke_others(&claims).await?),
         };
@@ -223,7 +223,7 @@ impl Logout {
         Ok(self.verifier.verify(token, issuer, &key, now())?)
     }
 
-    async fn revoke_session_of(
+    async fn revoke_session(
         &self,
         claims: &VerifiedClaims,
         request: &Request,
@@ -331,7 +331,7 @@ impl Logout {
                 scope: Scope::Session,
                 refresh_token: Some(RefreshToken(text.clone())),
             };
-            let mut cognito = self.revoke_session_of(&claims, &request).await?;
+            let mut cognito = self.revoke_session(&claims, &request).await?;
             // With refresh token rotation, the new token belongs to the session.
             if let Some(rotated) = tokens.refresh {
                 request.refresh_token = Some(RefreshToken(rotated));
@@ -376,7 +376,7 @@ impl Logout {
 
     /// Makes the call; queues a failed call if a queue is configured.
     async fn at_cognito(&self, claims: &VerifiedClaims, task: &SignOutTask) -> CognitoOutcome {
-        match (self.cognito.carry_out(task).await, &self.retry_queue) {
+        match (self.cognito.execute(task).await, &self.retry_queue) {
             (Ok(made), _) => {
                 if let Some(id) = &made.request_id {
                     // Without the note CloudTrail's record of the call outdates the user's other tokens

@@ -65,7 +65,7 @@ pub enum SourceConfig {
         /// `LEGACY_TABLE_KEY`.
         key: String,
         /// `LEGACY_INDEX` and `LEGACY_INDEX_KEY`.
-        index: Option<(String, String)>,
+        index: Option<TableIndex>,
     },
     /// A PostgreSQL database; its connection string is the secret.
     Postgres {
@@ -77,6 +77,15 @@ pub enum SourceConfig {
         /// `LEGACY_URL`.
         url: hyper::Uri,
     },
+}
+
+/// An index of the old store's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableIndex {
+    /// The name of the index.
+    pub name: String,
+    /// Its partition key.
+    pub key: String,
 }
 
 /// Which user is migrated if several users of the old store share a name, except for case.
@@ -328,7 +337,10 @@ fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Vec<SourceCon
                 key: key.clone().unwrap_or_else(|| "username".to_owned()),
                 index: index.clone().map(|index| {
                     let key = index_key.clone();
-                    (index, key.unwrap_or_else(|| "username_lower".to_owned()))
+                    TableIndex {
+                        name: index,
+                        key: key.unwrap_or_else(|| "username_lower".to_owned()),
+                    }
                 }),
             },
             "postgres" => {

@@ -227,7 +227,7 @@ impl MigrateUser {
         }
         let decided = self.decide(&username, password.as_ref()).await;
         if !matches!(decided, Err(MigrateError::NotMigrated(_))) {
-            self.take_back(&id, now).await?;
+            self.refund(&id, now).await?;
         }
         match decided {
             Ok(moved) => {
@@ -264,12 +264,12 @@ impl MigrateUser {
     }
 
     /// Takes back the counts of an attempt, since only failures count.
-    async fn take_back(&self, id: &str, now: UnixSeconds) -> Result<(), Unavailable> {
+    async fn refund(&self, id: &str, now: UnixSeconds) -> Result<(), Unavailable> {
         let Some(failures) = &self.failures else {
             return Ok(());
         };
-        let take_back = |id| failures.table.take_back(id, FAILURE_WINDOW_SECONDS, now);
-        tokio::try_join!(take_back(id), take_back(ALL_USERS)).map(drop)
+        let refund = |id| failures.table.refund(id, FAILURE_WINDOW_SECONDS, now);
+        tokio::try_join!(refund(id), refund(ALL_USERS)).map(drop)
     }
 
     /// Finds the user and checks the password. A user who cannot be migrated takes as much time as a wrong
@@ -281,7 +281,7 @@ impl MigrateUser {
     ) -> Result<MigratedUser, MigrateError> {
         for source in &self.sources {
             let found = self
-                .guarded(source.find(typed, password, &self.rules))
+                .with_circuit_breaker(source.find(typed, password, &self.rules))
                 .await?;
             if found.is_empty() {
                 continue;
@@ -295,7 +295,7 @@ impl MigrateUser {
             let user = match user {
                 Ok(user) => user,
                 Err(reason) => {
-                    self.spend(Some(source), typed, password).await?;
+                    self.equalize_timing(Some(source), typed, password).await?;
                     return Err(reason.into());
                 }
             };
@@ -306,7 +306,8 @@ impl MigrateUser {
             let moved = self.moved(typed, &user, next)?;
             return self.with_groups(source, &user, moved).await;
         }
-        self.spend(self.sources.last(), typed, password).await?;
+        self.equalize_timing(self.sources.last(), typed, password)
+            .await?;
         Err(NotMigratedError::Unknown.into())
     }
 
@@ -328,7 +329,7 @@ impl MigrateUser {
         let is_verified = moved.attributes.contains_key("email_verified");
         let email = moved.attributes.get("email").filter(|_| is_verified);
         let user = email.map_or(LeftFor::Name(&normal), |email| LeftFor::Email(email));
-        table.leave(user_pool_id, user, &moved.groups, now).await
+        table.store(user_pool_id, user, &moved.groups, now).await
     }
 
     async fn with_groups(
@@ -340,7 +341,7 @@ impl MigrateUser {
         if self.rules.groups.is_empty() {
             return Ok(moved);
         }
-        let groups = self.guarded(source.groups(user)).await?;
+        let groups = self.with_circuit_breaker(source.groups(user)).await?;
         let known = groups.iter().filter_map(|old| self.rules.groups.get(old));
         let mut groups: Vec<String> = known.cloned().collect();
         groups.sort();
@@ -359,7 +360,7 @@ impl MigrateUser {
         let mut is_cut = false;
         match &user.credential {
             Credential::None => {
-                self.hashing.spend(password).await?;
+                self.hashing.equalize_timing(password).await?;
                 return Err(NotMigratedError::NoPassword.into());
             }
             Credential::Checked(true) => {}
@@ -369,7 +370,7 @@ impl MigrateUser {
                 let hash = hash.and_then(|hash| hash.afford(password).map(|()| hash));
                 match hash {
                     Err(unusable) => {
-                        self.hashing.spend(password).await?;
+                        self.hashing.equalize_timing(password).await?;
                         return Err(NotMigratedError::Hash(unusable).into());
                     }
                     Ok(hash) => match self.hashing.fit(text, hash, password).await? {
@@ -382,7 +383,9 @@ impl MigrateUser {
                 }
             }
             Credential::AtSource => {
-                let answer = self.guarded(source.check(&user.username, password)).await?;
+                let answer = self
+                    .with_circuit_breaker(source.check(&user.username, password))
+                    .await?;
                 match answer {
                     Answer::Right => {}
                     Answer::Wrong => return Err(NotMigratedError::WrongPassword.into()),
@@ -466,7 +469,7 @@ impl MigrateUser {
     }
 
     /// Takes as much time as a wrong password.
-    async fn spend(
+    async fn equalize_timing(
         &self,
         source: Option<&Source>,
         typed: &str,
@@ -483,14 +486,14 @@ impl MigrateUser {
             }
             Some(Source::Http(_)) => Ok(()),
             Some(Source::Dynamodb(_) | Source::Postgres(_)) | None => {
-                self.hashing.spend(password).await
+                self.hashing.equalize_timing(password).await
             }
         }
     }
 
     /// Calls a store, unless it has just failed to answer. A refused user or an invalid record does not suspend the
     /// calls: otherwise a single client could keep all users out.
-    async fn guarded<T>(
+    async fn with_circuit_breaker<T>(
         &self,
         asking: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {

@@ -12,7 +12,7 @@ use aws_config::SdkConfig;
 use crate::config::{Rules, SourceConfig};
 use crate::user::LegacyUser;
 
-pub(crate) use cognito::Cognito;
+pub(crate) use cognito::{Cognito, OldPool};
 pub(crate) use dynamodb::Dynamodb;
 pub(crate) use http::Http;
 pub(crate) use postgres::Postgres;
@@ -34,8 +34,8 @@ pub(crate) enum SourceError {
 }
 
 impl From<LegacyPoolError> for SourceError {
-    fn from(trouble: LegacyPoolError) -> Self {
-        match trouble {
+    fn from(error: LegacyPoolError) -> Self {
+        match error {
             LegacyPoolError::Down => Self::Down,
             LegacyPoolError::Misconfigured => Self::Unusable,
             LegacyPoolError::Refused => Self::Refused,
@@ -107,8 +107,14 @@ impl Source {
                 spellings_table,
                 case_sensitive,
             } => {
-                let pool = (user_pool_id, app_client_id, secret().ok());
-                let source = Cognito::connect(sdk, pool, region, role_arn).await;
+                let pool = OldPool {
+                    user_pool_id,
+                    app_client_id,
+                    app_client_secret: secret().ok(),
+                    region,
+                    role_arn,
+                };
+                let source = Cognito::connect(sdk, pool).await;
                 Self::Cognito(source.with_spellings(sdk, spellings_table, case_sensitive))
             }
             SourceConfig::Dynamodb { table, key, index } => {

@@ -82,7 +82,7 @@ impl Hashing {
     }
 
     /// Computes the slowest known hash, so that this takes as long as a wrong password.
-    pub(crate) async fn spend(&self, password: &Secret) -> Result<(), Unavailable> {
+    pub(crate) async fn equalize_timing(&self, password: &Secret) -> Result<(), Unavailable> {
         let text = {
             let slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
             slowest.0.clone()

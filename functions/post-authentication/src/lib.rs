@@ -169,7 +169,7 @@ impl PostAuthentication {
         };
         let users = CognitoUsers::new(&self.sdk, pool.clone());
         let standing = users.standing(&event.user_name).await;
-        let standing = standing.map_err(|trouble| Unavailable::from(trouble).as_str())?;
+        let standing = standing.map_err(|error| Unavailable::from(error).as_str())?;
         let made_by_the_move = at.saturating_sub(MADE_BEFORE)..=at.saturating_add(MADE_AFTER);
         if !standing.is_confirmed || !made_by_the_move.contains(&standing.created_at) {
             return Err("another_user");

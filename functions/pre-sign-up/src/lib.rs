@@ -60,8 +60,8 @@ impl From<AddressError> for SignUpError {
 }
 
 impl From<UserPoolError> for SignUpError {
-    fn from(trouble: UserPoolError) -> Self {
-        Self::Failed(Unavailable::from(trouble).as_str())
+    fn from(error: UserPoolError) -> Self {
+        Self::Failed(Unavailable::from(error).as_str())
     }
 }
 

@@ -127,7 +127,7 @@ impl UserEvents {
         }
         let at = record.at(now);
         self.revoke(&target, &action, at, now).await?;
-        self.note(&target, action.effect, at).await?;
+        self.set_profile_status(&target, action.effect, at).await?;
         if let Some(topic) = &self.topic {
             let target = Target {
                 user_pool_id: &self.origin.user_pool_id,
@@ -173,7 +173,7 @@ impl UserEvents {
         match self.users.get(name).await {
             Ok(user) => Ok(user.subject),
             Err(auth_cognito::UserPoolError::NotFound) => Err(EventError::NoSubject),
-            Err(trouble) => Err(Unavailable::from(trouble).into()),
+            Err(error) => Err(Unavailable::from(error).into()),
         }
     }
 
@@ -194,7 +194,7 @@ impl UserEvents {
         match self.users.by_subject(subject).await {
             Ok(_) => Ok(true),
             Err(auth_cognito::UserPoolError::NotFound) => Ok(false),
-            Err(trouble) => Err(trouble.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -269,7 +269,7 @@ impl UserEvents {
         }
     }
 
-    async fn note(
+    async fn set_profile_status(
         &self,
         subject: &str,
         effect: Effect,
@@ -348,7 +348,7 @@ impl Handler for UserEvents {
             Some(messages) => {
                 for message in &messages {
                     if self.handle_one(&message.body, request_id).await.is_err() {
-                        answer.again(message);
+                        answer.retry(message);
                     }
                 }
             }

@@ -43,7 +43,7 @@ impl UserSweep {
                 Ok(client) => client,
                 // Deleted in the meantime.
                 Err(UserPoolError::NotFound) => continue,
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             };
             if let Some(problem) = problem(&client, self.refresh_token_ttl_seconds) {
                 found.push((client, problem));

@@ -137,13 +137,13 @@ impl UserSweep {
             let page = match self.users.disabled(state.cursor.clone()).await {
                 Ok(page) => page,
                 Err(UserPoolError::Throttled) => return Ok(run),
-                Err(trouble) if state.cursor.is_some() => {
+                Err(error) if state.cursor.is_some() => {
                     // Cognito's pagination token has expired: the next run starts again.
                     state.cursor = None;
                     self.remember(state).await?;
-                    return Err(trouble.into());
+                    return Err(error.into());
                 }
-                Err(trouble) => return Err(trouble.into()),
+                Err(error) => return Err(error.into()),
             };
             run.seen += u64::try_from(page.users.len()).unwrap_or(u64::MAX);
             run.written += self.write_missing(&page.users).await?;
@@ -196,13 +196,14 @@ impl UserSweep {
             let at = disabled_at(UnixSeconds(user.modified_at), enabled_at, now);
             let context = self.context(now);
             self.revocations.disable_user(&target, at, &context).await?;
-            self.note(&user.subject, Status::Disabled, at).await?;
+            self.set_profile_status(&user.subject, Status::Disabled, at)
+                .await?;
             written += 1;
         }
         Ok(written)
     }
 
-    async fn note(
+    async fn set_profile_status(
         &self,
         subject: &str,
         status: Status,

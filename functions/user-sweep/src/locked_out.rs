@@ -51,13 +51,14 @@ impl UserSweep {
                     let at = row.status_at.plus(1);
                     let context = self.context(now());
                     self.revocations.enable_user(&target, at, &context).await?;
-                    self.note(&row.subject, Status::Confirmed, at).await?;
+                    self.set_profile_status(&row.subject, Status::Confirmed, at)
+                        .await?;
                     enabled += 1;
                 }
                 // Deleted since, or disabled again.
                 Ok(_) | Err(UserPoolError::NotFound) => {}
                 Err(UserPoolError::Throttled) => return Ok(enabled),
-                Err(trouble) => return Err(trouble.into()),
+                Err(error) => return Err(error.into()),
             }
             tokio::time::sleep(PAUSE).await;
         }

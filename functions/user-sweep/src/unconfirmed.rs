@@ -31,7 +31,7 @@ pub(crate) async fn sweep(users: &CognitoUsers, hours: u64, until: Instant, requ
     let (level, outcome) = match result {
         Ok(()) => (Level::Info, "done"),
         Err(UserPoolError::Throttled) => (Level::Warn, "throttled"),
-        Err(trouble) => (Level::Error, Unavailable::from(trouble).as_str()),
+        Err(error) => (Level::Error, Unavailable::from(error).as_str()),
     };
     if run.deleted == 0 && level == Level::Info {
         return;
@@ -75,12 +75,12 @@ async fn delete(
             match users.standing(&user.username).await {
                 Ok(standing) if standing.is_unconfirmed => {}
                 Ok(_) | Err(UserPoolError::NotFound) => continue,
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             }
             match users.delete(&user.username).await {
                 Ok(()) => run.deleted += 1,
                 Err(UserPoolError::NotFound) => {}
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             }
         }
         next = page.next;

@@ -28,15 +28,15 @@ const POOL_PLACEHOLDER: &str = "{{USER_POOL_ID}}";
 
 /// The problems of the policies, each with its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RulesError(pub Vec<String>);
+pub struct PolicyError(pub Vec<String>);
 
-impl std::fmt::Display for RulesError {
+impl std::fmt::Display for PolicyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.join("; "))
     }
 }
 
-impl std::error::Error for RulesError {}
+impl std::error::Error for PolicyError {}
 
 /// A request to authorize.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ pub struct Request<'a> {
 }
 
 /// A set of policies that is valid for its schema.
-pub struct Rules {
+pub struct CedarPolicies {
     policies: PolicySet,
     authorizer: cedar::Authorizer,
     types: Types,
@@ -76,7 +76,7 @@ struct Types {
     action: EntityTypeName,
 }
 
-impl Rules {
+impl CedarPolicies {
     /// Parses policies, each with its file's name, and validates them strictly against `schema`,
     /// whose namespace becomes that of the entities.
     ///
@@ -86,9 +86,9 @@ impl Rules {
         schema: &str,
         policies: &[(String, String)],
         user_pool_id: &str,
-    ) -> Result<Self, RulesError> {
+    ) -> Result<Self, PolicyError> {
         let (schema, _) = Schema::from_cedarschema_str(schema)
-            .map_err(|error| RulesError(vec![format!("schema.cedarschema: {error}")]))?;
+            .map_err(|error| PolicyError(vec![format!("schema.cedarschema: {error}")]))?;
         let namespace = schema
             .entity_types()
             .find(|name| name.basename() == "Application")
@@ -113,7 +113,7 @@ impl Rules {
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         if !result.validation_passed() {
             let errors = result.validation_errors();
-            return Err(RulesError(errors.map(ToString::to_string).collect()));
+            return Err(PolicyError(errors.map(ToString::to_string).collect()));
         }
         let mentions = |word: &str| {
             let mut policies = policies.policies();
@@ -155,7 +155,7 @@ impl Rules {
     /// The id of a policy whose decision may differ between two requests of the same caller to the
     /// same route: such a decision must not be cached.
     #[must_use]
-    pub fn bound_to_a_request(&self) -> Option<String> {
+    pub fn request_scoped_policy(&self) -> Option<String> {
         const SIGNS: [&str; 4] = [
             "source_ip",
             "auth_age",
@@ -187,10 +187,10 @@ impl Rules {
             EntityUid::from_type_name_and_id(self.types.action.clone(), EntityId::new(action));
         let resource = self.application.clone();
         let context = context(claims, request)?;
-        let question = cedar::Request::new(principal, action, resource, context, None).ok()?;
+        let cedar_request = cedar::Request::new(principal, action, resource, context, None).ok()?;
         let answer = self
             .authorizer
-            .is_authorized(&question, &self.policies, &entities);
+            .is_authorized(&cedar_request, &self.policies, &entities);
         let forbid_failed = answer.diagnostics().errors().any(|error| {
             let cedar::AuthorizationError::PolicyEvaluationError(error) = error;
             self.policies
@@ -297,7 +297,7 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
 }
 
 /// All policies of all files in one set, each under its `@id` or its file and position.
-fn read(files: &[(String, String)], user_pool_id: &str) -> Result<PolicySet, RulesError> {
+fn read(files: &[(String, String)], user_pool_id: &str) -> Result<PolicySet, PolicyError> {
     let mut all = PolicySet::new();
     let mut problems = Vec::new();
     for (file, text) in files {
@@ -327,10 +327,10 @@ fn read(files: &[(String, String)], user_pool_id: &str) -> Result<PolicySet, Rul
     if problems.is_empty() {
         Ok(all)
     } else {
-        Err(RulesError(problems))
+        Err(PolicyError(problems))
     }
 }
 
-fn problem(text: &str) -> RulesError {
-    RulesError(vec![text.to_owned()])
+fn problem(text: &str) -> PolicyError {
+    PolicyError(vec![text.to_owned()])
 }

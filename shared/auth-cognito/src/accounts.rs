@@ -39,6 +39,12 @@ pub struct AccountError {
     pub message: String,
 }
 
+/// A parameter of `InitiateAuth` besides the user name.
+struct AuthParameter<'a> {
+    name: &'static str,
+    value: &'a str,
+}
+
 /// The result of a sign-in.
 pub enum SignIn {
     /// The user is signed in.
@@ -209,7 +215,10 @@ impl CognitoAccounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn sign_in(&self, username: &str, password: &Secret) -> Result<SignIn, AccountError> {
-        let parameter = ("PASSWORD", password.expose());
+        let parameter = AuthParameter {
+            name: "PASSWORD",
+            value: password.expose(),
+        };
         self.initiate(AuthFlowType::UserPasswordAuth, username, parameter)
             .await
     }
@@ -223,15 +232,22 @@ impl CognitoAccounts {
         username: &str,
         srp_a: &str,
     ) -> Result<SignIn, AccountError> {
-        self.initiate(AuthFlowType::UserSrpAuth, username, ("SRP_A", srp_a))
-            .await
+        self.initiate(
+            AuthFlowType::UserSrpAuth,
+            username,
+            AuthParameter {
+                name: "SRP_A",
+                value: srp_a,
+            },
+        )
+        .await
     }
 
     async fn initiate(
         &self,
         flow: AuthFlowType,
         username: &str,
-        (name, value): (&str, &str),
+        parameter: AuthParameter<'_>,
     ) -> Result<SignIn, AccountError> {
         let mut call = self
             .client
@@ -239,7 +255,7 @@ impl CognitoAccounts {
             .client_id(&self.app_client_id)
             .auth_flow(flow)
             .auth_parameters("USERNAME", username)
-            .auth_parameters(name, value);
+            .auth_parameters(parameter.name, parameter.value);
         if let Some(hash) = self.secret_hash(username) {
             call = call.auth_parameters("SECRET_HASH", hash);
         }

@@ -99,7 +99,7 @@ impl LegacyPool {
                 return match code(&error) {
                     // A name that the pool cannot contain, with a joiner for instance, has no user.
                     Some("UserNotFoundException" | "InvalidParameterException") => Ok(None),
-                    _ => Err(trouble(&error)),
+                    _ => Err(classify(&error)),
                 };
             }
         };
@@ -128,7 +128,7 @@ impl LegacyPool {
             .user_pool_id(&self.user_pool_id)
             .username(username)
             .limit(60);
-        let answer = call.send().await.map_err(|error| trouble(&error))?;
+        let answer = call.send().await.map_err(|error| classify(&error))?;
         let groups = answer.groups.unwrap_or_default().into_iter();
         Ok(groups.filter_map(|group| group.group_name).collect())
     }
@@ -184,16 +184,16 @@ fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck
         Some("UserNotFoundException") => Ok(PasswordCheck::Wrong),
         Some("UserNotConfirmedException") => Ok(PasswordCheck::Unconfirmed),
         Some("PasswordResetRequiredException") => Ok(PasswordCheck::ResetRequired),
-        _ => match trouble(error) {
+        _ => match classify(error) {
             LegacyPoolError::Refused => Ok(PasswordCheck::Refused),
-            trouble @ (LegacyPoolError::Down | LegacyPoolError::Misconfigured) => Err(trouble),
+            error @ (LegacyPoolError::Down | LegacyPoolError::Misconfigured) => Err(error),
         },
     }
 }
 
 /// The cause of an exception: Cognito and its quotas, the caller, or one user.
 /// Source: AWS, `AdminInitiateAuth` and "Common Errors".
-fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyPoolError {
+fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyPoolError {
     let status = error
         .raw_response()
         .map(|response| response.status().as_u16());

@@ -125,7 +125,7 @@ impl CognitoSignOut {
     ///
     /// # Errors
     /// [`Unavailable::Cognito`] if it must be retried.
-    pub async fn carry_out(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
+    pub async fn execute(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
         match task {
             SignOutTask::SignOutEverywhere { username } => {
                 Ok(self.sign_out_everywhere(username).await?.into())

@@ -174,7 +174,10 @@ impl CognitoUsers {
     pub async fn disable(&self, username: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_disable_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
-        call.send().await.map(drop).map_err(|error| trouble(&error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
     }
 
     /// `AdminEnableUser`.
@@ -184,7 +187,10 @@ impl CognitoUsers {
     pub async fn enable(&self, username: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_enable_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
-        call.send().await.map(drop).map_err(|error| trouble(&error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
     }
 
     /// `AdminDeleteUser`.
@@ -194,7 +200,10 @@ impl CognitoUsers {
     pub async fn delete(&self, username: &str) -> Result<(), UserPoolError> {
         let call = self.client.admin_delete_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
-        call.send().await.map(drop).map_err(|error| trouble(&error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
     }
 
     /// `AdminAddUserToGroup`. Does nothing if the user is in the group already.
@@ -207,7 +216,10 @@ impl CognitoUsers {
             .user_pool_id(&self.user_pool_id)
             .username(username)
             .group_name(group);
-        call.send().await.map(drop).map_err(|error| trouble(&error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
     }
 
     /// `ListUsers`: all users whose `attribute`, `username` or `email`, is `value`, as the pool
@@ -262,7 +274,10 @@ impl CognitoUsers {
             .user_pool_id(&self.user_pool_id)
             .destination_user(own.build())
             .source_user(theirs.build());
-        call.send().await.map(drop).map_err(|error| trouble(&error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
     }
 
     /// `ListUsers`: the user with this `sub`, which is not every user's name.
@@ -271,7 +286,7 @@ impl CognitoUsers {
     /// [`UserPoolError::NotFound`] if the pool has none, else [`UserPoolError`].
     pub async fn by_subject(&self, subject: &str) -> Result<User, UserPoolError> {
         let call = self.matching(&equals("sub", subject)).limit(1);
-        let page = call.send().await.map_err(|error| trouble(&error))?;
+        let page = call.send().await.map_err(|error| classify(&error))?;
         let user = page.users().first().ok_or(UserPoolError::NotFound)?;
         user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable)
     }
@@ -284,7 +299,7 @@ impl CognitoUsers {
     pub async fn heartbeat(&self, user_pool_arn: &str) -> Result<(), UserPoolError> {
         let call = self.client.untag_resource().resource_arn(user_pool_arn);
         let call = call.tag_keys(HEARTBEAT_TAG).send().await;
-        call.map(drop).map_err(|error| trouble(&error))
+        call.map(drop).map_err(|error| classify(&error))
     }
 
     /// `ListUserPoolClients`: the ids of the pool's app clients.
@@ -297,7 +312,7 @@ impl CognitoUsers {
         let mut pages = call.into_paginator().items().send();
         let mut ids = Vec::new();
         while let Some(client) = pages.next().await {
-            let client = client.map_err(|error| trouble(&error))?;
+            let client = client.map_err(|error| classify(&error))?;
             ids.extend(client.client_id);
         }
         Ok(ids)
@@ -310,7 +325,7 @@ impl CognitoUsers {
     pub async fn app_client(&self, client_id: &str) -> Result<AppClient, UserPoolError> {
         let call = self.client.describe_user_pool_client();
         let call = call.user_pool_id(&self.user_pool_id).client_id(client_id);
-        let answer = call.send().await.map_err(|error| trouble(&error))?;
+        let answer = call.send().await.map_err(|error| classify(&error))?;
         let client = answer
             .user_pool_client()
             .ok_or(UserPoolError::Unavailable)?;
@@ -387,7 +402,7 @@ impl CognitoUsers {
     async fn described(&self, username: &str) -> Result<AdminGetUserOutput, UserPoolError> {
         let call = self.client.admin_get_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
-        call.send().await.map_err(|error| trouble(&error))
+        call.send().await.map_err(|error| classify(&error))
     }
 
     /// `ListUsers`: the page of the users that match, which begins at `next`.
@@ -397,7 +412,7 @@ impl CognitoUsers {
         next: Option<String>,
     ) -> Result<ListUsersOutput, UserPoolError> {
         let call = self.matching(filter).set_pagination_token(next);
-        call.send().await.map_err(|error| trouble(&error))
+        call.send().await.map_err(|error| classify(&error))
     }
 
     fn matching(&self, filter: &str) -> ListUsersFluentBuilder {
@@ -436,7 +451,7 @@ pub(crate) fn seconds(time: Option<&aws_sdk_cognitoidentityprovider::primitives:
         .unwrap_or(0)
 }
 
-pub(crate) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> UserPoolError {
+pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> UserPoolError {
     let code = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code);

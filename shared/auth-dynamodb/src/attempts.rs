@@ -67,7 +67,7 @@ impl AttemptTable {
     ///
     /// # Errors
     /// [`Unavailable::Attempts`] if it could not be subtracted.
-    pub async fn take_back(
+    pub async fn refund(
         &self,
         id: &str,
         window_seconds: u64,

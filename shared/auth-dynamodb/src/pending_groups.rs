@@ -49,7 +49,7 @@ impl PendingGroups {
     ///
     /// # Errors
     /// [`Unavailable::PendingGroups`] unless they were stored.
-    pub async fn leave(
+    pub async fn store(
         &self,
         user_pool_id: &str,
         user: LeftFor<'_>,

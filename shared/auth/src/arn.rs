@@ -1,6 +1,6 @@
 //! The ARN of an API method, as authorizer events carry it.
 
-use crate::route::escape;
+use crate::path::escape;
 
 /// A parsed `arn:partition:execute-api:region:account:api/stage/VERB/path`, or `…/stage/$connect`
 /// for a WebSocket API.

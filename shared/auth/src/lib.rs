@@ -9,7 +9,7 @@
 //! 3. [`jwks`] and [`key_cache`] hold the keys that an issuer publishes;
 //! 4. [`verify`] turns an [`token::UnverifiedToken`] into [`claims::VerifiedClaims`];
 //! 5. [`revocation`] checks whether that token, its session or its user was revoked;
-//! 6. [`arn`] and [`policy`] build the response for API Gateway.
+//! 6. [`arn`] and [`iam_policy`] build the response for API Gateway.
 //!
 //! For API keys, [`api_key`] replaces steps 2 to 4. [`mod@env`] reads configurations through a
 //! lookup function that the caller passes.
@@ -27,18 +27,18 @@ mod email;
 pub mod env;
 pub mod headers;
 mod hex;
+pub mod iam_policy;
 mod json;
 pub mod jwks;
 pub mod key_cache;
 #[cfg(feature = "test-helpers")]
 pub mod memory;
-pub mod policy;
+pub mod path;
 pub mod ports;
 mod providers;
 pub mod reason;
 pub mod refs;
 pub mod revocation;
-pub mod route;
 pub mod routes;
 pub mod secret;
 mod spelling;
@@ -55,9 +55,9 @@ pub use claims_builder::ClaimsBuilder;
 pub use email::is_email;
 pub use env::{ConfigError, Env};
 pub use hex::hex;
+pub use iam_policy::{Effect, IamPolicy};
 pub use jwks::{Algorithm, KeySet, VerifyingKey};
 pub use key_cache::KeyCache;
-pub use policy::{Effect, PolicyDocument};
 pub use ports::{ApiKeyStore, KeySource, RevocationReader, Unavailable};
 pub use providers::Providers;
 pub use reason::{AuthError, DenyReason};

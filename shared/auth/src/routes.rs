@@ -6,7 +6,7 @@
 //! a route that may be allowed, no policy can express the pair, and the table is rejected.
 
 use crate::arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
-use crate::policy::{Effect, PolicyDocument, glob};
+use crate::iam_policy::{Effect, IamPolicy, glob};
 
 /// The maximum number of routes in a table: a policy for more would not fit into 8 KB.
 const MAX_ROUTES: usize = 200;
@@ -200,7 +200,7 @@ impl RouteTable {
     ///
     /// Every denied route gets an explicit Deny, unless that Deny would cover an allowed route.
     #[must_use]
-    pub fn policy(&self, arn: &MethodArn<'_>, effects: &[Effect]) -> PolicyDocument {
+    pub fn policy(&self, arn: &MethodArn<'_>, effects: &[Effect]) -> IamPolicy {
         let prefix = arn.stage_prefix();
         let resource = |at: usize| {
             let route = self.routes.get(at)?;
@@ -217,7 +217,7 @@ impl RouteTable {
         };
         let allowed = with(Effect::Allow);
         if allowed.is_empty() {
-            return PolicyDocument::new(Effect::Deny, format!("{prefix}/*"));
+            return IamPolicy::new(Effect::Deny, format!("{prefix}/*"));
         }
         let denied = with(Effect::Deny).into_iter().filter(|denied| {
             !allowed
@@ -226,7 +226,7 @@ impl RouteTable {
         });
         let denied = denied.filter_map(resource).collect();
         let allowed = allowed.into_iter().filter_map(resource).collect();
-        PolicyDocument::of(allowed, denied)
+        IamPolicy::allow_and_deny(allowed, denied)
     }
 
     fn reaches(&self, from: usize, pattern: usize) -> bool {

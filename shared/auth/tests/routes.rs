@@ -9,7 +9,7 @@
 )]
 
 use auth::routes::{Route, RouteTable};
-use auth::{Effect, MethodArn, PolicyDocument};
+use auth::{Effect, IamPolicy, MethodArn};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ fn table(routes: &[(&str, &str)]) -> Result<RouteTable, String> {
 }
 
 /// IAM's decision: Deny wins, and without an Allow the request is denied.
-fn iam_allows(document: &PolicyDocument, arn: &str) -> bool {
+fn iam_allows(document: &IamPolicy, arn: &str) -> bool {
     let document = serde_json::to_value(document).unwrap();
     let any = |effect: &str| {
         document["Statement"]
@@ -181,7 +181,7 @@ fn denies_everything_explicitly_if_no_route_is_allowed() {
     let document = table.policy(&arn, &[Effect::Deny, Effect::Deny]);
     assert_eq!(
         document,
-        PolicyDocument::new(Effect::Deny, format!("{PREFIX}/*"))
+        IamPolicy::new(Effect::Deny, format!("{PREFIX}/*"))
     );
     let document = table.policy(&arn, &[Effect::Allow, Effect::Deny]);
     assert_eq!(document, table.policy(&arn, &[Effect::Allow, Effect::Deny]));

@@ -61,7 +61,7 @@ struct Item {
 
 impl Answer {
     /// Marks a message for redelivery.
-    pub fn again(&mut self, message: &Message<'_>) {
+    pub fn retry(&mut self, message: &Message<'_>) {
         self.batch_item_failures.push(Item {
             item_identifier: message.message_id.clone().into_owned(),
         });

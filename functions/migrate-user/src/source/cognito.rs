@@ -18,18 +18,22 @@ pub(crate) struct Cognito {
     case_sensitive: Option<bool>,
 }
 
+/// The old pool, and how to reach it.
+pub(crate) struct OldPool {
+    pub(crate) user_pool_id: String,
+    pub(crate) app_client_id: String,
+    pub(crate) app_client_secret: Option<Secret>,
+    pub(crate) region: Option<String>,
+    pub(crate) role_arn: Option<String>,
+}
+
 impl Cognito {
-    pub(crate) async fn connect(
-        sdk: &SdkConfig,
-        (user_pool_id, app_client_id, secret): (String, String, Option<Secret>),
-        region: Option<String>,
-        role_arn: Option<String>,
-    ) -> Self {
+    pub(crate) async fn connect(sdk: &SdkConfig, pool: OldPool) -> Self {
         let mut there = sdk.clone().into_builder();
-        if let Some(region) = region {
+        if let Some(region) = pool.region {
             there = there.region(Region::new(region));
         }
-        if let Some(role_arn) = role_arn {
+        if let Some(role_arn) = pool.role_arn {
             let role = aws_config::sts::AssumeRoleProvider::builder(role_arn)
                 .session_name("gatehouse-migrate-user")
                 .configure(sdk)
@@ -38,7 +42,12 @@ impl Cognito {
             let role = aws_sdk_dynamodb::config::SharedCredentialsProvider::new(role);
             there = there.credentials_provider(role);
         }
-        let pool = LegacyPool::new(&there.build(), user_pool_id, app_client_id, secret);
+        let pool = LegacyPool::new(
+            &there.build(),
+            pool.user_pool_id,
+            pool.app_client_id,
+            pool.app_client_secret,
+        );
         Self {
             pool,
             spellings: None,
@@ -87,7 +96,7 @@ impl Cognito {
         let row = get
             .send()
             .await
-            .map_err(|error| super::dynamodb::trouble(&error))?;
+            .map_err(|error| super::dynamodb::classify(&error))?;
         let row = row.item.unwrap_or_default();
         if let Some(AttributeValue::Ss(more)) = row.get("spellings") {
             for spelling in more.iter().take(MAX_USERS) {

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
 use super::{LegacySource, MAX_USERS, SourceError};
-use crate::config::Rules;
+use crate::config::{Rules, TableIndex};
 use crate::user::{LegacyUser, normal, spellings};
 
 const ATTEMPT: Duration = Duration::from_millis(700);
@@ -25,7 +25,7 @@ pub(crate) struct Dynamodb {
     client: Client,
     table: String,
     key: String,
-    index: Option<(String, String)>,
+    index: Option<TableIndex>,
 }
 
 /// A client with timeouts that suit a trigger.
@@ -44,7 +44,7 @@ pub(super) fn client(sdk: &SdkConfig) -> Client {
 }
 
 /// Classifies an error: the table is unavailable, or the call can never succeed.
-pub(super) fn trouble<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SourceError {
+pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SourceError {
     let code = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code);
@@ -61,7 +61,7 @@ impl Dynamodb {
         sdk: &SdkConfig,
         table: String,
         key: String,
-        index: Option<(String, String)>,
+        index: Option<TableIndex>,
     ) -> Self {
         Self {
             client: client(sdk),
@@ -73,19 +73,19 @@ impl Dynamodb {
 
     async fn by_index(
         &self,
-        (index, key): &(String, String),
+        index: &TableIndex,
         name: String,
     ) -> Result<Vec<HashMap<String, AttributeValue>>, SourceError> {
         let query = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name(index)
+            .index_name(&index.name)
             .key_condition_expression("#key = :name")
-            .expression_attribute_names("#key", key)
+            .expression_attribute_names("#key", &index.key)
             .expression_attribute_values(":name", AttributeValue::S(name))
             .limit(i32::try_from(MAX_USERS + 1).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| trouble(&error))?;
+        let answer = query.send().await.map_err(|error| classify(&error))?;
         let items = answer.items.unwrap_or_default();
         if items.len() > MAX_USERS || answer.last_evaluated_key.is_some() {
             return Err(SourceError::TooMany);
@@ -113,7 +113,7 @@ impl Dynamodb {
             .table_name(&self.table)
             .key(&self.key, name)
             .consistent_read(true);
-        let answer = get.send().await.map_err(|error| trouble(&error))?;
+        let answer = get.send().await.map_err(|error| classify(&error))?;
         Ok(answer.item)
     }
 }

@@ -107,7 +107,7 @@ async fn within<T>(
 ) -> Result<T, SourceError> {
     match tokio::time::timeout(limit, doing).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(trouble(&error)),
+        Ok(Err(error)) => Err(classify(&error)),
         Err(_) => Err(SourceError::Down),
     }
 }
@@ -115,7 +115,7 @@ async fn within<T>(
 /// Classifies an error by the class of its SQLSTATE: a name that the query cannot take, an unavailable server,
 /// or an invalid query.
 /// Source: PostgreSQL, "PostgreSQL Error Codes".
-fn trouble(error: &tokio_postgres::Error) -> SourceError {
+fn classify(error: &tokio_postgres::Error) -> SourceError {
     let code = error.code().map(|code| code.code().get(..2).unwrap_or(""));
     match code {
         Some("22") => SourceError::Refused,

@@ -15,7 +15,7 @@ pub enum Effect {
 /// Source: AWS, "Output from an API Gateway Lambda authorizer".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PolicyDocument {
+pub struct IamPolicy {
     version: &'static str,
     statement: List<Statement>,
 }
@@ -52,7 +52,7 @@ impl<T: Serialize> Serialize for List<T> {
     }
 }
 
-impl PolicyDocument {
+impl IamPolicy {
     /// A policy with `effect` on one resource.
     ///
     /// A policy always has a statement: without one, API Gateway would fall back on the API's
@@ -78,20 +78,20 @@ impl PolicyDocument {
 
     /// Whether any statement is an Allow.
     #[must_use]
-    pub fn allows_something(&self) -> bool {
+    pub fn has_allow(&self) -> bool {
         self.statement.iter().any(|one| one.effect == Effect::Allow)
     }
 
     /// Whether any statement, Allow or Deny, covers this ARN.
     #[must_use]
-    pub fn speaks_of(&self, arn: &str) -> bool {
+    pub fn covers(&self, arn: &str) -> bool {
         let mut resources = self.statement.iter().flat_map(|one| one.resource.iter());
         resources.any(|resource| glob(resource, arn))
     }
 
     /// `Allow` on some resources and `Deny` on others; `allowed` must not be empty.
     #[must_use]
-    pub fn of(allowed: Vec<String>, denied: Vec<String>) -> Self {
+    pub fn allow_and_deny(allowed: Vec<String>, denied: Vec<String>) -> Self {
         let mut statement = vec![Statement::new(Effect::Allow, List::Several(allowed))];
         if !denied.is_empty() {
             statement.push(Statement::new(Effect::Deny, List::Several(denied)));
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn serializes_in_the_form_that_api_gateway_reads() {
-        let document = PolicyDocument::new(Effect::Deny, "arn".to_owned());
+        let document = IamPolicy::new(Effect::Deny, "arn".to_owned());
         assert_eq!(
             serde_json::to_string(&document).unwrap(),
             r#"{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":"Deny","Resource":["arn"]}]}"#

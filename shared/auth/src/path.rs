@@ -9,7 +9,7 @@
 /// and `#`, an escape of one of these or of `/` and `%` (double decoding), an invalid escape, bytes
 /// that are not UTF-8, and characters that are invisible or fold into ASCII.
 #[must_use]
-pub fn plain(path: &str) -> Option<String> {
+pub fn normalize_path(path: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(path.len() + 1);
     decoded.push(b'/');
     let mut rest = path.as_bytes();
@@ -107,7 +107,7 @@ mod tests {
             ("ADMIN/x", "/ADMIN/x"),
             ("*", "/*"),
         ] {
-            assert_eq!(plain(path).as_deref(), Some(expected), "{path}");
+            assert_eq!(normalize_path(path).as_deref(), Some(expected), "{path}");
         }
     }
 
@@ -178,7 +178,7 @@ mod tests {
             "\u{2025}/x",
             "%EF%BD%81dmin/x",
         ] {
-            assert_eq!(plain(path), None, "{path}");
+            assert_eq!(normalize_path(path), None, "{path}");
         }
     }
 

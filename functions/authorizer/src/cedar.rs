@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use auth::routes::{Route, RouteTable};
-use auth::{Env, route};
-use auth_cedar::Rules;
+use auth::{Env, path};
+use auth_cedar::CedarPolicies;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
 
@@ -13,7 +13,7 @@ const SCHEMA_FILE: &str = "schema.cedarschema";
 
 /// Reads and validates the policies. Problems are recorded in `env` by file and line; an authorizer
 /// without valid policies does not start.
-pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
+pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<CedarPolicies> {
     let folder = env
         .optional("POLICIES_DIR")
         .map(PathBuf::from)
@@ -22,11 +22,11 @@ pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
         Some(folder) => from_folder(folder),
         None => Ok(compiled_in()),
     };
-    let rules = sources.and_then(|(schema, policies)| {
-        Rules::parse(&schema, &policies, user_pool_id).map_err(|error| error.to_string())
+    let policies = sources.and_then(|(schema, policies)| {
+        CedarPolicies::parse(&schema, &policies, user_pool_id).map_err(|error| error.to_string())
     });
-    match rules {
-        Ok(rules) => Some(rules),
+    match policies {
+        Ok(policies) => Some(policies),
         Err(error) => {
             env.problem("POLICIES_DIR", &format!("is invalid: {error}"));
             None
@@ -35,7 +35,7 @@ pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<Rules> {
 }
 
 /// What an IAM policy covers.
-pub enum Scope {
+pub enum PolicyScope {
     /// This request only: API Gateway must not cache it.
     Request,
     /// Every route of the API: API Gateway may cache it.
@@ -55,7 +55,11 @@ pub(crate) fn routes(env: &mut Env<'_>) -> Vec<Route> {
 }
 
 /// `POLICY_SCOPE`. With `api`, the function does not start if a policy could not be exact.
-pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) -> Scope {
+pub(crate) fn scope(
+    env: &mut Env<'_>,
+    routes: &[Route],
+    policies: Option<&CedarPolicies>,
+) -> PolicyScope {
     const NAME: &str = "POLICY_SCOPE";
     let ttl = env.number("AUTHORIZER_TTL_SECONDS", 0, 0..=3600);
     match env.optional(NAME).as_deref() {
@@ -65,21 +69,21 @@ pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) 
                      would apply a policy for one route to others";
                 env.problem(NAME, problem);
             }
-            return Scope::Request;
+            return PolicyScope::Request;
         }
         Some("api") => {}
         Some(_) => env.problem(NAME, "is neither `request` nor `api`"),
     }
-    if let Some(rule) = rules.and_then(Rules::bound_to_a_request) {
+    if let Some(policy) = policies.and_then(CedarPolicies::request_scoped_policy) {
         env.problem(
             NAME,
             &format!(
-                "cannot be `api`: the policy `{rule}` depends on more of a request than its route"
+                "cannot be `api`: the policy `{policy}` depends on more of a request than its route"
             ),
         );
     }
-    if rules.is_some_and(Rules::uses_path)
-        && let Some(open) = routes.iter().find(|route| route::is_open(route.template()))
+    if policies.is_some_and(CedarPolicies::uses_path)
+        && let Some(open) = routes.iter().find(|route| path::is_open(route.template()))
     {
         env.problem(
             NAME,
@@ -91,12 +95,12 @@ pub(crate) fn scope(env: &mut Env<'_>, routes: &[Route], rules: Option<&Rules>) 
         );
     }
     match RouteTable::new(routes.to_vec()) {
-        Ok(table) => Scope::Api(table),
+        Ok(table) => PolicyScope::Api(table),
         Err(errors) => {
             for error in errors {
                 env.problem(NAME, &format!("cannot be `api`: {error}"));
             }
-            Scope::Request
+            PolicyScope::Request
         }
     }
 }
