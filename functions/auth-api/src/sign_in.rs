@@ -1,7 +1,9 @@
 //! Sign-in, its challenges, and refresh.
 
-use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims, address_hash};
+use auth::{
+    AuthError, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken, VerifiedClaims,
+    address_hash,
+};
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{ClientUser, RevocationContext, Session};
 use lambda::http::{RefreshCookie, Request, RequestError, Response};

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use auth::iam_policy::IamPolicy;
-use auth::{Effect, Principal, VerifiedClaims};
+use auth::{Effect, IamPolicy, Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 

@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use auth::env::Env;
+use auth::path;
 use auth::routes::{Route, RouteTable};
-use auth::{Env, path};
 use auth_cedar::CedarPolicies;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));

@@ -2,9 +2,10 @@
 
 use auth::env::{ConfigError, Env, is_name_byte};
 use auth::routes::Route;
-use auth::token::MAX_TOKEN_BYTES;
-use auth::verify::{IAT_LEEWAY_SECONDS, MAX_IAT_LEEWAY_SECONDS};
-use auth::{Issuer, ResourceAudience, TokenRules, TokenUse};
+use auth::{
+    IAT_LEEWAY_SECONDS, Issuer, MAX_IAT_LEEWAY_SECONDS, MAX_TOKEN_BYTES, ResourceAudience,
+    TokenRules, TokenUse,
+};
 use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
 

@@ -9,9 +9,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use auth::arn::ArnError;
 use auth::headers::{RawMap, Sender, single_value, text};
-use auth::{DenyReason, MethodArn, bearer, headers, path};
+use auth::{ArnError, DenyReason, MethodArn, bearer, headers, path};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -13,10 +13,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth::api_key::PresentedKey;
 use auth::routes::{self, Route, RouteTable};
 use auth::{
-    ApiKeyStore, AuthError, DenyReason, Effect, IamPolicy, KeySource, MethodArn, PresentedKey,
-    RevocationReader, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, AuthError, DenyReason, Effect, IamPolicy, KeySource, MethodArn, RevocationReader,
+    Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
@@ -82,7 +83,7 @@ pub enum AuthorizeError {
     /// The caller was refused, or a dependency failed.
     Refused(#[from] AuthError),
     /// The event names no valid API method.
-    Event(#[from] auth::arn::ArnError),
+    Event(#[from] auth::ArnError),
     /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
     /// can cover it.
     UnknownRoute,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use auth::env::Env;
-use auth::jwks::KeySet;
-use auth::verify::{LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS};
-use auth::{Algorithm, Issuer, IssuerKind};
+use auth::{
+    Algorithm, Issuer, IssuerKind, KeySet, LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS,
+};
 use http::Uri;
 use serde::Deserialize;
 

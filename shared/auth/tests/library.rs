@@ -10,11 +10,11 @@
 
 use std::path::{Path, PathBuf};
 
+use auth::api_key::StoredKey;
 use auth::memory::{MemoryKeys, MemoryRevocations};
 use auth::{
     AuthError, ClaimsBuilder, DenyReason, Issuer, KeySet, KeySource, Principal, RevocationReader,
-    Revocations, StoredKey, TokenRules, TokenUse, TrustedIssuer, Unavailable, UnixSeconds,
-    VerifiedClaims,
+    Revocations, TokenRules, TokenUse, TrustedIssuer, Unavailable, UnixSeconds, VerifiedClaims,
 };
 use testkit::{Pool, TokenBuilder, now};
 
@@ -161,7 +161,7 @@ fn built_claims_are_those_of_a_verified_api_key() {
         salt: new.salt,
         hash: new.hash,
     };
-    let presented = auth::PresentedKey::parse(&new.text).unwrap();
+    let presented = auth::api_key::PresentedKey::parse(&new.text).unwrap();
     let verified = stored.verify(&presented, &"pool".into(), created_at);
     let verified = verified.unwrap_or_else(|reason| panic!("{reason}"));
     let built = ClaimsBuilder::api_key("acme", &new.id, created_at)

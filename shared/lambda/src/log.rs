@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use auth::Env;
+use auth::env::Env;
 use serde_json::{Map, Value, json};
 
 /// How much is logged: `LOG_LEVEL`.

@@ -5,7 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use auth::{ConfigError, Secret};
+use auth::Secret;
+use auth::env::ConfigError;
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;

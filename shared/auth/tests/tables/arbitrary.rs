@@ -1,8 +1,9 @@
 //! Arbitrary input: nothing panics, and nothing but a valid token is accepted.
 
+use auth::api_key::PresentedKey;
 use auth::{
-    Issuer, IssuerKind, KeySet, MethodArn, PresentedKey, TokenRules, UnixSeconds, UnverifiedToken,
-    Verifier, bearer, headers, path, routes,
+    Issuer, IssuerKind, KeySet, MethodArn, TokenRules, UnixSeconds, UnverifiedToken, Verifier,
+    bearer, headers, path, routes,
 };
 use proptest::prelude::*;
 use serde_json::json;

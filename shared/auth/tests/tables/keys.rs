@@ -1,7 +1,6 @@
 //! Key sets (RFC 7517).
 
-use auth::jwks::{KeySetError, MAX_KEY_SET_BYTES};
-use auth::{Algorithm, KeySet};
+use auth::{Algorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES};
 use serde_json::{Value, json};
 use testkit::rows::keys::{self, OTHER_KID};
 use testkit::{Pool, SigningKey};

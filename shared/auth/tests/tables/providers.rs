@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use auth::verify::MAX_LIFETIME_SECONDS;
 use auth::{
-    Algorithm, DenyReason, Issuer, IssuerKind, KeySet, TokenRules, VerifiedClaims, Verifier,
+    Algorithm, DenyReason, Issuer, IssuerKind, KeySet, MAX_LIFETIME_SECONDS, TokenRules,
+    VerifiedClaims, Verifier,
 };
 use serde_json::{Value, json};
 use testkit::rows::Expected;
