@@ -266,8 +266,7 @@ fn no_item_has_two_paths() {
     }
 }
 
-/// The feature lets code construct claims that were not verified. The package of tests is the only
-/// other one that may enable it outside of `[dev-dependencies]`.
+/// The feature lets code construct claims that were not verified.
 #[test]
 fn test_helpers_are_enabled_for_tests_only() {
     let mut enabled = 0;
@@ -278,8 +277,7 @@ fn test_helpers_are_enabled_for_tests_only() {
                 section = line;
             } else if line.starts_with("auth") && line.contains("test-helpers") {
                 enabled += 1;
-                let for_tests = section == "[dev-dependencies]" || folder.ends_with("tests");
-                assert!(for_tests, "{}: {section}", folder.display());
+                assert_eq!(section, "[dev-dependencies]", "{}", folder.display());
             }
         }
     }
