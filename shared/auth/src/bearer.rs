@@ -2,20 +2,25 @@
 
 use crate::reason::DenyReason;
 
-/// The token in `Bearer <token>` (RFC 6750 section 2.1).
+/// The token in `Bearer <token>` ([RFC 6750 section 2.1]).
 ///
 /// # Errors
 /// As [`credential_of`].
+///
+/// [RFC 6750 section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 pub fn token_of(authorization: &str) -> Result<&str, DenyReason> {
     credential_of(authorization, "bearer")
 }
 
 /// The credential after `scheme`: the scheme in any case, one or more spaces, then a single
-/// `b64token` and nothing else (RFC 9110 section 11.4, RFC 6750 section 2.1).
+/// `b64token` and nothing else ([RFC 9110 section 11.4], [RFC 6750 section 2.1]).
 ///
 /// # Errors
 /// [`DenyReason::MissingToken`] without a credential, [`DenyReason::MalformedToken`] for any other value,
 /// such as another scheme, two credentials in one value or a control character.
+///
+/// [RFC 6750 section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+/// [RFC 9110 section 11.4]: https://www.rfc-editor.org/rfc/rfc9110#section-11.4
 pub fn credential_of<'a>(authorization: &'a str, scheme: &str) -> Result<&'a str, DenyReason> {
     if authorization.is_empty() {
         return Err(DenyReason::MissingToken);
@@ -57,7 +62,9 @@ pub fn check(token: &str) -> Result<(), DenyReason> {
     }
 }
 
-/// The characters of a compact JWS: base64url and dots (RFC 7515 section 3.1).
+/// The characters of a compact JWS: base64url and dots ([RFC 7515 section 3.1]).
+///
+/// [RFC 7515 section 3.1]: https://www.rfc-editor.org/rfc/rfc7515#section-3.1
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }

@@ -195,12 +195,14 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
     reader.deserialize_seq(One).ok().flatten()
 }
 
-/// The only cookie with this name (RFC 6265 section 4.2): events of payload format 2.0 list
+/// The only cookie with this name ([RFC 6265 section 4.2]): events of payload format 2.0 list
 /// cookies, others have a header.
 ///
 /// # Errors
 /// [`DenyReason::MissingToken`] without one; [`DenyReason::AmbiguousToken`] for several cookies of this
 /// name or several headers.
+///
+/// [RFC 6265 section 4.2]: https://www.rfc-editor.org/rfc/rfc6265#section-4.2
 pub fn cookie(
     listed: Option<&RawValue>,
     header: Result<Cow<'_, str>, DenyReason>,

@@ -35,13 +35,19 @@ reasons! {
     MissingToken => "missing_token",
     /// Several credentials, or an ambiguous one.
     AmbiguousToken => "ambiguous_token",
-    /// Not a JWS in compact form that a strict parser accepts (RFC 7515 section 3.1).
+    /// Not a JWS in compact form that a strict parser accepts ([RFC 7515 section 3.1]).
+    ///
+    /// [RFC 7515 section 3.1]: https://www.rfc-editor.org/rfc/rfc7515#section-3.1
     MalformedToken => "malformed_token",
     /// The header requires an unsupported feature (`crit`, `zip`, an unknown `typ`).
     UnsupportedHeader => "unsupported_header",
-    /// `alg` is not an algorithm of the issuer (RFC 8725 section 3.1).
+    /// `alg` is not an algorithm of the issuer ([RFC 8725 section 3.1]).
+    ///
+    /// [RFC 8725 section 3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
     WrongAlgorithm => "wrong_algorithm",
-    /// `iss` is not a configured issuer (RFC 8725 section 3.8).
+    /// `iss` is not a configured issuer ([RFC 8725 section 3.8]).
+    ///
+    /// [RFC 8725 section 3.8]: https://www.rfc-editor.org/rfc/rfc8725#section-3.8
     UnknownIssuer => "unknown_issuer",
     /// The issuer publishes no usable key with this `kid`.
     UnknownKey => "unknown_key",
@@ -49,17 +55,23 @@ reasons! {
     BadSignature => "bad_signature",
     /// A claim is missing, has the wrong type or is out of range.
     InvalidClaims => "invalid_claims",
-    /// `exp` has passed (RFC 7519 section 4.1.4).
+    /// `exp` has passed ([RFC 7519 section 4.1.4]).
+    ///
+    /// [RFC 7519 section 4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
     Expired => "expired",
     /// `nbf`, `iat` or `auth_time` is in the future.
     NotYetValid => "not_yet_valid",
     /// This deployment does not accept tokens with this `token_use`.
     WrongTokenUse => "wrong_token_use",
-    /// `client_id` or `aud` is not a configured one (RFC 8725 section 3.9).
+    /// `client_id` or `aud` is not a configured one ([RFC 8725 section 3.9]).
+    ///
+    /// [RFC 8725 section 3.9]: https://www.rfc-editor.org/rfc/rfc8725#section-3.9
     WrongAudience => "wrong_audience",
     /// A user's token without `origin_jti`: its session could not be revoked.
     NoSession => "no_session",
-    /// A delegated token (`act`, RFC 8693 section 4.1) where delegation is not allowed.
+    /// A delegated token (`act`, [RFC 8693 section 4.1]) where delegation is not allowed.
+    ///
+    /// [RFC 8693 section 4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
     Delegated => "delegated",
     /// Unknown API key, or a wrong secret.
     UnknownApiKey => "unknown_api_key",

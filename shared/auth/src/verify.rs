@@ -80,7 +80,9 @@ pub enum IssuerKind {
 pub struct TokenRules {
     /// The accepted kinds of token.
     pub token_uses: Vec<TokenUse>,
-    /// The required `aud` of an access token (resource binding, RFC 8707).
+    /// The required `aud` of an access token (resource binding, [RFC 8707]).
+    ///
+    /// [RFC 8707]: https://www.rfc-editor.org/rfc/rfc8707
     pub resource_audience: ResourceAudience,
     /// Seconds by which the issuer's clock and the local clock may differ, at most 60.
     pub leeway_seconds: u64,
@@ -89,7 +91,9 @@ pub struct TokenRules {
     pub iat_leeway_seconds: u64,
     /// Whether a user's token must name its session, because it could not be revoked otherwise.
     pub require_session: bool,
-    /// Whether a delegated token (`act`, RFC 8693 section 4.1) is accepted.
+    /// Whether a delegated token (`act`, [RFC 8693 section 4.1]) is accepted.
+    ///
+    /// [RFC 8693 section 4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
     pub allow_delegated: bool,
     /// Seconds after `exp` for which a token is still accepted. 0 everywhere except at logout,
     /// which must revoke a session even if its last access token has expired.
@@ -240,7 +244,9 @@ impl Verifier {
         })
     }
 
-    /// RFC 7519 sections 4.1.4 to 4.1.6, and `auth_time` of OpenID Connect Core section 2.
+    /// [RFC 7519] sections 4.1.4 to 4.1.6, and `auth_time` of OpenID Connect Core section 2.
+    ///
+    /// [RFC 7519]: https://www.rfc-editor.org/rfc/rfc7519
     fn check_times(
         &self,
         claims: &UnverifiedClaims,
@@ -318,7 +324,9 @@ impl Verifier {
         }
     }
 
-    /// "On or after" (RFC 7519 section 4.1.4): a token is expired in the second that `exp` names.
+    /// "On or after" ([RFC 7519 section 4.1.4]): a token is expired in the second that `exp` names.
+    ///
+    /// [RFC 7519 section 4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
     fn is_expired(&self, expires_at: UnixSeconds, now: UnixSeconds) -> bool {
         let last = expires_at
             .plus(self.rules.leeway_seconds)

@@ -286,6 +286,27 @@ fn test_helpers_are_enabled_for_tests_only() {
     assert!(!workspace.contains("test-helpers"));
 }
 
+/// Readers of the documentation reach each RFC by a link.
+#[test]
+fn rfcs_are_links() {
+    let mut links = 0;
+    for entry in std::fs::read_dir(workspace().join("shared/auth/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        for line in source.lines().map(str::trim_start) {
+            if line.starts_with("///") || line.starts_with("//!") {
+                for (at, _) in line.match_indices("RFC ") {
+                    let by_number = line[at + 4..].starts_with(|next: char| next.is_ascii_digit());
+                    let is_link = line[..at].ends_with('[');
+                    assert!(is_link || !by_number, "{}: {line}", path.display());
+                }
+                links += usize::from(line.contains("]: https://www.rfc-editor.org/rfc/"));
+            }
+        }
+    }
+    assert!(links > 0);
+}
+
 #[test]
 fn shared_crates_say_what_they_are_for() {
     for (folder, manifest) in manifests() {
