@@ -70,6 +70,27 @@ fn requires_groups_and_scopes_of_the_right_types() {
     check(claims::groups_and_scopes());
 }
 
+/// Lengths that are just accepted; one byte more is in the tables.
+#[test]
+fn length_limits_are_exact() {
+    let token = || Pool::ours().access_token();
+    let rules = TokenRules::default();
+    let rows = [
+        ("username", json!("a".repeat(512)), true),
+        ("username", json!("a".repeat(513)), false),
+        ("username", json!(""), false),
+        ("cognito:groups", json!(["a".repeat(512)]), true),
+        ("origin_jti", json!("a".repeat(256)), true),
+        ("origin_jti", json!("a".repeat(257)), false),
+        ("jti", json!("a".repeat(256)), true),
+        ("jti", json!("a".repeat(257)), false),
+    ];
+    for (name, value, passes) in rows {
+        let result = verify(&token().claim(name, value).build(), &rules, now());
+        assert_eq!(result.is_ok(), passes, "{name}");
+    }
+}
+
 #[test]
 fn rejects_delegated_tokens() {
     check(claims::delegation());

@@ -96,6 +96,20 @@ fn tells_machines_from_users() {
 }
 
 #[test]
+fn accepts_ids_up_to_their_limits() {
+    let provider = Provider::rs256();
+    for (name, value) in [
+        ("sid", json!("a".repeat(256))),
+        ("preferred_username", json!("a".repeat(256))),
+        ("groups", json!(["a".repeat(512), ""])),
+    ] {
+        let token = provider.token(&providers::user_with(&json!({})));
+        let result = provider.verify(&token.claim(name, value));
+        assert_eq!(result.err(), None, "{name}");
+    }
+}
+
+#[test]
 fn the_client_comes_from_a_client_claim_before_the_audience() {
     let provider = Provider::rs256();
     let client_of = |more: Value| {

@@ -58,6 +58,8 @@ pub fn invalid_issuers() -> Vec<TokenRow> {
         ("an object", json!({"a": issuer})),
         ("null", json!(null)),
         ("a number", json!(1)),
+        ("513 bytes", json!("a".repeat(513))),
+        ("with a NUL", json!("https://a\0")),
     ];
     let rows = rows.map(|(name, iss)| (name, valid().claim("iss", iss).build()));
     let without = ("without iss", valid().without("iss").build());
@@ -212,12 +214,16 @@ pub fn groups_and_scopes() -> Vec<TokenRow> {
         ("an object as groups", json!({"a": 1})),
         ("null as groups", json!(null)),
         ("groups of lists", json!([["admins"]])),
+        ("an empty group", json!([""])),
+        ("a group of 513 bytes", json!(["a".repeat(513)])),
+        ("a group with a line break", json!(["a\nb"])),
     ];
     let groups = groups.map(|(name, value)| (name, valid().claim("cognito:groups", value).build()));
     let scopes = [
         ("a list as scope", json!(["a"])),
         ("a number as scope", json!(1)),
         ("null as scope", json!(null)),
+        ("scope with a line break", json!("a\nb")),
     ];
     let scopes = scopes.map(|(name, value)| (name, valid().claim("scope", value).build()));
     let mut rows = refused("invalid_claims", groups.into_iter().chain(scopes));

@@ -55,12 +55,24 @@ pub fn unusable_keys() -> Vec<KeyRow> {
         ("key operation encrypt", with("key_ops", json!(["encrypt"]))),
         ("alg RS512", with("alg", json!("RS512"))),
         ("alg PS256", with("alg", json!("PS256"))),
-        ("short modulus", with("n", json!(&n[..170]))),
+        ("modulus of 1,020 bits", with("n", json!(&n[..170]))),
+        ("modulus of 2,047 bits", {
+            let mut modulus = Pool::ours().access_key.modulus();
+            modulus[0] &= 0x7f;
+            modulus[0] |= 0x40;
+            with("n", json!(base64url(modulus)))
+        }),
+        (
+            "modulus of 8,200 bits",
+            with("n", json!(base64url([0xff; 1_025]))),
+        ),
+        ("even modulus", with("n", json!(base64url([0xfe; 256])))),
         ("leading zeros", with("n", json!(format!("AAAA{n}")))),
         ("padded modulus", with("n", json!(format!("{n}==")))),
         ("exponent 1", with("e", json!("AQ"))),
         ("exponent 3", with("e", json!("Aw"))),
-        ("even exponent", with("e", json!("AQAA"))),
+        ("exponent 65,536", with("e", json!("AQAA"))),
+        ("even exponent above it", with("e", json!("AQAC"))),
         ("exponent above 33 bits", with("e", json!("AgAAAAE"))),
         ("exponent with a leading zero", with("e", json!("AAEAAQ"))),
         ("null as kid", with("kid", json!(null))),

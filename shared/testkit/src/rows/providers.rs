@@ -137,7 +137,18 @@ pub fn defects(token: &TokenBuilder<'_>) -> Vec<TokenRow> {
             ("without exp", without("exp")),
             ("without sub", without("sub")),
             ("a number as sid", with("sid", json!(7))),
+            ("empty sid", with("sid", json!(""))),
+            ("sid of 257 bytes", with("sid", json!("a".repeat(257)))),
+            (
+                "line break in preferred_username",
+                with("preferred_username", json!("a\nb")),
+            ),
             ("a string as groups", with("groups", json!("admins"))),
+            (
+                "group of 513 bytes",
+                with("groups", json!(["a".repeat(513)])),
+            ),
+            ("NUL in a group", with("groups", json!(["a\0b"]))),
         ],
     ));
     rows.extend(refused(
@@ -164,6 +175,11 @@ pub fn machines_and_users() -> Vec<ClaimsRow> {
             "Auth0: @clients",
             Machine,
             json!({"sub": "abc@clients", "azp": "abc", "gty": "client-credentials"}),
+        ),
+        (
+            "Auth0: @clients, with a scope of persons",
+            Machine,
+            json!({"sub": "abc@clients", "scope": "openid"}),
         ),
         (
             "Auth0: gty as a list",
