@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use api_gateway::Effect;
-use api_gateway::iam_policy::IamPolicy;
+use api_gateway::{Effect, IamPolicy};
 use auth::{Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -10,8 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use api_gateway::headers::{RawMap, Sender, single_value, text};
-use api_gateway::method_arn::ArnError;
-use api_gateway::{MethodArn, bearer, headers, path};
+use api_gateway::{ArnError, MethodArn, bearer, headers, path};
 use auth::DenyReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use api_gateway::routes::{self, Route, RouteTable};
 use api_gateway::{Effect, IamPolicy, MethodArn};
+use auth::api_key::PresentedKey;
 use auth::{
-    ApiKeyStore, AuthError, DenyReason, KeySource, PresentedKey, RevocationReader, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, AuthError, DenyReason, KeySource, RevocationReader, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
@@ -83,7 +84,7 @@ pub enum AuthorizeError {
     /// The caller was refused, or a dependency failed.
     Refused(#[from] AuthError),
     /// The event names no valid API method.
-    Event(#[from] api_gateway::method_arn::ArnError),
+    Event(#[from] api_gateway::ArnError),
     /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
     /// can cover it.
     UnknownRoute,

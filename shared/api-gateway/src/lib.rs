@@ -9,11 +9,11 @@ pub mod bearer;
 mod caller;
 pub mod headers;
 pub mod http;
-pub mod iam_policy;
-pub mod method_arn;
+mod iam_policy;
+mod method_arn;
 pub mod path;
 pub mod routes;
 
 pub use caller::Caller;
 pub use iam_policy::{Effect, IamPolicy};
-pub use method_arn::MethodArn;
+pub use method_arn::{ArnError, MethodArn};
