@@ -86,7 +86,7 @@ lint: tools ## Run every check of .ci/run other than the tests
 # These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
-.PHONY: tools-sam zips sbom deploy smoke admin destroy live-checks test-operate
+.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate
 
 build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction .."
 	@$(OPERATE) local/build.py $(or $(ARCH),x86_64) $(ONLY)
@@ -103,6 +103,9 @@ deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CON
 
 smoke: tools-sam ## Sign a temporary user in and out on the deployed stack, and delete it
 	@$(OPERATE) local/smoke.py $(if $(CONFIG),--config $(CONFIG))
+
+rollback: tools-sam ## Return to the authorizer's previous version at once, or to version TO=
+	@$(OPERATE) local/rollback.py $(if $(CONFIG),--config $(CONFIG)) $(if $(TO),--to $(TO))
 
 admin: tools-sam ## Make USER=<e-mail> an administrator of the deployed stack
 	@$(OPERATE) local/admin.py $(if $(CONFIG),--config $(CONFIG)) "$(if $(filter command line,$(origin USER)),$(USER),$(error USER=<e-mail> is required))"

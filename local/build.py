@@ -6,6 +6,7 @@
     build.py zips x86_64|arm64 FOLDER      a zip of each built function, for a release
 """
 
+import hashlib
 import io
 import os
 import pathlib
@@ -148,6 +149,17 @@ def write_zips(built, architecture, folder):
         (folder / f"{name}-{architecture}.zip").write_bytes(packed(built / name))
     print(f"{len(functions)} zips in {folder}")
     return 0
+
+
+def identity(built, function):
+    """Identifies a built function's package: equal for equal files."""
+    hashed = hashlib.sha256()
+    for file in sorted(path for path in (built / function).rglob("*") if path.is_file()):
+        hashed.update(f"{file.relative_to(built / function)}\n{file.stat().st_size}\n".encode())
+        hashed.update(file.read_bytes())
+    if not (built / function / "bootstrap").exists():
+        raise Problem(f"{function} is not built beside the template in {built}: run `make build` first.")
+    return hashed.hexdigest()[:32]
 
 
 def report(found, budget=BUDGET):

@@ -70,6 +70,9 @@ def main(arguments):
     if not template:
         build.build(values["Architecture"])
         template = build.BUILT / "template.yaml"
+    if values["AuthorizerDeployment"] != "Direct":
+        # A changed build publishes a version of the authorizer.
+        values["AuthorizerBuild"] = build.identity(pathlib.Path(template).parent, "AuthorizerFunction")
     deploy(choice, values, template, options.confirm)
     told = account.Stack(account.session(choice.region), choice.stack)
     print(next_steps(choice, told.outputs, values))

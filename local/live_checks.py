@@ -181,6 +181,31 @@ def deployed(live):
     return verdict(told == origin), f"pages of {told or 'no origin'} may call, AllowedOrigin is {origin}"
 
 
+@check("alias", "API Gateway invokes the authorizer with the code and the configuration of the last update")
+def alias(live):
+    authorizers = live.stack.client("apigateway").get_authorizers(restApiId=live.stack.output("ApiId"))["items"]
+    invoked = {one["name"]: one["authorizerUri"].partition("/functions/")[2].removesuffix("/invocations") for one in authorizers}
+    arn = live.stack.outputs.get("AuthorizerAlias")
+    if not arn:
+        # arn:aws:lambda:<region>:<account>:function:<name>, and no qualifier.
+        others = [name for name, function in invoked.items() if function.count(":") != 6]
+        return verdict(authorizers and not others), f"no alias; a version is invoked by: {', '.join(others) or '-'}"
+    function, _, name = arn.rpartition(":")
+    others = [one for one, function in invoked.items() if function != arn]
+    functions = live.stack.client("lambda")
+    version = functions.get_function_configuration(FunctionName=function, Qualifier=name)
+    latest = functions.get_function_configuration(FunctionName=function)
+    kept = ("CodeSha256", "Environment", "Layers", "Architectures", "MemorySize", "Timeout")
+    stale = [one for one in kept if without_state(version.get(one)) != without_state(latest.get(one))]
+    seen = f"version {version['Version']}; not by the alias: {', '.join(others) or '-'}; stale: {', '.join(stale) or '-'}"
+    return verdict(authorizers and not others and not stale), seen
+
+
+def without_state(value):
+    """A layer's size and signature are no configuration."""
+    return [one["Arn"] for one in value] if value and isinstance(value, list) and isinstance(value[0], dict) else value
+
+
 @check("D7-trail", "a trail logs management events in this region")
 def trail(live):
     client = live.stack.client("cloudtrail")

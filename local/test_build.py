@@ -27,7 +27,7 @@ class Build(unittest.TestCase):
         self.addCleanup(patched.stop)
 
     def function(self, name, content):
-        (self.built / name).mkdir()
+        (self.built / name).mkdir(exist_ok=True)
         (self.built / name / "bootstrap").write_bytes(content)
 
     def test_names_each_function_above_the_budget(self):
@@ -39,6 +39,17 @@ class Build(unittest.TestCase):
             self.assertEqual(build.report(found, budget=6000), 0)
             with self.assertRaisesRegex(Problem, r"Large \(0.01 MB\)"):
                 build.report(found, budget=4000)
+
+    def test_identity_changes_with_the_package(self):
+        self.function("AuthorizerFunction", b"a build")
+        first = build.identity(self.built, "AuthorizerFunction")
+        self.assertRegex(first, "^[0-9a-f]{32}$")
+        self.function("LogoutFunction", b"another function")
+        self.assertEqual(build.identity(self.built, "AuthorizerFunction"), first)
+        self.function("AuthorizerFunction", b"b build")
+        self.assertNotEqual(build.identity(self.built, "AuthorizerFunction"), first)
+        with self.assertRaisesRegex(Problem, "WhoamiFunction is not built"):
+            build.identity(self.built, "WhoamiFunction")
 
     def test_a_missing_build_fails(self):
         with self.assertRaisesRegex(Problem, "make build"):

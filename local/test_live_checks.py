@@ -47,6 +47,35 @@ class Verdicts(unittest.TestCase):
             gateway.add_response("get_stages", {"item": [{"stageName": name} for name in names]})
             self.assertEqual(self.of("D3")[0], wanted)
 
+    def test_the_alias_must_have_the_last_update(self):
+        function = "arn:aws:lambda:us-east-1:123456789012:function:prod-Authorizer"
+        self.stack.outputs["AuthorizerAlias"] = f"{function}:live"
+        code = {"CodeSha256": "a", "Environment": {"Variables": {"TOKEN_USE": "access"}}, "Layers": [{"Arn": "layer:1", "CodeSize": 1}]}
+        for uri, latest, wanted in (
+            (f"{function}:live", {}, live.PASS),
+            (f"{function}:live", {"Layers": [{"Arn": "layer:1", "CodeSize": 2}]}, live.PASS),
+            (function, {}, live.FAIL),
+            (f"{function}:live", {"CodeSha256": "b"}, live.FAIL),
+            (f"{function}:live", {"Environment": {"Variables": {"TOKEN_USE": "id"}}}, live.FAIL),
+            (f"{function}:live", {"Layers": [{"Arn": "layer:2"}]}, live.FAIL),
+        ):
+            authorizer = {"name": "gatehouse", "authorizerUri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{uri}/invocations"}
+            self.stack.stub("apigateway").add_response("get_authorizers", {"items": [authorizer]})
+            functions = self.stack.stub("lambda")
+            functions.add_response("get_function_configuration", code | {"Version": "2"}, {"FunctionName": function, "Qualifier": "live"})
+            functions.add_response("get_function_configuration", code | latest, {"FunctionName": function})
+            self.assertEqual(self.of("alias")[0], wanted, latest)
+
+    def test_without_an_alias_the_function_itself_is_invoked(self):
+        function = "arn:aws:lambda:us-east-1:123456789012:function:prod-Authorizer"
+        for uris, wanted in (([function], live.PASS), ([function, f"{function}:live"], live.FAIL), ([f"{function}:7"], live.FAIL), ([], live.FAIL)):
+            authorizers = [
+                {"name": str(place), "authorizerUri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{uri}/invocations"}
+                for place, uri in enumerate(uris)
+            ]
+            self.stack.stub("apigateway").add_response("get_authorizers", {"items": authorizers})
+            self.assertEqual(self.of("alias")[0], wanted, uris)
+
     def test_a_call_without_permission_is_unknown(self):
         self.stack.stub("apigateway").add_client_error("get_stages", "AccessDeniedException")
         verdict, seen = self.of("D3")

@@ -1,4 +1,4 @@
-"""Tests of smoke.py, admin.py and destroy.py, with a fake API and AWS's responses by botocore's stubs.
+"""Tests of smoke.py, rollback.py, admin.py and destroy.py, with a fake API and AWS's responses by botocore's stubs.
 
 The last class runs them against the local stack that `stack.py exec` has started.
 """
@@ -24,8 +24,10 @@ from botocore.stub import ANY, Stubber
 
 import account
 import admin
+import build
 import deploy
 import destroy
+import rollback
 import smoke
 import target
 from account import Problem
@@ -206,6 +208,55 @@ class Administrator(unittest.TestCase):
             admin.find(self.stack.client("cognito-idp"), POOL, 'a" or email ^= "b')
 
 
+class Rollback(unittest.TestCase):
+    FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:prod-Authorizer"
+
+    def setUp(self):
+        self.stack = FakeStack(self)
+        self.stack.description = {"StackStatus": "UPDATE_COMPLETE"}
+        self.stack.outputs["AuthorizerAlias"] = f"{self.FUNCTION}:live"
+        self.functions = self.stack.stub("lambda")
+
+    def found(self, present, *versions):
+        names = {"FunctionName": self.FUNCTION}
+        self.functions.add_response("get_alias", {"FunctionVersion": present, "RevisionId": "r"}, names | {"Name": "live"})
+        listed = [{"Version": one, "LastModified": "2026-01-01T00:00:00"} for one in ("$LATEST", *versions)]
+        self.functions.add_response("list_versions_by_function", {"Versions": listed}, names)
+
+    def to(self, wanted, expected):
+        # No weight remains: the version gets every request.
+        change = {"FunctionVersion": expected, "RoutingConfig": {"AdditionalVersionWeights": {}}, "RevisionId": "r"}
+        self.functions.add_response("update_alias", {}, {"FunctionName": self.FUNCTION, "Name": "live"} | change)
+        with quiet():
+            rollback.roll_back(self.stack, wanted)
+        self.functions.assert_no_pending_responses()
+
+    def test_the_alias_returns_to_the_version_before(self):
+        # By number, not by text; versions after the present one are those that were rolled back before.
+        self.found("10", "8", "9", "10", "11")
+        self.to("", "9")
+
+    def test_the_version_can_be_named(self):
+        self.found("10", "8", "9", "10")
+        self.to("8", "8")
+
+    def test_without_such_a_version_nothing_changes(self):
+        for present, wanted, said in (("1", "", "no version before 1"), ("1", "2", "no version 2"), ("1", "live", "no version live")):
+            self.found(present, "1")
+            with self.assertRaisesRegex(Problem, said), quiet():
+                rollback.roll_back(self.stack, wanted)
+
+    def test_without_an_alias_there_is_no_earlier_version(self):
+        del self.stack.outputs["AuthorizerAlias"]
+        with self.assertRaisesRegex(Problem, "AuthorizerDeployment is Direct"):
+            rollback.roll_back(self.stack, "")
+
+    def test_an_update_under_way_is_cancelled_instead(self):
+        self.stack.description = {"StackStatus": "UPDATE_IN_PROGRESS"}
+        with self.assertRaisesRegex(Problem, "cancel-update-stack --stack-name prod"), quiet():
+            rollback.roll_back(self.stack, "")
+
+
 class Destruction(unittest.TestCase):
     RESOURCES = [
         {"LogicalResourceId": "UserPool", "PhysicalResourceId": POOL, "ResourceType": destroy.POOL},
@@ -337,7 +388,10 @@ class LocalStack(unittest.TestCase):
                 "account.run(deploy.main)"
             )
             given = ["--config", "minimal", "--yes", "--template", str(template), "--set", f"JwksHost={self.stack['endpoint']}"]
-            given += ["AppName=Ada & Co", "LogLevel=WARN"]
+            given += ["AppName=Ada & Co", "LogLevel=WARN", "AuthorizerDeployment=AllAtOnce"]
+            package = pathlib.Path(folder, "AuthorizerFunction")
+            package.mkdir()
+            package.joinpath("bootstrap").write_bytes(b"a build")
             # Another name than that of the running stack.
             config.write_text(config.read_text().replace('stack_name = "gatehouse"', 'stack_name = "second"'))
             result = self.run_python("-c", program, *given)
@@ -349,6 +403,9 @@ class LocalStack(unittest.TestCase):
             with mock.patch.dict(os.environ, self.environment):
                 deployed = account.Stack(account.session("us-east-1"), "second").parameters
                 self.assertEqual((deployed["AppName"], deployed["LogLevel"]), ("Ada & Co", "WARN"))
+                # The build's identity is not a setting: each deployment has its own.
+                self.assertEqual(deployed["AuthorizerBuild"], build.identity(pathlib.Path(folder), "AuthorizerFunction"))
+                self.assertNotIn("AuthorizerBuild", kept.overrides)
                 document = tomlkit.parse(config.read_text())
                 del document["second"]["deploy"]["parameters"]["parameter_overrides"]["LogLevel"]
                 config.write_text(tomlkit.dumps(document))
@@ -371,6 +428,67 @@ class LocalStack(unittest.TestCase):
         result = self.run_script("smoke.py")
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertIn("Deleted the temporary user.", result.stdout)
+
+    def update(self, **changes):
+        stack = account.Stack(account.session("us-east-1"), "gatehouse")
+        parameters = [
+            {"ParameterKey": name, "ParameterValue": changes[name]} if name in changes else {"ParameterKey": name, "UsePreviousValue": True}
+            for name in stack.parameters
+        ]
+        client = stack.client("cloudformation")
+        capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+        client.update_stack(StackName="gatehouse", UsePreviousTemplate=True, Parameters=parameters, Capabilities=capabilities)
+        client.get_waiter("stack_update_complete").wait(StackName="gatehouse", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        return account.Stack(account.session("us-east-1"), "gatehouse")
+
+    def smoke(self):
+        """The error of smoke.py, which gets an access token. With TokenUse=id the authorizer refuses it."""
+        result = self.run_script("smoke.py")
+        if result.returncode:
+            self.assertIn("Expected 200, got 401", result.stderr)
+        return result.returncode
+
+    def test_directly_a_parameter_is_effective_at_once(self):
+        self.enterContext(mock.patch.dict(os.environ, self.environment))
+        self.addCleanup(self.update, TokenUse="access")
+        stack = self.update(TokenUse="id")
+        self.assertNotIn("AuthorizerAlias", stack.outputs)
+        self.assertEqual(self.smoke(), 1)
+        result = self.run_script("rollback.py")
+        self.assertIn("AuthorizerDeployment is Direct", result.stderr)
+
+    def test_with_an_alias_a_parameter_and_a_build_publish_a_version_which_rolls_back(self):
+        self.enterContext(mock.patch.dict(os.environ, self.environment))
+        self.addCleanup(self.update, TokenUse="access", AuthorizerDeployment="Direct", AuthorizerConcurrency="")
+        stack = self.update(AuthorizerDeployment="AllAtOnce", AuthorizerBuild="1")
+        function = stack.output("AuthorizerAlias").rpartition(":")[0]
+
+        def version():
+            return int(stack.client("lambda").get_alias(FunctionName=function, Name="live")["FunctionVersion"])
+
+        first = version()
+        self.assertEqual(self.smoke(), 0)
+        self.update(AuthorizerBuild="2")
+        self.assertEqual(version(), first + 1)
+        # The alias is at the new version, whose configuration API Gateway meets.
+        self.update(TokenUse="id")
+        self.assertEqual(version(), first + 2)
+        self.assertEqual(self.smoke(), 1)
+        result = self.run_script("rollback.py")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertEqual(version(), first + 1)
+        self.assertEqual(self.smoke(), 0)
+        # Reservations are the function's own.
+        self.update(AuthorizerConcurrency="10")
+        self.assertEqual(version(), first + 1)
+        # Directly the function is invoked as the last update left it, not as the roll-back chose.
+        stack = self.update(AuthorizerDeployment="Direct")
+        self.assertNotIn("AuthorizerAlias", stack.outputs)
+        self.assertEqual(self.smoke(), 1)
+        # Again, with the code of the last version: a version that differs by its record alone.
+        stack = self.update(AuthorizerDeployment="AllAtOnce", TokenUse="access")
+        self.assertGreater(version(), first + 2)
+        self.assertEqual(self.smoke(), 0)
 
     def test_an_unknown_user_is_not_made_an_administrator(self):
         result = self.run_script("admin.py", "unknown@example.com")

@@ -9,6 +9,8 @@ import stack
 COGNITO, GATEWAY = "cognito-idp.amazonaws.com", "apigateway.amazonaws.com"
 FUNCTION, PERMISSION = "AWS::Lambda::Function", "AWS::Lambda::Permission"
 MAPPING, QUEUE = "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue"
+ALIAS, VERSION = "AWS::Lambda::Alias", "AWS::Lambda::Version"
+CODE_DEPLOY, APP_CONFIG = "AWS::CodeDeploy::", "AWS::AppConfig::"
 DEPLOYMENT, STAGE = "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage"
 # Resources that no other resource need refer to: they attach themselves, or are a result of the stack.
 ROOTS = {
@@ -56,6 +58,9 @@ READING = {
     "dynamodb": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
 }
 IN_A_LAYER = "/opt"
+# What a version keeps, besides its code and its variables. The role's name and the account's reservations are not kept.
+KEPT = ("Architectures", "Handler", "Layers", "MemorySize", "Runtime", "Timeout")
+NOT_KEPT = {"Code", "Description", "Environment", "ReservedConcurrentExecutions", "Role", "Tags"}
 
 
 def listed(value):
@@ -184,6 +189,141 @@ def triggers(made):
     for function, source in sorted(allowed.items()):
         if source != "<UserPool.Arn>":
             yield f"{function} may be invoked by pools other than the stack's"
+
+
+def authorizer_uris(made):
+    """The addresses of the functions that decide, by the resource that names them."""
+    for name, api in made.of_type("AWS::ApiGateway::RestApi").items():
+        for scheme in api["Body"]["components"]["securitySchemes"].values():
+            if "x-amazon-apigateway-authorizer" in scheme:
+                yield name, made.plain(scheme["x-amazon-apigateway-authorizer"]["authorizerUri"])
+    for name, authorizer in made.of_type("AWS::ApiGatewayV2::Authorizer").items():
+        yield name, made.plain(authorizer["AuthorizerUri"])
+
+
+def alias(made):
+    """Direct: every API invokes the authorizer itself, and nothing of an alias exists. Else every API invokes the alias."""
+    direct = made.parameters["AuthorizerDeployment"] == "Direct"
+    target = "<AuthorizerFunction.Arn>" if direct else "<AuthorizerAlias>"
+    admitted = {"<AuthorizerFunction>"} if direct else {"<AuthorizerFunction>", "<AuthorizerAlias>"}
+    uris = dict(authorizer_uris(made))
+    if "Api" not in uris:
+        yield "the REST API has no authorizer"
+    for resource, uri in uris.items():
+        if uri.partition("/functions/")[2] != f"{target}/invocations":
+            yield f"{resource}: its authorizer is {uri.partition('/functions/')[2]}, not {target}"
+        permitted = set(permitted_authorizers(made, resource))
+        for function in sorted(admitted - permitted):
+            yield f"{resource}: it may not invoke {function}"
+        for function in sorted(permitted - admitted):
+            yield f"{resource}: it may invoke {function}"
+    if direct:
+        yield from idle(made)
+    else:
+        yield from moved(made)
+
+
+def permitted_authorizers(made, resource):
+    """The functions that the API of this resource may invoke as authorizers."""
+    for permission in made.of_type(PERMISSION).values():
+        source = str(made.plain(permission.get("SourceArn")))
+        of_api = f":<{resource}>/authorizers/" in source or source.endswith(f"/authorizers/<{resource}>")
+        if of_api and permission["Principal"] == GATEWAY:
+            yield made.plain(permission["FunctionName"])
+
+
+def idle(made):
+    """What exists although no alias is used. A changed parameter would not reach the API by a version."""
+    for name, resource in made.resources.items():
+        if resource["Type"] in (ALIAS, VERSION) or resource["Type"].startswith((CODE_DEPLOY, APP_CONFIG)):
+            yield f"{name}: it exists, and no API invokes an alias"
+    for kind, things in (("resource", made.resources), ("output", made.outputs)):
+        for name, thing in things.items():
+            for _, target in stack.references(thing):
+                if target == "AuthorizerAlias":
+                    yield f"{kind} {name}: it refers to an alias, and no API invokes one"
+    description = made.plain(made.resources["AuthorizerFunction"]["Properties"]["Description"])
+    if "Configuration" in description:
+        yield f"AuthorizerFunction: its description is {description!r}, and there is no record"
+
+
+def moved(made):
+    """The alias is at its version, of which the replaced ones remain."""
+    properties = made.resources["AuthorizerAlias"]["Properties"]
+    if made.plain(properties["FunctionVersion"]) != "<AuthorizerVersion.Version>":
+        yield "AuthorizerAlias: it is not at AuthorizerVersion"
+    provisioned = properties.get("ProvisionedConcurrencyConfig")
+    wanted = made.parameters["AuthorizerProvisionedConcurrency"]
+    if made.plain(provisioned) != ({"ProvisionedConcurrentExecutions": wanted} if wanted else None):
+        yield f"AuthorizerAlias: AuthorizerProvisionedConcurrency is {wanted!r}, and its own is {provisioned}"
+    if made.resources["AuthorizerVersion"].get("UpdateReplacePolicy") != "Retain":
+        yield "AuthorizerVersion: its UpdateReplacePolicy deletes the version to which a roll-back leads"
+    if made.plain(made.outputs["AuthorizerAlias"]["Value"]) != "<AuthorizerAlias>":
+        yield "output AuthorizerAlias: it is not the alias"
+
+
+def configuration(made):
+    """The record equals what the authorizer's version keeps, so that every change publishes a version."""
+    if made.parameters["AuthorizerDeployment"] == "Direct":
+        return
+    record = made.resources["AuthorizerConfiguration"]["Properties"]
+    lines = made.plain(record["Content"]).split("\n")
+    recorded = dict(line.split("=", 1) for line in lines)
+    function = made.resources["AuthorizerFunction"]["Properties"]
+    kept = {name: ",".join(map(str, listed(made.plain(function.get(name, []))))) for name in KEPT}
+    kept |= {name: str(value) for name, value in made.plain(function["Environment"]["Variables"]).items()}
+    kept["Build"] = made.parameters["AuthorizerBuild"]
+    for name in sorted(kept.keys() | recorded.keys()):
+        if kept.get(name) != recorded.get(name):
+            yield f"AuthorizerConfiguration: {name} is {recorded.get(name)!r}, the function's {kept.get(name)!r}"
+    for name in sorted(function.keys() - NOT_KEPT - set(KEPT)):
+        yield f"AuthorizerFunction: is {name} kept by a version? Then the record must have it"
+    for name in ("AuthorizerFunction", "AuthorizerVersion"):
+        described = str(made.plain(made.resources[name]["Properties"].get("Description")))
+        if "<AuthorizerConfigurations>.<AuthorizerConfiguration.VersionNumber>" not in described:
+            yield f"{name}: its description does not name the record"
+
+
+def gradual(made):
+    """CodeDeploy exists only for gradual deployments; then it shifts the alias, rolls back by alarm, and may do no more."""
+    kind = made.parameters["AuthorizerDeployment"]
+    policy = made.resources.get("AuthorizerAlias", {}).get("UpdatePolicy", {}).get("CodeDeployLambdaAliasUpdate")
+    tools = [key for key, value in made.resources.items() if value["Type"].startswith(CODE_DEPLOY)]
+    if kind in ("Direct", "AllAtOnce"):
+        for tool in {*tools, *(key for key in made.resources if key.startswith("AuthorizerDeployment"))}:
+            yield f"{tool}: it exists, and nothing is deployed gradually"
+        if policy:
+            yield "AuthorizerAlias: CodeDeploy updates it, and nothing is deployed gradually"
+        return
+    groups = made.of_type("AWS::CodeDeploy::DeploymentGroup")
+    if not policy or len(groups) != 1 or made.plain(policy["DeploymentGroupName"]) != stack.MADE.format(*groups):
+        yield "AuthorizerAlias: an update moves it at once"
+        return
+    (group,) = groups.values()
+    if policy["ApplicationName"] != group["ApplicationName"]:
+        yield "AuthorizerAlias: its deployment group is not of its application"
+    if made.plain(group["DeploymentConfigName"]) != f"CodeDeployDefault.Lambda{kind}":
+        yield f"the deployment is {made.plain(group['DeploymentConfigName'])}"
+    alarms = [made.plain(alarm["Name"]).strip("<>") for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])]
+    if not alarms or not group["AlarmConfiguration"]["Enabled"] or "DEPLOYMENT_STOP_ON_ALARM" not in group["AutoRollbackConfiguration"]["Events"]:
+        yield "no alarm rolls the deployment back"
+    for alarm in alarms:
+        properties = made.resources[alarm]["Properties"]
+        if (properties["Namespace"], properties["MetricName"]) == ("AWS/Lambda", "Errors"):
+            yield f"{alarm}: every 401 is an error of the function, so any client can ring it"
+        dimensions = {each["Name"]: made.plain(each["Value"]) for each in properties["Dimensions"]}
+        (api,) = made.of_type("AWS::ApiGateway::RestApi").values()
+        if dimensions.get("ApiName", "") != made.plain(api["Body"]["info"]["title"]):
+            yield f"{alarm}: no API has the name {dimensions.get('ApiName')}"
+    role = made.plain(group["ServiceRoleArn"]).strip("<>").removesuffix(".Arn")
+    if made.resources[role]["Properties"].get("ManagedPolicyArns"):
+        yield f"{role}: a managed policy reaches beyond the authorizer"
+    for document in made.resources[role]["Properties"].get("Policies", []):
+        for statement in document["PolicyDocument"]["Statement"]:
+            for resource in listed(made.plain(statement["Resource"])):
+                reads = listed(statement["Action"]) == ["cloudwatch:DescribeAlarms"]
+                if not reads and resource not in ("<AuthorizerFunction.Arn>", "<AuthorizerFunction.Arn>:*"):
+                    yield f"{role}: {', '.join(listed(statement['Action']))} on {resource}"
 
 
 def layers(made):
@@ -443,5 +583,5 @@ def never_made(parsed, stacks):
 
 
 # Checks of one set of parameters, and checks of the template itself.
-OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
+OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

@@ -72,6 +72,8 @@ LIMITS = {
     "AuthorizerConcurrency": "100",
     "MigrateUserConcurrency": "10",
 }
+ALIAS = {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c", "AuthorizerProvisionedConcurrency": "10"}
+GRADUAL = {"AuthorizerDeployment": "Canary10Percent5Minutes", "AuthorizerBuild": "1f2e3d4c"}
 CONFIDENTIAL = {"ConfidentialClient": "true"}
 SECURITY_MAIL = {"SecurityMail": "security@example.com"}
 
@@ -105,6 +107,8 @@ SETS = {
     "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
     "docs/stack.md": DOMAIN | COOKIES,
     "limits": LIMITS,
+    "alias": ALIAS | WEB_SOCKETS,
+    "gradual deployment": GRADUAL,
     "confidential client": CONFIDENTIAL,
     "confidential client, rotation, machines": CONFIDENTIAL | TOKENS | MACHINES,
 }
@@ -113,4 +117,4 @@ SETS["everything"] = {
     for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
-SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL
+SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL

@@ -36,6 +36,35 @@ class AsItIs(unittest.TestCase):
         for name, given in parameters.SETS.items():
             self.assertEqual(once, expanded(given), name)
 
+    def versioned(self, given):
+        """What decides whether CloudFormation publishes a version: the record, whose number is in its description."""
+        made = PARSED.stack(parameters.ALIAS | given)
+        return made.plain(made.resources["AuthorizerConfiguration"]["Properties"]["Content"])
+
+    def test_another_build_or_another_value_publishes_a_version(self):
+        deployed = self.versioned({})
+        self.assertEqual(deployed, self.versioned({}))
+        changes = {"AuthorizerBuild": "5a6b", "TokenUse": "id", "TrustedIssuers": "[]", "LogLevel": "WARN", "Architecture": "arm64"}
+        for name, value in changes.items():
+            self.assertNotEqual(deployed, self.versioned({name: value}), name)
+        # These are not a version's: a new one without a difference would be refused.
+        for given in (parameters.LIMITS, parameters.GRADUAL, {"StageName": "test"}, {"MigrateUserMemory": "3008"}):
+            self.assertEqual(deployed, self.versioned(given), given)
+
+    def test_every_way_to_deploy(self):
+        for kind in PARSED.parameters["AuthorizerDeployment"]["AllowedValues"]:
+            made = PARSED.stack({"AuthorizerDeployment": kind, "AuthorizerBuild": "1f2e3d4c", "WebSocketApi": "true"})
+            for check in (checks.alias, checks.configuration, checks.gradual, checks.rules, checks.absent_references):
+                self.assertEqual([], list(check(made)), kind)
+
+    def test_an_alias_needs_a_build_and_provisioned_concurrency_an_alias(self):
+        for given, rule in (
+            ({"AuthorizerDeployment": "AllAtOnce"}, "VersionsNameTheirBuild"),
+            ({"AuthorizerProvisionedConcurrency": "1"}, "ProvisionedConcurrencyHasAnAlias"),
+        ):
+            broken = list(checks.rules(PARSED.stack(given)))
+            self.assertEqual([line.split(":")[0] for line in broken], [f"rule {rule}"])
+
     def test_the_template_itself(self):
         self.assertEqual([], [line for check in checks.OF_THE_TEMPLATE for line in check(PARSED)])
 
@@ -175,6 +204,181 @@ class Planted(unittest.TestCase):
             checks.rights,
             "UserEventsFunction: sqs:ReceiveMessage on <RetryQueue.Arn>, which is not its source",
             ("              Resource: !GetAtt UserEventQueue.Arn\n", "              Resource: !GetAtt RetryQueue.Arn\n"),
+        )
+
+    def found_in_the_definition(self, line, old, new, given):
+        parsed = stack.Parsed(stack.text())
+        api = parsed.template["Resources"]["Api"]["Properties"]
+        definition = json.dumps(api["DefinitionBody"])
+        self.assertIn(old, definition)
+        api["DefinitionBody"] = json.loads(definition.replace(old, new))
+        self.assertIn(line, list(checks.alias(parsed.stack(given))))
+
+    def test_api_that_invokes_the_wrong_one(self):
+        chosen = '{"Fn::If": ["HasAuthorizerAlias", {"Ref": "AuthorizerAlias"}, {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}]}'
+        self.found_in_the_definition(
+            "Api: its authorizer is <AuthorizerFunction.Arn>/invocations, not <AuthorizerAlias>",
+            chosen,
+            '{"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}',
+            parameters.ALIAS,
+        )
+        self.found_in_the_definition(
+            "Api: its authorizer is <AuthorizerAlias>/invocations, not <AuthorizerFunction.Arn>",
+            chosen,
+            '{"Ref": "AuthorizerAlias"}',
+            {},
+        )
+
+    def test_web_sockets_that_invoke_the_wrong_one(self):
+        chosen = "        - Authorizer: !If [HasAuthorizerAlias, !Ref AuthorizerAlias, !GetAtt AuthorizerFunction.Arn]\n"
+        self.found(
+            checks.alias,
+            "WebSocketAuthorizer: its authorizer is <AuthorizerFunction.Arn>/invocations, not <AuthorizerAlias>",
+            (chosen, "        - Authorizer: !GetAtt AuthorizerFunction.Arn\n"),
+            given="alias",
+        )
+        self.found(
+            checks.alias,
+            "WebSocketAuthorizer: its authorizer is <AuthorizerAlias>/invocations, not <AuthorizerFunction.Arn>",
+            (chosen, "        - Authorizer: !Ref AuthorizerAlias\n"),
+            given="WebSockets",
+        )
+
+    def test_alias_that_an_api_may_not_invoke(self):
+        permission = "Action: lambda:InvokeFunction\n      FunctionName: !Ref {}\n      Principal: apigateway.amazonaws.com\n"
+        for given, function, missing in (("alias", "AuthorizerAlias", "<AuthorizerAlias>"), ("WebSockets", "AuthorizerFunction", "<AuthorizerFunction>")):
+            for resource in ("Api", "WebSocketAuthorizer"):
+                self.found(
+                    checks.alias,
+                    f"{resource}: it may not invoke {missing}",
+                    (permission.format(function), permission.format("LogoutFunction")),
+                    given=given,
+                )
+
+    def test_alias_that_a_default_stack_has(self):
+        kinds = {
+            "AuthorizerVersion": checks.VERSION,
+            "AuthorizerAlias": checks.ALIAS,
+            "AuthorizerConfigurations": "AWS::AppConfig::Application",
+            "AuthorizerConfiguration": "AWS::AppConfig::HostedConfigurationVersion",
+        }
+        for name, kind in kinds.items():
+            resource = f"  {name}:\n    Type: {kind}\n"
+            self.found(
+                checks.alias,
+                f"{name}: it exists, and no API invokes an alias",
+                (resource + "    Condition: HasAuthorizerAlias\n", resource),
+            )
+
+    def test_description_that_a_default_stack_changes(self):
+        self.found(
+            checks.absent_references,
+            "resource AuthorizerFunction: Fn::Sub of AuthorizerConfiguration, which is absent",
+            ("        - Verifies tokens, reads revocations, returns a policy.\n", "        - !Sub \"${AuthorizerConfiguration.VersionNumber}\"\n"),
+        )
+
+    def test_output_of_an_alias_that_is_absent(self):
+        self.found(
+            checks.alias,
+            "output AuthorizerAlias: it refers to an alias, and no API invokes one",
+            ("  AuthorizerAlias:\n    Condition: HasAuthorizerAlias\n    Description", "  AuthorizerAlias:\n    Description"),
+        )
+
+    def test_version_that_is_deleted_with_its_configuration(self):
+        self.found(
+            checks.alias,
+            "AuthorizerVersion: its UpdateReplacePolicy deletes the version to which a roll-back leads",
+            ("    UpdateReplacePolicy: Retain\n    Properties:\n      FunctionName: !Ref AuthorizerFunction\n", "    Properties:\n      FunctionName: !Ref AuthorizerFunction\n"),
+            given="alias",
+        )
+
+    def test_provisioned_concurrency_that_is_ignored(self):
+        self.found(
+            checks.alias,
+            "AuthorizerAlias: AuthorizerProvisionedConcurrency is '10', and its own is None",
+            ("        - ProvisionedConcurrentExecutions: !Ref AuthorizerProvisionedConcurrency\n", "        - !Ref AWS::NoValue\n"),
+            given="alias",
+        )
+
+    def test_configuration_that_reaches_no_version(self):
+        for line, *change in (
+            ("TOKEN_USE is None, the function's 'access'", '          - !Sub "TOKEN_USE=${TokenUse}"\n', ""),
+            ("Build is None, the function's '1f2e3d4c'", '        - - !Sub "Build=${AuthorizerBuild}"\n          - !Sub', "        - - !Sub"),
+            ("Timeout is '5', the function's '6'", "before Lambda's timeout.\n      Timeout: 5\n", "before Lambda's timeout.\n      Timeout: 6\n"),
+        ):
+            self.found(checks.configuration, f"AuthorizerConfiguration: {line}", change, given="alias")
+        self.found(
+            checks.configuration,
+            "AuthorizerConfiguration: API_KEY_TABLE is '', the function's '<ApiKeyTable>'",
+            ('!If [HasApiKeys, !Sub "API_KEY_TABLE=${ApiKeyTable}", "API_KEY_TABLE="]', '"API_KEY_TABLE="'),
+            given="everything",
+        )
+        self.found(
+            checks.configuration,
+            "AuthorizerFunction: is EphemeralStorage kept by a version? Then the record must have it",
+            ("      CodeUri: functions/authorizer\n", "      CodeUri: functions/authorizer\n      EphemeralStorage: { Size: 1024 }\n"),
+            given="alias",
+        )
+
+    def test_version_that_its_configuration_does_not_replace(self):
+        number = "Configuration ${AuthorizerConfigurations}.${AuthorizerConfiguration.VersionNumber}"
+        for name, old, new in (
+            ("AuthorizerVersion", f'"{number}"', '"Configuration"'),
+            ("AuthorizerFunction", f" {number}.", ""),
+        ):
+            self.found(checks.configuration, f"{name}: its description does not name the record", (old, new), given="alias")
+
+    def test_deployment_that_is_gradual_unasked(self):
+        gradual = "  HasGradualDeployment: !And [!Condition HasAuthorizerAlias, !Not [!Equals [!Ref AuthorizerDeployment, AllAtOnce]]]\n"
+        self.found(
+            checks.gradual,
+            "AuthorizerDeployments: it exists, and nothing is deployed gradually",
+            (gradual, "  HasGradualDeployment: !Condition HasAuthorizerAlias\n"),
+            given="alias",
+        )
+        self.found(
+            checks.gradual,
+            "AuthorizerDeploymentGroup: it exists, and nothing is deployed gradually",
+            (gradual, "  HasGradualDeployment: !Not [!Equals [!Ref AuthorizerDeployment, AllAtOnce]]\n"),
+        )
+
+    def test_deployment_that_is_not_gradual(self):
+        self.found(
+            checks.gradual,
+            "AuthorizerAlias: an update moves it at once",
+            ("    UpdatePolicy: !If\n      - HasGradualDeployment\n", "    UpdatePolicy: !If\n      - HasWebSocketApi\n"),
+            given="gradual deployment",
+        )
+
+    def test_deployment_that_no_alarm_rolls_back(self):
+        for change in (
+            ("          - Name: !Ref AuthorizerDeploymentAlarm\n", "          []\n"),
+            (", DEPLOYMENT_STOP_ON_ALARM", ""),
+        ):
+            self.found(checks.gradual, "no alarm rolls the deployment back", change, given="gradual deployment")
+
+    def test_deployment_of_another_kind(self):
+        self.found(
+            checks.gradual,
+            "the deployment is CodeDeployDefault.LambdaAllAtOnce",
+            ('!Sub "CodeDeployDefault.Lambda${AuthorizerDeployment}"', "CodeDeployDefault.LambdaAllAtOnce"),
+            given="gradual deployment",
+        )
+
+    def test_alarm_that_any_client_can_ring(self):
+        self.found(
+            checks.gradual,
+            "AuthorizerDeploymentAlarm: every 401 is an error of the function, so any client can ring it",
+            ("      Namespace: AWS/ApiGateway\n      MetricName: 5XXError\n", "      Namespace: AWS/Lambda\n      MetricName: Errors\n"),
+            given="gradual deployment",
+        )
+
+    def test_role_that_shifts_other_functions(self):
+        self.found(
+            checks.gradual,
+            "AuthorizerDeploymentRole: lambda:GetAlias, lambda:UpdateAlias, lambda:GetProvisionedConcurrencyConfig on *",
+            ('                  - !GetAtt AuthorizerFunction.Arn\n', '                  - "*"\n'),
+            given="gradual deployment",
         )
 
     def test_claims_in_a_layer_that_the_function_lacks(self):
