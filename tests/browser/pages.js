@@ -143,7 +143,7 @@ async function useTheConsole(size) {
   const page = await open(size, `${stack.cognito}/console/`);
   await isAccessible(page, "console, signed out");
   await page.getByLabel("E-mail address").fill(email);
-  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Sign up" }).click();
   await page.locator("#confirm input").fill("123456");
   await page.getByRole("button", { name: "Confirm" }).click();
