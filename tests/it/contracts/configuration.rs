@@ -215,6 +215,15 @@ on; \"template\" is a value that the template computes or fixes. A test keeps co
 
 ";
 
+/// A text of the template; of a conditional one, that of a stack with the default parameters.
+fn default_text(value: &Value) -> &str {
+    let Value::Tagged(condition) = value else {
+        return value.as_str().unwrap();
+    };
+    assert_eq!(condition.tag, "If");
+    condition.value[2].as_str().unwrap()
+}
+
 /// Generates `docs/configuration.md`.
 fn document() -> String {
     let (template, functions) = (Template::read(), functions());
@@ -231,8 +240,8 @@ fn document() -> String {
         writeln!(text, "| `{variable}` | {} |", links.join(", ")).unwrap();
     }
     for function in &functions {
-        let description = template.properties(function.name)["Description"].as_str();
-        write!(text, "\n## {}\n\n{}\n", function.name, description.unwrap()).unwrap();
+        let description = default_text(&template.properties(function.name)["Description"]);
+        write!(text, "\n## {}\n\n{description}\n", function.name).unwrap();
         if function.vars.is_empty() {
             text.push_str("\nIt reads no variables.\n");
             continue;
