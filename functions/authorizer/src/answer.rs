@@ -9,13 +9,21 @@ use auth::{Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::Authorization;
-use crate::config::HttpApiResponse;
 use crate::context::{Context, ContextClaim};
 use crate::event::Kind;
+use crate::outcome::Authorization;
 
 /// API Gateway's limit for an authorizer's response.
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
+
+/// The response format that an HTTP API with payload format 2.0 is configured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpApiResponse {
+    /// An IAM policy.
+    Iam,
+    /// `isAuthorized` (`EnableSimpleResponses`).
+    Simple,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,8 +9,11 @@ use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
 use env_config::{ConfigError, Env, Var, is_name_byte, vars};
 
-use crate::cedar::{self, PolicyScope};
+use crate::answer::HttpApiResponse;
+use crate::cedar;
 use crate::context::ContextClaim;
+use crate::credential::{ApiKeyHeader, TokenSource, TokenSources};
+use crate::policy_scope::{self, PolicyScope};
 use crate::report::LogRules;
 
 /// A valid configuration: [`Config::from_lookup`] rejects all others.
@@ -49,67 +52,6 @@ pub struct Settings {
     pub context_claims: Vec<ContextClaim>,
     /// Which decisions are logged.
     pub log: LogRules,
-}
-
-/// A part of a request that may contain a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenSource {
-    /// `Authorization: Bearer <token>`.
-    Header,
-    /// `?access_token=<token>`.
-    Query,
-    /// The cookie `TOKEN_COOKIE`.
-    Cookie,
-    /// `Sec-WebSocket-Protocol: bearer, <token>`.
-    Subprotocol,
-}
-
-/// The places of tokens in requests.
-#[derive(Clone, Debug)]
-pub struct TokenSources {
-    /// `None`: the header, and for a WebSocket also the query and the subprotocol, because browsers
-    /// cannot set headers there.
-    chosen: Option<Vec<TokenSource>>,
-    /// The cookie's name.
-    pub cookie: String,
-}
-
-impl TokenSources {
-    /// The sources to read.
-    pub(crate) fn to_try(&self, web_socket: bool) -> impl Iterator<Item = TokenSource> {
-        const PLAIN: &[TokenSource] = &[TokenSource::Header];
-        const WEB_SOCKET: &[TokenSource] = &[
-            TokenSource::Header,
-            TokenSource::Query,
-            TokenSource::Subprotocol,
-        ];
-        let by_default = if web_socket { WEB_SOCKET } else { PLAIN };
-        self.chosen.as_deref().unwrap_or(by_default).iter().copied()
-    }
-
-    /// The source that must be empty: unless the configuration names the sources, a token in the
-    /// query is a second credential (RFC 6750 section 2).
-    pub(crate) fn must_be_empty(&self, web_socket: bool) -> Option<TokenSource> {
-        (self.chosen.is_none() && !web_socket).then_some(TokenSource::Query)
-    }
-}
-
-/// The header that may contain an API key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApiKeyHeader {
-    /// `Authorization: ApiKey <key>`.
-    Authorization,
-    /// Only the key, in a header of this lower-case name.
-    Named(String),
-}
-
-/// The response format that an HTTP API with payload format 2.0 is configured for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpApiResponse {
-    /// An IAM policy.
-    Iam,
-    /// `isAuthorized` (`EnableSimpleResponses`).
-    Simple,
 }
 
 impl Config {
@@ -267,7 +209,7 @@ impl Config {
         let pool = env.optional("USER_POOL_ID").unwrap_or_default();
         let policies = cedar::read(&mut env, &pool);
         let routes = cedar::routes(&mut env);
-        let scope = cedar::scope(&mut env, &routes, policies.as_ref());
+        let scope = policy_scope::read(&mut env, &routes, policies.as_ref());
         let token_rules = token_rules(&mut env);
         let revocation_table = env.required("REVOCATION_TABLE");
         let api_key_table = env.optional("API_KEY_TABLE");

@@ -13,7 +13,7 @@ use auth::{AuthError, DenyReason, Revocations};
 use runtime::log::{self, Level};
 use serde_json::Value;
 
-use crate::{AuthorizeError, Decision};
+use crate::outcome::{AuthorizeError, Decision};
 
 /// Log settings.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,9 @@ use auth_jwks::KeyLocation;
 use env_config::{ConfigError, Env, Var, vars};
 use runtime::log::Level;
 
+use crate::hosted_ui::HostedUi;
+use crate::request::Cookies;
+
 /// A valid configuration: [`Config::from_lookup`] rejects all others.
 pub struct Config {
     /// The issuers and the locations of their keys.
@@ -30,24 +33,6 @@ pub struct Config {
     pub hosted_ui: Option<HostedUi>,
     /// `LOG_LEVEL`.
     pub log_level: Level,
-}
-
-/// The names of the cookies that hold tokens, if the deployment uses cookies.
-#[derive(Clone, Debug, Default)]
-pub struct Cookies {
-    /// The cookie of the access or ID token.
-    pub access: Option<String>,
-    /// The cookie of the refresh token.
-    pub refresh: Option<String>,
-}
-
-/// Cognito's hosted UI.
-#[derive(Clone, Debug)]
-pub struct HostedUi {
-    /// `https://<domain>`.
-    pub url: String,
-    /// One of the app client's `LogoutURLs`.
-    pub redirect_uri: String,
 }
 
 impl Config {

@@ -3,8 +3,6 @@
 use api_gateway::http;
 use serde::Deserialize;
 
-use crate::config::Cookies;
-
 /// The request body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +39,15 @@ impl Scope {
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RefreshToken(pub(crate) String);
+
+/// The names of the cookies that hold tokens, if the deployment uses cookies.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// The cookie of the access or ID token.
+    pub access: Option<String>,
+    /// The cookie of the refresh token.
+    pub refresh: Option<String>,
+}
 
 /// The refresh token from its cookie.
 pub(crate) fn refresh_cookie(event: &http::Request<'_>, cookies: &Cookies) -> Option<RefreshToken> {

@@ -1,0 +1,85 @@
+//! The decision: identifies the caller, checks revocations, authorizes the request.
+
+use auth::api_key::PresentedKey;
+use auth::{
+    ApiKeyStore, AuthError, DenyReason, KeySource, RevocationReader, UnverifiedToken,
+    VerifiedClaims,
+};
+
+use crate::credential::Credential;
+use crate::outcome::{Authorization, AuthorizeError, Decision};
+use crate::{Authorizer, Event, answer, now};
+
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
+    /// Verifies the credential, checks revocations and evaluates the Cedar policies, in the order
+    /// of ARCHITECTURE.md. Every step can only refuse.
+    ///
+    /// # Errors
+    /// The first step that refused or failed.
+    pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, AuthorizeError> {
+        let settings = &self.settings;
+        let header = settings.api_key_header.as_ref();
+        let credential = event.credential(&settings.token_sources, header)?;
+        let is_cookie = matches!(credential, Credential::Cookie(_));
+        let claims = match credential {
+            Credential::Token(bearer) | Credential::Cookie(bearer) => {
+                self.verify_token(&bearer).await?
+            }
+            Credential::ApiKey(text) => self.verify_api_key(&text).await?,
+        };
+
+        let method_arn = event.method_arn();
+        let method = event.method(&method_arn)?;
+
+        let revocations = self.revocations.revocations(&claims, now()).await?;
+        self.reporter.log_invalid_expiry(&revocations);
+        revocations.check(&claims)?;
+        // No await from here on.
+        let now = now();
+        self.verifier.still_valid(&claims, now)?;
+
+        let forged = is_cookie && event.may_be_forged(&method.verb, &settings.allowed_origins);
+        let authorization = settings.authorize_request(event, &claims, &method, forged, now)?;
+        self.decision_of(event, claims, authorization)
+    }
+
+    /// Verifies a token.
+    async fn verify_token(&self, bearer: &str) -> Result<VerifiedClaims, AuthError> {
+        let token = UnverifiedToken::parse_within(bearer, self.settings.max_token_bytes)?;
+        let issuer = self.verifier.issuer_of(&token)?;
+        let key = self
+            .keys
+            .key_for(issuer, token.unverified_kid(), now())
+            .await?;
+        Ok(self.verifier.verify(token, issuer, &key, now())?)
+    }
+
+    /// Verifies an API key.
+    async fn verify_api_key(&self, text: &str) -> Result<VerifiedClaims, AuthError> {
+        let api_keys = self.api_keys.as_ref().ok_or(DenyReason::MissingToken)?;
+        let presented = PresentedKey::parse(text)?;
+        let stored = api_keys.store.find(presented.id()).await?;
+        let stored = stored.ok_or(DenyReason::UnknownApiKey)?;
+        Ok(stored.verify(&presented, &api_keys.issuer_id, now())?)
+    }
+
+    fn decision_of(
+        &self,
+        event: &Event<'_>,
+        claims: VerifiedClaims,
+        authorization: Authorization,
+    ) -> Result<Decision, AuthorizeError> {
+        let (effect, reason) = (authorization.effect, authorization.reason);
+        let form = self.settings.http_api_response;
+        let chosen = &self.settings.context_claims;
+        match answer::decided(event.kind(), form, &claims, authorization, chosen) {
+            Some(answer) => Ok(Decision {
+                effect,
+                reason,
+                answer,
+                claims,
+            }),
+            None => Err(AuthorizeError::AnswerTooLarge),
+        }
+    }
+}

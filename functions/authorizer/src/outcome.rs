@@ -1,0 +1,71 @@
+//! The results of a decision, and why there may be none: the words of logs and metrics.
+
+use api_gateway::{Effect, IamPolicy};
+use auth::{AuthError, DenyReason, Unavailable, VerifiedClaims};
+use serde_json::value::RawValue;
+
+/// The decision about a known caller.
+pub struct Decision {
+    /// Allow or Deny.
+    pub effect: Effect,
+    /// The reason for a Deny that no Cedar policy made.
+    pub reason: Option<DenyReason>,
+    /// The response, in the format of the API that sent the event.
+    pub answer: Box<RawValue>,
+    /// The caller's claims.
+    pub claims: VerifiedClaims,
+}
+
+/// The authorization of a request.
+pub(crate) struct Authorization {
+    /// Allow or Deny for this request.
+    pub(crate) effect: Effect,
+    /// The reason for a Deny that no Cedar policy made.
+    pub(crate) reason: Option<DenyReason>,
+    /// The IAM policy; `None` for AppSync, which has no methods that a policy could name.
+    pub(crate) policy: Option<IamPolicy>,
+}
+
+/// Why the authorizer returned no policy.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.as_str())]
+pub enum AuthorizeError {
+    /// The caller was refused, or a dependency failed.
+    Refused(#[from] AuthError),
+    /// The event names no valid API method.
+    Event(#[from] api_gateway::ArnError),
+    /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
+    /// can cover it.
+    UnknownRoute,
+    /// The response would exceed API Gateway's limit.
+    AnswerTooLarge,
+    /// The decision exceeded its time limit.
+    OutOfTime,
+}
+
+impl AuthorizeError {
+    /// The name in logs, metrics and `docs/outcomes.md`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(AuthError::Unauthorized(reason)) => reason.as_str(),
+            Self::Refused(AuthError::Unavailable(dependency)) => dependency.as_str(),
+            Self::Event(_) => "invalid_method_arn",
+            Self::UnknownRoute => "unknown_route",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+impl From<Unavailable> for AuthorizeError {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Refused(unavailable.into())
+    }
+}
+
+impl From<DenyReason> for AuthorizeError {
+    fn from(reason: DenyReason) -> Self {
+        Self::Refused(reason.into())
+    }
+}

@@ -1,0 +1,153 @@
+//! Decides by the Cedar policies about a known caller's request, and builds the IAM policy.
+
+use api_gateway::routes::{self, Route, RouteTable};
+use api_gateway::{Effect, IamPolicy, MethodArn};
+use auth::{DenyReason, UnixSeconds, VerifiedClaims};
+
+use crate::Event;
+use crate::config::Settings;
+use crate::event::Kind;
+use crate::method::{Method, Path};
+use crate::outcome::{Authorization, AuthorizeError};
+use crate::policy_scope::PolicyScope;
+
+impl Settings {
+    /// Authorizes the request and builds the IAM policy.
+    pub(crate) fn authorize_request(
+        &self,
+        event: &Event<'_>,
+        claims: &VerifiedClaims,
+        method: &Method<'_>,
+        forged: bool,
+        now: UnixSeconds,
+    ) -> Result<Authorization, AuthorizeError> {
+        match (&self.scope, event.kind(), &method.arn) {
+            (PolicyScope::Api(table), Kind::Token | Kind::Request | Kind::Http, Some(arn)) => {
+                self.authorize_all_routes(table, claims, method, arn, now)
+            }
+            (_, _, arn) => {
+                let template = method.template.as_deref();
+                let resource = arn.map(|arn| arn.request_resource(template));
+                let reason = self.denied_before_policies(event, method, forged);
+                // No policy can name this path alone, and API Gateway would cache one for every
+                // path.
+                let unnamed = matches!(resource, Some(None)).then_some(DenyReason::UnclearPath);
+                let reason = reason.or(unnamed);
+                let effect = match reason {
+                    Some(_) => Effect::Deny,
+                    None => {
+                        let request = self.cedar_request(event, method, now);
+                        self.policies.decide(claims, &request)
+                    }
+                };
+                let policy = arn.map(|arn| {
+                    let resource = resource.flatten();
+                    let resource = resource.unwrap_or_else(|| arn.resource_of_verb());
+                    let policy = IamPolicy::new(effect, resource);
+                    match arn.decoded_resource() {
+                        Some(decoded) => policy.and(decoded),
+                        None => policy,
+                    }
+                });
+                Ok(Authorization {
+                    effect,
+                    reason,
+                    policy,
+                })
+            }
+        }
+    }
+
+    /// Denies that precede the Cedar policies.
+    fn denied_before_policies(
+        &self,
+        event: &Event<'_>,
+        method: &Method<'_>,
+        forged: bool,
+    ) -> Option<DenyReason> {
+        if forged || event.is_from_elsewhere(&self.allowed_origins) {
+            return Some(DenyReason::ForeignOrigin);
+        }
+        let path_counts = method.template.is_none() || self.policies.uses_path();
+        (method.path == Path::Unclear && path_counts).then_some(DenyReason::UnclearPath)
+    }
+
+    /// Decides about every route, so that the policy is valid for all of them.
+    fn authorize_all_routes(
+        &self,
+        table: &RouteTable,
+        claims: &VerifiedClaims,
+        method: &Method<'_>,
+        arn: &MethodArn<'_>,
+        now: UnixSeconds,
+    ) -> Result<Authorization, AuthorizeError> {
+        let here = |route: &Route| match &method.template {
+            Some(template) => route.verb() == method.verb && route.template() == template,
+            None => match &method.path {
+                Path::Plain(path) => table.route_of(&method.verb, path) == Some(route),
+                Path::Unasked | Path::Unclear => false,
+            },
+        };
+        let at = table.routes().iter().position(here);
+        let decide = |route: &Route| {
+            let request = auth_cedar::Request {
+                verb: route.verb(),
+                route: route.template(),
+                path_parameters: Vec::new(),
+                path: None,
+                source_ip: None,
+                now,
+            };
+            self.policies.decide(claims, &request)
+        };
+        let effects: Vec<Effect> = table.routes().iter().map(decide).collect();
+        let effect = at.and_then(|at| effects.get(at)).copied();
+        let policy = table.policy(arn, &effects);
+        // A policy that does not cover this request would leave it to the API's resource policy, so
+        // an unusual spelling of a path is an error instead.
+        if policy.covers(arn.as_str()) {
+            Ok(Authorization {
+                effect: effect.ok_or(AuthorizeError::UnknownRoute)?,
+                reason: None,
+                policy: Some(policy),
+            })
+        } else {
+            Err(AuthorizeError::UnknownRoute)
+        }
+    }
+
+    /// The Cedar request. If the event does not name the route, it is the route that matches the
+    /// path; if no route matches, the path itself.
+    fn cedar_request<'q>(
+        &'q self,
+        event: &Event<'_>,
+        method: &'q Method<'_>,
+        now: UnixSeconds,
+    ) -> auth_cedar::Request<'q> {
+        let policies = &self.policies;
+        let known = match method.template {
+            Some(_) => None,
+            None => routes::route_of(&self.routes, &method.verb, method.route()),
+        };
+        let path = match &method.path {
+            Path::Plain(path) => Some(path.as_str()),
+            Path::Unasked | Path::Unclear => None,
+        };
+        auth_cedar::Request {
+            verb: &method.verb,
+            route: known.map_or(method.route(), Route::template),
+            path: path.filter(|_| policies.uses_path()),
+            path_parameters: if policies.uses_tags() {
+                event.path_parameters()
+            } else {
+                Vec::new()
+            },
+            source_ip: if policies.uses_address() {
+                event.source_ip()
+            } else {
+                None
+            },
+            now,
+        }
+    }
+}

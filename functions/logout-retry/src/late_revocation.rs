@@ -1,0 +1,77 @@
+//! Writes a revocation that could not be written when it was decided.
+
+use auth::{Unavailable, UnixSeconds, UserRef};
+use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
+use auth_sqs::{LateRevocation, RetryQueue};
+use runtime::sqs::Message;
+
+use crate::outcome::Outcome;
+use crate::{LogoutRetry, now};
+
+/// The queue of revocations that still cannot be written.
+pub(crate) struct LateRevocations {
+    pub(crate) url: String,
+    pub(crate) queue: RetryQueue,
+}
+
+impl LogoutRetry {
+    /// Writes the revocation; if that fails, moves it to the queue that keeps it for longer.
+    pub(crate) async fn revoke(
+        &self,
+        revocation: &LateRevocation,
+        message: &Message<'_>,
+    ) -> Outcome {
+        match (self.write(revocation).await, &self.late_revocations) {
+            (Ok(()), _) => Outcome::Revoked,
+            (Err(_), Some(late)) if !message.is_from(&late.url) => {
+                if late.queue.send(revocation).await {
+                    Outcome::PutOff
+                } else {
+                    Outcome::Failed
+                }
+            }
+            (Err(_), _) => Outcome::Failed,
+        }
+    }
+
+    /// Writes a revocation as of its original time: later sign-ins stay valid.
+    async fn write(&self, revocation: &LateRevocation) -> Result<(), Unavailable> {
+        let revocations = self.revocations.as_ref().ok_or(Unavailable::Revocations)?;
+        let LateRevocation::RevokeSessions {
+            subject,
+            not_before,
+            kept,
+            changed_at,
+            reason,
+        } = revocation;
+        let context = RevocationContext {
+            reason,
+            actor: subject,
+            at: now(),
+            refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
+        };
+        let user = UserRef {
+            issuer: &self.user_pool_id,
+            subject,
+        };
+        let not_before = UnixSeconds(*not_before);
+        if let Some(kept) = kept {
+            let others = OtherSessions {
+                not_before,
+                kept: KeptSession {
+                    session: &kept.session,
+                    authenticated_at: UnixSeconds(kept.authenticated_at),
+                },
+                password_changed_at: changed_at.map(UnixSeconds),
+            };
+            let written = revocations.revoke_other_sessions(&user, &others, &context);
+            // Not written: the kept session was revoked too, so there is nothing to keep.
+            if written.await? {
+                return Ok(());
+            }
+        }
+        revocations
+            .revoke_user_sessions(&user, not_before, &context)
+            .await
+    }
+}

@@ -1,0 +1,64 @@
+//! What became of a message: the words and levels of the log.
+
+use auth_cognito::SignOut;
+use runtime::log::Level;
+
+/// The result of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The revocation is written.
+    Revoked,
+    /// The revocation was moved to the queue that keeps it for longer.
+    PutOff,
+    /// The sessions are revoked at Cognito.
+    Ended,
+    /// Token revocation is disabled for the app client.
+    Unsupported,
+    /// Cognito refuses the call; a retry would be refused again.
+    Refused,
+    /// The task failed.
+    Failed,
+    /// The message is not a task.
+    Unreadable,
+}
+
+impl Outcome {
+    /// The word in the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "marked",
+            Self::PutOff => "put_off",
+            Self::Ended => "ended",
+            Self::Unsupported => "unsupported",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::Revoked | Self::Ended | Self::Unsupported | Self::Refused => Level::Info,
+            Self::PutOff => Level::Warn,
+            Self::Failed | Self::Unreadable => Level::Error,
+        }
+    }
+
+    /// Whether the queue redelivers the message.
+    pub(crate) fn is_retried(self) -> bool {
+        match self {
+            Self::Failed | Self::Unreadable => true,
+            Self::Revoked | Self::PutOff | Self::Ended | Self::Unsupported | Self::Refused => false,
+        }
+    }
+}
+
+impl From<SignOut> for Outcome {
+    fn from(outcome: SignOut) -> Self {
+        match outcome {
+            SignOut::Done => Self::Ended,
+            SignOut::Unsupported => Self::Unsupported,
+            SignOut::Refused => Self::Refused,
+        }
+    }
+}

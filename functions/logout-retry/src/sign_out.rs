@@ -1,0 +1,20 @@
+//! Repeats a call to Cognito that failed during logout.
+
+use auth_cognito::SignOutTask;
+
+use crate::outcome::Outcome;
+use crate::{LogoutRetry, now};
+
+impl LogoutRetry {
+    pub(crate) async fn sign_out(&self, task: &SignOutTask) -> Outcome {
+        let Ok(made) = self.cognito.execute(task).await else {
+            return Outcome::Failed;
+        };
+        if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
+            // Without this note CloudTrail's record of the call makes tokens outdated that a
+            // refresh would replace.
+            let _ = revocations.note_call(&self.user_pool_id, id, now()).await;
+        }
+        made.outcome.into()
+    }
+}

@@ -1,0 +1,132 @@
+//! Identifies the session, by its token or by its refresh token, and signs it out.
+
+use api_gateway::http;
+use auth::{
+    DenyReason, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS, Principal,
+    ResourceAudience, Secret, TokenRules, TokenUse, Unavailable, UnverifiedToken, VerifiedClaims,
+};
+
+use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};
+use crate::request::{self, RefreshToken, Request, Scope};
+use crate::{Config, Logout, now};
+
+/// The requirements for the token of a logout.
+pub(crate) fn token_rules(config: &Config) -> TokenRules {
+    TokenRules {
+        token_uses: vec![TokenUse::Access, TokenUse::Id],
+        // Any token of a session may revoke it, regardless of its resource.
+        resource_audience: ResourceAudience::Any,
+        leeway_seconds: config.leeway_seconds,
+        iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
+        require_session: false,
+        allow_delegated: false,
+        expired_for_seconds: config.refresh_token_ttl_seconds,
+    }
+}
+
+impl Logout {
+    pub(crate) async fn log_out(
+        &self,
+        event: &http::Request<'_>,
+    ) -> Result<LogoutOutcome, LogoutError> {
+        if event.method() != "POST" {
+            return Err(LogoutError::MethodNotAllowed);
+        }
+        if request::is_from_elsewhere(event, &self.settings.allowed_origins) {
+            return Err(LogoutError::ForeignOrigin);
+        }
+        let cookie = request::refresh_cookie(event, &self.settings.cookies);
+        let bearer = match (
+            event.token(self.settings.cookies.access.as_deref()),
+            &cookie,
+        ) {
+            (Ok(bearer), _) => bearer,
+            (Err(DenyReason::MissingToken), Some(refresh_token)) => {
+                return self.revoke_by_refresh_token(refresh_token).await;
+            }
+            (Err(reason), _) => return Err(reason.into()),
+        };
+        let claims = self.caller(&bearer).await?;
+        if claims.principal() != Principal::User {
+            return Err(LogoutError::NoUser);
+        }
+        let mut request: Request = event.json()?;
+        request.refresh_token = request.refresh_token.or(cookie);
+        let done = match request.scope {
+            Scope::Session => Some(self.revoke_session(&claims, &request).await?),
+            Scope::All => self.revoke_all(&claims, &request).await?,
+            Scope::Others => Some(self.revoke_others(&claims).await?),
+        };
+        Ok(LogoutOutcome {
+            ended: done.map_or(Ended::Already, |_| Ended::Scope(request.scope)),
+            cognito: done.unwrap_or(CognitoOutcome::NotAsked),
+            logout_url: self.logout_url(&claims, request.scope),
+        })
+    }
+
+    /// Verifies a token, which may be expired or revoked.
+    async fn caller(&self, bearer: &str) -> Result<VerifiedClaims, LogoutError> {
+        let token = UnverifiedToken::parse_within(bearer, LARGEST_MAX_TOKEN_BYTES)?;
+        let issuer = self.verifier.issuer_of(&token)?;
+        let key = self
+            .keys
+            .key_for(issuer, token.unverified_kid(), now())
+            .await?;
+        Ok(self.verifier.verify(token, issuer, &key, now())?)
+    }
+
+    /// For a request with the refresh token's cookie only. A refresh returns a token that names the
+    /// session, which is then revoked in the table and at Cognito. Without a usable response from
+    /// Cognito the logout fails and the browser keeps the cookie.
+    async fn revoke_by_refresh_token(
+        &self,
+        refresh_token: &RefreshToken,
+    ) -> Result<LogoutOutcome, LogoutError> {
+        let RefreshToken(text) = refresh_token;
+        let secret = Secret::new(text.clone());
+        let may_be_one = auth_cognito::may_be_a_refresh_token(text);
+        for accounts in self.accounts.iter().filter(|_| may_be_one) {
+            let tokens = match accounts.refresh(&secret).await {
+                Ok(tokens) => tokens,
+                // Another client's token, or an invalid one, which returns no tokens.
+                Err(refused) if refused.is_final() => continue,
+                Err(_) => return Err(Unavailable::Cognito.into()),
+            };
+            let Ok(claims) = self.caller(&tokens.access).await else {
+                return Err(Unavailable::Cognito.into());
+            };
+            let mut request = Request {
+                scope: Scope::Session,
+                refresh_token: Some(RefreshToken(text.clone())),
+            };
+            let mut cognito = self.revoke_session(&claims, &request).await?;
+            // With refresh token rotation, the new token belongs to the session.
+            if let Some(rotated) = tokens.refresh {
+                request.refresh_token = Some(RefreshToken(rotated));
+                let rotated = self
+                    .revoke_refresh_token(&claims, request.refresh_token.as_ref())
+                    .await;
+                cognito = if matches!(cognito, CognitoOutcome::Refused) {
+                    rotated
+                } else {
+                    cognito.worse(rotated)
+                };
+            }
+            return Ok(LogoutOutcome {
+                ended: Ended::Scope(Scope::Session),
+                cognito,
+                logout_url: self.logout_url(&claims, Scope::Session),
+            });
+        }
+        Ok(LogoutOutcome {
+            ended: Ended::RefreshToken,
+            cognito: CognitoOutcome::Refused,
+            logout_url: None,
+        })
+    }
+
+    fn logout_url(&self, claims: &VerifiedClaims, scope: Scope) -> Option<String> {
+        let hosted_ui = self.settings.hosted_ui.as_ref()?;
+        (scope != Scope::Others).then(|| hosted_ui.logout_url(claims.client_id()))
+    }
+}
