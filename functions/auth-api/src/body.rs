@@ -8,6 +8,7 @@ use auth::Secret;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use usernames::normalize;
 
 /// Cognito's longest user name, in characters.
 const MAX_USERNAME_CHARS: usize = 128;
@@ -166,12 +167,7 @@ pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, Re
     {
         return Err(RequestError::Malformed);
     }
-    let name: String = name.nfc().collect();
-    Ok(if case_sensitive {
-        name
-    } else {
-        name.to_lowercase().nfc().collect()
-    })
+    Ok(normalize(name, case_sensitive))
 }
 
 /// Whether the character is only another encoding of one other character, as the Kelvin sign is of

@@ -7,6 +7,7 @@ use std::path::Path;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Deserialize;
 
+use crate::content::Content;
 use crate::message::{Message, Parts};
 use crate::source::Source;
 
@@ -55,15 +56,6 @@ pub(crate) struct Brand {
     engine: Environment<'static>,
     locales: BTreeMap<String, Texts>,
     default_locale: String,
-}
-
-/// The variable parts of a message.
-pub(crate) struct Content<'a> {
-    pub(crate) app: &'a str,
-    pub(crate) code: &'a str,
-    pub(crate) username: Option<&'a str>,
-    pub(crate) name: Option<&'a str>,
-    pub(crate) link: Option<&'a str>,
 }
 
 impl Brand {

@@ -10,7 +10,7 @@
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use crate::brand::Content;
+use crate::content::Content;
 
 /// Cognito's limits in characters, including the placeholder.
 const MAX_MAIL: usize = 20_000;

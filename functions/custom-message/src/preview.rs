@@ -1,7 +1,7 @@
 //! Previews of every message in every language.
 
-use crate::brand::Content;
 use crate::config::Config;
+use crate::content::Content;
 use crate::message::Message;
 use crate::source::Source;
 

@@ -6,9 +6,10 @@ use auth::Secret;
 use env_config::{ConfigError, Env};
 use serde_json::{Map, Value};
 
-use crate::config::{self, Rules};
 use crate::hash::PasswordHash;
-use crate::user::{Credential, LegacyUser, normal, spellings};
+use crate::rules::Rules;
+use crate::user::{Credential, LegacyUser, spellings};
+use usernames::normalize;
 
 /// Checks records one by one and collects the counts of the report.
 pub struct Checker {
@@ -34,7 +35,7 @@ impl Checker {
     /// All problems of these variables.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
-        let rules = config::rules(&mut env);
+        let rules = Rules::read(&mut env);
         env.finish(Self {
             rules,
             users: 0,
@@ -54,13 +55,13 @@ impl Checker {
     #[must_use]
     pub fn name_in_pool(&self, record: &Map<String, Value>) -> Option<String> {
         let name = self.name(record)?;
-        Some(normal(&name, self.rules.case_sensitive))
+        Some(normalize(&name, self.rules.case_sensitive))
     }
 
     /// The field that holds the name.
     #[must_use]
     pub fn name_field(&self) -> &str {
-        self.rules.fields.username()
+        &self.rules.fields.username
     }
 
     /// Checks a record. Returns the reasons why the user cannot be migrated with the password, or has to
@@ -92,7 +93,7 @@ impl Checker {
         if email.is_some() && !user.is_verified(self.rules.username_is_email) {
             problems.push("not_verified");
         }
-        let name = normal(&user.username, self.rules.case_sensitive);
+        let name = normalize(&user.username, self.rules.case_sensitive);
         if self.rules.username_is_email && email.is_some_and(|email| *email != name) {
             problems.push("other_address");
         }

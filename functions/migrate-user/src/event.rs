@@ -1,16 +1,17 @@
 //! Cognito's event. The password is copied from it only once.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
-use api_gateway::headers::text;
 use auth::Secret;
 use runtime::TriggerEvent;
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::{MAX_PASSWORD_CHARS, MAX_USERNAME_CHARS};
+use crate::outcome::{MigratedUser, Next};
+
+/// Cognito's maximum lengths of a password and of a user name.
+const MAX_PASSWORD_CHARS: usize = 256;
+const MAX_USERNAME_CHARS: usize = 128;
 
 /// The event; its members are parsed on access. No `Debug`.
 pub(crate) struct Event<'a>(TriggerEvent<'a>);
@@ -22,40 +23,13 @@ pub(crate) enum Occasion {
     ForgotPassword,
 }
 
-/// A migrated user.
-pub(crate) struct MigratedUser {
-    pub(crate) attributes: BTreeMap<String, String>,
-    /// Groups, by the new pool's names. They are not part of the response.
-    pub(crate) groups: Vec<String>,
-    /// The names of attributes that are not migrated, because the pool would refuse their values.
-    pub(crate) left_behind: BTreeSet<String>,
-    pub(crate) next: Next,
-}
-
-/// What a migrated user has to do about the password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing.
-    Nothing,
-    /// Choose a new password after the sign-in: the pool's policy would refuse this one.
-    Change,
-    /// Reset the password before the sign-in, by a code sent to a verified address or number.
-    Reset,
-}
-
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow)]
-    password: Option<&'a RawValue>,
-}
-
 impl<'a> Event<'a> {
     pub(crate) fn read(json: &'a RawValue) -> Self {
-        Self(TriggerEvent::read(json))
+        Self(TriggerEvent::parse(json).unwrap_or_default())
     }
 
     pub(crate) fn occasion(&self) -> Option<Occasion> {
-        match self.0.text("triggerSource")?.as_ref() {
+        match self.0.source()?.as_ref() {
             "UserMigration_Authentication" => Some(Occasion::SignIn),
             "UserMigration_ForgotPassword" => Some(Occasion::ForgotPassword),
             _ => None,
@@ -63,14 +37,13 @@ impl<'a> Event<'a> {
     }
 
     pub(crate) fn user_pool_id(&self) -> Cow<'a, str> {
-        self.0.text("userPoolId").unwrap_or_default()
+        self.0.user_pool_id().unwrap_or_default()
     }
 
     /// The name as the user typed it; `None` if Cognito would not accept it.
     pub(crate) fn username(&self) -> Option<Cow<'a, str>> {
-        self.0.text("userName").filter(|name| {
-            !name.is_empty()
-                && name.chars().count() <= MAX_USERNAME_CHARS
+        self.0.user_name().filter(|name| {
+            name.chars().count() <= MAX_USERNAME_CHARS
                 && !name.contains(|c: char| c.is_control() || c.is_whitespace())
         })
     }
@@ -80,13 +53,13 @@ impl<'a> Event<'a> {
         if occasion == Occasion::ForgotPassword {
             return Ok(None);
         }
-        let request = self.0.member("request").ok_or(())?;
+        let request = self.0.request().ok_or(())?;
         // A character has up to four bytes, and JSON escapes take six bytes each: longer text is not a password.
-        if request.get().len() > 1024 * 1024 {
+        let is_long = |password: &RawValue| password.get().len() > 1024 * 1024;
+        if request.member("password").is_some_and(is_long) {
             return Err(());
         }
-        let request: Request<'_> = serde_json::from_str(request.get()).map_err(drop)?;
-        let password = request.password.and_then(text).ok_or(())?;
+        let password = request.text("password").ok_or(())?;
         let password = Secret::new(password.into_owned());
         let chars = password.expose().chars().count();
         if (1..=MAX_PASSWORD_CHARS).contains(&chars) {

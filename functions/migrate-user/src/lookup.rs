@@ -4,7 +4,8 @@
 use auth::Unavailable;
 use aws_config::SdkConfig;
 
-use crate::config::{LookupConfig, Rules};
+use crate::config::LookupConfig;
+use crate::rules::Rules;
 use crate::source::{LegacySource, Source, SourceError};
 
 /// Looks up names in the old store, without passwords.
@@ -19,19 +20,9 @@ impl Lookup {
     /// # Errors
     /// [`Unavailable::Legacy`] if the secret is invalid, or cannot be read.
     pub async fn connect(config: LookupConfig, sdk: &SdkConfig) -> Result<Self, Unavailable> {
-        let secret = match &config.secret_arn {
-            None => config.secret,
-            Some(arn) => {
-                let secret = auth_secrets::read(sdk, arn).await;
-                Some(secret.ok_or(Unavailable::Legacy)?)
-            }
-        };
-        let mut sources = Vec::new();
-        for source in config.sources {
-            sources.push(Source::connect(source, secret.as_ref(), sdk).await?);
-        }
+        let sources = Source::connect_all(config.sources, config.secret_arn, config.secret, sdk);
         Ok(Self {
-            sources,
+            sources: sources.await?,
             rules: config.rules,
         })
     }

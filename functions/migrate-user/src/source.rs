@@ -8,8 +8,10 @@ mod postgres;
 use auth::{Secret, Unavailable};
 use auth_cognito::LegacyPoolError;
 use aws_config::SdkConfig;
+use runtime::log::{self, Level};
 
-use crate::config::{Rules, SourceConfig};
+use crate::config::SourceConfig;
+use crate::rules::Rules;
 use crate::user::LegacyUser;
 
 pub(crate) use cognito::{Cognito, OldPool};
@@ -92,7 +94,31 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) async fn connect(
+    /// Reads the sources' secret and creates their clients.
+    ///
+    /// # Errors
+    /// [`Unavailable::Legacy`] if the secret is invalid, or cannot be read.
+    pub(crate) async fn connect_all(
+        configs: Vec<SourceConfig>,
+        secret_arn: Option<String>,
+        secret: Option<Secret>,
+        sdk: &SdkConfig,
+    ) -> Result<Vec<Self>, Unavailable> {
+        let secret = match &secret_arn {
+            None => secret,
+            Some(arn) => {
+                let secret = auth_secrets::read(sdk, arn).await;
+                Some(secret.ok_or(Unavailable::Legacy)?)
+            }
+        };
+        let mut sources = Vec::new();
+        for config in configs {
+            sources.push(Self::connect(config, secret.as_ref(), sdk).await?);
+        }
+        Ok(sources)
+    }
+
+    async fn connect(
         config: SourceConfig,
         secret: Option<&Secret>,
         sdk: &SdkConfig,
@@ -126,6 +152,24 @@ impl Source {
             SourceConfig::Http { url } => Self::Http(Box::new(Http::new(url, secret()?)?)),
         })
     }
+}
+
+/// Refuses an old pool that is case-sensitive, without a table of spellings.
+///
+/// # Errors
+/// [`Unavailable::Legacy`] for such a pool.
+pub(crate) async fn refuse_hidden_spellings(sources: &[Source]) -> Result<(), Unavailable> {
+    for source in sources {
+        if let Source::Cognito(pool) = source
+            && pool.hides_spellings().await
+        {
+            let problem = "the old pool is case-sensitive: set LEGACY_SPELLINGS_TABLE, or \
+                LEGACY_CASE_SENSITIVE to `false` if no two of its names differ by case alone";
+            log::line(Level::Error, problem, []);
+            return Err(Unavailable::Legacy);
+        }
+    }
+    Ok(())
 }
 
 impl LegacySource for Source {

@@ -6,6 +6,9 @@
 
 mod config;
 mod mapping;
+mod mapping_file;
+mod outcome;
+mod user;
 
 use std::convert::Infallible;
 
@@ -14,9 +17,10 @@ use runtime::{Handler, InvocationError, TriggerEvent};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-pub use config::Config;
-pub use mapping::Mapping;
-use mapping::User;
+pub use crate::config::Config;
+pub use crate::mapping::Mapping;
+use crate::outcome::{ClaimsError, Outcome};
+use crate::user::User;
 
 /// The function's handler.
 pub struct PreTokenGeneration {
@@ -33,24 +37,24 @@ impl PreTokenGeneration {
     }
 
     /// The outcome, and the event with the claims, if any.
-    fn claims(&self, json: &RawValue) -> Result<(&'static str, Box<RawValue>), &'static str> {
-        let event = TriggerEvent::read(json);
-        let source = event.text("triggerSource").ok_or("no_trigger_event")?;
+    fn claims(&self, json: &RawValue) -> Result<(Outcome, Box<RawValue>), ClaimsError> {
+        let event = TriggerEvent::parse(json).ok_or(ClaimsError::NoTriggerEvent)?;
+        let source = event.source().ok_or(ClaimsError::NoTriggerEvent)?;
         // Version 3 also covers machines, which have neither groups nor attributes.
         if !source.starts_with("TokenGeneration_") || source == "TokenGeneration_ClientCredentials"
         {
-            return Ok(("nothing_to_do", json.to_owned()));
+            return Ok((Outcome::NothingToDo, json.to_owned()));
         }
         // Version 1 cannot change access tokens.
-        if !matches!(event.text("version").as_deref(), Some("2" | "3")) {
-            return Err("event_version");
+        if !matches!(event.version().as_deref(), Some("2" | "3")) {
+            return Err(ClaimsError::EventVersion);
         }
-        let request = event.member("request").ok_or("incomplete_event")?;
-        let mut user: User = serde_json::from_str(request.get()).map_err(|_| "incomplete_event")?;
+        let user = event.request().and_then(|request| User::read(&request));
+        let mut user = user.ok_or(ClaimsError::IncompleteEvent)?;
         user.doubt_address(&self.config.providers);
         let claims = self.config.mapping.claims(&user)?;
         if claims.is_empty() {
-            return Ok(("no_claims", json.to_owned()));
+            return Ok((Outcome::NoClaims, json.to_owned()));
         }
         let generation = json!({"claimsToAddOrOverride": claims});
         // Without `groupOverrideDetails`, the user's groups do not change.
@@ -58,8 +62,8 @@ impl PreTokenGeneration {
             "idTokenGeneration": generation,
             "accessTokenGeneration": generation,
         }});
-        let answer = event.answered(&response).ok_or("unwritable")?;
-        Ok(("claims_added", answer))
+        let answer = event.answered(&response).ok_or(ClaimsError::Unwritable)?;
+        Ok((Outcome::ClaimsAdded, answer))
     }
 }
 
@@ -73,8 +77,8 @@ impl Handler for PreTokenGeneration {
     ) -> Result<Box<RawValue>, InvocationError> {
         let result = self.claims(json);
         let (level, outcome) = match &result {
-            Ok((outcome, _)) => (Level::Info, *outcome),
-            Err(outcome) => (Level::Error, *outcome),
+            Ok((outcome, _)) => (Level::Info, outcome.as_str()),
+            Err(error) => (Level::Error, error.as_str()),
         };
         if level <= self.config.log_level {
             log::outcome(level, "pre token generation", "Tokens", outcome, request_id);

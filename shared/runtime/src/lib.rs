@@ -12,4 +12,4 @@ mod trigger;
 
 pub use audit::Audit;
 pub use run::{Handler, InvocationError, run};
-pub use trigger::TriggerEvent;
+pub use trigger::{Members, TriggerEvent, UserAttributes};

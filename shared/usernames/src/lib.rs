@@ -5,11 +5,13 @@
 
 mod address;
 mod email;
+mod normal;
 mod providers;
 mod spelling;
 pub mod vars;
 
 pub use address::*;
 pub use email::is_email;
+pub use normal::normalize;
 pub use providers::Providers;
 pub use spelling::spellings;

@@ -9,8 +9,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use runtime::log::{self, Level};
 
 use super::{Answer, LegacySource, MAX_USERS, SourceError};
-use crate::config::Rules;
-use crate::user::{Credential, LegacyUser, attributes, normal, spellings};
+use crate::attributes::attributes;
+use crate::rules::Rules;
+use crate::user::{Credential, LegacyUser, spellings};
+use usernames::normalize;
 
 pub(crate) struct Cognito {
     pool: LegacyPool,
@@ -124,7 +126,7 @@ impl Cognito {
         let Some((client, table)) = &self.spellings else {
             return Ok(all);
         };
-        let id = AttributeValue::S(normal(typed, rules.case_sensitive));
+        let id = AttributeValue::S(normalize(typed, rules.case_sensitive));
         let get = client.get_item().table_name(table).key("id", id);
         let row = get
             .send()

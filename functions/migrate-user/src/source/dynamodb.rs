@@ -14,8 +14,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
 use super::{LegacySource, MAX_USERS, SourceError};
-use crate::config::{Rules, TableIndex};
-use crate::user::{LegacyUser, normal, spellings};
+use crate::config::TableIndex;
+use crate::rules::Rules;
+use crate::user::{LegacyUser, spellings};
+use usernames::normalize;
 
 const ATTEMPT: Duration = Duration::from_millis(700);
 const OPERATION: Duration = Duration::from_secs(2);
@@ -126,7 +128,7 @@ impl LegacySource for Dynamodb {
     ) -> Result<Vec<LegacyUser>, SourceError> {
         let mut rows = Vec::new();
         if let Some(index) = &self.index {
-            let name = normal(typed, rules.case_sensitive);
+            let name = normalize(typed, rules.case_sensitive);
             rows = self.by_index(index, name).await?;
         } else {
             let spellings = spellings(typed, rules.case_sensitive);

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{LegacySource, MAX_USERS, SourceError};
-use crate::config::Rules;
-use crate::user::{Credential, LegacyUser, normal};
+use crate::rules::Rules;
+use crate::user::{Credential, LegacyUser};
+use usernames::normalize;
 
 const LIMIT: Duration = Duration::from_secs(2);
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -97,7 +98,7 @@ impl LegacySource for Http {
         rules: &Rules,
     ) -> Result<Vec<LegacyUser>, SourceError> {
         let question = Question {
-            username: &normal(typed, rules.case_sensitive),
+            username: &normalize(typed, rules.case_sensitive),
             password: password.map(Secret::expose),
         };
         // No retry: an endpoint that counts wrong passwords must not count one twice.

@@ -12,8 +12,9 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{LegacySource, MAX_USERS, SourceError};
-use crate::config::Rules;
-use crate::user::{LegacyUser, normal};
+use crate::rules::Rules;
+use crate::user::LegacyUser;
+use usernames::normalize;
 
 const CONNECT: Duration = Duration::from_secs(1);
 const QUERY: Duration = Duration::from_millis(1_500);
@@ -142,7 +143,7 @@ impl LegacySource for Postgres {
         _: Option<&Secret>,
         rules: &Rules,
     ) -> Result<Vec<LegacyUser>, SourceError> {
-        let name = normal(typed, rules.case_sensitive);
+        let name = normalize(typed, rules.case_sensitive);
         let rows = match self.rows(&name).await {
             Ok(rows) => rows,
             // The connection may have been closed while the process was frozen; reading twice is harmless.

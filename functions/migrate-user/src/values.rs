@@ -1,0 +1,62 @@
+//! Values of an old store's records, in the forms of many systems.
+
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use serde_json::Value;
+
+/// Text that is not empty, or a number.
+pub(crate) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+/// A list of strings, or a comma-separated string.
+pub(crate) fn list(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(text).collect(),
+        Value::String(items) => items
+            .split(',')
+            .map(|item| item.trim().to_owned())
+            .filter(|item| !item.is_empty())
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+/// Parses a boolean in the forms of many systems. Returns `unclear` for other values.
+pub(crate) fn truth(value: &Value, unclear: bool) -> bool {
+    match value {
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "1" => true,
+            "false" | "f" | "no" | "n" | "0" | "" => false,
+            _ => unclear,
+        },
+        Value::Null => false,
+        Value::Array(_) | Value::Object(_) => unclear,
+    }
+}
+
+/// Seconds since 1970, as a number or in ISO 8601.
+pub(crate) fn moment(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok().or_else(|| {
+            let text = text.replace(' ', "T");
+            let formats = [DateTimeFormat::DateTimeWithOffset, DateTimeFormat::DateTime];
+            let mut times = formats.into_iter();
+            // A time without a zone, as databases write it, is UTC.
+            let with_zone = format!("{text}Z");
+            times
+                .find_map(|format| DateTime::from_str(&text, format).ok())
+                .or_else(|| DateTime::from_str(&with_zone, DateTimeFormat::DateTime).ok())
+                .map(|time| time.secs())
+        }),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
