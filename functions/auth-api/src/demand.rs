@@ -9,9 +9,10 @@ use runtime::clock;
 use runtime::log::{self, Level};
 
 use crate::outcome::{ApiError, Outcome};
+use crate::signed_in::SignedIn;
 use crate::times::done;
 use crate::tokens::UnverifiedSession;
-use crate::{AuthApi, SignedIn, body, now};
+use crate::{AuthApi, fields};
 
 /// The value by which migrate-user demands the change.
 const DEMANDED: &str = "true";
@@ -26,7 +27,7 @@ impl<'a> Replacement<'a> {
     /// # Errors
     /// A password that Cognito would not take, or the same one twice.
     pub(crate) fn new(current: &'a Secret, new: &'a Secret) -> Result<Self, ApiError> {
-        let (current, new) = (body::password(current)?, body::password(new)?);
+        let (current, new) = (fields::password(current)?, fields::password(new)?);
         if current.expose() == new.expose() {
             return Err(ApiError::Cognito(Outcome::PasswordReused));
         }
@@ -122,6 +123,6 @@ impl AuthApi {
                 [],
             );
         }
-        clock::until_after(now().0).await;
+        clock::until_after(clock::now().0).await;
     }
 }

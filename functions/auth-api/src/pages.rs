@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use usernames::is_email;
 
-use crate::body;
+use crate::fields;
 use crate::outcome::{ApiError, Outcome};
 
 const LAYOUT: &str = include_str!("../pages/layout.html");
@@ -76,7 +76,7 @@ impl Kind {
 
 /// Whether this is a valid e-mail address without spaces.
 fn may_be_shown(email: &str) -> bool {
-    is_email(email) && body::normal_name(email, true).is_ok()
+    is_email(email) && fields::normal_name(email, true).is_ok()
 }
 
 impl Pages {

@@ -3,11 +3,13 @@
 use api_gateway::http::Request;
 use auth::Secret;
 use auth_cognito::{SignIn, Tokens};
+use runtime::clock;
 
 use crate::outcome::{ApiError, Outcome};
+use crate::signed_in::SignedIn;
 use crate::times::within;
 use crate::tokens::UnverifiedSession;
-use crate::{AuthApi, SignedIn, body, now};
+use crate::{AuthApi, fields};
 
 /// A sign-in that is at most this old, in seconds, proves as much as the password.
 const RECENT_SECONDS: u64 = 300;
@@ -33,15 +35,17 @@ impl AuthApi {
         proof: Proof<'_>,
         http: &Request<'_>,
     ) -> Result<Vec<String>, ApiError> {
-        let password = proof.password.map(body::password).transpose()?;
-        let code = proof.code.map(body::code).transpose()?;
+        let password = proof.password.map(fields::password).transpose()?;
+        let code = proof.code.map(fields::code).transpose()?;
         let counted = self.admit("proof", &user.caller.subject, http).await?;
         let mfa = within(self.accounts.get(&user.token)).await?.mfa;
         let has_totp = mfa.iter().any(|factor| factor == TOTP);
         match (password, code) {
             (None, _) if has_totp => return Err(ApiError::ProofNeeded),
             (None, _) => {
-                let age = now().0.saturating_sub(user.caller.authenticated_at.0);
+                let age = clock::now()
+                    .0
+                    .saturating_sub(user.caller.authenticated_at.0);
                 if age > RECENT_SECONDS {
                     return Err(ApiError::ProofNeeded);
                 }

@@ -4,67 +4,30 @@
 //! The stream redelivers a failed record and all later ones.
 //! Source: AWS, "Using AWS Lambda with Amazon DynamoDB" (partial batch responses).
 
+mod close;
+mod config;
+mod event;
+
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::{Unavailable, UnixSeconds};
-use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
+use auth::Unavailable;
+use auth_dynamodb::{ConnectionTable, DynamoRevocations};
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
-use env_config::{ConfigError, Env, Var, vars};
 use runtime::log::{self, Level};
-use runtime::{Handler, InvocationError, clock};
-use serde::{Deserialize, Serialize};
+use runtime::{BatchResponse, Handler, InvocationError};
 use serde_json::value::RawValue;
+
+pub use config::Config;
+
+use crate::event::{Batch, Reach};
 
 const OPERATION: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 4;
-
-/// The environment variables, described in `docs/configuration.md`.
-pub struct Config {
-    /// `REVOCATION_TABLE`.
-    pub revocation_table: String,
-    /// `CONNECTION_TABLE`.
-    pub connection_table: String,
-    /// `CONNECTIONS_URL`: the WebSocket API's stage, for its management calls.
-    pub connections_url: String,
-    /// `LOG_LEVEL`.
-    pub log_level: Level,
-}
-
-impl Config {
-    /// The variables that [`Config::from_lookup`] reads.
-    pub const VARS: &'static [Var] = &[
-        vars::REVOCATION_TABLE,
-        vars::CONNECTION_TABLE,
-        Var::new(
-            "CONNECTIONS_URL",
-            "required",
-            "The WebSocket API's stage, \
-             `https://<api>.execute-api.<region>.amazonaws.com/<stage>`, for its management \
-             calls.",
-        ),
-        vars::LOG_LEVEL,
-    ];
-
-    /// Reads the configuration through `lookup`.
-    ///
-    /// # Errors
-    /// All problems of the configuration.
-    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut env = Env::new(lookup);
-        let config = Self {
-            revocation_table: env.required("REVOCATION_TABLE"),
-            connection_table: env.required("CONNECTION_TABLE"),
-            connections_url: env.required("CONNECTIONS_URL"),
-            log_level: Level::read(&mut env),
-        };
-        env.finish(config)
-    }
-}
 
 /// The function's handler.
 pub struct CloseConnections {
@@ -72,71 +35,6 @@ pub struct CloseConnections {
     table: ConnectionTable,
     api: Client,
     log_level: Level,
-}
-
-#[derive(Deserialize)]
-struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    dynamodb: Change,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Change {
-    keys: Keys,
-    sequence_number: String,
-}
-
-#[derive(Deserialize)]
-struct Keys {
-    pk: Text,
-    sk: Text,
-}
-
-#[derive(Deserialize)]
-struct Text {
-    #[serde(rename = "S")]
-    text: String,
-}
-
-/// The users whose connections a revocation may cover.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Reach<'a> {
-    /// All users: a revocation of a client or an issuer. The table is not indexed by these, so all
-    /// connections are checked.
-    All,
-    /// The user with this partition key.
-    User(&'a str),
-}
-
-impl<'a> Reach<'a> {
-    /// `None` for a row that covers no connection: the sweep's cursor, in the issuer's partition; groups, by which
-    /// connections are not stored; records of Gatehouse's own calls.
-    fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
-        match sk.text.as_str() {
-            "sweep" | "groups" | "call" => None,
-            "client" | "issuer" => Some(Self::All),
-            _ => Some(Self::User(&pk.text)),
-        }
-    }
-}
-
-/// The record from which the stream continues.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    batch_item_failures: Vec<Item>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Item {
-    item_identifier: String,
 }
 
 impl CloseConnections {
@@ -166,61 +64,16 @@ impl CloseConnections {
             log_level: config.log_level,
         })
     }
-
-    /// Closes the connections that a revocation covers, and returns their number.
-    async fn act_on(&self, reach: Reach<'_>) -> Result<u64, Unavailable> {
-        let now = UnixSeconds(clock::unix_seconds());
-        let connections = match reach {
-            Reach::All => self.table.all(now).await?,
-            Reach::User(partition) => self.table.in_partition(partition, now).await?,
-        };
-        let mut result = Ok(0);
-        for connection in &connections {
-            // A failure does not prevent closing the others.
-            match (self.close_if_ended(connection, now).await, &mut result) {
-                (Ok(true), Ok(closed)) => *closed += 1,
-                (Ok(_), _) => {}
-                (Err(unavailable), _) => result = Err(unavailable),
-            }
-        }
-        result
-    }
-
-    async fn close_if_ended(
-        &self,
-        connection: &Connection,
-        now: UnixSeconds,
-    ) -> Result<bool, Unavailable> {
-        let issued_at = connection.connected_at;
-        let is_over = self
-            .revocations
-            .is_revoked(connection, issued_at, now)
-            .await?;
-        if is_over {
-            self.close(connection).await?;
-        }
-        Ok(is_over)
-    }
-
-    /// A connection that no longer exists counts as closed.
-    async fn close(&self, connection: &Connection) -> Result<(), Unavailable> {
-        let call = self.api.delete_connection().connection_id(&connection.id);
-        match call.send().await {
-            Ok(_) => {}
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_gone_exception()) => {}
-            Err(_) => return Err(Unavailable::Connections),
-        }
-        self.table.remove(connection).await
-    }
 }
 
 impl Handler for CloseConnections {
-    type Answer = Answer;
+    type Answer = BatchResponse;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<BatchResponse, InvocationError> {
         let began = Instant::now();
         let batch: Batch =
             serde_json::from_str(event.get()).map_err(|_| InvocationError::Internal)?;
@@ -251,13 +104,10 @@ impl Handler for CloseConnections {
         }
         // The stream continues from the first failed record; processing later ones again is
         // harmless.
-        Ok(Answer {
-            batch_item_failures: failed
-                .map(|number| Item {
-                    item_identifier: number.clone(),
-                })
-                .into_iter()
-                .collect(),
-        })
+        let mut response = BatchResponse::default();
+        if let Some(sequence_number) = failed {
+            response.continue_from(sequence_number);
+        }
+        Ok(response)
     }
 }

@@ -7,32 +7,27 @@
 //! docs/tokens.md.
 
 mod action;
+mod apply;
 mod config;
+mod outcome;
 mod record;
+mod revoke;
+mod target;
 mod topic;
 
-use auth::{ClientRef, GroupRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
+use auth::Unavailable;
 use auth_cognito::CognitoUsers;
-use auth_dynamodb::{
-    DynamoRevocations, PasswordChange, Profiles, RevocationContext, SessionTable, Status,
-};
+use auth_dynamodb::{DynamoRevocations, Profiles, SessionTable};
 use runtime::log::{self, Level};
-use runtime::sqs::{self, Answer};
-use runtime::{Handler, InvocationError, clock};
+use runtime::{BatchResponse, Handler, InvocationError, clock, sqs};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use action::{Action, Effect, Kind};
 pub use config::Config;
-use record::{Origin, Record};
-use topic::{Target, Topic};
 
-/// Maximal difference, in seconds, between the times of a password change made by our own API and
-/// of its record.
-const TOLERANCE: u64 = 10;
-
-/// The outcome of user-sweep's hourly call.
-const HEARTBEAT: &str = "heartbeat";
+use crate::outcome::{EventError, Ignored, Outcome};
+use crate::record::Origin;
+use crate::topic::Topic;
 
 /// The function.
 pub struct UserEvents {
@@ -46,26 +41,6 @@ pub struct UserEvents {
     outdate_on_group_change: bool,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
-}
-
-/// The outcome of a record.
-enum Outcome {
-    Applied(Action),
-    /// A call of our own: revoked only.
-    AppliedOwn(Action),
-    /// Foreign, or nothing to do.
-    Ignored(&'static str),
-}
-
-/// Why a record must be retried.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-enum EventError {
-    #[error("no_subject")]
-    NoSubject,
-    #[error("unreadable")]
-    Unreadable,
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
 }
 
 impl UserEvents {
@@ -97,237 +72,16 @@ impl UserEvents {
         })
     }
 
-    async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, EventError> {
-        let record: Record = serde_json::from_str(json).map_err(|_| EventError::Unreadable)?;
-        if let Some(why) = record.is_foreign(&self.origin) {
-            return Ok(Outcome::Ignored(why));
-        }
-        if record.is_heartbeat() {
-            return Ok(Outcome::Ignored(HEARTBEAT));
-        }
-        let Some(action) = Action::of(record.event_name()) else {
-            return Ok(Outcome::Ignored("nothing_to_do"));
-        };
-        let by_groups = matches!(
-            action.effect,
-            Effect::RequireRefreshForGroups | Effect::RequireRefreshOfGroup
-        );
-        if by_groups && !self.outdate_on_group_change {
-            return Ok(Outcome::Ignored("nothing_to_do"));
-        }
-        let is_unsigned = record.event_name() == "RevokeToken";
-        if is_unsigned && self.is_own_call(&record).await? {
-            return Ok(Outcome::Ignored("own_call"));
-        }
-        let target = match self.target(&action, &record).await {
-            // Every holder of a refresh token can make this call, and the revoked session cannot be
-            // refreshed: no alarm.
-            Err(EventError::NoSubject) if is_unsigned => return Ok(Outcome::Ignored("no_subject")),
-            target => target?,
-        };
-        if action.about() == Kind::User && !record.names_pool() && !self.knows(&target, now).await?
-        {
-            return Ok(Outcome::Ignored("unknown_user"));
-        }
-        let at = record.at(now);
-        self.revoke(&target, &action, at, now).await?;
-        if self.is_by_own_role(&record) {
-            return Ok(Outcome::AppliedOwn(action));
-        }
-        self.set_profile_status(&target, action.effect, at).await?;
-        if let Some(topic) = &self.topic {
-            let target = Target {
-                user_pool_id: &self.origin.user_pool_id,
-                member: member(action.about()),
-                value: &target,
-            };
-            topic.publish(&action, &target, at, &record).await?;
-        }
-        Ok(Outcome::Applied(action))
-    }
-
-    /// Whether our logout made this call: it has already revoked the session itself.
-    async fn is_own_call(&self, record: &Record) -> Result<bool, Unavailable> {
-        let Some(request_id) = record.request_id() else {
-            return Ok(false);
-        };
-        let pool = &self.origin.user_pool_id;
-        self.revocations.is_own_call(pool, request_id).await
-    }
-
-    /// Whether a function of Gatehouse made this call. Users and strangers can cause such calls, by a
-    /// sign-up with another person's address for instance, so they must not reach the operator's
-    /// mailbox.
-    fn is_by_own_role(&self, record: &Record) -> bool {
-        let role = record.role_arn();
-        role.is_some_and(|role| self.own_role_arns.iter().any(|own| own == role))
-    }
-
-    /// The record's user: a `sub` or a name.
-    async fn target(&self, action: &Action, record: &Record) -> Result<String, EventError> {
-        let name = match action.about() {
-            Kind::User => return self.subject(record).await,
-            Kind::Group => record.parameter("groupName"),
-            Kind::Provider => record.parameter("providerName"),
-            Kind::Client => record.parameter("clientId"),
-            Kind::Pool => Some(self.origin.user_pool_id.as_str()),
-        };
-        // These calls are signed, and their records name the pool.
-        let name = name.filter(|_| record.names_pool());
-        name.map(str::to_owned).ok_or(EventError::NoSubject)
-    }
-
-    /// The user of the record: its own `sub`, else the one that Cognito has for its name. The name
-    /// in a record without a pool may be of another pool's user.
-    async fn subject(&self, record: &Record) -> Result<String, EventError> {
-        if let Some(subject) = record.subject() {
-            return Ok(subject.to_owned());
-        }
-        let name = record.username().filter(|_| record.names_pool());
-        let name = name.ok_or(EventError::NoSubject)?;
-        match self.users.get(name).await {
-            Ok(user) => Ok(user.subject),
-            Err(auth_cognito::UserPoolError::NotFound) => Err(EventError::NoSubject),
-            Err(error) => Err(Unavailable::from(error).into()),
-        }
-    }
-
-    /// Whether the user of a record without a pool belongs to this pool: has a profile or has
-    /// signed in here, both of which outlive the user's deletion, or is in the pool.
-    async fn knows(&self, subject: &str, now: UnixSeconds) -> Result<bool, Unavailable> {
-        if let Some(profiles) = &self.profiles
-            && profiles.knows(subject).await?
-        {
-            return Ok(true);
-        }
-        let user = self.user_ref(subject);
-        if let Some(sessions) = &self.sessions
-            && !sessions.of_user(&user, now).await?.is_empty()
-        {
-            return Ok(true);
-        }
-        match self.users.by_subject(subject).await {
-            Ok(_) => Ok(true),
-            Err(auth_cognito::UserPoolError::NotFound) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn revoke(
-        &self,
-        target: &str,
-        action: &Action,
-        at: UnixSeconds,
-        now: UnixSeconds,
-    ) -> Result<(), Unavailable> {
-        let pool = &self.origin.user_pool_id;
-        let user = self.user_ref(target);
-        let context = RevocationContext {
-            reason: action.kind,
-            actor: "cognito",
-            at: now,
-            refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
-        };
-        let store = &self.revocations;
-        match action.effect {
-            Effect::Disable => store.disable_user(&user, at, &context).await,
-            Effect::Delete => store.delete_user(&user, at, &context).await,
-            Effect::Enable => store.enable_user(&user, at, &context).await,
-            Effect::RevokeSessions => store.revoke_user_sessions(&user, at, &context).await,
-            Effect::ChangePassword => {
-                let change = PasswordChange {
-                    changed_at: at,
-                    tolerance_seconds: TOLERANCE,
-                };
-                store
-                    .revoke_sessions_before_password_change(&user, &change, &context)
-                    .await
-            }
-            Effect::RequireRefresh | Effect::RequireRefreshForGroups => {
-                store.require_refresh(&user, at, &context).await
-            }
-            Effect::RequireRefreshOfGroup => {
-                let group = GroupRef {
-                    issuer: pool,
-                    group: target,
-                };
-                store.require_refresh_of_group(&group, at, &context).await
-            }
-            Effect::RevokeProvider => {
-                // Cognito keeps the users of a provider in a group of this name.
-                let group = format!("{pool}_{target}");
-                let group = GroupRef {
-                    issuer: pool,
-                    group: &group,
-                };
-                store.revoke_group_sessions(&group, at, &context).await
-            }
-            Effect::RevokeClient => {
-                let client = ClientRef {
-                    issuer: pool,
-                    client_id: target,
-                };
-                store.revoke_client(&client, at, &context).await
-            }
-            Effect::RevokeIssuer => {
-                let issuer = IssuerRef { issuer: pool };
-                store.revoke_issuer(&issuer, at, &context).await
-            }
-            Effect::TellOfUser | Effect::Tell => Ok(()),
-        }
-    }
-
-    fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
-        UserRef {
-            issuer: &self.origin.user_pool_id,
-            subject,
-        }
-    }
-
-    async fn set_profile_status(
-        &self,
-        subject: &str,
-        effect: Effect,
-        at: UnixSeconds,
-    ) -> Result<(), Unavailable> {
-        let status = match effect {
-            Effect::Disable => Status::Disabled,
-            Effect::Enable => Status::Confirmed,
-            Effect::Delete => Status::Deleted,
-            Effect::RevokeSessions
-            | Effect::ChangePassword
-            | Effect::RequireRefresh
-            | Effect::RequireRefreshForGroups
-            | Effect::RequireRefreshOfGroup
-            | Effect::RevokeProvider
-            | Effect::RevokeClient
-            | Effect::RevokeIssuer
-            | Effect::TellOfUser
-            | Effect::Tell => return Ok(()),
-        };
-        match &self.profiles {
-            Some(profiles) => profiles.set_status(subject, status, at).await,
-            None => Ok(()),
-        }
-    }
-
     /// Applies one record and logs its outcome.
     async fn handle_one(&self, json: &str, request_id: &str) -> Result<(), EventError> {
-        let now = UnixSeconds(clock::unix_seconds());
+        let now = clock::now();
         let result = self.apply(json, now).await;
         let (level, outcome, kind) = match &result {
-            Ok(Outcome::Applied(action)) => (Level::Info, "applied".to_owned(), action.kind),
-            Ok(Outcome::AppliedOwn(action)) => {
-                (Level::Info, "applied_own_call".to_owned(), action.kind)
-            }
-            Ok(Outcome::Ignored(why @ ("no_subject" | "unknown_user"))) => {
-                (Level::Warn, (*why).to_owned(), "-")
-            }
-            Ok(Outcome::Ignored(why)) => (Level::Info, (*why).to_owned(), "-"),
+            Ok(outcome) => (outcome.level(), outcome.as_str().to_owned(), outcome.kind()),
             Err(problem) => (Level::Error, problem.to_string(), "-"),
         };
         // An alarm rings if this line is missing.
-        let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(HEARTBEAT)));
+        let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(Ignored::Heartbeat)));
         if is_heartbeat || level <= self.log_level {
             log::line(
                 level,
@@ -345,23 +99,16 @@ impl UserEvents {
     }
 }
 
-/// The member of a message that holds the action's target.
-fn member(kind: Kind) -> &'static str {
-    match kind {
-        Kind::User => "sub",
-        Kind::Group => "group",
-        Kind::Provider => "provider",
-        Kind::Client => "client_id",
-        Kind::Pool => "pool",
-    }
-}
-
 impl Handler for UserEvents {
-    type Answer = Answer;
+    type Answer = BatchResponse;
 
     /// A batch from the queue, or one event from EventBridge itself.
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
-        let mut answer = Answer::default();
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<BatchResponse, InvocationError> {
+        let mut answer = BatchResponse::default();
         match sqs::messages(event) {
             Some(messages) => {
                 for message in &messages {

@@ -5,6 +5,8 @@ use auth::UnixSeconds;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::outcome::Ignored;
+
 /// CloudTrail's placeholders for hidden values: AWS documents two spellings.
 const HIDDEN: [&str; 2] = [
     "HIDDEN_DUE_TO_SECURITY_REASONS",
@@ -40,26 +42,26 @@ pub(crate) struct Record {
 impl Record {
     /// The reason for ignoring this record, if there is one: a different service, account, region
     /// or pool, or a call that failed.
-    pub(crate) fn is_foreign(&self, origin: &Origin) -> Option<&'static str> {
+    pub(crate) fn is_foreign(&self, origin: &Origin) -> Option<Ignored> {
         let region = origin.user_pool_id.split('_').next().unwrap_or_default();
         let checks = [
-            (self.source == "aws.cognito-idp", "other_source"),
+            (self.source == "aws.cognito-idp", Ignored::OtherSource),
             (
                 self.detail_type == "AWS API Call via CloudTrail",
-                "other_source",
+                Ignored::OtherSource,
             ),
             (
                 self.detail_member("eventSource") == "cognito-idp.amazonaws.com",
-                "other_source",
+                Ignored::OtherSource,
             ),
-            (self.account == *origin.account_id, "other_account"),
-            (self.region == *region, "other_region"),
+            (self.account == *origin.account_id, Ignored::OtherAccount),
+            (self.region == *region, Ignored::OtherRegion),
             // A record without a pool may still be of another one: see `names_pool`.
             (
                 self.pool().is_none_or(|pool| pool == origin.user_pool_id),
-                "other_user_pool",
+                Ignored::OtherUserPool,
             ),
-            (self.succeeded(), "failed_call"),
+            (self.succeeded(), Ignored::FailedCall),
         ];
         checks
             .into_iter()

@@ -6,8 +6,10 @@ use std::collections::HashSet;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
+use runtime::clock;
 
-use crate::{PAUSE, SETTLED, SWEEP, UserSweep, now};
+use crate::disabled::SETTLED;
+use crate::{PAUSE, SWEEP, UserSweep};
 
 /// Seconds between two comparisons of the whole table.
 const PERIOD: u64 = 24 * 60 * 60;
@@ -40,7 +42,7 @@ impl UserSweep {
         let rows = self.revocations.disabled_rows(pool).await?;
         let candidates = rows
             .iter()
-            .filter(|row| is_candidate(row, disabled, now()))
+            .filter(|row| is_candidate(row, disabled, clock::now()))
             .take(ASKED);
         let mut enabled = 0;
         for row in candidates {
@@ -49,7 +51,7 @@ impl UserSweep {
                     let target = self.user_ref(&row.subject);
                     // Later than the known disabling, earlier than one that is in progress.
                     let at = row.status_at.plus(1);
-                    let context = self.context(now());
+                    let context = self.context(clock::now());
                     self.revocations.enable_user(&target, at, &context).await?;
                     self.set_profile_status(&row.subject, Status::Confirmed, at)
                         .await?;

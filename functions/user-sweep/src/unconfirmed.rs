@@ -1,7 +1,7 @@
 //! Deletes sign-ups that were never confirmed: their codes have expired, and their addresses stay
 //! taken until they are deleted.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use auth::Unavailable;
 use auth_cognito::{CognitoUsers, UserPoolError};
@@ -9,8 +9,8 @@ use runtime::clock;
 use runtime::log::{self, Level};
 use serde_json::Value;
 
-/// The pause between two pages: reading users shares a quota of the pool with sign-ins.
-const PAUSE: Duration = Duration::from_millis(200);
+use crate::PAUSE;
+
 const SECONDS_OF_AN_HOUR: u64 = 3_600;
 
 /// The result of a run.

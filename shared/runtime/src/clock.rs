@@ -2,6 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use auth::UnixSeconds;
+
+/// The time by the wall clock, in whole seconds. Times before 1970 are 0, which makes every token
+/// invalid.
+#[must_use]
+pub fn now() -> UnixSeconds {
+    UnixSeconds(unix_seconds())
+}
+
 /// Whole seconds since 1970 by the wall clock; 0 before that, which makes every token invalid.
 #[must_use]
 #[expect(

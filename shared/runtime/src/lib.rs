@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 mod audit;
+mod batch;
 pub mod clock;
 pub mod log;
 mod run;
@@ -11,5 +12,6 @@ pub mod sqs;
 mod trigger;
 
 pub use audit::Audit;
+pub use batch::BatchResponse;
 pub use run::{Handler, InvocationError, run};
 pub use trigger::{Members, TriggerEvent, UserAttributes};

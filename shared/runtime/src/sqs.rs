@@ -1,10 +1,11 @@
-//! SQS batches whose messages succeed or fail separately.
-//! Source: AWS, "Handling errors for an SQS event source in Lambda" (partial batch responses).
+//! The messages of an SQS event.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+pub use crate::batch::BatchResponse as Answer;
 
 /// One message.
 #[derive(Deserialize)]
@@ -44,26 +45,4 @@ struct Batch<'a> {
 pub fn messages(event: &RawValue) -> Option<Vec<Message<'_>>> {
     let batch: Batch<'_> = serde_json::from_str(event.get()).ok()?;
     Some(batch.records)
-}
-
-/// The messages that SQS is to redeliver, and finally moves to the dead-letter queue.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    batch_item_failures: Vec<Item>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Item {
-    item_identifier: String,
-}
-
-impl Answer {
-    /// Marks a message for redelivery.
-    pub fn retry(&mut self, message: &Message<'_>) {
-        self.batch_item_failures.push(Item {
-            item_identifier: message.message_id.clone().into_owned(),
-        });
-    }
 }

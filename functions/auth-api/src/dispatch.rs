@@ -1,0 +1,127 @@
+//! From a request to its response: the route, what every route checks, the log line, and CORS.
+
+use std::time::Instant;
+
+use api_gateway::http::{Request, RequestError, Response, Sender};
+use runtime::log::{self, Level};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::outcome::ApiError;
+use crate::route::Route;
+use crate::{AuthApi, times};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+impl AuthApi {
+    pub(crate) async fn answer_in_time(&self, event: &RawValue, request_id: &str) -> Response {
+        let began = Instant::now();
+        let request = Request::read(event);
+        let result = self.answer(&request).await;
+        let (level, outcome) = match &result {
+            Ok(response) if response.status() >= 500 => (Level::Error, "failed".to_owned()),
+            Ok(_) => (Level::Info, "done".to_owned()),
+            Err(problem) if problem.status() >= 500 => (Level::Error, problem.to_string()),
+            Err(problem) => (Level::Warn, problem.to_string()),
+        };
+        if level <= self.config.log_level {
+            log::request(level, "auth api", &outcome, request_id, began);
+        }
+        let response =
+            result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));
+        times::leave(self.config.refusal_grid).await;
+        self.for_browsers(&request, response).in_answer_to(&request)
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Result<Response, ApiError> {
+        let route = Route::try_from((&*request.method(), &*request.target()))?;
+        if route.changes_something() {
+            self.check_sender_and_type(route, request)?;
+        }
+        match route {
+            Route::ConfirmPage => self.pages.confirm(request),
+            Route::Account => self.me(&self.signed_in(request)?).await,
+            Route::SignUp => self.sign_up(read(request)?, request).await,
+            Route::Confirm if request.is_of_type(FORM) => self.confirm_by_form(request).await,
+            Route::Confirm => self.confirm(read(request)?, request).await,
+            Route::Resend if request.is_of_type(FORM) => self.resend_by_form(request).await,
+            Route::Resend => self.resend(read(request)?, request).await,
+            Route::Login => self.login(read(request)?, request).await,
+            Route::Challenge => self.challenge(read(request)?, request).await,
+            Route::Refresh => self.refresh(request).await,
+            Route::ForgotPassword => self.forgot_password(read(request)?, request).await,
+            Route::ConfirmForgotPassword => {
+                self.confirm_forgot_password(read(request)?, request).await
+            }
+            Route::ChangePassword => {
+                let user = self.signed_in(request)?;
+                self.change_password(&user, &read(request)?, request).await
+            }
+            Route::NewTotp => {
+                let user = self.signed_in(request)?;
+                self.new_totp(&user, &request.json()?, request).await
+            }
+            Route::TurnOnTotp => {
+                let user = self.signed_in(request)?;
+                self.turn_on_totp(&user, &read(request)?, request).await
+            }
+            Route::TurnOffTotp => {
+                let user = self.signed_in(request)?;
+                self.turn_off_totp(&user, &request.json()?, request).await
+            }
+            Route::UpdateAccount => {
+                let user = self.signed_in(request)?;
+                self.update(&user, read(request)?, request).await
+            }
+            Route::VerifyAttribute => {
+                let user = self.signed_in(request)?;
+                self.verify_attribute(&user, &read(request)?, request).await
+            }
+        }
+    }
+
+    /// Rejects a request that a page of another origin may have sent, and a body of another type
+    /// than the route reads.
+    fn check_sender_and_type(&self, route: Route, request: &Request<'_>) -> Result<(), ApiError> {
+        let sender = request.sender(&self.config.allowed_origins);
+        if sender == Sender::Foreign {
+            return Err(ApiError::ForeignOrigin);
+        }
+        // Only this function's own page may send a form. Browsers send forms cross-origin without a
+        // CORS preflight, so forms from other origins are rejected.
+        if route.takes_forms() && sender == Sender::Known && request.is_of_type(FORM) {
+            return Ok(());
+        }
+        let needs_no_body =
+            route == Route::Refresh && self.config.cookies.is_some() && request.is_empty();
+        if !needs_no_body && !request.is_of_type("application/json") {
+            return Err(RequestError::MediaType.into());
+        }
+        Ok(())
+    }
+
+    /// Lets pages of allowed origins read the response (Fetch standard, "CORS protocol").
+    fn for_browsers(&self, request: &Request<'_>, response: Response) -> Response {
+        let response = response.with("vary", "Origin");
+        let origin = request.header("origin").unwrap_or_default();
+        let known = self.config.allowed_origins.iter();
+        match known.into_iter().find(|known| **known == origin) {
+            None => response,
+            Some(origin) => {
+                let response = response.with("access-control-allow-origin", origin.as_str());
+                match self.config.cookies {
+                    None => response,
+                    Some(_) => response.with("access-control-allow-credentials", "true"),
+                }
+            }
+        }
+    }
+}
+
+/// The body, which is required.
+fn read<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, RequestError> {
+    if request.is_empty() {
+        return Err(RequestError::Malformed);
+    }
+    request.json()
+}

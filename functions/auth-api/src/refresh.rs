@@ -1,0 +1,164 @@
+//! New tokens for a refresh token.
+
+use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
+use auth::{
+    AuthError, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken, VerifiedClaims,
+};
+use auth_cognito::{AccountError, Tokens};
+use auth_dynamodb::{ClientUser, RevocationContext};
+use runtime::clock;
+use serde_json::Map;
+
+use crate::body::Refresh;
+use crate::outcome::{ApiError, Outcome};
+use crate::times::within;
+use crate::tokens::{self, UnverifiedSession};
+use crate::{AuthApi, Secret, fields};
+
+impl AuthApi {
+    /// Exchanges a refresh token for new tokens, unless its session was revoked in the table:
+    /// Cognito may not know yet.
+    pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, ApiError> {
+        let body: Refresh = http.json()?;
+        let cookies = self.config.cookies.as_ref();
+        let cookie = cookies.and_then(|cookies| RefreshCookie(&cookies.refresh).read(http).ok());
+        let refresh_token = match (body.refresh_token, cookie) {
+            (Some(token), None) => token,
+            (None, Some(token)) => Secret::new(token),
+            (None, None) if cookies.is_some() => return Ok(self.refresh_refused(http)),
+            _ => return Err(RequestError::Malformed.into()),
+        };
+        if fields::token(refresh_token.expose()).is_err() {
+            return Ok(self.refresh_refused(http));
+        }
+        let counted = self.admit("refresh", refresh_token.expose(), http).await?;
+        let tokens = match within(self.accounts.refresh(&refresh_token)).await {
+            Ok(tokens) => tokens,
+            Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
+        };
+        let Some(session) = UnverifiedSession::of(&tokens.access) else {
+            return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
+        };
+        let owner = ClientUser {
+            user: self.user_ref(&session.sub),
+            client_id: &self.config.app_client_id,
+        };
+        let revocations = self
+            .revocations
+            .revocations_of_session(&owner, session.origin_jti.as_deref(), clock::now())
+            .await;
+        let revocations = match revocations {
+            Ok(revocations) => revocations,
+            Err(unavailable) => return self.refresh_unfinished(unavailable, &tokens, http),
+        };
+        let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
+        if revocations
+            .check_session(id, since, session.issued_at())
+            .is_err()
+        {
+            // The new tokens are refused in any case, even if the call to Cognito fails.
+            self.revoke(&refresh_token).await;
+            return Ok(self.refresh_refused(http));
+        }
+        self.forgive(&counted).await;
+        let response = self.response(&tokens, Map::new(), http);
+        if let Err(problem) = response {
+            // The client has no token left that could revoke the session.
+            let replaced = tokens.refresh.clone().map(Secret::new);
+            self.revoke(replaced.as_ref().unwrap_or(&refresh_token))
+                .await;
+            let response = problem.response(&self.config.password_policy);
+            return Ok(tokens::without_cookies(response, cookies, http));
+        }
+        response
+    }
+
+    /// The revocations could not be read, so no access token is returned. A refresh token that has
+    /// replaced the client's is returned, because Cognito would take the old one for a stolen one
+    /// at its next use; it gives no more access than the old one did.
+    fn refresh_unfinished(
+        &self,
+        unavailable: Unavailable,
+        tokens: &Tokens,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        let problem = ApiError::from(unavailable);
+        let Some(refresh) = &tokens.refresh else {
+            return Err(problem);
+        };
+        let response = problem.response(&self.config.password_policy);
+        match &self.config.cookies {
+            None => Ok(response.with_member("refresh_token", refresh)),
+            Some(cookies) => {
+                let ttl = self.config.refresh_token_ttl_seconds;
+                tokens::with_refresh_cookie(response, refresh, (cookies, http), ttl)
+            }
+        }
+    }
+
+    async fn not_refreshed(
+        &self,
+        refused: &AccountError,
+        refresh_token: &Secret,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        let is_reuse = refused.exception.as_deref() == Some("RefreshTokenReuseException");
+        let outcome = Outcome::from(refused);
+        if !matches!(outcome, Outcome::InvalidCredentials | Outcome::BadRequest) {
+            return Err(ApiError::Cognito(outcome));
+        }
+        if is_reuse {
+            self.revoke_stolen_session(refresh_token, http).await?;
+        }
+        Ok(self.refresh_refused(http))
+    }
+
+    /// A refresh token was used twice, so one of the two holders is a thief. Cognito revokes the
+    /// session; the table does too, if the request carries an access token of the session, expired
+    /// or not.
+    async fn revoke_stolen_session(
+        &self,
+        refresh_token: &Secret,
+        http: &Request<'_>,
+    ) -> Result<(), ApiError> {
+        self.revoke(refresh_token).await;
+        let token = self.config.cookies.as_ref();
+        let token = http.token(token.map(|cookies| cookies.access.as_str()));
+        let Ok(token) = token else {
+            return Ok(());
+        };
+        let claims = match self.verify(&token).await {
+            Ok(claims) => claims,
+            // A token of another session, or no token.
+            Err(AuthError::Unauthorized(_)) => return Ok(()),
+            Err(AuthError::Unavailable(unavailable)) => return Err(unavailable.into()),
+        };
+        let Some(session) = claims.session() else {
+            return Ok(());
+        };
+        let session = claims.user_ref().session(session);
+        let context = RevocationContext {
+            reason: "refresh_token_reuse",
+            actor: claims.subject(),
+            at: clock::now(),
+            refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
+        };
+        Ok(self.revocations.revoke_session(&session, &context).await?)
+    }
+
+    /// Verifies an access token of this pool on a route without an authorizer.
+    async fn verify(&self, token: &str) -> Result<VerifiedClaims, AuthError> {
+        let token = UnverifiedToken::parse_within(token, LARGEST_MAX_TOKEN_BYTES)?;
+        let issuer = self.verifier.issuer_of(&token)?;
+        let kid = token.unverified_kid();
+        let key = self.keys.key_for(issuer, kid, clock::now()).await?;
+        Ok(self.verifier.verify(token, issuer, &key, clock::now())?)
+    }
+
+    /// Responds 401 and deletes the browser's invalid cookies.
+    fn refresh_refused(&self, http: &Request<'_>) -> Response {
+        let refused = ApiError::Cognito(Outcome::InvalidCredentials);
+        let response = refused.response(&self.config.password_policy);
+        tokens::without_cookies(response, self.config.cookies.as_ref(), http)
+    }
+}

@@ -1,0 +1,109 @@
+//! A new session: its tokens are returned and it is recorded, or it is revoked at Cognito.
+
+use api_gateway::http::{Request, Response};
+use auth::UserRef;
+use auth_cognito::{SignOutTask, Tokens};
+use auth_dynamodb::{Session, address_hash};
+use runtime::clock;
+use runtime::log::{self, Level};
+use serde_json::{Map, Value};
+
+use crate::outcome::ApiError;
+use crate::times::within;
+use crate::tokens::{self, UnverifiedSession};
+use crate::{AuthApi, Secret};
+
+impl AuthApi {
+    /// Returns the tokens of a new session and records it. If the tokens cannot be returned, the
+    /// session is revoked, because the client could not revoke it.
+    pub(crate) async fn hand_over(
+        &self,
+        tokens: &Tokens,
+        body: Map<String, Value>,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        let response = self.response(tokens, body, http);
+        match &response {
+            Ok(_) => self.record(tokens, http).await,
+            Err(_) => self.give_up(tokens).await,
+        }
+        response
+    }
+
+    pub(crate) fn response(
+        &self,
+        tokens: &Tokens,
+        body: Map<String, Value>,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        let ttl = self.config.refresh_token_ttl_seconds;
+        tokens::response(tokens, body, (self.config.cookies.as_ref(), http), ttl)
+    }
+
+    /// Records the sign-in for `GET /auth/sessions`. A failure does not fail the sign-in.
+    async fn record(&self, tokens: &Tokens, http: &Request<'_>) {
+        let Some(table) = &self.sessions else {
+            return;
+        };
+        let Some(token) = UnverifiedSession::of(&tokens.access) else {
+            return;
+        };
+        let authenticated_at = token.authenticated_at();
+        let Some(id) = token.origin_jti else {
+            return;
+        };
+        let now = clock::now();
+        let address = http.source_ip();
+        let session = Session {
+            id,
+            authenticated_at,
+            first_seen: now,
+            last_seen: now,
+            device: None,
+            ip_hash: address.map(|address| address_hash(&token.sub, &address)),
+        };
+        let ttl = self.config.refresh_token_ttl_seconds;
+        let user = self.user_ref(&token.sub);
+        if table.record(&user, &session, ttl).await.is_err() {
+            log::line(Level::Error, "could not record the session", []);
+        }
+    }
+
+    /// Revokes a new session whose tokens the client does not get.
+    pub(crate) async fn give_up(&self, tokens: &Tokens) {
+        if let Some(refresh) = &tokens.refresh {
+            self.revoke(&Secret::new(refresh.clone())).await;
+        }
+    }
+
+    /// `RevokeToken`, now or by logout-retry.
+    pub(crate) async fn revoke(&self, refresh_token: &Secret) {
+        let Err(refused) = within(self.accounts.revoke(refresh_token)).await else {
+            return;
+        };
+        let task = SignOutTask::RevokeRefreshToken {
+            client_id: self.config.app_client_id.clone(),
+            refresh_token: refresh_token.expose().to_owned(),
+            with_secret: self.config.app_client_secret_arn.is_some(),
+        };
+        if !refused.is_final() && !self.try_later(&task).await {
+            log::line(Level::Error, "could not revoke the session at Cognito", []);
+        }
+    }
+
+    /// The pool's user with this `sub`.
+    pub(crate) fn user_ref<'a>(&'a self, subject: &'a str) -> UserRef<'a> {
+        UserRef {
+            issuer: &self.config.user_pool_id,
+            subject,
+        }
+    }
+
+    /// Queues a call to Cognito for logout-retry. Returns whether the queue accepted it.
+    pub(crate) async fn try_later(&self, task: &SignOutTask) -> bool {
+        match &self.retry_queue {
+            None => false,
+            Some(queue) => queue.send(task).await,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The signed-in user of a request.
+
+use api_gateway::Caller;
+use api_gateway::http::Request;
+use auth::DenyReason;
+
+use crate::AuthApi;
+use crate::outcome::ApiError;
+use crate::tokens::UnverifiedSession;
+
+/// The signed-in user and the token. No `Debug`: the token must not be logged.
+pub(crate) struct SignedIn {
+    pub(crate) caller: Caller,
+    /// The user name for calls to Cognito.
+    pub(crate) username: String,
+    pub(crate) token: String,
+}
+
+impl AuthApi {
+    /// The caller of a protected route, from the authorizer's context, with the token of the same
+    /// session.
+    pub(crate) fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, ApiError> {
+        let caller = Caller::of(request, &self.config.user_pool_id).ok_or(ApiError::NoContext)?;
+        let cookie = self.config.cookies.as_ref();
+        let token = request
+            .token(cookie.map(|cookies| cookies.access.as_str()))
+            .map_err(|_: DenyReason| ApiError::NoContext)?;
+        // The authorizer may read the token from a different place: then this is a token of another
+        // session.
+        let session = UnverifiedSession::of(&token).ok_or(ApiError::NoContext)?;
+        if session.sub != caller.subject || session.origin_jti != caller.session {
+            return Err(ApiError::NoContext);
+        }
+        let username = session.username.unwrap_or_else(|| session.sub.clone());
+        Ok(SignedIn {
+            caller,
+            username,
+            token,
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! The authenticator of a signed-in user (RFC 6238).
+
+use api_gateway::http::{Request, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use qrcode::QrCode;
+use qrcode::render::svg;
+use serde_json::{Map, Value, json};
+
+use crate::body::{Code, Proved};
+use crate::outcome::{ApiError, Outcome};
+use crate::proof::{Proof, TOTP};
+use crate::signed_in::SignedIn;
+use crate::times::within;
+use crate::{AuthApi, Secret, fields};
+
+impl AuthApi {
+    /// A new authenticator secret. The old one is valid until a code of the new one is confirmed.
+    pub(crate) async fn new_totp(
+        &self,
+        user: &SignedIn,
+        request: &Proved,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        self.prove(user, request.into(), http).await?;
+        let account = within(self.accounts.get(&user.token)).await?;
+        let label = account.attributes.get("email");
+        let label = label.map_or(user.caller.subject.as_str(), String::as_str);
+        let secret = within(self.accounts.new_totp(&user.token)).await?;
+        let body = totp(&self.config.app_name, label, &secret)?;
+        Ok(Response::json(200, &Value::Object(body)))
+    }
+
+    pub(crate) async fn turn_on_totp(
+        &self,
+        user: &SignedIn,
+        request: &Code,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        let code = fields::code(&request.code)?;
+        let counted = self.admit("totp", &user.caller.subject, http).await?;
+        let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
+        turned_on.map_err(|refused| {
+            // Here Cognito reports a malformed code as a wrong parameter.
+            let outcome = Outcome::from(&refused);
+            ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
+        })?;
+        self.forgive(&counted).await;
+        self.revoke_others(user, "authenticator_changed").await?;
+        Ok(Response::json(200, &json!({"mfa": [TOTP]})))
+    }
+
+    /// Disables the authenticator.
+    pub(crate) async fn turn_off_totp(
+        &self,
+        user: &SignedIn,
+        request: &Proved,
+        http: &Request<'_>,
+    ) -> Result<Response, ApiError> {
+        let mut mfa = self.prove(user, request.into(), http).await?;
+        within(self.accounts.turn_off_totp(&user.token)).await?;
+        self.revoke_others(user, "authenticator_changed").await?;
+        mfa.retain(|factor| factor != TOTP);
+        Ok(Response::json(200, &json!({"mfa": mfa})))
+    }
+}
+
+impl<'a> From<&'a Proved> for Proof<'a> {
+    fn from(request: &'a Proved) -> Self {
+        Self {
+            password: request.current_password.as_ref(),
+            code: request.code.as_ref(),
+            password_is_checked: false,
+        }
+    }
+}
+
+/// A secret in the forms that authenticators read: text, URI and QR code.
+/// Source: RFC 6238, and the Key URI Format of Google Authenticator.
+pub(crate) fn totp(
+    app_name: &str,
+    label: &str,
+    secret: &Secret,
+) -> Result<Map<String, Value>, ApiError> {
+    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let uri = format!(
+        "otpauth://totp/{}:{}?secret={}&issuer={}&algorithm=SHA1&digits=6&period=30",
+        encode(app_name),
+        encode(label),
+        encode(secret.expose()),
+        encode(app_name),
+    );
+    let picture = QrCode::new(uri.as_bytes()).map_err(|_| ApiError::Internal)?;
+    let picture = picture
+        .render()
+        .min_dimensions(240, 240)
+        .dark_color(svg::Color("#000"))
+        .light_color(svg::Color("#fff"))
+        .build();
+    let members = [
+        ("secret", secret.expose().to_owned()),
+        ("otpauth_uri", uri),
+        ("qr_svg", picture),
+    ];
+    Ok(members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect())
+}

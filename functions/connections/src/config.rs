@@ -1,0 +1,37 @@
+//! What connections reads from its environment. `docs/configuration.md` has the table.
+
+use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::Level;
+
+/// A valid configuration.
+pub struct Config {
+    /// `REVOCATION_TABLE`.
+    pub revocation_table: String,
+    /// `CONNECTION_TABLE`.
+    pub connection_table: String,
+    /// `LOG_LEVEL`.
+    pub log_level: Level,
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads.
+    pub const VARS: &'static [Var] = &[
+        vars::REVOCATION_TABLE,
+        vars::CONNECTION_TABLE,
+        vars::LOG_LEVEL,
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// All problems of the configuration.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let config = Self {
+            revocation_table: env.required("REVOCATION_TABLE"),
+            connection_table: env.required("CONNECTION_TABLE"),
+            log_level: Level::read(&mut env),
+        };
+        env.finish(config)
+    }
+}

@@ -1,0 +1,118 @@
+//! What is done about one record.
+
+use auth::{Unavailable, UnixSeconds};
+use auth_dynamodb::Status;
+
+use crate::UserEvents;
+use crate::action::{Action, Effect, Kind};
+use crate::outcome::{EventError, Ignored, Outcome};
+use crate::record::Record;
+use crate::topic::Target;
+
+impl UserEvents {
+    pub(crate) async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, EventError> {
+        let record: Record = serde_json::from_str(json).map_err(|_| EventError::Unreadable)?;
+        if let Some(why) = record.is_foreign(&self.origin) {
+            return Ok(Outcome::Ignored(why));
+        }
+        if record.is_heartbeat() {
+            return Ok(Outcome::Ignored(Ignored::Heartbeat));
+        }
+        let Some(action) = Action::of(record.event_name()) else {
+            return Ok(Outcome::Ignored(Ignored::NothingToDo));
+        };
+        let by_groups = matches!(
+            action.effect,
+            Effect::RequireRefreshForGroups | Effect::RequireRefreshOfGroup
+        );
+        if by_groups && !self.outdate_on_group_change {
+            return Ok(Outcome::Ignored(Ignored::NothingToDo));
+        }
+        let is_unsigned = record.event_name() == "RevokeToken";
+        if is_unsigned && self.is_own_call(&record).await? {
+            return Ok(Outcome::Ignored(Ignored::OwnCall));
+        }
+        let target = match self.target(&action, &record).await {
+            // Every holder of a refresh token can make this call, and the revoked session cannot be
+            // refreshed: no alarm.
+            Err(EventError::NoSubject) if is_unsigned => {
+                return Ok(Outcome::Ignored(Ignored::NoSubject));
+            }
+            target => target?,
+        };
+        if action.about() == Kind::User && !record.names_pool() && !self.knows(&target, now).await?
+        {
+            return Ok(Outcome::Ignored(Ignored::UnknownUser));
+        }
+        let at = record.at(now);
+        self.revoke(&target, &action, at, now).await?;
+        if self.is_by_own_role(&record) {
+            return Ok(Outcome::AppliedOwn(action));
+        }
+        self.set_profile_status(&target, action.effect, at).await?;
+        if let Some(topic) = &self.topic {
+            let target = Target {
+                user_pool_id: &self.origin.user_pool_id,
+                member: member(action.about()),
+                value: &target,
+            };
+            topic.publish(&action, &target, at, &record).await?;
+        }
+        Ok(Outcome::Applied(action))
+    }
+
+    /// Whether our logout made this call: it has already revoked the session itself.
+    async fn is_own_call(&self, record: &Record) -> Result<bool, Unavailable> {
+        let Some(request_id) = record.request_id() else {
+            return Ok(false);
+        };
+        let pool = &self.origin.user_pool_id;
+        self.revocations.is_own_call(pool, request_id).await
+    }
+
+    /// Whether a function of Gatehouse made this call. Users and strangers can cause such calls, by a
+    /// sign-up with another person's address for instance, so they must not reach the operator's
+    /// mailbox.
+    fn is_by_own_role(&self, record: &Record) -> bool {
+        let role = record.role_arn();
+        role.is_some_and(|role| self.own_role_arns.iter().any(|own| own == role))
+    }
+
+    async fn set_profile_status(
+        &self,
+        subject: &str,
+        effect: Effect,
+        at: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        let status = match effect {
+            Effect::Disable => Status::Disabled,
+            Effect::Enable => Status::Confirmed,
+            Effect::Delete => Status::Deleted,
+            Effect::RevokeSessions
+            | Effect::ChangePassword
+            | Effect::RequireRefresh
+            | Effect::RequireRefreshForGroups
+            | Effect::RequireRefreshOfGroup
+            | Effect::RevokeProvider
+            | Effect::RevokeClient
+            | Effect::RevokeIssuer
+            | Effect::TellOfUser
+            | Effect::Tell => return Ok(()),
+        };
+        match &self.profiles {
+            Some(profiles) => profiles.set_status(subject, status, at).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The member of a message that holds the action's target.
+fn member(kind: Kind) -> &'static str {
+    match kind {
+        Kind::User => "sub",
+        Kind::Group => "group",
+        Kind::Provider => "provider",
+        Kind::Client => "client_id",
+        Kind::Pool => "pool",
+    }
+}
