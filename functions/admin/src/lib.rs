@@ -9,10 +9,10 @@ mod config;
 use std::time::Instant;
 
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{ClientRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, ClientRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, CognitoUsers, User, UserPoolError};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, RevocationRow, Status};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -69,7 +69,7 @@ impl From<UserPoolError> for AdminError {
         match error {
             UserPoolError::NotFound => Self::UnknownUser,
             UserPoolError::Throttled => Self::Throttled,
-            UserPoolError::Unavailable => Self::Unavailable(Unavailable::Cognito),
+            UserPoolError::Unavailable(_) => Self::Unavailable(error.into()),
         }
     }
 }
@@ -306,6 +306,13 @@ impl Task {
 }
 
 impl AdminError {
+    fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Unavailable(unavailable) => Some(unavailable.cause),
+            _ => None,
+        }
+    }
+
     fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,
@@ -338,7 +345,11 @@ impl Handler for Admin {
         };
         audit.write(&outcome, request_id);
         if level <= self.config.log_level {
-            log::request(level, "admin", &outcome, request_id, began);
+            let outcome = Outcome {
+                word: &outcome,
+                cause: result.as_ref().err().and_then(AdminError::cause),
+            };
+            log::request(level, "admin", outcome, request_id, began);
         }
         Ok(match result {
             Ok(body) => Response::json(200, &body),

@@ -23,11 +23,13 @@ use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response, Sender};
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, UserRef, Verifier,
+    Cause, DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, UserRef,
+    Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
+use auth_secrets::SecretError;
 use auth_sqs::RetryQueue;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
@@ -63,8 +65,8 @@ pub struct AuthApi {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The app client's secret could not be read.
-    #[error("the app client's secret could not be read")]
-    Secret,
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// A page's template or texts are broken.
     #[error("pages: {0}")]
     Pages(String),
@@ -101,13 +103,8 @@ impl AuthApi {
         )
         .map_err(|error| StartError::Pages(error.to_string()))?;
         let sdk = aws_config::load_from_env().await;
-        let secret = match &config.app_client_secret_arn {
-            None => None,
-            Some(arn) => {
-                let secret = auth_secrets::read(&sdk, arn).await;
-                Some(secret.ok_or(StartError::Secret)?)
-            }
-        };
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
         revocations.warm_up().await;
         let limiter = config.limits.as_ref().map(|limits| Limiter {
@@ -303,7 +300,7 @@ impl AuthApi {
     async fn try_later(&self, task: &SignOutTask) -> bool {
         match &self.retry_queue {
             None => false,
-            Some(queue) => queue.send(task).await,
+            Some(queue) => was_queued(queue.send(task).await),
         }
     }
 
@@ -321,6 +318,12 @@ struct SignedIn {
     /// The user name for calls to Cognito.
     username: String,
     token: String,
+}
+
+/// Whether the queue accepted a task; a failure is logged.
+fn was_queued(sent: Result<(), Cause>) -> bool {
+    sent.inspect_err(|cause| log::failure(auth_sqs::NOT_QUEUED, *cause))
+        .is_ok()
 }
 
 /// The body, which is required.
@@ -362,7 +365,11 @@ impl AuthApi {
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         if level <= self.config.log_level {
-            log::request(level, "auth api", &outcome, request_id, began);
+            let outcome = log::Outcome {
+                word: &outcome,
+                cause: result.as_ref().err().and_then(|problem| problem.cause()),
+            };
+            log::request(level, "auth api", outcome, request_id, began);
         }
         let response =
             result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateKeptSession, LateRevocation};
@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use runtime::clock;
-use runtime::log::{self, Level};
+use runtime::log;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use usernames::{check_email, check_shown_name, is_email};
@@ -188,7 +188,10 @@ impl AuthApi {
         verified.await.map_err(|refused| {
             // Another account has verified that address in the meantime.
             let outcome = Outcome::from(&refused);
-            ApiError::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
+            ApiError::of_call(
+                outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode),
+                &refused,
+            )
         })?;
         self.forgive(&counted).await;
         Ok(Response::json(200, &json!({"verified": request.attribute})))
@@ -215,7 +218,7 @@ impl AuthApi {
             password_is_checked: true,
         };
         let proved = timeout(PROOF, self.prove(user, proof, http)).await;
-        proved.map_err(|_| Unavailable::Cognito)??;
+        proved.map_err(|_| Dependency::Cognito.unavailable(Cause::Timeout))??;
         self.change_at_cognito(user, current, new).await?;
         // Both run even if one of them fails: then the other one alone revokes the sessions.
         let revocation = self.revoke_sessions(user, REASON, None);
@@ -291,19 +294,18 @@ impl AuthApi {
     /// tokens. logout-retry repeats a call that failed.
     async fn sign_out_at_cognito(&self, user: &SignedIn) {
         let signed_out = self.accounts.sign_out_everywhere(&user.token);
-        let done = match within_at_most(SIGN_OUT, signed_out).await {
-            Ok(()) => true,
-            // Cognito has already revoked the token.
-            Err(refused) => refused.exception.as_deref() == Some("NotAuthorizedException"),
+        let Err(refused) = within_at_most(SIGN_OUT, signed_out).await else {
+            return;
         };
-        if done {
+        // Cognito has already revoked the token.
+        if refused.exception.as_deref() == Some("NotAuthorizedException") {
             return;
         }
         let username = user.username.clone();
         let task = SignOutTask::SignOutEverywhere { username };
         let queued = timeout(QUEUE, self.try_later(&task)).await;
         if !queued.unwrap_or(false) {
-            log::line(Level::Error, "could not sign the user out at Cognito", []);
+            log::failure("could not sign the user out at Cognito", refused.cause);
         }
     }
 
@@ -338,13 +340,10 @@ impl AuthApi {
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        if self
-            .write_revocation(caller, not_before, kept, &context)
-            .await
-            .is_ok()
-        {
+        let written = self.write_revocation(caller, not_before, kept, &context);
+        let Err(unavailable) = written.await else {
             return Ok(not_before);
-        }
+        };
         if let Some(queue) = &self.retry_queue {
             let late = LateRevocation::RevokeSessions {
                 subject: caller.subject.clone(),
@@ -356,9 +355,10 @@ impl AuthApi {
                 changed_at: None,
                 reason: reason.to_owned(),
             };
-            let _ = timeout(QUEUE, queue.send(&late)).await;
+            let sent = timeout(QUEUE, queue.send(&late)).await;
+            crate::was_queued(sent.unwrap_or(Err(Cause::Timeout)));
         }
-        Err(ApiError::SessionsNotEnded)
+        Err(ApiError::SessionsNotEnded(unavailable.cause))
     }
 
     async fn write_revocation(
@@ -417,7 +417,10 @@ impl AuthApi {
         turned_on.map_err(|refused| {
             // Here Cognito reports a malformed code as a wrong parameter.
             let outcome = Outcome::from(&refused);
-            ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
+            ApiError::of_call(
+                outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode),
+                &refused,
+            )
         })?;
         self.forgive(&counted).await;
         self.revoke_others(user, "authenticator_changed").await?;

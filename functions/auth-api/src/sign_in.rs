@@ -2,10 +2,10 @@
 
 use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims};
+use auth::{AuthError, Cause, Dependency, KeySource, Unavailable, UnverifiedToken, VerifiedClaims};
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{ClientUser, RevocationContext, Session, address_hash};
-use runtime::log::{self, Level};
+use runtime::log;
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Answer, Login, Refresh};
@@ -41,7 +41,7 @@ fn about_a_password(refused: &AccountError) -> ApiError {
         outcome::log_hidden(refused);
         return ApiError::Cognito(Outcome::InvalidCredentials);
     }
-    ApiError::Cognito(Outcome::from(refused))
+    ApiError::of_call(Outcome::from(refused), refused)
 }
 
 impl AuthApi {
@@ -173,8 +173,8 @@ impl AuthApi {
         };
         let ttl = self.config.refresh_token_ttl_seconds;
         let user = self.user_ref(&token.sub);
-        if table.record(&user, &session, ttl).await.is_err() {
-            log::line(Level::Error, "could not record the session", []);
+        if let Err(unavailable) = table.record(&user, &session, ttl).await {
+            log::failure("could not record the session", unavailable.cause);
         }
     }
 
@@ -212,7 +212,7 @@ impl AuthApi {
             with_secret: self.config.app_client_secret_arn.is_some(),
         };
         if !refused.is_final() && !self.try_later(&task).await {
-            log::line(Level::Error, "could not revoke the session at Cognito", []);
+            log::failure("could not revoke the session at Cognito", refused.cause);
         }
     }
 
@@ -247,7 +247,8 @@ impl AuthApi {
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
         };
         let Some(session) = UnverifiedSession::of(&tokens.access) else {
-            return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
+            let unreadable = Dependency::Cognito.unavailable(Cause::Invalid);
+            return self.refresh_unfinished(unreadable, &tokens, http);
         };
         let owner = ClientUser {
             user: self.user_ref(&session.sub),
@@ -315,7 +316,7 @@ impl AuthApi {
         let is_reuse = refused.exception.as_deref() == Some("RefreshTokenReuseException");
         let outcome = Outcome::from(refused);
         if !matches!(outcome, Outcome::InvalidCredentials | Outcome::BadRequest) {
-            return Err(ApiError::Cognito(outcome));
+            return Err(ApiError::of_call(outcome, refused));
         }
         if is_reuse {
             self.revoke_stolen_session(refresh_token, http).await?;

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use api_gateway::routes::{self, Route, RouteTable};
 use api_gateway::{Effect, IamPolicy, MethodArn};
 use auth::{
-    ApiKeyStore, AuthError, DenyReason, KeySource, PresentedKey, RevocationReader, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, AuthError, Cause, DenyReason, KeySource, PresentedKey, RevocationReader,
+    Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
@@ -104,6 +104,21 @@ impl AuthorizeError {
             Self::UnknownRoute => "unknown_route",
             Self::AnswerTooLarge => "answer_too_large",
             Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+impl AuthorizeError {
+    /// Why a dependency failed, if one did.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Refused(AuthError::Unavailable(unavailable)) => Some(unavailable.cause),
+            Self::Refused(AuthError::Unauthorized(_))
+            | Self::Event(_)
+            | Self::UnknownRoute
+            | Self::AnswerTooLarge
+            | Self::OutOfTime => None,
         }
     }
 }

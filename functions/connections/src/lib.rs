@@ -10,7 +10,7 @@ use std::time::Instant;
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -202,9 +202,9 @@ impl Handler for Connections {
         let event: Option<Event> = serde_json::from_str(event.get()).ok();
         let result = self.route(event.as_ref()).await;
         let (level, outcome) = match result {
-            Ok((200, outcome)) => (Level::Info, outcome),
-            Ok((_, outcome)) => (Level::Warn, outcome),
-            Err(unavailable) => (Level::Error, unavailable.as_str()),
+            Ok((200, outcome)) => (Level::Info, Outcome::from(outcome)),
+            Ok((_, outcome)) => (Level::Warn, outcome.into()),
+            Err(unavailable) => (Level::Error, unavailable.into()),
         };
         if level <= self.log_level {
             log::request(level, "connection", outcome, request_id, began);

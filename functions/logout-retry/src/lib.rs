@@ -6,12 +6,12 @@
 //! alarm notifies an operator. A revocation that fails moves to a separate queue, which keeps it
 //! for longer than the queue of refresh tokens may.
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateRevocation, RetryQueue};
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::sqs::{self, Answer, Message};
 use runtime::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
@@ -83,6 +83,9 @@ struct LateRevocations {
     queue: RetryQueue,
 }
 
+/// The outcome of a revocation that went to the other queue.
+const PUT_OFF: &str = "put_off";
+
 impl LogoutRetry {
     /// Creates the clients, and reads the app client's secret.
     ///
@@ -108,25 +111,28 @@ impl LogoutRetry {
     }
 
     /// Whether the task is done, and its word for the log.
-    async fn execute(&self, message: &Message<'_>) -> (bool, &'static str) {
+    async fn execute(&self, message: &Message<'_>) -> (bool, Outcome<'static>) {
         if let Ok(revocation) = serde_json::from_str::<LateRevocation>(&message.body) {
             return match (self.write(&revocation).await, &self.late_revocations) {
-                (Ok(()), _) => (true, "marked"),
-                (Err(_), Some(late)) if !message.is_from(&late.url) => {
-                    if late.queue.send(&revocation).await {
-                        (true, "put_off")
-                    } else {
-                        (false, "failed")
+                (Ok(()), _) => (true, "marked".into()),
+                (Err(failed), Some(late)) if !message.is_from(&late.url) => {
+                    match late.queue.send(&revocation).await {
+                        Ok(()) => (true, Outcome::failed(PUT_OFF, failed.cause)),
+                        Err(refused) => {
+                            log::failure(auth_sqs::NOT_QUEUED, refused);
+                            (false, Outcome::failed("failed", failed.cause))
+                        }
                     }
                 }
-                (Err(_), _) => (false, "failed"),
+                (Err(failed), _) => (false, Outcome::failed("failed", failed.cause)),
             };
         }
         let Ok(task) = serde_json::from_str::<SignOutTask>(&message.body) else {
-            return (false, "unreadable");
+            return (false, "unreadable".into());
         };
-        let Ok(made) = self.cognito.execute(&task).await else {
-            return (false, "failed");
+        let made = match self.cognito.execute(&task).await {
+            Ok(made) => made,
+            Err(failed) => return (false, Outcome::failed("failed", failed.cause)),
         };
         if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
             let now = UnixSeconds(clock::unix_seconds());
@@ -135,10 +141,10 @@ impl LogoutRetry {
             let _ = revocations.note_call(&self.user_pool_id, id, now).await;
         }
         match made.outcome {
-            SignOut::Done => (true, "ended"),
-            SignOut::Unsupported => (true, "unsupported"),
+            SignOut::Done => (true, "ended".into()),
+            SignOut::Unsupported => (true, "unsupported".into()),
             // A retry would be refused again.
-            SignOut::Refused => (true, "refused"),
+            SignOut::Refused => (true, "refused".into()),
         }
     }
 }
@@ -146,7 +152,10 @@ impl LogoutRetry {
 impl LogoutRetry {
     /// Writes a revocation as of its original time: later sign-ins stay valid.
     async fn write(&self, revocation: &LateRevocation) -> Result<(), Unavailable> {
-        let revocations = self.revocations.as_ref().ok_or(Unavailable::Revocations)?;
+        let revocations = self.revocations.as_ref();
+        // The configuration has no table.
+        let revocations =
+            revocations.ok_or(Dependency::Revocations.unavailable(Cause::NotFound))?;
         let LateRevocation::RevokeSessions {
             subject,
             not_before,
@@ -194,8 +203,8 @@ impl Handler for LogoutRetry {
         let mut answer = Answer::default();
         for message in &messages {
             let (done, outcome) = self.execute(message).await;
-            let level = match (done, outcome) {
-                (true, "put_off") => Level::Warn,
+            let level = match (done, outcome.word) {
+                (true, PUT_OFF) => Level::Warn,
                 (true, _) => Level::Info,
                 (false, _) => Level::Error,
             };

@@ -15,9 +15,9 @@ use api_gateway::http::{RequestError, Response};
 use auth::token::LARGEST_MAX_TOKEN_BYTES;
 use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    AuthError, DenyReason, KeySource, Principal, ResourceAudience, RevocationReader, Revocations,
-    Secret, TokenRules, TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims,
-    Verifier,
+    AuthError, Cause, DenyReason, Dependency, KeySource, Principal, ResourceAudience,
+    RevocationReader, Revocations, Secret, TokenRules, TokenUse, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
@@ -84,9 +84,9 @@ enum CognitoOutcome {
     Unsupported,
     /// Cognito did not respond, and the call was queued. The authorizer refuses the session
     /// already.
-    Queued,
+    Queued(Cause),
     /// Cognito did not respond, and the call could not be queued.
-    Failed,
+    Failed(Cause),
 }
 
 /// Why a logout failed.
@@ -323,10 +323,12 @@ impl Logout {
                 Ok(tokens) => tokens,
                 // Another client's token, or an invalid one, which returns no tokens.
                 Err(refused) if refused.is_final() => continue,
-                Err(_) => return Err(Unavailable::Cognito.into()),
+                Err(refused) => {
+                    return Err(Dependency::Cognito.unavailable(refused.cause).into());
+                }
             };
             let Ok(claims) = self.caller(&tokens.access).await else {
-                return Err(Unavailable::Cognito.into());
+                return Err(Dependency::Cognito.unavailable(Cause::Invalid).into());
             };
             let mut request = Request {
                 scope: Scope::Session,
@@ -375,10 +377,24 @@ impl Logout {
         self.at_cognito(claims, &task).await
     }
 
+    /// Queues a call that failed because of `cause`.
+    async fn queue(&self, task: &SignOutTask, cause: Cause) -> CognitoOutcome {
+        let Some(queue) = &self.retry_queue else {
+            return CognitoOutcome::Failed(cause);
+        };
+        match queue.send(task).await {
+            Ok(()) => CognitoOutcome::Queued(cause),
+            Err(refused) => {
+                log::failure(auth_sqs::NOT_QUEUED, refused);
+                CognitoOutcome::Failed(cause)
+            }
+        }
+    }
+
     /// Makes the call; queues a failed call if a queue is configured.
     async fn at_cognito(&self, claims: &VerifiedClaims, task: &SignOutTask) -> CognitoOutcome {
-        match (self.cognito.execute(task).await, &self.retry_queue) {
-            (Ok(made), _) => {
+        match self.cognito.execute(task).await {
+            Ok(made) => {
                 if let Some(id) = &made.request_id {
                     // Without the note CloudTrail's record of the call outdates the user's other tokens
                     // too, and a refresh brings new ones.
@@ -391,8 +407,7 @@ impl Logout {
                     SignOut::Refused => CognitoOutcome::Refused,
                 }
             }
-            (Err(_), Some(queue)) if queue.send(task).await => CognitoOutcome::Queued,
-            (Err(_), _) => CognitoOutcome::Failed,
+            Err(unavailable) => self.queue(task, unavailable.cause).await,
         }
     }
 
@@ -443,6 +458,11 @@ impl Handler for Logout {
             Err(problem @ LogoutError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
+        let cause = match &result {
+            Ok(done) => done.cognito.cause(),
+            Err(LogoutError::Unavailable(unavailable)) => Some(unavailable.cause),
+            Err(_) => None,
+        };
         let response = match result {
             Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
@@ -452,21 +472,18 @@ impl Handler for Logout {
             && level <= self.settings.log_level
         {
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            log::line(
-                level,
-                "logout",
-                [
-                    ("status", Value::from(response.status())),
-                    ("reason", Value::from(reason)),
-                    ("request_id", Value::from(request_id)),
-                    ("duration_us", Value::from(took)),
-                    ("Logouts", Value::from(count)),
-                    (
-                        "_aws",
-                        log::metric("Logouts", "reason", clock::unix_seconds()),
-                    ),
-                ],
-            );
+            let fields = [
+                ("status", Value::from(response.status())),
+                ("reason", Value::from(reason)),
+                ("request_id", Value::from(request_id)),
+                ("duration_us", Value::from(took)),
+                ("Logouts", Value::from(count)),
+                (
+                    "_aws",
+                    log::metric("Logouts", "reason", clock::unix_seconds()),
+                ),
+            ];
+            log::line(level, "logout", fields.into_iter().chain(log::cause(cause)));
         }
         Ok(response.in_answer_to(&request))
     }
@@ -533,16 +550,23 @@ impl CognitoOutcome {
             Self::Ended => "ended",
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
-            Self::Queued => "queued",
-            Self::Failed => "failed",
+            Self::Queued(_) => "queued",
+            Self::Failed(_) => "failed",
         }
     }
 
     fn level(self) -> Level {
         match self {
             Self::NotAsked | Self::Ended | Self::Refused => Level::Info,
-            Self::Unsupported | Self::Queued => Level::Warn,
-            Self::Failed => Level::Error,
+            Self::Unsupported | Self::Queued(_) => Level::Warn,
+            Self::Failed(_) => Level::Error,
+        }
+    }
+
+    fn cause(self) -> Option<Cause> {
+        match self {
+            Self::NotAsked | Self::Ended | Self::Refused | Self::Unsupported => None,
+            Self::Queued(cause) | Self::Failed(cause) => Some(cause),
         }
     }
 
@@ -553,8 +577,8 @@ impl CognitoOutcome {
             Self::Ended => 1,
             Self::Refused => 2,
             Self::Unsupported => 3,
-            Self::Queued => 4,
-            Self::Failed => 5,
+            Self::Queued(_) => 4,
+            Self::Failed(_) => 5,
         })
     }
 }

@@ -19,8 +19,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use auth::{Secret, Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Secret, Unavailable, UnixSeconds};
 use auth_dynamodb::{AttemptTable, LeftFor, PendingGroups};
+use auth_secrets::SecretError;
+use aws_config::SdkConfig;
 use aws_lc_rs::digest;
 use hex::encode as hex;
 use runtime::log::{self, Level};
@@ -60,9 +62,22 @@ pub struct MigrateUser {
     pending_groups: Option<PendingGroups>,
     hashing: Hashing,
     refusals: Refusals,
-    /// The time from which the stores may be called again.
-    cooling_until: Mutex<UnixSeconds>,
+    cooling: Mutex<Cooling>,
     log_level: Level,
+}
+
+/// After a store has failed, it is not called for a while.
+struct Cooling {
+    /// The time from which the stores may be called again.
+    until: UnixSeconds,
+    /// Why the store failed.
+    cause: Cause,
+}
+
+/// Reads the sources' secret.
+pub(crate) async fn secret(sdk: &SdkConfig, arn: &str) -> Result<Secret, Unavailable> {
+    let secret = auth_secrets::read(sdk, arn).await;
+    secret.map_err(|SecretError(cause)| Dependency::Legacy.unavailable(cause))
 }
 
 /// The table that counts failures, and the limits within a window.
@@ -131,7 +146,9 @@ impl From<Unavailable> for MigrateError {
 impl From<SourceError> for MigrateError {
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Down | SourceError::Unusable => Self::Unavailable(Unavailable::Legacy),
+            SourceError::Down(cause) | SourceError::Unusable(cause) => {
+                Self::Unavailable(Dependency::Legacy.unavailable(cause))
+            }
             SourceError::Refused => Self::NotMigrated(NotMigratedError::Refused),
             SourceError::TooMany => Self::NotMigrated(NotMigratedError::Ambiguous),
         }
@@ -171,16 +188,13 @@ impl MigrateUser {
     /// Reads the sources' secret and creates their clients during init.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
+    /// [`Unavailable`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
     /// no table of spellings is configured.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let secret = match &config.secret_arn {
             None => config.secret,
-            Some(arn) => {
-                let secret = auth_secrets::read(&sdk, arn).await;
-                Some(secret.ok_or(Unavailable::Legacy)?)
-            }
+            Some(arn) => Some(secret(&sdk, arn).await?),
         };
         let mut sources = Vec::new();
         for source in config.sources {
@@ -191,7 +205,7 @@ impl MigrateUser {
                 let problem = "the old pool is case-sensitive: set LEGACY_SPELLINGS_TABLE, or \
                     LEGACY_CASE_SENSITIVE to `false` if no two of its names differ by case alone";
                 log::line(Level::Error, problem, []);
-                return Err(Unavailable::Legacy);
+                return Err(Dependency::Legacy.unavailable(Cause::Other));
             }
             sources.push(source);
         }
@@ -209,7 +223,10 @@ impl MigrateUser {
             }),
             hashing: Hashing::new(),
             refusals: Refusals::every(config.refusal_step),
-            cooling_until: Mutex::new(UnixSeconds(0)),
+            cooling: Mutex::new(Cooling {
+                until: UnixSeconds(0),
+                cause: Cause::Other,
+            }),
             log_level: config.log_level,
         })
     }
@@ -501,19 +518,20 @@ impl MigrateUser {
         asking: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {
         let now = UnixSeconds(clock::unix_seconds());
-        let is_cooling = |until: UnixSeconds| now < until && until <= now.plus(COOL_DOWN_SECONDS);
-        if self
-            .cooling_until
-            .lock()
-            .is_ok_and(|until| is_cooling(*until))
+        if let Ok(Cooling { until, cause }) = self.cooling.lock().as_deref()
+            && now < *until
+            && *until <= now.plus(COOL_DOWN_SECONDS)
         {
-            return Err(SourceError::Down);
+            return Err(SourceError::Down(*cause));
         }
         let answer = asking.await;
-        if matches!(answer, Err(SourceError::Down)) {
+        if let Err(SourceError::Down(cause)) = answer {
             let failed_at = UnixSeconds(clock::unix_seconds());
-            if let Ok(mut until) = self.cooling_until.lock() {
-                *until = failed_at.plus(COOL_DOWN_SECONDS);
+            if let Ok(mut cooling) = self.cooling.lock() {
+                *cooling = Cooling {
+                    until: failed_at.plus(COOL_DOWN_SECONDS),
+                    cause,
+                };
             }
         }
         answer
@@ -541,7 +559,7 @@ impl Handler for MigrateUser {
     ) -> Result<Box<RawValue>, InvocationError> {
         let event = Event::read(json);
         let result = tokio::time::timeout(BUDGET, Box::pin(self.migrate(&event))).await;
-        let result = result.unwrap_or(Err(Unavailable::Legacy));
+        let result = result.unwrap_or(Err(Dependency::Legacy.unavailable(Cause::Timeout)));
         let none = BTreeSet::new();
         let (level, outcome, left_behind) = match &result {
             Ok(Outcome::Migrated(moved)) => {
@@ -550,15 +568,17 @@ impl Handler for MigrateUser {
                     Next::Change => "moved_to_change",
                     Next::Reset => "moved_to_reset",
                 };
-                (Level::Info, outcome, &moved.left_behind)
+                (Level::Info, outcome.into(), &moved.left_behind)
             }
             Ok(Outcome::NotMigrated(NotMigratedError::TooManyFailuresInAll)) => (
                 Level::Error,
-                NotMigratedError::TooManyFailuresInAll.as_str(),
+                NotMigratedError::TooManyFailuresInAll.as_str().into(),
                 &none,
             ),
-            Ok(Outcome::NotMigrated(reason)) => (Level::Warn, reason.as_str(), &none),
-            Err(unavailable) => (Level::Error, unavailable.as_str(), &none),
+            Ok(Outcome::NotMigrated(reason)) => {
+                (Level::Warn, log::Outcome::from(reason.as_str()), &none)
+            }
+            Err(unavailable) => (Level::Error, (*unavailable).into(), &none),
         };
         if level <= self.log_level {
             log::outcome(level, "user migration", "Migrations", outcome, request_id);

@@ -5,7 +5,7 @@ mod dynamodb;
 mod http;
 mod postgres;
 
-use auth::{Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use auth_cognito::LegacyPoolError;
 use aws_config::SdkConfig;
 
@@ -24,9 +24,9 @@ const MAX_USERS: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SourceError {
     /// The source did not answer, failed, or is busy: no calls are made for a while.
-    Down,
+    Down(Cause),
     /// The answer is unusable: the source's set-up, or this user's record, is invalid.
-    Unusable,
+    Unusable(Cause),
     /// The source refuses this user.
     Refused,
     /// There are more users of that name than are read.
@@ -36,11 +36,16 @@ pub(crate) enum SourceError {
 impl From<LegacyPoolError> for SourceError {
     fn from(error: LegacyPoolError) -> Self {
         match error {
-            LegacyPoolError::Down => Self::Down,
-            LegacyPoolError::Misconfigured => Self::Unusable,
+            LegacyPoolError::Down(cause) => Self::Down(cause),
+            LegacyPoolError::Misconfigured(cause) => Self::Unusable(cause),
             LegacyPoolError::Refused => Self::Refused,
         }
     }
+}
+
+impl SourceError {
+    /// A record that cannot be read.
+    pub(crate) const UNREADABLE: Self = Self::Unusable(Cause::Invalid);
 }
 
 /// An old store of users.
@@ -97,7 +102,9 @@ impl Source {
         secret: Option<&Secret>,
         sdk: &SdkConfig,
     ) -> Result<Self, Unavailable> {
-        let secret = || secret.cloned().ok_or(Unavailable::Legacy);
+        // The configuration has no secret.
+        let missing = Dependency::Legacy.unavailable(Cause::NotFound);
+        let secret = || secret.cloned().ok_or(missing);
         Ok(match config {
             SourceConfig::Cognito {
                 user_pool_id,

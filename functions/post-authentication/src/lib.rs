@@ -16,7 +16,7 @@ use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, LeftFor, PendingGroups};
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::Value;
@@ -150,7 +150,7 @@ impl PostAuthentication {
     }
 
     /// The outcome of success or failure.
-    async fn signed_in(&self, event: &RawValue) -> Result<&'static str, &'static str> {
+    async fn signed_in(&self, event: &RawValue) -> Result<&'static str, Outcome<'static>> {
         let event: Event = serde_json::from_str(event.get()).map_err(|_| "no_trigger_event")?;
         if event.trigger_source != "PostAuthentication_Authentication" {
             return Ok("nothing_to_do");
@@ -164,15 +164,15 @@ impl PostAuthentication {
         };
         let now = UnixSeconds(clock::unix_seconds());
         let left = self.groups.of(pool, name.left_for(), now).await;
-        let Some(Left { groups, at }) = left.map_err(Unavailable::as_str)? else {
+        let Some(Left { groups, at }) = left? else {
             return Ok("nothing_to_do");
         };
         let users = CognitoUsers::new(&self.sdk, pool.clone());
         let standing = users.standing(&event.user_name).await;
-        let standing = standing.map_err(|error| Unavailable::from(error).as_str())?;
+        let standing = standing.map_err(Unavailable::from)?;
         let made_by_the_move = at.saturating_sub(MADE_BEFORE)..=at.saturating_add(MADE_AFTER);
         if !standing.is_confirmed || !made_by_the_move.contains(&standing.created_at) {
-            return Err("another_user");
+            return Err("another_user".into());
         }
         let mut outcome = "groups_given";
         for group in &groups {
@@ -180,17 +180,17 @@ impl PostAuthentication {
                 Ok(()) => {}
                 // A later attempt would fail too.
                 Err(UserPoolError::NotFound) => outcome = "unknown_group",
-                Err(UserPoolError::Throttled | UserPoolError::Unavailable) => {
-                    return Err(Unavailable::Cognito.as_str());
+                Err(error @ (UserPoolError::Throttled | UserPoolError::Unavailable(_))) => {
+                    return Err(Unavailable::from(error).into());
                 }
             }
         }
         let forgotten = self.groups.forget(pool, name.left_for()).await;
-        forgotten.map_err(Unavailable::as_str)?;
+        forgotten?;
         if outcome == "groups_given" {
             Ok(outcome)
         } else {
-            Err(outcome)
+            Err(outcome.into())
         }
     }
 }
@@ -204,9 +204,9 @@ impl Handler for PostAuthentication {
         request_id: &str,
     ) -> Result<Box<RawValue>, InvocationError> {
         let result = tokio::time::timeout(BUDGET, self.signed_in(event)).await;
-        let result = result.unwrap_or(Err("time_is_up"));
+        let result = result.unwrap_or(Err("time_is_up".into()));
         let (level, outcome) = match result {
-            Ok(outcome) => (Level::Info, outcome),
+            Ok(outcome) => (Level::Info, outcome.into()),
             Err(outcome) => (Level::Error, outcome),
         };
         if level <= self.log_level {

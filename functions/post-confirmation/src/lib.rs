@@ -10,13 +10,13 @@
 
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Handler, InvocationError, clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -154,7 +154,7 @@ impl PostConfirmation {
     }
 
     /// The log's word for what was done, or for the failure.
-    async fn confirmed(&self, event: &RawValue) -> Result<&'static str, &'static str> {
+    async fn confirmed(&self, event: &RawValue) -> Result<Outcome<'static>, Outcome<'static>> {
         let source: Source = serde_json::from_str(event.get()).map_err(|_| "no_trigger_event")?;
         match source.trigger_source.as_str() {
             "PostConfirmation_ConfirmForgotPassword" => {
@@ -163,7 +163,7 @@ impl PostConfirmation {
             }
             "PostConfirmation_ConfirmSignUp" => {
                 let Some(profiles) = &self.profiles else {
-                    return Ok("nothing_to_do");
+                    return Ok("nothing_to_do".into());
                 };
                 let event = complete(event)?;
                 let Attributes { sub, email } = &event.request.user_attributes;
@@ -171,15 +171,18 @@ impl PostConfirmation {
                 let made = profiles.confirmed(sub, email.as_deref(), now).await;
                 // Cognito has confirmed the account before it invokes this trigger. An error would
                 // tell the client that the confirmation failed.
-                Ok(made.map_or(NO_PROFILE, |()| "profile_made"))
+                Ok(match made {
+                    Ok(()) => "profile_made".into(),
+                    Err(unavailable) => unavailable.into(),
+                })
             }
-            _ => Ok("nothing_to_do"),
+            _ => Ok("nothing_to_do".into()),
         }
     }
 
     /// Writes the revocation and signs the user out at the same time; what fails is queued. Only
     /// the revocation decides the result: without it our APIs still accept the old sessions.
-    async fn revoke_sessions(&self, event: &Event) -> Result<&'static str, &'static str> {
+    async fn revoke_sessions(&self, event: &Event) -> Result<Outcome<'static>, Outcome<'static>> {
         let (revoked, signed_out) = tokio::join!(self.revoke(event), self.sign_out(event));
         // CloudTrail records the sign-out too, and the revocation for that record covers its whole
         // second.
@@ -187,18 +190,18 @@ impl PostConfirmation {
         let everywhere = SignOutTask::SignOutEverywhere {
             username: event.user_name.clone(),
         };
-        let sign_out_later = async { !signed_out && self.send_later(&everywhere).await };
+        let sign_out_later = async { signed_out.is_err() && self.send_later(&everywhere).await };
         let not_before = match revoked {
             Ok(not_before) => not_before,
             Err(NotWrittenError { unavailable, late }) => {
                 tokio::join!(sign_out_later, self.send_later(&late));
-                return Err(unavailable.as_str());
+                return Err(unavailable.into());
             }
         };
         let outcome = match (signed_out, sign_out_later.await) {
-            (true, _) => "sessions_ended",
-            (false, true) => QUEUED,
-            (false, false) => FAILED,
+            (Ok(()), _) => "sessions_ended".into(),
+            (Err(cause), true) => Outcome::failed(QUEUED, cause),
+            (Err(cause), false) => Outcome::failed(FAILED, cause),
         };
         // After a reset the user signs in, and that new session must not be covered by the
         // revocation.
@@ -235,16 +238,27 @@ impl PostConfirmation {
     }
 
     /// `AdminUserGlobalSignOut`, in the pool and for the user of the event.
-    async fn sign_out(&self, event: &Event) -> bool {
+    async fn sign_out(&self, event: &Event) -> Result<(), Cause> {
         let cognito = CognitoSignOut::new(&self.sdk, event.user_pool_id.clone());
         let signed_out = timeout(SIGN_OUT, cognito.sign_out_everywhere(&event.user_name)).await;
-        matches!(signed_out, Ok(Ok(_)))
+        match signed_out {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(unavailable)) => Err(unavailable.cause),
+            Err(_) => Err(Cause::Timeout),
+        }
     }
 
     async fn send_later(&self, task: &impl Serialize) -> bool {
-        match &self.retry_queue {
-            None => false,
-            Some(queue) => timeout(QUEUE, queue.send(task)).await.unwrap_or(false),
+        let Some(queue) = &self.retry_queue else {
+            return false;
+        };
+        let sent = timeout(QUEUE, queue.send(task)).await;
+        match sent.unwrap_or(Err(Cause::Timeout)) {
+            Ok(()) => true,
+            Err(cause) => {
+                log::failure(auth_sqs::NOT_QUEUED, cause);
+                false
+            }
         }
     }
 }
@@ -274,7 +288,7 @@ impl Handler for PostConfirmation {
     ) -> Result<Box<RawValue>, InvocationError> {
         let result = self.confirmed(event).await;
         let (level, outcome) = match result {
-            Ok(outcome @ (FAILED | NO_PROFILE)) => (Level::Error, outcome),
+            Ok(outcome) if [FAILED, NO_PROFILE].contains(&outcome.word) => (Level::Error, outcome),
             Ok(outcome) => (Level::Info, outcome),
             Err(outcome) => (Level::Error, outcome),
         };

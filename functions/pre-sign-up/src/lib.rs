@@ -14,7 +14,7 @@ use auth::Unavailable;
 use auth_cognito::{CognitoUsers, Profile, UserPoolError};
 use aws_types::SdkConfig;
 use migrate_user::Lookup;
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Handler, InvocationError, TriggerEvent};
 use serde::Deserialize;
 use serde_json::Value;
@@ -47,7 +47,7 @@ enum SignUpError {
     Refused(&'static str),
     /// The name belongs to a user who is not migrated yet.
     Known,
-    Failed(&'static str),
+    Failed(Outcome<'static>),
 }
 
 impl From<AddressError> for SignUpError {
@@ -61,7 +61,7 @@ impl From<AddressError> for SignUpError {
 
 impl From<UserPoolError> for SignUpError {
     fn from(error: UserPoolError) -> Self {
-        Self::Failed(Unavailable::from(error).as_str())
+        Self::Failed(Unavailable::from(error).into())
     }
 }
 
@@ -110,7 +110,7 @@ impl PreSignUp {
     /// Creates the clients, including those of the old store.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the old store's secret is invalid or cannot be read.
+    /// [`Unavailable`] if the old store's secret is invalid or cannot be read.
     pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let legacy = match config.legacy.take() {
@@ -127,13 +127,13 @@ impl PreSignUp {
     /// The log's word for a sign-up that may proceed.
     async fn admit(&self, event: &TriggerEvent<'_>) -> Result<&'static str, SignUpError> {
         let source = event.text("triggerSource");
-        let source = source.ok_or(SignUpError::Failed("no_trigger_event"))?;
+        let source = source.ok_or(SignUpError::Failed("no_trigger_event".into()))?;
         let request = event.member("request").map(RawValue::get);
         let request: Option<Request> = request.and_then(|json| serde_json::from_str(json).ok());
-        let request = request.ok_or(SignUpError::Failed("incomplete_event"))?;
+        let request = request.ok_or(SignUpError::Failed("incomplete_event".into()))?;
         let name = event.text("userName").unwrap_or_default();
         let pool = event.text("userPoolId").filter(|pool| !pool.is_empty());
-        let pool = pool.ok_or(SignUpError::Failed("incomplete_event"))?;
+        let pool = pool.ok_or(SignUpError::Failed("incomplete_event".into()))?;
 
         match &*source {
             "PreSignUp_SignUp" => {
@@ -166,7 +166,7 @@ impl PreSignUp {
                 self.check_names(&pool, &name, &request).await?;
                 Ok("admitted")
             }
-            _ => Err(SignUpError::Failed("unknown_source")),
+            _ => Err(SignUpError::Failed("unknown_source".into())),
         }
     }
 
@@ -206,7 +206,7 @@ impl PreSignUp {
         };
         for name in request.names(name) {
             let known = legacy.knows(name).await;
-            if known.map_err(|unavailable| SignUpError::Failed(unavailable.as_str()))? {
+            if known.map_err(|unavailable| SignUpError::Failed(unavailable.into()))? {
                 return Ok(true);
             }
         }
@@ -343,11 +343,11 @@ impl Handler for PreSignUp {
     ) -> Result<Box<RawValue>, InvocationError> {
         let event = TriggerEvent::read(json);
         let result = tokio::time::timeout(BUDGET, self.admit(&event)).await;
-        let result = result.unwrap_or(Err(SignUpError::Failed("time_is_up")));
+        let result = result.unwrap_or(Err(SignUpError::Failed("time_is_up".into())));
         let (level, outcome) = match result {
-            Ok(outcome) => (Level::Info, outcome),
-            Err(SignUpError::Refused(outcome)) => (Level::Warn, outcome),
-            Err(SignUpError::Known) => (Level::Warn, "still_to_be_moved"),
+            Ok(outcome) => (Level::Info, outcome.into()),
+            Err(SignUpError::Refused(outcome)) => (Level::Warn, outcome.into()),
+            Err(SignUpError::Known) => (Level::Warn, "still_to_be_moved".into()),
             Err(SignUpError::Failed(outcome)) => (Level::Error, outcome),
         };
         if level <= self.config.log_level {

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, Unavailable, UnixSeconds, UserRef};
 use auth_dynamodb::{
     ClientUser, DynamoRevocations, RevocationContext, Session, SessionTable, address_hash,
 };
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -221,6 +221,13 @@ fn now() -> UnixSeconds {
 }
 
 impl SessionsError {
+    fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Unavailable(unavailable) => Some(unavailable.cause),
+            _ => None,
+        }
+    }
+
     fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,
@@ -254,7 +261,11 @@ impl Handler for Sessions {
             audit.write(&outcome, request_id);
         }
         if level <= self.config.log_level {
-            log::request(level, "sessions", &outcome, request_id, began);
+            let outcome = Outcome {
+                word: &outcome,
+                cause: result.as_ref().err().and_then(SessionsError::cause),
+            };
+            log::request(level, "sessions", outcome, request_id, began);
         }
         Ok(result.unwrap_or_else(|problem| problem.response()))
     }

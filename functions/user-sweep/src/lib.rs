@@ -243,16 +243,12 @@ impl UserSweep {
 
     /// Makes the call that CloudTrail reports to user-events: an alarm rings when no record
     /// arrives.
-    async fn beat(&self, request_id: &str) {
+    async fn beat(&self) {
         if let Some(arn) = &self.user_pool_arn
-            && self.users.heartbeat(arn).await.is_err()
+            && let Err(error) = self.users.heartbeat(arn).await
         {
-            let fields = [("request_id", Value::from(request_id))];
-            log::line(
-                Level::Error,
-                "could not make the call that proves a trail",
-                fields,
-            );
+            let cause = Unavailable::from(error).cause;
+            log::failure("could not make the call that proves a trail", cause);
         }
     }
 
@@ -287,6 +283,7 @@ impl UserSweep {
             fields.push(("OutlivingClients", clients.into()));
         }
         fields.push(("_aws", log::metrics(&measures, now.0)));
+        fields.extend(log::cause(result.as_ref().err().map(|failed| failed.cause)));
         // Alarms read this line's metrics, so no `LOG_LEVEL` turns it off.
         log::line(level, "sweep", fields);
     }
@@ -320,7 +317,7 @@ impl Handler for UserSweep {
     type Answer = Run;
 
     async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, InvocationError> {
-        self.beat(request_id).await;
+        self.beat().await;
         let mut state = SweepState::default();
         let result = match self.revocations.sweep_state(&self.user_pool_id).await {
             Ok(read) => {

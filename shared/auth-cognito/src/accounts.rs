@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::Secret;
+use auth::{Cause, Secret};
+use aws_client::{Limits, cause_of};
 use aws_lc_rs::hmac;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
@@ -19,10 +20,15 @@ use aws_types::SdkConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::client_with;
+use crate::client;
 
 /// A sign-in may wait for triggers, each of which may take five seconds.
-const ATTEMPT: Duration = Duration::from_secs(8);
+const LIMITS: Limits = Limits {
+    attempt: Duration::from_secs(8),
+    operation: Duration::from_secs(8),
+    attempts: 1,
+    ..crate::LIMITS
+};
 
 /// Calls to one user pool for one of its app clients.
 pub struct CognitoAccounts {
@@ -37,6 +43,8 @@ pub struct AccountError {
     pub exception: Option<String>,
     /// Cognito's message. For comparison only, never to be shown or logged.
     pub message: String,
+    /// Why the call failed, for the log.
+    pub cause: Cause,
 }
 
 /// A parameter of `InitiateAuth` besides the user name.
@@ -90,6 +98,7 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for AccountError {
         Self {
             exception: text(|error| error.code()),
             message: text(|error| error.message()).unwrap_or_default(),
+            cause: cause_of(&error),
         }
     }
 }
@@ -113,11 +122,17 @@ impl AccountError {
 
     /// A call without a readable response: its effect is unknown.
     #[must_use]
-    pub fn unanswered() -> Self {
+    pub fn unanswered(cause: Cause) -> Self {
         Self {
             exception: None,
             message: String::new(),
+            cause,
         }
+    }
+
+    /// A response without a part that is needed.
+    fn unreadable() -> Self {
+        Self::unanswered(Cause::Invalid)
     }
 }
 
@@ -126,7 +141,7 @@ impl CognitoAccounts {
     #[must_use]
     pub fn new(sdk: &SdkConfig, app_client_id: String, app_client_secret: Option<Secret>) -> Self {
         Self {
-            client: client_with(sdk, ATTEMPT, ATTEMPT, 1),
+            client: client(sdk, &LIMITS),
             app_client_id,
             app_client_secret,
         }
@@ -310,7 +325,7 @@ impl CognitoAccounts {
         answer
             .authentication_result
             .and_then(tokens)
-            .ok_or_else(AccountError::unanswered)
+            .ok_or_else(AccountError::unreadable)
     }
 
     /// `RevokeToken`.
@@ -416,7 +431,7 @@ impl CognitoAccounts {
         let call = self.client.associate_software_token();
         let answer = call.access_token(access_token).send().await?;
         let secret = answer.secret_code.map(Secret::new);
-        secret.ok_or_else(AccountError::unanswered)
+        secret.ok_or_else(AccountError::unreadable)
     }
 
     /// `AssociateSoftwareToken` for a user who must set up an authenticator to sign in. Returns the
@@ -430,7 +445,7 @@ impl CognitoAccounts {
         let secret = answer.secret_code.map(Secret::new);
         secret
             .zip(answer.session)
-            .ok_or_else(AccountError::unanswered)
+            .ok_or_else(AccountError::unreadable)
     }
 
     /// `VerifySoftwareToken` and `SetUserMFAPreference`: from now on sign-ins ask for a code.
@@ -491,7 +506,7 @@ impl CognitoAccounts {
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }
-        answer.session.ok_or_else(AccountError::unanswered)
+        answer.session.ok_or_else(AccountError::unreadable)
     }
 
     fn secret_hash(&self, username: &str) -> Option<String> {
@@ -526,7 +541,7 @@ fn outcome(
     result
         .and_then(tokens)
         .map(SignIn::Tokens)
-        .ok_or_else(AccountError::unanswered)
+        .ok_or_else(AccountError::unreadable)
 }
 
 fn tokens(result: AuthenticationResultType) -> Option<Tokens> {
@@ -543,7 +558,9 @@ fn attribute_list(
 ) -> Result<Vec<AttributeType>, AccountError> {
     let attributes = attributes.into_iter().map(|(name, value)| {
         let attribute = AttributeType::builder().name(name).value(value);
-        attribute.build().map_err(|_| AccountError::unanswered())
+        attribute
+            .build()
+            .map_err(|_| AccountError::unanswered(Cause::Other))
     });
     attributes.collect()
 }
@@ -552,5 +569,6 @@ fn wrong_code() -> AccountError {
     AccountError {
         exception: Some("CodeMismatchException".to_owned()),
         message: String::new(),
+        cause: Cause::Other,
     }
 }

@@ -11,11 +11,9 @@ mod users;
 
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::{Dependency, Secret, Unavailable};
+use aws_client::{Limits, cause_of, unavailable, with_limits};
 use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
-use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
-use aws_sdk_cognitoidentityprovider::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::RequestId;
 use aws_sdk_cognitoidentityprovider::operation::admin_reset_user_password::AdminResetUserPasswordError;
@@ -26,13 +24,16 @@ pub use accounts::{Account, AccountError, Challenge, CognitoAccounts, SignIn, To
 pub use legacy::{LegacyAccount, LegacyPool, LegacyPoolError, PasswordCheck};
 pub use users::{AppClient, CognitoUsers, Page, Profile, SignedUp, Standing, User, UserPoolError};
 
-const OPERATION: Duration = Duration::from_secs(5);
-const ATTEMPT: Duration = Duration::from_secs(2);
-const CONNECT: Duration = Duration::from_secs(1);
-const ATTEMPTS: u32 = 3;
+/// Limits that fit a request.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(5),
+    attempts: 3,
+    first_backoff: Duration::from_millis(100),
+};
 /// Upper bound for a Cognito refresh token.
 const MAX_REFRESH_TOKEN_BYTES: usize = 8_192;
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The state of a session at Cognito after an attempt to revoke it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl CognitoSignOut {
     #[must_use]
     pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
         Self {
-            client: client(sdk),
+            client: client(sdk, &LIMITS),
             user_pool_id,
             app_client_secret: None,
         }
@@ -124,7 +125,7 @@ impl CognitoSignOut {
     /// Makes the call of `task`.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if it must be retried.
+    /// [`Unavailable`] if it must be retried.
     pub async fn execute(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
         match task {
             SignOutTask::SignOutEverywhere { username } => {
@@ -150,7 +151,7 @@ impl CognitoSignOut {
     /// `RevokeToken`: revokes this refresh token and all tokens issued for it.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if the token may still be valid.
+    /// [`Unavailable`] if the token may still be valid.
     pub async fn revoke_refresh_token(
         &self,
         (client_id, secret): (&str, Option<&Secret>),
@@ -182,7 +183,7 @@ impl CognitoSignOut {
     /// `AdminUserGlobalSignOut`: revokes all sessions of a user.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if some may still be valid.
+    /// [`Unavailable`] if some may still be valid.
     pub async fn sign_out_everywhere(&self, username: &str) -> Result<SignOut, Unavailable> {
         let call = self
             .client
@@ -196,7 +197,7 @@ impl CognitoSignOut {
     /// new one.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if the password may still be valid.
+    /// [`Unavailable`] if the password may still be valid.
     pub async fn reset_password(&self, username: &str) -> Result<(), Unavailable> {
         let call = self
             .client
@@ -207,7 +208,7 @@ impl CognitoSignOut {
         let is_gone = |error: &AdminResetUserPasswordError| error.is_user_not_found_exception();
         match reset {
             Err(error) if !error.as_service_error().is_some_and(is_gone) => {
-                Err(Unavailable::Cognito)
+                Err(unavailable(Dependency::Cognito)(error))
             }
             _ => Ok(()),
         }
@@ -242,28 +243,8 @@ pub(crate) fn is_about_secret(message: &str) -> bool {
     message.to_ascii_lowercase().contains("secret")
 }
 
-/// A client with time limits that fit a request: the SDK has none by default.
-fn client(sdk: &SdkConfig) -> Client {
-    client_with(sdk, ATTEMPT, OPERATION, ATTEMPTS)
-}
-
-fn client_with(sdk: &SdkConfig, attempt: Duration, operation: Duration, attempts: u32) -> Client {
-    let config = Builder::from(sdk)
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT)
-                .operation_attempt_timeout(attempt)
-                .operation_timeout(operation)
-                .build(),
-        )
-        .retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(attempts)
-                .with_initial_backoff(FIRST_BACKOFF),
-        )
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build();
-    Client::from_conf(config)
+fn client(sdk: &SdkConfig, limits: &Limits) -> Client {
+    Client::new(&with_limits(sdk, limits))
 }
 
 /// Reads a result by its error code: a deleted user needs no sign-out.
@@ -280,6 +261,6 @@ where
     {
         Some("NotAuthorizedException" | "UserNotFoundException") => Ok(SignOut::Done),
         Some("UnsupportedOperationException") => Ok(SignOut::Unsupported),
-        _ => Err(Unavailable::Cognito),
+        _ => Err(Dependency::Cognito.unavailable(cause_of(&error))),
     }
 }

@@ -1,6 +1,7 @@
 //! Calls that an administrator makes to a user pool.
 
-use auth::Unavailable;
+use auth::{Cause, Dependency, Unavailable};
+use aws_client::cause_of;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::admin_get_user::AdminGetUserOutput;
 use aws_sdk_cognitoidentityprovider::operation::list_users::ListUsersOutput;
@@ -11,7 +12,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 use aws_types::SdkConfig;
 
-use crate::{Client, client};
+use crate::{Client, LIMITS, client};
 
 /// Users in a page of [`CognitoUsers::disabled`], Cognito's maximum.
 const PAGE: i32 = 60;
@@ -110,12 +111,16 @@ pub enum UserPoolError {
     /// Cognito throttles.
     Throttled,
     /// No response, or an unexpected one.
-    Unavailable,
+    Unavailable(Cause),
 }
 
 impl From<UserPoolError> for Unavailable {
-    fn from(_: UserPoolError) -> Self {
-        Self::Cognito
+    fn from(error: UserPoolError) -> Self {
+        Dependency::Cognito.unavailable(match error {
+            UserPoolError::NotFound => Cause::NotFound,
+            UserPoolError::Throttled => Cause::Throttled,
+            UserPoolError::Unavailable(cause) => cause,
+        })
     }
 }
 
@@ -130,7 +135,7 @@ impl CognitoUsers {
     #[must_use]
     pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
         Self {
-            client: client(sdk),
+            client: client(sdk, &LIMITS),
             user_pool_id,
         }
     }
@@ -142,7 +147,8 @@ impl CognitoUsers {
     pub async fn get(&self, username: &str) -> Result<User, UserPoolError> {
         let user = self.described(username).await?;
         Ok(User {
-            subject: subject(user.user_attributes()).ok_or(UserPoolError::Unavailable)?,
+            subject: subject(user.user_attributes())
+                .ok_or(UserPoolError::Unavailable(Cause::Invalid))?,
             enabled: user.enabled(),
             modified_at: seconds(user.user_last_modified_date()),
             username: user.username,
@@ -248,7 +254,7 @@ impl CognitoUsers {
                 return Ok(profiles);
             }
         }
-        Err(UserPoolError::Unavailable)
+        Err(UserPoolError::Unavailable(Cause::Invalid))
     }
 
     /// `AdminLinkProviderForUser`: from then on the user `subject` of the identity provider
@@ -288,7 +294,7 @@ impl CognitoUsers {
         let call = self.matching(&equals("sub", subject)).limit(1);
         let page = call.send().await.map_err(|error| classify(&error))?;
         let user = page.users().first().ok_or(UserPoolError::NotFound)?;
-        user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable)
+        user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable(Cause::Invalid))
     }
 
     /// `UntagResource`: removes a tag that the pool does not have. It changes nothing, and
@@ -328,7 +334,7 @@ impl CognitoUsers {
         let answer = call.send().await.map_err(|error| classify(&error))?;
         let client = answer
             .user_pool_client()
-            .ok_or(UserPoolError::Unavailable)?;
+            .ok_or(UserPoolError::Unavailable(Cause::Invalid))?;
         let unit = client
             .token_validity_units()
             .and_then(|units| units.refresh_token());
@@ -460,6 +466,9 @@ pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> UserPool
         Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
             UserPoolError::Throttled
         }
-        _ => UserPoolError::Unavailable,
+        _ => match cause_of(error) {
+            Cause::Throttled => UserPoolError::Throttled,
+            cause => UserPoolError::Unavailable(cause),
+        },
     }
 }

@@ -15,6 +15,7 @@
 
 pub mod api_key;
 pub mod claims;
+pub mod error;
 mod json;
 pub mod jwks;
 pub mod key_cache;
@@ -29,10 +30,11 @@ pub mod verify;
 
 pub use api_key::{PresentedKey, StoredKey};
 pub use claims::{Principal, TokenUse, VerifiedClaims, subject_hash};
+pub use error::{AuthError, Cause, Dependency, Unavailable};
 pub use jwks::{Algorithm, KeySet, VerifyingKey};
 pub use key_cache::KeyCache;
-pub use ports::{ApiKeyStore, KeySource, RevocationReader, Unavailable};
-pub use reason::{AuthError, DenyReason};
+pub use ports::{ApiKeyStore, KeySource, RevocationReader};
+pub use reason::DenyReason;
 pub use refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
 pub use revocation::Revocations;
 pub use secret::Secret;

@@ -83,20 +83,3 @@ reasons! {
     /// caller is known: a Deny.
     ForeignOrigin => "foreign_origin",
 }
-
-/// Why a request was not authorized: refused, or undecidable.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The caller is refused: 401.
-    #[error("refused: {}", .0.as_str())]
-    Unauthorized(DenyReason),
-    /// A dependency failed, so there is no decision: an error.
-    #[error(transparent)]
-    Unavailable(#[from] crate::ports::Unavailable),
-}
-
-impl From<DenyReason> for AuthError {
-    fn from(reason: DenyReason) -> Self {
-        Self::Unauthorized(reason)
-    }
-}

@@ -5,6 +5,8 @@
 
 mod audit;
 pub mod clock;
+mod events;
+mod invocation;
 pub mod log;
 mod run;
 pub mod sqs;
