@@ -43,7 +43,10 @@ impl Operator {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, table);
         let here = runtime::clock::unix_seconds();
-        let now = revocations.server_time().await.map_err(failed)?;
+        let now = revocations.server_time().await.map_err(|unavailable| {
+            let text = "the table did not answer, or its response has no time";
+            format!("{text}: {}", unavailable.cause)
+        })?;
         Ok(Self {
             revocations,
             users: CognitoUsers::new(&sdk, user_pool_id.clone()),

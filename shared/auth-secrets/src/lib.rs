@@ -2,10 +2,21 @@
 
 #![warn(missing_docs)]
 
+use std::time::Duration;
+
 use auth::{Cause, Secret};
-use aws_client::cause_of;
+use aws_client::{Limits, cause_of, with_limits};
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
+
+/// Lambda allows ten seconds for a start.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(2),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(6),
+    attempts: 3,
+    first_backoff: Duration::from_millis(100),
+};
 
 /// A secret could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +43,8 @@ pub async fn read_if_any(
 /// [`SecretError`] if it cannot be read, is not text, or is empty. It contains no message of Secrets
 /// Manager.
 pub async fn read(sdk: &SdkConfig, arn: &str) -> Result<Secret, SecretError> {
-    let call = Client::new(sdk).get_secret_value().secret_id(arn);
+    let client = Client::new(&with_limits(sdk, &LIMITS));
+    let call = client.get_secret_value().secret_id(arn);
     let answer = call.send().await;
     let answer = answer.map_err(|error| SecretError(cause_of(&error)))?;
     match answer.secret_string {

@@ -82,3 +82,64 @@ fn fields(metadata: &Metadata<'_>) -> impl Iterator<Item = (&'static str, Value)
     .into_iter()
     .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::invocation::Invocation;
+
+    /// Keeps the fields instead of writing them, and all else as [`LibraryEvents`] does.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<Value>>>);
+
+    impl Subscriber for Kept {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            LibraryEvents.enabled(metadata)
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let fields = fields(event.metadata()).filter(|(name, _)| *name != "line");
+            let fields = fields.map(|(name, value)| (name.to_owned(), value));
+            self.0.lock().unwrap().push(fields.collect());
+        }
+
+        fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+            panic!("an enabled span: {attributes:?}");
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_line_has_the_ids_of_the_invocation_and_nothing_of_the_event() {
+        let kept = Kept::default();
+        let warned = async {
+            let _span = tracing::error_span!("call", password = "hunter2").entered();
+            tracing::info!("hunter2");
+            tracing::warn!(password = "hunter2", "hunter2");
+        };
+        let target = module_path!();
+        let invocation = Invocation {
+            request_id: "r-1".to_owned(),
+            trace_id: Some("t-1".to_owned()),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        tracing::subscriber::with_default(kept.clone(), || {
+            runtime.block_on(invocation.scope(warned));
+            tracing::error!("hunter2");
+        });
+        let inside = serde_json::json!({"target": target, "request_id": "r-1", "trace_id": "t-1"});
+        let outside = serde_json::json!({ "target": target });
+        assert_eq!(*kept.0.lock().unwrap(), [inside, outside]);
+    }
+}

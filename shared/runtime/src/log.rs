@@ -313,4 +313,13 @@ mod tests {
         );
         assert_eq!(dimensions(&of(false)), [json!([["outcome"]]), json!([[]])]);
     }
+
+    #[test]
+    fn an_outcome_has_a_cause_only_if_a_dependency_failed() {
+        let failed = auth::Dependency::Sessions.unavailable(Cause::Throttled);
+        let outcome = Outcome::from(failed);
+        assert_eq!(outcome.word, "sessions_unavailable");
+        assert_eq!(cause(outcome.cause), Some(("cause", "throttled".into())));
+        assert_eq!(cause(Outcome::from("done").cause), None);
+    }
 }
