@@ -5,7 +5,7 @@ use auth_dynamodb::{DisplayedKey, Profiles, RevocationContext, Status};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, Printed, audit, in_words};
+use crate::operator::{Operator, Printed, audit, failed, in_words};
 
 /// The user to enable. Earlier revocations stay in force: the user signs in again.
 #[derive(Args)]
@@ -56,11 +56,11 @@ impl Enable {
         };
         let store = &operator.revocations;
         let enabled = store.enable_user(&target, at, &context).await;
-        enabled.map_err(|unavailable| unavailable.to_string())?;
+        enabled.map_err(failed)?;
         if let Some(table) = env_config::process("USERS_TABLE") {
             let profiles = Profiles::beside(store, table);
             let noted = profiles.set_status(&user.subject, Status::Confirmed, at);
-            noted.await.map_err(|unavailable| unavailable.to_string())?;
+            noted.await.map_err(failed)?;
         }
         let DisplayedKey { pk, sk } = (&target).into();
         Ok(json!({"enabled": "user", "pk": pk, "sk": sk}))

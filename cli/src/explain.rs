@@ -10,6 +10,8 @@ use auth_jwks::HttpsKeys;
 use authorizer::Config;
 use clap::Args;
 
+use crate::operator::failed;
+
 /// The request to explain. All other settings are read from the authorizer's own environment
 /// variables.
 #[derive(Args)]
@@ -180,7 +182,7 @@ impl Explain {
         let key = match keys.key_for(issuer, token.unverified_kid(), now).await {
             Ok(key) => key,
             Err(AuthError::Unauthorized(reason)) => return report.refused(reason.as_str()),
-            Err(AuthError::Unavailable(what)) => return report.refused(what.as_str()),
+            Err(AuthError::Unavailable(what)) => return report.refused(failed(what)),
         };
         report.passed(key.algorithm().as_str());
 

@@ -6,7 +6,7 @@ use auth_dynamodb::{DynamoApiKeys, RevocationContext};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::operator::{Operator, Printed, audit, required};
+use crate::operator::{Operator, Printed, audit, failed, required};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -100,14 +100,11 @@ impl Keys {
                     hash: key.hash.clone(),
                 };
                 let put = store.put(&key, &stored).await;
-                put.map_err(|unavailable| unavailable.to_string())?;
+                put.map_err(failed)?;
                 vec![describe(&key.id, &stored, Some(("key", key.text.into())))]
             }
             Command::List { owner } => {
-                let keys = store
-                    .list()
-                    .await
-                    .map_err(|unavailable| unavailable.to_string())?;
+                let keys = store.list().await.map_err(failed)?;
                 keys.iter()
                     .filter(|(_, key)| owner.as_ref().is_none_or(|owner| key.owner == *owner))
                     .map(|(id, key)| describe(id, key, None))
@@ -116,7 +113,10 @@ impl Keys {
             Command::Revoke { id, reason } => {
                 let found = store.find(&id).await;
                 let key = found
-                    .map_err(|refusal| refusal.to_string())?
+                    .map_err(|error| match error {
+                        AuthError::Unauthorized(_) => error.to_string(),
+                        AuthError::Unavailable(unavailable) => failed(unavailable),
+                    })?
                     .ok_or("there is no key with this id")?;
                 let owner = UserRef {
                     issuer: &operator.user_pool_id,
@@ -133,7 +133,7 @@ impl Keys {
                     .revocations
                     .revoke_token(&owner.token(&id), &context)
                     .await
-                    .map_err(|unavailable| unavailable.to_string())?;
+                    .map_err(failed)?;
                 let revoked_at = Value::from(operator.now.0);
                 vec![describe(&id, &key, Some(("revoked_at", revoked_at)))]
             }

@@ -76,7 +76,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints the result or the error.
+/// Prints the result, or the error to standard error.
 fn finish(result: Result<impl Display, String>) -> ExitCode {
     match result {
         Ok(result) => {
@@ -84,7 +84,7 @@ fn finish(result: Result<impl Display, String>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(problem) => {
-            println!("{problem}");
+            eprintln!("{problem}");
             ExitCode::from(2)
         }
     }

@@ -171,9 +171,10 @@ async fn write_spellings(checker: &Checker, table: &str) -> Result<(), String> {
             .table_name(table)
             .item("id", AttributeValue::S(name.to_owned()))
             .item("spellings", AttributeValue::Ss(spellings));
-        put.send()
-            .await
-            .map_err(|_| "could not write to the table of spellings")?;
+        put.send().await.map_err(|error| {
+            let cause = aws_client::cause_of(&error);
+            format!("could not write to the table of spellings: {cause}")
+        })?;
     }
     Ok(())
 }
@@ -209,7 +210,7 @@ async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), S
                     Err(UserPoolError::Throttled) => {
                         tokio::time::sleep(Duration::from_secs(1)).await
                     }
-                    Err(error @ UserPoolError::Unavailable) => return Err(in_words(error)),
+                    Err(error @ UserPoolError::Unavailable(_)) => return Err(in_words(error)),
                 }
             },
         };

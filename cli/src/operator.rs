@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use auth::UnixSeconds;
+use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, CognitoUsers, UserPoolError};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
@@ -43,10 +43,10 @@ impl Operator {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, table);
         let here = runtime::clock::unix_seconds();
-        let now = revocations
-            .server_time()
-            .await
-            .map_err(|_| "the table did not answer, or its response has no time")?;
+        let now = revocations.server_time().await.map_err(|unavailable| {
+            let text = "the table did not answer, or its response has no time";
+            format!("{text}: {}", unavailable.cause)
+        })?;
         Ok(Self {
             revocations,
             users: CognitoUsers::new(&sdk, user_pool_id.clone()),
@@ -113,11 +113,15 @@ pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
 /// The text for a failed look-up.
 pub(crate) fn in_words(error: UserPoolError) -> String {
     match error {
-        UserPoolError::NotFound => "the pool has no such user",
-        UserPoolError::Throttled => "Cognito throttles: try again in a moment",
-        UserPoolError::Unavailable => "Cognito did not answer",
+        UserPoolError::NotFound => "the pool has no such user".to_owned(),
+        UserPoolError::Throttled => "Cognito throttles: try again in a moment".to_owned(),
+        UserPoolError::Unavailable(cause) => format!("Cognito did not answer: {}", cause.as_str()),
     }
-    .to_owned()
+}
+
+/// The text for a failed dependency: its name, and why it failed.
+pub(crate) fn failed(unavailable: Unavailable) -> String {
+    format!("{unavailable}: {}", unavailable.cause.as_str())
 }
 
 /// The value of a variable, or a text that says that it is not set.

@@ -6,7 +6,7 @@ use auth_dynamodb::{DisplayedKey, RevocationContext};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, Printed, audit, in_words};
+use crate::operator::{Operator, Printed, audit, failed, in_words};
 
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
 const TTLS: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
@@ -176,7 +176,7 @@ impl Revoke {
                 Target::Client(client) => store.revoke_client(client, not_before, &context).await,
                 Target::Everyone(issuer) => store.revoke_issuer(issuer, not_before, &context).await,
             };
-            written.map_err(|unavailable| unavailable.to_string())?;
+            written.map_err(failed)?;
             let mut until = not_before;
             if let Some(user) = &found {
                 at_cognito = match operator.cognito.sign_out_everywhere(&user.username).await {

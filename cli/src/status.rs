@@ -5,7 +5,7 @@ use auth_dynamodb::RevocationRow;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, Printed, in_words};
+use crate::operator::{Operator, Printed, failed, in_words};
 
 /// The user whose revocations to show.
 #[derive(Args)]
@@ -41,7 +41,7 @@ impl Status {
             .revocations
             .revocations_of_user(&user, operator.now)
             .await
-            .map_err(|unavailable| unavailable.to_string())?;
+            .map_err(failed)?;
         let rows = rows.into_iter().map(describe).collect();
         Ok(Printed::new(rows, self.json))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use auth::DenyReason;
+use auth::{Cause, DenyReason};
 use serde_json::{Value, json};
 
 mod configuration;
@@ -22,6 +22,10 @@ fn every_reason_is_documented() {
     let docs = read("docs/outcomes.md");
     for reason in DenyReason::ALL {
         let row = format!("| `{}` |", reason.as_str());
+        assert!(docs.contains(&row), "docs/outcomes.md has no row {row}");
+    }
+    for cause in Cause::ALL {
+        let row = format!("| `{}` |", cause.as_str());
         assert!(docs.contains(&row), "docs/outcomes.md has no row {row}");
     }
 }

@@ -23,6 +23,7 @@ mod authorizer_rules;
 mod authorizer_store;
 mod authorizer_tokens;
 mod browser;
+mod causes;
 mod checker;
 mod checker_cognito;
 mod cognito;

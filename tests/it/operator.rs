@@ -171,13 +171,37 @@ async fn revocations_use_the_tables_clock() {
     assert!(code == 2 && text.contains("CLOCK_LEEWAY_SECONDS"), "{text}");
 }
 
+/// A failed command leaves standard output to the next program of a pipe.
+#[tokio::test]
+async fn errors_are_printed_to_standard_error() {
+    let world = World::start().await;
+    let url = world.store.url();
+    let store = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str())];
+    let denied = json!({"__type": "AccessDeniedException", "message": "arn:aws:iam::1:user/jane"});
+    let unset = [("USER_POOL_ID", "")];
+    for (environment, arguments, said) in [
+        (&unset, ["status", "jane"], "USER_POOL_ID is not set"),
+        (&store, ["status", "jane"], "access_denied"),
+    ] {
+        let fault = testkit::server::Fault::Answer(400, denied.to_string());
+        world.store.set_fault(fault);
+        let (output, errors, code) = gatehouse_output(&world, environment, &arguments).await;
+        assert_eq!((output.as_str(), code), ("", 2), "{errors}");
+        assert!(
+            errors.contains(said) && !errors.contains("user/jane"),
+            "{errors}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn users_of_other_issuers_are_revoked_and_admitted_again() {
     let world = World::start().await;
     let run = async |arguments: &[&str]| {
         let users = [("USERS_TABLE", world.stack.users_table.as_str())];
         let (output, errors, code) = gatehouse_output(&world, &users, arguments).await;
-        let audit: Value = serde_json::from_str(errors.lines().last().unwrap()).unwrap();
+        let mut lines = errors.lines().map(serde_json::from_str);
+        let audit: Value = lines.find_map(Result::ok).unwrap();
         (output, audit, code)
     };
     for issuer in ["https://partner.example", "a#b", "", &"a".repeat(56)] {

@@ -17,7 +17,7 @@ use api_gateway::http::{Request, Response};
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, CognitoUsers};
 use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -120,7 +120,11 @@ impl Handler for Admin {
         };
         audit.write(&outcome, request_id);
         if level <= self.config.log_level {
-            log::request(level, "admin", &outcome, request_id, began);
+            let outcome = Outcome {
+                word: &outcome,
+                cause: result.as_ref().err().and_then(AdminError::cause),
+            };
+            log::request(level, "admin", outcome, request_id, began);
         }
         Ok(match result {
             Ok(body) => Response::json(200, &body),

@@ -1,7 +1,7 @@
 //! Why a request was refused or failed: the words, statuses and log levels.
 
 use api_gateway::http::{RequestError, Response};
-use auth::Unavailable;
+use auth::{Cause, Unavailable};
 use auth_cognito::UserPoolError;
 use runtime::log::Level;
 
@@ -31,12 +31,19 @@ impl From<UserPoolError> for AdminError {
         match error {
             UserPoolError::NotFound => Self::UnknownUser,
             UserPoolError::Throttled => Self::Throttled,
-            UserPoolError::Unavailable => Self::Unavailable(Unavailable::Cognito),
+            UserPoolError::Unavailable(_) => Self::Unavailable(error.into()),
         }
     }
 }
 
 impl AdminError {
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Unavailable(unavailable) => Some(unavailable.cause),
+            _ => None,
+        }
+    }
+
     pub(crate) fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,

@@ -165,7 +165,10 @@ impl AuthApi {
         verified.await.map_err(|refused| {
             // Another account has verified that address in the meantime.
             let outcome = Outcome::from(&refused);
-            ApiError::Cognito(outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode))
+            ApiError::of_call(
+                outcome.hiding(&[Outcome::AlreadyTaken], Outcome::InvalidCode),
+                &refused,
+            )
         })?;
         self.forgive(&counted).await;
         Ok(Response::json(200, &json!({"verified": request.attribute})))

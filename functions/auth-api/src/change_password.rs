@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, UnixSeconds};
 use auth_cognito::{SignIn, SignOutTask, Tokens};
 use runtime::clock;
-use runtime::log::{self, Level};
+use runtime::log;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -52,7 +52,7 @@ impl AuthApi {
             password_is_checked: true,
         };
         let proved = timeout(PROOF, self.prove(user, proof, http)).await;
-        proved.map_err(|_| Unavailable::Cognito)??;
+        proved.map_err(|_| Dependency::Cognito.unavailable(Cause::Timeout))??;
         self.set_password(user, current, new, request.keep_session, http)
             .await
     }
@@ -145,19 +145,18 @@ impl AuthApi {
     /// tokens. logout-retry repeats a call that failed.
     async fn sign_out_at_cognito(&self, user: &SignedIn) {
         let signed_out = self.accounts.sign_out_everywhere(&user.token);
-        let done = match within_at_most(SIGN_OUT, signed_out).await {
-            Ok(()) => true,
-            // Cognito has already revoked the token.
-            Err(refused) => refused.exception.as_deref() == Some("NotAuthorizedException"),
+        let Err(refused) = within_at_most(SIGN_OUT, signed_out).await else {
+            return;
         };
-        if done {
+        // Cognito has already revoked the token.
+        if refused.exception.as_deref() == Some("NotAuthorizedException") {
             return;
         }
         let username = user.username.clone();
         let task = SignOutTask::SignOutEverywhere { username };
         let queued = timeout(QUEUE, self.try_later(&task)).await;
         if !queued.unwrap_or(false) {
-            log::line(Level::Error, "could not sign the user out at Cognito", []);
+            log::failure("could not sign the user out at Cognito", refused.cause);
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use api_gateway::http::{Request, Response};
+use auth::Unavailable;
 use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
 use auth_dynamodb::RevocationContext;
 use runtime::clock;
-use runtime::log::{self, Level};
+use runtime::log;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -94,7 +95,7 @@ impl AuthApi {
     /// The state of the account; `None` if there is none, or if Cognito does not answer in time.
     async fn standing(&self, username: &str) -> Option<Standing> {
         let standing = done(self.users.standing(username));
-        timeout(LOOK_UP, standing).await.ok().flatten()
+        timeout(LOOK_UP, standing).await.ok()?.ok()
     }
 
     /// Whether this password signs in. `false` if that cannot be known.
@@ -118,41 +119,49 @@ impl AuthApi {
         let task = SignOutTask::ResetPassword {
             username: username.to_owned(),
         };
-        let reset = done(self.sign_out.reset_password(username)).await.is_some()
-            || self.try_later(&task).await;
-        if !self.revoke_and_sign_out(username).await {
-            log::line(
-                Level::Error,
+        let reset = self.now_or_later(done(self.sign_out.reset_password(username)).await, &task);
+        let reset = reset.await;
+        if let Err(unavailable) = self.revoke_and_sign_out(username).await {
+            log::failure(
                 "could not revoke the sessions of an unproven password",
-                [],
+                unavailable.cause,
             );
         }
-        if reset {
-            Ok(())
-        } else {
-            log::line(Level::Error, "could not reset an unproven password", []);
-            Err(auth::Unavailable::Cognito.into())
+        if let Err(unavailable) = reset {
+            log::failure("could not reset an unproven password", unavailable.cause);
+            return Err(unavailable.into());
+        }
+        Ok(())
+    }
+
+    /// The result of a call to Cognito; a success if `task` will repeat a failed one.
+    async fn now_or_later<T>(
+        &self,
+        made: Result<T, Unavailable>,
+        task: &SignOutTask,
+    ) -> Result<(), Unavailable> {
+        match made {
+            Err(unavailable) if !self.try_later(task).await => Err(unavailable),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
     /// A sign-out at Cognito, now or by logout-retry, and the revocation in the table. The sign-out needs the name alone,
     /// the revocation the `sub`, which Cognito looks up.
-    async fn revoke_and_sign_out(&self, username: &str) -> bool {
+    async fn revoke_and_sign_out(&self, username: &str) -> Result<(), Unavailable> {
         let task = SignOutTask::SignOutEverywhere {
             username: username.to_owned(),
         };
         let sign_out = async {
             let signed_out = done(self.sign_out.sign_out_everywhere(username)).await;
-            signed_out.is_some() || self.try_later(&task).await
+            self.now_or_later(signed_out, &task).await
         };
         let (revoked, signed_out) = tokio::join!(self.revoke_by_name(username), sign_out);
-        revoked && signed_out
+        revoked.and(signed_out)
     }
 
-    async fn revoke_by_name(&self, username: &str) -> bool {
-        let Some(user) = done(self.users.get(username)).await else {
-            return false;
-        };
+    async fn revoke_by_name(&self, username: &str) -> Result<(), Unavailable> {
+        let user = done(self.users.get(username)).await?;
         let now = clock::now();
         let context = RevocationContext {
             reason: REASON,
@@ -164,7 +173,6 @@ impl AuthApi {
         self.revocations
             .revoke_user_sessions(&self.user_ref(&user.subject), not_before, &context)
             .await
-            .is_ok()
     }
 }
 

@@ -3,10 +3,10 @@
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use auth_cognito::Tokens;
 use runtime::clock;
-use runtime::log::{self, Level};
+use runtime::log;
 
 use crate::outcome::{ApiError, Outcome};
 use crate::signed_in::SignedIn;
@@ -38,12 +38,11 @@ impl<'a> Replacement<'a> {
 impl AuthApi {
     /// Whether Gatehouse demands that this user change the password. Cognito is asked with our own
     /// permission, because an access token shows only what the app client may read.
-    async fn is_demanded(&self, username: &str) -> Result<bool, ApiError> {
+    async fn is_demanded(&self, username: &str) -> Result<bool, Unavailable> {
         let Some(attribute) = &self.config.change_attribute else {
             return Ok(false);
         };
-        let value = done(self.users.attribute(username, attribute)).await;
-        let value = value.ok_or(Unavailable::Cognito)?;
+        let value = done(self.users.attribute(username, attribute)).await?;
         Ok(value.as_deref() == Some(DEMANDED))
     }
 
@@ -60,7 +59,7 @@ impl AuthApi {
         }
         let Some(session) = UnverifiedSession::of(&tokens.access) else {
             self.give_up(&tokens).await;
-            return Err(Unavailable::Cognito.into());
+            return Err(Dependency::Cognito.unavailable(Cause::Invalid).into());
         };
         let username = session.username.as_ref().unwrap_or(&session.sub);
         let result = match (self.is_demanded(username).await, replacement) {
@@ -74,7 +73,7 @@ impl AuthApi {
                 self.replace_password(&tokens, session, &replacement, http)
                     .await
             }
-            (Err(problem), _) => Err(problem),
+            (Err(unavailable), _) => Err(unavailable.into()),
         };
         if result.is_err() {
             self.give_up(&tokens).await;
@@ -114,14 +113,10 @@ impl AuthApi {
         let deleted = match self.is_demanded(username).await {
             Ok(false) => return,
             Ok(true) => done(self.users.delete_attribute(username, attribute)).await,
-            Err(_) => None,
+            Err(error) => Err(error),
         };
-        if deleted.is_none() {
-            log::line(
-                Level::Error,
-                "could not end the demand for a new password",
-                [],
-            );
+        if let Err(error) = deleted {
+            log::failure("could not end the demand for a new password", error.cause);
         }
         clock::until_after(clock::now().0).await;
     }

@@ -25,7 +25,11 @@ impl AuthApi {
             Err(problem) => (Level::Warn, problem.to_string()),
         };
         if level <= self.config.log_level {
-            log::request(level, "auth api", &outcome, request_id, began);
+            let outcome = log::Outcome {
+                word: &outcome,
+                cause: result.as_ref().err().and_then(|problem| problem.cause()),
+            };
+            log::request(level, "auth api", outcome, request_id, began);
         }
         let response =
             result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));

@@ -28,7 +28,8 @@ pub(crate) fn about_a_code(refused: &AccountError) -> ApiError {
         Outcome::UserNotConfirmed,
         Outcome::PasswordResetRequired,
     ];
-    ApiError::Cognito(Outcome::from(refused).hiding(&telling, Outcome::InvalidCode))
+    let outcome = Outcome::from(refused).hiding(&telling, Outcome::InvalidCode);
+    ApiError::of_call(outcome, refused)
 }
 
 /// Gives the same response as if an email was sent for an unknown name, nothing to send, no
@@ -57,6 +58,6 @@ pub(crate) fn silently(sent: Result<(), AccountError>) -> Result<(), ApiError> {
     if ordinary.contains(&outcome) {
         Ok(())
     } else {
-        Err(ApiError::Cognito(outcome))
+        Err(ApiError::of_call(outcome, &refused))
     }
 }

@@ -39,6 +39,7 @@ use auth::{MAX_IAT_LEEWAY_SECONDS, ResourceAudience, Secret, TokenRules, TokenUs
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
+use auth_secrets::SecretError;
 use auth_sqs::RetryQueue;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
@@ -68,8 +69,8 @@ pub struct AuthApi {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The app client's secret could not be read.
-    #[error("the app client's secret could not be read")]
-    Secret,
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// A page's template or texts are broken.
     #[error("pages: {0}")]
     Pages(String),
@@ -88,13 +89,8 @@ impl AuthApi {
         )
         .map_err(|error| StartError::Pages(error.to_string()))?;
         let sdk = aws_config::load_from_env().await;
-        let secret = match &config.app_client_secret_arn {
-            None => None,
-            Some(arn) => {
-                let secret = auth_secrets::read(&sdk, arn).await;
-                Some(secret.ok_or(StartError::Secret)?)
-            }
-        };
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
         revocations.warm_up().await;
         let limiter = config.limits.as_ref().map(|limits| Limiter {

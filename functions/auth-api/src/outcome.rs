@@ -2,7 +2,7 @@
 //! forwarded.
 
 use api_gateway::http::{RequestError, Response};
-use auth::Unavailable;
+use auth::{Cause, Unavailable};
 use auth_cognito::AccountError;
 
 pub use crate::exceptions::EXCEPTIONS;
@@ -23,6 +23,9 @@ pub(crate) enum ApiError {
     BadRequest(#[from] RequestError),
     #[error("{}", .0.code())]
     Cognito(Outcome),
+    /// Cognito, or a trigger, failed.
+    #[error("{}", .0.code())]
+    CognitoFailed(Outcome, Cause),
     /// A failed sign-in: the password is wrong, the name unknown or, unless
     /// `REVEAL_EXISTING_USERS` is set, the account not confirmed.
     #[error("invalid_credentials")]
@@ -41,7 +44,7 @@ pub(crate) enum ApiError {
     AddressRefused,
     /// The change was made, but other sessions may still be valid.
     #[error("sessions_not_ended")]
-    SessionsNotEnded,
+    SessionsNotEnded(Cause),
     #[error("cookie_too_large")]
     CookieTooLarge,
     /// A page could not be rendered.
@@ -155,11 +158,29 @@ impl Outcome {
 
 impl From<AccountError> for ApiError {
     fn from(refused: AccountError) -> Self {
-        Self::Cognito(Outcome::from(&refused))
+        Self::of_call(Outcome::from(&refused), &refused)
     }
 }
 
 impl ApiError {
+    /// The error of a call to Cognito that tells the client `outcome`.
+    pub(crate) fn of_call(outcome: Outcome, refused: &AccountError) -> Self {
+        if outcome.status() >= 500 {
+            Self::CognitoFailed(outcome, refused.cause)
+        } else {
+            Self::Cognito(outcome)
+        }
+    }
+
+    /// Why a dependency failed, if one did.
+    pub(crate) fn cause(self) -> Option<Cause> {
+        match self {
+            Self::CognitoFailed(_, cause) | Self::SessionsNotEnded(cause) => Some(cause),
+            Self::Unavailable(unavailable) => Some(unavailable.cause),
+            _ => None,
+        }
+    }
+
     /// The status, equal to the response's status.
     pub(crate) fn status(self) -> u16 {
         match self {
@@ -168,11 +189,11 @@ impl ApiError {
             Self::ForeignOrigin | Self::ProofNeeded | Self::PasswordChangeRequired => 403,
             Self::NoContext | Self::SignInRefused => 401,
             Self::BadRequest(bad) => bad.status(),
-            Self::Cognito(outcome) => outcome.status(),
+            Self::Cognito(outcome) | Self::CognitoFailed(outcome, _) => outcome.status(),
             Self::TooManyAttempts => 429,
             Self::AddressRefused => 400,
             Self::CookieTooLarge | Self::Internal => 500,
-            Self::SessionsNotEnded | Self::Unavailable(_) => 503,
+            Self::SessionsNotEnded(_) | Self::Unavailable(_) => 503,
         }
     }
 

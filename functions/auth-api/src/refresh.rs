@@ -2,7 +2,8 @@
 
 use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
 use auth::{
-    AuthError, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken, VerifiedClaims,
+    AuthError, Cause, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken,
+    VerifiedClaims,
 };
 use auth_cognito::{AccountError, Tokens};
 use auth_dynamodb::{ClientUser, RevocationContext};
@@ -37,7 +38,8 @@ impl AuthApi {
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
         };
         let Some(session) = UnverifiedSession::of(&tokens.access) else {
-            return self.refresh_unfinished(Unavailable::Cognito, &tokens, http);
+            let unreadable = Dependency::Cognito.unavailable(Cause::Invalid);
+            return self.refresh_unfinished(unreadable, &tokens, http);
         };
         let owner = ClientUser {
             user: self.user_ref(&session.sub),
@@ -105,7 +107,7 @@ impl AuthApi {
         let is_reuse = refused.exception.as_deref() == Some("RefreshTokenReuseException");
         let outcome = Outcome::from(refused);
         if !matches!(outcome, Outcome::InvalidCredentials | Outcome::BadRequest) {
-            return Err(ApiError::Cognito(outcome));
+            return Err(ApiError::of_call(outcome, refused));
         }
         if is_reuse {
             self.revoke_stolen_session(refresh_token, http).await?;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use api_gateway::Caller;
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Unavailable, UnixSeconds};
 use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateKeptSession, LateRevocation};
-use runtime::clock;
+use runtime::{clock, log};
 use tokio::time::timeout;
 
 use crate::AuthApi;
@@ -52,13 +52,10 @@ impl AuthApi {
             at: now,
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
-        if self
-            .write_revocation(caller, not_before, kept, &context)
-            .await
-            .is_ok()
-        {
+        let written = self.write_revocation(caller, not_before, kept, &context);
+        let Err(unavailable) = written.await else {
             return Ok(not_before);
-        }
+        };
         if let Some(queue) = &self.retry_queue {
             let late = LateRevocation::RevokeSessions {
                 subject: caller.subject.clone(),
@@ -70,9 +67,10 @@ impl AuthApi {
                 changed_at: None,
                 reason: reason.to_owned(),
             };
-            let _ = timeout(QUEUE, queue.send(&late)).await;
+            let sent = timeout(QUEUE, queue.send(&late)).await;
+            was_queued(sent.unwrap_or(Err(Cause::Timeout)));
         }
-        Err(ApiError::SessionsNotEnded)
+        Err(ApiError::SessionsNotEnded(unavailable.cause))
     }
 
     async fn write_revocation(
@@ -102,4 +100,10 @@ impl AuthApi {
             .revoke_user_sessions(&user, not_before, context)
             .await
     }
+}
+
+/// Whether the queue accepted a task; a failure is logged.
+pub(crate) fn was_queued(sent: Result<(), Cause>) -> bool {
+    sent.inspect_err(|cause| log::failure(auth_sqs::NOT_QUEUED, *cause))
+        .is_ok()
 }

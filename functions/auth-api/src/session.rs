@@ -5,10 +5,11 @@ use auth::UserRef;
 use auth_cognito::{SignOutTask, Tokens};
 use auth_dynamodb::{Session, address_hash};
 use runtime::clock;
-use runtime::log::{self, Level};
+use runtime::log;
 use serde_json::{Map, Value};
 
 use crate::outcome::ApiError;
+use crate::revoke::was_queued;
 use crate::times::within;
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret};
@@ -64,8 +65,8 @@ impl AuthApi {
         };
         let ttl = self.config.refresh_token_ttl_seconds;
         let user = self.user_ref(&token.sub);
-        if table.record(&user, &session, ttl).await.is_err() {
-            log::line(Level::Error, "could not record the session", []);
+        if let Err(unavailable) = table.record(&user, &session, ttl).await {
+            log::failure("could not record the session", unavailable.cause);
         }
     }
 
@@ -87,7 +88,7 @@ impl AuthApi {
             with_secret: self.config.app_client_secret_arn.is_some(),
         };
         if !refused.is_final() && !self.try_later(&task).await {
-            log::line(Level::Error, "could not revoke the session at Cognito", []);
+            log::failure("could not revoke the session at Cognito", refused.cause);
         }
     }
 
@@ -103,7 +104,7 @@ impl AuthApi {
     pub(crate) async fn try_later(&self, task: &SignOutTask) -> bool {
         match &self.retry_queue {
             None => false,
-            Some(queue) => queue.send(task).await,
+            Some(queue) => was_queued(queue.send(task).await),
         }
     }
 }

@@ -47,7 +47,7 @@ impl AuthApi {
         }
         let outcome = Outcome::from(&refused);
         if outcome != Outcome::AlreadyTaken || self.config.reveals_existing {
-            return Err(ApiError::Cognito(outcome));
+            return Err(ApiError::of_call(outcome, &refused));
         }
         // The response does not reveal that the account exists. Its owner is informed by email.
         if refused.exception.as_deref() == Some("UsernameExistsException") {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::Duration;
 
+use auth::{Cause, Dependency, Unavailable};
 use auth_cognito::AccountError;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -44,7 +45,7 @@ pub(crate) async fn within<T>(
     match until {
         Ok(until) => timeout_at(until, call)
             .await
-            .unwrap_or_else(|_| Err(AccountError::unanswered())),
+            .unwrap_or_else(|_| Err(AccountError::unanswered(Cause::Timeout))),
         Err(_) => call.await,
     }
 }
@@ -59,13 +60,22 @@ pub(crate) async fn within_at_most<T>(
 ) -> Result<T, AccountError> {
     timeout(limit, within(call))
         .await
-        .unwrap_or_else(|_| Err(AccountError::unanswered()))
+        .unwrap_or_else(|_| Err(AccountError::unanswered(Cause::Timeout)))
 }
 
 /// The same as [`within`] for an administrator's call, whose error says nothing to the client.
-pub(crate) async fn done<T, E>(call: impl Future<Output = Result<T, E>>) -> Option<T> {
-    let call = async { call.await.map_err(|_| AccountError::unanswered()) };
-    within(call).await.ok()
+///
+/// # Errors
+/// The call's own, or a timeout.
+pub(crate) async fn done<T, E: Into<Unavailable>>(
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, Unavailable> {
+    let call = async {
+        call.await
+            .map_err(|error| AccountError::unanswered(error.into().cause))
+    };
+    let done = within(call).await;
+    done.map_err(|refused| Dependency::Cognito.unavailable(refused.cause))
 }
 
 /// From here on the response may depend on what Cognito knows about a name.

@@ -42,7 +42,10 @@ impl AuthApi {
         turned_on.map_err(|refused| {
             // Here Cognito reports a malformed code as a wrong parameter.
             let outcome = Outcome::from(&refused);
-            ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
+            ApiError::of_call(
+                outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode),
+                &refused,
+            )
         })?;
         self.forgive(&counted).await;
         self.revoke_others(user, "authenticator_changed").await?;

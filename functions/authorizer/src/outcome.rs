@@ -1,7 +1,7 @@
 //! The results of a decision, and why there may be none: the words of logs and metrics.
 
 use api_gateway::{Effect, IamPolicy};
-use auth::{AuthError, DenyReason, Unavailable, VerifiedClaims};
+use auth::{AuthError, Cause, DenyReason, Unavailable, VerifiedClaims};
 use serde_json::value::RawValue;
 
 /// The decision about a known caller.
@@ -54,6 +54,21 @@ impl AuthorizeError {
             Self::UnknownRoute => "unknown_route",
             Self::AnswerTooLarge => "answer_too_large",
             Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+impl AuthorizeError {
+    /// Why a dependency failed, if one did.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Refused(AuthError::Unavailable(unavailable)) => Some(unavailable.cause),
+            Self::Refused(AuthError::Unauthorized(_))
+            | Self::Event(_)
+            | Self::UnknownRoute
+            | Self::AnswerTooLarge
+            | Self::OutOfTime => None,
         }
     }
 }

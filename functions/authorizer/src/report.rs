@@ -68,22 +68,24 @@ impl Reporter {
             }
             Err(_) => (Value::Null, Value::Null),
         };
+        let cause = decision.as_ref().err().and_then(AuthorizeError::cause);
+        let fields = [
+            ("outcome", Value::from(outcome)),
+            ("reason", Value::from(reason)),
+            ("issuer", issuer),
+            ("subject_hash", subject_hash),
+            ("request_id", Value::from(request_id)),
+            (
+                "duration_us",
+                Value::from(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+            ),
+            ("Decisions", Value::from(count)),
+            ("_aws", log::metric("Decisions", "reason", now)),
+        ];
         log::line(
             level,
             "decision",
-            [
-                ("outcome", Value::from(outcome)),
-                ("reason", Value::from(reason)),
-                ("issuer", issuer),
-                ("subject_hash", subject_hash),
-                ("request_id", Value::from(request_id)),
-                (
-                    "duration_us",
-                    Value::from(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
-                ),
-                ("Decisions", Value::from(count)),
-                ("_aws", log::metric("Decisions", "reason", now)),
-            ],
+            fields.into_iter().chain(log::cause(cause)),
         );
     }
 

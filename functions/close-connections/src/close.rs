@@ -1,7 +1,8 @@
 //! Closes the connections that a revocation covers.
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Dependency, Unavailable, UnixSeconds};
 use auth_dynamodb::Connection;
+use aws_client::unavailable;
 use runtime::clock;
 
 use crate::CloseConnections;
@@ -52,7 +53,7 @@ impl CloseConnections {
                 if error
                     .as_service_error()
                     .is_some_and(|error| error.is_gone_exception()) => {}
-            Err(_) => return Err(Unavailable::Connections),
+            Err(error) => return Err(unavailable(Dependency::Connections)(error)),
         }
         self.table.remove(connection).await
     }

@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 
 use auth::Unavailable;
 use auth_dynamodb::{ConnectionTable, DynamoRevocations};
+use aws_client::Limits;
 use aws_sdk_apigatewaymanagement::Client;
-use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
-use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
-use aws_sdk_apigatewaymanagement::config::{Builder, StalledStreamProtectionConfig};
-use runtime::log::{self, Level};
+use aws_sdk_apigatewaymanagement::config::Builder;
+use runtime::log::{self, Level, Outcome};
 use runtime::{BatchResponse, Handler, InvocationError};
 use serde_json::value::RawValue;
 
@@ -25,9 +24,13 @@ pub use config::Config;
 
 use crate::event::{Batch, Reach};
 
-const OPERATION: Duration = Duration::from_secs(5);
-const ATTEMPT: Duration = Duration::from_secs(2);
-const ATTEMPTS: u32 = 4;
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(5),
+    attempts: 4,
+    first_backoff: Duration::from_millis(100),
+};
 
 /// The function's handler.
 pub struct CloseConnections {
@@ -46,17 +49,8 @@ impl CloseConnections {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         revocations.warm_up().await;
-        let api = Builder::from(&sdk)
-            .endpoint_url(config.connections_url)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION)
-                    .build(),
-            )
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
+        let api = Builder::from(&aws_client::with_limits(&sdk, &LIMITS));
+        let api = api.endpoint_url(config.connections_url).build();
         Ok(Self {
             table: ConnectionTable::beside(&revocations, config.connection_table),
             revocations,
@@ -92,8 +86,8 @@ impl Handler for CloseConnections {
             let result = self.act_on(reach).await;
             let (level, outcome) = match result {
                 Ok(0) => continue,
-                Ok(_) => (Level::Info, "closed"),
-                Err(unavailable) => (Level::Error, unavailable.as_str()),
+                Ok(_) => (Level::Info, Outcome::from("closed")),
+                Err(unavailable) => (Level::Error, unavailable.into()),
             };
             if level <= self.log_level {
                 log::request(level, "close connections", outcome, request_id, began);

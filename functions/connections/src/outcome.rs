@@ -1,7 +1,7 @@
 //! What became of a request: the words of the log, and the status.
 
 use auth::Unavailable;
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,11 @@ impl Outcome {
     }
 }
 
-/// The level and the word of a result.
-pub(crate) fn line(result: &Result<Outcome, Unavailable>) -> (Level, &'static str) {
+/// The level and the outcome of a result, for the log.
+pub(crate) fn line(result: &Result<Outcome, Unavailable>) -> (Level, log::Outcome<'static>) {
     match result {
-        Ok(outcome) if outcome.status() == 200 => (Level::Info, outcome.as_str()),
-        Ok(outcome) => (Level::Warn, outcome.as_str()),
-        Err(unavailable) => (Level::Error, unavailable.as_str()),
+        Ok(outcome) if outcome.status() == 200 => (Level::Info, outcome.as_str().into()),
+        Ok(outcome) => (Level::Warn, outcome.as_str().into()),
+        Err(unavailable) => (Level::Error, (*unavailable).into()),
     }
 }

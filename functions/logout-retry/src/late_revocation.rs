@@ -1,8 +1,9 @@
 //! Writes a revocation that could not be written when it was decided.
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds, UserRef};
 use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateRevocation, RetryQueue};
+use runtime::log;
 use runtime::sqs::Message;
 
 use crate::outcome::Outcome;
@@ -23,20 +24,25 @@ impl LogoutRetry {
     ) -> Outcome {
         match (self.write(revocation).await, &self.late_revocations) {
             (Ok(()), _) => Outcome::Revoked,
-            (Err(_), Some(late)) if !message.is_from(&late.url) => {
-                if late.queue.send(revocation).await {
-                    Outcome::PutOff
-                } else {
-                    Outcome::Failed
+            (Err(failed), Some(late)) if !message.is_from(&late.url) => {
+                match late.queue.send(revocation).await {
+                    Ok(()) => Outcome::PutOff(failed.cause),
+                    Err(refused) => {
+                        log::failure(auth_sqs::NOT_QUEUED, refused);
+                        Outcome::Failed(failed.cause)
+                    }
                 }
             }
-            (Err(_), _) => Outcome::Failed,
+            (Err(failed), _) => Outcome::Failed(failed.cause),
         }
     }
 
     /// Writes a revocation as of its original time: later sign-ins stay valid.
     async fn write(&self, revocation: &LateRevocation) -> Result<(), Unavailable> {
-        let revocations = self.revocations.as_ref().ok_or(Unavailable::Revocations)?;
+        let revocations = self.revocations.as_ref();
+        // The configuration has no table.
+        let revocations =
+            revocations.ok_or(Dependency::Revocations.unavailable(Cause::NotFound))?;
         let LateRevocation::RevokeSessions {
             subject,
             not_before,

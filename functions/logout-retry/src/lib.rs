@@ -82,8 +82,7 @@ impl Handler for LogoutRetry {
             }
             let level = outcome.level();
             if level <= self.log_level {
-                let word = outcome.as_str();
-                log::outcome(level, "logout retry", "LogoutRetries", word, request_id);
+                log::outcome(level, "logout retry", "LogoutRetries", outcome, request_id);
             }
         }
         Ok(answer)

@@ -1,7 +1,8 @@
 //! What became of a message: the words and levels of the log.
 
+use auth::Cause;
 use auth_cognito::SignOut;
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// The result of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +10,7 @@ pub(crate) enum Outcome {
     /// The revocation is written.
     Revoked,
     /// The revocation was moved to the queue that keeps it for longer.
-    PutOff,
+    PutOff(Cause),
     /// The sessions are revoked at Cognito.
     Ended,
     /// Token revocation is disabled for the app client.
@@ -17,21 +18,21 @@ pub(crate) enum Outcome {
     /// Cognito refuses the call; a retry would be refused again.
     Refused,
     /// The task failed.
-    Failed,
+    Failed(Cause),
     /// The message is not a task.
     Unreadable,
 }
 
 impl Outcome {
     /// The word in the log.
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "marked",
-            Self::PutOff => "put_off",
+            Self::PutOff(_) => "put_off",
             Self::Ended => "ended",
             Self::Unsupported => "unsupported",
             Self::Refused => "refused",
-            Self::Failed => "failed",
+            Self::Failed(_) => "failed",
             Self::Unreadable => "unreadable",
         }
     }
@@ -39,16 +40,35 @@ impl Outcome {
     pub(crate) fn level(self) -> Level {
         match self {
             Self::Revoked | Self::Ended | Self::Unsupported | Self::Refused => Level::Info,
-            Self::PutOff => Level::Warn,
-            Self::Failed | Self::Unreadable => Level::Error,
+            Self::PutOff(_) => Level::Warn,
+            Self::Failed(_) | Self::Unreadable => Level::Error,
         }
     }
 
     /// Whether the queue redelivers the message.
     pub(crate) fn is_retried(self) -> bool {
         match self {
-            Self::Failed | Self::Unreadable => true,
-            Self::Revoked | Self::PutOff | Self::Ended | Self::Unsupported | Self::Refused => false,
+            Self::Failed(_) | Self::Unreadable => true,
+            Self::Revoked | Self::PutOff(_) | Self::Ended | Self::Unsupported | Self::Refused => {
+                false
+            }
+        }
+    }
+}
+
+impl From<Outcome> for log::Outcome<'static> {
+    fn from(outcome: Outcome) -> Self {
+        let cause = match outcome {
+            Outcome::PutOff(cause) | Outcome::Failed(cause) => Some(cause),
+            Outcome::Revoked
+            | Outcome::Ended
+            | Outcome::Unsupported
+            | Outcome::Refused
+            | Outcome::Unreadable => None,
+        };
+        Self {
+            word: outcome.as_str(),
+            cause,
         }
     }
 }

@@ -7,8 +7,9 @@ use crate::{LogoutRetry, now};
 
 impl LogoutRetry {
     pub(crate) async fn sign_out(&self, task: &SignOutTask) -> Outcome {
-        let Ok(made) = self.cognito.execute(task).await else {
-            return Outcome::Failed;
+        let made = match self.cognito.execute(task).await {
+            Ok(made) => made,
+            Err(failed) => return Outcome::Failed(failed.cause),
         };
         if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
             // Without this note CloudTrail's record of the call makes tokens outdated that a

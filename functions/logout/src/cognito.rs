@@ -1,7 +1,9 @@
 //! Ends sessions at Cognito, and queues calls that failed.
 
-use auth::VerifiedClaims;
+use auth::{Cause, VerifiedClaims};
 use auth_cognito::{SignOut, SignOutTask};
+
+use runtime::log;
 
 use crate::outcome::CognitoOutcome;
 use crate::request::RefreshToken;
@@ -25,14 +27,28 @@ impl Logout {
         self.at_cognito(claims, &task).await
     }
 
+    /// Queues a call that failed because of `cause`.
+    async fn queue(&self, task: &SignOutTask, cause: Cause) -> CognitoOutcome {
+        let Some(queue) = &self.retry_queue else {
+            return CognitoOutcome::Failed(cause);
+        };
+        match queue.send(task).await {
+            Ok(()) => CognitoOutcome::Queued(cause),
+            Err(refused) => {
+                log::failure(auth_sqs::NOT_QUEUED, refused);
+                CognitoOutcome::Failed(cause)
+            }
+        }
+    }
+
     /// Makes the call; queues a failed call if a queue is configured.
     pub(crate) async fn at_cognito(
         &self,
         claims: &VerifiedClaims,
         task: &SignOutTask,
     ) -> CognitoOutcome {
-        match (self.cognito.execute(task).await, &self.retry_queue) {
-            (Ok(made), _) => {
+        match self.cognito.execute(task).await {
+            Ok(made) => {
                 if let Some(id) = &made.request_id {
                     // Without the note CloudTrail's record of the call outdates the user's other tokens
                     // too, and a refresh brings new ones.
@@ -45,8 +61,7 @@ impl Logout {
                     SignOut::Refused => CognitoOutcome::Refused,
                 }
             }
-            (Err(_), Some(queue)) if queue.send(task).await => CognitoOutcome::Queued,
-            (Err(_), _) => CognitoOutcome::Failed,
+            Err(unavailable) => self.queue(task, unavailable.cause).await,
         }
     }
 }

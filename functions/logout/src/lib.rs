@@ -117,6 +117,11 @@ impl Handler for Logout {
             Err(problem @ LogoutError::Unavailable(_)) => (Level::Error, problem.to_string()),
             Err(problem) => (Level::Warn, problem.to_string()),
         };
+        let cause = match &result {
+            Ok(done) => done.cognito.cause(),
+            Err(LogoutError::Unavailable(unavailable)) => Some(unavailable.cause),
+            Err(_) => None,
+        };
         let response = match result {
             Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
@@ -126,21 +131,18 @@ impl Handler for Logout {
             && level <= self.settings.log_level
         {
             let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            log::line(
-                level,
-                "logout",
-                [
-                    ("status", Value::from(response.status())),
-                    ("reason", Value::from(reason)),
-                    ("request_id", Value::from(request_id)),
-                    ("duration_us", Value::from(took)),
-                    ("Logouts", Value::from(count)),
-                    (
-                        "_aws",
-                        log::metric("Logouts", "reason", clock::unix_seconds()),
-                    ),
-                ],
-            );
+            let fields = [
+                ("status", Value::from(response.status())),
+                ("reason", Value::from(reason)),
+                ("request_id", Value::from(request_id)),
+                ("duration_us", Value::from(took)),
+                ("Logouts", Value::from(count)),
+                (
+                    "_aws",
+                    log::metric("Logouts", "reason", clock::unix_seconds()),
+                ),
+            ];
+            log::line(level, "logout", fields.into_iter().chain(log::cause(cause)));
         }
         Ok(response.in_answer_to(&request))
     }

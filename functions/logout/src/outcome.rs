@@ -1,7 +1,7 @@
 //! The results and errors of a logout: their words, statuses and log levels.
 
 use api_gateway::http::{self, RequestError, Response};
-use auth::{AuthError, DenyReason, Unavailable};
+use auth::{AuthError, Cause, DenyReason, Unavailable};
 use runtime::log::Level;
 use serde_json::json;
 
@@ -39,9 +39,9 @@ pub(crate) enum CognitoOutcome {
     Unsupported,
     /// Cognito did not respond, and the call was queued. The authorizer refuses the session
     /// already.
-    Queued,
+    Queued(Cause),
     /// Cognito did not respond, and the call could not be queued.
-    Failed,
+    Failed(Cause),
 }
 
 /// Why a logout failed.
@@ -135,16 +135,23 @@ impl CognitoOutcome {
             Self::Ended => "ended",
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
-            Self::Queued => "queued",
-            Self::Failed => "failed",
+            Self::Queued(_) => "queued",
+            Self::Failed(_) => "failed",
         }
     }
 
     pub(crate) fn level(self) -> Level {
         match self {
             Self::NotAsked | Self::Ended | Self::Refused => Level::Info,
-            Self::Unsupported | Self::Queued => Level::Warn,
-            Self::Failed => Level::Error,
+            Self::Unsupported | Self::Queued(_) => Level::Warn,
+            Self::Failed(_) => Level::Error,
+        }
+    }
+
+    pub(crate) fn cause(self) -> Option<Cause> {
+        match self {
+            Self::NotAsked | Self::Ended | Self::Refused | Self::Unsupported => None,
+            Self::Queued(cause) | Self::Failed(cause) => Some(cause),
         }
     }
 
@@ -155,8 +162,8 @@ impl CognitoOutcome {
             Self::Ended => 1,
             Self::Refused => 2,
             Self::Unsupported => 3,
-            Self::Queued => 4,
-            Self::Failed => 5,
+            Self::Queued(_) => 4,
+            Self::Failed(_) => 5,
         })
     }
 }

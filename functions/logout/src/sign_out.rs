@@ -2,8 +2,8 @@
 
 use api_gateway::http;
 use auth::{
-    DenyReason, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS, Principal,
-    ResourceAudience, Secret, TokenRules, TokenUse, Unavailable, UnverifiedToken, VerifiedClaims,
+    Cause, DenyReason, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS,
+    Principal, ResourceAudience, Secret, TokenRules, TokenUse, UnverifiedToken, VerifiedClaims,
 };
 
 use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};
@@ -90,10 +90,12 @@ impl Logout {
                 Ok(tokens) => tokens,
                 // Another client's token, or an invalid one, which returns no tokens.
                 Err(refused) if refused.is_final() => continue,
-                Err(_) => return Err(Unavailable::Cognito.into()),
+                Err(refused) => {
+                    return Err(Dependency::Cognito.unavailable(refused.cause).into());
+                }
             };
             let Ok(claims) = self.caller(&tokens.access).await else {
-                return Err(Unavailable::Cognito.into());
+                return Err(Dependency::Cognito.unavailable(Cause::Invalid).into());
             };
             let mut request = Request {
                 scope: Scope::Session,

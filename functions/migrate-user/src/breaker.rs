@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use auth::UnixSeconds;
+use auth::{Cause, UnixSeconds};
 use runtime::clock;
 
 use crate::source::SourceError;
@@ -10,16 +10,26 @@ use crate::source::SourceError;
 /// Seconds without calls to a store that did not answer: Cognito invokes the trigger three times in a row.
 const COOL_DOWN_SECONDS: u64 = 5;
 
+/// After a store has failed, it is not called for a while.
+struct Cooling {
+    /// The time from which the stores may be called again.
+    until: UnixSeconds,
+    /// Why the store failed.
+    cause: Cause,
+}
+
 /// The state of the calls to all stores.
 pub(crate) struct CircuitBreaker {
-    /// The time from which the stores may be called again.
-    cooling_until: Mutex<UnixSeconds>,
+    cooling: Mutex<Cooling>,
 }
 
 impl CircuitBreaker {
     pub(crate) fn new() -> Self {
         Self {
-            cooling_until: Mutex::new(UnixSeconds(0)),
+            cooling: Mutex::new(Cooling {
+                until: UnixSeconds(0),
+                cause: Cause::Other,
+            }),
         }
     }
 
@@ -30,19 +40,20 @@ impl CircuitBreaker {
         asking: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {
         let now = UnixSeconds(clock::unix_seconds());
-        let is_cooling = |until: UnixSeconds| now < until && until <= now.plus(COOL_DOWN_SECONDS);
-        if self
-            .cooling_until
-            .lock()
-            .is_ok_and(|until| is_cooling(*until))
+        if let Ok(Cooling { until, cause }) = self.cooling.lock().as_deref()
+            && now < *until
+            && *until <= now.plus(COOL_DOWN_SECONDS)
         {
-            return Err(SourceError::Down);
+            return Err(SourceError::Down(*cause));
         }
         let answer = asking.await;
-        if matches!(answer, Err(SourceError::Down)) {
+        if let Err(SourceError::Down(cause)) = answer {
             let failed_at = UnixSeconds(clock::unix_seconds());
-            if let Ok(mut until) = self.cooling_until.lock() {
-                *until = failed_at.plus(COOL_DOWN_SECONDS);
+            if let Ok(mut cooling) = self.cooling.lock() {
+                *cooling = Cooling {
+                    until: failed_at.plus(COOL_DOWN_SECONDS),
+                    cause,
+                };
             }
         }
         answer

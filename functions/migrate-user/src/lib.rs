@@ -28,7 +28,7 @@ mod values;
 
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds};
 use auth_dynamodb::{AttemptTable, PendingGroups};
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
@@ -63,7 +63,7 @@ impl MigrateUser {
     /// Reads the sources' secret and creates their clients during init.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
+    /// [`Unavailable`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
     /// no table of spellings is configured.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
@@ -149,10 +149,10 @@ impl Handler for MigrateUser {
     ) -> Result<Box<RawValue>, InvocationError> {
         let event = Event::read(json);
         let result = tokio::time::timeout(BUDGET, Box::pin(self.migrate(&event))).await;
-        let result = result.unwrap_or(Err(Unavailable::Legacy));
+        let result = result.unwrap_or(Err(Dependency::Legacy.unavailable(Cause::Timeout)));
         let (level, outcome) = match &result {
-            Ok(outcome) => (outcome.level(), outcome.as_str()),
-            Err(unavailable) => (Level::Error, unavailable.as_str()),
+            Ok(outcome) => (outcome.level(), log::Outcome::from(outcome.as_str())),
+            Err(unavailable) => (Level::Error, (*unavailable).into()),
         };
         if level <= self.log_level {
             log::outcome(level, "user migration", "Migrations", outcome, request_id);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auth::Unavailable;
+use auth::{Dependency, Unavailable};
 use runtime::clock;
 use runtime::log::{self, Level};
 use serde_json::Value;
@@ -113,7 +113,9 @@ impl From<Unavailable> for MigrateError {
 impl From<SourceError> for MigrateError {
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Down | SourceError::Unusable => Self::Unavailable(Unavailable::Legacy),
+            SourceError::Down(cause) | SourceError::Unusable(cause) => {
+                Self::Unavailable(Dependency::Legacy.unavailable(cause))
+            }
             SourceError::Refused => Self::NotMigrated(NotMigratedError::Refused),
             SourceError::TooMany => Self::NotMigrated(NotMigratedError::Ambiguous),
         }

@@ -5,8 +5,9 @@ mod dynamodb;
 mod http;
 mod postgres;
 
-use auth::{Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use auth_cognito::LegacyPoolError;
+use auth_secrets::SecretError;
 use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 
@@ -26,9 +27,9 @@ const MAX_USERS: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SourceError {
     /// The source did not answer, failed, or is busy: no calls are made for a while.
-    Down,
+    Down(Cause),
     /// The answer is unusable: the source's set-up, or this user's record, is invalid.
-    Unusable,
+    Unusable(Cause),
     /// The source refuses this user.
     Refused,
     /// There are more users of that name than are read.
@@ -38,11 +39,16 @@ pub(crate) enum SourceError {
 impl From<LegacyPoolError> for SourceError {
     fn from(error: LegacyPoolError) -> Self {
         match error {
-            LegacyPoolError::Down => Self::Down,
-            LegacyPoolError::Misconfigured => Self::Unusable,
+            LegacyPoolError::Down(cause) => Self::Down(cause),
+            LegacyPoolError::Misconfigured(cause) => Self::Unusable(cause),
             LegacyPoolError::Refused => Self::Refused,
         }
     }
+}
+
+impl SourceError {
+    /// A record that cannot be read.
+    pub(crate) const UNREADABLE: Self = Self::Unusable(Cause::Invalid);
 }
 
 /// An old store of users.
@@ -97,7 +103,7 @@ impl Source {
     /// Reads the sources' secret and creates their clients.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the secret is invalid, or cannot be read.
+    /// [`Unavailable`] if the secret is invalid, or cannot be read.
     pub(crate) async fn connect_all(
         configs: Vec<SourceConfig>,
         secret_arn: Option<String>,
@@ -108,7 +114,8 @@ impl Source {
             None => secret,
             Some(arn) => {
                 let secret = auth_secrets::read(sdk, arn).await;
-                Some(secret.ok_or(Unavailable::Legacy)?)
+                let legacy = |SecretError(cause)| Dependency::Legacy.unavailable(cause);
+                Some(secret.map_err(legacy)?)
             }
         };
         let mut sources = Vec::new();
@@ -123,7 +130,9 @@ impl Source {
         secret: Option<&Secret>,
         sdk: &SdkConfig,
     ) -> Result<Self, Unavailable> {
-        let secret = || secret.cloned().ok_or(Unavailable::Legacy);
+        // The configuration has no secret.
+        let missing = Dependency::Legacy.unavailable(Cause::NotFound);
+        let secret = || secret.cloned().ok_or(missing);
         Ok(match config {
             SourceConfig::Cognito {
                 user_pool_id,
@@ -157,7 +166,7 @@ impl Source {
 /// Refuses an old pool that is case-sensitive, without a table of spellings.
 ///
 /// # Errors
-/// [`Unavailable::Legacy`] for such a pool.
+/// [`Unavailable`] for such a pool.
 pub(crate) async fn refuse_hidden_spellings(sources: &[Source]) -> Result<(), Unavailable> {
     for source in sources {
         if let Source::Cognito(pool) = source
@@ -166,7 +175,7 @@ pub(crate) async fn refuse_hidden_spellings(sources: &[Source]) -> Result<(), Un
             let problem = "the old pool is case-sensitive: set LEGACY_SPELLINGS_TABLE, or \
                 LEGACY_CASE_SENSITIVE to `false` if no two of its names differ by case alone";
             log::line(Level::Error, problem, []);
-            return Err(Unavailable::Legacy);
+            return Err(Dependency::Legacy.unavailable(Cause::Other));
         }
     }
     Ok(())

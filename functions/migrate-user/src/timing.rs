@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -99,7 +99,7 @@ impl Hashing {
         password: &Secret,
     ) -> Result<(PasswordMatch, Duration), Unavailable> {
         let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let turn = turn.map_err(|_| Unavailable::Legacy)?;
+        let turn = turn.map_err(|_| Dependency::Legacy.unavailable(Cause::Other))?;
         let password = password.clone();
         let computing = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
@@ -108,7 +108,9 @@ impl Hashing {
             drop(turn);
             (fit, began.elapsed())
         });
-        computing.await.map_err(|_| Unavailable::Legacy)
+        computing
+            .await
+            .map_err(|_| Dependency::Legacy.unavailable(Cause::Other))
     }
 }
 

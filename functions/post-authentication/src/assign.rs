@@ -42,7 +42,7 @@ pub(crate) async fn assign_groups(
             Ok(()) => {}
             // A later attempt would fail too.
             Err(UserPoolError::NotFound) => result = Err(GroupsError::UnknownGroup),
-            Err(error @ (UserPoolError::Throttled | UserPoolError::Unavailable)) => {
+            Err(error @ (UserPoolError::Throttled | UserPoolError::Unavailable(_))) => {
                 return Err(error.into());
             }
         }

@@ -79,8 +79,8 @@ impl Handler for PostAuthentication {
         let result = tokio::time::timeout(BUDGET, self.signed_in(event)).await;
         let result = result.unwrap_or(Err(GroupsError::TimeIsUp));
         let (level, outcome) = match result {
-            Ok(outcome) => (Level::Info, outcome.as_str()),
-            Err(error) => (Level::Error, error.as_str()),
+            Ok(outcome) => (Level::Info, log::Outcome::from(outcome.as_str())),
+            Err(error) => (Level::Error, error.into()),
         };
         if level <= self.log_level {
             log::outcome(

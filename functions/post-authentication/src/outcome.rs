@@ -2,6 +2,7 @@
 
 use auth::Unavailable;
 use auth_cognito::UserPoolError;
+use runtime::log;
 
 /// The result for a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +40,14 @@ impl Outcome {
     }
 }
 
-impl GroupsError {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NoTriggerEvent => "no_trigger_event",
-            Self::AnotherUser => "another_user",
-            Self::UnknownGroup => "unknown_group",
-            Self::TimeIsUp => "time_is_up",
-            Self::Unavailable(unavailable) => unavailable.as_str(),
+impl From<GroupsError> for log::Outcome<'static> {
+    fn from(error: GroupsError) -> Self {
+        match error {
+            GroupsError::NoTriggerEvent => "no_trigger_event".into(),
+            GroupsError::AnotherUser => "another_user".into(),
+            GroupsError::UnknownGroup => "unknown_group".into(),
+            GroupsError::TimeIsUp => "time_is_up".into(),
+            GroupsError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

@@ -88,8 +88,8 @@ impl Handler for PostConfirmation {
     ) -> Result<Box<RawValue>, InvocationError> {
         let result = self.confirmed(event).await;
         let (level, outcome) = match result {
-            Ok(outcome) => (outcome.level(), outcome.as_str()),
-            Err(error) => (Level::Error, error.as_str()),
+            Ok(outcome) => (outcome.level(), log::Outcome::from(outcome)),
+            Err(error) => (Level::Error, error.into()),
         };
         if level <= self.log_level {
             log::outcome(

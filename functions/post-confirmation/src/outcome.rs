@@ -1,7 +1,7 @@
 //! What was done about a confirmation, in the words of the log.
 
-use auth::Unavailable;
-use runtime::log::Level;
+use auth::{Cause, Unavailable};
+use runtime::log::{self, Level};
 
 /// The result for a confirmation that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +11,9 @@ pub(crate) enum Outcome {
     /// The revocation is written, and Cognito has signed the user out.
     SessionsEnded,
     /// The revocation is written, and the sign-out at Cognito is queued.
-    SignOutQueued,
+    SignOutQueued(Cause),
     /// The revocation is written, but neither Cognito nor the queue answered.
-    SignOutFailed,
+    SignOutFailed(Cause),
     /// The profile is written.
     ProfileMade,
     /// The sign-up is confirmed, but the profile is not written.
@@ -32,12 +32,12 @@ pub(crate) enum ConfirmationError {
 }
 
 impl Outcome {
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::NothingToDo => "nothing_to_do",
             Self::SessionsEnded => "sessions_ended",
-            Self::SignOutQueued => "sessions_ended_sign_out_queued",
-            Self::SignOutFailed => "sessions_ended_sign_out_failed",
+            Self::SignOutQueued(_) => "sessions_ended_sign_out_queued",
+            Self::SignOutFailed(_) => "sessions_ended_sign_out_failed",
             Self::ProfileMade => "profile_made",
             Self::NoProfile(unavailable) => unavailable.as_str(),
         }
@@ -45,20 +45,35 @@ impl Outcome {
 
     pub(crate) fn level(self) -> Level {
         match self {
-            Self::SignOutFailed | Self::NoProfile(_) => Level::Error,
-            Self::NothingToDo | Self::SessionsEnded | Self::SignOutQueued | Self::ProfileMade => {
-                Level::Info
-            }
+            Self::SignOutFailed(_) | Self::NoProfile(_) => Level::Error,
+            Self::NothingToDo
+            | Self::SessionsEnded
+            | Self::SignOutQueued(_)
+            | Self::ProfileMade => Level::Info,
         }
     }
 }
 
-impl ConfirmationError {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NoTriggerEvent => "no_trigger_event",
-            Self::IncompleteEvent => "incomplete_event",
-            Self::Unavailable(unavailable) => unavailable.as_str(),
+impl From<Outcome> for log::Outcome<'static> {
+    fn from(outcome: Outcome) -> Self {
+        let cause = match outcome {
+            Outcome::SignOutQueued(cause) | Outcome::SignOutFailed(cause) => Some(cause),
+            Outcome::NoProfile(unavailable) => Some(unavailable.cause),
+            Outcome::NothingToDo | Outcome::SessionsEnded | Outcome::ProfileMade => None,
+        };
+        Self {
+            word: outcome.as_str(),
+            cause,
+        }
+    }
+}
+
+impl From<ConfirmationError> for log::Outcome<'static> {
+    fn from(error: ConfirmationError) -> Self {
+        match error {
+            ConfirmationError::NoTriggerEvent => "no_trigger_event".into(),
+            ConfirmationError::IncompleteEvent => "incomplete_event".into(),
+            ConfirmationError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, RevocationContext};
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
-use runtime::clock;
+use runtime::{clock, log};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -51,7 +51,7 @@ impl PasswordReset {
         let everywhere = SignOutTask::SignOutEverywhere {
             username: user.username.clone(),
         };
-        let sign_out_later = async { !signed_out && self.send_later(&everywhere).await };
+        let sign_out_later = async { signed_out.is_err() && self.send_later(&everywhere).await };
         let not_before = match revoked {
             Ok(not_before) => not_before,
             Err(NotWrittenError { unavailable, late }) => {
@@ -60,9 +60,9 @@ impl PasswordReset {
             }
         };
         let outcome = match (signed_out, sign_out_later.await) {
-            (true, _) => Outcome::SessionsEnded,
-            (false, true) => Outcome::SignOutQueued,
-            (false, false) => Outcome::SignOutFailed,
+            (Ok(()), _) => Outcome::SessionsEnded,
+            (Err(cause), true) => Outcome::SignOutQueued(cause),
+            (Err(cause), false) => Outcome::SignOutFailed(cause),
         };
         // After a reset the user signs in, and that new session must not be covered by the
         // revocation.
@@ -99,16 +99,27 @@ impl PasswordReset {
     }
 
     /// `AdminUserGlobalSignOut`, in the pool and for the user of the event.
-    async fn sign_out(&self, user: &User) -> bool {
+    async fn sign_out(&self, user: &User) -> Result<(), Cause> {
         let cognito = CognitoSignOut::new(&self.sdk, user.user_pool_id.clone());
         let signed_out = timeout(SIGN_OUT, cognito.sign_out_everywhere(&user.username)).await;
-        matches!(signed_out, Ok(Ok(_)))
+        match signed_out {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(unavailable)) => Err(unavailable.cause),
+            Err(_) => Err(Cause::Timeout),
+        }
     }
 
     async fn send_later(&self, task: &impl Serialize) -> bool {
-        match &self.retry_queue {
-            None => false,
-            Some(queue) => timeout(QUEUE, queue.send(task)).await.unwrap_or(false),
+        let Some(queue) = &self.retry_queue else {
+            return false;
+        };
+        let sent = timeout(QUEUE, queue.send(task)).await;
+        match sent.unwrap_or(Err(Cause::Timeout)) {
+            Ok(()) => true,
+            Err(cause) => {
+                log::failure(auth_sqs::NOT_QUEUED, cause);
+                false
+            }
         }
     }
 }

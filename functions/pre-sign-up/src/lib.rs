@@ -41,7 +41,7 @@ impl PreSignUp {
     /// Creates the clients, including those of the old store.
     ///
     /// # Errors
-    /// [`Unavailable::Legacy`] if the old store's secret is invalid or cannot be read.
+    /// [`Unavailable`] if the old store's secret is invalid or cannot be read.
     pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
         let legacy = match config.legacy.take() {
@@ -141,8 +141,8 @@ impl Handler for PreSignUp {
         let result = tokio::time::timeout(BUDGET, self.admit(json)).await;
         let result = result.unwrap_or(Err(Failure::TimeIsUp.into()));
         let (level, outcome) = match result {
-            Ok(admission) => (Level::Info, admission.as_str()),
-            Err(error) => (error.level(), error.as_str()),
+            Ok(admission) => (Level::Info, log::Outcome::from(admission.as_str())),
+            Err(error) => (error.level(), error.into()),
         };
         if level <= self.config.log_level {
             log::outcome(level, "pre sign-up", "SignUps", outcome, request_id);

@@ -3,7 +3,7 @@
 use auth::Unavailable;
 use auth_cognito::UserPoolError;
 use runtime::InvocationError;
-use runtime::log::Level;
+use runtime::log::{self, Level};
 use usernames::AddressError;
 
 /// The message of every refusal, independent of its reason. auth-api recognizes a refusal by this
@@ -82,14 +82,6 @@ impl Admission {
 }
 
 impl SignUpError {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused(refusal) => refusal.as_str(),
-            Self::Known => "still_to_be_moved",
-            Self::Failed(failure) => failure.as_str(),
-        }
-    }
-
     pub(crate) fn level(self) -> Level {
         match self {
             Self::Refused(_) | Self::Known => Level::Warn,
@@ -114,14 +106,24 @@ impl Refusal {
     }
 }
 
-impl Failure {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NoTriggerEvent => "no_trigger_event",
-            Self::IncompleteEvent => "incomplete_event",
-            Self::UnknownSource => "unknown_source",
-            Self::TimeIsUp => "time_is_up",
-            Self::Unavailable(unavailable) => unavailable.as_str(),
+impl From<SignUpError> for log::Outcome<'static> {
+    fn from(error: SignUpError) -> Self {
+        match error {
+            SignUpError::Refused(refusal) => refusal.as_str().into(),
+            SignUpError::Known => "still_to_be_moved".into(),
+            SignUpError::Failed(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<Failure> for log::Outcome<'static> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoTriggerEvent => "no_trigger_event".into(),
+            Failure::IncompleteEvent => "incomplete_event".into(),
+            Failure::UnknownSource => "unknown_source".into(),
+            Failure::TimeIsUp => "time_is_up".into(),
+            Failure::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

@@ -15,7 +15,7 @@ use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{DynamoRevocations, SessionTable};
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
@@ -105,7 +105,11 @@ impl Handler for Sessions {
             audit.write(&outcome, request_id);
         }
         if level <= self.config.log_level {
-            log::request(level, "sessions", &outcome, request_id, began);
+            let outcome = Outcome {
+                word: &outcome,
+                cause: result.as_ref().err().and_then(SessionsError::cause),
+            };
+            log::request(level, "sessions", outcome, request_id, began);
         }
         Ok(result.unwrap_or_else(|problem| problem.response()))
     }

@@ -1,7 +1,7 @@
 //! Why a request was refused or failed: the words, statuses and log levels.
 
 use api_gateway::http::{RequestError, Response};
-use auth::Unavailable;
+use auth::{Cause, Unavailable};
 use runtime::log::Level;
 
 /// Why a request was refused or failed.
@@ -22,6 +22,13 @@ pub(crate) enum SessionsError {
 }
 
 impl SessionsError {
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Unavailable(unavailable) => Some(unavailable.cause),
+            _ => None,
+        }
+    }
+
     pub(crate) fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,

@@ -83,16 +83,21 @@ impl UserEvents {
         // An alarm rings if this line is missing.
         let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(Ignored::Heartbeat)));
         if is_heartbeat || level <= self.log_level {
+            let cause = match &result {
+                Err(EventError::Unavailable(unavailable)) => Some(unavailable.cause),
+                Ok(_) | Err(EventError::NoSubject | EventError::Unreadable) => None,
+            };
+            let fields = [
+                ("outcome", Value::from(outcome)),
+                ("kind", Value::from(kind)),
+                ("request_id", Value::from(request_id)),
+                ("UserEvents", Value::from(1)),
+                ("_aws", log::metric("UserEvents", "outcome", now.0)),
+            ];
             log::line(
                 level,
                 "user event",
-                [
-                    ("outcome", Value::from(outcome)),
-                    ("kind", Value::from(kind)),
-                    ("request_id", Value::from(request_id)),
-                    ("UserEvents", Value::from(1)),
-                    ("_aws", log::metric("UserEvents", "outcome", now.0)),
-                ],
+                fields.into_iter().chain(log::cause(cause)),
             );
         }
         result.map(drop)

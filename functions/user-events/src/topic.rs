@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds};
+use aws_client::{Limits, with_limits};
 use aws_sdk_sns::Client;
-use aws_sdk_sns::config::timeout::TimeoutConfig;
-use aws_sdk_sns::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_sns::types::MessageAttributeValue;
 use aws_types::SdkConfig;
 use serde_json::json;
@@ -13,8 +12,13 @@ use serde_json::json;
 use crate::action::Action;
 use crate::record::Record;
 
-const OPERATION: Duration = Duration::from_secs(5);
-const ATTEMPT: Duration = Duration::from_secs(2);
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(5),
+    attempts: 3,
+    first_backoff: Duration::from_millis(100),
+};
 
 /// What an action was about, as members of the message.
 pub(crate) struct Target<'a> {
@@ -32,17 +36,8 @@ pub(crate) struct Topic {
 
 impl Topic {
     pub(crate) fn new(sdk: &SdkConfig, arn: String) -> Self {
-        let config = Builder::from(sdk)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION)
-                    .build(),
-            )
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&with_limits(sdk, &LIMITS)),
             arn,
         }
     }
@@ -69,7 +64,7 @@ impl Topic {
             .data_type("String")
             .string_value(action.kind)
             .build()
-            .map_err(|_| Unavailable::Topic)?;
+            .map_err(|_| Dependency::Topic.unavailable(Cause::Other))?;
         self.client
             .publish()
             .topic_arn(&self.arn)
@@ -78,6 +73,6 @@ impl Topic {
             .send()
             .await
             .map(drop)
-            .map_err(|_| Unavailable::Topic)
+            .map_err(aws_client::unavailable(Dependency::Topic))
     }
 }

@@ -1,5 +1,6 @@
 //! Compares the session lifetime of each app client with the time for which revocations are kept.
 
+use auth::Unavailable;
 use auth_cognito::{AppClient, UserPoolError};
 use runtime::log::{self, Level};
 use serde_json::Value;
@@ -11,10 +12,13 @@ impl UserSweep {
     /// `None` if Cognito did not answer for all of them.
     pub(crate) async fn outliving(&self, request_id: &str) -> Option<u64> {
         let found = self.clients_that_outlive().await;
-        let Ok(found) = found else {
-            let fields = [("request_id", Value::from(request_id))];
-            log::line(Level::Error, "could not read the app clients", fields);
-            return None;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let cause = Unavailable::from(error).cause;
+                log::failure("could not read the app clients", cause);
+                return None;
+            }
         };
         for (client, problem) in &found {
             let fields = [

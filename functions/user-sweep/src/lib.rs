@@ -98,7 +98,7 @@ impl Handler for UserSweep {
     type Answer = Run;
 
     async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, InvocationError> {
-        self.beat(request_id).await;
+        self.beat().await;
         let mut state = SweepState::default();
         let result = match self.revocations.sweep_state(&self.user_pool_id).await {
             Ok(read) => {

@@ -33,6 +33,7 @@ pub(crate) fn report(result: &Result<Run, Unavailable>, state: &SweepState, requ
         fields.push(("OutlivingClients", clients.into()));
     }
     fields.push(("_aws", log::metrics(&measures, now.0)));
+    fields.extend(log::cause(result.as_ref().err().map(|failed| failed.cause)));
     // Alarms read this line's metrics, so no `LOG_LEVEL` turns it off.
     log::line(outcome.level(), "sweep", fields);
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use auth::Unavailable;
 use auth_cognito::{CognitoUsers, UserPoolError};
 use runtime::clock;
-use runtime::log::{self, Level};
+use runtime::log::{self, Level, Outcome};
 use serde_json::Value;
 
 use crate::PAUSE;
@@ -29,26 +29,27 @@ pub(crate) async fn sweep(users: &CognitoUsers, hours: u64, until: Instant, requ
     let mut run = Run::default();
     let result = delete(users, hours, until, &mut run).await;
     let (level, outcome) = match result {
-        Ok(()) => (Level::Info, "done"),
-        Err(UserPoolError::Throttled) => (Level::Warn, "throttled"),
-        Err(error) => (Level::Error, Unavailable::from(error).as_str()),
+        Ok(()) => (Level::Info, Outcome::from("done")),
+        Err(UserPoolError::Throttled) => (Level::Warn, "throttled".into()),
+        Err(error) => (Level::Error, Unavailable::from(error).into()),
     };
     if run.deleted == 0 && level == Level::Info {
         return;
     }
+    let fields = [
+        ("outcome", Value::from(outcome.word)),
+        ("seen", Value::from(run.seen)),
+        ("request_id", Value::from(request_id)),
+        ("UnconfirmedDeleted", Value::from(run.deleted)),
+        (
+            "_aws",
+            log::metric("UnconfirmedDeleted", "outcome", clock::unix_seconds()),
+        ),
+    ];
     log::line(
         level,
         "sweep of unconfirmed users",
-        [
-            ("outcome", Value::from(outcome)),
-            ("seen", Value::from(run.seen)),
-            ("request_id", Value::from(request_id)),
-            ("UnconfirmedDeleted", Value::from(run.deleted)),
-            (
-                "_aws",
-                log::metric("UnconfirmedDeleted", "outcome", clock::unix_seconds()),
-            ),
-        ],
+        fields.into_iter().chain(log::cause(outcome.cause)),
     );
 }
 

@@ -11,7 +11,8 @@ mod sign_up;
 
 use std::time::Duration;
 
-use auth::Secret;
+use auth::{Cause, Secret};
+use aws_client::{Limits, cause_of};
 use aws_lc_rs::hmac;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
@@ -22,10 +23,15 @@ use base64::engine::general_purpose::STANDARD;
 pub use profile::Account;
 pub use sign_in::{Challenge, SignIn, Tokens};
 
-use crate::client_with;
+use crate::client;
 
 /// A sign-in may wait for triggers, each of which may take five seconds.
-const ATTEMPT: Duration = Duration::from_secs(8);
+const LIMITS: Limits = Limits {
+    attempt: Duration::from_secs(8),
+    operation: Duration::from_secs(8),
+    attempts: 1,
+    ..crate::LIMITS
+};
 
 /// Calls to one user pool for one of its app clients.
 pub struct CognitoAccounts {
@@ -40,6 +46,8 @@ pub struct AccountError {
     pub exception: Option<String>,
     /// Cognito's message. For comparison only, never to be shown or logged.
     pub message: String,
+    /// Why the call failed, for the log.
+    pub cause: Cause,
 }
 
 impl<E: ProvideErrorMetadata> From<SdkError<E>> for AccountError {
@@ -49,6 +57,7 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for AccountError {
         Self {
             exception: text(|error| error.code()),
             message: text(|error| error.message()).unwrap_or_default(),
+            cause: cause_of(&error),
         }
     }
 }
@@ -72,11 +81,17 @@ impl AccountError {
 
     /// A call without a readable response: its effect is unknown.
     #[must_use]
-    pub fn unanswered() -> Self {
+    pub fn unanswered(cause: Cause) -> Self {
         Self {
             exception: None,
             message: String::new(),
+            cause,
         }
+    }
+
+    /// A response without a part that is needed.
+    fn unreadable() -> Self {
+        Self::unanswered(Cause::Invalid)
     }
 }
 
@@ -85,7 +100,7 @@ impl CognitoAccounts {
     #[must_use]
     pub fn new(sdk: &SdkConfig, app_client_id: String, app_client_secret: Option<Secret>) -> Self {
         Self {
-            client: client_with(sdk, ATTEMPT, ATTEMPT, 1),
+            client: client(sdk, &LIMITS),
             app_client_id,
             app_client_secret,
         }

@@ -3,18 +3,23 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::Secret;
+use auth::{Cause, Secret};
+use aws_client::{Limits, cause_of};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, UserStatusType};
 use aws_types::SdkConfig;
 
 use crate::accounts::secret_hash;
-use crate::{client_with, is_about_secret};
+use crate::{client, is_about_secret};
 
 /// Cognito gives a trigger five seconds, and there may be several calls.
-const ATTEMPT: Duration = Duration::from_millis(1_500);
-const OPERATION: Duration = Duration::from_millis(2_500);
+const LIMITS: Limits = Limits {
+    attempt: Duration::from_millis(1_500),
+    operation: Duration::from_millis(2_500),
+    attempts: 2,
+    ..crate::LIMITS
+};
 
 /// The user pool to migrate from.
 pub struct LegacyPool {
@@ -57,10 +62,10 @@ pub enum PasswordCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegacyPoolError {
     /// It did not answer, failed, or is busy: calls for other users would fail too.
-    Down,
+    Down(Cause),
     /// It rejects such calls for every user: no such pool, no permission, or a client without the
     /// flow or the secret.
-    Misconfigured,
+    Misconfigured(Cause),
     /// It rejects the parameters for this user.
     Refused,
 }
@@ -76,7 +81,7 @@ impl LegacyPool {
         app_client_secret: Option<Secret>,
     ) -> Self {
         Self {
-            client: client_with(sdk, ATTEMPT, OPERATION, 2),
+            client: client(sdk, &LIMITS),
             user_pool_id,
             app_client_id,
             app_client_secret,
@@ -176,7 +181,7 @@ impl LegacyPool {
         match (answer.challenge_name, answer.authentication_result) {
             (None, Some(_)) => Ok(PasswordCheck::Right),
             (Some(_), _) => Ok(PasswordCheck::Challenged),
-            (None, None) => Err(LegacyPoolError::Misconfigured),
+            (None, None) => Err(LegacyPoolError::Misconfigured(Cause::Invalid)),
         }
     }
 }
@@ -190,7 +195,7 @@ fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Result<PasswordCheck
         Some("PasswordResetRequiredException") => Ok(PasswordCheck::ResetRequired),
         _ => match classify(error) {
             LegacyPoolError::Refused => Ok(PasswordCheck::Refused),
-            error @ (LegacyPoolError::Down | LegacyPoolError::Misconfigured) => Err(error),
+            error @ (LegacyPoolError::Down(_) | LegacyPoolError::Misconfigured(_)) => Err(error),
         },
     }
 }
@@ -202,6 +207,7 @@ fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyPoolError {
         .raw_response()
         .map(|response| response.status().as_u16());
     let is_client_error = status.is_some_and(|status| (400..500).contains(&status));
+    let cause = cause_of(error);
     match code(error) {
         Some(
             "TooManyRequestsException"
@@ -212,13 +218,13 @@ fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyPoolError {
             | "InternalErrorException"
             | "ServiceUnavailable",
         )
-        | None => LegacyPoolError::Down,
-        Some(_) if !is_client_error => LegacyPoolError::Down,
+        | None => LegacyPoolError::Down(cause),
+        Some(_) if !is_client_error => LegacyPoolError::Down(cause),
         // About the secret, else it is a result; for a call without a password, about the
         // permission.
-        Some("NotAuthorizedException") => LegacyPoolError::Misconfigured,
+        Some("NotAuthorizedException") => LegacyPoolError::Misconfigured(cause),
         Some("InvalidParameterException") if message(error).contains("not enabled") => {
-            LegacyPoolError::Misconfigured
+            LegacyPoolError::Misconfigured(cause)
         }
         Some(
             "CodeMismatchException"
@@ -232,7 +238,7 @@ fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> LegacyPoolError {
             | "UserNotConfirmedException"
             | "UserNotFoundException",
         ) => LegacyPoolError::Refused,
-        Some(_) => LegacyPoolError::Misconfigured,
+        Some(_) => LegacyPoolError::Misconfigured(cause),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Calls that revoke sessions.
 
-use auth::{Secret, Unavailable};
+use auth::{Dependency, Secret, Unavailable};
+use aws_client::{cause_of, unavailable};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::RequestId;
 use aws_sdk_cognitoidentityprovider::operation::admin_reset_user_password::AdminResetUserPasswordError;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{Client, client, is_about_secret};
+use crate::{Client, LIMITS, client, is_about_secret};
 
 /// Upper bound for a Cognito refresh token.
 const MAX_REFRESH_TOKEN_BYTES: usize = 8_192;
@@ -84,7 +85,7 @@ impl CognitoSignOut {
     #[must_use]
     pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
         Self {
-            client: client(sdk),
+            client: client(sdk, &LIMITS),
             user_pool_id,
             app_client_secret: None,
         }
@@ -102,7 +103,7 @@ impl CognitoSignOut {
     /// Makes the call of `task`.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if it must be retried.
+    /// [`Unavailable`] if it must be retried.
     pub async fn execute(&self, task: &SignOutTask) -> Result<Made, Unavailable> {
         match task {
             SignOutTask::SignOutEverywhere { username } => {
@@ -128,7 +129,7 @@ impl CognitoSignOut {
     /// `RevokeToken`: revokes this refresh token and all tokens issued for it.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if the token may still be valid.
+    /// [`Unavailable`] if the token may still be valid.
     pub async fn revoke_refresh_token(
         &self,
         (client_id, secret): (&str, Option<&Secret>),
@@ -160,7 +161,7 @@ impl CognitoSignOut {
     /// `AdminUserGlobalSignOut`: revokes all sessions of a user.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if some may still be valid.
+    /// [`Unavailable`] if some may still be valid.
     pub async fn sign_out_everywhere(&self, username: &str) -> Result<SignOut, Unavailable> {
         let call = self
             .client
@@ -174,7 +175,7 @@ impl CognitoSignOut {
     /// new one.
     ///
     /// # Errors
-    /// [`Unavailable::Cognito`] if the password may still be valid.
+    /// [`Unavailable`] if the password may still be valid.
     pub async fn reset_password(&self, username: &str) -> Result<(), Unavailable> {
         let call = self
             .client
@@ -185,7 +186,7 @@ impl CognitoSignOut {
         let is_gone = |error: &AdminResetUserPasswordError| error.is_user_not_found_exception();
         match reset {
             Err(error) if !error.as_service_error().is_some_and(is_gone) => {
-                Err(Unavailable::Cognito)
+                Err(unavailable(Dependency::Cognito)(error))
             }
             _ => Ok(()),
         }
@@ -229,6 +230,6 @@ where
     {
         Some("NotAuthorizedException" | "UserNotFoundException") => Ok(SignOut::Done),
         Some("UnsupportedOperationException") => Ok(SignOut::Unsupported),
-        _ => Err(Unavailable::Cognito),
+        _ => Err(Dependency::Cognito.unavailable(cause_of(&error))),
     }
 }

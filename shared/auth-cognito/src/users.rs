@@ -3,7 +3,8 @@
 mod app_clients;
 mod list;
 
-use auth::Unavailable;
+use auth::{Cause, Dependency, Unavailable};
+use aws_client::cause_of;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::admin_get_user::AdminGetUserOutput;
 use aws_sdk_cognitoidentityprovider::types::{
@@ -14,7 +15,7 @@ use aws_types::SdkConfig;
 pub use app_clients::AppClient;
 pub use list::{Page, Profile, SignedUp};
 
-use crate::{Client, client};
+use crate::{Client, LIMITS, client};
 
 /// A tag that no pool has.
 const HEARTBEAT_TAG: &str = "gatehouse-heartbeat";
@@ -52,12 +53,16 @@ pub enum UserPoolError {
     /// Cognito throttles.
     Throttled,
     /// No response, or an unexpected one.
-    Unavailable,
+    Unavailable(Cause),
 }
 
 impl From<UserPoolError> for Unavailable {
-    fn from(_: UserPoolError) -> Self {
-        Self::Cognito
+    fn from(error: UserPoolError) -> Self {
+        Dependency::Cognito.unavailable(match error {
+            UserPoolError::NotFound => Cause::NotFound,
+            UserPoolError::Throttled => Cause::Throttled,
+            UserPoolError::Unavailable(cause) => cause,
+        })
     }
 }
 
@@ -72,7 +77,7 @@ impl CognitoUsers {
     #[must_use]
     pub fn new(sdk: &SdkConfig, user_pool_id: String) -> Self {
         Self {
-            client: client(sdk),
+            client: client(sdk, &LIMITS),
             user_pool_id,
         }
     }
@@ -84,7 +89,8 @@ impl CognitoUsers {
     pub async fn get(&self, username: &str) -> Result<User, UserPoolError> {
         let user = self.described(username).await?;
         Ok(User {
-            subject: subject(user.user_attributes()).ok_or(UserPoolError::Unavailable)?,
+            subject: subject(user.user_attributes())
+                .ok_or(UserPoolError::Unavailable(Cause::Invalid))?,
             enabled: user.enabled(),
             modified_at: seconds(user.user_last_modified_date()),
             username: user.username,
@@ -128,7 +134,7 @@ impl CognitoUsers {
     /// [`UserPoolError`].
     pub async fn delete_attribute(&self, username: &str, name: &str) -> Result<(), UserPoolError> {
         let empty = AttributeType::builder().name(name).value("").build();
-        let empty = empty.map_err(|_| UserPoolError::Unavailable)?;
+        let empty = empty.map_err(|_| UserPoolError::Unavailable(Cause::Other))?;
         let call = self.client.admin_update_user_attributes();
         let call = call
             .user_pool_id(&self.user_pool_id)
@@ -265,6 +271,9 @@ pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> UserPool
         Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
             UserPoolError::Throttled
         }
-        _ => UserPoolError::Unavailable,
+        _ => match cause_of(error) {
+            Cause::Throttled => UserPoolError::Throttled,
+            cause => UserPoolError::Unavailable(cause),
+        },
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use auth::api_key::{NewKey, StoredKey};
-use auth::{ApiKeyStore, AuthError, DenyReason, Unavailable, UnixSeconds};
+use auth::{ApiKeyStore, AuthError, DenyReason, Dependency, Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -31,7 +31,7 @@ impl DynamoApiKeys {
     /// Stores a new key; `stored` has no hash, which is computed from `key`.
     ///
     /// # Errors
-    /// [`Unavailable::ApiKeys`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn put(&self, key: &NewKey, stored: &StoredKey) -> Result<(), Unavailable> {
         let number = |time: UnixSeconds| AttributeValue::N(time.0.to_string());
         let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
@@ -56,16 +56,16 @@ impl DynamoApiKeys {
             .send()
             .await
             .map(drop)
-            .map_err(|_| Unavailable::ApiKeys)
+            .map_err(aws_client::unavailable(Dependency::ApiKeys))
     }
 
     /// All keys by their ids, without rows that Gatehouse did not write. Reads the whole table.
     ///
     /// # Errors
-    /// [`Unavailable::ApiKeys`] if some could not be read.
+    /// [`Unavailable`] if some could not be read.
     pub async fn list(&self) -> Result<Vec<(String, StoredKey)>, Unavailable> {
         let rows = pages::whole_table(&self.client, &self.table).await;
-        let rows = rows.map_err(|PageError| Unavailable::ApiKeys)?;
+        let rows = rows.map_err(|PageError(cause)| Dependency::ApiKeys.unavailable(cause))?;
         let key = |row: &Row| {
             let id = row.get("id")?.as_s().ok()?;
             Some((id.clone(), stored_key(row).ok()?))
@@ -84,7 +84,7 @@ impl ApiKeyStore for DynamoApiKeys {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|_| Unavailable::ApiKeys)?;
+            .map_err(aws_client::unavailable(Dependency::ApiKeys))?;
         let key = answer.item.as_ref().map(stored_key).transpose();
         key.map_err(|RowError| DenyReason::UnreadableRevocation.into())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_types::SdkConfig;
@@ -40,7 +40,7 @@ impl AttemptTable {
     /// one.
     ///
     /// # Errors
-    /// [`Unavailable::Attempts`] if it could not be counted.
+    /// [`Unavailable`] if it could not be counted.
     pub async fn count(
         &self,
         id: &str,
@@ -53,7 +53,7 @@ impl AttemptTable {
     /// The attempts under `id` in the window that contains `at`. Counts nothing.
     ///
     /// # Errors
-    /// [`Unavailable::Attempts`] if the count could not be read.
+    /// [`Unavailable`] if the count could not be read.
     pub async fn attempts(
         &self,
         id: &str,
@@ -66,7 +66,7 @@ impl AttemptTable {
     /// Subtracts an attempt that was counted at `now`.
     ///
     /// # Errors
-    /// [`Unavailable::Attempts`] if it could not be subtracted.
+    /// [`Unavailable`] if it could not be subtracted.
     pub async fn refund(
         &self,
         id: &str,
@@ -95,8 +95,11 @@ impl AttemptTable {
             .expression_attribute_values(":change", AttributeValue::N(change.to_string()))
             .expression_attribute_values(":expires_at", number(ends))
             .return_values(ReturnValue::UpdatedNew);
-        let answer = update.send().await.map_err(|_| Unavailable::Attempts)?;
-        attempts(answer.attributes.as_ref()).ok_or(Unavailable::Attempts)
+        let answer = update
+            .send()
+            .await
+            .map_err(aws_client::unavailable(Dependency::Attempts))?;
+        attempts(answer.attributes.as_ref()).ok_or(Dependency::Attempts.unavailable(Cause::Invalid))
     }
 }
 

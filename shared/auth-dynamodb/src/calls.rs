@@ -1,7 +1,7 @@
 //! The request ids of Gatehouse's own calls to Cognito, which distinguish their CloudTrail records
 //! from those of other programs.
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Dependency, Unavailable, UnixSeconds};
 
 use crate::DynamoRevocations;
 use crate::key::RowKey;
@@ -15,7 +15,7 @@ impl DynamoRevocations {
     /// Stores a call to the issuer.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it was stored.
+    /// [`Unavailable`] unless it was stored.
     pub async fn note_call(
         &self,
         issuer_id: &str,
@@ -26,13 +26,13 @@ impl DynamoRevocations {
             .update(&RowKey::call(issuer_id, request_id))
             .update_expression("SET expires_at = :expires_at")
             .expression_attribute_values(":expires_at", number(now.plus(KEPT_SECONDS)));
-        is_applied(update).await.map(drop)
+        is_applied(update, Dependency::Revocations).await.map(drop)
     }
 
     /// Whether [`Self::note_call`] has stored this call.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if the table could not be read.
+    /// [`Unavailable`] if the table could not be read.
     pub async fn is_own_call(
         &self,
         issuer_id: &str,

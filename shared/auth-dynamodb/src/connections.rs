@@ -1,6 +1,6 @@
 //! The table of open WebSocket connections, by user.
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Dependency, Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -69,7 +69,7 @@ impl ConnectionTable {
     /// Stores a connection.
     ///
     /// # Errors
-    /// [`Unavailable::Connections`] unless it was stored.
+    /// [`Unavailable`] unless it was stored.
     pub async fn put(&self, connection: &Connection) -> Result<(), Unavailable> {
         let (pk, sk) = keys(connection);
         let put = self
@@ -102,25 +102,29 @@ impl ConnectionTable {
             put
         };
         let result = put.send().await;
-        result.map(drop).map_err(|_| Unavailable::Connections)
+        result
+            .map(drop)
+            .map_err(aws_client::unavailable(Dependency::Connections))
     }
 
     /// Deletes a connection.
     ///
     /// # Errors
-    /// [`Unavailable::Connections`] unless it was deleted.
+    /// [`Unavailable`] unless it was deleted.
     pub async fn remove(&self, connection: &Connection) -> Result<(), Unavailable> {
         let (pk, sk) = keys(connection);
         let call = self.client.delete_item().table_name(&self.table);
         let result = call.key("pk", pk).key("sk", sk).send().await;
-        result.map(drop).map_err(|_| Unavailable::Connections)
+        result
+            .map(drop)
+            .map_err(aws_client::unavailable(Dependency::Connections))
     }
 
     /// The connections of one user, by the partition key of the user's revocations; strongly
     /// consistent.
     ///
     /// # Errors
-    /// [`Unavailable::Connections`] if some could not be read.
+    /// [`Unavailable`] if some could not be read.
     pub async fn in_partition(
         &self,
         partition: &str,
@@ -128,17 +132,17 @@ impl ConnectionTable {
     ) -> Result<Vec<Connection>, Unavailable> {
         let partition = partition.to_owned();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|PageError| Unavailable::Connections)?;
+        let rows = rows.map_err(|PageError(cause)| Dependency::Connections.unavailable(cause))?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 
     /// All connections: for a revocation of a client or of everyone, which is rare.
     ///
     /// # Errors
-    /// [`Unavailable::Connections`] if some could not be read.
+    /// [`Unavailable`] if some could not be read.
     pub async fn all(&self, now: UnixSeconds) -> Result<Vec<Connection>, Unavailable> {
         let rows = pages::whole_table(&self.client, &self.table).await;
-        let rows = rows.map_err(|PageError| Unavailable::Connections)?;
+        let rows = rows.map_err(|PageError(cause)| Dependency::Connections.unavailable(cause))?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use auth::{GroupRef, Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, GroupRef, Unavailable, UnixSeconds};
 
 use crate::DynamoRevocations;
 use crate::key::RowKey;
@@ -23,7 +23,7 @@ impl DynamoRevocations {
     /// that is accepted.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn require_refresh_of_group(
         &self,
         group: &GroupRef<'_>,
@@ -37,7 +37,7 @@ impl DynamoRevocations {
     /// Revokes the sessions of the group's members that were authenticated up to `at`.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_group_sessions(
         &self,
         group: &GroupRef<'_>,
@@ -61,7 +61,7 @@ impl DynamoRevocations {
         let rows = self.rows(&[&key]).await?;
         let groups = rows.get(&key).map(Groups::read).transpose();
         let Groups(groups) = groups
-            .map_err(|RowError| Unavailable::Revocations)?
+            .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?
             .unwrap_or_default();
         let name = group_attribute(scope, group.group);
         let needless = |at: UnixSeconds| at.plus(context.kept_seconds()) < context.at;
@@ -109,6 +109,6 @@ impl DynamoRevocations {
         let update = update
             .update_expression(expression)
             .condition_expression(condition);
-        is_applied(update).await
+        is_applied(update, Dependency::Revocations).await
     }
 }

@@ -32,10 +32,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use auth::UnixSeconds;
+use aws_client::Limits;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::Builder;
 use aws_types::SdkConfig;
 
 pub use address_hash::address_hash;
@@ -55,15 +54,22 @@ use crate::checksum::ChecksumInterceptor;
 use crate::key::RowKey;
 use crate::row::SharedRevocations;
 
-/// The limit for one read with all its retries.
-const OPERATION: Duration = Duration::from_millis(800);
-const ATTEMPT: Duration = Duration::from_millis(250);
-const CONNECT: Duration = Duration::from_millis(300);
-/// The limit for the first connection of a process, which includes the TLS handshake and its
+/// The limits for one read or write: a request waits for it.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_millis(300),
+    attempt: Duration::from_millis(250),
+    operation: Duration::from_millis(800),
+    attempts: 3,
+    first_backoff: Duration::from_millis(20),
+};
+/// The limits for the first connection of a process, which includes the TLS handshake and its
 /// entropy.
-const WARM_UP: Duration = Duration::from_secs(3);
-const ATTEMPTS: u32 = 3;
-const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const WARM_UP: Limits = Limits {
+    connect: Duration::from_secs(3),
+    attempt: Duration::from_secs(3),
+    operation: Duration::from_secs(3),
+    ..LIMITS
+};
 /// Seconds for which a client-wide or issuer-wide revocation may be cached.
 const SHARED_CACHE_SECONDS: u64 = 5;
 
@@ -91,22 +97,6 @@ impl DynamoRevocations {
 
 /// A client with the limits above.
 fn client(sdk: &SdkConfig) -> Client {
-    let config = Builder::from(sdk)
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT)
-                .operation_attempt_timeout(ATTEMPT)
-                .operation_timeout(OPERATION)
-                .build(),
-        )
-        .retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(ATTEMPTS)
-                .with_initial_backoff(FIRST_BACKOFF),
-        )
-        // The limit of each attempt.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .interceptor(ChecksumInterceptor)
-        .build();
-    Client::from_conf(config)
+    let config = Builder::from(&aws_client::with_limits(sdk, &LIMITS));
+    Client::from_conf(config.interceptor(ChecksumInterceptor).build())
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds, UserRef};
+use aws_client::Limits;
 use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::key::RowKey;
@@ -13,7 +13,7 @@ use crate::pages::{self, PageError};
 use crate::row::RowError;
 use crate::user_row::UserRow;
 use crate::write::{is_applied, number, text};
-use crate::{DynamoRevocations, row};
+use crate::{DynamoRevocations, LIMITS, row};
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +30,19 @@ impl DynamoRevocations {
     /// The contents of a user's row, expired or not.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if the table could not be read.
+    /// [`Unavailable`] if the table could not be read.
     pub async fn user_row(&self, user: &UserRef<'_>) -> Result<UserRow, Unavailable> {
         let key = RowKey::from(user);
         let rows = self.rows(&[&key]).await?;
         let row = rows.get(&key).map(UserRow::read).transpose();
-        let row = row.map_err(|RowError| Unavailable::Revocations)?;
+        let row = row.map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
         Ok(row.unwrap_or_default())
     }
 
     /// All revocations of a user and of the user's sessions and tokens, strongly consistent.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if some could not be read.
+    /// [`Unavailable`] if some could not be read.
     pub async fn revocations_of_user(
         &self,
         user: &UserRef<'_>,
@@ -50,7 +50,7 @@ impl DynamoRevocations {
     ) -> Result<Vec<RevocationRow>, Unavailable> {
         let RowKey { partition, .. } = user.into();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|PageError| Unavailable::Revocations)?;
+        let rows = rows.map_err(|PageError(cause)| Dependency::Revocations.unavailable(cause))?;
         Ok(rows.iter().map(|row| described(row, now)).collect())
     }
 }
@@ -58,7 +58,11 @@ impl DynamoRevocations {
 /// Rows that one request of a scan reads.
 const SCANNED_AT_ONCE: i32 = 2_000;
 /// Time limit of one request of a scan.
-const PATIENT: Duration = Duration::from_secs(5);
+const PATIENT: Limits = Limits {
+    attempt: Duration::from_secs(5),
+    operation: Duration::from_secs(10),
+    ..LIMITS
+};
 
 /// The position of the sweep through the pool's users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +92,7 @@ impl DynamoRevocations {
     /// The contents of these users' rows, expired or not, by user. At most 100, read together.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if one of them could not be read.
+    /// [`Unavailable`] if one of them could not be read.
     pub async fn user_rows<'a>(
         &self,
         users: &HashSet<UserRef<'a>>,
@@ -102,7 +106,8 @@ impl DynamoRevocations {
         let mut read = HashMap::new();
         for (key, user) in keys {
             if let Some(row) = rows.get(&key) {
-                let row = UserRow::read(row).map_err(|RowError| Unavailable::Revocations)?;
+                let row = UserRow::read(row)
+                    .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
                 read.insert(user, row);
             }
         }
@@ -114,7 +119,7 @@ impl DynamoRevocations {
     /// cannot be derived from the key.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if some could not be read.
+    /// [`Unavailable`] if some could not be read.
     pub async fn disabled_rows(&self, user_pool_id: &str) -> Result<Vec<DisabledRow>, Unavailable> {
         let RowKey { partition, .. } = RowKey::from(&UserRef {
             issuer: user_pool_id,
@@ -132,16 +137,16 @@ impl DynamoRevocations {
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .expression_attribute_values(":prefix", text(prefix));
         // No request waits for this.
-        let patient = TimeoutConfig::builder()
-            .operation_attempt_timeout(PATIENT)
-            .operation_timeout(PATIENT * 2)
-            .build();
+        let patient = PATIENT.timeouts();
         let mut found = Vec::new();
         let mut next = None;
         loop {
             let page = scan.clone().set_exclusive_start_key(next).customize();
             let page = page.config_override(Builder::new().timeout_config(patient.clone()));
-            let page = page.send().await.map_err(|_| Unavailable::Revocations)?;
+            let page = page
+                .send()
+                .await
+                .map_err(aws_client::unavailable(Dependency::Revocations))?;
             found.extend(page.items.unwrap_or_default());
             next = page.last_evaluated_key;
             if next.is_none() {
@@ -169,7 +174,7 @@ impl DynamoRevocations {
     /// The position of the sweep through the pool's users.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if the table could not be read.
+    /// [`Unavailable`] if the table could not be read.
     pub async fn sweep_state(&self, user_pool_id: &str) -> Result<SweepState, Unavailable> {
         let key = RowKey::sweep(user_pool_id);
         let rows = self.rows(&[&key]).await?;
@@ -189,7 +194,7 @@ impl DynamoRevocations {
     /// Stores the position of the sweep.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless it was stored.
+    /// [`Unavailable`] unless it was stored.
     pub async fn set_sweep_state(
         &self,
         user_pool_id: &str,
@@ -219,9 +224,12 @@ impl DynamoRevocations {
                 expression = format!("{expression} {verb} {}", parts.join(", "));
             }
         }
-        is_applied(update.update_expression(expression.trim()))
-            .await
-            .map(drop)
+        is_applied(
+            update.update_expression(expression.trim()),
+            Dependency::Revocations,
+        )
+        .await
+        .map(drop)
     }
 }
 

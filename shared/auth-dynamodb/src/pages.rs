@@ -1,12 +1,14 @@
 //! Reads of more than one row. The authorizer does not use them.
 
+use auth::Cause;
+use aws_client::cause_of;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::row::Row;
 
 /// A row could not be read.
-pub(crate) struct PageError;
+pub(crate) struct PageError(pub(crate) Cause);
 
 /// All rows of one partition, strongly consistent.
 pub(crate) async fn partition(
@@ -25,7 +27,7 @@ pub(crate) async fn partition(
         .send();
     let mut rows = Vec::new();
     while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|_| PageError)?);
+        rows.push(row.map_err(|error| PageError(cause_of(&error)))?);
     }
     Ok(rows)
 }
@@ -41,7 +43,7 @@ pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>
         .send();
     let mut rows = Vec::new();
     while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|_| PageError)?);
+        rows.push(row.map_err(|error| PageError(cause_of(&error)))?);
     }
     Ok(rows)
 }

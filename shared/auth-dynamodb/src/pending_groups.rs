@@ -1,6 +1,6 @@
 //! The table of groups that migrated users are to be added to.
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds};
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -49,7 +49,7 @@ impl PendingGroups {
     /// Stores groups for a user whom a pool is about to create.
     ///
     /// # Errors
-    /// [`Unavailable::PendingGroups`] unless they were stored.
+    /// [`Unavailable`] unless they were stored.
     pub async fn store(
         &self,
         user_pool_id: &str,
@@ -65,14 +65,16 @@ impl PendingGroups {
             .item("groups", AttributeValue::Ss(groups.to_vec()))
             .item("left_at", number(now))
             .item("expires_at", number(now.plus(WAIT_SECONDS)));
-        put.send().await.map_err(|_| Unavailable::PendingGroups)?;
+        put.send()
+            .await
+            .map_err(aws_client::unavailable(Dependency::PendingGroups))?;
         Ok(())
     }
 
     /// The pending groups of this user that have not expired.
     ///
     /// # Errors
-    /// [`Unavailable::PendingGroups`] if the table could not be read.
+    /// [`Unavailable`] if the table could not be read.
     pub async fn of(
         &self,
         user_pool_id: &str,
@@ -85,7 +87,10 @@ impl PendingGroups {
             .table_name(&self.table)
             .key("id", text(&id(user_pool_id, user)))
             .consistent_read(true);
-        let answer = get.send().await.map_err(|_| Unavailable::PendingGroups)?;
+        let answer = get
+            .send()
+            .await
+            .map_err(aws_client::unavailable(Dependency::PendingGroups))?;
         let row = answer.item.filter(|row| !row::is_expired(row, now));
         let Some(mut row) = row else {
             return Ok(None);
@@ -95,14 +100,14 @@ impl PendingGroups {
             .and_then(|at| at.as_n().ok()?.parse().ok());
         match (row.remove("groups"), at) {
             (Some(AttributeValue::Ss(groups)), Some(at)) => Ok(Some(Left { groups, at })),
-            _ => Err(Unavailable::PendingGroups),
+            _ => Err(Dependency::PendingGroups.unavailable(Cause::Invalid)),
         }
     }
 
     /// Deletes the row: the user is in the groups.
     ///
     /// # Errors
-    /// [`Unavailable::PendingGroups`] if the row may still exist.
+    /// [`Unavailable`] if the row may still exist.
     pub async fn forget(&self, user_pool_id: &str, user: LeftFor<'_>) -> Result<(), Unavailable> {
         let delete = self
             .client
@@ -112,7 +117,7 @@ impl PendingGroups {
         delete
             .send()
             .await
-            .map_err(|_| Unavailable::PendingGroups)?;
+            .map_err(aws_client::unavailable(Dependency::PendingGroups))?;
         Ok(())
     }
 }

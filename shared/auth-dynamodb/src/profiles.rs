@@ -1,6 +1,6 @@
 //! The application's table of users, synchronized with the user pool.
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Dependency, Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
@@ -47,7 +47,7 @@ impl Profiles {
     /// Creates the profile of a user who has just confirmed. An existing one is not changed.
     ///
     /// # Errors
-    /// [`Unavailable::Profiles`] unless the profile exists.
+    /// [`Unavailable`] unless the profile exists.
     pub async fn confirmed(
         &self,
         subject: &str,
@@ -69,7 +69,7 @@ impl Profiles {
     /// Stores a change that happened `at`, unless a later one is stored already.
     ///
     /// # Errors
-    /// [`Unavailable::Profiles`] unless it was stored.
+    /// [`Unavailable`] unless it was stored.
     pub async fn set_status(
         &self,
         subject: &str,
@@ -94,11 +94,14 @@ impl Profiles {
     /// Whether this user has, or had, a profile.
     ///
     /// # Errors
-    /// [`Unavailable::Profiles`] if the table could not be read.
+    /// [`Unavailable`] if the table could not be read.
     pub async fn knows(&self, subject: &str) -> Result<bool, Unavailable> {
         let read = self.client.get_item().table_name(&self.table);
         let read = read.key("sub", text(subject)).consistent_read(true);
-        let answer = read.send().await.map_err(|_| Unavailable::Profiles)?;
+        let answer = read
+            .send()
+            .await
+            .map_err(aws_client::unavailable(Dependency::Profiles))?;
         Ok(answer.item.is_some())
     }
 
@@ -114,8 +117,6 @@ impl Profiles {
 }
 
 async fn finish(update: UpdateItemFluentBuilder) -> Result<(), Unavailable> {
-    match is_applied(update).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Unavailable::Profiles),
-    }
+    let applied = is_applied(update, Dependency::Profiles).await;
+    applied.map(drop)
 }

@@ -4,16 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use auth::{
-    ClientRef, RevocationReader, Revocations, Unavailable, UnixSeconds, UserRef, VerifiedClaims,
+    Cause, ClientRef, Dependency, RevocationReader, Revocations, Unavailable, UnixSeconds, UserRef,
+    VerifiedClaims,
 };
 use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use crate::connections::Connection;
 use crate::key::RowKey;
 use crate::row::{self, GroupScope, Groups, Row, RowError, SharedRevocations};
-use crate::{DynamoRevocations, FIRST_BACKOFF, OPERATION, SHARED_CACHE_SECONDS, WARM_UP};
+use crate::{DynamoRevocations, LIMITS, SHARED_CACHE_SECONDS, WARM_UP};
 
 /// The number of clients whose revocations are cached; at one more the cache is emptied.
 const MAX_REMEMBERED_CLIENTS: usize = 1_000;
@@ -89,7 +89,7 @@ impl DynamoRevocations {
     /// All revocations that can affect a session of a user, for callers without a token of it.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if they could not be read.
+    /// [`Unavailable`] if they could not be read.
     pub async fn revocations_of_session(
         &self,
         owner: &ClientUser<'_>,
@@ -104,7 +104,7 @@ impl DynamoRevocations {
     /// The same for several sessions of one user, in their order, a hundred rows at a time.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if those of one session could not be read.
+    /// [`Unavailable`] if those of one session could not be read.
     pub async fn revocations_of_sessions(
         &self,
         owner: &ClientUser<'_>,
@@ -135,7 +135,7 @@ impl DynamoRevocations {
     /// outdated.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] if that could not be read.
+    /// [`Unavailable`] if that could not be read.
     pub async fn is_revoked(
         &self,
         connection: &Connection,
@@ -209,11 +209,6 @@ impl DynamoRevocations {
     /// Opens the connection by reading a row that does not exist, during init, when Lambda gives a
     /// function a whole core. A failure is left to the first request.
     pub async fn warm_up(&self) {
-        let patient = TimeoutConfig::builder()
-            .connect_timeout(WARM_UP)
-            .operation_attempt_timeout(WARM_UP)
-            .operation_timeout(WARM_UP)
-            .build();
         let missing = RowKey::missing();
         let request = self
             .client
@@ -221,7 +216,7 @@ impl DynamoRevocations {
             .request_items(&self.table, keys_and_attributes([key_attributes(&missing)]));
         let _ = request
             .customize()
-            .config_override(Builder::new().timeout_config(patient))
+            .config_override(Builder::new().timeout_config(WARM_UP.timeouts()))
             .send()
             .await;
     }
@@ -229,15 +224,16 @@ impl DynamoRevocations {
     /// The existing rows of `keys`.
     pub(crate) async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
         let reading = self.rows_without_limit(keys);
-        tokio::time::timeout(OPERATION, reading)
+        tokio::time::timeout(LIMITS.operation, reading)
             .await
-            .unwrap_or(Err(Unavailable::Revocations))
+            .unwrap_or(Err(Dependency::Revocations.unavailable(Cause::Timeout)))
     }
 
     async fn rows_without_limit(
         &self,
         keys: &[&RowKey],
     ) -> Result<HashMap<RowKey, Row>, Unavailable> {
+        let unreadable = Dependency::Revocations.unavailable(Cause::Invalid);
         let mut found = HashMap::new();
         let mut wanted = keys_and_attributes(keys.iter().map(|key| key_attributes(key)));
         for _ in 0..ROUNDS {
@@ -247,13 +243,13 @@ impl DynamoRevocations {
                 .request_items(&self.table, wanted.clone())
                 .send()
                 .await
-                .map_err(|_| Unavailable::Revocations)?;
+                .map_err(aws_client::unavailable(Dependency::Revocations))?;
             // The response contains even an empty table. A table that is missing was not read.
             let rows = answer
                 .responses
                 .and_then(|mut tables| tables.remove(&self.table));
-            for row in rows.ok_or(Unavailable::Revocations)? {
-                let key = row::key_of(&row).ok_or(Unavailable::Revocations)?;
+            for row in rows.ok_or(unreadable)? {
+                let key = row::key_of(&row).ok_or(unreadable)?;
                 found.insert(key, row);
             }
             match answer
@@ -266,9 +262,10 @@ impl DynamoRevocations {
                 // consistent.
                 Some(rest) => wanted = keys_and_attributes(rest.keys),
             }
-            tokio::time::sleep(FIRST_BACKOFF).await;
+            tokio::time::sleep(LIMITS.first_backoff).await;
         }
-        Err(Unavailable::Revocations)
+        // DynamoDB returns keys unprocessed when it throttles.
+        Err(Dependency::Revocations.unavailable(Cause::Throttled))
     }
 
     /// Empties the cache of client and issuer revocations.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -44,7 +44,7 @@ impl DynamoRevocations {
     /// The time at the table, to the second: the `Date` of its response to a read.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] without a response, or without a time in it.
+    /// [`Unavailable`] without a response, or without a time in it.
     pub async fn server_time(&self) -> Result<UnixSeconds, Unavailable> {
         let date = DateInterceptor::default();
         let no_row = keys_and_attributes([key_attributes(&RowKey::missing())]);
@@ -55,8 +55,8 @@ impl DynamoRevocations {
             .interceptor(date.clone())
             .send()
             .await
-            .map_err(|_| Unavailable::Revocations)?;
+            .map_err(aws_client::unavailable(Dependency::Revocations))?;
         let seen = date.0.lock().ok().and_then(|seen| *seen);
-        seen.ok_or(Unavailable::Revocations)
+        seen.ok_or(Dependency::Revocations.unavailable(Cause::Invalid))
     }
 }

@@ -1,6 +1,6 @@
 //! The table of sessions, which a user can list.
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{Dependency, Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 
 use crate::key::RowKey;
@@ -46,7 +46,7 @@ impl SessionTable {
     /// Records a session, or that it was seen again, which keeps the first time and address.
     ///
     /// # Errors
-    /// [`Unavailable::Sessions`] unless it was recorded.
+    /// [`Unavailable`] unless it was recorded.
     pub async fn record(
         &self,
         user: &UserRef<'_>,
@@ -83,16 +83,15 @@ impl SessionTable {
             expression.push_str(", ip_hash = if_not_exists(ip_hash, :ip_hash)");
             update = update.expression_attribute_values(":ip_hash", text(hash));
         }
-        match is_applied(update.update_expression(expression)).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Unavailable::Sessions),
-        }
+        let update = update.update_expression(expression);
+        let applied = is_applied(update, Dependency::Sessions).await;
+        applied.map(drop)
     }
 
     /// All sessions of a user that have not expired, strongly consistent.
     ///
     /// # Errors
-    /// [`Unavailable::Sessions`] if some could not be read.
+    /// [`Unavailable`] if some could not be read.
     pub async fn of_user(
         &self,
         user: &UserRef<'_>,
@@ -100,7 +99,7 @@ impl SessionTable {
     ) -> Result<Vec<Session>, Unavailable> {
         let RowKey { partition, .. } = user.into();
         let rows = pages::partition(&self.client, &self.table, partition).await;
-        let rows = rows.map_err(|PageError| Unavailable::Sessions)?;
+        let rows = rows.map_err(|PageError(cause)| Dependency::Sessions.unavailable(cause))?;
         let living = rows.iter().filter(|row| !row::is_expired(row, now));
         Ok(living.filter_map(session).collect())
     }

@@ -2,8 +2,8 @@
 //! another revocation.
 
 use auth::{
-    ClientRef, IssuerRef, REVOCATION_MARGIN_SECONDS, SessionRef, TokenRef, Unavailable,
-    UnixSeconds, UserRef,
+    Cause, ClientRef, Dependency, IssuerRef, REVOCATION_MARGIN_SECONDS, SessionRef, TokenRef,
+    Unavailable, UnixSeconds, UserRef,
 };
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -49,7 +49,7 @@ impl DynamoRevocations {
     /// Revokes one session.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_session(
         &self,
         session: &SessionRef<'_>,
@@ -61,7 +61,7 @@ impl DynamoRevocations {
     /// Revokes one token, or an API key.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_token(
         &self,
         token: &TokenRef<'_>,
@@ -86,14 +86,14 @@ impl DynamoRevocations {
             // A revocation that an operator wrote without an expiry keeps none.
             .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
             .expression_attribute_values(":expires_at", context.expires_at(context.at));
-        is_applied(update).await.map(drop)
+        is_applied(update, Dependency::Revocations).await.map(drop)
     }
 
     /// Revokes everything that this user authenticated up to `not_before`, including a kept
     /// session.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_user_sessions(
         &self,
         user: &UserRef<'_>,
@@ -111,7 +111,7 @@ impl DynamoRevocations {
     /// [`OtherSessions::password_changed_at`] is the time of that change.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the result is certain.
+    /// [`Unavailable`] unless the result is certain.
     pub async fn revoke_other_sessions(
         &self,
         user: &UserRef<'_>,
@@ -126,7 +126,7 @@ impl DynamoRevocations {
     /// session that [`Self::revoke_other_sessions`] kept for that very change.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_sessions_before_password_change(
         &self,
         user: &UserRef<'_>,
@@ -141,7 +141,7 @@ impl DynamoRevocations {
     /// token that is accepted.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn require_refresh(
         &self,
         user: &UserRef<'_>,
@@ -156,7 +156,7 @@ impl DynamoRevocations {
     /// disable and enable wins, in any order of arrival; within one second, disable wins.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn disable_user(
         &self,
         user: &UserRef<'_>,
@@ -171,7 +171,7 @@ impl DynamoRevocations {
     /// a day.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn delete_user(
         &self,
         user: &UserRef<'_>,
@@ -185,7 +185,7 @@ impl DynamoRevocations {
     /// Lets a user who was disabled before `at` sign in again. Earlier revocations stay in force.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless the result is certain.
+    /// [`Unavailable`] unless the result is certain.
     pub async fn enable_user(
         &self,
         user: &UserRef<'_>,
@@ -209,7 +209,8 @@ impl DynamoRevocations {
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
-            let said = UserRow::read(&row).map_err(|RowError| Unavailable::Revocations)?;
+            let said = UserRow::read(&row)
+                .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
             let new = match said.after(act, context.at, context.kept_seconds()) {
                 After::Same => return Ok(true),
                 After::TooLate => return Ok(false),
@@ -221,7 +222,8 @@ impl DynamoRevocations {
                 Attempt::Refused(now) => row = now,
             }
         }
-        Err(Unavailable::Revocations)
+        // Other writers were faster each time.
+        Err(Dependency::Revocations.unavailable(Cause::Throttled))
     }
 
     /// An update of the decisive attributes from `row` to `new`, without the start of its
@@ -277,7 +279,7 @@ impl DynamoRevocations {
     /// ```
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_client(
         &self,
         client: &ClientRef<'_>,
@@ -291,7 +293,7 @@ impl DynamoRevocations {
     /// Revokes everything that the issuer issued up to `not_before`. This row does not expire.
     ///
     /// # Errors
-    /// [`Unavailable::Revocations`] unless DynamoDB confirmed the write.
+    /// [`Unavailable`] unless DynamoDB confirmed the write.
     pub async fn revoke_issuer(
         &self,
         issuer: &IssuerRef<'_>,
@@ -316,7 +318,7 @@ impl DynamoRevocations {
             )
             .condition_expression(RISES)
             .expression_attribute_values(":not_before", number(not_before));
-        is_applied(update).await.map(drop)
+        is_applied(update, Dependency::Revocations).await.map(drop)
     }
 
     /// An update that records actor, time and reason.
@@ -394,18 +396,23 @@ async fn try_update(update: UpdateItemFluentBuilder) -> Result<Attempt, Unavaila
     match update.send().await {
         Ok(_) => Ok(Attempt::Applied),
         Err(error) => {
+            let unavailable = Dependency::Revocations.unavailable(aws_client::cause_of(&error));
             let error = error.into_service_error();
             if let UpdateItemError::ConditionalCheckFailedException(refused) = error {
                 Ok(Attempt::Refused(refused.item.unwrap_or_default()))
             } else {
-                Err(Unavailable::Revocations)
+                Err(unavailable)
             }
         }
     }
 }
 
-/// Sends an update. `false` if its condition failed: mostly, the row already contains the change.
-pub(crate) async fn is_applied(update: UpdateItemFluentBuilder) -> Result<bool, Unavailable> {
+/// Sends an update to the table of `dependency`. `false` if its condition failed: mostly, the row
+/// already contains the change.
+pub(crate) async fn is_applied(
+    update: UpdateItemFluentBuilder,
+    dependency: Dependency,
+) -> Result<bool, Unavailable> {
     match update.send().await {
         Ok(_) => Ok(true),
         Err(error)
@@ -415,7 +422,7 @@ pub(crate) async fn is_applied(update: UpdateItemFluentBuilder) -> Result<bool, 
         {
             Ok(false)
         }
-        Err(_) => Err(Unavailable::Revocations),
+        Err(error) => Err(aws_client::unavailable(dependency)(error)),
     }
 }
 

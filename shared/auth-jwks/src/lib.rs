@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use auth::key_cache::{KeyCache, Lookup};
 use auth::{
-    AuthError, DenyReason, Issuer, KeySet, KeySource, MAX_KEY_SET_BYTES, Unavailable, UnixSeconds,
-    VerifyingKey,
+    AuthError, Cause, DenyReason, Dependency, Issuer, KeySet, KeySource, MAX_KEY_SET_BYTES,
+    UnixSeconds, VerifyingKey,
 };
+use aws_client::cause_of_connector;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -23,7 +24,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use bytes::Bytes;
 use http::Uri;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::Mutex;
 
 /// Time limit of one attempt, from the connection to the last byte of the body.
@@ -91,7 +92,7 @@ impl HttpsKeys {
             if let Some(uri) = &set.uri {
                 let mut cache = set.cache.lock().await;
                 // A failure is not recorded: the cool-down applies to requests only.
-                if let Some(keys) = self.fetch(uri).await {
+                if let Ok(keys) = self.fetch(uri).await {
                     cache.fetched(keys, None, now);
                 }
             }
@@ -99,25 +100,34 @@ impl HttpsKeys {
         futures_util::future::join_all(fetches).await;
     }
 
-    async fn fetch(&self, uri: &Uri) -> Option<KeySet> {
+    async fn fetch(&self, uri: &Uri) -> Result<KeySet, Cause> {
+        let mut cause = Cause::Other;
         for _ in 0..ATTEMPTS {
             let attempt = tokio::time::timeout(ATTEMPT, self.fetch_once(uri)).await;
-            if let Ok(Some(body)) = attempt {
-                return KeySet::parse(&body).ok();
+            match attempt.unwrap_or(Err(Cause::Timeout)) {
+                Ok(body) => return KeySet::parse(&body).map_err(|_| Cause::Invalid),
+                Err(failed) => cause = failed,
             }
         }
-        None
+        Err(cause)
     }
 
     /// The body of a response with status 200. Redirects are not followed.
-    async fn fetch_once(&self, uri: &Uri) -> Option<Bytes> {
-        let request = HttpRequest::get(uri.to_string()).ok()?;
-        let response = self.client.as_ref()?.call(request).await.ok()?;
-        if response.status().as_u16() != 200 {
-            return None;
+    async fn fetch_once(&self, uri: &Uri) -> Result<Bytes, Cause> {
+        let request = HttpRequest::get(uri.to_string()).map_err(|_| Cause::Other)?;
+        let client = self.client.as_ref().ok_or(Cause::Other)?;
+        let response = client.call(request).await;
+        let response = response.map_err(|failed| cause_of_connector(&failed))?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Err(Cause::of_status(status));
         }
         let body = Limited::new(response.into_body(), MAX_KEY_SET_BYTES);
-        Some(body.collect().await.ok()?.to_bytes())
+        match body.collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Cause::Invalid),
+            Err(_) => Err(Cause::Connection),
+        }
     }
 }
 
@@ -137,20 +147,23 @@ impl KeySource for HttpsKeys {
         if let (Lookup::Fetch | Lookup::Refresh, Some(uri)) = (&lookup, &set.uri) {
             let fetched = if matches!(lookup, Lookup::Refresh) {
                 let fetch = tokio::time::timeout(REFRESH, self.fetch(uri));
-                fetch.await.ok().flatten()
+                fetch.await.unwrap_or(Err(Cause::Timeout))
             } else {
                 self.fetch(uri).await
             };
             match fetched {
-                Some(keys) => cache.fetched(keys, Some(kid), now),
-                None => cache.failed(now),
+                Ok(keys) => cache.fetched(keys, Some(kid), now),
+                Err(cause) => cache.failed(cause, now),
             }
             lookup = cache.lookup_after_fetch(kid, now);
         }
         match lookup {
             Lookup::Found(key) => Ok(key),
             Lookup::Unknown => Err(DenyReason::UnknownKey.into()),
-            Lookup::Fetch | Lookup::Refresh | Lookup::Unavailable => Err(Unavailable::Jwks.into()),
+            Lookup::Unavailable(cause) => Err(Dependency::Jwks.unavailable(cause).into()),
+            Lookup::Fetch | Lookup::Refresh => {
+                Err(Dependency::Jwks.unavailable(Cause::Other).into())
+            }
         }
     }
 }

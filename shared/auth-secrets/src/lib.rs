@@ -2,14 +2,26 @@
 
 #![warn(missing_docs)]
 
-use auth::Secret;
+use std::time::Duration;
+
+use auth::{Cause, Secret};
+use aws_client::{Limits, cause_of, with_limits};
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
 
-/// The app client's secret could not be read.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the app client's secret could not be read")]
-pub struct SecretError;
+/// Lambda allows ten seconds for a start.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(2),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(6),
+    attempts: 3,
+    first_backoff: Duration::from_millis(100),
+};
+
+/// A secret could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret could not be read")]
+pub struct SecretError(#[source] pub Cause);
 
 /// The text of the secret `arn`, if one is configured.
 ///
@@ -21,14 +33,22 @@ pub async fn read_if_any(
 ) -> Result<Option<Secret>, SecretError> {
     match arn {
         None => Ok(None),
-        Some(arn) => read(sdk, arn).await.map(Some).ok_or(SecretError),
+        Some(arn) => read(sdk, arn).await.map(Some),
     }
 }
 
-/// The text of the secret `arn`; `None` if it cannot be read, is not text, or is empty. The cause
-/// is not reported, because it may contain the secret.
-pub async fn read(sdk: &SdkConfig, arn: &str) -> Option<Secret> {
-    let call = Client::new(sdk).get_secret_value().secret_id(arn);
-    let text = call.send().await.ok()?.secret_string?;
-    (!text.is_empty()).then(|| Secret::new(text))
+/// The text of the secret `arn`.
+///
+/// # Errors
+/// [`SecretError`] if it cannot be read, is not text, or is empty. It contains no message of Secrets
+/// Manager.
+pub async fn read(sdk: &SdkConfig, arn: &str) -> Result<Secret, SecretError> {
+    let client = Client::new(&with_limits(sdk, &LIMITS));
+    let call = client.get_secret_value().secret_id(arn);
+    let answer = call.send().await;
+    let answer = answer.map_err(|error| SecretError(cause_of(&error)))?;
+    match answer.secret_string {
+        Some(text) if !text.is_empty() => Ok(Secret::new(text)),
+        _ => Err(SecretError(Cause::Invalid)),
+    }
 }

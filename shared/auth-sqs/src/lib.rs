@@ -5,14 +5,22 @@
 
 use std::time::Duration;
 
+use auth::Cause;
+use aws_client::{Limits, cause_of, with_limits};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::config::{Builder, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-const OPERATION: Duration = Duration::from_secs(3);
-const ATTEMPT: Duration = Duration::from_secs(1);
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(1),
+    operation: Duration::from_secs(3),
+    attempts: 3,
+    first_backoff: Duration::from_millis(100),
+};
+
+/// The log's text for a task that the queue did not accept.
+pub const NOT_QUEUED: &str = "the retry queue did not accept a task";
 
 /// A revocation that could not be written, as a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,28 +79,21 @@ impl RetryQueue {
     /// The queue at `url`, with the endpoint, region and credentials of `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, url: String) -> Self {
-        let config = Builder::from(sdk)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION)
-                    .build(),
-            )
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&with_limits(sdk, &LIMITS)),
             url,
         }
     }
 
-    /// Sends the task. Returns whether the queue accepted it.
-    pub async fn send(&self, task: &impl Serialize) -> bool {
-        let Ok(body) = serde_json::to_string(task) else {
-            return false;
-        };
+    /// Sends the task.
+    ///
+    /// # Errors
+    /// The cause, unless the queue accepted the task.
+    pub async fn send(&self, task: &impl Serialize) -> Result<(), Cause> {
+        let body = serde_json::to_string(task).map_err(|_| Cause::Other)?;
         let message = self.client.send_message().queue_url(&self.url);
-        message.message_body(body).send().await.is_ok()
+        let sent = message.message_body(body).send().await;
+        sent.map(drop).map_err(|error| cause_of(&error))
     }
 }
 

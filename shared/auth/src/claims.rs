@@ -31,8 +31,10 @@ pub fn subject_hash(issuer_id: &str, subject: &str) -> String {
 /// Cognito limits names of users and groups to 128 characters, which is at most four times as many
 /// bytes in UTF-8.
 const MAX_NAME_BYTES: usize = 512;
+/// The longest token of any deployment: API Gateway accepts 10,240 bytes of headers in total.
+pub(crate) const LARGEST_TOKEN_BYTES: usize = 10_240;
 /// Longest `scope` claim, in bytes. The token's own size limits it as well.
-const MAX_SCOPE_BYTES: usize = crate::token::LARGEST_MAX_TOKEN_BYTES;
+const MAX_SCOPE_BYTES: usize = LARGEST_TOKEN_BYTES;
 const MAX_ISSUER_BYTES: usize = 512;
 
 /// The kind of a Cognito token (`token_use`).

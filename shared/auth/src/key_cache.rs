@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::error::Cause;
 use crate::jwks::{KeySet, VerifyingKey};
 use crate::time::UnixSeconds;
 
@@ -25,8 +26,8 @@ pub enum Lookup {
     Refresh,
     /// The issuer has no such key.
     Unknown,
-    /// Whether the issuer has it cannot be known now.
-    Unavailable,
+    /// Whether the issuer has it cannot be known now, because the last fetch failed.
+    Unavailable(Cause),
 }
 
 /// The last good key set of one issuer, and the time of the last fetch.
@@ -35,7 +36,8 @@ pub struct KeyCache {
     keys: KeySet,
     fetched_at: Option<UnixSeconds>,
     tried_at: Option<UnixSeconds>,
-    last_try_failed: bool,
+    /// Why the last fetch failed, if it did.
+    last_failure: Option<Cause>,
     pinned: bool,
 }
 
@@ -68,7 +70,7 @@ impl KeyCache {
             _ if may_fetch => Lookup::Fetch,
             Some(key) if trusted => Lookup::Found(key),
             None if trusted => Lookup::Unknown,
-            _ => Lookup::Unavailable,
+            _ => self.unavailable(),
         }
     }
 
@@ -80,8 +82,8 @@ impl KeyCache {
         let trusted = age.is_some_and(|age| age < TRUST_FOR_SECONDS);
         match self.keys.get(kid) {
             Some(key) if trusted => Lookup::Found(Arc::clone(key)),
-            None if trusted && !self.last_try_failed => Lookup::Unknown,
-            _ => Lookup::Unavailable,
+            None if trusted && self.last_failure.is_none() => Lookup::Unknown,
+            _ => self.unavailable(),
         }
     }
 
@@ -94,14 +96,18 @@ impl KeyCache {
         self.keys = keys;
         self.fetched_at = Some(now);
         self.tried_at = missed.then_some(now);
-        self.last_try_failed = false;
+        self.last_failure = None;
     }
 
     /// Records that a fetch at `now` returned no usable set. The old set stays and the cool-down
     /// begins.
-    pub fn failed(&mut self, now: UnixSeconds) {
+    pub fn failed(&mut self, cause: Cause, now: UnixSeconds) {
         self.tried_at = Some(now);
-        self.last_try_failed = true;
+        self.last_failure = Some(cause);
+    }
+
+    fn unavailable(&self) -> Lookup {
+        Lookup::Unavailable(self.last_failure.unwrap_or(Cause::Other))
     }
 }
 
@@ -126,7 +132,7 @@ mod tests {
             Lookup::Fetch => "fetch",
             Lookup::Refresh => "refresh",
             Lookup::Unknown => "unknown",
-            Lookup::Unavailable => "unavailable",
+            Lookup::Unavailable(_) => "unavailable",
         };
         assert_eq!(name, expected);
     }
@@ -139,10 +145,24 @@ mod tests {
     fn a_failed_fetch_of_a_cold_cache_starts_the_cool_down() {
         let mut cache = KeyCache::default();
         check(&cache.lookup("a", at(0)), "fetch");
-        cache.failed(at(0));
+        cache.failed(Cause::Timeout, at(0));
         check(&cache.lookup_after_fetch("a", at(0)), "unavailable");
         check(&cache.lookup("a", at(9)), "unavailable");
         check(&cache.lookup("a", at(10)), "fetch");
+    }
+
+    #[test]
+    fn the_cause_of_a_failed_fetch_is_kept_until_the_next_one() {
+        let cause = |lookup| match lookup {
+            Lookup::Unavailable(cause) => Some(cause),
+            _ => None,
+        };
+        let mut cache = KeyCache::default();
+        cache.failed(Cause::Connection, at(0));
+        assert_eq!(cause(cache.lookup("a", at(9))), Some(Cause::Connection));
+        cache.failed(Cause::NotFound, at(10));
+        let after = cache.lookup_after_fetch("a", at(10));
+        assert_eq!(cause(after), Some(Cause::NotFound));
     }
 
     #[test]
@@ -167,7 +187,7 @@ mod tests {
         cache.fetched(keys("a"), None, at(0));
         check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS - 1)), "found");
         check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS)), "refresh");
-        cache.failed(at(REFRESH_AFTER_SECONDS));
+        cache.failed(Cause::Timeout, at(REFRESH_AFTER_SECONDS));
         let now = at(REFRESH_AFTER_SECONDS);
         check(&cache.lookup_after_fetch("a", now), "found");
         check(&cache.lookup("a", at(REFRESH_AFTER_SECONDS + 9)), "found");
@@ -175,7 +195,7 @@ mod tests {
         check(&cache.lookup("b", at(REFRESH_AFTER_SECONDS + 10)), "fetch");
         // An issuer that did not answer may have this key.
         check(&cache.lookup_after_fetch("b", now), "unavailable");
-        cache.failed(at(DAY - 1));
+        cache.failed(Cause::Timeout, at(DAY - 1));
         check(&cache.lookup("a", at(DAY - 1)), "found");
         check(&cache.lookup("a", at(DAY)), "unavailable");
         check(&cache.lookup_after_fetch("a", at(DAY)), "unavailable");
@@ -191,7 +211,7 @@ mod tests {
         cache.fetched(keys("a"), Some("a"), at(0));
         check(&cache.lookup("a", at(0)), "found");
         check(&cache.lookup("a", at(DAY)), "fetch");
-        cache.failed(at(DAY));
+        cache.failed(Cause::Timeout, at(DAY));
         check(&cache.lookup_after_fetch("a", at(DAY)), "unavailable");
         check(&cache.lookup("a", UnixSeconds(0)), "fetch");
         check(&cache.lookup("a", UnixSeconds(u64::MAX)), "fetch");

@@ -15,6 +15,7 @@ pub mod api_key;
 mod claims;
 #[cfg(feature = "test-helpers")]
 mod claims_builder;
+mod error;
 mod json;
 mod jwks;
 pub mod key_cache;
@@ -32,9 +33,10 @@ mod verify;
 pub use claims::{MAX_ID_BYTES, Principal, TokenUse, VerifiedClaims, subject_hash};
 #[cfg(feature = "test-helpers")]
 pub use claims_builder::ClaimsBuilder;
+pub use error::{AuthError, Cause, Dependency, Unavailable};
 pub use jwks::{Algorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES, VerifyingKey};
-pub use ports::{ApiKeyStore, KeySource, RevocationReader, Unavailable};
-pub use reason::{AuthError, DenyReason};
+pub use ports::{ApiKeyStore, KeySource, RevocationReader};
+pub use reason::DenyReason;
 pub use refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
 pub use revocation::{REVOCATION_MARGIN_SECONDS, Revocations, UserRevocation};
 pub use secret::Secret;

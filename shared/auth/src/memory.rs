@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::claims::VerifiedClaims;
+use crate::error::{AuthError, Cause, Dependency, Unavailable};
 use crate::jwks::{KeySet, VerifyingKey};
-use crate::ports::{KeySource, RevocationReader, Unavailable};
-use crate::reason::{AuthError, DenyReason};
+use crate::ports::{KeySource, RevocationReader};
+use crate::reason::DenyReason;
 use crate::refs::UserRef;
 use crate::revocation::Revocations;
 use crate::time::UnixSeconds;
@@ -19,7 +20,7 @@ use crate::verify::{Issuer, TrustedIssuer};
 /// # Examples
 /// ```
 /// use auth::memory::MemoryKeys;
-/// use auth::{AuthError, KeySource, Unavailable, UnixSeconds};
+/// use auth::{AuthError, Dependency, KeySource, UnixSeconds};
 ///
 /// # use auth::{Issuer, KeySet, TrustedIssuer};
 /// # let pool = testkit::Pool::ours();
@@ -32,7 +33,7 @@ use crate::verify::{Issuer, TrustedIssuer};
 ///
 /// source.set_available(false);
 /// let error = source.key_for(&issuer, kid, now).await.err();
-/// assert!(matches!(error, Some(AuthError::Unavailable(Unavailable::Jwks))));
+/// assert!(matches!(error, Some(AuthError::Unavailable(failed)) if failed.dependency == Dependency::Jwks));
 /// # });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -69,7 +70,7 @@ impl KeySource for MemoryKeys {
         let keys = self.sets.get(&issuer.url);
         match keys.filter(|_| !self.failing.load(Ordering::SeqCst)) {
             Some(keys) => Ok(Arc::clone(keys.get(kid).ok_or(DenyReason::UnknownKey)?)),
-            None => Err(Unavailable::Jwks.into()),
+            None => Err(Dependency::Jwks.unavailable(Cause::Other).into()),
         }
     }
 }
@@ -136,7 +137,7 @@ impl RevocationReader for MemoryRevocations {
         _now: UnixSeconds,
     ) -> Result<Revocations, Unavailable> {
         if self.failing.load(Ordering::SeqCst) {
-            return Err(Unavailable::Revocations);
+            return Err(Dependency::Revocations.unavailable(Cause::Other));
         }
         let by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
         let found = by_user.get(&claims.user_ref().into());

@@ -107,20 +107,3 @@ impl fmt::Display for DenyReason {
 }
 
 impl std::error::Error for DenyReason {}
-
-/// Why a request was not authorized: refused, or undecidable.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The caller is refused: 401.
-    #[error("refused: {}", .0.as_str())]
-    Unauthorized(DenyReason),
-    /// A dependency failed, so there is no decision: an error.
-    #[error(transparent)]
-    Unavailable(#[from] crate::ports::Unavailable),
-}
-
-impl From<DenyReason> for AuthError {
-    fn from(reason: DenyReason) -> Self {
-        Self::Unauthorized(reason)
-    }
-}

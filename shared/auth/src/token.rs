@@ -12,15 +12,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use crate::claims::UnverifiedClaims;
+use crate::claims::{LARGEST_TOKEN_BYTES, UnverifiedClaims};
 use crate::json::{Ignored, Known, UniqueNames, Word};
 use crate::jwks::Algorithm;
 use crate::reason::DenyReason;
 
 /// Default limit for the length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The largest configurable limit: API Gateway accepts 10,240 bytes of headers in total.
-pub const LARGEST_MAX_TOKEN_BYTES: usize = 10_240;
+/// The largest configurable limit, in bytes.
+pub const LARGEST_MAX_TOKEN_BYTES: usize = LARGEST_TOKEN_BYTES;
 
 /// A token whose signature has not been verified.
 ///

@@ -6,6 +6,8 @@
 mod audit;
 mod batch;
 pub mod clock;
+mod events;
+mod invocation;
 pub mod log;
 mod run;
 pub mod sqs;

@@ -5,8 +5,11 @@ use std::io::Write;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use auth::{Cause, Unavailable};
 use env_config::Env;
 use serde_json::{Map, Value, json};
+
+use crate::invocation;
 
 /// How much is logged: `LOG_LEVEL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,40 +167,96 @@ fn function_name() -> Option<&'static str> {
     name.as_deref().filter(|name| !name.is_empty())
 }
 
-/// The line about one event, counted as the metric `metric` by `outcome`, a word from the
-/// function's closed list.
-pub fn outcome(level: Level, message: &str, metric: &'static str, outcome: &str, request_id: &str) {
+/// A word from the function's closed list and, if a dependency failed, the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome<'a> {
+    /// The word.
+    pub word: &'a str,
+    /// Why a dependency failed.
+    pub cause: Option<Cause>,
+}
+
+impl<'a> Outcome<'a> {
+    /// The outcome `word` of a failure of a dependency.
+    #[must_use]
+    pub fn failed(word: &'a str, cause: Cause) -> Self {
+        let cause = Some(cause);
+        Self { word, cause }
+    }
+}
+
+impl<'a> From<&'a str> for Outcome<'a> {
+    fn from(word: &'a str) -> Self {
+        Self { word, cause: None }
+    }
+}
+
+impl From<Unavailable> for Outcome<'_> {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::failed(unavailable.as_str(), unavailable.cause)
+    }
+}
+
+/// The member that a line has if a dependency failed.
+#[must_use]
+pub fn cause(cause: Option<Cause>) -> Option<(&'static str, Value)> {
+    cause.map(|cause| ("cause", Value::from(cause.as_str())))
+}
+
+/// The line about a part of an event that failed, while the event's own line has another outcome.
+pub fn failure(message: &str, because: Cause) {
+    let request_id = invocation::request_id().map(|id| ("request_id", Value::from(id)));
     line(
-        level,
+        Level::Error,
         message,
-        [
-            ("outcome", Value::from(outcome)),
-            ("request_id", Value::from(request_id)),
-            (metric, Value::from(1)),
-            (
-                "_aws",
-                self::metric(metric, "outcome", crate::clock::unix_seconds()),
-            ),
-        ],
+        cause(Some(because)).into_iter().chain(request_id),
     );
 }
 
-/// The line about one request to our API, counted as the metric `Requests` by `outcome`, a word
-/// from the function's closed list.
-pub fn request(level: Level, what: &str, outcome: &str, request_id: &str, began: Instant) {
-    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let now = crate::clock::unix_seconds();
+/// The line about one event, counted as the metric `metric` by the outcome's word.
+pub fn outcome<'a>(
+    level: Level,
+    message: &str,
+    metric: &'static str,
+    outcome: impl Into<Outcome<'a>>,
+    request_id: &str,
+) {
+    let outcome = outcome.into();
+    let fields = [
+        ("outcome", Value::from(outcome.word)),
+        ("request_id", Value::from(request_id)),
+        (metric, Value::from(1)),
+        (
+            "_aws",
+            self::metric(metric, "outcome", crate::clock::unix_seconds()),
+        ),
+    ];
     line(
         level,
-        what,
-        [
-            ("outcome", Value::from(outcome)),
-            ("request_id", Value::from(request_id)),
-            ("duration_us", Value::from(took_us)),
-            ("Requests", Value::from(1)),
-            ("_aws", metric("Requests", "outcome", now)),
-        ],
+        message,
+        fields.into_iter().chain(cause(outcome.cause)),
     );
+}
+
+/// The line about one request to our API, counted as the metric `Requests` by the outcome's word.
+pub fn request<'a>(
+    level: Level,
+    what: &str,
+    outcome: impl Into<Outcome<'a>>,
+    request_id: &str,
+    began: Instant,
+) {
+    let outcome = outcome.into();
+    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let now = crate::clock::unix_seconds();
+    let fields = [
+        ("outcome", Value::from(outcome.word)),
+        ("request_id", Value::from(request_id)),
+        ("duration_us", Value::from(took_us)),
+        ("Requests", Value::from(1)),
+        ("_aws", metric("Requests", "outcome", now)),
+    ];
+    line(level, what, fields.into_iter().chain(cause(outcome.cause)));
 }
 
 #[cfg(test)]
@@ -253,5 +312,14 @@ mod tests {
             [json!([["function", "outcome"]]), json!([["function"]])]
         );
         assert_eq!(dimensions(&of(false)), [json!([["outcome"]]), json!([[]])]);
+    }
+
+    #[test]
+    fn an_outcome_has_a_cause_only_if_a_dependency_failed() {
+        let failed = auth::Dependency::Sessions.unavailable(Cause::Throttled);
+        let outcome = Outcome::from(failed);
+        assert_eq!(outcome.word, "sessions_unavailable");
+        assert_eq!(cause(outcome.cause), Some(("cause", "throttled".into())));
+        assert_eq!(cause(Outcome::from("done").cause), None);
     }
 }

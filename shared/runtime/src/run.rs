@@ -1,11 +1,12 @@
 //! The runtime loop around a handler.
 
+use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use auth::Secret;
+use auth::{Cause, Secret};
 use env_config::ConfigError;
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -13,6 +14,8 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::events;
+use crate::invocation::Invocation;
 use crate::log::{self, Level};
 
 /// How an invocation may fail. The texts are fixed: API Gateway compares the first one exactly,
@@ -71,6 +74,7 @@ where
         let place = panic.location().map(ToString::to_string);
         log::line(Level::Error, "panic", [("place", Value::from(place))]);
     }));
+    events::install();
     let config = match config {
         Ok(config) => config,
         Err(ConfigError(problems)) => {
@@ -101,11 +105,25 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // From `init` or the runtime's own loop: it contains no event data.
-            let error = Value::from(error.to_string());
-            log::line(Level::Error, "the runtime loop ended", [("error", error)]);
+            let cause = cause_of(error.as_ref());
+            let error = ("error", Value::from(error.to_string()));
+            let fields = std::iter::once(error).chain(log::cause(cause));
+            log::line(Level::Error, "the runtime loop ended", fields);
             ExitCode::FAILURE
         }
     }
+}
+
+/// The cause in a chain of errors, if a dependency failed.
+fn cause_of(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let mut error = Some(error);
+    while let Some(link) = error {
+        if let Some(cause) = link.downcast_ref() {
+            return Some(*cause);
+        }
+        error = link.source();
+    }
+    None
 }
 
 async fn guarded<H: Handler>(
@@ -113,8 +131,13 @@ async fn guarded<H: Handler>(
     event: LambdaEvent<Box<RawValue>>,
 ) -> Result<H::Answer, InvocationError> {
     let (payload, context) = event.into_parts();
+    let invocation = Invocation {
+        request_id: context.request_id.clone(),
+        trace_id: context.xray_trace_id,
+    };
     let handling = Box::pin(handler.handle(&payload, &context.request_id));
-    let result = AssertUnwindSafe(handling).catch_unwind().await;
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    let result = invocation.scope(handling).await;
     if H::WIPES_EVENTS {
         drop(Secret::new(Box::<str>::from(payload).into_string()));
     }
@@ -152,6 +175,18 @@ mod tests {
             assert_eq!(outcome, Err(InvocationError::Internal));
             assert_eq!(guarded(&FaultyHandler, event("1")).await, Ok(7));
         });
+    }
+
+    #[test]
+    fn a_failed_start_has_the_cause_of_its_dependency() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("start")]
+        struct StartError(#[source] auth::Unavailable);
+
+        let failed = auth::Dependency::Legacy.unavailable(Cause::NotFound);
+        assert_eq!(cause_of(&failed), Some(Cause::NotFound));
+        assert_eq!(cause_of(&StartError(failed)), Some(Cause::NotFound));
+        assert_eq!(cause_of(&std::fmt::Error), None);
     }
 
     #[test]

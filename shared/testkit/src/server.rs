@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::serve::Listener;
+use tokio::io::Join;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -66,15 +68,18 @@ struct Remembering {
 }
 
 impl Listener for Remembering {
-    type Io = TcpStream;
+    // Dropping the write half closes the connection, although its twin is still open.
+    type Io = Join<OwnedReadHalf, OwnedWriteHalf>;
     type Addr = std::net::SocketAddr;
 
-    async fn accept(&mut self) -> (TcpStream, Self::Addr) {
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let stream = stream.into_std().expect("a socket");
         let twin = stream.try_clone().expect("a socket");
         self.connections.lock().expect("a lock").push(twin);
-        (TcpStream::from_std(stream).expect("a socket"), address)
+        let stream = TcpStream::from_std(stream).expect("a socket");
+        let (reader, writer) = stream.into_split();
+        (tokio::io::join(reader, writer), address)
     }
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {

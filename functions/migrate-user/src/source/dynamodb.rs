@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use auth::Secret;
+use aws_client::{Limits, cause_of, with_limits};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
@@ -19,8 +17,14 @@ use crate::rules::Rules;
 use crate::user::{LegacyUser, spellings};
 use usernames::normalize;
 
-const ATTEMPT: Duration = Duration::from_millis(700);
-const OPERATION: Duration = Duration::from_secs(2);
+/// Limits that suit a trigger.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_millis(700),
+    attempt: Duration::from_millis(700),
+    operation: Duration::from_secs(2),
+    attempts: 2,
+    first_backoff: Duration::from_millis(100),
+};
 
 pub(crate) struct Dynamodb {
     client: Client,
@@ -29,19 +33,8 @@ pub(crate) struct Dynamodb {
     index: Option<TableIndex>,
 }
 
-/// A client with timeouts that suit a trigger.
 pub(super) fn client(sdk: &SdkConfig) -> Client {
-    let config = Builder::from(sdk)
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_attempt_timeout(ATTEMPT)
-                .operation_timeout(OPERATION)
-                .build(),
-        )
-        .retry_config(RetryConfig::standard().with_max_attempts(2))
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build();
-    Client::from_conf(config)
+    Client::new(&with_limits(sdk, &LIMITS))
 }
 
 /// Classifies an error: the table is unavailable, or the call can never succeed.
@@ -51,9 +44,9 @@ pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> SourceEr
         .and_then(ProvideErrorMetadata::code);
     match code {
         Some("ValidationException" | "ResourceNotFoundException" | "AccessDeniedException") => {
-            SourceError::Unusable
+            SourceError::Unusable(cause_of(error))
         }
-        _ => SourceError::Down,
+        _ => SourceError::Down(cause_of(error)),
     }
 }
 
@@ -99,7 +92,7 @@ impl Dynamodb {
             }
             // The index holds only keys, so the row is read from the table.
             let key = item.get(&self.key).cloned();
-            users.extend(self.by_key(key.ok_or(SourceError::Unusable)?).await?);
+            users.extend(self.by_key(key.ok_or(SourceError::UNREADABLE)?).await?);
         }
         Ok(users)
     }
@@ -148,7 +141,7 @@ impl LegacySource for Dynamodb {
             }
             // An invalid row belongs to a user: treating it as unknown would let a stranger register the name.
             let user = LegacyUser::from_record(&record, rules);
-            users.push(user.ok_or(SourceError::Unusable)?);
+            users.push(user.ok_or(SourceError::UNREADABLE)?);
         }
         Ok(users)
     }

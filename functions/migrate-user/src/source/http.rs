@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use hex::encode as hex;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -51,7 +51,7 @@ impl Http {
     pub(crate) fn new(url: Uri, secret: Secret) -> Result<Self, Unavailable> {
         let roots = HttpsConnectorBuilder::new().with_native_roots();
         let connector = roots
-            .map_err(|_| Unavailable::Legacy)?
+            .map_err(|_| Dependency::Legacy.unavailable(Cause::Other))?
             .https_or_http()
             .enable_http1()
             .build();
@@ -68,7 +68,8 @@ impl Http {
 
     /// Status and body. Redirects are not followed.
     async fn ask(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), SourceError> {
-        let body = serde_json::to_vec(question).map_err(|_| SourceError::Unusable)?;
+        let body = serde_json::to_vec(question);
+        let body = body.map_err(|_| SourceError::Unusable(Cause::Other))?;
         let timestamp = clock::unix_seconds().to_string();
         let mut signing = hmac::Context::with_key(&self.key);
         signing.update(timestamp.as_bytes());
@@ -80,13 +81,16 @@ impl Http {
             .header("x-gatehouse-timestamp", timestamp)
             .header("x-gatehouse-signature", signature)
             .body(Full::new(Bytes::from(body)))
-            .map_err(|_| SourceError::Unusable)?;
+            .map_err(|_| SourceError::Unusable(Cause::Other))?;
         let response = self.client.request(request).await;
-        let response = response.map_err(|_| SourceError::Down)?;
+        let response = response.map_err(|_| SourceError::Down(Cause::Connection))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
-        let body = body.collect().await.map_err(|_| SourceError::Down)?;
-        Ok((status, body.to_bytes()))
+        match body.collect().await {
+            Ok(body) => Ok((status, body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(SourceError::Down(Cause::Invalid)),
+            Err(_) => Err(SourceError::Down(Cause::Connection)),
+        }
     }
 }
 
@@ -103,7 +107,7 @@ impl LegacySource for Http {
         };
         // No retry: an endpoint that counts wrong passwords must not count one twice.
         let asked = tokio::time::timeout(LIMIT, self.ask(&question)).await;
-        let (status, body) = asked.map_err(|_| SourceError::Down)??;
+        let (status, body) = asked.unwrap_or(Err(SourceError::Down(Cause::Timeout)))?;
         match status.as_u16() {
             200 => {}
             404 => return Ok(Vec::new()),
@@ -111,10 +115,10 @@ impl LegacySource for Http {
             400 | 401 | 402 | 403 | 409 | 410 | 422 | 423 | 429 | 451 => {
                 return Err(SourceError::Refused);
             }
-            408 | 500.. => return Err(SourceError::Down),
-            _ => return Err(SourceError::Unusable),
+            status @ (408 | 500..) => return Err(SourceError::Down(Cause::of_status(status))),
+            status => return Err(SourceError::Unusable(Cause::of_status(status))),
         }
-        let answer: Answers = serde_json::from_slice(&body).map_err(|_| SourceError::Unusable)?;
+        let answer: Answers = serde_json::from_slice(&body).map_err(|_| SourceError::UNREADABLE)?;
         let records = match answer {
             Answers::Several { users } => users,
             Answers::One(record) => vec![record],
@@ -123,7 +127,8 @@ impl LegacySource for Http {
             return Err(SourceError::TooMany);
         }
         let users = records.into_iter().map(|record| {
-            let mut user = LegacyUser::from_record(&record, rules).ok_or(SourceError::Unusable)?;
+            let mut user =
+                LegacyUser::from_record(&record, rules).ok_or(SourceError::UNREADABLE)?;
             // A record without `password_matches` does not confirm the password.
             if matches!(user.credential, Credential::None) {
                 user.credential = Credential::Checked(false);

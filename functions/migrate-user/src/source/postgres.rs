@@ -1,13 +1,15 @@
 //! An old table in PostgreSQL, read by the operator's query with the name as its parameter.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -30,7 +32,9 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// `address` is a connection string of libpq. Requires TLS unless the server is on the local machine.
     pub(crate) fn new(address: &Secret, query: &str) -> Result<Self, Unavailable> {
-        let mut config: Config = address.expose().parse().map_err(|_| Unavailable::Legacy)?;
+        // The connection string is invalid.
+        let invalid = Dependency::Legacy.unavailable(Cause::Invalid);
+        let mut config: Config = address.expose().parse().map_err(|_| invalid)?;
         config.connect_timeout(CONNECT);
         let hosts = config.get_hosts();
         let is_local = !hosts.is_empty()
@@ -87,7 +91,7 @@ impl Postgres {
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
-                if error == SourceError::Down {
+                if matches!(error, SourceError::Down(_)) {
                     *self.connection.lock().await = None;
                 }
                 return Err(error);
@@ -97,7 +101,7 @@ impl Postgres {
             return Err(SourceError::TooMany);
         }
         rows.iter()
-            .map(|row| row.try_get(0).map_err(|_| SourceError::Unusable))
+            .map(|row| row.try_get(0).map_err(|_| SourceError::UNREADABLE))
             .collect()
     }
 }
@@ -109,7 +113,7 @@ async fn within<T>(
     match tokio::time::timeout(limit, doing).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(classify(&error)),
-        Err(_) => Err(SourceError::Down),
+        Err(_) => Err(SourceError::Down(Cause::Timeout)),
     }
 }
 
@@ -120,9 +124,52 @@ fn classify(error: &tokio_postgres::Error) -> SourceError {
     let code = error.code().map(|code| code.code().get(..2).unwrap_or(""));
     match code {
         Some("22") => SourceError::Refused,
-        None | Some("08" | "25" | "28" | "53" | "55" | "57" | "58" | "XX") => SourceError::Down,
-        Some(_) => SourceError::Unusable,
+        None | Some("08" | "25" | "28" | "53" | "55" | "57" | "58" | "XX") => {
+            SourceError::Down(cause_of(error))
+        }
+        Some(_) => SourceError::Unusable(cause_of(error)),
     }
+}
+
+/// The cause behind an SQLSTATE or, without one, behind the connection's error.
+/// Source: PostgreSQL, "PostgreSQL Error Codes".
+fn cause_of(error: &tokio_postgres::Error) -> Cause {
+    match error.code().map(SqlState::code) {
+        Some(code) => of_sqlstate(code),
+        None => match io_error(error).map(std::io::Error::kind) {
+            Some(ErrorKind::TimedOut) => Cause::Timeout,
+            Some(_) => Cause::Connection,
+            None if error.is_closed() => Cause::Connection,
+            None => Cause::Other,
+        },
+    }
+}
+
+fn of_sqlstate(code: &str) -> Cause {
+    match (code, code.get(..2)) {
+        // `insufficient_privilege`, and the class of failed authentications.
+        ("42501", _) | (_, Some("28")) => Cause::AccessDenied,
+        // `undefined_table`, `undefined_column`, `undefined_function`, a missing database or schema.
+        ("42P01" | "42703" | "42883" | "3D000" | "3F000", _) => Cause::NotFound,
+        // `query_canceled` (`statement_timeout`), `lock_not_available`.
+        ("57014" | "55P03", _) => Cause::Timeout,
+        // Insufficient resources: `too_many_connections`.
+        (_, Some("53")) => Cause::Throttled,
+        // Connection exceptions, and a server that is starting or shutting down.
+        (_, Some("08" | "57")) => Cause::Connection,
+        _ => Cause::Other,
+    }
+}
+
+fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref() {
+            return Some(io);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// TLS with the system's root certificates.
@@ -132,7 +179,7 @@ fn tls_config() -> Result<ClientConfig, Unavailable> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let config = ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
-        .map_err(|_| Unavailable::Legacy)?;
+        .map_err(|_| Dependency::Legacy.unavailable(Cause::Other))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -147,15 +194,15 @@ impl LegacySource for Postgres {
         let rows = match self.rows(&name).await {
             Ok(rows) => rows,
             // The connection may have been closed while the process was frozen; reading twice is harmless.
-            Err(SourceError::Down) => self.rows(&name).await?,
+            Err(SourceError::Down(_)) => self.rows(&name).await?,
             Err(error) => return Err(error),
         };
         let mut users = Vec::new();
         for row in rows {
             let record: Map<String, Value> =
-                serde_json::from_str(&row).map_err(|_| SourceError::Unusable)?;
+                serde_json::from_str(&row).map_err(|_| SourceError::UNREADABLE)?;
             let user = LegacyUser::from_record(&record, rules);
-            users.push(user.ok_or(SourceError::Unusable)?);
+            users.push(user.ok_or(SourceError::UNREADABLE)?);
         }
         Ok(users)
     }

@@ -1,6 +1,6 @@
 //! Authenticators (TOTP, RFC 6238).
 
-use auth::Secret;
+use auth::{Cause, Secret};
 use aws_sdk_cognitoidentityprovider::types::{
     SoftwareTokenMfaSettingsType, VerifySoftwareTokenResponseType,
 };
@@ -16,7 +16,7 @@ impl CognitoAccounts {
         let call = self.client.associate_software_token();
         let answer = call.access_token(access_token).send().await?;
         let secret = answer.secret_code.map(Secret::new);
-        secret.ok_or_else(AccountError::unanswered)
+        secret.ok_or_else(AccountError::unreadable)
     }
 
     /// `AssociateSoftwareToken` for a user who must set up an authenticator to sign in. Returns the
@@ -30,7 +30,7 @@ impl CognitoAccounts {
         let secret = answer.secret_code.map(Secret::new);
         secret
             .zip(answer.session)
-            .ok_or_else(AccountError::unanswered)
+            .ok_or_else(AccountError::unreadable)
     }
 
     /// `VerifySoftwareToken` and `SetUserMFAPreference`: from now on sign-ins ask for a code.
@@ -91,7 +91,7 @@ impl CognitoAccounts {
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }
-        answer.session.ok_or_else(AccountError::unanswered)
+        answer.session.ok_or_else(AccountError::unreadable)
     }
 }
 
@@ -99,5 +99,6 @@ fn wrong_code() -> AccountError {
     AccountError {
         exception: Some("CodeMismatchException".to_owned()),
         message: String::new(),
+        cause: Cause::Other,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use auth::Secret;
+use auth::{Cause, Secret};
 use aws_sdk_cognitoidentityprovider::types::AttributeType;
 
 use super::{AccountError, CognitoAccounts};
@@ -95,7 +95,9 @@ pub(crate) fn attribute_list(
 ) -> Result<Vec<AttributeType>, AccountError> {
     let attributes = attributes.into_iter().map(|(name, value)| {
         let attribute = AttributeType::builder().name(name).value(value);
-        attribute.build().map_err(|_| AccountError::unanswered())
+        attribute
+            .build()
+            .map_err(|_| AccountError::unanswered(Cause::Other))
     });
     attributes.collect()
 }

@@ -146,7 +146,7 @@ impl CognitoAccounts {
         answer
             .authentication_result
             .and_then(tokens)
-            .ok_or_else(AccountError::unanswered)
+            .ok_or_else(AccountError::unreadable)
     }
 
     /// `RevokeToken`.
@@ -188,7 +188,7 @@ fn outcome(
     result
         .and_then(tokens)
         .map(SignIn::Tokens)
-        .ok_or_else(AccountError::unanswered)
+        .ok_or_else(AccountError::unreadable)
 }
 
 fn tokens(result: AuthenticationResultType) -> Option<Tokens> {

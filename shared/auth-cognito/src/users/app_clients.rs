@@ -1,5 +1,6 @@
 //! The pool's app clients.
 
+use auth::Cause;
 use aws_sdk_cognitoidentityprovider::types::{ExplicitAuthFlowsType, OAuthFlowType, TimeUnitsType};
 
 use super::list::PAGE;
@@ -44,7 +45,7 @@ impl CognitoUsers {
         let answer = call.send().await.map_err(|error| classify(&error))?;
         let client = answer
             .user_pool_client()
-            .ok_or(UserPoolError::Unavailable)?;
+            .ok_or(UserPoolError::Unavailable(Cause::Invalid))?;
         let unit = client
             .token_validity_units()
             .and_then(|units| units.refresh_token());

@@ -1,5 +1,6 @@
 //! Users by what they have in common (`ListUsers`).
 
+use auth::Cause;
 use aws_sdk_cognitoidentityprovider::operation::list_users::ListUsersOutput;
 use aws_sdk_cognitoidentityprovider::operation::list_users::builders::ListUsersFluentBuilder;
 use aws_sdk_cognitoidentityprovider::types::{UserStatusType, UserType};
@@ -84,7 +85,7 @@ impl CognitoUsers {
                 return Ok(profiles);
             }
         }
-        Err(UserPoolError::Unavailable)
+        Err(UserPoolError::Unavailable(Cause::Invalid))
     }
 
     /// `ListUsers`: the user with this `sub`, which is not every user's name.
@@ -95,7 +96,7 @@ impl CognitoUsers {
         let call = self.matching(&equals("sub", subject)).limit(1);
         let page = call.send().await.map_err(|error| classify(&error))?;
         let user = page.users().first().ok_or(UserPoolError::NotFound)?;
-        user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable)
+        user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable(Cause::Invalid))
     }
 
     /// `ListUsers`: a page of unconfirmed users; `next` of the previous page is its start.

@@ -1,0 +1,145 @@
+//! Events of libraries (`tracing`) at WARN and above, as JSON lines.
+//!
+//! The SDK and the Lambda runtime pass requests, responses and errors to their events, so a line has no
+//! field and no message of an event: only where in which library it happened. Spans and lower levels are
+//! disabled at their call sites, so that a decision pays nothing for them.
+
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::invocation;
+use crate::log::{self, Level};
+
+/// Writes the lines.
+struct LibraryEvents;
+
+/// Writes a line for every event from now on.
+pub(crate) fn install() {
+    // A second subscriber is refused: the first one does the same.
+    let _ = tracing::subscriber::set_global_default(LibraryEvents);
+}
+
+fn is_written(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && *metadata.level() <= tracing::Level::WARN
+}
+
+impl Subscriber for LibraryEvents {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_written(metadata)
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_written(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::WARN)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let level = if *metadata.level() == tracing::Level::ERROR {
+            Level::Error
+        } else {
+            Level::Warn
+        };
+        log::line(level, "library event", fields(metadata));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        // No span is enabled.
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// What a line says about an event: only constants of the library, and the invocation's ids.
+fn fields(metadata: &Metadata<'_>) -> impl Iterator<Item = (&'static str, Value)> {
+    let invocation = invocation::current();
+    let (request_id, trace_id) = invocation
+        .map(|invocation| (Some(invocation.request_id), invocation.trace_id))
+        .unwrap_or_default();
+    [
+        Some(("target", Value::from(metadata.target()))),
+        metadata.line().map(|line| ("line", Value::from(line))),
+        request_id.map(|id| ("request_id", Value::from(id))),
+        trace_id.map(|id| ("trace_id", Value::from(id))),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::invocation::Invocation;
+
+    /// Keeps the fields instead of writing them, and all else as [`LibraryEvents`] does.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<Value>>>);
+
+    impl Subscriber for Kept {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            LibraryEvents.enabled(metadata)
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let fields = fields(event.metadata()).filter(|(name, _)| *name != "line");
+            let fields = fields.map(|(name, value)| (name.to_owned(), value));
+            self.0.lock().unwrap().push(fields.collect());
+        }
+
+        fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+            panic!("an enabled span: {attributes:?}");
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_line_has_the_ids_of_the_invocation_and_nothing_of_the_event() {
+        let kept = Kept::default();
+        let warned = async {
+            let _span = tracing::error_span!("call", password = "hunter2").entered();
+            tracing::info!("hunter2");
+            tracing::warn!(password = "hunter2", "hunter2");
+        };
+        let target = module_path!();
+        let invocation = Invocation {
+            request_id: "r-1".to_owned(),
+            trace_id: Some("t-1".to_owned()),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        tracing::subscriber::with_default(kept.clone(), || {
+            runtime.block_on(invocation.scope(warned));
+            tracing::error!("hunter2");
+        });
+        let inside = serde_json::json!({"target": target, "request_id": "r-1", "trace_id": "t-1"});
+        let outside = serde_json::json!({ "target": target });
+        assert_eq!(*kept.0.lock().unwrap(), [inside, outside]);
+    }
+}
