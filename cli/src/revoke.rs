@@ -148,7 +148,11 @@ impl Revoke {
             What::User { user } if is_ours => {
                 Some(operator.users.get(user).await.map_err(in_words)?)
             }
-            _ => None,
+            What::User { .. }
+            | What::Session { .. }
+            | What::Token { .. }
+            | What::Client { .. }
+            | What::Everyone => None,
         };
         let user = |subject| UserRef { issuer, subject };
         let target = match &self.what {

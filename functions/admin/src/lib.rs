@@ -307,9 +307,10 @@ impl Task {
 
 impl AdminError {
     fn cause(&self) -> Option<Cause> {
-        match self {
-            Self::Unavailable(unavailable) => Some(unavailable.cause),
-            _ => None,
+        if let Self::Unavailable(unavailable) = self {
+            Some(unavailable.cause)
+        } else {
+            None
         }
     }
 

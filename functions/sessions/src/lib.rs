@@ -222,9 +222,10 @@ fn now() -> UnixSeconds {
 
 impl SessionsError {
     fn cause(&self) -> Option<Cause> {
-        match self {
-            Self::Unavailable(unavailable) => Some(unavailable.cause),
-            _ => None,
+        if let Self::Unavailable(unavailable) = self {
+            Some(unavailable.cause)
+        } else {
+            None
         }
     }
 
