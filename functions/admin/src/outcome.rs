@@ -38,9 +38,10 @@ impl From<UserPoolError> for AdminError {
 
 impl AdminError {
     pub(crate) fn cause(&self) -> Option<Cause> {
-        match self {
-            Self::Unavailable(unavailable) => Some(unavailable.cause),
-            _ => None,
+        if let Self::Unavailable(unavailable) = self {
+            Some(unavailable.cause)
+        } else {
+            None
         }
     }
 

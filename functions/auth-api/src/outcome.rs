@@ -177,7 +177,17 @@ impl ApiError {
         match self {
             Self::CognitoFailed(_, cause) | Self::SessionsNotEnded(cause) => Some(cause),
             Self::Unavailable(unavailable) => Some(unavailable.cause),
-            _ => None,
+            Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::ForeignOrigin
+            | Self::NoContext
+            | Self::BadRequest(_)
+            | Self::Cognito(_)
+            | Self::TooManyAttempts
+            | Self::ProofNeeded
+            | Self::AddressRefused
+            | Self::CookieTooLarge
+            | Self::Internal => None,
         }
     }
 

@@ -23,9 +23,10 @@ pub(crate) enum SessionsError {
 
 impl SessionsError {
     pub(crate) fn cause(&self) -> Option<Cause> {
-        match self {
-            Self::Unavailable(unavailable) => Some(unavailable.cause),
-            _ => None,
+        if let Self::Unavailable(unavailable) = self {
+            Some(unavailable.cause)
+        } else {
+            None
         }
     }
 

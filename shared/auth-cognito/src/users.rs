@@ -266,14 +266,10 @@ pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> UserPool
     let code = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code);
+    let cause = cause_of(error);
     match code {
         Some("UserNotFoundException" | "ResourceNotFoundException") => UserPoolError::NotFound,
-        Some("TooManyRequestsException" | "LimitExceededException" | "ThrottlingException") => {
-            UserPoolError::Throttled
-        }
-        _ => match cause_of(error) {
-            Cause::Throttled => UserPoolError::Throttled,
-            cause => UserPoolError::Unavailable(cause),
-        },
+        _ if cause == Cause::Throttled => UserPoolError::Throttled,
+        _ => UserPoolError::Unavailable(cause),
     }
 }

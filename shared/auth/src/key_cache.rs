@@ -155,7 +155,7 @@ mod tests {
     fn the_cause_of_a_failed_fetch_is_kept_until_the_next_one() {
         let cause = |lookup| match lookup {
             Lookup::Unavailable(cause) => Some(cause),
-            _ => None,
+            Lookup::Found(_) | Lookup::Fetch | Lookup::Refresh | Lookup::Unknown => None,
         };
         let mut cache = KeyCache::default();
         cache.failed(Cause::Connection, at(0));

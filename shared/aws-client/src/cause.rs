@@ -102,7 +102,7 @@ pub fn cause_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> C
             None => None,
         }
         .unwrap_or_else(|| Cause::of_status(refused.raw().status().as_u16())),
-        _ => Cause::Other,
+        SdkError::ConstructionFailure(_) | _ => Cause::Other,
     }
 }
 
