@@ -37,14 +37,17 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         let code = fields::code(&request.code)?;
-        let counted = self.admit("totp", &user.caller.subject, http).await?;
+        let counted = self
+            .attempts
+            .admit("totp", &user.caller.subject, http)
+            .await?;
         let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
         turned_on.map_err(|refused| {
             // Here Cognito reports a malformed code as a wrong parameter.
             let outcome = Outcome::from(&refused);
             ApiError::Cognito(outcome.hiding(&[Outcome::BadRequest], Outcome::InvalidCode))
         })?;
-        self.forgive(&counted).await;
+        self.attempts.forgive(&counted).await;
         self.revoke_others(user, "authenticator_changed").await?;
         Ok(Response::json(200, &json!({"mfa": [TOTP]})))
     }
