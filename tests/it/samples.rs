@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::{Invocation, Pool};
 
@@ -62,6 +64,7 @@ async fn every_sample_event_gets_its_response() {
                 Invocation::Answer(answer) => answer,
                 Invocation::Error(message, _) => json!({"errorMessage": message}),
             };
+            check_by_the_crate(&name, &read(&path), &answer);
             assert_eq!(
                 with_parsed_body(answer),
                 with_parsed_body(expected),
@@ -72,6 +75,36 @@ async fn every_sample_event_gets_its_response() {
         }
     }
     assert!(seen.len() >= 9, "{seen:?}");
+}
+
+/// `aws_lambda_events` reads the batches and records of the samples, and its types of the response
+/// lose no member of ours.
+fn check_by_the_crate(function: &str, event: &str, answer: &Value) {
+    use aws_lambda_events::{dynamodb, eventbridge, sqs, streams};
+
+    fn keeps<T: DeserializeOwned + Serialize>(answer: &Value) {
+        let read: T = serde_json::from_value(answer.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), *answer);
+    }
+    match function {
+        "user-events" => {
+            let event: eventbridge::EventBridgeEvent = serde_json::from_str(event).unwrap();
+            assert_eq!(event.source, "aws.cognito-idp");
+            keeps::<sqs::SqsBatchResponse>(answer);
+        }
+        "logout-retry" => {
+            let event: sqs::SqsEvent = serde_json::from_str(event).unwrap();
+            assert!(event.records.iter().all(|it| it.message_id.is_some()));
+            keeps::<sqs::SqsBatchResponse>(answer);
+        }
+        "close-connections" => {
+            let event: dynamodb::Event = serde_json::from_str(event).unwrap();
+            let keys = event.records.iter().map(|record| &record.change.keys);
+            assert!(keys.into_iter().all(|keys| keys.contains_key("pk")));
+            keeps::<streams::DynamoDbEventResponse>(answer);
+        }
+        _ => {}
+    }
 }
 
 /// The order of a body's members is not part of the contract.

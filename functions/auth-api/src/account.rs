@@ -84,7 +84,9 @@ impl AuthApi {
             password_is_checked: false,
         };
         self.prove(user, proof, http).await?;
-        self.admit("update", &user.caller.subject, http).await?;
+        self.attempts
+            .admit("update", &user.caller.subject, http)
+            .await?;
         times::depends_on_user();
         let mut pending = BTreeSet::new();
         if !others.is_empty() {
@@ -158,7 +160,10 @@ impl AuthApi {
             return Err(RequestError::Malformed.into());
         }
         let code = fields::code(&request.code)?;
-        let counted = self.admit("verify", &user.caller.subject, http).await?;
+        let counted = self
+            .attempts
+            .admit("verify", &user.caller.subject, http)
+            .await?;
         let token = &user.token;
         let accounts = &self.accounts;
         let verified = within(accounts.verify_attribute(token, &request.attribute, code));
@@ -170,7 +175,7 @@ impl AuthApi {
                 &refused,
             )
         })?;
-        self.forgive(&counted).await;
+        self.attempts.forgive(&counted).await;
         Ok(Response::json(200, &json!({"verified": request.attribute})))
     }
 }

@@ -3,11 +3,15 @@
 use api_gateway::http::Request;
 use runtime::clock;
 
-use crate::AuthApi;
-use crate::limiter::Counted;
+use crate::limiter::{Counted, Limiter};
 use crate::outcome::ApiError;
 
-impl AuthApi {
+/// The limits of this function; without a limiter every attempt is admitted.
+pub(crate) struct Attempts {
+    pub(crate) limiter: Option<Limiter>,
+}
+
+impl Attempts {
     /// Counts an attempt before Cognito sees it.
     pub(crate) async fn admit(
         &self,

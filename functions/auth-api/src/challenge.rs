@@ -65,10 +65,13 @@ impl AuthApi {
         // The client chooses the spelling of the name, and the pool ignores its case; the session
         // is fixed.
         let counted_name = username.to_lowercase();
-        let counted = self.admit("challenge", &counted_name, http).await?;
+        let counted = self
+            .attempts
+            .admit("challenge", &counted_name, http)
+            .await?;
         let of_session = match session {
             None => Counted::nothing(),
-            Some(session) => self.admit_alone("session", session).await?,
+            Some(session) => self.attempts.admit_alone("session", session).await?,
         };
         let accounts = &self.accounts;
         let signed_in = match (name, session) {
@@ -99,9 +102,9 @@ impl AuthApi {
             Err(refused) => return Err(refused.into()),
         };
         times::tells_nothing();
-        self.forgive(&counted).await;
-        self.forgive(&of_session).await;
-        self.remember(&counted_name, http).await;
+        self.attempts.forgive(&counted).await;
+        self.attempts.forgive(&of_session).await;
+        self.attempts.remember(&counted_name, http).await;
         if name == NEW_PASSWORD {
             self.end_demand(username).await;
         }

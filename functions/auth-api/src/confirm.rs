@@ -67,7 +67,7 @@ impl AuthApi {
     ) -> Result<(), ApiError> {
         let code = fields::code(code)?;
         let password = fields::password(password)?;
-        self.admit("confirm", username, http).await?;
+        self.attempts.admit("confirm", username, http).await?;
         times::depends_on_user();
         let before = self.standing(username).await;
         let confirm = self.accounts.confirm_sign_up(username, code);

@@ -17,7 +17,9 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
-        self.admit("forgot-password", &username, http).await?;
+        self.attempts
+            .admit("forgot-password", &username, http)
+            .await?;
         times::depends_on_user();
         silently(within(self.accounts.forgot_password(&username)).await)?;
         Ok(accepted())
@@ -32,7 +34,8 @@ impl AuthApi {
         let username = self.username(request.username, request.email)?;
         let code = fields::code(&request.code)?;
         let password = fields::password(&request.password)?;
-        self.admit("confirm-forgot-password", &username, http)
+        self.attempts
+            .admit("confirm-forgot-password", &username, http)
             .await?;
         times::depends_on_user();
         let accounts = &self.accounts;

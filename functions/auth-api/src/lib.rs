@@ -46,6 +46,7 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 
+use crate::attempts::Attempts;
 use crate::limiter::Limiter;
 use crate::pages::Pages;
 
@@ -59,7 +60,7 @@ pub struct AuthApi {
     /// Verifies tokens on routes without an authorizer.
     verifier: Verifier,
     keys: HttpsKeys,
-    limiter: Option<Limiter>,
+    attempts: Attempts,
     sessions: Option<SessionTable>,
     pages: Pages,
     config: Config,
@@ -121,7 +122,7 @@ impl AuthApi {
             verifier: Verifier::new(issuers, rules),
             // The keys are fetched on first use, which is rare.
             keys: HttpsKeys::new(locations),
-            limiter,
+            attempts: Attempts { limiter },
             pages,
             config,
         })

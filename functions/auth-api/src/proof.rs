@@ -37,7 +37,10 @@ impl AuthApi {
     ) -> Result<Vec<String>, ApiError> {
         let password = proof.password.map(fields::password).transpose()?;
         let code = proof.code.map(fields::code).transpose()?;
-        let counted = self.admit("proof", &user.caller.subject, http).await?;
+        let counted = self
+            .attempts
+            .admit("proof", &user.caller.subject, http)
+            .await?;
         let mfa = within(self.accounts.get(&user.token)).await?.mfa;
         let has_totp = mfa.iter().any(|factor| factor == TOTP);
         match (password, code) {
@@ -58,7 +61,7 @@ impl AuthApi {
                 self.sign_in_as(user, password, code).await?;
             }
         }
-        self.forgive(&counted).await;
+        self.attempts.forgive(&counted).await;
         Ok(mfa)
     }
 

@@ -32,7 +32,10 @@ impl AuthApi {
         if fields::token(refresh_token.expose()).is_err() {
             return Ok(self.refresh_refused(http));
         }
-        let counted = self.admit("refresh", refresh_token.expose(), http).await?;
+        let counted = self
+            .attempts
+            .admit("refresh", refresh_token.expose(), http)
+            .await?;
         let tokens = match within(self.accounts.refresh(&refresh_token)).await {
             Ok(tokens) => tokens,
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
@@ -62,7 +65,7 @@ impl AuthApi {
             self.revoke(&refresh_token).await;
             return Ok(self.refresh_refused(http));
         }
-        self.forgive(&counted).await;
+        self.attempts.forgive(&counted).await;
         let response = self.response(&tokens, Map::new(), http);
         if let Err(problem) = response {
             // The client has no token left that could revoke the session.

@@ -46,7 +46,7 @@ impl AuthApi {
     }
 
     async fn resend_to(&self, username: &str, http: &Request<'_>) -> Result<(), ApiError> {
-        self.admit("resend", username, http).await?;
+        self.attempts.admit("resend", username, http).await?;
         times::depends_on_user();
         let sent = within(self.accounts.resend_code(username)).await;
         silently(sent)
@@ -66,7 +66,7 @@ impl AuthApi {
         username: &str,
         http: &Request<'_>,
     ) -> Option<AccountError> {
-        self.admit(OWNER_MAIL, username, http).await.ok()?;
+        self.attempts.admit(OWNER_MAIL, username, http).await.ok()?;
         within(self.accounts.resend_code(username)).await.err()
     }
 }

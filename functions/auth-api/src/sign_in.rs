@@ -29,7 +29,7 @@ impl AuthApi {
         let signed_in = match (&request.password, &request.srp_a) {
             (Some(password), None) => {
                 let password = fields::password(password)?;
-                let counted = self.admit("login", &username, http).await?;
+                let counted = self.attempts.admit("login", &username, http).await?;
                 times::depends_on_user();
                 let signed_in = within(self.accounts.sign_in(&username, password)).await;
                 let signed_in = match signed_in {
@@ -39,15 +39,15 @@ impl AuthApi {
                     }
                 };
                 times::tells_nothing();
-                self.forgive(&counted).await;
-                self.remember(&username, http).await;
+                self.attempts.forgive(&counted).await;
+                self.attempts.remember(&username, http).await;
                 signed_in
             }
             (None, Some(srp_a)) => {
                 let srp_a = fields::token(srp_a)?;
                 // This step proves and reveals nothing about the password; the proof is counted
                 // separately.
-                self.admit_often("srp", &username, http).await?;
+                self.attempts.admit_often("srp", &username, http).await?;
                 times::depends_on_user();
                 self.begin_srp(&username, srp_a, http).await?
             }

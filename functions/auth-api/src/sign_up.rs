@@ -35,7 +35,7 @@ impl AuthApi {
         if let Some(email) = email {
             attributes.insert("email".to_owned(), email);
         }
-        self.admit("signup", &username, http).await?;
+        self.attempts.admit("signup", &username, http).await?;
         times::depends_on_user();
         let signed_up = within(self.accounts.sign_up(&username, password, attributes)).await;
         let Err(refused) = signed_up else {

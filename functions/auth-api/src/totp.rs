@@ -37,7 +37,10 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         let code = fields::code(&request.code)?;
-        let counted = self.admit("totp", &user.caller.subject, http).await?;
+        let counted = self
+            .attempts
+            .admit("totp", &user.caller.subject, http)
+            .await?;
         let turned_on = within(self.accounts.turn_on_totp(&user.token, code)).await;
         turned_on.map_err(|refused| {
             // Here Cognito reports a malformed code as a wrong parameter.
@@ -47,7 +50,7 @@ impl AuthApi {
                 &refused,
             )
         })?;
-        self.forgive(&counted).await;
+        self.attempts.forgive(&counted).await;
         self.revoke_others(user, "authenticator_changed").await?;
         Ok(Response::json(200, &json!({"mfa": [TOTP]})))
     }
