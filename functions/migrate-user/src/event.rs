@@ -86,3 +86,54 @@ impl<'a> Event<'a> {
         self.0.answered(&response)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn passwords_that_cognito_would_not_accept_are_malformed() {
+        let password = |request: &str| {
+            let json = raw(&format!("{{\"request\":{request}}}"));
+            let found = Event::read(&json).password(Occasion::SignIn);
+            found.map(|password| password.map(|password| password.expose().to_owned()))
+        };
+        let with = |text: &str| format!("{{\"password\":\"{text}\",\"validationData\":null}}");
+        assert_eq!(
+            password(&with("p\\u00e4ss")),
+            Ok(Some("p\u{e4}ss".to_owned()))
+        );
+        assert!(password(&with(&"x".repeat(256))).is_ok());
+        for request in [
+            "null".to_owned(),
+            "[]".to_owned(),
+            "{}".to_owned(),
+            "{\"password\":null}".to_owned(),
+            "{\"password\":1}".to_owned(),
+            "{\"password\":\"a\",\"password\":\"b\"}".to_owned(),
+            with(""),
+            with(&"x".repeat(257)),
+            with("\\ud800"),
+        ] {
+            assert_eq!(password(&request), Err(()), "{}", request.len());
+        }
+        let json = raw("{\"request\":{\"password\":\"ignored\"}}");
+        let forgotten = Event::read(&json).password(Occasion::ForgotPassword);
+        assert!(matches!(forgotten, Ok(None)));
+    }
+
+    #[test]
+    fn other_values_are_events_without_members() {
+        for json in ["null", "[]", "\"x\"", "{}"] {
+            let json = raw(json);
+            let event = Event::read(&json);
+            assert_eq!(event.occasion(), None);
+            assert_eq!(event.username(), None);
+            assert_eq!(event.user_pool_id(), "");
+        }
+    }
+}

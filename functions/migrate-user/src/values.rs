@@ -60,3 +60,56 @@ pub(crate) fn moment(value: &Value) -> Option<i64> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn booleans_have_the_forms_of_many_systems() {
+        for (value, expected) in [
+            (json!(true), Some(true)),
+            (json!(false), Some(false)),
+            (json!(1), Some(true)),
+            (json!(0), Some(false)),
+            (json!("T"), Some(true)),
+            (json!("Yes"), Some(true)),
+            (json!("no"), Some(false)),
+            (json!(""), Some(false)),
+            (json!(null), Some(false)),
+            (json!("perhaps"), None),
+            (json!([]), None),
+        ] {
+            let found = [false, true].map(|unclear| truth(&value, unclear));
+            assert_eq!(
+                found,
+                [expected.unwrap_or(false), expected.unwrap_or(true)],
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn times_are_seconds_or_iso_8601() {
+        for (value, expected) in [
+            (json!(1_700_000_000), Some(1_700_000_000)),
+            (json!("1700000000"), Some(1_700_000_000)),
+            (json!("2023-11-14T22:13:20Z"), Some(1_700_000_000)),
+            (json!("2023-11-14T23:13:20+01:00"), Some(1_700_000_000)),
+            (json!("2023-11-14 22:13:20"), Some(1_700_000_000)),
+            (json!("yesterday"), None),
+            (json!(true), None),
+        ] {
+            assert_eq!(moment(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn lists_are_arrays_or_separated_by_commas() {
+        assert_eq!(list(&json!(["a", 1, null, ""])), ["a", "1"]);
+        assert_eq!(list(&json!(" a, ,b")), ["a", "b"]);
+        assert_eq!(list(&json!({"a": 1})), Vec::<String>::new());
+    }
+}
