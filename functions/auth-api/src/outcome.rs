@@ -185,6 +185,8 @@ impl ApiError {
             | Self::Cognito(_)
             | Self::TooManyAttempts
             | Self::ProofNeeded
+            | Self::PasswordChangeRequired
+            | Self::SignInRefused
             | Self::AddressRefused
             | Self::CookieTooLarge
             | Self::Internal => None,
