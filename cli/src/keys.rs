@@ -1,7 +1,7 @@
 //! `gatehouse keys`: creates, lists and revokes API keys.
 
-use auth::api_key::{NewKey, RANDOM_BYTES};
-use auth::{ApiKeyStore, StoredKey, UnixSeconds, UserRef};
+use auth::api_key::{NewKey, RANDOM_BYTES, StoredKey};
+use auth::{ApiKeyStore, UnixSeconds, UserRef};
 use auth_dynamodb::{DynamoApiKeys, RevocationContext};
 use clap::{Args, Subcommand};
 use serde_json::Value;

@@ -4,6 +4,7 @@
 use auth_tests::{Authorizer, Verdict, environment};
 use serde_json::{Value, json};
 use testkit::jwks_server::JwksServer;
+use testkit::rows::{Expected, providers};
 use testkit::token::now;
 use testkit::{Binary, Pool, SigningKey, TokenBuilder};
 
@@ -20,12 +21,8 @@ struct Provider {
 
 impl Provider {
     async fn start(alias: &'static str, issuer: &'static str, alg: &'static str) -> Self {
-        let key = match alg {
-            "ES256" => SigningKey::p256(),
-            "EdDSA" => SigningKey::ed25519(),
-            _ => SigningKey::rsa(),
-        };
-        let jwks = JwksServer::start(&json!({"keys": [key.jwk("k1")]})).await;
+        let key = providers::key_for(alg);
+        let jwks = JwksServer::start(&json!({"keys": [key.jwk(providers::KID)]})).await;
         Self {
             alias,
             issuer,
@@ -41,10 +38,7 @@ impl Provider {
     }
 
     fn token(&self, claims: &Value) -> TokenBuilder<'_> {
-        let header = json!({"alg": self.alg, "kid": "k1", "typ": "JWT"});
-        let token = TokenBuilder::new(&header, claims, &self.key);
-        let token = token.claim("iss", self.issuer);
-        token.claim("iat", now() - 5).claim("exp", now() + 3_600)
+        providers::token(self.issuer, self.alg, &self.key, claims)
     }
 }
 
@@ -61,59 +55,30 @@ async fn start_with(configured: Value, rules: &str) -> Authorizer {
 
 #[tokio::test]
 async fn tokens_of_known_providers_are_accepted() {
-    let auth0 = Provider::start("auth0", "https://tenant.eu.auth0.com/", "RS256").await;
-    let okta = Provider::start("okta", "https://dev-1.okta.com/oauth2/default", "RS256").await;
-    let entra = Provider::start("entra", "https://login.microsoftonline.com/t/v2.0", "RS256").await;
-    let google = Provider::start("google", "https://accounts.google.com", "ES256").await;
-    let keycloak = Provider::start("keycloak", "https://sso.example/realms/r", "EdDSA").await;
-    let configured = json!([
-        auth0.configured("https://api.example"),
-        okta.configured("api://default"),
-        entra.configured("11111111-api"),
-        google.configured("1234.apps.googleusercontent.com"),
-        keycloak.configured("account"),
-    ]);
-    let authorizer = start(configured).await;
-    let rows = [
-        (auth0.token(&json!({"sub": "auth0|5f7c8ec7", "azp": "client1", "scope": "openid read:orders",
-            "aud": ["https://api.example", "https://tenant.eu.auth0.com/userinfo"]})), "auth0|5f7c8ec7", "openid read:orders"),
-        (okta.token(&json!({"sub": "ada@example.com", "aud": "api://default", "cid": "0oa1", "uid": "00u1",
-            "scp": ["openid", "orders"], "ver": 1, "jti": "AT.x", "auth_time": now() - 60})), "ada@example.com", "openid orders"),
-        (entra.token(&json!({"sub": "AAAAAA", "aud": "11111111-api", "azp": "client", "scp": "Orders.Read",
-            "oid": "o", "tid": "t", "sid": "s1", "groups": ["g1"], "preferred_username": "ada@example.com",
-            "nbf": now() - 5, "ver": "2.0"})), "AAAAAA", "Orders.Read"),
-        (google.token(&json!({"sub": "110169484474386276334", "aud": "1234.apps.googleusercontent.com",
-            "azp": "1234.apps.googleusercontent.com", "email": "ada@example.com", "email_verified": true})), "110169484474386276334", ""),
-        (keycloak.token(&json!({"sub": "f:1:ada", "aud": ["x", "account"], "azp": "app", "typ": "Bearer", "sid": "s1",
-            "realm_access": {"roles": ["user"]}, "scope": "openid email", "preferred_username": "ada"})), "f:1:ada", "openid email"),
-    ];
-    let aliases = ["auth0", "okta", "entra", "google", "keycloak"];
-    for ((token, subject, scope), alias) in rows.into_iter().zip(aliases) {
+    let known = providers::known_providers();
+    let mut started = Vec::new();
+    for known in &known {
+        started.push(Provider::start(known.alias, known.issuer, known.alg).await);
+    }
+    let configured = started.iter().zip(&known);
+    let configured = configured.map(|(provider, known)| provider.configured(known.audience));
+    let authorizer = start(configured.collect()).await;
+    for (provider, known) in started.iter().zip(&known) {
+        let token = provider.token(&known.claims);
         let event = auth_tests::request_event(&format!("Bearer {}", token.build()));
         let answer = authorizer.binary.invoke(&event).await.answer();
-        assert_eq!(answer["principalId"], format!("{alias}|{subject}"));
+        let subject = known.claims["sub"].as_str().unwrap();
+        assert_eq!(answer["principalId"], format!("{}|{subject}", known.alias));
         assert_eq!(answer["context"]["sub"], subject);
-        assert_eq!(answer["context"]["scope"], scope, "{subject}");
+        assert_eq!(answer["context"]["scope"], known.scope, "{subject}");
         assert_eq!(answer["policyDocument"]["Statement"][0]["Effect"], "Allow");
-        for broken in [
-            token.clone().claim("aud", "other"),
-            token.clone().claim("aud", json!(["other"])),
-            token.clone().claim("aud", json!([])),
-            token.clone().without("aud"),
-            token.clone().claim("aud", json!(null)),
-            token.clone().claim("exp", now() - 1),
-            token.clone().without("exp"),
-            token.clone().without("sub"),
-            token.clone().claim("iss", "https://evil.example"),
-            token.clone().claim("sid", 7),
-            token.clone().claim("groups", "admins"),
-            token.clone().header("alg", "none"),
-        ] {
-            let broken = broken.build();
+        for row in providers::defects(&token) {
             assert_eq!(
-                authorizer.verdict_on(&broken).await,
+                authorizer.verdict_on(&row.token).await,
                 Verdict::Unauthorized,
-                "{broken}"
+                "{}: {}",
+                known.alias,
+                row.name
             );
         }
     }
@@ -273,41 +238,16 @@ async fn revocations_of_another_pool_are_kept_under_its_id() {
 async fn machine_tokens_of_other_providers_are_recognised() {
     let provider = Provider::start("p", "https://p.example", "RS256").await;
     let authorizer = start(json!([provider.configured("api")])).await;
-    let rows = [
-        // Auth0
-        json!({"sub": "abc@clients", "azp": "abc", "gty": "client-credentials"}),
-        json!({"sub": "x|y", "azp": "abc", "gty": ["client_credentials"]}),
-        // Okta
-        json!({"sub": "0oaMachine", "cid": "0oaMachine", "scp": ["api.read"], "ver": 1}),
-        // Entra ID, versions 2 and 1
-        json!({"sub": "sp-oid", "oid": "sp-oid", "azp": "cli", "idtyp": "app", "roles": ["r"]}),
-        json!({"sub": "sp-oid", "oid": "sp-oid", "azp": "cli", "roles": ["r"], "tid": "t"}),
-        json!({"sub": "sp-oid", "oid": "sp-oid", "appid": "cli", "roles": ["r"], "ver": "1.0"}),
-        // Keycloak
-        json!({"sub": "u", "azp": "Batch", "preferred_username": "service-account-batch",
-            "scope": "email profile"}),
-        json!({"sub": "u", "azp": "batch", "clientHost": "192.0.2.1", "sid": "s"}),
-        // A provider without special rules.
-        json!({"sub": "u"}),
-        json!({"sub": "u", "azp": "u", "email": "x@example.com"}),
-    ];
-    for mut claims in rows {
-        claims["aud"] = json!("api");
-        let token = provider.token(&claims).build();
+    for row in providers::machines_and_users() {
+        let token = provider.token(&row.claims).build();
         let verdict = authorizer.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::Deny, "{claims}");
-    }
-    for mut claims in [
-        json!({"sub": "00u1", "cid": "0oa1", "uid": "00u1", "scp": ["openid"]}),
-        json!({"sub": "AAA", "azp": "cli", "scp": "Orders.Read", "idtyp": "user"}),
-        json!({"sub": "auth0|1", "azp": "abc", "scope": "read:orders"}),
-        json!({"sub": "u", "azp": "app", "preferred_username": "service-account-other"}),
-        json!({"sub": "u", "scope": "openid"}),
-    ] {
-        claims["aud"] = json!("api");
-        let token = provider.token(&claims).build();
-        let verdict = authorizer.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::Allow, "{claims}");
+        // The policy allows users only.
+        let expected = match row.expected {
+            Expected::User => Verdict::Allow,
+            Expected::Machine => Verdict::Deny,
+            Expected::Refused(_) => Verdict::Unauthorized,
+        };
+        assert_eq!(verdict, expected, "{}", row.name);
     }
 }
 
@@ -315,8 +255,8 @@ async fn machine_tokens_of_other_providers_are_recognised() {
 async fn client_id_comes_from_the_client_claim_and_not_the_audience() {
     let provider = Provider::start("p", "https://p.example", "RS256").await;
     let authorizer = start(json!([provider.configured("api")])).await;
-    for name in ["client_id", "azp", "cid", "appid"] {
-        let claims = json!({"sub": "u", "sid": "s", "aud": "api", name: "app1"});
+    for name in providers::CLIENT_CLAIMS {
+        let claims = providers::user_with(&json!({name: "app1"}));
         let token = provider.token(&claims).build();
         let event = auth_tests::request_event(&format!("Bearer {token}"));
         let answer = authorizer.binary.invoke(&event).await.answer();
@@ -325,20 +265,11 @@ async fn client_id_comes_from_the_client_claim_and_not_the_audience() {
     let mut configured = provider.configured("api");
     configured["clients"] = json!(["app1", "app2"]);
     let authorizer = start(json!([configured])).await;
-    for (claim, expected) in [
-        (json!({"azp": "app2"}), Verdict::Allow),
-        (json!({"azp": "app3"}), Verdict::Unauthorized),
-        (json!({"cid": "app3"}), Verdict::Unauthorized),
-        (json!({}), Verdict::Unauthorized),
-    ] {
-        let mut claims = json!({"sub": "u", "sid": "s", "aud": "api"});
-        claims
-            .as_object_mut()
-            .unwrap()
-            .extend(claim.as_object().unwrap().clone());
-        let token = provider.token(&claims).build();
+    for row in providers::limited_clients() {
+        let token = provider.token(&row.claims).build();
         let verdict = authorizer.verdict_on(&token).await;
-        assert_eq!(verdict, expected, "{claims}");
+        let expected = Verdict::passing(row.expected == Expected::User);
+        assert_eq!(verdict, expected, "{}", row.name);
     }
 }
 
@@ -349,29 +280,13 @@ async fn rejects_id_and_logout_tokens_of_other_providers() {
     let mut configured = provider.configured("api");
     configured["token"] = json!("id");
     let takes_id = start(json!([configured])).await;
-    let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
-    for (more, is_access, is_id) in [
-        (json!({}), true, false),
-        (json!({"nonce": "n"}), false, true),
-        (json!({"at_hash": "h"}), false, true),
-        (json!({"c_hash": "h", "typ": "Bearer"}), false, true),
-        (json!({"typ": "ID"}), false, true),
-        // Keycloak's access tokens have had a nonce.
-        (json!({"nonce": "n", "typ": "Bearer"}), true, false),
-        (json!({"events": logout}), false, false),
-        (json!({"typ": "Logout"}), false, false),
-        (json!({"typ": "Refresh"}), false, false),
-    ] {
-        let mut claims = json!({"sub": "u", "sid": "s", "aud": "api"});
-        claims
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        let token = provider.token(&claims).build();
+    for row in providers::token_kinds() {
+        let token = provider.token(&row.claims).build();
         let verdict = authorizer.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::passing(is_access), "{claims}");
+        assert_eq!(verdict, Verdict::passing(row.is_access), "{}", row.name);
         let verdict = takes_id.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::passing(is_access || is_id), "{claims}");
+        let expected = Verdict::passing(row.is_access || row.is_id);
+        assert_eq!(verdict, expected, "{}", row.name);
     }
 }
 
@@ -431,18 +346,23 @@ async fn token_lifetime_is_configurable() {
     longer["max_lifetime_seconds"] = json!(30 * DAY);
     let by_default = start(json!([provider.configured("api")])).await;
     let longer = start(json!([longer])).await;
-    for (seconds, passes, passes_longer) in [
-        (DAY - 60, true, true),
-        (2 * DAY, false, true),
-        (30 * DAY - 60, false, true),
-        (31 * DAY, false, false),
-    ] {
-        let token = provider.token(&json!({"sub": "u", "sid": "s", "aud": "api"}));
-        let token = token.claim("exp", now() + seconds).build();
+    for row in providers::lifetimes() {
+        let token = provider.token(&providers::user_with(&json!({})));
+        let token = token.claim("exp", now() + row.seconds).build();
         let verdict = by_default.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::passing(passes), "{seconds}");
+        assert_eq!(
+            verdict,
+            Verdict::passing(row.within_a_day),
+            "{}",
+            row.seconds
+        );
         let verdict = longer.verdict_on(&token).await;
-        assert_eq!(verdict, Verdict::passing(passes_longer), "{seconds}");
+        assert_eq!(
+            verdict,
+            Verdict::passing(row.within_30_days),
+            "{}",
+            row.seconds
+        );
     }
 }
 

@@ -1,8 +1,7 @@
 //! Late writes never lower a value. The tests write through the store's own crate into the
 //! emulated table, and check the result with the built authorizer.
 
-use auth::revocation::MARGIN_SECONDS;
-use auth::{UnixSeconds, UserRef};
+use auth::{REVOCATION_MARGIN_SECONDS, UnixSeconds, UserRef};
 use auth_dynamodb::user_row::{Act, After, UserRow};
 use auth_dynamodb::{
     DisplayedKey, DynamoRevocations, KeptSession, OtherSessions, PasswordChange, RevocationContext,
@@ -110,7 +109,7 @@ async fn written_rows_match_the_pure_function() {
                 4 => store.enable_user(&user, at, &context).await.map(|()| true),
                 _ => store.revoke_other_sessions(&user, &others, &context).await,
             };
-            let after = expected.after(&act, context.at, TTL + MARGIN_SECONDS);
+            let after = expected.after(&act, context.at, TTL + REVOCATION_MARGIN_SECONDS);
             assert_eq!(written.unwrap(), after != After::TooLate, "{act:?}");
             if let After::Changed(new) = after {
                 expected = new;
@@ -148,7 +147,10 @@ async fn a_crash_never_shortens_a_revocation() {
             .revoke_user_sessions(&user, UnixSeconds(now), &context(now))
             .await;
         row = store.user_row(&user).await.unwrap();
-        let needed = row.not_before.unwrap().plus(3_600 + MARGIN_SECONDS);
+        let needed = row
+            .not_before
+            .unwrap()
+            .plus(3_600 + REVOCATION_MARGIN_SECONDS);
         assert!(row.expires_at >= Some(needed), "{row:?}");
         assert_eq!(revoked.is_ok(), row.not_before == Some(UnixSeconds(now)));
     }

@@ -21,9 +21,9 @@ use std::time::Instant;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response, Sender};
-use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    DenyReason, ResourceAudience, Secret, TokenRules, TokenUse, UnixSeconds, UserRef, Verifier,
+    DenyReason, MAX_IAT_LEEWAY_SECONDS, ResourceAudience, Secret, TokenRules, TokenUse,
+    UnixSeconds, UserRef, Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers, SignOutTask};
 use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};

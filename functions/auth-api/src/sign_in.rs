@@ -1,8 +1,9 @@
 //! Sign-in, its challenges, and refresh.
 
 use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
-use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::{AuthError, KeySource, Unavailable, UnverifiedToken, VerifiedClaims};
+use auth::{
+    AuthError, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken, VerifiedClaims,
+};
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
 use auth_dynamodb::{ClientUser, RevocationContext, Session, address_hash};
 use runtime::log::{self, Level};

@@ -1,9 +1,10 @@
 //! The authorizer's environment variables, described in `docs/configuration.md`.
 
 use api_gateway::routes::Route;
-use auth::token::MAX_TOKEN_BYTES;
-use auth::verify::{IAT_LEEWAY_SECONDS, MAX_IAT_LEEWAY_SECONDS};
-use auth::{Issuer, ResourceAudience, TokenRules, TokenUse};
+use auth::{
+    IAT_LEEWAY_SECONDS, Issuer, MAX_IAT_LEEWAY_SECONDS, MAX_TOKEN_BYTES, ResourceAudience,
+    TokenRules, TokenUse,
+};
 use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
 use env_config::{ConfigError, Env, Var, is_name_byte, vars};

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use api_gateway::routes::{self, Route, RouteTable};
 use api_gateway::{Effect, IamPolicy, MethodArn};
+use auth::api_key::PresentedKey;
 use auth::{
-    ApiKeyStore, AuthError, DenyReason, KeySource, PresentedKey, RevocationReader, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    ApiKeyStore, AuthError, DenyReason, KeySource, RevocationReader, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;

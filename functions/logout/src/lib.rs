@@ -12,12 +12,10 @@ use std::time::Instant;
 
 use api_gateway::http;
 use api_gateway::http::{RequestError, Response};
-use auth::token::LARGEST_MAX_TOKEN_BYTES;
-use auth::verify::MAX_IAT_LEEWAY_SECONDS;
 use auth::{
-    AuthError, DenyReason, KeySource, Principal, ResourceAudience, RevocationReader, Revocations,
-    Secret, TokenRules, TokenUse, Unavailable, UnixSeconds, UnverifiedToken, VerifiedClaims,
-    Verifier,
+    AuthError, DenyReason, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS, Principal,
+    ResourceAudience, RevocationReader, Revocations, Secret, TokenRules, TokenUse, Unavailable,
+    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
 use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};

@@ -1,21 +1,26 @@
 //! Parser for the value of the `Authorization` header.
 
-use auth::reason::DenyReason;
+use auth::DenyReason;
 
-/// The token in `Bearer <token>` (RFC 6750 section 2.1).
+/// The token in `Bearer <token>` ([RFC 6750 section 2.1]).
 ///
 /// # Errors
 /// As [`credential_of`].
+///
+/// [RFC 6750 section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 pub fn token_of(authorization: &str) -> Result<&str, DenyReason> {
     credential_of(authorization, "bearer")
 }
 
 /// The credential after `scheme`: the scheme in any case, one or more spaces, then a single
-/// `b64token` and nothing else (RFC 9110 section 11.4, RFC 6750 section 2.1).
+/// `b64token` and nothing else ([RFC 9110 section 11.4], [RFC 6750 section 2.1]).
 ///
 /// # Errors
 /// [`DenyReason::MissingToken`] without a credential, [`DenyReason::MalformedToken`] for any other value,
 /// such as another scheme, two credentials in one value or a control character.
+///
+/// [RFC 6750 section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+/// [RFC 9110 section 11.4]: https://www.rfc-editor.org/rfc/rfc9110#section-11.4
 pub fn credential_of<'a>(authorization: &'a str, scheme: &str) -> Result<&'a str, DenyReason> {
     if authorization.is_empty() {
         return Err(DenyReason::MissingToken);
@@ -57,7 +62,9 @@ pub fn check(token: &str) -> Result<(), DenyReason> {
     }
 }
 
-/// The characters of a compact JWS: base64url and dots (RFC 7515 section 3.1).
+/// The characters of a compact JWS: base64url and dots ([RFC 7515 section 3.1]).
+///
+/// [RFC 7515 section 3.1]: https://www.rfc-editor.org/rfc/rfc7515#section-3.1
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
@@ -125,6 +132,41 @@ mod tests {
         ];
         for (value, expected) in rows {
             assert_eq!(token_of(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_follow_the_same_rules() {
+        use DenyReason::{MalformedToken, MissingToken};
+        let rows = [
+            ("ApiKey gh_a", Ok("gh_a")),
+            ("apikey  gh_a", Ok("gh_a")),
+            ("ApiKey", Err(MissingToken)),
+            ("ApiKeygh_a", Err(MalformedToken)),
+            ("ApiKey a b", Err(MalformedToken)),
+            ("Bearer gh_a", Err(MalformedToken)),
+            ("\u{c4}piKey gh_a", Err(MalformedToken)),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(credential_of(value, "ApiKey"), expected, "{value:?}");
+            let starts = value.to_ascii_lowercase().starts_with("apikey");
+            assert_eq!(has_scheme(value, "ApiKey"), starts, "{value:?}");
+        }
+    }
+
+    /// Every byte of a value counts, also those after the last whole group of eight.
+    #[test]
+    fn checks_every_character_of_a_bare_token() {
+        assert_eq!(check(""), Err(DenyReason::MissingToken));
+        for length in 1..20 {
+            let good = "a".repeat(length);
+            assert_eq!(check(&good), Ok(()), "{length}");
+            for at in 0..length {
+                for bad in [" ", "\0", "=", "+", "/", ",", "\n", "\u{e9}"] {
+                    let text = format!("{}{bad}{}", &good[..at], &good[at + 1..]);
+                    assert_eq!(check(&text), Err(DenyReason::MalformedToken), "{text:?}");
+                }
+            }
         }
     }
 }

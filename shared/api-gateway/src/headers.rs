@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use auth::reason::DenyReason;
+use auth::DenyReason;
 
 /// A JSON object whose values are not parsed; empty for any other JSON value.
 #[derive(Default)]
@@ -195,12 +195,14 @@ fn only_element(json: &RawValue) -> Option<Cow<'_, str>> {
     reader.deserialize_seq(One).ok().flatten()
 }
 
-/// The only cookie with this name (RFC 6265 section 4.2): events of payload format 2.0 list
+/// The only cookie with this name ([RFC 6265 section 4.2]): events of payload format 2.0 list
 /// cookies, others have a header.
 ///
 /// # Errors
 /// [`DenyReason::MissingToken`] without one; [`DenyReason::AmbiguousToken`] for several cookies of this
 /// name or several headers.
+///
+/// [RFC 6265 section 4.2]: https://www.rfc-editor.org/rfc/rfc6265#section-4.2
 pub fn cookie(
     listed: Option<&RawValue>,
     header: Result<Cow<'_, str>, DenyReason>,
@@ -346,6 +348,124 @@ mod tests {
                 expected.map(str::to_owned),
                 "{headers} {multi}"
             );
+        }
+    }
+
+    #[test]
+    fn values_are_found_in_any_case_and_any_order() {
+        let map: RawMap<'_> =
+            serde_json::from_str(r#"{"A":1,"b":2,"a":"x","\u0041":[3]}"#).unwrap();
+        let values: Vec<_> = map.values("a").map(RawValue::get).collect();
+        assert_eq!(values, ["1", "\"x\"", "[3]"]);
+        assert_eq!(map.values("c").count(), 0);
+        assert!(!map.is_empty());
+        for empty in ["{}", "null", "7", "true", "\"a\"", "[{}]"] {
+            let map: RawMap<'_> = serde_json::from_str(empty).unwrap();
+            assert!(map.is_empty(), "{empty}");
+        }
+    }
+
+    #[test]
+    fn only_strings_have_a_text() {
+        for (json, expected) in [
+            (r#""a""#, Some("a")),
+            (r#""""#, Some("")),
+            (r#""a\"b\u00e9\n""#, Some("a\"b\u{e9}\n")),
+            ("null", None),
+            ("7", None),
+            ("true", None),
+            (r#"["a"]"#, None),
+            (r#"{"a":"b"}"#, None),
+        ] {
+            let json: &RawValue = serde_json::from_str(json).unwrap();
+            assert_eq!(text(json).as_deref(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn finds_one_cookie_of_a_name_or_none() {
+        use DenyReason::{AmbiguousToken, MissingToken};
+        let rows = [
+            // The header alone: REST APIs, and payload format 1.0.
+            (None, Ok("id=a"), Ok("a")),
+            (None, Ok("x=y; id=a; z="), Ok("a")),
+            (None, Ok("x=y;id=a"), Ok("a")),
+            (None, Ok("  id=a  "), Ok("a")),
+            (None, Ok("id=a=b="), Ok("a=b=")),
+            (None, Ok("id="), Ok("")),
+            (None, Ok("id=\"a\""), Ok("\"a\"")),
+            (None, Ok(""), Err(MissingToken)),
+            (None, Ok("id"), Err(MissingToken)),
+            (None, Ok("ID=a"), Err(MissingToken)),
+            (None, Ok("xid=a; idx=a"), Err(MissingToken)),
+            (None, Ok("x=id=a"), Err(MissingToken)),
+            (None, Ok("id=a; id=a"), Err(AmbiguousToken)),
+            (None, Ok("id=a; x=y; id=b"), Err(AmbiguousToken)),
+            (None, Err(MissingToken), Err(MissingToken)),
+            (None, Err(AmbiguousToken), Err(AmbiguousToken)),
+            // The list of payload format 2.0.
+            (Some(r#"["x=y","id=a"]"#), Err(MissingToken), Ok("a")),
+            (Some("[]"), Err(MissingToken), Err(MissingToken)),
+            (Some("null"), Err(MissingToken), Err(MissingToken)),
+            (Some(r#""id=a""#), Err(MissingToken), Err(MissingToken)),
+            (Some(r#"["id=a",7]"#), Err(MissingToken), Err(MissingToken)),
+            (
+                Some(r#"["id=a","id=a"]"#),
+                Err(MissingToken),
+                Err(AmbiguousToken),
+            ),
+            // Both.
+            (Some(r#"["x=y"]"#), Ok("id=a"), Ok("a")),
+            (Some(r#"["id=a"]"#), Ok("id=a"), Err(AmbiguousToken)),
+            (
+                Some(r#"["id=a"]"#),
+                Err(AmbiguousToken),
+                Err(AmbiguousToken),
+            ),
+        ];
+        for (listed, header, expected) in rows {
+            let list: Option<&RawValue> = listed.map(|json| serde_json::from_str(json).unwrap());
+            let found = cookie(list, header.map(Cow::Borrowed), "id");
+            assert_eq!(found, expected.map(str::to_owned), "{listed:?} {header:?}");
+        }
+    }
+
+    #[test]
+    fn recognises_the_sender_by_origin_or_site() {
+        use DenyReason::{AmbiguousToken, MissingToken};
+        use Sender::{Foreign, Known, Unsaid};
+        const ALLOWED: &str = "https://app.example";
+        let rows = [
+            (Ok(ALLOWED), Err(MissingToken), Known),
+            (Ok(ALLOWED), Ok("cross-site"), Known),
+            (Ok("https://other.example"), Ok("same-origin"), Known),
+            (Ok("https://other.example"), Err(MissingToken), Foreign),
+            (Ok("https://other.example"), Ok("same-site"), Foreign),
+            (Ok("https://other.example"), Ok("none"), Foreign),
+            (Ok("https://app.example/"), Err(MissingToken), Foreign),
+            (Ok("https://APP.example"), Err(MissingToken), Foreign),
+            (Ok("http://app.example"), Err(MissingToken), Foreign),
+            // A sandboxed page has the opaque origin `null`.
+            (Ok("null"), Ok("same-origin"), Foreign),
+            (Ok("null"), Err(MissingToken), Foreign),
+            (Ok(""), Err(MissingToken), Foreign),
+            (Err(MissingToken), Ok("same-origin"), Known),
+            (Err(MissingToken), Ok("same-site"), Unsaid),
+            (Err(MissingToken), Ok("none"), Unsaid),
+            (Err(MissingToken), Err(MissingToken), Unsaid),
+            (Err(MissingToken), Ok("cross-site"), Foreign),
+            (Err(MissingToken), Ok("Same-Origin"), Foreign),
+            (Err(MissingToken), Err(AmbiguousToken), Foreign),
+            (Err(AmbiguousToken), Ok("same-origin"), Foreign),
+            (Err(AmbiguousToken), Err(MissingToken), Foreign),
+        ];
+        for (origin, site, expected) in rows {
+            let found = sender(
+                &origin.map(Cow::Borrowed),
+                &site.map(Cow::Borrowed),
+                &[ALLOWED.to_owned()],
+            );
+            assert_eq!(found, expected, "{origin:?} {site:?}");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use auth::api_key::NewKey;
-use auth::{ApiKeyStore, AuthError, DenyReason, StoredKey, Unavailable, UnixSeconds};
+use auth::api_key::{NewKey, StoredKey};
+use auth::{ApiKeyStore, AuthError, DenyReason, Unavailable, UnixSeconds};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -1,6 +1,6 @@
 //! The keys of the table's rows. No value of a claim can forge another row's key.
 
-use auth::refs::{ClientRef, IssuerRef, SessionRef, TokenRef, UserRef};
+use auth::{ClientRef, IssuerRef, SessionRef, TokenRef, UserRef};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use auth::revocation::UserRevocation;
-use auth::{Revocations, UnixSeconds};
+use auth::{Revocations, UnixSeconds, UserRevocation};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::key::RowKey;

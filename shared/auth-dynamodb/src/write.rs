@@ -1,8 +1,10 @@
 //! Revokes sessions and users. Every write can be repeated and can arrive late: it never undoes
 //! another revocation.
 
-use auth::revocation::MARGIN_SECONDS;
-use auth::{ClientRef, IssuerRef, SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef};
+use auth::{
+    ClientRef, IssuerRef, REVOCATION_MARGIN_SECONDS, SessionRef, TokenRef, Unavailable,
+    UnixSeconds, UserRef,
+};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -39,7 +41,7 @@ impl RevocationContext<'_> {
 
     pub(crate) fn kept_seconds(&self) -> u64 {
         self.refresh_token_ttl_seconds
-            .saturating_add(MARGIN_SECONDS)
+            .saturating_add(REVOCATION_MARGIN_SECONDS)
     }
 }
 

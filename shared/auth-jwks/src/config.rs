@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use auth::jwks::KeySet;
-use auth::verify::{LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS};
-use auth::{Algorithm, Issuer, IssuerKind};
+use auth::{
+    Algorithm, Issuer, IssuerKind, KeySet, LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS,
+};
 use env_config::{Env, Var, vars};
 use http::Uri;
 use serde::Deserialize;

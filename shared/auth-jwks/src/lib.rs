@@ -1,6 +1,6 @@
 //! Fetches key sets over HTTPS, with limits, and caches them.
 //!
-//! [`auth::KeyCache`] decides when to fetch; this crate executes the fetch. Each issuer has one
+//! [`auth::key_cache::KeyCache`] decides when to fetch; this crate executes the fetch. Each issuer has one
 //! URL, from the configuration: nothing in a token can cause a request to another.
 
 #![warn(missing_docs)]
@@ -11,10 +11,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::jwks::MAX_KEY_SET_BYTES;
-use auth::key_cache::Lookup;
+use auth::key_cache::{KeyCache, Lookup};
 use auth::{
-    AuthError, DenyReason, Issuer, KeyCache, KeySet, KeySource, Unavailable, UnixSeconds,
+    AuthError, DenyReason, Issuer, KeySet, KeySource, MAX_KEY_SET_BYTES, Unavailable, UnixSeconds,
     VerifyingKey,
 };
 use aws_smithy_http_client::Connector;

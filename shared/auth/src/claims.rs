@@ -1,4 +1,6 @@
-//! Claims of a token (RFC 7519 section 4), before and after verification.
+//! Claims of a token ([RFC 7519 section 4]), before and after verification.
+//!
+//! [RFC 7519 section 4]: https://www.rfc-editor.org/rfc/rfc7519#section-4
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -169,7 +171,9 @@ impl VerifiedClaims {
         &self.groups
     }
 
-    /// The scopes in `scope` (RFC 6749 section 3.3).
+    /// The scopes in `scope` ([RFC 6749 section 3.3]).
+    ///
+    /// [RFC 6749 section 3.3]: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scope.split(' ').filter(|word| !word.is_empty())
     }
@@ -268,7 +272,9 @@ pub(crate) struct UnverifiedClaims {
     pub(crate) delegated: bool,
 }
 
-/// `aud` (RFC 7519 section 4.1.3).
+/// `aud` ([RFC 7519 section 4.1.3]).
+///
+/// [RFC 7519 section 4.1.3]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3
 #[derive(Default)]
 pub(crate) enum Audience {
     #[default]

@@ -1,7 +1,10 @@
 //! Parser for untrusted JSON objects, stricter than `serde` by default.
 //!
-//! RFC 7515 section 4 and RFC 7519 section 4 require unique member names. `serde_json` does the
+//! [RFC 7515 section 4] and [RFC 7519 section 4] require unique member names. `serde_json` does the
 //! rest: no trailing bytes, no NaN, no byte order mark.
+//!
+//! [RFC 7515 section 4]: https://www.rfc-editor.org/rfc/rfc7515#section-4
+//! [RFC 7519 section 4]: https://www.rfc-editor.org/rfc/rfc7519#section-4
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,7 +1,9 @@
-//! Strict parser for the key sets that issuers publish (RFC 7517).
+//! Strict parser for the key sets that issuers publish ([RFC 7517]).
 //!
 //! An unusable or unacceptable key is skipped and does not affect the others. A set without any
 //! usable key is rejected as a whole, so it cannot replace a good one.
+//!
+//! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,8 +22,12 @@ pub const MAX_KEY_SET_BYTES: usize = 64 * 1024;
 
 const MAX_KID_BYTES: usize = 256;
 
-/// Supported signature algorithms (RFC 7518 section 3.1, RFC 8037). Each key is for exactly one of
-/// them (RFC 8725 section 3.1).
+/// Supported signature algorithms ([RFC 7518 section 3.1], [RFC 8037]). Each key is for exactly one
+/// of them ([RFC 8725 section 3.1]).
+///
+/// [RFC 7518 section 3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-3.1
+/// [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
+/// [RFC 8725 section 3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits or more.
@@ -94,13 +100,15 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Parses a JWK set (RFC 7517 section 5).
+    /// Parses a JWK set ([RFC 7517 section 5]).
     ///
     /// Skips keys without `kid`, keys of another type or algorithm, encryption keys, weak keys, and
     /// all different keys that share a `kid`.
     ///
     /// # Errors
     /// [`KeySetError`] if no usable key is left.
+    ///
+    /// [RFC 7517 section 5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Document<'a> {
@@ -158,7 +166,12 @@ impl KeySet {
     }
 }
 
-/// The members of a JWK that this parser uses (RFC 7517 section 4, RFC 7518 section 6, RFC 8037).
+/// The members of a JWK that this parser uses ([RFC 7517 section 4], [RFC 7518 section 6], [RFC
+/// 8037]).
+///
+/// [RFC 7517 section 4]: https://www.rfc-editor.org/rfc/rfc7517#section-4
+/// [RFC 7518 section 6]: https://www.rfc-editor.org/rfc/rfc7518#section-6
+/// [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
 #[derive(Clone, PartialEq, Deserialize)]
 struct Jwk {
     kty: String,
@@ -229,7 +242,9 @@ impl Jwk {
     }
 }
 
-/// `Base64urlUInt` (RFC 7518 section 2): big-endian, without leading zeros.
+/// `Base64urlUInt` ([RFC 7518 section 2]): big-endian, without leading zeros.
+///
+/// [RFC 7518 section 2]: https://www.rfc-editor.org/rfc/rfc7518#section-2
 fn unsigned(text: &str) -> Option<Vec<u8>> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     bytes

@@ -1,41 +1,46 @@
-//! The pure core of Gatehouse: parses and verifies tokens, and checks revocations.
+#![doc = include_str!("../README.md")]
 //!
-//! This crate reads no clock, environment variable or socket, uses no AWS SDK, and knows neither API
-//! Gateway nor a table. Time and keys are arguments; other processes are behind the traits in
-//! [`ports`]. A token passes through the modules in this order:
+//! # A token's way through this crate
 //!
-//! 1. [`token`] parses it without trusting it;
-//! 2. [`jwks`] and [`key_cache`] hold the keys that an issuer publishes;
-//! 3. [`verify`] turns an [`token::UnverifiedToken`] into [`claims::VerifiedClaims`];
-//! 4. [`revocation`] checks whether that token, its session or its user was revoked.
+//! 1. [`UnverifiedToken`] parses it without trusting it;
+//! 2. [`KeySet`] and [`key_cache`] hold the keys that an issuer publishes;
+//! 3. [`Verifier`] turns the token into [`VerifiedClaims`];
+//! 4. [`Revocations`] says whether that token, its session or its user was revoked.
 //!
 //! For API keys, [`api_key`] replaces steps 1 to 3.
 
 #![warn(missing_docs)]
 
 pub mod api_key;
-pub mod claims;
+mod claims;
+#[cfg(feature = "test-helpers")]
+mod claims_builder;
 mod json;
-pub mod jwks;
+mod jwks;
 pub mod key_cache;
-pub mod ports;
-pub mod reason;
-pub mod refs;
-pub mod revocation;
-pub mod secret;
-pub mod time;
-pub mod token;
-pub mod verify;
+#[cfg(feature = "test-helpers")]
+pub mod memory;
+mod ports;
+mod reason;
+mod refs;
+mod revocation;
+mod secret;
+mod time;
+mod token;
+mod verify;
 
-pub use api_key::{PresentedKey, StoredKey};
-pub use claims::{Principal, TokenUse, VerifiedClaims, subject_hash};
-pub use jwks::{Algorithm, KeySet, VerifyingKey};
-pub use key_cache::KeyCache;
+pub use claims::{MAX_ID_BYTES, Principal, TokenUse, VerifiedClaims, subject_hash};
+#[cfg(feature = "test-helpers")]
+pub use claims_builder::ClaimsBuilder;
+pub use jwks::{Algorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES, VerifyingKey};
 pub use ports::{ApiKeyStore, KeySource, RevocationReader, Unavailable};
 pub use reason::{AuthError, DenyReason};
 pub use refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
-pub use revocation::Revocations;
+pub use revocation::{REVOCATION_MARGIN_SECONDS, Revocations, UserRevocation};
 pub use secret::Secret;
 pub use time::UnixSeconds;
-pub use token::UnverifiedToken;
-pub use verify::{Issuer, IssuerKind, ResourceAudience, TokenRules, Verifier};
+pub use token::{LARGEST_MAX_TOKEN_BYTES, MAX_TOKEN_BYTES, UnverifiedToken};
+pub use verify::{
+    IAT_LEEWAY_SECONDS, Issuer, IssuerKind, LARGEST_MAX_LIFETIME_SECONDS, MAX_IAT_LEEWAY_SECONDS,
+    MAX_LIFETIME_SECONDS, ResourceAudience, TokenRules, TrustedIssuer, Verifier, verify,
+};

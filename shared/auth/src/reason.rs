@@ -1,11 +1,15 @@
 //! Reasons for refusals: a closed list, safe for logs and metrics.
 
+use std::fmt;
+
 /// Declares the list once, so that variants, names and [`DenyReason::ALL`] stay consistent.
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $variant:ident => $word:literal,)+) => {
         /// The check that failed. Contains no part of the token and no text from the client.
         ///
-        /// The list is the contract of the decision log and of `docs/outcomes.md`.
+        /// The list is the contract of the decision log and of `docs/outcomes.md`. It is exhaustive
+        /// on purpose: code that maps reasons to responses must not compile until it covers a new
+        /// one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DenyReason {
             $($(#[$doc])+ $variant,)+
@@ -31,13 +35,19 @@ reasons! {
     MissingToken => "missing_token",
     /// Several credentials, or an ambiguous one.
     AmbiguousToken => "ambiguous_token",
-    /// Not a JWS in compact form that a strict parser accepts (RFC 7515 section 3.1).
+    /// Not a JWS in compact form that a strict parser accepts ([RFC 7515 section 3.1]).
+    ///
+    /// [RFC 7515 section 3.1]: https://www.rfc-editor.org/rfc/rfc7515#section-3.1
     MalformedToken => "malformed_token",
     /// The header requires an unsupported feature (`crit`, `zip`, an unknown `typ`).
     UnsupportedHeader => "unsupported_header",
-    /// `alg` is not an algorithm of the issuer (RFC 8725 section 3.1).
+    /// `alg` is not an algorithm of the issuer ([RFC 8725 section 3.1]).
+    ///
+    /// [RFC 8725 section 3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
     WrongAlgorithm => "wrong_algorithm",
-    /// `iss` is not a configured issuer (RFC 8725 section 3.8).
+    /// `iss` is not a configured issuer ([RFC 8725 section 3.8]).
+    ///
+    /// [RFC 8725 section 3.8]: https://www.rfc-editor.org/rfc/rfc8725#section-3.8
     UnknownIssuer => "unknown_issuer",
     /// The issuer publishes no usable key with this `kid`.
     UnknownKey => "unknown_key",
@@ -45,17 +55,23 @@ reasons! {
     BadSignature => "bad_signature",
     /// A claim is missing, has the wrong type or is out of range.
     InvalidClaims => "invalid_claims",
-    /// `exp` has passed (RFC 7519 section 4.1.4).
+    /// `exp` has passed ([RFC 7519 section 4.1.4]).
+    ///
+    /// [RFC 7519 section 4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
     Expired => "expired",
     /// `nbf`, `iat` or `auth_time` is in the future.
     NotYetValid => "not_yet_valid",
     /// This deployment does not accept tokens with this `token_use`.
     WrongTokenUse => "wrong_token_use",
-    /// `client_id` or `aud` is not a configured one (RFC 8725 section 3.9).
+    /// `client_id` or `aud` is not a configured one ([RFC 8725 section 3.9]).
+    ///
+    /// [RFC 8725 section 3.9]: https://www.rfc-editor.org/rfc/rfc8725#section-3.9
     WrongAudience => "wrong_audience",
     /// A user's token without `origin_jti`: its session could not be revoked.
     NoSession => "no_session",
-    /// A delegated token (`act`, RFC 8693 section 4.1) where delegation is not allowed.
+    /// A delegated token (`act`, [RFC 8693 section 4.1]) where delegation is not allowed.
+    ///
+    /// [RFC 8693 section 4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
     Delegated => "delegated",
     /// Unknown API key, or a wrong secret.
     UnknownApiKey => "unknown_api_key",
@@ -83,6 +99,14 @@ reasons! {
     /// caller is known: a Deny.
     ForeignOrigin => "foreign_origin",
 }
+
+impl fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for DenyReason {}
 
 /// Why a request was not authorized: refused, or undecidable.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 
 /// Seconds that a revocation is kept after the expiry of the last refresh token that it stops.
-pub const MARGIN_SECONDS: u64 = 24 * 60 * 60;
+pub const REVOCATION_MARGIN_SECONDS: u64 = 24 * 60 * 60;
 
 /// All revocations found for one token. They are OR-ed: each one alone refuses the token, and none
 /// overrides another (the class of Keycloak's CVE-2026-8922).

@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// Whole seconds since 1970-01-01T00:00:00Z, ignoring leap seconds (RFC 7519 section 2,
+/// Whole seconds since 1970-01-01T00:00:00Z, ignoring leap seconds ([RFC 7519 section 2],
 /// `NumericDate`).
 ///
 /// Deserialization accepts only a positive number below 2^53. A fraction is cut off: a token that
 /// expires at 100.9 is expired at 100, not at 101.
+///
+/// [RFC 7519 section 2]: https://www.rfc-editor.org/rfc/rfc7519#section-2
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixSeconds(pub u64);
 

@@ -1,8 +1,10 @@
-//! Parser for a compact JWS (RFC 7515 section 7.1); does not verify the signature.
+//! Parser for a compact JWS ([RFC 7515 section 7.1]); does not verify the signature.
 //!
 //! The parser is stricter than the RFC where leniency has led to attacks: size check first,
 //! canonical base64url, unique member names, no header that changes the processing rules. The
 //! header is not trusted: it only selects among the keys that the configured issuer publishes.
+//!
+//! [RFC 7515 section 7.1]: https://www.rfc-editor.org/rfc/rfc7515#section-7.1
 
 use std::fmt;
 
@@ -79,8 +81,10 @@ impl<'a> UnverifiedToken<'a> {
         &self.claims.issuer
     }
 
-    /// The token's `kid`, to be looked up only in the key set of that issuer (RFC 8725 section
-    /// 3.10).
+    /// The token's `kid`, to be looked up only in the key set of that issuer ([RFC 8725 section
+    /// 3.10]).
+    ///
+    /// [RFC 8725 section 3.10]: https://www.rfc-editor.org/rfc/rfc8725#section-3.10
     #[must_use]
     pub fn unverified_kid(&self) -> &str {
         &self.header.kid
@@ -118,7 +122,10 @@ fn base64url(segment: &str) -> Result<Vec<u8>, DenyReason> {
         .map_err(|_| DenyReason::MalformedToken)
 }
 
-/// JSON is UTF-8 (RFC 7515 section 2, RFC 8725 section 3.7).
+/// JSON is UTF-8 ([RFC 7515 section 2], [RFC 8725 section 3.7]).
+///
+/// [RFC 7515 section 2]: https://www.rfc-editor.org/rfc/rfc7515#section-2
+/// [RFC 8725 section 3.7]: https://www.rfc-editor.org/rfc/rfc8725#section-3.7
 fn utf8(bytes: Vec<u8>) -> Result<String, DenyReason> {
     String::from_utf8(bytes).map_err(|_| DenyReason::MalformedToken)
 }
@@ -133,7 +140,9 @@ fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, DenyReason> 
     })
 }
 
-/// The members of the JOSE header that the parser uses (RFC 7515 section 4).
+/// The members of the JOSE header that the parser uses ([RFC 7515 section 4]).
+///
+/// [RFC 7515 section 4]: https://www.rfc-editor.org/rfc/rfc7515#section-4
 struct Header {
     /// `None`: an unsupported algorithm, including `none`.
     algorithm: Option<Algorithm>,
@@ -175,8 +184,12 @@ enum HeaderName {
     Alg,
     Kid,
     Typ,
-    /// Members that change how a token must be processed: `crit` (section 4.1.11), `b64` (RFC
-    /// 7797), `zip` and `enc` (RFC 7516), `cty` (a nested token, RFC 7519 section 5.2).
+    /// Members that change how a token must be processed: `crit` (section 4.1.11), `b64` ([RFC
+    /// 7797]), `zip` and `enc` ([RFC 7516]), `cty` (a nested token, [RFC 7519 section 5.2]).
+    ///
+    /// [RFC 7516]: https://www.rfc-editor.org/rfc/rfc7516
+    /// [RFC 7519 section 5.2]: https://www.rfc-editor.org/rfc/rfc7519#section-5.2
+    /// [RFC 7797]: https://www.rfc-editor.org/rfc/rfc7797
     Unsupported,
     /// All other members are ignored, including `jwk`, `jku`, `x5u` and `x5c`.
     Ignored,
@@ -203,8 +216,11 @@ impl Known for HeaderName {
     }
 }
 
-/// Whether it is `JWT` or the type of an access token (RFC 9068 section 2.1); any other type
-/// belongs to another protocol's token (RFC 8725 section 3.11).
+/// Whether it is `JWT` or the type of an access token ([RFC 9068 section 2.1]); any other type
+/// belongs to another protocol's token ([RFC 8725 section 3.11]).
+///
+/// [RFC 8725 section 3.11]: https://www.rfc-editor.org/rfc/rfc8725#section-3.11
+/// [RFC 9068 section 2.1]: https://www.rfc-editor.org/rfc/rfc9068#section-2.1
 fn is_known_type(typ: &str) -> bool {
     ["JWT", "at+jwt", "application/at+jwt"]
         .iter()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::claims::{
     Audience, OidcClaims, OneOrMany, Principal, TokenUse, UnverifiedClaims, VerifiedClaims,
 };
-use crate::jwks::{Algorithm, VerifyingKey};
+use crate::jwks::{Algorithm, KeySet, VerifyingKey};
 use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 use crate::token::UnverifiedToken;
@@ -80,7 +80,9 @@ pub enum IssuerKind {
 pub struct TokenRules {
     /// The accepted kinds of token.
     pub token_uses: Vec<TokenUse>,
-    /// The required `aud` of an access token (resource binding, RFC 8707).
+    /// The required `aud` of an access token (resource binding, [RFC 8707]).
+    ///
+    /// [RFC 8707]: https://www.rfc-editor.org/rfc/rfc8707
     pub resource_audience: ResourceAudience,
     /// Seconds by which the issuer's clock and the local clock may differ, at most 60.
     pub leeway_seconds: u64,
@@ -89,7 +91,9 @@ pub struct TokenRules {
     pub iat_leeway_seconds: u64,
     /// Whether a user's token must name its session, because it could not be revoked otherwise.
     pub require_session: bool,
-    /// Whether a delegated token (`act`, RFC 8693 section 4.1) is accepted.
+    /// Whether a delegated token (`act`, [RFC 8693 section 4.1]) is accepted.
+    ///
+    /// [RFC 8693 section 4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
     pub allow_delegated: bool,
     /// Seconds after `exp` for which a token is still accepted. 0 everywhere except at logout,
     /// which must revoke a session even if its last access token has expired.
@@ -240,7 +244,9 @@ impl Verifier {
         })
     }
 
-    /// RFC 7519 sections 4.1.4 to 4.1.6, and `auth_time` of OpenID Connect Core section 2.
+    /// [RFC 7519] sections 4.1.4 to 4.1.6, and `auth_time` of OpenID Connect Core section 2.
+    ///
+    /// [RFC 7519]: https://www.rfc-editor.org/rfc/rfc7519
     fn check_times(
         &self,
         claims: &UnverifiedClaims,
@@ -318,13 +324,71 @@ impl Verifier {
         }
     }
 
-    /// "On or after" (RFC 7519 section 4.1.4): a token is expired in the second that `exp` names.
+    /// "On or after" ([RFC 7519 section 4.1.4]): a token is expired in the second that `exp` names.
+    ///
+    /// [RFC 7519 section 4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
     fn is_expired(&self, expires_at: UnixSeconds, now: UnixSeconds) -> bool {
         let last = expires_at
             .plus(self.rules.leeway_seconds)
             .plus(self.rules.expired_for_seconds);
         now >= last
     }
+}
+
+/// A trusted issuer and the keys that it publishes.
+#[derive(Clone)]
+pub struct TrustedIssuer {
+    /// The issuer.
+    pub issuer: Issuer,
+    /// Its key set. These keys verify tokens of this issuer only.
+    pub keys: KeySet,
+}
+
+/// Verifies a token in one call, by key sets that the caller already has:
+/// [`UnverifiedToken::parse`], the issuer, its key, [`Verifier::verify`].
+///
+/// It does not check revocations. A service that fetches keys when it needs them calls
+/// [`Verifier::issuer_of`] and [`Verifier::verify`] itself, around
+/// [`KeySource::key_for`](crate::KeySource::key_for).
+///
+/// # Errors
+/// The first check that failed.
+///
+/// # Examples
+/// ```
+/// use auth::{Issuer, KeySet, DenyReason, TokenRules, TrustedIssuer, UnixSeconds};
+///
+/// # let pool = testkit::Pool::ours();
+/// # let (id, client_id, key_set) = (pool.id, pool.client_id, pool.jwks().to_string());
+/// # let (token, now) = (pool.access_token().build(), UnixSeconds(testkit::now()));
+/// let url = format!("https://cognito-idp.us-east-1.amazonaws.com/{id}");
+/// let trusted = [TrustedIssuer {
+///     issuer: Issuer::user_pool(id.into(), url, vec![client_id.to_owned()]),
+///     keys: KeySet::parse(key_set.as_bytes())?,
+/// }];
+/// let rules = TokenRules::default();
+/// let claims = auth::verify(&token, &trusted, &rules, now)?;
+/// assert_eq!(claims.client_id(), client_id);
+///
+/// let expired = auth::verify(&token, &trusted, &rules, now.plus(24 * 60 * 60));
+/// assert_eq!(expired.err(), Some(DenyReason::Expired));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn verify(
+    token: &str,
+    trusted: &[TrustedIssuer],
+    rules: &TokenRules,
+    now: UnixSeconds,
+) -> Result<VerifiedClaims, DenyReason> {
+    let token = UnverifiedToken::parse(token)?;
+    let TrustedIssuer { issuer, keys } = trusted
+        .iter()
+        .find(|trusted| trusted.issuer.url == token.unverified_issuer())
+        .ok_or(DenyReason::UnknownIssuer)?;
+    let key = keys
+        .get(token.unverified_kid())
+        .ok_or(DenyReason::UnknownKey)?;
+    Verifier::new(Vec::new(), rules.clone()).verify(token, issuer, key, now)
 }
 
 /// Checks the claims of a provider other than Cognito. Its token has the accepted audience in

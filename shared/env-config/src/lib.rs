@@ -146,7 +146,9 @@ impl<'a> Env<'a> {
         )
     }
 
-    /// A comma-separated list of web origins (RFC 6454 section 6.2); empty if unset.
+    /// A comma-separated list of web origins ([RFC 6454 section 6.2]); empty if unset.
+    ///
+    /// [RFC 6454 section 6.2]: https://www.rfc-editor.org/rfc/rfc6454#section-6.2
     pub fn origins(&mut self, name: &str) -> Vec<String> {
         let origins = self.list(name).unwrap_or_default();
         let is_origin = |origin: &String| {
@@ -161,7 +163,9 @@ impl<'a> Env<'a> {
         origins
     }
 
-    /// The name of a cookie, if one is set (RFC 6265 section 4.1.1).
+    /// The name of a cookie, if one is set ([RFC 6265 section 4.1.1]).
+    ///
+    /// [RFC 6265 section 4.1.1]: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
     pub fn cookie_name(&mut self, name: &str) -> Option<String> {
         let value = self.optional(name)?;
         if !value.bytes().all(is_name_byte) {
@@ -215,8 +219,10 @@ impl<'a> Env<'a> {
     }
 }
 
-/// Whether the name of a header or a cookie may contain this byte (RFC 9110 section 5.6.2,
+/// Whether the name of a header or a cookie may contain this byte ([RFC 9110 section 5.6.2],
 /// `tchar`).
+///
+/// [RFC 9110 section 5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 #[must_use]
 pub fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

@@ -20,6 +20,7 @@ pub mod http;
 pub mod jwks_server;
 pub mod keys;
 pub mod pool;
+pub mod rows;
 pub mod runtime_api;
 pub mod server;
 pub mod token;

@@ -1,7 +1,9 @@
 //! Syntax check for e-mail addresses.
 
-/// Whether `text` has a local part and a domain of several labels (RFC 5321 section 2.3). Only a
+/// Whether `text` has a local part and a domain of several labels ([RFC 5321 section 2.3]). Only a
 /// message can show that the mailbox exists.
+///
+/// [RFC 5321 section 2.3]: https://www.rfc-editor.org/rfc/rfc5321#section-2.3
 #[must_use]
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {

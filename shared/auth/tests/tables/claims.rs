@@ -1,0 +1,187 @@
+//! Claims other than times, and the rules of a deployment.
+
+use std::sync::Arc;
+
+use auth::{Issuer, KeySet, ResourceAudience, TokenRules, TokenUse, Verifier};
+use serde_json::json;
+use testkit::rows::claims::{self, RESOURCE};
+use testkit::{Pool, now};
+
+use crate::{check, check_with, verify, verify_with};
+
+#[test]
+fn rejects_unknown_issuers() {
+    check(claims::unknown_issuers());
+}
+
+#[test]
+fn requires_iss_as_a_string() {
+    check(claims::invalid_issuers());
+}
+
+/// Both forms of a pool's issuer have the same keys.
+#[test]
+fn accepts_every_configured_form_of_an_issuer() {
+    let pool = Pool::ours();
+    let updated = pool.issuer().replace("cognito-idp", "issuer-cognito-idp");
+    let issuers = [pool.issuer(), updated.clone()]
+        .map(|url| Issuer::user_pool(Arc::from(pool.id), url, vec![pool.client_id.to_owned()]));
+    let verifier = Verifier::new(issuers.to_vec(), TokenRules::default());
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
+    for (iss, passes) in [
+        (pool.issuer(), true),
+        (updated.clone(), true),
+        (format!("{}/", pool.issuer()), false),
+        (format!("{updated}/"), false),
+    ] {
+        let token = pool.access_token().claim("iss", iss.as_str()).build();
+        let result = verify_with(&verifier, &keys, &token, now());
+        assert_eq!(result.is_ok(), passes, "{iss}");
+    }
+}
+
+#[test]
+fn rejects_other_token_uses() {
+    check(claims::token_uses());
+}
+
+#[test]
+fn rejects_other_clients() {
+    check(claims::clients());
+}
+
+#[test]
+fn rejects_tokens_for_other_resources() {
+    check(claims::audiences());
+}
+
+#[test]
+fn requires_a_subject() {
+    check(claims::subjects());
+}
+
+#[test]
+fn requires_a_session_and_checks_ids() {
+    check(claims::sessions());
+}
+
+#[test]
+fn requires_groups_and_scopes_of_the_right_types() {
+    check(claims::groups_and_scopes());
+}
+
+#[test]
+fn rejects_delegated_tokens() {
+    check(claims::delegation());
+}
+
+#[test]
+fn accepts_delegated_tokens_where_they_are_allowed() {
+    let rules = TokenRules {
+        allow_delegated: true,
+        ..TokenRules::default()
+    };
+    for row in claims::delegation() {
+        assert!(verify(&row.token, &rules, now()).is_ok(), "{}", row.name);
+    }
+}
+
+#[test]
+fn recognises_clients_on_their_own_behalf() {
+    check(claims::machines());
+}
+
+#[test]
+fn accepts_the_configured_token_uses() {
+    let rules = TokenRules {
+        token_uses: vec![TokenUse::Access, TokenUse::Id],
+        require_session: false,
+        ..TokenRules::default()
+    };
+    check_with(&rules, now(), claims::any_token_use());
+    let rules = TokenRules {
+        token_uses: vec![TokenUse::Id],
+        ..TokenRules::default()
+    };
+    check_with(&rules, now(), claims::id_tokens_only());
+}
+
+#[test]
+fn requires_the_configured_resource() {
+    let rules = TokenRules {
+        resource_audience: ResourceAudience::Required(RESOURCE.to_owned()),
+        ..TokenRules::default()
+    };
+    check_with(&rules, now(), claims::required_audience());
+}
+
+#[test]
+fn accepts_any_resource_where_that_is_configured() {
+    let rules = TokenRules {
+        resource_audience: ResourceAudience::Any,
+        ..TokenRules::default()
+    };
+    check_with(&rules, now(), claims::any_audience());
+}
+
+#[test]
+fn verified_claims_are_those_of_the_token() {
+    let pool = Pool::ours();
+    let token = pool.access_token();
+    let token = token
+        .claim("cognito:groups", json!(["admins", "staff"]))
+        .claim("scope", "orders/read  orders/write")
+        .claim("roles", json!(["auditor"]))
+        .claim("mixed", json!(["auditor", 1]))
+        .claim("tenant", "acme")
+        .claim("level", 3)
+        .claim("email_verified", true);
+    let rules = TokenRules::default();
+    let claims =
+        verify(&token.build(), &rules, now()).unwrap_or_else(|reason| panic!("{reason:?}"));
+    let text = |name: &str| token.get(name).as_str().unwrap();
+    let time = |name: &str| token.get(name).as_u64().unwrap();
+    assert_eq!(claims.issuer_id(), pool.id);
+    assert_eq!(claims.issuer_alias(), None);
+    assert_eq!(claims.issuer_name(), pool.id);
+    assert_eq!(claims.token_use(), "access");
+    assert_eq!(claims.subject(), text("sub"));
+    assert_eq!(claims.client_id(), text("client_id"));
+    assert_eq!(claims.username(), Some(text("username")));
+    assert_eq!(claims.groups(), ["admins", "staff"]);
+    assert_eq!(claims.scope(), "orders/read  orders/write");
+    let scopes: Vec<_> = claims.scopes().collect();
+    assert_eq!(scopes, ["orders/read", "orders/write"]);
+    assert_eq!(claims.session(), Some(text("origin_jti")));
+    assert_eq!(claims.token_id(), Some(text("jti")));
+    assert_eq!(claims.authenticated_at().0, time("auth_time"));
+    assert_eq!(claims.issued_at().0, time("iat"));
+    assert_eq!(claims.expires_at().0, time("exp"));
+    assert_eq!(claims.usage_plan_key(), None);
+    assert_eq!(claims.list("roles"), Some(vec!["auditor".to_owned()]));
+    for name in ["mixed", "tenant", "absent"] {
+        assert_eq!(claims.list(name), None, "{name}");
+    }
+    let others = claims.other_claims();
+    for (name, expected) in [
+        ("tenant", Some("acme")),
+        ("level", Some("3")),
+        ("email_verified", Some("true")),
+        ("roles", None),
+        ("absent", None),
+    ] {
+        let value = others.get(name).map(String::as_str);
+        assert_eq!(value, expected, "{name}");
+    }
+}
+
+/// Logs contain the hash instead of the subject.
+#[test]
+fn the_subject_hash_depends_on_issuer_and_subject() {
+    let hash = auth::subject_hash("pool", "ada");
+    assert_eq!(hash.len(), 16);
+    assert!(hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_ne!(hash, auth::subject_hash("pool", "bob"));
+    assert_ne!(hash, auth::subject_hash("other", "ada"));
+    assert_ne!(auth::subject_hash("a", "b"), auth::subject_hash("ab", ""));
+}

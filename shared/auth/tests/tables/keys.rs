@@ -1,0 +1,126 @@
+//! Key sets (RFC 7517).
+
+use auth::{Algorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES};
+use serde_json::{Value, json};
+use testkit::rows::keys::{self, OTHER_KID};
+use testkit::{Pool, SigningKey};
+
+fn parse(keys: &Value) -> Result<KeySet, KeySetError> {
+    KeySet::parse(json!({"keys": keys}).to_string().as_bytes())
+}
+
+fn good() -> Value {
+    Pool::ours().access_key.jwk("good")
+}
+
+#[test]
+fn skips_unusable_keys_and_keeps_the_others() {
+    for row in keys::unusable_keys() {
+        let set = parse(&json!([row.jwk, good()])).unwrap();
+        assert_eq!(set.len(), 1, "{}: {:.80}", row.name, row.jwk);
+        assert!(set.get("good").is_some(), "{}", row.name);
+        let alone = parse(&json!([row.jwk]));
+        assert_eq!(alone.err(), Some(KeySetError::NoUsableKey), "{}", row.name);
+    }
+}
+
+#[test]
+fn each_key_is_for_one_algorithm() {
+    for (key, algorithm) in [
+        (SigningKey::rsa(), Algorithm::Rs256),
+        (SigningKey::p256(), Algorithm::Es256),
+        (SigningKey::ed25519(), Algorithm::EdDsa),
+    ] {
+        let mut jwk = key.jwk("a");
+        for alg in [Some(algorithm.as_str()), None] {
+            match alg {
+                Some(alg) => jwk["alg"] = json!(alg),
+                None => drop(jwk.as_object_mut().unwrap().remove("alg")),
+            }
+            let set = parse(&json!([jwk])).unwrap();
+            assert_eq!(set.get("a").unwrap().algorithm(), algorithm, "{alg:?}");
+        }
+        for other in ["RS256", "ES256", "EdDSA", "none", "HS256"] {
+            if other != algorithm.as_str() {
+                jwk["alg"] = json!(other);
+                assert!(parse(&json!([jwk])).is_err(), "{algorithm:?} as {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_of_other_types_do_not_verify_rsa_tokens() {
+    for row in keys::keys_of_other_types() {
+        let set = parse(&json!([row.jwk])).unwrap();
+        assert_ne!(
+            set.get(OTHER_KID).unwrap().algorithm(),
+            Algorithm::Rs256,
+            "{}",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn ignores_different_keys_with_one_kid() {
+    let (one, other) = (&Pool::ours().access_key, &Pool::ours().id_key);
+    let rows = [
+        (json!([one.jwk("a"), other.jwk("a"), good()]), false),
+        (
+            json!([other.jwk("a"), one.jwk("a"), one.jwk("a"), good()]),
+            false,
+        ),
+        (json!([one.jwk("a"), one.jwk("a"), good()]), true),
+    ];
+    for (row, (keys, known)) in rows.iter().enumerate() {
+        let set = parse(keys).unwrap();
+        assert_eq!(set.get("a").is_some(), *known, "row {row}");
+        assert!(set.get("good").is_some(), "row {row}");
+    }
+}
+
+#[test]
+fn kids_are_compared_byte_for_byte() {
+    let set = parse(&json!([good()])).unwrap();
+    for other in ["", "Good", "good ", "goo", "goodd", "g\u{43e}od"] {
+        assert!(set.get(other).is_none(), "{other:?}");
+    }
+}
+
+#[test]
+fn rejects_documents_that_are_no_key_set() {
+    let rows: [(&[u8], KeySetError); 12] = [
+        (b"", KeySetError::Malformed),
+        (b"<html>", KeySetError::Malformed),
+        (b"{", KeySetError::Malformed),
+        (b"null", KeySetError::Malformed),
+        (b"[]", KeySetError::Malformed),
+        (b"{}", KeySetError::Malformed),
+        (br#"{"keys":{}}"#, KeySetError::Malformed),
+        (br#"{"keys":null}"#, KeySetError::Malformed),
+        (br#"{"keys":[],"keys":[]}"#, KeySetError::Malformed),
+        (br#"{"keys":[]}x"#, KeySetError::Malformed),
+        (b"{\"keys\":[\"\xff\"]}", KeySetError::Malformed),
+        (br#"{"keys":[]}"#, KeySetError::NoUsableKey),
+    ];
+    for (document, expected) in rows {
+        let name = String::from_utf8_lossy(document);
+        assert_eq!(KeySet::parse(document).err(), Some(expected), "{name}");
+    }
+}
+
+#[test]
+fn the_size_limit_is_exact() {
+    let set = |bytes: usize| {
+        let document = json!({"keys": [good()]}).to_string();
+        let padding = " ".repeat(bytes - document.len());
+        document + &padding
+    };
+    let largest = set(MAX_KEY_SET_BYTES);
+    assert_eq!(largest.len(), MAX_KEY_SET_BYTES);
+    assert!(KeySet::parse(largest.as_bytes()).is_ok());
+    let larger = set(MAX_KEY_SET_BYTES + 1);
+    let error = KeySet::parse(larger.as_bytes()).err();
+    assert_eq!(error, Some(KeySetError::TooLarge));
+}
