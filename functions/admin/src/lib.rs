@@ -9,9 +9,12 @@ mod config;
 use std::time::Instant;
 
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{ClientRef, IssuerRef, Unavailable, UnixSeconds, UserRef};
+use auth::{
+    ClientRef, IssuerRef, RevocationContext, RevocationWriter, Unavailable, UnixSeconds, UserRef,
+};
 use auth_cognito::{CognitoSignOut, CognitoUsers, User, UserPoolError};
-use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, RevocationRow, Status};
+use auth_dynamodb::{DynamoRevocations, Profiles, RevocationRow, Status};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
@@ -85,19 +88,26 @@ impl Admin {
     ///
     /// # Errors
     /// None.
-    pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
+    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
+        let admin = Self::new(&sdk, config);
+        admin.revocations.warm_up().await;
+        Ok(admin)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, mut config: Config) -> Self {
         let table = std::mem::take(&mut config.revocation_table);
-        let revocations = DynamoRevocations::new(&sdk, table);
-        revocations.warm_up().await;
+        let revocations = DynamoRevocations::new(sdk, table);
         let profiles = config.users_table.take();
-        Ok(Self {
+        Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             revocations,
-            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
+            users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
+            cognito: CognitoSignOut::new(sdk, config.user_pool_id.clone()),
             config,
-        })
+        }
     }
 
     async fn administer(

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Unavailable, UnixSeconds};
+use auth::{
+    KeptSession, OtherSessions, RevocationContext, RevocationWriter, Unavailable, UnixSeconds,
+};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use auth_sqs::{LateKeptSession, LateRevocation};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;

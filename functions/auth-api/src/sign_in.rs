@@ -2,10 +2,11 @@
 
 use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
 use auth::{
-    AuthError, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken, VerifiedClaims,
+    AuthError, KeySource, LARGEST_MAX_TOKEN_BYTES, RevocationContext, RevocationWriter,
+    Unavailable, UnverifiedToken, VerifiedClaims,
 };
 use auth_cognito::{AccountError, Challenge, SignIn, SignOutTask, Tokens};
-use auth_dynamodb::{ClientUser, RevocationContext, Session, address_hash};
+use auth_dynamodb::{ClientUser, Session, address_hash};
 use runtime::log::{self, Level};
 use serde_json::{Map, Value, json};
 

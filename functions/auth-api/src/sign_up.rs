@@ -1,10 +1,10 @@
 //! Sign-up, its confirmation, and password reset: what a user does before signing in.
 
+use auth::{RevocationContext, RevocationWriter};
 use std::time::Duration;
 
 use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
-use auth_dynamodb::RevocationContext;
 use runtime::clock;
 use runtime::log::{self, Level};
 use serde_json::json;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
+use aws_config::SdkConfig;
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
@@ -146,9 +147,16 @@ impl CloseConnections {
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
-        let api = Builder::from(&sdk)
+        let closing = Self::new(&sdk, config);
+        closing.revocations.warm_up().await;
+        Ok(closing)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
+        let api = Builder::from(sdk)
             .endpoint_url(config.connections_url)
             .timeout_config(
                 TimeoutConfig::builder()
@@ -159,12 +167,12 @@ impl CloseConnections {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
-        Ok(Self {
+        Self {
             table: ConnectionTable::beside(&revocations, config.connection_table),
             revocations,
             api: Client::from_conf(api),
             log_level: config.log_level,
-        })
+        }
     }
 
     /// Closes the connections that a revocation covers, and returns their number.

@@ -6,10 +6,14 @@
 //! alarm notifies an operator. A revocation that fails moves to a separate queue, which keeps it
 //! for longer than the queue of refresh tokens may.
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{
+    KeptSession, OtherSessions, RevocationContext, RevocationWriter, Secret, Unavailable,
+    UnixSeconds, UserRef,
+};
 use auth_cognito::{CognitoSignOut, SignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
+use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
+use aws_config::SdkConfig;
 use env_config::{ConfigError, Env, Var, vars};
 use runtime::log::{self, Level};
 use runtime::sqs::{self, Answer, Message};
@@ -92,19 +96,25 @@ impl LogoutRetry {
         let sdk = aws_config::load_from_env().await;
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
+        Ok(Self::new(&sdk, config, secret))
+    }
+
+    /// The function over the services that `sdk` leads to, with the app client's secret.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config, secret: Option<Secret>) -> Self {
         let table = config.revocation_table;
         let late_revocations = config.late_revocation_queue_url.map(|url| LateRevocations {
-            queue: RetryQueue::new(&sdk, url.clone()),
+            queue: RetryQueue::new(sdk, url.clone()),
             url,
         });
-        Ok(Self {
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()).with_secret(secret),
+        Self {
+            cognito: CognitoSignOut::new(sdk, config.user_pool_id.clone()).with_secret(secret),
             late_revocations,
-            revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
+            revocations: table.map(|table| DynamoRevocations::new(sdk, table)),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
-        })
+        }
     }
 
     /// Whether the task is done, and its word for the log.

@@ -13,14 +13,16 @@ use std::time::Instant;
 use api_gateway::http;
 use api_gateway::http::{RequestError, Response};
 use auth::{
-    AuthError, DenyReason, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS, Principal,
-    ResourceAudience, RevocationReader, Revocations, Secret, TokenRules, TokenUse, Unavailable,
-    UnixSeconds, UnverifiedToken, VerifiedClaims, Verifier,
+    AuthError, DenyReason, KeptSession, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS,
+    OtherSessions, Principal, ResourceAudience, RevocationContext, RevocationReader,
+    RevocationWriter, Revocations, Secret, TokenRules, TokenUse, Unavailable, UnixSeconds,
+    UnverifiedToken, VerifiedClaims, Verifier,
 };
 use auth_cognito::{CognitoAccounts, CognitoSignOut, SignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, KeptSession, OtherSessions, RevocationContext};
+use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
+use aws_config::SdkConfig;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
@@ -32,10 +34,10 @@ use config::{Cookies, HostedUi};
 use event::{RefreshToken, Request, Scope};
 
 /// The function's handler.
-pub struct Logout {
+pub struct Logout<R = DynamoRevocations> {
     verifier: Verifier,
     keys: HttpsKeys,
-    revocations: DynamoRevocations,
+    revocations: R,
     cognito: CognitoSignOut,
     refusals: log::Refusals,
     /// One for each app client: the first is the client with the secret.
@@ -128,6 +130,20 @@ impl Logout {
     /// # Errors
     /// [`auth_secrets::SecretError`]. The request that needs it repeats any other failed step.
     pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
+        let sdk = aws_config::load_from_env().await;
+        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
+        let logout = Self::new(&sdk, config, revocations, secret);
+        tokio::join!(logout.keys.prefetch(now()), logout.revocations.warm_up());
+        Ok(logout)
+    }
+}
+
+impl<R: RevocationReader + RevocationWriter> Logout<R> {
+    /// The function over this store and the services that `sdk` leads to, with the app client's
+    /// secret.
+    pub fn new(sdk: &SdkConfig, config: Config, revocations: R, secret: Option<Secret>) -> Self {
         let rules = TokenRules {
             token_uses: vec![TokenUse::Access, TokenUse::Id],
             // Any token of a session may revoke it, regardless of its resource.
@@ -144,24 +160,19 @@ impl Logout {
             .map(|issuer| issuer.audiences.clone())
             .unwrap_or_default();
         let keys = HttpsKeys::new(locations);
-        let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        tokio::join!(keys.prefetch(now()), revocations.warm_up());
         let retry_queue = config.retry_queue_url;
-        let arn = config.app_client_secret_arn.as_deref();
-        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let mut its_secret = secret.clone();
         let client_with_secret = client_ids.first().filter(|_| secret.is_some()).cloned();
         let accounts = client_ids
             .into_iter()
-            .map(|client_id| CognitoAccounts::new(&sdk, client_id, its_secret.take()));
-        Ok(Self {
+            .map(|client_id| CognitoAccounts::new(sdk, client_id, its_secret.take()));
+        Self {
             verifier: Verifier::new(issuers, rules),
             keys,
             revocations,
-            retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
+            retry_queue: retry_queue.map(|url| RetryQueue::new(sdk, url)),
             accounts: accounts.collect(),
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id).with_secret(secret),
+            cognito: CognitoSignOut::new(sdk, config.user_pool_id).with_secret(secret),
             refusals: log::Refusals::default(),
             settings: Settings {
                 client_with_secret,
@@ -172,7 +183,7 @@ impl Logout {
                 hosted_ui: config.hosted_ui,
                 log_level: config.log_level,
             },
-        })
+        }
     }
 
     async fn log_out(&self, event: &http::Request<'_>) -> Result<LogoutOutcome, LogoutError> {
@@ -425,7 +436,7 @@ impl Logout {
     }
 }
 
-impl Handler for Logout {
+impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
     type Answer = Response;
 
     async fn handle(

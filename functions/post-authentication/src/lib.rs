@@ -15,6 +15,7 @@ use std::time::Duration;
 use auth::{Unavailable, UnixSeconds};
 use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, LeftFor, PendingGroups};
+use aws_config::SdkConfig;
 use env_config::{ConfigError, Env, Var, vars};
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
@@ -64,7 +65,7 @@ impl Config {
 
 /// The function's handler.
 pub struct PostAuthentication {
-    sdk: aws_config::SdkConfig,
+    sdk: SdkConfig,
     groups: PendingGroups,
     case_sensitive: bool,
     log_level: Level,
@@ -141,12 +142,18 @@ impl PostAuthentication {
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        Ok(Self {
+        Ok(Self::new(sdk, config))
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, config: Config) -> Self {
+        Self {
             groups: PendingGroups::new(&sdk, config.pending_groups_table),
             sdk,
             case_sensitive: config.case_sensitive,
             log_level: config.log_level,
-        })
+        }
     }
 
     /// The outcome of success or failure.

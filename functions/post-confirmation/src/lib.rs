@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{RevocationContext, RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
+use auth_dynamodb::{DynamoRevocations, Profiles};
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
 use env_config::{ConfigError, Env, Var, vars};
@@ -138,11 +138,18 @@ impl PostConfirmation {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
+        let confirmation = Self::new(sdk, config);
+        confirmation.revocations.warm_up().await;
+        Ok(confirmation)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, config: Config) -> Self {
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
         let profiles = config.users_table;
         let retry_queue = config.retry_queue_url;
-        Ok(Self {
+        Self {
             retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
             sdk,
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
@@ -150,7 +157,7 @@ impl PostConfirmation {
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             leeway_seconds: config.leeway_seconds,
             log_level: config.log_level,
-        })
+        }
     }
 
     /// The log's word for what was done, or for the failure.

@@ -8,10 +8,9 @@ use std::time::Instant;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Unavailable, UnixSeconds, UserRef};
-use auth_dynamodb::{
-    ClientUser, DynamoRevocations, RevocationContext, Session, SessionTable, address_hash,
-};
+use auth::{RevocationContext, RevocationWriter, Unavailable, UnixSeconds, UserRef};
+use auth_dynamodb::{ClientUser, DynamoRevocations, Session, SessionTable, address_hash};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde::Deserialize;
@@ -67,14 +66,21 @@ impl Sessions {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
-        revocations.warm_up().await;
+        let sessions = Self::new(&sdk, config);
+        sessions.revocations.warm_up().await;
+        Ok(sessions)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table.clone());
         let table = SessionTable::beside(&revocations, config.session_table.clone());
-        Ok(Self {
+        Self {
             revocations,
             table,
             config,
-        })
+        }
     }
 
     async fn answer<'a>(

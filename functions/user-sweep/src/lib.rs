@@ -12,9 +12,10 @@ mod unconfirmed;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{RevocationContext, RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoUsers, User, UserPoolError};
-use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, Status, SweepState};
+use auth_dynamodb::{DynamoRevocations, Profiles, Status, SweepState};
+use aws_config::SdkConfig;
 use env_config::{ConfigError, Env, Var, vars};
 use runtime::log::{self, Level, Measure};
 use runtime::{Handler, InvocationError, clock};
@@ -121,18 +122,25 @@ impl UserSweep {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
+        let sweep = Self::new(&sdk, config);
+        sweep.revocations.warm_up().await;
+        Ok(sweep)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
         let profiles = config.users_table;
-        Ok(Self {
+        Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             revocations,
-            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
+            users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
             user_pool_id: config.user_pool_id,
             user_pool_arn: config.user_pool_arn,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             unconfirmed_hours: config.unconfirmed_hours,
-        })
+        }
     }
 
     async fn sweep(&self, state: &mut SweepState) -> Result<Run, Unavailable> {
