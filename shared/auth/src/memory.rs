@@ -77,7 +77,8 @@ impl KeySource for MemoryKeys {
 
 /// A [`RevocationReader`] and [`RevocationWriter`]: what a test writes or sets.
 ///
-/// Users change by the rules of [`crate::user_state`], as in the real store.
+/// Users change by the rules of [`crate::user_state`], as in the real store. Clones share the
+/// contents.
 ///
 /// # Examples
 /// ```
@@ -103,10 +104,10 @@ impl KeySource for MemoryKeys {
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct MemoryRevocations {
-    table: Mutex<Table>,
-    failing: AtomicBool,
+    table: Arc<Mutex<Table>>,
+    failing: Arc<AtomicBool>,
 }
 
 #[derive(Default)]

@@ -107,7 +107,7 @@ impl FakeAws {
     }
 
     /// Starts a service that answers every call with an empty success, and reads of tables
-    /// (`BatchGetItem`, `Query`, `Scan`) with the rows that the test sets, whatever was written.
+    /// (`BatchGetItem`, `Query`, `Scan`) with the rows that the test sets; writes do not change them.
     pub async fn with_tables() -> Self {
         Self::with(AwsState {
             backend: Backend::Tables,

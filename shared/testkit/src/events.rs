@@ -52,7 +52,7 @@ pub fn variables<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Op
         ("USER_POOL_ID", pool.id),
         ("APP_CLIENT_IDS", pool.client_id),
         ("REVOCATION_TABLE", "revocations"),
-        ("LOG_LEVEL", "error"),
+        ("LOG_LEVEL", "ERROR"),
     ];
     move |name| {
         let all = variables.iter().copied().chain(ours);
