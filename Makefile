@@ -42,8 +42,8 @@ test: ## Set up and run every test, the deployed stack included; T=name runs the
 
 check: ## Run the checker for long: 200,000 operations under faults, a million rows (an hour)
 	@local/prepare test $(CARGO_JOBS)
-	@GATEHOUSE_USERS=100000 cargo test -q -p custom-message
-	@GATEHOUSE_INTERLEAVINGS=2000000 cargo test -q -p auth-dynamodb
+	@cargo test -q -p custom-message -- --include-ignored
+	@cargo test -q -p auth --test interleavings -- --include-ignored
 	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec \
 	  cargo test -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log

@@ -1,7 +1,7 @@
 //! `gatehouse enable`: lets a disabled user sign in again, in the pool and in the table.
 
-use auth::UserRef;
-use auth_dynamodb::{DisplayedKey, Profiles, RevocationContext, Status};
+use auth::{RevocationContext, RevocationWriter, UserRef};
+use auth_dynamodb::{DisplayedKey, Profiles, Status};
 use clap::Args;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! `gatehouse keys`: creates, lists and revokes API keys.
 
 use auth::api_key::{NewKey, RANDOM_BYTES, StoredKey};
-use auth::{ApiKeyStore, UnixSeconds, UserRef};
-use auth_dynamodb::{DynamoApiKeys, RevocationContext};
+use auth::{ApiKeyStore, AuthError, RevocationContext, RevocationWriter, UnixSeconds, UserRef};
+use auth_dynamodb::DynamoApiKeys;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 

@@ -1,8 +1,10 @@
 //! `gatehouse revoke`: writes the same revocations as the functions, on an operator's behalf.
 
-use auth::{ClientRef, IssuerRef, SessionRef, TokenRef, UserRef};
+use auth::{
+    ClientRef, IssuerRef, RevocationContext, RevocationWriter, SessionRef, TokenRef, UserRef,
+};
 use auth_cognito::SignOut;
-use auth_dynamodb::{DisplayedKey, RevocationContext};
+use auth_dynamodb::DisplayedKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 

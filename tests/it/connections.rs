@@ -1,7 +1,7 @@
 //! WebSocket connections are closed when the session or the key that opened them is revoked.
 
-use auth::{IssuerRef, UnixSeconds, UserRef};
-use auth_dynamodb::{DisplayedKey, RevocationContext};
+use auth::{IssuerRef, RevocationContext, RevocationWriter, UnixSeconds, UserRef};
+use auth_dynamodb::DisplayedKey;
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::token::now;

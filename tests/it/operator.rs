@@ -395,7 +395,7 @@ async fn check_counts_what_cognito_would_refuse() {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .find(|row| row["what"] == what);
         let found = row.and_then(|row| row["count"].as_u64());
-        assert_eq!(found, Some(count), "F9, users 22: {what}: {output}");
+        assert_eq!(found, Some(count), "{what}: {output}");
     }
     assert!(
         !output.contains("555") && !output.contains("12.4.85"),

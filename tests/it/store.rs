@@ -1,11 +1,12 @@
 //! Late writes never lower a value. The tests write through the store's own crate into the
 //! emulated table, and check the result with the built authorizer.
 
-use auth::{REVOCATION_MARGIN_SECONDS, UnixSeconds, UserRef};
-use auth_dynamodb::user_row::{Act, After, UserRow};
-use auth_dynamodb::{
-    DisplayedKey, DynamoRevocations, KeptSession, OtherSessions, PasswordChange, RevocationContext,
+use auth::user_state::{Act, After, UserState};
+use auth::{
+    KeptSession, OtherSessions, PasswordChange, REVOCATION_MARGIN_SECONDS, RevocationContext,
+    RevocationWriter, UnixSeconds, UserRef,
 };
+use auth_dynamodb::{DisplayedKey, DynamoRevocations};
 use auth_tests::{Stack, Verdict, environment, request_event};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -59,7 +60,7 @@ async fn written_rows_match_the_pure_function() {
     for number in 0..12 {
         let subject = crate::world::unique(&format!("pure-{number}"));
         let user = user_ref(&subject);
-        let mut expected = UserRow::default();
+        let mut expected = UserState::default();
         for _ in 0..20 {
             let context = RevocationContext {
                 reason: "test",
@@ -118,6 +119,14 @@ async fn written_rows_match_the_pure_function() {
             assert_eq!(row, expected, "{act:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_table_does_what_every_store_does() {
+    let store = revocations(&Stack::of_this_run()).await;
+    let prefix = crate::world::unique("conformance");
+    let deviations = auth::conformance::deviations(&store, &prefix, UnixSeconds(now())).await;
+    assert_eq!(deviations.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use auth::{UnixSeconds, UserRef};
-use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
+use auth::{KeptSession, OtherSessions, RevocationContext, RevocationWriter, UnixSeconds, UserRef};
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::token::now;

@@ -14,9 +14,10 @@ mod users;
 use std::time::Instant;
 
 use api_gateway::http::{Request, Response};
-use auth::{Unavailable, UnixSeconds};
+use auth::{RevocationContext, Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, CognitoUsers};
-use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext};
+use auth_dynamodb::{DynamoRevocations, Profiles};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde_json::Value;
@@ -40,19 +41,26 @@ impl Admin {
     ///
     /// # Errors
     /// None.
-    pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
+    pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
+        let admin = Self::new(&sdk, config);
+        admin.revocations.warm_up().await;
+        Ok(admin)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, mut config: Config) -> Self {
         let table = std::mem::take(&mut config.revocation_table);
-        let revocations = DynamoRevocations::new(&sdk, table);
-        revocations.warm_up().await;
+        let revocations = DynamoRevocations::new(sdk, table);
         let profiles = config.users_table.take();
-        Ok(Self {
+        Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             revocations,
-            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
+            users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
+            cognito: CognitoSignOut::new(sdk, config.user_pool_id.clone()),
             config,
-        })
+        }
     }
 
     async fn administer(

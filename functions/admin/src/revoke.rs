@@ -1,7 +1,6 @@
 //! Revokes the tokens and sessions of an app client, or of the whole pool.
 
-use auth::{ClientRef, IssuerRef};
-use auth_dynamodb::RevocationContext;
+use auth::{ClientRef, IssuerRef, RevocationContext, RevocationWriter};
 use runtime::clock;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Changes a user at Cognito, in the table of revocations and in the profile.
 
-use auth::{UnixSeconds, UserRef};
+use auth::{RevocationContext, RevocationWriter, UnixSeconds, UserRef};
 use auth_cognito::User;
-use auth_dynamodb::{RevocationContext, RevocationRow, Status};
+use auth_dynamodb::{RevocationRow, Status};
 use runtime::{Audit, clock};
 use serde_json::{Value, json};
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use api_gateway::http::{Request, Response};
-use auth::Unavailable;
+use auth::{RevocationContext, RevocationWriter, Unavailable};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
-use auth_dynamodb::RevocationContext;
 use runtime::clock;
 use runtime::log;
 use serde_json::json;

@@ -2,11 +2,11 @@
 
 use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
 use auth::{
-    AuthError, Cause, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, Unavailable, UnverifiedToken,
-    VerifiedClaims,
+    AuthError, Cause, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, RevocationContext,
+    RevocationWriter, Unavailable, UnverifiedToken, VerifiedClaims,
 };
 use auth_cognito::{AccountError, Tokens};
-use auth_dynamodb::{ClientUser, RevocationContext};
+use auth_dynamodb::ClientUser;
 use runtime::clock;
 use serde_json::Map;
 

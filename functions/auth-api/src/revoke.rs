@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use api_gateway::Caller;
-use auth::{Cause, Unavailable, UnixSeconds};
-use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
+use auth::{
+    Cause, KeptSession, OtherSessions, RevocationContext, RevocationWriter, Unavailable,
+    UnixSeconds,
+};
 use auth_sqs::{LateKeptSession, LateRevocation};
 use runtime::{clock, log};
 use tokio::time::timeout;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use auth::Unavailable;
 use auth_dynamodb::{ConnectionTable, DynamoRevocations};
 use aws_client::Limits;
+use aws_config::SdkConfig;
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::Builder;
 use runtime::log::{self, Level, Outcome};
@@ -47,16 +48,23 @@ impl CloseConnections {
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
-        let api = Builder::from(&aws_client::with_limits(&sdk, &LIMITS));
+        let closing = Self::new(&sdk, config);
+        closing.revocations.warm_up().await;
+        Ok(closing)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
+        let api = Builder::from(&aws_client::with_limits(sdk, &LIMITS));
         let api = api.endpoint_url(config.connections_url).build();
-        Ok(Self {
+        Self {
             table: ConnectionTable::beside(&revocations, config.connection_table),
             revocations,
             api: Client::from_conf(api),
             log_level: config.log_level,
-        })
+        }
     }
 }
 

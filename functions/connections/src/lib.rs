@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
 use serde::Serialize;
@@ -55,13 +56,20 @@ impl Connections {
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
-        Ok(Self {
+        let connections = Self::new(&sdk, config);
+        connections.revocations.warm_up().await;
+        Ok(connections)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
+        Self {
             table: ConnectionTable::beside(&revocations, config.connection_table),
             revocations,
             log_level: config.log_level,
-        })
+        }
     }
 
     async fn route(&self, event: Option<&Event>) -> Result<Outcome, Unavailable> {

@@ -1,7 +1,9 @@
 //! Writes a revocation that could not be written when it was decided.
 
-use auth::{Cause, Dependency, Unavailable, UnixSeconds, UserRef};
-use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
+use auth::{
+    Cause, Dependency, KeptSession, OtherSessions, RevocationContext, RevocationWriter,
+    Unavailable, UnixSeconds, UserRef,
+};
 use auth_sqs::{LateRevocation, RetryQueue};
 use runtime::log;
 use runtime::sqs::Message;

@@ -11,10 +11,11 @@ mod late_revocation;
 mod outcome;
 mod sign_out;
 
-use auth::UnixSeconds;
+use auth::{Secret, UnixSeconds};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::sqs::{self, Answer, Message};
 use runtime::{Handler, InvocationError, clock};
@@ -43,19 +44,25 @@ impl LogoutRetry {
         let sdk = aws_config::load_from_env().await;
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
+        Ok(Self::new(&sdk, config, secret))
+    }
+
+    /// The function over the services that `sdk` leads to, with the app client's secret.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config, secret: Option<Secret>) -> Self {
         let table = config.revocation_table;
         let late_revocations = config.late_revocation_queue_url.map(|url| LateRevocations {
-            queue: RetryQueue::new(&sdk, url.clone()),
+            queue: RetryQueue::new(sdk, url.clone()),
             url,
         });
-        Ok(Self {
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id.clone()).with_secret(secret),
+        Self {
+            cognito: CognitoSignOut::new(sdk, config.user_pool_id.clone()).with_secret(secret),
             late_revocations,
-            revocations: table.map(|table| DynamoRevocations::new(&sdk, table)),
+            revocations: table.map(|table| DynamoRevocations::new(sdk, table)),
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
-        })
+        }
     }
 
     async fn execute(&self, message: &Message<'_>) -> Outcome {

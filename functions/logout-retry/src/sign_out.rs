@@ -1,5 +1,6 @@
 //! Repeats a call to Cognito that failed during logout.
 
+use auth::RevocationWriter;
 use auth_cognito::SignOutTask;
 
 use crate::outcome::Outcome;

@@ -1,6 +1,6 @@
 //! Ends sessions at Cognito, and queues calls that failed.
 
-use auth::{Cause, VerifiedClaims};
+use auth::{Cause, RevocationReader, RevocationWriter, VerifiedClaims};
 use auth_cognito::{SignOut, SignOutTask};
 
 use runtime::log;
@@ -9,7 +9,7 @@ use crate::outcome::CognitoOutcome;
 use crate::request::RefreshToken;
 use crate::{Logout, now};
 
-impl Logout {
+impl<R: RevocationReader + RevocationWriter> Logout<R> {
     /// Revokes the refresh token at Cognito, if the client sent it.
     pub(crate) async fn revoke_refresh_token(
         &self,

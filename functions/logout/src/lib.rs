@@ -16,11 +16,12 @@ mod sign_out;
 use std::time::Instant;
 
 use api_gateway::http::{self, Response};
-use auth::{UnixSeconds, Verifier};
+use auth::{RevocationReader, RevocationWriter, Secret, UnixSeconds, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut};
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
 use auth_sqs::RetryQueue;
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
 use serde_json::Value;
@@ -32,10 +33,10 @@ use outcome::LogoutError;
 use request::Cookies;
 
 /// The function's handler.
-pub struct Logout {
+pub struct Logout<R = DynamoRevocations> {
     verifier: Verifier,
     keys: HttpsKeys,
-    revocations: DynamoRevocations,
+    revocations: R,
     cognito: CognitoSignOut,
     refusals: log::Refusals,
     /// One for each app client: the first is the client with the secret.
@@ -62,6 +63,20 @@ impl Logout {
     /// # Errors
     /// [`auth_secrets::SecretError`]. The request that needs it repeats any other failed step.
     pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
+        let sdk = aws_config::load_from_env().await;
+        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
+        let logout = Self::new(&sdk, config, revocations, secret);
+        tokio::join!(logout.keys.prefetch(now()), logout.revocations.warm_up());
+        Ok(logout)
+    }
+}
+
+impl<R: RevocationReader + RevocationWriter> Logout<R> {
+    /// The function over this store and the services that `sdk` leads to, with the app client's
+    /// secret.
+    pub fn new(sdk: &SdkConfig, config: Config, revocations: R, secret: Option<Secret>) -> Self {
         let rules = sign_out::token_rules(&config);
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
         let client_ids = issuers
@@ -69,24 +84,19 @@ impl Logout {
             .map(|issuer| issuer.audiences.clone())
             .unwrap_or_default();
         let keys = HttpsKeys::new(locations);
-        let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        tokio::join!(keys.prefetch(now()), revocations.warm_up());
         let retry_queue = config.retry_queue_url;
-        let arn = config.app_client_secret_arn.as_deref();
-        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let mut its_secret = secret.clone();
         let client_with_secret = client_ids.first().filter(|_| secret.is_some()).cloned();
         let accounts = client_ids
             .into_iter()
-            .map(|client_id| CognitoAccounts::new(&sdk, client_id, its_secret.take()));
-        Ok(Self {
+            .map(|client_id| CognitoAccounts::new(sdk, client_id, its_secret.take()));
+        Self {
             verifier: Verifier::new(issuers, rules),
             keys,
             revocations,
-            retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
+            retry_queue: retry_queue.map(|url| RetryQueue::new(sdk, url)),
             accounts: accounts.collect(),
-            cognito: CognitoSignOut::new(&sdk, config.user_pool_id).with_secret(secret),
+            cognito: CognitoSignOut::new(sdk, config.user_pool_id).with_secret(secret),
             refusals: log::Refusals::default(),
             settings: Settings {
                 client_with_secret,
@@ -97,11 +107,11 @@ impl Logout {
                 hosted_ui: config.hosted_ui,
                 log_level: config.log_level,
             },
-        })
+        }
     }
 }
 
-impl Handler for Logout {
+impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
     type Answer = Response;
 
     async fn handle(

@@ -2,16 +2,18 @@
 //!
 //! The revocation is written first; then Cognito is called, even if the write failed.
 
-use auth::{DenyReason, RevocationReader, Revocations, UnixSeconds, VerifiedClaims};
+use auth::{
+    DenyReason, KeptSession, OtherSessions, RevocationContext, RevocationReader, RevocationWriter,
+    Revocations, UnixSeconds, VerifiedClaims,
+};
 use auth_cognito::SignOutTask;
-use auth_dynamodb::{KeptSession, OtherSessions, RevocationContext};
 use runtime::clock;
 
 use crate::outcome::{CognitoOutcome, LogoutError};
 use crate::request::Request;
 use crate::{Logout, now};
 
-impl Logout {
+impl<R: RevocationReader + RevocationWriter> Logout<R> {
     pub(crate) async fn revoke_session(
         &self,
         claims: &VerifiedClaims,

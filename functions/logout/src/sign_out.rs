@@ -3,7 +3,8 @@
 use api_gateway::http;
 use auth::{
     Cause, DenyReason, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS,
-    Principal, ResourceAudience, Secret, TokenRules, TokenUse, UnverifiedToken, VerifiedClaims,
+    Principal, ResourceAudience, RevocationReader, RevocationWriter, Secret, TokenRules, TokenUse,
+    UnverifiedToken, VerifiedClaims,
 };
 
 use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};
@@ -24,7 +25,7 @@ pub(crate) fn token_rules(config: &Config) -> TokenRules {
     }
 }
 
-impl Logout {
+impl<R: RevocationReader + RevocationWriter> Logout<R> {
     pub(crate) async fn log_out(
         &self,
         event: &http::Request<'_>,

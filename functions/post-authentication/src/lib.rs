@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use auth::Unavailable;
 use auth_dynamodb::PendingGroups;
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent};
 use serde_json::value::RawValue;
@@ -32,7 +33,7 @@ const BUDGET: Duration = Duration::from_millis(3_500);
 
 /// The function's handler.
 pub struct PostAuthentication {
-    sdk: aws_config::SdkConfig,
+    sdk: SdkConfig,
     groups: PendingGroups,
     case_sensitive: bool,
     log_level: Level,
@@ -45,12 +46,18 @@ impl PostAuthentication {
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        Ok(Self {
+        Ok(Self::new(sdk, config))
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, config: Config) -> Self {
+        Self {
             groups: PendingGroups::new(&sdk, config.pending_groups_table),
             sdk,
             case_sensitive: config.case_sensitive,
             log_level: config.log_level,
-        })
+        }
     }
 
     async fn signed_in(&self, event: &RawValue) -> Result<Outcome, GroupsError> {

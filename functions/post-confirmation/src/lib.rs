@@ -12,6 +12,7 @@ mod user;
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use auth_sqs::RetryQueue;
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent, clock};
 use serde_json::value::RawValue;
@@ -35,11 +36,18 @@ impl PostConfirmation {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
+        let confirmation = Self::new(sdk, config);
+        confirmation.reset.revocations.warm_up().await;
+        Ok(confirmation)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, config: Config) -> Self {
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
         let profiles = config.users_table;
         let retry_queue = config.retry_queue_url;
-        Ok(Self {
+        Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             reset: PasswordReset {
                 retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
@@ -49,7 +57,7 @@ impl PostConfirmation {
                 leeway_seconds: config.leeway_seconds,
             },
             log_level: config.log_level,
-        })
+        }
     }
 
     async fn confirmed(&self, event: &RawValue) -> Result<Outcome, ConfirmationError> {

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use auth::{Cause, Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, RevocationContext, RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
-use auth_dynamodb::{DynamoRevocations, RevocationContext};
+use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
 use runtime::{clock, log};

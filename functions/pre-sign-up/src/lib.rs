@@ -48,11 +48,17 @@ impl PreSignUp {
             Some(legacy) => Some(Lookup::connect(legacy, &sdk).await?),
             None => None,
         };
-        Ok(Self {
+        Ok(Self::new(sdk, config, legacy))
+    }
+
+    /// The function over the services that `sdk` leads to, and over the old store.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, config: Config, legacy: Option<Lookup>) -> Self {
+        Self {
             config,
             legacy,
             sdk,
-        })
+        }
     }
 
     async fn admit(&self, json: &RawValue) -> Result<Admission, SignUpError> {

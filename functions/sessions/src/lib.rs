@@ -15,6 +15,7 @@ use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{DynamoRevocations, SessionTable};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde_json::value::RawValue;
@@ -37,14 +38,21 @@ impl Sessions {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
-        revocations.warm_up().await;
+        let sessions = Self::new(&sdk, config);
+        sessions.revocations.warm_up().await;
+        Ok(sessions)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table.clone());
         let table = SessionTable::beside(&revocations, config.session_table.clone());
-        Ok(Self {
+        Self {
             revocations,
             table,
             config,
-        })
+        }
     }
 
     async fn answer<'a>(

@@ -1,7 +1,7 @@
 //! `DELETE /auth/sessions/{id}`: revokes one session.
 
 use api_gateway::http::Response;
-use auth_dynamodb::RevocationContext;
+use auth::{RevocationContext, RevocationWriter};
 use serde_json::json;
 
 use crate::outcome::SessionsError;

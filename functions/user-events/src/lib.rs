@@ -18,6 +18,7 @@ mod topic;
 use auth::Unavailable;
 use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Profiles, SessionTable};
+use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{BatchResponse, Handler, InvocationError, clock, sqs};
 use serde_json::Value;
@@ -50,17 +51,24 @@ impl UserEvents {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
+        let events = Self::new(&sdk, config);
+        events.revocations.warm_up().await;
+        Ok(events)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
         let profiles = config.users_table;
         let sessions = config.session_table;
         let topic = config.security_topic_arn;
-        Ok(Self {
+        Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             sessions: sessions.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
-            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
-            topic: topic.map(|arn| Topic::new(&sdk, arn)),
+            users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
+            topic: topic.map(|arn| Topic::new(sdk, arn)),
             origin: Origin {
                 account_id: config.account_id,
                 user_pool_id: config.user_pool_id,
@@ -69,7 +77,7 @@ impl UserEvents {
             outdate_on_group_change: config.outdate_on_group_change,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
-        })
+        }
     }
 
     /// Applies one record and logs its outcome.

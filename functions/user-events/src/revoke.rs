@@ -1,7 +1,9 @@
 //! Writes what a call revokes.
 
-use auth::{ClientRef, GroupRef, IssuerRef, Unavailable, UnixSeconds};
-use auth_dynamodb::{PasswordChange, RevocationContext};
+use auth::{
+    ClientRef, GroupRef, IssuerRef, PasswordChange, RevocationContext, RevocationWriter,
+    Unavailable, UnixSeconds,
+};
 
 use crate::UserEvents;
 use crate::action::{Action, Effect};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{User, UserPoolError};
 use auth_dynamodb::{Status, SweepState};
 use runtime::clock;

@@ -16,9 +16,10 @@ mod unconfirmed;
 
 use std::time::{Duration, Instant};
 
-use auth::{Unavailable, UnixSeconds, UserRef};
+use auth::{RevocationContext, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::CognitoUsers;
-use auth_dynamodb::{DynamoRevocations, Profiles, RevocationContext, Status, SweepState};
+use auth_dynamodb::{DynamoRevocations, Profiles, Status, SweepState};
+use aws_config::SdkConfig;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
 
@@ -48,18 +49,25 @@ impl UserSweep {
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
         let sdk = aws_config::load_from_env().await;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        revocations.warm_up().await;
+        let sweep = Self::new(&sdk, config);
+        sweep.revocations.warm_up().await;
+        Ok(sweep)
+    }
+
+    /// The function over the services that `sdk` leads to.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
         let profiles = config.users_table;
-        Ok(Self {
+        Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             revocations,
-            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
+            users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
             user_pool_id: config.user_pool_id,
             user_pool_arn: config.user_pool_arn,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             unconfirmed_hours: config.unconfirmed_hours,
-        })
+        }
     }
 
     async fn set_profile_status(

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{RevocationWriter, Unavailable, UnixSeconds};
 use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 use runtime::clock;

@@ -256,7 +256,7 @@ proptest! {
                 format!("{}/GET{path}", PREFIX.replace("abcdef123", "other")),
             ];
             for arn in elsewhere {
-                prop_assert!(!iam_allows(&document, &arn), "P1 {}", arn);
+                prop_assert!(!iam_allows(&document, &arn), "another verb, stage or API: {}", arn);
             }
         }
     }

@@ -12,11 +12,7 @@ use crate::write::{is_applied, number};
 const KEPT_SECONDS: u64 = 6 * 24 * 60 * 60;
 
 impl DynamoRevocations {
-    /// Stores a call to the issuer.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless it was stored.
-    pub async fn note_call(
+    pub(crate) async fn store_call(
         &self,
         issuer_id: &str,
         request_id: &str,
@@ -29,7 +25,7 @@ impl DynamoRevocations {
         is_applied(update, Dependency::Revocations).await.map(drop)
     }
 
-    /// Whether [`Self::note_call`] has stored this call.
+    /// Whether [`auth::RevocationWriter::note_call`] has stored this call.
     ///
     /// # Errors
     /// [`Unavailable`] if the table could not be read.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use auth::{Cause, Dependency, GroupRef, Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, GroupRef, RevocationContext, Unavailable, UnixSeconds};
 
 use crate::DynamoRevocations;
 use crate::key::RowKey;
 use crate::row::{GroupScope, Groups, RowError, group_attribute};
-use crate::write::{RevocationContext, is_applied, number, text};
+use crate::write::{is_applied, number, text};
 
 /// The number of expired entries that one write removes: no valid token is affected by them.
 const REMOVED_AT_ONCE: usize = 50;
@@ -19,38 +19,9 @@ struct Entry {
 }
 
 impl DynamoRevocations {
-    /// Refuses tokens that contain the group and were issued up to `at`. A refresh brings a token
-    /// that is accepted.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn require_refresh_of_group(
-        &self,
-        group: &GroupRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.revoke_group(group, GroupScope::Tokens, at, context)
-            .await
-    }
-
-    /// Revokes the sessions of the group's members that were authenticated up to `at`.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_group_sessions(
-        &self,
-        group: &GroupRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.revoke_group(group, GroupScope::Sessions, at, context)
-            .await
-    }
-
     /// Writes the group's entry. Entries older than any refresh token are removed, which keeps the
     /// row small.
-    async fn revoke_group(
+    pub(crate) async fn revoke_group(
         &self,
         group: &GroupRef<'_>,
         scope: GroupScope,

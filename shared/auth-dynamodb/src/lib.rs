@@ -21,11 +21,8 @@ mod read;
 mod row;
 mod server_time;
 mod sessions;
-pub mod user_row;
+mod user_row;
 mod write;
-
-#[cfg(test)]
-mod interleavings;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -47,8 +44,6 @@ pub use pending_groups::{Left, LeftFor, PendingGroups};
 pub use profiles::{Profiles, Status};
 pub use read::ClientUser;
 pub use sessions::{Session, SessionTable};
-pub use user_row::{KeptSession, OtherSessions, PasswordChange};
-pub use write::RevocationContext;
 
 use crate::checksum::ChecksumInterceptor;
 use crate::key::RowKey;

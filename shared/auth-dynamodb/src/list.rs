@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use auth::user_state::UserState;
 use auth::{Cause, Dependency, Unavailable, UnixSeconds, UserRef};
 use aws_client::Limits;
 use aws_sdk_dynamodb::config::Builder;
@@ -11,9 +12,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::key::RowKey;
 use crate::pages::{self, PageError};
 use crate::row::RowError;
-use crate::user_row::UserRow;
 use crate::write::{is_applied, number, text};
-use crate::{DynamoRevocations, LIMITS, row};
+use crate::{DynamoRevocations, LIMITS, row, user_row};
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +31,10 @@ impl DynamoRevocations {
     ///
     /// # Errors
     /// [`Unavailable`] if the table could not be read.
-    pub async fn user_row(&self, user: &UserRef<'_>) -> Result<UserRow, Unavailable> {
+    pub async fn user_row(&self, user: &UserRef<'_>) -> Result<UserState, Unavailable> {
         let key = RowKey::from(user);
         let rows = self.rows(&[&key]).await?;
-        let row = rows.get(&key).map(UserRow::read).transpose();
+        let row = rows.get(&key).map(user_row::read).transpose();
         let row = row.map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
         Ok(row.unwrap_or_default())
     }
@@ -96,7 +96,7 @@ impl DynamoRevocations {
     pub async fn user_rows<'a>(
         &self,
         users: &HashSet<UserRef<'a>>,
-    ) -> Result<HashMap<UserRef<'a>, UserRow>, Unavailable> {
+    ) -> Result<HashMap<UserRef<'a>, UserState>, Unavailable> {
         if users.is_empty() {
             return Ok(HashMap::new());
         }
@@ -106,7 +106,7 @@ impl DynamoRevocations {
         let mut read = HashMap::new();
         for (key, user) in keys {
             if let Some(row) = rows.get(&key) {
-                let row = UserRow::read(row)
+                let row = user_row::read(row)
                     .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
                 read.insert(user, row);
             }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use auth::{Revocations, UnixSeconds, UserRevocation};
+use auth::user_state::{KeptSessionState, UserState};
+use auth::{Revocations, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::key::RowKey;
@@ -118,17 +119,21 @@ pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSecond
         }
         (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => revocations.unreadable = true,
         (Ok(disabled), Ok((not_before, tokens)), Ok(except_session)) => {
-            revocations.user_disabled = disabled;
-            revocations.tokens_not_before = tokens.filter(|_| !is_expired(row, now));
-            // Disabling does not expire; `not_before` expires with the last token that it could
-            // refuse.
-            revocations.user_not_before =
-                not_before
-                    .filter(|_| !is_expired(row, now))
-                    .map(|not_before| UserRevocation {
-                        not_before,
-                        except_session,
-                    });
+            // Only the session of a kept session is needed, and a row with an unreadable expiry is active.
+            let kept = except_session.map(|session| KeptSessionState {
+                session,
+                authenticated_at: UnixSeconds(0),
+                password_changed_at: None,
+            });
+            let state = UserState {
+                not_before,
+                kept,
+                tokens_not_before: tokens,
+                disabled,
+                status_at: None,
+                expires_at: time(row, "expires_at").unwrap_or(None),
+            };
+            state.add_to(revocations, now);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The table of sessions, which a user can list.
 
-use auth::{Dependency, Unavailable, UnixSeconds, UserRef};
+use auth::{Dependency, RevocationContext, Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 
+use crate::DynamoRevocations;
 use crate::key::RowKey;
 use crate::pages::{self, PageError};
 use crate::read::key_attributes;
 use crate::row::{self, Row};
 use crate::write::{is_applied, number, text};
-use crate::{DynamoRevocations, RevocationContext};
 
 /// A sign-in, as stored in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,10 @@ impl SessionTable {
             .expression_attribute_values(":auth_time", number(session.authenticated_at))
             .expression_attribute_values(":first", number(session.first_seen))
             .expression_attribute_values(":last", number(session.last_seen))
-            .expression_attribute_values(":expires_at", last.expires_at(session.last_seen));
+            .expression_attribute_values(
+                ":expires_at",
+                number(session.last_seen.plus(last.kept_seconds())),
+            );
         if let Some(device) = &session.device {
             expression.push_str(", device = :device");
             update = update.expression_attribute_values(":device", text(device));

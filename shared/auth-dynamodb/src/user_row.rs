@@ -1,9 +1,7 @@
-//! The state of a user's row, and how an act changes it.
-//!
-//! The module is pure: the store applies each act by one conditional update (see `write.rs`), and a
-//! test runs thousands of concurrent writers (`interleavings.rs`).
+//! A user's row: [`UserState`] as attributes, and back.
 
 use auth::UnixSeconds;
+use auth::user_state::{KeptSessionState, UserState};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::row::{Row, RowError, time};
@@ -30,255 +28,118 @@ pub(crate) const DECISIVE: [&str; 8] = [
     EXPIRES_AT,
 ];
 
-/// A user's row, without the attributes that are only informational.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserRow {
-    /// Sessions authenticated up to this time are revoked.
-    pub not_before: Option<UnixSeconds>,
-    /// The one session that stays valid.
-    pub kept: Option<KeptSessionRow>,
-    /// Tokens issued up to this time are outdated.
-    pub tokens_not_before: Option<UnixSeconds>,
-    /// Nothing of the user is accepted.
-    pub disabled: bool,
-    /// The time at which the user was disabled or enabled.
-    pub status_at: Option<UnixSeconds>,
-    /// The time from which the row is no longer needed.
-    pub expires_at: Option<UnixSeconds>,
+/// The state in a user's row.
+///
+/// # Errors
+/// An attribute has an unexpected type or value: then the row must not be interpreted.
+pub(crate) fn read(row: &Row) -> Result<UserState, RowError> {
+    let kept = match row.get(EXCEPT_SESSION) {
+        None => None,
+        Some(session) => Some(KeptSessionState {
+            session: session.as_s().map_err(|_| RowError)?.clone(),
+            authenticated_at: time(row, EXCEPT_SINCE)?.unwrap_or(UnixSeconds(0)),
+            password_changed_at: time(row, EXCEPT_FOR_CHANGE_AT)?,
+        }),
+    };
+    let disabled = match row.get(DISABLED) {
+        None => false,
+        Some(disabled) => *disabled.as_bool().map_err(|_| RowError)?,
+    };
+    Ok(UserState {
+        not_before: time(row, NOT_BEFORE)?,
+        kept,
+        tokens_not_before: time(row, TOKENS_NOT_BEFORE)?,
+        disabled,
+        status_at: time(row, STATUS_AT)?,
+        expires_at: time(row, EXPIRES_AT)?,
+    })
 }
 
-/// A session that a revocation keeps, as stored in the user's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptSessionRow {
-    /// `origin_jti`.
-    pub session: String,
-    /// When it was authenticated.
-    pub authenticated_at: UnixSeconds,
-    /// The time of the password change, if that is why it is kept. The store writes this only for a
-    /// caller who has proved the old password to our own API.
-    pub password_changed_at: Option<UnixSeconds>,
+/// The value of a decisive attribute; `None` if it must not exist.
+pub(crate) fn attribute(state: &UserState, name: &str) -> Option<AttributeValue> {
+    let kept = state.kept.as_ref();
+    match name {
+        NOT_BEFORE => state.not_before.map(number),
+        EXCEPT_SESSION => kept.map(|kept| text(&kept.session)),
+        EXCEPT_SINCE => kept.map(|kept| number(kept.authenticated_at)),
+        EXCEPT_FOR_CHANGE_AT => kept.and_then(|kept| kept.password_changed_at).map(number),
+        TOKENS_NOT_BEFORE => state.tokens_not_before.map(number),
+        DISABLED => state.disabled.then_some(AttributeValue::Bool(true)),
+        STATUS_AT => state.status_at.map(number),
+        EXPIRES_AT => state.expires_at.map(number),
+        _ => None,
+    }
 }
 
-/// The session that a revocation of a user's sessions keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptSession<'a> {
-    /// `origin_jti`.
-    pub session: &'a str,
-    /// When it was authenticated.
-    pub authenticated_at: UnixSeconds,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// All sessions of a user up to a time, but one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OtherSessions<'a> {
-    /// Sessions authenticated up to this time are revoked.
-    pub not_before: UnixSeconds,
-    /// The session that is kept.
-    pub kept: KeptSession<'a>,
-    /// The time of the password change, if that is the reason and its caller proved the old
-    /// password to our own API: the CloudTrail record of this change, and no other, keeps the
-    /// session too.
-    pub password_changed_at: Option<UnixSeconds>,
-}
+    fn row(state: &UserState) -> Row {
+        let attributes = DECISIVE.into_iter();
+        attributes
+            .filter_map(|name| Some((name.to_owned(), attribute(state, name)?)))
+            .collect()
+    }
 
-/// A password change, here or elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PasswordChange {
-    /// The time of the change.
-    pub changed_at: UnixSeconds,
-    /// The maximal difference, in seconds, between two clocks' times of one change.
-    pub tolerance_seconds: u64,
-}
-
-/// An act on a user.
-#[derive(Clone, Debug)]
-pub enum Act<'a> {
-    /// Revokes everything authenticated up to this time, including a kept session.
-    RevokeAll(UnixSeconds),
-    /// Revokes the same but for one session, if that session is valid.
-    RevokeOthers(OtherSessions<'a>),
-    /// The password was changed: revokes all sessions but the one that this very change kept.
-    PasswordChanged(PasswordChange),
-    /// Makes tokens issued up to this time outdated.
-    RequireRefresh(UnixSeconds),
-    /// Disables at this time, and revokes all sessions.
-    Disable(UnixSeconds),
-    /// Disables at this time, and revokes all sessions, of a deleted user: the row is needed only
-    /// as long as the tokens that it refuses.
-    Delete(UnixSeconds),
-    /// Enables at this time. Earlier revocations stay in force.
-    Enable(UnixSeconds),
-}
-
-/// The effect of an act on a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum After {
-    /// The row already contains the act, or more.
-    Same,
-    /// The new row.
-    Changed(UserRow),
-    /// The session to keep has been revoked itself.
-    TooLate,
-}
-
-impl UserRow {
-    /// The row after `act`, which is applied at `now`. Revocations are kept for `kept_seconds`.
-    ///
-    /// Every change is monotone: `not_before` and the expiry only rise, and no session becomes
-    /// valid again.
-    #[must_use]
-    pub fn after(&self, act: &Act<'_>, now: UnixSeconds, kept_seconds: u64) -> After {
-        let mut new = self.clone();
-        match *act {
-            Act::RevokeAll(not_before) => new.revoke_all(not_before),
-            Act::RevokeOthers(others) => {
-                if !self.is_active(others.kept.session, others.kept.authenticated_at) {
-                    return After::TooLate;
-                }
-                new.revoke_others(others);
-            }
-            Act::PasswordChanged(change) => {
-                if self.was_kept_by(change) {
-                    new.raise(change.changed_at);
-                } else {
-                    new.revoke_all(change.changed_at);
-                }
-            }
-            Act::RequireRefresh(at) => new.tokens_not_before = new.tokens_not_before.max(Some(at)),
-            Act::Disable(at) | Act::Delete(at) => {
-                if self.status_at <= Some(at) {
-                    new.disabled = true;
-                    new.status_at = Some(at);
-                }
-                new.revoke_all(at);
-            }
-            Act::Enable(at) => {
-                if self.status_at < Some(at) {
-                    new.disabled = false;
-                    new.status_at = Some(at);
-                }
-            }
-        }
-        new.expires_at = if new.disabled && matches!(act, Act::Delete(_)) {
-            let needed = now.plus(kept_seconds);
-            // Only a deletion lets a disabled user's row expire.
-            let earlier = self.expires_at.filter(|_| self.disabled);
-            earlier.max(new.not_before.map(|at| at.plus(kept_seconds).max(needed)))
-        } else {
-            self.expiry_of(&new, now, kept_seconds)
+    #[test]
+    fn every_state_is_read_as_it_was_written() {
+        let at = |seconds| Some(UnixSeconds(seconds));
+        let kept = |password_changed_at| {
+            Some(KeptSessionState {
+                session: "s-1".to_owned(),
+                authenticated_at: UnixSeconds(7),
+                password_changed_at,
+            })
         };
-        if new == *self {
-            After::Same
-        } else {
-            After::Changed(new)
+        let full = UserState {
+            not_before: at(10),
+            kept: kept(at(9)),
+            tokens_not_before: at(11),
+            disabled: true,
+            status_at: at(12),
+            expires_at: at(13),
+        };
+        let states = [
+            UserState::default(),
+            UserState {
+                kept: kept(None),
+                ..full.clone()
+            },
+            UserState {
+                disabled: false,
+                kept: None,
+                ..full.clone()
+            },
+            full,
+        ];
+        for state in states {
+            assert_eq!(read(&row(&state)).ok(), Some(state));
         }
     }
 
-    /// Whether no revocation of the user's sessions covers this session.
-    #[must_use]
-    pub fn is_active(&self, session: &str, authenticated_at: UnixSeconds) -> bool {
-        let kept = self.kept.as_ref();
-        self.not_before < Some(authenticated_at) || kept.is_some_and(|kept| kept.session == session)
-    }
-
-    fn raise(&mut self, not_before: UnixSeconds) {
-        self.not_before = self.not_before.max(Some(not_before));
-    }
-
-    fn revoke_all(&mut self, not_before: UnixSeconds) {
-        let covers = |kept: &KeptSessionRow| kept.authenticated_at <= not_before;
-        if self.not_before < Some(not_before) || self.kept.as_ref().is_some_and(covers) {
-            self.kept = None;
-        }
-        self.raise(not_before);
-    }
-
-    fn revoke_others(&mut self, others: OtherSessions<'_>) {
-        let KeptSession {
-            session,
-            authenticated_at,
-        } = others.kept;
-        // An earlier change may arrive late. A revocation of the other sessions alone does not
-        // carry `password_changed_at` over.
-        let earlier = self.kept.take().filter(|kept| kept.session == session);
-        let password_changed_at = others.password_changed_at.map(|at| {
-            let earlier = earlier.and_then(|kept| kept.password_changed_at);
-            earlier.map_or(at, |earlier| earlier.max(at))
-        });
-        self.raise(others.not_before);
-        self.kept = Some(KeptSessionRow {
-            session: session.to_owned(),
-            authenticated_at,
-            password_changed_at,
-        });
-    }
-
-    fn was_kept_by(&self, change: PasswordChange) -> bool {
-        let kept_at = self.kept.as_ref().and_then(|kept| kept.password_changed_at);
-        kept_at.is_some_and(|kept_at| {
-            kept_at.0.abs_diff(change.changed_at.0) <= change.tolerance_seconds
-        })
-    }
-
-    /// The expiry of `new`, which follows this row. Disabling does not expire, nor does a
-    /// revocation that an operator wrote without an expiry.
-    fn expiry_of(&self, new: &Self, now: UnixSeconds, kept_seconds: u64) -> Option<UnixSeconds> {
-        let has_no_end = !self.disabled && self.expires_at.is_none() && *self != Self::default();
-        // A deleted user's row expires, and late acts raise its expiry.
-        let is_deleted = self.disabled && self.expires_at.is_some();
-        if new.disabled && !is_deleted || has_no_end {
-            return None;
-        }
-        let reaches = [new.not_before, new.tokens_not_before, new.status_at];
-        let changed = [self.not_before, self.tokens_not_before, self.status_at];
-        let needed = reaches
-            .into_iter()
-            .zip(changed)
-            // An unchanged revocation keeps its expiry.
-            .filter(|(reach, before)| reach != before || self.disabled && !new.disabled)
-            .filter_map(|(reach, _)| Some(reach?.plus(kept_seconds)));
-        let enabled_now = self.disabled.then(|| now.plus(kept_seconds));
-        needed.chain(enabled_now).chain(self.expires_at).max()
-    }
-
-    /// # Errors
-    /// An attribute has an unexpected type or value: then the row must not be interpreted.
-    pub(crate) fn read(row: &Row) -> Result<Self, RowError> {
-        let kept = match row.get(EXCEPT_SESSION) {
-            None => None,
-            Some(session) => Some(KeptSessionRow {
-                session: session.as_s().map_err(|_| RowError)?.clone(),
-                authenticated_at: time(row, EXCEPT_SINCE)?.unwrap_or(UnixSeconds(0)),
-                password_changed_at: time(row, EXCEPT_FOR_CHANGE_AT)?,
+    #[test]
+    fn rows_with_other_types_or_values_are_not_interpreted() {
+        let wrong = [
+            AttributeValue::Null(true),
+            AttributeValue::N("-1".to_owned()),
+            AttributeValue::N("1.5".to_owned()),
+            AttributeValue::L(Vec::new()),
+        ];
+        let base = UserState {
+            kept: Some(KeptSessionState {
+                session: "s-1".to_owned(),
+                authenticated_at: UnixSeconds(7),
+                password_changed_at: None,
             }),
+            ..UserState::default()
         };
-        let disabled = match row.get(DISABLED) {
-            None => false,
-            Some(disabled) => *disabled.as_bool().map_err(|_| RowError)?,
-        };
-        Ok(Self {
-            not_before: time(row, NOT_BEFORE)?,
-            kept,
-            tokens_not_before: time(row, TOKENS_NOT_BEFORE)?,
-            disabled,
-            status_at: time(row, STATUS_AT)?,
-            expires_at: time(row, EXPIRES_AT)?,
-        })
-    }
-
-    /// The value of a decisive attribute; `None` if it must not exist.
-    pub(crate) fn attribute(&self, name: &str) -> Option<AttributeValue> {
-        let kept = self.kept.as_ref();
-        match name {
-            NOT_BEFORE => self.not_before.map(number),
-            EXCEPT_SESSION => kept.map(|kept| text(&kept.session)),
-            EXCEPT_SINCE => kept.map(|kept| number(kept.authenticated_at)),
-            EXCEPT_FOR_CHANGE_AT => kept.and_then(|kept| kept.password_changed_at).map(number),
-            TOKENS_NOT_BEFORE => self.tokens_not_before.map(number),
-            DISABLED => self.disabled.then_some(AttributeValue::Bool(true)),
-            STATUS_AT => self.status_at.map(number),
-            EXPIRES_AT => self.expires_at.map(number),
-            _ => None,
+        for name in DECISIVE {
+            for value in &wrong {
+                let mut row = row(&base);
+                row.insert(name.to_owned(), value.clone());
+                assert!(read(&row).is_err(), "{name}: {value:?}");
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Revokes sessions and users. Every write can be repeated and can arrive late: it never undoes
 //! another revocation.
 
+use auth::user_state::{Act, After, UserState};
 use auth::{
-    Cause, ClientRef, Dependency, IssuerRef, REVOCATION_MARGIN_SECONDS, SessionRef, TokenRef,
-    Unavailable, UnixSeconds, UserRef,
+    Cause, ClientRef, Dependency, GroupRef, IssuerRef, OtherSessions, PasswordChange,
+    RevocationContext, RevocationWriter, SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef,
 };
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -12,45 +13,16 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use crate::DynamoRevocations;
 use crate::key::RowKey;
 use crate::read::key_attributes;
-use crate::row::{Row, RowError};
-use crate::user_row::{Act, After, DECISIVE, OtherSessions, PasswordChange, UserRow};
+use crate::row::{GroupScope, Row, RowError};
+use crate::user_row::{self, DECISIVE};
 
 const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_before";
 /// How often an update is tried against concurrent writers. A user's decisive attributes change a
 /// few times a second at most.
 const ROUNDS: usize = 8;
 
-/// The actor and the reason of a revocation, and the time until which it is needed.
-#[derive(Clone)]
-pub struct RevocationContext<'a> {
-    /// The reason, for the operator: `logout`, `admin_disable`.
-    pub reason: &'a str,
-    /// The actor's `sub`.
-    pub actor: &'a str,
-    /// The time of the revocation.
-    pub at: UnixSeconds,
-    /// The lifetime in seconds of the session's refresh token: it could bring new tokens for so
-    /// long, so the revocation must be kept for so long.
-    pub refresh_token_ttl_seconds: u64,
-}
-
-impl RevocationContext<'_> {
-    pub(crate) fn expires_at(&self, from: UnixSeconds) -> AttributeValue {
-        number(from.plus(self.kept_seconds()))
-    }
-
-    pub(crate) fn kept_seconds(&self) -> u64 {
-        self.refresh_token_ttl_seconds
-            .saturating_add(REVOCATION_MARGIN_SECONDS)
-    }
-}
-
-impl DynamoRevocations {
-    /// Revokes one session.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_session(
+impl RevocationWriter for DynamoRevocations {
+    async fn revoke_session(
         &self,
         session: &SessionRef<'_>,
         context: &RevocationContext<'_>,
@@ -58,11 +30,7 @@ impl DynamoRevocations {
         self.revoke(&session.into(), context).await
     }
 
-    /// Revokes one token, or an API key.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_token(
+    async fn revoke_token(
         &self,
         token: &TokenRef<'_>,
         context: &RevocationContext<'_>,
@@ -70,6 +38,127 @@ impl DynamoRevocations {
         self.revoke(&token.into(), context).await
     }
 
+    async fn revoke_user_sessions(
+        &self,
+        user: &UserRef<'_>,
+        not_before: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::RevokeAll(not_before);
+        self.change(user, &act, context).await.map(drop)
+    }
+
+    async fn revoke_other_sessions(
+        &self,
+        user: &UserRef<'_>,
+        others: &OtherSessions<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<bool, Unavailable> {
+        let act = Act::RevokeOthers(*others);
+        self.change(user, &act, context).await
+    }
+
+    async fn revoke_sessions_before_password_change(
+        &self,
+        user: &UserRef<'_>,
+        change: &PasswordChange,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::PasswordChanged(*change);
+        self.change(user, &act, context).await.map(drop)
+    }
+
+    async fn require_refresh(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::RequireRefresh(at);
+        self.change(user, &act, context).await.map(drop)
+    }
+
+    async fn disable_user(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::Disable(at);
+        self.change(user, &act, context).await.map(drop)
+    }
+
+    async fn delete_user(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::Delete(at);
+        self.change(user, &act, context).await.map(drop)
+    }
+
+    async fn enable_user(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let act = Act::Enable(at);
+        self.change(user, &act, context).await.map(drop)
+    }
+
+    async fn revoke_client(
+        &self,
+        client: &ClientRef<'_>,
+        not_before: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise_not_before(&client.into(), not_before, context)
+            .await
+    }
+
+    async fn revoke_issuer(
+        &self,
+        issuer: &IssuerRef<'_>,
+        not_before: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise_not_before(&issuer.into(), not_before, context)
+            .await
+    }
+
+    async fn require_refresh_of_group(
+        &self,
+        group: &GroupRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.revoke_group(group, GroupScope::Tokens, at, context)
+            .await
+    }
+
+    async fn revoke_group_sessions(
+        &self,
+        group: &GroupRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.revoke_group(group, GroupScope::Sessions, at, context)
+            .await
+    }
+
+    async fn note_call(
+        &self,
+        issuer_id: &str,
+        request_id: &str,
+        now: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        self.store_call(issuer_id, request_id, now).await
+    }
+}
+
+impl DynamoRevocations {
     async fn revoke(
         &self,
         key: &RowKey,
@@ -85,115 +174,11 @@ impl DynamoRevocations {
             )
             // A revocation that an operator wrote without an expiry keeps none.
             .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
-            .expression_attribute_values(":expires_at", context.expires_at(context.at));
+            .expression_attribute_values(
+                ":expires_at",
+                number(context.at.plus(context.kept_seconds())),
+            );
         is_applied(update, Dependency::Revocations).await.map(drop)
-    }
-
-    /// Revokes everything that this user authenticated up to `not_before`, including a kept
-    /// session.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_user_sessions(
-        &self,
-        user: &UserRef<'_>,
-        not_before: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::RevokeAll(not_before);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    /// Revokes everything that this user authenticated up to a time, but keeps one session.
-    /// `false` if that session has been revoked in the meantime: then nothing is written.
-    ///
-    /// The record of a password change made at Cognito revokes the kept session too, unless
-    /// [`OtherSessions::password_changed_at`] is the time of that change.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless the result is certain.
-    pub async fn revoke_other_sessions(
-        &self,
-        user: &UserRef<'_>,
-        others: &OtherSessions<'_>,
-        context: &RevocationContext<'_>,
-    ) -> Result<bool, Unavailable> {
-        let act = Act::RevokeOthers(*others);
-        self.change(user, &act, context).await
-    }
-
-    /// Revokes everything that this user authenticated before a password change, but for the
-    /// session that [`Self::revoke_other_sessions`] kept for that very change.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_sessions_before_password_change(
-        &self,
-        user: &UserRef<'_>,
-        change: &PasswordChange,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::PasswordChanged(*change);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    /// Refuses tokens issued to this user up to `at`. The sessions stay valid: a refresh brings a
-    /// token that is accepted.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn require_refresh(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::RequireRefresh(at);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    /// Disables a user at `at` and revokes everything authenticated until then. The later of
-    /// disable and enable wins, in any order of arrival; within one second, disable wins.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn disable_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::Disable(at);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    /// The same for a deleted user, whose row is kept only for the lifetime of a refresh token and
-    /// a day.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn delete_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::Delete(at);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    /// Lets a user who was disabled before `at` sign in again. Earlier revocations stay in force.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless the result is certain.
-    pub async fn enable_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::Enable(at);
-        self.change(user, &act, context).await.map(drop)
     }
 
     /// Applies an act to a user's row by one update, on the condition that the row is unchanged
@@ -209,7 +194,7 @@ impl DynamoRevocations {
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
-            let said = UserRow::read(&row)
+            let said = user_row::read(&row)
                 .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
             let new = match said.after(act, context.at, context.kept_seconds()) {
                 After::Same => return Ok(true),
@@ -228,7 +213,7 @@ impl DynamoRevocations {
 
     /// An update of the decisive attributes from `row` to `new`, without the start of its
     /// expression.
-    fn replacing(&self, key: &RowKey, row: &Row, new: &UserRow) -> Replacing {
+    fn replacing(&self, key: &RowKey, row: &Row, new: &UserState) -> Replacing {
         let mut parts = Replacing {
             update: self.update(key),
             set: Vec::new(),
@@ -236,7 +221,7 @@ impl DynamoRevocations {
         };
         let mut conditions = Vec::new();
         for name in DECISIVE {
-            let (old, new) = (row.get(name), new.attribute(name));
+            let (old, new) = (row.get(name), user_row::attribute(new, name));
             match old {
                 None => conditions.push(format!("attribute_not_exists({name})")),
                 Some(old) => {
@@ -253,55 +238,6 @@ impl DynamoRevocations {
         }
         parts.update = parts.update.condition_expression(conditions.join(" AND "));
         parts
-    }
-
-    /// Revokes everything issued to an app client up to `not_before`. These rows are few and do not
-    /// expire.
-    ///
-    /// ```no_run
-    /// use auth::{ClientRef, UnixSeconds};
-    /// # use auth_dynamodb::{DynamoRevocations, RevocationContext};
-    /// # async fn revoke(store: &DynamoRevocations, context: &RevocationContext<'_>) {
-    /// let client = ClientRef { issuer: "us-east-1_Ab1", client_id: "c-1" };
-    /// let _ = store.revoke_client(&client, UnixSeconds(0), context).await;
-    /// # }
-    /// ```
-    ///
-    /// A user's function does not accept a client:
-    ///
-    /// ```compile_fail,E0308
-    /// use auth::{ClientRef, UnixSeconds};
-    /// # use auth_dynamodb::{DynamoRevocations, RevocationContext};
-    /// # async fn revoke(store: &DynamoRevocations, context: &RevocationContext<'_>) {
-    /// let client = ClientRef { issuer: "us-east-1_Ab1", client_id: "c-1" };
-    /// let _ = store.revoke_user_sessions(&client, UnixSeconds(0), context).await;
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_client(
-        &self,
-        client: &ClientRef<'_>,
-        not_before: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.raise_not_before(&client.into(), not_before, context)
-            .await
-    }
-
-    /// Revokes everything that the issuer issued up to `not_before`. This row does not expire.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn revoke_issuer(
-        &self,
-        issuer: &IssuerRef<'_>,
-        not_before: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.raise_not_before(&issuer.into(), not_before, context)
-            .await
     }
 
     async fn raise_not_before(
@@ -356,7 +292,7 @@ impl Replacing {
 fn recorded(
     mut parts: Replacing,
     act: &Act<'_>,
-    new: &UserRow,
+    new: &UserState,
     context: &RevocationContext<'_>,
 ) -> UpdateItemFluentBuilder {
     parts.set("reason", text(context.reason));

@@ -45,7 +45,7 @@ async fn concurrent_callers_share_one_fetch() {
     for task in tasks {
         assert!(task.await.unwrap());
     }
-    assert_eq!(server.fetches(), 1, "T69, J11");
+    assert_eq!(server.fetches(), 1, "concurrent requests share a fetch");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_cancelled_caller_does_not_block_the_next_fetch() {
         keys.key_for(&issuer(), Pool::ours().access_kid, now)
             .await
             .is_ok(),
-        "J11"
+        "the next request fetches again"
     );
 }
 
@@ -75,7 +75,10 @@ async fn fetches_from_a_hanging_server_time_out() {
     server.set_fault(Fault::Hang);
     let keys = keys(&server);
     let outcome = keys.key_for(&issuer(), "x", UnixSeconds(now())).await;
-    assert!(matches!(outcome, Err(AuthError::Unavailable(_))), "J9, J10");
+    assert!(
+        matches!(outcome, Err(AuthError::Unavailable(_))),
+        "a fetch that hangs is an outage"
+    );
     assert_eq!(server.fetches(), 2, "two attempts");
 }
 

@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::claims::VerifiedClaims;
 use crate::error::{AuthError, Cause, Dependency, Unavailable};
 use crate::jwks::{KeySet, VerifyingKey};
-use crate::ports::{KeySource, RevocationReader};
+use crate::ports::{KeySource, RevocationReader, RevocationWriter};
 use crate::reason::DenyReason;
-use crate::refs::UserRef;
-use crate::revocation::Revocations;
+use crate::refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
+use crate::revocation::{OtherSessions, PasswordChange, RevocationContext, Revocations};
 use crate::time::UnixSeconds;
+use crate::user_state::{Act, After, UserState};
 use crate::verify::{Issuer, TrustedIssuer};
 
 /// A [`KeySource`] with fixed key sets.
@@ -75,37 +76,88 @@ impl KeySource for MemoryKeys {
     }
 }
 
-/// A [`RevocationReader`] with the revocations that a test sets.
+/// A [`RevocationReader`] and [`RevocationWriter`]: what a test writes or sets.
+///
+/// Users change by the rules of [`crate::user_state`], as in the real store. Clones share the
+/// contents.
 ///
 /// # Examples
 /// ```
 /// use auth::memory::MemoryRevocations;
-/// use auth::{ClaimsBuilder, DenyReason, RevocationReader, Revocations, UnixSeconds};
+/// use auth::{ClaimsBuilder, DenyReason, RevocationContext, RevocationReader, RevocationWriter, UnixSeconds};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let now = UnixSeconds(1_800_000_000);
 /// let claims = ClaimsBuilder::user("ada", now).build();
 /// let store = MemoryRevocations::default();
-/// assert_eq!(store.revocations(&claims, now).await, Ok(Revocations::default()));
+/// assert_eq!(store.revocations(&claims, now).await?.check(&claims), Ok(()));
 ///
-/// let session = Revocations { session: true, ..Revocations::default() };
-/// store.set(claims.user_ref(), session);
+/// let context = RevocationContext {
+///     reason: "logout",
+///     actor: claims.subject(),
+///     at: now,
+///     refresh_token_ttl_seconds: 3_600,
+/// };
+/// store.revoke_user_sessions(&claims.user_ref(), now, &context).await?;
 /// let found = store.revocations(&claims, now).await?;
-/// assert_eq!(found.check(&claims), Err(DenyReason::SessionRevoked));
+/// assert_eq!(found.check(&claims), Err(DenyReason::UserRevoked));
 /// # Ok::<(), auth::Unavailable>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct MemoryRevocations {
-    by_user: Mutex<HashMap<User, Revocations>>,
-    failing: AtomicBool,
+    table: Arc<Mutex<Table>>,
+    failing: Arc<AtomicBool>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Default)]
+struct Table {
+    /// What a test set, by user.
+    set: HashMap<User, Revocations>,
+    users: HashMap<User, UserState>,
+    /// The expiry of a session's or token's revocation.
+    parts: HashMap<(User, Part), UnixSeconds>,
+    /// Revocations of clients and issuers.
+    not_before: HashMap<Owner, UnixSeconds>,
+    groups: HashMap<(GroupScope, Group), UnixSeconds>,
+    calls: Vec<Call>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct User {
     issuer: String,
     subject: String,
+}
+
+/// What belongs to a user.
+#[derive(PartialEq, Eq, Hash)]
+enum Part {
+    Session(String),
+    Token(String),
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Owner {
+    Issuer(String),
+    Client(String, String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum GroupScope {
+    Tokens,
+    Sessions,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Group {
+    issuer: String,
+    group: String,
+}
+
+struct Call {
+    issuer_id: String,
+    request_id: String,
 }
 
 impl From<UserRef<'_>> for User {
@@ -118,15 +170,113 @@ impl From<UserRef<'_>> for User {
 }
 
 impl MemoryRevocations {
-    /// Sets what is found for every token of this user. Replaces what was set before.
+    /// Sets what is found for every token of this user, besides what is written.
     pub fn set(&self, user: UserRef<'_>, revocations: Revocations) {
-        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        by_user.insert(user.into(), revocations);
+        self.locked().set.insert(user.into(), revocations);
     }
 
     /// Whether calls succeed from now on: `false` makes each of them fail.
     pub fn set_available(&self, available: bool) {
         self.failing.store(!available, Ordering::SeqCst);
+    }
+
+    /// The state of a user; the default if nothing was written.
+    #[must_use]
+    pub fn user_state(&self, user: UserRef<'_>) -> UserState {
+        let found = self.locked().users.get(&user.into()).cloned();
+        found.unwrap_or_default()
+    }
+
+    /// Whether [`RevocationWriter::note_call`] has stored this call.
+    #[must_use]
+    pub fn is_own_call(&self, issuer_id: &str, request_id: &str) -> bool {
+        let is_it = |call: &Call| call.issuer_id == issuer_id && call.request_id == request_id;
+        self.locked().calls.iter().any(is_it)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table, unless calls fail.
+    fn table(&self) -> Result<MutexGuard<'_, Table>, Unavailable> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(Dependency::Revocations.unavailable(Cause::Other));
+        }
+        Ok(self.locked())
+    }
+
+    /// Applies an act to a user. `false` if the session to keep has been revoked.
+    fn change(
+        &self,
+        user: &UserRef<'_>,
+        act: &Act<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<bool, Unavailable> {
+        let mut table = self.table()?;
+        let state = table.users.entry((*user).into()).or_default();
+        match state.after(act, context.at, context.kept_seconds()) {
+            After::Same => Ok(true),
+            After::TooLate => Ok(false),
+            After::Changed(new) => {
+                *state = new;
+                Ok(true)
+            }
+        }
+    }
+
+    fn revoke(
+        &self,
+        user: UserRef<'_>,
+        part: Part,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let expires_at = context.at.plus(context.kept_seconds());
+        let mut table = self.table()?;
+        let expiry = table.parts.entry((user.into(), part)).or_insert(expires_at);
+        *expiry = expires_at.max(*expiry);
+        Ok(())
+    }
+
+    fn raise(&self, owner: Owner, not_before: UnixSeconds) -> Result<(), Unavailable> {
+        let mut table = self.table()?;
+        let known = table.not_before.entry(owner).or_insert(not_before);
+        *known = not_before.max(*known);
+        Ok(())
+    }
+
+    fn raise_group(
+        &self,
+        scope: GroupScope,
+        group: &GroupRef<'_>,
+        at: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        let group = Group {
+            issuer: group.issuer.to_owned(),
+            group: group.group.to_owned(),
+        };
+        let mut table = self.table()?;
+        let known = table.groups.entry((scope, group)).or_insert(at);
+        *known = at.max(*known);
+        Ok(())
+    }
+}
+
+impl Table {
+    fn is_revoked(&self, user: &User, part: Part, now: UnixSeconds) -> bool {
+        let expires_at = self.parts.get(&(user.clone(), part));
+        expires_at.is_some_and(|expires_at| *expires_at > now)
+    }
+
+    fn latest(&self, scope: GroupScope, claims: &VerifiedClaims) -> Option<UnixSeconds> {
+        let of = |group: &String| {
+            let group = Group {
+                issuer: claims.issuer_id().to_owned(),
+                group: group.clone(),
+            };
+            self.groups.get(&(scope, group)).copied()
+        };
+        claims.groups().iter().filter_map(of).max()
     }
 }
 
@@ -134,13 +284,164 @@ impl RevocationReader for MemoryRevocations {
     async fn revocations(
         &self,
         claims: &VerifiedClaims,
-        _now: UnixSeconds,
+        now: UnixSeconds,
     ) -> Result<Revocations, Unavailable> {
-        if self.failing.load(Ordering::SeqCst) {
-            return Err(Dependency::Revocations.unavailable(Cause::Other));
+        let table = self.table()?;
+        let user = User::from(claims.user_ref());
+        let mut found = table.set.get(&user).cloned().unwrap_or_default();
+        if let Some(state) = table.users.get(&user) {
+            state.clone().add_to(&mut found, now);
         }
-        let by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = by_user.get(&claims.user_ref().into());
-        Ok(found.cloned().unwrap_or_default())
+        let revoked =
+            |part: Option<Part>| part.is_some_and(|part| table.is_revoked(&user, part, now));
+        found.session |= revoked(claims.session().map(|id| Part::Session(id.to_owned())));
+        found.token |= revoked(claims.token_id().map(|id| Part::Token(id.to_owned())));
+        let issuer = claims.issuer_id().to_owned();
+        let client = Owner::Client(issuer.clone(), claims.client_id().to_owned());
+        let of = |owner| table.not_before.get(&owner).copied();
+        found.client_not_before = found.client_not_before.max(of(client));
+        found.issuer_not_before = found.issuer_not_before.max(of(Owner::Issuer(issuer)));
+        let outdated = table.latest(GroupScope::Tokens, claims);
+        found.tokens_not_before = found.tokens_not_before.max(outdated);
+        let removed = table.latest(GroupScope::Sessions, claims);
+        found.provider_not_before = found.provider_not_before.max(removed);
+        Ok(found)
+    }
+}
+
+impl RevocationWriter for MemoryRevocations {
+    async fn revoke_session(
+        &self,
+        session: &SessionRef<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let part = Part::Session(session.session.to_owned());
+        self.revoke(session.user, part, context)
+    }
+
+    async fn revoke_token(
+        &self,
+        token: &TokenRef<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let part = Part::Token(token.token.to_owned());
+        self.revoke(token.user, part, context)
+    }
+
+    async fn revoke_user_sessions(
+        &self,
+        user: &UserRef<'_>,
+        not_before: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.change(user, &Act::RevokeAll(not_before), context)
+            .map(drop)
+    }
+
+    async fn revoke_other_sessions(
+        &self,
+        user: &UserRef<'_>,
+        others: &OtherSessions<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<bool, Unavailable> {
+        self.change(user, &Act::RevokeOthers(*others), context)
+    }
+
+    async fn revoke_sessions_before_password_change(
+        &self,
+        user: &UserRef<'_>,
+        change: &PasswordChange,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.change(user, &Act::PasswordChanged(*change), context)
+            .map(drop)
+    }
+
+    async fn require_refresh(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.change(user, &Act::RequireRefresh(at), context)
+            .map(drop)
+    }
+
+    async fn disable_user(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.change(user, &Act::Disable(at), context).map(drop)
+    }
+
+    async fn delete_user(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.change(user, &Act::Delete(at), context).map(drop)
+    }
+
+    async fn enable_user(
+        &self,
+        user: &UserRef<'_>,
+        at: UnixSeconds,
+        context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.change(user, &Act::Enable(at), context).map(drop)
+    }
+
+    async fn revoke_client(
+        &self,
+        client: &ClientRef<'_>,
+        not_before: UnixSeconds,
+        _context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        let owner = Owner::Client(client.issuer.to_owned(), client.client_id.to_owned());
+        self.raise(owner, not_before)
+    }
+
+    async fn revoke_issuer(
+        &self,
+        issuer: &IssuerRef<'_>,
+        not_before: UnixSeconds,
+        _context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise(Owner::Issuer(issuer.issuer.to_owned()), not_before)
+    }
+
+    async fn require_refresh_of_group(
+        &self,
+        group: &GroupRef<'_>,
+        at: UnixSeconds,
+        _context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise_group(GroupScope::Tokens, group, at)
+    }
+
+    async fn revoke_group_sessions(
+        &self,
+        group: &GroupRef<'_>,
+        at: UnixSeconds,
+        _context: &RevocationContext<'_>,
+    ) -> Result<(), Unavailable> {
+        self.raise_group(GroupScope::Sessions, group, at)
+    }
+
+    async fn note_call(
+        &self,
+        issuer_id: &str,
+        request_id: &str,
+        _now: UnixSeconds,
+    ) -> Result<(), Unavailable> {
+        let call = Call {
+            issuer_id: issuer_id.to_owned(),
+            request_id: request_id.to_owned(),
+        };
+        self.table()?.calls.push(call);
+        Ok(())
     }
 }

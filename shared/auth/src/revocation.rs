@@ -42,6 +42,61 @@ pub struct UserRevocation {
     pub except_session: Option<String>,
 }
 
+/// The session that a revocation of a user's sessions keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSession<'a> {
+    /// `origin_jti`.
+    pub session: &'a str,
+    /// When it was authenticated.
+    pub authenticated_at: UnixSeconds,
+}
+
+/// All sessions of a user up to a time, but one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherSessions<'a> {
+    /// Sessions authenticated up to this time are revoked.
+    pub not_before: UnixSeconds,
+    /// The session that is kept.
+    pub kept: KeptSession<'a>,
+    /// The time of the password change, if that is the reason and its caller proved the old
+    /// password to our own API: the CloudTrail record of this change, and no other, keeps the
+    /// session too.
+    pub password_changed_at: Option<UnixSeconds>,
+}
+
+/// A password change, here or elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// The time of the change.
+    pub changed_at: UnixSeconds,
+    /// The maximal difference, in seconds, between two clocks' times of one change.
+    pub tolerance_seconds: u64,
+}
+
+/// The actor and the reason of a revocation, and the time until which it is needed.
+#[derive(Clone)]
+pub struct RevocationContext<'a> {
+    /// The reason, for the operator: `logout`, `admin_disable`.
+    pub reason: &'a str,
+    /// The actor's `sub`.
+    pub actor: &'a str,
+    /// The time of the revocation.
+    pub at: UnixSeconds,
+    /// The lifetime in seconds of the session's refresh token: it could bring new tokens for so
+    /// long, so the revocation must be kept for so long.
+    pub refresh_token_ttl_seconds: u64,
+}
+
+impl RevocationContext<'_> {
+    /// Seconds for which a revocation is kept after its time: the lifetime of a refresh token and
+    /// [`REVOCATION_MARGIN_SECONDS`].
+    #[must_use]
+    pub fn kept_seconds(&self) -> u64 {
+        self.refresh_token_ttl_seconds
+            .saturating_add(REVOCATION_MARGIN_SECONDS)
+    }
+}
+
 impl Revocations {
     /// Refuses a token that any revocation applies to.
     ///

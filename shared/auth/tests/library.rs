@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use auth::api_key::StoredKey;
 use auth::memory::{MemoryKeys, MemoryRevocations};
 use auth::{
-    AuthError, ClaimsBuilder, DenyReason, Issuer, KeySet, KeySource, Principal, RevocationReader,
-    Revocations, TokenRules, TokenUse, TrustedIssuer, Unavailable, UnixSeconds, VerifiedClaims,
+    AuthError, Cause, ClaimsBuilder, DenyReason, Dependency, Issuer, KeySet, KeySource, Principal,
+    RevocationReader, Revocations, TokenRules, TokenUse, TrustedIssuer, UnixSeconds,
+    VerifiedClaims,
 };
 use testkit::{Pool, TokenBuilder, now};
 
@@ -184,7 +185,12 @@ async fn memory_keys_serve_each_issuer_its_own() {
     let error = source.key_for(&issuer, foreign.access_kid, now).await.err();
     let unknown = AuthError::from(DenyReason::UnknownKey);
     assert_eq!(format!("{error:?}"), format!("{:?}", Some(unknown)));
-    let unavailable = || format!("{:?}", Some(AuthError::from(Unavailable::Jwks)));
+    let unavailable = || {
+        format!(
+            "{:?}",
+            Some(AuthError::from(Dependency::Jwks.unavailable(Cause::Other)))
+        )
+    };
     let error = source.key_for(&other, ours.access_kid, now).await.err();
     assert_eq!(format!("{error:?}"), unavailable());
     source.set_available(false);
@@ -218,7 +224,10 @@ async fn memory_revocations_are_kept_by_user() {
     assert_eq!(found, Ok(Revocations::default()));
     store.set_available(false);
     let found = store.revocations(&bob, now).await;
-    assert_eq!(found, Err(Unavailable::Revocations));
+    assert_eq!(
+        found,
+        Err(Dependency::Revocations.unavailable(Cause::Other))
+    );
 }
 
 /// Logs and metrics print reasons by `Display`.

@@ -226,6 +226,6 @@ fn refuses_tokens_when_the_clock_is_far_off() {
         let token = UnverifiedToken::parse(&text).unwrap();
         let key = keys.get(pool.access_kid).unwrap();
         let verdict = verifier.verify(token, &issuer, key, UnixSeconds(at));
-        assert_eq!(verdict.err(), Some(expected), "X6 {at}");
+        assert_eq!(verdict.err(), Some(expected), "the clock says {at}");
     }
 }

@@ -7,6 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -55,6 +60,8 @@ enum Backend {
     Behind(Box<Relay>),
     /// The response that the test set for the operation, otherwise `{}`.
     Agreeable,
+    /// The same, but reads of tables find the rows that the test sets.
+    Tables,
 }
 
 #[derive(Default)]
@@ -99,6 +106,16 @@ impl FakeAws {
         .await
     }
 
+    /// Starts a service that answers every call with an empty success, and reads of tables
+    /// (`BatchGetItem`, `Query`, `Scan`) with the rows that the test sets; writes do not change them.
+    pub async fn with_tables() -> Self {
+        Self::with(AwsState {
+            backend: Backend::Tables,
+            ..AwsState::default()
+        })
+        .await
+    }
+
     async fn with(state: AwsState) -> Self {
         let state = Arc::new(state);
         let router = Router::new()
@@ -114,6 +131,18 @@ impl FakeAws {
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// The SDK's configuration for this service.
+    #[must_use]
+    pub fn sdk(&self) -> SdkConfig {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(self.url())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build()
     }
 
     /// Stores a row: `attributes` in DynamoDB's JSON, without the keys.
@@ -229,6 +258,27 @@ impl FakeAws {
 }
 
 impl AwsState {
+    /// The response to a read of tables.
+    fn read_tables(&self, operation: &str, request: &Value) -> Option<String> {
+        if !matches!(self.backend, Backend::Tables) {
+            return None;
+        }
+        let answer = match operation {
+            "BatchGetItem" => batch_get(self, operation, request),
+            "Query" | "Scan" => {
+                let partition = &request["ExpressionAttributeValues"][":pk"];
+                let rows = self.rows.lock().expect("a lock");
+                let found = rows
+                    .values()
+                    .filter(|row| operation == "Scan" || row["pk"] == *partition);
+                let found: Vec<&Value> = found.collect();
+                json!({"Items": found, "Count": found.len()})
+            }
+            _ => return None,
+        };
+        Some(answer.to_string())
+    }
+
     /// An earlier response to the same read, if stale reads are enabled.
     fn remembered(&self, operation: &str, body: &Bytes) -> Option<Bytes> {
         let stale = self.stale.lock().expect("a lock");
@@ -296,12 +346,13 @@ async fn answer(
                 (status, answer)
             }
         },
-        Backend::Agreeable => {
+        Backend::Agreeable | Backend::Tables => {
             let answers = state.answers.lock().expect("a lock");
             let answer = answers.get(&operation).map(Value::to_string);
             (
                 200,
                 answer
+                    .or_else(|| state.read_tables(&operation, &request))
                     .unwrap_or_else(|| success(&operation, &request))
                     .into(),
             )

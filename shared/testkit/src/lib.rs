@@ -16,6 +16,7 @@
 pub mod aws;
 pub mod binary;
 pub mod dynamodb;
+pub mod events;
 pub mod http;
 pub mod jwks_server;
 pub mod keys;

@@ -1,0 +1,164 @@
+//! Decisions with keys and revocations in memory.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use auth::memory::{MemoryKeys, MemoryRevocations};
+use auth::{
+    KeySet, RevocationContext, RevocationWriter, TrustedIssuer, UnixSeconds, UserRef, Verifier,
+};
+use authorizer::{Authorizer, Config};
+use runtime::{Handler, InvocationError};
+use serde_json::{Value, json};
+use testkit::{Pool, TokenBuilder, events, now};
+
+const SUBJECT: &str = "a1b2c3d4-5678-90ab-cdef-example11111";
+const SESSION: &str = "0a1b2c3d-session-example-000000000001";
+const TOKEN_ID: &str = "9f8e7d6c-token-example-0000000000001";
+
+fn authorizer(store: &MemoryRevocations) -> Authorizer<MemoryKeys, MemoryRevocations> {
+    let config = Config::from_lookup(&events::variables(&[]));
+    let config = config.unwrap();
+    let issuers: Vec<_> = config
+        .issuers
+        .into_iter()
+        .map(|(issuer, _)| issuer)
+        .collect();
+    let keys = Pool::ours().jwks().to_string();
+    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
+        issuer: issuer.clone(),
+        keys: KeySet::parse(keys.as_bytes()).unwrap(),
+    });
+    let keys = MemoryKeys::new(trusted);
+    let verifier = Verifier::new(issuers, config.token_rules);
+    Authorizer::new(verifier, keys, store.clone(), None, config.settings)
+}
+
+/// The effect of the answer, or the error.
+async fn decision(
+    authorizer: &Authorizer<MemoryKeys, MemoryRevocations>,
+    token: &TokenBuilder<'_>,
+) -> Result<String, InvocationError> {
+    let mut event = events::sample("authorizer/rest-token");
+    event["authorizationToken"] = format!("Bearer {}", token.build()).into();
+    let answer = authorizer.handle(&events::raw(&event), "request-1").await?;
+    let answer: Value = serde_json::from_str(answer.get()).unwrap();
+    let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
+    Ok(effect.as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn answers_the_sample_of_a_token_authorizer() {
+    let authorizer = authorizer(&MemoryRevocations::default());
+    let token = Pool::ours().access_token();
+    let mut event = events::sample("authorizer/rest-token");
+    event["authorizationToken"] = format!("Bearer {}", token.build()).into();
+    let answer = authorizer.handle(&events::raw(&event), "request-1").await;
+    let mut answer: Value = serde_json::from_str(answer.unwrap().get()).unwrap();
+    let since = answer["context"]["auth_time"].take();
+    assert!(since.as_str().unwrap().parse::<u64>().unwrap() <= now() - 60);
+    answer["context"]["auth_time"] = "{{AUTH_TIME}}".into();
+    assert_eq!(answer, events::sample("authorizer/rest-token.expected"));
+}
+
+#[tokio::test]
+async fn every_kind_of_revocation_refuses_the_token() {
+    let user = UserRef {
+        issuer: Pool::ours().id,
+        subject: SUBJECT,
+    };
+    let now = UnixSeconds(now());
+    let context = &RevocationContext {
+        reason: "test",
+        actor: "test",
+        at: now,
+        refresh_token_ttl_seconds: 3_600,
+    };
+    let allowed = Ok("Allow".to_owned());
+    let token = Pool::ours().access_token();
+    for kind in [
+        "session", "token", "sessions", "refresh", "disabled", "client", "issuer",
+    ] {
+        let store = MemoryRevocations::default();
+        let authorizer = authorizer(&store);
+        assert_eq!(
+            decision(&authorizer, &token).await,
+            allowed,
+            "{kind}: before"
+        );
+        let client = auth::ClientRef {
+            issuer: user.issuer,
+            client_id: Pool::ours().client_id,
+        };
+        let written = match kind {
+            "session" => store.revoke_session(&user.session(SESSION), context).await,
+            "token" => store.revoke_token(&user.token(TOKEN_ID), context).await,
+            "sessions" => store.revoke_user_sessions(&user, now, context).await,
+            "refresh" => store.require_refresh(&user, now, context).await,
+            "disabled" => store.disable_user(&user, now, context).await,
+            "client" => store.revoke_client(&client, now, context).await,
+            _ => store.revoke_issuer(&user.issuer_ref(), now, context).await,
+        };
+        written.unwrap();
+        let refused = Err(InvocationError::Unauthorized);
+        assert_eq!(decision(&authorizer, &token).await, refused, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_or_key_set_that_is_not_available_allows_nothing() {
+    let store = MemoryRevocations::default();
+    let authorizer = authorizer(&store);
+    let token = Pool::ours().access_token();
+    store.set_available(false);
+    let failed = Err(InvocationError::Internal);
+    assert_eq!(decision(&authorizer, &token).await, failed);
+    store.set_available(true);
+    assert_eq!(decision(&authorizer, &token).await, Ok("Allow".to_owned()));
+}
+
+#[tokio::test]
+async fn refuses_other_credentials_and_allows_a_good_one_after_each() {
+    let authorizer = authorizer(&MemoryRevocations::default());
+    let ours = Pool::ours();
+    let good = ours.access_token();
+    let rows = [
+        ("another pool", Pool::foreign().access_token()),
+        ("expired", ours.access_token().claim("exp", now() - 1)),
+        (
+            "another issuer",
+            ours.access_token().claim("iss", "https://issuer.example"),
+        ),
+        (
+            "another client",
+            ours.access_token().claim("client_id", "other"),
+        ),
+        ("an ID token", ours.id_token()),
+        ("no subject", ours.access_token().claim("sub", json!(null))),
+    ];
+    for (name, token) in rows {
+        let refused = Err(InvocationError::Unauthorized);
+        assert_eq!(decision(&authorizer, &token).await, refused, "{name}");
+        assert_eq!(
+            decision(&authorizer, &good).await,
+            Ok("Allow".to_owned()),
+            "{name}: after"
+        );
+    }
+    for sample in [
+        "rest-request-without-credential",
+        "rest-request-null-headers",
+    ] {
+        let event = events::raw(&events::sample(&format!("authorizer/{sample}")));
+        let answer = authorizer.handle(&event, "request-1").await;
+        assert_eq!(
+            answer.err(),
+            Some(InvocationError::Unauthorized),
+            "{sample}"
+        );
+    }
+}

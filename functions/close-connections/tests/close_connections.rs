@@ -1,0 +1,169 @@
+//! Which connections a change of the revocation table closes, over fake tables and a fake API.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use close_connections::{CloseConnections, Config};
+use runtime::Handler;
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{FakeAws, Pool, events, now};
+
+const SUBJECT: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
+
+async fn fixture() -> (CloseConnections, FakeAws) {
+    let aws = FakeAws::with_tables().await;
+    let url = aws.url();
+    let variables = [
+        ("CONNECTION_TABLE", "connections"),
+        ("CONNECTIONS_URL", url.as_str()),
+    ];
+    let config = Config::from_lookup(&events::variables(&variables)).unwrap();
+    (CloseConnections::new(&aws.sdk(), config), aws)
+}
+
+fn partition() -> String {
+    format!("{}#user#{SUBJECT}", Pool::ours().id)
+}
+
+/// Stores an open connection of a session.
+fn open(aws: &FakeAws, id: &str, session: &str) {
+    let time = |seconds: u64| json!({"N": seconds.to_string()});
+    let row = json!({
+        "connection": {"S": id}, "issuer": {"S": Pool::ours().id}, "sub": {"S": SUBJECT},
+        "client_id": {"S": Pool::ours().client_id}, "session": {"S": session},
+        "auth_time": time(now() - 100), "connected_at": time(now() - 50),
+        "expires_at": time(now() + 1_000),
+    });
+    aws.put(&partition(), &format!("connection#{id}"), row);
+}
+
+fn revoke(aws: &FakeAws, sort: &str, mut row: Value) {
+    row["expires_at"] = json!({"N": (now() + 1_000).to_string()});
+    aws.put(&partition(), sort, row);
+}
+
+fn change(pk: &str, sk: &str) -> Value {
+    let mut event = events::sample("close-connections/mark");
+    let keys = json!({"pk": {"S": pk}, "sk": {"S": sk}});
+    event["Records"][0]["dynamodb"]["Keys"] = keys;
+    event
+}
+
+async fn call(function: &CloseConnections, event: &Value) -> Value {
+    let answer = function.handle(&events::raw(event), "request-1").await;
+    serde_json::to_value(answer.unwrap()).unwrap()
+}
+
+/// The connections that the API was told to close.
+fn closed(aws: &FakeAws) -> Vec<String> {
+    let operations = aws.operations().into_iter();
+    let mut closed: Vec<String> = operations
+        .filter(|operation| operation.starts_with("DELETE "))
+        .map(|operation| operation.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    closed.sort();
+    closed
+}
+
+#[tokio::test]
+async fn closes_exactly_the_connections_that_are_revoked() {
+    let all = json!({"not_before": {"N": now().to_string()}});
+    let but_one = json!({"not_before": {"N": now().to_string()}, "except_session": {"S": "phone"}});
+    let disabled = json!({"disabled": {"BOOL": true}, "status_at": {"N": "1"}});
+    let earlier = json!({"not_before": {"N": (now() - 200).to_string()}});
+    let rows: [(&str, &str, Value, &[&str]); 5] = [
+        ("one session", "session#phone", json!({}), &["on-phone"]),
+        ("all sessions", "user", all, &["on-phone", "on-tablet"]),
+        ("all but one", "user", but_one, &["on-tablet"]),
+        (
+            "a disabled user",
+            "user",
+            disabled,
+            &["on-phone", "on-tablet"],
+        ),
+        ("an earlier revocation", "user", earlier, &[]),
+    ];
+    for (name, sort, row, expected) in rows {
+        let (function, aws) = fixture().await;
+        open(&aws, "on-phone", "phone");
+        open(&aws, "on-tablet", "tablet");
+        revoke(&aws, sort, row);
+        let answer = call(&function, &change(&partition(), sort)).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}), "{name}");
+        assert_eq!(closed(&aws), expected, "{name}");
+        let removed = aws
+            .operations()
+            .into_iter()
+            .filter(|name| name == "DeleteItem");
+        assert_eq!(removed.count(), expected.len(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_of_a_client_or_the_issuer_reaches_all_connections() {
+    let pool = Pool::ours();
+    let client = format!("{}#client#{}", pool.id, pool.client_id);
+    for (pk, sk) in [(client.as_str(), "client"), (pool.id, "issuer")] {
+        let (function, aws) = fixture().await;
+        open(&aws, "on-phone", "phone");
+        aws.put(pk, sk, json!({"not_before": {"N": now().to_string()}}));
+        call(&function, &change(pk, sk)).await;
+        assert_eq!(closed(&aws), ["on-phone"], "{sk}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_revoke_no_connection_cause_no_call() {
+    let (function, aws) = fixture().await;
+    for sort in ["sweep", "groups", "call"] {
+        let answer = call(&function, &change(Pool::ours().id, sort)).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+        assert_eq!(aws.operations(), Vec::<String>::new(), "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_redelivered_and_a_connection_that_is_gone_counts_as_closed() {
+    for (status, operation, failures) in [(410, "DELETE", 0), (403, "DELETE", 1), (400, "Query", 1)]
+    {
+        let (function, aws) = fixture().await;
+        open(&aws, "on-phone", "phone");
+        revoke(&aws, "session#phone", json!({}));
+        let kind = if status == 410 {
+            "GoneException"
+        } else {
+            "ForbiddenException"
+        };
+        let fault = Fault::Answer(status, format!(r#"{{"__type":"{kind}"}}"#));
+        match operation {
+            "DELETE" => {
+                // The path of the call, as the SDK writes it.
+                for path in ["/@connections/on-phone", "/%40connections/on-phone"] {
+                    aws.add_fault_for(&format!("DELETE {path}"), fault.clone());
+                }
+            }
+            operation => aws.add_fault_for(operation, fault),
+        }
+        let answer = call(&function, &change(&partition(), "session#phone")).await;
+        let failed = answer["batchItemFailures"].as_array().unwrap();
+        assert_eq!(failed.len(), failures, "{operation} {status}");
+        if failures == 1 {
+            assert_eq!(failed[0]["itemIdentifier"], "4421584500000000017450439091");
+            assert!(!aws.operations().contains(&"DeleteItem".to_owned()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_without_records_is_an_error() {
+    let (function, _aws) = fixture().await;
+    for event in [json!({}), json!(null), json!({"Records": [{}]})] {
+        let answer = function.handle(&events::raw(&event), "request-1").await;
+        assert!(answer.is_err(), "{event}");
+    }
+}

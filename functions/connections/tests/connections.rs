@@ -1,0 +1,131 @@
+//! The rules of WebSocket connections, over fake tables.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use connections::{Config, Connections};
+use runtime::{Handler, InvocationError};
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{FakeAws, Pool, events, now};
+
+async fn fixture() -> (Connections, FakeAws) {
+    let aws = FakeAws::with_tables().await;
+    let lookup = events::variables(&[("CONNECTION_TABLE", "connections")]);
+    let config = Config::from_lookup(&lookup).unwrap();
+    (Connections::new(&aws.sdk(), config), aws)
+}
+
+fn connect() -> Value {
+    let mut event = events::sample("connections/connect-without-authorizer");
+    event["requestContext"]["authorizer"] = events::caller();
+    event
+}
+
+async fn call(connections: &Connections, event: &Value) -> Result<Value, InvocationError> {
+    let answer = connections.handle(&events::raw(event), "request-1").await?;
+    Ok(serde_json::to_value(answer).unwrap())
+}
+
+#[tokio::test]
+async fn answers_the_samples() {
+    let (connections, _aws) = fixture().await;
+    for name in [
+        "connections/connect-without-authorizer",
+        "connections/disconnect",
+    ] {
+        let answer = call(&connections, &events::sample(name)).await;
+        assert_eq!(
+            answer,
+            Ok(events::sample(&format!("{name}.expected"))),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_stored_before_the_revocations_are_read() {
+    let (connections, aws) = fixture().await;
+    let mut event = connect();
+    event["headers"] = json!({"Sec-WebSocket-Protocol": "bearer, a.b.c"});
+    let answer = call(&connections, &event).await.unwrap();
+    let headers = json!({"Sec-WebSocket-Protocol": "bearer"});
+    assert_eq!(answer, json!({"statusCode": 200, "headers": headers}));
+    assert_eq!(aws.operations(), ["PutItem", "BatchGetItem"]);
+    assert!(
+        !aws.requests()[0].1.to_string().contains("a.b.c"),
+        "the token is not stored"
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_was_revoked_meanwhile_is_refused_and_forgotten() {
+    let subject = events::caller()["sub"].as_str().unwrap().to_owned();
+    let partition = format!("{}#user#{subject}", Pool::ours().id);
+    let later = json!({"N": (now() + 1_000).to_string()});
+    let rows = [
+        (
+            "session#0a1b2c3d-session-of-a-sample",
+            json!({"expires_at": later}),
+        ),
+        (
+            "user",
+            json!({"disabled": {"BOOL": true}, "status_at": {"N": "1"}}),
+        ),
+        ("user", json!({"not_before": later, "expires_at": later})),
+    ];
+    for (sort, row) in rows {
+        let (connections, aws) = fixture().await;
+        aws.put(&partition, sort, row);
+        let mut event = connect();
+        event["headers"] = json!({"Sec-WebSocket-Protocol": "bearer, a.b.c"});
+        assert_eq!(
+            call(&connections, &event).await,
+            Ok(json!({"statusCode": 401})),
+            "{sort}"
+        );
+        assert_eq!(
+            aws.operations(),
+            ["PutItem", "BatchGetItem", "DeleteItem"],
+            "{sort}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn other_events_are_refused_without_a_write() {
+    let (connections, aws) = fixture().await;
+    let mut no_issuer = connect();
+    no_issuer["requestContext"]["authorizer"]["issuer"] = "".into();
+    let mut no_time = connect();
+    no_time["requestContext"]["authorizer"]["auth_time"] = "soon".into();
+    let mut other = connect();
+    other["requestContext"]["routeKey"] = "$default".into();
+    let rows = [
+        ("no object", json!(7), 400),
+        ("no context", json!({"headers": {}}), 400),
+        ("no issuer", no_issuer, 401),
+        ("no time", no_time, 401),
+        ("another route", other, 404),
+    ];
+    for (name, event, status) in rows {
+        let answer = call(&connections, &event).await;
+        assert_eq!(answer, Ok(json!({"statusCode": status})), "{name}");
+        assert_eq!(aws.operations(), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_fails_opens_no_connection() {
+    for operation in ["PutItem", "BatchGetItem"] {
+        let (connections, aws) = fixture().await;
+        let missing = r#"{"__type":"ResourceNotFoundException"}"#;
+        aws.set_fault_for(operation, Fault::Answer(400, missing.to_owned()));
+        let answer = call(&connections, &connect()).await;
+        assert_eq!(answer, Err(InvocationError::Internal), "{operation}");
+    }
+}

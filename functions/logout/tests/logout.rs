@@ -1,0 +1,348 @@
+//! The rules of logout, with a store in memory and a fake Cognito.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use api_gateway::http::Response;
+use auth::memory::MemoryRevocations;
+use auth::{ClaimsBuilder, DenyReason, RevocationReader, UnixSeconds, VerifiedClaims};
+use logout::{Config, Logout};
+use runtime::Handler;
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{FakeAws, Pool, TokenBuilder, events, now};
+
+struct Fixture {
+    logout: Logout<MemoryRevocations>,
+    store: MemoryRevocations,
+    aws: FakeAws,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(more: &[(&str, &str)]) -> Self {
+        let aws = FakeAws::agreeable().await;
+        let keys = Pool::ours().jwks().to_string();
+        let variables = [&[("JWKS", keys.as_str())], more].concat();
+        let config = Config::from_lookup(&events::variables(&variables)).unwrap();
+        let store = MemoryRevocations::default();
+        Self {
+            logout: Logout::new(&aws.sdk(), config, store.clone(), None),
+            store,
+            aws,
+        }
+    }
+
+    async fn call(&self, event: &Value) -> (u16, Value) {
+        let response = self.logout.handle(&events::raw(event), "request-1").await;
+        read(&response.unwrap())
+    }
+
+    /// Why the token is refused from now on.
+    async fn refused(&self, token: &VerifiedClaims) -> Option<DenyReason> {
+        let found = self.store.revocations(token, UnixSeconds(now())).await;
+        found.unwrap().check(token).err()
+    }
+}
+
+fn read(response: &Response) -> (u16, Value) {
+    let response = serde_json::to_value(response).unwrap();
+    let body = response["body"].as_str().unwrap();
+    let status = response["statusCode"].as_u64().unwrap();
+    (
+        status.try_into().unwrap(),
+        serde_json::from_str(body).unwrap(),
+    )
+}
+
+fn request(token: &TokenBuilder<'_>, body: &Value) -> Value {
+    with_authorization(&format!("Bearer {}", token.build()), body)
+}
+
+fn with_authorization(value: &str, body: &Value) -> Value {
+    let mut event = events::sample("logout/session");
+    event["headers"] = json!({"Authorization": value, "Content-Type": "application/json"});
+    event["multiValueHeaders"] =
+        json!({"Authorization": [value], "Content-Type": ["application/json"]});
+    event["body"] = body.to_string().into();
+    event
+}
+
+/// The claims of a session of the pool's user, which began `age` seconds ago.
+fn session(id: &str, age: u64) -> VerifiedClaims {
+    let pool = Pool::ours();
+    ClaimsBuilder::user(
+        "a1b2c3d4-5678-90ab-cdef-example11111",
+        UnixSeconds(now() - age),
+    )
+    .issuer_id(pool.id)
+    .client_id(pool.client_id)
+    .session(Some(id))
+    .token_id(Some("a-token"))
+    .build()
+}
+
+/// The session of [`Pool::access_token`].
+fn own() -> VerifiedClaims {
+    session("0a1b2c3d-session-example-000000000001", 60)
+}
+
+#[tokio::test]
+async fn revokes_the_session_of_the_token_and_no_other() {
+    let fixture = Fixture::new().await;
+    let (status, body) = fixture
+        .call(&request(&Pool::ours().access_token(), &json!({})))
+        .await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"ended": "session", "cognito": "not_asked"}))
+    );
+    assert_eq!(
+        fixture.refused(&own()).await,
+        Some(DenyReason::SessionRevoked)
+    );
+    assert_eq!(fixture.refused(&session("another", 60)).await, None);
+}
+
+#[tokio::test]
+async fn accepts_expired_tokens_and_repetitions() {
+    let fixture = Fixture::new().await;
+    let expired = Pool::ours().access_token().claim("exp", now() - 10);
+    for _ in 0..2 {
+        let (status, _) = fixture.call(&request(&expired, &json!({}))).await;
+        assert_eq!(status, 200);
+    }
+    assert_eq!(
+        fixture.refused(&own()).await,
+        Some(DenyReason::SessionRevoked)
+    );
+}
+
+#[tokio::test]
+async fn refuses_requests_without_a_valid_token_or_body() {
+    let fixture = Fixture::new().await;
+    let ours = Pool::ours();
+    let token = ours.access_token();
+    let mut get = request(&token, &json!({}));
+    get["httpMethod"] = "GET".into();
+    get["requestContext"]["httpMethod"] = "GET".into();
+    let rows = [
+        (
+            "no token",
+            with_authorization("", &json!({})),
+            401,
+            "unauthorized",
+        ),
+        (
+            "no JWT",
+            with_authorization("Bearer a.b.c", &json!({})),
+            401,
+            "unauthorized",
+        ),
+        (
+            "another pool",
+            request(&Pool::foreign().access_token(), &json!({})),
+            401,
+            "unauthorized",
+        ),
+        (
+            "a token of a machine",
+            request(&ours.machine_token(), &json!({})),
+            403,
+            "no_user",
+        ),
+        ("another method", get, 405, "method_not_allowed"),
+        (
+            "an unknown member",
+            request(&token, &json!({"all": true})),
+            400,
+            "bad_request",
+        ),
+        (
+            "an unknown scope",
+            request(&token, &json!({"scope": "everyone"})),
+            400,
+            "bad_request",
+        ),
+        (
+            "a scope that is not text",
+            request(&token, &json!({"scope": 1})),
+            400,
+            "bad_request",
+        ),
+    ];
+    for (name, event, status, code) in rows {
+        let (found, body) = fixture.call(&event).await;
+        assert_eq!(
+            (found, body["code"].as_str()),
+            (status, Some(code)),
+            "{name}: {body}"
+        );
+        assert_eq!(fixture.refused(&own()).await, None, "{name}");
+    }
+    assert_eq!(fixture.aws.operations(), Vec::<String>::new());
+    assert_eq!(
+        fixture.call(&request(&token, &json!({}))).await.0,
+        200,
+        "a good request"
+    );
+}
+
+#[tokio::test]
+async fn all_revokes_every_session_here_and_at_cognito_once() {
+    let fixture = Fixture::new().await;
+    let all = request(&Pool::ours().access_token(), &json!({"scope": "all"}));
+    let (status, body) = fixture.call(&all).await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"ended": "all", "cognito": "ended"}))
+    );
+    assert_eq!(fixture.aws.operations(), ["AdminUserGlobalSignOut"]);
+    for covered in [own(), session("another", 5)] {
+        assert_eq!(
+            fixture.refused(&covered).await,
+            Some(DenyReason::UserRevoked)
+        );
+    }
+    // The response came after the revoked second: a new sign-in is not covered.
+    assert_eq!(fixture.refused(&session("new", 0)).await, None);
+    let (status, body) = fixture.call(&all).await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"ended": "already", "cognito": "not_asked"}))
+    );
+    assert_eq!(fixture.refused(&session("new", 0)).await, None);
+}
+
+#[tokio::test]
+async fn others_keeps_the_session_of_the_token() {
+    let fixture = Fixture::new().await;
+    let others = request(&Pool::ours().access_token(), &json!({"scope": "others"}));
+    let (status, body) = fixture.call(&others).await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"ended": "others", "cognito": "not_asked"}))
+    );
+    assert_eq!(fixture.refused(&own()).await, None);
+    assert_eq!(
+        fixture.refused(&session("another", 5)).await,
+        Some(DenyReason::UserRevoked)
+    );
+    assert_eq!(fixture.aws.operations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn only_a_valid_session_revokes_others() {
+    let fixture = Fixture::new().await;
+    let valid = Pool::ours().access_token();
+    let expired = Pool::ours().access_token().claim("exp", now() - 10);
+    for scope in ["all", "others"] {
+        let (status, _) = fixture
+            .call(&request(&expired, &json!({"scope": scope})))
+            .await;
+        assert_eq!(status, 401, "{scope}, expired");
+    }
+    assert_eq!(fixture.call(&request(&valid, &json!({}))).await.0, 200);
+    for scope in ["all", "others"] {
+        let (status, _) = fixture
+            .call(&request(&valid, &json!({"scope": scope})))
+            .await;
+        assert_eq!(status, 401, "{scope}, logged out");
+    }
+    assert_eq!(fixture.refused(&session("another", 5)).await, None);
+}
+
+#[tokio::test]
+async fn the_refresh_token_is_revoked_at_cognito_or_queued() {
+    let body = json!({"refresh_token": "a-refresh-token"});
+    let error = || Fault::Answer(500, "{}".to_owned());
+    let invalid =
+        r#"{"__type":"NotAuthorizedException","message":"Refresh Token has been revoked"}"#;
+    let queue = [(
+        "RETRY_QUEUE_URL",
+        "https://sqs.us-east-1.amazonaws.com/1/retry",
+    )];
+    let unsupported = r#"{"__type":"UnsupportedOperationException"}"#;
+    let rows: [(&str, Fault, &[(&str, &str)], &str); 5] = [
+        ("Cognito answers", Fault::None, &[], "ended"),
+        (
+            "an invalid token",
+            Fault::Answer(400, invalid.to_owned()),
+            &[],
+            "ended",
+        ),
+        (
+            "revocation is off",
+            Fault::Answer(400, unsupported.to_owned()),
+            &[],
+            "unsupported",
+        ),
+        ("Cognito is down", error(), &[], "failed"),
+        ("Cognito is down, with a queue", error(), &queue, "queued"),
+    ];
+    for (name, fault, variables, cognito) in rows {
+        let fixture = Fixture::with(variables).await;
+        fixture.aws.set_fault_for("RevokeToken", fault);
+        let answer = fixture
+            .call(&request(&Pool::ours().access_token(), &body))
+            .await;
+        let expected = json!({"ended": "session", "cognito": cognito});
+        assert_eq!(answer, (200, expected), "{name}");
+        let refused = fixture.refused(&own()).await;
+        assert_eq!(refused, Some(DenyReason::SessionRevoked), "{name}");
+        let queued = fixture.aws.operations().contains(&"SendMessage".to_owned());
+        assert_eq!(queued, cognito == "queued", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_store_the_logout_fails_but_cognito_is_called() {
+    let fixture = Fixture::new().await;
+    fixture.store.set_available(false);
+    let token = Pool::ours().access_token();
+    let body = json!({"refresh_token": "a-refresh-token"});
+    let (status, answer) = fixture.call(&request(&token, &body)).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (503, Some("unavailable"))
+    );
+    assert_eq!(fixture.aws.operations(), ["RevokeToken"]);
+    fixture.store.set_available(true);
+    assert_eq!(fixture.call(&request(&token, &body)).await.0, 200);
+}
+
+#[tokio::test]
+async fn with_cookies_other_origins_are_refused_and_cookies_are_cleared() {
+    let fixture = Fixture::with(&[
+        ("TOKEN_COOKIE", "__Host-token"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ])
+    .await;
+    let mut event = request(&Pool::ours().access_token(), &json!({}));
+    for (origin, status) in [
+        ("https://evil.example", 403),
+        ("https://app.example.com.evil.example", 403),
+        ("null", 403),
+        ("https://app.example.com", 200),
+    ] {
+        event["headers"]["Origin"] = origin.into();
+        event["multiValueHeaders"]["Origin"] = json!([origin]);
+        let response = fixture
+            .logout
+            .handle(&events::raw(&event), "request-1")
+            .await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), status, "{origin}");
+        let clears = serde_json::to_string(&response)
+            .unwrap()
+            .contains("__Host-token=;");
+        assert_eq!(clears, status == 200, "{origin}");
+    }
+}

@@ -1,0 +1,224 @@
+//! Who may sign up, and which federated identities are linked, over a fake Cognito.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use pre_sign_up::{Config, PreSignUp};
+use runtime::{Handler, InvocationError};
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{FakeAws, events};
+
+const REFUSED: InvocationError = InvocationError::Refused("sign-up refused");
+const GOOGLE: (&str, &str) = ("LINK_PROVIDERS", "Google=gmail.com,example.com");
+
+async fn fixture(more: &[(&str, &str)]) -> (PreSignUp, FakeAws) {
+    let aws = FakeAws::agreeable().await;
+    aws.set_answer("ListUsers", json!({"Users": []}));
+    let config = Config::from_lookup(&events::variables(more)).unwrap();
+    (PreSignUp::new(aws.sdk(), config, None), aws)
+}
+
+async fn call(function: &PreSignUp, event: &Value) -> Result<Value, InvocationError> {
+    let answer = function.handle(&events::raw(event), "request-1").await?;
+    Ok(serde_json::from_str(answer.get()).unwrap())
+}
+
+fn sign_up(email: &str) -> Value {
+    let mut event = events::sample("pre-sign-up/sign-up");
+    event["request"]["userAttributes"]["email"] = email.into();
+    event
+}
+
+fn federated(email: &str, verified: &str) -> Value {
+    let mut event = events::sample("pre-sign-up/external-provider");
+    let attributes = &mut event["request"]["userAttributes"];
+    attributes["email"] = email.into();
+    attributes["email_verified"] = verified.into();
+    event
+}
+
+#[tokio::test]
+async fn answers_the_samples() {
+    let (function, _aws) = fixture(&[]).await;
+    for name in ["sign-up", "external-provider"] {
+        let event = events::sample(&format!("pre-sign-up/{name}"));
+        let expected = events::sample(&format!("pre-sign-up/{name}.expected"));
+        assert_eq!(call(&function, &event).await, Ok(expected), "{name}");
+    }
+    let look_alike = events::sample("pre-sign-up/look-alike");
+    assert_eq!(call(&function, &look_alike).await, Err(REFUSED));
+}
+
+#[tokio::test]
+async fn addresses_names_and_domains_decide() {
+    let allowed = [("ALLOWED_EMAIL_DOMAINS", "example.com")];
+    let denied = [("DENIED_EMAIL_DOMAINS", "mailinator.com")];
+    let off = [("SIGN_UP_GUARD", "false")];
+    let rows: [(&str, &str, &[(&str, &str)], bool); 9] = [
+        ("a plain address", "ada@example.com", &[], true),
+        ("no at sign", "ada.example.com", &[], false),
+        ("a control character", "ada\n@example.com", &[], false),
+        ("look-alike letters", "ad\u{430}@example.com", &[], false),
+        ("the allowed domain", "ada@example.com", &allowed, true),
+        ("another domain", "ada@example.org", &allowed, false),
+        ("a longer domain", "ada@notexample.com", &allowed, false),
+        ("a denied domain", "ada@mailinator.com", &denied, false),
+        (
+            "without guards",
+            "ada@mailinator.com",
+            &[off[0], denied[0]],
+            true,
+        ),
+    ];
+    for (name, email, variables, admitted) in rows {
+        let (function, _aws) = fixture(variables).await;
+        let event = sign_up(email);
+        let expected = if admitted {
+            Ok(event.clone())
+        } else {
+            Err(REFUSED)
+        };
+        assert_eq!(call(&function, &event).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_differs_in_case_only_is_refused_in_a_case_sensitive_pool() {
+    let (function, aws) = fixture(&[("USERNAME_CASE_SENSITIVE", "true")]).await;
+    assert_eq!(
+        call(&function, &sign_up("Ada@example.com")).await,
+        Err(REFUSED)
+    );
+    assert!(call(&function, &sign_up("ada@example.com")).await.is_ok());
+    let twin = json!({"Users": [{"Username": "ADA@EXAMPLE.COM", "Enabled": true}]});
+    aws.set_answer("ListUsers", twin);
+    assert_eq!(
+        call(&function, &sign_up("ada@example.com")).await,
+        Err(REFUSED)
+    );
+}
+
+#[tokio::test]
+async fn incomplete_events_and_unknown_sources_are_errors() {
+    let (function, _aws) = fixture(&[]).await;
+    let mut unknown = sign_up("ada@example.com");
+    unknown["triggerSource"] = "PreSignUp_New".into();
+    let mut pool = sign_up("ada@example.com");
+    pool["userPoolId"] = "".into();
+    for event in [
+        json!({}),
+        json!([]),
+        json!({"triggerSource": "PreSignUp_SignUp"}),
+        unknown,
+        pool,
+    ] {
+        assert_eq!(
+            call(&function, &event).await,
+            Err(InvocationError::Internal),
+            "{event}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_identity_is_linked_only_to_the_proven_account_of_its_address() {
+    let account = |status: &str, verified: &str, enabled: bool| {
+        json!({
+            "Username": "ada", "Enabled": enabled, "UserStatus": status,
+            "Attributes": [{"Name": "email_verified", "Value": verified}],
+        })
+    };
+    let proven = account("CONFIRMED", "true", true);
+    let mut twin = proven.clone();
+    twin["Username"] = "ada-2".into();
+    let event = federated("ada@example.com", "true");
+    let other_domain = federated("ada@example.org", "true");
+    let not_verified = federated("ada@example.com", "false");
+    let rows = [
+        ("no account", &event, json!([]), false, true),
+        ("the account", &event, json!([proven]), true, true),
+        (
+            "unconfirmed",
+            &event,
+            json!([account("UNCONFIRMED", "true", true)]),
+            false,
+            true,
+        ),
+        (
+            "not verified here",
+            &event,
+            json!([account("CONFIRMED", "false", true)]),
+            false,
+            true,
+        ),
+        (
+            "disabled",
+            &event,
+            json!([account("CONFIRMED", "true", false)]),
+            false,
+            false,
+        ),
+        ("two accounts", &event, json!([proven, twin]), false, false),
+        (
+            "not verified there",
+            &not_verified,
+            json!([proven]),
+            false,
+            true,
+        ),
+        (
+            "not the provider's domain",
+            &other_domain,
+            json!([proven]),
+            false,
+            true,
+        ),
+    ];
+    for (name, event, users, linked, admitted) in rows {
+        let (function, aws) = fixture(&[GOOGLE]).await;
+        aws.set_answer("ListUsers", json!({"Users": users}));
+        let user = json!({"Username": "ada", "UserStatus": "CONFIRMED", "UserAttributes": []});
+        aws.set_answer("AdminGetUser", user);
+        let answer = call(&function, event).await;
+        assert_eq!(answer.is_ok(), admitted, "{name}: {answer:?}");
+        let called = aws
+            .operations()
+            .contains(&"AdminLinkProviderForUser".to_owned());
+        assert_eq!(called, linked, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_with_a_second_factor_is_not_linked() {
+    let (function, aws) = fixture(&[GOOGLE]).await;
+    let account = json!({
+        "Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED",
+        "Attributes": [{"Name": "email_verified", "Value": "true"}],
+    });
+    aws.set_answer("ListUsers", json!({"Users": [account]}));
+    let user = json!({
+        "Username": "ada", "UserStatus": "CONFIRMED", "UserAttributes": [],
+        "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"],
+    });
+    aws.set_answer("AdminGetUser", user);
+    assert_eq!(
+        call(&function, &federated("ada@example.com", "true")).await,
+        Err(REFUSED)
+    );
+}
+
+#[tokio::test]
+async fn without_cognito_no_identity_is_linked_or_admitted() {
+    let (function, aws) = fixture(&[GOOGLE]).await;
+    aws.set_fault(Fault::Answer(
+        400,
+        r#"{"__type":"TooManyRequestsException"}"#.to_owned(),
+    ));
+    let answer = call(&function, &federated("ada@example.com", "true")).await;
+    assert_eq!(answer, Err(InvocationError::Internal));
+}

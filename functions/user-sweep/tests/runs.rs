@@ -1,0 +1,123 @@
+//! What a sweep finds and changes, over fake tables and a fake Cognito.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use runtime::{Handler, InvocationError};
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{FakeAws, Pool, events, now};
+use user_sweep::{Config, UserSweep};
+
+async fn fixture() -> (UserSweep, FakeAws) {
+    let aws = FakeAws::with_tables().await;
+    aws.set_answer("ListUsers", json!({"Users": []}));
+    aws.set_answer("ListUserPoolClients", json!({"UserPoolClients": []}));
+    let config = Config::from_lookup(&events::variables(&[("UNCONFIRMED_HOURS", "0")])).unwrap();
+    (UserSweep::new(&aws.sdk(), config), aws)
+}
+
+fn user(subject: &str, enabled: bool) -> Value {
+    json!({
+        "Username": subject, "Enabled": enabled, "UserStatus": "CONFIRMED",
+        "UserLastModifiedDate": now() - 7_200,
+        "Attributes": [{"Name": "sub", "Value": subject}],
+    })
+}
+
+async fn run(sweep: &UserSweep) -> Result<Value, InvocationError> {
+    let run = sweep.handle(&events::raw(&json!({})), "request-1").await?;
+    Ok(serde_json::to_value(run).unwrap())
+}
+
+/// The users whose rows were written.
+fn written(aws: &FakeAws) -> Vec<String> {
+    let writes = aws
+        .requests()
+        .into_iter()
+        .filter(|(name, _)| name == "UpdateItem");
+    let partitions = writes.filter_map(|(_, write)| {
+        let partition = write["Key"]["pk"]["S"].as_str()?.to_owned();
+        partition
+            .split_once("#user#")
+            .map(|(_, subject)| subject.to_owned())
+    });
+    partitions.collect()
+}
+
+#[tokio::test]
+async fn only_missing_revocations_of_disabled_users_are_written() {
+    let (sweep, aws) = fixture().await;
+    let users =
+        json!({"Users": [user("known", false), user("missing", false), user("active", true)]});
+    aws.set_answer("ListUsers", users);
+    let known = format!("{}#user#known", Pool::ours().id);
+    aws.put(
+        &known,
+        "user",
+        json!({"disabled": {"BOOL": true}, "status_at": {"N": "1"}}),
+    );
+    let run = run(&sweep).await.unwrap();
+    assert_eq!((&run["seen"], &run["written"]), (&json!(3), &json!(1)));
+    assert_eq!(run["finished"], true);
+    assert_eq!(written(&aws), ["missing"]);
+}
+
+#[tokio::test]
+async fn a_user_who_is_enabled_in_the_pool_is_let_in() {
+    for (actor, enabled) in [("cognito", 1), ("sweep", 1), ("an-administrator", 0)] {
+        let (sweep, aws) = fixture().await;
+        let partition = format!("{}#user#ada", Pool::ours().id);
+        let since = (now() - 7_200).to_string();
+        let row = json!({
+            "disabled": {"BOOL": true}, "status_at": {"N": since}, "disabled_by": {"S": actor},
+        });
+        aws.put(&partition, "user", row);
+        let found = json!({"Users": [user("ada", true)]});
+        aws.set_answer("ListUsers", found);
+        let run = run(&sweep).await.unwrap();
+        assert_eq!(run["enabled"], json!(enabled), "{actor}");
+    }
+}
+
+#[tokio::test]
+async fn app_clients_whose_sessions_outlive_revocations_are_counted() {
+    let (sweep, aws) = fixture().await;
+    let clients = json!({"UserPoolClients": [{"ClientId": "c-1", "ClientName": "web"}]});
+    aws.set_answer("ListUserPoolClients", clients);
+    let client = |validity: u64, revokes: bool| {
+        json!({"UserPoolClient": {
+            "ClientName": "web", "RefreshTokenValidity": validity,
+            "TokenValidityUnits": {"RefreshToken": "minutes"},
+            "ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH"], "EnableTokenRevocation": revokes,
+        }})
+    };
+    for (client, outliving) in [
+        (client(60, true), 0),
+        (client(5_000_000, true), 1),
+        (client(60, false), 1),
+    ] {
+        aws.set_answer("DescribeUserPoolClient", client);
+        let run = run(&sweep).await.unwrap();
+        assert_eq!(run["outliving"], json!(outliving));
+    }
+}
+
+#[tokio::test]
+async fn a_dependency_that_fails_makes_the_run_fail() {
+    for operation in ["BatchGetItem", "UpdateItem", "ListUsers"] {
+        let (sweep, aws) = fixture().await;
+        aws.set_answer("ListUsers", json!({"Users": [user("missing", false)]}));
+        let missing = r#"{"__type":"ResourceNotFoundException"}"#;
+        aws.set_fault_for(operation, Fault::Answer(400, missing.to_owned()));
+        assert_eq!(
+            run(&sweep).await,
+            Err(InvocationError::Internal),
+            "{operation}"
+        );
+    }
+}

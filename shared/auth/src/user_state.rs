@@ -1,0 +1,202 @@
+//! The state that revocations give to a user, and how an act changes it.
+//!
+//! The rules of writing a revocation are here, and a store applies each act atomically: `auth-dynamodb` by one
+//! conditional update, [`crate::memory`] under a lock. `tests/interleavings.rs` runs thousands of concurrent
+//! writers.
+
+use crate::revocation::{KeptSession, OtherSessions, PasswordChange, Revocations, UserRevocation};
+use crate::time::UnixSeconds;
+
+/// A user's state, without what is only informational.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserState {
+    /// Sessions authenticated up to this time are revoked.
+    pub not_before: Option<UnixSeconds>,
+    /// The one session that stays valid.
+    pub kept: Option<KeptSessionState>,
+    /// Tokens issued up to this time are outdated.
+    pub tokens_not_before: Option<UnixSeconds>,
+    /// Nothing of the user is accepted.
+    pub disabled: bool,
+    /// The time at which the user was disabled or enabled.
+    pub status_at: Option<UnixSeconds>,
+    /// The time from which the state is no longer needed.
+    pub expires_at: Option<UnixSeconds>,
+}
+
+/// A session that a revocation keeps, as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSessionState {
+    /// `origin_jti`.
+    pub session: String,
+    /// When it was authenticated.
+    pub authenticated_at: UnixSeconds,
+    /// The time of the password change, if that is why it is kept. The store writes this only for a
+    /// caller who has proved the old password to our own API.
+    pub password_changed_at: Option<UnixSeconds>,
+}
+
+/// An act on a user.
+#[derive(Clone, Debug)]
+pub enum Act<'a> {
+    /// Revokes everything authenticated up to this time, including a kept session.
+    RevokeAll(UnixSeconds),
+    /// Revokes the same but for one session, if that session is valid.
+    RevokeOthers(OtherSessions<'a>),
+    /// The password was changed: revokes all sessions but the one that this very change kept.
+    PasswordChanged(PasswordChange),
+    /// Makes tokens issued up to this time outdated.
+    RequireRefresh(UnixSeconds),
+    /// Disables at this time, and revokes all sessions.
+    Disable(UnixSeconds),
+    /// Disables at this time, and revokes all sessions, of a deleted user: the state is needed only
+    /// as long as the tokens that it refuses.
+    Delete(UnixSeconds),
+    /// Enables at this time. Earlier revocations stay in force.
+    Enable(UnixSeconds),
+}
+
+/// The effect of an act on a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The state already contains the act, or more.
+    Same,
+    /// The new state.
+    Changed(UserState),
+    /// The session to keep has been revoked itself.
+    TooLate,
+}
+
+impl UserState {
+    /// The state after `act`, which is applied at `now`. Revocations are kept for `kept_seconds`.
+    ///
+    /// Every change is monotone: `not_before` and the expiry only rise, and no session becomes
+    /// valid again.
+    #[must_use]
+    pub fn after(&self, act: &Act<'_>, now: UnixSeconds, kept_seconds: u64) -> After {
+        let mut new = self.clone();
+        match *act {
+            Act::RevokeAll(not_before) => new.revoke_all(not_before),
+            Act::RevokeOthers(others) => {
+                if !self.is_active(others.kept.session, others.kept.authenticated_at) {
+                    return After::TooLate;
+                }
+                new.revoke_others(others);
+            }
+            Act::PasswordChanged(change) => {
+                if self.was_kept_by(change) {
+                    new.raise(change.changed_at);
+                } else {
+                    new.revoke_all(change.changed_at);
+                }
+            }
+            Act::RequireRefresh(at) => new.tokens_not_before = new.tokens_not_before.max(Some(at)),
+            Act::Disable(at) | Act::Delete(at) => {
+                if self.status_at <= Some(at) {
+                    new.disabled = true;
+                    new.status_at = Some(at);
+                }
+                new.revoke_all(at);
+            }
+            Act::Enable(at) => {
+                if self.status_at < Some(at) {
+                    new.disabled = false;
+                    new.status_at = Some(at);
+                }
+            }
+        }
+        new.expires_at = if new.disabled && matches!(act, Act::Delete(_)) {
+            let needed = now.plus(kept_seconds);
+            // Only a deletion lets a disabled user's state expire.
+            let earlier = self.expires_at.filter(|_| self.disabled);
+            earlier.max(new.not_before.map(|at| at.plus(kept_seconds).max(needed)))
+        } else {
+            self.expiry_of(&new, now, kept_seconds)
+        };
+        if new == *self {
+            After::Same
+        } else {
+            After::Changed(new)
+        }
+    }
+
+    /// Whether no revocation of the user's sessions covers this session.
+    #[must_use]
+    pub fn is_active(&self, session: &str, authenticated_at: UnixSeconds) -> bool {
+        let kept = self.kept.as_ref();
+        self.not_before < Some(authenticated_at) || kept.is_some_and(|kept| kept.session == session)
+    }
+
+    /// Adds what this state revokes at `now`. Disabling does not expire.
+    pub fn add_to(self, revocations: &mut Revocations, now: UnixSeconds) {
+        let is_expired = self.expires_at.is_some_and(|end| end <= now);
+        let session = self.kept.map(|kept| kept.session);
+        revocations.user_disabled = self.disabled;
+        revocations.tokens_not_before = self.tokens_not_before.filter(|_| !is_expired);
+        let not_before = self.not_before.filter(|_| !is_expired);
+        revocations.user_not_before = not_before.map(|not_before| UserRevocation {
+            not_before,
+            except_session: session,
+        });
+    }
+
+    fn raise(&mut self, not_before: UnixSeconds) {
+        self.not_before = self.not_before.max(Some(not_before));
+    }
+
+    fn revoke_all(&mut self, not_before: UnixSeconds) {
+        let covers = |kept: &KeptSessionState| kept.authenticated_at <= not_before;
+        if self.not_before < Some(not_before) || self.kept.as_ref().is_some_and(covers) {
+            self.kept = None;
+        }
+        self.raise(not_before);
+    }
+
+    fn revoke_others(&mut self, others: OtherSessions<'_>) {
+        let KeptSession {
+            session,
+            authenticated_at,
+        } = others.kept;
+        // An earlier change may arrive late. A revocation of the other sessions alone does not
+        // carry `password_changed_at` over.
+        let earlier = self.kept.take().filter(|kept| kept.session == session);
+        let password_changed_at = others.password_changed_at.map(|at| {
+            let earlier = earlier.and_then(|kept| kept.password_changed_at);
+            earlier.map_or(at, |earlier| earlier.max(at))
+        });
+        self.raise(others.not_before);
+        self.kept = Some(KeptSessionState {
+            session: session.to_owned(),
+            authenticated_at,
+            password_changed_at,
+        });
+    }
+
+    fn was_kept_by(&self, change: PasswordChange) -> bool {
+        let kept_at = self.kept.as_ref().and_then(|kept| kept.password_changed_at);
+        kept_at.is_some_and(|kept_at| {
+            kept_at.0.abs_diff(change.changed_at.0) <= change.tolerance_seconds
+        })
+    }
+
+    /// The expiry of `new`, which follows this state. Disabling does not expire, nor does a
+    /// revocation that an operator wrote without an expiry.
+    fn expiry_of(&self, new: &Self, now: UnixSeconds, kept_seconds: u64) -> Option<UnixSeconds> {
+        let has_no_end = !self.disabled && self.expires_at.is_none() && *self != Self::default();
+        // A deleted user's state expires, and late acts raise its expiry.
+        let is_deleted = self.disabled && self.expires_at.is_some();
+        if new.disabled && !is_deleted || has_no_end {
+            return None;
+        }
+        let reaches = [new.not_before, new.tokens_not_before, new.status_at];
+        let changed = [self.not_before, self.tokens_not_before, self.status_at];
+        let needed = reaches
+            .into_iter()
+            .zip(changed)
+            // An unchanged revocation keeps its expiry.
+            .filter(|(reach, before)| reach != before || self.disabled && !new.disabled)
+            .filter_map(|(reach, _)| Some(reach?.plus(kept_seconds)));
+        let enabled_now = self.disabled.then(|| now.plus(kept_seconds));
+        needed.chain(enabled_now).chain(self.expires_at).max()
+    }
+}
