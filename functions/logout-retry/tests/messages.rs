@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{FakeAws, Pool, events};
 
+/// Variables of the function.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 const LATE_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/late";
 
 async fn fixture(more: &[(&str, &str)]) -> (LogoutRetry, FakeAws) {
@@ -173,7 +176,7 @@ async fn a_late_revocation_is_written_as_of_its_own_time() {
 async fn a_revocation_that_cannot_be_written_moves_to_the_late_queue_once() {
     let missing = r#"{"__type":"ResourceNotFoundException"}"#;
     let late = [("LATE_MARK_QUEUE_URL", LATE_QUEUE)];
-    let rows: [(&str, &[(&str, &str)], &str, usize, bool); 3] = [
+    let rows: [(&str, Variables<'_>, &str, usize, bool); 3] = [
         ("without a late queue", &[], "retry", 1, false),
         ("with a late queue", &late, "retry", 0, true),
         ("from the late queue", &late, "late", 1, false),

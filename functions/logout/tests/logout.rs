@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{FakeAws, Pool, TokenBuilder, events, now};
 
+/// Variables of the function.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 struct Fixture {
     logout: Logout<MemoryRevocations>,
     store: MemoryRevocations,
@@ -270,7 +273,7 @@ async fn the_refresh_token_is_revoked_at_cognito_or_queued() {
         "https://sqs.us-east-1.amazonaws.com/1/retry",
     )];
     let unsupported = r#"{"__type":"UnsupportedOperationException"}"#;
-    let rows: [(&str, Fault, &[(&str, &str)], &str); 5] = [
+    let rows: [(&str, Fault, Variables<'_>, &str); 5] = [
         ("Cognito answers", Fault::None, &[], "ended"),
         (
             "an invalid token",

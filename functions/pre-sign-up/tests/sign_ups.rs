@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{FakeAws, events};
 
+/// Variables of the function.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 const REFUSED: InvocationError = InvocationError::Refused("sign-up refused");
 const GOOGLE: (&str, &str) = ("LINK_PROVIDERS", "Google=gmail.com,example.com");
 
@@ -59,7 +62,7 @@ async fn addresses_names_and_domains_decide() {
     let allowed = [("ALLOWED_EMAIL_DOMAINS", "example.com")];
     let denied = [("DENIED_EMAIL_DOMAINS", "mailinator.com")];
     let off = [("SIGN_UP_GUARD", "false")];
-    let rows: [(&str, &str, &[(&str, &str)], bool); 9] = [
+    let rows: [(&str, &str, Variables<'_>, bool); 9] = [
         ("a plain address", "ada@example.com", &[], true),
         ("no at sign", "ada.example.com", &[], false),
         ("a control character", "ada\n@example.com", &[], false),

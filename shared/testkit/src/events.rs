@@ -32,9 +32,10 @@ pub fn rest(method: &str, route: &str, parameters: &Value, context: &Value, body
     event["requestContext"]["httpMethod"] = method.into();
     event["requestContext"]["resourcePath"] = route.into();
     event["requestContext"]["authorizer"] = context.clone();
-    event["body"] = match body {
-        Value::Null => Value::Null,
-        body => body.to_string().into(),
+    event["body"] = if body.is_null() {
+        Value::Null
+    } else {
+        body.to_string().into()
     };
     event
 }
