@@ -1,11 +1,13 @@
 """Runs the commands of docs/existing-api.md, as they are on the page, against APIs in the local stack."""
 
+import contextlib
 import io
 import json
 import os
 import pathlib
 import re
 import subprocess
+import threading
 import unittest
 import urllib.error
 import urllib.request
@@ -108,6 +110,25 @@ class LocalStack(unittest.TestCase):
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
+    @contextlib.contextmanager
+    def traffic(self, url):
+        """Requests with a valid token, one after the other, all of which must get 200."""
+        statuses, stop = [], threading.Event()
+
+        def send():
+            while not stop.is_set():
+                statuses.append(self.call(url, self.token)[0])
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        self.assertGreater(len(statuses), 5)
+        self.assertEqual(set(statuses), {200}, statuses)
+
     def call(self, url, token=None, body=None):
         """The status, the parsed body and the headers of a response."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -168,7 +189,8 @@ class LocalStack(unittest.TestCase):
         api = self.make_rest_api()
         url = f"{self.state['endpoint']}/restapis/{api}/prod/_user_request_/orders"
         self.assertEqual(self.call(url)[0], 401)
-        self.run_page(section, api)
+        with self.traffic(url):
+            self.run_page(section, api)
         self.expect_permission(api)
         (made,) = [one for one in self.aws("apigateway").get_authorizers(restApiId=api)["items"] if one["name"] != "cognito"]
         self.assertEqual(made["authorizerResultTtlInSeconds"], 0)
@@ -222,7 +244,8 @@ class LocalStack(unittest.TestCase):
         api = self.make_http_api()
         url = f"{self.state['endpoint']}/_aws/execute-api/{api}/prod/orders"
         self.assertEqual(self.call(url)[0], 401)
-        self.run_page("HTTP API", api, block)
+        with self.traffic(url):
+            self.run_page("HTTP API", api, block)
         self.expect_permission(api)
         (made,) = [one for one in self.aws("apigatewayv2").get_authorizers(ApiId=api)["Items"] if one["Name"] != "jwt"]
         self.assertEqual(made["AuthorizerResultTtlInSeconds"], 0)
