@@ -47,6 +47,8 @@ def problems(kind, block):
             source, of_api = arguments["source_arn"], "/authorizers/" if kind != "AppSync" else "aws_appsync_graphql_api.api.arn"
             if of_api not in source or "qualifier" not in arguments:
                 yield f"permission for {source}"
+    if not any(name.endswith("_authorizer") or name == "aws_appsync_graphql_api" for name, _ in made):
+        yield "no authorizer"
     if kind != "REST API, `TOKEN`" and not any(name == "aws_lambda_permission" for name, _ in made):
         yield "no permission"
 
