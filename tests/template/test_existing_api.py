@@ -79,7 +79,11 @@ class ExistingApi(unittest.TestCase):
                 schemes = body.get("securityDefinitions") or body["components"]["securitySchemes"]
                 made = schemes["Gatehouse"]["x-amazon-apigateway-authorizer"]
                 self.assertEqual(made["authorizerResultTtlInSeconds"], 0)
+                self.assertEqual(made["type"], "token" if "TOKEN" in name else "request")
+                if name == "HTTP API":
+                    self.assertEqual((made["authorizerPayloadFormatVersion"], made.get("enableSimpleResponses", False)), ("2.0", False))
                 if made["type"] == "token":
+                    self.assertIn("identityValidationExpression", made)
                     self.assertEqual(schemes["Gatehouse"]["name"], "Authorization")
                 else:
                     self.assertEqual(made["identitySource"], HEADER[name])
