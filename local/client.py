@@ -330,8 +330,9 @@ class WebSocket:
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",
             f"Sec-WebSocket-Key: {base64.b64encode(secrets.token_bytes(16)).decode()}",
-            f"Authorization: Bearer {token}",
         ]
+        if token:
+            lines.append(f"Authorization: Bearer {token}")
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
         self.status = int(self.socket.recv(4096).split(b" ")[1])
 

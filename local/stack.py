@@ -4,6 +4,7 @@
     stack.py up              start a stack, run the walkthrough, leave the stack running
     stack.py demo            run the walkthrough again on the running stack
     stack.py down            stop the stack that `up` started
+    stack.py env             print local/functions.env with the values of the running stack
     stack.py exec CMD ...    start a temporary stack, run CMD against it, stop it
 """
 
@@ -36,6 +37,7 @@ STATE = HOME / "run" / "state.json"
 TEMPLATE = ROOT / "template.yaml"
 DEFINITION = ROOT / "generated/api-gateway.json"
 COGNITO = ROOT / "local" / "cognito.py"
+FUNCTIONS_ENVIRONMENT = ROOT / "local" / "functions.env"
 BINARIES = ROOT / "target" / "lambda"
 REGION = "us-east-1"
 PREFERRED_PORT = 4566
@@ -52,6 +54,8 @@ def main(arguments):
             return demo()
         case ["down"]:
             return down()
+        case ["env"]:
+            return print_environment()
         case ["exec", *command] if command:
             return execute(command)
     print(__doc__)
@@ -93,6 +97,43 @@ def down():
         print(f"Stopped {state['endpoint']}.")
     STATE.unlink(missing_ok=True)
     return 0
+
+
+def print_environment():
+    state = running()
+    if not state:
+        print("Nothing is running: `make run` first.", file=sys.stderr)
+        return 1
+    print(environment(state), end="")
+    return 0
+
+
+def environment(state):
+    """The variables of local/functions.env, with the values of a stack where it has them."""
+    old_pool = state["old_pool"]
+    values = {
+        "AWS_ENDPOINT_URL": state["endpoint"],
+        "USER_POOL_ID": state["user_pool_id"],
+        "APP_CLIENT_IDS": state["client_id"],
+        "JWKS_URI": f"{state['endpoint']}/{state['user_pool_id']}/.well-known/jwks.json",
+        "REVOCATION_TABLE": state["table"],
+        "ACCOUNT_ID": state["account_id"],
+        "SESSION_TABLE": state["session_table"],
+        "ATTEMPT_TABLE": state["attempt_table"],
+        "USERS_TABLE": state["users_table"],
+        "CONNECTION_TABLE": state["connection_table"],
+        "CONNECTIONS_URL": f"http://{state['web_socket']}",
+        "LEGACY_USER_POOL_ID": old_pool["id"],
+        "LEGACY_APP_CLIENT_ID": old_pool["client_id"],
+        "LEGACY_SPELLINGS_TABLE": old_pool["spellings"],
+        "PENDING_GROUPS_TABLE": state["pending_groups_table"],
+    }
+    text = FUNCTIONS_ENVIRONMENT.read_text()
+    for name, value in values.items():
+        text, replaced = re.subn(rf"^{name}=.*$", lambda _, line=f"{name}={value}": line, text, flags=re.MULTILINE)
+        if replaced != 1:
+            raise SystemExit(f"{FUNCTIONS_ENVIRONMENT} does not set {name}")
+    return text + f"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER={state['cognito']}\n"
 
 
 def execute(command):
