@@ -4,6 +4,7 @@ import collections
 import itertools
 import re
 
+import operations
 import stack
 
 COGNITO, GATEWAY = "cognito-idp.amazonaws.com", "apigateway.amazonaws.com"
@@ -589,5 +590,5 @@ def never_made(parsed, stacks):
 
 
 # Checks of one set of parameters, and checks of the template itself.
-OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
+OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, rate_rule, mail, rules, *operations.OF_ONE_SET)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)
