@@ -6,6 +6,7 @@ import unittest
 import unittest.mock
 
 import botocore.session
+import draw
 import operations
 import parameters
 import stack
@@ -187,6 +188,11 @@ class Alarms(unittest.TestCase):
 
 
 class Page(unittest.TestCase):
+    def test_the_picture_is_that_of_the_definition(self):
+        made = PARSED.stack(parameters.SETS["observed WebSockets"])
+        picture = (stack.ROOT / "docs/pictures/dashboard.svg").read_text()
+        self.assertEqual(picture, draw.drawn(made), "run tests/template/draw.py")
+
     def test_saved_queries_that_the_page_names_exist(self):
         made = PARSED.stack(parameters.SETS["everything"] | {"JwksHost": ""})
         exist = {made.plain(each["Name"]).partition("/")[2] for each in made.of_type(operations.QUERY).values()}
