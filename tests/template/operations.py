@@ -9,7 +9,8 @@ import re
 import stack
 
 ALARM, DASHBOARD, GROUP = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Logs::LogGroup"
-QUERY, FUNCTION = "AWS::Logs::QueryDefinition", "AWS::Lambda::Function"
+QUERY, FILTER = "AWS::Logs::QueryDefinition", "AWS::Logs::MetricFilter"
+FUNCTION = "AWS::Lambda::Function"
 PAGE = "docs/operations.md"
 COLUMNS = 24
 # CloudWatch accepts no more metrics in one alarm.
@@ -99,9 +100,32 @@ def emitted():
     return found
 
 
-def unknown(where, namespace, metric, dimensions):
+def filtered(made):
+    """The metrics that CloudWatch counts in log lines."""
+    return {
+        (each["MetricNamespace"], each["MetricName"])
+        for metric_filter in made.of_type(FILTER).values()
+        for each in made.plain(metric_filter["MetricTransformations"])
+    }
+
+
+def filters(made):
+    """A filter reads a log group of the stack, and compares fields that the functions write with their own words."""
+    for name, given in made.of_type(FILTER).items():
+        if made.plain(given["LogGroupName"]).strip("<>") not in made.of_type(GROUP):
+            yield f"{name}: it reads {made.plain(given['LogGroupName'])}"
+        compared = re.findall(r'\$\.(\w+) = "(\w+)"', given["FilterPattern"])
+        if not compared:
+            yield f"{name}: it compares nothing"
+        for word in sorted({word for pair in compared for word in pair} - words()):
+            yield f"{name}: the functions never write {word}"
+
+
+def unknown(made, where, namespace, metric, dimensions):
     """A metric, with the values of its dimensions, that neither the functions nor AWS write."""
     names = set(dimensions)
+    if (namespace, metric) in filtered(made) and not names:
+        return
     if namespace != "Gatehouse":
         if OF_AWS.get((namespace, metric)) != names:
             yield f"{where}: AWS does not publish {namespace} {metric} by {', '.join(sorted(names)) or 'nothing'}"
@@ -242,7 +266,7 @@ def alarms(made):
         if len({period for *_, period, _ in alarm.metrics.values()}) != 1:
             yield f"{name}: its metrics have several periods"
         for namespace, metric, dimensions, period, stat in alarm.metrics.values():
-            yield from unknown(name, namespace, metric, dimensions)
+            yield from unknown(made, name, namespace, metric, dimensions)
             if period not in (60, 300, 3600):
                 yield f"{name}: a period of {period} s"
             yield from refusals(name, metric, dimensions)
@@ -431,11 +455,11 @@ def shown(made, title, properties):
                 yield f"{title}: {metric}"
                 continue
             dimensions = dict.fromkeys(found[2].split(","), ANY) | {"function": found[4]}
-            yield from unknown(title, found[1], found[3], dimensions)
+            yield from unknown(made, title, found[1], found[3], dimensions)
         else:
             namespace, name, *rest = metric
             dimensions = dict(zip(rest[::2], rest[1::2], strict=True))
-            yield from unknown(title, namespace, name, dimensions)
+            yield from unknown(made, title, namespace, name, dimensions)
             for value in dimensions.values():
                 resource = str(value).strip("<>").partition(".")[0]
                 if str(value).startswith("<") and resource not in made.resources:
@@ -450,4 +474,4 @@ def read(made, title, query):
         yield f"{title}: nothing writes the field {field}"
 
 
-OF_ONE_SET = (alarms, log_groups, access_logs, tracing, queries, dashboard)
+OF_ONE_SET = (alarms, filters, log_groups, access_logs, tracing, queries, dashboard)

@@ -60,8 +60,12 @@ DATA = {
         [{}, {"Errors/CustomMessageFunction": [[0], [2], [0]]}],
     ),
     "MailAlarm": (
-        [{"Requests/delivery_failed": [ONE, NONE, ONE]}, {"Messages/template": [NONE, ONE, ONE]}],
-        [{}, {"Requests/delivery_failed": [NONE, NONE, ONE]}],
+        [
+            {"Requests/delivery_failed": [ONE, NONE, ONE]},
+            {"UnsentMails": [[1, 1], ONE, NONE]},
+            {"Messages/template": [NONE, ONE, ONE]},
+        ],
+        [{}, {"Requests/delivery_failed": [NONE, NONE, ONE]}, {"UnsentMails": [NONE, [9], NONE]}],
     ),
     "BouncesAlarm": ([{"Reputation.BounceRate": [[0.02], [0.06]]}], [{}, {"Reputation.BounceRate": [[0.08], [0.05]]}]),
     "ComplaintsAlarm": (
@@ -168,8 +172,9 @@ class Alarms(unittest.TestCase):
                 if alarm.expression is None:
                     continue
                 for _, metric, dimensions, *_ in alarm.metrics.values():
-                    value = list(dimensions.values())[-1].strip("<>")
-                    recorded = {f"{metric}/{value}": [ONE] * int(alarm.given["EvaluationPeriods"])}
+                    value = ["", *(each.strip("<>") for each in dimensions.values())][-1]
+                    label = f"{metric}/{value}" if value else metric
+                    recorded = {label: [ONE] * int(alarm.given["EvaluationPeriods"])}
                     self.assertEqual("ALARM", alarm.state(recorded), (name, recorded))
 
     def test_every_alarm_has_a_runbook_and_every_runbook_an_alarm(self):
@@ -300,6 +305,18 @@ class Planted(unittest.TestCase):
             operations.alarms,
             "ServerErrorsAlarm: AWS does not publish AWS/ApiGateway 5XXError by ApiName",
             ("        - Name: Stage\n          Value: !Ref StageName\n", ""),
+        )
+
+    def test_filter_of_words_that_the_functions_do_not_write(self):
+        self.found(
+            operations.filters,
+            "UnsentMails: the functions never write DeliveryFailureException",
+            ('"CodeDeliveryFailureException"', '"DeliveryFailureException"'),
+        )
+        self.found(
+            operations.alarms,
+            "MailAlarm: AWS does not publish Gatehouse/gatehouse UnsentMail by nothing",
+            ("              MetricName: UnsentMails\n", "              MetricName: UnsentMail\n"),
         )
 
     def test_alarm_that_any_client_can_raise(self):
