@@ -34,7 +34,7 @@ def main(arguments):
     resources = list(resources_of(cloudformation, name))
     failed = stack["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
     kept = [] if failed else staying(resources, policies(cloudformation, name))
-    logs = log_groups(session.client("logs"), resources)
+    logs = log_groups(session.client("logs"), resources, failed)
     print(before(stack, kept, logs, failed))
     if (given.yes or asked(name)) != name:
         raise Problem("This is not the stack's name: nothing was done.")
@@ -70,10 +70,10 @@ def staying(resources, kept_by):
     return found
 
 
-def log_groups(logs, resources):
-    """Log groups that Lambda created for the stack's functions; CloudFormation does not manage them."""
+def log_groups(logs, resources, failed):
+    """The stack's log groups, which remain, and those that Lambda created for its functions before it had any."""
     managed = {one.get("PhysicalResourceId") for one in resources if one["ResourceType"] == LOGS}
-    found = []
+    found = [] if failed else sorted(group for group in managed if group)
     for one in resources:
         if one["ResourceType"] != FUNCTION or not one.get("PhysicalResourceId"):
             continue
@@ -97,7 +97,7 @@ def before(stack, kept, logs, failed):
         lines.append("It keeps:")
         lines += [f"  {one['LogicalResourceId']}: {one['PhysicalResourceId']}" for one in kept]
         if logs:
-            lines.append(f"  {len(logs)} log groups of its functions")
+            lines.append(f"  {len(logs)} log groups")
     return "\n".join(lines)
 
 

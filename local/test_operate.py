@@ -263,6 +263,7 @@ class Destruction(unittest.TestCase):
         {"LogicalResourceId": "UsersTable", "PhysicalResourceId": "users", "ResourceType": destroy.TABLE},
         {"LogicalResourceId": "SessionTable", "PhysicalResourceId": "sessions", "ResourceType": destroy.TABLE},
         {"LogicalResourceId": "Authorizer", "PhysicalResourceId": "auth", "ResourceType": destroy.FUNCTION},
+        {"LogicalResourceId": "AuthorizerLogs", "PhysicalResourceId": "prod-AuthorizerLogs", "ResourceType": destroy.LOGS},
     ]
 
     def setUp(self):
@@ -308,6 +309,7 @@ class Destruction(unittest.TestCase):
             self.assertIn(name, after)
         self.assertNotIn("sessions", said)
         self.assertIn("/aws/lambda/auth\n", after + "\n")
+        self.assertIn("--log-group-name prod-AuthorizerLogs\n", after)
         self.assertNotIn("auth-2", said)
 
     def test_a_failed_first_deployment_keeps_nothing(self):
@@ -315,6 +317,7 @@ class Destruction(unittest.TestCase):
             said = self.run_with(status="ROLLBACK_COMPLETE")
         self.assertIn("first deployment failed", said)
         self.assertNotIn("UsersTable: users", said)
+        self.assertNotIn("prod-AuthorizerLogs", said)
 
     def test_a_refused_deletion_names_the_protected_resources(self):
         self.cloudformation.add_response("delete_stack", {})

@@ -4,6 +4,7 @@ import collections
 import itertools
 import re
 
+import operations
 import stack
 
 COGNITO, GATEWAY = "cognito-idp.amazonaws.com", "apigateway.amazonaws.com"
@@ -21,6 +22,7 @@ ROOTS = {
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::Cognito::UserPoolClient",
     "AWS::Cognito::UserPoolDomain",
     "AWS::Cognito::UserPoolGroup",
@@ -29,6 +31,8 @@ ROOTS = {
     "AWS::IAM::Policy",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
+    "AWS::Logs::MetricFilter",
+    "AWS::Logs::QueryDefinition",
     "AWS::Route53::RecordSet",
     "AWS::Route53::RecordSetGroup",
     "AWS::SNS::Subscription",
@@ -59,12 +63,16 @@ READING = {
 }
 IN_A_LAYER = "/opt"
 # What a version keeps, besides its code and its variables. The role's name and the account's reservations are not kept.
-KEPT = ("Architectures", "Handler", "Layers", "MemorySize", "Runtime", "Timeout")
+KEPT = ("Architectures", "Handler", "Layers", "LoggingConfig", "MemorySize", "Runtime", "Timeout")
 NOT_KEPT = {"Code", "Description", "Environment", "ReservedConcurrentExecutions", "Role", "Tags"}
 
 
 def listed(value):
     return value if isinstance(value, list) else [value]
+
+
+def members(value):
+    return list(value.values()) if isinstance(value, dict) else listed(value)
 
 
 def absent_references(made):
@@ -270,7 +278,7 @@ def configuration(made):
     lines = made.plain(record["Content"]).split("\n")
     recorded = dict(line.split("=", 1) for line in lines)
     function = made.resources["AuthorizerFunction"]["Properties"]
-    kept = {name: ",".join(map(str, listed(made.plain(function.get(name, []))))) for name in KEPT}
+    kept = {name: ",".join(map(str, members(made.plain(function.get(name, []))))) for name in KEPT}
     kept |= {name: str(value) for name, value in made.plain(function["Environment"]["Variables"]).items()}
     kept["Build"] = made.parameters["AuthorizerBuild"]
     for name in sorted(kept.keys() | recorded.keys()):
@@ -583,5 +591,5 @@ def never_made(parsed, stacks):
 
 
 # Checks of one set of parameters, and checks of the template itself.
-OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, rate_rule, mail, rules)
+OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, rate_rule, mail, rules, *operations.OF_ONE_SET)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)

@@ -75,6 +75,9 @@ LIMITS = {
 ALIAS = {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c", "AuthorizerProvisionedConcurrency": "10"}
 GRADUAL = {"AuthorizerDeployment": "Canary10Percent5Minutes", "AuthorizerBuild": "1f2e3d4c"}
 CONFIDENTIAL = {"ConfidentialClient": "true"}
+OBSERVED = {"AccessLogs": "true", "Tracing": "true", "Dashboard": "true", "LogRetentionDays": "365"}
+# As the local stack, whose emulator lacks some resources.
+EMULATED = {"JwksHost": "http://127.0.0.1:4566"}
 SECURITY_MAIL = {"SecurityMail": "security@example.com"}
 
 SETS = {
@@ -101,6 +104,10 @@ SETS = {
     "machines": MACHINES,
     "rate rule": RATE_RULE,
     "security mail": SECURITY_MAIL,
+    "docs/operations.md": OBSERVED,
+    "docs/operations.md with everything else off": OBSERVED | USER_EVENTS,
+    "observed WebSockets": OBSERVED | WEB_SOCKETS,
+    "local stack": EMULATED | WEB_SOCKETS,
     "life of tokens": TOKENS,
     "other attributes": ATTRIBUTES,
     "other attributes and a provider": ATTRIBUTES | GOOGLE,
@@ -117,4 +124,4 @@ SETS["everything"] = {
     for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
-SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL
+SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL | OBSERVED
