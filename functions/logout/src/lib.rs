@@ -28,7 +28,6 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 use hosted_ui::HostedUi;
-use outcome::LogoutError;
 use request::Cookies;
 
 /// The function's handler.
@@ -114,8 +113,7 @@ impl Handler for Logout {
         let result = self.log_out(&request).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
-            Err(problem @ LogoutError::Unavailable(_)) => (Level::Error, problem.to_string()),
-            Err(problem) => (Level::Warn, problem.to_string()),
+            Err(problem) => (problem.level(), problem.to_string()),
         };
         let response = match result {
             Ok(done) => done.response(&self.settings.cookies, &request),
