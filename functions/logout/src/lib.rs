@@ -29,7 +29,6 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 use hosted_ui::HostedUi;
-use outcome::LogoutError;
 use request::Cookies;
 
 /// The function's handler.
@@ -124,8 +123,7 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
         let result = self.log_out(&request).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
-            Err(problem @ LogoutError::Unavailable(_)) => (Level::Error, problem.to_string()),
-            Err(problem) => (Level::Warn, problem.to_string()),
+            Err(problem) => (problem.level(), problem.to_string()),
         };
         let cause = match &result {
             Ok(done) => done.cognito.cause(),

@@ -126,6 +126,17 @@ impl LogoutError {
         };
         Response::problem(status, &self.to_string())
     }
+
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            Self::Unavailable(_) => Level::Error,
+            Self::MethodNotAllowed
+            | Self::BadRequest(_)
+            | Self::NoUser
+            | Self::ForeignOrigin
+            | Self::Unauthorized(_) => Level::Warn,
+        }
+    }
 }
 
 impl CognitoOutcome {
