@@ -14,7 +14,7 @@ mod users;
 use std::time::Instant;
 
 use api_gateway::http::{Request, Response};
-use auth::{RevocationContext, Unavailable, UnixSeconds};
+use auth::{RevocationContext, Unavailable};
 use auth_cognito::{CognitoSignOut, CognitoUsers};
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use aws_config::SdkConfig;
@@ -78,7 +78,7 @@ impl Admin {
         let context = RevocationContext {
             reason: &reason,
             actor: &actor,
-            at: UnixSeconds(clock::unix_seconds()),
+            at: clock::now(),
             refresh_token_ttl_seconds: self.config.refresh_token_ttl_seconds,
         };
         match task {

@@ -58,7 +58,7 @@ impl Admin {
         revoked?;
         signed_out?;
         // The revocation for CloudTrail's record of the call covers that whole second.
-        let made_at = UnixSeconds(clock::unix_seconds());
+        let made_at = clock::now();
         clock::until_after(not_before.max(made_at).0).await;
         Ok(json!({"done": "signed_out", "sub": user.subject}))
     }

@@ -6,9 +6,11 @@ use auth::{
     VerifiedClaims,
 };
 
+use runtime::clock;
+
 use crate::credential::Credential;
 use crate::outcome::{Authorization, AuthorizeError, Decision};
-use crate::{Authorizer, Event, answer, now};
+use crate::{Authorizer, Event, answer};
 
 impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     /// Verifies the credential, checks revocations and evaluates the Cedar policies, in the order
@@ -31,11 +33,11 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         let method_arn = event.method_arn();
         let method = event.method(&method_arn)?;
 
-        let revocations = self.revocations.revocations(&claims, now()).await?;
+        let revocations = self.revocations.revocations(&claims, clock::now()).await?;
         self.reporter.log_invalid_expiry(&revocations);
         revocations.check(&claims)?;
         // No await from here on.
-        let now = now();
+        let now = clock::now();
         self.verifier.still_valid(&claims, now)?;
 
         let forged = is_cookie && event.may_be_forged(&method.verb, &settings.allowed_origins);
@@ -49,9 +51,9 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
             .keys
-            .key_for(issuer, token.unverified_kid(), now())
+            .key_for(issuer, token.unverified_kid(), clock::now())
             .await?;
-        Ok(self.verifier.verify(token, issuer, &key, now())?)
+        Ok(self.verifier.verify(token, issuer, &key, clock::now())?)
     }
 
     /// Verifies an API key.
@@ -60,7 +62,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         let presented = PresentedKey::parse(text)?;
         let stored = api_keys.store.find(presented.id()).await?;
         let stored = stored.ok_or(DenyReason::UnknownApiKey)?;
-        Ok(stored.verify(&presented, &api_keys.issuer_id, now())?)
+        Ok(stored.verify(&presented, &api_keys.issuer_id, clock::now())?)
     }
 
     fn decision_of(

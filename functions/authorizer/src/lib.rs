@@ -20,7 +20,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth::{ApiKeyStore, AuthError, KeySource, RevocationReader, UnixSeconds, Verifier};
+use auth::{ApiKeyStore, AuthError, KeySource, RevocationReader, Verifier};
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
 use runtime::{Handler, InvocationError, clock};
@@ -72,7 +72,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
             store: DynamoApiKeys::beside(&revocations, table),
             issuer_id,
         });
-        tokio::join!(keys.prefetch(now()), revocations.warm_up());
+        tokio::join!(keys.prefetch(clock::now()), revocations.warm_up());
         let verifier = Verifier::new(issuers, config.token_rules);
         Ok(Self::new(
             verifier,
@@ -132,8 +132,4 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K
             ) => Err(InvocationError::Internal),
         }
     }
-}
-
-fn now() -> UnixSeconds {
-    UnixSeconds(clock::unix_seconds())
 }

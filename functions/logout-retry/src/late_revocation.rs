@@ -5,11 +5,11 @@ use auth::{
     Unavailable, UnixSeconds, UserRef,
 };
 use auth_sqs::{LateRevocation, RetryQueue};
-use runtime::log;
 use runtime::sqs::Message;
+use runtime::{clock, log};
 
+use crate::LogoutRetry;
 use crate::outcome::Outcome;
-use crate::{LogoutRetry, now};
 
 /// The queue of revocations that still cannot be written.
 pub(crate) struct LateRevocations {
@@ -55,7 +55,7 @@ impl LogoutRetry {
         let context = RevocationContext {
             reason,
             actor: subject,
-            at: now(),
+            at: clock::now(),
             refresh_token_ttl_seconds: self.refresh_token_ttl_seconds,
         };
         let user = UserRef {

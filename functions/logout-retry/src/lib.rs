@@ -11,14 +11,14 @@ mod late_revocation;
 mod outcome;
 mod sign_out;
 
-use auth::{Secret, UnixSeconds};
+use auth::Secret;
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::sqs::{self, Answer, Message};
-use runtime::{Handler, InvocationError, clock};
+use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
 
 pub use config::Config;
@@ -94,8 +94,4 @@ impl Handler for LogoutRetry {
         }
         Ok(answer)
     }
-}
-
-fn now() -> UnixSeconds {
-    UnixSeconds(clock::unix_seconds())
 }

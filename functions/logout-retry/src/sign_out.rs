@@ -3,8 +3,10 @@
 use auth::RevocationWriter;
 use auth_cognito::SignOutTask;
 
+use runtime::clock;
+
+use crate::LogoutRetry;
 use crate::outcome::Outcome;
-use crate::{LogoutRetry, now};
 
 impl LogoutRetry {
     pub(crate) async fn sign_out(&self, task: &SignOutTask) -> Outcome {
@@ -15,7 +17,9 @@ impl LogoutRetry {
         if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
             // Without this note CloudTrail's record of the call makes tokens outdated that a
             // refresh would replace.
-            let _ = revocations.note_call(&self.user_pool_id, id, now()).await;
+            let _ = revocations
+                .note_call(&self.user_pool_id, id, clock::now())
+                .await;
         }
         made.outcome.into()
     }

@@ -3,11 +3,11 @@
 use auth::{Cause, RevocationReader, RevocationWriter, VerifiedClaims};
 use auth_cognito::{SignOut, SignOutTask};
 
-use runtime::log;
+use runtime::{clock, log};
 
+use crate::Logout;
 use crate::outcome::CognitoOutcome;
 use crate::request::RefreshToken;
-use crate::{Logout, now};
 
 impl<R: RevocationReader + RevocationWriter> Logout<R> {
     /// Revokes the refresh token at Cognito, if the client sent it.
@@ -52,7 +52,9 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
                 if let Some(id) = &made.request_id {
                     // Without the note CloudTrail's record of the call outdates the user's other tokens
                     // too, and a refresh brings new ones.
-                    let noted = self.revocations.note_call(claims.issuer_id(), id, now());
+                    let noted = self
+                        .revocations
+                        .note_call(claims.issuer_id(), id, clock::now());
                     let _ = noted.await;
                 }
                 match made.outcome {

@@ -16,7 +16,7 @@ mod sign_out;
 use std::time::Instant;
 
 use api_gateway::http::{self, Response};
-use auth::{RevocationReader, RevocationWriter, Secret, UnixSeconds, Verifier};
+use auth::{RevocationReader, RevocationWriter, Secret, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut};
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
@@ -29,6 +29,7 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 use hosted_ui::HostedUi;
+use outcome::LogoutError;
 use request::Cookies;
 
 /// The function's handler.
@@ -67,7 +68,10 @@ impl Logout {
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         let logout = Self::new(&sdk, config, revocations, secret);
-        tokio::join!(logout.keys.prefetch(now()), logout.revocations.warm_up());
+        tokio::join!(
+            logout.keys.prefetch(clock::now()),
+            logout.revocations.warm_up()
+        );
         Ok(logout)
     }
 }
@@ -154,8 +158,4 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
         }
         Ok(response.in_answer_to(&request))
     }
-}
-
-fn now() -> UnixSeconds {
-    UnixSeconds(clock::unix_seconds())
 }

@@ -9,9 +9,9 @@ use auth::{
 use auth_cognito::SignOutTask;
 use runtime::clock;
 
+use crate::Logout;
 use crate::outcome::{CognitoOutcome, LogoutError};
 use crate::request::Request;
-use crate::{Logout, now};
 
 impl<R: RevocationReader + RevocationWriter> Logout<R> {
     pub(crate) async fn revoke_session(
@@ -43,7 +43,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         claims: &VerifiedClaims,
         request: &Request,
     ) -> Result<Option<CognitoOutcome>, LogoutError> {
-        let now = now();
+        let now = clock::now();
         let revocations = self.revocations.revocations(claims, now).await?;
         let covered = revocations.user_not_before.as_ref().is_some_and(|user| {
             claims.authenticated_at() <= user.not_before && user.except_session.is_none()
@@ -65,7 +65,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
             .await;
         written?;
         // CloudTrail's record of the call revokes sessions that began up to the second of the call.
-        clock::until_after(not_before.max(crate::now()).0).await;
+        clock::until_after(not_before.max(clock::now()).0).await;
         Ok(Some(everywhere.worse(this_one)))
     }
 
@@ -75,7 +75,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         &self,
         claims: &VerifiedClaims,
     ) -> Result<CognitoOutcome, LogoutError> {
-        let now = now();
+        let now = clock::now();
         let session = claims.session().ok_or(DenyReason::NoSession)?;
         let revocations = self.revocations.revocations(claims, now).await?;
         ensure_active(claims, &revocations, now)?;
@@ -104,7 +104,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
     /// The time up to which sessions are revoked. It includes the allowed clock difference to the
     /// issuer, and in any case the caller's own sign-in.
     fn not_before(&self, claims: &VerifiedClaims) -> UnixSeconds {
-        let now = now().plus(self.settings.leeway_seconds);
+        let now = clock::now().plus(self.settings.leeway_seconds);
         now.max(claims.authenticated_at())
     }
 
@@ -112,7 +112,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         RevocationContext {
             reason: "logout",
             actor: claims.subject(),
-            at: now(),
+            at: clock::now(),
             refresh_token_ttl_seconds: self.settings.refresh_token_ttl_seconds,
         }
     }

@@ -7,9 +7,11 @@ use auth::{
     UnverifiedToken, VerifiedClaims,
 };
 
+use runtime::clock;
+
 use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};
 use crate::request::{self, RefreshToken, Request, Scope};
-use crate::{Config, Logout, now};
+use crate::{Config, Logout};
 
 /// The requirements for the token of a logout.
 pub(crate) fn token_rules(config: &Config) -> TokenRules {
@@ -71,9 +73,9 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         let issuer = self.verifier.issuer_of(&token)?;
         let key = self
             .keys
-            .key_for(issuer, token.unverified_kid(), now())
+            .key_for(issuer, token.unverified_kid(), clock::now())
             .await?;
-        Ok(self.verifier.verify(token, issuer, &key, now())?)
+        Ok(self.verifier.verify(token, issuer, &key, clock::now())?)
     }
 
     /// For a request with the refresh token's cookie only. A refresh returns a token that names the

@@ -39,7 +39,7 @@ impl CircuitBreaker {
         &self,
         asking: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {
-        let now = UnixSeconds(clock::unix_seconds());
+        let now = clock::now();
         if let Ok(Cooling { until, cause }) = self.cooling.lock().as_deref()
             && now < *until
             && *until <= now.plus(COOL_DOWN_SECONDS)
@@ -48,7 +48,7 @@ impl CircuitBreaker {
         }
         let answer = asking.await;
         if let Err(SourceError::Down(cause)) = answer {
-            let failed_at = UnixSeconds(clock::unix_seconds());
+            let failed_at = clock::now();
             if let Ok(mut cooling) = self.cooling.lock() {
                 *cooling = Cooling {
                     until: failed_at.plus(COOL_DOWN_SECONDS),

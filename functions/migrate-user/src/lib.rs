@@ -28,7 +28,7 @@ mod values;
 
 use std::time::Duration;
 
-use auth::{Cause, Dependency, Unavailable, UnixSeconds};
+use auth::{Cause, Dependency, Unavailable};
 use auth_dynamodb::{AttemptTable, PendingGroups};
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
@@ -101,7 +101,7 @@ impl MigrateUser {
         let user_pool_id = event.user_pool_id();
         let case_sensitive = self.decision.rules.case_sensitive;
         let id = failure_id(&user_pool_id, &username, case_sensitive);
-        let now = UnixSeconds(clock::unix_seconds());
+        let now = clock::now();
         // Counted before the password is checked, so that concurrent guesses count too.
         if let Some(failures) = &self.failures
             && let Some(reason) = failures.limits_reached(&id, now).await?

@@ -1,6 +1,5 @@
 //! Adds a migrated user to the pending groups.
 
-use auth::UnixSeconds;
 use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, PendingGroups};
 use aws_config::SdkConfig;
@@ -25,7 +24,7 @@ pub(crate) async fn assign_groups(
     let Some(name) = user.left_for(case_sensitive) else {
         return Ok(Outcome::NothingToDo);
     };
-    let now = UnixSeconds(clock::unix_seconds());
+    let now = clock::now();
     let left = pending.of(pool, name.left_for(), now).await;
     let Some(Left { groups, at }) = left? else {
         return Ok(Outcome::NothingToDo);

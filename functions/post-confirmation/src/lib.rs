@@ -9,7 +9,7 @@ mod outcome;
 mod reset;
 mod user;
 
-use auth::{Unavailable, UnixSeconds};
+use auth::Unavailable;
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use auth_sqs::RetryQueue;
 use aws_config::SdkConfig;
@@ -80,7 +80,7 @@ impl PostConfirmation {
 /// Cognito has confirmed the account before it invokes this trigger. An error would tell the client that the
 /// confirmation failed.
 async fn make_profile(profiles: &Profiles, user: &User) -> Outcome {
-    let now = UnixSeconds(clock::unix_seconds());
+    let now = clock::now();
     let email = user.email.as_deref();
     let made = profiles.confirmed(&user.subject, email, now).await;
     made.map_or_else(Outcome::NoProfile, |()| Outcome::ProfileMade)

@@ -47,7 +47,7 @@ impl PasswordReset {
         let (revoked, signed_out) = tokio::join!(self.revoke(user), self.sign_out(user));
         // CloudTrail records the sign-out too, and the revocation for that record covers its whole
         // second.
-        let second = UnixSeconds(clock::unix_seconds());
+        let second = clock::now();
         let everywhere = SignOutTask::SignOutEverywhere {
             username: user.username.clone(),
         };
@@ -72,7 +72,7 @@ impl PasswordReset {
 
     async fn revoke(&self, user: &User) -> Result<UnixSeconds, NotWrittenError> {
         let subject = &user.subject;
-        let now = UnixSeconds(clock::unix_seconds());
+        let now = clock::now();
         let not_before = now.plus(self.leeway_seconds);
         let context = RevocationContext {
             reason: REASON,

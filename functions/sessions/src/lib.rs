@@ -13,11 +13,11 @@ use std::time::Instant;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::{Unavailable, UnixSeconds};
+use auth::Unavailable;
 use auth_dynamodb::{DynamoRevocations, SessionTable};
 use aws_config::SdkConfig;
 use runtime::log::{self, Level, Outcome};
-use runtime::{Audit, Handler, InvocationError, clock};
+use runtime::{Audit, Handler, InvocationError};
 use serde_json::value::RawValue;
 
 pub use config::Config;
@@ -121,8 +121,4 @@ impl Handler for Sessions {
         }
         Ok(result.unwrap_or_else(|problem| problem.response()))
     }
-}
-
-fn now() -> UnixSeconds {
-    UnixSeconds(clock::unix_seconds())
 }

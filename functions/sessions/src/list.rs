@@ -4,9 +4,11 @@ use api_gateway::http::Response;
 use auth_dynamodb::ClientUser;
 use serde_json::json;
 
+use runtime::clock;
+
+use crate::Sessions;
 use crate::outcome::SessionsError;
 use crate::session::{CurrentSession, describe};
-use crate::{Sessions, now};
 
 impl Sessions {
     /// The sessions that are still valid.
@@ -14,7 +16,7 @@ impl Sessions {
         &self,
         current: &CurrentSession<'_>,
     ) -> Result<Response, SessionsError> {
-        let now = now();
+        let now = clock::now();
         let owner = ClientUser {
             user: current.user(),
             client_id: &current.caller.client_id,

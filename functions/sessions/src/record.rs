@@ -4,9 +4,11 @@ use api_gateway::http::{Request, RequestError, Response};
 use auth_dynamodb::{Session, address_hash};
 use serde::Deserialize;
 
+use runtime::clock;
+
+use crate::Sessions;
 use crate::outcome::SessionsError;
 use crate::session::{CurrentSession, describe};
-use crate::{Sessions, now};
 
 /// The longest device name, in characters.
 const MAX_DEVICE_CHARS: usize = 64;
@@ -31,7 +33,7 @@ impl Sessions {
         if !body.device.as_ref().is_none_or(fits) {
             return Err(RequestError::Malformed.into());
         }
-        let now = now();
+        let now = clock::now();
         let session = Session {
             id: current.id.to_owned(),
             authenticated_at: current.caller.authenticated_at,

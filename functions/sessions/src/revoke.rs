@@ -4,9 +4,11 @@ use api_gateway::http::Response;
 use auth::{RevocationContext, RevocationWriter};
 use serde_json::json;
 
+use runtime::clock;
+
+use crate::Sessions;
 use crate::outcome::SessionsError;
 use crate::session::CurrentSession;
-use crate::{Sessions, now};
 
 impl Sessions {
     /// Revokes one session, the caller's own or another. Revoking it twice is not an error.
@@ -15,7 +17,7 @@ impl Sessions {
         current: &CurrentSession<'_>,
         id: &str,
     ) -> Result<Response, SessionsError> {
-        let now = now();
+        let now = clock::now();
         let user = current.user();
         let known = self.table.of_user(&user, now).await?;
         if id != current.id && !known.iter().any(|session| session.id == id) {
