@@ -256,3 +256,20 @@ async fn a_warning_of_the_sdk_is_a_line_without_its_content() {
     assert!(target.starts_with("aws_config::"), "{target}");
     assert!(line["line"].is_u64());
 }
+
+/// The Lambda runtime reports every error of a handler, and a 401 is one.
+#[tokio::test]
+async fn a_refusal_is_one_line() {
+    let authorizer = Authorizer::start().await;
+    assert_eq!(
+        authorizer.verdict_on("not-a-token").await,
+        Verdict::Unauthorized
+    );
+    let output = authorizer.binary.output();
+    assert_eq!(lines(&output, "decision").len(), 1, "{output}");
+    assert_eq!(
+        lines(&output, "library event"),
+        [] as [Value; 0],
+        "{output}"
+    );
+}

@@ -14,25 +14,35 @@ use crate::invocation;
 use crate::log::{self, Level};
 
 /// Writes the lines.
-struct LibraryEvents;
-
-/// Writes a line for every event from now on.
-pub(crate) fn install() {
-    // A second subscriber is refused: the first one does the same.
-    let _ = tracing::subscriber::set_global_default(LibraryEvents);
+struct LibraryEvents {
+    most_verbose: tracing::Level,
 }
 
-fn is_written(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event() && *metadata.level() <= tracing::Level::WARN
+/// Writes a line for every event from now on, as far as `LOG_LEVEL` allows.
+pub(crate) fn install(level: Level) {
+    let most_verbose = match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn | Level::Info => tracing::Level::WARN,
+    };
+    // A second subscriber is refused: the first one does the same.
+    let _ = tracing::subscriber::set_global_default(LibraryEvents { most_verbose });
+}
+
+/// The Lambda runtime reports every error that a handler returns, so every 401 too. The function's
+/// own line, which is limited, reports it already.
+const HANDLER_ERRORS: &str = "lambda_runtime::layers::panic";
+
+fn is_written(metadata: &Metadata<'_>, most_verbose: tracing::Level) -> bool {
+    metadata.is_event() && *metadata.level() <= most_verbose && metadata.target() != HANDLER_ERRORS
 }
 
 impl Subscriber for LibraryEvents {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        is_written(metadata)
+        is_written(metadata, self.most_verbose)
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if is_written(metadata) {
+        if is_written(metadata, self.most_verbose) {
             Interest::always()
         } else {
             Interest::never()
@@ -90,13 +100,13 @@ mod tests {
     use super::*;
     use crate::invocation::Invocation;
 
-    /// Keeps the fields instead of writing them, and all else as [`LibraryEvents`] does.
+    /// Keeps the fields that [`LibraryEvents`] writes.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<Value>>>);
 
     impl Subscriber for Kept {
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            LibraryEvents.enabled(metadata)
+            is_written(metadata, tracing::Level::WARN)
         }
 
         fn event(&self, event: &Event<'_>) {
@@ -125,6 +135,7 @@ mod tests {
             let _span = tracing::error_span!("call", password = "hunter2").entered();
             tracing::info!("hunter2");
             tracing::warn!(password = "hunter2", "hunter2");
+            tracing::error!(target: HANDLER_ERRORS, "hunter2");
         };
         let target = module_path!();
         let invocation = Invocation {

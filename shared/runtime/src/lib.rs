@@ -1,5 +1,5 @@
-//! The common parts of every function: environment, fixed error texts, JSON log lines, and a
-//! runtime loop that survives panics.
+//! The common parts of every function: a runtime loop that survives panics, fixed error texts, JSON
+//! log lines, the clock, Cognito's triggers and batches of events.
 
 #![warn(missing_docs)]
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth::{Cause, Secret};
-use env_config::ConfigError;
+use env_config::{ConfigError, Env};
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
@@ -74,7 +74,7 @@ where
         let place = panic.location().map(ToString::to_string);
         log::line(Level::Error, "panic", [("place", Value::from(place))]);
     }));
-    events::install();
+    events::install(Level::read(&mut Env::new(&env_config::process)));
     let config = match config {
         Ok(config) => config,
         Err(ConfigError(problems)) => {

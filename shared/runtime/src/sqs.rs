@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use crate::batch::BatchResponse as Answer;
-
 /// One message.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
