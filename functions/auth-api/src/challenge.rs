@@ -5,10 +5,11 @@ use auth_cognito::{Challenge, SignIn};
 use serde_json::{Value, json};
 
 use crate::body::Answer;
+use crate::change_password::PROOF;
 use crate::demand::Replacement;
 use crate::limiter::Counted;
 use crate::outcome::ApiError;
-use crate::times::{self, within};
+use crate::times::{self, within, within_at_most};
 use crate::{AuthApi, fields, totp};
 
 /// The challenge parameters that a client needs; Cognito sends more, some of them about the user.
@@ -91,7 +92,12 @@ impl AuthApi {
                     times::depends_on_user();
                 }
                 let answers = answers.into_iter().chain(attributes);
-                within(accounts.answer_challenge(name, session, username, answers)).await
+                let answering = accounts.answer_challenge(name, session, username, answers);
+                match &replacement {
+                    None => within(answering).await,
+                    // The change needs the rest of the time.
+                    Some(_) => within_at_most(PROOF, answering).await,
+                }
             }
         };
         let signed_in = match signed_in {
@@ -106,6 +112,7 @@ impl AuthApi {
         self.attempts.forgive(&of_session).await;
         self.attempts.remember(&counted_name, http).await;
         if name == NEW_PASSWORD {
+            // CloudTrail's record of this makes the tokens below outdated: a refresh replaces them.
             self.end_demand(username).await;
         }
         self.outcome_of(signed_in, username, replacement, http)

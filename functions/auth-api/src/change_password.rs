@@ -20,9 +20,10 @@ use crate::tokens::UnverifiedSession;
 use crate::{AuthApi, Secret, fields};
 
 /// The parts of the function's 15 seconds that a password change takes, besides the common budget
-/// of the calls to Cognito. The revocations take 0.8 seconds, and the wait for the end of a second
-/// takes two.
-const PROOF: Duration = Duration::from_secs(3);
+/// of the calls to Cognito; at a sign-in, the proof is the sign-in itself. The revocations take 0.8
+/// seconds; beside them the attribute that demanded the change is deleted. The waits for the end of
+/// a second take two each and overlap.
+pub(crate) const PROOF: Duration = Duration::from_secs(3);
 const CHANGE: Duration = Duration::from_secs(3);
 const SIGN_OUT: Duration = Duration::from_secs(2);
 const SIGN_IN_AGAIN: Duration = Duration::from_secs(2);

@@ -122,8 +122,8 @@ impl Config {
             "ATTEMPTS_PER_ADDRESS",
             "`200`",
             "Attempts of one kind from one source address (of IPv6, its first 64 bits), which \
-             API Gateway reports, in the last five minutes; headers are never read. It is counted first: an address over its limit \
-             counts for no name. Behind CloudFront the address is the edge's.",
+             API Gateway reports, in the last five minutes; headers are never read. It is counted \
+             first: an address over its limit counts for no name. Behind CloudFront the address is the edge's.",
         ),
         Var::new(
             "REFUSAL_GRID_MILLISECONDS",
@@ -265,7 +265,7 @@ fn change_attribute(env: &mut Env<'_>) -> Option<String> {
     let name = env.optional(NAME);
     if name
         .as_ref()
-        .is_some_and(|name| !name.starts_with("custom:"))
+        .is_some_and(|name| name.len() <= 7 || !name.starts_with("custom:"))
     {
         env.problem(NAME, "is not a `custom:` attribute");
     }

@@ -7,7 +7,7 @@ use auth::{
 };
 use auth_cognito::{AccountError, Tokens};
 use auth_dynamodb::ClientUser;
-use runtime::clock;
+use runtime::{clock, log};
 use serde_json::Map;
 
 use crate::body::Refresh;
@@ -91,6 +91,7 @@ impl AuthApi {
         let Some(refresh) = &tokens.refresh else {
             return Err(problem);
         };
+        log::failure("could not check a refreshed session", unavailable.cause);
         let response = problem.response(&self.config.password_policy);
         match &self.config.cookies {
             None => Ok(response.with_member("refresh_token", refresh)),

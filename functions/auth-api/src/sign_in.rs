@@ -5,11 +5,12 @@ use auth_cognito::{AccountError, SignIn};
 use aws_lc_rs::digest;
 
 use crate::body::Login;
+use crate::change_password::PROOF;
 use crate::demand::Replacement;
 use crate::exceptions::limits_one_user;
 use crate::hidden::log_hidden;
 use crate::outcome::{ApiError, Outcome};
-use crate::times::{self, within};
+use crate::times::{self, within, within_at_most};
 use crate::{AuthApi, fields};
 
 impl AuthApi {
@@ -31,7 +32,12 @@ impl AuthApi {
                 let password = fields::password(password)?;
                 let counted = self.attempts.admit("login", &username, http).await?;
                 times::depends_on_user();
-                let signed_in = within(self.accounts.sign_in(&username, password)).await;
+                let signing_in = self.accounts.sign_in(&username, password);
+                let signed_in = match &replacement {
+                    None => within(signing_in).await,
+                    // The change needs the rest of the time.
+                    Some(_) => within_at_most(PROOF, signing_in).await,
+                };
                 let signed_in = match signed_in {
                     Ok(signed_in) => signed_in,
                     Err(refused) => {
@@ -114,7 +120,7 @@ impl AuthApi {
         if outcome == Outcome::InvalidCredentials {
             return ApiError::SignInRefused;
         }
-        ApiError::Cognito(outcome)
+        ApiError::of_call(outcome, refused)
     }
 
     /// A name in the form that the pool compares.
