@@ -126,7 +126,7 @@ def administration(state, say):
     boss = boss.sign_in().access
     context = person.call(boss, 200)["context"]
     expect(context["roles"] == '["administrator"]', "a claim from claims.json")
-    expect(context["tenant"] == "story", "a second claim from policies/claims.json")
+    expect(context["tenant"] == "story", "a second claim from claims.json")
     user = claims(tablet.access)["sub"]
     shown = "/admin/users/{user}"
     person.api("POST", f"/admin/users/{user}/disable", tablet.access, {}, 403, f"{shown}/disable")

@@ -5,7 +5,6 @@ use auth::{
     ApiKeyStore, AuthError, DenyReason, KeySource, RevocationReader, UnverifiedToken,
     VerifiedClaims,
 };
-
 use runtime::clock;
 
 use crate::credential::Credential;

@@ -56,9 +56,7 @@ impl AuthorizeError {
             Self::OutOfTime => "out_of_time",
         }
     }
-}
 
-impl AuthorizeError {
     /// Why a dependency failed, if one did.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {

@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits {
     attempt: Duration::from_secs(2),
     operation: Duration::from_secs(5),
     attempts: 4,
-    first_backoff: Duration::from_millis(100),
+    first_backoff: Duration::from_secs(1),
 };
 
 /// The function's handler.

@@ -17,8 +17,8 @@ use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_config::SdkConfig;
 use runtime::log::{self, Level};
-use runtime::sqs::{self, Answer, Message};
-use runtime::{Handler, InvocationError};
+use runtime::sqs::{self, Message};
+use runtime::{BatchResponse, Handler, InvocationError};
 use serde_json::value::RawValue;
 
 pub use config::Config;
@@ -77,11 +77,15 @@ impl LogoutRetry {
 }
 
 impl Handler for LogoutRetry {
-    type Answer = Answer;
+    type Answer = BatchResponse;
 
-    async fn handle(&self, event: &RawValue, request_id: &str) -> Result<Answer, InvocationError> {
+    async fn handle(
+        &self,
+        event: &RawValue,
+        request_id: &str,
+    ) -> Result<BatchResponse, InvocationError> {
         let messages = sqs::messages(event).ok_or(InvocationError::Internal)?;
-        let mut answer = Answer::default();
+        let mut answer = BatchResponse::default();
         for message in &messages {
             let outcome = self.execute(message).await;
             if outcome.is_retried() {

@@ -2,7 +2,6 @@
 
 use auth::RevocationWriter;
 use auth_cognito::SignOutTask;
-
 use runtime::clock;
 
 use crate::LogoutRetry;

@@ -66,12 +66,10 @@ impl Logout {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
         let arn = config.app_client_secret_arn.as_deref();
-        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
-        let logout = Self::new(&sdk, config, revocations, secret);
-        tokio::join!(
-            logout.keys.prefetch(clock::now()),
-            logout.revocations.warm_up()
-        );
+        let (secret, ()) =
+            tokio::join!(auth_secrets::read_if_any(&sdk, arn), revocations.warm_up());
+        let logout = Self::new(&sdk, config, revocations, secret?);
+        logout.keys.prefetch(clock::now()).await;
         Ok(logout)
     }
 }

@@ -6,7 +6,6 @@ use auth::{
     Principal, ResourceAudience, RevocationReader, RevocationWriter, Secret, TokenRules, TokenUse,
     UnverifiedToken, VerifiedClaims,
 };
-
 use runtime::clock;
 
 use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};

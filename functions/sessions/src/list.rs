@@ -2,9 +2,8 @@
 
 use api_gateway::http::Response;
 use auth_dynamodb::ClientUser;
-use serde_json::json;
-
 use runtime::clock;
+use serde_json::json;
 
 use crate::Sessions;
 use crate::outcome::SessionsError;

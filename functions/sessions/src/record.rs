@@ -2,9 +2,8 @@
 
 use api_gateway::http::{Request, RequestError, Response};
 use auth_dynamodb::{Session, address_hash};
-use serde::Deserialize;
-
 use runtime::clock;
+use serde::Deserialize;
 
 use crate::Sessions;
 use crate::outcome::SessionsError;

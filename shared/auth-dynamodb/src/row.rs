@@ -119,7 +119,7 @@ pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSecond
         }
         (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => revocations.unreadable = true,
         (Ok(disabled), Ok((not_before, tokens)), Ok(except_session)) => {
-            // Only the session of a kept session is needed, and a row with an unreadable expiry is active.
+            // Only the id of the kept session is needed, and a row with an unreadable expiry is active.
             let kept = except_session.map(|session| KeptSessionState {
                 session,
                 authenticated_at: UnixSeconds(0),

@@ -9,11 +9,11 @@ use aws_client::{Limits, cause_of, with_limits};
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
 
-/// Lambda allows ten seconds for a start.
+/// Lambda allows ten seconds for a start. The first call of a process also reads the root certificates.
 const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(2),
-    attempt: Duration::from_secs(2),
-    operation: Duration::from_secs(6),
+    connect: Duration::from_secs(3),
+    attempt: Duration::from_secs(3),
+    operation: Duration::from_secs(7),
     attempts: 3,
     first_backoff: Duration::from_millis(100),
 };

@@ -144,7 +144,9 @@ impl Cause {
         }
     }
 
-    /// The cause behind an HTTP response with `status` (RFC 9110 section 15) that was not usable.
+    /// The cause behind an HTTP response with `status` ([RFC 9110] section 15) that was not usable.
+    ///
+    /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
     #[must_use]
     pub fn of_status(status: u16) -> Self {
         match status {
