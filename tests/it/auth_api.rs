@@ -1714,7 +1714,7 @@ fn every_exception_of_cognito_has_an_outcome() {
     let manifest = std::path::Path::new(sdk["manifest_path"].as_str().unwrap());
     let source = manifest.with_file_name("src").join("error_meta.rs");
     let source = std::fs::read_to_string(source).unwrap();
-    let known: BTreeMap<String, &str> = auth_api::outcome::EXCEPTIONS
+    let known: BTreeMap<String, &str> = auth_api::exceptions::EXCEPTIONS
         .iter()
         .map(|(name, _)| (name.to_lowercase(), *name))
         .collect();
@@ -1740,7 +1740,7 @@ fn every_exception_of_cognito_has_an_outcome() {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/outcomes.md"),
     )
     .unwrap();
-    for (name, outcome) in auth_api::outcome::EXCEPTIONS {
+    for (name, outcome) in auth_api::exceptions::EXCEPTIONS {
         let row = format!("| `{name}` | {} | `{}` |", outcome.status(), outcome.code());
         assert!(docs.contains(&row), "docs/outcomes.md has no row {row}");
     }

@@ -14,7 +14,7 @@ mod config;
 mod confirm;
 mod demand;
 mod dispatch;
-mod exceptions;
+pub mod exceptions;
 mod fields;
 mod forgot_password;
 mod hidden;

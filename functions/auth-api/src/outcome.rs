@@ -5,8 +5,7 @@ use api_gateway::http::{RequestError, Response};
 use auth::{Cause, Unavailable};
 use auth_cognito::AccountError;
 
-pub use crate::exceptions::EXCEPTIONS;
-use crate::route::Allowed;
+use crate::route::{Allowed, RouteError};
 
 /// Why a request was rejected or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,6 +158,15 @@ impl Outcome {
 impl From<AccountError> for ApiError {
     fn from(refused: AccountError) -> Self {
         Self::of_call(Outcome::from(&refused), &refused)
+    }
+}
+
+impl From<RouteError> for ApiError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::UnknownPath => Self::NoRoute,
+            RouteError::MethodNotAllowed(allowed) => Self::MethodNotAllowed(allowed),
+        }
     }
 }
 

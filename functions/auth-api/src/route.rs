@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::outcome::ApiError;
-
 /// A route with its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -66,15 +64,22 @@ impl fmt::Display for Allowed {
     }
 }
 
+/// No route for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteError {
+    UnknownPath,
+    MethodNotAllowed(Allowed),
+}
+
 impl TryFrom<(&str, &str)> for Route {
-    type Error = ApiError;
+    type Error = RouteError;
 
     /// Finds the route of a method and a path, both of which are compared exactly.
-    fn try_from((method, path): (&str, &str)) -> Result<Self, ApiError> {
+    fn try_from((method, path): (&str, &str)) -> Result<Self, RouteError> {
         let found = ROUTES.iter().find(|(route, _)| *route == path);
-        let (_, methods) = found.ok_or(ApiError::NoRoute)?;
+        let (_, methods) = found.ok_or(RouteError::UnknownPath)?;
         let found = methods.iter().find(|(allowed, _)| *allowed == method);
-        let (_, route) = found.ok_or(ApiError::MethodNotAllowed(Allowed(methods)))?;
+        let (_, route) = found.ok_or(RouteError::MethodNotAllowed(Allowed(methods)))?;
         Ok(*route)
     }
 }
@@ -122,7 +127,7 @@ mod tests {
             ("POST", "/auth/me", "GET, PATCH"),
         ] {
             match Route::try_from((method, path)) {
-                Err(ApiError::MethodNotAllowed(found)) => {
+                Err(RouteError::MethodNotAllowed(found)) => {
                     assert_eq!(found.to_string(), allowed, "{method} {path}");
                 }
                 found => panic!("{method} {path}: {found:?}"),
@@ -130,7 +135,7 @@ mod tests {
         }
         for path in ["", "/auth", "/auth/login/", "//auth/login", "/auth/Login"] {
             let found = Route::try_from(("POST", path));
-            assert_eq!(found, Err(ApiError::NoRoute), "{path}");
+            assert_eq!(found, Err(RouteError::UnknownPath), "{path}");
         }
     }
 }

@@ -9,14 +9,11 @@ use auth_dynamodb::{Status, SweepState};
 use runtime::clock;
 
 use crate::outcome::Run;
-use crate::{PAUSE, UserSweep, locked_out};
+use crate::{PAUSE, SETTLED, UserSweep, locked_out};
 
 /// The longest time for which a run reads users: Lambda's timeout, 15 minutes, leaves time for the
 /// rest.
 const BUDGET: Duration = Duration::from_secs(12 * 60);
-
-/// Seconds by which a disabled user's event, or Cognito's list of users, may be delayed.
-pub(crate) const SETTLED: u64 = 60 * 60;
 
 impl UserSweep {
     pub(crate) async fn sweep(&self, state: &mut SweepState) -> Result<Run, Unavailable> {

@@ -28,6 +28,9 @@ pub use outcome::Run;
 
 /// The longest time for which a run deletes unconfirmed sign-ups.
 const UNCONFIRMED_BUDGET: Duration = Duration::from_secs(60);
+/// Seconds by which a disabled user's event, or Cognito's list of users, may be delayed.
+const SETTLED: u64 = 60 * 60;
+
 /// The pause between two pages: reading users shares a quota of the pool with sign-ins.
 const PAUSE: Duration = Duration::from_millis(200);
 

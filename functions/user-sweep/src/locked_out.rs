@@ -8,8 +8,7 @@ use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 use runtime::clock;
 
-use crate::disabled::SETTLED;
-use crate::{PAUSE, SWEEP, UserSweep};
+use crate::{PAUSE, SETTLED, SWEEP, UserSweep};
 
 /// Seconds between two comparisons of the whole table.
 const PERIOD: u64 = 24 * 60 * 60;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_types::SdkConfig;
 
-use crate::write::{number, text};
+use crate::row::{number, text};
 use crate::{DynamoRevocations, client};
 
 /// Attempts in a DynamoDB table with the key `id`.

@@ -5,7 +5,8 @@ use auth::{Dependency, Unavailable, UnixSeconds};
 
 use crate::DynamoRevocations;
 use crate::key::RowKey;
-use crate::write::{is_applied, number};
+use crate::row::number;
+use crate::write::is_applied;
 
 /// Seconds for which a call is stored: longer than EventBridge and a queue hold its record (1 + 4
 /// days).

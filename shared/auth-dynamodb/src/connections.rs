@@ -7,8 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::DynamoRevocations;
 use crate::key::RowKey;
 use crate::pages::{self, PageError};
-use crate::row::{self, Row};
-use crate::write::{number, text};
+use crate::row::{self, Row, number, text};
 
 /// API Gateway closes a connection after two hours; an hour more for clocks and late deletions.
 const LIFE_SECONDS: u64 = 3 * 60 * 60;

@@ -6,8 +6,8 @@ use auth::{Cause, Dependency, GroupRef, RevocationContext, Unavailable, UnixSeco
 
 use crate::DynamoRevocations;
 use crate::key::RowKey;
-use crate::row::{GroupScope, Groups, RowError, group_attribute};
-use crate::write::{is_applied, number, text};
+use crate::row::{GroupScope, Groups, RowError, group_attribute, number, text};
+use crate::write::is_applied;
 
 /// The number of expired entries that one write removes: no valid token is affected by them.
 const REMOVED_AT_ONCE: usize = 50;

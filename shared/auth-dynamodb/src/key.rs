@@ -1,7 +1,10 @@
 //! The keys of the table's rows. No value of a claim can forge another row's key.
 
+use std::collections::HashMap;
+
 use auth::{ClientRef, IssuerRef, SessionRef, TokenRef, UserRef};
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -135,6 +138,15 @@ fn part(value: &str) -> String {
             URL_SAFE_NO_PAD.encode(digest(&SHA256, value.as_bytes()))
         )
     }
+}
+
+/// The key's attributes.
+pub(crate) fn key_attributes(key: &RowKey) -> HashMap<String, AttributeValue> {
+    let text = |value: &String| AttributeValue::S(value.clone());
+    HashMap::from([
+        ("pk".to_owned(), text(&key.partition)),
+        ("sk".to_owned(), text(&key.sort)),
+    ])
 }
 
 #[cfg(test)]

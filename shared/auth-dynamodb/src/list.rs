@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::key::RowKey;
 use crate::pages::{self, PageError};
-use crate::row::RowError;
-use crate::write::{is_applied, number, text};
+use crate::row::{RowError, number, text};
+use crate::write::is_applied;
 use crate::{DynamoRevocations, LIMITS, row, user_row};
 
 /// A row of the table.

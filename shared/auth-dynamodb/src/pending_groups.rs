@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_types::SdkConfig;
 use hex::encode as hex;
 
-use crate::write::{number, text};
+use crate::row::{number, text};
 use crate::{client, row};
 
 /// Seconds for which a row waits for its user, who is about to sign in or to read a code.

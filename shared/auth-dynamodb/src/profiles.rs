@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
 use crate::DynamoRevocations;
-use crate::write::{is_applied, number, text};
+use crate::row::{number, text};
+use crate::write::is_applied;
 
 /// The user's status in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use auth::{
     VerifiedClaims,
 };
 use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use crate::connections::Connection;
-use crate::key::RowKey;
+use crate::key::{RowKey, key_attributes};
 use crate::row::{self, GroupScope, Groups, Row, RowError, SharedRevocations};
 use crate::{DynamoRevocations, LIMITS, SHARED_CACHE_SECONDS, WARM_UP};
 
@@ -313,14 +313,6 @@ fn shared_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) ->
         issuer,
         ..shared
     }
-}
-
-pub(crate) fn key_attributes(key: &RowKey) -> Row {
-    let text = |value: &String| AttributeValue::S(value.clone());
-    HashMap::from([
-        ("pk".to_owned(), text(&key.partition)),
-        ("sk".to_owned(), text(&key.sort)),
-    ])
 }
 
 pub(crate) fn keys_and_attributes(keys: impl IntoIterator<Item = Row>) -> KeysAndAttributes {

@@ -158,3 +158,11 @@ pub(crate) fn time(row: &Row, name: &str) -> Result<Option<UnixSeconds>, RowErro
         Some(_) => Err(RowError),
     }
 }
+
+pub(crate) fn number(time: UnixSeconds) -> AttributeValue {
+    AttributeValue::N(time.0.to_string())
+}
+
+pub(crate) fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}

@@ -9,8 +9,8 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 
 use crate::DynamoRevocations;
-use crate::key::RowKey;
-use crate::read::{key_attributes, keys_and_attributes};
+use crate::key::{RowKey, key_attributes};
+use crate::read::keys_and_attributes;
 
 /// Stores the `Date` header of a response (RFC 9110 section 6.6.1).
 #[derive(Debug, Clone, Default)]

@@ -4,11 +4,10 @@ use auth::{Dependency, RevocationContext, Unavailable, UnixSeconds, UserRef};
 use aws_sdk_dynamodb::Client;
 
 use crate::DynamoRevocations;
-use crate::key::RowKey;
+use crate::key::{RowKey, key_attributes};
 use crate::pages::{self, PageError};
-use crate::read::key_attributes;
-use crate::row::{self, Row};
-use crate::write::{is_applied, number, text};
+use crate::row::{self, Row, number, text};
+use crate::write::is_applied;
 
 /// A sign-in, as stored in its row.
 #[derive(Clone, Debug, PartialEq, Eq)]

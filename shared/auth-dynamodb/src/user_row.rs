@@ -4,8 +4,7 @@ use auth::UnixSeconds;
 use auth::user_state::{KeptSessionState, UserState};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::row::{Row, RowError, time};
-use crate::write::{number, text};
+use crate::row::{Row, RowError, number, text, time};
 
 const NOT_BEFORE: &str = "not_before";
 const EXCEPT_SESSION: &str = "except_session";

@@ -11,9 +11,8 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::DynamoRevocations;
-use crate::key::RowKey;
-use crate::read::key_attributes;
-use crate::row::{GroupScope, Row, RowError};
+use crate::key::{RowKey, key_attributes};
+use crate::row::{GroupScope, Row, RowError, number, text};
 use crate::user_row::{self, DECISIVE};
 
 const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_before";
@@ -360,12 +359,4 @@ pub(crate) async fn is_applied(
         }
         Err(error) => Err(aws_client::unavailable(dependency)(error)),
     }
-}
-
-pub(crate) fn number(time: UnixSeconds) -> AttributeValue {
-    AttributeValue::N(time.0.to_string())
-}
-
-pub(crate) fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
 }
