@@ -86,7 +86,7 @@ impl Cognito {
         if let Some(case_sensitive) = self.case_sensitive {
             return case_sensitive;
         }
-        let Ok(Some(case_sensitive)) = self.pool.is_case_sensitive().await else {
+        let Ok(answer) = self.pool.is_case_sensitive().await else {
             self.is_unknown.store(true, Ordering::Relaxed);
             let problem = "whether the old pool is case-sensitive is unknown, so users with capital \
                 letters in their names are not migrated: permit cognito-idp:DescribeUserPool, or set \
@@ -94,7 +94,7 @@ impl Cognito {
             log::line(Level::Error, problem, []);
             return false;
         };
-        case_sensitive
+        answer == Some(true)
     }
 
     /// Whether one of these users may share the name with a user in a spelling that was not found.
@@ -106,8 +106,8 @@ impl Cognito {
             return false;
         }
         match self.pool.is_case_sensitive().await {
-            Ok(Some(true) | None) | Err(_) => true,
-            Ok(Some(false)) => {
+            Ok(Some(true)) | Err(_) => true,
+            Ok(Some(false) | None) => {
                 self.is_unknown.store(false, Ordering::Relaxed);
                 false
             }
