@@ -1,7 +1,7 @@
 //! The state that revocations give to a user, and how an act changes it.
 //!
 //! The rules of writing a revocation are here, and a store applies each act atomically: `auth-dynamodb` by one
-//! conditional update, [`crate::memory`] under a lock. `tests/interleavings.rs` runs thousands of concurrent
+//! conditional update, `auth::memory` under a lock. `tests/interleavings.rs` runs thousands of concurrent
 //! writers.
 
 use crate::revocation::{KeptSession, OtherSessions, PasswordChange, Revocations, UserRevocation};
