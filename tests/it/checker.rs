@@ -48,6 +48,9 @@ const THEFTS: &[&str] = &[
 ];
 /// Longer than any function takes: a response that is still missing then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// A client's pause after an error.
+const BACK_OFF: Duration = Duration::from_millis(25);
+
 /// Time after a fault in which connections and cool-downs may still cause errors.
 const RECOVERY: Duration = Duration::from_secs(3);
 
@@ -397,6 +400,8 @@ impl Checker {
             }
             Verdict::Failure => {
                 self.counts.errors.fetch_add(1, Ordering::SeqCst);
+                // As clients do. A fault that fails fast would use up the operations.
+                tokio::time::sleep(BACK_OFF).await;
                 if !self.was_broken(began) && !self.recovers(at, &event).await {
                     self.violation(format!("an error without an active fault: {id}"));
                 }
