@@ -36,9 +36,7 @@ stop: ## Stop what `make run` started
 
 test: ## Set up and run every test, the deployed stack included; T=name runs the tests whose names contain it
 	@local/prepare test $(CARGO_JOBS)
-	@$(MAKE) --no-print-directory template test-operate
-	@$(PYTHON) local/stack.py exec $(OPERATE) -m unittest discover -s local -p 'test_*.py' -k LocalStack
-	@$(PYTHON) local/stack.py exec $(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
+	@$(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
 
 check: ## Run the checker for long: 200,000 operations under faults, a million rows (an hour)
 	@local/prepare test $(CARGO_JOBS)

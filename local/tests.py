@@ -1,18 +1,83 @@
 #!/usr/bin/env python3
-"""Runs the workspace's tests and lists the ten slowest. Arguments are passed to `cargo test`."""
+"""Runs every test: cargo's against a local stack, and beside them Python's, part of which have a stack of their own.
 
+    tests.py [-jN] [NAME]    with NAME only the tests whose names contain it
+    tests.py cargo ARG ...   `cargo test ARG ...` with the ten slowest tests, against the stack of the caller
+
+The output of Python's tests is in .local/test-*.log, and is printed when they have ended.
+"""
+
+import concurrent.futures
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+HOME = ROOT / ".local"
+SAM = ROOT / ".tools/sam/bin/python"
+STACK = [sys.executable, ROOT / "local/stack.py", "exec"]
+OURS = [sys.executable, ROOT / "local/tests.py"]
 TIMED = re.compile(r"^test (\S.*?) \.\.\. \S+ <([0-9.]+)s>$")
 SHOWN = 10
+UNITTEST = [SAM, "-m", "unittest", "discover"]
+TEMPLATE = [*UNITTEST, "tests/template"]
+SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
 
 
 def main(arguments):
+    if arguments[:1] == ["cargo"]:
+        return cargo(arguments[1:])
+    names = [one for one in arguments if not one.startswith("-")]
+    if names:
+        return max(chosen(names, arguments))
+    # Most tests wait for other processes half of the time.
+    os.environ.setdefault("RUST_TEST_THREADS", str((os.cpu_count() or 1) + 1))
+    parts = {
+        "template": TEMPLATE,
+        "scripts": SCRIPTS,
+        "pages": [*STACK, *SCRIPTS, "-k", "LocalStack"],
+    }
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = [pool.submit(part, name, command) for name, command in parts.items()]
+        codes = [run([*STACK, *OURS, "cargo", *arguments])]
+        for one in running:
+            name, code, seconds = one.result()
+            print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
+            codes.append(code)
+    if any(codes):
+        print("\nTests failed.")
+    return max(codes)
+
+
+def chosen(names, arguments):
+    """The exit codes of the tests with one of these names, one after the other, against one stack."""
+    patterns = [word for name in names for word in ("-k", name)]
+    if "GATEHOUSE_STACK" not in os.environ:
+        return [run([*TEMPLATE, *patterns]), run([*STACK, *OURS, *arguments])]
+    return [run([*SCRIPTS, *patterns]), cargo(arguments)]
+
+
+def part(name, command):
+    """Runs a command with its output in a file: its name, exit code and seconds."""
+    HOME.mkdir(exist_ok=True)
+    began = time.monotonic()
+    with log_of(name).open("w") as log:
+        code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    return name, code, time.monotonic() - began
+
+
+def log_of(name):
+    return HOME / f"test-{name}.log"
+
+
+def run(command):
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def cargo(arguments):
     host = re.search(r"^host: (\S+)$", output_of("rustc", "-vV"), re.MULTILINE)[1]
     runner = f"CARGO_TARGET_{host.upper().replace('-', '_')}_RUNNER"
     environment = os.environ | {runner: str(ROOT / "local" / "test-runner")}
