@@ -3,8 +3,8 @@
 
 use auth::user_state::{Act, After, UserState};
 use auth::{
-    Cause, ClientRef, Dependency, GroupRef, IssuerRef, OtherSessions, PasswordChange,
-    RevocationContext, RevocationWriter, SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef,
+    Cause, ClientRef, Dependency, GroupRef, IssuerRef, RevocationContext, RevocationWriter,
+    SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef,
 };
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -19,8 +19,40 @@ const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_befor
 /// How often an update is tried against concurrent writers. A user's decisive attributes change a
 /// few times a second at most.
 const ROUNDS: usize = 8;
+/// Seconds for which a call is stored: longer than EventBridge and a queue hold its record (1 + 4
+/// days).
+const CALL_KEPT_SECONDS: u64 = 6 * 24 * 60 * 60;
 
 impl RevocationWriter for DynamoRevocations {
+    // One update, on the condition that the row is unchanged since it was read; a failed condition returns the
+    // present row. So a crash leaves all of an act or nothing.
+    async fn change_user(
+        &self,
+        user: &UserRef<'_>,
+        act: &Act<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<bool, Unavailable> {
+        let key = RowKey::from(user);
+        // Most users have no row: the first attempt needs no read, and no permission to read.
+        let mut row = Row::new();
+        for _ in 0..ROUNDS {
+            let said = user_row::read(&row)
+                .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
+            let new = match said.after(act, context.at, context.kept_seconds()) {
+                After::Same => return Ok(true),
+                After::TooLate => return Ok(false),
+                After::Changed(new) => new,
+            };
+            let update = self.replacing(&key, &row, &new);
+            match try_update(recorded(update, act, &new, context)).await? {
+                Attempt::Applied => return Ok(true),
+                Attempt::Refused(now) => row = now,
+            }
+        }
+        // Other writers were faster each time.
+        Err(Dependency::Revocations.unavailable(Cause::Throttled))
+    }
+
     async fn revoke_session(
         &self,
         session: &SessionRef<'_>,
@@ -35,76 +67,6 @@ impl RevocationWriter for DynamoRevocations {
         context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
         self.revoke(&token.into(), context).await
-    }
-
-    async fn revoke_user_sessions(
-        &self,
-        user: &UserRef<'_>,
-        not_before: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::RevokeAll(not_before);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    async fn revoke_other_sessions(
-        &self,
-        user: &UserRef<'_>,
-        others: &OtherSessions<'_>,
-        context: &RevocationContext<'_>,
-    ) -> Result<bool, Unavailable> {
-        let act = Act::RevokeOthers(*others);
-        self.change(user, &act, context).await
-    }
-
-    async fn revoke_sessions_before_password_change(
-        &self,
-        user: &UserRef<'_>,
-        change: &PasswordChange,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::PasswordChanged(*change);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    async fn require_refresh(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::RequireRefresh(at);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    async fn disable_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::Disable(at);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    async fn delete_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::Delete(at);
-        self.change(user, &act, context).await.map(drop)
-    }
-
-    async fn enable_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        let act = Act::Enable(at);
-        self.change(user, &act, context).await.map(drop)
     }
 
     async fn revoke_client(
@@ -153,7 +115,11 @@ impl RevocationWriter for DynamoRevocations {
         request_id: &str,
         now: UnixSeconds,
     ) -> Result<(), Unavailable> {
-        self.store_call(issuer_id, request_id, now).await
+        let update = self
+            .update(&RowKey::call(issuer_id, request_id))
+            .update_expression("SET expires_at = :expires_at")
+            .expression_attribute_values(":expires_at", number(now.plus(CALL_KEPT_SECONDS)));
+        is_applied(update, Dependency::Revocations).await.map(drop)
     }
 }
 
@@ -178,36 +144,6 @@ impl DynamoRevocations {
                 number(context.at.plus(context.kept_seconds())),
             );
         is_applied(update, Dependency::Revocations).await.map(drop)
-    }
-
-    /// Applies an act to a user's row by one update, on the condition that the row is unchanged
-    /// since it was read; a failed condition returns the present row. So a crash leaves all of an
-    /// act or nothing. `false` if the session to keep has been revoked.
-    async fn change(
-        &self,
-        user: &UserRef<'_>,
-        act: &Act<'_>,
-        context: &RevocationContext<'_>,
-    ) -> Result<bool, Unavailable> {
-        let key = RowKey::from(user);
-        // Most users have no row: the first attempt needs no read, and no permission to read.
-        let mut row = Row::new();
-        for _ in 0..ROUNDS {
-            let said = user_row::read(&row)
-                .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
-            let new = match said.after(act, context.at, context.kept_seconds()) {
-                After::Same => return Ok(true),
-                After::TooLate => return Ok(false),
-                After::Changed(new) => new,
-            };
-            let update = self.replacing(&key, &row, &new);
-            match try_update(recorded(update, act, &new, context)).await? {
-                Attempt::Applied => return Ok(true),
-                Attempt::Refused(now) => row = now,
-            }
-        }
-        // Other writers were faster each time.
-        Err(Dependency::Revocations.unavailable(Cause::Throttled))
     }
 
     /// An update of the decisive attributes from `row` to `new`, without the start of its

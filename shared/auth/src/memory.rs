@@ -11,7 +11,7 @@ use crate::jwks::{KeySet, VerifyingKey};
 use crate::ports::{KeySource, RevocationReader, RevocationWriter};
 use crate::reason::DenyReason;
 use crate::refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
-use crate::revocation::{OtherSessions, PasswordChange, RevocationContext, Revocations};
+use crate::revocation::{RevocationContext, Revocations};
 use crate::time::UnixSeconds;
 use crate::user_state::{Act, After, UserState};
 use crate::verify::{Issuer, TrustedIssuer};
@@ -206,25 +206,6 @@ impl MemoryRevocations {
         Ok(self.locked())
     }
 
-    /// Applies an act to a user. `false` if the session to keep has been revoked.
-    fn change(
-        &self,
-        user: &UserRef<'_>,
-        act: &Act<'_>,
-        context: &RevocationContext<'_>,
-    ) -> Result<bool, Unavailable> {
-        let mut table = self.table()?;
-        let state = table.users.entry((*user).into()).or_default();
-        match state.after(act, context.at, context.kept_seconds()) {
-            After::Same => Ok(true),
-            After::TooLate => Ok(false),
-            After::Changed(new) => {
-                *state = new;
-                Ok(true)
-            }
-        }
-    }
-
     fn revoke(
         &self,
         user: UserRef<'_>,
@@ -310,6 +291,24 @@ impl RevocationReader for MemoryRevocations {
 }
 
 impl RevocationWriter for MemoryRevocations {
+    async fn change_user(
+        &self,
+        user: &UserRef<'_>,
+        act: &Act<'_>,
+        context: &RevocationContext<'_>,
+    ) -> Result<bool, Unavailable> {
+        let mut table = self.table()?;
+        let state = table.users.entry((*user).into()).or_default();
+        match state.after(act, context.at, context.kept_seconds()) {
+            After::Same => Ok(true),
+            After::TooLate => Ok(false),
+            After::Changed(new) => {
+                *state = new;
+                Ok(true)
+            }
+        }
+    }
+
     async fn revoke_session(
         &self,
         session: &SessionRef<'_>,
@@ -326,72 +325,6 @@ impl RevocationWriter for MemoryRevocations {
     ) -> Result<(), Unavailable> {
         let part = Part::Token(token.token.to_owned());
         self.revoke(token.user, part, context)
-    }
-
-    async fn revoke_user_sessions(
-        &self,
-        user: &UserRef<'_>,
-        not_before: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.change(user, &Act::RevokeAll(not_before), context)
-            .map(drop)
-    }
-
-    async fn revoke_other_sessions(
-        &self,
-        user: &UserRef<'_>,
-        others: &OtherSessions<'_>,
-        context: &RevocationContext<'_>,
-    ) -> Result<bool, Unavailable> {
-        self.change(user, &Act::RevokeOthers(*others), context)
-    }
-
-    async fn revoke_sessions_before_password_change(
-        &self,
-        user: &UserRef<'_>,
-        change: &PasswordChange,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.change(user, &Act::PasswordChanged(*change), context)
-            .map(drop)
-    }
-
-    async fn require_refresh(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.change(user, &Act::RequireRefresh(at), context)
-            .map(drop)
-    }
-
-    async fn disable_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.change(user, &Act::Disable(at), context).map(drop)
-    }
-
-    async fn delete_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.change(user, &Act::Delete(at), context).map(drop)
-    }
-
-    async fn enable_user(
-        &self,
-        user: &UserRef<'_>,
-        at: UnixSeconds,
-        context: &RevocationContext<'_>,
-    ) -> Result<(), Unavailable> {
-        self.change(user, &Act::Enable(at), context).map(drop)
     }
 
     async fn revoke_client(

@@ -10,6 +10,7 @@ use crate::jwks::VerifyingKey;
 use crate::refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
 use crate::revocation::{OtherSessions, PasswordChange, RevocationContext, Revocations};
 use crate::time::UnixSeconds;
+use crate::user_state::Act;
 use crate::verify::Issuer;
 
 /// Source of an issuer's public keys.
@@ -43,7 +44,20 @@ pub trait RevocationReader {
 
 /// Writes revocations. Every write can be repeated and can arrive late: it never undoes another
 /// revocation.
-pub trait RevocationWriter {
+pub trait RevocationWriter: Sync {
+    /// Applies an act to a user's state by the rules of [`crate::user_state`]: all of it or
+    /// nothing. `false` if the session to keep has been revoked in the meantime: then nothing is
+    /// written. The methods named after the acts call this one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] unless the result is certain.
+    fn change_user(
+        &self,
+        user: &UserRef<'_>,
+        act: &Act<'_>,
+        context: &RevocationContext<'_>,
+    ) -> impl Future<Output = Result<bool, Unavailable>> + Send;
+
     /// Revokes one session.
     ///
     /// # Errors
@@ -74,7 +88,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         not_before: UnixSeconds,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            let act = Act::RevokeAll(not_before);
+            self.change_user(user, &act, context).await.map(drop)
+        }
+    }
 
     /// Revokes everything that this user authenticated up to a time, but keeps one session.
     /// `false` if that session has been revoked in the meantime: then nothing is written.
@@ -89,7 +108,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         others: &OtherSessions<'_>,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<bool, Unavailable>> + Send;
+    ) -> impl Future<Output = Result<bool, Unavailable>> + Send {
+        async move {
+            let act = Act::RevokeOthers(*others);
+            self.change_user(user, &act, context).await
+        }
+    }
 
     /// Revokes everything that this user authenticated before a password change, but for the
     /// session that [`Self::revoke_other_sessions`] kept for that very change.
@@ -101,7 +125,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         change: &PasswordChange,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            let act = Act::PasswordChanged(*change);
+            self.change_user(user, &act, context).await.map(drop)
+        }
+    }
 
     /// Refuses tokens issued to this user up to `at`. The sessions stay valid: a refresh brings a
     /// token that is accepted.
@@ -113,7 +142,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         at: UnixSeconds,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            let act = Act::RequireRefresh(at);
+            self.change_user(user, &act, context).await.map(drop)
+        }
+    }
 
     /// Disables a user at `at` and revokes everything authenticated until then. The later of
     /// disable and enable wins, in any order of arrival; within one second, disable wins.
@@ -125,7 +159,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         at: UnixSeconds,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            let act = Act::Disable(at);
+            self.change_user(user, &act, context).await.map(drop)
+        }
+    }
 
     /// The same for a deleted user, whose state is kept only for the lifetime of a refresh token
     /// and a day.
@@ -137,7 +176,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         at: UnixSeconds,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            let act = Act::Delete(at);
+            self.change_user(user, &act, context).await.map(drop)
+        }
+    }
 
     /// Lets a user who was disabled before `at` sign in again. Earlier revocations stay in force.
     ///
@@ -148,7 +192,12 @@ pub trait RevocationWriter {
         user: &UserRef<'_>,
         at: UnixSeconds,
         context: &RevocationContext<'_>,
-    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send {
+        async move {
+            let act = Act::Enable(at);
+            self.change_user(user, &act, context).await.map(drop)
+        }
+    }
 
     /// Revokes everything issued to an app client up to `not_before`. These revocations are few and do not
     /// expire.

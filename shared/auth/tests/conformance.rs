@@ -52,13 +52,7 @@ macro_rules! forgets {
 forgets! {
     revoke_session(auth::SessionRef<'_>) -> ();
     revoke_token(auth::TokenRef<'_>) -> ();
-    revoke_user_sessions(auth::UserRef<'_>, UnixSeconds) -> ();
-    revoke_other_sessions(auth::UserRef<'_>, &auth::OtherSessions<'_>) -> bool;
-    revoke_sessions_before_password_change(auth::UserRef<'_>, &auth::PasswordChange) -> ();
-    require_refresh(auth::UserRef<'_>, UnixSeconds) -> ();
-    disable_user(auth::UserRef<'_>, UnixSeconds) -> ();
-    delete_user(auth::UserRef<'_>, UnixSeconds) -> ();
-    enable_user(auth::UserRef<'_>, UnixSeconds) -> ();
+    change_user(auth::UserRef<'_>, &auth::user_state::Act<'_>) -> bool;
     revoke_client(auth::ClientRef<'_>, UnixSeconds) -> ();
     revoke_issuer(auth::IssuerRef<'_>, UnixSeconds) -> ();
     require_refresh_of_group(auth::GroupRef<'_>, UnixSeconds) -> ();

@@ -48,15 +48,7 @@ impl CognitoAccounts {
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }
-        let totp = SoftwareTokenMfaSettingsType::builder()
-            .enabled(true)
-            .preferred_mfa(true)
-            .build();
-        let call = self.client.set_user_mfa_preference();
-        let call = call
-            .access_token(access_token)
-            .software_token_mfa_settings(totp);
-        Ok(call.send().await.map(drop)?)
+        self.prefer_totp(access_token, true).await
     }
 
     /// `SetUserMFAPreference`: sign-ins no longer ask for a code of an authenticator.
@@ -64,9 +56,13 @@ impl CognitoAccounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn turn_off_totp(&self, access_token: &str) -> Result<(), AccountError> {
+        self.prefer_totp(access_token, false).await
+    }
+
+    async fn prefer_totp(&self, access_token: &str, prefer: bool) -> Result<(), AccountError> {
         let totp = SoftwareTokenMfaSettingsType::builder()
-            .enabled(false)
-            .preferred_mfa(false)
+            .enabled(prefer)
+            .preferred_mfa(prefer)
             .build();
         let call = self.client.set_user_mfa_preference();
         let call = call
