@@ -6,6 +6,7 @@ mod definition;
 mod enable;
 mod explain;
 mod export;
+mod external;
 mod keys;
 mod mails;
 mod migrate;
@@ -28,6 +29,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Put Gatehouse in front of an existing user pool and its APIs, and undo it (gatehouse-adopt).
+    Adopt(external::External),
+    /// Look for weak settings in user pools, APIs and this system (gatehouse-audit).
+    Audit(external::External),
     /// Generate generated/api-gateway.json, which template.yaml deploys, from openapi.yaml.
     Definition(definition::Definition),
     /// Let a disabled user sign in again, in the pool and in the table.
@@ -50,6 +55,8 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Adopt(external) => finish(Err::<String, _>(external.run("adopt"))),
+        Command::Audit(external) => finish(Err::<String, _>(external.run("audit"))),
         Command::Definition(definition) => finish(definition.run()),
         Command::Enable(enable) => finish(enable.run().await),
         Command::Explain(explain) => {
