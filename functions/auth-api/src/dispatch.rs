@@ -1,5 +1,6 @@
 //! From a request to its response: the route, what every route checks, the log line, and CORS.
 
+use std::pin::Pin;
 use std::time::Instant;
 
 use api_gateway::http::{Request, RequestError, Response, Sender};
@@ -10,6 +11,8 @@ use serde_json::value::RawValue;
 use crate::outcome::ApiError;
 use crate::route::Route;
 use crate::{AuthApi, times};
+
+type Verb<'a> = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send + 'a>>;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -42,45 +45,53 @@ impl AuthApi {
         if route.changes_something() {
             self.check_sender_and_type(route, request)?;
         }
+        self.verb(route, request).await
+    }
+
+    /// What the route does, as a future on the heap: otherwise every request would copy one as large as the
+    /// largest of them.
+    fn verb<'a>(&'a self, route: Route, request: &'a Request<'_>) -> Verb<'a> {
         match route {
-            Route::ConfirmPage => self.pages.confirm(request),
-            Route::Account => self.me(&self.signed_in(request)?).await,
-            Route::SignUp => self.sign_up(read(request)?, request).await,
-            Route::Confirm if request.is_of_type(FORM) => self.confirm_by_form(request).await,
-            Route::Confirm => self.confirm(read(request)?, request).await,
-            Route::Resend if request.is_of_type(FORM) => self.resend_by_form(request).await,
-            Route::Resend => self.resend(read(request)?, request).await,
-            Route::Login => self.login(read(request)?, request).await,
-            Route::Challenge => self.challenge(read(request)?, request).await,
-            Route::Refresh => self.refresh(request).await,
-            Route::ForgotPassword => self.forgot_password(read(request)?, request).await,
-            Route::ConfirmForgotPassword => {
-                self.confirm_forgot_password(read(request)?, request).await
+            Route::ConfirmPage => Box::pin(async { self.pages.confirm(request) }),
+            Route::Account => Box::pin(async { self.me(&self.signed_in(request)?).await }),
+            Route::SignUp => Box::pin(async { self.sign_up(read(request)?, request).await }),
+            Route::Confirm if request.is_of_type(FORM) => Box::pin(self.confirm_by_form(request)),
+            Route::Confirm => Box::pin(async { self.confirm(read(request)?, request).await }),
+            Route::Resend if request.is_of_type(FORM) => Box::pin(self.resend_by_form(request)),
+            Route::Resend => Box::pin(async { self.resend(read(request)?, request).await }),
+            Route::Login => Box::pin(async { self.login(read(request)?, request).await }),
+            Route::Challenge => Box::pin(async { self.challenge(read(request)?, request).await }),
+            Route::Refresh => Box::pin(self.refresh(request)),
+            Route::ForgotPassword => {
+                Box::pin(async { self.forgot_password(read(request)?, request).await })
             }
-            Route::ChangePassword => {
+            Route::ConfirmForgotPassword => {
+                Box::pin(async { self.confirm_forgot_password(read(request)?, request).await })
+            }
+            Route::ChangePassword => Box::pin(async {
                 let user = self.signed_in(request)?;
                 self.change_password(&user, &read(request)?, request).await
-            }
-            Route::NewTotp => {
+            }),
+            Route::NewTotp => Box::pin(async {
                 let user = self.signed_in(request)?;
                 self.new_totp(&user, &request.json()?, request).await
-            }
-            Route::TurnOnTotp => {
+            }),
+            Route::TurnOnTotp => Box::pin(async {
                 let user = self.signed_in(request)?;
                 self.turn_on_totp(&user, &read(request)?, request).await
-            }
-            Route::TurnOffTotp => {
+            }),
+            Route::TurnOffTotp => Box::pin(async {
                 let user = self.signed_in(request)?;
                 self.turn_off_totp(&user, &request.json()?, request).await
-            }
-            Route::UpdateAccount => {
+            }),
+            Route::UpdateAccount => Box::pin(async {
                 let user = self.signed_in(request)?;
                 self.update(&user, read(request)?, request).await
-            }
-            Route::VerifyAttribute => {
+            }),
+            Route::VerifyAttribute => Box::pin(async {
                 let user = self.signed_in(request)?;
                 self.verify_attribute(&user, &read(request)?, request).await
-            }
+            }),
         }
     }
 

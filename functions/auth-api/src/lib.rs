@@ -41,6 +41,7 @@ use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
 use auth_sqs::RetryQueue;
+use aws_config::SdkConfig;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
 
@@ -82,18 +83,31 @@ impl AuthApi {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn connect(mut config: Config) -> Result<Self, StartError> {
+    pub async fn connect(config: Config) -> Result<Self, StartError> {
+        let sdk = aws_config::load_from_env().await;
+        let arn = config.app_client_secret_arn.as_deref();
+        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
+        let api = Self::new(&sdk, config, secret)?;
+        api.revocations.warm_up().await;
+        Ok(api)
+    }
+
+    /// The function over the services that `sdk` leads to, with the app client's secret.
+    ///
+    /// # Errors
+    /// [`StartError::Pages`].
+    pub fn new(
+        sdk: &SdkConfig,
+        mut config: Config,
+        secret: Option<Secret>,
+    ) -> Result<Self, StartError> {
         let pages = Pages::new(
             &config.app_name,
             config.sign_in_url.clone(),
             &config.default_locale,
         )
         .map_err(|error| StartError::Pages(error.to_string()))?;
-        let sdk = aws_config::load_from_env().await;
-        let arn = config.app_client_secret_arn.as_deref();
-        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
-        revocations.warm_up().await;
+        let revocations = DynamoRevocations::new(sdk, config.revocation_table.clone());
         let limiter = config.limits.as_ref().map(|limits| Limiter {
             table: AttemptTable::beside(&revocations, limits.table.clone()),
             per_user: limits.per_user,
@@ -113,10 +127,10 @@ impl AuthApi {
         let session_table = config.session_table.clone();
         let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
-            retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
-            accounts: CognitoAccounts::new(&sdk, config.app_client_id.clone(), secret),
-            sign_out: CognitoSignOut::new(&sdk, config.user_pool_id.clone()),
-            users: CognitoUsers::new(&sdk, config.user_pool_id.clone()),
+            retry_queue: retry_queue.map(|url| RetryQueue::new(sdk, url)),
+            accounts: CognitoAccounts::new(sdk, config.app_client_id.clone(), secret),
+            sign_out: CognitoSignOut::new(sdk, config.user_pool_id.clone()),
+            users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
             sessions: session_table.map(|table| SessionTable::beside(&revocations, table)),
             revocations,
             verifier: Verifier::new(issuers, rules),
