@@ -12,8 +12,10 @@
 mod admin;
 mod api_keys;
 mod auth_api;
+mod auth_api_account;
 mod auth_api_page;
 mod auth_api_sign_in;
+mod auth_api_sign_up;
 mod authorizer_apis;
 mod authorizer_concurrency;
 mod authorizer_events;

@@ -25,7 +25,9 @@ async fn missing_revocations_are_written_page_by_page() {
         json!({"Users": [user(&users[0], false)], "PaginationToken": "second"}),
     );
     let throttled = json!({"__type": "TooManyRequestsException"}).to_string();
-    world.cognito.set_fault_from(1, Fault::Answer(400, throttled));
+    world
+        .cognito
+        .set_fault_from(1, Fault::Answer(400, throttled));
     let page = |users: &[Value]| json!({"Users": users});
     assert_eq!(
         function.invoke(&json!({})).await.answer(),
