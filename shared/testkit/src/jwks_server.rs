@@ -79,7 +79,7 @@ async fn answer(State(state): State<Arc<JwksState>>) -> Response {
             return (status, body).into_response();
         }
         Fault::Hang => std::future::pending().await,
-        Fault::Cut => panic!("the connection is cut on purpose"),
+        Fault::Cut => crate::server::cut(),
         Fault::Answer(status, body) => {
             let status = StatusCode::from_u16(status).expect("a status");
             let elsewhere = [("location", "http://127.0.0.1:9/elsewhere")];

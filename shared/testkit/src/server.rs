@@ -118,3 +118,9 @@ pub(crate) fn drip(body: impl Into<axum::body::Bytes>) -> axum::body::Body {
         }
     }))
 }
+
+/// Cuts the connection whose request is being answered: the server drops it when the answer
+/// unwinds. Without the message and backtrace of a panic.
+pub(crate) fn cut() -> ! {
+    std::panic::resume_unwind(Box::new("the connection is cut on purpose"))
+}
