@@ -10,21 +10,19 @@ use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool, TokenBuilder};
 
-use crate::world::{
-    World, batch, failures, refreshed, signed_in_again, text_of, unique, user_token,
-};
+use crate::world::{World, refreshed, signed_in_again, text_of, unique, user_token};
 
 /// logout and an authorizer over one table.
-struct LogoutFixture {
-    store: FakeAws,
-    cognito: FakeAws,
-    logout: Binary,
-    authorizer: Binary,
-    _jwks: JwksServer,
+pub(crate) struct LogoutFixture {
+    pub(crate) store: FakeAws,
+    pub(crate) cognito: FakeAws,
+    pub(crate) logout: Binary,
+    pub(crate) authorizer: Binary,
+    pub(crate) _jwks: JwksServer,
 }
 
 impl LogoutFixture {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let stack = Stack::of_this_run();
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
         let store = FakeAws::in_front_of(&stack.endpoint).await;
@@ -47,13 +45,13 @@ impl LogoutFixture {
         }
     }
 
-    async fn post(&self, token: &str, body: Value) -> (u64, Value) {
+    pub(crate) async fn post(&self, token: &str, body: Value) -> (u64, Value) {
         let mut event = proxy_event(Some(token));
         event["body"] = body;
         self.send(&event).await
     }
 
-    async fn send(&self, event: &Value) -> (u64, Value) {
+    pub(crate) async fn send(&self, event: &Value) -> (u64, Value) {
         let answer = self.logout.invoke(event).await.answer();
         let body = answer["body"].as_str().unwrap();
         assert_eq!(answer["headers"]["cache-control"], "no-store");
@@ -63,7 +61,7 @@ impl LogoutFixture {
         )
     }
 
-    async fn passes(&self, token: &str) -> bool {
+    pub(crate) async fn passes(&self, token: &str) -> bool {
         let event = request_event(&format!("Bearer {token}"));
         match auth_tests::verdict(&self.authorizer.invoke(&event).await) {
             Verdict::Allow => true,
@@ -73,13 +71,13 @@ impl LogoutFixture {
     }
 
     /// The operations called at Cognito since the last call of this function.
-    fn cognito_calls(&self) -> Vec<String> {
+    pub(crate) fn cognito_calls(&self) -> Vec<String> {
         let calls = self.cognito.operations();
         self.cognito.forget_requests();
         calls
     }
 
-    fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         let requests = self.store.requests();
         requests
             .iter()
@@ -88,7 +86,7 @@ impl LogoutFixture {
     }
 }
 
-fn proxy_event(token: Option<&str>) -> Value {
+pub(crate) fn proxy_event(token: Option<&str>) -> Value {
     let headers = match token {
         Some(token) => json!({"Authorization": format!("Bearer {token}")}),
         None => json!({}),
@@ -101,7 +99,7 @@ fn proxy_event(token: Option<&str>) -> Value {
     })
 }
 
-fn session(text: &str) -> Value {
+pub(crate) fn session(text: &str) -> Value {
     json!(json!({"scope": text}).to_string())
 }
 
@@ -140,62 +138,6 @@ async fn logout_revokes_only_its_own_session() {
     assert_eq!(status, 200);
     let (status, _) = fixture.post(&refreshed, session("session")).await;
     assert_eq!(status, 200);
-}
-
-#[tokio::test]
-async fn logout_revokes_the_refresh_token_at_cognito() {
-    let fixture = LogoutFixture::start().await;
-    let token = user_token().build();
-    let body = json!(r#"{"refresh_token":"opaque"}"#);
-    let (status, answer) = fixture.post(&token, body.clone()).await;
-    assert_eq!((status, &answer["cognito"]), (200, &json!("ended")));
-    let (operation, request) = fixture.cognito.requests().remove(0);
-    assert_eq!(operation, "RevokeToken");
-    assert_eq!(
-        request,
-        json!({"Token": "opaque", "ClientId": Pool::ours().client_id})
-    );
-
-    let error =
-        |code: &str| Fault::Answer(400, json!({"__type": code, "message": "x"}).to_string());
-    for (case, fault, cognito) in [
-        (
-            "session is revoked already",
-            error("NotAuthorizedException"),
-            "ended",
-        ),
-        (
-            "session is revoked already",
-            error("UserNotFoundException"),
-            "ended",
-        ),
-        (
-            "unsupported",
-            error("UnsupportedOperationException"),
-            "unsupported",
-        ),
-        ("throttled", error("TooManyRequestsException"), "failed"),
-        (
-            "server error",
-            Fault::Answer(500, "{}".to_owned()),
-            "failed",
-        ),
-        ("connection cut", Fault::Cut, "failed"),
-    ] {
-        let token = user_token().build();
-        fixture.cognito.set_fault(fault.clone());
-        let (status, answer) = fixture.post(&token, body.clone()).await;
-        assert_eq!(
-            (status, &answer["cognito"]),
-            (200, &json!(cognito)),
-            "{case} {fault:?}"
-        );
-        assert!(
-            !fixture.passes(&token).await,
-            "{case}: the session is revoked here nevertheless"
-        );
-    }
-    assert!(!fixture.logout.output().contains("opaque"));
 }
 
 #[tokio::test]
@@ -581,180 +523,6 @@ async fn clock_skew_is_tolerated() {
 }
 
 #[tokio::test]
-async fn failed_cognito_calls_are_queued_and_retried() {
-    let world = World::start().await;
-    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
-    let logout = world
-        .function("logout", &[("RETRY_QUEUE_URL", queue)])
-        .await;
-    let retry = world.function("logout-retry", &[]).await;
-    let busy = json!({"__type": "TooManyRequestsException"}).to_string();
-    world.cognito.set_fault(Fault::Answer(400, busy));
-    let token = user_token();
-    let post = async |body: &str| {
-        let mut event = proxy_event(Some(&token.build()));
-        event["body"] = json!(body);
-        let answer = logout.invoke(&event).await.answer();
-        let body = serde_json::from_str::<Value>(answer["body"].as_str().unwrap()).unwrap();
-        (answer["statusCode"].as_u64().unwrap(), body)
-    };
-    let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
-    assert_eq!((status, &body["cognito"]), (200, &json!("queued")));
-    let (status, body) = post(r#"{"scope":"all"}"#).await;
-    assert_eq!(status, 401, "a revoked session does not revoke others");
-    assert_eq!(body["code"], "unauthorized");
-    let living = signed_in_again(&token);
-    let mut event = proxy_event(Some(&living.build()));
-    event["body"] = session("all");
-    logout
-        .invoke(&event)
-        .await
-        .answer()
-        .get("statusCode")
-        .unwrap();
-
-    let bodies: Vec<String> = world
-        .others
-        .requests()
-        .into_iter()
-        .map(|(operation, request)| {
-            assert_eq!(operation, "SendMessage");
-            assert_eq!(request["QueueUrl"], queue);
-            request["MessageBody"].as_str().unwrap().to_owned()
-        })
-        .collect();
-    assert_eq!(bodies.len(), 2);
-    let mut messages = bodies.clone();
-    messages.push("nonsense".to_owned());
-    let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(
-        failures(&answer),
-        ["m0", "m1", "m2"],
-        "Cognito still throttles"
-    );
-
-    world.cognito.set_fault(Fault::None);
-    world.cognito.forget_requests();
-    let answer = retry.invoke(&batch(&messages)).await.answer();
-    assert_eq!(failures(&answer), ["m2"], "only the unreadable message");
-    let calls = world.cognito.requests();
-    assert_eq!(calls[0].0, "RevokeToken");
-    assert_eq!(calls[0].1["Token"], "opaque-secret");
-    assert_eq!(calls[1].0, "AdminUserGlobalSignOut");
-    for code in [
-        "NotAuthorizedException",
-        "UserNotFoundException",
-        "UnsupportedOperationException",
-    ] {
-        let fault = Fault::Answer(400, json!({"__type": code}).to_string());
-        world.cognito.set_fault(fault);
-        let answer = retry.invoke(&batch(&bodies)).await.answer();
-        assert_eq!(failures(&answer), Vec::<&str>::new(), "{code}: done");
-    }
-    for function in [&logout, &retry] {
-        assert!(!function.output().contains("opaque-secret"));
-    }
-    assert!(retry.invoke(&json!({})).await.is_failure());
-
-    // If the queue fails too, the response reports the failure.
-    world.cognito.set_fault(Fault::Cut);
-    world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
-    let (status, body) = post(r#"{"refresh_token":"opaque-secret"}"#).await;
-    assert_eq!((status, &body["cognito"]), (200, &json!("failed")));
-}
-
-#[tokio::test]
-async fn rejections_by_cognito_are_not_retried() {
-    let world = World::start().await;
-    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
-    let more = [("RETRY_QUEUE_URL", queue)];
-    let logout = world.function("logout", &more).await;
-    let retry = world.function("logout-retry", &[]).await;
-    let task =
-        json!({"kind": "revoke_refresh_token", "client_id": "c", "refresh_token": "opaque-secret"});
-    let secret = "Client c is configured with secret but SECRET_HASH was not received";
-    for (code, message, cognito) in [
-        ("UnsupportedTokenTypeException", "", "refused"),
-        ("InvalidParameterException", "", "refused"),
-        ("UnauthorizedException", "", "refused"),
-        ("NotAuthorizedException", secret, "refused"),
-        ("NotAuthorizedException", "Token is revoked", "ended"),
-        ("UnsupportedOperationException", "", "unsupported"),
-        ("TooManyRequestsException", "", "queued"),
-    ] {
-        let fault = json!({"__type": code, "message": message}).to_string();
-        world.cognito.set_fault(Fault::Answer(400, fault));
-        let token = user_token();
-        let mut event = proxy_event(Some(&token.build()));
-        event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
-        let answer = logout.invoke(&event).await.answer();
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(body["cognito"], cognito, "{code} {message}");
-        assert!(
-            !world.passes(&token).await,
-            "{code}: the revocation is written"
-        );
-        let queued = world.others.requests().len();
-        world.others.forget_requests();
-        assert_eq!(queued, usize::from(cognito == "queued"), "{code}");
-        let answer = retry.invoke(&batch(&[task.to_string()])).await.answer();
-        let again = failures(&answer).len();
-        assert_eq!(again, usize::from(cognito == "queued"), "{code}");
-    }
-    world.cognito.set_fault(Fault::None);
-    world.cognito.forget_requests();
-    for odd in ["", "with spaces", "\u{e4}", &"x".repeat(8_193)] {
-        let mut event = proxy_event(Some(&user_token().build()));
-        event["body"] = json!(json!({"refresh_token": odd}).to_string());
-        let answer = logout.invoke(&event).await.answer();
-        assert!(
-            answer["body"].as_str().unwrap().contains("refused"),
-            "{odd:.20}"
-        );
-    }
-    assert_eq!(world.cognito.requests().len(), 0, "no call to Cognito");
-}
-
-#[tokio::test]
-async fn calls_carry_the_client_secret() {
-    let world = World::start().await;
-    let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:client";
-    let others = world.others.url();
-    let more = [
-        ("APP_CLIENT_SECRET_ARN", arn),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
-        (
-            "RETRY_QUEUE_URL",
-            "https://sqs.us-east-1.amazonaws.com/123456789012/retry",
-        ),
-    ];
-    let secret = "s3cr3t-of-the-client";
-    world
-        .others
-        .set_answer("GetSecretValue", json!({"SecretString": secret}));
-    let logout = world.function("logout", &more).await;
-    let retry = world.function("logout-retry", &more).await;
-    let log_out = async || {
-        let mut event = proxy_event(Some(&user_token().build()));
-        event["body"] = json!(json!({"refresh_token": "opaque-secret"}).to_string());
-        assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
-    };
-    log_out().await;
-    assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
-    world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
-    world.others.forget_requests();
-    log_out().await;
-    world.cognito.set_fault(Fault::None);
-    world.cognito.forget_requests();
-    let queued = world.others.requests();
-    let message = queued[0].1["MessageBody"].as_str().unwrap().to_owned();
-    assert!(!message.contains(secret), "not queued");
-    let answer = retry.invoke(&batch(&[message])).await.answer();
-    assert_eq!(failures(&answer), Vec::<&str>::new());
-    assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
-}
-
-#[tokio::test]
 async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     let world = World::start().await;
     let more = [
@@ -936,47 +704,4 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     assert!(
         !logout.output().contains("opaque") && !logout.output().contains(&text_of(&token, "sub"))
     );
-}
-
-#[tokio::test]
-async fn failed_revocations_wait_in_their_own_queue() {
-    let world = World::start().await;
-    let url = "https://sqs.us-east-1.amazonaws.com/123456789012/late";
-    let retry = world
-        .function("logout-retry", &[("LATE_MARK_QUEUE_URL", url)])
-        .await;
-    let token = user_token();
-    let late = json!({"kind": "end_sessions", "subject": token.get("sub"),
-        "not_before": token.get("auth_time"), "spared": null, "reason": "password_changed"});
-    let messages = batch(&[late.to_string()]);
-    world
-        .store
-        .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
-    let answer = retry.invoke(&messages).await.answer();
-    assert_eq!(
-        failures(&answer),
-        Vec::<&str>::new(),
-        "the revocation is queued for later"
-    );
-    let (operation, message) = world.others.requests().remove(0);
-    assert_eq!(
-        (operation.as_str(), &message["QueueUrl"]),
-        ("SendMessage", &json!(url))
-    );
-    // From that queue, SQS delivers the message again.
-    let mut late = batch(&[message["MessageBody"].as_str().unwrap().to_owned()]);
-    late["Records"][0]["eventSourceARN"] = json!("arn:aws:sqs:us-east-1:123456789012:late");
-    world.others.forget_requests();
-    assert_eq!(failures(&retry.invoke(&late).await.answer()), ["m0"]);
-    assert_eq!(world.others.requests().len(), 0);
-    // If that queue fails too, the message stays in the first queue.
-    world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
-    assert_eq!(failures(&retry.invoke(&messages).await.answer()), ["m0"]);
-    assert!(world.passes(&token).await);
-    world.store.set_fault(Fault::None);
-    assert_eq!(
-        failures(&retry.invoke(&late).await.answer()),
-        Vec::<&str>::new()
-    );
-    assert!(!world.passes(&token).await);
 }

@@ -7,9 +7,9 @@ use testkit::server::Fault;
 use testkit::{Binary, FakeAws};
 
 use crate::migrate_user::{
-    CONFIRMED, HASH, OldTable, PASSWORD, RESET, ada, endpoint, forgot, migrate_from, moved,
-    sign_in, with,
+    CONFIRMED, HASH, OldTable, PASSWORD, RESET, ada, forgot, moved, sign_in, with,
 };
+use crate::migrate_user_sources::{endpoint, migrate_from};
 use crate::world::World;
 
 async fn attributes(migrate: &Binary, event: &Value) -> Value {
