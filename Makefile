@@ -19,7 +19,7 @@ export PIP_CACHE_DIR := $(CURDIR)/.tools/cache/pip
 export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
-.PHONY: help run demo stop test check fuzz fuzz-api docs mails template tools binaries fmt lint build bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,7 +55,10 @@ fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response 
 	@local/venv .tools/schemathesis local/schemathesis.txt
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/fuzz.py
 
-docs: ## Generate docs/configuration.md (from code and template.yaml) and generated/api-gateway.json (from openapi.yaml)
+compose: ## Write template.yaml from the fragments in stack/
+	@python3 local/compose.py
+
+docs: compose ## Generate docs/configuration.md (from code and template.yaml) and generated/api-gateway.json (from openapi.yaml)
 	@cargo build -q $(CARGO_JOBS) --workspace --example token --bin gatehouse
 	@$(TARGET)/debug/gatehouse definition
 	@GATEHOUSE_UPDATE=1 cargo test -q $(CARGO_JOBS) --workspace --test it -- contracts::configuration::the_document
