@@ -55,7 +55,7 @@ fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response 
 	@local/venv .tools/schemathesis local/schemathesis.txt
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/fuzz.py
 
-compose: ## Write template.yaml from the fragments in stack/
+compose: ## Write template.yaml and core.yaml from the fragments in stack/
 	@python3 local/compose.py
 
 docs: compose ## Generate docs/configuration.md (from code and template.yaml) and generated/api-gateway.json (from openapi.yaml)

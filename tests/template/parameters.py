@@ -125,3 +125,22 @@ SETS["everything"] = {
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
 SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL | OBSERVED
+
+# Of core.yaml. The first has what it requires, as all of them.
+CORE = {"UserPoolId": "us-east-1_AbC123xyz", "AppClientIds": "1example23456789", "RefreshTokenSeconds": "2592000"}
+CORE_SETS = {
+    "core": {},
+    "protected": PROTECTED,
+    "several clients": {"AppClientIds": "1example23456789,2example23456789"},
+    "client with a secret": {"AppClientSecretArn": SECRET.format("client")},
+    "cookies": COOKIES,
+    "API keys": API_KEYS,
+    "rules": POLICIES_LAYER,
+    "hosted UI": {"HostedUiUrl": "https://my-app.auth.us-east-1.amazoncognito.com", "LogoutRedirectUri": "https://app.example.com/"},
+    "security mail": SECURITY_MAIL,
+    "alias": ALIAS,
+    "local stack": EMULATED,
+}
+CORE_SETS["everything"] = {key: value for one in CORE_SETS.values() for key, value in one.items()} | {"JwksHost": ""}
+CORE_SETS["everything"] |= {"AuthorizerConcurrency": "100"}
+CORE_SETS = {name: CORE | given for name, given in CORE_SETS.items()}

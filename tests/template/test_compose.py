@@ -85,6 +85,14 @@ class Joined(unittest.TestCase):
             with self.assertRaisesRegex(compose.Unclear, "one.yaml, line"):
                 self.composed(one=wrong)
 
+    def test_the_core_has_its_own_pool(self):
+        fragments = {"one": "Resources:\n  A:\n    Name: !Ref Old\n", "core": "Parameters:\n  New: {}\n"}
+        with mock.patch.object(compose, "IN_THE_CORE", {"!Ref Old": "!Ref New"}):
+            self.assertIn("    Name: !Ref New\n", self.composed(**fragments))
+            self.assertIn("    Name: !Ref Old\n", self.composed(one=fragments["one"]))
+            with self.assertRaisesRegex(compose.Unclear, "no fragment of the core has this text any more:\n!Ref Old"):
+                self.composed(**fragments | {"one": "Resources:\n  A: {}\n"})
+
     def test_check_reports_and_writes_nothing(self):
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(compose, "ROOT", pathlib.Path(folder)):
             with mock.patch("sys.stderr"), mock.patch("sys.stdout"):
@@ -92,9 +100,9 @@ class Joined(unittest.TestCase):
                 self.assertEqual(list(pathlib.Path(folder).iterdir()), [])
                 self.assertEqual(compose.main([]), 0)
                 self.assertEqual(compose.main(["--check"]), 0)
-                (pathlib.Path(folder) / "template.yaml").write_text("changed by hand")
+                (pathlib.Path(folder) / "core.yaml").write_text("changed by hand")
                 self.assertEqual(compose.main(["--check"]), 1)
-            self.assertEqual((pathlib.Path(folder) / "template.yaml").read_text(), "changed by hand")
+            self.assertEqual((pathlib.Path(folder) / "core.yaml").read_text(), "changed by hand")
 
 
 if __name__ == "__main__":
