@@ -98,9 +98,9 @@ zips: tools-sam ## Zip each function that `make build` built, for a release, int
 sbom: ## Write an SBOM of each function (CycloneDX) into .local/release; needs cargo-cyclonedx
 	@local/sbom .local/release
 
-deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none
+deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none; TEMPLATE=core.yaml
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
-	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(CONFIRM),--confirm)
+	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(BUILT),--built) $(if $(CONFIRM),--confirm)
 
 smoke: tools-sam ## Sign a temporary user in and out on the deployed stack, and delete it
 	@$(OPERATE) local/smoke.py $(if $(CONFIG),--config $(CONFIG))

@@ -422,7 +422,7 @@ class LocalStack(unittest.TestCase):
             config = pathlib.Path(folder, "samconfig.toml")
             config.write_text(deploy.CONFIG.read_text().replace('stack_name = "gatehouse"', 'stack_name = "whole"'))
             program = f"import pathlib, account, deploy; deploy.CONFIG = pathlib.Path({str(config)!r}); account.run(deploy.main)"
-            given = ["--config", "minimal", "--yes", "--template", str(deploy.TEMPLATE)]
+            given = ["--config", "minimal", "--yes", "--template", str(deploy.TEMPLATE), "--built"]
             result = self.run_python("-c", program, *given, "--set", f"JwksHost={self.stack['endpoint']}")
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
             self.assertIn("make smoke CONFIG=whole", result.stdout)
