@@ -19,7 +19,8 @@ export PIP_CACHE_DIR := $(CURDIR)/.tools/cache/pip
 export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
-.PHONY: help run demo stop test check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench
+.PHONY: bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -58,7 +59,7 @@ fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response 
 compose: ## Write template.yaml and core.yaml from the fragments in stack/
 	@python3 local/compose.py
 
-docs: compose ## Generate docs/configuration.md (from code and template.yaml) and generated/api-gateway.json (from openapi.yaml)
+docs: compose ## Generate docs/configuration.md (from code and stack/) and generated/api-gateway.json (from openapi.yaml)
 	@cargo build -q $(CARGO_JOBS) --workspace --example token --bin gatehouse
 	@$(TARGET)/debug/gatehouse definition
 	@GATEHOUSE_UPDATE=1 cargo test -q $(CARGO_JOBS) --workspace --test it -- contracts::configuration::the_document

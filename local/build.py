@@ -61,7 +61,8 @@ def sam_build(architecture, function, template):
     environment |= {"ZIG_GLOBAL_CACHE_DIR": str(caches / "zig"), "CARGO_ZIGBUILD_CACHE_DIR": str(caches / "zigbuild")}
     # cargo-lambda looks for zig in the first python3 on the PATH.
     environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
-    command = ["sam", "build", *function, "--template-file", template, "--parameter-overrides", f"Architecture={architecture}"]
+    command = ["sam", "build", *function, "--template-file", template]
+    command += ["--parameter-overrides", f"Architecture={architecture}"]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if result.returncode:
         raise Problem("sam build failed: see the lines above.")

@@ -14,7 +14,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = "stack"
-SECTIONS = ("Metadata", "Parameters", "Rules", "Conditions", "Globals", "Resources", "Outputs")
+SECTIONS = ("Metadata", "Parameters", "Mappings", "Rules", "Conditions", "Globals", "Resources", "Outputs")
 # What decides and what revokes. It needs a user pool and an API, and neither of them has to be its own.
 CORE = (
     "settings",
@@ -58,7 +58,9 @@ TEMPLATES = {"template.yaml": WHOLE, "core.yaml": (*CORE, ALONE)}
 IN_THE_CORE = {
     "!Ref UserPool\n": "!Ref UserPoolId\n",
     "${UserPool}": "${UserPoolId}",
-    "!GetAtt UserPool.Arn\n": '!Sub "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPoolId}"\n',
+    "!GetAtt UserPool.Arn\n": (
+        '!Sub "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPoolId}"\n'
+    ),
     "!Ref ApiAppClientSecret": "!Ref AppClientSecretArn",
     '!If [HasConfidentialClient, !Sub "${ApiAppClient},${AppClient}", !Ref AppClient]': "!Ref AppClientIds",
     """\
@@ -76,9 +78,8 @@ IN_THE_CORE = {
               - !Ref AppClient
               - !If [HasMachineClient, !Sub ",${MachineAppClient}", ""]
 """: '          - !Sub "APP_CLIENT_IDS=${AppClientIds}"\n',
-    """\
-            - !If [HasHostedUi, !Sub "https://${HostedUiDomainPrefix}.auth.${AWS::Region}.amazoncognito.com", !Ref HostedUiUrl]
-""": "            - !Ref HostedUiUrl\n",
+    '!If [HasHostedUi, !Sub "https://${HostedUiDomainPrefix}.auth.${AWS::Region}.amazoncognito.com", '
+    "!Ref HostedUiUrl]": "!Ref HostedUiUrl",
     """\
     UpdatePolicy: !If
       - HasGradualDeployment
@@ -96,7 +97,7 @@ Description: "{description}"
 """
 DESCRIPTIONS = {
     "template.yaml": "Gatehouse: logout that logs out, for Amazon Cognito and API Gateway.",
-    "core.yaml": "The core of Gatehouse, for a user pool and an API that exist: the authorizer, logout, and their revocations.",
+    "core.yaml": "The core of Gatehouse for a user pool and an API that exist: authorizer, logout, revocations.",
 }
 NOTES = {"Rules": "# CloudFormation checks these before it creates anything.\n"}
 
@@ -163,7 +164,8 @@ def sections(file):
             if name:
                 found[name] += line
         elif name or not line.startswith("#"):
-            raise Unclear(f"{file.name}, line {number}: neither one of the sections {', '.join(SECTIONS)} nor a part of one")
+            known = ", ".join(SECTIONS)
+            raise Unclear(f"{file.name}, line {number}: neither one of the sections {known} nor a part of one")
     return {name: body.strip("\n") + "\n" for name, body in found.items()}
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Deploys a template: checks the account, asks a few questions, builds, runs `sam deploy`.
 
-    deploy.py [--config NAME] [--yes] [--arch x86_64|arm64] [--set NAME=VALUE ...] [--template FILE] [--built] [--confirm]
+    deploy.py [--config NAME] [--yes] [--arch x86_64|arm64] [--set NAME=VALUE ...] [--template FILE] [--built]
+              [--confirm]
 
 --config    an environment of samconfig.toml: a preset, or a stack that was deployed from here
 --yes       ask no questions: deploy the environment that --config names
@@ -129,7 +130,8 @@ class Choice:
             known = ", ".join([*PRESETS, *saved(document)])
             raise Problem(f"samconfig.toml has no environment {name}. It has: {known}.")
         overrides = {key: text(value) for key, value in table.get("parameter_overrides", {}).items()}
-        return cls(name, str(table.get("stack_name", "gatehouse")), str(table.get("region", "")), overrides, template_of(document, name))
+        stack, region = str(table.get("stack_name", "gatehouse")), str(table.get("region", ""))
+        return cls(name, stack, region, overrides, template_of(document, name))
 
 
 def text(value):
@@ -183,9 +185,8 @@ def ask(document, config, region, template=""):
         allowed = presets(document, template) if template else list(PRESETS)
     wanted = preset
     if len(allowed) > 1:
-        wanted = question(
-            f"Preset ({', '.join(allowed)})", preset, lambda answer: None if answer in allowed else "one of " + ", ".join(allowed)
-        )
+        listed = ", ".join(allowed)
+        wanted = question(f"Preset ({listed})", preset, lambda answer: None if answer in allowed else f"one of {listed}")
     overrides = dict(known.overrides)
     if wanted in PRESETS:
         template = template_of(document, wanted)
@@ -199,7 +200,11 @@ def ask(document, config, region, template=""):
         overrides |= {name: known.overrides[name] for name in shared if name in known.overrides and name in parameters}
     for name, asked in questions(parameters):
         default = overrides.get(name, parameters[name].get("Default", MISSING))
-        answer = question(asked, str(default) or "-", lambda answer, name=name: wrong(name, "" if answer == "-" else answer, parameters))
+
+        def objection(answer, name=name):
+            return wrong(name, "" if answer == "-" else answer, parameters)
+
+        answer = question(asked, str(default) or "-", objection)
         overrides[name] = "" if answer == "-" else answer
     return Choice(stack, stack, region, overrides, template)
 
@@ -368,8 +373,8 @@ def look(at, choice, values):
     deployed = [one["ParameterKey"] for one in (stack or {}).get("Parameters", [])]
     if deployed and (OF_THE_CORE in deployed) != (OF_THE_CORE in values):
         raise Problem(
-            f"The stack {choice.stack} was deployed from another template than {choice.template}: the update would delete what\n"
-            "this one lacks. Choose another name for the stack."
+            f"The stack {choice.stack} was deployed from another template than {choice.template}: the update would\n"
+            "delete what this one lacks. Choose another name for the stack."
         )
     if OF_THE_CORE in values:
         for note in of_the_pool(at, choice.region, values):
@@ -413,18 +418,21 @@ def of_the_pool(at, region, values):
         except cognito.exceptions.ResourceNotFoundException:
             raise Problem(f"The user pool {values[OF_THE_CORE]} has no app client {name}, or does not exist.") from None
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
-            yield f"The app client {name} could not be read (cognito-idp:DescribeUserPoolClient), so it was not checked."
+            yield f"The app client {name} could not be read (cognito-idp:DescribeUserPoolClient) and was not checked."
             continue
         life = refresh_seconds(client)
         if life > int(values["RefreshTokenSeconds"]):
             raise Problem(
-                f"Refresh tokens of the app client {name} live {life} s, revocations for RefreshTokenSeconds="
-                f"{values['RefreshTokenSeconds']}\nand a day: a revoked session would become valid again. Set RefreshTokenSeconds={life}."
+                f"Refresh tokens of the app client {name} live {life} s, revocations {values['RefreshTokenSeconds']} s and a"
+                f"\nday: a revoked session would become valid again. Set RefreshTokenSeconds={life}."
             )
         if not client.get("EnableTokenRevocation"):
-            yield f"The app client {name} has no token revocation (EnableTokenRevocation): its tokens have no session and are refused."
+            yield (
+                f"The app client {name} has no token revocation (EnableTokenRevocation): its tokens have no session and are\n"
+                "  refused."
+            )
         if number == 0 and client.get("ClientSecret") and not values["AppClientSecretArn"]:
-            yield f"The app client {name} has a secret: without AppClientSecretArn, logout cannot revoke its refresh tokens."
+            yield f"The app client {name} has a secret: logout needs AppClientSecretArn to revoke its refresh tokens."
         if number > 0 and client.get("ClientSecret"):
             yield f"The app client {name} has a secret, and is not the first: logout cannot revoke its refresh tokens."
 
@@ -433,7 +441,8 @@ def refresh_seconds(client):
     """How long refresh tokens of an app client live. Without a unit Cognito counts days; 0 is its default of 30."""
     seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
     unit = client.get("TokenValidityUnits", {}).get("RefreshToken", "days")
-    return client["RefreshTokenValidity"] * seconds[unit] if client.get("RefreshTokenValidity") else 30 * seconds["days"]
+    given = client.get("RefreshTokenValidity")
+    return given * seconds[unit] if given else 30 * seconds["days"]
 
 
 def has_trail(at):
@@ -491,7 +500,7 @@ def next_steps(choice, outputs, values):
         ]
     lines.append(f"  make deploy {which} YES=1              updates the stack")
     if OF_THE_CORE in values:
-        lines += ["", "docs/existing-api.md puts the authorizer in front of your API, and logout behind POST /auth/logout."]
+        lines += ["", "docs/existing-api.md puts the authorizer in front of your API, and logout at POST /auth/logout."]
     if values.get("DeletionProtection") == "false":
         lines += [
             "",

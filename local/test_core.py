@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -24,40 +25,15 @@ BACKEND = """
 def handler(event, _):
     return {"statusCode": 200, "body": event["requestContext"].get("authorizer", {}).get("sub", "")}
 """
-# What the stack of an API adds to it: an authorizer, and two permissions by SourceArn.
-IMPORTING = """
-Parameters:
-  Api: { Type: String }
-Resources:
-  Authorizer:
-    Type: AWS::ApiGateway::Authorizer
-    Properties:
-      RestApiId: !Ref Api
-      Name: gatehouse
-      Type: REQUEST
-      IdentitySource: method.request.header.Authorization
-      AuthorizerResultTtlInSeconds: 0
-      AuthorizerUri: !Sub
-        - "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Arn}/invocations"
-        - Arn: !ImportValue core-a-AuthorizerArn
-  AuthorizerPermission:
-    Type: AWS::Lambda::Permission
-    Properties:
-      Action: lambda:InvokeFunction
-      FunctionName: !ImportValue core-a-AuthorizerArn
-      Principal: apigateway.amazonaws.com
-      SourceArn: !Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/authorizers/${Authorizer}"
-  LogoutPermission:
-    Type: AWS::Lambda::Permission
-    Properties:
-      Action: lambda:InvokeFunction
-      FunctionName: !ImportValue core-a-LogoutFunctionArn
-      Principal: apigateway.amazonaws.com
-      SourceArn: !Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/POST/auth/logout"
-Outputs:
-  Authorizer: { Value: !Ref Authorizer }
-  Logout: { Value: !ImportValue core-a-LogoutFunctionArn }
-"""
+PAGE = ROOT / "docs/existing-api.md"
+
+
+def importing(stack):
+    """The template of the page's section "The core alone": what the stack of an API imports from a copy of the core."""
+    section = PAGE.read_text().partition("\n## The core alone\n")[2].partition("\n## ")[0]
+    (template,) = re.findall(r"^```yaml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return template.replace("gatehouse-core-", f"{stack}-")
+
 
 
 @unittest.skipUnless("GATEHOUSE_STACK" in os.environ, "stack.py exec starts a stack to play this against")
@@ -120,8 +96,11 @@ class LocalStackCore(unittest.TestCase):
     def run_deploy(cls, stack, *settings):
         """`make deploy`, with a samconfig.toml of the test."""
         config = cls.folder / f"{stack}.toml"
-        config.write_text(deploy.CONFIG.read_text().replace('stack_name = "gatehouse-core"', f'stack_name = "{stack}"'))
-        program = f"import pathlib, account, deploy; deploy.CONFIG = pathlib.Path({str(config)!r}); account.run(deploy.main)"
+        shipped = deploy.CONFIG.read_text()
+        config.write_text(shipped.replace('stack_name = "gatehouse-core"', f'stack_name = "{stack}"'))
+        program = (
+            f"import pathlib, account, deploy; deploy.CONFIG = pathlib.Path({str(config)!r}); account.run(deploy.main)"
+        )
         given = ["--config", "core", "--yes", "--template", str(cls.folder / "core.yaml"), "--built"]
         given += ["--set", f"JwksHost={cls.state['endpoint']}", *settings]
         environment = os.environ | {
@@ -138,7 +117,8 @@ class LocalStackCore(unittest.TestCase):
 
     @classmethod
     def settings(cls, seconds):
-        return [f"UserPoolId={cls.pool['UserPoolId']}", f"AppClientIds={cls.client_id}", f"RefreshTokenSeconds={seconds}"]
+        pool = f"UserPoolId={cls.pool['UserPoolId']}"
+        return [pool, f"AppClientIds={cls.client_id}", f"RefreshTokenSeconds={seconds}"]
 
     @classmethod
     def deployed(cls, stack):
@@ -176,27 +156,28 @@ class LocalStackCore(unittest.TestCase):
         """The REST API that exists, open at first: its address, after its stack has imported core-a."""
         gateway = self.aws("apigateway")
         api = {"restApiId": gateway.create_rest_api(name="orders")["id"]}
-        stacks = self.aws("cloudformation")
-        stacks.create_stack(
-            StackName="orders", TemplateBody=IMPORTING, Parameters=[{"ParameterKey": "Api", "ParameterValue": api["restApiId"]}]
-        )
-        stacks.get_waiter("stack_create_complete").wait(StackName="orders", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-        imported = self.outputs("orders")
         root = gateway.get_resources(**api)["items"][0]["id"]
-        orders = gateway.create_resource(**api, parentId=root, pathPart="orders")["id"]
-        auth = gateway.create_resource(**api, parentId=root, pathPart="auth")["id"]
-        logout = gateway.create_resource(**api, parentId=auth, pathPart="logout")["id"]
-        closed = {"authorizationType": "CUSTOM", "authorizerId": imported["Authorizer"]}
-        for resource, verb, function, guard in (
-            (orders, "GET", self.backend, closed),
-            # Logout verifies the token itself.
-            (logout, "POST", imported["Logout"], {"authorizationType": "NONE"}),
-        ):
-            method = api | {"resourceId": resource, "httpMethod": verb}
-            gateway.put_method(**method, **guard)
-            gateway.put_integration(**method, type="AWS_PROXY", integrationHttpMethod="POST", uri=self.invocation(function))
+        method = api | {"httpMethod": "GET"}
+        method["resourceId"] = gateway.create_resource(**api, parentId=root, pathPart="orders")["id"]
+        gateway.put_method(**method, authorizationType="NONE")
+        uri = self.invocation(self.backend)
+        gateway.put_integration(**method, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+        parameters = {"Api": api["restApiId"], "Root": root}
+        self.aws("cloudformation").create_stack(
+            StackName="orders",
+            TemplateBody=importing("core-a"),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        self.wait("orders", "stack_create_complete")
+        changes = {"/authorizationType": "CUSTOM", "/authorizerId": self.outputs("orders")["Authorizer"]}
+        patches = [{"op": "replace", "path": path, "value": value} for path, value in changes.items()]
+        gateway.update_method(**method, patchOperations=patches)
         gateway.create_deployment(**api, stageName="prod")
         return f"{self.state['endpoint']}/restapis/{api['restApiId']}/prod/_user_request_"
+
+    def wait(self, stack, state):
+        waiter = self.aws("cloudformation").get_waiter(state)
+        waiter.wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
     def make_http_api(self):
         """The HTTP API that exists, with a route for each copy of the core."""
@@ -268,17 +249,22 @@ class LocalStackCore(unittest.TestCase):
         exports = {one["Name"] for one in self.aws("cloudformation").list_exports()["Exports"]}
         for stack in self.stacks:
             self.assertIn(f"{stack}-AuthorizerArn", exports)
-        with self.assertRaisesRegex(botocore.exceptions.ClientError, "core-a-AuthorizerArn is imported by stack orders"):
+        imported = "core-a-AuthorizerArn is imported by stack orders"
+        with self.assertRaisesRegex(botocore.exceptions.ClientError, imported):
             self.aws("cloudformation").delete_stack(StackName="core-a")
 
     def expect_the_other_copy_to_survive(self, url, token):
-        stacks = self.aws("cloudformation")
         for stack in ("orders", "core-a"):
-            stacks.delete_stack(StackName=stack)
-            stacks.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+            self.aws("cloudformation").delete_stack(StackName=stack)
+            self.wait(stack, "stack_delete_complete")
         self.assertEqual(self.status(url, token), 200)
         # The table of the deleted copy remains.
         self.assertTrue(self.rows("core-a"))
+
+    @classmethod
+    def tearDownClass(cls):
+        for stack in cls.stacks:
+            cls.aws("cloudformation").delete_stack(StackName=stack)
 
     def test_a_lifetime_below_that_of_the_clients_is_refused(self):
         result = self.run_deploy("core-c", *self.settings(8 * 3600))

@@ -201,7 +201,7 @@ def triggers(made):
 
 
 def imported_alias(made):
-    """In the core alone: other stacks import the alias, or without one the authorizer itself; the role may invoke that."""
+    """In the core alone other stacks import the alias, or without one the authorizer itself, and the role may invoke it."""
     direct = made.parameters["AuthorizerDeployment"] == "Direct"
     target = "<AuthorizerFunction.Arn>" if direct else "<AuthorizerAlias>"
     if made.plain(made.outputs["AuthorizerArn"]["Value"]) != target:
@@ -224,6 +224,25 @@ def authorizer_uris(made):
                 yield name, made.plain(scheme["x-amazon-apigateway-authorizer"]["authorizerUri"])
     for name, authorizer in made.of_type("AWS::ApiGatewayV2::Authorizer").items():
         yield name, made.plain(authorizer["AuthorizerUri"])
+
+
+def cached(made):
+    """API Gateway repeats a decision for as long as the authorizer is told, whose policies are then for every route."""
+    seconds = made.parameters["AuthorizerResultTtlSeconds"]
+    variables = made.resources["AuthorizerFunction"]["Properties"]["Environment"]["Variables"]
+    told = made.plain(variables["AUTHORIZER_TTL_SECONDS"])
+    if str(told) != str(seconds):
+        yield f"AuthorizerFunction: AUTHORIZER_TTL_SECONDS is {told}, AuthorizerResultTtlSeconds {seconds}"
+    for name, api in made.of_type("AWS::ApiGateway::RestApi").items():
+        for scheme in api["Body"]["components"]["securitySchemes"].values():
+            if "x-amazon-apigateway-authorizer" in scheme:
+                given = made.plain(scheme["x-amazon-apigateway-authorizer"].get("authorizerResultTtlInSeconds"))
+                # API Gateway documents a number, not text, and caches for 300 s without one.
+                if given != int(seconds):
+                    yield f"{name}: authorizerResultTtlInSeconds is {given!r}, not {seconds}"
+    for name, authorizer in made.of_type("AWS::ApiGatewayV2::Authorizer").items():
+        if "AuthorizerResultTtlInSeconds" in authorizer:
+            yield f"{name}: API Gateway caches no decision about a WebSocket"
 
 
 def alias(made):
@@ -697,7 +716,21 @@ def never_made(parsed, stacks):
 
 
 # Checks of one set of parameters, and checks of the template itself.
-OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, copies, rate_rule, mail, rules, *operations.OF_ONE_SET)
+OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, cached, alias, configuration, gradual, unreachable, deletion, clients, secrets, copies, rate_rule, mail, rules, *operations.OF_ONE_SET)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)
 # Those that apply to core.yaml, which has neither an API nor a pool.
-OF_THE_CORE = (absent_references, rights, layers, imported_alias, configuration, gradual, unreachable, deletion, secrets, copies, rules, *operations.OF_THE_CORE)
+OF_THE_CORE = (
+    absent_references,
+    rights,
+    layers,
+    cached,
+    imported_alias,
+    configuration,
+    gradual,
+    unreachable,
+    deletion,
+    secrets,
+    copies,
+    rules,
+    *operations.OF_THE_CORE,
+)

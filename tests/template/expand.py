@@ -1,5 +1,5 @@
 """Writes the expanded templates to files for linters: expanded.json and core-expanded.json with their conditions, which
-are the same for every set of parameters, and defaults.json, everything.json and core.json with the conditions evaluated.
+are the same for every set of parameters, and defaults.json, everything.json and core.json with them evaluated.
 
     .tools/sam/bin/python tests/template/expand.py .local/expanded
 """

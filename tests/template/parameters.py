@@ -76,6 +76,7 @@ ALIAS = {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c", "Au
 GRADUAL = {"AuthorizerDeployment": "Canary10Percent5Minutes", "AuthorizerBuild": "1f2e3d4c"}
 CONFIDENTIAL = {"ConfidentialClient": "true"}
 OBSERVED = {"AccessLogs": "true", "Tracing": "true", "Dashboard": "true", "LogRetentionDays": "365"}
+CACHED = {"AuthorizerResultTtlSeconds": "60", "PolicyScope": "api"}
 # As the local stack, whose emulator lacks some resources.
 EMULATED = {"JwksHost": "http://127.0.0.1:4566"}
 SECURITY_MAIL = {"SecurityMail": "security@example.com"}
@@ -109,6 +110,7 @@ SETS = {
     "observed WebSockets": OBSERVED | WEB_SOCKETS,
     "local stack": EMULATED | WEB_SOCKETS,
     "life of tokens": TOKENS,
+    "cached decisions": CACHED,
     "other attributes": ATTRIBUTES,
     "other attributes and a provider": ATTRIBUTES | GOOGLE,
     "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
@@ -136,11 +138,12 @@ CORE_SETS = {
     "cookies": COOKIES,
     "API keys": API_KEYS,
     "rules": POLICIES_LAYER,
-    "hosted UI": {"HostedUiUrl": "https://my-app.auth.us-east-1.amazoncognito.com", "LogoutRedirectUri": "https://app.example.com/"},
+    "hosted UI": {"HostedUiUrl": "https://sign-in.example.com", "LogoutRedirectUri": "https://app.example.com/"},
     "security mail": SECURITY_MAIL,
     "alias": ALIAS,
     "local stack": EMULATED,
 }
 CORE_SETS["everything"] = {key: value for one in CORE_SETS.values() for key, value in one.items()} | {"JwksHost": ""}
 CORE_SETS["everything"] |= {"AuthorizerConcurrency": "100"}
+CORE_SETS["cached decisions"] = CACHED
 CORE_SETS = {name: CORE | given for name, given in CORE_SETS.items()}

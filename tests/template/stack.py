@@ -1,5 +1,5 @@
-"""Expands template.yaml and core.yaml as CloudFormation does: the pinned SAM translator expands it, api-gateway.json replaces
-the AWS::Include, and its conditions are evaluated for given parameters."""
+"""Expands template.yaml and core.yaml as CloudFormation does: the pinned SAM translator expands them, api-gateway.json
+replaces the AWS::Include, and their conditions are evaluated for given parameters."""
 
 import copy
 import functools

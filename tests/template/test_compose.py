@@ -51,14 +51,17 @@ class Joined(unittest.TestCase):
 
     def test_sections_are_joined_and_text_is_kept(self):
         text = self.composed(
-            one="# About one.\n\nResources:\n  # Why it is there.\n  A:\n    Type: X # tail\n\n  B: { Type: !Ref Y }\n\nOutputs:\n  O:\n    Value: 1\n",
-            two="# About two.\n\nParameters:\n  P: { Type: String }\n\nResources:\n  C:\n    Text: |\n      # kept\n\n      Outputs:\n",
+            one="# About one.\n\nResources:\n  # Why it is there.\n  A:\n    Type: X # tail\n\n  B: { Type: !Ref Y }\n"
+            "\nOutputs:\n  O:\n    Value: 1\n",
+            two="# About two.\n\nParameters:\n  P: { Type: String }\n"
+            "\nResources:\n  C:\n    Text: |\n      # kept\n\n      Outputs:\n",
         )
         body = text.partition("\n\n")[2]
         self.assertEqual(
             body,
             "Parameters:\n  # stack/two.yaml\n  P: { Type: String }\n"
-            "\nResources:\n  # stack/one.yaml\n  # Why it is there.\n  A:\n    Type: X # tail\n\n  B: { Type: !Ref Y }\n"
+            "\nResources:\n  # stack/one.yaml\n  # Why it is there.\n"
+            "  A:\n    Type: X # tail\n\n  B: { Type: !Ref Y }\n"
             "\n  # stack/two.yaml\n  C:\n    Text: |\n      # kept\n\n      Outputs:\n"
             "\nOutputs:\n  # stack/one.yaml\n  O:\n    Value: 1\n",
         )
