@@ -16,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 
+import compose
 from account import Problem, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -43,6 +44,8 @@ def build(architecture, functions=(), template="template.yaml"):
     """`sam build` of a whole template, or of some functions. `sam deploy` must get the same architecture."""
     if architecture not in TARGETS:
         raise Problem(f"ARCH={architecture} is not an architecture of Lambda: x86_64 or arm64.")
+    if wrong := compose.problem(template):
+        raise Problem(wrong)
     ready(architecture)
     print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
     # sam builds one function or all.

@@ -110,24 +110,33 @@ def main(arguments):
     if arguments not in ([], ["--check"]):
         print(__doc__)
         return 2
+    if arguments:
+        found = [problem(name) for name in TEMPLATES]
+        print("\n".join(filter(None, found)), end="\n" if any(found) else "", file=sys.stderr)
+        return int(any(found))
     try:
         stale = [name for name in TEMPLATES if not up_to_date(name)]
+        for name in stale:
+            (ROOT / name).write_text(composed(name))
+            print(f"{name} is written.")
     except Unclear as unclear:
         print(unclear, file=sys.stderr)
         return 1
-    for name in stale:
-        if arguments:
-            print(f"{name} is out of date: run `make compose`.", file=sys.stderr)
-        else:
-            (ROOT / name).write_text(composed(name))
-            print(f"{name} is written.")
-    return 1 if stale and arguments else 0
+    return 0
 
 
 def up_to_date(name):
     """Whether the committed template is what its fragments give."""
     file = ROOT / name
     return file.exists() and file.read_text() == composed(name)
+
+
+def problem(name):
+    """Why the committed template must not be deployed; an empty text if it is what its fragments give."""
+    try:
+        return "" if up_to_date(name) else f"{name} is out of date: run `make compose`."
+    except Unclear as unclear:
+        return str(unclear)
 
 
 def composed(name, folder=ROOT / FOLDER):
