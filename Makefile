@@ -19,7 +19,8 @@ export PIP_CACHE_DIR := $(CURDIR)/.tools/cache/pip
 export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
-.PHONY: help run demo stop test check fuzz fuzz-api docs mails template tools binaries fmt lint build bench bench-invocation bench-migration startup clean
+.PHONY: help run demo stop test check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench
+.PHONY: bench-invocation bench-migration startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,7 +56,10 @@ fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response 
 	@local/venv .tools/schemathesis local/schemathesis.txt
 	@$(PYTHON) local/stack.py exec $(PYTHON) local/fuzz.py
 
-docs: ## Generate docs/configuration.md (from code and template.yaml) and generated/api-gateway.json (from openapi.yaml)
+compose: ## Write template.yaml and core.yaml from the fragments in stack/
+	@python3 local/compose.py
+
+docs: compose ## Generate docs/configuration.md (from code and stack/) and generated/api-gateway.json (from openapi.yaml)
 	@cargo build -q $(CARGO_JOBS) --workspace --example token --bin gatehouse
 	@$(TARGET)/debug/gatehouse definition
 	@GATEHOUSE_UPDATE=1 cargo test -q $(CARGO_JOBS) --workspace --test it -- contracts::configuration::the_document
@@ -95,9 +99,9 @@ zips: tools-sam ## Zip each function that `make build` built, for a release, int
 sbom: ## Write an SBOM of each function (CycloneDX) into .local/release; needs cargo-cyclonedx
 	@local/sbom .local/release
 
-deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none
+deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none; TEMPLATE=core.yaml
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
-	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(CONFIRM),--confirm)
+	  $(if $(SET),--set $(SET)) $(if $(TEMPLATE),--template $(TEMPLATE)) $(if $(BUILT),--built) $(if $(CONFIRM),--confirm)
 
 smoke: tools-sam ## Sign a temporary user in and out on the deployed stack, and delete it
 	@$(OPERATE) local/smoke.py $(if $(CONFIG),--config $(CONFIG))

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 
+import compose
 from account import Problem, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -39,21 +40,23 @@ def main(arguments):
     return 2
 
 
-def build(architecture, functions=()):
-    """`sam build` of the whole template, or of some functions. `sam deploy` must get the same architecture."""
+def build(architecture, functions=(), template="template.yaml"):
+    """`sam build` of a whole template, or of some functions. `sam deploy` must get the same architecture."""
     if architecture not in TARGETS:
         raise Problem(f"ARCH={architecture} is not an architecture of Lambda: x86_64 or arm64.")
+    if wrong := compose.problem(template):
+        raise Problem(wrong)
     ready(architecture)
     print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
     # sam builds one function or all.
     for function in functions or [None]:
-        sam_build(architecture, [function] if function else [])
+        sam_build(architecture, [function] if function else [], template)
         right_machine(BUILT, architecture)
         report(sizes(BUILT))
     return 0
 
 
-def sam_build(architecture, function):
+def sam_build(architecture, function, template):
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
     environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
     environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
@@ -61,7 +64,8 @@ def sam_build(architecture, function):
     environment |= {"ZIG_GLOBAL_CACHE_DIR": str(caches / "zig"), "CARGO_ZIGBUILD_CACHE_DIR": str(caches / "zigbuild")}
     # cargo-lambda looks for zig in the first python3 on the PATH.
     environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
-    command = ["sam", "build", *function, "--parameter-overrides", f"Architecture={architecture}"]
+    command = ["sam", "build", *function, "--template-file", template]
+    command += ["--parameter-overrides", f"Architecture={architecture}"]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if result.returncode:
         raise Problem("sam build failed: see the lines above.")

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Deploys the template: checks the account, asks six questions, builds, runs `sam deploy`.
+"""Deploys a template: checks the account, asks a few questions, builds, runs `sam deploy`.
 
-    deploy.py [--config NAME] [--yes] [--arch x86_64|arm64] [--set NAME=VALUE ...] [--template FILE] [--confirm]
+    deploy.py [--config NAME] [--yes] [--arch x86_64|arm64] [--set NAME=VALUE ...] [--template FILE] [--built]
+              [--confirm]
 
 --config    an environment of samconfig.toml: a preset, or a stack that was deployed from here
 --yes       ask no questions: deploy the environment that --config names
 --arch      of the functions; stored in samconfig.toml
 --set       a parameter of the template; stored in samconfig.toml
---template  a template whose functions are already built
+--template  template.yaml, or core.yaml for a user pool and an API that exist; stored in samconfig.toml. A file in
+            another folder is a template whose functions are already built
+--built     the template's functions are already built
 --confirm   sam shows its change set and asks before it executes it
 """
 
@@ -30,12 +33,16 @@ from account import Problem
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "samconfig.toml"
 TEMPLATE = ROOT / "template.yaml"
+CORE = ROOT / "core.yaml"
+# A parameter of CORE that TEMPLATE lacks.
+OF_THE_CORE = "UserPoolId"
 # Environments of samconfig.toml that are presets, not stacks. SAM names its default "default".
 PRESETS = {
     "minimal": "default",
     "web-cookies": "web-cookies",
     "migration": "migration",
     "federation": "federation",
+    "core": "core",
 }
 # The value of a parameter that must be filled in.
 MISSING = "?"
@@ -46,15 +53,17 @@ RESERVED = ("aws", "amazon", "cognito")
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    parameters = template_parameters(TEMPLATE.read_text())
+    wanted, built = selected(options.template, options.built)
     shell = account.session()
     caller = account.identity(shell)
     print(f"Account {caller['Account']}, as {caller['Arn']}.")
     document = tomlkit.parse(CONFIG.read_text())
     if options.yes:
-        choice = chosen(document, options.config)
+        choice = chosen(document, options.config, wanted)
     else:
-        choice = ask(document, options.config, shell.region_name, parameters)
+        choice = ask(document, options.config, shell.region_name, wanted)
+    if wanted and choice.template != wanted:
+        raise Problem(f"{choice.name} is an environment of {choice.template}, not of {wanted}.")
     choice.region = choice.region or shell.region_name
     if not choice.region:
         raise Problem("No region: set AWS_REGION, or give the environment a line region = \"...\" in samconfig.toml.")
@@ -62,21 +71,33 @@ def main(arguments):
     if options.arch:
         choice.overrides["Architecture"] = options.arch
     fill_in(choice, caller["Account"])
+    parameters = template_parameters((built or ROOT / choice.template).read_text())
     keep(document, choice)
     CONFIG.write_text(tomlkit.dumps(document))
     values = deployed_values(choice.overrides, parameters, os.environ)
     look(account.session(choice.region), choice, values)
-    template = options.template
-    if not template:
-        build.build(values["Architecture"])
-        template = build.BUILT / "template.yaml"
+    if not built:
+        build.build(values["Architecture"], template=choice.template)
+        built = build.BUILT / "template.yaml"
     if values["AuthorizerDeployment"] != "Direct":
         # A changed build publishes a version of the authorizer.
-        values["AuthorizerBuild"] = build.identity(pathlib.Path(template).parent, "AuthorizerFunction")
-    deploy(choice, values, template, options.confirm)
+        values["AuthorizerBuild"] = build.identity(built.parent, "AuthorizerFunction")
+    deploy(choice, values, built, options.confirm)
     told = account.Stack(account.session(choice.region), choice.stack)
     print(next_steps(choice, told.outputs, values))
     return 0
+
+
+def selected(template, built):
+    """The name of the repository's template that `--template` selects, or an empty text, and the built template, if
+    its functions are built already."""
+    if not template:
+        return "", None
+    file = next((file for file in (pathlib.Path(template), ROOT / template) if file.is_file()), None)
+    if not file:
+        raise Problem(f"There is no template {template}.")
+    of_here = file.resolve() in (TEMPLATE, CORE)
+    return file.name if of_here else "", None if of_here and not built else file
 
 
 def parser():
@@ -86,18 +107,20 @@ def parser():
     made.add_argument("--arch", default="", choices=["", *build.TARGETS])
     made.add_argument("--set", nargs="*", default=[])
     made.add_argument("--template", default="")
+    made.add_argument("--built", action="store_true")
     made.add_argument("--confirm", action="store_true")
     return made
 
 
 class Choice:
-    """A deployment: an environment of samconfig.toml, its stack and its region."""
+    """A deployment: an environment of samconfig.toml, its stack, its region and its template."""
 
-    def __init__(self, name, stack, region, overrides):
+    def __init__(self, name, stack, region, overrides, template=TEMPLATE.name):
         self.name = name
         self.stack = stack
         self.region = region
         self.overrides = overrides
+        self.template = template
 
     @classmethod
     def of(cls, document, name):
@@ -107,7 +130,8 @@ class Choice:
             known = ", ".join([*PRESETS, *saved(document)])
             raise Problem(f"samconfig.toml has no environment {name}. It has: {known}.")
         overrides = {key: text(value) for key, value in table.get("parameter_overrides", {}).items()}
-        return cls(name, str(table.get("stack_name", "gatehouse")), str(table.get("region", "")), overrides)
+        stack, region = str(table.get("stack_name", "gatehouse")), str(table.get("region", ""))
+        return cls(name, stack, region, overrides, template_of(document, name))
 
 
 def text(value):
@@ -124,46 +148,79 @@ def saved(document):
     return [name for name, value in document.items() if isinstance(value, dict) and name not in PRESETS.values()]
 
 
-def chosen(document, name):
-    """Without questions: the named environment, else the only stack, else the smallest preset."""
-    stacks = saved(document)
+def template_of(document, name):
+    """The name of the template of an environment."""
+    of_build = document.get(PRESETS.get(name, name), {}).get("build", {}).get("parameters", {})
+    return str(of_build.get("template_file", TEMPLATE.name))
+
+
+def chosen(document, name, template=""):
+    """Without questions: the named environment, else the only stack, else the first preset, of the template."""
+    stacks = [stack for stack in saved(document) if template in ("", template_of(document, stack))]
     if not name and len(stacks) > 1:
         raise Problem(f"samconfig.toml has several stacks: select one with CONFIG=. It has: {', '.join(stacks)}.")
-    return Choice.of(document, name or next(iter(stacks), "minimal"))
+    return Choice.of(document, name or next(iter(stacks), presets(document, template or TEMPLATE.name)[0]))
 
 
-def ask(document, config, region, parameters):
-    """The six questions. Each has a default, which Enter accepts."""
+def presets(document, template):
+    """The presets of a template, the smallest first."""
+    return [name for name in PRESETS if template_of(document, name) == template]
+
+
+def ask(document, config, region, template=""):
+    """The questions. Each has a default, which Enter accepts, other than what the template requires."""
     stacks = saved(document)
-    known = Choice.of(document, config or next(reversed(stacks), "minimal"))
-    print("Six questions; Enter accepts the default in brackets.")
+    last = next((stack for stack in reversed(stacks) if template in ("", template_of(document, stack))), None)
+    known = Choice.of(document, config or last or presets(document, template or TEMPLATE.name)[0])
+    print("Enter accepts the default in brackets.")
     stack = question("Name of the stack", known.stack, is_name)
     if stack in stacks:
         known = Choice.of(document, stack)
     region = question("Region", known.region or region or "us-east-1", is_region)
     if stack in stacks:
         preset = "as it is"
-        allowed = [preset, *PRESETS]
+        allowed = [preset, *presets(document, known.template)]
     else:
-        preset = known.name if known.name in PRESETS else "minimal"
-        allowed = list(PRESETS)
-    wanted = question(
-        f"Preset ({', '.join(allowed)})", preset, lambda answer: None if answer in allowed else "one of " + ", ".join(allowed)
-    )
+        preset = known.name if known.name in PRESETS else presets(document, known.template)[0]
+        allowed = presets(document, template) if template else list(PRESETS)
+    wanted = preset
+    if len(allowed) > 1:
+        listed = ", ".join(allowed)
+        wanted = question(f"Preset ({listed})", preset, lambda answer: None if answer in allowed else f"one of {listed}")
     overrides = dict(known.overrides)
-    if wanted in PRESETS and wanted != known.name:
-        overrides = Choice.of(document, wanted).overrides
+    if wanted in PRESETS:
+        template = template_of(document, wanted)
+        if wanted != known.name:
+            overrides = Choice.of(document, wanted).overrides
+    else:
+        template = known.template
+    parameters = template_parameters((ROOT / template).read_text())
+    if wanted in PRESETS and wanted != known.name and known.name not in PRESETS:
         shared = ("AllowedOrigin", "AppName", "SecurityMail", "Architecture")
-        overrides |= {name: known.overrides[name] for name in shared if name in known.overrides and known.name not in PRESETS}
+        overrides |= {name: known.overrides[name] for name in shared if name in known.overrides and name in parameters}
+    for name, asked in questions(parameters):
+        default = overrides.get(name, parameters[name].get("Default", MISSING))
+
+        def objection(answer, name=name):
+            return wrong(name, "" if answer == "-" else answer, parameters)
+
+        answer = question(asked, str(default) or "-", objection)
+        overrides[name] = "" if answer == "-" else answer
+    return Choice(stack, stack, region, overrides, template)
+
+
+def questions(parameters):
+    """The parameters that are asked for, each with its question: some of all templates, and those without a default."""
     for name, asked in (
         ("AllowedOrigin", "Origin of the page that calls the API"),
         ("AppName", "Name of the application, for emails and pages"),
         ("SecurityMail", "Address for security messages (- for none)"),
     ):
-        default = overrides.get(name, parameters[name].get("Default", ""))
-        answer = question(asked, str(default) or "-", lambda answer, name=name: wrong(name, "" if answer == "-" else answer, parameters))
-        overrides[name] = "" if answer == "-" else answer
-    return Choice(stack, stack, region, overrides)
+        if name in parameters:
+            yield name, asked
+    for name, rules in parameters.items():
+        if "Default" not in rules and not is_secret(rules):
+            yield name, f"{name}: {rules['Description'].partition('. ')[0].rstrip('.')}"
 
 
 def question(asked, default, objection):
@@ -194,7 +251,7 @@ def wrong(name, value, parameters):
     """The template's constraint on a parameter, if `value` violates it."""
     rules = parameters.get(name)
     if rules is None:
-        return f"a parameter of template.yaml, which has no {name}"
+        return f"a parameter of the template, which has no {name}"
     allowed = [str(one) for one in rules.get("AllowedValues", [])]
     if allowed and value not in allowed:
         return "one of " + ", ".join(allowed)
@@ -234,6 +291,11 @@ def keep(document, choice):
         table = tomlkit.table(is_super_table=True)
         table["deploy"] = tomlkit.table(is_super_table=True)
         table["deploy"]["parameters"] = tomlkit.table()
+        if choice.template != TEMPLATE.name:
+            # Where `sam build` looks for it. `sam deploy` takes what was built.
+            table["build"] = tomlkit.table(is_super_table=True)
+            table["build"]["parameters"] = tomlkit.table()
+            table["build"]["parameters"]["template_file"] = choice.template
         document.add(tomlkit.nl())
         document[name] = table
         tables = document[name]
@@ -308,6 +370,15 @@ def look(at, choice, values):
         )
     if state.endswith("_IN_PROGRESS") and state != "REVIEW_IN_PROGRESS":
         raise Problem(f"The stack {choice.stack} is {state}: wait until it has finished.")
+    deployed = [one["ParameterKey"] for one in (stack or {}).get("Parameters", [])]
+    if deployed and (OF_THE_CORE in deployed) != (OF_THE_CORE in values):
+        raise Problem(
+            f"The stack {choice.stack} was deployed from another template than {choice.template}: the update would\n"
+            "delete what this one lacks. Choose another name for the stack."
+        )
+    if OF_THE_CORE in values:
+        for note in of_the_pool(at, choice.region, values):
+            print(f"Note: {note}")
     print(f"{'Updates' if stack else 'Creates'} the stack {choice.stack} in {choice.region} ({values['Architecture']}).")
     for note in notes(at, values):
         print(f"Note: {note}")
@@ -321,6 +392,8 @@ def notes(at, values):
             "  Without one, changes of users in the console or by an SDK are not detected, except for disabled\n"
             "  users, at the hourly sweep. docs/deploy.md has the command."
         )
+    if OF_THE_CORE in values:
+        return
     if not values.get("SesIdentityArn"):
         yield (
             "Cognito's own mailer sends 50 emails a day, with its own text: no brand, no button.\n"
@@ -330,6 +403,46 @@ def notes(at, values):
         yield "Amazon SES is in its sandbox in this region: emails reach verified addresses only."
     if "cookie" in values.get("TokenSources", "") and values.get("AllowedOrigin", "").endswith("app.example.com"):
         yield "AllowedOrigin is still the example's: browsers will not send the cookies."
+
+
+def of_the_pool(at, region, values):
+    """Notes about the pool that exists and its app clients. Raises a Problem if they do not exist, or if a client's
+    refresh tokens would outlive the revocations. What the credentials may not read is not checked."""
+    pool = {"UserPoolId": values[OF_THE_CORE]}
+    if values[OF_THE_CORE].partition("_")[0] != region:
+        raise Problem(f"The user pool {values[OF_THE_CORE]} is not in {region}.")
+    cognito = at.client("cognito-idp")
+    for number, name in enumerate(values["AppClientIds"].split(",")):
+        try:
+            client = cognito.describe_user_pool_client(**pool, ClientId=name)["UserPoolClient"]
+        except cognito.exceptions.ResourceNotFoundException:
+            raise Problem(f"The user pool {values[OF_THE_CORE]} has no app client {name}, or does not exist.") from None
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            yield f"The app client {name} could not be read (cognito-idp:DescribeUserPoolClient) and was not checked."
+            continue
+        life = refresh_seconds(client)
+        if life > int(values["RefreshTokenSeconds"]):
+            raise Problem(
+                f"Refresh tokens of the app client {name} live {life} s, revocations {values['RefreshTokenSeconds']} s and a"
+                f"\nday: a revoked session would become valid again. Set RefreshTokenSeconds={life}."
+            )
+        if not client.get("EnableTokenRevocation"):
+            yield (
+                f"The app client {name} has no token revocation (EnableTokenRevocation): its tokens have no session and are\n"
+                "  refused."
+            )
+        if number == 0 and client.get("ClientSecret") and not values["AppClientSecretArn"]:
+            yield f"The app client {name} has a secret: logout needs AppClientSecretArn to revoke its refresh tokens."
+        if number > 0 and client.get("ClientSecret"):
+            yield f"The app client {name} has a secret, and is not the first: logout cannot revoke its refresh tokens."
+
+
+def refresh_seconds(client):
+    """How long refresh tokens of an app client live. Without a unit Cognito counts days; 0 is its default of 30."""
+    seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+    unit = client.get("TokenValidityUnits", {}).get("RefreshToken", "days")
+    given = client.get("RefreshTokenValidity")
+    return given * seconds[unit] if given else 30 * seconds["days"]
 
 
 def has_trail(at):
@@ -375,14 +488,19 @@ def next_steps(choice, outputs, values):
     which = f"CONFIG={choice.name}"
     lines = [
         "",
-        f"Deployed: {outputs.get('ApiUrl', '')}",
+        f"Deployed: {outputs.get('ApiUrl') or outputs.get('AuthorizerArn', '')}",
         f"samconfig.toml has its configuration in [{choice.name}]: commit it.",
         "",
-        f"  make smoke {which}                     signs a temporary user in and out",
-        f"  make admin {which} USER=<e-mail>       makes a user an administrator",
-        f"  make live-checks {which}               checks what only a real account can prove",
-        f"  make deploy {which} YES=1              updates the stack",
     ]
+    if OF_THE_CORE not in values:
+        lines += [
+            f"  make smoke {which}                     signs a temporary user in and out",
+            f"  make admin {which} USER=<e-mail>       makes a user an administrator",
+            f"  make live-checks {which}               checks what only a real account can prove",
+        ]
+    lines.append(f"  make deploy {which} YES=1              updates the stack")
+    if OF_THE_CORE in values:
+        lines += ["", "docs/existing-api.md puts the authorizer in front of your API, and logout at POST /auth/logout."]
     if values.get("DeletionProtection") == "false":
         lines += [
             "",

@@ -35,7 +35,8 @@ def main(arguments):
     failed = stack["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
     kept = [] if failed else staying(resources, policies(cloudformation, name))
     logs = log_groups(session.client("logs"), resources, failed)
-    print(before(stack, kept, logs, failed))
+    whole = any(one["ResourceType"] == POOL for one in resources)
+    print(before(stack, kept, logs, failed, whole))
     if (given.yes or asked(name)) != name:
         raise Problem("This is not the stack's name: nothing was done.")
     delete(cloudformation, stack["StackId"], name)
@@ -86,9 +87,14 @@ def log_groups(logs, resources, failed):
     return found
 
 
-def before(stack, kept, logs, failed):
-    lines = [f"make destroy deletes the stack {stack['StackName']} ({stack['StackStatus']}): the API, the functions, the app",
-             "client, the hosted UI and identity providers, queues and alarms. All requests of clients will fail."]
+def before(stack, kept, logs, failed, whole):
+    start = f"make destroy deletes the stack {stack['StackName']} ({stack['StackStatus']}): "
+    if whole or failed:
+        lines = [start + "the API, the functions, the app",
+                 "client, the hosted UI and identity providers, queues and alarms. All requests of clients will fail."]
+    else:
+        lines = [start + "the authorizer, logout, queues and alarms.",
+                 "APIs that still use the authorizer will respond to every request with 500."]
     if failed:
         lines.append("Its first deployment failed. Resources that CloudFormation could not delete are protected: docs/deploy.md.")
     if stack.get("EnableTerminationProtection"):

@@ -27,6 +27,7 @@ import zipfile
 
 import boto3
 
+import compose
 import gateway
 import postgres
 import story
@@ -265,6 +266,8 @@ def make_old_pool(endpoint):
 def deploy(folder, endpoint, cognito, old_pool):
     """Calls S3 and CloudFormation as `sam deploy` does, in a third of the time. test_operate.py deploys with SAM
     itself."""
+    if wrong := compose.problem(TEMPLATE.name):
+        raise SystemExit(wrong)
     session = client_session()
     bucket = "gatehouse-artifacts"
     store = session.client("s3", endpoint_url=endpoint)

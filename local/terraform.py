@@ -26,10 +26,18 @@ def plain(value):
 
 
 def resources(block):
-    for entry in hcl2.loads(block).get("resource", []):
+    parsed = hcl2.loads(block)
+    defaults = {
+        f"${{var.{plain(name)}}}": arguments["default"]
+        for entry in parsed.get("variable", [])
+        for name, arguments in entry.items()
+        if "default" in arguments
+    }
+    for entry in parsed.get("resource", []):
         for kind, named in entry.items():
             for arguments in named.values():
-                yield plain(kind), {name: plain(value) for name, value in arguments.items()}
+                found = {name: plain(value) for name, value in arguments.items()}
+                yield plain(kind), {name: defaults.get(str(value), value) for name, value in found.items()}
 
 
 def problems(kind, block):

@@ -9,6 +9,8 @@ import zipfile
 from unittest import mock
 
 import build
+import compose
+import stack
 from account import Problem
 
 
@@ -90,6 +92,20 @@ class Build(unittest.TestCase):
     def template(self, *functions):
         resources = (f"  {name}:\n    Type: AWS::Serverless::Function\n" for name in functions)
         (self.built / "template.yaml").write_text("Resources:\n" + "".join(resources))
+
+    def test_refuses_a_template_that_its_fragments_do_not_give(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(compose, "ROOT", pathlib.Path(folder)):
+            pathlib.Path(folder, "core.yaml").write_text("changed by hand")
+            with self.assertRaisesRegex(Problem, "core.yaml is out of date: run `make compose`"):
+                build.build("x86_64", template="core.yaml")
+        with mock.patch.dict(compose.IN_THE_CORE, {"an old text": ""}):
+            with self.assertRaisesRegex(Problem, "no fragment of the core has this text any more:\nan old text"):
+                build.build("x86_64", template="core.yaml")
+
+    def test_the_local_stack_refuses_it_too(self):
+        with mock.patch.object(compose, "problem", return_value="template.yaml is out of date"):
+            with self.assertRaisesRegex(SystemExit, "template.yaml is out of date"):
+                stack.deploy(pathlib.Path(), "http://127.0.0.1:1", "http://127.0.0.1:1", {})
 
     def test_refuses_an_unknown_architecture(self):
         with self.assertRaisesRegex(Problem, "x86_64 or arm64"):

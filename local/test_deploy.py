@@ -19,6 +19,9 @@ from account import Problem
 
 SHIPPED = deploy.CONFIG.read_text()
 PARAMETERS = deploy.template_parameters(deploy.TEMPLATE.read_text())
+CORE = deploy.template_parameters(deploy.CORE.read_text())
+HUSH = "hunter2" * 4
+POOL = {"UserPoolId": "us-east-1_AbC123xyz", "AppClientIds": "one,two", "RefreshTokenSeconds": "2592000"}
 
 
 def shipped():
@@ -35,9 +38,9 @@ def quiet():
 
 
 class Questions(unittest.TestCase):
-    def ask(self, document, *given, config="", region="eu-central-1"):
+    def ask(self, document, *given, config="", region="eu-central-1", template=""):
         with answers(*given) as asked, quiet():
-            choice = deploy.ask(document, config, region, PARAMETERS)
+            choice = deploy.ask(document, config, region, template)
         return choice, asked.call_count
 
     def test_enter_answers_all_six(self):
@@ -74,24 +77,114 @@ class Questions(unittest.TestCase):
 
     def test_a_closed_input_names_the_option_for_no_questions(self):
         with mock.patch("builtins.input", side_effect=EOFError), quiet(), self.assertRaisesRegex(Problem, "YES=1"):
-            deploy.ask(shipped(), "", None, PARAMETERS)
+            deploy.ask(shipped(), "", None)
+
+    def core(self, document, stack="", template="core.yaml", config=""):
+        """Deployed alone: what it requires is asked until it is given."""
+        given = (stack, "us-east-1", "", "-", "", "us-east-1_AbC123xyz", "one two", "one,two", "30 days", "2592000")
+        return self.ask(document, *given, template=template, config=config)
+
+    def test_the_core_asks_for_the_pool(self):
+        choice, count = self.core(shipped())
+        self.assertEqual(count, 10)
+        self.assertEqual((choice.stack, choice.template), ("gatehouse-core", "core.yaml"))
+        self.assertEqual({name: choice.overrides[name] for name in POOL}, POOL)
+        self.assertEqual(deploy.deployed_values(choice.overrides, CORE, {})["AuthorizerDeployment"], "Direct")
+
+    def test_the_core_is_a_preset_too(self):
+        given = ("edge", "us-east-1", "core", "", "-", *POOL.values())
+        choice, _ = self.ask(shipped(), *given)
+        self.assertEqual((choice.template, choice.overrides["AppClientIds"]), ("core.yaml", "one,two"))
+
+    def test_a_stack_keeps_its_template(self):
+        document = shipped()
+        for stack in ("core-a", "core-b"):
+            choice, _ = self.core(document, stack)
+            deploy.keep(document, choice)
+        document = tomlkit.parse(tomlkit.dumps(document))
+        self.assertEqual(deploy.chosen(document, "core-a").template, "core.yaml")
+        self.assertEqual(deploy.chosen(document, "", "template.yaml").name, "minimal")
+        with self.assertRaisesRegex(Problem, "core-a, core-b"):
+            deploy.chosen(document, "", "core.yaml")
+        # A later run asks no preset, and begins with the answers.
+        again, count = self.ask(document, "core-a", "", "as it is", "", "", "", "", "")
+        self.assertEqual((count, again.template), (8, "core.yaml"))
+        self.assertEqual(again.overrides, deploy.Choice.of(document, "core-a").overrides)
+        # The presets of the other template are not for this stack.
+        with self.assertRaisesRegex(Problem, "The input is closed"), quiet():
+            with mock.patch("builtins.input", side_effect=["core-a", "", "minimal", EOFError]):
+                deploy.ask(document, "", None)
+        # The whole does not begin with the core's answers.
+        whole, _ = self.ask(document, "", "", "", "", "", "", template="template.yaml")
+        self.assertEqual((whole.stack, whole.template), ("gatehouse", "template.yaml"))
+
+
+class Selection(unittest.TestCase):
+    def test_a_template_of_the_repository_is_built_first(self):
+        for given in ("core.yaml", str(deploy.CORE)):
+            self.assertEqual(deploy.selected(given, False), ("core.yaml", None))
+        self.assertEqual(deploy.selected("", False), ("", None))
+        self.assertEqual(deploy.selected(str(deploy.TEMPLATE), True), ("template.yaml", deploy.TEMPLATE))
+
+    def test_another_file_is_built_already(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "core.yaml")
+            file.touch()
+            for built in (False, True):
+                self.assertEqual(deploy.selected(str(file), built), ("", file))
+            with self.assertRaisesRegex(Problem, "no template .*/other.yaml"):
+                deploy.selected(f"{folder}/other.yaml", False)
+
+    def test_the_core_is_built_and_deployed(self):
+        """`make deploy TEMPLATE=core.yaml`, without AWS: what is built, and what CloudFormation would get."""
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder, "samconfig.toml")
+            config.write_text(SHIPPED)
+            deployed = mock.Mock(outputs={"AuthorizerArn": "arn:authorizer"})
+            with (
+                quiet(),
+                mock.patch.object(deploy, "CONFIG", config),
+                mock.patch.object(account, "session", return_value=mock.Mock(region_name="us-east-1")),
+                mock.patch.object(account, "identity", return_value={"Account": "1", "Arn": "arn"}),
+                mock.patch.object(account, "Stack", return_value=deployed),
+                mock.patch.object(deploy, "look"),
+                mock.patch.object(deploy.build, "build") as built,
+                mock.patch.object(deploy, "deploy") as sent,
+            ):
+                settings = [f"{name}={value}" for name, value in POOL.items()]
+                given = ["--yes", "--template", "core.yaml", "--set", *settings]
+                # Each value is required.
+                with self.assertRaisesRegex(Problem, 'RefreshTokenSeconds is still "\\?"'):
+                    deploy.main(given[:-1])
+                config.write_text(SHIPPED)
+                self.assertEqual(deploy.main(given), 0)
+                built.assert_called_once_with("x86_64", template="core.yaml")
+                (choice, values, template, _), _ = sent.call_args
+                self.assertEqual(template, deploy.build.BUILT / "template.yaml")
+                self.assertEqual(values.keys(), CORE.keys())
+                # The next time the stack's environment says which template it is.
+                self.assertEqual(deploy.main(["--yes", "--config", "gatehouse-core"]), 0)
+                built.assert_called_with("x86_64", template="core.yaml")
+                with self.assertRaisesRegex(Problem, "an environment of core.yaml, not of template.yaml"):
+                    deploy.main(["--yes", "--config", "gatehouse-core", "--template", "template.yaml"])
 
 
 class Configuration(unittest.TestCase):
     def test_every_preset_names_parameters_that_the_template_has(self):
         for preset in deploy.PRESETS:
-            overrides = deploy.Choice.of(shipped(), preset).overrides
-            for name, value in overrides.items():
-                self.assertIn(name, PARAMETERS, preset)
+            choice = deploy.Choice.of(shipped(), preset)
+            parameters = CORE if choice.template == "core.yaml" else PARAMETERS
+            for name, value in choice.overrides.items():
+                self.assertIn(name, parameters, preset)
                 if value != deploy.MISSING:
-                    self.assertIsNone(deploy.wrong(name, value, PARAMETERS), f"{preset}: {name}")
+                    self.assertIsNone(deploy.wrong(name, value, parameters), f"{preset}: {name}")
 
     def test_what_is_commented_out_names_parameters_too(self):
         for line in SHIPPED.splitlines():
             name, found, _ = line.removeprefix("# ").partition(" = ")
             if line.startswith("# ") and found and name.isidentifier():
                 # A secret is given directly, or by its ARN.
-                self.assertTrue({name, name.removesuffix("Arn")} & PARAMETERS.keys(), name)
+                self.assertTrue({name, name.removesuffix("Arn")} & (PARAMETERS | CORE).keys(), name)
 
     def test_the_comments_of_the_file_are_kept(self):
         document = shipped()
@@ -120,6 +213,18 @@ class Configuration(unittest.TestCase):
         self.assertEqual((read["stack_name"], read["region"]), ("prod", "eu-west-1"))
         values = CfnParameterOverridesType().convert((read["parameter_overrides"],), None, None)
         self.assertEqual(values, choice.overrides)
+
+    def test_sam_builds_the_template_that_was_written(self):
+        from samcli.lib.config.samconfig import SamConfig
+
+        document = shipped()
+        choice = deploy.Choice.of(document, "core")
+        choice.stack = "edge"
+        deploy.keep(document, choice)
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "samconfig.toml").write_text(tomlkit.dumps(document))
+            read = SamConfig(folder, "samconfig.toml").get_all(["build"], "parameters", env="edge")
+        self.assertEqual(read["template_file"], "core.yaml")
 
     def test_without_questions_the_only_stack_is_chosen(self):
         document = shipped()
@@ -223,6 +328,64 @@ class Looks(unittest.TestCase):
         with self.assertRaisesRegex(Problem, "DescribeStacks"):
             deploy.look(self.looking(), choice, {})
 
+    def client(self, **changes):
+        made = {"RefreshTokenValidity": 30, "TokenValidityUnits": {"RefreshToken": "days"}}
+        return {"UserPoolClient": made | {"EnableTokenRevocation": True} | changes}
+
+    def looked(self, *clients, **values):
+        """What is said about the core's pool, whose app clients are described so."""
+        pool = self.stub("cognito-idp")
+        for name, described in zip(("one", "two"), clients, strict=False):
+            if isinstance(described, str):
+                pool.add_client_error("describe_user_pool_client", described)
+            else:
+                expected = {"UserPoolId": POOL["UserPoolId"], "ClientId": name}
+                pool.add_response("describe_user_pool_client", described, expected)
+        notes = list(deploy.of_the_pool(self.looking(), "us-east-1", POOL | {"AppClientSecretArn": ""} | values))
+        pool.assert_no_pending_responses()
+        return " ".join(notes)
+
+    def test_a_pool_that_fits_is_not_mentioned(self):
+        short = self.client(RefreshTokenValidity=3600, TokenValidityUnits={"RefreshToken": "seconds"})
+        self.assertEqual(self.looked(self.client(), short), "")
+
+    def test_a_pool_or_a_client_that_does_not_exist_stops_it(self):
+        with self.assertRaisesRegex(Problem, "has no app client two"):
+            self.looked(self.client(), "ResourceNotFoundException")
+        with self.assertRaisesRegex(Problem, "eu-west-1_AbC is not in us-east-1"):
+            self.looked(UserPoolId="eu-west-1_AbC")
+
+    def test_refresh_tokens_that_outlive_revocations_stop_it(self):
+        for changes, life in (
+            ({"RefreshTokenValidity": 31}, 31 * 86400),
+            ({"RefreshTokenValidity": 31, "TokenValidityUnits": {}}, 31 * 86400),
+            ({"RefreshTokenValidity": 721, "TokenValidityUnits": {"RefreshToken": "hours"}}, 721 * 3600),
+        ):
+            with self.assertRaisesRegex(Problem, f"RefreshTokenSeconds={life}"):
+                self.looked(self.client(), self.client(**changes))
+        # Cognito's default is 30 days.
+        with self.assertRaisesRegex(Problem, "RefreshTokenSeconds=2592000"):
+            self.looked({"UserPoolClient": {"EnableTokenRevocation": True}}, RefreshTokenSeconds="2591999")
+
+    def test_what_the_pool_lacks_is_reported(self):
+        self.assertIn("EnableTokenRevocation", self.looked(self.client(EnableTokenRevocation=False), self.client()))
+        self.assertIn("AppClientSecretArn", self.looked(self.client(ClientSecret=HUSH), self.client()))
+        self.assertEqual(self.looked(self.client(ClientSecret=HUSH), self.client(), AppClientSecretArn="arn"), "")
+        said = self.looked(self.client(), self.client(ClientSecret=HUSH), AppClientSecretArn="arn")
+        self.assertIn("two has a secret, and is not the first", said)
+        self.assertNotIn(HUSH, said)
+        self.assertIn("was not checked", self.looked("AccessDeniedException", "AccessDeniedException"))
+
+    def test_a_stack_of_another_template_is_not_updated(self):
+        cloudformation = self.stub("cloudformation")
+        stack = {"StackName": "prod", "CreationTime": "2026-01-01", "StackStatus": "UPDATE_COMPLETE"}
+        for deployed, template, values in (("UserPoolId", "template.yaml", {}), ("AppName", "core.yaml", POOL)):
+            parameters = [{"ParameterKey": deployed, "ParameterValue": "x"}]
+            cloudformation.add_response("describe_stacks", {"Stacks": [stack | {"Parameters": parameters}]})
+            choice = deploy.Choice("prod", "prod", "us-east-1", {}, template)
+            with self.assertRaisesRegex(Problem, f"from another template than {template}"):
+                deploy.look(self.looking(), choice, values)
+
     def test_a_missing_trail_and_the_mail_sandbox_are_reported(self):
         trail = self.stub("cloudtrail")
         mail = self.stub("sesv2")
@@ -247,6 +410,10 @@ class Looks(unittest.TestCase):
         self.assertIn("make smoke CONFIG=prod", told)
         self.assertIn("SET=AppBaseUrl=https://api.example", told)
         self.assertIn("SNS", told)
+        told = deploy.next_steps(choice, {"AuthorizerArn": "arn:authorizer"}, POOL)
+        self.assertIn("Deployed: arn:authorizer", told)
+        self.assertIn("make deploy CONFIG=prod YES=1", told)
+        self.assertNotIn("smoke", told)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ class LocalStack(unittest.TestCase):
         """The function's policy names this API alone."""
         functions = self.aws("lambda")
         names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
-        authorizer = next(name for name in names if "-AuthorizerFunction-" in name)
+        authorizer = next(name for name in names if name.startswith("gatehouse-AuthorizerFunction-"))
         policy = json.loads(functions.get_policy(FunctionName=authorizer)["Policy"])
         sources = [json.dumps(one.get("Condition")) for one in policy["Statement"]]
         self.assertTrue(any(f":{service}:" in one and f"{api}{suffix}" in one for one in sources), sources)
@@ -267,7 +267,7 @@ class LocalStack(unittest.TestCase):
         """The function gets HTTP_API_RESPONSE as the template's parameter HttpApiResponse would set it."""
         functions = self.aws("lambda")
         names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
-        function = {"FunctionName": next(name for name in names if "-AuthorizerFunction-" in name)}
+        function = {"FunctionName": next(name for name in names if name.startswith("gatehouse-AuthorizerFunction-"))}
         variables = functions.get_function_configuration(**function)["Environment"]["Variables"]
         simple = variables | {"HTTP_API_RESPONSE": "simple"}
         self.addCleanup(functions.update_function_configuration, **function, Environment={"Variables": variables})

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from unittest import mock
 
@@ -151,6 +152,15 @@ class Smoke(unittest.TestCase):
             self.fail("the user was not created")
         pool.assert_no_pending_responses()
 
+    def test_a_stack_without_an_api_gets_no_user(self):
+        stack = FakeStack(self)
+        stack.stub("cognito-idp")
+        stack.api = mock.Mock(side_effect=Problem("has no output ApiUrl"))
+        with mock.patch("target.of", return_value=stack), mock.patch("signal.signal"), quiet():
+            # A call to the pool would be another error: the stub has no response.
+            with self.assertRaisesRegex(Problem, "has no output ApiUrl"):
+                smoke.main([])
+
     def test_an_interrupt_deletes_the_user(self):
         stack = FakeStack(self)
         pool = stack.stub("cognito-idp")
@@ -270,11 +280,12 @@ class Destruction(unittest.TestCase):
         self.stack = FakeStack(self)
         self.cloudformation = self.stack.stub("cloudformation")
 
-    def run_with(self, *arguments, status="CREATE_COMPLETE", typed="prod"):
+    def run_with(self, *arguments, status="CREATE_COMPLETE", typed="prod", lacking=""):
         described = {"StackName": "prod", "StackId": "arn", "StackStatus": status, "CreationTime": NOW}
         self.cloudformation.add_response("describe_stacks", {"Stacks": [described]})
         complete = {"ResourceStatus": "CREATE_COMPLETE", "LastUpdatedTimestamp": NOW}
-        listed = {"StackResourceSummaries": [one | complete for one in self.RESOURCES]}
+        present = [one | complete for one in self.RESOURCES if one["LogicalResourceId"] != lacking]
+        listed = {"StackResourceSummaries": present}
         self.cloudformation.add_response("list_stack_resources", listed)
         if status == "CREATE_COMPLETE":
             kept = {"DeletionPolicy": "RetainExceptOnCreate"}
@@ -311,6 +322,14 @@ class Destruction(unittest.TestCase):
         self.assertIn("/aws/lambda/auth\n", after + "\n")
         self.assertIn("--log-group-name prod-AuthorizerLogs\n", after)
         self.assertNotIn("auth-2", said)
+        self.assertIn("the app\nclient", before)
+
+    def test_the_core_alone_has_neither_a_pool_nor_an_api(self):
+        with mock.patch("destroy.delete"):
+            said = self.run_with(lacking="UserPool")
+        self.assertIn("the authorizer, logout, queues and alarms", said)
+        for other in ("the API,", "app\nclient", POOL, "delete-user-pool"):
+            self.assertNotIn(other, said)
 
     def test_a_failed_first_deployment_keeps_nothing(self):
         with mock.patch("destroy.delete"):
@@ -422,7 +441,7 @@ class LocalStack(unittest.TestCase):
             config = pathlib.Path(folder, "samconfig.toml")
             config.write_text(deploy.CONFIG.read_text().replace('stack_name = "gatehouse"', 'stack_name = "whole"'))
             program = f"import pathlib, account, deploy; deploy.CONFIG = pathlib.Path({str(config)!r}); account.run(deploy.main)"
-            given = ["--config", "minimal", "--yes", "--template", str(deploy.TEMPLATE)]
+            given = ["--config", "minimal", "--yes", "--template", str(deploy.TEMPLATE), "--built"]
             result = self.run_python("-c", program, *given, "--set", f"JwksHost={self.stack['endpoint']}")
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
             self.assertIn("make smoke CONFIG=whole", result.stdout)
@@ -450,6 +469,30 @@ class LocalStack(unittest.TestCase):
         if result.returncode:
             self.assertIn("Expected 200, got 401", result.stderr)
         return result.returncode
+
+    def test_decisions_are_cached_for_as_long_as_the_parameter_says(self):
+        """A token is accepted after its logout, but no longer than that."""
+        self.enterContext(mock.patch.dict(os.environ, self.environment))
+        before = account.Stack(account.session("us-east-1"), "gatehouse").parameters
+        changes = {"AuthorizerResultTtlSeconds": "5", "PolicyScope": "api", "TokenSources": ""}
+        self.addCleanup(self.update, **{name: before[name] for name in changes})
+        stack = self.update(**changes)
+        made = stack.client("apigateway").get_authorizers(restApiId=stack.output("ApiId"))["items"]
+        self.assertEqual([one["authorizerResultTtlInSeconds"] for one in made], [5])
+        self.assertTrue(stack.output("RevocationBound").startswith("5 s"))
+        with quiet(), smoke.ThrowawayUser(stack) as user:
+            caller = smoke.Caller(stack)
+            caller.sign_in(user)
+            statuses = [caller.call("GET", "/whoami").status]
+            decided = time.monotonic()
+            statuses.append(caller.call("POST", "/auth/logout", {}).status)
+            statuses.append(caller.call("GET", "/whoami").status)
+            while caller.call("GET", "/whoami").status == 200 and time.monotonic() < decided + 20:
+                time.sleep(0.1)
+            elapsed = time.monotonic() - decided
+        self.assertEqual(statuses, [200, 200, 200])
+        self.assertLess(elapsed, 6)
+        self.assertGreater(elapsed, 3)
 
     def test_directly_a_parameter_is_effective_at_once(self):
         self.enterContext(mock.patch.dict(os.environ, self.environment))

@@ -84,24 +84,34 @@ impl Definition {
 const DEFAULT_TTL_SECONDS: u64 = 300;
 
 /// The authorizer writes policies for the TTL that it is configured with. If API Gateway caches for
-/// a different time, it may apply one route's policy to another route.
+/// a different time, it may apply one route's policy to another route. If the template has a
+/// parameter, the definition must have a function of `CloudFormation`; `tests/template` compares
+/// their values.
 fn check_ttl(document: &Value, template: &str) -> Result<(), String> {
     const NAME: &str = "AUTHORIZER_TTL_SECONDS";
     let told = template.lines().find_map(|line| {
         let value = line.trim().strip_prefix(NAME)?.strip_prefix(':')?;
-        Some(value.trim().trim_matches(['"', '\'']).parse::<u64>().ok())
+        Some(value.trim().trim_matches(['"', '\'']))
     });
     let Some(told) = told else {
         return Ok(());
     };
-    let told = told.ok_or_else(|| format!("{NAME} in the template is not a number"))?;
+    let seconds = told.parse::<u64>().ok();
+    if seconds.is_none() && !told.starts_with("!Ref ") {
+        return Err(format!(
+            "{NAME} in the template is neither a number nor a parameter"
+        ));
+    }
     for (name, scheme) in members(document, "/components/securitySchemes") {
         let Some(authorizer) = scheme.get("x-amazon-apigateway-authorizer") else {
             continue;
         };
         let ttl = authorizer.get("authorizerResultTtlInSeconds");
-        let ttl = ttl.map_or(Some(DEFAULT_TTL_SECONDS), Value::as_u64);
-        if ttl != Some(told) {
+        let equal = match seconds {
+            Some(seconds) => ttl.map_or(Some(DEFAULT_TTL_SECONDS), Value::as_u64) == Some(seconds),
+            None => ttl.is_some_and(Value::is_object),
+        };
+        if !equal {
             return Err(format!(
                 "authorizerResultTtlInSeconds of {name} is not the template's {NAME}, {told} \
                  (API Gateway's default is {DEFAULT_TTL_SECONDS})"
@@ -313,10 +323,18 @@ mod tests {
         assert_eq!(check_ttl(&of(0), &template("\"0\"")), Ok(()));
         assert_eq!(check_ttl(&of(60), &template("60")), Ok(()));
         assert_eq!(check_ttl(&of(60), "x: 1"), Ok(()));
+        let function = json!({"authorizerResultTtlInSeconds": {"Fn::If": ["Caches", 60, 0]}});
+        assert_eq!(
+            check_ttl(&document(function.clone()), &template("!Ref Ttl")),
+            Ok(())
+        );
         for (document, value) in [
             (of(60), "\"0\""),
             (of(0), "\"60\""),
             (of(0), "!Ref Ttl"),
+            (document(json!({})), "!Ref Ttl"),
+            (document(function.clone()), "\"0\""),
+            (document(function), "!If [Caches, 60, 0]"),
             // API Gateway's default.
             (document(json!({})), "\"0\""),
             (

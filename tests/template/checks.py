@@ -3,6 +3,7 @@
 import collections
 import itertools
 import re
+from unittest import mock
 
 import operations
 import stack
@@ -199,6 +200,22 @@ def triggers(made):
             yield f"{function} may be invoked by pools other than the stack's"
 
 
+def imported_alias(made):
+    """In the core alone other stacks import the alias, or without one the authorizer itself, and the role may invoke it."""
+    direct = made.parameters["AuthorizerDeployment"] == "Direct"
+    target = "<AuthorizerFunction.Arn>" if direct else "<AuthorizerAlias>"
+    if made.plain(made.outputs["AuthorizerArn"]["Value"]) != target:
+        yield f"output AuthorizerArn: it is {made.plain(made.outputs['AuthorizerArn']['Value'])}, not {target}"
+    (policy,) = made.resources["AuthorizerInvokeRole"]["Properties"]["Policies"]
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if (statement["Action"], made.plain(statement["Resource"])) != ("lambda:InvokeFunction", target):
+            yield f"AuthorizerInvokeRole: {statement['Action']} on {made.plain(statement['Resource'])}"
+    if direct:
+        yield from idle(made)
+    else:
+        yield from moved(made)
+
+
 def authorizer_uris(made):
     """The addresses of the functions that decide, by the resource that names them."""
     for name, api in made.of_type("AWS::ApiGateway::RestApi").items():
@@ -207,6 +224,25 @@ def authorizer_uris(made):
                 yield name, made.plain(scheme["x-amazon-apigateway-authorizer"]["authorizerUri"])
     for name, authorizer in made.of_type("AWS::ApiGatewayV2::Authorizer").items():
         yield name, made.plain(authorizer["AuthorizerUri"])
+
+
+def cached(made):
+    """API Gateway repeats a decision for as long as the authorizer is told, whose policies are then for every route."""
+    seconds = made.parameters["AuthorizerResultTtlSeconds"]
+    variables = made.resources["AuthorizerFunction"]["Properties"]["Environment"]["Variables"]
+    told = made.plain(variables["AUTHORIZER_TTL_SECONDS"])
+    if str(told) != str(seconds):
+        yield f"AuthorizerFunction: AUTHORIZER_TTL_SECONDS is {told}, AuthorizerResultTtlSeconds {seconds}"
+    for name, api in made.of_type("AWS::ApiGateway::RestApi").items():
+        for scheme in api["Body"]["components"]["securitySchemes"].values():
+            if "x-amazon-apigateway-authorizer" in scheme:
+                given = made.plain(scheme["x-amazon-apigateway-authorizer"].get("authorizerResultTtlInSeconds"))
+                # API Gateway documents a number, not text, and caches for 300 s without one.
+                if given != int(seconds):
+                    yield f"{name}: authorizerResultTtlInSeconds is {given!r}, not {seconds}"
+    for name, authorizer in made.of_type("AWS::ApiGatewayV2::Authorizer").items():
+        if "AuthorizerResultTtlInSeconds" in authorizer:
+            yield f"{name}: API Gateway caches no decision about a WebSocket"
 
 
 def alias(made):
@@ -346,6 +382,10 @@ def layers(made):
 def unreachable(made):
     """Each function has an invoker, each queue with a reader has a writer, and other resources are referred to."""
     users = collections.defaultdict(set)
+    # The core alone: the stack of an API imports what this one exports, and permits its API to invoke it.
+    exported = set()
+    if not made.of_type("AWS::ApiGateway::RestApi"):
+        exported = {f"output {name}" for name, output in made.outputs.items() if "Export" in output}
     for name, thing in (*made.resources.items(), *((f"output {n}", o) for n, o in made.outputs.items())):
         for _, target in stack.references(thing):
             if target != name:
@@ -356,7 +396,8 @@ def unreachable(made):
             yield f"{name} ({kind}): nothing refers to it"
         if kind == FUNCTION:
             callers = {user for user in users[name] if made.resources.get(user, {}).get("Type") in (PERMISSION, MAPPING)}
-            if not callers:
+            aliases = {user for user in users[name] if made.resources.get(user, {}).get("Type") == ALIAS}
+            if not callers and not any(users[one] & exported for one in (name, *aliases)):
                 yield f"{name}: nothing may invoke it"
         elif kind == MAPPING:
             source = made.plain(resource["Properties"]["EventSourceArn"]).strip("<>").partition(".")[0]
@@ -440,20 +481,22 @@ def clients(made):
 
 def secrets(made):
     """A function with a client's secret may read it, and names that client first in its list of clients."""
+    configured = made.parameters.get("ConfidentialClient") == "true" or bool(made.parameters.get("AppClientSecretArn"))
     for name, function in made.of_type(FUNCTION).items():
         variables = made.plain(function.get("Environment", {}).get("Variables", {}))
         secret = variables.get("APP_CLIENT_SECRET_ARN")
-        wanted = made.parameters["ConfidentialClient"] == "true" and secret is not None
+        wanted = configured and secret is not None
         if wanted != bool(secret):
             yield f"{name}: APP_CLIENT_SECRET_ARN is {secret!r}"
         if not secret:
             continue
-        source = made.resources[secret.strip("<>")]["Properties"]["SecretString"]
-        owner = made.plain(source).strip("<>").partition(".")[0]
-        # logout-retry has no list of clients: each message of its queue says whether it needs the secret.
-        clients = variables.get("APP_CLIENT_IDS")
-        if clients is not None and clients.split(",")[0] != f"<{owner}>":
-            yield f"{name}: the secret is {owner}'s, the first of its clients is {clients}"
+        if secret != made.parameters.get("AppClientSecretArn"):
+            source = made.resources[secret.strip("<>")]["Properties"]["SecretString"]
+            owner = made.plain(source).strip("<>").partition(".")[0]
+            # logout-retry has no list of clients: each message of its queue says whether it needs the secret.
+            clients = variables.get("APP_CLIENT_IDS")
+            if clients is not None and clients.split(",")[0] != f"<{owner}>":
+                yield f"{name}: the secret is {owner}'s, the first of its clients is {clients}"
         _, statements = policies_of(made, name)
         readable = {
             made.plain(resource)
@@ -463,6 +506,82 @@ def secrets(made):
         }
         if secret not in readable:
             yield f"{name} may not read {secret}"
+
+
+# The property that names a resource of a type, in the account and region; None if there is none that must be unique.
+NAMED = {
+    "AWS::ApiGateway::BasePathMapping": None,
+    "AWS::ApiGateway::Deployment": None,
+    "AWS::ApiGateway::DomainName": None,
+    "AWS::ApiGateway::RestApi": None,
+    "AWS::ApiGateway::Stage": None,
+    "AWS::ApiGateway::UsagePlan": None,
+    "AWS::ApiGatewayV2::Api": None,
+    "AWS::ApiGatewayV2::Authorizer": None,
+    "AWS::ApiGatewayV2::Integration": None,
+    "AWS::ApiGatewayV2::Route": None,
+    "AWS::ApiGatewayV2::Stage": None,
+    "AWS::AppConfig::Application": "Name",
+    "AWS::AppConfig::ConfigurationProfile": None,
+    "AWS::AppConfig::HostedConfigurationVersion": None,
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::CodeDeploy::Application": "ApplicationName",
+    "AWS::CodeDeploy::DeploymentGroup": "DeploymentGroupName",
+    "AWS::Cognito::UserPool": None,
+    "AWS::Cognito::UserPoolClient": None,
+    # A parameter, unique in the region by AWS's rule.
+    "AWS::Cognito::UserPoolDomain": None,
+    "AWS::Cognito::UserPoolGroup": None,
+    "AWS::Cognito::UserPoolIdentityProvider": None,
+    "AWS::Cognito::UserPoolResourceServer": None,
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::Rule": "Name",
+    "AWS::IAM::Policy": None,
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Lambda::Alias": None,
+    "AWS::Lambda::EventSourceMapping": None,
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Lambda::Permission": None,
+    "AWS::Lambda::Version": None,
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::Logs::MetricFilter": None,
+    "AWS::Logs::QueryDefinition": "Name",
+    "AWS::Route53::RecordSet": None,
+    "AWS::SNS::Subscription": None,
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SQS::QueuePolicy": None,
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::WAFv2::WebACL": "Name",
+    "AWS::WAFv2::WebACLAssociation": None,
+}
+SECOND = {
+    "AWS::StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/second/1",
+    "AWS::StackName": "second",
+}
+
+
+def copies(made):
+    """A second stack in the account has other names: of resources, and of exports."""
+
+    def names():
+        for name, resource in made.resources.items():
+            kind = resource["Type"]
+            if kind not in NAMED:
+                yield name, f"which property names a {kind}? NAMED must have it"
+            elif NAMED[kind] in resource.get("Properties", {}):
+                yield name, made.plain(resource["Properties"][NAMED[kind]])
+        for name, output in made.outputs.items():
+            if "Export" in output:
+                yield f"output {name}", made.plain(output["Export"]["Name"])
+
+    first = dict(names())
+    with mock.patch.dict(stack.PSEUDO, SECOND):
+        second = dict(names())
+    for name, value in first.items():
+        if value == second[name]:
+            yield f"{name}: a second stack has the same name, {value}"
 
 
 def rate_rule(made):
@@ -492,11 +611,17 @@ def rules(made):
                     yield f"rule {name}: {assertion['AssertDescription']}"
 
 
-def empty_answers(parsed):
-    """`sam deploy --guided` accepts Enter for every parameter: each has a default within its own limits."""
+def empty_answers(parsed, required=frozenset()):
+    """`sam deploy --guided` accepts Enter for every parameter that is not required: it has a default within its own
+    limits. A required one has none."""
+    for name in sorted(required):
+        if "Default" in parsed.parameters.get(name, {"Default": ""}):
+            yield f"parameter {name}: it is not required"
     for name, parameter in parsed.parameters.items():
         if parameter.get("NoEcho"):
             yield f"parameter {name}: with NoEcho there is no empty answer"
+        if name in required:
+            continue
         if "Default" not in parameter:
             yield f"parameter {name}: it has no default"
             continue
@@ -591,5 +716,21 @@ def never_made(parsed, stacks):
 
 
 # Checks of one set of parameters, and checks of the template itself.
-OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, alias, configuration, gradual, unreachable, deletion, clients, secrets, rate_rule, mail, rules, *operations.OF_ONE_SET)
+OF_ONE_SET = (absent_references, stages, throttles, rights, own_roles, triggers, layers, cached, alias, configuration, gradual, unreachable, deletion, clients, secrets, copies, rate_rule, mail, rules, *operations.OF_ONE_SET)
 OF_THE_TEMPLATE = (empty_answers, redeployed, without_layers, unused)
+# Those that apply to core.yaml, which has neither an API nor a pool.
+OF_THE_CORE = (
+    absent_references,
+    rights,
+    layers,
+    cached,
+    imported_alias,
+    configuration,
+    gradual,
+    unreachable,
+    deletion,
+    secrets,
+    copies,
+    rules,
+    *operations.OF_THE_CORE,
+)

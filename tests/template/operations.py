@@ -473,3 +473,4 @@ def read(made, title, query):
 
 
 OF_ONE_SET = (alarms, filters, log_groups, access_logs, tracing, queries, dashboard)
+OF_THE_CORE = (alarms, log_groups, queries)

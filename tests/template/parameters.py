@@ -76,6 +76,7 @@ ALIAS = {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c", "Au
 GRADUAL = {"AuthorizerDeployment": "Canary10Percent5Minutes", "AuthorizerBuild": "1f2e3d4c"}
 CONFIDENTIAL = {"ConfidentialClient": "true"}
 OBSERVED = {"AccessLogs": "true", "Tracing": "true", "Dashboard": "true", "LogRetentionDays": "365"}
+CACHED = {"AuthorizerResultTtlSeconds": "60", "PolicyScope": "api"}
 # As the local stack, whose emulator lacks some resources.
 EMULATED = {"JwksHost": "http://127.0.0.1:4566"}
 SECURITY_MAIL = {"SecurityMail": "security@example.com"}
@@ -109,6 +110,7 @@ SETS = {
     "observed WebSockets": OBSERVED | WEB_SOCKETS,
     "local stack": EMULATED | WEB_SOCKETS,
     "life of tokens": TOKENS,
+    "cached decisions": CACHED,
     "other attributes": ATTRIBUTES,
     "other attributes and a provider": ATTRIBUTES | GOOGLE,
     "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
@@ -125,3 +127,23 @@ SETS["everything"] = {
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
 SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL | OBSERVED
+
+# Of core.yaml. The first has what it requires, as all of them.
+CORE = {"UserPoolId": "us-east-1_AbC123xyz", "AppClientIds": "1example23456789", "RefreshTokenSeconds": "2592000"}
+CORE_SETS = {
+    "core": {},
+    "protected": PROTECTED,
+    "several clients": {"AppClientIds": "1example23456789,2example23456789"},
+    "client with a secret": {"AppClientSecretArn": SECRET.format("client")},
+    "cookies": COOKIES,
+    "API keys": API_KEYS,
+    "rules": POLICIES_LAYER,
+    "hosted UI": {"HostedUiUrl": "https://sign-in.example.com", "LogoutRedirectUri": "https://app.example.com/"},
+    "security mail": SECURITY_MAIL,
+    "alias": ALIAS,
+    "local stack": EMULATED,
+}
+CORE_SETS["everything"] = {key: value for one in CORE_SETS.values() for key, value in one.items()} | {"JwksHost": ""}
+CORE_SETS["everything"] |= {"AuthorizerConcurrency": "100"}
+CORE_SETS["cached decisions"] = CACHED
+CORE_SETS = {name: CORE | given for name, given in CORE_SETS.items()}

@@ -1,5 +1,5 @@
-"""Expands template.yaml as CloudFormation does: the pinned SAM translator expands it, api-gateway.json replaces
-the AWS::Include, and its conditions are evaluated for given parameters."""
+"""Expands template.yaml and core.yaml as CloudFormation does: the pinned SAM translator expands them, api-gateway.json
+replaces the AWS::Include, and their conditions are evaluated for given parameters."""
 
 import copy
 import functools
@@ -41,8 +41,8 @@ MADE = "<{0}>"
 clock = itertools.count(1_700_000_000)
 
 
-def text():
-    return (ROOT / "template.yaml").read_text()
+def text(name="template.yaml"):
+    return (ROOT / name).read_text()
 
 
 @functools.cache
@@ -56,6 +56,8 @@ def routes():
 def load(source):
     """The template as CloudFormation passes it to SAM, with includes resolved."""
     template = yaml_parse(source)
+    if "Api" not in template["Resources"]:
+        return template
     include = {"Name": "AWS::Include", "Parameters": {"Location": "generated/api-gateway.json"}}
     body = template["Resources"]["Api"]["Properties"]["DefinitionBody"]
     if body != {"Fn::Transform": include}:

@@ -14,6 +14,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 PAGE = stack.ROOT / "docs/existing-api.md"
+CORE_OUTPUTS = stack.Parsed(stack.text("core.yaml")).template["Outputs"]
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:gatehouse-authorizer:live"
 HEADER = {
     "REST API, `REQUEST`": "method.request.header.Authorization",
@@ -36,6 +37,10 @@ def templates():
     return found
 
 
+# Imports the core; the other sections have an API of their own.
+CORE = "The core alone"
+
+
 def of_type(template, kind):
     return [one["Properties"] for one in template["Resources"].values() if one["Type"] == kind]
 
@@ -43,10 +48,19 @@ def of_type(template, kind):
 class ExistingApi(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.templates = templates()
+        cls.every = templates()
+        cls.templates = {name: template for name, template in cls.every.items() if name != CORE}
 
     def test_every_kind_of_api_has_a_template(self):
         self.assertEqual(set(self.templates), {*HEADER, "AppSync"})
+
+    def test_what_is_imported_is_what_the_core_exports(self):
+        found = set(re.findall(r"'Fn::ImportValue': '([\w-]+)'", str(self.every[CORE])))
+        exported = {f"gatehouse-core-{name}" for name, each in CORE_OUTPUTS.items() if "Export" in each}
+        self.assertEqual(found, {"gatehouse-core-AuthorizerArn", "gatehouse-core-LogoutFunctionArn"})
+        self.assertLessEqual(found, exported)
+        sources = [json.dumps(one["SourceArn"]) for one in of_type(self.every[CORE], "AWS::Lambda::Permission")]
+        self.assertEqual([":${Api}/" in source for source in sources], [True, True])
 
     def test_the_permission_names_the_authorizers_of_this_api(self):
         for name, template in self.templates.items():
@@ -102,7 +116,7 @@ class ExistingApi(unittest.TestCase):
         linter = pathlib.Path(sys.executable).with_name("cfn-lint")
         with tempfile.TemporaryDirectory() as folder:
             files = []
-            for number, template in enumerate(self.templates.values()):
+            for number, template in enumerate(self.every.values()):
                 file = pathlib.Path(folder, f"{number}.json")
                 file.write_text(json.dumps(template))
                 files.append(str(file))

@@ -51,6 +51,13 @@ class AsItIs(unittest.TestCase):
         for given in (parameters.LIMITS, parameters.GRADUAL, {"StageName": "test"}, {"MigrateUserMemory": "3008"}):
             self.assertEqual(deployed, self.versioned(given), given)
 
+    def test_every_time_of_caching(self):
+        for seconds in PARSED.parameters["AuthorizerResultTtlSeconds"]["AllowedValues"]:
+            made = PARSED.stack({"AuthorizerResultTtlSeconds": seconds, "PolicyScope": "api"} | parameters.ALIAS)
+            for check in (checks.cached, checks.configuration, checks.rules):
+                self.assertEqual([], list(check(made)), seconds)
+            self.assertTrue(made.plain(made.outputs["RevocationBound"]["Value"]).startswith(f"{seconds} s"))
+
     def test_every_way_to_deploy(self):
         for kind in PARSED.parameters["AuthorizerDeployment"]["AllowedValues"]:
             made = PARSED.stack({"AuthorizerDeployment": kind, "AuthorizerBuild": "1f2e3d4c", "WebSocketApi": "true"})
@@ -206,13 +213,29 @@ class Planted(unittest.TestCase):
             ("              Resource: !GetAtt UserEventQueue.Arn\n", "              Resource: !GetAtt RetryQueue.Arn\n"),
         )
 
-    def found_in_the_definition(self, line, old, new, given):
+    def found_in_the_definition(self, line, old, new, given, check=checks.alias):
         parsed = stack.Parsed(stack.text())
         api = parsed.template["Resources"]["Api"]["Properties"]
         definition = json.dumps(api["DefinitionBody"])
         self.assertIn(old, definition)
         api["DefinitionBody"] = json.loads(definition.replace(old, new))
-        self.assertIn(line, list(checks.alias(parsed.stack(given))))
+        self.assertIn(line, list(check(parsed.stack(given))))
+
+    def test_decisions_that_are_cached_for_another_time(self):
+        right = '"CachesDecisionsFor60", 60'
+        for found, wrong in (
+            ("0", '"CachesDecisionsFor60", 0'),
+            ("'60'", '"CachesDecisionsFor60", {"Ref": "AuthorizerResultTtlSeconds"}'),
+            ("None", '"CachesDecisionsFor60", {"Ref": "AWS::NoValue"}'),
+        ):
+            line = f"Api: authorizerResultTtlInSeconds is {found}, not 60"
+            self.found_in_the_definition(line, right, wrong, parameters.CACHED, checks.cached)
+        self.found(
+            checks.cached,
+            "AuthorizerFunction: AUTHORIZER_TTL_SECONDS is 0, AuthorizerResultTtlSeconds 60",
+            ("AUTHORIZER_TTL_SECONDS: !Ref AuthorizerResultTtlSeconds", 'AUTHORIZER_TTL_SECONDS: "0"'),
+            given="cached decisions",
+        )
 
     def test_api_that_invokes_the_wrong_one(self):
         chosen = '{"Fn::If": ["HasAuthorizerAlias", {"Ref": "AuthorizerAlias"}, {"Fn::GetAtt": ["AuthorizerFunction", "Arn"]}]}'
@@ -594,6 +617,13 @@ class Refused(unittest.TestCase):
         self.refused("DomainHasACertificate", {"ApiDomainName": "api.example.com"})
         for name in ("ApiCertificateArn", "ApiHostedZoneId", "ApiBasePath"):
             self.refused("DomainIsNamed", {name: parameters.DOMAIN[name]})
+
+    def test_cached_decisions_of_one_route(self):
+        for wrong in ({"PolicyScope": "request"}, {"TokenSources": "header"}, {"ApiKeyHeader": "x-api-key"}):
+            self.refused("CachedDecisionsAreOfTheWholeApi", parameters.CACHED | wrong)
+        parameter = PARSED.parameters["AuthorizerResultTtlSeconds"]
+        for value in ("-1", "1", "301", "3600"):
+            self.assertTrue(list(checks.refused("AuthorizerResultTtlSeconds", parameter, value)), value)
 
     def test_cookies_that_are_not_read(self):
         self.refused("CookiesAreRead", {"LogoutCookies": "true"})
