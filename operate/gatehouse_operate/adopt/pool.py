@@ -1,0 +1,159 @@
+"""User pools and app clients: one change of a complete configuration, which no other field survives by chance.
+
+UpdateUserPool and UpdateUserPoolClient set every field that a request leaves out to its default. So an update sends
+everything that Describe returned and the update takes, reads again, and compares. If a field changed that should not
+have, the former configuration is sent back at once.
+"""
+
+import copy
+
+from ..aws import with_unknown_members
+from .common import Found, Refused, differences, fingerprints
+
+# What Describe returns and the update does not take: fixed at creation, counted by AWS, or set by another operation.
+POOL_READ_ONLY = {
+    "AliasAttributes",
+    "Arn",
+    "CreationDate",
+    "CustomDomain",
+    "Domain",
+    "EmailConfigurationFailure",
+    "EstimatedNumberOfUsers",
+    "Id",
+    "LastModifiedDate",
+    "Name",  # The update calls it PoolName.
+    "SchemaAttributes",
+    "SmsConfigurationFailure",
+    "Status",
+    "UsernameAttributes",
+    "UsernameConfiguration",
+}
+CLIENT_READ_ONLY = {"ClientSecret", "CreationDate", "LastModifiedDate"}
+# These change without an update of the configuration.
+VOLATILE = {"CreationDate", "EmailConfigurationFailure", "EstimatedNumberOfUsers", "LastModifiedDate"}
+VOLATILE |= {"SmsConfigurationFailure"}
+MFA = "MFA settings"
+
+
+def describe_pool(aws, pool_id):
+    """The pool's configuration, with GetUserPoolMfaConfig's response as a further member.
+
+    Raises Refused if it has members that this version of boto3 drops, because an update would reset them."""
+    cognito = aws.client("cognito-idp")
+    response, unknown = with_unknown_members(cognito, "describe_user_pool", UserPoolId=pool_id)
+    refuse_unknown(unknown, pool_id)
+    pool = response["UserPool"]
+    mfa = cognito.get_user_pool_mfa_config(UserPoolId=pool_id)
+    mfa.pop("ResponseMetadata", None)
+    return pool | {MFA: mfa}
+
+
+def describe_client(aws, pool_id, client_id):
+    """The app client's configuration, without its secret."""
+    names = {"UserPoolId": pool_id, "ClientId": client_id}
+    response, unknown = with_unknown_members(aws.client("cognito-idp"), "describe_user_pool_client", **names)
+    refuse_unknown(unknown, client_id)
+    client = response["UserPoolClient"]
+    client.pop("ClientSecret", None)
+    return client
+
+
+def refuse_unknown(unknown, name):
+    if unknown:
+        fields = ", ".join(sorted(one.partition(".")[2] for one in unknown))
+        raise Refused(f"{name}: AWS returns fields that this boto3 does not know ({fields}). Update boto3 first.")
+
+
+def settings(described):
+    """The configuration without what changes by itself."""
+    return {name: value for name, value in described.items() if name not in VOLATILE}
+
+
+def pool_update(aws, pool):
+    """The UpdateUserPool request that changes nothing."""
+    request = taken(aws, "UpdateUserPool", pool) | {"UserPoolId": pool["Id"], "PoolName": pool["Name"]}
+    # AWS returns both and accepts one; the second is the deprecated form of the first.
+    if "TemporaryPasswordValidityDays" in request.get("Policies", {}).get("PasswordPolicy", {}):
+        request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
+    return request
+
+
+def taken(aws, operation, described):
+    """A copy of the members of a configuration that the operation takes."""
+    members = aws.client("cognito-idp").meta.service_model.operation_model(operation).input_shape.members
+    return {name: copy.deepcopy(described[name]) for name in members if name in described}
+
+
+class Triggers:
+    """The triggers of a pool. The state has the slots that the step changes: an ARN, a structure, or None."""
+
+    @staticmethod
+    def read(aws, step):
+        config = describe_pool(aws, step["target"]["pool"]).get("LambdaConfig") or {}
+        return Found({slot: config.get(slot) for slot in step["after"]})
+
+    @staticmethod
+    def write(aws, step, _, wanted):
+        before = describe_pool(aws, step["target"]["pool"])
+        request = pool_update(aws, before)
+        triggers = with_slots(request.get("LambdaConfig", {}), wanted)
+        request["LambdaConfig"] = triggers
+        cognito = aws.client("cognito-idp")
+        cognito.update_user_pool(**request)
+        after = describe_pool(aws, before["Id"])
+        changed = differences(settings(before) | {"LambdaConfig": triggers}, settings(after))
+        if not changed:
+            return
+        cognito.update_user_pool(**pool_update(aws, before))
+        if describe_pool(aws, before["Id"])[MFA] != before[MFA]:
+            cognito.set_user_pool_mfa_config(UserPoolId=before["Id"], **before[MFA])
+        left = differences(settings(before), settings(describe_pool(aws, before["Id"])))
+        raise Refused(put_back(before["Id"], changed, left))
+
+
+class TokenRevocation:
+    """EnableTokenRevocation of an app client."""
+
+    @staticmethod
+    def read(aws, step):
+        client = describe_client(aws, step["target"]["pool"], step["target"]["client"])
+        return Found({"EnableTokenRevocation": client.get("EnableTokenRevocation", False)})
+
+    @staticmethod
+    def write(aws, step, _, wanted):
+        names = step["target"]["pool"], step["target"]["client"]
+        before = describe_client(aws, *names)
+        cognito = aws.client("cognito-idp")
+        cognito.update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before) | wanted)
+        after = describe_client(aws, *names)
+        changed = differences(settings(before) | wanted, settings(after))
+        if changed:
+            cognito.update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before))
+            left = differences(settings(before), settings(describe_client(aws, *names)))
+            raise Refused(put_back(names[1], changed, left))
+
+
+def with_slots(triggers, wanted):
+    """The triggers with the wanted slots: None removes one."""
+    merged = triggers | wanted
+    return {slot: value for slot, value in merged.items() if value is not None}
+
+
+def put_back(name, changed, left):
+    text = f"{name}: the update changed {', '.join(changed)} besides what it was for. It was put back"
+    return text + (f", except {', '.join(left)}: set that by hand." if left else ".")
+
+
+def watched_pool(aws, target):
+    """Fingerprints of the pool's settings, without the slots that the plan changes."""
+    pool = settings(describe_pool(aws, target["pool"]))
+    triggers = pool.pop("LambdaConfig", None) or {}
+    rest = {slot: value for slot, value in triggers.items() if slot not in target["slots"]}
+    return fingerprints(pool | {f"LambdaConfig.{slot}": value for slot, value in rest.items()})
+
+
+def watched_client(aws, target):
+    """Fingerprints of the client's settings, without the one that the plan may change."""
+    client = settings(describe_client(aws, target["pool"], target["client"]))
+    client.pop("EnableTokenRevocation", None)
+    return fingerprints(client)
