@@ -4,8 +4,8 @@
     gatehouse-adopt apply [--yes] [--confirm ID,...]
     gatehouse-adopt undo  [--yes] [--force STEP]
 
-Exit status: 0 done, or shown without --yes; 1 refused, nothing more was changed; 2 wrong arguments; 3 not finished, repeat
-the command; 4 an AWS call failed, repeat the command.
+Exit status: 0 done, or shown without --yes; 1 refused, nothing more was changed; 2 wrong arguments; 3 not finished,
+repeat the command; 4 an AWS call failed, repeat the command.
 """
 
 import argparse
@@ -17,11 +17,11 @@ import sys
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..aws import Aws, code_of
-from . import costs, lock, plan, rules, run
+from . import costs, lock, plan, read, rules, run
 from .common import Refused, Unfinished
 from .journal import Journal
 
-SLOTS = ("CustomMessage", "PostAuthentication", "PostConfirmation", "PreSignUp", "PreTokenGenerationConfig", "UserMigration")
+SLOTS = sorted(read.TRIGGERS.values())
 LEVELS = {"stop": "STOP", "confirm": "CONFIRM", "note": "note"}
 
 
@@ -59,13 +59,13 @@ def parsed(arguments):
     common.add_argument("--endpoint-url", help="for a local stack")
     made = commands.add_parser("plan", parents=[common], help="read, and say what would change")
     made.add_argument("--user-pool", required=True, metavar="ID")
-    made.add_argument("--stack", metavar="NAME", help="the deployed stack of Gatehouse; without it only parameters.json")
+    made.add_argument("--stack", metavar="NAME", help="Gatehouse's stack; without it only parameters.json")
     made.add_argument("--rest-api", action="append", default=[], metavar="ID", help="default: every one of the pool")
     made.add_argument("--http-api", action="append", default=[], metavar="ID", help="default: every one of the pool")
     made.add_argument("--only", action="append", default=[], metavar="'GET /path'", help="switch these routes only")
     made.add_argument("--authorizer", action="append", default=[], metavar="ID", help="switch its routes too")
-    made.add_argument("--trigger", action="append", default=[], metavar="NAME[=ARN]", help="attach Gatehouse's function")
-    made.add_argument("--replace", action="append", default=[], metavar="NAME", help="take the place of another function")
+    made.add_argument("--trigger", action="append", default=[], metavar="NAME[=ARN]", help="attach a function")
+    made.add_argument("--replace", action="append", default=[], metavar="NAME", help="replace another function")
     made.add_argument("--enable-token-revocation", action="store_true", help="on every app client that lacks it")
     made.add_argument("--requests", type=int, default=1_000_000, metavar="N", help="a month, for the costs")
     made.add_argument("--policies", type=pathlib.Path, default=rules.POLICIES, metavar="FOLDER", help="the schema's")
@@ -80,7 +80,7 @@ def parsed(arguments):
             one.add_argument("--confirm", default="", metavar="ID,...", help="findings that are taken care of")
             one.add_argument("--wait", action="store_true", help="wait for tokens to expire")
         else:
-            one.add_argument("--force", action="append", default=[], metavar="STEP", help="overwrite another hand's change")
+            one.add_argument("--force", action="append", default=[], metavar="STEP", help="overwrite a foreign change")
     options = parser.parse_args(arguments)
     if options.command is make_plan:
         triggers = [one.partition("=") for one in options.trigger]
@@ -93,7 +93,7 @@ def parsed(arguments):
 
 def make_plan(options, aws):
     if (options.dir / "journal.jsonl").exists():
-        raise Refused(f"{options.dir} has the journal of a plan that was applied: keep it for undo, name another --dir.")
+        raise Refused(f"{options.dir} has the journal of an applied plan: keep it for undo, name another --dir.")
     made, found, chosen = plan.build(aws, options)
     options.dir.mkdir(parents=True, exist_ok=True)
     values = plan.parameters(found)

@@ -4,6 +4,7 @@
 because only a person can know. `note`: for information.
 """
 
+from . import http_api, rest_api
 from .read import DAY, lifetime
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
@@ -122,14 +123,16 @@ def of_accepted_clients(facts, stack, names):
         yield need("clients", "confirm", f"{text}: deploy with their ids, unless they do not call the APIs")
     unknown = accepted - facts["clients"].keys()
     if unknown:
-        yield need("unknown-clients", "confirm", f"the authorizer accepts clients that the pool lacks: {listed(unknown)}")
+        yield need("unknown-clients", "confirm", f"the pool lacks clients that are accepted: {listed(unknown)}")
     longest = stack["revocation_seconds"]
     if longest is None:
-        yield need("refresh-lifetime", "note", "the stack has no logout function: its revocations' lifetime was not read")
+        yield need("refresh-lifetime", "note", "no logout function: the revocations' lifetime was not read")
         return
     outliving = [names[key] for key, one in facts["clients"].items() if lifetime(one, "Refresh") > longest]
     if outliving:
-        text = f"refresh tokens outlive revocations ({longest // DAY} days): {listed(outliving)}. A revoked session could"
+        text = (
+            f"refresh tokens outlive revocations ({longest // DAY} days): {listed(outliving)}. Revoked sessions could"
+        )
         yield need("refresh-lifetime", "stop", f"{text} become valid again: deploy with the longest (parameters.json)")
 
 
@@ -162,10 +165,10 @@ def of_rest(api, chosen, facts):
         yield need(f"token-use-{api['id']}", "confirm", f"{text}: deploy with TokenUse=any until clients have changed")
     for stage, one in sorted(api["stages"].items()):
         if chosen and one.get("canarySettings"):
-            yield need(f"canary-{api['id']}", "stop", f"stage {stage} of {name} has a canary: promote or remove it first")
+            yield need(f"canary-{api['id']}", "stop", f"stage {stage} of {name} has a canary: end it first")
         waiting = undeployed(api, stage)
         if chosen and waiting:
-            text = f"{name} has changes that stage {stage} does not serve yet: {listed(waiting)}. They go live with apply"
+            text = f"{name} has changes that stage {stage} does not serve yet: {listed(waiting)}. Apply deploys them"
             yield need(f"undeployed-{api['id']}", "confirm", text)
     if chosen and not api["stages"]:
         yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its methods")
@@ -210,8 +213,7 @@ def of_identity(name, sources):
 
 
 def of_routes(api, chosen):
-    kind = "authorizationType" if "deployed" in api else "AuthorizationType"
-    key, scopes = ("authorizerId", "authorizationScopes") if "deployed" in api else ("AuthorizerId", "AuthorizationScopes")
+    kind, key, scopes = rest_api.AUTHORIZATION if "deployed" in api else http_api.AUTHORIZATION
     open_routes = [
         route
         for route, one in api["routes"].items()
@@ -219,7 +221,8 @@ def of_routes(api, chosen):
     ]
     if open_routes:
         yield need(f"open-{api['id']}", "note", f"{api['name']}: no authorizer, left as it is: {listed(open_routes)}")
-    others = [route for route, one in api["routes"].items() if route not in chosen and (one.get(kind) or "NONE") != "NONE"]
+    kinds = {route: one.get(kind) or "NONE" for route, one in api["routes"].items() if route not in chosen}
+    others = [route for route, one in kinds.items() if one != "NONE"]
     if others:
         text = f"{api['name']}: another authorization, left as it is: {listed(others)}"
         ids = {api["routes"][route].get(key) for route in others} - {None}
@@ -237,7 +240,7 @@ def of_routes(api, chosen):
         text = f"{api['name']}: the shipped rules require the group admins for {listed(admin)}"
         yield need(f"admin-{api['id']}", "confirm", text)
     if chosen and len(api["authorizers"]) >= AUTHORIZERS:
-        yield need(f"quota-{api['id']}", "note", f"{api['name']} has {len(api['authorizers'])} authorizers, AWS's quota")
+        yield need(f"quota-{api['id']}", "note", f"{api['name']} has AWS's quota of {AUTHORIZERS} authorizers")
 
 
 def is_admin(route):

@@ -93,8 +93,9 @@ def steps(aws, found, chosen, options, plan_id):
     if revocation and switches:
         seconds = max(read.lifetime(one, token) for one in found["clients"].values() for token in ("Access", "Id"))
         waits = [pause_step("tokens", "tokens without a session expire", revocation, seconds=seconds)]
-    settling = [pause_step("settle", "permissions and authorizers reach every part of AWS", prepared)] if switches else []
-    return revocation + prepared + waits + (settling if prepared else []) + switches
+    if switches and prepared:
+        waits.append(pause_step("settle", "permissions and authorizers reach every part of AWS", prepared))
+    return revocation + prepared + waits + switches
 
 
 def pause_step(name, says, after, seconds=None):
@@ -134,7 +135,7 @@ def entrance_steps(aws, kind, api, stack, described, plan_id):
     source = f"arn:{aws.partition}:execute-api:{aws.region}:{account}:{api['id']}/authorizers/{made_by(name)}"
     target = {"function": stack["authorizer"], "statement": f"gatehouse-adopt-{plan_id}-{api['id']}"}
     return [
-        step(name, f"{kind}-authorizer", {"api": api["id"]}, after, f"{api['name']}: authorizer {AUTHORIZER}, unused yet"),
+        step(name, f"{kind}-authorizer", {"api": api["id"]}, after, f"{api['name']}: unused authorizer {AUTHORIZER}"),
         step(
             f"{kind}:{api['id']}:permission",
             "permission",

@@ -107,7 +107,8 @@ class Deployment:
     def used_by(aws, step, deployment):
         """The ids that steps would have which point the stages with this deployment to it."""
         api = step["target"]["api"]
-        return [f"rest:{api}:stage:{one['stageName']}" for one in stages(aws, api) if one.get("deploymentId") == deployment]
+        used = [one["stageName"] for one in stages(aws, api) if one.get("deploymentId") == deployment]
+        return [f"rest:{api}:stage:{name}" for name in used]
 
 
 class Stage:

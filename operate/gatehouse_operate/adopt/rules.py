@@ -24,7 +24,7 @@ def schema(text, routes):
     """The schema with the routes' actions after its own. Raises Refused if it has no list of actions."""
     found = ACTIONS.search(text)
     if not found:
-        raise Refused("The schema has no `action \"...\" appliesTo`.")
+        raise Refused('The schema has no `action "..." appliesTo`.')
     known = re.findall(r'"((?:[^"\\]|\\.)*)"', found[2])
     new = {quoted(action) for route in routes for action in actions(route)} - set(known)
     listed = ",\n    ".join(f'"{action}"' for action in known + sorted(new))

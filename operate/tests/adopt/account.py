@@ -17,7 +17,9 @@ class Account(unittest.TestCase):
 
     def setUp(self):
         self.aws = fake.Fake()
-        self.aws.add_rest_api("shop", {"GET /orders": [], "POST /orders": ["orders/all", "orders/write"]}, ("prod", "test"))
+        self.aws.add_rest_api(
+            "shop", {"GET /orders": [], "POST /orders": ["orders/all", "orders/write"]}, ("prod", "test")
+        )
         self.aws.rest["shop"]["routes"]["GET /health"] = {"httpMethod": "GET", "authorizationType": "NONE"}
         self.aws.rest["shop"]["snapshots"] = {
             key: dict(self.aws.rest["shop"]["routes"]) for key in self.aws.rest["shop"]["snapshots"]

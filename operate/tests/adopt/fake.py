@@ -12,7 +12,6 @@ import json
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.validate import validate_parameters
-
 from gatehouse_operate.aws import Aws
 
 REGION, ACCOUNT = "eu-central-1", "111122223333"
@@ -110,7 +109,9 @@ class Fake(Aws):
             for stage in one["stages"].values():
                 served = one["routes"] if stage["AutoDeploy"] else one["snapshots"][stage["DeploymentId"]]
                 for route in served.values():
-                    self.check_served(api, one, route["RouteKey"], route["AuthorizationType"], route.get("AuthorizerId"))
+                    self.check_served(
+                        api, one, route["RouteKey"], route["AuthorizationType"], route.get("AuthorizerId")
+                    )
 
     def check_served(self, api, one, route, kind, authorizer):
         if kind in ("NONE", None):
@@ -132,7 +133,12 @@ class Fake(Aws):
     # The account's contents
 
     def add_client(self, key, **settings):
-        client = {"UserPoolId": POOL_ID, "ClientName": f"{key} app", "ClientId": key, "ClientSecret": "not-in-a-journal-of-a-plan"}
+        client = {
+            "UserPoolId": POOL_ID,
+            "ClientName": f"{key} app",
+            "ClientId": key,
+            "ClientSecret": "not-in-a-journal-of-a-plan",
+        }
         client |= {"RefreshTokenValidity": 30, "ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]}
         client |= {"EnableTokenRevocation": True, "CallbackURLs": ["https://app.example.com/zurück"]}
         client |= {"TokenValidityUnits": {"RefreshToken": "days"}, "PreventUserExistenceErrors": "ENABLED"}
@@ -354,7 +360,10 @@ class Fake(Aws):
         summary = {}
         for route, one in self.rest[restApiId]["snapshots"][deploymentId].items():
             verb, _, path = route.partition(" ")
-            summary.setdefault(path, {})[verb] = {"authorizationType": one["authorizationType"], "apiKeyRequired": False}
+            summary.setdefault(path, {})[verb] = {
+                "authorizationType": one["authorizationType"],
+                "apiKeyRequired": False,
+            }
         return self.rest[restApiId]["deployments"][deploymentId] | {"apiSummary": summary}
 
     def apigateway_CreateDeployment(self, restApiId, description="", stageName=None):
@@ -520,7 +529,11 @@ def pool():
             "From": "Konten <konten@example.com>",
             "ReplyToEmailAddress": "hilfe@example.com",
         },
-        "SmsConfiguration": {"SnsCallerArn": f"arn:aws:iam::{ACCOUNT}:role/sms", "ExternalId": "e", "SnsRegion": REGION},
+        "SmsConfiguration": {
+            "SnsCallerArn": f"arn:aws:iam::{ACCOUNT}:role/sms",
+            "ExternalId": "e",
+            "SnsRegion": REGION,
+        },
         "UserPoolTags": {"team": "identity"},
         "Domain": "konten",
         "AdminCreateUserConfig": {
