@@ -5,7 +5,7 @@ because only a person can know. `note`: for information.
 """
 
 from . import http_api, rest_api
-from .read import DAY, lifetime
+from .read import lifetime
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
 ADMIN = "aws.cognito.signin.user.admin"
@@ -131,7 +131,7 @@ def of_accepted_clients(facts, stack, names):
     outliving = [names[key] for key, one in facts["clients"].items() if lifetime(one, "Refresh") > longest]
     if outliving:
         text = (
-            f"refresh tokens outlive revocations ({longest // DAY} days): {listed(outliving)}. Revoked sessions could"
+            f"refresh tokens outlive revocations ({longest} s): {listed(outliving)}. Revoked sessions could"
         )
         yield need("refresh-lifetime", "stop", f"{text} become valid again: deploy with the longest (parameters.json)")
 

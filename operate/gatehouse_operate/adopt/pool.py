@@ -5,8 +5,6 @@ everything that Describe returned and the update takes, reads again, and compare
 have, the former configuration is sent back at once.
 """
 
-import copy
-
 from ..aws import with_unknown_members
 from .common import Found, Refused, differences, fingerprints
 
@@ -81,7 +79,14 @@ def pool_update(aws, pool):
 def taken(aws, operation, described):
     """A copy of the members of a configuration that the operation takes."""
     members = aws.client("cognito-idp").meta.service_model.operation_model(operation).input_shape.members
-    return {name: copy.deepcopy(described[name]) for name in members if name in described}
+    return {name: without_empty_texts(described[name]) for name in members if described.get(name, "") != ""}
+
+
+def without_empty_texts(value):
+    """A copy without texts that are empty: they stand for unset ones, and no update takes them."""
+    if isinstance(value, dict):
+        return {name: without_empty_texts(one) for name, one in value.items() if one != ""}
+    return [without_empty_texts(one) for one in value] if isinstance(value, list) else value
 
 
 class Triggers:
