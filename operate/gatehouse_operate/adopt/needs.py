@@ -130,9 +130,7 @@ def of_accepted_clients(facts, stack, names):
         return
     outliving = [names[key] for key, one in facts["clients"].items() if lifetime(one, "Refresh") > longest]
     if outliving:
-        text = (
-            f"refresh tokens outlive revocations ({longest} s): {listed(outliving)}. Revoked sessions could"
-        )
+        text = f"refresh tokens outlive revocations ({longest} s): {listed(outliving)}. Revoked sessions could"
         yield need("refresh-lifetime", "stop", f"{text} become valid again: deploy with the longest (parameters.json)")
 
 
@@ -163,13 +161,13 @@ def of_rest(api, chosen, facts):
     if without and use == "access":
         text = f"{name} takes ID tokens where a method has no scopes ({listed(without)}), the authorizer access tokens"
         yield need(f"token-use-{api['id']}", "confirm", f"{text}: deploy with TokenUse=any until clients have changed")
-    for stage, one in sorted(api["stages"].items()):
-        if chosen and one.get("canarySettings"):
-            yield need(f"canary-{api['id']}", "stop", f"stage {stage} of {name} has a canary: end it first")
-        waiting = undeployed(api, stage)
-        if chosen and waiting:
-            text = f"{name} has changes that stage {stage} does not serve yet: {listed(waiting)}. Apply deploys them"
-            yield need(f"undeployed-{api['id']}", "confirm", text)
+    canaries = [stage for stage, one in api["stages"].items() if one.get("canarySettings")]
+    if chosen and canaries:
+        yield need(f"canary-{api['id']}", "stop", f"{name} has a canary on {listed(canaries)}: promote or end it first")
+    waiting = {route for stage in api["stages"] for route in undeployed(api, stage)}
+    if chosen and waiting:
+        text = f"{name} has changes that a stage does not serve yet, and apply deploys them: {listed(waiting)}"
+        yield need(f"undeployed-{api['id']}", "confirm", text)
     if chosen and not api["stages"]:
         yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its methods")
 

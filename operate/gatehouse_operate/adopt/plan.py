@@ -92,9 +92,11 @@ def steps(aws, found, chosen, options, plan_id):
     waits = []
     if revocation and switches:
         seconds = max(read.lifetime(one, token) for one in found["clients"].values() for token in ("Access", "Id"))
-        waits = [pause_step("tokens", "tokens without a session expire", revocation, seconds=seconds)]
+        waits = [pause_step("tokens", "pause until tokens without a session have expired", revocation, seconds=seconds)]
     if switches and prepared:
-        waits.append(pause_step("settle", "permissions and authorizers reach every part of AWS", prepared))
+        waits.append(
+            pause_step("settle", "pause until permissions and authorizers have reached every part of AWS", prepared)
+        )
     return revocation + prepared + waits + switches
 
 

@@ -1,6 +1,7 @@
 """Runs the command against the account in memory."""
 
 import contextlib
+import copy
 import io
 import pathlib
 import tempfile
@@ -22,7 +23,7 @@ class Account(unittest.TestCase):
         )
         self.aws.rest["shop"]["routes"]["GET /health"] = {"httpMethod": "GET", "authorizationType": "NONE"}
         self.aws.rest["shop"]["snapshots"] = {
-            key: dict(self.aws.rest["shop"]["routes"]) for key in self.aws.rest["shop"]["snapshots"]
+            key: copy.deepcopy(self.aws.rest["shop"]["routes"]) for key in self.aws.rest["shop"]["snapshots"]
         }
         routes = {"GET /stock": ["stock/read"], "ANY /files/{proxy+}": [], "GET /open": None}
         self.aws.add_http_api("store", routes, (("$default", True), ("fixed", False)))

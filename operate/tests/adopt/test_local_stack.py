@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import secrets
 import signal
 import subprocess
@@ -278,6 +279,28 @@ class LocalStack(unittest.TestCase):
             self.run_command("undo", "--yes", "--settle", "1")
         self.assertEqual(self.described(), before)
         self.assertEqual([call(url, leaving) for url in self.urls], [200] * 3)
+
+    def test_the_commands_of_the_page(self):
+        """The blocks of docs/adopt.md in their order, as they are, with the pause cut short."""
+        page = (OPERATE.parent / "docs/adopt.md").read_text()
+        blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        script = "".join(one for one in blocks if "pip install" not in one).replace("--yes", "--yes --settle 0")
+        self.assertEqual(script.count("gatehouse-adopt"), 6)
+        command = self.folder / "gatehouse-adopt"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gatehouse_operate.adopt.cli "$@"\n')
+        command.chmod(0o755)
+        asked = ["bearer", "backend", f"scopes-{self.http}"]
+        environment = self.environment() | {"POOL": self.pool, "STACK": "gatehouse", "CONFIRMED": ",".join(asked)}
+        environment |= {"PATH": f"{self.folder}:{os.environ['PATH']}", "AWS_DEFAULT_REGION": "us-east-1"}
+        environment["AWS_ENDPOINT_URL"] = self.state["endpoint"]
+        before = self.described()
+        run = ["bash", "-euxo", "pipefail", "-c", script]
+        named = {"cwd": self.folder, "capture_output": True, "text": True, "check": False}
+        result = subprocess.run(run, env=environment, **named)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("Applied.", result.stdout)
+        self.assertIn("Undone.", result.stdout)
+        self.assertEqual(self.described(), before)
 
     def compare(self, before, adopted):
         """Only what the plan names has changed."""
