@@ -40,6 +40,11 @@ def pages(client, operation, key, **arguments):
     return found
 
 
+def pages_or_none(client, operation, key, **arguments):
+    """The entries of every page of a listing; none if what it lists does not exist."""
+    return or_none(lambda: pages(client, operation, key, **arguments), "NotFoundException") or []
+
+
 def code_of(error):
     """The error code of a ClientError."""
     return error.response.get("Error", {}).get("Code", "")

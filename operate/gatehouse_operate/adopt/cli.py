@@ -9,6 +9,7 @@ repeat the command; 4 an AWS call failed, repeat the command.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -19,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..aws import Aws, code_of
 from . import costs, lock, plan, read, rules, run
 from .common import Refused, Unfinished
-from .journal import Journal
+from .journal import Journal, Nothing
 
 SLOTS = sorted(read.TRIGGERS.values())
 LEVELS = {"stop": "STOP", "confirm": "CONFIRM", "note": "note"}
@@ -40,9 +41,12 @@ def main(arguments=None, session=None):
         text = lock.explain_denied(error) or f"{error.operation_name}: {code_of(error)}: {message_of(error)}"
         print(f"An AWS call failed. {text}", file=sys.stderr)
         return 4
-    except BotoCoreError as error:
-        print(f"An AWS call failed. {error}", file=sys.stderr)
+    except (BotoCoreError, OSError) as error:
+        print(f"A call failed. {error}", file=sys.stderr)
         return 4
+    except KeyboardInterrupt:
+        print("Interrupted: repeat the command.", file=sys.stderr)
+        return 3
 
 
 def message_of(error):
@@ -63,6 +67,7 @@ def parsed(arguments):
     made.add_argument("--rest-api", action="append", default=[], metavar="ID", help="default: every one of the pool")
     made.add_argument("--http-api", action="append", default=[], metavar="ID", help="default: every one of the pool")
     made.add_argument("--only", action="append", default=[], metavar="'GET /path'", help="switch these routes only")
+    made.add_argument("--stage", action="append", default=[], metavar="NAME", help="default: every stage")
     made.add_argument("--authorizer", action="append", default=[], metavar="ID", help="switch its routes too")
     made.add_argument("--trigger", action="append", default=[], metavar="NAME[=ARN]", help="attach a function")
     made.add_argument("--replace", action="append", default=[], metavar="NAME", help="replace another function")
@@ -92,7 +97,7 @@ def parsed(arguments):
 
 
 def make_plan(options, aws):
-    if (options.dir / "journal.jsonl").exists():
+    if applied(options):
         raise Refused(f"{options.dir} has the journal of an applied plan: keep it for undo, name another --dir.")
     made, found, chosen = plan.build(aws, options)
     options.dir.mkdir(parents=True, exist_ok=True)
@@ -168,6 +173,8 @@ def apply(options, aws):
     if not options.yes:
         for step in made["steps"]:
             print(f"  {step['says']}")
+        with journal_of(options, made) if applied(options) else contextlib.nullcontext(Nothing()) as journal:
+            run.check(aws, made, journal)
         print("Nothing was changed: repeat with --yes.")
         return 0
     if stops:
@@ -182,7 +189,7 @@ def apply(options, aws):
 
 def undo(options, aws):
     made = loaded(options, aws)
-    if not (options.dir / "journal.jsonl").exists():
+    if not applied(options):
         print("Nothing was applied.")
         return 0
     if unknown := set(options.force) - {step["id"] for step in made["steps"]}:
@@ -191,12 +198,18 @@ def undo(options, aws):
         if not options.yes:
             for step in run.to_undo(made, journal):
                 print(f"  back: {step['says']}")
+            for step, text in run.changed_by_others(aws, made, journal).items():
+                print(f"CHANGED by another hand, --force {step!r} overwrites it: {text}")
             print("Nothing was changed: repeat with --yes.")
             return 0
         with lock.held(aws, made, options.unlock):
             run.undo(aws, made, journal, say, options.force, options.settle)
     print("Undone.")
     return 0
+
+
+def applied(options):
+    return (options.dir / "journal.jsonl").exists()
 
 
 def journal_of(options, made):

@@ -1,6 +1,6 @@
 """HTTP APIs: authorizers, routes, deployments, stages. With automatic deployment each route is live at once."""
 
-from ..aws import or_none, pages
+from ..aws import or_none, pages, pages_or_none
 from .common import Found, fingerprints, only
 
 ABSENT = "NotFoundException"
@@ -34,7 +34,7 @@ class Authorizer:
     @staticmethod
     def read(aws, step):
         name, api = step["after"]["Name"], step["target"]["api"]
-        entries = pages(aws.client("apigatewayv2"), "get_authorizers", "Items", ApiId=api)
+        entries = pages_or_none(aws.client("apigatewayv2"), "get_authorizers", "Items", ApiId=api)
         found = only([one for one in entries if one["Name"] == name], f"{api}: authorizer {name}")
         if not found:
             return Found(None)
@@ -79,7 +79,7 @@ class Deployment:
     @staticmethod
     def read(aws, step):
         text, api = step["after"]["Description"], step["target"]["api"]
-        entries = pages(aws.client("apigatewayv2"), "get_deployments", "Items", ApiId=api)
+        entries = pages_or_none(aws.client("apigatewayv2"), "get_deployments", "Items", ApiId=api)
         found = only([one for one in entries if one.get("Description") == text], f"{api}: deployment {text!r}")
         return Found({"Description": text}, found["DeploymentId"]) if found else Found(None)
 

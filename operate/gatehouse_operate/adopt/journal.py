@@ -9,6 +9,14 @@ import os
 from .common import Refused
 
 
+class Nothing:
+    """The journal of a plan that was never applied."""
+
+    done = made = dict
+    begun = set
+    undoing = bool
+
+
 class Journal:
     """A file of JSON lines, readable by its owner only. Each line is on the disk before `write` returns.
 

@@ -4,7 +4,7 @@
 because only a person can know. `note`: for information.
 """
 
-from . import http_api, rest_api
+from . import http_api, pool, rest_api
 from .read import lifetime
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
@@ -22,6 +22,7 @@ def found(facts, chosen, options):
         needs += of_triggers(facts, stack, options)
     else:
         needs.append(need("stack", "stop", "no authorizer is deployed: deploy parameters.json, then plan with --stack"))
+    needs += of_unknown_fields(facts, options)
     needs += of_clients(facts, stack, options)
     needs += of_management(facts)
     for api in facts["rest"]:
@@ -45,9 +46,9 @@ def listed(names):
 
 
 def of_stack(facts, stack):
-    pool, accepts = facts["pool"]["Id"], stack["accepts"]
-    if accepts.get("USER_POOL_ID") != pool:
-        text = f"the authorizer of {stack['name']} accepts tokens of {accepts.get('USER_POOL_ID')}, not of {pool}"
+    pool_id, accepts = facts["pool"]["Id"], stack["accepts"]
+    if accepts.get("USER_POOL_ID") != pool_id:
+        text = f"the authorizer of {stack['name']} accepts tokens of {accepts.get('USER_POOL_ID')}, not of {pool_id}"
         yield need("pool", "stop", text)
     sources = accepts.get("TOKEN_SOURCES") or "header"
     if "header" not in [one.strip() for one in sources.split(",")]:
@@ -86,6 +87,15 @@ def occupant(triggers, slot):
     if slot == "PreTokenGenerationConfig":
         return (value or {}).get("LambdaArn") or triggers.get("PreTokenGeneration")
     return value
+
+
+def of_unknown_fields(facts, options):
+    """An update would reset the fields that boto3 has dropped from a response."""
+    updated = [facts["pool"]] if options.triggers or options.replace else []
+    updated += list(facts["clients"].values()) if options.enable_token_revocation else []
+    unknown = {field for one in updated for field in one[pool.UNKNOWN]}
+    if unknown:
+        yield need("unknown-fields", "stop", f"this boto3 does not know {listed(unknown)}: update it, or do not update")
 
 
 def of_clients(facts, stack, options):
@@ -164,12 +174,21 @@ def of_rest(api, chosen, facts):
     canaries = [stage for stage, one in api["stages"].items() if one.get("canarySettings")]
     if chosen and canaries:
         yield need(f"canary-{api['id']}", "stop", f"{name} has a canary on {listed(canaries)}: promote or end it first")
-    waiting = {route for stage in api["stages"] for route in undeployed(api, stage)}
-    if chosen and waiting:
-        text = f"{name} has changes that a stage does not serve yet, and apply deploys them: {listed(waiting)}"
-        yield need(f"undeployed-{api['id']}", "confirm", text)
+    dates = [f"{stage} of {date(one)}" for stage, one in sorted(api["deployed"].items()) if stage in api["stages"]]
+    if chosen and dates:
+        text = f"apply deploys {name} as it is now, with everything that was changed since the deployments that the"
+        text += f" stages serve: {', '.join(dates)}"
+        waiting = {route for stage in api["stages"] for route in undeployed(api, stage)}
+        text += f". Their methods differ: {listed(waiting)}" if waiting else ""
+        yield need(f"deployment-{api['id']}", "confirm", text)
     if chosen and not api["stages"]:
         yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its methods")
+
+
+def date(deployment):
+    """The day of a deployment, for people."""
+    made = deployment.get("createdDate")
+    return made.date().isoformat() if made else "an unknown day"
 
 
 def is_cognito(api, method):
@@ -178,7 +197,7 @@ def is_cognito(api, method):
 
 def undeployed(api, stage):
     """The methods that differ between the API and the stage's deployment, as far as a deployment's summary shows."""
-    summary = api["deployed"].get(stage)
+    summary = api["deployed"].get(stage, {}).get("apiSummary")
     if summary is None:
         return []
     served = {f"{verb} {path}": one for path, verbs in summary.items() for verb, one in verbs.items()}
@@ -197,6 +216,10 @@ def of_http(api, chosen, facts):
     if chosen and (accepts.get("TOKEN_USE") or "access") == "access":
         text = f"{name} accepts ID tokens too, the authorizer access tokens only: deploy with TokenUse=any if clients"
         yield need(f"token-use-{api['id']}", "confirm", f"{text} send ID tokens")
+    by_hand = [stage for stage, one in api["stages"].items() if one.get("DeploymentId") and not one.get("AutoDeploy")]
+    if chosen and by_hand:
+        text = f"apply deploys {name} as it is now to {listed(by_hand)}, with everything that was changed since"
+        yield need(f"deployment-{api['id']}", "confirm", text)
     audience = {one for entry in used for one in (entry.get("JwtConfiguration") or {}).get("Audience") or []}
     accepted = {one.strip() for one in (accepts.get("APP_CLIENT_IDS") or "").split(",") if one.strip()}
     if audience and accepted - audience:

@@ -20,8 +20,11 @@ def facts(aws, options):
     rest, http = options.rest_api, options.http_api
     if not rest and not http:
         rest, http = read.apis_of_pool(aws, found["pool"]["Arn"], found["pool"]["Id"])
-    found["rest"] = [read.rest_facts(aws, api) for api in dict.fromkeys(rest)]
-    found["http"] = [read.http_facts(aws, api) for api in dict.fromkeys(http)]
+    found["rest"] = [read.rest_facts(aws, api, options) for api in dict.fromkeys(rest)]
+    found["http"] = [read.http_facts(aws, api, options) for api in dict.fromkeys(http)]
+    names = {stage for api in found["rest"] + found["http"] for stage in api["stages"]}
+    if missing := set(options.stage) - names:
+        raise Refused(f"no API has the stage {', '.join(sorted(missing))}")
     return found
 
 
@@ -89,6 +92,10 @@ def steps(aws, found, chosen, options, plan_id):
     # Two reads for each step: a listing has all routes, so those need none.
     for step in prepared + [one for one in switches if one["kind"].endswith("-deployment")]:
         step["before"] = KINDS[step["kind"]].read(aws, step).state
+        if step["before"] not in (None, step["after"]) and step["kind"].endswith("-authorizer"):
+            raise Refused(
+                f"{step['target']['api']} has an authorizer {AUTHORIZER} with other settings: remove it first."
+            )
     waits = []
     if revocation and switches:
         seconds = max(read.lifetime(one, token) for one in found["clients"].values() for token in ("Access", "Id"))

@@ -5,7 +5,9 @@ everything that Describe returned and the update takes, reads again, and compare
 have, the former configuration is sent back at once.
 """
 
-from ..aws import with_unknown_members
+from botocore.exceptions import ClientError
+
+from ..aws import code_of, with_unknown_members
 from .common import Found, Refused, differences, fingerprints
 
 # What Describe returns and the update does not take: fixed at creation, counted by AWS, or set by another operation.
@@ -31,40 +33,51 @@ CLIENT_READ_ONLY = {"ClientSecret", "CreationDate", "LastModifiedDate"}
 VOLATILE = {"CreationDate", "EmailConfigurationFailure", "EstimatedNumberOfUsers", "LastModifiedDate"}
 VOLATILE |= {"SmsConfigurationFailure"}
 MFA = "MFA settings"
+UNKNOWN = "unknown fields"
 
 
 def describe_pool(aws, pool_id):
-    """The pool's configuration, with GetUserPoolMfaConfig's response as a further member.
-
-    Raises Refused if it has members that this version of boto3 drops, because an update would reset them."""
+    """The pool's configuration, with GetUserPoolMfaConfig's response and the unknown fields as further members."""
     cognito = aws.client("cognito-idp")
     response, unknown = with_unknown_members(cognito, "describe_user_pool", UserPoolId=pool_id)
-    refuse_unknown(unknown, pool_id)
-    pool = response["UserPool"]
     mfa = cognito.get_user_pool_mfa_config(UserPoolId=pool_id)
     mfa.pop("ResponseMetadata", None)
-    return pool | {MFA: mfa}
+    return response["UserPool"] | {MFA: mfa, UNKNOWN: names_of(unknown)}
 
 
 def describe_client(aws, pool_id, client_id):
-    """The app client's configuration, without its secret."""
+    """The app client's configuration, without its secret, with the unknown fields as a further member."""
     names = {"UserPoolId": pool_id, "ClientId": client_id}
     response, unknown = with_unknown_members(aws.client("cognito-idp"), "describe_user_pool_client", **names)
-    refuse_unknown(unknown, client_id)
     client = response["UserPoolClient"]
     client.pop("ClientSecret", None)
-    return client
+    return client | {UNKNOWN: names_of(unknown)}
 
 
-def refuse_unknown(unknown, name):
-    if unknown:
-        fields = ", ".join(sorted(one.partition(".")[2] for one in unknown))
+def names_of(unknown):
+    return sorted({one.partition(".")[2] for one in unknown})
+
+
+def refuse_unknown(described, name):
+    """Raises Refused if AWS returned fields that this boto3 drops: an update would reset them."""
+    if described[UNKNOWN]:
+        fields = ", ".join(described[UNKNOWN])
         raise Refused(f"{name}: AWS returns fields that this boto3 does not know ({fields}). Update boto3 first.")
+
+
+def or_absent(read, *arguments):
+    """What the call returns, or None if the pool or client does not exist."""
+    try:
+        return read(*arguments)
+    except ClientError as error:
+        if code_of(error) == "ResourceNotFoundException":
+            return None
+        raise
 
 
 def settings(described):
     """The configuration without what changes by itself."""
-    return {name: value for name, value in described.items() if name not in VOLATILE}
+    return {name: value for name, value in described.items() if name not in VOLATILE | {UNKNOWN}}
 
 
 def pool_update(aws, pool):
@@ -94,26 +107,36 @@ class Triggers:
 
     @staticmethod
     def read(aws, step):
-        config = describe_pool(aws, step["target"]["pool"]).get("LambdaConfig") or {}
+        pool = or_absent(describe_pool, aws, step["target"]["pool"])
+        if pool is None:
+            return Found(None)
+        config = pool.get("LambdaConfig") or {}
         return Found({slot: config.get(slot) for slot in step["after"]})
 
     @staticmethod
     def write(aws, step, _, wanted):
         before = describe_pool(aws, step["target"]["pool"])
+        refuse_unknown(before, before["Id"])
         request = pool_update(aws, before)
         triggers = with_slots(request.get("LambdaConfig", {}), wanted)
         request["LambdaConfig"] = triggers
-        cognito = aws.client("cognito-idp")
-        cognito.update_user_pool(**request)
+        aws.client("cognito-idp").update_user_pool(**request)
         after = describe_pool(aws, before["Id"])
         changed = differences(settings(before) | {"LambdaConfig": triggers}, settings(after))
-        if not changed:
-            return
-        cognito.update_user_pool(**pool_update(aws, before))
-        if describe_pool(aws, before["Id"])[MFA] != before[MFA]:
-            cognito.set_user_pool_mfa_config(UserPoolId=before["Id"], **before[MFA])
-        left = differences(settings(before), settings(describe_pool(aws, before["Id"])))
-        raise Refused(put_back(before["Id"], changed, left))
+        if changed:
+            put_back(before["Id"], changed, restore_pool, aws, before)
+
+
+def restore_pool(aws, before):
+    """Sends the former configuration, and returns the fields that still differ."""
+    cognito, pool_id = aws.client("cognito-idp"), before["Id"]
+    # First, because UpdateUserPool cannot turn MFA on.
+    if describe_pool(aws, pool_id)[MFA] != before[MFA]:
+        cognito.set_user_pool_mfa_config(UserPoolId=pool_id, **before[MFA])
+    cognito.update_user_pool(**pool_update(aws, before))
+    if describe_pool(aws, pool_id)[MFA] != before[MFA]:
+        cognito.set_user_pool_mfa_config(UserPoolId=pool_id, **before[MFA])
+    return differences(settings(before), settings(describe_pool(aws, pool_id)))
 
 
 class TokenRevocation:
@@ -121,21 +144,24 @@ class TokenRevocation:
 
     @staticmethod
     def read(aws, step):
-        client = describe_client(aws, step["target"]["pool"], step["target"]["client"])
-        return Found({"EnableTokenRevocation": client.get("EnableTokenRevocation", False)})
+        client = or_absent(describe_client, aws, step["target"]["pool"], step["target"]["client"])
+        return Found(client and {"EnableTokenRevocation": client.get("EnableTokenRevocation", False)})
 
     @staticmethod
     def write(aws, step, _, wanted):
         names = step["target"]["pool"], step["target"]["client"]
         before = describe_client(aws, *names)
-        cognito = aws.client("cognito-idp")
-        cognito.update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before) | wanted)
-        after = describe_client(aws, *names)
-        changed = differences(settings(before) | wanted, settings(after))
+        refuse_unknown(before, names[1])
+        aws.client("cognito-idp").update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before) | wanted)
+        changed = differences(settings(before) | wanted, settings(describe_client(aws, *names)))
         if changed:
-            cognito.update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before))
-            left = differences(settings(before), settings(describe_client(aws, *names)))
-            raise Refused(put_back(names[1], changed, left))
+            put_back(names[1], changed, restore_client, aws, before)
+
+
+def restore_client(aws, before):
+    """Sends the former configuration, and returns the fields that still differ."""
+    aws.client("cognito-idp").update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before))
+    return differences(settings(before), settings(describe_client(aws, before["UserPoolId"], before["ClientId"])))
 
 
 def with_slots(triggers, wanted):
@@ -144,9 +170,14 @@ def with_slots(triggers, wanted):
     return {slot: value for slot, value in merged.items() if value is not None}
 
 
-def put_back(name, changed, left):
+def put_back(name, changed, restore, aws, before):
+    """Restores the former configuration, and raises Refused with what the update had changed."""
+    try:
+        left = restore(aws, before)
+    except ClientError as error:
+        left = [f"{', '.join(changed)} ({error.operation_name}: {code_of(error)})"]
     text = f"{name}: the update changed {', '.join(changed)} besides what it was for. It was put back"
-    return text + (f", except {', '.join(left)}: set that by hand." if left else ".")
+    raise Refused(text + (f", except {', '.join(left)}: set that by hand." if left else "."))
 
 
 def watched_pool(aws, target):

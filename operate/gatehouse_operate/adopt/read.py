@@ -97,7 +97,12 @@ def is_issuer(authorizer, pool_id):
     return authorizer.get("AuthorizerType") == "JWT" and issuer.rstrip("/").endswith(f"/{pool_id}")
 
 
-def rest_facts(aws, api):
+def of_stages(stages, options):
+    """The stages that the options name, or all."""
+    return {name: one for name, one in stages.items() if not options.stage or name in options.stage}
+
+
+def rest_facts(aws, api, options):
     """A REST API: name, tags, authorizers by id, methods, stages, and what its stages' deployments contain."""
     client = aws.client("apigateway")
     described = client.get_rest_api(restApiId=api)
@@ -106,19 +111,19 @@ def rest_facts(aws, api):
     for name, stage in stages.items():
         if stage.get("deploymentId"):
             names = {"restApiId": api, "deploymentId": stage["deploymentId"]}
-            deployed[name] = client.get_deployment(**names, embed=["apisummary"]).get("apiSummary")
+            deployed[name] = client.get_deployment(**names, embed=["apisummary"])
     return {
         "id": api,
         "name": described.get("name", api),
         "tags": described.get("tags") or {},
         "authorizers": {one["id"]: one for one in pages(client, "get_authorizers", "items", restApiId=api)},
         "routes": rest_api.routes(aws, api),
-        "stages": stages,
+        "stages": of_stages(stages, options),
         "deployed": deployed,
     }
 
 
-def http_facts(aws, api):
+def http_facts(aws, api, options):
     """An HTTP API: name, tags, authorizers by id, routes, stages."""
     client = aws.client("apigatewayv2")
     described = client.get_api(ApiId=api)
@@ -131,5 +136,5 @@ def http_facts(aws, api):
         "cors": described.get("CorsConfiguration") or {},
         "authorizers": {one["AuthorizerId"]: one for one in pages(client, "get_authorizers", "Items", ApiId=api)},
         "routes": http_api.routes(aws, api),
-        "stages": {one["StageName"]: one for one in http_api.stages(aws, api)},
+        "stages": of_stages({one["StageName"]: one for one in http_api.stages(aws, api)}, options),
     }

@@ -1,6 +1,6 @@
 """REST APIs: authorizers, methods, deployments, stages. Nothing that a client sees changes before the stage does."""
 
-from ..aws import or_none, pages
+from ..aws import or_none, pages, pages_or_none
 from .common import Found, fingerprints, only
 
 ABSENT = "NotFoundException"
@@ -39,7 +39,7 @@ class Authorizer:
     @staticmethod
     def read(aws, step):
         name, api = step["after"]["name"], step["target"]["api"]
-        entries = pages(aws.client("apigateway"), "get_authorizers", "items", restApiId=api)
+        entries = pages_or_none(aws.client("apigateway"), "get_authorizers", "items", restApiId=api)
         found = only([one for one in entries if one["name"] == name], f"{api}: authorizer {name}")
         if not found:
             return Found(None)
@@ -91,7 +91,7 @@ class Deployment:
     @staticmethod
     def read(aws, step):
         text, api = step["after"]["description"], step["target"]["api"]
-        entries = pages(aws.client("apigateway"), "get_deployments", "items", restApiId=api)
+        entries = pages_or_none(aws.client("apigateway"), "get_deployments", "items", restApiId=api)
         found = only([one for one in entries if one.get("description") == text], f"{api}: deployment {text!r}")
         return Found({"description": text}, found["id"]) if found else Found(None)
 

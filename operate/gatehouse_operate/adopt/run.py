@@ -34,10 +34,7 @@ def apply(aws, plan, journal, say, settle=30, wait=False, sleep=time.sleep):
     """Brings every step to its `after`. Continues where an earlier process stopped.
 
     Raises Refused if a resource is neither as planned nor as applied, Unfinished if tokens have to expire first."""
-    if journal.undoing():
-        raise Refused("An undo of this plan was begun. Finish it with `undo --yes`, and plan again.")
-    check_watched(aws, plan)
-    check_steps(aws, plan, journal)
+    check(aws, plan, journal)
     journal.write("apply")
     for number, step in enumerate(plan["steps"], 1):
         line = f"[{number}/{len(plan['steps'])}] {step['says']}"
@@ -64,6 +61,14 @@ def apply(aws, plan, journal, say, settle=30, wait=False, sleep=time.sleep):
         journal.write("done", step=step["id"], id=found.id, wrote=True)
         say(f"{line}: done")
     journal.write("apply-finished")
+
+
+def check(aws, plan, journal):
+    """Raises Refused if an undo is not finished or a resource has changed since the plan. Changes nothing."""
+    if journal.undoing():
+        raise Refused("An undo of this plan was begun. Finish it with `undo --yes`.")
+    check_watched(aws, plan)
+    check_steps(aws, plan, journal)
 
 
 def check_watched(aws, plan):
@@ -118,8 +123,7 @@ def undo(aws, plan, journal, say, force=(), settle=30, sleep=time.sleep):
     hand, unless `force` has the step's id. Then a stage gets a new deployment of the restored methods, another changed
     resource its former state, and one that is gone or in use is left out."""
     steps = to_undo(plan, journal)
-    made = made_now(aws, plan, journal)
-    foreign = {step["id"]: text for step in steps if (text := by_another_hand(aws, plan, step, made))}
+    foreign = changed_by_others(aws, plan, journal)
     refused = [f"{step}: {text}" for step, text in foreign.items() if step not in force]
     if refused:
         text = "\n  ".join(refused)
@@ -158,6 +162,12 @@ def to_undo(plan, journal):
     """The steps that this plan wrote, or may have written, the last one first. What it found done is not undone."""
     written = journal.begun() | {step for step, line in journal.done().items() if line["wrote"]}
     return [step for step in reversed(changes(plan)) if step["id"] in written]
+
+
+def changed_by_others(aws, plan, journal):
+    """What another hand changed or uses since apply, by step."""
+    made, steps = made_now(aws, plan, journal), to_undo(plan, journal)
+    return {step["id"]: text for step in steps if (text := by_another_hand(aws, plan, step, made))}
 
 
 def by_another_hand(aws, plan, step, made):

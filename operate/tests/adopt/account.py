@@ -18,6 +18,8 @@ class Account(unittest.TestCase):
 
     def setUp(self):
         self.aws = fake.Fake()
+        # No test loses power.
+        self.enterContext(mock.patch("os.fsync"))
         self.aws.add_rest_api(
             "shop", {"GET /orders": [], "POST /orders": ["orders/all", "orders/write"]}, ("prod", "test")
         )

@@ -6,6 +6,7 @@ be deleted. After each change `check` proves that every served route has an auth
 """
 
 import copy
+import datetime
 import itertools
 import json
 
@@ -38,7 +39,7 @@ class Fake(Aws):
     def __init__(self):
         super().__init__(session=SESSION)
         self.changes, self.crash_at, self.crash_after, self.ids = [], None, False, itertools.count(1)
-        self.refuse = {}
+        self.refuse, self.alias = {}, ""
         self.parameters, self.policies = {}, {}
         self.rest, self.http = {}, {}
         self.pool, self.mfa, self.clients_of_pool = pool(), {"MfaConfiguration": "OPTIONAL"}, {}
@@ -198,6 +199,8 @@ class Fake(Aws):
         days = "TemporaryPasswordValidityDays" in sent.get("Policies", {}).get("PasswordPolicy", {})
         if days and "UnusedAccountValidityDays" in sent.get("AdminCreateUserConfig", {}):
             raise Failure("InvalidParameterException", "Please use TemporaryPasswordValidityDays instead.")
+        if sent.get("MfaConfiguration") == "ON" != self.mfa["MfaConfiguration"]:
+            raise Failure("InvalidParameterException", "Cannot turn MFA functionality ON, once the pool is created.")
         name = sent.pop("PoolName", self.pool["Name"])
         self.pool = reset(self.pool, sent, self.taken("UpdateUserPool"), {"MfaConfiguration": "OFF"}) | {"Name": name}
         if days:
@@ -232,15 +235,22 @@ class Fake(Aws):
     # AWS Lambda, AWS CloudFormation, AWS STS, AWS Systems Manager
 
     def lambda_GetFunctionConfiguration(self, FunctionName, Qualifier=None):
-        name = FunctionName.rpartition(":")[2]
-        return {"FunctionArn": function(name), "Environment": {"Variables": self.variables[name]}}
+        name = Qualifier or FunctionName.rpartition(":")[2]
+        if name not in self.variables:
+            raise Failure("ResourceNotFoundException", "no such function")
+        return {
+            "FunctionArn": function(FunctionName.rpartition(":")[2]),
+            "Environment": {"Variables": self.variables[name]},
+        }
 
     def lambda_GetPolicy(self, FunctionName, Qualifier=None):
+        FunctionName = qualified(FunctionName, Qualifier)
         if not self.policies.get(FunctionName):
             raise Failure("ResourceNotFoundException", "no policy")
         return {"Policy": json.dumps({"Statement": list(self.policies[FunctionName].values())}), "RevisionId": "1"}
 
     def lambda_AddPermission(self, FunctionName, StatementId, Action, Principal, SourceArn, Qualifier=None):
+        FunctionName = qualified(FunctionName, Qualifier)
         statements = self.policies.setdefault(FunctionName, {})
         if StatementId in statements:
             raise Failure("ResourceConflictException", "the statement exists")
@@ -250,6 +260,7 @@ class Fake(Aws):
         return {"Statement": json.dumps(statements[StatementId])}
 
     def lambda_RemovePermission(self, FunctionName, StatementId, Qualifier=None):
+        FunctionName = qualified(FunctionName, Qualifier)
         if StatementId not in self.policies.get(FunctionName, {}):
             raise Failure("ResourceNotFoundException", "no such statement")
         del self.policies[FunctionName][StatementId]
@@ -259,7 +270,7 @@ class Fake(Aws):
     def cloudformation_DescribeStacks(self, StackName):
         if StackName != STACK:
             raise Failure("ValidationError", "Stack with id nothing does not exist")
-        outputs = [{"OutputKey": "AuthorizerArn", "OutputValue": function("gatehouse-Authorizer")}]
+        outputs = [{"OutputKey": "AuthorizerArn", "OutputValue": function("gatehouse-Authorizer") + self.alias}]
         status = {"StackStatus": "CREATE_COMPLETE", "CreationTime": "2026-11-26T00:00:00Z"}
         return {"Stacks": [{"StackName": STACK, "Outputs": outputs} | status]}
 
@@ -299,6 +310,8 @@ class Fake(Aws):
         return {"id": restApiId, "name": one["name"], "tags": one.get("tags", {})}
 
     def apigateway_GetAuthorizers(self, restApiId, **_):
+        if restApiId not in self.rest:
+            raise Failure("NotFoundException", "Invalid API identifier specified")
         return {"items": list(self.rest[restApiId]["authorizers"].values())}
 
     def apigateway_CreateAuthorizer(self, restApiId, **settings):
@@ -326,7 +339,7 @@ class Fake(Aws):
         return {"items": listed} | more
 
     def apigateway_GetMethod(self, restApiId, resourceId, httpMethod):
-        route = self.rest[restApiId]["routes"].get(f"{httpMethod} {resourceId}")
+        route = self.rest.get(restApiId, {"routes": {}})["routes"].get(f"{httpMethod} {resourceId}")
         if route is None:
             raise Failure("NotFoundException", "Invalid Method identifier specified")
         return route
@@ -354,6 +367,8 @@ class Fake(Aws):
         return method
 
     def apigateway_GetDeployments(self, restApiId, **_):
+        if restApiId not in self.rest:
+            raise Failure("NotFoundException", "Invalid API identifier specified")
         return {"items": list(self.rest[restApiId]["deployments"].values())}
 
     def apigateway_GetDeployment(self, restApiId, deploymentId, embed=()):
@@ -368,7 +383,8 @@ class Fake(Aws):
 
     def apigateway_CreateDeployment(self, restApiId, description="", stageName=None):
         one, made = self.rest[restApiId], self.id()
-        one["deployments"][made] = {"id": made, "description": description}
+        at = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+        one["deployments"][made] = {"id": made, "description": description, "createdDate": at}
         one["snapshots"][made] = copy.deepcopy(one["routes"])
         if stageName:
             one["stages"][stageName]["deploymentId"] = made
@@ -384,7 +400,7 @@ class Fake(Aws):
         return {"item": list(self.rest[restApiId]["stages"].values())}
 
     def apigateway_GetStage(self, restApiId, stageName):
-        if stageName not in self.rest[restApiId]["stages"]:
+        if stageName not in self.rest.get(restApiId, {"stages": {}})["stages"]:
             raise Failure("NotFoundException", "Invalid stage identifier specified")
         return self.rest[restApiId]["stages"][stageName]
 
@@ -470,6 +486,14 @@ class Fake(Aws):
         stage = self.http[ApiId]["stages"][StageName]
         stage["DeploymentId"] = DeploymentId
         return stage
+
+
+def gone(*_):
+    raise Failure("ResourceNotFoundException", "User pool does not exist.")
+
+
+def qualified(name, alias):
+    return f"{name}:{alias}" if alias else name
 
 
 class Failure(Exception):

@@ -30,7 +30,9 @@ class ApplyAndUndo(Account):
     def test_nothing_changes_without_yes(self):
         self.plan()
         self.run_command("apply")
+        self.run_command("undo")
         self.assertEqual(self.aws.changes, [])
+        self.assertFalse((self.folder / "journal.jsonl").exists())
         self.apply()
         count = len(self.aws.changes)
         self.assertIn("back: ", self.run_command("undo"))
@@ -101,6 +103,40 @@ class ApplyAndUndo(Account):
         self.assertEqual(self.aws.pool["LambdaConfig"]["CustomMessage"], fake.function("gatehouse-CustomMessage"))
         self.undo()
         self.assertEqual(self.aws.snapshot(), before)
+
+    def test_a_stack_whose_authorizer_is_an_alias(self):
+        self.aws.alias = ":live"
+        before = self.aws.snapshot()
+        self.aws.variables["live"] = self.aws.variables["gatehouse-Authorizer"]
+        self.plan()
+        self.aws.variables["gatehouse-Authorizer"] = {}
+        self.apply()
+        self.assert_applied()
+        self.assertIn(fake.function("gatehouse-Authorizer:live"), self.aws.policies)
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_one_route_first_and_then_the_others(self):
+        before, later = self.aws.snapshot(), self.folder.with_name("later")
+        self.plan("--only", "GET /orders")
+        self.apply()
+        first, self.folder = self.folder, later
+        told = self.plan()
+        self.assertNotIn("GET /orders from", told)
+        self.apply()
+        self.assert_applied()
+        self.folder = first
+        self.assertIn("rest:shop:stage:prod: deploymentId", self.undo(expect=1))
+        self.folder = later
+        self.undo()
+        self.folder = first
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_an_authorizer_of_that_name_with_other_settings(self):
+        theirs = {"id": "theirs", "name": "gatehouse-adopt", "type": "REQUEST", "authorizerUri": "arn:theirs"}
+        self.aws.rest["shop"]["authorizers"]["theirs"] = theirs
+        self.assertIn("shop has an authorizer gatehouse-adopt with other settings", self.plan(expect=1))
 
     def test_token_generation_fills_both_of_its_slots(self):
         before = self.aws.snapshot()
@@ -221,6 +257,7 @@ def crashing(at, after):
 
 class Drift(Account):
     def refuses(self, what):
+        self.assertIn(what, self.run_command("apply", expect=1))
         count = len(self.aws.changes)
         told = self.apply(expect=1)
         self.assertIn("Changed since the plan", told)
@@ -320,6 +357,7 @@ class AnotherHand(Account):
         theirs = fake.function("theirs")
         self.aws.pool["LambdaConfig"]["PostConfirmation"] = theirs
         state = self.aws.snapshot()
+        self.assertIn(f"'pool' overwrites it: PostConfirmation {theirs}", self.run_command("undo"))
         told = self.undo(expect=1)
         self.assertIn(f"pool: PostConfirmation {theirs}", told)
         self.assertEqual(self.aws.snapshot(), state)
@@ -352,6 +390,17 @@ class AnotherHand(Account):
         self.assertIn("rest:shop:POST /orders: absent", self.undo(expect=1))
         self.undo("--force", "rest:shop:POST /orders")
         self.assertEqual(list(self.aws.rest["shop"]["authorizers"]), ["cognito"])
+
+    def test_an_api_and_a_pool_that_are_gone(self):
+        del self.aws.rest["shop"]
+        told = self.undo(expect=1)
+        steps = [one["id"] for one in self.planned()["steps"] if one["kind"] in ("rest-method", "rest-stage")]
+        for step in steps:
+            self.assertIn(f"{step}: absent", told)
+        with mock.patch.object(fake.Fake, "same_pool", fake.gone):
+            self.assertIn("pool: absent", self.undo(expect=1))
+            self.undo(*[word for step in [*steps, "pool"] for word in ("--force", step)])
+        self.assertEqual(self.aws.snapshot()[4:], self.before[4:])
 
     def test_only_steps_of_the_plan_can_be_forced(self):
         self.assertIn("no step everything", self.undo("--force", "everything", expect=1))
@@ -468,6 +517,35 @@ class LostFields(Account):
         with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
             self.assertIn("MFA settings", self.apply(expect=1))
         self.assertEqual(self.aws.snapshot()[1], before[1])
+
+    def test_required_mfa_is_put_back_in_an_order_that_aws_accepts(self):
+        self.aws.pool["MfaConfiguration"] = self.aws.mfa["MfaConfiguration"] = "ON"
+        self.plan()
+        before, update = self.aws.snapshot(), fake.Fake.cognito_idp_UpdateUserPool
+        calls = []
+
+        def losing(account, UserPoolId, **sent):
+            calls.append(sent)
+            update(account, UserPoolId, **sent if len(calls) > 1 else sent | {"MfaConfiguration": "OFF"})
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            told = self.apply(expect=1)
+        self.assertIn("changed MFA settings, MfaConfiguration besides what it was for. It was put back.", told)
+        self.assertEqual(self.aws.snapshot()[:2], before[:2])
+
+    def test_a_call_that_fails_while_it_is_put_back_is_named(self):
+        self.plan()
+        update, calls = fake.Fake.cognito_idp_UpdateUserPool, []
+
+        def losing(account, UserPoolId, **sent):
+            calls.append(sent)
+            if len(calls) > 1:
+                raise fake.Failure("InternalErrorException", "again")
+            update(account, UserPoolId, **{name: value for name, value in sent.items() if name != "UserPoolTags"})
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            told = self.apply(expect=1)
+        self.assertIn("except UserPoolTags (UpdateUserPool: InternalErrorException): set that by hand", told)
 
     def test_a_field_that_cannot_be_put_back_is_named(self):
         self.plan()

@@ -172,10 +172,10 @@ class LocalStack(unittest.TestCase):
         self.addCleanup(update, **named, Environment={"Variables": before})
         update(**named, Environment={"Variables": before | variables})
 
-    def sign_in(self):
+    def sign_in(self, kind="AccessToken"):
         parameters = {"USERNAME": "ada", "PASSWORD": PASSWORD}
         flow = {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters, "ClientId": self.client_id}
-        return self.aws("cognito-idp").initiate_auth(**flow)["AuthenticationResult"]["AccessToken"]
+        return self.aws("cognito-idp").initiate_auth(**flow)["AuthenticationResult"][kind]
 
     def log_out(self, token):
         url = f"{self.state['api']}/auth/logout"
@@ -271,6 +271,8 @@ class LocalStack(unittest.TestCase):
             self.run_command("apply", *confirmed)
             adopted = self.described()
             self.assertEqual([call(url, leaving) for url in self.urls], [200] * 3)
+            # An ID token has no scope: the generated rule refuses it where the route demanded one.
+            self.assertEqual([call(url, self.sign_in("IdToken")) for url in self.urls], [200, 200, 403])
             self.log_out(leaving)
             # MiniStack answers an authorizer's error of an HTTP API with 500.
             self.assertEqual(call(self.urls[0], leaving), 401)
@@ -289,7 +291,7 @@ class LocalStack(unittest.TestCase):
         command = self.folder / "gatehouse-adopt"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gatehouse_operate.adopt.cli "$@"\n')
         command.chmod(0o755)
-        asked = ["bearer", "backend", f"scopes-{self.http}"]
+        asked = ["bearer", "backend", f"scopes-{self.http}", f"deployment-{self.rest}"]
         environment = self.environment() | {"POOL": self.pool, "STACK": "gatehouse", "CONFIRMED": ",".join(asked)}
         environment |= {"PATH": f"{self.folder}:{os.environ['PATH']}", "AWS_DEFAULT_REGION": "us-east-1"}
         environment["AWS_ENDPOINT_URL"] = self.state["endpoint"]

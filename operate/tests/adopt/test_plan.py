@@ -5,6 +5,7 @@ import pathlib
 import re
 import types
 import unittest
+from unittest import mock
 
 from gatehouse_operate.adopt import costs, needs, read, rules
 from gatehouse_operate.adopt import plan as plans
@@ -39,7 +40,7 @@ class Findings(Account):
         found, _ = self.found()
         self.assertNotIn("stop", found.values())
         # What the account has by itself.
-        confirm = {"backend", "bearer", "scopes-shop", "scopes-store"}
+        confirm = {"backend", "bearer", "scopes-shop", "scopes-store", "deployment-shop", "deployment-store"}
         self.assertEqual({name for name, level in found.items() if level == "confirm"}, confirm)
         notes = {"open-shop", "open-store", "trigger-CustomMessage", "trigger-PreTokenGenerationConfig"}
         self.assertEqual({name for name, level in found.items() if level == "note"}, notes)
@@ -141,11 +142,24 @@ class Findings(Account):
         self.expect("canary-shop", "stop", "prod")
 
     def test_changes_that_are_not_deployed(self):
+        self.expect("deployment-shop", "confirm", "prod of 2026-11-01, test of 2026-11-01")
+        self.expect("deployment-store", "confirm", "to fixed")
         self.aws.rest["shop"]["routes"]["DELETE /orders"] = {"httpMethod": "DELETE", "authorizationType": "NONE"}
-        self.expect("undeployed-shop", "confirm", "DELETE /orders")
+        self.expect("deployment-shop", "confirm", "methods differ: DELETE /orders")
         del self.aws.rest["shop"]["routes"]["DELETE /orders"]
         self.aws.rest["shop"]["routes"]["GET /health"]["authorizationType"] = "AWS_IAM"
-        self.expect("undeployed-shop", "confirm", "GET /health")
+        self.expect("deployment-shop", "confirm", "methods differ: GET /health")
+
+    def test_one_stage_alone(self):
+        before = self.aws.snapshot()
+        self.expect("deployment-shop", "confirm", "serve: test of", arguments=("--stage", "test"))
+        self.apply()
+        self.assertEqual(self.aws.rest["shop"]["stages"]["prod"], before[3]["shop"]["stages"]["prod"])
+        self.assertNotEqual(self.aws.rest["shop"]["stages"]["test"], before[3]["shop"]["stages"]["test"])
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+        (self.folder / "journal.jsonl").unlink()
+        self.assertIn("no API has the stage nothing", self.plan("--stage", "nothing", expect=1))
 
     def test_an_audience_that_is_smaller(self):
         self.aws.add_client("mobile")
@@ -230,6 +244,45 @@ class Findings(Account):
             self.assertIn("is no plan", self.run_command("apply", expect=1))
 
 
+class Permissions(Account):
+    def test_the_page_has_every_action_that_the_command_needs(self):
+        seen, answer = set(), fake.Fake.answer
+
+        def recording(account, model, context, **more):
+            seen.add(action(model))
+            return answer(account, model, context, **more)
+
+        with mock.patch.object(fake.Fake, "answer", recording):
+            self.aws = fake.Fake()
+            self.aws.add_client("legacy", EnableTokenRevocation=False)
+            self.aws.add_rest_api("shop", {"GET /orders": []})
+            self.aws.add_http_api("store", {"GET /stock": []}, (("fixed", False),))
+            self.plan("--enable-token-revocation")
+            self.aws.ssm_PutParameter("/gatehouse/adopt/shop", "{}", "String")
+            self.apply("--unlock", expect=3)
+            self.skip_expiry()
+            self.apply()
+            self.undo()
+        section = (ROOT / "docs/adopt.md").read_text().partition("## Permissions")[2].partition("\n## ")[0]
+        table = "".join(line for line in section.splitlines() if line.startswith("|"))
+        named = set(re.findall(r"`([a-z-]+:[A-Za-z]+)`", table)) - {"cognito-idp:SetUserPoolMfaConfig"}
+        self.assertEqual(named, seen)
+
+    def skip_expiry(self):
+        """The plan without the pause for tokens to expire."""
+        made = self.planned()
+        made["steps"] = [one for one in made["steps"] if one["id"] != "pause:tokens"]
+        (self.folder / "plan.json").write_text(json.dumps(made))
+
+
+def action(model):
+    """The IAM action of an operation."""
+    service = model.service_model.service_name
+    if service in ("apigateway", "apigatewayv2"):
+        return f"apigateway:{model.http['method']}"
+    return f"{service}:{model.name}"
+
+
 class Large(Account):
     def test_300_clients_and_300_routes(self):
         for number in range(299):
@@ -305,7 +358,7 @@ class Files(Account):
 
 
 def options(**values):
-    names = {"rest_api": [], "http_api": [], "only": [], "authorizer": [], "stack": None, "triggers": {}}
+    names = {"rest_api": [], "http_api": [], "only": [], "stage": [], "authorizer": [], "stack": None, "triggers": {}}
     return types.SimpleNamespace(**names | {"replace": set(), "enable_token_revocation": False} | values)
 
 

@@ -108,19 +108,21 @@ class Responses(unittest.TestCase):
         return aws
 
     def test_a_field_that_boto3_does_not_know_is_refused(self):
-        for unknown in (
-            {"NewSetting": True},
-            {"LambdaConfig": {"NewTrigger": "arn"}},
-            {"SchemaAttributes": [{"Name": "email", "NewConstraint": 1}]},
+        step = {"target": {"pool": fake.POOL_ID}}
+        for unknown, name in (
+            ({"NewSetting": True}, "NewSetting"),
+            ({"LambdaConfig": {"NewTrigger": "arn"}}, "LambdaConfig.NewTrigger"),
+            ({"SchemaAttributes": [{"Name": "email", "NewConstraint": 1}]}, "SchemaAttributes.NewConstraint"),
         ):
-            described = fake.pool() | unknown
-            aws = self.answering((200, {"UserPool": described}), (200, {}))
-            with self.assertRaisesRegex(Refused, "New(Setting|Trigger|Constraint).*Update boto3"):
-                pool.describe_pool(aws, fake.POOL_ID)
+            # The connection has no answer to an update.
+            aws = self.answering((200, {"UserPool": fake.pool() | unknown}), (200, {}))
+            with self.assertRaisesRegex(Refused, rf"does not know \({name}\). Update boto3"):
+                pool.Triggers.write(aws, step, None, {"PreSignUp": None})
 
     def test_known_fields_are_not_refused(self):
         aws = self.answering((200, {"UserPool": fake.pool()}), (200, {"MfaConfiguration": "OFF"}))
-        self.assertEqual(pool.describe_pool(aws, fake.POOL_ID), fake.pool() | {pool.MFA: {"MfaConfiguration": "OFF"}})
+        expected = fake.pool() | {pool.MFA: {"MfaConfiguration": "OFF"}, pool.UNKNOWN: []}
+        self.assertEqual(pool.describe_pool(aws, fake.POOL_ID), expected)
 
     def test_a_throttled_call_is_repeated(self):
         throttled = (400, {"__type": "TooManyRequestsException", "message": "Rate exceeded"})
