@@ -88,7 +88,7 @@ lint: tools ## Run every check of .ci/run other than the tests
 # These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
-.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate
+.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt
 
 build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction .."
 	@$(OPERATE) local/build.py $(or $(ARCH),x86_64) $(ONLY)
@@ -121,6 +121,10 @@ live-checks: tools-sam ## Check on the deployed stack what no emulator can prove
 
 test-operate: tools-sam ## Test the scripts that deploy and operate a stack
 	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
+
+test-adopt: binaries tools-sam ## Test gatehouse-adopt, first alone, then in a local stack
+	@$(OPERATE) -m unittest discover operate/tests -q -k adopt
+	@$(PYTHON) local/stack.py exec $(OPERATE) -m unittest discover operate/tests -k adopt.test_local_stack
 
 bench: ## Measure a decision, compared with the bare RSA check and aws-jwt-verify (release: minutes)
 	@local/npm benches/peers/aws-jwt-verify

@@ -1,0 +1,594 @@
+"""Apply and undo against the account in memory: order, crashes, drift, another hand, two at once."""
+
+import json
+import os
+import unittest
+from unittest import mock
+
+from gatehouse_operate.adopt import journal as journals
+from gatehouse_operate.adopt import run
+
+from . import fake
+from .account import Account
+
+
+class ApplyAndUndo(Account):
+    def test_everything_is_as_before_after_an_undo(self):
+        before = self.aws.snapshot()
+        self.plan()
+        self.assertEqual(self.aws.snapshot(), before)
+        self.apply()
+        self.assert_applied()
+        after = self.aws.snapshot()
+        changed = {**before[0], "LambdaConfig": after[0]["LambdaConfig"]}
+        self.assertEqual(after[0], changed, "a field of the pool was lost")
+        added = {"PostConfirmation": fake.function("gatehouse-PostConfirmation")}
+        self.assertEqual(after[0]["LambdaConfig"], before[0]["LambdaConfig"] | added)
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_nothing_changes_without_yes(self):
+        self.plan()
+        self.run_command("apply")
+        self.run_command("undo")
+        self.assertEqual(self.aws.changes, [])
+        self.assertFalse((self.folder / "journal.jsonl").exists())
+        self.apply()
+        count = len(self.aws.changes)
+        self.assertIn("back: ", self.run_command("undo"))
+        self.assertEqual(len(self.aws.changes), count)
+
+    def test_a_second_apply_and_a_second_undo_change_nothing(self):
+        self.plan()
+        self.apply()
+        state, count = self.aws.snapshot(), len(self.changes())
+        self.apply()
+        self.assertEqual(self.aws.snapshot(), state)
+        self.assertEqual(len(self.changes()), count)
+        self.undo()
+        state, count = self.aws.snapshot(), len(self.changes())
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), state)
+        self.assertEqual(len(self.changes()), count)
+
+    def test_the_plan_can_be_applied_again_after_an_undo(self):
+        before = self.aws.snapshot()
+        self.plan()
+        for _ in range(2):
+            self.apply()
+            self.assert_applied()
+            self.undo()
+            self.assertEqual(self.aws.snapshot(), before)
+
+    def changes(self):
+        """The calls that changed something, without those of the lock."""
+        return [one for one in self.aws.changes if one[0] != "ssm"]
+
+    def test_the_order_is_entrance_permission_methods_deployment_stages(self):
+        self.plan()
+        self.apply()
+        names = [name for _, name, _ in self.changes()]
+        shop = ["CreateAuthorizer", "AddPermission"]
+        self.assertEqual(names[:4], shop * 2)
+        self.assertEqual(names[4:6], ["AddPermission", "UpdateUserPool"])
+        rest = ["UpdateMethod"] * 2 + ["CreateDeployment"] + ["UpdateStage"] * 2
+        self.assertEqual(names[6:11], rest)
+        self.assertEqual(names[11:], ["UpdateRoute"] * 2 + ["CreateDeployment", "UpdateStage"])
+
+    def test_a_pause_comes_before_the_first_switch_and_before_the_permissions_are_removed(self):
+        self.plan()
+        slept = []
+        with mock.patch("time.sleep", slept.append), mock.patch.object(run.time, "sleep", slept.append):
+            with mock.patch.object(run, "apply", with_sleep(run.apply, slept)):
+                self.apply("--settle", "7")
+            with mock.patch.object(run, "undo", with_sleep(run.undo, slept)):
+                self.undo("--settle", "9")
+        self.assertEqual(slept, [7, 9])
+
+    def test_what_was_there_before_is_not_undone(self):
+        """The pool's trigger is attached by hand between two adoptions."""
+        ours = fake.function("gatehouse-PostConfirmation")
+        self.aws.pool["LambdaConfig"]["PostConfirmation"] = ours
+        self.plan()
+        self.apply()
+        self.undo()
+        self.assertEqual(self.aws.pool["LambdaConfig"]["PostConfirmation"], ours)
+
+    def test_replacing_a_trigger_names_the_function_and_gives_it_back(self):
+        before = self.aws.snapshot()
+        told = self.plan("--replace", "CustomMessage")
+        self.assertIn("CONFIRM trigger-CustomMessage", told)
+        self.assertIn("their-custom-message", told)
+        self.apply()
+        self.assertEqual(self.aws.pool["LambdaConfig"]["CustomMessage"], fake.function("gatehouse-CustomMessage"))
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_a_stack_whose_authorizer_is_an_alias(self):
+        self.aws.alias = ":live"
+        before = self.aws.snapshot()
+        self.aws.variables["live"] = self.aws.variables["gatehouse-Authorizer"]
+        self.plan()
+        self.aws.variables["gatehouse-Authorizer"] = {}
+        self.apply()
+        self.assert_applied()
+        self.assertIn(fake.function("gatehouse-Authorizer:live"), self.aws.policies)
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_one_route_first_and_then_the_others(self):
+        before, later = self.aws.snapshot(), self.folder.with_name("later")
+        self.plan("--only", "GET /orders")
+        self.apply()
+        first, self.folder = self.folder, later
+        told = self.plan()
+        self.assertNotIn("GET /orders from", told)
+        self.apply()
+        self.assert_applied()
+        self.folder = first
+        self.assertIn("rest:shop:stage:prod: deploymentId", self.undo(expect=1))
+        self.folder = later
+        self.undo()
+        self.folder = first
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_an_authorizer_of_that_name_with_other_settings(self):
+        theirs = {"id": "theirs", "name": "gatehouse-adopt", "type": "REQUEST", "authorizerUri": "arn:theirs"}
+        self.aws.rest["shop"]["authorizers"]["theirs"] = theirs
+        self.assertIn("shop has an authorizer gatehouse-adopt with other settings", self.plan(expect=1))
+
+    def test_token_generation_fills_both_of_its_slots(self):
+        before = self.aws.snapshot()
+        self.plan("--trigger", "PreTokenGenerationConfig")
+        self.apply()
+        ours = fake.function("gatehouse-PreTokenGeneration")
+        triggers = self.aws.pool["LambdaConfig"]
+        self.assertEqual(triggers["PreTokenGenerationConfig"], {"LambdaVersion": "V2_0", "LambdaArn": ours})
+        self.assertEqual(triggers["PreTokenGeneration"], ours)
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+
+def with_sleep(command, slept):
+    """The command with a `sleep` that only records."""
+
+    def called(*arguments, **named):
+        return command(*arguments, **named, sleep=slept.append)
+
+    return called
+
+
+class Crashes(Account):
+    """The process ends after each call that changes AWS, and after each line of the journal.
+
+    Each call has a line before it and one after it, so these are the points before calls and before lines too."""
+
+    def crash(self, command, **at):
+        with self.assertRaises(fake.Crash):
+            with mock.patch.object(self.aws, "crash_at", at.get("call") and len(self.aws.changes) + at["call"]):
+                with mock.patch.object(self.aws, "crash_after", at.get("after", False)):
+                    with mock.patch.object(journals.Journal, "write", crashing(at.get("line"), at.get("after", False))):
+                        command()
+
+    def points(self, command):
+        """Each point at which the command can end."""
+        calls, lines = len(self.aws.changes), self.lines()
+        command()
+        calls, lines = len(self.aws.changes) - calls, self.lines() - lines
+        self.assertGreater(min(calls, lines), 10)
+        yield from ({"call": number, "after": True} for number in range(1, calls + 1))
+        yield from ({"line": number, "after": True} for number in range(1, lines + 1))
+
+    def lines(self):
+        path = self.folder / "journal.jsonl"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def each(self, points, play):
+        """Plays each point in the account as it was before the plan was applied."""
+        for at in points:
+            with self.subTest(**at):
+                self.aws.restore(self.saved)
+                (self.folder / "journal.jsonl").unlink(missing_ok=True)
+                play(at)
+
+    def setUp(self):
+        super().setUp()
+        self.plan()
+        self.saved = self.aws.saved()
+
+    def test_apply_continues_and_undo_restores(self):
+        points = list(self.points(self.apply))
+
+        def play(at):
+            before = self.aws.snapshot()
+            self.crash(self.apply, **at)
+            self.apply()
+            self.assert_applied()
+            self.undo()
+            self.assertEqual(self.aws.snapshot(), before)
+
+        self.each(points, play)
+
+    def test_undo_restores_what_a_crashed_apply_left(self):
+        points = list(self.points(self.apply))
+
+        def play(at):
+            before = self.aws.snapshot()
+            self.crash(self.apply, **at)
+            self.undo("--unlock")
+            self.assertEqual(self.aws.snapshot(), before)
+
+        self.each(points, play)
+
+    def test_undo_continues(self):
+        self.apply()
+        points = list(self.points(self.undo))
+
+        def play(at):
+            before = self.aws.snapshot()
+            self.apply()
+            self.crash(self.undo, **at)
+            self.undo()
+            self.assertEqual(self.aws.snapshot(), before)
+
+        self.each(points, play)
+
+    def test_apply_refuses_while_an_undo_is_not_finished(self):
+        self.apply()
+        self.crash(self.undo, call=6)
+        self.assertIn("An undo of this plan was begun", self.apply(expect=1))
+
+
+def crashing(at, after):
+    """Journal.write, which ends the process at a line: before it is written, or once it is on the disk."""
+    write, count = journals.Journal.write, iter(range(1, 10_000))
+
+    def called(self, *arguments, **members):
+        last = next(count) == at
+        if last and not after:
+            raise fake.Crash
+        write(self, *arguments, **members)
+        if last:
+            raise fake.Crash
+
+    return called
+
+
+class Drift(Account):
+    def refuses(self, what):
+        self.assertIn(what, self.run_command("apply", expect=1))
+        count = len(self.aws.changes)
+        told = self.apply(expect=1)
+        self.assertIn("Changed since the plan", told)
+        self.assertIn(what, told)
+        calls = [one for one in self.aws.changes[count:] if one[0] != "ssm"]
+        self.assertEqual(calls, [])
+        self.assertEqual(self.aws.parameters, {}, "the lock was left")
+
+    def test_a_changed_setting_of_the_pool(self):
+        self.plan()
+        self.aws.pool["Policies"]["PasswordPolicy"]["MinimumLength"] = 8
+        self.refuses(f"pool {fake.POOL_ID}: Policies")
+
+    def test_a_changed_mfa_setting(self):
+        self.plan()
+        self.aws.mfa["SoftwareTokenMfaConfiguration"] = {"Enabled": False}
+        self.refuses("MFA settings")
+
+    def test_a_trigger_that_another_function_took(self):
+        self.plan()
+        self.aws.pool["LambdaConfig"]["PostConfirmation"] = fake.function("theirs")
+        self.refuses("pool: PostConfirmation")
+
+    def test_another_trigger_that_was_removed(self):
+        self.plan()
+        del self.aws.pool["LambdaConfig"]["PreSignUp"]
+        self.refuses("LambdaConfig.PreSignUp")
+
+    def test_a_changed_client(self):
+        self.plan()
+        self.aws.clients_of_pool["web"]["RefreshTokenValidity"] = 31
+        self.refuses("client web: RefreshTokenValidity")
+
+    def test_a_new_method(self):
+        self.plan()
+        self.aws.rest["shop"]["routes"]["DELETE /orders"] = dict(self.aws.rest["shop"]["routes"]["GET /orders"])
+        self.refuses("shop-name (shop): DELETE /orders")
+
+    def test_a_method_of_another_authorizer(self):
+        self.plan()
+        self.aws.rest["shop"]["authorizers"]["theirs"] = {"id": "theirs", "name": "theirs", "type": "REQUEST"}
+        self.aws.rest["shop"]["routes"]["GET /orders"] |= {"authorizationType": "CUSTOM", "authorizerId": "theirs"}
+        self.refuses("rest:shop:GET /orders")
+
+    def test_another_deployment(self):
+        self.plan()
+        self.aws.apigateway_CreateDeployment("shop", "new", "prod")
+        self.refuses("rest:shop:stage:prod")
+
+    def test_a_route_with_another_target(self):
+        self.plan()
+        self.aws.http["store"]["routes"]["r0"]["Target"] = "integrations/other"
+        self.refuses("store-name (store): GET /stock")
+
+    def test_an_authorizer_of_another_pool(self):
+        self.plan()
+        self.aws.variables["gatehouse-Authorizer"]["USER_POOL_ID"] = "eu-central-1_Other"
+        self.refuses("the authorizer: USER_POOL_ID")
+
+    def test_a_number_of_users_is_no_drift(self):
+        self.plan()
+        self.aws.pool |= {"EstimatedNumberOfUsers": 50_000}
+        self.apply()
+
+    def test_a_change_while_apply_runs(self):
+        """Between the check of everything and the step itself."""
+        self.plan()
+        update, aws = fake.Fake.apigateway_UpdateMethod, self.aws
+
+        def interfering(self, restApiId, resourceId, httpMethod, patchOperations):
+            aws.rest["shop"]["authorizers"]["theirs"] = {"id": "theirs", "name": "theirs", "type": "REQUEST"}
+            theirs = {"authorizationType": "CUSTOM", "authorizerId": "theirs"}
+            aws.rest["shop"]["routes"]["POST /orders"] |= theirs
+            return update(self, restApiId, resourceId, httpMethod, patchOperations)
+
+        with mock.patch.object(fake.Fake, "apigateway_UpdateMethod", interfering):
+            told = self.apply(expect=1)
+        self.assertIn("rest:shop:POST /orders is neither as planned nor as applied", told)
+
+
+class AnotherHand(Account):
+    def setUp(self):
+        super().setUp()
+        self.before = self.aws.snapshot()
+        self.plan()
+        self.apply()
+
+    def test_a_setting_that_is_not_ours_survives(self):
+        self.aws.pool["SmsAuthenticationMessage"] = "neu: {####}"
+        self.aws.rest["shop"]["routes"]["GET /orders"]["apiKeyRequired"] = True
+        self.undo()
+        self.assertEqual(self.aws.pool["SmsAuthenticationMessage"], "neu: {####}")
+        self.assertTrue(self.aws.rest["shop"]["routes"]["GET /orders"]["apiKeyRequired"])
+        self.assertEqual(self.aws.rest["shop"]["routes"]["GET /orders"]["authorizerId"], "cognito")
+
+    def test_a_trigger_of_another_hand_is_kept_unless_it_is_named(self):
+        theirs = fake.function("theirs")
+        self.aws.pool["LambdaConfig"]["PostConfirmation"] = theirs
+        state = self.aws.snapshot()
+        self.assertIn(f"'pool' overwrites it: PostConfirmation {theirs}", self.run_command("undo"))
+        told = self.undo(expect=1)
+        self.assertIn(f"pool: PostConfirmation {theirs}", told)
+        self.assertEqual(self.aws.snapshot(), state)
+        self.undo("--force", "pool")
+        self.assertEqual(self.aws.snapshot(), self.before)
+
+    def test_a_newer_deployment_is_kept(self):
+        """With --force the stage gets a deployment of the restored methods, not the former one without the news."""
+        new = {"httpMethod": "GET", "authorizationType": "NONE"}
+        self.aws.rest["shop"]["routes"]["GET /new"] = new
+        newer = self.aws.apigateway_CreateDeployment("shop", "theirs", "prod")["id"]
+        self.assertIn(f"rest:shop:stage:prod: deploymentId {newer}", self.undo(expect=1))
+        self.undo("--force", "rest:shop:stage:prod")
+        served = self.aws.rest["shop"]["snapshots"][self.aws.rest["shop"]["stages"]["prod"]["deploymentId"]]
+        self.assertEqual(served["GET /new"], new)
+        self.assertEqual(served["GET /orders"]["authorizerId"], "cognito")
+        self.assertEqual(list(self.aws.rest["shop"]["authorizers"]), ["cognito"])
+
+    def test_an_authorizer_in_use_by_another_route_stays(self):
+        (ours,) = set(self.aws.rest["shop"]["authorizers"]) - {"cognito"}
+        theirs = {"httpMethod": "PUT", "authorizationType": "CUSTOM", "authorizerId": ours}
+        self.aws.rest["shop"]["routes"]["PUT /orders"] = theirs
+        self.assertIn("rest:shop:authorizer: in use by rest:shop:PUT /orders", self.undo(expect=1))
+        self.undo("--force", "rest:shop:authorizer")
+        self.assertIn(ours, self.aws.rest["shop"]["authorizers"])
+        self.assertEqual(self.aws.rest["shop"]["routes"]["GET /orders"]["authorizerId"], "cognito")
+
+    def test_a_method_that_is_gone(self):
+        del self.aws.rest["shop"]["routes"]["POST /orders"]
+        self.assertIn("rest:shop:POST /orders: absent", self.undo(expect=1))
+        self.undo("--force", "rest:shop:POST /orders")
+        self.assertEqual(list(self.aws.rest["shop"]["authorizers"]), ["cognito"])
+
+    def test_an_api_and_a_pool_that_are_gone(self):
+        del self.aws.rest["shop"]
+        told = self.undo(expect=1)
+        steps = [one["id"] for one in self.planned()["steps"] if one["kind"] in ("rest-method", "rest-stage")]
+        for step in steps:
+            self.assertIn(f"{step}: absent", told)
+        with mock.patch.object(fake.Fake, "same_pool", fake.gone):
+            self.assertIn("pool: absent", self.undo(expect=1))
+            self.undo(*[word for step in [*steps, "pool"] for word in ("--force", step)])
+        self.assertEqual(self.aws.snapshot()[4:], self.before[4:])
+
+    def test_only_steps_of_the_plan_can_be_forced(self):
+        self.assertIn("no step everything", self.undo("--force", "everything", expect=1))
+
+
+class TwoAtOnce(Account):
+    def test_another_plan_of_the_same_api_waits(self):
+        self.plan()
+        held = json.dumps({"plan": "other", "by": "ada@laptop"})
+        self.aws.parameters["/gatehouse/adopt/shop"] = held
+        told = self.apply(expect=1)
+        self.assertIn("held by plan other of ada@laptop", told)
+        self.assertEqual(self.aws.parameters, {"/gatehouse/adopt/shop": held})
+        self.apply("--unlock")
+        self.assert_applied()
+        self.assertEqual(self.aws.parameters, {})
+
+    def test_the_same_plan_on_this_machine_waits(self):
+        self.plan()
+        with journals.Journal(self.folder / "journal.jsonl", self.planned()["id"]):
+            self.assertIn("is in use", self.apply(expect=1))
+        self.apply()
+
+    def test_a_caller_without_the_parameter_store_is_told_what_is_missing(self):
+        self.plan()
+        self.aws.refuse = {"PutParameter": "AccessDeniedException"}
+        self.assertIn("needs ssm:PutParameter", self.apply(expect=4))
+        self.assertEqual(self.changes(), [])
+
+    def changes(self):
+        return [one for one in self.aws.changes if one[0] != "ssm"]
+
+    def test_a_missing_permission_stops_where_it_is_and_a_later_apply_continues(self):
+        self.plan()
+        self.aws.refuse = {"UpdateUserPool": "AccessDeniedException"}
+        self.assertIn("UpdateUserPool: AccessDeniedException", self.apply(expect=4))
+        self.assertEqual(self.aws.parameters, {})
+        self.aws.refuse = {}
+        self.apply()
+        self.assert_applied()
+
+
+class TheJournal(Account):
+    def setUp(self):
+        super().setUp()
+        self.plan()
+        self.path = self.folder / "journal.jsonl"
+
+    def test_it_has_no_secret_and_one_reader(self):
+        os.umask(os.umask(0o022))
+        self.apply()
+        for path in (self.path, self.folder / "plan.json"):
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            self.assertNotIn("not-in-a-journal-of-a-plan", path.read_text())
+            self.assertNotIn("not read", path.read_text())
+
+    def test_each_line_is_on_the_disk_before_the_call(self):
+        with mock.patch("os.fsync") as synced:
+            self.apply()
+        lines = self.path.read_text().splitlines()
+        self.assertEqual(synced.call_count, len(lines))
+
+    def test_a_torn_last_line_is_left_out(self):
+        self.apply()
+        text = self.path.read_text()
+        self.path.write_text(text[:-20])
+        self.apply()
+        self.assertEqual([json.loads(line) for line in self.path.read_text().splitlines()][0]["event"], "opened")
+
+    def test_a_damaged_line_is_refused(self):
+        self.apply()
+        lines = self.path.read_text().splitlines(keepends=True)
+        for damaged in ("{\n", "[]\n", '{"at": 1}\n', "\n"):
+            self.path.write_text("".join([lines[0], damaged, *lines[1:]]))
+            self.assertIn("line 2 is damaged", self.apply(expect=1))
+
+    def test_a_journal_of_another_plan_is_refused(self):
+        self.apply()
+        self.assertIn("keep it for undo", self.plan(expect=1))
+        made = self.planned() | {"id": "other"}
+        (self.folder / "plan.json").write_text(json.dumps(made))
+        self.assertIn("belongs to another plan", self.apply(expect=1))
+
+
+class LostFields(Account):
+    """AWS changes more than it was asked to: the update is taken back."""
+
+    def test_a_field_of_the_pool(self):
+        self.plan()
+        before, update = self.aws.snapshot(), fake.Fake.cognito_idp_UpdateUserPool
+        calls = []
+
+        def losing(account, UserPoolId, **sent):
+            calls.append(sent)
+            if len(calls) == 1:
+                sent = {name: value for name, value in sent.items() if name != "UserPoolAddOns"}
+            update(account, UserPoolId, **sent)
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            told = self.apply(expect=1)
+        self.assertIn("changed UserPoolAddOns besides what it was for. It was put back.", told)
+        self.assertEqual(self.aws.snapshot()[:2], before[:2])
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_the_mfa_settings(self):
+        self.plan()
+        before, update = self.aws.snapshot(), fake.Fake.cognito_idp_UpdateUserPool
+
+        def losing(account, UserPoolId, **sent):
+            update(account, UserPoolId, **sent)
+            account.mfa["SoftwareTokenMfaConfiguration"] = {"Enabled": False}
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            self.assertIn("MFA settings", self.apply(expect=1))
+        self.assertEqual(self.aws.snapshot()[1], before[1])
+
+    def test_required_mfa_is_put_back_in_an_order_that_aws_accepts(self):
+        self.aws.pool["MfaConfiguration"] = self.aws.mfa["MfaConfiguration"] = "ON"
+        self.plan()
+        before, update = self.aws.snapshot(), fake.Fake.cognito_idp_UpdateUserPool
+        calls = []
+
+        def losing(account, UserPoolId, **sent):
+            calls.append(sent)
+            update(account, UserPoolId, **sent if len(calls) > 1 else sent | {"MfaConfiguration": "OFF"})
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            told = self.apply(expect=1)
+        self.assertIn("changed MFA settings, MfaConfiguration besides what it was for. It was put back.", told)
+        self.assertEqual(self.aws.snapshot()[:2], before[:2])
+
+    def test_a_call_that_fails_while_it_is_put_back_is_named(self):
+        self.plan()
+        update, calls = fake.Fake.cognito_idp_UpdateUserPool, []
+
+        def losing(account, UserPoolId, **sent):
+            calls.append(sent)
+            if len(calls) > 1:
+                raise fake.Failure("InternalErrorException", "again")
+            update(account, UserPoolId, **{name: value for name, value in sent.items() if name != "UserPoolTags"})
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            told = self.apply(expect=1)
+        self.assertIn("except UserPoolTags (UpdateUserPool: InternalErrorException): set that by hand", told)
+
+    def test_a_field_that_cannot_be_put_back_is_named(self):
+        self.plan()
+        update = fake.Fake.cognito_idp_UpdateUserPool
+
+        def losing(account, UserPoolId, **sent):
+            update(account, UserPoolId, **{name: value for name, value in sent.items() if name != "UserPoolTags"})
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", losing):
+            self.assertIn("except UserPoolTags: set that by hand", self.apply(expect=1))
+
+
+class TokenRevocation(Account):
+    def setUp(self):
+        super().setUp()
+        self.aws.add_client("legacy", EnableTokenRevocation=False, AccessTokenValidity=2)
+        self.aws.variables["gatehouse-Authorizer"]["APP_CLIENT_IDS"] = "web,legacy"
+
+    def test_it_stops_the_plan(self):
+        self.assertIn("STOP token-revocation: clients without token revocation: legacy (legacy app)", self.plan())
+        self.assertIn("STOP token-revocation", self.apply(expect=1))
+
+    def test_apply_enables_it_and_continues_once_the_tokens_of_before_have_expired(self):
+        before = self.aws.snapshot()
+        self.plan("--enable-token-revocation")
+        told = self.apply(expect=3)
+        self.assertIn("repeat the command after", told)
+        client = before[2]["legacy"] | {"EnableTokenRevocation": True}
+        self.assertEqual(self.aws.snapshot()[2]["legacy"], client)
+        self.assertEqual({one["authorizationType"] for one in self.served()}, {"COGNITO_USER_POOLS", "NONE"})
+        self.assertEqual(self.aws.parameters, {})
+        later = [0]
+        with mock.patch.object(run, "apply", with_sleep(run.apply, later)):
+            self.apply("--wait")
+        self.assertTrue(7_000 < later[1] <= 7_200, later)
+        self.assert_applied()
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def served(self):
+        stage = self.aws.rest["shop"]["stages"]["prod"]
+        return self.aws.rest["shop"]["snapshots"][stage["deploymentId"]].values()
+
+
+if __name__ == "__main__":
+    unittest.main()
