@@ -10,7 +10,7 @@ import sys
 from botocore.exceptions import BotoCoreError, ProfileNotFound
 
 from gatehouse_operate.audit import explain, finding, suppressions
-from gatehouse_operate.audit.calls import policy
+from gatehouse_operate.audit.calls import CALLS, policy
 from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.finding import GROUPS, Severity
 from gatehouse_operate.audit.read import Reader, Targets
@@ -157,7 +157,7 @@ def targets_in(folder):
     """Everything that the files of a folder describe."""
 
     def ids(operation, *path):
-        for answer in folder.answers(operation):
+        for answer in folder.answers(CALLS[operation]):
             for key in path:
                 answer = answer.get(key) if isinstance(answer, dict) else None
             if isinstance(answer, str):
@@ -165,7 +165,7 @@ def targets_in(folder):
 
     stacks = [
         one.get("StackName", "")
-        for answer in folder.answers("cloudformation.describe-stacks")
+        for answer in folder.answers(CALLS["cloudformation.describe-stacks"])
         for one in answer.get("Stacks") or []
     ]
     return Targets(

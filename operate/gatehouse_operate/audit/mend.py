@@ -30,7 +30,7 @@ def pool(change):
     kept = ", ".join(f'"{name}"' for name in POOL_UPDATABLE)
     # UnusedAccountValidityDays is refused beside TemporaryPasswordValidityDays, which replaced it.
     updatable = (
-        f"{{UserPoolId: .Id}} + with_entries(select(.key | IN({kept})))"
+        f"{{UserPoolId: .Id, PoolName: .Name}} + with_entries(select(.key | IN({kept})))"
         " | del(.AdminCreateUserConfig.UnusedAccountValidityDays)"
     )
     return (

@@ -113,7 +113,7 @@ class Reader:
         answer = self.ask("cognito-idp.list-user-pool-clients", pool.label, UserPoolId=pool.id)
         if answer is None:
             return None, None
-        ids = [one["ClientId"] for one in answer.get("UserPoolClients") or []]
+        ids = unique(one.get("ClientId") for one in answer.get("UserPoolClients") or [])
 
         def one(client_id):
             label = f"app client {client_id}"
@@ -135,7 +135,7 @@ class Reader:
             return None
         found = []
         for one in answer.get("Providers") or []:
-            name = one["ProviderName"]
+            name = one.get("ProviderName", "")
             label = f"identity provider {name}"
             call = "cognito-idp.describe-identity-provider"
             answer = self.ask(call, label, UserPoolId=pool.id, ProviderName=name)
@@ -199,11 +199,11 @@ class Reader:
             answer = self.ask("iam.get-role-policy", label, RoleName=role, PolicyName=name)
             found[name] = document((answer or {}).get("PolicyDocument"))
         for one in (attached or {}).get("AttachedPolicies") or []:
-            arn = one["PolicyArn"]
+            arn = one.get("PolicyArn", "")
             answer = self.ask("iam.get-policy", label, PolicyArn=arn)
             if version := ((answer or {}).get("Policy") or {}).get("DefaultVersionId"):
                 answer = self.ask("iam.get-policy-version", label, PolicyArn=arn, VersionId=version)
-                found[one["PolicyName"]] = document(((answer or {}).get("PolicyVersion") or {}).get("Document"))
+                found[one.get("PolicyName", arn)] = document(((answer or {}).get("PolicyVersion") or {}).get("Document"))
         # Documents that could not be read are problems of their own.
         return {name: policy for name, policy in found.items() if policy}
 
@@ -260,12 +260,12 @@ class Reader:
         outputs = {one.get("OutputKey"): one.get("OutputValue", "") for one in detail.get("Outputs") or []}
         if {"RevocationTableName", "AuthorizerArn"} <= outputs.keys():
             system = System(detail.get("StackName", name), self.facts.region, detail, outputs)
-            system.resources = {one["LogicalResourceId"]: one for one in resources}
+            system.resources = {one.get("LogicalResourceId", ""): one for one in resources}
             self.facts.systems.append(system)
             self._system(system, label)
         for one in resources:
             if one.get("ResourceType") == "AWS::CloudFormation::Stack" and depth < NESTED:
-                resources = resources + self._stack(one["PhysicalResourceId"], depth + 1)
+                resources = resources + self._stack(one.get("PhysicalResourceId", ""), depth + 1)
         return resources
 
     def _system(self, system, label):
@@ -353,7 +353,8 @@ CONSUMERS = ("UserEventsFunction", "LogoutRetryFunction", "CloseConnectionsFunct
 
 def of_type(resources, kind):
     """The physical ids of the resources of one CloudFormation type."""
-    return [one["PhysicalResourceId"] for one in resources if one.get("ResourceType") == kind]
+    # A resource that could not be created has no id.
+    return [one.get("PhysicalResourceId") for one in resources if one.get("ResourceType") == kind]
 
 
 def unique(values):

@@ -3,6 +3,7 @@
 Both return the same shapes, so the reader and the checks do not know which one they have.
 """
 
+import contextlib
 import json
 import pathlib
 import re
@@ -11,6 +12,7 @@ import time
 
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
+from gatehouse_operate.audit import shapes
 from gatehouse_operate.audit.facts import document
 
 REMOVED = "(removed)"
@@ -138,35 +140,34 @@ class Folder:
         file = self._files.get(name) or self._only(call)
         if file is None:
             raise Unread("missing", f"no file {name}.json")
-        try:
-            answer = json.loads(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):
-            raise Unread("failed", f"{file.name} is not JSON in UTF-8") from None
-        if not isinstance(answer, dict):
-            raise Unread("failed", f"{file.name} is not a JSON object")
-        if isinstance(error := answer.get("Error"), dict):
+        answer = parsed(file)
+        if isinstance(answer, dict) and isinstance(error := answer.get("Error"), dict):
             raise of_code(str(error.get("Code", "")), str(error.get("Message", "")))
+        path = shapes.misfit(answer, shapes.output(call)) if isinstance(answer, dict) else "the answer"
+        if path:
+            raise Unread("failed", f"{file.name} is no answer of AWS: {path}")
         return redacted(answer)
 
-    def named(self, operation):
-        """The identifiers in the names of the files of one operation."""
-        prefix = operation + "."
-        return [name[len(prefix) :] for name in self._files if name.startswith(prefix)]
-
-    def answers(self, operation):
-        """The answers in all files of one operation."""
-        found = [file for name, file in self._files.items() if name == operation or name.startswith(operation + ".")]
-        for file in found:
-            try:
-                answer = json.loads(file.read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError):
-                continue
-            if isinstance(answer, dict):
-                yield answer
+    def answers(self, call):
+        """The answers in all files of one operation; files that cannot be read are left to `fetch`."""
+        for name, file in self._files.items():
+            if name == call.name or name.startswith(call.name + "."):
+                with contextlib.suppress(Unread):
+                    answer = parsed(file)
+                    if isinstance(answer, dict) and not shapes.misfit(answer, shapes.output(call)):
+                        yield answer
 
     def _only(self, call):
         found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]
         return self._files[call.name] if found == [call.name] else None
+
+
+def parsed(file):
+    """The JSON value in a file."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        raise Unread("failed", f"{file.name} is not JSON in UTF-8") from None
 
 
 class Saving:

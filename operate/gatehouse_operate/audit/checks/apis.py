@@ -107,7 +107,7 @@ def foreign_authorizer(api, facts):
     for authorizer in lambdas(api) if ours else ():
         name = function_name(invoked(uri(authorizer)))[0]
         if name not in ours and uses(api, authorizer):
-            yield f"{named(authorizer)} invokes {name}."
+            yield Hit(f"{named(authorizer)} invokes {name}.", part=id_of(authorizer))
 
 
 @check(
@@ -130,8 +130,8 @@ def authorizer_ttl(api, facts):
         if ttl > max(bounds, default=0):
             promised = f"; {max(bounds)} s are promised" if bounds else ""
             severity = None if bounds or ttl > DEFAULT_TTL else MEDIUM
-            values = {"authorizer": authorizer.get("id") or authorizer.get("AuthorizerId", "<authorizer>")}
-            yield Hit(f"{named(authorizer)} caches decisions for {ttl} s{promised}.", severity, values=values)
+            text = f"{named(authorizer)} caches decisions for {ttl} s{promised}."
+            yield Hit(text, severity, values={"authorizer": id_of(authorizer)}, part=id_of(authorizer))
 
 
 @check(
@@ -147,7 +147,8 @@ def authorizer_missing(api, _):
     for authorizer in lambdas(api):
         function = api.functions.get(invoked(uri(authorizer)))
         if function and function.configuration == {}:
-            yield f"{named(authorizer)} invokes {function.name}, which does not exist."
+            text = f"{named(authorizer)} invokes {function.name}, which does not exist."
+            yield Hit(text, part=id_of(authorizer))
 
 
 @check(
@@ -165,7 +166,7 @@ def authorizer_forbidden(api, _):
     for authorizer, function in permitted_by_policy(api):
         if not any(covers(api, arn) for arn in gateway_sources(function.policy)):
             text = f"{function.name} has no permission for {named(authorizer)}."
-            yield Hit(text, values={"function": function.name})
+            yield Hit(text, values={"function": function.name}, part=id_of(authorizer))
 
 
 @check(
@@ -179,9 +180,9 @@ def authorizer_forbidden(api, _):
     breaks="Other APIs that share the authorizer need a permission each.",
 )
 def authorizer_any_api(api, _):
-    for _, function in permitted_by_policy(api):
+    for name, function in {function.name: function for _, function in permitted_by_policy(api)}.items():
         if "*" in gateway_sources(function.policy):
-            yield Hit(f"{function.name} allows every API.", values={"function": function.name})
+            yield Hit(f"{name} allows every API.", values={"function": name}, part=name)
 
 
 @check(
@@ -196,7 +197,8 @@ def authorizer_any_api(api, _):
 def authorizer_unused(api, _):
     for authorizer in api.authorizers or []:
         if api.methods is not None and not uses(api, authorizer):
-            yield Hit(f"{named(authorizer)} is used by no method.", None if protected(api) else MEDIUM)
+            severity = None if protected(api) else MEDIUM
+            yield Hit(f"{named(authorizer)} is used by no method.", severity, part=id_of(authorizer))
 
 
 @check(
@@ -445,13 +447,17 @@ def uri(authorizer):
 
 def named(authorizer):
     name = authorizer.get("name") or authorizer.get("Name")
-    return f"Authorizer {name} ({authorizer.get('id') or authorizer.get('AuthorizerId')})"
+    return f"Authorizer {name} ({id_of(authorizer)})"
+
+
+def id_of(authorizer):
+    return authorizer.get("id") or authorizer.get("AuthorizerId", "")
 
 
 def uses(api, authorizer):
     """Whether a method or route uses the authorizer."""
-    known = authorizer.get("id") or authorizer.get("AuthorizerId")
-    return any((one.get("authorizerId") or one.get("AuthorizerId")) == known for one in methods(api) + routes(api))
+    used = [one.get("authorizerId") or one.get("AuthorizerId") for one in methods(api) + routes(api)]
+    return id_of(authorizer) in used
 
 
 def bound(system):

@@ -453,5 +453,5 @@ def spoken(seconds):
     """A duration for people: `30 days`."""
     for unit, size in (("days", DAY), ("hours", HOUR), ("minutes", 60)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}"
+            return f"{seconds // size} {unit if seconds > size else unit.removesuffix('s')}"
     return f"{seconds} seconds"

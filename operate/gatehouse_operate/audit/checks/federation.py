@@ -66,9 +66,9 @@ def email_verified(provider, _):
 def overwrites_trusted(provider, facts):
     for attribute, claim in sorted(provider.mapping.items()):
         if attribute in facts.trusted or (attribute.startswith("custom:") and sounds_trusted(attribute)):
-            yield f"{attribute} is written from the claim {claim}."
+            yield Hit(f"{attribute} is written from the claim {claim}.", part=attribute)
         elif attribute.startswith("custom:"):
-            yield Hit(f"{attribute} is written from the claim {claim}.", LOW)
+            yield Hit(f"{attribute} is written from the claim {claim}.", LOW, part=attribute)
 
 
 @check(
@@ -83,7 +83,7 @@ def overwrites_trusted(provider, facts):
 def plain_http(provider, _):
     for name, value in sorted(provider.settings.items()):
         if isinstance(value, str) and value.lower().startswith("http://") and not name.startswith("attribute"):
-            yield f"{name} is {value}."
+            yield Hit(f"{name} is {value}.", part=name)
 
 
 @check(
@@ -129,7 +129,7 @@ def provider_missing(pool, _):
     known = {"COGNITO", *(provider.name for provider in pool.providers)}
     for client in pool.clients:
         for name in sorted(set(client.detail.get("SupportedIdentityProviders") or []) - known):
-            yield Hit(f"{client.name} names {name}.", resource=client.resource, label=client.label)
+            yield Hit(f"{client.name} names {name}.", resource=client.resource, label=client.label, part=name)
 
 
 @check(

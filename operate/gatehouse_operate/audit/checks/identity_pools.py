@@ -1,5 +1,7 @@
 """Checks of identity pools and of the IAM roles that they hand out."""
 
+import dataclasses
+
 from gatehouse_operate.audit.facts import document, listed
 from gatehouse_operate.audit.finding import CRITICAL, HIGH, LOW, MEDIUM, Hit, subjects_of
 
@@ -100,9 +102,8 @@ def user_role(pool, facts):
     is_open = any((found := facts.pool(one)) and found.sign_up_is_open for one, _, _ in pool.pool_clients)
     for role in pool.known_roles:
         if role.kind != "unauthenticated":
-            for hit in wide(role, only_services=True):
-                text = hit.found + (" Sign-up is open." if is_open else "")
-                yield Hit(text, hit.severity, hit.resource, hit.label, hit.values)
+            for found in wide(role, only_services=True):
+                yield dataclasses.replace(found, found=found.found + (" Sign-up is open." if is_open else ""))
 
 
 @check(
@@ -185,7 +186,7 @@ def role_by_written_claim(pool, facts):
     for role in pool.known_roles:
         for claim in role.claims:
             if is_written(pool, facts, claim):
-                yield hit(role, f"{short(role)} is given by {claim}, which users can write.", label=pool.label)
+                yield hit(role, f"{short(role)} is given by {claim}, which users can write.", part=claim)
 
 
 @check(
@@ -253,30 +254,28 @@ def condition(statement, key):
 def wide(role, only_services=False):
     """Hits for the statements of a role that allow a service as a whole, or any resource."""
     for name, policy in (role.policies or {}).items():
-        for statement in listed(policy.get("Statement")):
-            if statement.get("Effect") != "Allow":
-                continue
-            actions = [str(one).lower() for one in listed(statement.get("Action"))]
-            if statement.get("NotAction"):
-                actions.append("*")
-            actions = [one for one in actions if one not in HARMLESS]
-            resources = listed(statement.get("Resource")) or ["*"]
-            any_resource = any(is_wide(one) for one in resources)
-            every = [one for one in actions if one == "*" or is_power(one)]
-            if "*" in actions:
-                yield hit(role, f"{short(role)} allows every action (policy {name}).", CRITICAL)
-            elif every and any_resource:
-                yield hit(role, f"{short(role)} allows {every[0]} on every resource (policy {name}).", CRITICAL)
-            elif actions and any_resource and not only_services:
-                yield hit(role, f"{short(role)} allows {actions[0]} on every resource (policy {name}).")
-            elif only_services and any_resource and any(one.endswith(":*") for one in actions):
-                found = next(one for one in actions if one.endswith(":*"))
-                yield hit(role, f"{short(role)} allows {found} on every resource (policy {name}).")
+        for number, statement in enumerate(listed(policy.get("Statement"))):
+            text, severity = too_much(statement, only_services)
+            if text:
+                found = hit(role, f"{short(role)} allows {text} (policy {name}).", severity)
+                yield dataclasses.replace(found, part=f"{name}/{number}")
 
 
-def is_power(action):
-    service, _, name = action.partition(":")
-    return service in POWER and name == "*"
+def too_much(statement, only_services):
+    """What a statement allows too much, and how bad that is."""
+    if statement.get("Effect") != "Allow":
+        return "", None
+    actions = [str(one).lower() for one in listed(statement.get("Action"))]
+    actions = [one for one in actions + ["*"] * ("NotAction" in statement) if one not in HARMLESS]
+    any_resource = any(is_wide(one) for one in listed(statement.get("Resource")) or ["*"])
+    services = [one for one in actions if one.endswith(":*")]
+    power = [one for one in services if one.partition(":")[0] in POWER]
+    if "*" in actions:
+        return "every action", CRITICAL
+    if power and any_resource:
+        return f"{power[0]} on every resource", CRITICAL
+    wide_actions = services if only_services else actions
+    return (f"{wide_actions[0]} on every resource", None) if wide_actions and any_resource else ("", None)
 
 
 def is_wide(resource):
@@ -284,8 +283,8 @@ def is_wide(resource):
     return resource == "*" or (resource.count(":") >= 5 and resource.split(":", 5)[5] == "*")
 
 
-def hit(role, text, severity=None, label=None):
-    return Hit(text, severity, role.arn, label or f"role {short(role)}", {"role": short(role)})
+def hit(role, text, severity=None, part=""):
+    return Hit(text, severity, role.arn, f"role {short(role)}", {"role": short(role)}, part)
 
 
 def short(role):
