@@ -25,6 +25,7 @@ SHOWN = 10
 UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
+OPERATE = [*UNITTEST, "operate/tests"]
 
 
 def main(arguments):
@@ -38,7 +39,9 @@ def main(arguments):
     parts = {
         "template": TEMPLATE,
         "scripts": SCRIPTS,
+        "programs of operate": OPERATE,
         "pages": [*STACK, *SCRIPTS, "-k", "LocalStack"],
+        "programs of operate over a stack": [*STACK, *OPERATE, "-k", "LocalStack"],
     }
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = [pool.submit(part, name, command) for name, command in parts.items()]
@@ -57,7 +60,7 @@ def chosen(names, arguments):
     patterns = [word for name in names for word in ("-k", name)]
     if "GATEHOUSE_STACK" not in os.environ:
         return [run([*TEMPLATE, *patterns]), run([*STACK, *OURS, *arguments])]
-    return [run([*SCRIPTS, *patterns]), cargo(arguments)]
+    return [run([*SCRIPTS, *patterns]), run([*OPERATE, *patterns]), cargo(arguments)]
 
 
 def part(name, command):
@@ -70,7 +73,7 @@ def part(name, command):
 
 
 def log_of(name):
-    return HOME / f"test-{name}.log"
+    return HOME / f"test-{name.replace(' ', '-')}.log"
 
 
 def run(command):

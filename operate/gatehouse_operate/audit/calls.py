@@ -1,4 +1,4 @@
-"""The calls to AWS that the audit makes. The IAM policy, the offline file names and the docs are made from this list."""
+"""The calls to AWS that the audit makes. The IAM policy and the names of exported files are made from this list."""
 
 from dataclasses import dataclass
 
@@ -60,7 +60,9 @@ CALLS = {
         Call("cognito-idp", "list_user_pool_clients", ("UserPoolId",), "the app clients", POOL),
         Call("cognito-idp", "describe_user_pool_client", ("UserPoolId", "ClientId"), "the app client", POOL),
         Call("cognito-idp", "list_identity_providers", ("UserPoolId",), "the identity providers", POOL),
-        Call("cognito-idp", "describe_identity_provider", ("UserPoolId", "ProviderName"), "the identity provider", POOL),
+        Call(
+            "cognito-idp", "describe_identity_provider", ("UserPoolId", "ProviderName"), "the identity provider", POOL
+        ),
         Call("cognito-idp", "describe_risk_configuration", ("UserPoolId",), "threat protection's reactions", POOL),
         Call(
             "wafv2",
@@ -89,7 +91,11 @@ CALLS = {
         Call("iam", "get_role_policy", ("RoleName", "PolicyName"), "the role's inline policy", ROLE),
         Call("iam", "get_policy", ("PolicyArn",), "the attached policy", "arn:{partition}:iam::*:policy/*"),
         Call(
-            "iam", "get_policy_version", ("PolicyArn", "VersionId"), "the attached policy", "arn:{partition}:iam::*:policy/*"
+            "iam",
+            "get_policy_version",
+            ("PolicyArn", "VersionId"),
+            "the attached policy",
+            "arn:{partition}:iam::*:policy/*",
         ),
         Call("apigateway", "get_rest_api", ("restApiId",), "the REST API", API + "restapis/*", GET),
         Call("apigateway", "get_resources", ("restApiId",), "the methods", API + "restapis/*/resources", GET),

@@ -57,8 +57,8 @@ def main(arguments=None):
 def parser():
     found = argparse.ArgumentParser(
         prog="gatehouse audit",
-        description="Looks at a set-up of Amazon Cognito and API Gateway, and says what is wrong, why, and what mends it. "
-        "`gatehouse audit explain ID` explains a check, `gatehouse audit checks` lists them.",
+        description="Looks at a set-up of Amazon Cognito and API Gateway, and says what is wrong, why, and what "
+        "mends it. `gatehouse audit explain ID` explains a check, `gatehouse audit checks` lists them.",
         epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -239,7 +239,9 @@ def explained(arguments):
     text = explain.render(arguments[0])
     if text is None:
         alike = explain.alike(arguments[0])
-        return complain(USAGE, f"unknown check {arguments[0]}" + (f"; do you mean {', '.join(alike)}?" if alike else ""))
+        return complain(
+            USAGE, f"unknown check {arguments[0]}" + (f"; do you mean {', '.join(alike)}?" if alike else "")
+        )
     sys.stdout.write(text)
     return PASSED
 
@@ -256,4 +258,3 @@ def listed_checks():
 def complain(code, text):
     print(f"gatehouse audit: {text}", file=sys.stderr)
     return code
-

@@ -26,7 +26,10 @@ def render(check_id):
         *textwrap.wrap(f"Breaks: {check.breaks}", WIDTH),
         "",
         "Sources:",
-        *([f"  {title}\n  {url}" for title, url in (SOURCES[name] for name in check.sources)] or ["  the audit itself"]),
+        *(
+            [f"  {title}\n  {url}" for title, url in (SOURCES[name] for name in check.sources)]
+            or ["  the audit itself"]
+        ),
     ]
     return "\n".join(parts) + "\n"
 

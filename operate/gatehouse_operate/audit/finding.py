@@ -106,7 +106,9 @@ def run(facts):
     for check in CHECKS.values():
         if check.run:
             found += findings(check, facts)
-    return sorted(found, key=lambda one: (-one.severity, list(GROUPS).index(one.check.group), one.check.id, one.resource))
+    return sorted(
+        found, key=lambda one: (-one.severity, list(GROUPS).index(one.check.group), one.check.id, one.resource)
+    )
 
 
 def findings(check, facts):

@@ -60,7 +60,9 @@ class Reader:
             found = self._identity_pool(pool_id)
             self.facts.identity_pools.append(found)
             # Its rules are judged by what users of the pool can write.
-            pools += [pool for pool, _, _ in found.pool_clients if f"cognito-idp.{self.facts.region}." in str(found.detail)]
+            pools += [
+                pool for pool, _, _ in found.pool_clients if f"cognito-idp.{self.facts.region}." in str(found.detail)
+            ]
         for pool_id in unique(pools):
             self.facts.pools.append(self._pool(pool_id))
         for api in unique(rest):
@@ -162,9 +164,7 @@ class Reader:
         self._progress(f"identity pool {pool_id}")
         label = f"identity pool {pool_id}"
         pool = IdentityPool(pool_id, self.facts.region)
-        pool.detail = self._required(
-            "cognito-identity.describe-identity-pool", label, None, IdentityPoolId=pool_id
-        )
+        pool.detail = self._required("cognito-identity.describe-identity-pool", label, None, IdentityPoolId=pool_id)
         if pool.detail is None:
             return pool
         pool.roles = self.ask("cognito-identity.get-identity-pool-roles", label, IdentityPoolId=pool_id)
@@ -203,7 +203,9 @@ class Reader:
             answer = self.ask("iam.get-policy", label, PolicyArn=arn)
             if version := ((answer or {}).get("Policy") or {}).get("DefaultVersionId"):
                 answer = self.ask("iam.get-policy-version", label, PolicyArn=arn, VersionId=version)
-                found[one.get("PolicyName", arn)] = document(((answer or {}).get("PolicyVersion") or {}).get("Document"))
+                found[one.get("PolicyName", arn)] = document(
+                    ((answer or {}).get("PolicyVersion") or {}).get("Document")
+                )
         # Documents that could not be read are problems of their own.
         return {name: policy for name, policy in found.items() if policy}
 
@@ -273,7 +275,9 @@ class Reader:
         template = document((answer or {}).get("TemplateBody"))
         if template:
             kept = template.get("Resources") or {}
-            system.retained = {name for name, one in kept.items() if str(one.get("DeletionPolicy")).startswith("Retain")}
+            system.retained = {
+                name for name, one in kept.items() if str(one.get("DeletionPolicy")).startswith("Retain")
+            }
         by_type = {}
         for logical, one in system.resources.items():
             by_type.setdefault(one.get("ResourceType"), []).append((logical, one.get("PhysicalResourceId", "")))

@@ -254,6 +254,8 @@ def kept_of_template(body):
     resources = template.get("Resources") if isinstance(template.get("Resources"), dict) else {}
     members = ("Type", "DeletionPolicy")
     kept = {
-        name: {key: one[key] for key in members if key in one} for name, one in resources.items() if isinstance(one, dict)
+        name: {key: one[key] for key in members if key in one}
+        for name, one in resources.items()
+        if isinstance(one, dict)
     }
     return {"Resources": kept}

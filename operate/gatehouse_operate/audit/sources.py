@@ -37,8 +37,14 @@ SOURCES = {
     "aws-devices": ("Cognito: remembered devices", COGNITO + "amazon-cognito-user-pools-device-tracking.html"),
     "aws-email": ("Cognito: email settings", COGNITO + "user-pool-email.html"),
     "aws-errors": ("Cognito: managing error responses", COGNITO + "cognito-user-pool-managing-errors.html"),
-    "aws-flows": ("Cognito: authentication flows", COGNITO + "amazon-cognito-user-pools-authentication-flow-methods.html"),
-    "aws-gateway-responses": ("API Gateway: gateway responses", GATEWAY + "api-gateway-gatewayResponse-definition.html"),
+    "aws-flows": (
+        "Cognito: authentication flows",
+        COGNITO + "amazon-cognito-user-pools-authentication-flow-methods.html",
+    ),
+    "aws-gateway-responses": (
+        "API Gateway: gateway responses",
+        GATEWAY + "api-gateway-gatewayResponse-definition.html",
+    ),
     "aws-groups": ("Cognito: role-based access control", COGNITO + "role-based-access-control.html"),
     "aws-http-authorizers": ("API Gateway: HTTP API Lambda authorizers", GATEWAY + "http-api-lambda-authorizer.html"),
     "aws-http-cors": ("API Gateway: CORS for HTTP APIs", GATEWAY + "http-api-cors.html"),
@@ -58,7 +64,10 @@ SOURCES = {
         "Lambda: versions",
         "https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html",
     ),
-    "aws-mapping": ("Cognito: mapping IdP attributes", COGNITO + "cognito-user-pools-specifying-attribute-mapping.html"),
+    "aws-mapping": (
+        "Cognito: mapping IdP attributes",
+        COGNITO + "cognito-user-pools-specifying-attribute-mapping.html",
+    ),
     "aws-mfa": ("Cognito: multi-factor authentication", COGNITO + "user-pool-settings-mfa.html"),
     "aws-passwords": ("Cognito: password policy", COGNITO + "managing-users-passwords.html"),
     "aws-pitr": (
@@ -91,7 +100,10 @@ SOURCES = {
         "DynamoDB: time to live",
         "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html",
     ),
-    "aws-unverified": ("Cognito: verification at sign-up", COGNITO + "user-pool-settings-email-phone-verification.html"),
+    "aws-unverified": (
+        "Cognito: verification at sign-up",
+        COGNITO + "user-pool-settings-email-phone-verification.html",
+    ),
     "aws-waf": ("Cognito: web ACLs", COGNITO + "user-pool-waf.html"),
     "amplify-625": (
         "Amplify: roles that trusted every identity pool",

@@ -1,10 +1,10 @@
 """Findings that the operator accepts, with a reason and until a date.
 
-    [[suppress]]
-    check = "client-refresh-lifetime"
-    resource = "us-east-1_AbCdEfGhI/*"        # fnmatch; left out: every resource
-    reason = "The kiosk has no keyboard; ticket SEC-41"
-    expires = 2027-03-31
+[[suppress]]
+check = "client-refresh-lifetime"
+resource = "us-east-1_AbCdEfGhI/*"        # fnmatch; left out: every resource
+reason = "The kiosk has no keyboard; ticket SEC-41"
+expires = 2027-03-31
 """
 
 import datetime

@@ -4,13 +4,11 @@ import contextlib
 import io
 import json
 import pathlib
-import sys
+
+from gatehouse_operate.audit import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RECORDED = pathlib.Path(__file__).parent / "recorded"
-sys.path.insert(0, str(ROOT / "operate"))
-
-from gatehouse_operate.audit import cli  # noqa: E402
 
 
 def run(*arguments):

@@ -216,7 +216,9 @@ class Suppressions(unittest.TestCase):
             file = pathlib.Path(folder) / "x.toml"
             file.write_text(self.entry())
             _, out, _ = run("--from", AMPLIFY, "--suppressions", file, "--sarif", "-")
-            kinds = [one["suppressions"][0]["kind"] for one in json.loads(out)["runs"][0]["results"] if "suppressions" in one]
+            kinds = [
+                one["suppressions"][0]["kind"] for one in json.loads(out)["runs"][0]["results"] if "suppressions" in one
+            ]
             self.assertEqual(kinds, ["external"])
             _, out, _ = run("--from", AMPLIFY, "--suppressions", file, "--junit", "-")
             self.assertEqual(ElementTree.fromstring(out).get("skipped"), "1")

@@ -94,7 +94,9 @@ class Unreadable(unittest.TestCase):
             file.write_text(kept)
 
     def test_each_denied_answer_is_reported_with_its_permission(self):
-        denied = json.dumps({"Error": {"Code": "AccessDeniedException", "Message": "User arn:aws:iam::1:user/x is not"}})
+        denied = json.dumps(
+            {"Error": {"Code": "AccessDeniedException", "Message": "User arn:aws:iam::1:user/x is not"}}
+        )
         for file in sorted(self.folder.iterdir()):
             kept = file.read_text()
             file.write_text(denied)
@@ -123,7 +125,13 @@ class Unreadable(unittest.TestCase):
     def test_members_of_another_type_are_reported(self):
         file = self.folder / "cognito-idp.describe-user-pool.us-east-1_Planted01.json"
         kept = json.loads(file.read_text())
-        for member in ("Policies", "LambdaConfig", "SmsConfiguration", "AdminCreateUserConfig", "UserAttributeUpdateSettings"):
+        for member in (
+            "Policies",
+            "LambdaConfig",
+            "SmsConfiguration",
+            "AdminCreateUserConfig",
+            "UserAttributeUpdateSettings",
+        ):
             for value in ("text", 5, ["x"]):
                 changed = {"UserPool": kept["UserPool"] | {member: value}}
                 file.write_text(json.dumps(changed))

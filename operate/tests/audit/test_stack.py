@@ -13,11 +13,11 @@ import unittest.mock
 
 import boto3
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / folder) for folder in ("operate", "tests/template", "local")]
+from gatehouse_operate.audit import cli
+from gatehouse_operate.audit.calls import policy
 
-from gatehouse_operate.audit import cli  # noqa: E402
-from gatehouse_operate.audit.calls import policy  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests/template", "local")]
 
 NAME = "defaults"
 
@@ -58,7 +58,10 @@ class LocalStack(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             _, live = self.audit("--save", folder)
             out = io.StringIO()
-            with contextlib.redirect_stdout(out), unittest.mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": "http://x"}):
+            with (
+                contextlib.redirect_stdout(out),
+                unittest.mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": "http://x"}),
+            ):
                 code = cli.main(["--from", folder, "--json"])
         offline = json.loads(out.getvalue())
         self.assertEqual(code, 0)

@@ -35,7 +35,9 @@ def open_method(api, facts):
     own = {one.physical(name) for one in facts.systems for name in PUBLIC if one.has(name)}
     for method in methods(api):
         if is_open(method) and not greedy_over(api, method) and not own & {integrated(method)}:
-            key = " It demands an API key, which identifies a client and no user." if method.get("apiKeyRequired") else ""
+            key = (
+                " It demands an API key, which identifies a client and no user." if method.get("apiKeyRequired") else ""
+            )
             mock = (method.get("methodIntegration") or {}).get("type") == "MOCK"
             values = {"verb": method["verb"], "resource": method.get("resourceId", "<resource>")}
             resource = f"{api.id}/{method['verb']} {method['path']}"
@@ -79,8 +81,8 @@ def open_fallback(api, _):
     "api-no-revocation-check",
     MEDIUM,
     "An authorizer does not see logouts",
-    why="API Gateway's own authorizers verify the token and nothing else: after a logout, or when the user is disabled, "
-    "the token works until it expires.",
+    why="API Gateway's own authorizers verify the token and nothing else: after a logout, or once a user is disabled, "
+    "it works until it expires.",
     sources=("aws-revocation", "aws-access-tokens", "gatehouse-existing"),
     mend="aws apigateway get-authorizers --rest-api-id {api}  # then docs/existing-api.md",
     breaks="Scopes that methods demand must be written as a rule first (docs/rules.md).",
@@ -247,7 +249,9 @@ def scopes_ignored(api, _):
     breaks="Clients that send the ID token get 401.",
 )
 def id_tokens_accepted(api, _):
-    found = [one for one in methods(api) + routes(api) if kind(one) in ("COGNITO_USER_POOLS", "JWT") and not scopes(one)]
+    found = [
+        one for one in methods(api) + routes(api) if kind(one) in ("COGNITO_USER_POOLS", "JWT") and not scopes(one)
+    ]
     if found:
         yield f"{count(found, 'method')} without scopes: {some(found)}."
 
@@ -301,7 +305,7 @@ def no_throttle(api, _):
     "api-second-stage",
     MEDIUM,
     "The API has a second stage",
-    why="A forgotten stage serves an old deployment: methods from before the authorizer, without throttling or web ACL. "
+    why="A forgotten stage serves an old deployment: methods from before the authorizer, no throttling, no web ACL. "
     "SAM makes one called Stage unless the template sets OpenApiVersion.",
     sources=("aws-throttling", "gatehouse-existing"),
     mend="aws apigateway delete-stage --rest-api-id {api} --stage-name {stage}",

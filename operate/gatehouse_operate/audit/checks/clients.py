@@ -113,9 +113,13 @@ def writes_trusted(client, facts):
     for attribute in sorted(client.writable):
         rule = claims_of(facts, client.pool.id).get(attribute)
         if attribute in facts.trusted:
-            yield Hit(f"{attribute} is writable, and --trusted names it.", values={"attribute": attribute}, part=attribute)
+            yield Hit(
+                f"{attribute} is writable, and --trusted names it.", values={"attribute": attribute}, part=attribute
+            )
         elif rule:
-            yield Hit(f"{attribute} is writable, and {rule} decides by it.", values={"attribute": attribute}, part=attribute)
+            yield Hit(
+                f"{attribute} is writable, and {rule} decides by it.", values={"attribute": attribute}, part=attribute
+            )
         elif attribute.startswith("custom:") and sounds_trusted(attribute):
             text = f"{attribute} is writable, and its name suggests that it decides something."
             yield Hit(text, values={"attribute": attribute}, part=attribute)

@@ -17,7 +17,19 @@ METHOD = f"{ISSUER}:amr"
 HARMLESS = {"cognito-identity:*", "cognito-identity:getcredentialsforidentity", "cognito-sync:*"}
 HARMLESS |= {"mobileanalytics:putevents", "mobiletargeting:putevents", "mobiletargeting:updateendpoint"}
 # Reading these in general, or changing them at all, is the account.
-POWER = ("iam", "sts", "organizations", "lambda", "s3", "dynamodb", "secretsmanager", "ssm", "kms", "ec2", "cognito-idp")
+POWER = (
+    "iam",
+    "sts",
+    "organizations",
+    "lambda",
+    "s3",
+    "dynamodb",
+    "secretsmanager",
+    "ssm",
+    "kms",
+    "ec2",
+    "cognito-idp",
+)
 
 
 def update(change):
@@ -92,8 +104,8 @@ def guest_role(pool, _):
     "identity-user-role",
     HIGH,
     "The users' role reaches everything of a service",
-    why="Every signed-in user has these credentials, and with open sign-up any visitor becomes one. A policy should limit the "
-    "resource to the identity: ${cognito-identity.amazonaws.com:sub}.",
+    why="Every signed-in user has these credentials, and with open sign-up any visitor becomes one. A policy should "
+    "limit the resource to the identity: ${cognito-identity.amazonaws.com:sub}.",
     sources=("aws-identity-roles", "valtik"),
     mend="aws iam list-role-policies --role-name {role}\naws iam list-attached-role-policies --role-name {role}",
     breaks="What users did with the removed permissions.",
@@ -241,7 +253,9 @@ def trusts(pool):
 
 
 def condition(statement, key):
-    """The values that a statement demands for a key. Operators that also match a missing key, or negate, demand none."""
+    """The values that a statement demands for a key.
+
+    Operators that negate, or that also match a missing key, demand none."""
     found = []
     for operator, members in (statement.get("Condition") or {}).items():
         name = operator.lower()

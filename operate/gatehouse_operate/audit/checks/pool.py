@@ -55,8 +55,8 @@ def mfa(pool, _):
     sources=("aws-mfa", "nist-63b"),
     mend="aws cognito-idp set-user-pool-mfa-config --user-pool-id {pool} "
     "--software-token-mfa-configuration Enabled=true --mfa-configuration OPTIONAL "
-    "--sms-mfa-configuration \"$(aws cognito-idp get-user-pool-mfa-config --user-pool-id {pool} "
-    "--query SmsMfaConfiguration)\"",
+    '--sms-mfa-configuration "$(aws cognito-idp get-user-pool-mfa-config --user-pool-id {pool} '
+    '--query SmsMfaConfiguration)"',
     breaks="Nothing: users of SMS keep it, and may add an authenticator app.",
 )
 def mfa_by_sms(pool, _):
@@ -386,7 +386,9 @@ def trigger_any_pool(pool, _):
             if allows_cognito(statement) and wide:
                 sid = statement.get("Sid", "<id>")
                 values = {"function": function.name, "statement": sid, "pool_arn": pool.detail.get("Arn", "")}
-                yield Hit(f"{name}: {function.name} allows {wide[0]} (statement {sid}).", values=values, part=f"{name}/{sid}")
+                yield Hit(
+                    f"{name}: {function.name} allows {wide[0]} (statement {sid}).", values=values, part=f"{name}/{sid}"
+                )
 
 
 @check(

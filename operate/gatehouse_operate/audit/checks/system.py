@@ -146,9 +146,13 @@ def queue(system, _):
             found = [one for one in mappings if reads(one, source, system)]
             if not found:
                 yield Hit(f"{function} does not read {source}.", part=source)
-            elif not any(one.get("State", "Enabled") in ("Enabled", "Enabling", "Creating", "Updating") for one in found):
+            elif not any(
+                one.get("State", "Enabled") in ("Enabled", "Enabling", "Creating", "Updating") for one in found
+            ):
                 values = {"mapping": found[0].get("UUID", "")}
-                yield Hit(f"{function} has stopped reading {source} ({found[0].get('State')}).", values=values, part=source)
+                yield Hit(
+                    f"{function} has stopped reading {source} ({found[0].get('State')}).", values=values, part=source
+                )
 
 
 @check(
@@ -264,7 +268,9 @@ def ttl(system, _):
         if found.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
             yield Hit(f"{logical} has no time to live.", MEDIUM, values=values, part=logical)
         elif found.get("AttributeName") != attribute:
-            yield Hit(f"{logical} expires by {found.get('AttributeName')}, not by {attribute}.", values=values, part=logical)
+            yield Hit(
+                f"{logical} expires by {found.get('AttributeName')}, not by {attribute}.", values=values, part=logical
+            )
 
 
 @check(

@@ -71,6 +71,4 @@ def block(same, coloured):
 
 
 def wrapped(text, label):
-    return textwrap.wrap(
-        label + text, WIDTH, initial_indent=" " * 9, subsequent_indent=" " * 9, break_long_words=False
-    )
+    return textwrap.wrap(label + text, WIDTH, initial_indent=" " * 9, subsequent_indent=" " * 9, break_long_words=False)
