@@ -2,6 +2,7 @@
 
 import textwrap
 
+from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.finding import GROUPS, Names
 from gatehouse_operate.audit.sources import SOURCES
@@ -21,7 +22,7 @@ def render(check_id):
         *textwrap.wrap(f"Why: {check.why}", WIDTH),
         "",
         "Mend:",
-        *(f"  {line}" for line in check.mend.format_map(Names()).splitlines()),
+        *(f"  {line}" for line in mend.complete(check.mend.format_map(Names())).splitlines()),
         "",
         *textwrap.wrap(f"Breaks: {check.breaks}", WIDTH),
         "",

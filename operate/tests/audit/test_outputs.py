@@ -68,7 +68,7 @@ class Formats(unittest.TestCase):
     def test_the_table_says_what_why_how_and_what_breaks(self):
         _, out, _ = run("--from", PLANTED)
         part = out.partition("client-token-revocation")[2]
-        for text in ("EnableTokenRevocation is off", "why: ", "update-user-pool-client", "breaks: "):
+        for text in ("EnableTokenRevocation is off", "why: ", "change_client us-east-1_Planted01", "breaks: "):
             self.assertIn(text, part)
 
     def test_many_findings_of_a_check_are_shown_together(self):

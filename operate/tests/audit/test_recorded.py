@@ -47,7 +47,7 @@ class Planted(unittest.TestCase):
     def test_every_command_names_the_resource(self):
         _, report = audit(RECORDED / "planted")
         mends = [one["mend"] for one in report["findings"] if one["check"] == "client-token-revocation"]
-        self.assertIn("--user-pool-id us-east-1_Planted01 --client-id 1weba1b2c3d4e5f6g7h8i9j0k1", mends[0])
+        self.assertIn("change_client us-east-1_Planted01 1weba1b2c3d4e5f6g7h8i9j0k1", mends[0])
 
     def test_what_the_operator_says_of_attributes_hosts_and_authorizers_counts(self):
         told = ["--trusted", "custom:colour", "--host", "demo.ngrok.app", "--authorizer", "legacy-authorizer"]

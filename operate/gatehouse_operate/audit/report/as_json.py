@@ -2,6 +2,7 @@
 
 import json
 
+from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.sources import SOURCES
 
 VERSION = 1
@@ -38,7 +39,7 @@ def entry(finding):
         "title": check.title,
         "found": finding.found,
         "why": check.why,
-        "mend": finding.mend,
+        "mend": mend.complete(finding.mend),
         "breaks": check.breaks,
         "sources": [SOURCES[name][1] for name in check.sources],
     }

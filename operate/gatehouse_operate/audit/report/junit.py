@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 
+from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.finding import GROUPS
 from gatehouse_operate.audit.report import clean
@@ -43,7 +44,9 @@ def case(check, name):
 def case_of(finding, report):
     """A finding as a failure, an error (not checked) or a case that passes."""
     made = case(finding.check, f"{finding.check.title}: {finding.resource}")
-    text = clean(f"{finding.found}\n{finding.check.why}\nMend:\n{finding.mend}\nBreaks: {finding.check.breaks}")
+    text = clean(
+        f"{finding.found}\n{finding.check.why}\nMend:\n{mend.complete(finding.mend)}\nBreaks: {finding.check.breaks}"
+    )
     if finding.check.id == "audit-not-checked":
         ElementTree.SubElement(made, "error", type="not-checked", message=clean(finding.found)).text = text
     elif finding.severity >= report.fail_on:

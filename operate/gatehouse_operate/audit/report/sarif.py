@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.finding import GROUPS, Severity
 from gatehouse_operate.audit.report import clean
@@ -67,7 +68,7 @@ def result(finding, used, anchor):
         "ruleId": finding.check.id,
         "ruleIndex": used.index(finding.check.id),
         "level": LEVELS[finding.severity],
-        "message": {"text": clean(f"{finding.label}: {finding.found} Mend: {finding.mend}")},
+        "message": {"text": clean(f"{finding.label}: {finding.found} Mend: {mend.complete(finding.mend)}")},
         "locations": [location],
         "partialFingerprints": {"gatehouseAudit/v1": hashlib.sha256(finding.fingerprint.encode()).hexdigest()},
         "properties": {"severity": finding.severity.word},

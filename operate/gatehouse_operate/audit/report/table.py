@@ -2,6 +2,7 @@
 
 import textwrap
 
+from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.finding import GROUPS, Severity
 from gatehouse_operate.audit.report import clean
 
@@ -34,7 +35,14 @@ def render(report, coloured=False):
         lines.append(f"Looked at: {clean(', '.join(report.scope))}.")
     if report.unchecked:
         lines.append(f"Not everything could be checked: {len(report.unchecked)} answers are missing.")
-    lines.append("`gatehouse audit explain ID` has the sources of a check.")
+    shown = [one.mend for one in report.findings if one.severity > Severity.INFO]
+    if functions := mend.functions(shown):
+        lines += [
+            "",
+            "The commands use these shell functions, because an update resets what it does not name:",
+            *functions,
+        ]
+    lines += ["", "`gatehouse audit explain ID` has the sources of a check."]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
