@@ -33,6 +33,10 @@ EVERY = 50
 def main(arguments=None):
     """Runs the command; returns its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is shown by its code.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     if arguments[:1] == ["explain"]:
         return explained(arguments[1:])
     if arguments[:1] == ["checks"]:
@@ -40,12 +44,16 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         return audit(options)
+    except KeyboardInterrupt:
+        return complain(UNREADABLE, "interrupted")
     except BrokenPipeError:
         # The reader of standard output has ended; Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except suppressions.Invalid as error:
         return complain(USAGE, str(error))
+    except OSError as error:
+        return complain(USAGE, f"{error.filename or 'output'}: {error.strerror}")
     except Fatal as error:
         return complain(UNREADABLE, str(error))
     except ProfileNotFound as error:

@@ -359,6 +359,14 @@ def document(text):
     return None
 
 
+def services(statement):
+    """The services in a statement's principal; `*` if it is everyone."""
+    principal = statement.get("Principal")
+    if not isinstance(principal, dict):
+        return set(listed(principal)) & {"*"}
+    return set(listed(principal.get("Service"))) | (set(listed(principal.get("AWS"))) & {"*"})
+
+
 def listed(value):
     """A member of a policy that may be one value or a list, as a list."""
     return value if isinstance(value, list) else [] if value is None else [value]

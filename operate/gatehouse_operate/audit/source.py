@@ -4,6 +4,7 @@ Both return the same shapes, so the reader and the checks do not know which one 
 """
 
 import contextlib
+import hashlib
 import json
 import pathlib
 import re
@@ -42,8 +43,12 @@ ABSENT = {
 FATAL = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 DENIED = re.compile("AccessDenied|Unauthorized|NotAuthorized|Forbidden|AuthorizationError")
 THROTTLED = re.compile("Throttl|TooManyRequests|LimitExceeded|RequestLimit|SlowDown")
-# Cognito's default quota for reading app clients and pools is 15 requests a second for an account and region.
-PER_SECOND = 12
+# Cognito's quotas: 15 requests a second for reading app clients (UserPoolClientRead), 5 for one operation on one pool.
+PER_SECOND = 5
+
+
+# Two identifiers, the call and `.json` fit into the 255 bytes of a file name.
+LONGEST = 90
 
 
 class Absent(Exception):
@@ -68,12 +73,13 @@ class Live:
     def __init__(self, aws, per_second=PER_SECOND):
         self._aws = aws
         self._lock = threading.Lock()
-        self._pace = Pace(per_second)
+        self._per_second = per_second
+        self._paces = {}
 
     def fetch(self, call, parameters):
         """The answer to the call, all pages of it, without secrets."""
         if call.service == "cognito-idp":
-            self._pace.wait()
+            self._pace_of(call, parameters.get("UserPoolId")).wait()
         try:
             return redacted(self._ask(self._client_of(call.service), call, parameters))
         except (NoCredentialsError, NoRegionError, PartialCredentialsError) as error:
@@ -82,6 +88,10 @@ class Live:
             raise classified(error) from None
         except Exception as error:  # The boundary to a library: an unreadable answer is a finding, never a crash.
             raise Unread("failed", type(error).__name__) from None
+
+    def _pace_of(self, call, pool):
+        with self._lock:
+            return self._paces.setdefault((call.operation, pool), Pace(self._per_second))
 
     def _client_of(self, service):
         with self._lock:
@@ -129,7 +139,7 @@ class Folder:
         self.path = pathlib.Path(folder)
         if not self.path.is_dir():
             raise Fatal(f"{folder} is not a folder")
-        self._files = {file.name.removesuffix(".json"): file for file in sorted(self.path.rglob("*.json"))}
+        self._files = {file.name.removesuffix(".json"): file for file in sorted(self.path.glob("*.json"))}
         if not self._files:
             raise Fatal(f"{folder} has no *.json file")
 
@@ -203,14 +213,16 @@ def plain(value):
 
 
 def file_name(call, parameters):
-    """The name of the call's file, without `.json`. Characters other than letters, digits, `-` and `_` become `_`."""
-    values = []
-    for key in call.by:
-        value = parameters.get(key)
-        # A list of alarms is always the stack's; its names make no usable file name.
-        if value and not isinstance(value, list):
-            values.append(re.sub(r"[^A-Za-z0-9_-]", "_", str(value))[-120:])
-    return ".".join([call.name, *values])
+    """The name of the call's file, without `.json`."""
+    # A list of alarms is always the stack's; its names make no usable file name.
+    values = [parameters.get(key) for key in call.by if not isinstance(parameters.get(key), list)]
+    return ".".join([call.name, *(spelled(str(value)) for value in values if value)])
+
+
+def spelled(value):
+    """An identifier as a part of a file name: `:` and `/` become `_`, other special characters `~` and their code."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", lambda one: f"~{ord(one[0]):x}", re.sub("[:/]", "_", value))
+    return safe if len(safe) <= LONGEST else safe[:LONGEST] + hashlib.sha256(value.encode()).hexdigest()[:8]
 
 
 def classified(error):

@@ -58,7 +58,7 @@ def suppression(number, entry):
     expires = expires.date() if isinstance(expires, datetime.datetime) else expires
     unknown = sorted(entry.keys() - {"check", "resource", "reason", "expires"})
     problem = ""
-    if check not in CHECKS:
+    if not isinstance(check, str) or check not in CHECKS:
         problem = f"names the unknown check {check}"
     elif check in NEVER:
         problem = f"names {check}, which cannot be suppressed"

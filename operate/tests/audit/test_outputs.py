@@ -130,6 +130,7 @@ class ExitCodes(unittest.TestCase):
             ["explain"],
             ["explain", "pool-unknown"],
             ["--from", AMPLIFY, "--suppressions", "no-such-file.toml"],
+            ["--from", AMPLIFY, "--sarif", "/no-such-folder/a.sarif"],
         ):
             code, out, err = run(*arguments)
             self.assertEqual(code, cli.USAGE, arguments)
@@ -198,6 +199,7 @@ class Suppressions(unittest.TestCase):
             self.entry(check="no-such-check"),
             self.entry(check="audit-suppression-expired"),
             "[[suppress]]\n",
+            '[[suppress]]\ncheck = ["client-refresh-lifetime"]\nreason = "x"\nexpires = 2030-01-01\n',
         ):
             with self.subTest(text):
                 _, report = self.audit(text)

@@ -204,12 +204,12 @@ class ManyClients(unittest.TestCase):
 
         pace = source.Pace(source.PER_SECOND, clock=lambda: now[0], sleep=sleep)
         began = []
-        for _ in range(CLIENTS + 10):
+        for _ in range(CLIENTS):
             pace.wait()
             began.append(now[0])
         self.assertLess(began[-1], 60)
         for second in range(int(began[-1])):
-            self.assertLessEqual(sum(second <= one < second + 1 for one in began), 15)
+            self.assertLessEqual(sum(second <= one + 1e-6 < second + 1 for one in began), 5)
 
     def test_the_report_names_three_of_three_hundred(self):
         with tempfile.TemporaryDirectory() as folder, cognito({}, CLIENTS):
@@ -250,6 +250,15 @@ class Secrets(unittest.TestCase):
         for number in range(1, 8):
             self.assertNotIn(f"s{number}", text)
         self.assertEqual(text.count("kept"), 3)
+
+    def test_names_that_differ_are_different_files(self):
+        call = CALLS["cognito-idp.describe-identity-provider"]
+        names = ["a.b", "a-b", "ab", "日本", "中国", "x" * 200 + "1", "x" * 200 + "2", "..", "../../etc/passwd", "~2e"]
+        files = {source.file_name(call, {"UserPoolId": POOL, "ProviderName": name}) for name in names}
+        self.assertEqual(len(files), len(names))
+        for file in files:
+            self.assertRegex(file, r"^[A-Za-z0-9_~.-]{1,250}$")
+            self.assertNotIn("/", file)
 
     def test_a_saved_folder_is_readable_by_its_owner_only(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Checks of REST, HTTP and WebSocket APIs."""
 
-from gatehouse_operate.audit.facts import document, listed
+from gatehouse_operate.audit.facts import document, listed, services
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 from gatehouse_operate.audit.read import function_name, invoked
 
@@ -481,9 +481,7 @@ def gateway_sources(policy):
     """The source ARNs for which a function's policy lets API Gateway invoke it; `*` for all."""
     found = []
     for statement in listed(policy.get("Statement")):
-        principal = statement.get("Principal")
-        services = listed(principal.get("Service")) if isinstance(principal, dict) else [principal]
-        if statement.get("Effect") == "Allow" and {"apigateway.amazonaws.com", "*"} & set(services):
+        if statement.get("Effect") == "Allow" and {"apigateway.amazonaws.com", "*"} & services(statement):
             conditions = (statement.get("Condition") or {}).values()
             arns = [arn for one in conditions for key, arn in one.items() if key.lower() == "aws:sourcearn"]
             found += [one for arn in arns for one in listed(arn)] or ["*"]

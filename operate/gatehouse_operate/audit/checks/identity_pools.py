@@ -13,6 +13,7 @@ UPDATE = (
 ISSUER = "cognito-identity.amazonaws.com"
 AUDIENCE = f"{ISSUER}:aud"
 METHOD = f"{ISSUER}:amr"
+DEMANDING = ("stringequals", "stringequalsignorecase", "stringlike")
 # What Cognito's console gives every guest; it reaches no data of others.
 HARMLESS = {"cognito-identity:*", "cognito-identity:getcredentialsforidentity", "cognito-sync:*"}
 HARMLESS |= {"mobileanalytics:putevents", "mobiletargeting:putevents", "mobiletargeting:updateendpoint"}
@@ -70,8 +71,8 @@ def classic_flow(pool, _):
     "identity-token-check",
     MEDIUM,
     "A signed-out user still gets AWS credentials",
-    why="Without the server-side check the pool only verifies the token's signature: a token of a signed-out, disabled "
-    "or deleted user is exchanged until it expires.",
+    why="Without the server-side check the pool only verifies the token's signature: a token of a user who was "
+    "signed out globally or deleted is exchanged until it expires.",
     sources=("aws-identity-provider-api",),
     mend=update(".CognitoIdentityProviders |= map(.ServerSideTokenCheck = true)"),
     breaks="Each exchange asks the user pool, which counts against its quota.",
@@ -259,7 +260,7 @@ def condition(statement, key):
     found = []
     for operator, members in (statement.get("Condition") or {}).items():
         name = operator.lower()
-        if name.startswith("forallvalues") or name.endswith("ifexists") or "not" in name:
+        if name.startswith("forallvalues") or name.rpartition(":")[2] not in DEMANDING:
             continue
         found += [one for member, value in members.items() if member.lower() == key for one in listed(value)]
     return found

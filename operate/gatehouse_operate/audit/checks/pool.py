@@ -3,7 +3,7 @@
 import ipaddress
 
 from gatehouse_operate.audit import mend
-from gatehouse_operate.audit.facts import listed
+from gatehouse_operate.audit.facts import listed, services
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 
 check = subjects_of(lambda facts: [pool for pool in facts.pools if pool.detail])
@@ -407,9 +407,7 @@ def web_acl(pool, _):
 
 def allows_cognito(statement):
     """Whether a statement of a function's policy lets Cognito invoke it."""
-    principal = statement.get("Principal")
-    services = listed(principal.get("Service")) if isinstance(principal, dict) else [principal]
-    return statement.get("Effect") == "Allow" and bool({"cognito-idp.amazonaws.com", "*"} & set(services))
+    return statement.get("Effect") == "Allow" and bool({"cognito-idp.amazonaws.com", "*"} & services(statement))
 
 
 def source_arns(statement):
