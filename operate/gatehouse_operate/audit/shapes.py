@@ -15,6 +15,7 @@ def model(service):
     return botocore.session.get_session().get_service_model(service)
 
 
+@functools.cache
 def output(call):
     """The shape of a call's answer."""
     wanted = call.operation.replace("_", "")

@@ -133,9 +133,9 @@ class Retries(unittest.TestCase):
 
     def test_a_throttled_call_is_repeated(self):
         for code in ("TooManyRequestsException", "ThrottlingException"):
-            with cognito({"DescribeUserPool": failing(code, 4, recorded)}) as server:
+            with cognito({"DescribeUserPool": failing(code, 2, recorded)}) as server:
                 facts = read(quick())
-                self.assertEqual(server.calls["DescribeUserPool"], 5)
+                self.assertEqual(server.calls["DescribeUserPool"], 3)
             self.assertEqual([one for one in facts.problems if one.kind == "throttled"], [])
             self.assertEqual(len(facts.pools[0].clients), FEW)
 
