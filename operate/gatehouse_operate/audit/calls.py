@@ -10,7 +10,8 @@ class Call:
     """One operation of an AWS service.
 
     `by` are the parameters that tell two results of the operation apart; they are part of an exported file's name.
-    `what` says what the audit cannot check without the call. `resource` is the ARN that the permission is limited to.
+    `what` says what the audit cannot check without the call. `resource` is the ARN that the permission is limited to,
+    `options` what else the AWS CLI needs to return the same answer.
     """
 
     service: str
@@ -19,6 +20,7 @@ class Call:
     what: str
     resource: str = ANY
     actions: tuple = ()
+    options: str = ""
 
     @property
     def command(self):
@@ -54,7 +56,14 @@ CALLS = {
     for call in (
         Call("cloudformation", "describe_stacks", ("StackName",), "the stack's parts", STACK),
         Call("cloudformation", "list_stack_resources", ("StackName",), "the stack's resources", STACK),
-        Call("cloudformation", "get_template", ("StackName",), "which resources outlive the stack", STACK),
+        Call(
+            "cloudformation",
+            "get_template",
+            ("StackName",),
+            "which resources outlive the stack",
+            STACK,
+            options="--template-stage Processed",
+        ),
         Call("cognito-idp", "describe_user_pool", ("UserPoolId",), "the user pool", POOL),
         Call("cognito-idp", "get_user_pool_mfa_config", ("UserPoolId",), "the second factors", POOL),
         Call("cognito-idp", "list_user_pool_clients", ("UserPoolId",), "the app clients", POOL),
@@ -98,7 +107,15 @@ CALLS = {
             "arn:{partition}:iam::*:policy/*",
         ),
         Call("apigateway", "get_rest_api", ("restApiId",), "the REST API", API + "restapis/*", GET),
-        Call("apigateway", "get_resources", ("restApiId",), "the methods", API + "restapis/*/resources", GET),
+        Call(
+            "apigateway",
+            "get_resources",
+            ("restApiId",),
+            "the methods",
+            API + "restapis/*/resources",
+            GET,
+            "--embed methods",
+        ),
         Call("apigateway", "get_authorizers", ("restApiId",), "the authorizers", API + "restapis/*/authorizers", GET),
         Call("apigateway", "get_stages", ("restApiId",), "the stages", API + "restapis/*/stages", GET),
         Call(
@@ -118,7 +135,7 @@ CALLS = {
         Call("cloudtrail", "get_event_selectors", ("TrailName",), "what the trail records", TRAIL),
         Call("events", "describe_rule", ("Name",), "the EventBridge rule", RULE),
         Call("events", "list_targets_by_rule", ("Rule",), "the rule's targets", RULE),
-        Call("sqs", "get_queue_attributes", ("QueueUrl",), "the queue", QUEUE),
+        Call("sqs", "get_queue_attributes", ("QueueUrl",), "the queue", QUEUE, options="--attribute-names All"),
         Call("dynamodb", "describe_table", ("TableName",), "the table", TABLE),
         Call("dynamodb", "describe_time_to_live", ("TableName",), "the table's time to live", TABLE),
         Call("dynamodb", "describe_continuous_backups", ("TableName",), "point-in-time recovery", TABLE),

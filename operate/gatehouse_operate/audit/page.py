@@ -38,7 +38,8 @@ def files():
     rows = ["| file | from `aws ..` |", "|---|---|"]
     for call in CALLS.values():
         name = ".".join([call.name, *(f"<{one}>" for one in call.by if one != "AlarmNames")])
-        rows.append(f"| `{name}.json` | `{call.service} {call.command}` |")
+        command = " ".join(filter(None, (call.service, call.command, call.options)))
+        rows.append(f"| `{name}.json` | `{command}` |")
     return "\n".join(rows)
 
 

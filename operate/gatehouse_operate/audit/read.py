@@ -218,6 +218,11 @@ class Reader:
             return api
         answer = self.ask("apigateway.get-resources", label, restApiId=api_id)
         api.methods = None if answer is None else rest_methods(answer)
+        if any("authorizationType" not in one for one in api.methods or []):
+            # Without it every method would look open.
+            call = CALLS["apigateway.get-resources"]
+            self.facts.problems.append(Problem(call, label, "failed", f"exported without {call.options}"))
+            api.methods = None
         answer = self.ask("apigateway.get-authorizers", label, restApiId=api_id)
         api.authorizers = answer and (answer.get("items") or [])
         answer = self.ask("apigateway.get-stages", label, restApiId=api_id)

@@ -122,6 +122,30 @@ class Unreadable(unittest.TestCase):
                         self.assertGreater(report["not_checked"], 0)
                 file.write_text(kept)
 
+    def test_methods_without_their_details_are_not_taken_for_open(self):
+        file = self.folder / "apigateway.get-resources.planted001.json"
+        answer = json.loads(file.read_text())
+        for one in answer["items"]:
+            one["resourceMethods"] = {verb: {} for verb in one["resourceMethods"]}
+        file.write_text(json.dumps(answer))
+        _, report = self.read()
+        found = [one for one in report["findings"] if one["check"] == "api-open-method"]
+        self.assertEqual(found, [])
+        texts = [one["found"] for one in report["findings"] if one["check"] == "audit-not-checked"]
+        self.assertTrue(any("without --embed methods" in text for text in texts), texts)
+
+    def test_files_without_identifiers_stand_for_the_only_one(self):
+        for file in self.folder.iterdir():
+            file.unlink()
+        for file in (RECORDED / "amplify").iterdir():
+            service, operation = file.name.split(".")[:2]
+            if service == "cognito-idp":
+                (self.folder / f"{service}.{operation}.json").write_text(file.read_text())
+        _, report = audit(self.folder)
+        self.assertEqual(report["scope"], ["user pool amplifyAuthUserPool4BA7F805-Qk3 (us-east-1_Amplify01)"])
+        self.assertEqual(report["not_checked"], 1, "the web ACL")
+        self.assertIn("client-refresh-lifetime", {one["check"] for one in report["findings"]})
+
     def test_members_of_another_type_are_reported(self):
         file = self.folder / "cognito-idp.describe-user-pool.us-east-1_Planted01.json"
         kept = json.loads(file.read_text())
