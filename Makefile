@@ -88,7 +88,7 @@ lint: tools ## Run every check of .ci/run other than the tests
 # These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
-.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt
+.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt audit
 
 build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction .."
 	@$(OPERATE) local/build.py $(or $(ARCH),x86_64) $(ONLY)
@@ -119,8 +119,12 @@ live-checks: tools-sam ## Check on the deployed stack what no emulator can prove
 	@$(OPERATE) local/live_checks.py $(if $(CONFIG),--config $(CONFIG)) $(if $(WAIT),--wait $(WAIT)) $(if $(LOAD),--load) \
 	  $(if $(ONLY),--only $(ONLY))
 
-test-operate: tools-sam ## Test the scripts that deploy and operate a stack
+test-operate: tools-sam ## Test the scripts that deploy and operate a stack, and the programs of operate/
 	@$(OPERATE) -m unittest discover -s local -p 'test_*.py' -q
+	@$(OPERATE) -m unittest discover operate/tests -q
+
+audit: tools-sam ## Audit STACK=.. of your shell's AWS account, or ARGS="--from folder ..": docs/audit.md
+	@PYTHONPATH=operate $(OPERATE) -m gatehouse_operate.audit $(if $(STACK),--stack $(STACK)) $(ARGS)
 
 test-adopt: binaries tools-sam ## Test gatehouse-adopt, first alone, then in a local stack
 	@$(OPERATE) -m unittest discover operate/tests -q -k adopt

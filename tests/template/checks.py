@@ -463,6 +463,9 @@ def clients(made):
         if confidential and not client["GenerateSecret"] and (not flows or "PASSWORD" in str(flows) or "SRP" in str(flows)):
             yield f"{name}: it accepts passwords without a secret"
         if client.get("AllowedOAuthFlows") == ["client_credentials"]:
+            # Without a list Cognito enables SRP and custom sign-in.
+            if flows != ["ALLOW_REFRESH_TOKEN_AUTH"]:
+                yield f"{name}: a machine's client signs users in"
             continue
         for right in ("ReadAttributes", "WriteAttributes"):
             attributes = client[right]

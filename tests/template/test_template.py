@@ -474,6 +474,15 @@ class Planted(unittest.TestCase):
             ("RefreshTokenValidity: !Ref RefreshTokenSeconds", "RefreshTokenValidity: 2592000"),
         )
 
+    def test_client_of_a_machine_that_signs_users_in(self):
+        for flows in ("", "      ExplicitAuthFlows: [ALLOW_USER_SRP_AUTH]\n"):
+            self.found(
+                checks.clients,
+                "MachineAppClient: a machine's client signs users in",
+                ("      ExplicitAuthFlows: [ALLOW_REFRESH_TOKEN_AUTH]\n", flows),
+                given="machines",
+            )
+
     def test_public_client_that_accepts_passwords(self):
         for flow in ("!If [HasConfidentialClient, !Ref AWS::NoValue, ALLOW_USER_PASSWORD_AUTH]", "!If [HasConfidentialClient, ALLOW_CUSTOM_AUTH, ALLOW_USER_SRP_AUTH]"):
             self.found(

@@ -1,0 +1,60 @@
+"""Shell commands that change one setting of a pool or an app client and keep the others.
+
+UpdateUserPool and UpdateUserPoolClient reset every member that a request omits (AWS's API reference), so a command
+with one option alone would undo the rest of the configuration. `change_pool` and `change_client` are shell functions:
+reports define them once, or in front of each command.
+"""
+
+# The members of a described client or pool that the update accepts; a test compares them with botocore's models.
+CLIENT_READ_ONLY = ("ClientSecret", "CreationDate", "LastModifiedDate")
+POOL_READ_ONLY = (
+    "Id Name Arn Status CreationDate LastModifiedDate SchemaAttributes AliasAttributes UsernameAttributes "
+    "UsernameConfiguration EstimatedNumberOfUsers Domain CustomDomain EmailConfigurationFailure "
+    "SmsConfigurationFailure"
+).split()
+# Refused beside TemporaryPasswordValidityDays, which replaced it.
+REPLACED = "AdminCreateUserConfig.UnusedAccountValidityDays"
+
+
+def dropped(members):
+    return ", ".join(f".{name}" for name in members)
+
+
+FUNCTIONS = {
+    "change_pool": f"""change_pool() {{  # <user pool> <change by jq>: writes pool.json, and sends it
+  aws cognito-idp describe-user-pool --user-pool-id "$1" --query UserPool |
+    jq '. + {{UserPoolId: .Id, PoolName: .Name}} | del({dropped((*POOL_READ_ONLY, REPLACED))}) | '"$2" >pool.json &&
+    aws cognito-idp update-user-pool --cli-input-json file://pool.json
+}}""",
+    "change_client": f"""change_client() {{  # <user pool> <app client> <change by jq>: writes client.json, and sends it
+  aws cognito-idp describe-user-pool-client --user-pool-id "$1" --client-id "$2" --query UserPoolClient |
+    jq 'del({dropped(CLIENT_READ_ONLY)}) | '"$3" >client.json &&
+    aws cognito-idp update-user-pool-client --cli-input-json file://client.json
+}}""",
+}
+
+
+def client(change):
+    """A command that applies a jq expression to an app client."""
+    return f"change_client {{pool}} {{client}} '{escaped(change)}'"
+
+
+def pool(change):
+    """A command that applies a jq expression to a user pool."""
+    return f"change_pool {{pool}} '{escaped(change)}'"
+
+
+def escaped(expression):
+    """An expression whose braces stay when the command is formatted."""
+    return expression.replace("{", "{{").replace("}", "}}")
+
+
+def functions(commands):
+    """The definitions of the shell functions that commands use."""
+    used = {command.split(" ", 1)[0] for command in commands}
+    return [text for name, text in FUNCTIONS.items() if name in used]
+
+
+def complete(command):
+    """A command behind the functions that it uses."""
+    return "\n".join([*functions([command]), command])

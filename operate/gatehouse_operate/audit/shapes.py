@@ -1,0 +1,44 @@
+"""Whether a JSON value has the form of an AWS operation's answer, by botocore's service models."""
+
+import functools
+
+import botocore.session
+
+# JSON texts that boto3 and the AWS CLI return as objects.
+DOCUMENTS = {"policyDocumentType", "TemplateBody"}
+CONTAINERS = {"structure": dict, "map": dict, "list": list}
+
+
+@functools.cache
+def model(service):
+    """The model of a service."""
+    return botocore.session.get_session().get_service_model(service)
+
+
+@functools.cache
+def output(call):
+    """The shape of a call's answer."""
+    wanted = call.operation.replace("_", "")
+    found = model(call.service)
+    return found.operation_model(next(one for one in found.operation_names if one.lower() == wanted)).output_shape
+
+
+def misfit(value, shape, path=""):
+    """The path of the first member that is an object, a list or a value where the shape has another; None if all fit.
+
+    Members that the model does not know are left alone: AWS adds some at any time."""
+    if value is None or shape.name in DOCUMENTS:
+        return None
+    container = CONTAINERS.get(shape.type_name)
+    if container is None:
+        return path if isinstance(value, (dict, list)) else None
+    if not isinstance(value, container):
+        return path or "the answer"
+    if shape.type_name == "list":
+        members = [(member, shape.member, f"{path}[{number}]") for number, member in enumerate(value)]
+    elif shape.type_name == "map":
+        members = [(member, shape.value, f"{path}.{name}") for name, member in value.items()]
+    else:
+        known = shape.members
+        members = [(member, known[name], f"{path}.{name}") for name, member in value.items() if name in known]
+    return next((found for member in members if (found := misfit(*member))), None)

@@ -1,0 +1,273 @@
+"""Where the answers of AWS come from: the account itself, or a folder of exported JSON files.
+
+Both return the same shapes, so the reader and the checks do not know which one they have.
+"""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import re
+import threading
+import time
+
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
+
+from gatehouse_operate.audit import shapes
+from gatehouse_operate.audit.facts import document
+
+REMOVED = "(removed)"
+# Members that hold secrets. They are removed as soon as an answer is received.
+SECRETS = {"ClientSecret", "client_secret", "private_key", "Token", "variables", "TemplateURL"}
+# The variables of Gatehouse's functions that a check reads. Other variables of a function may be secrets.
+VARIABLES = {
+    "APP_CLIENT_IDS",
+    "AUTHORIZER_TTL_SECONDS",
+    "POLICY_SCOPE",
+    "REFRESH_TOKEN_TTL_SECONDS",
+    "REVOCATION_TABLE",
+    "USER_POOL_ID",
+}
+# The parameters of a stack that a check reads. Others may be secrets of a stack that is not Gatehouse's.
+PARAMETERS = {"AllowedOrigin", "ApiDomainName", "AppBaseUrl", "UserEvents"}
+ABSENT = {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchEntity",
+    "NoSuchEntityException",
+    "NotFoundException",
+    "QueueDoesNotExist",
+    "ResourceNotFoundException",
+    "TrailNotFoundException",
+    "WAFNonexistentItemException",
+}
+FATAL = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+DENIED = re.compile("AccessDenied|Unauthorized|NotAuthorized|Forbidden|AuthorizationError")
+THROTTLED = re.compile("Throttl|TooManyRequests|LimitExceeded|RequestLimit|SlowDown")
+# Cognito's quotas: 15 requests a second for reading app clients (UserPoolClientRead), 5 for one operation on one pool.
+PER_SECOND = 5
+
+
+# Two identifiers, the call and `.json` fit into the 255 bytes of a file name.
+LONGEST = 90
+
+
+class Absent(Exception):
+    """AWS says that the resource does not exist."""
+
+
+class Unread(Exception):
+    """The answer could not be read. `kind` is denied, throttled, missing or failed; the text says why."""
+
+    def __init__(self, kind, reason):
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Fatal(Exception):
+    """Nothing can be read: no credentials, no region, no folder."""
+
+
+class Live:
+    """Reads the account of an `Aws`."""
+
+    def __init__(self, aws, per_second=PER_SECOND):
+        self._aws = aws
+        self._lock = threading.Lock()
+        self._per_second = per_second
+        self._paces = {}
+
+    def fetch(self, call, parameters):
+        """The answer to the call, all pages of it, without secrets."""
+        if call.service == "cognito-idp":
+            self._pace_of(call, parameters.get("UserPoolId")).wait()
+        try:
+            return redacted(self._ask(self._client_of(call.service), call, parameters))
+        except (NoCredentialsError, NoRegionError, PartialCredentialsError) as error:
+            raise Fatal(str(error)) from None
+        except ClientError as error:
+            raise classified(error) from None
+        except Exception as error:  # The boundary to a library: an unreadable answer is a finding, never a crash.
+            raise Unread("failed", type(error).__name__) from None
+
+    def _pace_of(self, call, pool):
+        with self._lock:
+            return self._paces.setdefault((call.operation, pool), Pace(self._per_second))
+
+    def _client_of(self, service):
+        with self._lock:
+            return self._aws.client(service)
+
+    def _ask(self, client, call, parameters):
+        given = {name: value for name, value in parameters.items() if value not in (None, "")}
+        if call.name == "apigateway.get-resources":
+            given["embed"] = ["methods"]
+        if call.name == "sqs.get-queue-attributes":
+            given["AttributeNames"] = ["All"]
+        if call.name == "cloudformation.get-template":
+            given["TemplateStage"] = "Processed"
+        if client.can_paginate(call.operation):
+            answer = client.get_paginator(call.operation).paginate(**given).build_full_result()
+        else:
+            answer = getattr(client, call.operation)(**given)
+        return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+class Pace:
+    """Spaces calls of all threads so that no more than so many begin in a second."""
+
+    def __init__(self, per_second, clock=time.monotonic, sleep=time.sleep):
+        self._gap = 1 / per_second
+        self._next = 0.0
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+
+    def wait(self):
+        """Returns when the next call may begin."""
+        with self._lock:
+            now = self._clock()
+            at = max(self._next, now)
+            self._next = at + self._gap
+        if at > now:
+            self._sleep(at - now)
+
+
+class Folder:
+    """Reads files that `--save` or the AWS CLI wrote: `cognito-idp.describe-user-pool.<pool id>.json`."""
+
+    def __init__(self, folder):
+        self.path = pathlib.Path(folder)
+        if not self.path.is_dir():
+            raise Fatal(f"{folder} is not a folder")
+        self._files = {file.name.removesuffix(".json"): file for file in sorted(self.path.glob("*.json"))}
+        if not self._files:
+            raise Fatal(f"{folder} has no *.json file")
+
+    def fetch(self, call, parameters):
+        """The answer in the file of this call, without secrets."""
+        name = file_name(call, parameters)
+        # The file may omit the identifiers if it is the only one of its operation.
+        file = self._files.get(name) or self._only(call)
+        if file is None:
+            raise Unread("missing", f"no file {name}.json")
+        answer = parsed(file)
+        if isinstance(answer, dict) and isinstance(error := answer.get("Error"), dict):
+            raise of_code(str(error.get("Code", "")), str(error.get("Message", "")))
+        path = shapes.misfit(answer, shapes.output(call)) if isinstance(answer, dict) else "the answer"
+        if path:
+            raise Unread("failed", f"{file.name} is no answer of AWS: {path}")
+        return redacted(answer)
+
+    def answers(self, call):
+        """The answers in all files of one operation; files that cannot be read are left to `fetch`."""
+        for name, file in self._files.items():
+            if name == call.name or name.startswith(call.name + "."):
+                with contextlib.suppress(Unread):
+                    answer = parsed(file)
+                    if isinstance(answer, dict) and not shapes.misfit(answer, shapes.output(call)):
+                        yield answer
+
+    def _only(self, call):
+        found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]
+        return self._files[call.name] if found == [call.name] else None
+
+
+def parsed(file):
+    """The JSON value in a file."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        raise Unread("failed", f"{file.name} is not JSON in UTF-8") from None
+
+
+class Saving:
+    """Passes answers of another source on, and writes each into a folder that `Folder` reads."""
+
+    def __init__(self, source, folder):
+        self._source = source
+        self._folder = pathlib.Path(folder)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def fetch(self, call, parameters):
+        """The other source's answer."""
+        try:
+            answer = self._source.fetch(call, parameters)
+        except Absent:
+            self._write(call, parameters, {"Error": {"Code": "NotFoundException"}})
+            raise
+        except Unread as error:
+            if error.kind == "denied":
+                self._write(call, parameters, {"Error": {"Code": "AccessDeniedException"}})
+            raise
+        self._write(call, parameters, answer)
+        return answer
+
+    def _write(self, call, parameters, answer):
+        text = json.dumps(answer, indent=1, default=plain, ensure_ascii=False)
+        (self._folder / f"{file_name(call, parameters)}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def plain(value):
+    """A time as the AWS CLI writes it."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def file_name(call, parameters):
+    """The name of the call's file, without `.json`."""
+    # A list of alarms is always the stack's; its names make no usable file name.
+    values = [parameters.get(key) for key in call.by if not isinstance(parameters.get(key), list)]
+    return ".".join([call.name, *(spelled(str(value)) for value in values if value)])
+
+
+def spelled(value):
+    """An identifier as a part of a file name: `:` and `/` become `_`, other special characters `~` and their code."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", lambda one: f"~{ord(one[0]):x}", re.sub("[:/]", "_", value))
+    return safe if len(safe) <= LONGEST else safe[:LONGEST] + hashlib.sha256(value.encode()).hexdigest()[:8]
+
+
+def classified(error):
+    """Absent, Unread or Fatal for an error of botocore, without its message: that may quote what was sent."""
+    return of_code(error.response.get("Error", {}).get("Code", ""), error.response.get("Error", {}).get("Message", ""))
+
+
+def of_code(code, message):
+    """Absent, Unread or Fatal for an error code of AWS."""
+    if code in FATAL:
+        return Fatal(f"AWS refused the credentials: {code}")
+    if code in ABSENT or (code == "ValidationError" and "does not exist" in message):
+        return Absent(code)
+    if DENIED.search(code):
+        return Unread("denied", code)
+    if THROTTLED.search(code):
+        return Unread("throttled", code)
+    return Unread("failed", code or "unknown error")
+
+
+def redacted(value, key=""):
+    """A copy of an answer without secrets."""
+    if key in SECRETS and value:
+        return REMOVED if isinstance(value, str) else {}
+    if key == "Variables" and isinstance(value, dict):
+        return {name: text for name, text in value.items() if name in VARIABLES}
+    if key == "TemplateBody":
+        return kept_of_template(value)
+    if isinstance(value, dict):
+        if "ParameterKey" in value and value["ParameterKey"] not in PARAMETERS:
+            return {"ParameterKey": value["ParameterKey"], "ParameterValue": REMOVED}
+        return {name: redacted(member, name) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redacted(member) for member in value]
+    return value
+
+
+def kept_of_template(body):
+    """Types and deletion policies of a template's resources; the rest may hold secrets, and no check reads it."""
+    template = document(body) or {}
+    resources = template.get("Resources") if isinstance(template.get("Resources"), dict) else {}
+    members = ("Type", "DeletionPolicy")
+    kept = {
+        name: {key: one[key] for key in members if key in one}
+        for name, one in resources.items()
+        if isinstance(one, dict)
+    }
+    return {"Resources": kept}
