@@ -68,7 +68,9 @@ async fn invalid_configuration_stops_the_process_with_a_reason() {
     for (name, value) in [
         ("TOKEN_USE", "all"),
         ("REQUIRE_SESSION", "no"),
-        ("CONTEXT_CLAIMS", "sub,email"),
+        ("CONTEXT_CLAIMS", "sub,email,sub"),
+        ("CONTEXT_CLAIMS", "sub,principalId"),
+        ("CONTEXT_CLAIMS", "custom:*,*"),
     ] {
         let output = refused("authorizer", &[(name, value)]).await;
         assert!(output.contains(name), "{name}={value}: {output}");
