@@ -55,6 +55,8 @@ async fn invalid_configuration_stops_the_process_with_a_reason() {
         ("leeway", "CLOCK_LEEWAY_SECONDS", "61"),
         ("leeway", "CLOCK_LEEWAY_SECONDS", "x"),
         ("log level", "LOG_LEVEL", "LOUD"),
+        ("namespace", "METRICS_NAMESPACE", "AWS/Lambda"),
+        ("stack", "STACK_NAME", "not a stack"),
     ];
     for (case, name, value) in rows {
         for function in ["authorizer", "logout"] {

@@ -186,6 +186,8 @@ impl Config {
              `EnableSimpleResponses`.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
         Var::new(
             "LOG_ALLOWED_PERCENT",
             "`100`",
@@ -239,7 +241,7 @@ impl Config {
             );
         }
         let log = LogRules {
-            level: runtime::log::Level::read(&mut env),
+            level: runtime::log::read(&mut env),
             allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
             refusals_per_second: env.number("LOG_REFUSALS_PER_SECOND", 100, 0..=10_000),
         };
