@@ -55,6 +55,8 @@ async fn invalid_configuration_stops_the_process_with_a_reason() {
         ("leeway", "CLOCK_LEEWAY_SECONDS", "61"),
         ("leeway", "CLOCK_LEEWAY_SECONDS", "x"),
         ("log level", "LOG_LEVEL", "LOUD"),
+        ("namespace", "METRICS_NAMESPACE", "AWS/Lambda"),
+        ("stack", "STACK_NAME", "not a stack"),
     ];
     for (case, name, value) in rows {
         for function in ["authorizer", "logout"] {
@@ -68,7 +70,9 @@ async fn invalid_configuration_stops_the_process_with_a_reason() {
     for (name, value) in [
         ("TOKEN_USE", "all"),
         ("REQUIRE_SESSION", "no"),
-        ("CONTEXT_CLAIMS", "sub,email"),
+        ("CONTEXT_CLAIMS", "sub,email,sub"),
+        ("CONTEXT_CLAIMS", "sub,principalId"),
+        ("CONTEXT_CLAIMS", "custom:*,*"),
     ] {
         let output = refused("authorizer", &[(name, value)]).await;
         assert!(output.contains(name), "{name}={value}: {output}");

@@ -406,12 +406,23 @@ async fn the_heartbeat_of_user_sweep_is_counted() {
             .matches("\"outcome\":\"heartbeat\"")
             .count()
     };
-    let quiet = [("LOG_LEVEL", "ERROR")];
+    let quiet = [
+        ("LOG_LEVEL", "ERROR"),
+        ("METRICS_NAMESPACE", "Team/Auth"),
+        ("STACK_NAME", "prod"),
+    ];
     let quiet = world.function("user-events", &quiet).await;
     let other_call = record("AdminGetUser", &user_token(), 0);
     send(&quiet, &[heard(&arn), other_call]).await;
     assert_eq!(beats(&quiet), 1, "the metric of an alarm");
     assert!(!quiet.output().contains("nothing_to_do"));
+    for part in [
+        "\"Namespace\":\"Team/Auth\"",
+        "\"Dimensions\":[[\"stack\",\"function\",\"outcome\"]]",
+        "\"stack\":\"prod\"",
+    ] {
+        assert!(quiet.output().contains(part), "{part}");
+    }
     let other = arn.replace(Pool::ours().id, "us-east-1_Other");
     let answer = send(&function, &[heard(&other)]).await;
     assert_eq!((failures(&answer).len(), beats(&function)), (0, 0));

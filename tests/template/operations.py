@@ -124,7 +124,7 @@ def unknown(made, where, namespace, metric, dimensions):
     names = set(dimensions)
     if (namespace, metric) in filtered(made) and not names:
         return
-    if namespace != "Gatehouse":
+    if namespace != made.plain({"Ref": "MetricsNamespace"}):
         if OF_AWS.get((namespace, metric)) != names:
             yield f"{where}: AWS does not publish {namespace} {metric} by {', '.join(sorted(names)) or 'nothing'}"
         return
@@ -133,10 +133,12 @@ def unknown(made, where, namespace, metric, dimensions):
         yield f"{where}: {function} does not write {metric}"
         return
     written = emitted()[function, metric]
-    if names != {"function", *filter(None, [written])}:
-        yield f"{where}: {metric} has the dimensions function and {written}, not {', '.join(sorted(names))}"
+    if names != {"stack", "function", *filter(None, [written])}:
+        yield f"{where}: {metric} has the dimensions stack, function and {written}, not {', '.join(sorted(names))}"
+    if dimensions.get("stack") != made.plain({"Ref": "AWS::StackName"}):
+        yield f"{where}: {metric} of the stack {dimensions.get('stack')}"
     for name, value in dimensions.items():
-        if name != "function" and value is not ANY and value not in words():
+        if name not in ("stack", "function") and value is not ANY and value not in words():
             yield f"{where}: {metric} never has the {name} {value}"
 
 
@@ -445,14 +447,19 @@ def dashboard(made):
         yield f"the dashboard {'shows an alarm that does not exist' if name in listed else 'lacks the alarm'}: {name}"
 
 
+SEARCH = re.compile(
+    r"""SEARCH\('\{"([\w./#-]+)",([\w,]+)\} MetricName="(\w+)" stack="(\S+)" function="(\S+)"', '\w+', \d+\)"""
+)
+
+
 def shown(made, title, properties):
     for metric in metrics_of(properties["metrics"]):
         if isinstance(metric, str):
-            found = re.fullmatch(r"SEARCH\('\{([\w/]+),([\w,]+)\} MetricName=\"(\w+)\" function=\"(\S+)\"', '\w+', \d+\)", metric)
+            found = SEARCH.fullmatch(metric)
             if not found:
                 yield f"{title}: {metric}"
                 continue
-            dimensions = dict.fromkeys(found[2].split(","), ANY) | {"function": found[4]}
+            dimensions = dict.fromkeys(found[2].split(","), ANY) | {"stack": found[4], "function": found[5]}
             yield from unknown(made, title, found[1], found[3], dimensions)
         else:
             namespace, name, *rest = metric

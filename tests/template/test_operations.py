@@ -287,13 +287,13 @@ class Planted(unittest.TestCase):
         self.found(
             operations.alarms,
             "SweepAgeAlarm: AdminFunction does not write SweepAge",
-            ("      MetricName: SweepAge\n      Dimensions:\n        - Name: function\n          Value: !Ref UserSweepFunction\n", "      MetricName: SweepAge\n      Dimensions:\n        - Name: function\n          Value: !Ref AdminFunction\n"),
+            ("      MetricName: SweepAge\n      Dimensions:\n        - Name: stack\n          Value: !Ref AWS::StackName\n        - Name: function\n          Value: !Ref UserSweepFunction\n", "      MetricName: SweepAge\n      Dimensions:\n        - Name: stack\n          Value: !Ref AWS::StackName\n        - Name: function\n          Value: !Ref AdminFunction\n"),
         )
 
     def test_alarm_on_dimensions_that_the_code_does_not_write(self):
         self.found(
             operations.alarms,
-            "MissingRevocationsAlarm: MissingMarks has the dimensions function and outcome, not function",
+            "MissingRevocationsAlarm: MissingMarks has the dimensions stack, function and outcome, not function, stack",
             ("        - Name: outcome\n          Value: marks_were_missing\n", ""),
         )
         self.found(
@@ -409,8 +409,33 @@ class Planted(unittest.TestCase):
         self.found(
             operations.dashboard,
             "Sweep: seconds since a whole pass began: UserSweepFunction does not write SweepTime",
-            ('["Gatehouse", "SweepAge"', '["Gatehouse", "SweepTime"'),
+            ('"SweepAge", "stack"', '"SweepTime", "stack"'),
         )
+
+    def test_alarm_and_dashboard_of_another_stack_or_namespace(self):
+        self.found(
+            operations.alarms,
+            "SweepAgeAlarm: SweepAge of the stack other",
+            (
+                "MetricName: SweepAge\n      Dimensions:\n        - Name: stack\n          Value: !Ref AWS::StackName\n",
+                "MetricName: SweepAge\n      Dimensions:\n        - Name: stack\n          Value: other\n",
+            ),
+        )
+        self.found(
+            operations.dashboard,
+            "Decisions of the authorizer, by reason: Decisions of the stack other",
+            ('MetricName=\\"Decisions\\" stack=\\"${AWS::StackName}\\"', 'MetricName=\\"Decisions\\" stack=\\"other\\"'),
+        )
+        self.found(
+            operations.dashboard,
+            "Sweep: seconds since a whole pass began: AWS does not publish Other SweepAge by function, stack",
+            ('["${MetricsNamespace}", "SweepAge"', '["Other", "SweepAge"'),
+        )
+
+    def test_the_namespace_is_that_of_the_parameter(self):
+        given = {**parameters.OBSERVED, "MetricsNamespace": "Team/Auth"}
+        made = stack.Parsed(stack.text()).stack(given)
+        self.assertEqual([*operations.alarms(made), *operations.dashboard(made)], [])
 
     def test_widgets_that_overlap(self):
         self.found(

@@ -1,7 +1,7 @@
 //! What admin reads from its environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {
@@ -38,6 +38,8 @@ impl Config {
         vars::REFRESH_TOKEN_TTL_SECONDS,
         vars::CLOCK_LEEWAY_SECONDS,
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -56,7 +58,7 @@ impl Config {
             users_table: env.optional("USERS_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth::Issuer;
 use auth_jwks::KeyLocation;
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 use usernames::Domains;
 
 /// A valid configuration.
@@ -209,6 +209,8 @@ impl Config {
              and lets the app client write them.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -254,7 +256,7 @@ impl Config {
             allowed_domains: Domains::read(&mut env, "ALLOWED_EMAIL_DOMAINS"),
             denied_domains: Domains::read(&mut env, "DENIED_EMAIL_DOMAINS"),
             attributes: attributes(&mut env),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

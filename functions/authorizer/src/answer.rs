@@ -9,9 +9,9 @@ use auth::{Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::context::{Context, ContextClaim};
+use crate::context::{Context, ContextClaims};
 use crate::event::Kind;
-use crate::outcome::Authorization;
+use crate::outcome::{Authorization, AuthorizeError};
 
 /// API Gateway's limit for an authorizer's response.
 const MAX_ANSWER_BYTES: usize = 8 * 1024;
@@ -52,24 +52,33 @@ struct AppSyncAnswer<'a> {
     ttl_override: u32,
 }
 
-/// The response to a known caller, in the format for `kind`; `None` if it would exceed the API's
-/// limit. If no route is allowed, the context is omitted, because no backend would receive it.
+/// The response to a known caller, in the format for `kind`. If no route is allowed, the context is
+/// omitted, because no backend would receive it.
+///
+/// # Errors
+/// A claim of the context is unfit, or the response would exceed the API's limit.
 pub(crate) fn decided(
     kind: Kind,
     http_api_response: HttpApiResponse,
     claims: &VerifiedClaims,
     authorization: Authorization,
-    chosen: &[ContextClaim],
-) -> Option<Box<RawValue>> {
+    chosen: &ContextClaims,
+) -> Result<Box<RawValue>, AuthorizeError> {
     let is_authorized = authorization.effect == Effect::Allow;
     let some_allowed = is_authorized
         || authorization
             .policy
             .as_ref()
             .is_some_and(IamPolicy::has_allow);
+    let signed = if some_allowed {
+        chosen.signed.members(claims)?
+    } else {
+        Vec::new()
+    };
     let context = Context {
-        chosen,
+        own: &chosen.own,
         claims: some_allowed.then_some(claims),
+        signed,
     };
     let answer = match (kind, http_api_response, authorization.policy) {
         (Kind::AppSync, _, _) => serde_json::value::to_raw_value(&AppSyncAnswer {
@@ -89,11 +98,12 @@ pub(crate) fn decided(
             context,
             usage_identifier_key: claims.usage_plan_key(),
         }),
-        (_, _, None) => return None,
+        (_, _, None) => return Err(AuthorizeError::AnswerTooLarge),
     };
     answer
         .ok()
         .filter(|json| json.get().len() <= MAX_ANSWER_BYTES)
+        .ok_or(AuthorizeError::AnswerTooLarge)
 }
 
 /// The caller's id for API Gateway's logs and quotas and for backends that read no context. A `sub`
@@ -114,8 +124,9 @@ pub(crate) fn refused(kind: Kind) -> Option<Box<RawValue>> {
     let answer = AppSyncAnswer {
         is_authorized: false,
         resolver_context: Context {
-            chosen: &[],
+            own: &[],
             claims: None,
+            signed: Vec::new(),
         },
         ttl_override: 0,
     };

@@ -73,14 +73,12 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         let (effect, reason) = (authorization.effect, authorization.reason);
         let form = self.settings.http_api_response;
         let chosen = &self.settings.context_claims;
-        match answer::decided(event.kind(), form, &claims, authorization, chosen) {
-            Some(answer) => Ok(Decision {
-                effect,
-                reason,
-                answer,
-                claims,
-            }),
-            None => Err(AuthorizeError::AnswerTooLarge),
-        }
+        let answer = answer::decided(event.kind(), form, &claims, authorization, chosen)?;
+        Ok(Decision {
+            effect,
+            reason,
+            answer,
+            claims,
+        })
     }
 }

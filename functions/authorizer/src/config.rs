@@ -11,7 +11,7 @@ use env_config::{ConfigError, Env, Var, is_name_byte, vars};
 
 use crate::answer::HttpApiResponse;
 use crate::cedar;
-use crate::context::ContextClaim;
+use crate::context::ContextClaims;
 use crate::credential::{ApiKeyHeader, TokenSource, TokenSources};
 use crate::policy_scope::{self, PolicyScope};
 use crate::report::LogRules;
@@ -49,7 +49,7 @@ pub struct Settings {
     /// `HTTP_API_RESPONSE`.
     pub http_api_response: HttpApiResponse,
     /// `CONTEXT_CLAIMS`: the claims that backends receive.
-    pub context_claims: Vec<ContextClaim>,
+    pub context_claims: ContextClaims,
     /// Which decisions are logged.
     pub log: LogRules,
 }
@@ -131,8 +131,10 @@ impl Config {
         Var::new(
             "CONTEXT_CLAIMS",
             "`sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer`",
-            "The claims that the backend receives: a choice of these, of `roles`, `tenant` and \
-             `token_id` (`jti`), in this order. The template adds `token_id`: without it, \
+            "The claims that the backend receives: a choice of these and `token_id` (`jti`), and any \
+             other claim by its name in the token, such as `roles`, `tenant`, `email` or \
+             `custom:plan`; `custom:*` for every custom attribute. Keys, types and bounds are in \
+             [context.md](context.md#claim-by-claim). The template adds `token_id`: without it, \
              revoking a single token does not close the WebSocket connection that it opened.",
         ),
         Var::new(
@@ -184,6 +186,8 @@ impl Config {
              `EnableSimpleResponses`.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
         Var::new(
             "LOG_ALLOWED_PERCENT",
             "`100`",
@@ -237,7 +241,7 @@ impl Config {
             );
         }
         let log = LogRules {
-            level: runtime::log::Level::read(&mut env),
+            level: runtime::log::read(&mut env),
             allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
             refusals_per_second: env.number("LOG_REFUSALS_PER_SECOND", 100, 0..=10_000),
         };
@@ -365,20 +369,20 @@ fn token_rules(env: &mut Env<'_>) -> TokenRules {
     }
 }
 
-fn context_claims(env: &mut Env<'_>) -> Vec<ContextClaim> {
-    let Some(names) = env.list("CONTEXT_CLAIMS") else {
-        return ContextClaim::default_choice();
-    };
-    names
-        .iter()
-        .filter_map(|name| {
-            let known = ContextClaim::ALL
-                .iter()
-                .find(|claim| claim.as_str() == name);
-            if known.is_none() {
-                env.problem("CONTEXT_CLAIMS", "names an unknown claim");
-            }
-            known.copied()
-        })
-        .collect()
+fn context_claims(env: &mut Env<'_>) -> ContextClaims {
+    const NAME: &str = "CONTEXT_CLAIMS";
+    let names = env.list(NAME);
+    let choice = names.map_or_else(
+        || Ok(ContextClaims::default_choice()),
+        |names| ContextClaims::of(&names),
+    );
+    choice.unwrap_or_else(|unfit| {
+        for (at, unfit) in unfit {
+            env.problem(
+                NAME,
+                &format!("is invalid: element {} {}", at + 1, unfit.as_str()),
+            );
+        }
+        ContextClaims::default_choice()
+    })
 }

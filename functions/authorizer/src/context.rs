@@ -1,9 +1,13 @@
-//! The caller's claims for the backend, as flat strings, which API Gateway requires.
+//! The context for the backend: the claims that every token has, under names of Gatehouse's own,
+//! and further ones as the token has them ([`crate::signed_claims`]).
 
 use std::borrow::Cow;
 
 use auth::{Principal, VerifiedClaims};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+
+use crate::signed_claims::{Member, SignedClaims, UnfitName};
 
 /// A member of the authorizer's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +32,13 @@ pub enum ContextClaim {
     KeyId,
     /// The issuer's short name: the user pool's id, or an alias. `sub` is unique only per issuer.
     Issuer,
-    /// The claim `roles`, a JSON list; absent if the token has none.
-    Roles,
-    /// The claim `tenant`; absent if the token has none.
-    Tenant,
     /// `jti`, so that revoking a token closes the WebSocket connection that it opened.
     TokenId,
 }
 
 impl ContextClaim {
     /// All claims.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 11] = [
         Self::Sub,
         Self::Username,
         Self::ClientId,
@@ -49,20 +49,8 @@ impl ContextClaim {
         Self::Session,
         Self::KeyId,
         Self::Issuer,
-        Self::Roles,
-        Self::Tenant,
         Self::TokenId,
     ];
-
-    /// The default for `CONTEXT_CLAIMS`: all claims except those that require parsing the token
-    /// again, and those that only the function of the WebSocket routes needs.
-    #[must_use]
-    pub fn default_choice() -> Vec<Self> {
-        let left_out = [Self::Roles, Self::Tenant, Self::TokenId];
-        let mut choice = Self::ALL.to_vec();
-        choice.retain(|claim| !left_out.contains(claim));
-        choice
-    }
 
     /// Its name in `CONTEXT_CLAIMS` and in the context.
     #[must_use]
@@ -78,8 +66,6 @@ impl ContextClaim {
             Self::Session => "session",
             Self::KeyId => "key_id",
             Self::Issuer => "issuer",
-            Self::Roles => "roles",
-            Self::Tenant => "tenant",
             Self::TokenId => "token_id",
         }
     }
@@ -96,11 +82,6 @@ impl ContextClaim {
             Self::TokenUse => Some(claims.token_use().into()),
             Self::Session => claims.session().map(Cow::from),
             Self::Issuer => Some(claims.issuer_id().into()),
-            Self::Roles => claims
-                .list("roles")
-                .and_then(|roles| serde_json::to_string(&roles).ok())
-                .map(Cow::from),
-            Self::Tenant => claims.other_claims().remove("tenant").map(Cow::from),
             Self::TokenId => claims.token_id().map(Cow::from),
             Self::KeyId => claims
                 .token_id()
@@ -126,20 +107,82 @@ impl Serialize for ContextValue<'_> {
     }
 }
 
-/// The chosen claims of a caller as strings: API Gateway rejects nested values and passes numbers
-/// on as strings. An absent claim has no member. Without a caller, the context is empty.
+/// The choice of `CONTEXT_CLAIMS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextClaims {
+    pub(crate) own: Vec<ContextClaim>,
+    pub(crate) signed: SignedClaims,
+}
+
+impl ContextClaims {
+    /// The default: all of [`ContextClaim`] except what only the function of the WebSocket routes
+    /// needs. None of them requires parsing the token again.
+    #[must_use]
+    pub fn default_choice() -> Self {
+        let mut own = ContextClaim::ALL.to_vec();
+        own.retain(|claim| *claim != ContextClaim::TokenId);
+        Self {
+            own,
+            signed: SignedClaims::default(),
+        }
+    }
+
+    /// The choice by these names.
+    ///
+    /// # Errors
+    /// The unfit names, by their position.
+    pub fn of(names: &[String]) -> Result<Self, Vec<(usize, UnfitName)>> {
+        let mut choice = Self {
+            own: Vec::new(),
+            signed: SignedClaims::default(),
+        };
+        let unfit = names.iter().enumerate().filter_map(|(at, name)| {
+            let added = choice.add(name);
+            added.err().map(|unfit| (at, unfit))
+        });
+        let unfit: Vec<_> = unfit.collect();
+        if unfit.is_empty() {
+            Ok(choice)
+        } else {
+            Err(unfit)
+        }
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), UnfitName> {
+        let own = ContextClaim::ALL
+            .into_iter()
+            .find(|claim| claim.as_str() == name);
+        match own {
+            Some(claim) if self.own.contains(&claim) => Err(UnfitName::Twice),
+            Some(claim) => {
+                self.own.push(claim);
+                Ok(())
+            }
+            None => self.signed.add(name),
+        }
+    }
+}
+
+/// The members of the context: an absent claim has none. Without a caller, the context is empty.
 pub(crate) struct Context<'c> {
-    pub(crate) chosen: &'c [ContextClaim],
+    pub(crate) own: &'c [ContextClaim],
     pub(crate) claims: Option<&'c VerifiedClaims>,
+    pub(crate) signed: Vec<Member<'c>>,
 }
 
 impl Serialize for Context<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let members = self.claims.into_iter().flat_map(|claims| {
-            self.chosen
-                .iter()
-                .filter_map(|claim| Some((claim.as_str(), claim.value(claims)?)))
+        let own = self.claims.into_iter().flat_map(|claims| {
+            let own = self.own.iter();
+            own.filter_map(|claim| Some((claim.as_str(), claim.value(claims)?)))
         });
-        serializer.collect_map(members)
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in own {
+            map.serialize_entry(key, &value)?;
+        }
+        for member in &self.signed {
+            map.serialize_entry(&member.key, &member.value)?;
+        }
+        map.end()
     }
 }

@@ -15,6 +15,7 @@ mod outcome;
 mod permission;
 pub mod policy_scope;
 pub mod report;
+pub mod signed_claims;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What close-connections reads from its environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration.
 pub struct Config {
@@ -28,6 +28,8 @@ impl Config {
              calls.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -40,7 +42,7 @@ impl Config {
             revocation_table: env.required("REVOCATION_TABLE"),
             connection_table: env.required("CONNECTION_TABLE"),
             connections_url: env.required("CONNECTIONS_URL"),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

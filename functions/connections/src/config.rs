@@ -1,7 +1,7 @@
 //! What connections reads from its environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration.
 pub struct Config {
@@ -19,6 +19,8 @@ impl Config {
         vars::REVOCATION_TABLE,
         vars::CONNECTION_TABLE,
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -30,7 +32,7 @@ impl Config {
         let config = Self {
             revocation_table: env.required("REVOCATION_TABLE"),
             connection_table: env.required("CONNECTION_TABLE"),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

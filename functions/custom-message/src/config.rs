@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 use serde::Deserialize;
 
 use crate::brand::Brand;
@@ -89,6 +89,8 @@ impl Config {
              only the text message is set.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`, and the templates that it names.
@@ -129,7 +131,7 @@ impl Config {
                 false
             }
         };
-        let log_level = Level::read(&mut env);
+        let log_level = log::read(&mut env);
         let none = Client::default();
         let variables = ["APP_NAME", "APP_BASE_URL", "APP_CONFIRMATION_PATH"];
         let default = application(&mut env, variables, &client, &none, &locale);

@@ -1,7 +1,7 @@
 //! The environment variables of logout-retry, described in `docs/configuration.md`.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// The configuration, read from the environment. `docs/configuration.md` has the table.
 pub struct Config {
@@ -34,6 +34,8 @@ impl Config {
         ),
         vars::APP_CLIENT_SECRET_ARN,
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -48,7 +50,7 @@ impl Config {
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             late_revocation_queue_url: env.optional("LATE_MARK_QUEUE_URL"),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -3,7 +3,7 @@
 use auth::Issuer;
 use auth_jwks::KeyLocation;
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 use crate::hosted_ui::HostedUi;
 use crate::request::Cookies;
@@ -79,6 +79,8 @@ impl Config {
              Set with `HOSTED_UI_URL`.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -103,7 +105,7 @@ impl Config {
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             hosted_ui: hosted_ui(&mut env),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth::Secret;
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 use self::sources::{secret, sources};
 use crate::rules::{ConflictRule, Rules};
@@ -153,6 +153,8 @@ impl Config {
              independent of the work done.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -194,7 +196,7 @@ impl Config {
                 per_user,
                 in_all,
             }),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -1,7 +1,7 @@
 //! The environment variables of post-authentication, described in `docs/configuration.md`.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration.
 pub struct Config {
@@ -19,6 +19,8 @@ impl Config {
         vars::PENDING_GROUPS_TABLE,
         vars::USERNAME_CASE_SENSITIVE,
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -30,7 +32,7 @@ impl Config {
         let config = Self {
             pending_groups_table: env.required("PENDING_GROUPS_TABLE"),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -1,7 +1,7 @@
 //! The configuration, read from the environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration.
 pub struct Config {
@@ -33,6 +33,8 @@ impl Config {
              password reset; `logout-retry` retries it.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -47,7 +49,7 @@ impl Config {
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

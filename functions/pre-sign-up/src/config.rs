@@ -2,7 +2,7 @@
 
 use env_config::{ConfigError, Env, Var, vars};
 use migrate_user::{LEGACY_SOURCE, LookupConfig};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 use usernames::{Domains, Providers};
 
 /// The configuration.
@@ -40,6 +40,8 @@ impl Config {
              [sign-up.md](sign-up.md#one-person-one-account).",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
         LEGACY_SOURCE.with_default("unset: no old store"),
     ];
 
@@ -56,7 +58,7 @@ impl Config {
             link_providers: providers(&mut env),
             legacy: LookupConfig::read(&mut env),
             case_sensitive: env.flag("USERNAME_CASE_SENSITIVE", false),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 use usernames::Providers;
 
 use crate::mapping::Mapping;
@@ -39,6 +39,8 @@ impl Config {
              derived from it.",
         ),
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -67,7 +69,7 @@ impl Config {
         let config = Self {
             mapping,
             providers,
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

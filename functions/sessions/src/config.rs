@@ -1,7 +1,7 @@
 //! What sessions reads from its environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {
@@ -29,6 +29,8 @@ impl Config {
         ),
         vars::REFRESH_TOKEN_TTL_SECONDS,
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -42,7 +44,7 @@ impl Config {
             revocation_table: env.required("REVOCATION_TABLE"),
             session_table: env.required("SESSION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -1,7 +1,7 @@
 //! What user-events reads from its environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
-use runtime::log::Level;
+use runtime::log::{self, Level};
 
 /// A valid configuration. [`Config::from_lookup`] is the only way to get one.
 pub struct Config {
@@ -66,6 +66,8 @@ impl Config {
         ),
         vars::REFRESH_TOKEN_TTL_SECONDS,
         vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -84,7 +86,7 @@ impl Config {
             own_role_arns: env.list("OWN_ROLE_ARNS").unwrap_or_default(),
             outdate_on_group_change: env.flag("OUTDATE_ON_GROUP_CHANGE", true),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
-            log_level: Level::read(&mut env),
+            log_level: log::read(&mut env),
         };
         env.finish(config)
     }

@@ -1,6 +1,7 @@
 //! What user-sweep reads from its environment. `docs/configuration.md` has the table.
 
 use env_config::{ConfigError, Env, Var, vars};
+use runtime::log::MetricsTarget;
 
 /// A valid configuration.
 pub struct Config {
@@ -39,6 +40,8 @@ impl Config {
             "After how many hours a sign-up that was not confirmed is deleted, up to 8760. \
              `0`: never.",
         ),
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -55,6 +58,7 @@ impl Config {
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             unconfirmed_hours: env.number("UNCONFIRMED_HOURS", 24, 0..=8_760),
         };
+        MetricsTarget::read(&mut env);
         env.finish(config)
     }
 }

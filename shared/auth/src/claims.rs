@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::json::{Ignored, Known, Text, UniqueNames, Word};
 use crate::refs::UserRef;
@@ -222,13 +223,18 @@ impl VerifiedClaims {
         self.usage_plan_key.as_deref()
     }
 
+    /// Every claim as the issuer wrote it, by name. Names are unique. Each call parses the claims
+    /// again.
+    #[must_use]
+    pub fn signed_claims(&self) -> BTreeMap<String, &RawValue> {
+        serde_json::from_str(&self.payload).unwrap_or_default()
+    }
+
     /// A claim that is a list of strings, such as the `roles` that a pre-token-generation trigger
     /// adds; `None` if the claim is missing or has another type. Each call parses the claims again.
     #[must_use]
     pub fn list(&self, name: &str) -> Option<Vec<String>> {
-        let claims: BTreeMap<String, &serde_json::value::RawValue> =
-            serde_json::from_str(&self.payload).ok()?;
-        serde_json::from_str(claims.get(name)?.get()).ok()
+        serde_json::from_str(self.signed_claims().get(name)?.get()).ok()
     }
 
     /// Every claim that is a string, a number or a boolean, as a string: `email_verified` is `true`

@@ -91,6 +91,8 @@ reasons! {
     IssuerRevoked => "issuer_revoked",
     /// The identity provider of the sign-in was removed from the user pool.
     ProviderRemoved => "provider_removed",
+    /// A claim that the backend is to receive exceeds its bounds, or cannot be passed on unchanged.
+    UnfitClaim => "unfit_claim",
     /// A row of a table has an unknown format; the check fails closed.
     UnreadableRevocation => "unreadable_mark",
     /// An ambiguous path, where Cedar policies use the path. The caller is known: a Deny.

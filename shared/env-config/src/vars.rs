@@ -41,6 +41,14 @@ pub const LOG_LEVEL: Var = Var::new(
      written at every level.",
 );
 
+/// The namespace of the metrics.
+pub const METRICS_NAMESPACE: Var = Var::new(
+    "METRICS_NAMESPACE",
+    "`Gatehouse`",
+    "The CloudWatch namespace of the function's metrics, at most 126 characters of letters, digits \
+     and `._-/#`, not beginning with `AWS/`. The template's alarms and its dashboard use the same.",
+);
+
 /// The table of groups that wait for their user.
 pub const PENDING_GROUPS_TABLE: Var = Var::new(
     "PENDING_GROUPS_TABLE",
@@ -86,4 +94,12 @@ pub const USER_POOL_ID: Var = Var::new(
     "USER_POOL_ID",
     "required",
     "The user pool, as in `us-east-1_AbC123xyz`. Revocations are kept under this id.",
+);
+
+/// The stack.
+pub const STACK_NAME: Var = Var::new(
+    "STACK_NAME",
+    "unset",
+    "The name of the stack, the dimension `stack` of the function's metrics. Unset: they have no \
+     such dimension.",
 );
