@@ -103,18 +103,25 @@ async fn app_clients_that_outlive_revocations_are_counted() {
     let ids = json!({"UserPoolClients": [{"ClientId": "c-1"}]});
     world.cognito.set_answer("ListUserPoolClients", ids);
     let hours = json!({"RefreshToken": "hours"});
-    for (validity, units, revokes, flows, expected) in [
-        (8, &hours, true, json!(["code"]), 0),
-        (9, &hours, true, json!(["code"]), 1),
-        // The unit is days, and the default is 30.
-        (1, &json!(null), true, json!(null), 1),
-        (0, &hours, true, json!(null), 1),
-        (8, &hours, false, json!(["code"]), 1),
-        (30, &json!(null), false, json!(["client_credentials"]), 0),
+    let (code, machine) = (json!(["code"]), json!(["client_credentials"]));
+    let refresh = json!(["ALLOW_REFRESH_TOKEN_AUTH"]);
+    let (days, none) = (&json!(null), &json!(null));
+    for (validity, units, revokes, oauth, flows, expected) in [
+        (8, &hours, true, &code, none, 0),
+        (9, &hours, true, &code, none, 1),
+        // The default is 30 days.
+        (1, days, true, none, none, 1),
+        (0, &hours, true, none, none, 1),
+        (8, &hours, false, &code, none, 1),
+        (30, days, false, &machine, &refresh, 0),
+        // Without a list of flows Cognito enables SRP.
+        (30, days, true, &machine, none, 1),
+        (30, days, true, &machine, &json!(["ALLOW_USER_SRP_AUTH"]), 1),
     ] {
         let client = json!({"ClientId": "c-1", "ClientName": "mobile",
             "RefreshTokenValidity": validity, "TokenValidityUnits": units,
-            "EnableTokenRevocation": revokes, "AllowedOAuthFlows": flows});
+            "EnableTokenRevocation": revokes, "AllowedOAuthFlows": oauth,
+            "ExplicitAuthFlows": flows});
         let client = json!({"UserPoolClient": client});
         world
             .cognito

@@ -63,10 +63,12 @@ impl CognitoUsers {
         } else {
             (validity, seconds)
         };
-        let signs_in = client
-            .explicit_auth_flows()
-            .iter()
-            .any(|flow| !matches!(flow, ExplicitAuthFlowsType::AllowRefreshTokenAuth));
+        let flows = client.explicit_auth_flows();
+        // AWS: without a list, SRP and custom sign-ins are enabled.
+        let signs_in = flows.is_empty()
+            || flows
+                .iter()
+                .any(|flow| !matches!(flow, ExplicitAuthFlowsType::AllowRefreshTokenAuth));
         let only_machines = client.allowed_o_auth_flows() == [OAuthFlowType::ClientCredentials];
         Ok(AppClient {
             name: client.client_name().unwrap_or(client_id).to_owned(),
