@@ -338,7 +338,7 @@ def devices_skip_mfa(pool, _):
     "A trigger's function does not exist",
     why="Cognito refuses each sign-up, sign-in or reset that would invoke it.",
     sources=("aws-lambda-triggers", "aws-trigger-errors"),
-    mend=mend.pool("del(.LambdaConfig.{trigger})").replace("{{trigger}}", "{trigger}"),
+    mend=mend.pool("del(.LambdaConfig[{trigger}])", "trigger"),
     breaks="What the trigger did is not done any more.",
 )
 def trigger_missing(pool, _):
