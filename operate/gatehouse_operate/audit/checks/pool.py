@@ -3,7 +3,7 @@
 import ipaddress
 
 from gatehouse_operate.audit import mend
-from gatehouse_operate.audit.facts import listed, services
+from gatehouse_operate.audit.facts import listed, services, source_arns
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 
 check = subjects_of(lambda facts: [pool for pool in facts.pools if pool.detail])
@@ -408,15 +408,6 @@ def web_acl(pool, _):
 def allows_cognito(statement):
     """Whether a statement of a function's policy lets Cognito invoke it."""
     return statement.get("Effect") == "Allow" and bool({"cognito-idp.amazonaws.com", "*"} & services(statement))
-
-
-def source_arns(statement):
-    """The source ARNs that a statement is limited to; `*` if it is not."""
-    found = []
-    for operator, members in (statement.get("Condition") or {}).items():
-        if operator.lower() in ("arnlike", "arnequals", "stringequals", "stringlike"):
-            found += [arn for key, value in members.items() if key.lower() == "aws:sourcearn" for arn in listed(value)]
-    return found or ["*"]
 
 
 def invokers(policy):
