@@ -367,6 +367,15 @@ def services(statement):
     return set(listed(principal.get("Service"))) | (set(listed(principal.get("AWS"))) & {"*"})
 
 
+def source_arns(statement):
+    """The source ARNs that a statement is limited to; `*` if it is not."""
+    found = []
+    for operator, members in (statement.get("Condition") or {}).items():
+        if operator.lower() in ("arnlike", "arnequals", "stringequals", "stringlike"):
+            found += [arn for key, value in members.items() if key.lower() == "aws:sourcearn" for arn in listed(value)]
+    return found or ["*"]
+
+
 def listed(value):
     """A member of a policy that may be one value or a list, as a list."""
     return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,6 +1,8 @@
 """Checks, what they find, and the list of all checks."""
 
 import enum
+import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -132,10 +134,24 @@ def finding(check, subject, hit):
 
 
 class Names(dict):
-    """The names in a command. An unknown one stays a placeholder; a value is quoted if the shell needs it."""
+    """The names in a command, safe for a shell. An unknown one stays a placeholder."""
 
     def __missing__(self, key):
-        return f"<{key.replace('_', '-')}>"
+        return Name(f"<{key.replace('_', '-')}>", is_known=False)
 
     def __getitem__(self, key):
-        return shlex.quote(str(super().__getitem__(key))) if key in self else self.__missing__(key)
+        return Name(super().__getitem__(key)) if key in self else self.__missing__(key)
+
+
+class Name:
+    """A value in a command: `{pool}` is a word of the shell, `{attribute:jq}` a string of a jq program in quotes."""
+
+    def __init__(self, value, is_known=True):
+        # A line break would end a comment.
+        self._text = re.sub(r"[\x00-\x1f\x7f]", " ", str(value))
+        self._is_known = is_known
+
+    def __format__(self, form):
+        if form == "jq":
+            return json.dumps(self._text, ensure_ascii=False).replace("'", "'\\''")
+        return shlex.quote(self._text) if self._is_known else self._text

@@ -34,19 +34,22 @@ FUNCTIONS = {
 }
 
 
-def client(change):
-    """A command that applies a jq expression to an app client."""
-    return f"change_client {{pool}} {{client}} '{escaped(change)}'"
+def client(change, *names):
+    """A command that applies a jq expression to an app client; `{name}` in it is a value of the finding."""
+    return f"change_client {{pool}} {{client}} '{escaped(change, names)}'"
 
 
-def pool(change):
-    """A command that applies a jq expression to a user pool."""
-    return f"change_pool {{pool}} '{escaped(change)}'"
+def pool(change, *names):
+    """A command that applies a jq expression to a user pool; `{name}` in it is a value of the finding."""
+    return f"change_pool {{pool}} '{escaped(change, names)}'"
 
 
-def escaped(expression):
-    """An expression whose braces stay when the command is formatted."""
-    return expression.replace("{", "{{").replace("}", "}}")
+def escaped(expression, names):
+    """An expression whose braces stay when the command is formatted, but for those of the names."""
+    text = expression.replace("{", "{{").replace("}", "}}")
+    for name in names:
+        text = text.replace(f"{{{{{name}}}}}", f"{{{name}:jq}}")
+    return text
 
 
 def functions(commands):

@@ -16,6 +16,8 @@ from gatehouse_operate.audit.facts import (
     Role,
     System,
     document,
+    listed,
+    source_arns,
 )
 from gatehouse_operate.audit.source import Absent, Unread
 
@@ -69,7 +71,39 @@ class Reader:
             self.facts.apis.append(self._rest_api(api))
         for api in unique(http):
             self.facts.apis.append(self._http_api(api))
+        known = {*rest, *http}
+        for api in unique(api for system in self.facts.systems for api in self._permitted(system)):
+            if api not in known:
+                self._api(api)
         return self.facts
+
+    def _permitted(self, system):
+        """The APIs of the stack's account and region that may invoke its authorizer: docs/existing-api.md."""
+        arn = system.outputs.get("AuthorizerArn", "")
+        account = arn.split(":")[4] if arn.count(":") > 4 else ""
+        for statement in listed((self._function(arn).policy or {}).get("Statement")):
+            for source in source_arns(statement):
+                parts = source.split(":")
+                if len(parts) > 5 and parts[2:5] == ["execute-api", self.facts.region, account]:
+                    yield parts[5].partition("/")[0].replace("*", "")
+
+    def _api(self, api_id):
+        """An API of which only the id is known. The permission of a deleted one harms nothing."""
+        unread = None
+        for name, read, key in (
+            ("apigateway.get-rest-api", self._rest_api, "restApiId"),
+            ("apigatewayv2.get-api", self._http_api, "ApiId"),
+        ):
+            try:
+                self._source.fetch(CALLS[name], {key: api_id})
+                self.facts.apis.append(read(api_id))
+                return
+            except Absent:
+                continue
+            except Unread as error:
+                unread = Problem(CALLS[name], f"API {api_id}", error.kind, str(error))
+        if unread:
+            self.facts.problems.append(unread)
 
     def ask(self, name, subject, **parameters):
         """An answer; an empty one if the resource does not exist; None, and a problem, if it cannot be read."""

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -155,6 +156,35 @@ class Commands(unittest.TestCase):
             self.assertGreaterEqual(len(kept), len(update) - 5, finding["check"])
             tried += 1
         self.assertGreater(tried, 15)
+
+    def test_names_in_commands_are_no_code(self):
+        """Runs every command of a set-up whose names are shell code."""
+        code = "x'\"`touch made`$(touch made);touch made\ntouch made #"
+        with tempfile.TemporaryDirectory() as folder:
+            export = pathlib.Path(folder) / "export"
+            shutil.copytree(RECORDED / "planted", export)
+            for file in export.iterdir():
+                text = file.read_text()
+                for name in (
+                    "custom:role",
+                    '"web',
+                    '"Entra',
+                    '"files',
+                    "http://app.example.com/cb",
+                    '"open"',
+                    '"planted"',
+                ):
+                    text = text.replace(name, name.rstrip('"') + json.dumps(code)[1:-1] + '"' * name.endswith('"'))
+                file.write_text(text)
+            targets = ("--user-pool-id", "us-east-1_Planted01", "--rest-api", "planted001")
+            targets += ("--identity-pool", "us-east-1:11111111-2222-4333-8444-555555555555", "--region", "us-east-1")
+            _, report = audit(export, *targets)
+            commands = [one["mend"] for one in report["findings"] if one["mend"].startswith(("aws ", "change_"))]
+            self.assertTrue(any("touch made" in one for one in commands))
+            stub = "aws() { echo '{}'; }\n"
+            for command in commands:
+                subprocess.run(["bash", "-c", stub + command], cwd=folder, capture_output=True, check=False)
+                self.assertFalse((pathlib.Path(folder) / "made").exists(), command)
 
 
 class Contract(unittest.TestCase):

@@ -3,8 +3,8 @@
 import json
 import unittest
 
-from gatehouse_operate.audit.checks import apis, identity_pools, pool
-from gatehouse_operate.audit.facts import Role, document, services
+from gatehouse_operate.audit.checks import apis, identity_pools
+from gatehouse_operate.audit.facts import Role, document, services, source_arns
 
 ARN = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_A"
 
@@ -36,7 +36,7 @@ class Principals(unittest.TestCase):
             (None, ["*"]),
         ):
             statement = allowing({"Service": "cognito-idp.amazonaws.com"}, condition)
-            self.assertEqual(pool.source_arns(statement), expected, condition)
+            self.assertEqual(source_arns(statement), expected, condition)
 
     def test_source_arns_of_api_gateway(self):
         open_to_all = {"Statement": allowing({"AWS": "*"})}

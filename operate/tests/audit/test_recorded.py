@@ -58,6 +58,27 @@ class Planted(unittest.TestCase):
         self.assertNotIn(f"medium client-callback-foreign {client}/https://demo.ngrok.app/cb", lines(report))
         self.assertNotIn("medium api-foreign-authorizer planted001/auth02", lines(report))
 
+    def test_apis_that_the_authorizer_permits_are_found_from_the_stack(self):
+        _, report = audit(RECORDED / "planted", "--stack", "planted", "--region", "us-east-1")
+        self.assertIn("WebSocket API existing (planted003)", report["scope"])
+        # Of another account.
+        self.assertFalse(any("planted004" in line for line in [*lines(report), *report["scope"]]))
+
+    def test_a_permitted_api_that_cannot_be_read_is_reported(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for file in (RECORDED / "planted").iterdir():
+                if "get-api.planted003" not in file.name:
+                    shutil.copy(file, folder)
+            _, report = audit(folder, "--stack", "planted", "--region", "us-east-1")
+            texts = [one["found"] for one in report["findings"] if "API planted003" in one["label"]]
+            self.assertEqual(len(texts), 1, texts)
+            # A deleted API is no problem.
+            for name in ("apigateway.get-rest-api", "apigatewayv2.get-api"):
+                file = pathlib.Path(folder) / f"{name}.planted003.json"
+                file.write_text('{"Error": {"Code": "NotFoundException"}}')
+            _, report = audit(folder, "--stack", "planted", "--region", "us-east-1")
+            self.assertFalse(any("planted003" in one["label"] for one in report["findings"]))
+
 
 class Defaults(unittest.TestCase):
     """What docs/audit.md says of the defaults of Amplify and SAM."""

@@ -1,6 +1,6 @@
 """Checks of REST, HTTP and WebSocket APIs."""
 
-from gatehouse_operate.audit.facts import document, listed, services
+from gatehouse_operate.audit.facts import document, listed, services, source_arns
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 from gatehouse_operate.audit.read import function_name, invoked
 
@@ -482,9 +482,7 @@ def gateway_sources(policy):
     found = []
     for statement in listed(policy.get("Statement")):
         if statement.get("Effect") == "Allow" and {"apigateway.amazonaws.com", "*"} & services(statement):
-            conditions = (statement.get("Condition") or {}).values()
-            arns = [arn for one in conditions for key, arn in one.items() if key.lower() == "aws:sourcearn"]
-            found += [one for arn in arns for one in listed(arn)] or ["*"]
+            found += source_arns(statement)
     return found
 
 

@@ -104,9 +104,7 @@ def user_existence(client, _):
     why="A signed-in user sets any writable attribute with the own access token, at Cognito's public API. Roles and "
     "tenants in such attributes were published as break-ins more than once.",
     sources=("aws-attributes", "truesec"),
-    mend=mend.client('.WriteAttributes = ((.WriteAttributes // []) - ["{attribute}"])').replace(
-        "{{attribute}}", "{attribute}"
-    ),
+    mend=mend.client(".WriteAttributes = ((.WriteAttributes // []) - [{attribute}])", "attribute"),
     breaks="The application sets the attribute by AdminUpdateUserAttributes. An identity provider cannot map it.",
 )
 def writes_trusted(client, facts):

@@ -126,8 +126,8 @@ def user_role(pool, facts):
     why="Without a condition on the audience, a stranger makes an identity pool in another account and assumes the "
     "role with its tokens. Amplify left roles like this behind when its authentication was removed from a project.",
     sources=("cve-2024-28056", "datadog-amplify", "amplify-625", "aws-identity-trust"),
-    mend="aws iam update-assume-role-policy --role-name {role} --policy-document "
-    "'<the policy with StringEquals cognito-identity.amazonaws.com:aud {identity_pool}>'",
+    mend="aws iam update-assume-role-policy --role-name {role} --policy-document <policy>"
+    "  # with StringEquals cognito-identity.amazonaws.com:aud {identity_pool}",
     breaks="Other identity pools that share the role.",
 )
 def trusts_any_pool(pool, _):
@@ -142,8 +142,8 @@ def trusts_any_pool(pool, _):
     "A role trusts another identity pool",
     why="The other pool's users get the role, by the other pool's rules.",
     sources=("aws-identity-trust",),
-    mend="aws iam update-assume-role-policy --role-name {role} --policy-document "
-    "'<the policy with StringEquals cognito-identity.amazonaws.com:aud {identity_pool}>'",
+    mend="aws iam update-assume-role-policy --role-name {role} --policy-document <policy>"
+    "  # with StringEquals cognito-identity.amazonaws.com:aud {identity_pool}",
     breaks="Users of the other pool lose the role.",
 )
 def trusts_other_pool(pool, _):

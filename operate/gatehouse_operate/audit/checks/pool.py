@@ -3,7 +3,7 @@
 import ipaddress
 
 from gatehouse_operate.audit import mend
-from gatehouse_operate.audit.facts import listed, services
+from gatehouse_operate.audit.facts import listed, services, source_arns
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 
 check = subjects_of(lambda facts: [pool for pool in facts.pools if pool.detail])
@@ -338,7 +338,7 @@ def devices_skip_mfa(pool, _):
     "A trigger's function does not exist",
     why="Cognito refuses each sign-up, sign-in or reset that would invoke it.",
     sources=("aws-lambda-triggers", "aws-trigger-errors"),
-    mend=mend.pool("del(.LambdaConfig.{trigger})").replace("{{trigger}}", "{trigger}"),
+    mend=mend.pool("del(.LambdaConfig[{trigger}])", "trigger"),
     breaks="What the trigger did is not done any more.",
 )
 def trigger_missing(pool, _):
@@ -408,15 +408,6 @@ def web_acl(pool, _):
 def allows_cognito(statement):
     """Whether a statement of a function's policy lets Cognito invoke it."""
     return statement.get("Effect") == "Allow" and bool({"cognito-idp.amazonaws.com", "*"} & services(statement))
-
-
-def source_arns(statement):
-    """The source ARNs that a statement is limited to; `*` if it is not."""
-    found = []
-    for operator, members in (statement.get("Condition") or {}).items():
-        if operator.lower() in ("arnlike", "arnequals", "stringequals", "stringlike"):
-            found += [arn for key, value in members.items() if key.lower() == "aws:sourcearn" for arn in listed(value)]
-    return found or ["*"]
 
 
 def invokers(policy):

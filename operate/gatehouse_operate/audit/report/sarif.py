@@ -10,7 +10,6 @@ from gatehouse_operate.audit.report import clean
 from gatehouse_operate.audit.sources import SOURCES
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-HOME = "https://github.com/gatehouse/gatehouse"
 LEVELS = {
     Severity.CRITICAL: "error",
     Severity.HIGH: "error",
