@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -124,6 +125,7 @@ class Commands(unittest.TestCase):
         described = set(model.shape_for("UserPoolClientType").members)
         self.assertEqual(set(mend.CLIENT_READ_ONLY), described - accepted)
 
+    @unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
     def test_the_commands_write_valid_updates(self):
         """Runs each command in a shell whose `aws` prints the recorded answer, and validates what it would send."""
         _, report = audit(RECORDED / "planted")
