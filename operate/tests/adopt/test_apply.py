@@ -500,6 +500,33 @@ class TheJournal(Account):
         self.assertIn("belongs to another plan", self.apply(expect=1))
 
 
+class Stale(Account):
+    """AWS serves the former state for a moment after a change."""
+
+    def test_reads_after_a_change_are_repeated(self):
+        self.plan()
+        before, answer, former = self.aws.snapshot(), fake.Fake.answer, {}
+
+        def stale(account, model, context, **more):
+            name = (model.name, json.dumps(context["params"], sort_keys=True))
+            changes = len([one for one in account.changes if one[0] != "ssm"])
+            response = answer(account, model, context, **more)
+            if not model.name.startswith(fake.READS) or model.service_model.service_name in ("ssm", "sts"):
+                return response
+            seen, old = former.get(name, (changes, response))
+            former[name] = (changes, response)
+            return old if seen == changes - 1 else response
+
+        with mock.patch.object(fake.Fake, "answer", stale):
+            self.apply()
+            self.assert_applied()
+            updates = [name for _, name, _ in self.aws.changes if name == "UpdateUserPool"]
+            self.assertEqual(len(updates), 1)
+            former.clear()
+            self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+
 class LostFields(Account):
     """AWS changes more than it was asked to: the update is taken back."""
 
