@@ -181,7 +181,7 @@ def apply(options, aws):
         raise Refused("Mend what stops the plan, and plan again.")
     if asked:
         raise Refused(f"Take care of what is listed, then add --confirm {','.join(one['id'] for one in asked)}")
-    with journal_of(options, made) as journal, lock.held(aws, made, options.unlock):
+    with journal_of(options, made) as journal, lock.held(aws, made, journal, options.unlock):
         run.apply(aws, made, journal, say, options.settle, options.wait)
     print("Applied. Look at Gatehouse/Decisions by reason and at the APIs' 4XX and 5XX for a day (docs/outcomes.md).")
     return 0
@@ -202,7 +202,7 @@ def undo(options, aws):
                 print(f"CHANGED by another hand, --force {step!r} overwrites it: {text}")
             print("Nothing was changed: repeat with --yes.")
             return 0
-        with lock.held(aws, made, options.unlock):
+        with lock.held(aws, made, journal, options.unlock):
             run.undo(aws, made, journal, say, options.force, options.settle)
     print("Undone.")
     return 0

@@ -9,6 +9,7 @@ writes `before`.
 import hashlib
 import json
 import re
+import time
 from dataclasses import dataclass
 
 MADE = re.compile(r"\$\{made:([^}]*)\}")
@@ -61,6 +62,16 @@ def resolved(value, made):
         case str():
             return MADE.sub(lambda found: made.get(found[1], found[0]), value)
     return value
+
+
+def settled(read, wanted, tries=5):
+    """What `read` returns, once `wanted` accepts it or after some seconds: AWS may serve a former state for a moment."""
+    for _ in range(tries - 1):
+        found = read()
+        if wanted(found):
+            return found
+        time.sleep(1)
+    return read()
 
 
 def only(entries, what):

@@ -1,7 +1,8 @@
 """One apply or undo at a time for a pool or API, on all machines: a parameter of Systems Manager is the lock.
 
-PutParameter without `Overwrite` succeeds for one caller only. The value names the holder, so that a lock that a crashed
-process left is removed knowingly: the same plan takes its own lock again, another plan needs `--unlock`.
+PutParameter without `Overwrite` succeeds for one caller only. The value names the holder. A lock that a crashed process
+left is taken again with the same journal on the same machine, whose file lock proves that the process is gone. Others
+need `--unlock`.
 """
 
 import contextlib
@@ -17,28 +18,29 @@ PREFIX = "/gatehouse/adopt/"
 
 
 @contextlib.contextmanager
-def held(aws, plan, unlock=False):
-    """Holds the locks of the plan's pool and APIs. Raises Refused if another plan holds one."""
+def held(aws, plan, journal, unlock=False):
+    """Holds the locks of the plan's pool and APIs. Raises Refused if another process holds one."""
     names = [PREFIX + re.sub(r"[^A-Za-z0-9_.-]", "-", one) for one in sorted(plan["locks"])]
+    holder = {"plan": plan["id"], "by": f"{getpass.getuser()}@{socket.gethostname()}"}
+    holder["journal"] = str(journal.path.resolve())
     taken = []
     try:
         for name in names:
-            take(aws.client("ssm"), name, plan["id"], unlock)
+            take(aws.client("ssm"), name, holder, unlock)
             taken.append(name)
         yield
     finally:
         for name in taken:
-            release(aws.client("ssm"), name, plan["id"])
+            release(aws.client("ssm"), name, holder)
 
 
-def take(ssm, name, plan_id, unlock):
-    holder = {"plan": plan_id, "by": f"{getpass.getuser()}@{socket.gethostname()}"}
+def take(ssm, name, holder, unlock):
     value = {"Name": name, "Type": "String", "Value": json.dumps(holder)}
     try:
         ssm.put_parameter(**value)
     except ssm.exceptions.ParameterAlreadyExists:
         other = holder_of(ssm, name)
-        if other and other.get("plan") != plan_id and not unlock:
+        if other not in (None, holder) and not unlock:
             text = f"{name} is held by plan {other.get('plan')} of {other.get('by')}."
             raise Refused(f"{text} If that process is gone, repeat the command with --unlock.") from None
         ssm.put_parameter(**value, Overwrite=True)
@@ -56,10 +58,10 @@ def holder_of(ssm, name):
     return {"plan": "(unreadable)", "by": "(unreadable)"}
 
 
-def release(ssm, name, plan_id):
-    """Removes a lock that this plan holds."""
+def release(ssm, name, holder):
+    """Removes a lock that this process holds."""
     with contextlib.suppress(ssm.exceptions.ParameterNotFound):
-        if (holder_of(ssm, name) or {}).get("plan") == plan_id:
+        if holder_of(ssm, name) == holder:
             ssm.delete_parameter(Name=name)
 
 

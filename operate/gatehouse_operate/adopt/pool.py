@@ -5,10 +5,12 @@ everything that Describe returned and the update takes, reads again, and compare
 have, the former configuration is sent back at once.
 """
 
+import functools
+
 from botocore.exceptions import ClientError
 
 from ..aws import code_of, with_unknown_members
-from .common import Found, Refused, differences, fingerprints
+from .common import Found, Refused, differences, fingerprints, settled
 
 # What Describe returns and the update does not take: fixed at creation, counted by AWS, or set by another operation.
 POOL_READ_ONLY = {
@@ -102,6 +104,11 @@ def without_empty_texts(value):
     return [without_empty_texts(one) for one in value] if isinstance(value, list) else value
 
 
+def changed_settings(expected, read):
+    """The settings that differ from the expected ones after an update."""
+    return differences(expected, settings(settled(read, lambda found: settings(found) == expected)))
+
+
 class Triggers:
     """The triggers of a pool. The state has the slots that the step changes: an ARN, a structure, or None."""
 
@@ -121,8 +128,9 @@ class Triggers:
         triggers = with_slots(request.get("LambdaConfig", {}), wanted)
         request["LambdaConfig"] = triggers
         aws.client("cognito-idp").update_user_pool(**request)
-        after = describe_pool(aws, before["Id"])
-        changed = differences(settings(before) | {"LambdaConfig": triggers}, settings(after))
+        expected = settings(before) | {"LambdaConfig": triggers}
+        read = functools.partial(describe_pool, aws, before["Id"])
+        changed = changed_settings(expected, read)
         if changed:
             put_back(before["Id"], changed, restore_pool, aws, before)
 
@@ -136,7 +144,7 @@ def restore_pool(aws, before):
     cognito.update_user_pool(**pool_update(aws, before))
     if describe_pool(aws, pool_id)[MFA] != before[MFA]:
         cognito.set_user_pool_mfa_config(UserPoolId=pool_id, **before[MFA])
-    return differences(settings(before), settings(describe_pool(aws, pool_id)))
+    return changed_settings(settings(before), functools.partial(describe_pool, aws, pool_id))
 
 
 class TokenRevocation:
@@ -153,7 +161,7 @@ class TokenRevocation:
         before = describe_client(aws, *names)
         refuse_unknown(before, names[1])
         aws.client("cognito-idp").update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before) | wanted)
-        changed = differences(settings(before) | wanted, settings(describe_client(aws, *names)))
+        changed = changed_settings(settings(before) | wanted, functools.partial(describe_client, aws, *names))
         if changed:
             put_back(names[1], changed, restore_client, aws, before)
 
@@ -161,7 +169,8 @@ class TokenRevocation:
 def restore_client(aws, before):
     """Sends the former configuration, and returns the fields that still differ."""
     aws.client("cognito-idp").update_user_pool_client(**taken(aws, "UpdateUserPoolClient", before))
-    return differences(settings(before), settings(describe_client(aws, before["UserPoolId"], before["ClientId"])))
+    read = functools.partial(describe_client, aws, before["UserPoolId"], before["ClientId"])
+    return changed_settings(settings(before), read)
 
 
 def with_slots(triggers, wanted):

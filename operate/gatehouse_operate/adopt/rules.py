@@ -5,8 +5,9 @@ import re
 
 from .common import Refused
 
-# In a checkout of the repository.
-POLICIES = pathlib.Path(__file__).resolve().parents[3] / "policies"
+# The checkout's, or that of the folder in which an installed package is run.
+CHECKOUT = pathlib.Path(__file__).resolve().parents[3] / "policies"
+POLICIES = CHECKOUT if CHECKOUT.is_dir() else pathlib.Path("policies")
 VERBS = ("delete", "get", "head", "options", "patch", "post", "put")
 ACTIONS = re.compile(r"(^  action )(.*?)(\n    appliesTo )", re.MULTILINE | re.DOTALL)
 

@@ -4,7 +4,7 @@ import datetime
 import time
 
 from . import functions, http_api, pool, rest_api
-from .common import Refused, Unfinished, differences, resolved
+from .common import Refused, Unfinished, differences, resolved, settled
 
 KINDS = {
     "triggers": pool.Triggers,
@@ -55,12 +55,17 @@ def apply(aws, plan, journal, say, settle=30, wait=False, sleep=time.sleep):
             raise Refused(f"{step['id']} is neither as planned nor as applied: {described(now.state)}.")
         journal.write("begin", step=step["id"], found=now.state)
         KINDS[step["kind"]].write(aws, step, now, after)
-        found = KINDS[step["kind"]].read(aws, step)
+        found = read_until(aws, step, after)
         if found.state != after:
             raise Refused(f"{step['id']} was written and reads differently: {described(found.state)}.")
         journal.write("done", step=step["id"], id=found.id, wrote=True)
         say(f"{line}: done")
     journal.write("apply-finished")
+
+
+def read_until(aws, step, state):
+    """The step's resource, as soon as it reads as this state."""
+    return settled(lambda: KINDS[step["kind"]].read(aws, step), lambda found: found.state == state)
 
 
 def check(aws, plan, journal):
@@ -149,8 +154,8 @@ def undo(aws, plan, journal, say, force=(), settle=30, sleep=time.sleep):
                 kind.redeploy(aws, step, f"gatehouse adopt undo {plan['id']}")
             else:
                 kind.write(aws, step, now, step["before"])
-            found = kind.read(aws, step).state
-            if found != step["before"] and step not in stages:
+            found = read_until(aws, step, step["before"]).state if step not in stages else step["before"]
+            if found != step["before"]:
                 raise Refused(f"{step['id']} was written back and reads differently: {described(found)}.")
             unsettled = unsettled or step["kind"] in LIVE
             say(f"{line}: done")

@@ -20,6 +20,7 @@ class Account(unittest.TestCase):
         self.aws = fake.Fake()
         # No test loses power.
         self.enterContext(mock.patch("os.fsync"))
+        self.enterContext(mock.patch("time.sleep"))
         self.aws.add_rest_api(
             "shop", {"GET /orders": [], "POST /orders": ["orders/all", "orders/write"]}, ("prod", "test")
         )

@@ -39,7 +39,7 @@ class Fake(Aws):
     def __init__(self):
         super().__init__(session=SESSION)
         self.changes, self.crash_at, self.crash_after, self.ids = [], None, False, itertools.count(1)
-        self.refuse, self.alias = {}, ""
+        self.refuse, self.alias, self.dead = {}, "", False
         self.parameters, self.policies = {}, {}
         self.rest, self.http = {}, {}
         self.pool, self.mfa, self.clients_of_pool = pool(), {"MfaConfiguration": "OPTIONAL"}, {}
@@ -64,13 +64,15 @@ class Fake(Aws):
         context["params"] = copy.deepcopy(params)
 
     def answer(self, model, context, **_):
+        if self.dead:
+            raise Crash
         name, params = model.name, context["params"]
         service = model.service_model.service_name
         changing = not name.startswith(READS)
         if changing:
             self.changes.append((service, name, params))
             if self.crash_at == len(self.changes) and not self.crash_after:
-                raise Crash
+                self.crash()
         if code := self.refuse.get(name):
             return AWSResponse(None, 400, {}, None), {"Error": {"Code": code, "Message": "refused by the test"}}
         try:
@@ -84,8 +86,13 @@ class Fake(Aws):
         if changing:
             self.check()
             if self.crash_at == len(self.changes) and self.crash_after:
-                raise Crash
+                self.crash()
         return AWSResponse(None, 200, {}, None), response
+
+    def crash(self):
+        """Ends the process. What it does while it unwinds reaches nothing."""
+        self.dead = True
+        raise Crash
 
     def saved(self):
         """A copy of the account, for `restore`."""

@@ -168,8 +168,12 @@ class Crashes(Account):
         with self.assertRaises(fake.Crash):
             with mock.patch.object(self.aws, "crash_at", at.get("call") and len(self.aws.changes) + at["call"]):
                 with mock.patch.object(self.aws, "crash_after", at.get("after", False)):
-                    with mock.patch.object(journals.Journal, "write", crashing(at.get("line"), at.get("after", False))):
+                    with mock.patch.object(
+                        journals.Journal, "write", crashing(self.aws, at.get("line"), at.get("after", False))
+                    ):
                         command()
+
+        self.aws.dead = False
 
     def points(self, command):
         """Each point at which the command can end."""
@@ -216,7 +220,7 @@ class Crashes(Account):
         def play(at):
             before = self.aws.snapshot()
             self.crash(self.apply, **at)
-            self.undo("--unlock")
+            self.undo()
             self.assertEqual(self.aws.snapshot(), before)
 
         self.each(points, play)
@@ -240,17 +244,17 @@ class Crashes(Account):
         self.assertIn("An undo of this plan was begun", self.apply(expect=1))
 
 
-def crashing(at, after):
+def crashing(aws, at, after):
     """Journal.write, which ends the process at a line: before it is written, or once it is on the disk."""
     write, count = journals.Journal.write, iter(range(1, 10_000))
 
     def called(self, *arguments, **members):
         last = next(count) == at
         if last and not after:
-            raise fake.Crash
+            aws.crash()
         write(self, *arguments, **members)
         if last:
-            raise fake.Crash
+            aws.crash()
 
     return called
 
@@ -418,6 +422,17 @@ class TwoAtOnce(Account):
         self.assert_applied()
         self.assertEqual(self.aws.parameters, {})
 
+    def test_the_same_plan_on_another_machine_waits(self):
+        self.plan()
+        with mock.patch("socket.gethostname", lambda: "other"), self.assertRaises(fake.Crash):
+            with mock.patch.object(self.aws, "crash_at", 4):
+                self.apply()
+        self.aws.dead = False
+        self.assertTrue(self.aws.parameters)
+        self.assertIn("@other", self.apply(expect=1))
+        self.apply("--unlock")
+        self.assertEqual(self.aws.parameters, {})
+
     def test_the_same_plan_on_this_machine_waits(self):
         self.plan()
         with journals.Journal(self.folder / "journal.jsonl", self.planned()["id"]):
@@ -483,6 +498,33 @@ class TheJournal(Account):
         made = self.planned() | {"id": "other"}
         (self.folder / "plan.json").write_text(json.dumps(made))
         self.assertIn("belongs to another plan", self.apply(expect=1))
+
+
+class Stale(Account):
+    """AWS serves the former state for a moment after a change."""
+
+    def test_reads_after_a_change_are_repeated(self):
+        self.plan()
+        before, answer, former = self.aws.snapshot(), fake.Fake.answer, {}
+
+        def stale(account, model, context, **more):
+            name = (model.name, json.dumps(context["params"], sort_keys=True))
+            changes = len([one for one in account.changes if one[0] != "ssm"])
+            response = answer(account, model, context, **more)
+            if not model.name.startswith(fake.READS) or model.service_model.service_name in ("ssm", "sts"):
+                return response
+            seen, old = former.get(name, (changes, response))
+            former[name] = (changes, response)
+            return old if seen == changes - 1 else response
+
+        with mock.patch.object(fake.Fake, "answer", stale):
+            self.apply()
+            self.assert_applied()
+            updates = [name for _, name, _ in self.aws.changes if name == "UpdateUserPool"]
+            self.assertEqual(len(updates), 1)
+            former.clear()
+            self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
 
 
 class LostFields(Account):

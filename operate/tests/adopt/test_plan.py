@@ -283,6 +283,18 @@ def action(model):
     return f"{service}:{model.name}"
 
 
+class Core(Account):
+    def test_a_stack_without_functions_for_triggers(self):
+        self.aws.variables = {name: one for name, one in self.aws.variables.items() if name.endswith(("er", "out"))}
+        before = self.aws.snapshot()
+        arguments = ("--user-pool", fake.POOL_ID, "--stack", "gatehouse")
+        self.assertNotIn("trigger-", self.run_command("plan", *arguments))
+        self.apply()
+        self.assertEqual(self.aws.snapshot()[:3], before[:3])
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+
 class Large(Account):
     def test_300_clients_and_300_routes(self):
         for number in range(299):

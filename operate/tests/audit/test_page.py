@@ -6,7 +6,6 @@ import pathlib
 import re
 import shlex
 import shutil
-import shutil
 import subprocess
 import tempfile
 import unittest
