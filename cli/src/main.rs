@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command prints its result")]
 
+mod audit_trail;
 mod definition;
 mod enable;
 mod explain;
@@ -28,6 +29,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Export the acts of a stack: what was done to sessions, users, clients and keys, by whom, when.
+    AuditTrail(audit_trail::AuditTrail),
     /// Generate generated/api-gateway.json, which template.yaml deploys, from openapi.yaml.
     Definition(definition::Definition),
     /// Let a disabled user sign in again, in the pool and in the table.
@@ -50,6 +53,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::AuditTrail(trail) => finish(trail.run().await),
         Command::Definition(definition) => finish(definition.run()),
         Command::Enable(enable) => finish(enable.run().await),
         Command::Explain(explain) => {
