@@ -50,6 +50,7 @@ WHOLE = (
     "user-sweep",
     "web-sockets",
     "whoami",
+    "acts",
     "operations",
 )
 ALONE = "core"

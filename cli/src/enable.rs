@@ -5,7 +5,8 @@ use auth_dynamodb::{DisplayedKey, Profiles, Status};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, Printed, audit, failed, in_words};
+use crate::audit_trail;
+use crate::operator::{Operator, Printed, failed, in_words};
 
 /// The user to enable. Earlier revocations stay in force: the user signs in again.
 #[derive(Args)]
@@ -32,7 +33,7 @@ impl Enable {
         let operator = Operator::from_environment().await?;
         let result = self.enable(&operator).await;
         let outcome = result.as_ref().map_or("failed", |_| "done");
-        audit("enable_user", &self.actor, &self.user, outcome);
+        audit_trail::record("enable_user", &self.actor, &self.user, outcome).await;
         Ok(Printed::new(vec![result?], self.json))
     }
 

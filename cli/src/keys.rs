@@ -6,7 +6,8 @@ use auth_dynamodb::DynamoApiKeys;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::operator::{Operator, Printed, audit, failed, required};
+use crate::audit_trail;
+use crate::operator::{Operator, Printed, failed, required};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -72,7 +73,7 @@ impl Keys {
         let json = self.json;
         let result = self.execute(&operator, &store).await;
         let outcome = result.as_ref().map_or("failed", |_| "done");
-        audit(act, "cli", &target, outcome);
+        audit_trail::record(act, "cli", &target, outcome).await;
         Ok(Printed::new(result?, json))
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command prints its result")]
 
+mod audit_trail;
 mod definition;
 mod enable;
 mod explain;
@@ -33,6 +34,8 @@ enum Command {
     Adopt(external::External),
     /// Look for weak settings in user pools, APIs and this system (gatehouse-audit).
     Audit(external::External),
+    /// Export the acts of a stack: what was done to sessions, users, clients and keys, by whom, when.
+    AuditTrail(audit_trail::AuditTrail),
     /// Generate generated/api-gateway.json, which template.yaml deploys, from openapi.yaml.
     Definition(definition::Definition),
     /// Let a disabled user sign in again, in the pool and in the table.
@@ -57,6 +60,7 @@ async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Adopt(external) => finish(Err::<String, _>(external.run("adopt"))),
         Command::Audit(external) => finish(Err::<String, _>(external.run("audit"))),
+        Command::AuditTrail(trail) => finish(trail.run().await),
         Command::Definition(definition) => finish(definition.run()),
         Command::Enable(enable) => finish(enable.run().await),
         Command::Explain(explain) => {

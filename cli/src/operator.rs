@@ -96,20 +96,6 @@ fn leeway_seconds() -> Result<u64, String> {
         })
 }
 
-/// Logs what an operator did, or tried, as one line of JSON on standard error: standard output is
-/// the command's result.
-pub(crate) fn audit(act: &str, actor: &str, target: &str, outcome: &str) {
-    let target = if target.is_empty() {
-        "-".to_owned()
-    } else {
-        auth::subject_hash("", target)
-    };
-    let line = serde_json::json!({
-        "message": "audit", "act": act, "actor": actor, "target": target, "outcome": outcome,
-    });
-    eprintln!("{line}");
-}
-
 /// The text for a failed look-up.
 pub(crate) fn in_words(error: UserPoolError) -> String {
     match error {

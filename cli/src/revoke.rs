@@ -8,7 +8,8 @@ use auth_dynamodb::DisplayedKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::operator::{Operator, Printed, audit, failed, in_words};
+use crate::audit_trail;
+use crate::operator::{Operator, Printed, failed, in_words};
 
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
 const TTLS: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
@@ -128,7 +129,7 @@ impl Revoke {
             What::Client { client_id } => ("revoke_client", client_id.as_str()),
             What::Everyone => ("revoke_everyone", self.issuer(operator)),
         };
-        audit(act, &self.actor, target, outcome);
+        audit_trail::record(act, &self.actor, target, outcome).await;
         result
     }
 

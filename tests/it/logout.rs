@@ -141,6 +141,39 @@ async fn logout_revokes_only_its_own_session() {
 }
 
 #[tokio::test]
+async fn a_logout_of_a_known_caller_is_an_act() {
+    let fixture = LogoutFixture::start().await;
+    let user = user_token();
+    let token = user.build();
+    assert_eq!(fixture.post("no-token", json!(null)).await.0, 401);
+    assert_eq!(fixture.post(&token, json!("no JSON")).await.0, 400);
+    for scope in ["others", "session"] {
+        assert_eq!(fixture.post(&token, session(scope)).await.0, 200);
+    }
+    fixture.store.set_fault(Fault::Cut);
+    assert_eq!(fixture.post(&token, session("session")).await.0, 503);
+    let output = fixture.logout.output();
+    let acts: Vec<_> = output
+        .lines()
+        .filter_map(|line| runtime::Act::of_line(line, 0))
+        .collect();
+    let said: Vec<_> = acts
+        .iter()
+        .map(|act| (&*act.source, &*act.kind, &*act.outcome))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("logout", "log_out_others", "done"),
+            ("logout", "log_out", "done"),
+            ("logout", "log_out", "revocations_unavailable"),
+        ]
+    );
+    let hash = auth::subject_hash(Pool::ours().id, user.get("sub").as_str().unwrap());
+    assert!(acts.iter().all(|act| (&act.actor, &act.target) == (&hash, &hash)));
+}
+
+#[tokio::test]
 async fn revoking_all_sessions_requires_a_valid_token() {
     let fixture = LogoutFixture::start().await;
     let phone = user_token();

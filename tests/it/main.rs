@@ -11,6 +11,7 @@
 
 mod admin;
 mod api_keys;
+mod audit_trail;
 mod auth_api;
 mod auth_api_account;
 mod auth_api_page;

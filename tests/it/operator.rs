@@ -24,7 +24,7 @@ async fn gatehouse_with(
 }
 
 /// Standard output, standard error and the exit status.
-async fn gatehouse_output(
+pub(crate) async fn gatehouse_output(
     world: &World,
     environment: &[(&str, &str)],
     arguments: &[&str],

@@ -33,6 +33,7 @@ ROOTS = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
     "AWS::Logs::MetricFilter",
+    "AWS::Logs::SubscriptionFilter",
     "AWS::Logs::QueryDefinition",
     "AWS::Route53::RecordSet",
     "AWS::Route53::RecordSetGroup",

@@ -10,6 +10,7 @@ import stack
 
 ALARM, DASHBOARD, GROUP = "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Logs::LogGroup"
 QUERY, FILTER = "AWS::Logs::QueryDefinition", "AWS::Logs::MetricFilter"
+SUBSCRIPTION = "AWS::Logs::SubscriptionFilter"
 FUNCTION = "AWS::Lambda::Function"
 PAGE = "docs/operations.md"
 COLUMNS = 24
@@ -308,8 +309,24 @@ def log_groups(made):
             yield f"{name}: its lines are kept for {made.plain(group.get('RetentionInDays'))} days"
         if made.resources[name].get("DeletionPolicy") != "RetainExceptOnCreate":
             yield f"{name}: DeletionPolicy is {made.resources[name].get('DeletionPolicy')}"
-        if name not in used and not name.endswith("AccessLogGroup"):
+        # `gatehouse` writes an operator's acts itself.
+        if name not in used and name != "OperatorLogs" and not name.endswith("AccessLogGroup"):
             yield f"{name}: no function writes into it"
+
+
+def acts(made):
+    """The lines about acts of each group of the trail are published once: by a subscription, or by user-events itself."""
+    trail = set(made.plain(made.outputs["AuditLogGroups"]["Value"]).split(","))
+    subscribed = []
+    for name, subscription in made.of_type(SUBSCRIPTION).items():
+        given = made.plain(subscription)
+        subscribed.append(given["LogGroupName"])
+        if (given["FilterPattern"], given["DestinationArn"]) != ("audit", "<PublishActsFunction.Arn>"):
+            yield f"{name}: it sends {given['FilterPattern']} to {given['DestinationArn']}"
+    for group in sorted(trail ^ ({*subscribed} | ({"<UserEventsLogs>"} & trail))):
+        yield f"{group}: {'not published' if group in trail else 'not in the trail'}"
+    if len(subscribed) != len({*subscribed}) or "<UserEventsLogs>" in subscribed:
+        yield f"published twice: {', '.join(sorted(subscribed))}"
 
 
 def access_logs(made):
@@ -479,5 +496,5 @@ def read(made, title, query):
         yield f"{title}: nothing writes the field {field}"
 
 
-OF_ONE_SET = (alarms, filters, log_groups, access_logs, tracing, queries, dashboard)
+OF_ONE_SET = (alarms, filters, log_groups, acts, access_logs, tracing, queries, dashboard)
 OF_THE_CORE = (alarms, log_groups, queries)

@@ -84,6 +84,10 @@ DATA = {
         [{"ApproximateAgeOfOldestMessage": [[600], [901]]}],
         [{}, {"ApproximateAgeOfOldestMessage": [[300], [720], [360]]}],
     ),
+    "ActsAlarm": (
+        [{"ApproximateNumberOfMessagesVisible": [[0], [1]]}],
+        [{}, {"ApproximateNumberOfMessagesVisible": [[2], [0]]}],
+    ),
     "RetryAlarm": (
         [{"ApproximateNumberOfMessagesVisible": [[0], [1]]}],
         [{}, {"ApproximateNumberOfMessagesVisible": [[3], [0]]}],
@@ -220,7 +224,8 @@ class Page(unittest.TestCase):
     def test_commands_of_gatehouse_exist(self):
         """Each subcommand and option of `gatehouse` in the page is one of cli/src."""
         source = "\n".join(path.read_text() for path in sorted((stack.ROOT / "cli/src").glob("*.rs")))
-        variants = {each.lower() for each in re.findall(r"^    ([A-Z][a-z]+)(?:\(|,| \{)", source, re.MULTILINE)}
+        variants = re.findall(r"^    ([A-Z][A-Za-z]+)(?:\(|,| \{)", source, re.MULTILINE)
+        variants = {re.sub(r"\B([A-Z])", r"-\1", each).lower() for each in variants}
         options = {each.replace("_", "-") for each in re.findall(r"#\[arg\([^]]*\blong\b[^]]*\)\]\s+(?:pub\(crate\) )?(\w+):", source)}
         commands = re.findall(r"^gatehouse (.+)$", PAGE, re.MULTILINE)
         self.assertGreater(len(commands), 3)
@@ -317,6 +322,20 @@ class Planted(unittest.TestCase):
             operations.alarms,
             "MailAlarm: AWS does not publish Gatehouse/gatehouse UnsentMail by nothing",
             ("              MetricName: UnsentMails\n", "              MetricName: UnsentMail\n"),
+        )
+
+    def test_acts_that_are_not_published_or_twice(self):
+        self.found(operations.acts, "<AdminLogs>: not published", ("LogGroupName: !Ref AdminLogs", "LogGroupName: !Ref LogoutLogs"))
+        self.found(operations.acts, "<WhoamiLogs>: not in the trail", ("LogGroupName: !Ref AdminLogs", "LogGroupName: !Ref WhoamiLogs"))
+        self.found(
+            operations.acts,
+            "published twice: <AuthApiLogs>, <AuthorizerLogs>, <LogoutLogs>, <OperatorLogs>, <SessionsLogs>, <UserEventsLogs>",
+            ("LogGroupName: !Ref AdminLogs", "LogGroupName: !Ref UserEventsLogs"),
+        )
+        self.found(
+            operations.acts,
+            "AdminActs: it sends act to <PublishActsFunction.Arn>",
+            ("LogGroupName: !Ref AdminLogs\n      FilterPattern: audit", "LogGroupName: !Ref AdminLogs\n      FilterPattern: act"),
         )
 
     def test_alarm_that_any_client_can_raise(self):

@@ -19,7 +19,7 @@ use testkit::{Binary, FakeAws, Pool};
 
 const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
-const FUNCTIONS: [&str; 17] = [
+const FUNCTIONS: [&str; 18] = [
     FLOOR,
     "authorizer",
     "logout",
@@ -35,6 +35,7 @@ const FUNCTIONS: [&str; 17] = [
     "auth-api",
     "migrate-user",
     "post-authentication",
+    "publish-acts",
     "pre-sign-up",
     "pre-token-generation",
 ];

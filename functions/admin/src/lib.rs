@@ -120,7 +120,7 @@ impl Handler for Admin {
         request_id: &str,
     ) -> Result<Response, InvocationError> {
         let began = Instant::now();
-        let mut audit = Audit::new(&self.config.user_pool_id);
+        let mut audit = Audit::new("admin", &self.config.user_pool_id);
         let result = self.administer(&Request::read(event), &mut audit).await;
         let (level, outcome) = match &result {
             Ok(_) => (Level::Info, "done".to_owned()),

@@ -7,6 +7,7 @@ use auth::UnixSeconds;
 use auth_dynamodb::AttemptTable;
 use aws_lc_rs::hmac;
 use hex::encode as hex;
+use runtime::Audit;
 
 use crate::outcome::ApiError;
 
@@ -138,11 +139,29 @@ impl Limiter {
             self.table.count(id, WINDOW_SECONDS, now),
             self.table.attempts(id, WINDOW_SECONDS, before),
         );
-        if sliding(current?, previous?, now) <= limit {
-            Ok(())
-        } else {
-            Err(ApiError::TooManyAttempts)
+        let (current, previous) = (current?, previous?);
+        if sliding(current, previous, now) <= limit {
+            return Ok(());
         }
+        // Only the first attempt above the limit is an act: any client can send more.
+        if sliding(current.saturating_sub(1), previous, now) <= limit {
+            self.report(id);
+        }
+        Err(ApiError::TooManyAttempts)
+    }
+
+    /// Writes the act that a name or an address is locked out.
+    fn report(&self, id: &str) {
+        let mut audit = Audit::new("auth-api", &self.user_pool_id);
+        let is_address = id.contains("#address#");
+        audit.act(if is_address {
+            "lock_out_address"
+        } else {
+            "lock_out_name"
+        });
+        let hash = id.rsplit('#').next().unwrap_or_default();
+        audit.target_hash(hash.get(..16).unwrap_or(hash));
+        audit.write_here("too_many_attempts");
     }
 
     fn hash(&self, text: &str) -> String {

@@ -34,7 +34,9 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
 
         let revocations = self.revocations.revocations(&claims, clock::now()).await?;
         self.reporter.log_invalid_expiry(&revocations);
-        revocations.check(&claims)?;
+        revocations
+            .check(&claims)
+            .map_err(|reason| AuthorizeError::refused(reason, &claims))?;
         // No await from here on.
         let now = clock::now();
         self.verifier.still_valid(&claims, now)?;

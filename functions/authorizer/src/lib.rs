@@ -30,7 +30,7 @@ use serde_json::value::RawValue;
 pub use config::Config;
 use config::Settings;
 pub use event::Event;
-pub use outcome::{AuthorizeError, Decision};
+pub use outcome::{AuthorizeError, Decision, KnownCaller};
 use report::Reporter;
 
 /// Time limit of a decision: enough for a fetch of keys or the slowest response of the store, and
@@ -121,9 +121,9 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K
         self.reporter.report(&decision, request_id, began.elapsed());
         match decision {
             Ok(decision) => Ok(decision.answer),
-            Err(AuthorizeError::Refused(AuthError::Unauthorized(_))) => {
-                answer::refused(event.kind()).ok_or(InvocationError::Unauthorized)
-            }
+            Err(
+                AuthorizeError::Refused(AuthError::Unauthorized(_)) | AuthorizeError::Revoked(..),
+            ) => answer::refused(event.kind()).ok_or(InvocationError::Unauthorized),
             Err(
                 AuthorizeError::Refused(AuthError::Unavailable(_))
                 | AuthorizeError::Event(_)

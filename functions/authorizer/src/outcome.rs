@@ -26,12 +26,23 @@ pub(crate) struct Authorization {
     pub(crate) policy: Option<IamPolicy>,
 }
 
+/// The caller of a refused request, for its log line.
+#[derive(Debug)]
+pub struct KnownCaller {
+    /// The issuer's short name.
+    pub issuer: String,
+    /// The hash of the issuer and `sub`.
+    pub subject_hash: String,
+}
+
 /// Why the authorizer returned no policy.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub enum AuthorizeError {
     /// The caller was refused, or a dependency failed.
     Refused(#[from] AuthError),
+    /// A revocation covers the credential of a known caller.
+    Revoked(DenyReason, Box<KnownCaller>),
     /// The event names no valid API method.
     Event(#[from] api_gateway::ArnError),
     /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
@@ -48,7 +59,9 @@ impl AuthorizeError {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Refused(AuthError::Unauthorized(reason)) => reason.as_str(),
+            Self::Refused(AuthError::Unauthorized(reason)) | Self::Revoked(reason, _) => {
+                reason.as_str()
+            }
             Self::Refused(AuthError::Unavailable(dependency)) => dependency.as_str(),
             Self::Event(_) => "invalid_method_arn",
             Self::UnknownRoute => "unknown_route",
@@ -63,11 +76,39 @@ impl AuthorizeError {
         match self {
             Self::Refused(AuthError::Unavailable(unavailable)) => Some(unavailable.cause),
             Self::Refused(AuthError::Unauthorized(_))
+            | Self::Revoked(..)
             | Self::Event(_)
             | Self::UnknownRoute
             | Self::AnswerTooLarge
             | Self::OutOfTime => None,
         }
+    }
+}
+
+impl AuthorizeError {
+    /// The refusal of a caller whose revocations do not allow the request. Only a revocation of the
+    /// credential itself makes its use an act: a token of a user whose groups changed is no sign of
+    /// a thief.
+    pub(crate) fn refused(reason: DenyReason, claims: &VerifiedClaims) -> Self {
+        use DenyReason::{
+            ClientRevoked, IssuerRevoked, SessionRevoked, TokenRevoked, UserDisabled, UserRevoked,
+        };
+        let is_revoked = [
+            TokenRevoked,
+            SessionRevoked,
+            UserRevoked,
+            UserDisabled,
+            ClientRevoked,
+            IssuerRevoked,
+        ];
+        if !is_revoked.contains(&reason) {
+            return reason.into();
+        }
+        let caller = KnownCaller {
+            issuer: claims.issuer_id().to_owned(),
+            subject_hash: claims.subject_hash(),
+        };
+        Self::Revoked(reason, Box::new(caller))
     }
 }
 

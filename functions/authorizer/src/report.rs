@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use api_gateway::Effect;
 use auth::{AuthError, DenyReason, Revocations};
+use runtime::audit;
 use runtime::log::{self, Level};
 use serde_json::Value;
 
@@ -66,8 +67,14 @@ impl Reporter {
             Ok(Decision { claims, .. }) => {
                 (claims.issuer_id().into(), claims.subject_hash().into())
             }
+            Err(AuthorizeError::Revoked(_, caller)) => (
+                caller.issuer.as_str().into(),
+                caller.subject_hash.as_str().into(),
+            ),
             Err(_) => (Value::Null, Value::Null),
         };
+        let act = matches!(decision, Err(AuthorizeError::Revoked(..)))
+            .then(|| (audit::TERM, Value::from(audit::USE_AFTER_REVOCATION)));
         let cause = decision.as_ref().err().and_then(AuthorizeError::cause);
         let fields = [
             ("outcome", Value::from(outcome)),
@@ -85,7 +92,7 @@ impl Reporter {
         log::line(
             level,
             "decision",
-            fields.into_iter().chain(log::cause(cause)),
+            fields.into_iter().chain(act).chain(log::cause(cause)),
         );
     }
 
@@ -149,9 +156,10 @@ fn describe(decision: &Result<Decision, AuthorizeError>) -> (Level, &'static str
             let reason = decision.reason.map_or("denied", DenyReason::as_str);
             (Level::Warn, "denied", reason)
         }
-        Err(rejection @ AuthorizeError::Refused(AuthError::Unauthorized(_))) => {
-            (Level::Warn, "unauthorized", rejection.as_str())
-        }
+        Err(
+            rejection @ (AuthorizeError::Refused(AuthError::Unauthorized(_))
+            | AuthorizeError::Revoked(..)),
+        ) => (Level::Warn, "unauthorized", rejection.as_str()),
         Err(rejection) => (Level::Error, "error", rejection.as_str()),
     }
 }

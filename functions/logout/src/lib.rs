@@ -122,11 +122,16 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
     ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let request = http::Request::read(event);
-        let result = self.log_out(&request).await;
+        let mut audit = None;
+        let result = self.log_out(&request, &mut audit).await;
         let (level, reason) = match &result {
             Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
             Err(problem) => (problem.level(), problem.to_string()),
         };
+        if let Some(audit) = audit {
+            let outcome = if result.is_ok() { "done" } else { &reason };
+            audit.write(outcome, request_id);
+        }
         let cause = match &result {
             Ok(done) => done.cognito.cause(),
             Err(LogoutError::Unavailable(unavailable)) => Some(unavailable.cause),

@@ -6,7 +6,7 @@ use auth::{
     Principal, ResourceAudience, RevocationReader, RevocationWriter, Secret, TokenRules, TokenUse,
     UnverifiedToken, VerifiedClaims,
 };
-use runtime::clock;
+use runtime::{Audit, clock};
 
 use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};
 use crate::request::{self, RefreshToken, Request, Scope};
@@ -26,10 +26,23 @@ pub(crate) fn token_rules(config: &Config) -> TokenRules {
     }
 }
 
+/// The act of a known caller: what an unknown client tries is no act.
+fn act(claims: &VerifiedClaims, scope: Scope) -> Audit<'static> {
+    let mut audit = Audit::new("logout", "");
+    audit.act(match scope {
+        Scope::Session => "log_out",
+        Scope::All => "log_out_everywhere",
+        Scope::Others => "log_out_others",
+    });
+    audit.own_act(claims);
+    audit
+}
+
 impl<R: RevocationReader + RevocationWriter> Logout<R> {
     pub(crate) async fn log_out(
         &self,
         event: &http::Request<'_>,
+        audit: &mut Option<Audit<'static>>,
     ) -> Result<LogoutOutcome, LogoutError> {
         if event.method() != "POST" {
             return Err(LogoutError::MethodNotAllowed);
@@ -44,7 +57,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         ) {
             (Ok(bearer), _) => bearer,
             (Err(DenyReason::MissingToken), Some(refresh_token)) => {
-                return self.revoke_by_refresh_token(refresh_token).await;
+                return self.revoke_by_refresh_token(refresh_token, audit).await;
             }
             (Err(reason), _) => return Err(reason.into()),
         };
@@ -54,6 +67,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         }
         let mut request: Request = event.json()?;
         request.refresh_token = request.refresh_token.or(cookie);
+        *audit = Some(act(&claims, request.scope));
         let done = match request.scope {
             Scope::Session => Some(self.revoke_session(&claims, &request).await?),
             Scope::All => self.revoke_all(&claims, &request).await?,
@@ -83,6 +97,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
     async fn revoke_by_refresh_token(
         &self,
         refresh_token: &RefreshToken,
+        audit: &mut Option<Audit<'static>>,
     ) -> Result<LogoutOutcome, LogoutError> {
         let RefreshToken(text) = refresh_token;
         let secret = Secret::new(text.clone());
@@ -103,6 +118,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
                 scope: Scope::Session,
                 refresh_token: Some(RefreshToken(text.clone())),
             };
+            *audit = Some(act(&claims, Scope::Session));
             let mut cognito = self.revoke_session(&claims, &request).await?;
             // With refresh token rotation, the new token belongs to the session.
             if let Some(rotated) = tokens.refresh {

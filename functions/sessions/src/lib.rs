@@ -63,7 +63,7 @@ impl Sessions {
         let (method, route) = (request.method(), request.route());
         if (&*method, &*route) == ("DELETE", "/auth/sessions/{id}") {
             audit
-                .get_or_insert(Audit::new(&self.config.user_pool_id))
+                .get_or_insert(Audit::new("sessions", &self.config.user_pool_id))
                 .act("end_session");
         }
         let caller =

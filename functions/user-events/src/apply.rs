@@ -2,12 +2,13 @@
 
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::Status;
+use runtime::Audit;
 
 use crate::UserEvents;
 use crate::action::{Action, Effect, Kind};
 use crate::outcome::{EventError, Ignored, Outcome};
 use crate::record::Record;
-use crate::topic::Target;
+use crate::topic::{self, Target};
 
 impl UserEvents {
     pub(crate) async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, EventError> {
@@ -46,17 +47,21 @@ impl UserEvents {
         }
         let at = record.at(now);
         self.revoke(&target, &action, at, now).await?;
-        if self.is_by_own_role(&record) {
+        if Self::is_by(&record, &self.own_role_arns) {
             return Ok(Outcome::AppliedOwn(action));
         }
         self.set_profile_status(&target, action.effect, at).await?;
-        if let Some(topic) = &self.topic {
-            let target = Target {
+        let reports_itself = Self::is_by(&record, &self.reporting_role_arns);
+        if let Some(topic) = self.topic.as_ref().filter(|_| !reports_itself) {
+            let about = Target {
                 user_pool_id: &self.origin.user_pool_id,
                 member: member(action.about()),
                 value: &target,
             };
-            topic.publish(&action, &target, at, &record).await?;
+            topic.publish(&action, &about, at, &record).await?;
+        }
+        if !reports_itself {
+            self.audit(&action, &target, &record);
         }
         Ok(Outcome::Applied(action))
     }
@@ -70,12 +75,26 @@ impl UserEvents {
         self.revocations.is_own_call(pool, request_id).await
     }
 
-    /// Whether a function of Gatehouse made this call. Users and strangers can cause such calls, by a
-    /// sign-up with another person's address for instance, so they must not reach the operator's
-    /// mailbox.
-    fn is_by_own_role(&self, record: &Record) -> bool {
+    /// Whether one of these roles made the call. Users and strangers can cause calls of
+    /// `OWN_ROLE_ARNS`, by a sign-up with another person's address for instance, so they must not
+    /// reach the operator's mailbox.
+    fn is_by(record: &Record, roles: &[String]) -> bool {
         let role = record.role_arn();
-        role.is_some_and(|role| self.own_role_arns.iter().any(|own| own == role))
+        role.is_some_and(|role| roles.iter().any(|own| own == role))
+    }
+
+    /// Writes the act for the audit trail. A redelivered record has the same id.
+    fn audit(&self, action: &Action, target: &str, record: &Record) {
+        let mut audit = Audit::new(topic::SOURCE, &self.origin.user_pool_id);
+        audit.act(action.kind);
+        audit.target(target);
+        if let Some(actor) = record.actor() {
+            audit.actor(actor);
+        }
+        if let Some(id) = record.event_id() {
+            audit.id(id);
+        }
+        audit.write_here(topic::OUTCOME);
     }
 
     async fn set_profile_status(

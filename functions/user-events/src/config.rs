@@ -20,6 +20,8 @@ pub struct Config {
     /// `OWN_ROLE_ARNS`: the roles whose calls are not reported, because users and strangers cause
     /// them through Gatehouse.
     pub own_role_arns: Vec<String>,
+    /// `REPORTING_ROLE_ARNS`: the roles whose calls are applied and not reported.
+    pub reporting_role_arns: Vec<String>,
     /// `OUTDATE_ON_GROUP_CHANGE`.
     pub outdate_on_group_change: bool,
     /// `REFRESH_TOKEN_TTL_SECONDS`.
@@ -48,8 +50,8 @@ impl Config {
         Var::new(
             "SECURITY_TOPIC_ARN",
             "unset",
-            "The SNS topic to which each action is published, with the attribute `kind` to \
-             filter on.",
+            "The SNS topic to which each action is published, with the attributes `kind`, \
+             `source` and `outcome` to filter on.",
         ),
         Var::new(
             "OWN_ROLE_ARNS",
@@ -57,6 +59,12 @@ impl Config {
             "The roles of Gatehouse's own functions, comma-separated. A call that CloudTrail \
              records in one of them revokes, but neither changes the profile nor is published, \
              because any user or stranger can cause it. The template names all but `/admin`'s.",
+        ),
+        Var::new(
+            "REPORTING_ROLE_ARNS",
+            "unset",
+            "The roles of functions that report their acts themselves (admin): their calls are \
+             applied, and not reported a second time.",
         ),
         Var::new(
             "OUTDATE_ON_GROUP_CHANGE",
@@ -84,6 +92,7 @@ impl Config {
             session_table: env.optional("SESSION_TABLE"),
             security_topic_arn: env.optional("SECURITY_TOPIC_ARN"),
             own_role_arns: env.list("OWN_ROLE_ARNS").unwrap_or_default(),
+            reporting_role_arns: env.list("REPORTING_ROLE_ARNS").unwrap_or_default(),
             outdate_on_group_change: env.flag("OUTDATE_ON_GROUP_CHANGE", true),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             log_level: log::read(&mut env),

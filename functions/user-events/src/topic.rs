@@ -20,6 +20,10 @@ const LIMITS: Limits = Limits {
     first_backoff: Duration::from_millis(100),
 };
 
+/// The source and the outcome of every message: a call that CloudTrail recorded as successful.
+pub(crate) const SOURCE: &str = "cognito";
+pub(crate) const OUTCOME: &str = "done";
+
 /// What an action was about, as members of the message.
 pub(crate) struct Target<'a> {
     pub(crate) user_pool_id: &'a str,
@@ -42,8 +46,8 @@ impl Topic {
         }
     }
 
-    /// Publishes an action. Subscriptions can filter on the attribute `kind`. The message contains no user name or
-    /// address.
+    /// Publishes an action. Subscriptions filter on the attributes `kind`, `source` and `outcome`.
+    /// The message contains no user name or address.
     pub(crate) async fn publish(
         &self,
         action: &Action,
@@ -52,7 +56,10 @@ impl Topic {
         record: &Record,
     ) -> Result<(), Unavailable> {
         let message = json!({
+            "id": record.event_id(),
             "kind": action.kind,
+            "source": SOURCE,
+            "outcome": OUTCOME,
             "user_pool_id": target.user_pool_id,
             target.member: target.value,
             "at": at.0,
@@ -60,16 +67,21 @@ impl Topic {
             "event_id": record.event_id(),
             "actor": record.actor(),
         });
-        let kind = MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(action.kind)
-            .build()
-            .map_err(|_| Dependency::Topic.unavailable(Cause::Other))?;
-        self.client
-            .publish()
-            .topic_arn(&self.arn)
+        let mut publish = self.client.publish().topic_arn(&self.arn);
+        for (name, value) in [
+            ("kind", action.kind),
+            ("source", SOURCE),
+            ("outcome", OUTCOME),
+        ] {
+            let attribute = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build();
+            let attribute = attribute.map_err(|_| Dependency::Topic.unavailable(Cause::Other))?;
+            publish = publish.message_attributes(name, attribute);
+        }
+        publish
             .message(message.to_string())
-            .message_attributes("kind", kind)
             .send()
             .await
             .map(drop)

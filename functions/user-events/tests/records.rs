@@ -211,4 +211,27 @@ async fn each_action_is_published_without_the_users_name() {
     assert_eq!(published["TopicArn"], topic);
     assert!(published["Message"].as_str().unwrap().contains(SUBJECT));
     assert!(!published.to_string().contains("ada@example.com"));
+    for value in ["kind", "user_disabled", "source", "cognito", "outcome", "done"] {
+        assert!(published.to_string().contains(value), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_reports_its_acts_is_not_reported_again() {
+    let topic = "arn:aws:sns:us-east-1:123456789012:security";
+    let role = "arn:aws:iam::123456789012:role/admin";
+    let mut event = record("AdminDisableUser");
+    event["detail"]["userIdentity"] = json!({
+        "type": "AssumedRole", "arn": "arn:aws:sts::123456789012:assumed-role/admin/admin",
+        "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role}},
+    });
+    for (roles, messages) in [("", 1), ("arn:aws:iam::123456789012:role/other", 1), (role, 0)] {
+        let variables = [("SECURITY_TOPIC_ARN", topic), ("REPORTING_ROLE_ARNS", roles)];
+        let (function, aws) = fixture(&variables).await;
+        assert!(call(&function, &event).await.is_ok());
+        let requests = aws.requests();
+        let count = |wanted: &str| requests.iter().filter(|(name, _)| name == wanted).count();
+        assert_eq!(count("Publish"), messages, "{roles}");
+        assert!(count("UpdateItem") > 0, "{roles}: the revocation is written");
+    }
 }

@@ -3,7 +3,7 @@
 
 #![warn(missing_docs)]
 
-mod audit;
+pub mod audit;
 mod batch;
 pub mod clock;
 mod events;
@@ -13,7 +13,7 @@ mod run;
 pub mod sqs;
 mod trigger;
 
-pub use audit::Audit;
+pub use audit::{Act, Audit};
 pub use batch::BatchResponse;
 pub use run::{Handler, InvocationError, run};
 pub use trigger::{Members, TriggerEvent, UserAttributes};

@@ -74,6 +74,7 @@ fn functions() -> Vec<Function> {
         function!("connections", connections::Config),
         function!("close-connections", close_connections::Config),
         function!("user-events", user_events::Config),
+        function!("publish-acts", publish_acts::Config),
         function!("user-sweep", user_sweep::Config),
         function!(
             "pre-sign-up",

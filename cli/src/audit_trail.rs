@@ -1,0 +1,244 @@
+//! `gatehouse audit-trail`: exports the acts that a stack's log groups hold, and adds the operator's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_lc_rs::rand;
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_cloudwatchlogs::types::InputLogEvent;
+use clap::Args;
+use runtime::audit::TERM;
+use runtime::{Act, clock};
+use serde_json::{Value, json};
+
+use crate::operator::required;
+
+/// The log groups of the functions that write acts: the stack's output `AuditLogGroups`.
+const GROUPS: &str = "AUDIT_LOG_GROUPS";
+/// The log group of the operator's own acts: the stack's output `OperatorLogGroup`.
+const GROUP: &str = "OPERATOR_LOG_GROUP";
+
+/// Which acts to export. One JSON object a line, oldest first.
+#[derive(Args)]
+pub(crate) struct AuditTrail {
+    /// Acts since then: an age (90m, 24h, 7d), a day (2026-11-26) or a time
+    /// (2026-11-26T10:00:00Z).
+    #[arg(long, value_parser = time)]
+    since: u64,
+    /// Acts before then; the default is now.
+    #[arg(long, value_parser = time)]
+    until: Option<u64>,
+    /// Only acts of this kind, such as `disable_user`; may be repeated.
+    #[arg(long)]
+    kind: Vec<String>,
+    /// Only acts with this hash as the actor or the target.
+    #[arg(long)]
+    of: Option<String>,
+}
+
+/// The acts, each once.
+pub(crate) struct Trail(Vec<Act>);
+
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, act) in self.0.iter().enumerate() {
+            let end = if at == 0 { "" } else { "\n" };
+            write!(f, "{end}{}", exported(act))?;
+        }
+        Ok(())
+    }
+}
+
+/// The act with its time in words.
+fn exported(act: &Act) -> Value {
+    let mut line = act.to_json();
+    let at = i64::try_from(act.at).unwrap_or(i64::MAX);
+    let time = DateTime::from_secs(at).fmt(DateTimeFormat::DateTime);
+    if let (Ok(time), Some(line)) = (time, line.as_object_mut()) {
+        line.insert("time".to_owned(), time.into());
+    }
+    line
+}
+
+impl AuditTrail {
+    /// Reads every group to its end: a trail with a gap is none.
+    ///
+    /// # Errors
+    /// A text about the failure.
+    pub(crate) async fn run(self) -> Result<Trail, String> {
+        let groups = required(GROUPS)?;
+        let groups: Vec<&str> = groups.split(',').map(str::trim).collect();
+        if groups.iter().any(|group| group.is_empty()) {
+            return Err(format!("{GROUPS} has an empty element"));
+        }
+        let client = Client::new(&aws_config::load_from_env().await);
+        let mut acts: BTreeMap<_, Act> = BTreeMap::new();
+        for group in groups {
+            let found = self.of_group(&client, group).await;
+            for act in found.map_err(|cause| format!("{group}: {cause}"))? {
+                let key = (act.id.clone(), act.kind.clone());
+                let is_first = acts.get(&key).is_none_or(|known| act.at < known.at);
+                if self.is_wanted(&act) && is_first {
+                    acts.insert(key, act);
+                }
+            }
+        }
+        let mut acts: Vec<Act> = acts.into_values().collect();
+        acts.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        Ok(Trail(acts))
+    }
+
+    async fn of_group(&self, client: &Client, group: &str) -> Result<Vec<Act>, String> {
+        let search = client
+            .filter_log_events()
+            .log_group_name(group)
+            .filter_pattern(TERM)
+            .start_time(milliseconds(self.since))
+            .set_end_time(self.until.map(milliseconds));
+        let mut pages = search.into_paginator().send();
+        let mut acts = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| aws_client::cause_of(&error).as_str().to_owned())?;
+            for event in page.events() {
+                let at = event.timestamp().and_then(|at| u64::try_from(at).ok());
+                let at = at.unwrap_or_default() / 1_000;
+                acts.extend(Act::of_line(event.message().unwrap_or_default(), at));
+            }
+        }
+        Ok(acts)
+    }
+
+    fn is_wanted(&self, act: &Act) -> bool {
+        let is_in_time = act.at >= self.since && self.until.is_none_or(|until| act.at <= until);
+        let is_of = |hash: &String| act.actor == *hash || act.target == *hash;
+        is_in_time
+            && (self.kind.is_empty() || self.kind.contains(&act.kind))
+            && self.of.as_ref().is_none_or(is_of)
+    }
+}
+
+fn milliseconds(seconds: u64) -> i64 {
+    i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// A time in seconds since 1970, from a time, a day or an age.
+fn time(text: &str) -> Result<u64, String> {
+    let problem = || "expected an age (90m, 24h, 7d), a day or a time in UTC".to_owned();
+    let unit = match text.chars().last() {
+        Some('m') => Some(60),
+        Some('h') => Some(3_600),
+        Some('d') => Some(86_400),
+        _ => None,
+    };
+    if let Some(unit) = unit {
+        let number = text.get(..text.len() - 1).unwrap_or_default();
+        let number: u64 = number.parse().map_err(|_| problem())?;
+        let age = number.checked_mul(unit).ok_or_else(problem)?;
+        return Ok(clock::unix_seconds().saturating_sub(age));
+    }
+    let day = format!("{text}T00:00:00Z");
+    let text = if text.contains('T') { text } else { &day };
+    let time = DateTime::from_str(text, DateTimeFormat::DateTime).map_err(|_| problem())?;
+    u64::try_from(time.secs()).map_err(|_| problem())
+}
+
+/// Records what an operator did, or tried: on standard error, because standard output is the
+/// command's result, and in `OPERATOR_LOG_GROUP` if it is set, from which it reaches the topic and
+/// the trail.
+pub(crate) async fn record(act: &str, actor: &str, target: &str, outcome: &str) {
+    let hash = |text: &str| auth::subject_hash("", text);
+    let target = if target.is_empty() {
+        "-".to_owned()
+    } else {
+        hash(target)
+    };
+    let line = json!({
+        "message": TERM,
+        "id": id(),
+        "source": "operator",
+        "act": act,
+        "actor": if is_word(actor) { actor.to_owned() } else { hash(actor) },
+        "target": target,
+        "outcome": outcome,
+        "at": clock::unix_seconds(),
+    });
+    eprintln!("{line}");
+    if let Ok(group) = required(GROUP)
+        && let Err(cause) = write(&group, &line).await
+    {
+        eprintln!("the act is not in the log group {group}: {cause}");
+    }
+}
+
+/// An operator's own word, which is written as it is; an address, or a name with a space, is not.
+fn is_word(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(fits)
+}
+
+fn id() -> String {
+    let mut bytes = [0; 16];
+    // Without random numbers the act is told of all the same, under its time.
+    if rand::fill(&mut bytes).is_err() {
+        return clock::unix_seconds().to_string();
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes the line into a stream of its own, so that no two commands share one.
+async fn write(group: &str, line: &Value) -> Result<(), String> {
+    let client = Client::new(&aws_config::load_from_env().await);
+    let stream = line["id"].as_str().unwrap_or_default();
+    let created = client.create_log_stream().log_group_name(group);
+    let created = created.log_stream_name(stream).send().await;
+    created.map_err(|error| aws_client::cause_of(&error).as_str().to_owned())?;
+    let event = InputLogEvent::builder()
+        .timestamp(milliseconds(clock::unix_seconds()))
+        .message(line.to_string())
+        .build()
+        .map_err(|error| error.to_string())?;
+    let put = client.put_log_events().log_group_name(group);
+    let put = put.log_stream_name(stream).log_events(event).send().await;
+    put.map(drop)
+        .map_err(|error| aws_client::cause_of(&error).as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_times_days_and_ages() {
+        assert_eq!(time("2026-11-26T10:00:00Z"), Ok(1_795_687_200));
+        assert_eq!(time("2026-11-26"), Ok(1_795_651_200));
+        let now = clock::unix_seconds();
+        for (text, age) in [("90m", 5_400), ("24h", 86_400), ("7d", 604_800)] {
+            let found = time(text).unwrap();
+            assert!((now - age..=now - age + 2).contains(&found), "{text}");
+        }
+        for text in [
+            "",
+            "d",
+            "-1d",
+            "1.5h",
+            "yesterday",
+            "2026-13-01",
+            "1969-01-01",
+            "99999999999999999999d",
+            "18446744073709551615d",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_names_with_spaces_are_no_words() {
+        for word in ["cli", "ticket-9", "o.brien", "A_1"] {
+            assert!(is_word(word), "{word}");
+        }
+        for text in ["", "ada@example.com", "Ada Lovelace", "j\u{fc}rgen"] {
+            assert!(!is_word(text), "{text}");
+        }
+    }
+}
