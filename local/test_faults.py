@@ -183,6 +183,9 @@ class LocalStack(unittest.TestCase):
             found = on_call.lines_of(self.state, began, {"AuthApiLogs": 2, "AuthorizerLogs": 1})
             samples = on_call.metrics(self.state, found, list(statuses.values()))
             self.assertEqual(set(on_call.raised(samples)), alarms)
+            # Among many responses of backends the failing ones are less than 2 %.
+            samples = on_call.metrics(self.state, found, [*statuses.values(), *[200] * 300])
+            self.assertEqual(set(on_call.raised(samples)), alarms - {"ServerErrorsAlarm"})
             self.find(query, words, found)
             if look:
                 look(title)
@@ -281,9 +284,7 @@ class LocalStack(unittest.TestCase):
 
     def test_key_set(self):
         def look(title):
-            block = commands("An app client's id is wrong")
-            variable = re.search(r"^variable\(\).*?\}$", block, re.MULTILINE | re.DOTALL)[0]
-            printed = self.run_page(variable, commands(title), f"echo; echo {self.token} | kid").strip().splitlines()
+            printed = self.run_page(commands(title), f"echo; echo {self.token} | kid").strip().splitlines()
             (kid,) = json.loads("{" + printed[-1] + "}").values()
             self.assertGreater(len(printed), 1)
             self.assertNotIn(kid, "".join(printed[:-1]))
