@@ -1,6 +1,7 @@
 """Plants faults in a running local stack, as context managers that remove them: a permission that a role lost, a
-throttled table, another app client's id, a key set without the keys in use, an app client's secret that is no longer
-the one in Secrets Manager. docs/operations.md tells how an operator finds each; test_faults.py follows it."""
+throttled table, another app client's id, a key set without the keys in use or out of reach, an app client's secret that
+is no longer the one in Secrets Manager. docs/operations.md tells how an operator finds each; test_faults.py follows
+it."""
 
 import contextlib
 import hashlib
@@ -112,6 +113,15 @@ def withdrawn_key_set(state, function):
     with serving(Document, body=json.dumps({"keys": others}).encode()) as url:
         with variables(state, function, {"JWKS_URI": f"{url}/jwks.json"}):
             yield
+
+
+@contextlib.contextmanager
+def unreachable_key_set(state, function):
+    """Nothing listens at the address of the issuer's keys."""
+    with serving(Document, body=b"") as url:
+        pass
+    with variables(state, function, {"JWKS_URI": f"{url}/jwks.json"}):
+        yield
 
 
 @contextlib.contextmanager

@@ -70,6 +70,12 @@ WALKS = {
         ("refusals by reason", {"reason": "unknown_key"}),
         "The key set is another one",
     ),
+    "unreachable key set": (
+        WORKS | {"whoami": 500},
+        {"DecisionsAlarm", "ServerErrorsAlarm"},
+        ("failures", {"message": "decision", "failure": "jwks_unavailable", "cause": "connection"}),
+        "The key set is another one",
+    ),
     "secret": (
         {"login": 401, "signup": 401, "whoami": 200},
         set(),
@@ -119,7 +125,8 @@ class Page(unittest.TestCase):
                 self.assertEqual("DecisionsAlarm" in steps, "DecisionsAlarm" in alarms)
                 for name in QUERIES[: QUERIES.index(query) + 1] if query else QUERIES:
                     self.assertIn(f"*{name}*", steps)
-                self.assertEqual(re.findall(r"`(\w+(?: \w+)*)`", steps.replace("`drift`", "")), list(words.values()))
+                found = re.findall(r"`([^`]+)`", steps.rpartition(" → ")[0])
+                self.assertEqual(found, list(words.values()))
                 anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
                 self.assertIn(f"(#{anchor})", cause)
 
@@ -243,12 +250,18 @@ class LocalStack(unittest.TestCase):
             # MiniStack keeps no saved queries, finds no drift, and leaves `stats` out of a query.
             groups = [faults.resources(self.state)["AuthorizerLogs"]]
             kept = {"queryDefinitions": [{"logGroupNames": groups, "queryString": 'filter @message like /"ERROR"/'}]}
-            instead = (
-                'aws() { if [ "$2" != describe-query-definitions ]; then command aws "$@"; '
-                f"else echo '{json.dumps(kept)}'; fi; }}"
-            )
+            difference = {"PropertyPath": "/Policies/0", "ExpectedValue": "{}", "ActualValue": "null"}
+            drift = {"StackResourceDriftStatus": "MODIFIED", "PropertyDifferences": [difference]}
+            instead = f"""aws() {{
+              case "$2" in
+              describe-query-definitions) echo '{json.dumps(kept)}' ;;
+              detect-stack-resource-drift) echo '{json.dumps({"StackResourceDrift": drift})}' ;;
+              *) command aws "$@" ;;
+              esac
+            }}"""
             printed = self.run_page(instead, "saved failures", commands(title))
             self.assertIn("revocations_unavailable", printed)
+            self.assertIn('"PropertyPath": "/Policies/0"', printed)
             self.assertIn('["Allow","dynamodb:GetItem",', printed)
             self.assertNotIn("dynamodb:BatchGetItem", printed)
 
@@ -290,6 +303,9 @@ class LocalStack(unittest.TestCase):
             self.assertNotIn(kid, "".join(printed[:-1]))
 
         self.walk("key set", faults.withdrawn_key_set(self.state, "AuthorizerFunction"), look)
+
+    def test_unreachable_key_set(self):
+        self.walk("unreachable key set", faults.unreachable_key_set(self.state, "AuthorizerFunction"))
 
     def test_secret(self):
         with faults.confidential_client(self.state) as (arn, client_id):
