@@ -186,7 +186,10 @@ class Proxy(http.server.ThreadingHTTPServer):
 
     def pool(self, client_id):
         if client_id not in self.pools:
-            self.pools[client_id] = Pool(self.backend, client_id)
+            try:
+                self.pools[client_id] = Pool(self.backend, client_id)
+            except StopIteration:
+                raise Refused("ResourceNotFoundException", f"User pool client {client_id} does not exist.") from None
         return self.pools[client_id]
 
     def pool_of(self, request):
