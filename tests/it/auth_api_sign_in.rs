@@ -545,6 +545,33 @@ async fn secret_hashes_are_sent_for_confidential_clients() {
     assert_eq!(asked[1].1["ClientSecret"], "s3cr3t-of-the-client");
     assert!(!api.output().contains("s3cr3t"));
 
+    // The operator's error is not the user's: it is no 401, and the log says so.
+    world.cognito.set_fault(exception(
+        "NotAuthorizedException",
+        "Unable to verify secret hash for client c",
+    ));
+    let coded = json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD});
+    let email = json!({"email": "ada@example.com"});
+    for (route, body) in [
+        ("login", &login),
+        (
+            "login",
+            &json!({"email": "ada@example.com", "srp_a": "A".repeat(64)}),
+        ),
+        ("signup", &login),
+        ("confirm", &coded),
+        ("resend", &email),
+        ("forgot-password", &email),
+        ("confirm-forgot-password", &coded),
+        ("refresh", &refresh),
+    ] {
+        let event = post(&format!("/auth/{route}"), body);
+        let answer = status(&api, &event).await;
+        assert_eq!(answer, (500, "internal_error".to_owned()), "{route}");
+    }
+    assert!(api.output().contains("\"cause\":\"access_denied\""));
+    world.cognito.set_fault(Fault::None);
+
     world.others.set_fault(Fault::Answer(400, "{}".to_owned()));
     let mut environment = auth_tests::environment("http://127.0.0.1:9/", &world.store.url(), &more);
     environment.push(("APP_BASE_URL", "https://app.example.com".to_owned()));

@@ -235,6 +235,19 @@ async fn calls_carry_the_client_secret() {
     let answer = retry.invoke(&batch(&[message])).await.answer();
     assert_eq!(failures(&answer), Vec::<&str>::new());
     assert_eq!(world.cognito.requests()[0].1["ClientSecret"], secret);
+
+    // A secret that was replaced at Cognito is the operator's to correct; the call waits for that.
+    let wrong = json!({"__type": "NotAuthorizedException",
+        "message": "Unable to verify secret hash for client c"});
+    world
+        .cognito
+        .set_fault(Fault::Answer(400, wrong.to_string()));
+    world.others.forget_requests();
+    log_out().await;
+    let queued = world.others.requests();
+    let message = queued[0].1["MessageBody"].as_str().unwrap().to_owned();
+    let answer = retry.invoke(&batch(&[message])).await.answer();
+    assert_eq!(failures(&answer), ["m0"]);
 }
 
 #[tokio::test]

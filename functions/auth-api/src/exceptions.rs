@@ -114,6 +114,9 @@ impl From<&AccountError> for Outcome {
         let Some(exception) = refused.exception.as_deref() else {
             return Self::Unavailable;
         };
+        if refused.is_about_secret() {
+            return Self::Internal;
+        }
         if exception == "NotAuthorizedException" && refused.message.contains(LOCKED) {
             return Self::TooManyRequests;
         }

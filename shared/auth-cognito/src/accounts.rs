@@ -68,7 +68,7 @@ impl AccountError {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self.exception.as_deref() {
-            Some("NotAuthorizedException") => !crate::is_about_secret(&self.message),
+            Some("NotAuthorizedException") => !self.is_about_secret(),
             Some(
                 "InvalidParameterException"
                 | "RefreshTokenReuseException"
@@ -77,6 +77,14 @@ impl AccountError {
             ) => true,
             _ => false,
         }
+    }
+
+    /// Whether Cognito rejects the app client's secret, which only the operator can correct. The
+    /// exception is that of a wrong password.
+    #[must_use]
+    pub fn is_about_secret(&self) -> bool {
+        self.exception.as_deref() == Some("NotAuthorizedException")
+            && crate::is_about_secret(&self.message)
     }
 
     /// A call without a readable response: its effect is unknown.

@@ -147,9 +147,14 @@ impl CognitoSignOut {
         let answer = call.send().await;
         if let Err(error) = &answer
             && let Some(error) = error.as_service_error()
-            && is_final_refusal(error)
         {
-            return Ok(SignOut::Refused.into());
+            // With a valid secret, which the operator is to configure, a retry succeeds.
+            if secret.is_some() && is_about_our_secret(error) {
+                return Err(Dependency::Cognito.unavailable(Cause::AccessDenied));
+            }
+            if is_final_refusal(error) {
+                return Ok(SignOut::Refused.into());
+            }
         }
         let request_id = answer.as_ref().ok().and_then(RequestId::request_id);
         Ok(Made {
@@ -211,9 +216,14 @@ fn is_final_refusal(error: &impl ProvideErrorMetadata) -> bool {
         Some(
             "InvalidParameterException" | "UnauthorizedException" | "UnsupportedTokenTypeException",
         ) => true,
-        Some("NotAuthorizedException") => is_about_secret(error.message().unwrap_or_default()),
-        _ => false,
+        _ => is_about_our_secret(error),
     }
+}
+
+/// Whether the app client's secret is missing or wrong.
+fn is_about_our_secret(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("NotAuthorizedException")
+        && is_about_secret(error.message().unwrap_or_default())
 }
 
 /// Reads a result by its error code: a deleted user needs no sign-out.
