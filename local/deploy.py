@@ -68,7 +68,7 @@ def main(arguments):
     look(account.session(choice.region), choice, values)
     template = options.template
     if not template:
-        build.build(values["Architecture"])
+        build.build(values["Architecture"], features=features(values))
         template = build.BUILT / "template.yaml"
     if values["AuthorizerDeployment"] != "Direct":
         # A changed build publishes a version of the authorizer.
@@ -77,6 +77,11 @@ def main(arguments):
     told = account.Stack(account.session(choice.region), choice.stack)
     print(next_steps(choice, told.outputs, values))
     return 0
+
+
+def features(values):
+    """The cargo features that the parameters need: without `otlp` a function cannot send spans."""
+    return ["otlp"] if values["OtlpEndpoint"] else []
 
 
 def parser():
