@@ -2,12 +2,14 @@
 """Builds the functions for Lambda, for one architecture, and checks their sizes against the budget.
 
     build.py x86_64|arm64 [FUNCTION ...]   sam build, of these functions of the template or of all, then the sizes
+    build.py --features otlp ARCHITECTURE [FUNCTION ...]   the same with cargo features, separated by commas
     build.py sizes                         the sizes of the built functions
     build.py zips x86_64|arm64 FOLDER      a zip of each built function, for a release
 """
 
 import hashlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -26,6 +28,8 @@ TARGETS = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux
 MACHINES = {62: "x86_64", 183: "arm64"}
 # Maximum bytes of a function's zip, which Lambda loads at a cold start. Cedar is a third of the authorizer's.
 BUDGET = 4_500_000
+# Cargo features that every function has.
+FEATURES = {"otlp"}
 
 
 def main(arguments):
@@ -34,14 +38,22 @@ def main(arguments):
             return report(sizes(BUILT))
         case ["zips", architecture, folder]:
             return write_zips(BUILT, architecture, pathlib.Path(folder))
+        case ["--features", features, architecture, *functions]:
+            return build(architecture, functions, features=features.split(","))
         case [architecture, *functions]:
             return build(architecture, functions)
     print(__doc__)
     return 2
 
 
-def build(architecture, functions=(), template="template.yaml"):
-    """`sam build` of a whole template, or of some functions. `sam deploy` must get the same architecture."""
+def build(architecture, functions=(), template="template.yaml", features=()):
+    """`sam build` of a whole template, or of some functions. `sam deploy` must get the same architecture.
+
+    The budget is that of a build without features.
+    """
+    unknown = set(features) - FEATURES
+    if unknown:
+        raise Problem(f"FEATURES={','.join(features)}: every function has only {', '.join(sorted(FEATURES))}.")
     if architecture not in TARGETS:
         raise Problem(f"ARCH={architecture} is not an architecture of Lambda: x86_64 or arm64.")
     if wrong := compose.problem(template):
@@ -50,13 +62,13 @@ def build(architecture, functions=(), template="template.yaml"):
     print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
     # sam builds one function or all.
     for function in functions or [None]:
-        sam_build(architecture, [function] if function else [], template)
+        sam_build(architecture, [function] if function else [], template, features)
         right_machine(BUILT, architecture)
-        report(sizes(BUILT))
+        report(sizes(BUILT), None if features else BUDGET)
     return 0
 
 
-def sam_build(architecture, function, template):
+def sam_build(architecture, function, template, features=()):
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
     environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
     environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
@@ -64,6 +76,12 @@ def sam_build(architecture, function, template):
     environment |= {"ZIG_GLOBAL_CACHE_DIR": str(caches / "zig"), "CARGO_ZIGBUILD_CACHE_DIR": str(caches / "zigbuild")}
     # cargo-lambda looks for zig in the first python3 on the PATH.
     environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
+    if features:
+        # SAM cannot pass features on; cargo-lambda reads them from a file.
+        settings = ROOT / ".local" / "features.toml"
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text(f"[build]\nfeatures = {json.dumps([*features])}\n")
+        environment |= {"CARGO_LAMBDA_GLOBAL": str(settings)}
     command = ["sam", "build", *function, "--template-file", template]
     command += ["--parameter-overrides", f"Architecture={architecture}"]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
@@ -167,12 +185,12 @@ def identity(built, function):
 
 
 def report(found, budget=BUDGET):
-    """Prints the sizes; a Problem names each that is above the budget."""
+    """Prints the sizes; a Problem names each that is above the budget, if there is one."""
     if not found:
         raise Problem("No function is built: run `make build` first.")
     for name, size in found.items():
         print(f"{size / 1e6:6.2f} MB  {name}")
-    above = [f"{name} ({size / 1e6:.2f} MB)" for name, size in found.items() if size > budget]
+    above = [f"{name} ({size / 1e6:.2f} MB)" for name, size in found.items() if budget and size > budget]
     if above:
         raise Problem(f"Above the budget of {budget / 1e6:.1f} MB for a zip: {', '.join(above)}.")
     return 0

@@ -77,7 +77,7 @@ def main(arguments):
     values = deployed_values(choice.overrides, parameters, os.environ)
     look(account.session(choice.region), choice, values)
     if not built:
-        build.build(values["Architecture"], template=choice.template)
+        build.build(values["Architecture"], template=choice.template, features=features(values))
         built = build.BUILT / "template.yaml"
     if values["AuthorizerDeployment"] != "Direct":
         # A changed build publishes a version of the authorizer.
@@ -98,6 +98,11 @@ def selected(template, built):
         raise Problem(f"There is no template {template}.")
     of_here = file.resolve() in (TEMPLATE, CORE)
     return file.name if of_here else "", None if of_here and not built else file
+
+
+def features(values):
+    """The cargo features that the parameters need: without `otlp` a function cannot send spans."""
+    return ["otlp"] if values["OtlpEndpoint"] else []
 
 
 def parser():

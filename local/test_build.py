@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import tomllib
 import unittest
 import zipfile
 from unittest import mock
@@ -31,6 +32,35 @@ class Build(unittest.TestCase):
     def function(self, name, content):
         (self.built / name).mkdir(exist_ok=True)
         (self.built / name / "bootstrap").write_bytes(content)
+
+    def test_features_reach_cargo_lambda_and_have_no_budget(self):
+        self.function("Function", elf(62) + os.urandom(5000))
+        done = mock.Mock(returncode=0)
+        with (
+            mock.patch("build.ready"),
+            mock.patch("build.BUILT", self.built),
+            mock.patch("build.BUDGET", 100),
+            mock.patch("build.subprocess.run", return_value=done) as run,
+            mock.patch("builtins.print"),
+        ):
+            self.assertEqual(build.build("x86_64", features=["otlp"]), 0)
+            environment = run.call_args.kwargs["env"]
+            settings = tomllib.loads(pathlib.Path(environment["CARGO_LAMBDA_GLOBAL"]).read_text())
+            self.assertEqual(settings, {"build": {"features": ["otlp"]}})
+            run.reset_mock()
+            with self.assertRaisesRegex(Problem, "Above the budget"):
+                build.build("x86_64")
+            self.assertNotIn("CARGO_LAMBDA_GLOBAL", run.call_args.kwargs["env"])
+            for unknown in ("olpt", "", "otlp,"):
+                with self.assertRaisesRegex(Problem, "FEATURES="):
+                    build.main(["--features", unknown, "x86_64"])
+
+    def test_every_function_has_the_features(self):
+        root = pathlib.Path(build.__file__).resolve().parent.parent
+        for manifest in sorted((root / "functions").glob("*/Cargo.toml")):
+            with self.subTest(manifest.parent.name):
+                declared = tomllib.loads(manifest.read_text()).get("features", {})
+                self.assertEqual(declared, {name: [f"runtime/{name}"] for name in build.FEATURES})
 
     def test_names_each_function_above_the_budget(self):
         self.function("Small", b"x")

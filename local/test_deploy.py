@@ -37,6 +37,13 @@ def quiet():
     return contextlib.redirect_stdout(io.StringIO())
 
 
+class Features(unittest.TestCase):
+    def test_an_endpoint_for_spans_needs_the_feature_that_sends_them(self):
+        self.assertEqual(deploy.features(deploy.deployed_values({}, PARAMETERS, {})), [])
+        values = deploy.deployed_values({"OtlpEndpoint": "http://localhost:4318"}, PARAMETERS, {})
+        self.assertEqual(deploy.features(values), ["otlp"])
+
+
 class Questions(unittest.TestCase):
     def ask(self, document, *given, config="", region="eu-central-1", template=""):
         with answers(*given) as asked, quiet():

@@ -58,6 +58,12 @@ impl Reporter {
         took: Duration,
     ) {
         let (level, outcome, reason) = describe(decision);
+        let cause = decision.as_ref().err().and_then(AuthorizeError::cause);
+        log::record_outcome(log::Outcome {
+            word: outcome,
+            cause,
+        });
+        log::record_reason(reason);
         let now = runtime::clock::unix_seconds();
         let Some(count) = self.count(level, reason, now) else {
             return;
@@ -75,7 +81,6 @@ impl Reporter {
         };
         let act = matches!(decision, Err(AuthorizeError::Revoked(..)))
             .then(|| (audit::TERM, Value::from(audit::USE_AFTER_REVOCATION)));
-        let cause = decision.as_ref().err().and_then(AuthorizeError::cause);
         let fields = [
             ("outcome", Value::from(outcome)),
             ("reason", Value::from(reason)),

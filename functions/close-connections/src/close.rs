@@ -2,7 +2,7 @@
 
 use auth::{Dependency, Unavailable, UnixSeconds};
 use auth_dynamodb::Connection;
-use aws_client::unavailable;
+use aws_client::{Call, unavailable};
 use runtime::clock;
 
 use crate::CloseConnections;
@@ -47,7 +47,7 @@ impl CloseConnections {
     /// A connection that no longer exists counts as closed.
     async fn close(&self, connection: &Connection) -> Result<(), Unavailable> {
         let call = self.api.delete_connection().connection_id(&connection.id);
-        match call.send().await {
+        match call.send().in_span(Dependency::Connections).await {
             Ok(_) => {}
             Err(error)
                 if error

@@ -141,6 +141,7 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
             Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
         };
+        log::record_reason(&reason);
         let count = self.refusals.count(level, &reason, clock::unix_seconds());
         if let Some(count) = count
             && level <= self.settings.log_level

@@ -47,6 +47,14 @@ impl From<LegacyPoolError> for SourceError {
 }
 
 impl SourceError {
+    /// Why the source failed; `None` if it answered.
+    pub(crate) fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Down(cause) | Self::Unusable(cause) => Some(cause),
+            Self::Refused | Self::TooMany => None,
+        }
+    }
+
     /// A record that cannot be read.
     pub(crate) const UNREADABLE: Self = Self::Unusable(Cause::Invalid);
 }

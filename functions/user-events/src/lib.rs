@@ -90,6 +90,7 @@ impl UserEvents {
             Ok(outcome) => (outcome.level(), outcome.as_str().to_owned(), outcome.kind()),
             Err(problem) => (Level::Error, problem.to_string(), "-"),
         };
+        log::record_outcome(outcome.as_str());
         // An alarm rings if this line is missing.
         let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(Ignored::Heartbeat)));
         if is_heartbeat || level <= self.log_level {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth::{Cause, Dependency, Unavailable, UnixSeconds};
-use aws_client::{Limits, with_limits};
+use aws_client::{Call, Limits, with_limits};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 use aws_types::SdkConfig;
@@ -83,6 +83,7 @@ impl Topic {
         publish
             .message(message.to_string())
             .send()
+            .in_span(Dependency::Topic)
             .await
             .map(drop)
             .map_err(aws_client::unavailable(Dependency::Topic))

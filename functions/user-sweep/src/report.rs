@@ -11,6 +11,7 @@ use crate::outcome::{Outcome, Run};
 /// Writes the line about a run.
 pub(crate) fn report(result: &Result<Run, Unavailable>, state: &SweepState, request_id: &str) {
     let outcome = Outcome::from(result);
+    log::record_outcome(outcome.as_str());
     let now = clock::now();
     let run = result.as_ref().ok();
     let count = |of: fn(&Run) -> u64| Value::from(run.map_or(0, of));

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::{Cause, Secret};
-use aws_client::{Limits, cause_of};
+use auth::{Cause, Dependency, Secret};
+use aws_client::{Call, Limits, cause_of};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, UserStatusType};
@@ -98,7 +98,7 @@ impl LegacyPool {
             .admin_get_user()
             .user_pool_id(&self.user_pool_id)
             .username(username);
-        let user = match call.send().await {
+        let user = match call.send().in_span(Dependency::Legacy).await {
             Ok(user) => user,
             Err(error) => {
                 return match code(&error) {
@@ -133,7 +133,11 @@ impl LegacyPool {
             .user_pool_id(&self.user_pool_id)
             .username(username)
             .limit(60);
-        let answer = call.send().await.map_err(|error| classify(&error))?;
+        let answer = call
+            .send()
+            .in_span(Dependency::Legacy)
+            .await
+            .map_err(|error| classify(&error))?;
         let groups = answer.groups.unwrap_or_default().into_iter();
         Ok(groups.filter_map(|group| group.group_name).collect())
     }
@@ -145,7 +149,11 @@ impl LegacyPool {
     /// [`LegacyPoolError`], mostly because the permission is missing.
     pub async fn is_case_sensitive(&self) -> Result<Option<bool>, LegacyPoolError> {
         let call = self.client.describe_user_pool();
-        let answer = call.user_pool_id(&self.user_pool_id).send().await;
+        let answer = call
+            .user_pool_id(&self.user_pool_id)
+            .send()
+            .in_span(Dependency::Legacy)
+            .await;
         let pool = answer.map_err(|error| classify(&error))?.user_pool;
         Ok(pool.map(|pool| {
             let configuration = pool.username_configuration;
@@ -174,7 +182,7 @@ impl LegacyPool {
             let hash = secret_hash(secret, username, &self.app_client_id);
             call = call.auth_parameters("SECRET_HASH", hash);
         }
-        let answer = match call.send().await {
+        let answer = match call.send().in_span(Dependency::Legacy).await {
             Ok(answer) => answer,
             Err(error) => return refused(&error),
         };

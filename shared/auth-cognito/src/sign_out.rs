@@ -1,7 +1,7 @@
 //! Calls that revoke sessions.
 
 use auth::{Dependency, Secret, Unavailable};
-use aws_client::{cause_of, unavailable};
+use aws_client::{Call, cause_of, unavailable};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::RequestId;
 use aws_sdk_cognitoidentityprovider::operation::admin_reset_user_password::AdminResetUserPasswordError;
@@ -144,7 +144,7 @@ impl CognitoSignOut {
             .client_id(client_id)
             .set_client_secret(secret.map(|secret| secret.expose().to_owned()))
             .token(refresh_token);
-        let answer = call.send().await;
+        let answer = call.send().in_span(Dependency::Cognito).await;
         if let Err(error) = &answer
             && let Some(error) = error.as_service_error()
         {
@@ -173,7 +173,7 @@ impl CognitoSignOut {
             .admin_user_global_sign_out()
             .user_pool_id(&self.user_pool_id)
             .username(username);
-        settled(call.send().await)
+        settled(call.send().in_span(Dependency::Cognito).await)
     }
 
     /// `AdminResetUserPassword`: invalidates the password, and Cognito sends the user a code for a
@@ -187,7 +187,7 @@ impl CognitoSignOut {
             .admin_reset_user_password()
             .user_pool_id(&self.user_pool_id)
             .username(username);
-        let reset = call.send().await;
+        let reset = call.send().in_span(Dependency::Cognito).await;
         let is_gone = |error: &AdminResetUserPasswordError| error.is_user_not_found_exception();
         match reset {
             Err(error) if !error.as_service_error().is_some_and(is_gone) => {

@@ -4,7 +4,7 @@ mod app_clients;
 mod list;
 
 use auth::{Cause, Dependency, Unavailable};
-use aws_client::cause_of;
+use aws_client::{Call, cause_of};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::admin_get_user::AdminGetUserOutput;
 use aws_sdk_cognitoidentityprovider::types::{
@@ -141,6 +141,7 @@ impl CognitoUsers {
             .username(username)
             .user_attributes(empty);
         call.send()
+            .in_span(Dependency::Cognito)
             .await
             .map(drop)
             .map_err(|error| classify(&error))
@@ -154,6 +155,7 @@ impl CognitoUsers {
         let call = self.client.admin_disable_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send()
+            .in_span(Dependency::Cognito)
             .await
             .map(drop)
             .map_err(|error| classify(&error))
@@ -167,6 +169,7 @@ impl CognitoUsers {
         let call = self.client.admin_enable_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send()
+            .in_span(Dependency::Cognito)
             .await
             .map(drop)
             .map_err(|error| classify(&error))
@@ -180,6 +183,7 @@ impl CognitoUsers {
         let call = self.client.admin_delete_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
         call.send()
+            .in_span(Dependency::Cognito)
             .await
             .map(drop)
             .map_err(|error| classify(&error))
@@ -196,6 +200,7 @@ impl CognitoUsers {
             .username(username)
             .group_name(group);
         call.send()
+            .in_span(Dependency::Cognito)
             .await
             .map(drop)
             .map_err(|error| classify(&error))
@@ -225,6 +230,7 @@ impl CognitoUsers {
             .destination_user(own.build())
             .source_user(theirs.build());
         call.send()
+            .in_span(Dependency::Cognito)
             .await
             .map(drop)
             .map_err(|error| classify(&error))
@@ -237,7 +243,11 @@ impl CognitoUsers {
     /// [`UserPoolError`].
     pub async fn heartbeat(&self, user_pool_arn: &str) -> Result<(), UserPoolError> {
         let call = self.client.untag_resource().resource_arn(user_pool_arn);
-        let call = call.tag_keys(HEARTBEAT_TAG).send().await;
+        let call = call
+            .tag_keys(HEARTBEAT_TAG)
+            .send()
+            .in_span(Dependency::Cognito)
+            .await;
         call.map(drop).map_err(|error| classify(&error))
     }
 
@@ -245,7 +255,10 @@ impl CognitoUsers {
     async fn described(&self, username: &str) -> Result<AdminGetUserOutput, UserPoolError> {
         let call = self.client.admin_get_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
-        call.send().await.map_err(|error| classify(&error))
+        call.send()
+            .in_span(Dependency::Cognito)
+            .await
+            .map_err(|error| classify(&error))
     }
 }
 

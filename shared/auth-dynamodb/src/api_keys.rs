@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use auth::api_key::{NewKey, StoredKey};
 use auth::{ApiKeyStore, AuthError, DenyReason, Dependency, Unavailable, UnixSeconds};
+use aws_client::Call;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -54,6 +55,7 @@ impl DynamoApiKeys {
             .set_item(Some(row))
             .condition_expression("attribute_not_exists(id)")
             .send()
+            .in_span(Dependency::ApiKeys)
             .await
             .map(drop)
             .map_err(aws_client::unavailable(Dependency::ApiKeys))
@@ -64,7 +66,7 @@ impl DynamoApiKeys {
     /// # Errors
     /// [`Unavailable`] if some could not be read.
     pub async fn list(&self) -> Result<Vec<(String, StoredKey)>, Unavailable> {
-        let rows = pages::whole_table(&self.client, &self.table).await;
+        let rows = pages::whole_table(&self.client, Dependency::ApiKeys, &self.table).await;
         let rows = rows.map_err(|PageError(cause)| Dependency::ApiKeys.unavailable(cause))?;
         let key = |row: &Row| {
             let id = row.get("id")?.as_s().ok()?;
@@ -83,6 +85,7 @@ impl ApiKeyStore for DynamoApiKeys {
             .key("id", AttributeValue::S(id.to_owned()))
             .consistent_read(true)
             .send()
+            .in_span(Dependency::ApiKeys)
             .await
             .map_err(aws_client::unavailable(Dependency::ApiKeys))?;
         let key = answer.item.as_ref().map(stored_key).transpose();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use auth::{Cause, Dependency, Unavailable, UnixSeconds};
+use aws_client::Call;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_types::SdkConfig;
@@ -97,6 +98,7 @@ impl AttemptTable {
             .return_values(ReturnValue::UpdatedNew);
         let answer = update
             .send()
+            .in_span(Dependency::Attempts)
             .await
             .map_err(aws_client::unavailable(Dependency::Attempts))?;
         attempts(answer.attributes.as_ref()).ok_or(Dependency::Attempts.unavailable(Cause::Invalid))

@@ -1,6 +1,7 @@
 //! The table of open WebSocket connections, by user.
 
 use auth::{Dependency, Unavailable, UnixSeconds, UserRef};
+use aws_client::Call;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -100,7 +101,7 @@ impl ConnectionTable {
         } else {
             put
         };
-        let result = put.send().await;
+        let result = put.send().in_span(Dependency::Connections).await;
         result
             .map(drop)
             .map_err(aws_client::unavailable(Dependency::Connections))
@@ -113,7 +114,12 @@ impl ConnectionTable {
     pub async fn remove(&self, connection: &Connection) -> Result<(), Unavailable> {
         let (pk, sk) = keys(connection);
         let call = self.client.delete_item().table_name(&self.table);
-        let result = call.key("pk", pk).key("sk", sk).send().await;
+        let result = call
+            .key("pk", pk)
+            .key("sk", sk)
+            .send()
+            .in_span(Dependency::Connections)
+            .await;
         result
             .map(drop)
             .map_err(aws_client::unavailable(Dependency::Connections))
@@ -130,7 +136,13 @@ impl ConnectionTable {
         now: UnixSeconds,
     ) -> Result<Vec<Connection>, Unavailable> {
         let partition = partition.to_owned();
-        let rows = pages::partition(&self.client, &self.table, partition).await;
+        let rows = pages::partition(
+            &self.client,
+            Dependency::Connections,
+            &self.table,
+            partition,
+        )
+        .await;
         let rows = rows.map_err(|PageError(cause)| Dependency::Connections.unavailable(cause))?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }
@@ -140,7 +152,7 @@ impl ConnectionTable {
     /// # Errors
     /// [`Unavailable`] if some could not be read.
     pub async fn all(&self, now: UnixSeconds) -> Result<Vec<Connection>, Unavailable> {
-        let rows = pages::whole_table(&self.client, &self.table).await;
+        let rows = pages::whole_table(&self.client, Dependency::Connections, &self.table).await;
         let rows = rows.map_err(|PageError(cause)| Dependency::Connections.unavailable(cause))?;
         Ok(rows.iter().filter_map(|row| connection(row, now)).collect())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth::user_state::UserState;
 use auth::{Cause, Dependency, Unavailable, UnixSeconds, UserRef};
-use aws_client::Limits;
+use aws_client::{Call, Limits};
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -49,7 +49,13 @@ impl DynamoRevocations {
         now: UnixSeconds,
     ) -> Result<Vec<RevocationRow>, Unavailable> {
         let RowKey { partition, .. } = user.into();
-        let rows = pages::partition(&self.client, &self.table, partition).await;
+        let rows = pages::partition(
+            &self.client,
+            Dependency::Revocations,
+            &self.table,
+            partition,
+        )
+        .await;
         let rows = rows.map_err(|PageError(cause)| Dependency::Revocations.unavailable(cause))?;
         Ok(rows.iter().map(|row| described(row, now)).collect())
     }
@@ -145,6 +151,7 @@ impl DynamoRevocations {
             let page = page.config_override(Builder::new().timeout_config(patient.clone()));
             let page = page
                 .send()
+                .in_span(Dependency::Revocations)
                 .await
                 .map_err(aws_client::unavailable(Dependency::Revocations))?;
             found.extend(page.items.unwrap_or_default());

@@ -1,7 +1,7 @@
 //! Reads of more than one row. The authorizer does not use them.
 
-use auth::Cause;
-use aws_client::cause_of;
+use auth::{Cause, Dependency};
+use aws_client::{Call, cause_of};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -13,10 +13,11 @@ pub(crate) struct PageError(pub(crate) Cause);
 /// All rows of one partition, strongly consistent.
 pub(crate) async fn partition(
     client: &Client,
+    dependency: Dependency,
     table: &str,
     partition: String,
 ) -> Result<Vec<Row>, PageError> {
-    let mut pages = client
+    let pages = client
         .query()
         .table_name(table)
         .consistent_read(true)
@@ -25,25 +26,23 @@ pub(crate) async fn partition(
         .into_paginator()
         .items()
         .send();
-    let mut rows = Vec::new();
-    while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|error| PageError(cause_of(&error)))?);
-    }
-    Ok(rows)
+    let rows = pages.try_collect().in_span(dependency).await;
+    rows.map_err(|error| PageError(cause_of(&error)))
 }
 
 /// All rows of a table, strongly consistent.
-pub(crate) async fn whole_table(client: &Client, table: &str) -> Result<Vec<Row>, PageError> {
-    let mut pages = client
+pub(crate) async fn whole_table(
+    client: &Client,
+    dependency: Dependency,
+    table: &str,
+) -> Result<Vec<Row>, PageError> {
+    let pages = client
         .scan()
         .table_name(table)
         .consistent_read(true)
         .into_paginator()
         .items()
         .send();
-    let mut rows = Vec::new();
-    while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|error| PageError(cause_of(&error)))?);
-    }
-    Ok(rows)
+    let rows = pages.try_collect().in_span(dependency).await;
+    rows.map_err(|error| PageError(cause_of(&error)))
 }

@@ -1,6 +1,7 @@
 //! The table of groups that migrated users are to be added to.
 
 use auth::{Cause, Dependency, Unavailable, UnixSeconds};
+use aws_client::Call;
 use aws_lc_rs::digest;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -66,6 +67,7 @@ impl PendingGroups {
             .item("left_at", number(now))
             .item("expires_at", number(now.plus(WAIT_SECONDS)));
         put.send()
+            .in_span(Dependency::PendingGroups)
             .await
             .map_err(aws_client::unavailable(Dependency::PendingGroups))?;
         Ok(())
@@ -89,6 +91,7 @@ impl PendingGroups {
             .consistent_read(true);
         let answer = get
             .send()
+            .in_span(Dependency::PendingGroups)
             .await
             .map_err(aws_client::unavailable(Dependency::PendingGroups))?;
         let row = answer.item.filter(|row| !row::is_expired(row, now));
@@ -116,6 +119,7 @@ impl PendingGroups {
             .key("id", text(&id(user_pool_id, user)));
         delete
             .send()
+            .in_span(Dependency::PendingGroups)
             .await
             .map_err(aws_client::unavailable(Dependency::PendingGroups))?;
         Ok(())

@@ -1,6 +1,7 @@
 //! The application's table of users, synchronized with the user pool.
 
 use auth::{Dependency, Unavailable, UnixSeconds};
+use aws_client::Call;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
@@ -101,6 +102,7 @@ impl Profiles {
         let read = read.key("sub", text(subject)).consistent_read(true);
         let answer = read
             .send()
+            .in_span(Dependency::Profiles)
             .await
             .map_err(aws_client::unavailable(Dependency::Profiles))?;
         Ok(answer.item.is_some())

@@ -7,6 +7,7 @@ use auth::{
     Cause, ClientRef, Dependency, RevocationReader, Revocations, Unavailable, UnixSeconds, UserRef,
     VerifiedClaims,
 };
+use aws_client::Call;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
@@ -218,6 +219,7 @@ impl DynamoRevocations {
             .customize()
             .config_override(Builder::new().timeout_config(WARM_UP.timeouts()))
             .send()
+            .in_span(Dependency::Revocations)
             .await;
     }
 
@@ -242,6 +244,7 @@ impl DynamoRevocations {
                 .batch_get_item()
                 .request_items(&self.table, wanted.clone())
                 .send()
+                .in_span(Dependency::Revocations)
                 .await
                 .map_err(aws_client::unavailable(Dependency::Revocations))?;
             // The response contains even an empty table. A table that is missing was not read.

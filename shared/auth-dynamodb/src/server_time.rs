@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use auth::{Cause, Dependency, Unavailable, UnixSeconds};
+use aws_client::Call;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -54,6 +55,7 @@ impl DynamoRevocations {
             .customize()
             .interceptor(date.clone())
             .send()
+            .in_span(Dependency::Revocations)
             .await
             .map_err(aws_client::unavailable(Dependency::Revocations))?;
         let seen = date.0.lock().ok().and_then(|seen| *seen);

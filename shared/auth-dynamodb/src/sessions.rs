@@ -100,7 +100,8 @@ impl SessionTable {
         now: UnixSeconds,
     ) -> Result<Vec<Session>, Unavailable> {
         let RowKey { partition, .. } = user.into();
-        let rows = pages::partition(&self.client, &self.table, partition).await;
+        let rows =
+            pages::partition(&self.client, Dependency::Sessions, &self.table, partition).await;
         let rows = rows.map_err(|PageError(cause)| Dependency::Sessions.unavailable(cause))?;
         let living = rows.iter().filter(|row| !row::is_expired(row, now));
         Ok(living.filter_map(session).collect())

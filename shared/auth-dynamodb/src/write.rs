@@ -6,6 +6,7 @@ use auth::{
     Cause, ClientRef, Dependency, GroupRef, IssuerRef, RevocationContext, RevocationWriter,
     SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef,
 };
+use aws_client::Call;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -264,7 +265,7 @@ enum Attempt {
 async fn try_update(update: UpdateItemFluentBuilder) -> Result<Attempt, Unavailable> {
     let wanted = ReturnValuesOnConditionCheckFailure::AllOld;
     let update = update.return_values_on_condition_check_failure(wanted);
-    match update.send().await {
+    match update.send().in_span(Dependency::Revocations).await {
         Ok(_) => Ok(Attempt::Applied),
         Err(error) => {
             let unavailable = Dependency::Revocations.unavailable(aws_client::cause_of(&error));
@@ -284,7 +285,7 @@ pub(crate) async fn is_applied(
     update: UpdateItemFluentBuilder,
     dependency: Dependency,
 ) -> Result<bool, Unavailable> {
-    match update.send().await {
+    match update.send().in_span(dependency).await {
         Ok(_) => Ok(true),
         Err(error)
             if error

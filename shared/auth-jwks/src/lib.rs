@@ -16,7 +16,7 @@ use auth::{
     AuthError, Cause, DenyReason, Dependency, Issuer, KeySet, KeySource, MAX_KEY_SET_BYTES,
     UnixSeconds, VerifyingKey,
 };
-use aws_client::cause_of_connector;
+use aws_client::{cause_of_connector, in_span};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -101,6 +101,14 @@ impl HttpsKeys {
     }
 
     async fn fetch(&self, uri: &Uri) -> Result<KeySet, Cause> {
+        let fetching = self.fetch_with_retry(uri);
+        in_span(Dependency::Jwks, "GetKeySet", fetching, |cause| {
+            Some(*cause)
+        })
+        .await
+    }
+
+    async fn fetch_with_retry(&self, uri: &Uri) -> Result<KeySet, Cause> {
         let mut cause = Cause::Other;
         for _ in 0..ATTEMPTS {
             let attempt = tokio::time::timeout(ATTEMPT, self.fetch_once(uri)).await;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use auth::{Cause, Secret};
-use aws_client::{Limits, cause_of, with_limits};
+use aws_client::{Call, Limits, cause_of, with_limits};
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
 
@@ -45,7 +45,7 @@ pub async fn read_if_any(
 pub async fn read(sdk: &SdkConfig, arn: &str) -> Result<Secret, SecretError> {
     let client = Client::new(&with_limits(sdk, &LIMITS));
     let call = client.get_secret_value().secret_id(arn);
-    let answer = call.send().await;
+    let answer = call.send().in_span_of("secrets").await;
     let answer = answer.map_err(|error| SecretError(cause_of(&error)))?;
     match answer.secret_string {
         Some(text) if !text.is_empty() => Ok(Secret::new(text)),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use auth::Cause;
-use aws_client::{Limits, cause_of, with_limits};
+use aws_client::{Call, Limits, cause_of, with_limits};
 use aws_sdk_sqs::Client;
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,11 @@ impl RetryQueue {
     pub async fn send(&self, task: &impl Serialize) -> Result<(), Cause> {
         let body = serde_json::to_string(task).map_err(|_| Cause::Other)?;
         let message = self.client.send_message().queue_url(&self.url);
-        let sent = message.message_body(body).send().await;
+        let sent = message
+            .message_body(body)
+            .send()
+            .in_span_of("retry_queue")
+            .await;
         sent.map(drop).map_err(|error| cause_of(&error))
     }
 }

@@ -87,6 +87,13 @@ impl Dependency {
         }
     }
 
+    /// Its name in spans.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let failure = self.as_str();
+        failure.strip_suffix("_unavailable").unwrap_or(failure)
+    }
+
     /// The error that this dependency failed because of `cause`.
     #[must_use]
     pub fn unavailable(self, cause: Cause) -> Unavailable {

@@ -1,4 +1,4 @@
-//! One set-up of the AWS SDK's clients: their limits, and the causes of their errors.
+//! One set-up of the AWS SDK's clients: their limits, the causes of their errors, and a span for each call.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod cause;
+mod span;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use aws_types::SdkConfig;
 use aws_types::sdk_config::{RetryConfig, StalledStreamProtectionConfig, TimeoutConfig};
 
 pub use cause::{cause_of, cause_of_connector, unavailable};
+pub use span::{Call, in_span};
 
 /// The limits of a client's calls. The SDK has none by default, except for the connection.
 #[derive(Clone, Copy, Debug)]

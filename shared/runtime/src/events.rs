@@ -1,8 +1,8 @@
 //! Events of libraries (`tracing`) at WARN and above, as JSON lines.
 //!
 //! The SDK and the Lambda runtime pass requests, responses and errors to their events, so a line has no
-//! field and no message of an event: only where in which library it happened. Spans and lower levels are
-//! disabled at their call sites, so that a decision pays nothing for them.
+//! field and no message of an event: only where in which library it happened. Spans, ours too, and lower levels
+//! are disabled at their call sites, so that a decision pays nothing for them.
 
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
@@ -10,7 +10,6 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::invocation;
 use crate::log::{self, Level};
 
 /// Writes the lines.
@@ -20,20 +19,34 @@ struct LibraryEvents {
 
 /// Writes a line for every event from now on, as far as `LOG_LEVEL` allows.
 pub(crate) fn install(level: Level) {
-    let most_verbose = match level {
-        Level::Error => tracing::Level::ERROR,
-        Level::Warn | Level::Info => tracing::Level::WARN,
-    };
+    let most_verbose = most_verbose(level);
     // A second subscriber is refused: the first one does the same.
     let _ = tracing::subscriber::set_global_default(LibraryEvents { most_verbose });
+}
+
+/// The lowest level of the events that are written.
+pub(crate) fn most_verbose(level: Level) -> tracing::Level {
+    match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn | Level::Info => tracing::Level::WARN,
+    }
 }
 
 /// The Lambda runtime reports every error that a handler returns, so every 401 too. The function's
 /// own line, which is limited, reports it already.
 const HANDLER_ERRORS: &str = "lambda_runtime::layers::panic";
 
-fn is_written(metadata: &Metadata<'_>, most_verbose: tracing::Level) -> bool {
+pub(crate) fn is_written(metadata: &Metadata<'_>, most_verbose: tracing::Level) -> bool {
     metadata.is_event() && *metadata.level() <= most_verbose && metadata.target() != HANDLER_ERRORS
+}
+
+pub(crate) fn write(metadata: &Metadata<'_>) {
+    let level = if *metadata.level() == tracing::Level::ERROR {
+        Level::Error
+    } else {
+        Level::Warn
+    };
+    log::line(level, "library event", fields(metadata));
 }
 
 impl Subscriber for LibraryEvents {
@@ -54,13 +67,7 @@ impl Subscriber for LibraryEvents {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let metadata = event.metadata();
-        let level = if *metadata.level() == tracing::Level::ERROR {
-            Level::Error
-        } else {
-            Level::Warn
-        };
-        log::line(level, "library event", fields(metadata));
+        write(event.metadata());
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -77,17 +84,11 @@ impl Subscriber for LibraryEvents {
     fn exit(&self, _: &Id) {}
 }
 
-/// What a line says about an event: only constants of the library, and the invocation's ids.
+/// What a line says about an event: only constants of the library.
 fn fields(metadata: &Metadata<'_>) -> impl Iterator<Item = (&'static str, Value)> {
-    let invocation = invocation::current();
-    let (request_id, trace_id) = invocation
-        .map(|invocation| (Some(invocation.request_id), invocation.trace_id))
-        .unwrap_or_default();
     [
         Some(("target", Value::from(metadata.target()))),
         metadata.line().map(|line| ("line", Value::from(line))),
-        request_id.map(|id| ("request_id", Value::from(id))),
-        trace_id.map(|id| ("trace_id", Value::from(id))),
     ]
     .into_iter()
     .flatten()
@@ -110,9 +111,9 @@ mod tests {
         }
 
         fn event(&self, event: &Event<'_>) {
-            let fields = fields(event.metadata()).filter(|(name, _)| *name != "line");
-            let fields = fields.map(|(name, value)| (name.to_owned(), value));
-            self.0.lock().unwrap().push(fields.collect());
+            let mut line = log::composed(Level::Warn, "x", fields(event.metadata()));
+            line.retain(|name, _| !["level", "message", "line"].contains(&name.as_str()));
+            self.0.lock().unwrap().push(Value::Object(line));
         }
 
         fn new_span(&self, attributes: &Attributes<'_>) -> Id {
@@ -136,6 +137,7 @@ mod tests {
             tracing::info!("hunter2");
             tracing::warn!(password = "hunter2", "hunter2");
             tracing::error!(target: HANDLER_ERRORS, "hunter2");
+            Ok(())
         };
         let target = module_path!();
         let invocation = Invocation {
@@ -146,7 +148,8 @@ mod tests {
             .build()
             .unwrap();
         tracing::subscriber::with_default(kept.clone(), || {
-            runtime.block_on(invocation.scope(warned));
+            let span = tracing::Span::none();
+            runtime.block_on(invocation.scope(span, warned)).unwrap();
             tracing::error!("hunter2");
         });
         let inside = serde_json::json!({"target": target, "request_id": "r-1", "trace_id": "t-1"});

@@ -9,11 +9,13 @@ pub mod clock;
 mod events;
 mod invocation;
 pub mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod run;
 pub mod sqs;
 mod trigger;
 
 pub use audit::{Act, Audit};
 pub use batch::BatchResponse;
-pub use run::{Handler, InvocationError, run};
+pub use run::{Handler, InvocationError, VARS, run};
 pub use trigger::{Members, TriggerEvent, UserAttributes};

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use auth::{Cause, Secret};
-use env_config::{ConfigError, Env};
+use env_config::{ConfigError, Env, Var};
 use futures_util::FutureExt;
+#[cfg(feature = "otlp")]
+use lambda_runtime::tower::{ServiceExt, layer::layer_fn};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+#[cfg(feature = "otlp")]
+use lambda_runtime::{LambdaInvocation, Service};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -17,6 +21,8 @@ use serde_json::value::RawValue;
 use crate::events;
 use crate::invocation::Invocation;
 use crate::log::{self, Level};
+#[cfg(feature = "otlp")]
+use crate::otlp::Export;
 
 /// How an invocation may fail. The texts are fixed: API Gateway compares the first one exactly,
 /// Cognito shows them to users, and both end up in logs.
@@ -74,7 +80,12 @@ where
         let place = panic.location().map(ToString::to_string);
         log::line(Level::Error, "panic", [("place", Value::from(place))]);
     }));
-    events::install(Level::read(&mut Env::new(&env_config::process)));
+    let level = Level::read(&mut Env::new(&env_config::process));
+    let endpoint = env_config::process(ENDPOINT);
+    #[cfg(feature = "otlp")]
+    let export = install(level, endpoint.as_deref());
+    #[cfg(not(feature = "otlp"))]
+    install(level, endpoint.as_deref());
     let config = match config {
         Ok(config) => config,
         Err(ConfigError(problems)) => {
@@ -94,11 +105,15 @@ where
         .and_then(|runtime| {
             runtime.block_on(async {
                 let handler = Arc::new(Box::pin(init(config)).await?);
-                lambda_runtime::run(service_fn(move |event| {
+                let service = service_fn(move |event| {
                     let handler = Arc::clone(&handler);
                     async move { guarded(&*handler, event).await }
-                }))
-                .await
+                });
+                #[cfg(feature = "otlp")]
+                if let Some(export) = export {
+                    return run_and_send(service, export).await;
+                }
+                lambda_runtime::run(service).await
             })
         });
     match ended {
@@ -114,6 +129,77 @@ where
     }
 }
 
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The variables that [`run`] reads for every function, besides `LOG_LEVEL`.
+pub const VARS: &[Var] = &[
+    Var::new(
+        ENDPOINT,
+        "unset: no spans are sent",
+        "The `http://` address of an OpenTelemetry collector, mostly that of a layer: `http://localhost:4318`. Only in \
+         builds with the feature `otlp`. See [operations.md](operations.md#opentelemetry).",
+    ),
+    Var::new(
+        "OTEL_TRACES_SAMPLER",
+        "`parentbased_always_on`",
+        "Which traces are sent, by OpenTelemetry's names: by default those that X-Ray samples; `always_on` sends all.",
+    ),
+];
+
+/// Installs the subscriber for libraries' events and, if spans are to be sent, for spans.
+#[cfg(feature = "otlp")]
+fn install(level: Level, endpoint: Option<&str>) -> Option<Arc<Export>> {
+    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
+        events::install(level);
+        return None;
+    };
+    let export = crate::otlp::install(endpoint, level);
+    if export.is_none() {
+        events::install(level);
+        let name = ("name", Value::from(ENDPOINT));
+        log::line(
+            Level::Warn,
+            "no spans are sent: not an http:// address",
+            [name],
+        );
+    }
+    export.map(Arc::new)
+}
+
+#[cfg(not(feature = "otlp"))]
+fn install(level: Level, endpoint: Option<&str>) {
+    events::install(level);
+    if endpoint.is_some_and(|endpoint| !endpoint.is_empty()) {
+        let name = ("name", Value::from(ENDPOINT));
+        log::line(
+            Level::Warn,
+            "no spans are sent: built without the feature `otlp`",
+            [name],
+        );
+    }
+}
+
+/// Runs the loop, and sends the spans of each invocation once its response is sent.
+#[cfg(feature = "otlp")]
+async fn run_and_send<S, A>(service: S, export: Arc<Export>) -> Result<(), lambda_runtime::Error>
+where
+    S: Service<LambdaEvent<Box<RawValue>>, Response = A, Error = InvocationError>,
+    S::Future: Future<Output = Result<A, InvocationError>>,
+    A: Serialize,
+{
+    let send = layer_fn(move |invocations| {
+        let export = Arc::clone(&export);
+        ServiceExt::<LambdaInvocation>::then(invocations, move |sent: Result<(), _>| async move {
+            export.flush().await;
+            sent
+        })
+    });
+    lambda_runtime::Runtime::new(service)
+        .layer(send)
+        .run()
+        .await
+}
+
 /// The cause in a chain of errors, if a dependency failed.
 fn cause_of(error: &(dyn Error + 'static)) -> Option<Cause> {
     let mut error = Some(error);
@@ -126,22 +212,23 @@ fn cause_of(error: &(dyn Error + 'static)) -> Option<Cause> {
     None
 }
 
-async fn guarded<H: Handler>(
+pub(crate) async fn guarded<H: Handler>(
     handler: &H,
     event: LambdaEvent<Box<RawValue>>,
 ) -> Result<H::Answer, InvocationError> {
     let (payload, context) = event.into_parts();
-    let invocation = Invocation {
-        request_id: context.request_id.clone(),
-        trace_id: context.xray_trace_id,
-    };
     let handling = Box::pin(handler.handle(&payload, &context.request_id));
     let handling = AssertUnwindSafe(handling).catch_unwind();
-    let result = invocation.scope(handling).await;
+    let handling = handling.map(|result| result.unwrap_or(Err(InvocationError::Internal)));
+    let invocation = Invocation::of(&context);
+    let span = invocation.span();
+    #[cfg(feature = "otlp")]
+    crate::otlp::continue_trace(&span, context.xray_trace_id.as_deref());
+    let result = invocation.scope(span, handling).await;
     if H::WIPES_EVENTS {
         drop(Secret::new(Box::<str>::from(payload).into_string()));
     }
-    result.unwrap_or(Err(InvocationError::Internal))
+    result
 }
 
 #[cfg(test)]

@@ -230,6 +230,14 @@ fn document() -> String {
     let (template, functions) = (Template::read(), functions());
     let mut text = INTRODUCTION.to_owned();
     text.push_str("| variable | functions |\n|---|---|\n");
+    for var in runtime::VARS {
+        writeln!(
+            text,
+            "| `{}` | [every function](#every-function) |",
+            var.name
+        )
+        .unwrap();
+    }
     let mut index: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for function in &functions {
         for var in &function.vars {
@@ -240,6 +248,9 @@ fn document() -> String {
     for (variable, links) in index {
         writeln!(text, "| `{variable}` | {} |", links.join(", ")).unwrap();
     }
+    text.push_str("\n## every function\n");
+    let values = template.variables("whoami");
+    text.push_str(&table(&template, runtime::VARS, &values));
     for function in &functions {
         let description = default_text(&template.properties(function.name)["Description"]);
         write!(text, "\n## {}\n\n{description}\n", function.name).unwrap();
@@ -247,15 +258,21 @@ fn document() -> String {
             text.push_str("\nIt reads no variables.\n");
             continue;
         }
-        text.push_str("\n| variable | default | meaning | set by |\n|---|---|---|---|\n");
         let values = template.variables(function.name);
-        for var in &function.vars {
-            let value = values.get(var.name);
-            let value = value.unwrap_or_else(|| panic!("template.yaml lacks {}", var.name));
-            let cells = [var.default, var.meaning, &template.set_by(value)];
-            let cells = cells.map(|cell| cell.replace('|', "\\|")).join(" | ");
-            writeln!(text, "| `{}` | {cells} |", var.name).unwrap();
-        }
+        text.push_str(&table(&template, &function.vars, &values));
+    }
+    text
+}
+
+/// The table of variables that the template gives these values.
+fn table(template: &Template, vars: &[Var], values: &BTreeMap<String, &Value>) -> String {
+    let mut text = "\n| variable | default | meaning | set by |\n|---|---|---|---|\n".to_owned();
+    for var in vars {
+        let value = values.get(var.name);
+        let value = value.unwrap_or_else(|| panic!("template.yaml lacks {}", var.name));
+        let cells = [var.default, var.meaning, &template.set_by(value)];
+        let cells = cells.map(|cell| cell.replace('|', "\\|")).join(" | ");
+        writeln!(text, "| `{}` | {cells} |", var.name).unwrap();
     }
     text
 }
@@ -270,6 +287,14 @@ fn the_template_sets_the_variables_that_the_code_reads() {
             if !function.names().contains(global) {
                 given.remove(global);
             }
+        }
+        for var in runtime::VARS {
+            let name = var.name;
+            assert!(
+                given.remove(name),
+                "template.yaml, {}: {name}",
+                function.name
+            );
         }
         assert_eq!(given, function.names(), "template.yaml, {}", function.name);
     }

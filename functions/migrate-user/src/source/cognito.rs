@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use auth::Secret;
+use auth::{Dependency, Secret};
 use auth_cognito::{LegacyAccount, LegacyPool, PasswordCheck};
+use aws_client::Call;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodb::types::AttributeValue;
 use runtime::log::{self, Level};
@@ -130,6 +131,7 @@ impl Cognito {
         let get = client.get_item().table_name(table).key("id", id);
         let row = get
             .send()
+            .in_span(Dependency::Legacy)
             .await
             .map_err(|error| super::dynamodb::classify(&error))?;
         let row = row.item.unwrap_or_default();

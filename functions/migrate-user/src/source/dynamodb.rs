@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth::Secret;
-use aws_client::{Limits, cause_of, with_limits};
+use auth::{Dependency, Secret};
+use aws_client::{Call, Limits, cause_of, with_limits};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -79,7 +79,11 @@ impl Dynamodb {
             .expression_attribute_names("#key", &index.key)
             .expression_attribute_values(":name", AttributeValue::S(name))
             .limit(i32::try_from(MAX_USERS + 1).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| classify(&error))?;
+        let answer = query
+            .send()
+            .in_span(Dependency::Legacy)
+            .await
+            .map_err(|error| classify(&error))?;
         let items = answer.items.unwrap_or_default();
         if items.len() > MAX_USERS || answer.last_evaluated_key.is_some() {
             return Err(SourceError::TooMany);
@@ -107,7 +111,11 @@ impl Dynamodb {
             .table_name(&self.table)
             .key(&self.key, name)
             .consistent_read(true);
-        let answer = get.send().await.map_err(|error| classify(&error))?;
+        let answer = get
+            .send()
+            .in_span(Dependency::Legacy)
+            .await
+            .map_err(|error| classify(&error))?;
         Ok(answer.item)
     }
 }

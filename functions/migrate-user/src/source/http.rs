@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use auth::{Cause, Dependency, Secret, Unavailable};
+use aws_client::in_span;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use hex::encode as hex;
@@ -66,8 +67,13 @@ impl Http {
         })
     }
 
-    /// Status and body. Redirects are not followed.
     async fn ask(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), SourceError> {
+        let asking = self.ask_once(question);
+        in_span(Dependency::Legacy, "POST", asking, |error| error.cause()).await
+    }
+
+    /// Status and body. Redirects are not followed.
+    async fn ask_once(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), SourceError> {
         let body = serde_json::to_vec(question);
         let body = body.map_err(|_| SourceError::Unusable(Cause::Other))?;
         let timestamp = clock::unix_seconds().to_string();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Cause, Dependency, Secret, Unavailable};
+use aws_client::in_span;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
@@ -86,6 +87,11 @@ impl Postgres {
     }
 
     async fn rows(&self, name: &str) -> Result<Vec<String>, SourceError> {
+        let reading = self.read(name);
+        in_span(Dependency::Legacy, "SELECT", reading, |error| error.cause()).await
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<String>, SourceError> {
         let client = self.connection().await?;
         let rows = within(QUERY, client.query(&self.query, &[&name])).await;
         let rows = match rows {

@@ -1,6 +1,7 @@
 //! Authenticators (TOTP, RFC 6238).
 
-use auth::{Cause, Secret};
+use auth::{Cause, Dependency, Secret};
+use aws_client::Call;
 use aws_sdk_cognitoidentityprovider::types::{
     SoftwareTokenMfaSettingsType, VerifySoftwareTokenResponseType,
 };
@@ -14,7 +15,11 @@ impl CognitoAccounts {
     /// [`AccountError`].
     pub async fn new_totp(&self, access_token: &str) -> Result<Secret, AccountError> {
         let call = self.client.associate_software_token();
-        let answer = call.access_token(access_token).send().await?;
+        let answer = call
+            .access_token(access_token)
+            .send()
+            .in_span(Dependency::Cognito)
+            .await?;
         let secret = answer.secret_code.map(Secret::new);
         secret.ok_or_else(AccountError::unreadable)
     }
@@ -26,7 +31,11 @@ impl CognitoAccounts {
     /// [`AccountError`].
     pub async fn new_totp_in(&self, session: &str) -> Result<(Secret, String), AccountError> {
         let call = self.client.associate_software_token();
-        let answer = call.session(session).send().await?;
+        let answer = call
+            .session(session)
+            .send()
+            .in_span(Dependency::Cognito)
+            .await?;
         let secret = answer.secret_code.map(Secret::new);
         secret
             .zip(answer.session)
@@ -44,7 +53,7 @@ impl CognitoAccounts {
     ) -> Result<(), AccountError> {
         let call = self.client.verify_software_token();
         let call = call.access_token(access_token).user_code(code.expose());
-        let answer = call.send().await?;
+        let answer = call.send().in_span(Dependency::Cognito).await?;
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }
@@ -68,7 +77,7 @@ impl CognitoAccounts {
         let call = call
             .access_token(access_token)
             .software_token_mfa_settings(totp);
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `VerifySoftwareToken` for a user who must set up an authenticator to sign in. Returns the
@@ -83,7 +92,7 @@ impl CognitoAccounts {
     ) -> Result<String, AccountError> {
         let call = self.client.verify_software_token();
         let call = call.session(session).user_code(code.expose());
-        let answer = call.send().await?;
+        let answer = call.send().in_span(Dependency::Cognito).await?;
         if answer.status != Some(VerifySoftwareTokenResponseType::Success) {
             return Err(wrong_code());
         }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use auth::{Cause, Secret};
+use auth::{Cause, Dependency, Secret};
+use aws_client::Call;
 use aws_sdk_cognitoidentityprovider::types::AttributeType;
 
 use super::{AccountError, CognitoAccounts};
@@ -30,7 +31,7 @@ impl CognitoAccounts {
         let call = call
             .previous_password(current.expose())
             .proposed_password(new.expose());
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `GetUser`.
@@ -39,7 +40,7 @@ impl CognitoAccounts {
     /// [`AccountError`].
     pub async fn get(&self, access_token: &str) -> Result<Account, AccountError> {
         let call = self.client.get_user().access_token(access_token);
-        let user = call.send().await?;
+        let user = call.send().in_span(Dependency::Cognito).await?;
         let mfa = user.user_mfa_setting_list().to_vec();
         let attributes = user.user_attributes.into_iter();
         Ok(Account {
@@ -63,7 +64,7 @@ impl CognitoAccounts {
         let call = call
             .access_token(access_token)
             .set_user_attributes(Some(attribute_list(attributes)?));
-        let answer = call.send().await?;
+        let answer = call.send().in_span(Dependency::Cognito).await?;
         let pending = answer.code_delivery_details_list.unwrap_or_default();
         Ok(pending
             .into_iter()
@@ -86,7 +87,7 @@ impl CognitoAccounts {
             .access_token(access_token)
             .attribute_name(attribute)
             .code(code.expose());
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 }
 

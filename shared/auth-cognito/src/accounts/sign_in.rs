@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use auth::Secret;
+use auth::{Dependency, Secret};
+use aws_client::Call;
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, AuthenticationResultType, ChallengeNameType,
 };
@@ -95,7 +96,7 @@ impl CognitoAccounts {
         if let Some(hash) = self.secret_hash(username) {
             call = call.auth_parameters("SECRET_HASH", hash);
         }
-        let answer = call.send().await?;
+        let answer = call.send().in_span(Dependency::Cognito).await?;
         let (name, session) = (answer.challenge_name, answer.session);
         let parameters = answer.challenge_parameters;
         outcome(answer.authentication_result, name, session, parameters)
@@ -125,7 +126,7 @@ impl CognitoAccounts {
         for (name, value) in answers {
             call = call.challenge_responses(name, value);
         }
-        let answer = call.send().await?;
+        let answer = call.send().in_span(Dependency::Cognito).await?;
         let (name, session) = (answer.challenge_name, answer.session);
         let parameters = answer.challenge_parameters;
         outcome(answer.authentication_result, name, session, parameters)
@@ -142,7 +143,7 @@ impl CognitoAccounts {
             .client_id(&self.app_client_id)
             .set_client_secret(secret.map(|secret| secret.expose().to_owned()))
             .refresh_token(refresh_token.expose());
-        let answer = call.send().await?;
+        let answer = call.send().in_span(Dependency::Cognito).await?;
         answer
             .authentication_result
             .and_then(tokens)
@@ -159,7 +160,7 @@ impl CognitoAccounts {
         let call = call
             .set_client_secret(secret.map(|secret| secret.expose().to_owned()))
             .token(refresh_token.expose());
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `GlobalSignOut`.
@@ -168,7 +169,7 @@ impl CognitoAccounts {
     /// [`AccountError`].
     pub async fn sign_out_everywhere(&self, access_token: &str) -> Result<(), AccountError> {
         let call = self.client.global_sign_out().access_token(access_token);
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 }
 

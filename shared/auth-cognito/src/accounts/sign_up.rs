@@ -1,6 +1,7 @@
 //! Sign-up and forgotten passwords: calls without a sign-in.
 
-use auth::Secret;
+use auth::{Dependency, Secret};
+use aws_client::Call;
 
 use super::{AccountError, CognitoAccounts};
 use crate::accounts::profile::attribute_list;
@@ -23,7 +24,7 @@ impl CognitoAccounts {
             .username(username)
             .password(password.expose())
             .set_user_attributes((!attributes.is_empty()).then_some(attributes));
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `ConfirmSignUp`.
@@ -36,7 +37,7 @@ impl CognitoAccounts {
             .set_secret_hash(self.secret_hash(username))
             .username(username)
             .confirmation_code(code.expose());
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `ResendConfirmationCode`.
@@ -49,7 +50,7 @@ impl CognitoAccounts {
             .client_id(&self.app_client_id)
             .set_secret_hash(self.secret_hash(username))
             .username(username);
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `ForgotPassword`.
@@ -61,7 +62,7 @@ impl CognitoAccounts {
         let call = call
             .set_secret_hash(self.secret_hash(username))
             .username(username);
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 
     /// `ConfirmForgotPassword`.
@@ -81,6 +82,6 @@ impl CognitoAccounts {
             .username(username)
             .confirmation_code(code.expose())
             .password(password.expose());
-        Ok(call.send().await.map(drop)?)
+        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
     }
 }

@@ -1,6 +1,7 @@
 //! The pool's app clients.
 
-use auth::Cause;
+use auth::{Cause, Dependency};
+use aws_client::Call;
 use aws_sdk_cognitoidentityprovider::types::{ExplicitAuthFlowsType, OAuthFlowType, TimeUnitsType};
 
 use super::list::PAGE;
@@ -26,13 +27,10 @@ impl CognitoUsers {
     pub async fn client_ids(&self) -> Result<Vec<String>, UserPoolError> {
         let call = self.client.list_user_pool_clients();
         let call = call.user_pool_id(&self.user_pool_id).max_results(PAGE);
-        let mut pages = call.into_paginator().items().send();
-        let mut ids = Vec::new();
-        while let Some(client) = pages.next().await {
-            let client = client.map_err(|error| classify(&error))?;
-            ids.extend(client.client_id);
-        }
-        Ok(ids)
+        let pages = call.into_paginator().items().send();
+        let clients = pages.try_collect().in_span(Dependency::Cognito).await;
+        let clients = clients.map_err(|error| classify(&error))?.into_iter();
+        Ok(clients.filter_map(|client| client.client_id).collect())
     }
 
     /// `DescribeUserPoolClient`: the lifetime of an app client's refresh tokens.
@@ -42,7 +40,11 @@ impl CognitoUsers {
     pub async fn app_client(&self, client_id: &str) -> Result<AppClient, UserPoolError> {
         let call = self.client.describe_user_pool_client();
         let call = call.user_pool_id(&self.user_pool_id).client_id(client_id);
-        let answer = call.send().await.map_err(|error| classify(&error))?;
+        let answer = call
+            .send()
+            .in_span(Dependency::Cognito)
+            .await
+            .map_err(|error| classify(&error))?;
         let client = answer
             .user_pool_client()
             .ok_or(UserPoolError::Unavailable(Cause::Invalid))?;

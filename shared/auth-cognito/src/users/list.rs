@@ -1,6 +1,7 @@
 //! Users by what they have in common (`ListUsers`).
 
-use auth::Cause;
+use auth::{Cause, Dependency};
+use aws_client::Call;
 use aws_sdk_cognitoidentityprovider::operation::list_users::ListUsersOutput;
 use aws_sdk_cognitoidentityprovider::operation::list_users::builders::ListUsersFluentBuilder;
 use aws_sdk_cognitoidentityprovider::types::{UserStatusType, UserType};
@@ -94,7 +95,11 @@ impl CognitoUsers {
     /// [`UserPoolError::NotFound`] if the pool has none, else [`UserPoolError`].
     pub async fn by_subject(&self, subject: &str) -> Result<User, UserPoolError> {
         let call = self.matching(&equals("sub", subject)).limit(1);
-        let page = call.send().await.map_err(|error| classify(&error))?;
+        let page = call
+            .send()
+            .in_span(Dependency::Cognito)
+            .await
+            .map_err(|error| classify(&error))?;
         let user = page.users().first().ok_or(UserPoolError::NotFound)?;
         user_of(user, subject.to_owned()).ok_or(UserPoolError::Unavailable(Cause::Invalid))
     }
@@ -145,7 +150,10 @@ impl CognitoUsers {
         next: Option<String>,
     ) -> Result<ListUsersOutput, UserPoolError> {
         let call = self.matching(filter).set_pagination_token(next);
-        call.send().await.map_err(|error| classify(&error))
+        call.send()
+            .in_span(Dependency::Cognito)
+            .await
+            .map_err(|error| classify(&error))
     }
 
     fn matching(&self, filter: &str) -> ListUsersFluentBuilder {
