@@ -1,6 +1,6 @@
 //! Calls that revoke sessions.
 
-use auth::{Dependency, Secret, Unavailable};
+use auth::{Cause, Dependency, Secret, Unavailable};
 use aws_client::{Call, cause_of, unavailable};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::RequestId;

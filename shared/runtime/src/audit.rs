@@ -98,8 +98,9 @@ impl<'a> Audit<'a> {
 
     /// Writes the line in the invocation that the current task handles.
     pub fn write_here(self, outcome: &str) {
-        let request_id = invocation::request_id();
-        self.write(outcome, request_id.as_deref().unwrap_or(NOTHING));
+        let current = invocation::current();
+        let request_id = current.as_ref().map(|invocation| &*invocation.request_id);
+        self.write(outcome, request_id.unwrap_or(NOTHING));
     }
 }
 
