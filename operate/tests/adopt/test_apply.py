@@ -517,6 +517,7 @@ class Stale(Account):
             former[name] = (changes, response)
             return old if seen == changes - 1 else response
 
+        self.aws.clients.clear()
         with mock.patch.object(fake.Fake, "answer", stale):
             self.apply()
             self.assert_applied()
