@@ -39,9 +39,9 @@ def main(arguments):
     parts = {
         "template": TEMPLATE,
         "scripts": SCRIPTS,
+        "programs of operate": OPERATE,
         "pages": [*STACK, *SCRIPTS, "-k", "LocalStack"],
-        "operators": OPERATE,
-        "adoption": [*STACK, *OPERATE, "-k", "LocalStack"],
+        "programs of operate over a stack": [*STACK, *OPERATE, "-k", "LocalStack"],
     }
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = [pool.submit(part, name, command) for name, command in parts.items()]
@@ -73,7 +73,7 @@ def part(name, command):
 
 
 def log_of(name):
-    return HOME / f"test-{name}.log"
+    return HOME / f"test-{name.replace(' ', '-')}.log"
 
 
 def run(command):
