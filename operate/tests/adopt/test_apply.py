@@ -433,6 +433,19 @@ class TwoAtOnce(Account):
         self.apply("--unlock")
         self.assertEqual(self.aws.parameters, {})
 
+    def test_a_lock_that_another_took_over_stays_theirs(self):
+        self.plan()
+        theirs = {"/gatehouse/adopt/shop": json.dumps({"plan": "other", "by": "ada@laptop"})}
+        update = fake.Fake.cognito_idp_UpdateUserPool
+
+        def taken_over(account, **sent):
+            account.parameters |= theirs
+            update(account, **sent)
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", taken_over):
+            self.apply()
+        self.assertEqual(self.aws.parameters, theirs)
+
     def test_the_same_plan_on_this_machine_waits(self):
         self.plan()
         with journals.Journal(self.folder / "journal.jsonl", self.planned()["id"]):
