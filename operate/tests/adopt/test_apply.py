@@ -86,11 +86,11 @@ class ApplyAndUndo(Account):
         self.assertEqual(slept, [7, 9])
 
     def test_what_was_there_before_is_not_undone(self):
-        """The pool's trigger is attached by hand between two adoptions."""
+        """Another hand attaches the trigger between plan and apply."""
         ours = fake.function("gatehouse-PostConfirmation")
-        self.aws.pool["LambdaConfig"]["PostConfirmation"] = ours
         self.plan()
-        self.apply()
+        self.aws.pool["LambdaConfig"]["PostConfirmation"] = ours
+        self.assertIn("triggers PostConfirmation: found done", self.apply())
         self.undo()
         self.assertEqual(self.aws.pool["LambdaConfig"]["PostConfirmation"], ours)
 
