@@ -88,7 +88,7 @@ lint: tools ## Run every check of .ci/run other than the tests
 # These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
-.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt audit
+.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt audit adopt
 
 build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction ..", FEATURES=otlp
 	@$(OPERATE) local/build.py $(if $(FEATURES),--features $(FEATURES)) $(or $(ARCH),x86_64) $(ONLY)
@@ -125,6 +125,9 @@ test-operate: tools-sam ## Test the scripts that deploy and operate a stack, and
 
 audit: tools-sam ## Audit STACK=.. of your shell's AWS account, or ARGS="--from folder ..": docs/audit.md
 	@PYTHONPATH=operate $(OPERATE) -m gatehouse_operate.audit $(if $(STACK),--stack $(STACK)) $(ARGS)
+
+adopt: tools-sam ## Adopt a pool and APIs that exist: ARGS="plan --user-pool ID", docs/adopt.md
+	@PYTHONPATH=operate $(OPERATE) -m gatehouse_operate.adopt $(ARGS)
 
 test-adopt: binaries tools-sam ## Test gatehouse-adopt, first alone, then in a local stack
 	@$(OPERATE) -m unittest discover operate/tests -q -k adopt

@@ -65,7 +65,7 @@ def resolved(value, made):
 
 
 def settled(read, wanted, tries=5):
-    """What `read` returns, once `wanted` accepts it or after some seconds: AWS may serve a former state for a moment."""
+    """What `read` returns, once `wanted` accepts it or some seconds have passed: AWS may serve a former state."""
     for _ in range(tries - 1):
         found = read()
         if wanted(found):

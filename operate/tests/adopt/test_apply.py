@@ -86,11 +86,11 @@ class ApplyAndUndo(Account):
         self.assertEqual(slept, [7, 9])
 
     def test_what_was_there_before_is_not_undone(self):
-        """The pool's trigger is attached by hand between two adoptions."""
+        """Another hand attaches the trigger between plan and apply."""
         ours = fake.function("gatehouse-PostConfirmation")
-        self.aws.pool["LambdaConfig"]["PostConfirmation"] = ours
         self.plan()
-        self.apply()
+        self.aws.pool["LambdaConfig"]["PostConfirmation"] = ours
+        self.assertIn("triggers PostConfirmation: found done", self.apply())
         self.undo()
         self.assertEqual(self.aws.pool["LambdaConfig"]["PostConfirmation"], ours)
 
@@ -433,6 +433,19 @@ class TwoAtOnce(Account):
         self.apply("--unlock")
         self.assertEqual(self.aws.parameters, {})
 
+    def test_a_lock_that_another_took_over_stays_theirs(self):
+        self.plan()
+        theirs = {"/gatehouse/adopt/shop": json.dumps({"plan": "other", "by": "ada@laptop"})}
+        update = fake.Fake.cognito_idp_UpdateUserPool
+
+        def taken_over(account, **sent):
+            account.parameters |= theirs
+            update(account, **sent)
+
+        with mock.patch.object(fake.Fake, "cognito_idp_UpdateUserPool", taken_over):
+            self.apply()
+        self.assertEqual(self.aws.parameters, theirs)
+
     def test_the_same_plan_on_this_machine_waits(self):
         self.plan()
         with journals.Journal(self.folder / "journal.jsonl", self.planned()["id"]):
@@ -517,6 +530,7 @@ class Stale(Account):
             former[name] = (changes, response)
             return old if seen == changes - 1 else response
 
+        self.aws.clients.clear()
         with mock.patch.object(fake.Fake, "answer", stale):
             self.apply()
             self.assert_applied()
