@@ -14,14 +14,18 @@ use crate::world::World;
 
 async fn trail(aws: &FakeAws, groups: &str, arguments: &[&str]) -> (String, String, i32) {
     let mut command = Command::new(Binary::path("gatehouse"));
-    command.arg("audit-trail").args(arguments).env_clear().envs([
-        ("AUDIT_LOG_GROUPS", groups),
-        ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &aws.url()),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_MAX_ATTEMPTS", "1"),
-    ]);
+    command
+        .arg("audit-trail")
+        .args(arguments)
+        .env_clear()
+        .envs([
+            ("AUDIT_LOG_GROUPS", groups),
+            ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", &aws.url()),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_MAX_ATTEMPTS", "1"),
+        ]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     (
@@ -80,7 +84,11 @@ async fn each_act_of_every_group_is_exported_once_in_order() {
     assert!(asked.iter().all(|it| it["startTime"] == time * 1_000));
     assert!(asked.iter().all(|it| it["filterPattern"] == "audit"));
 
-    let chosen = [&since[..], &["--kind", "enable_user", "--until", "2026-11-26T09:00:00Z"]].concat();
+    let chosen = [
+        &since[..],
+        &["--kind", "enable_user", "--until", "2026-11-26T09:00:00Z"],
+    ]
+    .concat();
     let (output, _, code) = trail(&aws, "admin-logs", &chosen).await;
     assert_eq!((code, output.trim()), (0, ""), "until before since");
     let chosen = [&since[..], &["--kind", "enable_user"]].concat();
@@ -94,7 +102,10 @@ async fn each_act_of_every_group_is_exported_once_in_order() {
 #[tokio::test]
 async fn a_trail_with_a_gap_is_an_error() {
     let aws = FakeAws::agreeable().await;
-    aws.set_answer("FilterLogEvents", json!({"events": [line("r", "x", now())]}));
+    aws.set_answer(
+        "FilterLogEvents",
+        json!({"events": [line("r", "x", now())]}),
+    );
     for (fault, cause) in [
         (r#"{"__type": "AccessDeniedException"}"#, "access_denied"),
         (r#"{"__type": "ResourceNotFoundException"}"#, "not_found"),
@@ -102,12 +113,19 @@ async fn a_trail_with_a_gap_is_an_error() {
         aws.set_fault(Fault::Answer(400, fault.to_owned()));
         let (output, errors, code) = trail(&aws, "admin-logs", &["--since", "1h"]).await;
         assert_eq!((output.as_str(), code), ("", 2), "{errors}");
-        assert!(errors.contains("admin-logs") && errors.contains(cause), "{errors}");
+        assert!(
+            errors.contains("admin-logs") && errors.contains(cause),
+            "{errors}"
+        );
     }
     aws.set_fault(Fault::None);
     for (groups, since) in [("", "1h"), ("a,,b", "1h"), ("a", "yesterday"), ("a", "")] {
         let (output, errors, code) = trail(&aws, groups, &["--since", since]).await;
-        assert_eq!((output.as_str(), code), ("", 2), "{groups} {since} {errors}");
+        assert_eq!(
+            (output.as_str(), code),
+            ("", 2),
+            "{groups} {since} {errors}"
+        );
     }
 }
 
@@ -122,7 +140,14 @@ async fn an_operators_act_is_written_into_its_log_group() {
         ("AWS_MAX_ATTEMPTS", "1"),
     ];
     let user = crate::world::unique("person");
-    let revoke = ["revoke", "token", &user, "t-1", "--actor", "ada@example.com"];
+    let revoke = [
+        "revoke",
+        "token",
+        &user,
+        "t-1",
+        "--actor",
+        "ada@example.com",
+    ];
     let (_, errors, code) = gatehouse_output(&world, &group, &revoke).await;
     assert_eq!(code, 0, "{errors}");
     let requests = aws.requests();
@@ -140,10 +165,16 @@ async fn an_operators_act_is_written_into_its_log_group() {
     assert!(act.at + 60 > now());
     assert!(!text.contains("ada") && !text.contains(&user), "{text}");
 
-    aws.set_fault(Fault::Answer(400, r#"{"__type": "AccessDeniedException"}"#.to_owned()));
+    aws.set_fault(Fault::Answer(
+        400,
+        r#"{"__type": "AccessDeniedException"}"#.to_owned(),
+    ));
     let (_, errors, code) = gatehouse_output(&world, &group, &revoke).await;
     assert_eq!(code, 0, "the token is revoked all the same");
-    assert!(errors.contains("not in the log group operator-logs"), "{errors}");
+    assert!(
+        errors.contains("not in the log group operator-logs"),
+        "{errors}"
+    );
 }
 
 #[tokio::test]
@@ -178,5 +209,8 @@ async fn the_use_of_a_revoked_session_is_an_act_and_other_refusals_are_none() {
         (&*acts[0].kind, &*acts[0].outcome, acts[0].count),
         ("use_after_revocation", "session_revoked", 1)
     );
-    assert_eq!(acts[0].actor, auth::subject_hash(Pool::ours().id, &text("sub")));
+    assert_eq!(
+        acts[0].actor,
+        auth::subject_hash(Pool::ours().id, &text("sub"))
+    );
 }

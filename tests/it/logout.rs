@@ -172,7 +172,10 @@ async fn a_logout_of_a_known_caller_is_an_act() {
         ]
     );
     let hash = auth::subject_hash(Pool::ours().id, user.get("sub").as_str().unwrap());
-    assert!(acts.iter().all(|act| (&act.actor, &act.target) == (&hash, &hash)));
+    assert!(
+        acts.iter()
+            .all(|act| (&act.actor, &act.target) == (&hash, &hash))
+    );
 }
 
 #[tokio::test]

@@ -211,7 +211,14 @@ async fn each_action_is_published_without_the_users_name() {
     assert_eq!(published["TopicArn"], topic);
     assert!(published["Message"].as_str().unwrap().contains(SUBJECT));
     assert!(!published.to_string().contains("ada@example.com"));
-    for value in ["kind", "user_disabled", "source", "cognito", "outcome", "done"] {
+    for value in [
+        "kind",
+        "user_disabled",
+        "source",
+        "cognito",
+        "outcome",
+        "done",
+    ] {
         assert!(published.to_string().contains(value), "{value}");
     }
 }
@@ -225,13 +232,23 @@ async fn a_function_that_reports_its_acts_is_not_reported_again() {
         "type": "AssumedRole", "arn": "arn:aws:sts::123456789012:assumed-role/admin/admin",
         "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role}},
     });
-    for (roles, messages) in [("", 1), ("arn:aws:iam::123456789012:role/other", 1), (role, 0)] {
-        let variables = [("SECURITY_TOPIC_ARN", topic), ("REPORTING_ROLE_ARNS", roles)];
+    for (roles, messages) in [
+        ("", 1),
+        ("arn:aws:iam::123456789012:role/other", 1),
+        (role, 0),
+    ] {
+        let variables = [
+            ("SECURITY_TOPIC_ARN", topic),
+            ("REPORTING_ROLE_ARNS", roles),
+        ];
         let (function, aws) = fixture(&variables).await;
         assert!(call(&function, &event).await.is_ok());
         let requests = aws.requests();
         let count = |wanted: &str| requests.iter().filter(|(name, _)| name == wanted).count();
         assert_eq!(count("Publish"), messages, "{roles}");
-        assert!(count("UpdateItem") > 0, "{roles}: the revocation is written");
+        assert!(
+            count("UpdateItem") > 0,
+            "{roles}: the revocation is written"
+        );
     }
 }
