@@ -50,8 +50,8 @@ impl Config {
         Var::new(
             "SECURITY_TOPIC_ARN",
             "unset",
-            "The SNS topic to which each action is published, with the attributes `kind`, \
-             `source` and `outcome` to filter on.",
+            "The SNS topic to which each action is published, with the attribute `kind` to \
+             filter on.",
         ),
         Var::new(
             "OWN_ROLE_ARNS",

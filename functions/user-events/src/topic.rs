@@ -46,8 +46,8 @@ impl Topic {
         }
     }
 
-    /// Publishes an action. Subscriptions filter on the attributes `kind`, `source` and `outcome`.
-    /// The message contains no user name or address.
+    /// Publishes an action. Subscriptions can filter on the attribute `kind`. The message contains no
+    /// user name or address.
     pub(crate) async fn publish(
         &self,
         action: &Action,
@@ -67,20 +67,15 @@ impl Topic {
             "event_id": record.event_id(),
             "actor": record.actor(),
         });
-        let mut publish = self.client.publish().topic_arn(&self.arn);
-        for (name, value) in [
-            ("kind", action.kind),
-            ("source", SOURCE),
-            ("outcome", OUTCOME),
-        ] {
-            let attribute = MessageAttributeValue::builder()
-                .data_type("String")
-                .string_value(value)
-                .build();
-            let attribute = attribute.map_err(|_| Dependency::Topic.unavailable(Cause::Other))?;
-            publish = publish.message_attributes(name, attribute);
-        }
-        publish
+        let kind = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(action.kind)
+            .build()
+            .map_err(|_| Dependency::Topic.unavailable(Cause::Other))?;
+        self.client
+            .publish()
+            .topic_arn(&self.arn)
+            .message_attributes("kind", kind)
             .message(message.to_string())
             .send()
             .in_span(Dependency::Topic)
