@@ -19,7 +19,7 @@ export PIP_CACHE_DIR := $(CURDIR)/.tools/cache/pip
 export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
-.PHONY: help run demo stop test check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench
+.PHONY: help run demo stop test test-otlp check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench
 .PHONY: bench-invocation bench-migration startup clean
 
 help: ## List the targets
@@ -38,6 +38,9 @@ stop: ## Stop what `make run` started
 test: ## Set up and run every test, the deployed stack included; T=name runs the tests whose names contain it
 	@local/prepare test $(CARGO_JOBS)
 	@$(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
+
+test-otlp: ## Test the export of spans, which only a build with the feature otlp has
+	@cargo test -q $(CARGO_JOBS) -p runtime --features otlp --lib
 
 check: ## Run the checker for long: 200,000 operations under faults, a million rows (an hour)
 	@local/prepare test $(CARGO_JOBS)

@@ -171,6 +171,11 @@ async fn a_trigger_says_why_each_of_its_dependencies_failed() {
     );
     assert_eq!(cause, "not_found");
     assert!(id.starts_with("00000000-0000-4000-8000-"), "{id}");
+    // X-Ray's id, as the test kit's Runtime API sends it: of a line by a library's caller, and of the outcome's.
+    for line in ["the retry queue did not accept a task", message] {
+        let (trace_id, _) = last(&function, line, "trace_id");
+        assert_eq!(trace_id, "1-5bef4de7-ad49b0e87f6ef6c87fc2e700", "{line}");
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ fn is_code(text: &str) -> bool {
 mod tests {
     use std::collections::BTreeMap;
     use std::fmt::Debug;
+    use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
 
     use aws_smithy_runtime_api::http::StatusCode;
@@ -225,18 +226,18 @@ mod tests {
         }
     }
 
-    type Answer = Result<(), SdkError<GetItemError, HttpResponse>>;
+    type Error = SdkError<GetItemError, HttpResponse>;
 
-    fn service_error(code: &str, status: u16) -> Answer {
+    fn service_error(code: &str, status: u16) -> Error {
         let metadata = ErrorMetadata::builder().code(code);
         let metadata = metadata.message("no user ada@example.com").build();
         let status = StatusCode::try_from(status).unwrap();
         let response = HttpResponse::new(status, SdkBody::from("ada@example.com"));
-        Err(SdkError::service_error(GetItemError(metadata), response))
+        SdkError::service_error(GetItemError(metadata), response)
     }
 
     /// The span of a call, without what every span has.
-    fn span_of(call: impl Future<Output = Answer>) -> String {
+    fn span_of(call: impl Future<Output = Result<(), Error>>) -> String {
         let spans = Spans::default();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().build().unwrap();
@@ -270,7 +271,6 @@ mod tests {
             format!("cause={cause} {code}otel.status_code=ERROR outcome=failed")
         };
         let rows = [
-            (Ok(()), "outcome=done".to_owned()),
             (
                 service_error("ConditionalCheckFailedException", 400),
                 "exception=ConditionalCheckFailedException outcome=refused".to_owned(),
@@ -289,13 +289,14 @@ mod tests {
             ),
             (service_error(&"A".repeat(81), 503), failed("other", "")),
             (
-                Err(SdkError::timeout_error("ada@example.com")),
+                SdkError::timeout_error("ada@example.com"),
                 failed("timeout", ""),
             ),
         ];
-        for (answer, expected) in rows {
-            assert_eq!(span_of(async { answer }), expected);
+        for (error, expected) in rows {
+            assert_eq!(span_of(async { Err(error) }), expected);
         }
+        assert_eq!(span_of(async { Ok(()) }), "outcome=done");
         assert_eq!(span_of(std::future::pending()), "", "an abandoned call");
     }
 
@@ -320,5 +321,43 @@ mod tests {
         };
         assert_eq!(refused(None), ["POST", "refused"]);
         assert_eq!(refused(Some(Cause::Timeout)), ["POST", "failed"]);
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_call_of_the_sdk_is_without_a_span() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut files = Vec::new();
+        sources(&root.join("functions"), &mut files);
+        sources(&root.join("shared"), &mut files);
+        let mut calls = 0;
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let text: String = text.split_whitespace().collect();
+            for (at, call) in text.match_indices(concat!(".send", "()")) {
+                let is_paged = text[..at].ends_with(".items()");
+                let rest = &text[at + call.len()..];
+                assert!(
+                    is_paged || rest.starts_with(".in_span"),
+                    "{}",
+                    file.display()
+                );
+                calls += usize::from(!is_paged);
+            }
+            let paged = text.matches(concat!("into_paginator", "()")).count();
+            let spans = text.matches(concat!(".try_collect()", ".in_span(")).count();
+            assert_eq!(paged, spans, "{}", file.display());
+        }
+        assert!(calls > 40, "{calls}");
     }
 }

@@ -27,7 +27,7 @@ use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt};
 
 use crate::log::{self, Level};
-use crate::{clock, events};
+use crate::{clock, events, invocation};
 
 /// How long sending may take after an invocation.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -116,7 +116,7 @@ fn subscriber(endpoint: &str, level: Level) -> Option<(impl Subscriber + use<>, 
         .with_timeout(LIMIT * 2)
         .build();
     let mut exporter = exporter.ok()?;
-    let function = log::function_name().unwrap_or("gatehouse");
+    let function = invocation::function_name().unwrap_or("gatehouse");
     let resource = Resource::builder().with_service_name(function).build();
     exporter.set_resource(&resource);
     let ended = Ended::default();
@@ -128,6 +128,7 @@ fn subscriber(endpoint: &str, level: Level) -> Option<(impl Subscriber + use<>, 
     let spans = OpenTelemetryLayer::new(provider.tracer(TARGET))
         .with_location(false)
         .with_threads(false)
+        .with_target(false)
         .with_tracked_inactivity(false)
         .with_filter(is_ours.with_max_level_hint(LevelFilter::INFO));
     let most_verbose = events::most_verbose(level);
