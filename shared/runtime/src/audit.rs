@@ -98,9 +98,9 @@ impl<'a> Audit<'a> {
 
     /// Writes the line in the invocation that the current task handles.
     pub fn write_here(self, outcome: &str) {
-        let current = invocation::current();
-        let request_id = current.as_ref().map(|invocation| &*invocation.request_id);
-        self.write(outcome, request_id.unwrap_or(NOTHING));
+        let mut request_id = NOTHING.to_owned();
+        invocation::current(|current| current.request_id.clone_into(&mut request_id));
+        self.write(outcome, &request_id);
     }
 }
 
