@@ -93,7 +93,7 @@ lint: tools ## Run every check of .ci/run other than the tests
 OPERATE := .tools/sam/bin/python
 .PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt audit adopt
 
-build: tools-sam ## Build the functions for Lambda, ARCH=x86_64 or arm64 (release: many minutes); ONLY="WhoamiFunction ..", FEATURES=otlp
+build: tools-sam ## Build the functions for Lambda (release: minutes); ARCH=arm64 ONLY="WhoamiFunction .." FEATURES=otlp
 	@$(OPERATE) local/build.py $(if $(FEATURES),--features $(FEATURES)) $(or $(ARCH),x86_64) $(ONLY)
 
 zips: tools-sam ## Zip each function that `make build` built, for a release, into .local/release

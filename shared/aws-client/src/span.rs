@@ -3,6 +3,7 @@
 
 use std::any::type_name;
 use std::future::Future;
+use std::pin::Pin;
 
 use auth::{Cause, Dependency};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -32,7 +33,7 @@ pub trait Call:
     where
         Self: Sized,
     {
-        in_named_span(dependency.name(), self)
+        in_named_span(dependency.name(), Box::pin(self))
     }
 
     /// [`Self::in_span`], for a service that has no [`Dependency`].
@@ -40,7 +41,7 @@ pub trait Call:
     where
         Self: Sized,
     {
-        in_named_span(dependency, self)
+        in_named_span(dependency, Box::pin(self))
     }
 }
 
@@ -53,7 +54,8 @@ where
     type Refusal = E;
 }
 
-async fn in_named_span<C: Call>(dependency: &'static str, call: C) -> C::Output {
+/// On the heap, because a call of the SDK is a future of tens of kilobytes, which every future around it would move.
+async fn in_named_span<C: Call>(dependency: &'static str, call: Pin<Box<C>>) -> C::Output {
     let span = span(dependency, operation::<C::Refusal>);
     let answer = call.instrument(span.clone()).await;
     if !span.is_disabled() {
