@@ -477,6 +477,19 @@ async fn attempts_above_the_limits_are_rejected() {
         statuses.contains(&429),
         "the limit per address: {statuses:?}"
     );
+    // Each lock-out is one act, however many attempts follow; the window may have restarted once.
+    let output = api.output();
+    let acts: Vec<_> = output
+        .lines()
+        .filter_map(|line| runtime::Act::of_line(line, 0))
+        .collect();
+    for kind in ["lock_out_name", "lock_out_address"] {
+        let of_kind: Vec<_> = acts.iter().filter(|act| act.kind == kind).collect();
+        assert!((1..=2).contains(&of_kind.len()), "{kind}: {acts:?}");
+        assert!(of_kind.iter().all(|act| act.target.len() == 16), "{acts:?}");
+        assert_eq!(of_kind[0].outcome, "too_many_attempts");
+    }
+    assert!(!output.contains(&first) && !output.contains(&address));
     world.store.set_fault(Fault::Cut);
     assert_eq!(
         ask(&api, &attempt(&unique("eve"))).await.status,
