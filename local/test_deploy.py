@@ -165,7 +165,7 @@ class Selection(unittest.TestCase):
                     deploy.main(given[:-1])
                 config.write_text(SHIPPED)
                 self.assertEqual(deploy.main(given), 0)
-                built.assert_called_once_with("x86_64", template="core.yaml")
+                built.assert_called_once_with("x86_64", template="core.yaml", features=[])
                 (choice, values, template, _), _ = sent.call_args
                 self.assertEqual(template, deploy.build.BUILT / "template.yaml")
                 self.assertEqual(values.keys(), CORE.keys())

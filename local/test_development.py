@@ -31,7 +31,7 @@ def documented():
     """By function, its variables and their defaults, from docs/configuration.md, which is generated from Config::VARS."""
     sections = re.split(r"^## ", (ROOT / "docs/configuration.md").read_text(), flags=re.MULTILINE)[1:]
     rows = {one.partition("\n")[0]: re.findall(r"^\| `(\w+)` \| (.*?) \|", one, re.MULTILINE) for one in sections}
-    return {name: dict(found) for name, found in rows.items()}
+    return {name: dict(found) for name, found in rows.items() if name in FUNCTIONS}
 
 
 def events(function):

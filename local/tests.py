@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs every test: cargo's against a local stack, and beside them Python's, part of which have a stack of their own.
+"""Runs every test: cargo's against a local stack, then Python's against another; and beside them Python's without one.
 
     tests.py [-jN] [NAME]    with NAME only the tests whose names contain it
     tests.py cargo ARG ...   `cargo test ARG ...` with the ten slowest tests, against the stack of the caller
     tests.py local-stack     the tests of Python that need a stack, against the caller's
 
-The output of Python's tests is in .local/test-*.log, and is printed when they have ended.
+The output of the tests without a stack is in .local/test-*.log, and is printed when they have ended.
 """
 
 import concurrent.futures
@@ -27,6 +27,12 @@ UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
 OPERATE = [*UNITTEST, "operate/tests"]
+# These need no stack, only the processor's time that the others leave.
+BESIDE = {
+    "template": ["nice", *TEMPLATE],
+    "scripts": ["nice", *SCRIPTS],
+    "operators' programs": ["nice", *OPERATE],
+}
 
 
 def main(arguments):
@@ -39,15 +45,9 @@ def main(arguments):
         return max(chosen(names, arguments))
     # Most tests wait for other processes half of the time.
     os.environ.setdefault("RUST_TEST_THREADS", str((os.cpu_count() or 1) + 1))
-    parts = {
-        "template": TEMPLATE,
-        "scripts": SCRIPTS,
-        "operators' programs": OPERATE,
-        "scripts and programs over a stack": [*STACK, *OURS, "local-stack"],
-    }
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        running = [pool.submit(part, name, command) for name, command in parts.items()]
-        codes = [run([*STACK, *OURS, "cargo", *arguments])]
+        running = [pool.submit(part, name, command) for name, command in BESIDE.items()]
+        codes = [run([*STACK, *OURS, "cargo", *arguments]), run([*STACK, *OURS, "local-stack"])]
         for one in running:
             name, code, seconds = one.result()
             print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)

@@ -264,7 +264,8 @@ impl Checker {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ ((worker + 1) << 32) ^ now());
         loop {
             let done = self.counts.operations.fetch_add(1, Ordering::SeqCst);
-            if done >= operations {
+            // On a busy machine most calls fail, and a function may not have revoked a session yet.
+            if done >= operations && (self.all_have_revoked() || done >= 4 * operations) {
                 return;
             }
             if done > 0 && done.is_multiple_of(2_500) {
@@ -285,6 +286,12 @@ impl Checker {
                 _ => self.call(subject, &mut random).await,
             }
         }
+    }
+
+    /// Whether each function that revokes sessions has done so, where the checker requires it.
+    fn all_have_revoked(&self) -> bool {
+        let seen = self.counts.revocations.lock().unwrap();
+        self.sabotage != Sabotage::None || REVOKERS.iter().all(|by| seen.contains_key(by))
     }
 
     fn log_in(&self, user: u64) {
@@ -739,7 +746,7 @@ async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
             // If the store does not restart, every later operation is an expected error, and the run proves nothing.
             if broken.is_err() {
                 let done = &breaker.counts.operations;
-                done.store(operations, Ordering::SeqCst);
+                done.store(4 * operations, Ordering::SeqCst);
             }
             broken.unwrap();
         }));

@@ -551,6 +551,7 @@ NAMED = {
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::Logs::MetricFilter": None,
     "AWS::Logs::QueryDefinition": "Name",
+    "AWS::Logs::SubscriptionFilter": None,
     "AWS::Route53::RecordSet": None,
     "AWS::SNS::Subscription": None,
     "AWS::SNS::Topic": "TopicName",

@@ -10,7 +10,7 @@ mod config;
 use std::time::{Duration, Instant};
 
 use auth::{Cause, Dependency, Unavailable};
-use aws_client::{Limits, with_limits};
+use aws_client::{Call, Limits, with_limits};
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
@@ -74,6 +74,7 @@ impl PublishActs {
             }
             call.message(act.to_json().to_string())
                 .send()
+                .in_span(Dependency::Topic)
                 .await
                 .map_err(aws_client::unavailable(Dependency::Topic))?;
         }
