@@ -33,7 +33,7 @@ impl Invocation {
 
     /// Runs `handling` as this invocation, in its span.
     ///
-    /// The span's `result` is `answered`, `unauthorized`, `refused` or `failed`; [`record_outcome`] adds the
+    /// The span's `result` is `answered`, `unauthorized`, `refused` or `failed`; [`crate::log::record_outcome`] adds the
     /// function's own words.
     pub(crate) async fn scope<T>(
         self,
