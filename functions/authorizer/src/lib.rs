@@ -7,6 +7,7 @@ mod authorize;
 pub mod cedar;
 pub mod config;
 pub mod context;
+mod context_claim;
 pub mod credential;
 pub mod event;
 pub mod method;

@@ -12,7 +12,7 @@ use auth::{DenyReason, VerifiedClaims};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::context::ContextClaim;
+use crate::context_claim::ContextClaim;
 
 /// The longest value, in bytes: Cognito limits attributes to 2,048 characters.
 pub const MAX_VALUE_BYTES: usize = 2_048;
