@@ -171,7 +171,7 @@ class Selection(unittest.TestCase):
                 self.assertEqual(values.keys(), CORE.keys())
                 # The next time the stack's environment says which template it is.
                 self.assertEqual(deploy.main(["--yes", "--config", "gatehouse-core"]), 0)
-                built.assert_called_with("x86_64", template="core.yaml")
+                built.assert_called_with("x86_64", template="core.yaml", features=[])
                 with self.assertRaisesRegex(Problem, "an environment of core.yaml, not of template.yaml"):
                     deploy.main(["--yes", "--config", "gatehouse-core", "--template", "template.yaml"])
 
