@@ -263,6 +263,8 @@ class LocalStack(unittest.TestCase):
               *) command aws "$@" ;;
               esac
             }}"""
+            # A query's range ends at a whole second, and the lines are newer.
+            time.sleep(1)
             printed = self.run_page(instead, "saved failures", commands(title))
             self.assertIn("revocations_unavailable", printed)
             self.assertIn('"PropertyPath": "/Policies/0"', printed)
