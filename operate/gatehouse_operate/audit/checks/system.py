@@ -375,13 +375,7 @@ def authorizer_version(system, _):
     breaks="Nothing.",
 )
 def lifetimes_differ(system, _):
-    found = {}
-    for logical, function in system.functions.items():
-        if text := function.variables.get("REFRESH_TOKEN_TTL_SECONDS"):
-            found.setdefault(text, []).append(logical)
-    if len(found) > 1:
-        each = "; ".join(f"{text} s: {', '.join(sorted(names))}" for text, names in sorted(found.items()))
-        yield f"REFRESH_TOKEN_TTL_SECONDS differs: {each}."
+    yield from differing(system, "REFRESH_TOKEN_TTL_SECONDS", " s")
 
 
 @check(
@@ -394,13 +388,18 @@ def lifetimes_differ(system, _):
     breaks="Nothing.",
 )
 def other_table(system, _):
+    yield from differing(system, "REVOCATION_TABLE")
+
+
+def differing(system, variable, unit=""):
+    """A text with the functions by each value of a variable, if there are several values."""
     found = {}
     for logical, function in system.functions.items():
-        if name := function.variables.get("REVOCATION_TABLE"):
-            found.setdefault(name, []).append(logical)
+        if value := function.variables.get(variable):
+            found.setdefault(value, []).append(logical)
     if len(found) > 1:
-        each = "; ".join(f"{name}: {', '.join(sorted(logicals))}" for name, logicals in sorted(found.items()))
-        yield f"REVOCATION_TABLE differs: {each}."
+        each = "; ".join(f"{value}{unit}: {', '.join(sorted(names))}" for value, names in sorted(found.items()))
+        yield f"{variable} differs: {each}."
 
 
 @check(
