@@ -42,6 +42,15 @@ def fingerprints(members):
     return {name: fingerprint(value) for name, value in members.items()}
 
 
+def routes_watched(routes, switched, authorization):
+    """A fingerprint of each route. Of those that the plan switches, the members of the authorization are left out."""
+    found = {}
+    for name, route in routes.items():
+        left_out = authorization if name in switched else ()
+        found[name] = {key: value for key, value in route.items() if key not in left_out}
+    return fingerprints(found)
+
+
 def differences(before, after):
     """The names whose values differ, sorted; an absent one differs from every value."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

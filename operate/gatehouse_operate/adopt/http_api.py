@@ -1,7 +1,7 @@
 """HTTP APIs: authorizers, routes, deployments, stages. With automatic deployment each route is live at once."""
 
 from ..aws import or_none, pages, pages_or_none
-from .common import Found, fingerprints, only
+from .common import Found, only, routes_watched
 
 ABSENT = "NotFoundException"
 AUTHORIZATION = ("AuthorizationType", "AuthorizerId", "AuthorizationScopes")
@@ -20,12 +20,8 @@ def authorization(route):
 
 
 def watched_http_api(aws, target):
-    """Fingerprints of the API's routes. Of those that the plan switches, the authorization is left out."""
-    found = {}
-    for name, route in routes(aws, target["api"]).items():
-        left_out = AUTHORIZATION if name in target["routes"] else ()
-        found[name] = {key: value for key, value in route.items() if key not in left_out}
-    return fingerprints(found)
+    """Fingerprints of the API's routes, without what the plan switches."""
+    return routes_watched(routes(aws, target["api"]), target["routes"], AUTHORIZATION)
 
 
 class Authorizer:

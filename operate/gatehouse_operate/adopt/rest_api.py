@@ -1,7 +1,7 @@
 """REST APIs: authorizers, methods, deployments, stages. Nothing that a client sees changes before the stage does."""
 
 from ..aws import or_none, pages, pages_or_none
-from .common import Found, fingerprints, only
+from .common import Found, only, routes_watched
 
 ABSENT = "NotFoundException"
 AUTHORIZATION = ("authorizationType", "authorizerId", "authorizationScopes")
@@ -25,12 +25,8 @@ def authorization(method):
 
 
 def watched_rest_api(aws, target):
-    """Fingerprints of the API's methods. Of those that the plan switches, the authorization is left out."""
-    found = {}
-    for name, method in routes(aws, target["api"]).items():
-        left_out = AUTHORIZATION if name in target["routes"] else ()
-        found[name] = {key: value for key, value in method.items() if key not in left_out}
-    return fingerprints(found)
+    """Fingerprints of the API's methods, without what the plan switches."""
+    return routes_watched(routes(aws, target["api"]), target["routes"], AUTHORIZATION)
 
 
 class Authorizer:
