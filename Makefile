@@ -46,7 +46,7 @@ check: ## Run the checker for long: 200,000 operations under faults, a million r
 	@local/prepare test $(CARGO_JOBS)
 	@cargo test -q -p custom-message -- --include-ignored
 	@cargo test -q -p auth --test interleavings -- --include-ignored
-	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec \
+	@GATEHOUSE_OPERATIONS=200000 GATEHOUSE_ROWS=1000000 $(PYTHON) local/stack.py exec --databases \
 	  cargo test -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
 
@@ -151,7 +151,7 @@ bench-migration: tools binaries ## Migrate 10,000 users from PostgreSQL; compare
 	@cargo build -q $(CARGO_JOBS) --release -p migrate-user -p auth-api
 	@cargo build -q $(CARGO_JOBS) -p benches --bins
 	@cd $(TARGET) && GATEHOUSE_BIN_DIR=$$PWD/release \
-	  $(CURDIR)/$(PYTHON) $(CURDIR)/local/stack.py exec sh -c 'debug/migration && debug/refusals'
+	  $(CURDIR)/$(PYTHON) $(CURDIR)/local/stack.py exec --databases sh -c 'debug/migration && debug/refusals'
 
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
 	@for name in $(FUNCTIONS); do \

@@ -21,6 +21,8 @@ import boto3
 
 import srp
 
+# Seconds between the attempts of a call.
+RETRY_PAUSES = (0.5, 1, 2)
 PASSWORD = "correct horse battery staple".replace(" ", "-")
 
 
@@ -281,15 +283,24 @@ class Person:
         return aws_client(service, self.state["endpoint"])
 
     def http(self, method, url, headers, body, expected, shown):
+        """The JSON of a response with the expected status.
+
+        A 500 or 503 that is not expected says that a dependency did not answer in time, as happens while the machine
+        is busy. It is repeated, as clients do.
+        """
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                status, answer = response.status, response.read()
-        except urllib.error.HTTPError as error:
-            status, answer = error.code, error.read()
-        answer = json.loads(answer or b"{}")
-        self.say(f"   {shown:<46} {status}  {summary(answer)}")
+        for pause in (*RETRY_PAUSES, None):
+            request = urllib.request.Request(url, data, headers, method=method)
+            try:
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    status, answer = response.status, response.read()
+            except urllib.error.HTTPError as error:
+                status, answer = error.code, error.read()
+            answer = json.loads(answer or b"{}")
+            self.say(f"   {shown:<46} {status}  {summary(answer)}")
+            if pause is None or status == expected or status not in (500, 503):
+                break
+            time.sleep(pause)
         expect(status == expected, f"{shown}: {status} instead of {expected}: {answer}")
         return answer
 

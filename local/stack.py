@@ -6,6 +6,8 @@
     stack.py down            stop the stack that `up` started
     stack.py env             print local/functions.env with the values of the running stack
     stack.py exec CMD ...    start a temporary stack, run CMD against it, stop it
+    stack.py exec --databases CMD ...
+                             and PostgreSQL and DynamoDB Local with the stack's tables, which `make tools` installs
 """
 
 import contextlib
@@ -28,6 +30,7 @@ import zipfile
 import boto3
 
 import compose
+import dynamodb
 import gateway
 import postgres
 import story
@@ -57,6 +60,8 @@ def main(arguments):
             return down()
         case ["env"]:
             return print_environment()
+        case ["exec", "--databases", *command] if command:
+            return execute(command, databases)
         case ["exec", *command] if command:
             return execute(command)
     print(__doc__)
@@ -137,15 +142,22 @@ def environment(state):
     return text + f"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER={state['cognito']}\n"
 
 
-def execute(command):
+@contextlib.contextmanager
+def databases(state):
+    """Yields the addresses of PostgreSQL and of the tables of this stack in DynamoDB Local."""
+    with postgres.running() as address, dynamodb.running(client_session(), state["endpoint"]) as tables:
+        yield {"postgres": address, "tables": tables}
+
+
+def execute(command, further=lambda _state: contextlib.nullcontext({})):
     port = free_port()
     folder = HOME / f"exec-{port}"
     state = start(folder, port)
     failed = True
     try:
-        with temporary_folder() as temporary, postgres.running() as address:
+        with temporary_folder() as temporary, further(state) as addresses:
             environment = os.environ | {
-                "GATEHOUSE_STACK": json.dumps(state | {"postgres": address}),
+                "GATEHOUSE_STACK": json.dumps(state | addresses),
                 "TMPDIR": temporary,
             }
             failed = subprocess.run(command, env=environment, check=False).returncode

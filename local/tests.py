@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 SAM = ROOT / ".tools/sam/bin/python"
 STACK = [sys.executable, ROOT / "local/stack.py", "exec"]
+DATABASES = [*STACK, "--databases"]
 OURS = [sys.executable, ROOT / "local/tests.py"]
 TIMED = re.compile(r"^test (\S.*?) \.\.\. \S+ <([0-9.]+)s>$")
 SHOWN = 10
@@ -40,29 +41,34 @@ def main(arguments):
         return cargo(arguments[1:])
     if arguments == ["local-stack"]:
         # test_operate.py, which is the last of the scripts' tests, deploys the stack anew.
-        return max(run([*OPERATE, "-k", "LocalStack"]), run([*SCRIPTS, "-k", "LocalStack"]))
+        return worst([run([*OPERATE, "-k", "LocalStack"]), run([*SCRIPTS, "-k", "LocalStack"])])
     names = [one for one in arguments if not one.startswith("-")]
     if names:
-        return max(chosen(names, arguments))
+        return worst(chosen(names, arguments))
     # Most tests wait for other processes half of the time.
     os.environ.setdefault("RUST_TEST_THREADS", str((os.cpu_count() or 1) + 1))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = [pool.submit(part, name, command) for name, command in BESIDE.items()]
-        codes = [run([*STACK, *OURS, "cargo", *arguments]), run([*STACK, *OURS, "local-stack"])]
+        codes = [run([*DATABASES, *OURS, "cargo", *arguments]), run([*STACK, *OURS, "local-stack"])]
         for one in running:
             name, code, seconds = one.result()
             print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
             codes.append(code)
     if any(codes):
         print("\nTests failed.")
-    return max(codes)
+    return worst(codes)
+
+
+def worst(codes):
+    """The exit code of several commands. A signal's is negative; a shell reports it as 128 and more."""
+    return max(128 - code if code < 0 else code for code in codes)
 
 
 def chosen(names, arguments):
     """The exit codes of the tests with one of these names, one after the other, against one stack."""
     patterns = [word for name in names for word in ("-k", name)]
     if "GATEHOUSE_STACK" not in os.environ:
-        return [run_some([*TEMPLATE, *patterns]), run([*STACK, *OURS, *arguments])]
+        return [run_some([*TEMPLATE, *patterns]), run([*DATABASES, *OURS, *arguments])]
     return [run_some([*SCRIPTS, *patterns]), run_some([*OPERATE, *patterns]), cargo(arguments)]
 
 

@@ -24,7 +24,7 @@ impl KeyFixture {
     async fn start(header: &str) -> Self {
         let stack = Stack::of_this_run();
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-        let store = FakeAws::in_front_of(&stack.endpoint).await;
+        let store = FakeAws::in_front_of(&stack.tables).await;
         let folder = example("api-keys");
         let more = [
             ("REVOCATION_TABLE", stack.table.as_str()),
@@ -42,7 +42,7 @@ impl KeyFixture {
     }
 
     fn keys(&self, arguments: &[&str]) -> Vec<Value> {
-        keys(&self.stack, Pool::ours().id, arguments)
+        keys(&self.stack, &self.stack.tables, Pool::ours().id, arguments)
     }
 
     async fn verdict(&self, event: &Value) -> Verdict {
@@ -55,8 +55,13 @@ impl KeyFixture {
     }
 }
 
-/// Runs `gatehouse keys` with `--json`.
-pub(crate) fn keys(stack: &Stack, user_pool_id: &str, arguments: &[&str]) -> Vec<Value> {
+/// Runs `gatehouse keys` with `--json` on the tables at this URL.
+pub(crate) fn keys(
+    stack: &Stack,
+    tables: &str,
+    user_pool_id: &str,
+    arguments: &[&str],
+) -> Vec<Value> {
     let output = Command::new(Binary::path("gatehouse"))
         .args(["keys", "--json"])
         .args(arguments)
@@ -65,7 +70,7 @@ pub(crate) fn keys(stack: &Stack, user_pool_id: &str, arguments: &[&str]) -> Vec
             ("USER_POOL_ID", user_pool_id),
             ("REVOCATION_TABLE", &stack.table),
             ("API_KEY_TABLE", &stack.api_key_table),
-            ("AWS_ENDPOINT_URL", &stack.endpoint),
+            ("AWS_ENDPOINT_URL_DYNAMODB", tables),
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -397,7 +402,12 @@ async fn keys_work_on_the_deployed_stack() {
     let stack = Stack::of_this_run();
     let pool = serde_json::from_str::<Value>(&stack.json).unwrap();
     let pool = pool["user_pool_id"].as_str().unwrap();
-    let made = keys(&stack, pool, &["create", "--owner", "deployed"]);
+    let made = keys(
+        &stack,
+        &stack.endpoint,
+        pool,
+        &["create", "--owner", "deployed"],
+    );
     let call = |authorization: String| {
         let url = format!("{}/whoami", stack.api);
         async move {
@@ -408,6 +418,11 @@ async fn keys_work_on_the_deployed_stack() {
     let key = format!("ApiKey {}", text(&made[0], "key"));
     assert_eq!(call(key.clone()).await, 403);
     assert_eq!(call(key.clone() + "x").await, 401);
-    keys(&stack, pool, &["revoke", &text(&made[0], "id")]);
+    keys(
+        &stack,
+        &stack.endpoint,
+        pool,
+        &["revoke", &text(&made[0], "id")],
+    );
     assert_eq!(call(key).await, 401);
 }

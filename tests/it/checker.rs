@@ -211,7 +211,7 @@ impl Checker {
     async fn start(sabotage: Sabotage) -> Arc<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let database = DynamoDbLocal::start(&root).await;
-        make_table(&database.url()).await;
+        make_table(&database.url(), auth_tests::TABLE).await;
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
         let store = FakeAws::in_front_of(&database.url()).await;
         if sabotage == Sabotage::StaleReads {
@@ -840,13 +840,13 @@ async fn the_checker_detects_sessions_left_at_cognito() {
     );
 }
 
-/// The revocation table, as the template defines it.
-async fn make_table(url: &str) {
+/// A revocation table, as the template defines it.
+async fn make_table(url: &str, name: &str) {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     };
     let client = aws_sdk_dynamodb::Client::new(&crate::store::sdk(url).await);
-    let mut call = client.create_table().table_name(auth_tests::TABLE);
+    let mut call = client.create_table().table_name(name);
     for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
         let attribute = AttributeDefinition::builder()
             .attribute_name(name)
@@ -874,9 +874,12 @@ async fn the_cost_of_a_check_stays_flat() {
     let many = std::env::var("GATEHOUSE_ROWS").ok();
     let many = many.and_then(|text| text.parse().ok()).unwrap_or(10_000);
     let stack = Stack::of_this_run();
+    // A table of its own: other tests scan the stack's.
+    let table = unique("flat");
+    make_table(&stack.tables, &table).await;
     let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-    let store = FakeAws::in_front_of(&stack.endpoint).await;
-    let more = [("REVOCATION_TABLE", stack.table.as_str())];
+    let store = FakeAws::in_front_of(&stack.tables).await;
+    let more = [("REVOCATION_TABLE", table.as_str())];
     let binary = Binary::start("authorizer", &environment(&jwks.uri(), &store.url(), &more)).await;
     let subject = unique("flat");
     let token = Pool::ours().access_token().claim("sub", subject.clone());
@@ -884,7 +887,7 @@ async fn the_cost_of_a_check_stays_flat() {
     let mut written = 0;
     let mut seen = Vec::new();
     for rows in [10, 1_000, many] {
-        end_sessions(&stack, &subject, written..rows).await;
+        end_sessions(&stack, &table, &subject, written..rows).await;
         written = rows;
         let mut times = Vec::new();
         // After five seconds, the lifetime of cached revocations, all reads are alike.
@@ -903,7 +906,7 @@ async fn the_cost_of_a_check_stays_flat() {
             .iter()
             .map(|(operation, request)| {
                 assert_eq!(operation, "BatchGetItem");
-                request["RequestItems"][&stack.table]["Keys"]
+                request["RequestItems"][&table]["Keys"]
                     .as_array()
                     .unwrap()
                     .len()
@@ -925,7 +928,7 @@ async fn the_cost_of_a_check_stays_flat() {
 }
 
 /// Rows of revoked sessions, as logout writes them.
-async fn end_sessions(stack: &Stack, subject: &str, numbers: std::ops::Range<u64>) {
+async fn end_sessions(stack: &Stack, table: &str, subject: &str, numbers: std::ops::Range<u64>) {
     use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
     let client = crate::store::table_client(stack).await;
     let text = |text: String| AttributeValue::S(text);
@@ -944,7 +947,7 @@ async fn end_sessions(stack: &Stack, subject: &str, numbers: std::ops::Range<u64
             WriteRequest::builder().put_request(put).build()
         });
         let call = client.batch_write_item();
-        call.request_items(&stack.table, writes.collect())
+        call.request_items(table, writes.collect())
             .send()
             .await
             .unwrap();

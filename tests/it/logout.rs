@@ -25,7 +25,7 @@ impl LogoutFixture {
     pub(crate) async fn start() -> Self {
         let stack = Stack::of_this_run();
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-        let store = FakeAws::in_front_of(&stack.endpoint).await;
+        let store = FakeAws::in_front_of(&stack.tables).await;
         let cognito = FakeAws::agreeable().await;
         let more = [
             ("REVOCATION_TABLE", stack.table.as_str()),
@@ -34,7 +34,7 @@ impl LogoutFixture {
         ];
         let logout = Binary::start("logout", &environment(&jwks.uri(), &store.url(), &more)).await;
         // The authorizer reads the table directly, so that faults affect only logout.
-        let direct = environment(&jwks.uri(), &stack.endpoint, &more);
+        let direct = environment(&jwks.uri(), &stack.tables, &more);
         let authorizer = Binary::start("authorizer", &direct).await;
         Self {
             store,

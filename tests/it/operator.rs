@@ -34,7 +34,7 @@ pub(crate) async fn gatehouse_output(
     command.args(arguments).env_clear().envs([
         ("USER_POOL_ID", Pool::ours().id),
         ("REVOCATION_TABLE", &world.stack.table),
-        ("AWS_ENDPOINT_URL_DYNAMODB", &world.stack.endpoint),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &world.stack.tables),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),

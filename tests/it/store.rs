@@ -29,7 +29,7 @@ pub(crate) async fn sdk(url: &str) -> SdkConfig {
 
 /// A client that reads and writes rows directly.
 pub(crate) async fn table_client(stack: &Stack) -> Client {
-    Client::new(&sdk(&stack.endpoint).await)
+    Client::new(&sdk(&stack.tables).await)
 }
 
 /// A user of the test's pool.
@@ -42,7 +42,7 @@ fn user_ref(subject: &str) -> UserRef<'_> {
 
 /// The store over the stack's table.
 pub(crate) async fn revocations(stack: &Stack) -> DynamoRevocations {
-    DynamoRevocations::new(&sdk(&stack.endpoint).await, stack.table.clone())
+    DynamoRevocations::new(&sdk(&stack.tables).await, stack.table.clone())
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn the_table_does_what_every_store_does() {
 async fn a_crash_never_shortens_a_revocation() {
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
-    let relay = FakeAws::in_front_of(&stack.endpoint).await;
+    let relay = FakeAws::in_front_of(&stack.tables).await;
     let failing = DynamoRevocations::new(&sdk(&relay.url()).await, stack.table.clone());
     let subject = crate::world::unique("crash");
     let user = user_ref(&subject);
@@ -199,11 +199,11 @@ async fn late_writes_never_lower_a_value() {
     let stack = Stack::of_this_run();
     let pool = Pool::ours();
     let jwks = JwksServer::start(&pool.jwks()).await;
-    let store = FakeAws::in_front_of(&stack.endpoint).await;
+    let store = FakeAws::in_front_of(&stack.tables).await;
     let sdk = sdk(&store.url()).await;
     let revocations = DynamoRevocations::new(&sdk, stack.table.clone());
     let more = [("REVOCATION_TABLE", stack.table.as_str())];
-    let environment = environment(&jwks.uri(), &stack.endpoint, &more);
+    let environment = environment(&jwks.uri(), &stack.tables, &more);
     let authorizer = Binary::start("authorizer", &environment).await;
 
     let now = now();

@@ -29,9 +29,9 @@ impl World {
     pub(crate) async fn start() -> Self {
         let stack = Stack::of_this_run();
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-        let store = FakeAws::in_front_of(&stack.endpoint).await;
+        let store = FakeAws::in_front_of(&stack.tables).await;
         let more = [("REVOCATION_TABLE", stack.table.as_str())];
-        let direct = environment(&jwks.uri(), &stack.endpoint, &more);
+        let direct = environment(&jwks.uri(), &stack.tables, &more);
         Self {
             authorizer: Binary::start("authorizer", &direct).await,
             store,

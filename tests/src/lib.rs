@@ -102,6 +102,8 @@ pub struct Stack {
     pub pending_groups_table: String,
     /// The deployed table of WebSocket connections.
     pub connection_table: String,
+    /// DynamoDB Local with a copy of each table, which the deployed functions do not see.
+    pub tables: String,
     /// The PostgreSQL server that runs with the stack.
     pub postgres: String,
     /// The deployed user pool.
@@ -135,6 +137,7 @@ impl Stack {
             pending_groups_table: text("pending_groups_table"),
             attempt_table: text("attempt_table"),
             connection_table: text("connection_table"),
+            tables: text("tables"),
             postgres: text("postgres"),
             user_pool_id: text("user_pool_id"),
             client_id: text("client_id"),

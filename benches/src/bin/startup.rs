@@ -68,6 +68,10 @@ async fn main() {
         ("LEGACY_SOURCE", "dynamodb".to_owned()),
         ("LEGACY_TABLE", "people".to_owned()),
         ("PENDING_GROUPS_TABLE", "groups".to_owned()),
+        (
+            "SECURITY_TOPIC_ARN",
+            "arn:aws:sns:us-east-1:123456789012:security".to_owned(),
+        ),
     ];
     // All binaries, or the named ones and the baseline.
     let chosen: Vec<String> = std::env::args().skip(1).collect();

@@ -14,10 +14,14 @@ use crate::runtime_api::{Outcome, RuntimeApi};
 /// Upper bound for any response, also on a busy machine; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Lines of a function's log that a failed test shows.
+const SHOWN: usize = 20;
+
 /// A function that has finished its init and waits for events.
 pub struct Binary {
     api: RuntimeApi,
     child: Child,
+    name: String,
     output: Arc<Mutex<String>>,
 }
 
@@ -39,9 +43,11 @@ const SECRETS: &[&str] = &[
 ];
 
 impl Drop for Binary {
-    /// Checks after every test that the log contains no secret.
+    /// Checks after every test that the log contains no secret. After a failed test it shows the log's end.
+    #[expect(clippy::print_stderr, reason = "libtest shows it with the failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
+            eprint!("{}", self.last_lines());
             return;
         }
         let output = self.output();
@@ -178,7 +184,12 @@ impl Binary {
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().expect("a pipe"), Arc::clone(&output));
         collect(child.stderr.take().expect("a pipe"), Arc::clone(&output));
-        Self { api, child, output }
+        Self {
+            api,
+            child,
+            name: name.to_owned(),
+            output,
+        }
     }
 
     /// Sends an event and waits for the result.
@@ -205,6 +216,17 @@ impl Binary {
     #[must_use]
     pub fn output(&self) -> String {
         self.output.lock().expect("a lock").clone()
+    }
+
+    fn last_lines(&self) -> String {
+        // Another thread may have panicked with the lock.
+        let output = match self.output.lock() {
+            Ok(output) => output.clone(),
+            Err(poisoned) => poisoned.into_inner().clone(),
+        };
+        let lines: Vec<&str> = output.lines().collect();
+        let last = &lines[lines.len().saturating_sub(SHOWN)..];
+        format!("---- {} printed ----\n{}\n", self.name, last.join("\n"))
     }
 
     /// Sends the process a signal, such as `-STOP` or `-CONT`.

@@ -83,6 +83,8 @@ fn spawn(java: &Path, archive: &Path, data: &Path, port: u16) -> Child {
     let mut command = Command::new(java);
     command
         .args(["-Xmx256m", "-Djava.library.path=./DynamoDBLocal_lib"])
+        // As in local/dynamodb.py: a quick start counts more than peak speed.
+        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
         // It unpacks a library there at each start and does not delete it.
         .arg("-XX:-UsePerfData")
         .arg(format!("-Djava.io.tmpdir={}", data.display()))
