@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs every test: cargo's against a local stack, then Python's against another; and beside them Python's without one.
+"""Runs every test: cargo's against a local stack, then those of Python that need one against two others; and beside
+them, at a lower priority, those of Python that need no stack.
 
     tests.py [-jN] [NAME]    with NAME only the tests whose names contain it
     tests.py cargo ARG ...   `cargo test ARG ...` with the ten slowest tests, against the stack of the caller
-    tests.py local-stack     the tests of Python that need a stack, against the caller's
 
-The output of the tests without a stack is in .local/test-*.log, and is printed when they have ended.
+The output of what runs beside something else is in .local/test-*.log, and is printed when it has ended.
 """
 
 import concurrent.futures
@@ -28,6 +28,7 @@ UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
 OPERATE = [*UNITTEST, "operate/tests"]
+ON_A_STACK = ["-k", "LocalStack"]
 # These need no stack, only the processor's time that the others leave.
 BESIDE = {
     "template": ["nice", *TEMPLATE],
@@ -39,18 +40,18 @@ BESIDE = {
 def main(arguments):
     if arguments[:1] == ["cargo"]:
         return cargo(arguments[1:])
-    if arguments == ["local-stack"]:
-        # test_operate.py, which is the last of the scripts' tests, deploys the stack anew.
-        return worst([run([*OPERATE, "-k", "LocalStack"]), run([*SCRIPTS, "-k", "LocalStack"])])
     names = [one for one in arguments if not one.startswith("-")]
     if names:
         return worst(chosen(names, arguments))
     # Most tests wait for other processes half of the time.
-    os.environ.setdefault("RUST_TEST_THREADS", str((os.cpu_count() or 1) + 1))
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    os.environ.setdefault("RUST_TEST_THREADS", str(2 * (os.cpu_count() or 1)))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, concurrent.futures.ThreadPoolExecutor(1) as second:
         running = [pool.submit(part, name, command) for name, command in BESIDE.items()]
-        codes = [run([*DATABASES, *OURS, "cargo", *arguments]), run([*STACK, *OURS, "local-stack"])]
-        for one in running:
+        codes = [run([*DATABASES, *OURS, "cargo", *arguments])]
+        operating = second.submit(part, "operators' programs on a stack", [*STACK, *OPERATE, *ON_A_STACK])
+        print("\n==> tests of the scripts on a stack", flush=True)
+        codes.append(run([*STACK, *SCRIPTS, *ON_A_STACK]))
+        for one in (operating, *running):
             name, code, seconds = one.result()
             print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
             codes.append(code)
