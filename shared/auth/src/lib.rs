@@ -25,6 +25,7 @@ mod jwks;
 pub mod key_cache;
 #[cfg(feature = "test-helpers")]
 pub mod memory;
+mod oidc_claims;
 mod ports;
 mod reason;
 mod refs;
@@ -32,6 +33,7 @@ mod revocation;
 mod secret;
 mod time;
 mod token;
+mod unverified_claims;
 pub mod user_state;
 mod verify;
 
