@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use testkit::token::now;
 use testkit::{Binary, Pool, TokenBuilder};
 
-fn user() -> TokenBuilder<'static> {
+pub(crate) fn user() -> TokenBuilder<'static> {
     Pool::ours().access_token()
 }
 
-fn in_groups(groups: &[&str]) -> TokenBuilder<'static> {
+pub(crate) fn in_groups(groups: &[&str]) -> TokenBuilder<'static> {
     user().claim("cognito:groups", json!(groups))
 }
 
@@ -23,6 +23,27 @@ pub(crate) fn call(token: &TokenBuilder<'_>, verb: &str, route: &str, path: &str
     event["resource"] = json!(route);
     event["httpMethod"] = json!(verb);
     event
+}
+
+const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+
+/// A `TOKEN` event, which contains no route.
+pub(crate) fn of_token(token: &TokenBuilder<'_>, path: &str) -> Value {
+    let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
+    event["methodArn"] = json!(format!("{API}/POST{path}"));
+    event
+}
+
+/// An event of an HTTP API's `$default` route, which names no path.
+pub(crate) fn of_default_route(token: &TokenBuilder<'_>, path: &str) -> Value {
+    json!({"version": "2.0", "type": "REQUEST", "routeKey": "$default",
+        "routeArn": format!("{API}/POST{path}"), "rawPath": path,
+        "headers": {"authorization": format!("Bearer {}", token.build())}})
+}
+
+/// An event of a route for all paths, `/{proxy+}`.
+pub(crate) fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
+    call(token, "POST", "/{proxy+}", path)
 }
 
 fn policies() -> PathBuf {
@@ -117,85 +138,6 @@ async fn shipped_policies_decide_as_documented() {
             }
         }
     }
-}
-
-/// A `TOKEN` event, which contains no route.
-fn of_token(token: &TokenBuilder<'_>, path: &str) -> Value {
-    let mut event = auth_tests::token_event(&format!("Bearer {}", token.build()));
-    event["methodArn"] = json!(format!("{API}/POST{path}"));
-    event
-}
-
-/// An event of an HTTP API's `$default` route, which names no path.
-fn of_default_route(token: &TokenBuilder<'_>, path: &str) -> Value {
-    json!({"version": "2.0", "type": "REQUEST", "routeKey": "$default",
-        "routeArn": format!("{API}/POST{path}"), "rawPath": path,
-        "headers": {"authorization": format!("Bearer {}", token.build())}})
-}
-
-/// An event of a route for all paths, `/{proxy+}`.
-fn of_proxy(token: &TokenBuilder<'_>, path: &str) -> Value {
-    call(token, "POST", "/{proxy+}", path)
-}
-
-const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
-
-#[tokio::test]
-async fn rejects_paths_that_leave_a_prefix() {
-    let authorizer = Authorizer::start().await;
-    let of_any_route = |token: &TokenBuilder<'_>, path: &str| {
-        let mut event = of_default_route(token, path);
-        event["routeKey"] = json!("ANY /{proxy+}");
-        event
-    };
-    let of_parameters =
-        |token: &TokenBuilder<'_>, path: &str| call(token, "POST", "/{area}/{page}", path);
-    let admin = in_groups(&["admins"]);
-    for path in [
-        "/admin/reports/..%2f..%2fpublic",
-        "/admin/reports/%2e%2e/%2e%2e/public",
-        "/admin/reports/../../public",
-        "/admin/x/..%5c..%5cpublic",
-        "/admin\\..\\x",
-        "/x/../admin/y",
-        "//admin/x",
-        "/admin%2Fx",
-        "/%2561dmin/x",
-        "/admin;x/y",
-        "/admin./x",
-        "/%c0%ae%c0%ae/x",
-        "/admin%00",
-        "/x%zz",
-    ] {
-        // The path itself is rejected, also for an administrator.
-        for token in [&user(), &admin] {
-            let events = [
-                of_token(token, path),
-                of_default_route(token, path),
-                of_proxy(token, path),
-                of_any_route(token, path),
-                of_parameters(token, path),
-            ];
-            for event in events {
-                let verdict = authorizer.verdict(&event).await;
-                assert_eq!(verdict, Verdict::Deny, "{path} {event:.200}");
-            }
-        }
-    }
-    assert!(authorizer.binary.output().contains("unclear_path"));
-    for path in ["/admin/users/victim", "/%61dmin/x"] {
-        let events = [
-            (of_any_route(&user(), path), Verdict::Deny),
-            (of_parameters(&user(), path), Verdict::Deny),
-            (of_any_route(&admin, path), Verdict::Allow),
-        ];
-        for (event, expected) in events {
-            assert_eq!(authorizer.verdict(&event).await, expected, "{path}");
-        }
-    }
-    // If the route's template fixes the path, the parameter's value is left to the backend.
-    let event = call(&user(), "GET", "/users/{id}", "/users/..%2fx");
-    assert_eq!(authorizer.verdict(&event).await, Verdict::Allow);
 }
 
 #[tokio::test]
@@ -475,119 +417,4 @@ async fn rejects_invalid_policies_at_start() {
     let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
     let output = Binary::start_refused("authorizer", &environment).await;
     assert!(output.contains("POLICIES_DIR"), "{output}");
-}
-
-#[tokio::test]
-async fn api_wide_policies_allow_only_the_permitted_routes() {
-    let authorizer = Authorizer::start_with(&[("POLICY_SCOPE", "api")]).await;
-    let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
-    let statement = |answer: &Value| answer["policyDocument"]["Statement"].clone();
-
-    // `TOKEN` events, `REQUEST` events and a refreshed token get the same document, byte for byte.
-    let request = call(&user(), "GET", "/whoami", "/whoami");
-    let answer = authorizer.binary.invoke(&request).await.answer();
-    let resources = |routes: &[&str]| -> Vec<String> {
-        routes
-            .iter()
-            .map(|route| format!("{api}/{route}"))
-            .collect()
-    };
-    let allowed = resources(&[
-        "GET/whoami",
-        "POST/auth/change-password",
-        "POST/auth/mfa/totp",
-        "POST/auth/mfa/totp/verify",
-        "POST/auth/mfa/totp/disable",
-        "GET/auth/me",
-        "PATCH/auth/me",
-        "POST/auth/me/verify",
-        "GET/auth/sessions",
-        "POST/auth/sessions",
-        "DELETE/auth/sessions/*",
-    ]);
-    let denied = resources(&[
-        "DELETE/admin/users/*",
-        "POST/admin/users/*/disable",
-        "POST/admin/users/*/enable",
-        "POST/admin/users/*/sign-out",
-        "GET/admin/users/*/marks",
-        "POST/admin/clients/*/revoke",
-        "POST/admin/everyone/revoke",
-    ]);
-    let expected = json!([
-        {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": allowed},
-        {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": denied},
-    ]);
-    assert_eq!(statement(&answer), expected);
-    // An administrator's document allows every route, and denies none.
-    let admin = call(&in_groups(&["admins"]), "GET", "/whoami", "/whoami");
-    let answer_to_admin = authorizer.binary.invoke(&admin).await.answer();
-    let all: Vec<String> = allowed.into_iter().chain(denied).collect();
-    let expected = json!([{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": all}]);
-    assert_eq!(statement(&answer_to_admin), expected);
-    let mut token = auth_tests::token_event(&format!("Bearer {}", user().build()));
-    token["methodArn"] = json!(format!("{api}/GET/whoami"));
-    let again = authorizer.binary.invoke(&token).await.answer();
-    assert_eq!(
-        statement(&again).to_string(),
-        statement(&answer).to_string()
-    );
-
-    let machine = call(&Pool::ours().machine_token(), "GET", "/whoami", "/whoami");
-    let answer = authorizer.binary.invoke(&machine).await.answer();
-    let deny = json!([{"Action": "execute-api:Invoke", "Effect": "Deny",
-        "Resource": [format!("{api}/*")]}]);
-    assert_eq!(statement(&answer), deny);
-
-    for (verb, route) in [
-        ("POST", "/whoami"),
-        ("GET", "/nowhere"),
-        ("GET", "/whoami/x"),
-    ] {
-        let event = call(&user(), verb, route, route);
-        let verdict = authorizer.verdict(&event).await;
-        assert_eq!(
-            verdict,
-            Verdict::Failure,
-            "{verb} {route}: not in openapi.yaml"
-        );
-    }
-}
-
-#[tokio::test]
-async fn rejects_rules_that_a_cached_policy_cannot_express() {
-    for name in ["recent-sign-in", "network", "own-data"] {
-        let folder = example(name);
-        let more = [
-            ("POLICIES_DIR", folder.to_str().unwrap()),
-            ("POLICY_SCOPE", "api"),
-        ];
-        let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
-        let output = Binary::start_refused("authorizer", &environment).await;
-        assert!(output.contains("POLICY_SCOPE"), "{name}: {output}");
-    }
-    for (name, more) in [
-        ("POLICY_SCOPE", vec![("POLICY_SCOPE", "everything")]),
-        (
-            "POLICY_SCOPE",
-            vec![
-                ("POLICY_SCOPE", "api"),
-                ("TOKEN_SOURCES", "cookie"),
-                ("ALLOWED_ORIGINS", "https://app.example.com"),
-            ],
-        ),
-        ("POLICY_SCOPE", vec![("AUTHORIZER_TTL_SECONDS", "10")]),
-        (
-            "AUTHORIZER_TTL_SECONDS",
-            vec![("POLICY_SCOPE", "api"), ("AUTHORIZER_TTL_SECONDS", "3601")],
-        ),
-        (
-            "HTTP_API_RESPONSE",
-            vec![("POLICY_SCOPE", "api"), ("HTTP_API_RESPONSE", "simple")],
-        ),
-    ] {
-        let environment = environment("http://127.0.0.1:9/x", "http://127.0.0.1:9", &more);
-        let output = Binary::start_refused("authorizer", &environment).await;
-        assert!(output.contains(name), "{output}");
-    }
 }

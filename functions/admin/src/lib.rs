@@ -14,7 +14,7 @@ mod users;
 use std::time::Instant;
 
 use api_gateway::http::{Request, Response};
-use auth::{RevocationContext, Unavailable};
+use auth::{Cause, RevocationContext, Unavailable};
 use auth_cognito::{CognitoSignOut, CognitoUsers};
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use aws_config::SdkConfig;
@@ -130,7 +130,7 @@ impl Handler for Admin {
         if level <= self.config.log_level {
             let outcome = Outcome {
                 word: &outcome,
-                cause: result.as_ref().err().and_then(AdminError::cause),
+                cause: result.as_ref().err().and_then(|problem| Cause::of(problem)),
             };
             log::request(level, "admin", outcome, request_id, began);
         }

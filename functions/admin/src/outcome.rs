@@ -1,7 +1,7 @@
 //! Why a request was refused or failed: the words, statuses and log levels.
 
 use api_gateway::http::{RequestError, Response};
-use auth::{Cause, Unavailable};
+use auth::Unavailable;
 use auth_cognito::UserPoolError;
 use runtime::log::Level;
 
@@ -37,14 +37,6 @@ impl From<UserPoolError> for AdminError {
 }
 
 impl AdminError {
-    pub(crate) fn cause(&self) -> Option<Cause> {
-        if let Self::Unavailable(unavailable) = self {
-            Some(unavailable.cause)
-        } else {
-            None
-        }
-    }
-
     pub(crate) fn response(&self) -> Response {
         let status = match self {
             Self::NoContext => 401,

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use api_gateway::http::{Request, RequestError, Response, Sender};
+use auth::Cause;
 use runtime::log::{self, Level};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -30,7 +31,7 @@ impl AuthApi {
         if level <= self.config.log_level {
             let outcome = log::Outcome {
                 word: &outcome,
-                cause: result.as_ref().err().and_then(|problem| problem.cause()),
+                cause: result.as_ref().err().and_then(|problem| Cause::of(problem)),
             };
             log::request(level, "auth api", outcome, request_id, began);
         }

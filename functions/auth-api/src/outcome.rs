@@ -24,7 +24,7 @@ pub(crate) enum ApiError {
     Cognito(Outcome),
     /// Cognito, or a trigger, failed.
     #[error("{}", .0.code())]
-    CognitoFailed(Outcome, Cause),
+    CognitoFailed(Outcome, #[source] Cause),
     /// A failed sign-in: the password is wrong, the name unknown or, unless
     /// `REVEAL_EXISTING_USERS` is set, the account not confirmed.
     #[error("invalid_credentials")]
@@ -43,7 +43,7 @@ pub(crate) enum ApiError {
     AddressRefused,
     /// The change was made, but other sessions may still be valid.
     #[error("sessions_not_ended")]
-    SessionsNotEnded(Cause),
+    SessionsNotEnded(#[source] Cause),
     #[error("cookie_too_large")]
     CookieTooLarge,
     /// A page could not be rendered.
@@ -177,27 +177,6 @@ impl ApiError {
             Self::CognitoFailed(outcome, refused.cause)
         } else {
             Self::Cognito(outcome)
-        }
-    }
-
-    /// Why a dependency failed, if one did.
-    pub(crate) fn cause(self) -> Option<Cause> {
-        match self {
-            Self::CognitoFailed(_, cause) | Self::SessionsNotEnded(cause) => Some(cause),
-            Self::Unavailable(unavailable) => Some(unavailable.cause),
-            Self::NoRoute
-            | Self::MethodNotAllowed(_)
-            | Self::ForeignOrigin
-            | Self::NoContext
-            | Self::BadRequest(_)
-            | Self::Cognito(_)
-            | Self::TooManyAttempts
-            | Self::ProofNeeded
-            | Self::PasswordChangeRequired
-            | Self::SignInRefused
-            | Self::AddressRefused
-            | Self::CookieTooLarge
-            | Self::Internal => None,
         }
     }
 

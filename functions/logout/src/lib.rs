@@ -16,7 +16,7 @@ mod sign_out;
 use std::time::Instant;
 
 use api_gateway::http::{self, Response};
-use auth::{RevocationReader, RevocationWriter, Secret, Verifier};
+use auth::{Cause, RevocationReader, RevocationWriter, Secret, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut};
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
@@ -29,7 +29,6 @@ use serde_json::value::RawValue;
 
 pub use config::Config;
 use hosted_ui::HostedUi;
-use outcome::LogoutError;
 use request::Cookies;
 
 /// The function's handler.
@@ -134,8 +133,7 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
         }
         let cause = match &result {
             Ok(done) => done.cognito.cause(),
-            Err(LogoutError::Unavailable(unavailable)) => Some(unavailable.cause),
-            Err(_) => None,
+            Err(problem) => Cause::of(problem),
         };
         let response = match result {
             Ok(done) => done.response(&self.settings.cookies, &request),

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
-use auth::Unavailable;
+use auth::{Cause, Unavailable};
 use auth_dynamodb::{DynamoRevocations, SessionTable};
 use aws_config::SdkConfig;
 use runtime::log::{self, Level, Outcome};
@@ -115,7 +115,7 @@ impl Handler for Sessions {
         if level <= self.config.log_level {
             let outcome = Outcome {
                 word: &outcome,
-                cause: result.as_ref().err().and_then(SessionsError::cause),
+                cause: result.as_ref().err().and_then(|problem| Cause::of(problem)),
             };
             log::request(level, "sessions", outcome, request_id, began);
         }

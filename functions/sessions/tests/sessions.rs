@@ -26,13 +26,8 @@ async fn fixture() -> (Sessions, FakeAws) {
 }
 
 async fn call(sessions: &Sessions, event: &Value) -> (u16, Value) {
-    let response = sessions
-        .handle(&events::raw(event), "request-1")
-        .await
-        .unwrap();
-    let json = serde_json::to_value(&response).unwrap();
-    let body = serde_json::from_str(json["body"].as_str().unwrap()).unwrap();
-    (response.status(), body)
+    let response = sessions.handle(&events::raw(event), "request-1").await;
+    events::status_and_body(&serde_json::to_value(response.unwrap()).unwrap())
 }
 
 fn list() -> Value {
@@ -167,15 +162,8 @@ async fn refuses_callers_and_bodies_without_writing() {
             "unknown_session",
         ),
     ];
-    for (name, event, status, code) in rows {
-        let (found, body) = call(&sessions, &event).await;
-        assert_eq!(
-            (found, body["code"].as_str()),
-            (status, Some(code)),
-            "{name}: {body}"
-        );
-        assert!(!aws.operations().iter().any(is_write), "{name}");
-    }
+    events::check_answers(rows, async |event| call(&sessions, event).await).await;
+    assert!(!aws.operations().iter().any(is_write));
 }
 
 #[tokio::test]

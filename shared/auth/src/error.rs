@@ -1,5 +1,7 @@
 //! Refusals and failures: "no" and "don't know" never share a type.
 
+use std::error::Error;
+
 use crate::reason::DenyReason;
 
 /// Why a request was not authorized: refused, or undecidable.
@@ -151,6 +153,19 @@ impl Cause {
         }
     }
 
+    /// The cause in a chain of errors, if a dependency failed.
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            if let Some(cause) = error.downcast_ref() {
+                return Some(*cause);
+            }
+            link = error.source();
+        }
+        None
+    }
+
     /// The cause behind an HTTP response with `status` ([RFC 9110] section 15) that was not usable.
     ///
     /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
@@ -163,6 +178,40 @@ impl Cause {
             408 | 504 => Self::Timeout,
             429 => Self::Throttled,
             _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Wrapped {
+        #[error(transparent)]
+        Transparent(#[from] Unavailable),
+        #[error("start")]
+        Chain(#[source] Unavailable),
+        #[error("call {0}")]
+        Cause(u8, #[source] Cause),
+        #[error("refused")]
+        Refused,
+    }
+
+    #[test]
+    fn the_cause_is_found_in_every_chain() {
+        let failed = Dependency::Legacy.unavailable(Cause::NotFound);
+        let rows: [(&(dyn Error + 'static), Option<Cause>); 7] = [
+            (&Cause::Timeout, Some(Cause::Timeout)),
+            (&failed, Some(Cause::NotFound)),
+            (&Wrapped::Transparent(failed), Some(Cause::NotFound)),
+            (&Wrapped::Chain(failed), Some(Cause::NotFound)),
+            (&Wrapped::Cause(1, Cause::Throttled), Some(Cause::Throttled)),
+            (&Wrapped::Refused, None),
+            (&std::fmt::Error, None),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(Cause::of(error), expected, "{error:?}");
         }
     }
 }

@@ -25,6 +25,7 @@ mod jwks;
 pub mod key_cache;
 #[cfg(feature = "test-helpers")]
 pub mod memory;
+mod oidc_claims;
 mod ports;
 mod reason;
 mod refs;
@@ -32,6 +33,7 @@ mod revocation;
 mod secret;
 mod time;
 mod token;
+mod unverified_claims;
 pub mod user_state;
 mod verify;
 
@@ -40,7 +42,9 @@ pub use claims::{MAX_ID_BYTES, Principal, TokenUse, VerifiedClaims, subject_hash
 pub use claims_builder::ClaimsBuilder;
 pub use error::{AuthError, Cause, Dependency, Unavailable};
 pub use jwks::{Algorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES, VerifyingKey};
-pub use ports::{ApiKeyStore, KeySource, RevocationReader, RevocationWriter};
+pub use ports::{
+    ApiKeyStore, ApiKeyWriter, KeySource, OwnCalls, RevocationReader, RevocationWriter,
+};
 pub use reason::DenyReason;
 pub use refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
 pub use revocation::{

@@ -12,10 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use crate::claims::{LARGEST_TOKEN_BYTES, UnverifiedClaims};
 use crate::json::{Ignored, Known, UniqueNames, Word};
 use crate::jwks::Algorithm;
 use crate::reason::DenyReason;
+use crate::unverified_claims::{LARGEST_TOKEN_BYTES, UnverifiedClaims};
 
 /// Default limit for the length of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;

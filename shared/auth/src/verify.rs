@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::claims::{
-    Audience, OidcClaims, OneOrMany, Principal, TokenUse, UnverifiedClaims, VerifiedClaims,
-};
+use crate::claims::{Principal, TokenUse, VerifiedClaims};
 use crate::jwks::{Algorithm, KeySet, VerifyingKey};
+use crate::oidc_claims::{OidcClaims, OneOrMany};
 use crate::reason::DenyReason;
 use crate::time::UnixSeconds;
 use crate::token::UnverifiedToken;
+use crate::unverified_claims::{Audience, UnverifiedClaims};
 
 /// Cognito's tokens are valid for at most a day; a longer-lived one is not from Cognito. Other
 /// issuers may be configured with more.

@@ -1,6 +1,5 @@
 //! The runtime loop around a handler.
 
-use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -120,7 +119,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // From `init` or the runtime's own loop: it contains no event data.
-            let cause = cause_of(error.as_ref());
+            let cause = Cause::of(error.as_ref());
             let error = ("error", Value::from(error.to_string()));
             let fields = std::iter::once(error).chain(log::cause(cause));
             log::line(Level::Error, "the runtime loop ended", fields);
@@ -200,18 +199,6 @@ where
         .await
 }
 
-/// The cause in a chain of errors, if a dependency failed.
-fn cause_of(error: &(dyn Error + 'static)) -> Option<Cause> {
-    let mut error = Some(error);
-    while let Some(link) = error {
-        if let Some(cause) = link.downcast_ref() {
-            return Some(*cause);
-        }
-        error = link.source();
-    }
-    None
-}
-
 pub(crate) async fn guarded<H: Handler>(
     handler: &H,
     event: LambdaEvent<Box<RawValue>>,
@@ -262,18 +249,6 @@ mod tests {
             assert_eq!(outcome, Err(InvocationError::Internal));
             assert_eq!(guarded(&FaultyHandler, event("1")).await, Ok(7));
         });
-    }
-
-    #[test]
-    fn a_failed_start_has_the_cause_of_its_dependency() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("start")]
-        struct StartError(#[source] auth::Unavailable);
-
-        let failed = auth::Dependency::Legacy.unavailable(Cause::NotFound);
-        assert_eq!(cause_of(&failed), Some(Cause::NotFound));
-        assert_eq!(cause_of(&StartError(failed)), Some(Cause::NotFound));
-        assert_eq!(cause_of(&std::fmt::Error), None);
     }
 
     #[test]

@@ -61,3 +61,24 @@ pub fn variables<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Op
         named.next().map(|(_, value)| value.to_owned())
     }
 }
+
+/// The status and the JSON body of a proxy integration's response.
+#[must_use]
+pub fn status_and_body(response: &Value) -> (u16, Value) {
+    let status = response["statusCode"].as_u64().expect("a status");
+    let body = response["body"].as_str().expect("a body");
+    let body = serde_json::from_str(body).expect("a JSON body");
+    (status.try_into().expect("a status"), body)
+}
+
+/// Checks the answer of `call` to each event: rows of a name, an event, the status and the body's `code`.
+pub async fn check_answers(
+    rows: impl IntoIterator<Item = (&'static str, Value, u16, &'static str)>,
+    call: impl AsyncFn(&Value) -> (u16, Value),
+) {
+    for (name, event, status, code) in rows {
+        let (found, body) = call(&event).await;
+        let expected = (status, Some(code));
+        assert_eq!((found, body["code"].as_str()), expected, "{name}: {body}");
+    }
+}

@@ -16,7 +16,7 @@ use serde_json::Value;
 use testkit::server::Server;
 
 /// The user pool's API on a port of its own.
-pub(crate) struct Cognito {
+pub(super) struct Cognito {
     server: Server,
     state: Arc<Sessions>,
 }
@@ -32,7 +32,7 @@ struct Sessions {
 }
 
 impl Cognito {
-    pub(crate) async fn start(ignores_calls: bool) -> Self {
+    pub(super) async fn start(ignores_calls: bool) -> Self {
         let state = Arc::new(Sessions {
             ignores_calls,
             ..Sessions::default()
@@ -46,12 +46,12 @@ impl Cognito {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         self.server.url()
     }
 
     /// Whether Cognito's API still accepts the tokens of a session that began at `since`.
-    pub(crate) fn accepts(&self, username: &str, session: &str, since: Instant) -> bool {
+    pub(super) fn accepts(&self, username: &str, session: &str, since: Instant) -> bool {
         let signed_out = self.state.signed_out.lock().unwrap();
         let revoked = self.state.revoked.lock().unwrap();
         signed_out.get(username).is_none_or(|at| *at < since)
@@ -59,7 +59,7 @@ impl Cognito {
     }
 
     /// `GlobalSignOut` with an access token of this user.
-    pub(crate) fn sign_out(&self, username: &str) {
+    pub(super) fn sign_out(&self, username: &str) {
         self.state.sign_out(username);
     }
 }
@@ -72,7 +72,7 @@ impl Sessions {
 }
 
 /// The refresh token of a session.
-pub(crate) fn refresh_token(session: &str) -> String {
+pub(super) fn refresh_token(session: &str) -> String {
     format!("refresh-token-of-{session}")
 }
 

@@ -1,0 +1,62 @@
+//! Faults of the store and of functions, one after another.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use testkit::server::Fault;
+use testkit::token::now;
+
+use super::system::{Checker, Random};
+
+impl Checker {
+    /// Injects one fault after another until the workers are done.
+    pub(super) async fn inject_faults(&self, operations: u64) {
+        let mut random = Random(now() ^ 0xDEAD_BEEF_CAFE);
+        let server_error = || Fault::Answer(500, "{}".to_owned());
+        while self.counts.operations.load(Ordering::SeqCst) < operations {
+            tokio::time::sleep(Duration::from_millis(200 + random.below(600))).await;
+            self.faults.lock().unwrap().push((Instant::now(), None));
+            self.counts.faults.fetch_add(1, Ordering::SeqCst);
+            let time = Duration::from_millis(50 + random.below(400));
+            let any = usize::try_from(random.below(2)).unwrap();
+            match random.below(10) {
+                0 => self.store_fault(Fault::Slow(100), time).await,
+                1 => self.store_fault(Fault::Cut, time).await,
+                2 => self.store_fault(server_error(), time).await,
+                3 => self.store_fault(Fault::Hang, time).await,
+                // Writes succeed, but their responses are lost.
+                4 => {
+                    self.store.set_fault_after(Fault::Cut);
+                    tokio::time::sleep(time).await;
+                    self.store.set_fault(Fault::None);
+                }
+                // All connections are closed, and new ones are refused for a while.
+                5 => {
+                    self.store.close_connections();
+                    self.store_fault(Fault::Cut, time).await;
+                }
+                6 => self.authorizers[any].freeze(time).await,
+                7 => self.logouts[any].freeze(time).await,
+                8 => {
+                    self.counts.restarts.fetch_add(1, Ordering::SeqCst);
+                    self.database.restart(time).await;
+                }
+                _ => match random.below(4) {
+                    0 => self.authorizers[any].kill().await,
+                    1 => self.events.kill().await,
+                    2 => self.resets.kill().await,
+                    _ => self.logouts[any].kill().await,
+                },
+            }
+            if let Some(last) = self.faults.lock().unwrap().last_mut() {
+                last.1 = Some(Instant::now());
+            }
+        }
+    }
+
+    async fn store_fault(&self, fault: Fault, time: Duration) {
+        self.store.set_fault(fault);
+        tokio::time::sleep(time).await;
+        self.store.set_fault(Fault::None);
+    }
+}

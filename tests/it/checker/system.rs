@@ -1,0 +1,195 @@
+//! The system under test: functions, store, keys and a model of Cognito; and what a run records.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use auth_tests::environment;
+use serde_json::Value;
+use testkit::jwks_server::JwksServer;
+use testkit::{Binary, DynamoDbLocal, FakeAws, Pool};
+use tokio::sync::RwLock;
+
+use super::cognito::Cognito;
+use super::state::User;
+use crate::world::ACCOUNT;
+
+pub(super) const USERS: u64 = 24;
+
+/// Longer than any function takes: a response that is still missing then counts as lost.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Time after a fault in which connections and cool-downs may still cause errors.
+const RECOVERY: Duration = Duration::from_secs(3);
+
+/// Deliberate defects of the system under test that the checker must detect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sabotage {
+    None,
+    /// The store serves reads from a cache.
+    StaleReads,
+    /// A logout is acknowledged before its revocation is written.
+    LateRevocations,
+    /// Cognito gives refreshed tokens a new `auth_time`.
+    NewAuthTime,
+    /// Cognito acknowledges a revocation without performing it.
+    IgnoredCalls,
+}
+
+/// A function that may be killed and restarted.
+pub(super) struct Slot {
+    name: &'static str,
+    environment: Vec<(&'static str, String)>,
+    binary: RwLock<Arc<Binary>>,
+}
+
+impl Slot {
+    pub(super) async fn start(
+        name: &'static str,
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
+        let binary = Binary::start(name, &environment).await;
+        Self {
+            name,
+            environment,
+            binary: RwLock::new(Arc::new(binary)),
+        }
+    }
+
+    pub(super) async fn invoke(&self, event: &Value) -> Option<testkit::Invocation> {
+        let binary = Arc::clone(&*self.binary.read().await);
+        binary.try_invoke(event, PATIENCE).await
+    }
+
+    pub(super) async fn kill(&self) {
+        let new = Arc::new(Binary::start(self.name, &self.environment).await);
+        let old = std::mem::replace(&mut *self.binary.write().await, new);
+        old.signal("-KILL");
+    }
+
+    pub(super) async fn freeze(&self, time: Duration) {
+        let binary = Arc::clone(&*self.binary.read().await);
+        binary.signal("-STOP");
+        tokio::time::sleep(time).await;
+        binary.signal("-CONT");
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) operations: AtomicU64,
+    pub(super) allowed: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) errors: AtomicU64,
+    /// Acknowledged revocations by function.
+    pub(super) revocations: Mutex<HashMap<&'static str, u64>>,
+    /// Calls of thieves at Cognito, and those that Cognito rejected.
+    pub(super) thefts: AtomicU64,
+    pub(super) thefts_refused: AtomicU64,
+    pub(super) faults: AtomicU64,
+    pub(super) restarts: AtomicU64,
+}
+
+pub(super) struct Checker {
+    pub(super) authorizers: Vec<Slot>,
+    pub(super) logouts: Vec<Slot>,
+    pub(super) events: Slot,
+    pub(super) resets: Slot,
+    pub(super) store: FakeAws,
+    /// DynamoDB Local behind the relay.
+    pub(super) database: DynamoDbLocal,
+    pub(super) cognito: Cognito,
+    pub(super) _jwks: JwksServer,
+    pub(super) users: Vec<Mutex<User>>,
+    /// Start and end of each fault; the last may still be active.
+    pub(super) faults: Mutex<Vec<(Instant, Option<Instant>)>>,
+    pub(super) counts: Counts,
+    pub(super) violations: Mutex<Vec<String>>,
+    pub(super) sabotage: Sabotage,
+}
+
+/// A small random generator, sufficient for choosing operations.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+impl Checker {
+    pub(super) async fn start(sabotage: Sabotage) -> Arc<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let database = DynamoDbLocal::start(&root).await;
+        make_table(&database.url(), auth_tests::TABLE).await;
+        let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+        let store = FakeAws::in_front_of(&database.url()).await;
+        if sabotage == Sabotage::StaleReads {
+            store.set_stale(Duration::from_secs(2));
+        }
+        let cognito = Cognito::start(sabotage == Sabotage::IgnoredCalls).await;
+        let more = [
+            ("ACCOUNT_ID", ACCOUNT),
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
+            ("LOG_LEVEL", "ERROR"),
+        ];
+        let environment = environment(&jwks.uri(), &store.url(), &more);
+        let start = async |name| Slot::start(name, environment.clone()).await;
+        Arc::new(Self {
+            authorizers: vec![start("authorizer").await, start("authorizer").await],
+            logouts: vec![start("logout").await, start("logout").await],
+            events: start("user-events").await,
+            resets: start("post-confirmation").await,
+            store,
+            database,
+            cognito,
+            _jwks: jwks,
+            users: (0..USERS).map(|_| Mutex::default()).collect(),
+            faults: Mutex::default(),
+            counts: Counts::default(),
+            violations: Mutex::default(),
+            sabotage,
+        })
+    }
+
+    #[expect(clippy::print_stderr, reason = "a long run may be stopped early")]
+    pub(super) fn violation(&self, what: String) {
+        eprintln!("checker: {what}");
+        self.violations.lock().unwrap().push(what);
+    }
+
+    /// Whether a fault was active at any time since shortly before `since`.
+    pub(super) fn was_broken(&self, since: Instant) -> bool {
+        let faults = self.faults.lock().unwrap();
+        faults
+            .iter()
+            .any(|(_, end)| end.is_none_or(|end| end + RECOVERY > since))
+    }
+}
+
+/// The revocation table, as the template defines it.
+pub(super) async fn make_table(url: &str, name: &str) {
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    };
+    let client = aws_sdk_dynamodb::Client::new(&crate::store::sdk(url).await);
+    let mut call = client.create_table().table_name(name);
+    for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind);
+        call = call
+            .attribute_definitions(attribute.build().unwrap())
+            .key_schema(key.build().unwrap());
+    }
+    let made = call.billing_mode(BillingMode::PayPerRequest).send().await;
+    made.unwrap();
+}
