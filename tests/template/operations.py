@@ -90,10 +90,13 @@ def emitted():
         name = "".join(part.capitalize() for part in folder.name.split("-")) + "Function"
         for metric in re.findall(r'log::outcome\(\s*\w+,\s*"[^"]*",\s*"(\w+)"', text):
             found[name, metric] = "outcome"
-        if "log::request(" in text:
+        if re.search(r"log::request(?:_to)?\(", text):
             found[name, "Requests"] = "outcome"
-        for metric, dimension in re.findall(r'log::metric\(\s*"(\w+)",\s*"(\w+)"', text):
+        for metric, dimension in re.findall(r'log::(?:metric|counted)\(\s*"(\w+)",\s*"(\w+)"', text):
             found[name, metric] = dimension
+        # These write a failed dependency as the metric `Failures` too.
+        if re.search(r"log::(?:outcome|request|request_to|counted)\(", text):
+            found[name, "Failures"] = None
         for metric, dimension in re.findall(r'measure\(\s*"(\w+)",\s*"\w+",\s*(?:Some\("(\w+)"\)|None)', text):
             found[name, metric] = dimension or None
     return found
