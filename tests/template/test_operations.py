@@ -434,6 +434,28 @@ class Planted(unittest.TestCase):
             given="defaults",
         )
 
+    def test_spans_that_a_function_does_not_send(self):
+        self.found(
+            operations.spans,
+            "LogoutFunction: OTEL_EXPORTER_OTLP_ENDPOINT is '', and OtlpEndpoint 'http://localhost:4318'",
+            ("          RETRY_QUEUE_URL: !Ref RetryQueue\n          # Logout requires", "          RETRY_QUEUE_URL: !Ref RetryQueue\n          OTEL_EXPORTER_OTLP_ENDPOINT: ''\n          # Logout requires"),
+            given="OpenTelemetry",
+        )
+        self.found(
+            operations.spans,
+            "WhoamiFunction: OTEL_TRACES_SAMPLER is None, and OtlpSampler 'always_on'",
+            ("        OTEL_TRACES_SAMPLER: !Ref OtlpSampler\n", ""),
+            given="OpenTelemetry",
+        )
+
+    def test_the_endpoint_is_one_that_the_functions_accept(self):
+        """They send by http:// alone, and add the path themselves."""
+        pattern = PARSED.parameters["OtlpEndpoint"]["AllowedPattern"]
+        for accepted in ("", "http://localhost:4318", "http://127.0.0.1:4318", "http://[::1]:4318", "http://collector.internal"):
+            self.assertRegex(accepted, f"^(?:{pattern})$")
+        for wrong in ("https://localhost:4318", "localhost:4318", "http://localhost:4318/v1/traces", "http://", "grpc://localhost:4317"):
+            self.assertNotRegex(wrong, f"^(?:{pattern})$")
+
     def test_query_of_a_field_that_nothing_writes(self):
         self.found(
             operations.queries,
