@@ -356,10 +356,10 @@ class Printed(unittest.TestCase):
         _, stack = on_call.modules()
         source = stack.text()
         for name, old, new in (
-            ("SignInsAlarm", "      MetricName: Failures\n", "      MetricName: Failure\n"),
-            ("SignInsAlarm", "      Namespace: !Ref MetricsNamespace\n", "      Namespace: Gatehouse\n"),
-            ("SignInsAlarm", "        - Name: function\n          Value: !Ref AuthApiFunction\n", ""),
-            ("SignInsAlarm", "        - Name: stack\n", "        - Name: Stack\n"),
+            ("SignInsAlarm", "MetricName: Failures", "MetricName: Failure"),
+            ("SignInsAlarm", "Namespace: !Ref MetricsNamespace", "Namespace: Gatehouse"),
+            ("SignInsAlarm", "                - { Name: function, Value: !Ref AuthApiFunction }\n", ""),
+            ("SignInsAlarm", "{ Name: stack, Value:", "{ Name: Stack, Value:"),
             ("SignInsAlarm", "Value: !Ref AuthApiFunction", "Value: !Ref LogoutFunction"),
             ("SignInsAlarm", "      Threshold: 0\n", "      Threshold: 5\n"),
             ("FailuresAlarm", "{ Name: function, Value: !Ref AdminFunction }", "{ Name: function, Value: !Ref WhoamiFunction }"),

@@ -33,8 +33,18 @@ DATA = {
         ],
     ),
     "SignInsAlarm": (
-        [{"Failures": [NONE, ONE, [1, 1], NONE, ONE]}, {"Failures": [ONE] * 3}],
-        [{}, {"Failures": [NONE, [90], ONE]}, {"Failures": [ONE, ONE, ONE, NONE, NONE, NONE]}],
+        [
+            {"Failures": [NONE, ONE, [1, 1], NONE, ONE]},
+            {"Failures": [ONE] * 3},
+            # It does not start.
+            {"Errors": [ONE] * 3, "Failures": [NONE] * 3},
+        ],
+        [
+            {},
+            {"Failures": [NONE, [90], ONE]},
+            {"Failures": [ONE, ONE, ONE, NONE, NONE, NONE]},
+            {"Errors": [[0]] * 5},
+        ],
     ),
     "FailuresAlarm": (
         [
