@@ -30,6 +30,8 @@ MACHINES = {62: "x86_64", 183: "arm64"}
 BUDGET = 4_500_000
 # Cargo features that every function has.
 FEATURES = {"otlp"}
+# A text of shared/runtime that a binary without the feature has.
+LACKS = {"otlp": b"built without the feature `otlp`"}
 
 
 def main(arguments):
@@ -64,6 +66,8 @@ def build(architecture, functions=(), template="template.yaml", features=()):
     for function in functions or [None]:
         sam_build(architecture, [function] if function else [], template, features)
         right_machine(BUILT, architecture)
+        # The other functions of the folder may be older.
+        has_features([BUILT / one for one in functions] if functions else BUILT.iterdir(), features)
         report(sizes(BUILT), None if features else BUDGET)
     return 0
 
@@ -142,6 +146,17 @@ def right_machine(built, architecture):
 def sizes(built):
     """Each built function with the bytes of its zip, packed as SAM packs it."""
     return {binary.parent.name: len(packed(binary.parent)) for binary in sorted(built.glob("*/bootstrap"))}
+
+
+def has_features(folders, features):
+    """Raises a Problem if a built function among the folders lacks one of the cargo features: it would ignore the
+    variables of that feature."""
+    binaries = [file for folder in sorted(folders) if (file := folder / "bootstrap").is_file()]
+    for feature in features:
+        lacking = [file.parent.name for file in binaries if LACKS[feature] in file.read_bytes()]
+        if lacking:
+            names = ", ".join(lacking)
+            raise Problem(f"Built without the feature {feature}: {names}. Run `make build FEATURES={feature}`.")
 
 
 def packed(folder):

@@ -52,6 +52,7 @@ WHOLE = (
     "whoami",
     "acts",
     "operations",
+    "dashboard",
 )
 ALONE = "core"
 TEMPLATES = {"template.yaml": WHOLE, "core.yaml": (*CORE, ALONE)}

@@ -76,7 +76,9 @@ def main(arguments):
     CONFIG.write_text(tomlkit.dumps(document))
     values = deployed_values(choice.overrides, parameters, os.environ)
     look(account.session(choice.region), choice, values)
-    if not built:
+    if built:
+        build.has_features(built.parent.iterdir(), features(values))
+    else:
         build.build(values["Architecture"], template=choice.template, features=features(values))
         built = build.BUILT / "template.yaml"
     if values["AuthorizerDeployment"] != "Direct":

@@ -19,8 +19,8 @@ STAGE = "prod"
 
 
 @functools.cache
-def evaluation():
-    """The module operations.py of tests/template, and the resources of the template on AWS."""
+def modules():
+    """The modules operations.py and stack.py of tests/template."""
     # Its module `stack` is not the one of this folder.
     ours = sys.modules.pop("stack", None)
     sys.path.insert(0, str(TESTS))
@@ -31,6 +31,13 @@ def evaluation():
         sys.path.remove(str(TESTS))
         if ours:
             sys.modules["stack"] = ours
+    return operations, stack
+
+
+@functools.cache
+def evaluation():
+    """The module operations.py of tests/template, and the resources of the template on AWS."""
+    operations, stack = modules()
     return operations, stack.Parsed(stack.text()).stack({"ConfidentialClient": "true", "StageName": STAGE})
 
 
@@ -69,8 +76,18 @@ def metrics(state, found, statuses):
     """The samples that the lines publish, and those of API Gateway for responses with these statuses: by namespace,
     name and dimensions."""
     logical = {physical: name for name, physical in faults.resources(state).items()}
+    samples = published((line for _, line in found), logical)
+    of_stage = frozenset({"ApiName": "gatehouse", "Stage": STAGE}.items())
+    samples["AWS/ApiGateway", "5XXError", of_stage] = [int(status >= 500) for status in statuses]
+    samples["AWS/ApiGateway", "4XXError", of_stage] = [int(400 <= status < 500) for status in statuses]
+    return samples
+
+
+def published(lines, logical):
+    """The samples of the embedded metrics of lines: by namespace, name and dimensions, in which `function` is a logical
+    id in angle brackets, as in the evaluated template."""
     samples = collections.defaultdict(list)
-    for _, line in found:
+    for line in lines:
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
             for metric in directive["Metrics"]:
                 for names in directive["Dimensions"]:
@@ -79,28 +96,29 @@ def metrics(state, found, statuses):
                         values["function"] = f"<{logical[values['function']]}>"
                     key = directive["Namespace"], metric["Name"], frozenset(values.items())
                     samples[key].append(line[metric["Name"]])
-    of_stage = frozenset({"ApiName": "gatehouse", "Stage": STAGE}.items())
-    samples["AWS/ApiGateway", "5XXError", of_stage] = [int(status >= 500) for status in statuses]
-    samples["AWS/ApiGateway", "4XXError", of_stage] = [int(400 <= status < 500) for status in statuses]
     return samples
 
 
-def raised(samples):
-    """The alarms that are raised if every period has these samples. Alarms on metrics without samples are left out."""
-    operations, made = evaluation()
-    names = []
-    for name in made.of_type(operations.ALARM):
-        alarm = operations.Alarm(made, name)
-        periods = int(alarm.given["EvaluationPeriods"])
-        recorded = {}
-        for namespace, metric, dimensions, _, _ in alarm.metrics.values():
-            published = samples.get((namespace, metric, frozenset(dimensions.items())))
-            if published:
-                value = [each.strip("<>") for each in dimensions.values()][-1]
-                recorded[f"{metric}/{value}"] = [published] * periods
-        if recorded and alarm.state(recorded) == "ALARM":
-            names.append(name)
-    return names
+def raised(samples, made=None):
+    """The alarms that are raised if every period has these samples, of the stack `made` or the default one. Alarms on
+    metrics without samples are left out."""
+    operations, default = evaluation()
+    made = made or default
+    alarms = (operations.Alarm(made, name) for name in made.of_type(operations.ALARM))
+    of_each = ((alarm, recorded_for(alarm, samples)) for alarm in alarms)
+    return [alarm.name for alarm, recorded in of_each if recorded and alarm.state(recorded) == "ALARM"]
+
+
+def recorded_for(alarm, samples):
+    """The samples that an alarm reads, in every period: by label. Namespace, name and all dimensions are compared."""
+    periods = int(alarm.given["EvaluationPeriods"])
+    recorded = {}
+    for namespace, metric, dimensions, _, _ in alarm.metrics.values():
+        found = samples.get((namespace, metric, frozenset(dimensions.items())))
+        if found:
+            value = ["", *(each.strip("<>") for each in dimensions.values())][-1]
+            recorded[f"{metric}/{value}" if value else metric] = [found] * periods
+    return recorded
 
 
 # Saved queries

@@ -62,6 +62,32 @@ class Build(unittest.TestCase):
                 declared = tomllib.loads(manifest.read_text()).get("features", {})
                 self.assertEqual(declared, {name: [f"runtime/{name}"] for name in build.FEATURES})
 
+    def test_a_function_without_a_feature_is_named(self):
+        """The text that tells is in the code that the feature replaces."""
+        source = (pathlib.Path(build.__file__).parent.parent / "shared/runtime/src/run.rs").read_text()
+        for feature, text in build.LACKS.items():
+            without = source[source.index(f'#[cfg(not(feature = "{feature}"))]\nfn install') :]
+            self.assertIn(text.decode(), without[: without.index("\n}\n")])
+            self.assertEqual(source.count(text.decode()), 1)
+            self.function("Old", elf(62) + text + bytes(9))
+            self.function("New", elf(62))
+            (self.built / "template.yaml").write_text("")
+            build.has_features(self.built.iterdir(), [])
+            build.has_features([self.built / "New"], [feature])
+            expected = rf"without the feature {feature}: Old\. Run `make build FEATURES={feature}`"
+            with self.assertRaisesRegex(Problem, expected):
+                build.has_features(self.built.iterdir(), [feature])
+            done = mock.Mock(returncode=0)
+            with (
+                mock.patch("build.ready"),
+                mock.patch("build.BUILT", self.built),
+                mock.patch("build.subprocess.run", return_value=done),
+                mock.patch("builtins.print"),
+            ):
+                self.assertEqual(build.build("x86_64", ["New"], features=[feature]), 0)
+                with self.assertRaisesRegex(Problem, "without the feature"):
+                    build.build("x86_64", features=[feature])
+
     def test_names_each_function_above_the_budget(self):
         self.function("Small", b"x")
         self.function("Large", os.urandom(5000))

@@ -175,6 +175,30 @@ class Selection(unittest.TestCase):
                 with self.assertRaisesRegex(Problem, "an environment of core.yaml, not of template.yaml"):
                     deploy.main(["--yes", "--config", "gatehouse-core", "--template", "template.yaml"])
 
+    def test_built_functions_have_the_feature_of_their_parameters(self):
+        with tempfile.TemporaryDirectory() as folder:
+            built = pathlib.Path(folder, "build")
+            (built / "WhoamiFunction").mkdir(parents=True)
+            (built / "WhoamiFunction/bootstrap").write_bytes(deploy.build.LACKS["otlp"])
+            (built / "template.yaml").write_text((deploy.ROOT / "template.yaml").read_text())
+            config = pathlib.Path(folder, "samconfig.toml")
+            config.write_text(SHIPPED)
+            with (
+                quiet(),
+                mock.patch.object(deploy, "CONFIG", config),
+                mock.patch.object(account, "session", return_value=mock.Mock(region_name="us-east-1")),
+                mock.patch.object(account, "identity", return_value={"Account": "1", "Arn": "arn"}),
+                mock.patch.object(account, "Stack", return_value=mock.Mock(outputs={})),
+                mock.patch.object(deploy, "look"),
+                mock.patch.object(deploy, "next_steps"),
+                mock.patch.object(deploy, "deploy") as sent,
+            ):
+                given = ["--yes", "--template", str(built / "template.yaml"), "--set", "AuthorizerDeployment=Direct"]
+                with self.assertRaisesRegex(Problem, "without the feature otlp: WhoamiFunction"):
+                    deploy.main([*given, "OtlpEndpoint=http://localhost:4318"])
+                sent.assert_not_called()
+                self.assertEqual(deploy.main([*given, "OtlpEndpoint="]), 0)
+
 
 class Configuration(unittest.TestCase):
     def test_every_preset_names_parameters_that_the_template_has(self):

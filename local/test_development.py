@@ -1,19 +1,17 @@
 """Tests that every function starts with local/functions.env, as `cargo lambda watch` starts it, and answers."""
 
-import http.server
 import json
 import os
 import pathlib
 import re
 import subprocess
-import threading
 import tomllib
 import unittest
 
 import client
+from invoked import BINARIES, invoked
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARIES = ROOT / "target" / "lambda"
 FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
 
 
@@ -62,75 +60,12 @@ class Environment(unittest.TestCase):
             self.assertTrue(events(function), function)
 
 
-class RuntimeApi(http.server.BaseHTTPRequestHandler):
-    """Hands out one event, and keeps what the function reports."""
-
-    def do_GET(self):
-        if self.server.handed_out.is_set():
-            # A second poll: the function waits for its next event.
-            threading.Event().wait(30)
-            return
-        self.server.handed_out.set()
-        self.send_response(200)
-        deadline = self.server.deadline
-        headers = {"Lambda-Runtime-Aws-Request-Id": "sample", "Lambda-Runtime-Deadline-Ms": deadline}
-        headers |= {"Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:111122223333:function:sample"}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(self.server.event)))
-        self.end_headers()
-        self.wfile.write(self.server.event)
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.server.reported = (self.path.rpartition("/")[2], body)
-        self.send_response(202)
-        self.send_header("content-length", "0")
-        self.end_headers()
-        self.server.answered.set()
-
-    def log_message(self, *_):
-        pass
-
-
-class Starts:
-    def answer(self, function, event, variables):
-        """What the function reports for the event: `response` or `error`, and its body."""
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
-        server.daemon_threads = True
-        server.event, server.deadline = event.encode(), "4102444800000"
-        server.handed_out, server.answered, server.reported = threading.Event(), threading.Event(), None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        variables = variables | {
-            "PATH": os.environ["PATH"],
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
-            "AWS_LAMBDA_FUNCTION_NAME": function,
-            "AWS_LAMBDA_FUNCTION_VERSION": "1",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-        }
-        command = [BINARIES / function / "bootstrap"]
-        process = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            answered = server.answered.wait(60)
-            process.kill()
-            output = process.communicate()[0].decode()
-            self.assertTrue(answered, f"{function}: {output}")
-            self.assertTrue(server.handed_out.is_set(), f"{function} did not start: {server.reported} {output}")
-            return server.reported
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            server.shutdown()
-            server.server_close()
-
-
 @unittest.skipUnless(BINARIES.exists(), "local/prepare builds the functions")
-class Functions(Starts, unittest.TestCase):
+class Functions(unittest.TestCase):
     def answer_alone(self, function, event):
         # A port at which nothing listens, whether or not `make run` runs.
         closed = {name: value.replace(":4566", ":9") for name, value in environment().items()}
-        return self.answer(function, event.read_text(), closed)
+        return invoked(function, event.read_text(), closed)[:2]
 
     def test_every_function_starts_and_answers_a_sample_event(self):
         for function in FUNCTIONS:
@@ -145,7 +80,7 @@ class Functions(Starts, unittest.TestCase):
 
 
 @unittest.skipUnless("GATEHOUSE_STACK" in os.environ, "stack.py exec starts a stack to play this against")
-class LocalStack(Starts, unittest.TestCase):
+class LocalStack(unittest.TestCase):
     def test_with_the_values_of_a_stack_the_authorizer_decides(self):
         state = json.loads(os.environ["GATEHOUSE_STACK"])
         # As the running stack's state, which `stack.py env` reads.
@@ -158,11 +93,11 @@ class LocalStack(Starts, unittest.TestCase):
         person.sign_up()
         token = person.log_in().access
         sample = (ROOT / "events/authorizer/rest-request.json").read_text().replace("{{ACCESS_TOKEN}}", token)
-        kind, body = self.answer("authorizer", sample, variables)
+        kind, body, _ = invoked("authorizer", sample, variables)
         self.assertEqual(kind, "response", body)
         self.assertEqual(json.loads(body)["policyDocument"]["Statement"][0]["Effect"], "Allow")
         person.log_out(token, {}, 200)
-        kind, body = self.answer("authorizer", sample, variables)
+        kind, body, _ = invoked("authorizer", sample, variables)
         self.assertEqual((kind, json.loads(body)["errorMessage"]), ("error", "Unauthorized"))
 
 

@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use api_gateway::Effect;
@@ -280,7 +280,7 @@ fn random_events_never_panic() {
             return;
         };
         let event = Event::read(&event);
-        let Ok(decision) = runtime.block_on(authorizer.authorize(&event)) else {
+        let Ok(decision) = runtime.block_on(authorizer.authorize(&event, &OnceLock::new())) else {
             return;
         };
         let answer: Value = serde_json::from_str(decision.answer.get()).unwrap();

@@ -41,6 +41,7 @@ mod custom_message;
 mod deployed;
 mod explain;
 mod fuzz;
+mod log_lines;
 mod logout;
 mod logout_cognito;
 mod logout_faults;

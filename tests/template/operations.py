@@ -90,10 +90,13 @@ def emitted():
         name = "".join(part.capitalize() for part in folder.name.split("-")) + "Function"
         for metric in re.findall(r'log::outcome\(\s*\w+,\s*"[^"]*",\s*"(\w+)"', text):
             found[name, metric] = "outcome"
-        if "log::request(" in text:
+        if re.search(r"log::request(?:_to)?\(", text):
             found[name, "Requests"] = "outcome"
-        for metric, dimension in re.findall(r'log::metric\(\s*"(\w+)",\s*"(\w+)"', text):
+        for metric, dimension in re.findall(r'log::(?:metric|counted)\(\s*"(\w+)",\s*"(\w+)"', text):
             found[name, metric] = dimension
+        # These write a failed dependency as the metric `Failures` too.
+        if re.search(r"log::(?:outcome|request|request_to|counted)\(", text):
+            found[name, "Failures"] = None
         for metric, dimension in re.findall(r'measure\(\s*"(\w+)",\s*"\w+",\s*(?:Some\("(\w+)"\)|None)', text):
             found[name, metric] = dimension or None
     return found
@@ -368,6 +371,21 @@ def tracing(made):
             yield f"{name}: Tracing={made.parameters['Tracing']}, and TracingEnabled is {stage.get('TracingEnabled')}"
 
 
+def spans(made):
+    """Every function sends its spans to OtlpEndpoint, by OtlpSampler; without an endpoint none does. Its layers are
+    those of its own files: the collector's is the user's (docs/operations.md)."""
+    expected = {"OTEL_EXPORTER_OTLP_ENDPOINT": "OtlpEndpoint", "OTEL_TRACES_SAMPLER": "OtlpSampler"}
+    for name, function in made.of_type(FUNCTION).items():
+        variables = made.plain(function.get("Environment", {}).get("Variables", {}))
+        for variable, parameter in expected.items():
+            if variables.get(variable) != made.parameters[parameter]:
+                wanted = made.parameters[parameter]
+                yield f"{name}: {variable} is {variables.get(variable)!r}, and {parameter} {wanted!r}"
+        for layer in made.plain(function.get("Layers", [])):
+            if layer not in made.parameters.values():
+                yield f"{name}: the layer {layer} is no parameter's"
+
+
 def logged(made):
     """The members of access log lines."""
     found = set()
@@ -496,5 +514,5 @@ def read(made, title, query):
         yield f"{title}: nothing writes the field {field}"
 
 
-OF_ONE_SET = (alarms, filters, log_groups, acts, access_logs, tracing, queries, dashboard)
-OF_THE_CORE = (alarms, log_groups, queries)
+OF_ONE_SET = (alarms, filters, log_groups, acts, access_logs, tracing, spans, queries, dashboard)
+OF_THE_CORE = (alarms, log_groups, spans, queries)

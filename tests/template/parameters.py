@@ -76,6 +76,9 @@ ALIAS = {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c", "Au
 GRADUAL = {"AuthorizerDeployment": "Canary10Percent5Minutes", "AuthorizerBuild": "1f2e3d4c"}
 CONFIDENTIAL = {"ConfidentialClient": "true"}
 OBSERVED = {"AccessLogs": "true", "Tracing": "true", "Dashboard": "true", "LogRetentionDays": "365"}
+# With the authorizer's record, which must have these variables too.
+SPANS = {"OtlpEndpoint": "http://localhost:4318", "OtlpSampler": "always_on"}
+SPANS |= {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c"}
 CACHED = {"AuthorizerResultTtlSeconds": "60", "PolicyScope": "api"}
 # As the local stack, whose emulator lacks some resources.
 EMULATED = {"JwksHost": "http://127.0.0.1:4566"}
@@ -111,6 +114,8 @@ SETS = {
     "local stack": EMULATED | WEB_SOCKETS,
     "life of tokens": TOKENS,
     "cached decisions": CACHED,
+    "OpenTelemetry": SPANS,
+    "OpenTelemetry and layers": SPANS | CLAIMS_LAYER | POLICIES_LAYER,
     "other attributes": ATTRIBUTES,
     "other attributes and a provider": ATTRIBUTES | GOOGLE,
     "a domain without a zone": {key: DOMAIN[key] for key in ("ApiDomainName", "ApiCertificateArn")},
@@ -141,6 +146,7 @@ CORE_SETS = {
     "hosted UI": {"HostedUiUrl": "https://sign-in.example.com", "LogoutRedirectUri": "https://app.example.com/"},
     "security mail": SECURITY_MAIL,
     "alias": ALIAS,
+    "OpenTelemetry": SPANS,
     "local stack": EMULATED,
 }
 CORE_SETS["everything"] = {key: value for one in CORE_SETS.values() for key, value in one.items()} | {"JwksHost": ""}

@@ -32,6 +32,27 @@ DATA = {
             {"Decisions/revocations_unavailable": [ONE, ONE, ONE, NONE, NONE, NONE]},
         ],
     ),
+    "SignInsAlarm": (
+        [
+            {"Failures": [NONE, ONE, [1, 1], NONE, ONE]},
+            {"Failures": [ONE] * 3},
+            # It does not start.
+            {"Errors": [ONE] * 3, "Failures": [NONE] * 3},
+        ],
+        [
+            {},
+            {"Failures": [NONE, [90], ONE]},
+            {"Failures": [ONE, ONE, ONE, NONE, NONE, NONE]},
+            {"Errors": [[0]] * 5},
+        ],
+    ),
+    "FailuresAlarm": (
+        [
+            {"Failures/LogoutFunction": [ONE, NONE, ONE]},
+            {"Failures/AdminFunction": [ONE, NONE], "Failures/SessionsFunction": [NONE, [2]]},
+        ],
+        [{}, {"Failures/LogoutFunction": [NONE, [9], NONE]}],
+    ),
     "ServerErrorsAlarm": (
         [{"5XXError": [[0] * 90 + [1] * 10, [0] * 50, [0] * 97 + [1] * 3]}, {"5XXError": [ONE, ONE]}],
         [{}, {"5XXError": [[0] * 98 + [1] * 2] * 3}, {"5XXError": [[0] * 10, [1] * 10, [0] * 10]}],
@@ -55,7 +76,10 @@ DATA = {
     "TriggersAlarm": (
         [
             {"Errors/PostConfirmationFunction": [ONE, [0], ONE]},
-            {"Errors/MigrateUserFunction": [ONE, NONE, NONE], "SignUps/legacy_unavailable": [NONE, NONE, ONE]},
+            {"Errors/MigrateUserFunction": [ONE, NONE, NONE], "Failures/PreSignUpFunction": [NONE, NONE, ONE]},
+            # Triggers that answer Cognito all the same.
+            {"Failures/PostAuthenticationFunction": [ONE, ONE]},
+            {"Failures/PostConfirmationFunction": [ONE, ONE]},
         ],
         [{}, {"Errors/CustomMessageFunction": [[0], [2], [0]]}],
     ),
@@ -220,6 +244,19 @@ class Page(unittest.TestCase):
             self.assertTrue(target.exists(), link)
             if anchor:
                 self.assertIn(anchor, operations.headings(target.read_text()), link)
+
+    def test_the_page_about_costs_counts_the_alarms_and_their_metrics(self):
+        page = (stack.ROOT / "docs/costs.md").read_text()
+        counted = {}
+        for given in ("defaults", "everything"):
+            made = PARSED.stack(parameters.SETS[given])
+            alarms = [operations.Alarm(made, name) for name in made.of_type(operations.ALARM)]
+            counted[given] = (len(alarms), sum(len(alarm.metrics) for alarm in alarms))
+        (least, of_least), (most, of_most) = counted["defaults"], counted["everything"]
+        prices = f"{of_least / 10:.2f} to {of_most / 10:.2f}"
+        self.assertIn(f"{least} alarms that read {of_least} metrics, with every feature {most} with {of_most};", page)
+        self.assertIn(f"(2026-02) | {prices} |", page)
+        self.assertIn(f"| {least} alarms, {of_least} metrics | | {of_least / 10:.2f} |", page)
 
     def test_commands_of_gatehouse_exist(self):
         """Each subcommand and option of `gatehouse` in the page is one of cli/src."""
@@ -406,6 +443,28 @@ class Planted(unittest.TestCase):
             ("TracingEnabled: !If [HasTracing, true, !Ref AWS::NoValue]", "TracingEnabled: true"),
             given="defaults",
         )
+
+    def test_spans_that_a_function_does_not_send(self):
+        self.found(
+            operations.spans,
+            "LogoutFunction: OTEL_EXPORTER_OTLP_ENDPOINT is '', and OtlpEndpoint 'http://localhost:4318'",
+            ("          RETRY_QUEUE_URL: !Ref RetryQueue\n          # Logout requires", "          RETRY_QUEUE_URL: !Ref RetryQueue\n          OTEL_EXPORTER_OTLP_ENDPOINT: ''\n          # Logout requires"),
+            given="OpenTelemetry",
+        )
+        self.found(
+            operations.spans,
+            "WhoamiFunction: OTEL_TRACES_SAMPLER is None, and OtlpSampler 'always_on'",
+            ("        OTEL_TRACES_SAMPLER: !Ref OtlpSampler\n", ""),
+            given="OpenTelemetry",
+        )
+
+    def test_the_endpoint_is_one_that_the_functions_accept(self):
+        """They send by http:// alone, and add the path themselves."""
+        pattern = PARSED.parameters["OtlpEndpoint"]["AllowedPattern"]
+        for accepted in ("", "http://localhost:4318", "http://127.0.0.1:4318", "http://[::1]:4318", "http://collector.internal"):
+            self.assertRegex(accepted, f"^(?:{pattern})$")
+        for wrong in ("https://localhost:4318", "localhost:4318", "http://localhost:4318/v1/traces", "http://", "grpc://localhost:4317"):
+            self.assertNotRegex(wrong, f"^(?:{pattern})$")
 
     def test_query_of_a_field_that_nothing_writes(self):
         self.found(

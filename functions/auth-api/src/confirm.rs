@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::body::Confirm;
 use crate::exceptions::limits_one_user;
 use crate::hidden::{about_a_code, log_hidden};
-use crate::outcome::{ApiError, Outcome};
+use crate::outcome::{Answer, ApiError, Outcome};
 use crate::times::{self, done, within, within_at_most};
 use crate::{AuthApi, Secret, fields};
 
@@ -38,7 +38,7 @@ impl AuthApi {
     }
 
     /// The confirmation button of the page.
-    pub(crate) async fn confirm_by_form(&self, http: &Request<'_>) -> Result<Response, ApiError> {
+    pub(crate) async fn confirm_by_form(&self, http: &Request<'_>) -> Result<Answer, ApiError> {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
         let code = Secret::new(form.remove("code").unwrap_or_default());
@@ -49,7 +49,7 @@ impl AuthApi {
                 .await
         };
         match confirmed.await {
-            Ok(()) => self.pages.confirmed(http),
+            Ok(()) => Ok(self.pages.confirmed(http)?.into()),
             Err(problem) => self.pages.not_confirmed(http, problem, &email),
         }
     }

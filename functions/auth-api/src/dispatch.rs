@@ -9,11 +9,11 @@ use runtime::log::{self, Level};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::outcome::ApiError;
-use crate::route::Route;
+use crate::outcome::{Answer, ApiError};
+use crate::route::{Route, RouteError};
 use crate::{AuthApi, times};
 
-type Verb<'a> = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send + 'a>>;
+type Verb<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + 'a>>;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -21,28 +21,41 @@ impl AuthApi {
     pub(crate) async fn answer_in_time(&self, event: &RawValue, request_id: &str) -> Response {
         let began = Instant::now();
         let request = Request::read(event);
-        let result = self.answer(&request).await;
-        let (level, outcome) = match &result {
-            Ok(response) if response.status() >= 500 => (Level::Error, "failed".to_owned()),
-            Ok(_) => (Level::Info, "done".to_owned()),
-            Err(problem) if problem.status() >= 500 => (Level::Error, problem.to_string()),
-            Err(problem) => (Level::Warn, problem.to_string()),
+        let route = Route::try_from((&*request.method(), &*request.target()));
+        let result = self.answer(route, &request).await;
+        let problem = match &result {
+            Ok(answer) => answer.problem,
+            Err(problem) => Some(*problem),
+        };
+        let level = match problem {
+            None => Level::Info,
+            Some(problem) if problem.status() >= 500 => Level::Error,
+            Some(_) => Level::Warn,
         };
         if level <= self.config.log_level {
+            let word = problem.map_or_else(|| "done".to_owned(), |problem| problem.to_string());
             let outcome = log::Outcome {
-                word: &outcome,
-                cause: result.as_ref().err().and_then(|problem| Cause::of(problem)),
+                word: &word,
+                cause: problem.as_ref().and_then(|problem| Cause::of(problem)),
             };
-            log::request(level, "auth api", outcome, request_id, began);
+            let route = route.ok().map(|route| route.to_string());
+            let route = route.as_deref();
+            log::request_to(route, level, "auth api", outcome, request_id, began);
         }
-        let response =
-            result.unwrap_or_else(|problem| problem.response(&self.config.password_policy));
+        let response = match result {
+            Ok(answer) => answer.response,
+            Err(problem) => problem.response(&self.config.password_policy),
+        };
         times::leave(self.config.refusal_grid).await;
         self.for_browsers(&request, response).in_answer_to(&request)
     }
 
-    async fn answer(&self, request: &Request<'_>) -> Result<Response, ApiError> {
-        let route = Route::try_from((&*request.method(), &*request.target()))?;
+    async fn answer(
+        &self,
+        route: Result<Route, RouteError>,
+        request: &Request<'_>,
+    ) -> Result<Answer, ApiError> {
+        let route = route?;
         if route.changes_something() {
             self.check_sender_and_type(route, request)?;
         }
@@ -53,45 +66,75 @@ impl AuthApi {
     /// largest of them.
     fn verb<'a>(&'a self, route: Route, request: &'a Request<'_>) -> Verb<'a> {
         match route {
-            Route::ConfirmPage => Box::pin(async { self.pages.confirm(request) }),
-            Route::Account => Box::pin(async { self.me(&self.signed_in(request)?).await }),
-            Route::SignUp => Box::pin(async { self.sign_up(read(request)?, request).await }),
+            Route::ConfirmPage => Box::pin(async { Ok(self.pages.confirm(request)?.into()) }),
+            Route::Account => {
+                Box::pin(async { Ok(self.me(&self.signed_in(request)?).await?.into()) })
+            }
+            Route::SignUp => {
+                Box::pin(async { Ok(self.sign_up(read(request)?, request).await?.into()) })
+            }
             Route::Confirm if request.is_of_type(FORM) => Box::pin(self.confirm_by_form(request)),
-            Route::Confirm => Box::pin(async { self.confirm(read(request)?, request).await }),
+            Route::Confirm => {
+                Box::pin(async { Ok(self.confirm(read(request)?, request).await?.into()) })
+            }
             Route::Resend if request.is_of_type(FORM) => Box::pin(self.resend_by_form(request)),
-            Route::Resend => Box::pin(async { self.resend(read(request)?, request).await }),
-            Route::Login => Box::pin(async { self.login(read(request)?, request).await }),
-            Route::Challenge => Box::pin(async { self.challenge(read(request)?, request).await }),
+            Route::Resend => {
+                Box::pin(async { Ok(self.resend(read(request)?, request).await?.into()) })
+            }
+            Route::Login => {
+                Box::pin(async { Ok(self.login(read(request)?, request).await?.into()) })
+            }
+            Route::Challenge => {
+                Box::pin(async { Ok(self.challenge(read(request)?, request).await?.into()) })
+            }
             Route::Refresh => Box::pin(self.refresh(request)),
             Route::ForgotPassword => {
-                Box::pin(async { self.forgot_password(read(request)?, request).await })
+                Box::pin(async { Ok(self.forgot_password(read(request)?, request).await?.into()) })
             }
-            Route::ConfirmForgotPassword => {
-                Box::pin(async { self.confirm_forgot_password(read(request)?, request).await })
-            }
+            Route::ConfirmForgotPassword => Box::pin(async {
+                Ok(self
+                    .confirm_forgot_password(read(request)?, request)
+                    .await?
+                    .into())
+            }),
             Route::ChangePassword => Box::pin(async {
                 let user = self.signed_in(request)?;
-                self.change_password(&user, &read(request)?, request).await
+                Ok(self
+                    .change_password(&user, &read(request)?, request)
+                    .await?
+                    .into())
             }),
             Route::NewTotp => Box::pin(async {
                 let user = self.signed_in(request)?;
-                self.new_totp(&user, &request.json()?, request).await
+                Ok(self
+                    .new_totp(&user, &request.json()?, request)
+                    .await?
+                    .into())
             }),
             Route::TurnOnTotp => Box::pin(async {
                 let user = self.signed_in(request)?;
-                self.turn_on_totp(&user, &read(request)?, request).await
+                Ok(self
+                    .turn_on_totp(&user, &read(request)?, request)
+                    .await?
+                    .into())
             }),
             Route::TurnOffTotp => Box::pin(async {
                 let user = self.signed_in(request)?;
-                self.turn_off_totp(&user, &request.json()?, request).await
+                Ok(self
+                    .turn_off_totp(&user, &request.json()?, request)
+                    .await?
+                    .into())
             }),
             Route::UpdateAccount => Box::pin(async {
                 let user = self.signed_in(request)?;
-                self.update(&user, read(request)?, request).await
+                Ok(self.update(&user, read(request)?, request).await?.into())
             }),
             Route::VerifyAttribute => Box::pin(async {
                 let user = self.signed_in(request)?;
-                self.verify_attribute(&user, &read(request)?, request).await
+                Ok(self
+                    .verify_attribute(&user, &read(request)?, request)
+                    .await?
+                    .into())
             }),
         }
     }

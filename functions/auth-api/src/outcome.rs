@@ -53,6 +53,26 @@ pub(crate) enum ApiError {
     Unavailable(#[from] Unavailable),
 }
 
+/// A response, and the error that it reports in another form than [`ApiError::response`]: as a page, or with cookies.
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    pub(crate) problem: Option<ApiError>,
+}
+
+impl Answer {
+    pub(crate) fn of(problem: ApiError, response: Response) -> Self {
+        let problem = Some(problem);
+        Self { response, problem }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        let problem = None;
+        Self { response, problem }
+    }
+}
+
 /// What a Cognito exception means to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -12,7 +12,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use usernames::is_email;
 
 use crate::fields;
-use crate::outcome::{ApiError, Outcome};
+use crate::outcome::{Answer, ApiError, Outcome};
 
 const LAYOUT: &str = include_str!("../pages/layout.html");
 const STYLE: &str = include_str!("../pages/style.css");
@@ -145,7 +145,7 @@ impl Pages {
         request: &Request<'_>,
         problem: ApiError,
         email: &str,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let email = if may_be_shown(email) { email } else { "" };
         let refused = matches!(
             problem,
@@ -158,7 +158,8 @@ impl Pages {
         } else {
             Kind::Later
         };
-        self.page(problem.status(), request, kind, email, "")
+        let page = self.page(problem.status(), request, kind, email, "")?;
+        Ok(Answer::of(problem, page))
     }
 
     fn page(

@@ -1,17 +1,17 @@
 //! New tokens for a refresh token.
 
-use api_gateway::http::{RefreshCookie, Request, RequestError, Response};
+use api_gateway::http::{RefreshCookie, Request, RequestError};
 use auth::{
     AuthError, Cause, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, RevocationContext,
     RevocationWriter, Unavailable, UnverifiedToken, VerifiedClaims,
 };
 use auth_cognito::{AccountError, Tokens};
 use auth_dynamodb::ClientUser;
-use runtime::{clock, log};
+use runtime::clock;
 use serde_json::Map;
 
 use crate::body::Refresh;
-use crate::outcome::{ApiError, Outcome};
+use crate::outcome::{Answer, ApiError, Outcome};
 use crate::times::within;
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, fields};
@@ -19,7 +19,7 @@ use crate::{AuthApi, Secret, fields};
 impl AuthApi {
     /// Exchanges a refresh token for new tokens, unless its session was revoked in the table:
     /// Cognito may not know yet.
-    pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Response, ApiError> {
+    pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Answer, ApiError> {
         let body: Refresh = http.json()?;
         let cookies = self.config.cookies.as_ref();
         let cookie = cookies.and_then(|cookies| RefreshCookie(&cookies.refresh).read(http).ok());
@@ -73,9 +73,10 @@ impl AuthApi {
             self.revoke(replaced.as_ref().unwrap_or(&refresh_token))
                 .await;
             let response = problem.response(&self.config.password_policy);
-            return Ok(tokens::without_cookies(response, cookies, http));
+            let response = tokens::without_cookies(response, cookies, http);
+            return Ok(Answer::of(problem, response));
         }
-        response
+        Ok(response?.into())
     }
 
     /// The revocations could not be read, so no access token is returned. A refresh token that has
@@ -86,20 +87,20 @@ impl AuthApi {
         unavailable: Unavailable,
         tokens: &Tokens,
         http: &Request<'_>,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let problem = ApiError::from(unavailable);
         let Some(refresh) = &tokens.refresh else {
             return Err(problem);
         };
-        log::failure("could not check a refreshed session", unavailable.cause);
         let response = problem.response(&self.config.password_policy);
-        match &self.config.cookies {
-            None => Ok(response.with_member("refresh_token", refresh)),
+        let response = match &self.config.cookies {
+            None => response.with_member("refresh_token", refresh),
             Some(cookies) => {
                 let ttl = self.config.refresh_token_ttl_seconds;
-                tokens::with_refresh_cookie(response, refresh, (cookies, http), ttl)
+                tokens::with_refresh_cookie(response, refresh, (cookies, http), ttl)?
             }
-        }
+        };
+        Ok(Answer::of(problem, response))
     }
 
     async fn not_refreshed(
@@ -107,7 +108,7 @@ impl AuthApi {
         refused: &AccountError,
         refresh_token: &Secret,
         http: &Request<'_>,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let is_reuse = refused.exception.as_deref() == Some("RefreshTokenReuseException");
         let outcome = Outcome::from(refused);
         if !matches!(outcome, Outcome::InvalidCredentials | Outcome::BadRequest) {
@@ -162,9 +163,10 @@ impl AuthApi {
     }
 
     /// Responds 401 and deletes the browser's invalid cookies.
-    fn refresh_refused(&self, http: &Request<'_>) -> Response {
+    fn refresh_refused(&self, http: &Request<'_>) -> Answer {
         let refused = ApiError::Cognito(Outcome::InvalidCredentials);
         let response = refused.response(&self.config.password_policy);
-        tokens::without_cookies(response, self.config.cookies.as_ref(), http)
+        let cookies = self.config.cookies.as_ref();
+        Answer::of(refused, tokens::without_cookies(response, cookies, http))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::AuthApi;
 use crate::body::UserIdentifier;
 use crate::hidden::{log_hidden, silently};
-use crate::outcome::ApiError;
+use crate::outcome::{Answer, ApiError};
 use crate::times::{self, within};
 
 /// The emails to the owner of a taken name or an unconfirmed account have a count of their own. If
@@ -32,7 +32,7 @@ impl AuthApi {
     }
 
     /// The button of the page that requests a new code.
-    pub(crate) async fn resend_by_form(&self, http: &Request<'_>) -> Result<Response, ApiError> {
+    pub(crate) async fn resend_by_form(&self, http: &Request<'_>) -> Result<Answer, ApiError> {
         let mut form = http.form()?;
         let email = form.remove("email").unwrap_or_default();
         let sent = async {
@@ -40,7 +40,7 @@ impl AuthApi {
             self.resend_to(&username, http).await
         };
         match sent.await {
-            Ok(()) => self.pages.sent(http),
+            Ok(()) => Ok(self.pages.sent(http)?.into()),
             Err(problem) => self.pages.not_confirmed(http, problem, &email),
         }
     }

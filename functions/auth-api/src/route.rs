@@ -64,6 +64,23 @@ impl fmt::Display for Allowed {
     }
 }
 
+impl fmt::Display for Route {
+    /// The method and the path, the route's name in the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = ROUTES.iter().flat_map(|(path, methods)| {
+            methods
+                .iter()
+                .map(move |(method, route)| (method, path, route))
+        });
+        for (method, path, route) in each {
+            if route == self {
+                return write!(f, "{method} {path}");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// No route for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteError {
@@ -109,6 +126,7 @@ mod tests {
         for (path, methods) in ROUTES {
             for (method, route) in *methods {
                 assert_eq!(Route::try_from((*method, *path)), Ok(*route));
+                assert_eq!(route.to_string(), format!("{method} {path}"));
                 assert_eq!(route.changes_something(), *method != "GET", "{path}");
                 names.insert(format!("{route:?}"));
                 count += 1;

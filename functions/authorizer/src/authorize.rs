@@ -1,5 +1,7 @@
 //! The decision: identifies the caller, checks revocations, authorizes the request.
 
+use std::sync::{Arc, OnceLock};
+
 use auth::api_key::PresentedKey;
 use auth::{
     ApiKeyStore, AuthError, DenyReason, KeySource, RevocationReader, UnverifiedToken,
@@ -15,18 +17,25 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     /// Verifies the credential, checks revocations and evaluates the Cedar policies, in the order
     /// of ARCHITECTURE.md. Every step can only refuse.
     ///
+    /// Sets `known_issuer` to the short name of the configured issuer that the credential names, which a refused token
+    /// does not prove.
+    ///
     /// # Errors
     /// The first step that refused or failed.
-    pub async fn authorize(&self, event: &Event<'_>) -> Result<Decision, AuthorizeError> {
+    pub async fn authorize(
+        &self,
+        event: &Event<'_>,
+        known_issuer: &OnceLock<Arc<str>>,
+    ) -> Result<Decision, AuthorizeError> {
         let settings = &self.settings;
         let header = settings.api_key_header.as_ref();
         let credential = event.credential(&settings.token_sources, header)?;
         let is_cookie = matches!(credential, Credential::Cookie(_));
         let claims = match credential {
             Credential::Token(bearer) | Credential::Cookie(bearer) => {
-                self.verify_token(&bearer).await?
+                self.verify_token(&bearer, known_issuer).await?
             }
-            Credential::ApiKey(text) => self.verify_api_key(&text).await?,
+            Credential::ApiKey(text) => self.verify_api_key(&text, known_issuer).await?,
         };
 
         let method_arn = event.method_arn();
@@ -47,9 +56,14 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Verifies a token.
-    async fn verify_token(&self, bearer: &str) -> Result<VerifiedClaims, AuthError> {
+    async fn verify_token(
+        &self,
+        bearer: &str,
+        known_issuer: &OnceLock<Arc<str>>,
+    ) -> Result<VerifiedClaims, AuthError> {
         let token = UnverifiedToken::parse_within(bearer, self.settings.max_token_bytes)?;
         let issuer = self.verifier.issuer_of(&token)?;
+        known_issuer.get_or_init(|| Arc::clone(&issuer.id));
         let key = self
             .keys
             .key_for(issuer, token.unverified_kid(), clock::now())
@@ -58,9 +72,15 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     }
 
     /// Verifies an API key.
-    async fn verify_api_key(&self, text: &str) -> Result<VerifiedClaims, AuthError> {
+    async fn verify_api_key(
+        &self,
+        text: &str,
+        known_issuer: &OnceLock<Arc<str>>,
+    ) -> Result<VerifiedClaims, AuthError> {
         let api_keys = self.api_keys.as_ref().ok_or(DenyReason::MissingToken)?;
         let presented = PresentedKey::parse(text)?;
+        // Every key is of the user pool.
+        known_issuer.get_or_init(|| Arc::clone(&api_keys.issuer_id));
         let stored = api_keys.store.find(presented.id()).await?;
         let stored = stored.ok_or(DenyReason::UnknownApiKey)?;
         Ok(stored.verify(&presented, &api_keys.issuer_id, clock::now())?)

@@ -19,7 +19,7 @@ pub mod report;
 pub mod signed_claims;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use auth::{ApiKeyStore, AuthError, KeySource, RevocationReader, Verifier};
@@ -31,7 +31,7 @@ use serde_json::value::RawValue;
 pub use config::Config;
 use config::Settings;
 pub use event::Event;
-pub use outcome::{AuthorizeError, Decision, KnownCaller};
+pub use outcome::{AuthorizeError, Decision};
 use report::Reporter;
 
 /// Time limit of a decision: enough for a fetch of keys or the slowest response of the store, and
@@ -116,10 +116,14 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K
     ) -> Result<Box<RawValue>, InvocationError> {
         let began = Instant::now();
         let event = Event::read(event);
-        let decision = tokio::time::timeout_at((began + BUDGET).into(), self.authorize(&event))
+        let known_issuer = OnceLock::new();
+        let decision = self.authorize(&event, &known_issuer);
+        let decision = tokio::time::timeout_at((began + BUDGET).into(), decision)
             .await
             .unwrap_or(Err(AuthorizeError::OutOfTime));
-        self.reporter.report(&decision, request_id, began.elapsed());
+        let issuer = known_issuer.get().map(|id| &**id);
+        self.reporter
+            .report(&decision, issuer, request_id, began.elapsed());
         match decision {
             Ok(decision) => Ok(decision.answer),
             Err(

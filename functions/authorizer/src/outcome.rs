@@ -26,23 +26,14 @@ pub(crate) struct Authorization {
     pub(crate) policy: Option<IamPolicy>,
 }
 
-/// The caller of a refused request, for its log line.
-#[derive(Debug)]
-pub struct KnownCaller {
-    /// The issuer's short name.
-    pub issuer: String,
-    /// The hash of the issuer and `sub`.
-    pub subject_hash: String,
-}
-
 /// Why the authorizer returned no policy.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub enum AuthorizeError {
     /// The caller was refused, or a dependency failed.
     Refused(#[from] AuthError),
-    /// A revocation covers the credential of a known caller.
-    Revoked(DenyReason, Box<KnownCaller>),
+    /// A revocation covers the credential of the caller with this hash of issuer and `sub`, for the log line.
+    Revoked(DenyReason, String),
     /// The event names no valid API method.
     Event(#[from] api_gateway::ArnError),
     /// `openapi.yaml` does not contain the route of the request, or not in this spelling: no policy
@@ -104,11 +95,7 @@ impl AuthorizeError {
         if !is_revoked.contains(&reason) {
             return reason.into();
         }
-        let caller = KnownCaller {
-            issuer: claims.issuer_id().to_owned(),
-            subject_hash: claims.subject_hash(),
-        };
-        Self::Revoked(reason, Box::new(caller))
+        Self::Revoked(reason, claims.subject_hash())
     }
 }
 

@@ -54,6 +54,7 @@ impl Reporter {
     pub(crate) fn report(
         &self,
         decision: &Result<Decision, AuthorizeError>,
+        issuer: Option<&str>,
         request_id: &str,
         took: Duration,
     ) {
@@ -69,22 +70,17 @@ impl Reporter {
             return;
         };
         // The hash correlates the lines about one caller without logging the caller's id.
-        let (issuer, subject_hash) = match decision {
-            Ok(Decision { claims, .. }) => {
-                (claims.issuer_id().into(), claims.subject_hash().into())
-            }
-            Err(AuthorizeError::Revoked(_, caller)) => (
-                caller.issuer.as_str().into(),
-                caller.subject_hash.as_str().into(),
-            ),
-            Err(_) => (Value::Null, Value::Null),
+        let subject_hash = match decision {
+            Ok(Decision { claims, .. }) => claims.subject_hash().into(),
+            Err(AuthorizeError::Revoked(_, subject_hash)) => subject_hash.as_str().into(),
+            Err(_) => Value::Null,
         };
         let act = matches!(decision, Err(AuthorizeError::Revoked(..)))
             .then(|| (audit::TERM, Value::from(audit::USE_AFTER_REVOCATION)));
         let fields = [
             ("outcome", Value::from(outcome)),
             ("reason", Value::from(reason)),
-            ("issuer", issuer),
+            ("issuer", issuer.into()),
             ("subject_hash", subject_hash),
             ("request_id", Value::from(request_id)),
             (

@@ -150,13 +150,9 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
                 ("reason", Value::from(reason)),
                 ("request_id", Value::from(request_id)),
                 ("duration_us", Value::from(took)),
-                ("Logouts", Value::from(count)),
-                (
-                    "_aws",
-                    log::metric("Logouts", "reason", clock::unix_seconds()),
-                ),
             ];
-            log::line(level, "logout", fields.into_iter().chain(log::cause(cause)));
+            let counted = log::counted("Logouts", "reason", count, (level, cause));
+            log::line(level, "logout", fields.into_iter().chain(counted));
         }
         Ok(response.in_answer_to(&request))
     }

@@ -1,6 +1,6 @@
 //! What was done about a sign-in, in the words of the log.
 
-use auth::Unavailable;
+use auth::{Cause, Unavailable};
 use auth_cognito::UserPoolError;
 use runtime::log;
 
@@ -46,7 +46,7 @@ impl From<GroupsError> for log::Outcome<'static> {
             GroupsError::NoTriggerEvent => "no_trigger_event".into(),
             GroupsError::AnotherUser => "another_user".into(),
             GroupsError::UnknownGroup => "unknown_group".into(),
-            GroupsError::TimeIsUp => "time_is_up".into(),
+            GroupsError::TimeIsUp => Self::failed("time_is_up", Cause::Timeout),
             GroupsError::Unavailable(unavailable) => unavailable.into(),
         }
     }

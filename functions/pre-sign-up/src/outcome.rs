@@ -1,6 +1,6 @@
 //! Whether a sign-up may proceed, in the words of the log and of the response.
 
-use auth::Unavailable;
+use auth::{Cause, Unavailable};
 use auth_cognito::UserPoolError;
 use runtime::InvocationError;
 use runtime::log::{self, Level};
@@ -122,7 +122,7 @@ impl From<Failure> for log::Outcome<'static> {
             Failure::NoTriggerEvent => "no_trigger_event".into(),
             Failure::IncompleteEvent => "incomplete_event".into(),
             Failure::UnknownSource => "unknown_source".into(),
-            Failure::TimeIsUp => "time_is_up".into(),
+            Failure::TimeIsUp => Self::failed("time_is_up", Cause::Timeout),
             Failure::Unavailable(unavailable) => unavailable.into(),
         }
     }

@@ -162,6 +162,35 @@ pub fn metrics(measures: &[Measure], now_seconds: u64) -> Value {
     metrics_in(MetricsTarget::of_process(), measures, now_seconds)
 }
 
+/// The members that count an event: `count` as the metric `metric` by `dimension`, another member of the line, and as
+/// the metric `Failures` if it failed because a dependency did. The cause is a member too.
+///
+/// `Failures` has no dimension of its own, so that one metric of a function covers every outcome of this kind; alarms
+/// read it. An event whose line is no error was answered, and does not count.
+pub fn counted(
+    metric: &'static str,
+    dimension: &'static str,
+    count: u64,
+    (level, cause): (Level, Option<Cause>),
+) -> impl Iterator<Item = (&'static str, Value)> {
+    let measure = |name, by| Measure {
+        name,
+        unit: "Count",
+        by,
+    };
+    let mut measures = vec![measure(metric, Some(dimension))];
+    let mut members = vec![(metric, Value::from(count))];
+    if level == Level::Error && cause.is_some() {
+        measures.push(measure(FAILURES, None));
+        members.push((FAILURES, Value::from(count)));
+    }
+    let metrics = metrics(&measures, crate::clock::unix_seconds());
+    members.push(("_aws", metrics));
+    members.into_iter().chain(self::cause(cause))
+}
+
+const FAILURES: &str = "Failures";
+
 fn metrics_in(target: &MetricsTarget, measures: &[Measure], now_seconds: u64) -> Value {
     let directives = measures.iter().map(|measure| {
         let names = target.dimensions().map(|(name, _)| name);
@@ -307,17 +336,9 @@ pub fn outcome<'a>(
     let fields = [
         ("outcome", Value::from(outcome.word)),
         ("request_id", Value::from(request_id)),
-        (metric, Value::from(1)),
-        (
-            "_aws",
-            self::metric(metric, "outcome", crate::clock::unix_seconds()),
-        ),
     ];
-    line(
-        level,
-        message,
-        fields.into_iter().chain(cause(outcome.cause)),
-    );
+    let counted = counted(metric, "outcome", 1, (level, outcome.cause));
+    line(level, message, fields.into_iter().chain(counted));
 }
 
 /// The line about one request to our API, counted as the metric `Requests` by the outcome's word.
@@ -328,18 +349,29 @@ pub fn request<'a>(
     request_id: &str,
     began: Instant,
 ) {
+    request_to(None, level, what, outcome, request_id, began);
+}
+
+/// The same, with the route, a word from the function's closed list; `None` if the request names none of them.
+pub fn request_to<'a>(
+    route: Option<&str>,
+    level: Level,
+    what: &str,
+    outcome: impl Into<Outcome<'a>>,
+    request_id: &str,
+    began: Instant,
+) {
     let outcome = outcome.into();
     record_outcome(outcome);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let now = crate::clock::unix_seconds();
+    let route = route.map(|route| ("route", Value::from(route)));
     let fields = [
         ("outcome", Value::from(outcome.word)),
         ("request_id", Value::from(request_id)),
         ("duration_us", Value::from(took_us)),
-        ("Requests", Value::from(1)),
-        ("_aws", metric("Requests", "outcome", now)),
     ];
-    line(level, what, fields.into_iter().chain(cause(outcome.cause)));
+    let counted = counted("Requests", "outcome", 1, (level, outcome.cause));
+    line(level, what, route.into_iter().chain(fields).chain(counted));
 }
 
 #[cfg(test)]
@@ -447,5 +479,37 @@ mod tests {
         assert_eq!(outcome.word, "sessions_unavailable");
         assert_eq!(cause(outcome.cause), Some(("cause", "throttled".into())));
         assert_eq!(cause(Outcome::from("done").cause), None);
+    }
+
+    #[test]
+    fn an_event_counts_as_a_failure_if_a_dependency_failed_it() {
+        for (level, cause, failures) in [
+            (Level::Error, Some(Cause::Timeout), Some(2)),
+            // Answered all the same: a call that was queued.
+            (Level::Warn, Some(Cause::Timeout), None),
+            // A failure that a client can cause, such as tokens too large for cookies.
+            (Level::Error, None, None),
+            (Level::Info, None, None),
+        ] {
+            let members: Map<String, Value> = counted("Requests", "outcome", 2, (level, cause))
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
+            assert_eq!(members["Requests"], 2);
+            let counted = members.get("Failures").and_then(Value::as_u64);
+            assert_eq!(counted, failures, "{level:?} {cause:?}");
+            assert_eq!(members.contains_key("cause"), cause.is_some());
+            let directives = members["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+            let by = |at: usize| {
+                (
+                    &directives[at]["Metrics"][0]["Name"],
+                    &directives[at]["Dimensions"],
+                )
+            };
+            assert_eq!(by(0), (&json!("Requests"), &json!([["outcome"]])));
+            assert_eq!(directives.len(), 1 + usize::from(failures.is_some()));
+            if failures.is_some() {
+                assert_eq!(by(1), (&json!("Failures"), &json!([[]])));
+            }
+        }
     }
 }

@@ -172,7 +172,7 @@ impl Checker {
     }
 }
 
-/// The revocation table, as the template defines it.
+/// A revocation table, as the template defines it.
 pub(super) async fn make_table(url: &str, name: &str) {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
