@@ -4,8 +4,9 @@
 because only a person can know. `note`: for information.
 """
 
-from . import http_api, pool, rest_api
-from .read import lifetime
+from . import http_api, pool, rest_api, rules
+from .common import AUTHORIZER
+from .read import lifetime, own_authorizers
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
 ADMIN = "aws.cognito.signin.user.admin"
@@ -25,6 +26,7 @@ def found(facts, chosen, options):
     needs += of_unknown_fields(facts, options)
     needs += of_clients(facts, stack, options)
     needs += of_management(facts)
+    needs += of_rules(facts, chosen)
     for api in facts["rest"]:
         needs += of_rest(api, chosen[api["id"]], facts)
     for api in facts["http"]:
@@ -144,6 +146,32 @@ def of_accepted_clients(facts, stack, names):
         yield need("refresh-lifetime", "stop", f"{text} become valid again: deploy with the longest (parameters.json)")
 
 
+def of_rules(facts, chosen):
+    """What the folder of rules would lose, or cannot say: the deployed one is replaced by what the plan writes."""
+    source = facts["rules"]["source"]
+    if rules.starts_over(facts) and any(chosen.values()):
+        text = f"the authorizer reads its rules from {facts['stack']['accepts']['POLICIES_DIR']}, and the plan's start"
+        text += " from the shipped ones: name the folder that was deployed with --policies"
+        yield need("rules-folder", "confirm", text)
+    unknown = rules.unknown(facts)
+    for api, one in sorted(facts["switched"].items()):
+        text = f"{one['name']}: on {AUTHORIZER} already: {listed(unknown.get(api, one['routes']))}"
+        if api not in unknown:
+            yield need(f"adopted-{api}", "note", f"{text}; their rules stay")
+        else:
+            text += f", and {source} does not record their scopes, whose rules the plan's would replace. Name with"
+            text += f" --policies the folder policies of the plan that switched them, or add them to its {rules.RECORD}"
+            yield need(f"adopted-{api}", "stop", text)
+    names = {api["id"]: api["name"] for api in facts["rest"] + facts["http"]}
+    names |= {key: one["name"] for key, one in facts["switched"].items()}
+    if shared := rules.conflicts(facts["adopted"]):
+        action, apis = min(shared.items())
+        parts = [f"{names.get(key, key)} ({key}) {' or '.join(scopes) or 'none'}" for key, scopes in apis.items()]
+        text = f"rules cannot tell APIs apart, and {listed(shared)} have different scopes in several: {action} needs"
+        text += f" {', '.join(parts)}. Adopt one of them alone (--rest-api, --http-api, --only), or with another stack"
+        yield need("shared-routes", "stop", text)
+
+
 def of_management(facts):
     """Another tool that owns a resource sets it back at its next deployment."""
     owned = {"the pool": facts["pool"].get("UserPoolTags") or {}}
@@ -243,7 +271,8 @@ def of_routes(api, chosen):
     if open_routes:
         yield need(f"open-{api['id']}", "note", f"{api['name']}: no authorizer, left as it is: {listed(open_routes)}")
     kinds = {route: one.get(kind) or "NONE" for route, one in api["routes"].items() if route not in chosen}
-    others = [route for route, one in kinds.items() if one != "NONE"]
+    own = own_authorizers(api)
+    others = [route for route, one in kinds.items() if one != "NONE" and api["routes"][route].get(key) not in own]
     if others:
         text = f"{api['name']}: another authorization, left as it is: {listed(others)}"
         ids = {api["routes"][route].get(key) for route in others} - {None}

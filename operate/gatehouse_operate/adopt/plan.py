@@ -3,11 +3,10 @@
 import datetime
 import secrets
 
-from . import functions, http_api, needs, read, rest_api
-from .common import Refused, made_by
+from . import functions, http_api, needs, read, rest_api, rules
+from .common import AUTHORIZER, Refused, made_by
 from .run import KINDS, WATCHERS
 
-AUTHORIZER = "gatehouse-adopt"
 HEADER = {"rest": "method.request.header.Authorization", "http": "$request.header.Authorization"}
 
 
@@ -17,24 +16,30 @@ def facts(aws, options):
     Without a named API, every one whose authorizer accepts the pool's tokens."""
     found = read.pool_facts(aws, options.user_pool)
     found["stack"] = read.stack_facts(aws, options.stack) if options.stack else None
+    listed = read.all_apis(aws)
     rest, http = options.rest_api, options.http_api
     if not rest and not http:
-        rest, http = read.apis_of_pool(aws, found["pool"]["Arn"], found["pool"]["Id"])
+        rest, http = read.apis_of_pool(listed, found["pool"]["Arn"], found["pool"]["Id"])
     found["rest"] = [read.rest_facts(aws, api, options) for api in dict.fromkeys(rest)]
     found["http"] = [read.http_facts(aws, api, options) for api in dict.fromkeys(http)]
     names = {stage for api in found["rest"] + found["http"] for stage in api["stages"]}
     if missing := set(options.stage) - names:
         raise Refused(f"no API has the stage {', '.join(sorted(missing))}")
+    found["switched"] = read.switched(aws, found, listed)
     return found
 
 
 def chosen_routes(found, options):
     """The routes to switch, by API: those whose authorizer is the pool's own, or one that the options include.
 
-    Raises Refused if `--only` names a route that no API has."""
-    named = {route for api in found["rest"] + found["http"] for route in api["routes"]}
-    if missing := set(options.only) - named:
+    Raises Refused if `--only` names a route that no API has, or `--authorizer` an authorizer that none has, or
+    Gatehouse's own."""
+    apis = found["rest"] + found["http"]
+    if missing := set(options.only) - {route for api in apis for route in api["routes"]}:
         raise Refused(f"no API has the route {', '.join(sorted(missing))}")
+    others = {key for api in apis for key in api["authorizers"].keys() - read.own_authorizers(api)}
+    if missing := set(options.authorizer) - others:
+        raise Refused(f"no API has another authorizer with the id {', '.join(sorted(missing))}")
     arn, pool_id = found["pool"]["Arn"], found["pool"]["Id"]
     chosen = {}
     for api in found["rest"]:
@@ -58,13 +63,14 @@ def selected(routes, key, authorizers, only):
     return {name: one for name, one in routes.items() if one.get(key) in authorizers and (not only or name in only)}
 
 
-def build(aws, options):
-    """The plan and the facts on which it rests."""
-    found = facts(aws, options)
+def build(aws, options, known):
+    """The plan and the facts on which it rests. `known` is the folder of rules to start from."""
+    found, plan_id = facts(aws, options), secrets.token_hex(4)
     chosen = chosen_routes(found, options)
+    found["rules"], found["adopted"] = known, rules.adopted(found, chosen, known, plan_id)
     plan = {
         "version": 1,
-        "id": secrets.token_hex(4),
+        "id": plan_id,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "region": aws.region,
         "account": found["pool"]["Arn"].split(":")[4],

@@ -2,9 +2,9 @@
 
 from botocore.exceptions import ClientError
 
-from ..aws import code_of, pages
+from ..aws import code_of, pages, pages_or_none
 from . import functions, http_api, pool, rest_api
-from .common import Refused
+from .common import AUTHORIZER, Refused
 
 # The functions of the stack that can be triggers, by their logical ids in template.yaml, with their slots.
 TRIGGERS = {
@@ -76,19 +76,68 @@ def stack_facts(aws, name):
     }
 
 
-def apis_of_pool(aws, pool_arn, pool_id):
-    """The ids of the REST and HTTP APIs with an authorizer that accepts the pool's tokens."""
+def all_apis(aws):
+    """Every REST and HTTP API of the region: `rest` or `http`, id, name and authorizers."""
     gateway, second = aws.client("apigateway"), aws.client("apigatewayv2")
-    rest, http = [], []
+    found = []
     for api in pages(gateway, "get_rest_apis", "items"):
-        known = pages(gateway, "get_authorizers", "items", restApiId=api["id"])
-        if any(pool_arn in (one.get("providerARNs") or []) for one in known):
-            rest.append(api["id"])
+        known = pages_or_none(gateway, "get_authorizers", "items", restApiId=api["id"])
+        found.append(("rest", api["id"], api.get("name", api["id"]), known))
     for api in pages(second, "get_apis", "Items"):
-        known = pages(second, "get_authorizers", "Items", ApiId=api["ApiId"])
-        if api["ProtocolType"] == "HTTP" and any(is_issuer(one, pool_id) for one in known):
-            http.append(api["ApiId"])
+        if api["ProtocolType"] == "HTTP":
+            known = pages_or_none(second, "get_authorizers", "Items", ApiId=api["ApiId"])
+            found.append(("http", api["ApiId"], api["Name"], known))
+    return found
+
+
+def apis_of_pool(listed, pool_arn, pool_id):
+    """The ids of the REST and HTTP APIs with an authorizer that accepts the pool's tokens."""
+    rest = [
+        api
+        for kind, api, _, known in listed
+        if kind == "rest" and any(pool_arn in (one.get("providerARNs") or []) for one in known)
+    ]
+    http = [api for kind, api, _, known in listed if kind == "http" and any(is_issuer(one, pool_id) for one in known)]
     return rest, http
+
+
+def own_authorizers(api):
+    """The ids of the API's authorizers that an earlier plan made."""
+    return {key for key, one in api["authorizers"].items() if name_of(one) == AUTHORIZER}
+
+
+def name_of(authorizer):
+    return authorizer.get("name") or authorizer.get("Name")
+
+
+def switched(aws, found, listed):
+    """By id, the name and the routes of each API with routes on an authorizer that an earlier plan made.
+
+    Of the plan's own APIs, and of every other whose authorizer is the stack's: the same rules apply to its requests."""
+    apis = {
+        api["id"]: (kind, api["name"], own_authorizers(api), api["routes"])
+        for kind in ("rest", "http")
+        for api in found[kind]
+    }
+    if found["stack"]:
+        for kind, key, name, known in listed:
+            own = {one.get("id") or one.get("AuthorizerId") for one in known if is_of_stack(one, found["stack"])}
+            if key not in apis and own:
+                apis[key] = kind, name, own, rest_api.routes(aws, key) if kind == "rest" else http_api.routes(aws, key)
+    result = {}
+    for key, (kind, name, own, routes) in apis.items():
+        member = "authorizerId" if kind == "rest" else "AuthorizerId"
+        if used := sorted(route for route, one in routes.items() if one.get(member) in own):
+            result[key] = {"name": name, "routes": used}
+    return result
+
+
+def is_of_stack(authorizer, stack):
+    """Whether an earlier plan made the authorizer, and it invokes the stack's function, by any alias."""
+    uri = authorizer.get("authorizerUri") or authorizer.get("AuthorizerUri") or ""
+    arn = uri.partition("/functions/")[2].partition("/invocations")[0]
+    same = arn.split(":")[:7] == stack["authorizer"].split(":")[:7]
+    return name_of(authorizer) == AUTHORIZER and same
 
 
 def is_issuer(authorizer, pool_id):

@@ -121,7 +121,7 @@ class ApplyAndUndo(Account):
         self.plan("--only", "GET /orders")
         self.apply()
         first, self.folder = self.folder, later
-        told = self.plan()
+        told = self.plan("--policies", str(first / "policies"))
         self.assertNotIn("GET /orders from", told)
         self.apply()
         self.assert_applied()
