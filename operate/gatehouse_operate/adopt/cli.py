@@ -187,7 +187,8 @@ def undo(options, aws):
             for step in run.to_undo(made, journal):
                 print(f"  back: {step['says']}")
             for step, text in run.changed_by_others(aws, made, journal).items():
-                print(f"CHANGED by another hand, --force {step!r} overwrites it: {text}")
+                what = "leaves it" if text.startswith(run.IN_USE) else "overwrites it"
+                print(f"CHANGED by another hand, --force {step!r} {what}: {text}")
             print("Nothing was changed: repeat with --yes.")
             return 0
         with lock.held(aws, made, journal, options.unlock):

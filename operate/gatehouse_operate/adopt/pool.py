@@ -135,6 +135,12 @@ class Triggers:
             put_back(before["Id"], changed, restore_pool, aws, before)
 
 
+def invokes(aws, pool_id, function):
+    """Whether a trigger of the pool is this function."""
+    config = (or_absent(describe_pool, aws, pool_id) or {}).get("LambdaConfig") or {}
+    return any(function in (value, isinstance(value, dict) and value.get("LambdaArn")) for value in config.values())
+
+
 def restore_pool(aws, before):
     """Sends the former configuration, and returns the fields that still differ."""
     cognito, pool_id = aws.client("cognito-idp"), before["Id"]

@@ -1,5 +1,5 @@
-"""The authorizer's folder of rules: the Cedar schema with the APIs' routes, the rules of the folder that it starts from,
-and rules for the scopes that a Lambda authorizer does not check itself.
+"""The authorizer's folder of rules: the Cedar schema with the APIs' routes, the rules of the folder that it starts
+from, and rules for the scopes that a Lambda authorizer does not check itself.
 
 A deployment replaces the whole folder, and API Gateway keeps no scopes of a switched route. So `adopted.json` records
 the scopes of the routes that earlier plans switched, and each plan writes the rules of all of them.
@@ -152,7 +152,7 @@ def scope_rules(switched, namespace="Gatehouse"):
     """A rule for each route with scopes: one of them must be in the token, as for the built-in authorizers.
 
     APIs that share a route and its scopes share the rule. Different scopes make a rule each: all of them apply. The
-    rule of an `ANY` leaves out a verb with a method of its own only if that is switched too: it may be removed later."""
+    rule of an `ANY` leaves out a verb with a method of its own if that is switched too; others may be removed later."""
     wanted, named = {}, {one["route"] for one in switched}
     for one in switched:
         # `$default` has no action of its own: its rule is written by hand (needs.py says so).

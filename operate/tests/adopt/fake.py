@@ -40,6 +40,8 @@ class Fake(Aws):
         super().__init__(session=SESSION)
         self.changes, self.crash_at, self.crash_after, self.ids = [], None, False, itertools.count(1)
         self.refuse, self.alias, self.dead = {}, "", False
+        # When deployments are made; None is now.
+        self.today = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
         self.parameters, self.policies = {}, {}
         self.rest, self.http = {}, {}
         self.pool, self.mfa, self.clients_of_pool = pool(), {"MfaConfiguration": "OPTIONAL"}, {}
@@ -134,6 +136,9 @@ class Fake(Aws):
         source = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/authorizers/{authorizer}"
         granted = [each["Condition"]["ArnLike"]["AWS:SourceArn"] for each in self.policies.get(invoked, {}).values()]
         assert source in granted, f"{api} {route}: API Gateway may not invoke the authorizer"
+
+    def now(self):
+        return self.today or datetime.datetime.now(datetime.UTC)
 
     def id(self):
         return f"made{next(self.ids)}"
@@ -390,8 +395,7 @@ class Fake(Aws):
 
     def apigateway_CreateDeployment(self, restApiId, description="", stageName=None):
         one, made = self.rest[restApiId], self.id()
-        at = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
-        one["deployments"][made] = {"id": made, "description": description, "createdDate": at}
+        one["deployments"][made] = {"id": made, "description": description, "createdDate": self.now()}
         one["snapshots"][made] = copy.deepcopy(one["routes"])
         if stageName:
             one["stages"][stageName]["deploymentId"] = made
@@ -469,11 +473,14 @@ class Fake(Aws):
 
     def apigatewayv2_CreateDeployment(self, ApiId, Description="", StageName=None):
         one, made = self.http[ApiId], self.id()
-        one["deployments"][made] = {"DeploymentId": made, "Description": Description}
+        one["deployments"][made] = {"DeploymentId": made, "Description": Description, "CreatedDate": self.now()}
         one["snapshots"][made] = copy.deepcopy(one["routes"])
         if StageName:
             one["stages"][StageName]["DeploymentId"] = made
         return one["deployments"][made]
+
+    def apigatewayv2_GetDeployment(self, ApiId, DeploymentId):
+        return self.http[ApiId]["deployments"][DeploymentId]
 
     def apigatewayv2_DeleteDeployment(self, ApiId, DeploymentId):
         one = self.http[ApiId]
