@@ -1,7 +1,7 @@
 """HTTP APIs: authorizers, routes, deployments, stages. With automatic deployment each route is live at once."""
 
 from ..aws import or_none, pages, pages_or_none
-from .common import Found, only, routes_watched
+from .common import Found, fingerprints, only, routes_watched
 
 ABSENT = "NotFoundException"
 AUTHORIZATION = ("AuthorizationType", "AuthorizerId", "AuthorizationScopes")
@@ -20,8 +20,11 @@ def authorization(route):
 
 
 def watched_http_api(aws, target):
-    """Fingerprints of the API's routes, without what the plan switches."""
-    return routes_watched(routes(aws, target["api"]), target["routes"], AUTHORIZATION)
+    """Fingerprints of the API's routes, without what the plan switches, and of which stages deploy automatically."""
+    automatic = {
+        f"AutoDeploy of {one['StageName']}": one.get("AutoDeploy", False) for one in stages(aws, target["api"])
+    }
+    return routes_watched(routes(aws, target["api"]), target["routes"], AUTHORIZATION) | fingerprints(automatic)
 
 
 class Authorizer:

@@ -32,6 +32,7 @@ def found(facts, chosen, options):
     for api in facts["http"]:
         needs += of_http(api, chosen[api["id"]], facts)
     for api in facts["rest"] + facts["http"]:
+        needs += of_stages(api, chosen[api["id"]])
         needs += of_routes(api, chosen[api["id"]])
     return [*needs, *of_backends(chosen)]
 
@@ -209,8 +210,6 @@ def of_rest(api, chosen, facts):
         waiting = {route for stage in api["stages"] for route in undeployed(api, stage)}
         text += f". Their methods differ: {listed(waiting)}" if waiting else ""
         yield need(f"deployment-{api['id']}", "confirm", text)
-    if chosen and not api["stages"]:
-        yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its methods")
 
 
 def date(deployment):
@@ -253,6 +252,21 @@ def of_http(api, chosen, facts):
     if audience and accepted - audience:
         text = f"{name} accepts the clients {listed(audience)}; the authorizer also {listed(accepted - audience)}"
         yield need(f"audience-{api['id']}", "confirm", f"{text}: write a rule if they must not call it")
+
+
+def of_stages(api, chosen):
+    """What becomes of the stages that `--stage` leaves out: routes belong to the API, not to a stage."""
+    name, automatic = api["name"], [stage for stage, one in api["left_out"].items() if one.get("AutoDeploy")]
+    if not chosen and api["left_out"] and not api["stages"]:
+        yield need(f"stage-{api['id']}", "note", f"{name} has no stage that --stage names: it is left as it is")
+    elif chosen and automatic:
+        text = f"{name}: {listed(automatic)} would serve the switched routes at once, because of automatic deployment"
+        yield need(f"stage-{api['id']}", "stop", f"{text}: name it with --stage too, or switch that off first")
+    elif chosen and api["left_out"]:
+        text = f"{name}: {listed(api['left_out'])} will serve the switched routes from the next deployment on"
+        yield need(f"stage-{api['id']}", "note", text)
+    elif chosen and not api["stages"]:
+        yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its routes")
 
 
 def of_identity(name, sources):

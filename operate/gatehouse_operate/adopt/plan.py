@@ -32,6 +32,8 @@ def facts(aws, options):
 def chosen_routes(found, options):
     """The routes to switch, by API: those whose authorizer is the pool's own, or one that the options include.
 
+    An API whose stages are all left out by the options has none.
+
     Raises Refused if `--only` names a route that no API has, or `--authorizer` an authorizer that none has, or
     Gatehouse's own."""
     apis = found["rest"] + found["http"]
@@ -56,7 +58,7 @@ def chosen_routes(found, options):
             if one["Name"] != AUTHORIZER and (read.is_issuer(one, pool_id) or key in options.authorizer)
         }
         chosen[api["id"]] = selected(api["routes"], "AuthorizerId", included, options.only)
-    return chosen
+    return chosen | {api["id"]: {} for api in apis if api["left_out"] and not api["stages"]}
 
 
 def selected(routes, key, authorizers, only):

@@ -147,8 +147,9 @@ def is_issuer(authorizer, pool_id):
 
 
 def of_stages(stages, options):
-    """The stages that the options name, or all."""
-    return {name: one for name, one in stages.items() if not options.stage or name in options.stage}
+    """The stages that the options name, or all, and those that they leave out."""
+    named = {name: one for name, one in stages.items() if not options.stage or name in options.stage}
+    return {"stages": named, "left_out": {name: one for name, one in stages.items() if name not in named}}
 
 
 def rest_facts(aws, api, options):
@@ -167,9 +168,8 @@ def rest_facts(aws, api, options):
         "tags": described.get("tags") or {},
         "authorizers": {one["id"]: one for one in pages(client, "get_authorizers", "items", restApiId=api)},
         "routes": rest_api.routes(aws, api),
-        "stages": of_stages(stages, options),
         "deployed": deployed,
-    }
+    } | of_stages(stages, options)
 
 
 def http_facts(aws, api, options):
@@ -185,5 +185,4 @@ def http_facts(aws, api, options):
         "cors": described.get("CorsConfiguration") or {},
         "authorizers": {one["AuthorizerId"]: one for one in pages(client, "get_authorizers", "Items", ApiId=api)},
         "routes": http_api.routes(aws, api),
-        "stages": of_stages({one["StageName"]: one for one in http_api.stages(aws, api)}, options),
-    }
+    } | of_stages({one["StageName"]: one for one in http_api.stages(aws, api)}, options)

@@ -335,6 +335,16 @@ class Drift(Account):
         self.aws.http["store"]["routes"]["r0"]["Target"] = "integrations/other"
         self.refuses("store-name (store): GET /stock")
 
+    def test_a_stage_that_deploys_automatically_now(self):
+        self.plan("--rest-api", "shop", "--http-api", "store")
+        self.aws.http["store"]["stages"]["fixed"]["AutoDeploy"] = True
+        self.refuses("store-name (store): AutoDeploy of fixed")
+
+    def test_a_new_stage_that_deploys_automatically(self):
+        self.plan("--stage", "fixed", "--stage", "$default")
+        self.aws.http["store"]["stages"]["new"] = {"StageName": "new", "AutoDeploy": True}
+        self.refuses("store-name (store): AutoDeploy of new")
+
     def test_an_authorizer_of_another_pool(self):
         self.plan()
         self.aws.variables["gatehouse-Authorizer"]["USER_POOL_ID"] = "eu-central-1_Other"

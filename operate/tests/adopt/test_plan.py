@@ -162,6 +162,31 @@ class Findings(Account):
         (self.folder / "journal.jsonl").unlink()
         self.assertIn("no API has the stage nothing", self.plan("--stage", "nothing", expect=1))
 
+    def test_a_stage_that_would_serve_the_routes_too(self):
+        arguments = ("--stage", "fixed")
+        self.expect("stage-store", "stop", "$default would serve the switched routes at once", arguments=arguments)
+        self.assertIn("Mend what stops the plan", self.apply(expect=1))
+        self.expect_no("stage-store", arguments=(*arguments, "--stage", "$default"))
+        self.expect_no("stage-store")
+        self.aws.http["store"]["stages"]["$default"] |= {"AutoDeploy": False}
+        self.aws.http["store"]["stages"]["$default"] |= {
+            "DeploymentId": self.aws.apigatewayv2_CreateDeployment("store")["DeploymentId"]
+        }
+        self.expect("stage-store", "note", "$default will serve", "the next deployment", arguments=arguments)
+        served = json.dumps(self.aws.http["store"]["stages"]["$default"])
+        self.apply()
+        self.assertEqual(json.dumps(self.aws.http["store"]["stages"]["$default"]), served)
+
+    def test_apis_without_the_stage_are_left(self):
+        self.expect("stage-shop", "note", "left as it is", arguments=("--stage", "$default", "--stage", "fixed"))
+        self.assertEqual({one["target"].get("api") for one in self.planned()["steps"]}, {"store", None})
+        self.expect("stage-store", "note", "left as it is", arguments=("--stage", "test"))
+        self.expect("stage-shop", "note", "prod will serve", arguments=("--stage", "test"))
+
+    def test_an_api_without_stages(self):
+        self.aws.rest["shop"]["stages"].clear()
+        self.expect("stage-shop", "note", "has no stage")
+
     def test_an_audience_that_is_smaller(self):
         self.aws.add_client("mobile")
         self.variables(APP_CLIENT_IDS="web,mobile")
