@@ -6,7 +6,7 @@ because only a person can know. `note`: for information.
 
 from . import http_api, pool, rest_api, rules
 from .common import AUTHORIZER
-from .read import lifetime, own_authorizers
+from .read import lacking_revocation, lifetime, own_authorizers
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
 ADMIN = "aws.cognito.signin.user.admin"
@@ -105,7 +105,7 @@ def of_clients(facts, stack, options):
     clients = facts["clients"]
     names = {key: f"{key} ({one.get('ClientName')})" for key, one in clients.items()}
     required = (stack or {}).get("accepts", {}).get("REQUIRE_SESSION") != "false"
-    lacking = [key for key, one in clients.items() if not one.get("EnableTokenRevocation")]
+    lacking = lacking_revocation(clients)
     if lacking:
         what = "tokens without a session are refused" if required else "their sessions cannot be revoked one by one"
         text = f"clients without token revocation: {listed(names[key] for key in lacking)}; {what}"
@@ -175,17 +175,13 @@ def of_rules(facts, chosen):
 
 def of_management(facts):
     """Another tool that owns a resource sets it back at its next deployment."""
-    owned = {"the pool": facts["pool"].get("UserPoolTags") or {}}
-    owned |= {one["name"]: one["tags"] for one in facts["rest"] + facts["http"]}
-    stacks = {name: tags["aws:cloudformation:stack-name"] for name, tags in owned.items() if tag(tags)}
-    if stacks:
-        text = ", ".join(f"{name} by the stack {stack}" for name, stack in sorted(stacks.items()))
+    if facts["owners"] is None:
+        text = "whether a CloudFormation stack manages pool and APIs could not be read"
+        yield need("managed", "confirm", f"{text} (cloudformation:DescribeStackResources)")
+    elif facts["owners"]:
+        text = ", ".join(f"{name} by the stack {stack} ({key})" for name, key, stack in facts["owners"])
         advice = "Its next deployment sets back what apply changes: add docs/existing-api.md's lines to its template"
         yield need("managed", "confirm", f"managed: {text}. {advice}")
-
-
-def tag(tags):
-    return tags.get("aws:cloudformation:stack-name")
 
 
 def of_rest(api, chosen, facts):

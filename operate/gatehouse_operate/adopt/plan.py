@@ -26,6 +26,7 @@ def facts(aws, options):
     if missing := set(options.stage) - names:
         raise Refused(f"no API has the stage {', '.join(sorted(missing))}")
     found["switched"] = read.switched(aws, found, listed)
+    found["owners"] = read.owners(aws, found, options)
     return found
 
 
@@ -128,12 +129,11 @@ def revocation_steps(found, options):
     if not options.enable_token_revocation:
         return []
     made = []
-    for key, one in sorted(found["clients"].items()):
-        if not one.get("EnableTokenRevocation"):
-            target = {"pool": found["pool"]["Id"], "client": key}
-            before, after = {"EnableTokenRevocation": False}, {"EnableTokenRevocation": True}
-            says = f"client {key}: token revocation"
-            made.append(step(f"client:{key}", "token-revocation", target, after, says, before))
+    for key in sorted(read.lacking_revocation(found["clients"])):
+        target = {"pool": found["pool"]["Id"], "client": key}
+        before, after = {"EnableTokenRevocation": False}, {"EnableTokenRevocation": True}
+        says = f"client {key}: token revocation"
+        made.append(step(f"client:{key}", "token-revocation", target, after, says, before))
     return made
 
 

@@ -2,7 +2,7 @@
 
 from botocore.exceptions import ClientError
 
-from ..aws import code_of, pages, pages_or_none
+from ..aws import code_of, or_none, pages, pages_or_none
 from . import functions, http_api, pool, rest_api
 from .common import AUTHORIZER, Refused
 
@@ -16,6 +16,7 @@ TRIGGERS = {
     "PreTokenGenerationFunction": "PreTokenGenerationConfig",
 }
 LOGOUT = "LogoutFunction"
+STACK_TAG = "aws:cloudformation:stack-name"
 DAY = 86_400
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": DAY}
 
@@ -74,6 +75,37 @@ def stack_facts(aws, name):
         "revocation_seconds": int(lifetimes.get("REFRESH_TOKEN_TTL_SECONDS") or 0) or None,
         "triggers": triggers,
     }
+
+
+def owners(aws, found, options):
+    """The CloudFormation stacks that own what a plan may change: name, id and stack. None if they may not be read."""
+    resources = [("the pool", found["pool"]["Id"], found["pool"].get("UserPoolTags") or {})]
+    resources += [(one["name"], one["id"], one["tags"]) for one in found["rest"] + found["http"]]
+    if options.enable_token_revocation:
+        resources += [(f"the client {key}", key, {}) for key in sorted(lacking_revocation(found["clients"]))]
+    try:
+        # CloudFormation does not put its tags on everything that it creates.
+        named = [(name, key, tags.get(STACK_TAG) or owner(aws, key)) for name, key, tags in resources]
+    except ClientError as error:
+        if code_of(error) in ("AccessDenied", "AccessDeniedException"):
+            return None
+        raise
+    return [one for one in named if one[2]]
+
+
+def owner(aws, physical_id):
+    """The name of the stack that has a resource, or None."""
+    describe = aws.client("cloudformation").describe_stack_resources
+    response = or_none(describe, "ValidationError", PhysicalResourceId=physical_id)
+    listed = response["StackResources"] if response else []
+    # The response has up to 100 resources of the stack, and deleted stacks that retained the resource.
+    same = [one for one in listed if one.get("PhysicalResourceId") == physical_id] or listed
+    return next((one["StackName"] for one in same if not one["ResourceStatus"].startswith("DELETE")), None)
+
+
+def lacking_revocation(clients):
+    """The app clients without token revocation."""
+    return {key: one for key, one in clients.items() if not one.get("EnableTokenRevocation")}
 
 
 def all_apis(aws):

@@ -43,6 +43,8 @@ class Fake(Aws):
         # When deployments are made; None is now.
         self.today = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
         self.parameters, self.policies = {}, {}
+        # The stacks that own resources, by physical id, and the status there.
+        self.owners = {}
         self.rest, self.http = {}, {}
         self.pool, self.mfa, self.clients_of_pool = pool(), {"MfaConfiguration": "OPTIONAL"}, {}
         self.mfa["SoftwareTokenMfaConfiguration"] = {"Enabled": True}
@@ -213,6 +215,10 @@ class Fake(Aws):
             raise Failure("InvalidParameterException", "Please use TemporaryPasswordValidityDays instead.")
         if sent.get("MfaConfiguration") == "ON" != self.mfa["MfaConfiguration"]:
             raise Failure("InvalidParameterException", "Cannot turn MFA functionality ON, once the pool is created.")
+        if any(one.startswith("aws:") for one in sent.get("UserPoolTags", {})):
+            raise Failure("InvalidParameterException", "aws: prefixed tag key names are not allowed for external use.")
+        own = {key: one for key, one in self.pool.get("UserPoolTags", {}).items() if key.startswith("aws:")}
+        sent["UserPoolTags"] = sent.get("UserPoolTags", {}) | own
         name = sent.pop("PoolName", self.pool["Name"])
         self.pool = reset(self.pool, sent, self.taken("UpdateUserPool"), {"MfaConfiguration": "OFF"}) | {"Name": name}
         if days:
@@ -285,6 +291,19 @@ class Fake(Aws):
         outputs = [{"OutputKey": "AuthorizerArn", "OutputValue": function("gatehouse-Authorizer") + self.alias}]
         status = {"StackStatus": "CREATE_COMPLETE", "CreationTime": "2026-11-26T00:00:00Z"}
         return {"Stacks": [{"StackName": STACK, "Outputs": outputs} | status]}
+
+    def cloudformation_DescribeStackResources(self, PhysicalResourceId):
+        if PhysicalResourceId not in self.owners:
+            raise Failure("ValidationError", f"Stack for {PhysicalResourceId} does not exist")
+        stack, status = self.owners[PhysicalResourceId]
+        same = {"StackName": stack, "ResourceType": "AWS::Any::Thing", "Timestamp": "2026-11-26T00:00:00Z"}
+        listed = {"Other": ("other", "CREATE_COMPLETE"), "Own": (PhysicalResourceId, status)}
+        return {
+            "StackResources": [
+                same | {"LogicalResourceId": key, "PhysicalResourceId": one, "ResourceStatus": its}
+                for key, (one, its) in listed.items()
+            ]
+        }
 
     def cloudformation_ListStackResources(self, StackName):
         names = {one.partition("-")[2] + "Function": one for one in self.variables}

@@ -28,6 +28,15 @@ class ApplyAndUndo(Account):
         self.undo()
         self.assertEqual(self.aws.snapshot(), before)
 
+    def test_tags_of_aws_stay_and_are_not_sent(self):
+        self.aws.pool["UserPoolTags"] |= {"aws:cloudformation:stack-name": "users"}
+        before = self.aws.snapshot()
+        self.plan()
+        self.apply()
+        self.assertEqual(self.aws.snapshot()[0]["UserPoolTags"], before[0]["UserPoolTags"])
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
     def test_nothing_changes_without_yes(self):
         self.plan()
         self.run_command("apply")

@@ -120,6 +120,30 @@ class Findings(Account):
         self.aws.rest["shop"]["tags"] = {"aws:cloudformation:stack-name": "shop-prod"}
         self.expect("managed", "confirm", "shop-name by the stack shop-prod")
 
+    def test_resources_of_a_stack_without_its_tags(self):
+        self.expect_no("managed")
+        self.aws.owners = {fake.POOL_ID: ("users", "UPDATE_COMPLETE"), "store": ("stock", "CREATE_COMPLETE")}
+        text = "the pool by the stack users (eu-central-1_Existing1), store-name by the stack stock (store)"
+        self.expect("managed", "confirm", text)
+        self.aws.owners = {fake.POOL_ID: ("users", "DELETE_SKIPPED")}
+        self.expect_no("managed")
+
+    def test_apis_of_the_same_name(self):
+        for number, tags in enumerate(({"aws:cloudformation:stack-name": "prod"}, {})):
+            self.aws.add_rest_api(f"same{number}", {"GET /same": []})
+            self.aws.rest[f"same{number}"] |= {"name": "same", "tags": tags}
+        self.expect("managed", "confirm", "same by the stack prod (same0).")
+
+    def test_clients_of_a_stack(self):
+        self.aws.owners = {"web": ("clients", "CREATE_COMPLETE")}
+        self.expect_no("managed")
+        self.aws.clients_of_pool["web"]["EnableTokenRevocation"] = False
+        self.expect("managed", "confirm", "the client web by the stack", arguments=("--enable-token-revocation",))
+
+    def test_stacks_that_may_not_be_read(self):
+        self.aws.refuse = {"DescribeStackResources": "AccessDenied"}
+        self.expect("managed", "confirm", "could not be read (cloudformation:DescribeStackResources)")
+
     def test_methods_that_take_id_tokens(self):
         self.expect_no("token-use-shop")
         self.variables(TOKEN_USE="access")
