@@ -5,6 +5,7 @@ not send, a REST API serves deployments, scopes are refused on a route with a La
 be deleted. After each change `check` proves that every served route has an authorizer that exists and may be invoked.
 """
 
+import collections
 import copy
 import datetime
 import itertools
@@ -43,6 +44,7 @@ class Fake(Aws):
         # When deployments are made; None is now.
         self.today = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
         self.parameters, self.policies = {}, {}
+        self.versions = collections.defaultdict(lambda: 1)
         # The stacks that own resources, by physical id, and the status there.
         self.owners = {}
         self.rest, self.http = {}, {}
@@ -318,13 +320,15 @@ class Fake(Aws):
     def ssm_PutParameter(self, Name, Value, Type, Overwrite=False):
         if Name in self.parameters and not Overwrite:
             raise Failure("ParameterAlreadyExists", "The parameter already exists.")
+        # In AWS the versions of a parameter start anew when it is deleted.
+        self.versions[Name] = self.versions[Name] + 1 if Name in self.parameters else 1
         self.parameters[Name] = Value
-        return {"Version": 1}
+        return {"Version": self.versions[Name]}
 
     def ssm_GetParameter(self, Name):
         if Name not in self.parameters:
             raise Failure("ParameterNotFound", "no such parameter")
-        return {"Parameter": {"Name": Name, "Value": self.parameters[Name]}}
+        return {"Parameter": {"Name": Name, "Value": self.parameters[Name], "Version": self.versions.get(Name, 1)}}
 
     def ssm_DeleteParameter(self, Name):
         if Name not in self.parameters:

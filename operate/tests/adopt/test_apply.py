@@ -7,7 +7,8 @@ import unittest
 from unittest import mock
 
 from gatehouse_operate.adopt import journal as journals
-from gatehouse_operate.adopt import run
+from gatehouse_operate.adopt import lock, run
+from gatehouse_operate.adopt.common import Refused
 
 from . import fake
 from .account import Account
@@ -605,6 +606,87 @@ class TwoAtOnce(Account):
         self.aws.refuse = {}
         self.apply()
         self.assert_applied()
+
+
+class TheLock(Account):
+    """Two processes between each other's calls."""
+
+    name = "/gatehouse/adopt/shop"
+
+    def take(self, plan, unlock=False):
+        lock.take(self.aws.client("ssm"), self.name, {"plan": plan, "by": plan}, unlock)
+
+    def between(self, operation, *plays):
+        """Plays something before each call of an operation."""
+        plays, method = iter(plays), getattr(fake.Fake, f"ssm_{operation}")
+
+        def called(account, **sent):
+            next(plays, lambda: None)()
+            return method(account, **sent)
+
+        return mock.patch.object(fake.Fake, f"ssm_{operation}", called)
+
+    def holder(self):
+        return json.loads(self.aws.parameters[self.name])["plan"]
+
+    def release(self):
+        del self.aws.parameters[self.name]
+
+    def test_a_lock_that_is_released_between_is_taken_by_one(self):
+        self.take("c")
+
+        def b_takes_it():
+            self.release()
+            self.take("b")
+
+        with self.between("GetParameter", b_takes_it), self.assertRaisesRegex(Refused, "held by plan b"):
+            self.take("a")
+        self.assertEqual(self.holder(), "b")
+
+    def test_a_lock_that_is_released_and_taken_after_it_was_read(self):
+        self.take("c")
+        with self.between("GetParameter", self.release):
+            with self.between("PutParameter", lambda: None, lambda: self.take("b")):
+                with self.assertRaisesRegex(Refused, "held by plan b"):
+                    self.take("a")
+        self.assertEqual(self.holder(), "b")
+
+    def test_a_lock_that_is_free_again_is_taken(self):
+        self.take("c")
+        with self.between("GetParameter", self.release):
+            self.take("a")
+        self.assertEqual(self.holder(), "a")
+
+    def test_two_that_unlock_at_once(self):
+        self.take("gone")
+        with self.between("PutParameter", lambda: None, lambda: self.take("b", unlock=True)):
+            with self.assertRaisesRegex(Refused, "taken by another process too"):
+                self.take("a", unlock=True)
+        # B goes on. Its lock is not removed by B, whose name it lacks: the next process needs --unlock.
+        lock.release(self.aws.client("ssm"), self.name, {"plan": "b", "by": "b"})
+        with self.assertRaisesRegex(Refused, "held by plan a"):
+            self.take("c")
+        self.take("c", unlock=True)
+        self.assertEqual(self.holder(), "c")
+
+    def test_an_unlock_of_what_is_released_meanwhile(self):
+        self.take("gone")
+        with self.between("PutParameter", lambda: None, self.release):
+            self.take("a", unlock=True)
+        self.assertEqual(self.holder(), "a")
+
+    def test_its_own_lock_is_taken_again(self):
+        self.take("a")
+        self.take("a")
+        self.assertEqual((self.holder(), self.aws.versions[self.name]), ("a", 1))
+
+    def test_one_that_changes_all_the_time(self):
+        def refused(account, **_):
+            raise fake.Failure("ParameterAlreadyExists", "it exists")
+
+        with mock.patch.object(fake.Fake, "ssm_PutParameter", refused):
+            with self.assertRaisesRegex(Refused, "all the time"):
+                self.take("a")
 
 
 class TheJournal(Account):
