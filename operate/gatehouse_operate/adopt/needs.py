@@ -6,7 +6,7 @@ because only a person can know. `note`: for information.
 
 from . import http_api, pool, rest_api, rules
 from .common import AUTHORIZER
-from .read import lacking_revocation, lifetime, own_authorizers
+from .read import lacking_revocation, lifetime, of_users, own_authorizers
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
 ADMIN = "aws.cognito.signin.user.admin"
@@ -120,7 +120,7 @@ def of_clients(facts, stack, options):
         yield from of_accepted_clients(facts, stack, names)
     no_admin = [
         names[key]
-        for key, one in clients.items()
+        for key, one in of_users(clients).items()
         if one.get("AllowedOAuthFlowsUserPoolClient") and ADMIN not in (one.get("AllowedOAuthScopes") or [])
     ]
     if no_admin:
@@ -141,7 +141,8 @@ def of_accepted_clients(facts, stack, names):
     if longest is None:
         yield need("refresh-lifetime", "note", "no logout function: the revocations' lifetime was not read")
         return
-    outliving = [names[key] for key, one in facts["clients"].items() if lifetime(one, "Refresh") > longest]
+    users = of_users(facts["clients"])
+    outliving = [names[key] for key, one in users.items() if lifetime(one, "Refresh") > longest]
     if outliving:
         text = f"refresh tokens outlive revocations ({longest} s): {listed(outliving)}. Revoked sessions could"
         yield need("refresh-lifetime", "stop", f"{text} become valid again: deploy with the longest (parameters.json)")

@@ -107,7 +107,8 @@ def steps(aws, found, chosen, options, plan_id):
             )
     waits = []
     if revocation and switches:
-        seconds = max(read.lifetime(one, token) for one in found["clients"].values() for token in ("Access", "Id"))
+        changed = read.lacking_revocation(found["clients"]).values()
+        seconds = max(read.lifetime(one, token) for one in changed for token in ("Access", "Id"))
         waits = [pause_step("tokens", "pause until tokens without a session have expired", revocation, seconds=seconds)]
     if switches and prepared:
         waits.append(
@@ -258,7 +259,7 @@ def watched(aws, found, chosen, planned):
 def parameters(found):
     """The parameters of core.yaml for this pool and these APIs, by name."""
     clients = found["clients"]
-    longest = max((read.lifetime(one, "Refresh") for one in clients.values()), default=30 * read.DAY)
+    longest = max((read.lifetime(one, "Refresh") for one in read.of_users(clients).values()), default=30 * read.DAY)
     values = {
         "UserPoolId": found["pool"]["Id"],
         "AppClientIds": ",".join(sorted(clients)),

@@ -104,8 +104,19 @@ def owner(aws, physical_id):
 
 
 def lacking_revocation(clients):
-    """The app clients without token revocation."""
-    return {key: one for key, one in clients.items() if not one.get("EnableTokenRevocation")}
+    """The app clients of users without token revocation."""
+    return {key: one for key, one in of_users(clients).items() if not one.get("EnableTokenRevocation")}
+
+
+def of_users(clients):
+    """The app clients that users sign in to. The others only get tokens of machines, which have no session."""
+    return {key: one for key, one in clients.items() if not is_machine_only(one)}
+
+
+def is_machine_only(client):
+    """Whether an app client has client_credentials only, and no flow that signs a user in, as Cognito's default has."""
+    grants = client.get("AllowedOAuthFlows") if client.get("AllowedOAuthFlowsUserPoolClient") else None
+    return grants == ["client_credentials"] and client.get("ExplicitAuthFlows") == ["ALLOW_REFRESH_TOKEN_AUTH"]
 
 
 def all_apis(aws):

@@ -15,6 +15,19 @@ from . import OPERATE, fake
 from .account import Account
 
 ROOT = OPERATE.parent
+MACHINE = {
+    "AllowedOAuthFlowsUserPoolClient": True,
+    "AllowedOAuthFlows": ["client_credentials"],
+    "AllowedOAuthScopes": ["orders/read"],
+    "ExplicitAuthFlows": ["ALLOW_REFRESH_TOKEN_AUTH"],
+}
+# Changes by which users can sign in.
+NOT_MACHINE = [
+    {"ExplicitAuthFlows": []},
+    {"ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]},
+    {"AllowedOAuthFlows": ["code", "client_credentials"]},
+    {"AllowedOAuthFlowsUserPoolClient": False},
+]
 OTHER = fake.POOL_ARN.replace(fake.POOL_ID, "eu-central-1_Other")
 
 
@@ -109,6 +122,22 @@ class Findings(Account):
         self.expect_no("refresh-lifetime")
         del self.aws.variables["gatehouse-Logout"]
         self.expect("refresh-lifetime", "note")
+
+    def test_clients_of_machines_have_no_sessions(self):
+        machine = MACHINE | {"RefreshTokenValidity": 0, "EnableTokenRevocation": False}
+        self.aws.add_client("machine", **machine)
+        self.variables(APP_CLIENT_IDS="web,machine")
+        self.aws.variables["gatehouse-Logout"]["REFRESH_TOKEN_TTL_SECONDS"] = "28800"
+        self.aws.clients_of_pool["web"] |= {"RefreshTokenValidity": 8, "TokenValidityUnits": {"RefreshToken": "hours"}}
+        for name in ("refresh-lifetime", "token-revocation", "user-scope"):
+            self.expect_no(name, arguments=("--enable-token-revocation",))
+        self.assertNotIn("token-revocation", [one["kind"] for one in self.planned()["steps"]])
+        values = json.loads((self.folder / "parameters.json").read_text())
+        self.assertIn({"ParameterKey": "RefreshTokenSeconds", "ParameterValue": "28800"}, values)
+        for changes in NOT_MACHINE:
+            self.aws.add_client("machine", **machine | changes)
+            self.expect("refresh-lifetime", "stop", "machine (machine app)")
+            self.expect("token-revocation", "stop", "machine (machine app)")
 
     def test_hosted_ui_tokens_without_the_users_scope(self):
         self.aws.clients_of_pool["web"] |= {"AllowedOAuthFlowsUserPoolClient": True, "AllowedOAuthScopes": ["openid"]}
