@@ -60,7 +60,7 @@ class Authorizer:
             if deployment and deployment not in redeployed and not stage.get("AutoDeploy"):
                 names = {"ApiId": api, "DeploymentId": deployment}
                 one = or_none(aws.client("apigatewayv2").get_deployment, ABSENT, **names)
-                if one and one["CreatedDate"] >= since:
+                if one and one.get("CreatedDate", since) >= since:
                     found.append(f"http:{api}:stage:{stage['StageName']}")
         return found
 

@@ -245,7 +245,10 @@ def watched(aws, found, chosen, planned):
     watch = [("pool", f"pool {pool_id}", {"pool": pool_id, "slots": slots_changed})]
     watch += [("client", f"client {key}", {"pool": pool_id, "client": key}) for key in sorted(found["clients"])]
     if found["stack"]:
-        watch.append(("function", "the authorizer", {"function": found["stack"]["authorizer"]}))
+        function = found["stack"]["authorizer"]
+        watch.append(("function", "the authorizer", {"function": function}))
+        # The rules of these routes are in the plan's folder.
+        watch.append(("others", f"{AUTHORIZER} of other APIs", {"function": function, "apis": sorted(chosen)}))
     for kind in ("rest", "http"):
         for api in found[kind]:
             target = {"api": api["id"], "routes": sorted(chosen[api["id"]])}

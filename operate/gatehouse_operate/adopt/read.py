@@ -4,7 +4,7 @@ from botocore.exceptions import ClientError
 
 from ..aws import code_of, or_none, pages, pages_or_none
 from . import functions, http_api, pool, rest_api
-from .common import AUTHORIZER, Refused
+from .common import AUTHORIZER, Refused, fingerprints
 
 # The functions of the stack that can be triggers, by their logical ids in template.yaml, with their slots.
 TRIGGERS = {
@@ -163,10 +163,7 @@ def switched(aws, found, listed):
         for api in found[kind]
     }
     if found["stack"]:
-        for kind, key, name, known in listed:
-            own = {one.get("id") or one.get("AuthorizerId") for one in known if is_of_stack(one, found["stack"])}
-            if key not in apis and own:
-                apis[key] = kind, name, own, rest_api.routes(aws, key) if kind == "rest" else http_api.routes(aws, key)
+        apis |= other_apis(aws, listed, found["stack"]["authorizer"], apis)
     result = {}
     for key, (kind, name, own, routes) in apis.items():
         member = "authorizerId" if kind == "rest" else "AuthorizerId"
@@ -175,11 +172,28 @@ def switched(aws, found, listed):
     return result
 
 
-def is_of_stack(authorizer, stack):
-    """Whether an earlier plan made the authorizer, and it invokes the stack's function, by any alias."""
+def other_apis(aws, listed, function, left_out):
+    """The APIs with an authorizer that an earlier plan made for the function: kind, name, its ids, routes, by id."""
+    apis = {}
+    for kind, key, name, known in listed:
+        own = {one.get("id") or one.get("AuthorizerId") for one in known if is_of_function(one, function)}
+        if own and key not in left_out:
+            apis[key] = kind, name, own, rest_api.routes(aws, key) if kind == "rest" else http_api.routes(aws, key)
+    return apis
+
+
+def watched_others(aws, target):
+    """Fingerprints of the routes that plans switched to the function, in the APIs that are not the plan's."""
+    listed = [one for one in all_apis(aws) if one[1] not in target["apis"]]
+    facts = {"rest": [], "http": [], "stack": {"authorizer": target["function"]}}
+    return fingerprints({key: one["routes"] for key, one in switched(aws, facts, listed).items()})
+
+
+def is_of_function(authorizer, function):
+    """Whether an earlier plan made the authorizer, and it invokes the function, by any alias."""
     uri = authorizer.get("authorizerUri") or authorizer.get("AuthorizerUri") or ""
     arn = uri.partition("/functions/")[2].partition("/invocations")[0]
-    same = arn.split(":")[:7] == stack["authorizer"].split(":")[:7]
+    same = arn.split(":")[:7] == function.split(":")[:7]
     return name_of(authorizer) == AUTHORIZER and same
 
 

@@ -60,7 +60,7 @@ class Authorizer:
         for name, deployment in served(aws, api):
             names = {"restApiId": api, "deploymentId": deployment}
             one = or_none(aws.client("apigateway").get_deployment, ABSENT, **names, embed=["apisummary"])
-            if one and one["createdDate"] >= since and has_lambda_authorizer(one):
+            if one and one.get("createdDate", since) >= since and has_lambda_authorizer(one):
                 found.append(f"rest:{api}:stage:{name}")
         return found
 

@@ -105,7 +105,7 @@ def adopted(found, chosen, known, plan_id):
         gone = one["api"] in apis and one["route"] not in apis[one["api"]]["routes"]
         replaced = one["plan"] == known["replaced"] and key not in switched
         if key not in fresh and not gone and not replaced:
-            new.append({name: one[name] for name in MEMBERS})
+            new.append({name: one[name] for name in MEMBERS} | {"scopes": sorted(one["scopes"])})
     for one in new:
         if one["api"] in apis:
             one["others"] = others(one["route"], apis[one["api"]]["routes"])

@@ -3,7 +3,7 @@
 import datetime
 import time
 
-from . import functions, http_api, pool, rest_api
+from . import functions, http_api, pool, read, rest_api
 from .common import MADE, Refused, Unfinished, differences, resolved, settled
 
 KINDS = {
@@ -32,6 +32,7 @@ WATCHERS = {
     "function": functions.watched_function,
     "rest-api": rest_api.watched_rest_api,
     "http-api": http_api.watched_http_api,
+    "others": read.watched_others,
 }
 
 
@@ -77,14 +78,18 @@ def check(aws, plan, journal):
     """Raises Refused if an undo is not finished or a resource has changed since the plan. Changes nothing."""
     if journal.undoing():
         raise Refused("An undo of this plan was begun. Finish it with `undo --yes`.")
-    check_watched(aws, plan)
+    check_watched(aws, plan, bool(journal.begun() or journal.done()))
     check_steps(aws, plan, journal)
 
 
-def check_watched(aws, plan):
-    """Raises Refused with everything that is no longer as the plan read it."""
+def check_watched(aws, plan, continued):
+    """Raises Refused with everything that is no longer as the plan read it.
+
+    Other APIs that were adopted since matter before the first step: the plan's rules may lack theirs."""
     drifted = []
     for one in plan["watched"]:
+        if continued and one["kind"] == "others":
+            continue
         changed = differences(one["fingerprints"], WATCHERS[one["kind"]](aws, one["target"]))
         drifted += [f"{one['id']}: {name}" for name in changed]
     if drifted:

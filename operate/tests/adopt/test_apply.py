@@ -355,6 +355,31 @@ class Drift(Account):
         self.aws.http["store"]["stages"]["new"] = {"StageName": "new", "AutoDeploy": True}
         self.refuses("store-name (store): AutoDeploy of new")
 
+    def plan_api(self, option, api):
+        """A plan without triggers."""
+        self.run_command("plan", "--user-pool", fake.POOL_ID, "--stack", "gatehouse", option, api)
+
+    def test_an_api_that_another_plan_adopted_since(self):
+        """The rules of this plan, which replace the deployed ones, lack those of the other."""
+        self.plan_api("--rest-api", "shop")
+        first, self.folder = self.folder, self.folder.with_name("other")
+        self.plan_api("--http-api", "store")
+        self.apply()
+        self.folder = first
+        self.refuses("gatehouse-adopt of other APIs: store")
+
+    def test_an_api_that_another_plan_adopted_while_apply_was_interrupted(self):
+        self.plan_api("--rest-api", "shop")
+        self.aws.refuse = {"UpdateMethod": "TooManyRequestsException"}
+        self.apply(expect=4)
+        self.aws.refuse = {}
+        first, self.folder = self.folder, self.folder.with_name("other")
+        self.plan_api("--http-api", "store")
+        self.apply()
+        self.folder = first
+        self.apply()
+        self.assertEqual(self.aws.rest["shop"]["routes"]["GET /orders"]["authorizationType"], "CUSTOM")
+
     def test_an_authorizer_of_another_pool(self):
         self.plan()
         self.aws.variables["gatehouse-Authorizer"]["USER_POOL_ID"] = "eu-central-1_Other"
