@@ -16,6 +16,7 @@ TRIGGERS = {
     "PreTokenGenerationFunction": "PreTokenGenerationConfig",
 }
 LOGOUT = "LogoutFunction"
+DELETED = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 STACK_TAG = "aws:cloudformation:stack-name"
 DAY = 86_400
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": DAY}
@@ -100,7 +101,7 @@ def owner(aws, physical_id):
     listed = response["StackResources"] if response else []
     # The response has up to 100 resources of the stack, and deleted stacks that retained the resource.
     same = [one for one in listed if one.get("PhysicalResourceId") == physical_id] or listed
-    return next((one["StackName"] for one in same if not one["ResourceStatus"].startswith("DELETE")), None)
+    return next((one["StackName"] for one in same if one["ResourceStatus"] not in DELETED), None)
 
 
 def lacking_revocation(clients):

@@ -156,6 +156,8 @@ class Findings(Account):
         self.expect("managed", "confirm", text)
         self.aws.owners = {fake.POOL_ID: ("users", "DELETE_SKIPPED")}
         self.expect_no("managed")
+        self.aws.owners = {fake.POOL_ID: ("users", "DELETE_FAILED")}
+        self.expect("managed", "confirm", "the pool by the stack users")
 
     def test_apis_of_the_same_name(self):
         for number, tags in enumerate(({"aws:cloudformation:stack-name": "prod"}, {})):
