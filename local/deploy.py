@@ -427,6 +427,8 @@ def of_the_pool(at, region, values):
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
             yield f"The app client {name} could not be read (cognito-idp:DescribeUserPoolClient) and was not checked."
             continue
+        if is_machine_only(client):
+            continue
         life = refresh_seconds(client)
         if life > int(values["RefreshTokenSeconds"]):
             raise Problem(
@@ -442,6 +444,13 @@ def of_the_pool(at, region, values):
             yield f"The app client {name} has a secret: logout needs AppClientSecretArn to revoke its refresh tokens."
         if number > 0 and client.get("ClientSecret"):
             yield f"The app client {name} has a secret, and is not the first: logout cannot revoke its refresh tokens."
+
+
+def is_machine_only(client):
+    """Whether an app client has client_credentials only, and no flow that signs a user in (no flows are Cognito's
+    default, which has). Then it has no refresh tokens, and its tokens need no session."""
+    grants = client.get("AllowedOAuthFlows") if client.get("AllowedOAuthFlowsUserPoolClient") else None
+    return grants == ["client_credentials"] and client.get("ExplicitAuthFlows") == ["ALLOW_REFRESH_TOKEN_AUTH"]
 
 
 def refresh_seconds(client):

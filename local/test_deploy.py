@@ -398,6 +398,20 @@ class Looks(unittest.TestCase):
         with self.assertRaisesRegex(Problem, "RefreshTokenSeconds=2592000"):
             self.looked({"UserPoolClient": {"EnableTokenRevocation": True}}, RefreshTokenSeconds="2591999")
 
+    def test_a_client_of_machines_has_no_sessions(self):
+        machine = {"AllowedOAuthFlowsUserPoolClient": True, "AllowedOAuthFlows": ["client_credentials"]}
+        machine |= {"ExplicitAuthFlows": ["ALLOW_REFRESH_TOKEN_AUTH"], "EnableTokenRevocation": False}
+        machine |= {"ClientSecret": HUSH, "RefreshTokenValidity": 31}
+        self.assertEqual(self.looked(self.client(), self.client(**machine)), "")
+        for changes in (
+            {"ExplicitAuthFlows": []},
+            {"ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]},
+            {"AllowedOAuthFlows": ["code", "client_credentials"]},
+            {"AllowedOAuthFlowsUserPoolClient": False},
+        ):
+            with self.subTest(**changes), self.assertRaisesRegex(Problem, "RefreshTokenSeconds="):
+                self.looked(self.client(), self.client(**machine | changes))
+
     def test_what_the_pool_lacks_is_reported(self):
         self.assertIn("EnableTokenRevocation", self.looked(self.client(EnableTokenRevocation=False), self.client()))
         self.assertIn("AppClientSecretArn", self.looked(self.client(ClientSecret=HUSH), self.client()))

@@ -73,7 +73,7 @@ def parsed(arguments):
     made.add_argument("--replace", action="append", default=[], metavar="NAME", help="replace another function")
     made.add_argument("--enable-token-revocation", action="store_true", help="on every app client that lacks it")
     made.add_argument("--requests", type=int, default=1_000_000, metavar="N", help="a month, for the costs")
-    made.add_argument("--policies", type=pathlib.Path, default=rules.POLICIES, metavar="FOLDER", help="the schema's")
+    made.add_argument("--policies", type=pathlib.Path, metavar="FOLDER", help="default: the plan's of before")
     made.set_defaults(command=make_plan)
     for name, command, text in (("apply", apply, "make the planned changes"), ("undo", undo, "take them back")):
         one = commands.add_parser(name, parents=[common], help=text)
@@ -99,29 +99,17 @@ def parsed(arguments):
 def make_plan(options, aws):
     if applied(options):
         raise Refused(f"{options.dir} has the journal of an applied plan: keep it for undo, name another --dir.")
-    made, found, chosen = plan.build(aws, options)
+    made, found, chosen = plan.build(aws, options, rules.read(options))
     options.dir.mkdir(parents=True, exist_ok=True)
     values = plan.parameters(found)
     written = [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
     (options.dir / "parameters.json").write_text(json.dumps(written, indent=2) + "\n")
-    routes, scopes = routes_of(found, chosen)
-    rules.write(options.dir / "policies", routes, scopes, options.policies)
+    rules.write(options.dir / "policies", found, made["id"])
     file = os.open(options.dir / "plan.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(file, "w", encoding="utf-8") as output:
         json.dump(made, output, indent=1, default=str, ensure_ascii=False)
     show(made, values, found, chosen, options)
     return 0
-
-
-def routes_of(found, chosen):
-    """Every route that the APIs have, and the scopes of those that are switched."""
-    routes, scopes = [], {}
-    for api in found["rest"] + found["http"]:
-        routes += api["routes"]
-        for route, one in chosen[api["id"]].items():
-            wanted = one.get("authorizationScopes") or one.get("AuthorizationScopes") or []
-            scopes[route] = sorted({*scopes.get(route, []), *wanted})
-    return routes, scopes
 
 
 def show(made, values, found, chosen, options):
@@ -143,7 +131,7 @@ def show(made, values, found, chosen, options):
     for line in costs.lines(options.requests):
         print(f"  {line}")
     print("Parameters of core.yaml: " + " ".join(f"{name}={value}" for name, value in values.items()))
-    print(f"Written: plan.json, parameters.json and policies/ in {options.dir}")
+    print(f"Written: plan.json, parameters.json and policies/ (from {found['rules']['source']}) in {options.dir}")
 
 
 def loaded(options, aws):
@@ -199,7 +187,8 @@ def undo(options, aws):
             for step in run.to_undo(made, journal):
                 print(f"  back: {step['says']}")
             for step, text in run.changed_by_others(aws, made, journal).items():
-                print(f"CHANGED by another hand, --force {step!r} overwrites it: {text}")
+                what = "leaves it" if text.startswith(run.IN_USE) else "overwrites it"
+                print(f"CHANGED by another hand, --force {step!r} {what}: {text}")
             print("Nothing was changed: repeat with --yes.")
             return 0
         with lock.held(aws, made, journal, options.unlock):

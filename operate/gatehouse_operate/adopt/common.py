@@ -12,6 +12,8 @@ import re
 import time
 from dataclasses import dataclass
 
+# The name of the authorizers that apply makes.
+AUTHORIZER = "gatehouse-adopt"
 MADE = re.compile(r"\$\{made:([^}]*)\}")
 
 

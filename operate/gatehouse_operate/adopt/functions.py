@@ -34,11 +34,15 @@ class Permission:
 
     @staticmethod
     def read(aws, step):
-        target = step["target"]
-        response = or_none(aws.client("lambda").get_policy, "ResourceNotFoundException", **named(target["function"]))
-        statements = json.loads(response["Policy"])["Statement"] if response else []
-        found = [one for one in statements if one.get("Sid") == target["statement"]]
-        return Found(state_of(found[0]) if found else None)
+        found = statements(aws, step["target"]["function"]).get(step["target"]["statement"])
+        return Found(state_of(found) if found else None)
+
+    @staticmethod
+    def is_granted_otherwise(aws, step):
+        """Whether another statement of the function's policy grants the same."""
+        found = statements(aws, step["target"]["function"])
+        own = found.pop(step["target"]["statement"], None)
+        return own is not None and state_of(own) in [state_of(one) for one in found.values()]
 
     @staticmethod
     def write(aws, step, _, wanted):
@@ -50,6 +54,12 @@ class Permission:
             action = "lambda:InvokeFunction"
             grant = {"Principal": wanted["principal"], "SourceArn": wanted["source"]}
             aws.client("lambda").add_permission(**names, Action=action, **grant)
+
+
+def statements(aws, function):
+    """The statements of a function's policy by their ids."""
+    response = or_none(aws.client("lambda").get_policy, "ResourceNotFoundException", **named(function))
+    return {one.get("Sid"): one for one in json.loads(response["Policy"])["Statement"]} if response else {}
 
 
 def state_of(statement):

@@ -1,7 +1,7 @@
 """HTTP APIs: authorizers, routes, deployments, stages. With automatic deployment each route is live at once."""
 
 from ..aws import or_none, pages, pages_or_none
-from .common import Found, only, routes_watched
+from .common import Found, fingerprints, only, routes_watched
 
 ABSENT = "NotFoundException"
 AUTHORIZATION = ("AuthorizationType", "AuthorizerId", "AuthorizationScopes")
@@ -20,8 +20,11 @@ def authorization(route):
 
 
 def watched_http_api(aws, target):
-    """Fingerprints of the API's routes, without what the plan switches."""
-    return routes_watched(routes(aws, target["api"]), target["routes"], AUTHORIZATION)
+    """Fingerprints of the API's routes, without what the plan switches, and of which stages deploy automatically."""
+    automatic = {
+        f"AutoDeploy of {one['StageName']}": one.get("AutoDeploy", False) for one in stages(aws, target["api"])
+    }
+    return routes_watched(routes(aws, target["api"]), target["routes"], AUTHORIZATION) | fingerprints(automatic)
 
 
 class Authorizer:
@@ -45,10 +48,21 @@ class Authorizer:
             client.create_authorizer(**api, **wanted)
 
     @staticmethod
-    def used_by(aws, step, authorizer):
-        """The ids that steps would have which switch the routes with this authorizer."""
+    def used_by(aws, step, authorizer, since, redeployed):
+        """The ids that steps would have which switch the routes with this authorizer, or stages that may serve it.
+
+        A deployment does not show its routes. Those that were made since, other than of an undo, may have this one."""
         api = step["target"]["api"]
-        return [f"http:{api}:{key}" for key, one in routes(aws, api).items() if one.get("AuthorizerId") == authorizer]
+        used = [key for key, one in routes(aws, api).items() if one.get("AuthorizerId") == authorizer]
+        found = [f"http:{api}:{key}" for key in used]
+        for stage in stages(aws, api):
+            deployment = stage.get("DeploymentId")
+            if deployment and deployment not in redeployed and not stage.get("AutoDeploy"):
+                names = {"ApiId": api, "DeploymentId": deployment}
+                one = or_none(aws.client("apigatewayv2").get_deployment, ABSENT, **names)
+                if one and one.get("CreatedDate", since) >= since:
+                    found.append(f"http:{api}:stage:{stage['StageName']}")
+        return found
 
 
 class Route:
@@ -88,7 +102,7 @@ class Deployment:
             client.create_deployment(**api, Description=wanted["Description"])
 
     @staticmethod
-    def used_by(aws, step, deployment):
+    def used_by(aws, step, deployment, *_):
         """The ids that steps would have which point the stages with this deployment to it."""
         api = step["target"]["api"]
         used = [one["StageName"] for one in stages(aws, api) if one.get("DeploymentId") == deployment]
@@ -109,8 +123,8 @@ class Stage:
 
     @staticmethod
     def redeploy(aws, step, text):
-        """Deploys the present routes to the stage."""
-        aws.client("apigatewayv2").create_deployment(**Stage.names(step), Description=text)
+        """Deploys the present routes to the stage, and returns the deployment's id."""
+        return aws.client("apigatewayv2").create_deployment(**Stage.names(step), Description=text)["DeploymentId"]
 
     @staticmethod
     def names(step):

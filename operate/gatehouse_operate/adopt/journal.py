@@ -103,6 +103,38 @@ class Journal:
         """The ids of the resources that steps created."""
         return {step: line["id"] for step, line in self.done().items() if line.get("id")}
 
+    def last_made(self):
+        """The ids of the resources that steps created last, also of those that an undo has removed since."""
+        return {line["step"]: line["id"] for line in self.lines if line["event"] == "done" and line.get("id")}
+
+    def done_after(self, step, others):
+        """Whether a step was done after these others, which an undo and a further apply may have changed since."""
+        last = {}
+        for number, line in enumerate(self.lines):
+            if line["event"] == "done":
+                last[line["step"]] = number
+        return step in last and all(last.get(one, -1) < last[step] for one in others)
+
+    def begun_at(self, step):
+        """When a process last began to apply a step."""
+        lines = [one for one in self.lines if one["event"] == "begin" and one["step"] == step]
+        return datetime.datetime.fromisoformat(lines[-1]["at"])
+
+    def unsettled(self, steps):
+        """Whether an undo, of this process or an earlier one, took back one of these steps and has not waited since."""
+        found = False
+        for line in self.lines:
+            match line["event"]:
+                case "apply" | "undo-waited":
+                    found = False
+                case "undo-begin":
+                    found = found or line["step"] in steps
+        return found
+
+    def redeployed(self):
+        """The ids of the deployments of restored methods or routes that an undo made."""
+        return {line["made"] for line in self.lines if line.get("made")}
+
     def undoing(self):
         """Whether an undo was begun and not finished."""
         events = [line["event"] for line in self.lines if line["event"] in ("undo", "undo-finished", "apply")]

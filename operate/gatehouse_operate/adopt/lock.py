@@ -2,7 +2,7 @@
 
 PutParameter without `Overwrite` succeeds for one caller only. The value names the holder. A lock that a crashed process
 left is taken again with the same journal on the same machine, whose file lock proves that the process is gone. Others
-need `--unlock`.
+need `--unlock`, which overwrites the parameter: its version then tells whether another process has taken it meanwhile.
 """
 
 import contextlib
@@ -15,6 +15,8 @@ from ..aws import code_of, or_none
 from .common import Refused
 
 PREFIX = "/gatehouse/adopt/"
+# Of a lock that is released between two calls.
+TRIES = 5
 
 
 @contextlib.contextmanager
@@ -35,33 +37,50 @@ def held(aws, plan, journal, unlock=False):
 
 
 def take(ssm, name, holder, unlock):
-    value = {"Name": name, "Type": "String", "Value": json.dumps(holder)}
-    try:
-        ssm.put_parameter(**value)
-    except ssm.exceptions.ParameterAlreadyExists:
-        other = holder_of(ssm, name)
-        if other not in (None, holder) and not unlock:
-            text = f"{name} is held by plan {other.get('plan')} of {other.get('by')}."
-            raise Refused(f"{text} If that process is gone, repeat the command with --unlock.") from None
-        ssm.put_parameter(**value, Overwrite=True)
+    """Takes a lock. Raises Refused if another process holds it, or takes it at the same time."""
+    for _ in range(TRIES):
+        try:
+            ssm.put_parameter(**value_of(name, holder))
+            return
+        except ssm.exceptions.ParameterAlreadyExists:
+            other, version = holder_of(ssm, name)
+        if other == holder:
+            return
+        if other is not None:
+            break
+        # It was released in between.
+    else:
+        raise Refused(f"{name} is taken and released all the time: repeat the command.")
+    if not unlock:
+        text = f"{name} is held by plan {other.get('plan')} of {other.get('by')}."
+        raise Refused(f"{text} If that process is gone, repeat the command with --unlock.")
+    written = ssm.put_parameter(**value_of(name, holder), Overwrite=True)["Version"]
+    # The first version of a new parameter, or the one after the version that was read.
+    if written not in (1, version + 1):
+        raise Refused(f"{name} was taken by another process too. Repeat the command with --unlock once that is done.")
+
+
+def value_of(name, holder):
+    return {"Name": name, "Type": "String", "Value": json.dumps(holder)}
 
 
 def holder_of(ssm, name):
-    """Who holds a lock, or None."""
+    """Who holds a lock, or None, and the version of its parameter."""
     response = or_none(ssm.get_parameter, "ParameterNotFound", Name=name)
     if response is None:
-        return None
+        return None, 0
+    version = response["Parameter"]["Version"]
     with contextlib.suppress(ValueError):
         value = json.loads(response["Parameter"]["Value"])
         if isinstance(value, dict):
-            return value
-    return {"plan": "(unreadable)", "by": "(unreadable)"}
+            return value, version
+    return {"plan": "(unreadable)", "by": "(unreadable)"}, version
 
 
 def release(ssm, name, holder):
     """Removes a lock that this process holds."""
     with contextlib.suppress(ssm.exceptions.ParameterNotFound):
-        if holder_of(ssm, name) == holder:
+        if holder_of(ssm, name)[0] == holder:
             ssm.delete_parameter(Name=name)
 
 

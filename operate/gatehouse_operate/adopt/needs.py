@@ -4,8 +4,9 @@
 because only a person can know. `note`: for information.
 """
 
-from . import http_api, pool, rest_api
-from .read import lifetime
+from . import http_api, pool, rest_api, rules
+from .common import AUTHORIZER
+from .read import lacking_revocation, lifetime, of_users, own_authorizers
 
 HEADER = {"method.request.header.authorization", "$request.header.authorization"}
 ADMIN = "aws.cognito.signin.user.admin"
@@ -25,11 +26,13 @@ def found(facts, chosen, options):
     needs += of_unknown_fields(facts, options)
     needs += of_clients(facts, stack, options)
     needs += of_management(facts)
+    needs += of_rules(facts, chosen)
     for api in facts["rest"]:
         needs += of_rest(api, chosen[api["id"]], facts)
     for api in facts["http"]:
         needs += of_http(api, chosen[api["id"]], facts)
     for api in facts["rest"] + facts["http"]:
+        needs += of_stages(api, chosen[api["id"]])
         needs += of_routes(api, chosen[api["id"]])
     return [*needs, *of_backends(chosen)]
 
@@ -102,7 +105,7 @@ def of_clients(facts, stack, options):
     clients = facts["clients"]
     names = {key: f"{key} ({one.get('ClientName')})" for key, one in clients.items()}
     required = (stack or {}).get("accepts", {}).get("REQUIRE_SESSION") != "false"
-    lacking = [key for key, one in clients.items() if not one.get("EnableTokenRevocation")]
+    lacking = lacking_revocation(clients)
     if lacking:
         what = "tokens without a session are refused" if required else "their sessions cannot be revoked one by one"
         text = f"clients without token revocation: {listed(names[key] for key in lacking)}; {what}"
@@ -117,7 +120,7 @@ def of_clients(facts, stack, options):
         yield from of_accepted_clients(facts, stack, names)
     no_admin = [
         names[key]
-        for key, one in clients.items()
+        for key, one in of_users(clients).items()
         if one.get("AllowedOAuthFlowsUserPoolClient") and ADMIN not in (one.get("AllowedOAuthScopes") or [])
     ]
     if no_admin:
@@ -138,25 +141,48 @@ def of_accepted_clients(facts, stack, names):
     if longest is None:
         yield need("refresh-lifetime", "note", "no logout function: the revocations' lifetime was not read")
         return
-    outliving = [names[key] for key, one in facts["clients"].items() if lifetime(one, "Refresh") > longest]
+    users = of_users(facts["clients"])
+    outliving = [names[key] for key, one in users.items() if lifetime(one, "Refresh") > longest]
     if outliving:
         text = f"refresh tokens outlive revocations ({longest} s): {listed(outliving)}. Revoked sessions could"
         yield need("refresh-lifetime", "stop", f"{text} become valid again: deploy with the longest (parameters.json)")
 
 
+def of_rules(facts, chosen):
+    """What the folder of rules would lose, or cannot say: the deployed one is replaced by what the plan writes."""
+    source = facts["rules"]["source"]
+    if rules.starts_over(facts) and any(chosen.values()):
+        text = f"the authorizer reads its rules from {facts['stack']['accepts']['POLICIES_DIR']}, and the plan's start"
+        text += " from the shipped ones: name the folder that was deployed with --policies"
+        yield need("rules-folder", "confirm", text)
+    unknown = rules.unknown(facts)
+    for api, one in sorted(facts["switched"].items()):
+        text = f"{one['name']}: on {AUTHORIZER} already: {listed(unknown.get(api, one['routes']))}"
+        if api not in unknown:
+            yield need(f"adopted-{api}", "note", f"{text}; their rules stay")
+        else:
+            text += f", and {source} does not record their scopes, whose rules the plan's would replace. Name with"
+            text += f" --policies the folder policies of the plan that switched them, or add them to its {rules.RECORD}"
+            yield need(f"adopted-{api}", "stop", text)
+    names = {api["id"]: api["name"] for api in facts["rest"] + facts["http"]}
+    names |= {key: one["name"] for key, one in facts["switched"].items()}
+    if shared := rules.conflicts(facts["adopted"]):
+        action, apis = min(shared.items())
+        parts = [f"{names.get(key, key)} ({key}) {' or '.join(scopes) or 'none'}" for key, scopes in apis.items()]
+        text = f"rules cannot tell APIs apart, and {listed(shared)} have different scopes in several: {action} needs"
+        text += f" {', '.join(parts)}. Adopt one of them alone (--rest-api, --http-api, --only), or with another stack"
+        yield need("shared-routes", "stop", text)
+
+
 def of_management(facts):
     """Another tool that owns a resource sets it back at its next deployment."""
-    owned = {"the pool": facts["pool"].get("UserPoolTags") or {}}
-    owned |= {one["name"]: one["tags"] for one in facts["rest"] + facts["http"]}
-    stacks = {name: tags["aws:cloudformation:stack-name"] for name, tags in owned.items() if tag(tags)}
-    if stacks:
-        text = ", ".join(f"{name} by the stack {stack}" for name, stack in sorted(stacks.items()))
+    if facts["owners"] is None:
+        text = "whether a CloudFormation stack manages pool and APIs could not be read"
+        yield need("managed", "confirm", f"{text} (cloudformation:DescribeStackResources)")
+    elif facts["owners"]:
+        text = ", ".join(f"{name} by the stack {stack} ({key})" for name, key, stack in facts["owners"])
         advice = "Its next deployment sets back what apply changes: add docs/existing-api.md's lines to its template"
         yield need("managed", "confirm", f"managed: {text}. {advice}")
-
-
-def tag(tags):
-    return tags.get("aws:cloudformation:stack-name")
 
 
 def of_rest(api, chosen, facts):
@@ -181,8 +207,6 @@ def of_rest(api, chosen, facts):
         waiting = {route for stage in api["stages"] for route in undeployed(api, stage)}
         text += f". Their methods differ: {listed(waiting)}" if waiting else ""
         yield need(f"deployment-{api['id']}", "confirm", text)
-    if chosen and not api["stages"]:
-        yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its methods")
 
 
 def date(deployment):
@@ -227,6 +251,21 @@ def of_http(api, chosen, facts):
         yield need(f"audience-{api['id']}", "confirm", f"{text}: write a rule if they must not call it")
 
 
+def of_stages(api, chosen):
+    """What becomes of the stages that `--stage` leaves out: routes belong to the API, not to a stage."""
+    name, automatic = api["name"], [stage for stage, one in api["left_out"].items() if one.get("AutoDeploy")]
+    if not chosen and api["left_out"] and not api["stages"]:
+        yield need(f"stage-{api['id']}", "note", f"{name} has no stage that --stage names: it is left as it is")
+    elif chosen and automatic:
+        text = f"{name}: {listed(automatic)} would serve the switched routes at once, because of automatic deployment"
+        yield need(f"stage-{api['id']}", "stop", f"{text}: name it with --stage too, or switch that off first")
+    elif chosen and api["left_out"]:
+        text = f"{name}: {listed(api['left_out'])} will serve the switched routes from the next deployment on"
+        yield need(f"stage-{api['id']}", "note", text)
+    elif chosen and not api["stages"]:
+        yield need(f"stage-{api['id']}", "note", f"{name} has no stage: nothing serves its routes")
+
+
 def of_identity(name, sources):
     for source in sorted({one for one in sources if one and one.lower() not in HEADER}):
         text = f"{name} reads the token from {source}; the authorizer from the header Authorization"
@@ -243,7 +282,8 @@ def of_routes(api, chosen):
     if open_routes:
         yield need(f"open-{api['id']}", "note", f"{api['name']}: no authorizer, left as it is: {listed(open_routes)}")
     kinds = {route: one.get(kind) or "NONE" for route, one in api["routes"].items() if route not in chosen}
-    others = [route for route, one in kinds.items() if one != "NONE"]
+    own = own_authorizers(api)
+    others = [route for route, one in kinds.items() if one != "NONE" and api["routes"][route].get(key) not in own]
     if others:
         text = f"{api['name']}: another authorization, left as it is: {listed(others)}"
         ids = {api["routes"][route].get(key) for route in others} - {None}

@@ -3,11 +3,10 @@
 import datetime
 import secrets
 
-from . import functions, http_api, needs, read, rest_api
-from .common import Refused, made_by
+from . import functions, http_api, needs, read, rest_api, rules
+from .common import AUTHORIZER, Refused, made_by
 from .run import KINDS, WATCHERS
 
-AUTHORIZER = "gatehouse-adopt"
 HEADER = {"rest": "method.request.header.Authorization", "http": "$request.header.Authorization"}
 
 
@@ -17,24 +16,33 @@ def facts(aws, options):
     Without a named API, every one whose authorizer accepts the pool's tokens."""
     found = read.pool_facts(aws, options.user_pool)
     found["stack"] = read.stack_facts(aws, options.stack) if options.stack else None
+    listed = read.all_apis(aws)
     rest, http = options.rest_api, options.http_api
     if not rest and not http:
-        rest, http = read.apis_of_pool(aws, found["pool"]["Arn"], found["pool"]["Id"])
+        rest, http = read.apis_of_pool(listed, found["pool"]["Arn"], found["pool"]["Id"])
     found["rest"] = [read.rest_facts(aws, api, options) for api in dict.fromkeys(rest)]
     found["http"] = [read.http_facts(aws, api, options) for api in dict.fromkeys(http)]
     names = {stage for api in found["rest"] + found["http"] for stage in api["stages"]}
     if missing := set(options.stage) - names:
         raise Refused(f"no API has the stage {', '.join(sorted(missing))}")
+    found["switched"] = read.switched(aws, found, listed)
+    found["owners"] = read.owners(aws, found, options)
     return found
 
 
 def chosen_routes(found, options):
     """The routes to switch, by API: those whose authorizer is the pool's own, or one that the options include.
 
-    Raises Refused if `--only` names a route that no API has."""
-    named = {route for api in found["rest"] + found["http"] for route in api["routes"]}
-    if missing := set(options.only) - named:
+    An API whose stages are all left out by the options has none.
+
+    Raises Refused if `--only` names a route that no API has, or `--authorizer` an authorizer that none has, or
+    Gatehouse's own."""
+    apis = found["rest"] + found["http"]
+    if missing := set(options.only) - {route for api in apis for route in api["routes"]}:
         raise Refused(f"no API has the route {', '.join(sorted(missing))}")
+    others = {key for api in apis for key in api["authorizers"].keys() - read.own_authorizers(api)}
+    if missing := set(options.authorizer) - others:
+        raise Refused(f"no API has another authorizer with the id {', '.join(sorted(missing))}")
     arn, pool_id = found["pool"]["Arn"], found["pool"]["Id"]
     chosen = {}
     for api in found["rest"]:
@@ -51,20 +59,21 @@ def chosen_routes(found, options):
             if one["Name"] != AUTHORIZER and (read.is_issuer(one, pool_id) or key in options.authorizer)
         }
         chosen[api["id"]] = selected(api["routes"], "AuthorizerId", included, options.only)
-    return chosen
+    return chosen | {api["id"]: {} for api in apis if api["left_out"] and not api["stages"]}
 
 
 def selected(routes, key, authorizers, only):
     return {name: one for name, one in routes.items() if one.get(key) in authorizers and (not only or name in only)}
 
 
-def build(aws, options):
-    """The plan and the facts on which it rests."""
-    found = facts(aws, options)
+def build(aws, options, known):
+    """The plan and the facts on which it rests. `known` is the folder of rules to start from."""
+    found, plan_id = facts(aws, options), secrets.token_hex(4)
     chosen = chosen_routes(found, options)
+    found["rules"], found["adopted"] = known, rules.adopted(found, chosen, known, plan_id)
     plan = {
         "version": 1,
-        "id": secrets.token_hex(4),
+        "id": plan_id,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "region": aws.region,
         "account": found["pool"]["Arn"].split(":")[4],
@@ -98,7 +107,8 @@ def steps(aws, found, chosen, options, plan_id):
             )
     waits = []
     if revocation and switches:
-        seconds = max(read.lifetime(one, token) for one in found["clients"].values() for token in ("Access", "Id"))
+        changed = read.lacking_revocation(found["clients"]).values()
+        seconds = max(read.lifetime(one, token) for one in changed for token in ("Access", "Id"))
         waits = [pause_step("tokens", "pause until tokens without a session have expired", revocation, seconds=seconds)]
     if switches and prepared:
         waits.append(
@@ -120,12 +130,11 @@ def revocation_steps(found, options):
     if not options.enable_token_revocation:
         return []
     made = []
-    for key, one in sorted(found["clients"].items()):
-        if not one.get("EnableTokenRevocation"):
-            target = {"pool": found["pool"]["Id"], "client": key}
-            before, after = {"EnableTokenRevocation": False}, {"EnableTokenRevocation": True}
-            says = f"client {key}: token revocation"
-            made.append(step(f"client:{key}", "token-revocation", target, after, says, before))
+    for key in sorted(read.lacking_revocation(found["clients"])):
+        target = {"pool": found["pool"]["Id"], "client": key}
+        before, after = {"EnableTokenRevocation": False}, {"EnableTokenRevocation": True}
+        says = f"client {key}: token revocation"
+        made.append(step(f"client:{key}", "token-revocation", target, after, says, before))
     return made
 
 
@@ -236,7 +245,10 @@ def watched(aws, found, chosen, planned):
     watch = [("pool", f"pool {pool_id}", {"pool": pool_id, "slots": slots_changed})]
     watch += [("client", f"client {key}", {"pool": pool_id, "client": key}) for key in sorted(found["clients"])]
     if found["stack"]:
-        watch.append(("function", "the authorizer", {"function": found["stack"]["authorizer"]}))
+        function = found["stack"]["authorizer"]
+        watch.append(("function", "the authorizer", {"function": function}))
+        # The rules of these routes are in the plan's folder.
+        watch.append(("others", f"{AUTHORIZER} of other APIs", {"function": function, "apis": sorted(chosen)}))
     for kind in ("rest", "http"):
         for api in found[kind]:
             target = {"api": api["id"], "routes": sorted(chosen[api["id"]])}
@@ -250,7 +262,7 @@ def watched(aws, found, chosen, planned):
 def parameters(found):
     """The parameters of core.yaml for this pool and these APIs, by name."""
     clients = found["clients"]
-    longest = max((read.lifetime(one, "Refresh") for one in clients.values()), default=30 * read.DAY)
+    longest = max((read.lifetime(one, "Refresh") for one in read.of_users(clients).values()), default=30 * read.DAY)
     values = {
         "UserPoolId": found["pool"]["Id"],
         "AppClientIds": ",".join(sorted(clients)),

@@ -85,6 +85,9 @@ def settings(described):
 def pool_update(aws, pool):
     """The UpdateUserPool request that changes nothing."""
     request = taken(aws, "UpdateUserPool", pool) | {"UserPoolId": pool["Id"], "PoolName": pool["Name"]}
+    # AWS's own tags are reserved: it keeps them, and refuses to take them.
+    if tags := request.get("UserPoolTags"):
+        request["UserPoolTags"] = {name: value for name, value in tags.items() if not name.startswith("aws:")}
     # AWS returns both and accepts one; the second is the deprecated form of the first.
     if "TemporaryPasswordValidityDays" in request.get("Policies", {}).get("PasswordPolicy", {}):
         request.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
@@ -133,6 +136,12 @@ class Triggers:
         changed = changed_settings(expected, read)
         if changed:
             put_back(before["Id"], changed, restore_pool, aws, before)
+
+
+def invokes(aws, pool_id, function):
+    """Whether a trigger of the pool is this function."""
+    config = (or_absent(describe_pool, aws, pool_id) or {}).get("LambdaConfig") or {}
+    return any(function in (value, isinstance(value, dict) and value.get("LambdaArn")) for value in config.values())
 
 
 def restore_pool(aws, before):

@@ -2,9 +2,9 @@
 
 from botocore.exceptions import ClientError
 
-from ..aws import code_of, pages
+from ..aws import code_of, or_none, pages, pages_or_none
 from . import functions, http_api, pool, rest_api
-from .common import Refused
+from .common import AUTHORIZER, Refused, fingerprints
 
 # The functions of the stack that can be triggers, by their logical ids in template.yaml, with their slots.
 TRIGGERS = {
@@ -16,6 +16,8 @@ TRIGGERS = {
     "PreTokenGenerationFunction": "PreTokenGenerationConfig",
 }
 LOGOUT = "LogoutFunction"
+DELETED = ("DELETE_COMPLETE", "DELETE_SKIPPED")
+STACK_TAG = "aws:cloudformation:stack-name"
 DAY = 86_400
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": DAY}
 
@@ -76,19 +78,124 @@ def stack_facts(aws, name):
     }
 
 
-def apis_of_pool(aws, pool_arn, pool_id):
-    """The ids of the REST and HTTP APIs with an authorizer that accepts the pool's tokens."""
+def owners(aws, found, options):
+    """The CloudFormation stacks that own what a plan may change: name, id and stack. None if they may not be read."""
+    resources = [("the pool", found["pool"]["Id"], found["pool"].get("UserPoolTags") or {})]
+    resources += [(one["name"], one["id"], one["tags"]) for one in found["rest"] + found["http"]]
+    if options.enable_token_revocation:
+        resources += [(f"the client {key}", key, {}) for key in sorted(lacking_revocation(found["clients"]))]
+    try:
+        # CloudFormation does not put its tags on everything that it creates.
+        named = [(name, key, tags.get(STACK_TAG) or owner(aws, key)) for name, key, tags in resources]
+    except ClientError as error:
+        if code_of(error) in ("AccessDenied", "AccessDeniedException"):
+            return None
+        raise
+    return [one for one in named if one[2]]
+
+
+def owner(aws, physical_id):
+    """The name of the stack that has a resource, or None."""
+    describe = aws.client("cloudformation").describe_stack_resources
+    response = or_none(describe, "ValidationError", PhysicalResourceId=physical_id)
+    listed = response["StackResources"] if response else []
+    # The response has up to 100 resources of the stack, and deleted stacks that retained the resource.
+    same = [one for one in listed if one.get("PhysicalResourceId") == physical_id] or listed
+    return next((one["StackName"] for one in same if one["ResourceStatus"] not in DELETED), None)
+
+
+def lacking_revocation(clients):
+    """The app clients of users without token revocation."""
+    return {key: one for key, one in of_users(clients).items() if not one.get("EnableTokenRevocation")}
+
+
+def of_users(clients):
+    """The app clients that users sign in to. The others only get tokens of machines, which have no session."""
+    return {key: one for key, one in clients.items() if not is_machine_only(one)}
+
+
+def is_machine_only(client):
+    """Whether an app client has client_credentials only, and no flow that signs a user in, as Cognito's default has."""
+    grants = client.get("AllowedOAuthFlows") if client.get("AllowedOAuthFlowsUserPoolClient") else None
+    return grants == ["client_credentials"] and client.get("ExplicitAuthFlows") == ["ALLOW_REFRESH_TOKEN_AUTH"]
+
+
+def all_apis(aws):
+    """Every REST and HTTP API of the region: `rest` or `http`, id, name and authorizers."""
     gateway, second = aws.client("apigateway"), aws.client("apigatewayv2")
-    rest, http = [], []
+    found = []
     for api in pages(gateway, "get_rest_apis", "items"):
-        known = pages(gateway, "get_authorizers", "items", restApiId=api["id"])
-        if any(pool_arn in (one.get("providerARNs") or []) for one in known):
-            rest.append(api["id"])
+        known = pages_or_none(gateway, "get_authorizers", "items", restApiId=api["id"])
+        found.append(("rest", api["id"], api.get("name", api["id"]), known))
     for api in pages(second, "get_apis", "Items"):
-        known = pages(second, "get_authorizers", "Items", ApiId=api["ApiId"])
-        if api["ProtocolType"] == "HTTP" and any(is_issuer(one, pool_id) for one in known):
-            http.append(api["ApiId"])
+        if api["ProtocolType"] == "HTTP":
+            known = pages_or_none(second, "get_authorizers", "Items", ApiId=api["ApiId"])
+            found.append(("http", api["ApiId"], api["Name"], known))
+    return found
+
+
+def apis_of_pool(listed, pool_arn, pool_id):
+    """The ids of the REST and HTTP APIs with an authorizer that accepts the pool's tokens."""
+    rest = [
+        api
+        for kind, api, _, known in listed
+        if kind == "rest" and any(pool_arn in (one.get("providerARNs") or []) for one in known)
+    ]
+    http = [api for kind, api, _, known in listed if kind == "http" and any(is_issuer(one, pool_id) for one in known)]
     return rest, http
+
+
+def own_authorizers(api):
+    """The ids of the API's authorizers that an earlier plan made."""
+    return {key for key, one in api["authorizers"].items() if name_of(one) == AUTHORIZER}
+
+
+def name_of(authorizer):
+    return authorizer.get("name") or authorizer.get("Name")
+
+
+def switched(aws, found, listed):
+    """By id, the name and the routes of each API with routes on an authorizer that an earlier plan made.
+
+    Of the plan's own APIs, and of every other whose authorizer is the stack's: the same rules apply to its requests."""
+    apis = {
+        api["id"]: (kind, api["name"], own_authorizers(api), api["routes"])
+        for kind in ("rest", "http")
+        for api in found[kind]
+    }
+    if found["stack"]:
+        apis |= other_apis(aws, listed, found["stack"]["authorizer"], apis)
+    result = {}
+    for key, (kind, name, own, routes) in apis.items():
+        member = "authorizerId" if kind == "rest" else "AuthorizerId"
+        if used := sorted(route for route, one in routes.items() if one.get(member) in own):
+            result[key] = {"name": name, "routes": used}
+    return result
+
+
+def other_apis(aws, listed, function, left_out):
+    """The APIs with an authorizer that an earlier plan made for the function: kind, name, its ids, routes, by id."""
+    apis = {}
+    for kind, key, name, known in listed:
+        own = {one.get("id") or one.get("AuthorizerId") for one in known if is_of_function(one, function)}
+        if own and key not in left_out:
+            apis[key] = kind, name, own, rest_api.routes(aws, key) if kind == "rest" else http_api.routes(aws, key)
+    return apis
+
+
+def watched_others(aws, target):
+    """Fingerprints of the routes that plans switched to the function, in the APIs that are not the plan's."""
+    listed = [one for one in all_apis(aws) if one[1] not in target["apis"]]
+    facts = {"rest": [], "http": [], "stack": {"authorizer": target["function"]}}
+    return fingerprints({key: one["routes"] for key, one in switched(aws, facts, listed).items()})
+
+
+def is_of_function(authorizer, function):
+    """Whether an earlier plan made the authorizer, and it invokes the function, by any alias."""
+    uri = authorizer.get("authorizerUri") or authorizer.get("AuthorizerUri") or ""
+    arn = uri.partition("/functions/")[2].partition("/invocations")[0]
+    same = arn.split(":")[:7] == function.split(":")[:7]
+    return name_of(authorizer) == AUTHORIZER and same
 
 
 def is_issuer(authorizer, pool_id):
@@ -98,8 +205,9 @@ def is_issuer(authorizer, pool_id):
 
 
 def of_stages(stages, options):
-    """The stages that the options name, or all."""
-    return {name: one for name, one in stages.items() if not options.stage or name in options.stage}
+    """The stages that the options name, or all, and those that they leave out."""
+    named = {name: one for name, one in stages.items() if not options.stage or name in options.stage}
+    return {"stages": named, "left_out": {name: one for name, one in stages.items() if name not in named}}
 
 
 def rest_facts(aws, api, options):
@@ -118,9 +226,8 @@ def rest_facts(aws, api, options):
         "tags": described.get("tags") or {},
         "authorizers": {one["id"]: one for one in pages(client, "get_authorizers", "items", restApiId=api)},
         "routes": rest_api.routes(aws, api),
-        "stages": of_stages(stages, options),
         "deployed": deployed,
-    }
+    } | of_stages(stages, options)
 
 
 def http_facts(aws, api, options):
@@ -136,5 +243,4 @@ def http_facts(aws, api, options):
         "cors": described.get("CorsConfiguration") or {},
         "authorizers": {one["AuthorizerId"]: one for one in pages(client, "get_authorizers", "Items", ApiId=api)},
         "routes": http_api.routes(aws, api),
-        "stages": of_stages({one["StageName"]: one for one in http_api.stages(aws, api)}, options),
-    }
+    } | of_stages({one["StageName"]: one for one in http_api.stages(aws, api)}, options)

@@ -50,11 +50,19 @@ class Authorizer:
             client.create_authorizer(**api, **wanted)
 
     @staticmethod
-    def used_by(aws, step, authorizer):
-        """The ids that steps would have which switch the methods with this authorizer."""
+    def used_by(aws, step, authorizer, since, _):
+        """The ids that steps would have which switch the methods with this authorizer, or stages that may serve it.
+
+        A deployment does not show whose authorizer it has. Those that were made since may have this one."""
         api = step["target"]["api"]
         used = [name for name, one in routes(aws, api).items() if one.get("authorizerId") == authorizer]
-        return [f"rest:{api}:{name}" for name in used]
+        found = [f"rest:{api}:{name}" for name in used]
+        for name, deployment in served(aws, api):
+            names = {"restApiId": api, "deploymentId": deployment}
+            one = or_none(aws.client("apigateway").get_deployment, ABSENT, **names, embed=["apisummary"])
+            if one and one.get("createdDate", since) >= since and has_lambda_authorizer(one):
+                found.append(f"rest:{api}:stage:{name}")
+        return found
 
 
 class Method:
@@ -100,11 +108,10 @@ class Deployment:
             client.create_deployment(**api, description=wanted["description"])
 
     @staticmethod
-    def used_by(aws, step, deployment):
+    def used_by(aws, step, deployment, *_):
         """The ids that steps would have which point the stages with this deployment to it."""
         api = step["target"]["api"]
-        used = [one["stageName"] for one in stages(aws, api) if one.get("deploymentId") == deployment]
-        return [f"rest:{api}:stage:{name}" for name in used]
+        return [f"rest:{api}:stage:{name}" for name, one in served(aws, api) if one == deployment]
 
 
 class Stage:
@@ -122,8 +129,8 @@ class Stage:
 
     @staticmethod
     def redeploy(aws, step, text):
-        """Deploys the present methods to the stage."""
-        aws.client("apigateway").create_deployment(**Stage.names(step), description=text)
+        """Deploys the present methods to the stage, and returns the deployment's id."""
+        return aws.client("apigateway").create_deployment(**Stage.names(step), description=text)["id"]
 
     @staticmethod
     def names(step):
@@ -133,3 +140,22 @@ class Stage:
 def stages(aws, api):
     """The API's stages."""
     return aws.client("apigateway").get_stages(restApiId=api)["item"]
+
+
+def served(aws, api):
+    """The deployments that stages serve: pairs of a stage's name and an id. A canary is no part of the stage's step."""
+    found = []
+    for stage in stages(aws, api):
+        canary = stage.get("canarySettings") or {}
+        found += [
+            (stage["stageName"], stage.get("deploymentId")),
+            (f"{stage['stageName']} canary", canary.get("deploymentId")),
+        ]
+    return [(name, deployment) for name, deployment in found if deployment]
+
+
+def has_lambda_authorizer(deployment):
+    """Whether a method of a deployment has one. True if the deployment has no summary."""
+    summary = deployment.get("apiSummary")
+    methods = [one for verbs in (summary or {}).values() for one in verbs.values()]
+    return summary is None or any(one.get("authorizationType") == "CUSTOM" for one in methods)

@@ -3,8 +3,8 @@
 import datetime
 import time
 
-from . import functions, http_api, pool, rest_api
-from .common import Refused, Unfinished, differences, resolved, settled
+from . import functions, http_api, pool, read, rest_api
+from .common import MADE, Refused, Unfinished, differences, resolved, settled
 
 KINDS = {
     "triggers": pool.Triggers,
@@ -21,12 +21,18 @@ KINDS = {
 }
 # Kinds whose change requests and sign-ins meet.
 LIVE = {"triggers", "rest-stage", "http-route", "http-stage"}
+# Kinds whose removal must wait until no request meets them.
+ENTRANCE = {"permission", "rest-authorizer", "http-authorizer"}
+# By how much this machine's clock and AWS's may differ: a larger difference invalidates signatures.
+SKEW = datetime.timedelta(minutes=5)
+IN_USE = "in use by "
 WATCHERS = {
     "pool": pool.watched_pool,
     "client": pool.watched_client,
     "function": functions.watched_function,
     "rest-api": rest_api.watched_rest_api,
     "http-api": http_api.watched_http_api,
+    "others": read.watched_others,
 }
 
 
@@ -72,14 +78,18 @@ def check(aws, plan, journal):
     """Raises Refused if an undo is not finished or a resource has changed since the plan. Changes nothing."""
     if journal.undoing():
         raise Refused("An undo of this plan was begun. Finish it with `undo --yes`.")
-    check_watched(aws, plan)
+    check_watched(aws, plan, bool(journal.begun() or journal.done()))
     check_steps(aws, plan, journal)
 
 
-def check_watched(aws, plan):
-    """Raises Refused with everything that is no longer as the plan read it."""
+def check_watched(aws, plan, continued):
+    """Raises Refused with everything that is no longer as the plan read it.
+
+    Other APIs that were adopted since matter before the first step: the plan's rules may lack theirs."""
     drifted = []
     for one in plan["watched"]:
+        if continued and one["kind"] == "others":
+            continue
         changed = differences(one["fingerprints"], WATCHERS[one["kind"]](aws, one["target"]))
         drifted += [f"{one['id']}: {name}" for name in changed]
     if drifted:
@@ -101,16 +111,15 @@ def check_steps(aws, plan, journal):
 
 def pause(step, journal, settle, wait, sleep, say, line):
     """Waits until what was written has reached every part of AWS, or until the tokens of before have expired."""
-    if step["id"] in journal.done():
+    if journal.done_after(step["id"], step["target"]["after"]):
         return
-    writers = [one for one in journal.done().values() if one["step"] in step["target"]["after"] and one["wrote"]]
-    if not writers:
-        return
+    # Also of what was found done: another hand did it since the plan.
+    written = [line for one, line in journal.done().items() if one in step["target"]["after"]]
     if step["target"]["reason"] == "settle":
         say(f"{line}: {settle} s")
         sleep(settle)
     else:
-        last = max(datetime.datetime.fromisoformat(one["at"]) for one in writers)
+        last = max(datetime.datetime.fromisoformat(one["at"]) for one in written)
         until = last + datetime.timedelta(seconds=step["target"]["seconds"])
         left = (until - datetime.datetime.now(datetime.UTC)).total_seconds()
         if left > 0 and not wait:
@@ -126,7 +135,7 @@ def undo(aws, plan, journal, say, force=(), settle=30, sleep=time.sleep):
 
     Raises Refused, before the first change, if a resource is neither as applied nor as before or is used by another
     hand, unless `force` has the step's id. Then a stage gets a new deployment of the restored methods, another changed
-    resource its former state, and one that is gone or in use is left out."""
+    resource its former state, and one that is gone or in use is left out, with the permission that it needs."""
     steps = to_undo(plan, journal)
     foreign = changed_by_others(aws, plan, journal)
     refused = [f"{step}: {text}" for step, text in foreign.items() if step not in force]
@@ -136,55 +145,73 @@ def undo(aws, plan, journal, say, force=(), settle=30, sleep=time.sleep):
     stages = [step for step in steps if step["id"] in foreign and step["kind"].endswith("-stage")]
     steps = with_stages_after_methods(steps, stages)
     journal.write("undo")
-    unsettled = False
+    live = {step["id"] for step in plan["steps"] if step["kind"] in LIVE}
     for number, step in enumerate(steps, 1):
         line, kind = f"[{number}/{len(steps)}] back: {step['says']}", KINDS[step["kind"]]
-        if step["kind"] == "permission" and unsettled:
+        if step["kind"] in ENTRANCE and journal.unsettled(live):
             say(f"waiting {settle} s until every part of AWS serves the former configuration")
             sleep(settle)
-            unsettled = False
-        now = kind.read(aws, step)
+            journal.write("undo-waited")
+        now, deployed = kind.read(aws, step), None
         if now.state == step["before"]:
             say(f"{line}: as before")
         elif now.state is None or step["id"] in foreign and step["before"] is None:
             say(f"{line}: left out")
+        elif step["kind"] == "permission" and (user := user_of(aws, plan, step)):
+            say(f"{line}: left out, because {user} uses it")
         else:
             journal.write("undo-begin", step=step["id"], found=now.state)
             if step in stages:
-                kind.redeploy(aws, step, f"gatehouse adopt undo {plan['id']}")
+                deployed = kind.redeploy(aws, step, f"gatehouse adopt undo {plan['id']}")
             else:
                 kind.write(aws, step, now, step["before"])
             found = read_until(aws, step, step["before"]).state if step not in stages else step["before"]
             if found != step["before"]:
                 raise Refused(f"{step['id']} was written back and reads differently: {described(found)}.")
-            unsettled = unsettled or step["kind"] in LIVE
             say(f"{line}: done")
-        journal.write("undone", step=step["id"])
+        journal.write("undone", step=step["id"], **({"made": deployed} if deployed else {}))
     journal.write("undo-finished")
 
 
 def to_undo(plan, journal):
-    """The steps that this plan wrote, or may have written, the last one first. What it found done is not undone."""
+    """The steps that this plan wrote, or may have written, the last one first. What it found done is not undone.
+
+    Permissions come after everything that needs them: it may have to stay."""
     written = journal.begun() | {step for step, line in journal.done().items() if line["wrote"]}
-    return [step for step in reversed(changes(plan)) if step["id"] in written]
+    steps = [step for step in reversed(changes(plan)) if step["id"] in written]
+    return sorted(steps, key=lambda step: step["kind"] == "permission")
+
+
+def user_of(aws, plan, step):
+    """What would still use a permission of the plan, which no other statement grants, or None."""
+    if functions.Permission.is_granted_otherwise(aws, step):
+        return None
+    authorizers = MADE.findall(step["after"]["source"])
+    for one in plan["steps"]:
+        if one["id"] in authorizers and KINDS[one["kind"]].read(aws, one).state is not None:
+            return one["id"]
+    if not authorizers and pool.invokes(aws, plan["pool"], step["target"]["function"]):
+        return "the pool"
+    return None
 
 
 def changed_by_others(aws, plan, journal):
     """What another hand changed or uses since apply, by step."""
     made, steps = made_now(aws, plan, journal), to_undo(plan, journal)
-    return {step["id"]: text for step in steps if (text := by_another_hand(aws, plan, step, made))}
+    restored = {step["id"] for step in steps}
+    return {step["id"]: text for step in steps if (text := by_another_hand(aws, step, made, restored, journal))}
 
 
-def by_another_hand(aws, plan, step, made):
-    """What another hand changed or uses of a step's resource, or None."""
+def by_another_hand(aws, step, made, restored, journal):
+    """What another hand changed or uses of a step's resource, or None. `restored` are the steps of the undo."""
     kind = KINDS[step["kind"]]
     found = kind.read(aws, step)
     if found.state not in (resolved(step["after"], made), step["before"]):
         return described(found.state)
     if step["before"] is None and found.id and hasattr(kind, "used_by"):
-        ours = {one["id"] for one in changes(plan)}
-        users = [one for one in kind.used_by(aws, step, found.id) if one not in ours]
-        return f"in use by {', '.join(users)}" if users else None
+        since = journal.begun_at(step["id"]) - SKEW
+        users = [one for one in kind.used_by(aws, step, found.id, since, journal.redeployed()) if one not in restored]
+        return IN_USE + ", ".join(users) if users else None
     return None
 
 
@@ -197,7 +224,7 @@ def with_stages_after_methods(steps, stages):
 
 def made_now(aws, plan, journal):
     """The ids of created resources, also of those whose creation no line of the journal confirms."""
-    made = journal.made()
+    made = journal.last_made()
     for step in changes(plan):
         if step["before"] is None and step["kind"] != "permission" and step["id"] not in made:
             found = KINDS[step["kind"]].read(aws, step)

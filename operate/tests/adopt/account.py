@@ -30,6 +30,7 @@ class Account(unittest.TestCase):
         }
         routes = {"GET /stock": ["stock/read"], "ANY /files/{proxy+}": [], "GET /open": None}
         self.aws.add_http_api("store", routes, (("$default", True), ("fixed", False)))
+        self.aws.today = None
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "adopt"
 
     def run_command(self, *arguments, expect=0):

@@ -5,6 +5,7 @@ not send, a REST API serves deployments, scopes are refused on a route with a La
 be deleted. After each change `check` proves that every served route has an authorizer that exists and may be invoked.
 """
 
+import collections
 import copy
 import datetime
 import itertools
@@ -40,7 +41,12 @@ class Fake(Aws):
         super().__init__(session=SESSION)
         self.changes, self.crash_at, self.crash_after, self.ids = [], None, False, itertools.count(1)
         self.refuse, self.alias, self.dead = {}, "", False
+        # When deployments are made; None is now.
+        self.today = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
         self.parameters, self.policies = {}, {}
+        self.versions = collections.defaultdict(lambda: 1)
+        # The stacks that own resources, by physical id, and the status there.
+        self.owners = {}
         self.rest, self.http = {}, {}
         self.pool, self.mfa, self.clients_of_pool = pool(), {"MfaConfiguration": "OPTIONAL"}, {}
         self.mfa["SoftwareTokenMfaConfiguration"] = {"Enabled": True}
@@ -135,6 +141,9 @@ class Fake(Aws):
         granted = [each["Condition"]["ArnLike"]["AWS:SourceArn"] for each in self.policies.get(invoked, {}).values()]
         assert source in granted, f"{api} {route}: API Gateway may not invoke the authorizer"
 
+    def now(self):
+        return self.today or datetime.datetime.now(datetime.UTC)
+
     def id(self):
         return f"made{next(self.ids)}"
 
@@ -208,6 +217,10 @@ class Fake(Aws):
             raise Failure("InvalidParameterException", "Please use TemporaryPasswordValidityDays instead.")
         if sent.get("MfaConfiguration") == "ON" != self.mfa["MfaConfiguration"]:
             raise Failure("InvalidParameterException", "Cannot turn MFA functionality ON, once the pool is created.")
+        if any(one.startswith("aws:") for one in sent.get("UserPoolTags", {})):
+            raise Failure("InvalidParameterException", "aws: prefixed tag key names are not allowed for external use.")
+        own = {key: one for key, one in self.pool.get("UserPoolTags", {}).items() if key.startswith("aws:")}
+        sent["UserPoolTags"] = sent.get("UserPoolTags", {}) | own
         name = sent.pop("PoolName", self.pool["Name"])
         self.pool = reset(self.pool, sent, self.taken("UpdateUserPool"), {"MfaConfiguration": "OFF"}) | {"Name": name}
         if days:
@@ -281,6 +294,19 @@ class Fake(Aws):
         status = {"StackStatus": "CREATE_COMPLETE", "CreationTime": "2026-11-26T00:00:00Z"}
         return {"Stacks": [{"StackName": STACK, "Outputs": outputs} | status]}
 
+    def cloudformation_DescribeStackResources(self, PhysicalResourceId):
+        if PhysicalResourceId not in self.owners:
+            raise Failure("ValidationError", f"Stack for {PhysicalResourceId} does not exist")
+        stack, status = self.owners[PhysicalResourceId]
+        same = {"StackName": stack, "ResourceType": "AWS::Any::Thing", "Timestamp": "2026-11-26T00:00:00Z"}
+        listed = {"Other": ("other", "CREATE_COMPLETE"), "Own": (PhysicalResourceId, status)}
+        return {
+            "StackResources": [
+                same | {"LogicalResourceId": key, "PhysicalResourceId": one, "ResourceStatus": its}
+                for key, (one, its) in listed.items()
+            ]
+        }
+
     def cloudformation_ListStackResources(self, StackName):
         names = {one.partition("-")[2] + "Function": one for one in self.variables}
         same = {"ResourceType": "AWS::Lambda::Function", "ResourceStatus": "CREATE_COMPLETE"}
@@ -294,13 +320,15 @@ class Fake(Aws):
     def ssm_PutParameter(self, Name, Value, Type, Overwrite=False):
         if Name in self.parameters and not Overwrite:
             raise Failure("ParameterAlreadyExists", "The parameter already exists.")
+        # In AWS the versions of a parameter start anew when it is deleted.
+        self.versions[Name] = self.versions[Name] + 1 if Name in self.parameters else 1
         self.parameters[Name] = Value
-        return {"Version": 1}
+        return {"Version": self.versions[Name]}
 
     def ssm_GetParameter(self, Name):
         if Name not in self.parameters:
             raise Failure("ParameterNotFound", "no such parameter")
-        return {"Parameter": {"Name": Name, "Value": self.parameters[Name]}}
+        return {"Parameter": {"Name": Name, "Value": self.parameters[Name], "Version": self.versions.get(Name, 1)}}
 
     def ssm_DeleteParameter(self, Name):
         if Name not in self.parameters:
@@ -390,8 +418,7 @@ class Fake(Aws):
 
     def apigateway_CreateDeployment(self, restApiId, description="", stageName=None):
         one, made = self.rest[restApiId], self.id()
-        at = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
-        one["deployments"][made] = {"id": made, "description": description, "createdDate": at}
+        one["deployments"][made] = {"id": made, "description": description, "createdDate": self.now()}
         one["snapshots"][made] = copy.deepcopy(one["routes"])
         if stageName:
             one["stages"][stageName]["deploymentId"] = made
@@ -469,11 +496,14 @@ class Fake(Aws):
 
     def apigatewayv2_CreateDeployment(self, ApiId, Description="", StageName=None):
         one, made = self.http[ApiId], self.id()
-        one["deployments"][made] = {"DeploymentId": made, "Description": Description}
+        one["deployments"][made] = {"DeploymentId": made, "Description": Description, "CreatedDate": self.now()}
         one["snapshots"][made] = copy.deepcopy(one["routes"])
         if StageName:
             one["stages"][StageName]["DeploymentId"] = made
         return one["deployments"][made]
+
+    def apigatewayv2_GetDeployment(self, ApiId, DeploymentId):
+        return self.http[ApiId]["deployments"][DeploymentId]
 
     def apigatewayv2_DeleteDeployment(self, ApiId, DeploymentId):
         one = self.http[ApiId]

@@ -1,12 +1,14 @@
 """Apply and undo against the account in memory: order, crashes, drift, another hand, two at once."""
 
+import datetime
 import json
 import os
 import unittest
 from unittest import mock
 
 from gatehouse_operate.adopt import journal as journals
-from gatehouse_operate.adopt import run
+from gatehouse_operate.adopt import lock, run
+from gatehouse_operate.adopt.common import Refused
 
 from . import fake
 from .account import Account
@@ -24,6 +26,15 @@ class ApplyAndUndo(Account):
         self.assertEqual(after[0], changed, "a field of the pool was lost")
         added = {"PostConfirmation": fake.function("gatehouse-PostConfirmation")}
         self.assertEqual(after[0]["LambdaConfig"], before[0]["LambdaConfig"] | added)
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
+    def test_tags_of_aws_stay_and_are_not_sent(self):
+        self.aws.pool["UserPoolTags"] |= {"aws:cloudformation:stack-name": "users"}
+        before = self.aws.snapshot()
+        self.plan()
+        self.apply()
+        self.assertEqual(self.aws.snapshot()[0]["UserPoolTags"], before[0]["UserPoolTags"])
         self.undo()
         self.assertEqual(self.aws.snapshot(), before)
 
@@ -85,14 +96,32 @@ class ApplyAndUndo(Account):
                 self.undo("--settle", "9")
         self.assertEqual(slept, [7, 9])
 
+    def test_a_repeated_undo_waits_for_what_the_one_before_took_back(self):
+        self.aws.http.clear()
+        before = self.aws.snapshot()
+        self.run_command("plan", "--user-pool", fake.POOL_ID, "--stack", "gatehouse")
+        self.apply()
+        slept = []
+        with mock.patch.object(run, "undo", with_sleep(run.undo, slept)):
+            self.aws.refuse = {"DeleteDeployment": "TooManyRequestsException"}
+            self.undo("--settle", "9", expect=4)
+            self.aws.refuse = {"DeleteAuthorizer": "TooManyRequestsException"}
+            self.assertEqual(slept, [])
+            self.assertIn("waiting 9 s", self.undo("--settle", "9", expect=4))
+            self.aws.refuse = {}
+            self.assertNotIn("waiting", self.undo("--settle", "9"), "the one before has waited")
+        self.assertEqual(slept, [9])
+        self.assertEqual(self.aws.snapshot(), before)
+
     def test_what_was_there_before_is_not_undone(self):
         """Another hand attaches the trigger between plan and apply."""
         ours = fake.function("gatehouse-PostConfirmation")
         self.plan()
         self.aws.pool["LambdaConfig"]["PostConfirmation"] = ours
         self.assertIn("triggers PostConfirmation: found done", self.apply())
-        self.undo()
+        self.assertIn("left out, because the pool uses it", self.undo())
         self.assertEqual(self.aws.pool["LambdaConfig"]["PostConfirmation"], ours)
+        self.assertEqual(len(self.aws.policies[ours]), 1, "Cognito may not invoke the trigger")
 
     def test_replacing_a_trigger_names_the_function_and_gives_it_back(self):
         before = self.aws.snapshot()
@@ -121,7 +150,7 @@ class ApplyAndUndo(Account):
         self.plan("--only", "GET /orders")
         self.apply()
         first, self.folder = self.folder, later
-        told = self.plan()
+        told = self.plan("--policies", str(first / "policies"))
         self.assertNotIn("GET /orders from", told)
         self.apply()
         self.assert_applied()
@@ -316,6 +345,41 @@ class Drift(Account):
         self.aws.http["store"]["routes"]["r0"]["Target"] = "integrations/other"
         self.refuses("store-name (store): GET /stock")
 
+    def test_a_stage_that_deploys_automatically_now(self):
+        self.plan("--rest-api", "shop", "--http-api", "store")
+        self.aws.http["store"]["stages"]["fixed"]["AutoDeploy"] = True
+        self.refuses("store-name (store): AutoDeploy of fixed")
+
+    def test_a_new_stage_that_deploys_automatically(self):
+        self.plan("--stage", "fixed", "--stage", "$default")
+        self.aws.http["store"]["stages"]["new"] = {"StageName": "new", "AutoDeploy": True}
+        self.refuses("store-name (store): AutoDeploy of new")
+
+    def plan_api(self, option, api):
+        """A plan without triggers."""
+        self.run_command("plan", "--user-pool", fake.POOL_ID, "--stack", "gatehouse", option, api)
+
+    def test_an_api_that_another_plan_adopted_since(self):
+        """The rules of this plan, which replace the deployed ones, lack those of the other."""
+        self.plan_api("--rest-api", "shop")
+        first, self.folder = self.folder, self.folder.with_name("other")
+        self.plan_api("--http-api", "store")
+        self.apply()
+        self.folder = first
+        self.refuses("gatehouse-adopt of other APIs: store")
+
+    def test_an_api_that_another_plan_adopted_while_apply_was_interrupted(self):
+        self.plan_api("--rest-api", "shop")
+        self.aws.refuse = {"UpdateMethod": "TooManyRequestsException"}
+        self.apply(expect=4)
+        self.aws.refuse = {}
+        first, self.folder = self.folder, self.folder.with_name("other")
+        self.plan_api("--http-api", "store")
+        self.apply()
+        self.folder = first
+        self.apply()
+        self.assertEqual(self.aws.rest["shop"]["routes"]["GET /orders"]["authorizationType"], "CUSTOM")
+
     def test_an_authorizer_of_another_pool(self):
         self.plan()
         self.aws.variables["gatehouse-Authorizer"]["USER_POOL_ID"] = "eu-central-1_Other"
@@ -385,9 +449,50 @@ class AnotherHand(Account):
         theirs = {"httpMethod": "PUT", "authorizationType": "CUSTOM", "authorizerId": ours}
         self.aws.rest["shop"]["routes"]["PUT /orders"] = theirs
         self.assertIn("rest:shop:authorizer: in use by rest:shop:PUT /orders", self.undo(expect=1))
-        self.undo("--force", "rest:shop:authorizer")
+        told = self.undo("--force", "rest:shop:authorizer")
+        self.assertIn("permission to invoke the authorizer: left out, because rest:shop:authorizer uses it", told)
         self.assertIn(ours, self.aws.rest["shop"]["authorizers"])
+        self.aws.apigateway_CreateDeployment("shop", "theirs", "test")
+        self.aws.check()
         self.assertEqual(self.aws.rest["shop"]["routes"]["GET /orders"]["authorizerId"], "cognito")
+
+    def test_the_permission_of_an_authorizer_in_use_stays_for_http_apis_too(self):
+        (ours,) = set(self.aws.http["store"]["authorizers"]) - {"jwt"}
+        (route,) = [one for one in self.aws.http["store"]["routes"].values() if one["RouteKey"] == "GET /open"]
+        route |= {"AuthorizationType": "CUSTOM", "AuthorizerId": ours}
+        self.assertIn("http:store:authorizer: in use by http:store:GET /open", self.undo(expect=1))
+        self.undo("--force", "http:store:authorizer")
+        self.aws.check()
+
+    def test_a_permission_is_not_needed_if_another_statement_grants_the_same(self):
+        self.aws.rest["shop"]["routes"]["PUT /orders"] = dict(self.aws.rest["shop"]["routes"]["POST /orders"])
+        statements = self.aws.policies[fake.function("gatehouse-Authorizer")]
+        (name,) = [one for one in statements if one.endswith("-shop")]
+        statements["theirs"] = statements[name] | {"Sid": "theirs"}
+        self.undo("--force", "rest:shop:authorizer")
+        self.assertEqual(list(statements), ["theirs"])
+        self.aws.check()
+
+    def test_a_canary_that_serves_what_apply_made(self):
+        shop = self.aws.rest["shop"]
+        newer = self.aws.apigateway_CreateDeployment("shop", "theirs")["id"]
+        shop["stages"]["prod"]["canarySettings"] = {"deploymentId": newer, "percentTraffic": 5.0}
+        told = self.undo(expect=1)
+        self.assertIn("rest:shop:authorizer: in use by rest:shop:stage:prod canary", told)
+        shop["stages"]["prod"]["canarySettings"]["deploymentId"] = shop["stages"]["prod"]["deploymentId"]
+        self.assertIn("rest:shop:deployment: in use by rest:shop:stage:prod canary", self.undo(expect=1))
+
+    def test_a_repeated_undo_after_a_new_deployment_of_the_restored_routes(self):
+        """Their deployment is newer than the authorizer, and does not use it."""
+        self.aws.apigatewayv2_CreateDeployment("store", "theirs", "fixed")
+        self.aws.apigateway_CreateDeployment("shop", "theirs", "prod")
+        forced = [word for api in ("http:store:stage:fixed", "rest:shop:stage:prod") for word in ("--force", api)]
+        self.aws.refuse = {"DeleteAuthorizer": "TooManyRequestsException"}
+        self.undo(*forced, expect=4)
+        self.aws.refuse = {}
+        self.undo()
+        self.assertEqual(list(self.aws.http["store"]["authorizers"]), ["jwt"])
+        self.assertEqual(list(self.aws.rest["shop"]["authorizers"]), ["cognito"])
 
     def test_a_method_that_is_gone(self):
         del self.aws.rest["shop"]["routes"]["POST /orders"]
@@ -408,6 +513,63 @@ class AnotherHand(Account):
 
     def test_only_steps_of_the_plan_can_be_forced(self):
         self.assertIn("no step everything", self.undo("--force", "everything", expect=1))
+
+
+class OtherStages(Account):
+    """Another hand deploys what apply has switched to a stage that the plan leaves alone."""
+
+    def undo_refuses(self, api, stage):
+        told = self.run_command("undo")
+        self.assertIn(f"--force '{api}:authorizer' leaves it: in use by {api}:stage:{stage}", told)
+        count = len(self.aws.changes)
+        self.assertIn(f"{api}:authorizer: in use by {api}:stage:{stage}", self.undo(expect=1))
+        self.assertEqual([one for one in self.aws.changes[count:] if one[0] != "ssm"], [])
+        self.undo("--force", f"{api}:authorizer", "--force", f"{api}:deployment")
+        self.aws.check()
+
+    def test_of_a_rest_api(self):
+        self.plan("--rest-api", "shop", "--stage", "test")
+        self.apply()
+        self.aws.apigateway_CreateDeployment("shop", "theirs", "prod")
+        self.undo_refuses("rest:shop", "prod")
+
+    def test_of_a_rest_api_by_a_new_stage(self):
+        self.plan("--rest-api", "shop")
+        self.apply()
+        made = self.aws.rest["shop"]["stages"]["prod"]["deploymentId"]
+        self.aws.rest["shop"]["stages"]["new"] = {"stageName": "new", "deploymentId": made}
+        self.undo_refuses("rest:shop", "new")
+
+    def test_of_an_http_api(self):
+        self.aws.http["store"]["stages"]["$default"] |= {
+            "AutoDeploy": False,
+            "DeploymentId": self.aws.apigatewayv2_CreateDeployment("store")["DeploymentId"],
+        }
+        self.aws.http["store"]["deployments"]["made4"]["CreatedDate"] -= datetime.timedelta(days=1)
+        self.plan("--http-api", "store", "--stage", "fixed")
+        self.apply()
+        self.aws.apigatewayv2_CreateDeployment("store", "theirs", "$default")
+        self.undo_refuses("http:store", "$default")
+
+    def test_before_apply_came_to_the_stage(self):
+        """The plan would have switched the stage, and undo does not restore what apply did not change."""
+        self.plan("--rest-api", "shop")
+        self.aws.refuse = {"CreateDeployment": "TooManyRequestsException"}
+        self.apply(expect=4)
+        self.aws.refuse = {}
+        self.aws.apigateway_CreateDeployment("shop", "theirs", "prod")
+        self.undo_refuses("rest:shop", "prod")
+
+    def test_a_deployment_without_a_lambda_authorizer_is_not_in_the_way(self):
+        self.plan("--rest-api", "shop", "--stage", "test")
+        self.apply()
+        self.aws.apigateway_CreateDeployment("shop", "theirs", "prod")
+        for method in self.aws.rest["shop"]["snapshots"][
+            self.aws.rest["shop"]["stages"]["prod"]["deploymentId"]
+        ].values():
+            method["authorizationType"] = "NONE"
+        self.undo()
+        self.assertEqual(list(self.aws.rest["shop"]["authorizers"]), ["cognito"])
 
 
 class TwoAtOnce(Account):
@@ -469,6 +631,87 @@ class TwoAtOnce(Account):
         self.aws.refuse = {}
         self.apply()
         self.assert_applied()
+
+
+class TheLock(Account):
+    """Two processes between each other's calls."""
+
+    name = "/gatehouse/adopt/shop"
+
+    def take(self, plan, unlock=False):
+        lock.take(self.aws.client("ssm"), self.name, {"plan": plan, "by": plan}, unlock)
+
+    def between(self, operation, *plays):
+        """Plays something before each call of an operation."""
+        plays, method = iter(plays), getattr(fake.Fake, f"ssm_{operation}")
+
+        def called(account, **sent):
+            next(plays, lambda: None)()
+            return method(account, **sent)
+
+        return mock.patch.object(fake.Fake, f"ssm_{operation}", called)
+
+    def holder(self):
+        return json.loads(self.aws.parameters[self.name])["plan"]
+
+    def release(self):
+        del self.aws.parameters[self.name]
+
+    def test_a_lock_that_is_released_between_is_taken_by_one(self):
+        self.take("c")
+
+        def b_takes_it():
+            self.release()
+            self.take("b")
+
+        with self.between("GetParameter", b_takes_it), self.assertRaisesRegex(Refused, "held by plan b"):
+            self.take("a")
+        self.assertEqual(self.holder(), "b")
+
+    def test_a_lock_that_is_released_and_taken_after_it_was_read(self):
+        self.take("c")
+        with self.between("GetParameter", self.release):
+            with self.between("PutParameter", lambda: None, lambda: self.take("b")):
+                with self.assertRaisesRegex(Refused, "held by plan b"):
+                    self.take("a")
+        self.assertEqual(self.holder(), "b")
+
+    def test_a_lock_that_is_free_again_is_taken(self):
+        self.take("c")
+        with self.between("GetParameter", self.release):
+            self.take("a")
+        self.assertEqual(self.holder(), "a")
+
+    def test_two_that_unlock_at_once(self):
+        self.take("gone")
+        with self.between("PutParameter", lambda: None, lambda: self.take("b", unlock=True)):
+            with self.assertRaisesRegex(Refused, "taken by another process too"):
+                self.take("a", unlock=True)
+        # B goes on. Its lock is not removed by B, whose name it lacks: the next process needs --unlock.
+        lock.release(self.aws.client("ssm"), self.name, {"plan": "b", "by": "b"})
+        with self.assertRaisesRegex(Refused, "held by plan a"):
+            self.take("c")
+        self.take("c", unlock=True)
+        self.assertEqual(self.holder(), "c")
+
+    def test_an_unlock_of_what_is_released_meanwhile(self):
+        self.take("gone")
+        with self.between("PutParameter", lambda: None, self.release):
+            self.take("a", unlock=True)
+        self.assertEqual(self.holder(), "a")
+
+    def test_its_own_lock_is_taken_again(self):
+        self.take("a")
+        self.take("a")
+        self.assertEqual((self.holder(), self.aws.versions[self.name]), ("a", 1))
+
+    def test_one_that_changes_all_the_time(self):
+        def refused(account, **_):
+            raise fake.Failure("ParameterAlreadyExists", "it exists")
+
+        with mock.patch.object(fake.Fake, "ssm_PutParameter", refused):
+            with self.assertRaisesRegex(Refused, "all the time"):
+                self.take("a")
 
 
 class TheJournal(Account):
@@ -640,6 +883,37 @@ class TokenRevocation(Account):
         self.assert_applied()
         self.undo()
         self.assertEqual(self.aws.snapshot(), before)
+
+    def test_the_tokens_of_before_have_to_expire_again_after_an_undo(self):
+        before = self.aws.snapshot()
+        self.plan("--enable-token-revocation")
+        for _ in range(2):
+            self.assertIn("repeat the command after", self.apply(expect=3))
+            self.assertEqual({one["authorizationType"] for one in self.served()}, {"COGNITO_USER_POOLS", "NONE"})
+            later = [0]
+            with mock.patch.object(run, "apply", with_sleep(run.apply, later)):
+                self.apply("--wait", "--settle", "7")
+            self.assertTrue(7_000 < later[1] <= 7_200, later)
+            self.assertEqual(later[2:], [7], "permissions are new too")
+            self.undo()
+            self.assertEqual(self.aws.snapshot(), before)
+
+    def test_the_tokens_of_before_have_to_expire_if_another_hand_enabled_it(self):
+        self.plan("--enable-token-revocation")
+        self.aws.clients_of_pool["legacy"]["EnableTokenRevocation"] = True
+        self.assertIn("repeat the command after", self.apply(expect=3))
+        self.undo()
+        self.assertTrue(self.aws.clients_of_pool["legacy"]["EnableTokenRevocation"])
+
+    def test_a_pause_is_not_repeated_by_an_apply_that_continues(self):
+        self.plan("--enable-token-revocation")
+        later = [0]
+        with mock.patch.object(run, "apply", with_sleep(run.apply, later)):
+            self.aws.refuse = {"UpdateMethod": "TooManyRequestsException"}
+            self.apply("--wait", "--settle", "7", expect=4)
+            self.aws.refuse = {}
+            self.apply("--settle", "7")
+        self.assertEqual(len(later), 3)
 
     def served(self):
         stage = self.aws.rest["shop"]["stages"]["prod"]

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 import types
 import unittest
 from unittest import mock
@@ -14,6 +15,19 @@ from . import OPERATE, fake
 from .account import Account
 
 ROOT = OPERATE.parent
+MACHINE = {
+    "AllowedOAuthFlowsUserPoolClient": True,
+    "AllowedOAuthFlows": ["client_credentials"],
+    "AllowedOAuthScopes": ["orders/read"],
+    "ExplicitAuthFlows": ["ALLOW_REFRESH_TOKEN_AUTH"],
+}
+# Changes by which users can sign in.
+NOT_MACHINE = [
+    {"ExplicitAuthFlows": []},
+    {"ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]},
+    {"AllowedOAuthFlows": ["code", "client_credentials"]},
+    {"AllowedOAuthFlowsUserPoolClient": False},
+]
 OTHER = fake.POOL_ARN.replace(fake.POOL_ID, "eu-central-1_Other")
 
 
@@ -109,6 +123,22 @@ class Findings(Account):
         del self.aws.variables["gatehouse-Logout"]
         self.expect("refresh-lifetime", "note")
 
+    def test_clients_of_machines_have_no_sessions(self):
+        machine = MACHINE | {"RefreshTokenValidity": 0, "EnableTokenRevocation": False}
+        self.aws.add_client("machine", **machine)
+        self.variables(APP_CLIENT_IDS="web,machine")
+        self.aws.variables["gatehouse-Logout"]["REFRESH_TOKEN_TTL_SECONDS"] = "28800"
+        self.aws.clients_of_pool["web"] |= {"RefreshTokenValidity": 8, "TokenValidityUnits": {"RefreshToken": "hours"}}
+        for name in ("refresh-lifetime", "token-revocation", "user-scope"):
+            self.expect_no(name, arguments=("--enable-token-revocation",))
+        self.assertNotIn("token-revocation", [one["kind"] for one in self.planned()["steps"]])
+        values = json.loads((self.folder / "parameters.json").read_text())
+        self.assertIn({"ParameterKey": "RefreshTokenSeconds", "ParameterValue": "28800"}, values)
+        for changes in NOT_MACHINE:
+            self.aws.add_client("machine", **machine | changes)
+            self.expect("refresh-lifetime", "stop", "machine (machine app)")
+            self.expect("token-revocation", "stop", "machine (machine app)")
+
     def test_hosted_ui_tokens_without_the_users_scope(self):
         self.aws.clients_of_pool["web"] |= {"AllowedOAuthFlowsUserPoolClient": True, "AllowedOAuthScopes": ["openid"]}
         self.expect("user-scope", "note", needs.ADMIN, "web (web app)")
@@ -118,6 +148,32 @@ class Findings(Account):
     def test_resources_of_a_stack(self):
         self.aws.rest["shop"]["tags"] = {"aws:cloudformation:stack-name": "shop-prod"}
         self.expect("managed", "confirm", "shop-name by the stack shop-prod")
+
+    def test_resources_of_a_stack_without_its_tags(self):
+        self.expect_no("managed")
+        self.aws.owners = {fake.POOL_ID: ("users", "UPDATE_COMPLETE"), "store": ("stock", "CREATE_COMPLETE")}
+        text = "the pool by the stack users (eu-central-1_Existing1), store-name by the stack stock (store)"
+        self.expect("managed", "confirm", text)
+        self.aws.owners = {fake.POOL_ID: ("users", "DELETE_SKIPPED")}
+        self.expect_no("managed")
+        self.aws.owners = {fake.POOL_ID: ("users", "DELETE_FAILED")}
+        self.expect("managed", "confirm", "the pool by the stack users")
+
+    def test_apis_of_the_same_name(self):
+        for number, tags in enumerate(({"aws:cloudformation:stack-name": "prod"}, {})):
+            self.aws.add_rest_api(f"same{number}", {"GET /same": []})
+            self.aws.rest[f"same{number}"] |= {"name": "same", "tags": tags}
+        self.expect("managed", "confirm", "same by the stack prod (same0).")
+
+    def test_clients_of_a_stack(self):
+        self.aws.owners = {"web": ("clients", "CREATE_COMPLETE")}
+        self.expect_no("managed")
+        self.aws.clients_of_pool["web"]["EnableTokenRevocation"] = False
+        self.expect("managed", "confirm", "the client web by the stack", arguments=("--enable-token-revocation",))
+
+    def test_stacks_that_may_not_be_read(self):
+        self.aws.refuse = {"DescribeStackResources": "AccessDenied"}
+        self.expect("managed", "confirm", "could not be read (cloudformation:DescribeStackResources)")
 
     def test_methods_that_take_id_tokens(self):
         self.expect_no("token-use-shop")
@@ -160,6 +216,31 @@ class Findings(Account):
         self.assertEqual(self.aws.snapshot(), before)
         (self.folder / "journal.jsonl").unlink()
         self.assertIn("no API has the stage nothing", self.plan("--stage", "nothing", expect=1))
+
+    def test_a_stage_that_would_serve_the_routes_too(self):
+        arguments = ("--stage", "fixed")
+        self.expect("stage-store", "stop", "$default would serve the switched routes at once", arguments=arguments)
+        self.assertIn("Mend what stops the plan", self.apply(expect=1))
+        self.expect_no("stage-store", arguments=(*arguments, "--stage", "$default"))
+        self.expect_no("stage-store")
+        self.aws.http["store"]["stages"]["$default"] |= {"AutoDeploy": False}
+        self.aws.http["store"]["stages"]["$default"] |= {
+            "DeploymentId": self.aws.apigatewayv2_CreateDeployment("store")["DeploymentId"]
+        }
+        self.expect("stage-store", "note", "$default will serve", "the next deployment", arguments=arguments)
+        served = json.dumps(self.aws.http["store"]["stages"]["$default"])
+        self.apply()
+        self.assertEqual(json.dumps(self.aws.http["store"]["stages"]["$default"]), served)
+
+    def test_apis_without_the_stage_are_left(self):
+        self.expect("stage-shop", "note", "left as it is", arguments=("--stage", "$default", "--stage", "fixed"))
+        self.assertEqual({one["target"].get("api") for one in self.planned()["steps"]}, {"store", None})
+        self.expect("stage-store", "note", "left as it is", arguments=("--stage", "test"))
+        self.expect("stage-shop", "note", "prod will serve", arguments=("--stage", "test"))
+
+    def test_an_api_without_stages(self):
+        self.aws.rest["shop"]["stages"].clear()
+        self.expect("stage-shop", "note", "has no stage")
 
     def test_an_audience_that_is_smaller(self):
         self.aws.add_client("mobile")
@@ -359,14 +440,243 @@ class Files(Account):
         self.assertFalse((self.folder / "policies/adopted.cedar").exists())
 
     def test_names_with_quotes_stay_names(self):
-        text = rules.scope_rules({'GET /a"b': ['x"]) || true || ["']})
+        text = rules.scope_rules([{"route": 'GET /a"b', "scopes": ['x"]) || true || ["'], "others": []}])
         self.assertIn(r'Gatehouse::Action::"get /a\"b"', text)
         self.assertIn(r'containsAny(["x\"]) || true || [\""])', text)
         listed = rules.schema('  action "get /x"\n    appliesTo {}', ['GET /a"b', "GET /x"])
         self.assertEqual(listed, '  action "get /x",\n    "get /a\\"b"\n    appliesTo {}')
 
-    def test_a_folder_without_a_schema(self):
-        self.assertIn("--policies", self.plan("--policies", str(self.folder), expect=1))
+    def test_a_folder_that_is_none_of_rules_is_refused(self):
+        self.folder.mkdir()
+        arguments = ("--policies", str(self.folder))
+        self.assertIn("no schema.cedarschema", self.plan(*arguments, expect=1))
+        (self.folder / "schema.cedarschema").write_text("schema")
+        self.assertIn("no default.cedar", self.plan(*arguments, expect=1))
+        (self.folder / "default.cedar").touch()
+        self.assertIn("no `action", self.plan(*arguments, expect=1))
+        (self.folder / "schema.cedarschema").write_bytes(b"\xff")
+        self.assertIn("is not UTF-8", self.plan(*arguments, expect=1))
+        self.assertFalse((self.folder / "plan.json").exists())
+
+
+class Rules(Account):
+    """The folder of rules replaces the deployed one: it must have every rule that is still needed."""
+
+    def rules(self):
+        return (self.folder / "policies/adopted.cedar").read_text()
+
+    def names(self):
+        return sorted(path.name for path in (self.folder / "policies").iterdir())
+
+    def needs(self):
+        return {one["id"]: one["level"] for one in self.planned()["needs"]}
+
+    def adopt_orders(self):
+        """Applies a plan for one route with scopes. The following plans are of another folder."""
+        self.plan("--only", "POST /orders")
+        self.apply()
+        first, self.folder = self.folder, self.folder.with_name("later")
+        return first / "policies"
+
+    def test_a_later_plan_keeps_the_rules_of_switched_routes(self):
+        first = self.adopt_orders()
+        told = self.plan("--policies", str(first))
+        self.assertIn("note adopted-shop: shop-name: on gatehouse-adopt already: POST /orders; their rules stay", told)
+        self.assertNotIn("--authorizer made", told)
+        self.assertIn('action == Gatehouse::Action::"post /orders"', self.rules())
+        self.assertIn('action == Gatehouse::Action::"get /stock"', self.rules())
+        # Planned again, from the folder that it wrote itself.
+        self.plan()
+        self.assertEqual(self.needs()["adopted-shop"], "note")
+        self.assertEqual(self.rules().count("forbid"), 2)
+        self.apply()
+        self.assert_applied()
+
+    def test_a_later_plan_without_the_scopes_of_switched_routes_stops(self):
+        self.adopt_orders()
+        told = self.plan()
+        self.assertIn("STOP adopted-shop: shop-name: on gatehouse-adopt already: POST /orders, and", told)
+        self.assertIn("STOP adopted-shop", self.plan(), "planned again, it stops too")
+        self.assertIn("Mend what stops the plan", self.apply(expect=1))
+
+    def test_a_plan_of_other_apis_alone_stops_too(self):
+        first = self.adopt_orders()
+        self.aws.rest["shop"]["authorizers"].pop("cognito")
+        self.assertIn("STOP adopted-shop", self.plan("--http-api", "store"))
+        self.assertIn("STOP adopted-shop", self.plan())
+        self.plan("--policies", str(first))
+        self.assertEqual(self.needs()["adopted-shop"], "note")
+        self.assertIn('action == Gatehouse::Action::"post /orders"', self.rules())
+
+    def test_routes_of_another_stack_have_other_rules(self):
+        first = self.adopt_orders()
+        (own,) = [one for one in self.aws.rest["shop"]["authorizers"].values() if one["name"] == "gatehouse-adopt"]
+        own["authorizerUri"] = own["authorizerUri"].replace("gatehouse-Authorizer", "other-Authorizer")
+        self.plan("--http-api", "store")
+        self.assertNotIn("adopted-shop", self.needs())
+        own["authorizerUri"] = own["authorizerUri"].replace("other-Authorizer", "gatehouse-Authorizer:live")
+        self.plan("--http-api", "store")
+        self.assertEqual(self.needs()["adopted-shop"], "stop")
+        self.assertTrue(first.is_dir())
+
+    def test_a_route_that_another_hand_switched_is_added_by_hand(self):
+        first = self.adopt_orders()
+        routes = self.aws.rest["shop"]["routes"]
+        routes["PUT /orders"] = dict(routes["POST /orders"])
+        told = self.plan("--policies", str(first))
+        self.assertIn("STOP adopted-shop: shop-name: on gatehouse-adopt already: PUT /orders, and", told)
+        record = json.loads((first / "adopted.json").read_text())
+        record["routes"].append({"api": "shop", "route": "PUT /orders", "scopes": ["größe"]})
+        (first / "adopted.json").write_text(json.dumps(record))
+        self.plan("--policies", str(first))
+        self.assertEqual(self.needs()["adopted-shop"], "note")
+        self.assertIn('["größe"]', self.rules())
+
+    def test_a_plan_that_was_not_applied_is_replaced_by_the_next_one_of_its_folder(self):
+        self.plan()
+        self.plan("--only", "GET /stock")
+        self.assertNotIn("post /orders", self.rules())
+        self.assertIn("get /stock", self.rules())
+
+    def test_a_plan_that_was_not_applied_counts_for_another_folder(self):
+        self.plan("--only", "POST /orders")
+        first, self.folder = self.folder, self.folder.with_name("later")
+        self.plan("--only", "GET /stock", "--policies", str(first / "policies"))
+        self.assertEqual(self.rules().count("forbid"), 2)
+        self.plan("--only", "GET /stock")
+        self.assertEqual(self.rules().count("forbid"), 2)
+
+    def test_a_route_that_is_gone_needs_no_rule(self):
+        first = self.adopt_orders()
+        del self.aws.rest["shop"]["routes"]["POST /orders"]
+        self.plan("--policies", str(first))
+        self.assertNotIn("post /orders", self.rules())
+
+    def test_every_rule_of_the_folder_is_kept(self):
+        theirs = self.folder.with_name("theirs")
+        shutil.copytree(ROOT / "policies", theirs)
+        (theirs / "suspended.cedar").write_text('forbid (principal, action, resource) unless { "größe" == "" };\n')
+        (theirs / "default.cedar").write_text("// theirs\n")
+        self.plan("--policies", str(theirs))
+        files = ["adopted.cedar", "adopted.json", "default.cedar", "schema.cedarschema", "suspended.cedar"]
+        self.assertEqual(self.names(), files)
+        for name in ("default.cedar", "suspended.cedar"):
+            self.assertEqual((self.folder / "policies" / name).read_bytes(), (theirs / name).read_bytes())
+
+    def test_rules_that_were_written_by_hand_survive_the_next_plan(self):
+        self.plan()
+        default = self.folder / "policies/default.cedar"
+        default.write_text("// changed\n")
+        (self.folder / "policies/more.cedar").write_text("// more\n")
+        self.plan()
+        self.assertEqual(default.read_text(), "// changed\n")
+        self.assertIn("more.cedar", self.names())
+
+    def test_generated_rules_that_were_changed_by_hand_are_not_overwritten(self):
+        self.plan()
+        adopted = self.folder / "policies/adopted.cedar"
+        for changed in (adopted.read_text() + "\nforbid (principal, action, resource);\n", "// no head\n"):
+            adopted.write_text(changed)
+            self.assertIn("adopted.cedar was changed by hand", self.plan(expect=1))
+            self.assertIn("changed by hand", self.plan("--policies", str(ROOT / "policies"), expect=1))
+            self.assertEqual(adopted.read_text(), changed)
+
+    def test_rules_of_another_origin_are_not_mixed_in(self):
+        self.plan()
+        more = self.folder / "policies/more.cedar"
+        more.write_text("// more\n")
+        told = self.plan("--policies", str(ROOT / "policies"), expect=1)
+        self.assertIn("has more.cedar, which", told)
+        self.assertTrue(more.exists())
+
+    def test_a_damaged_record(self):
+        self.plan()
+        record = self.folder / "policies/adopted.json"
+        for text in ("", "[]", "null", '{"routes": 1}', '{"routes": [1]}', '{"routes": [{"api": "shop"}]}', "\xff"):
+            record.write_bytes(text.encode("latin-1"))
+            self.assertIn("is no record", self.plan(expect=1))
+        record.unlink()
+        self.plan()
+
+    def test_deployed_rules_of_another_folder(self):
+        self.plan()
+        self.assertNotIn("rules-folder", self.needs())
+        self.aws.variables["gatehouse-Authorizer"]["POLICIES_DIR"] = "/opt/policies"
+        self.plan()
+        self.assertNotIn("rules-folder", self.needs(), "the plan starts from its own folder")
+        self.folder = self.folder.with_name("later")
+        for _ in range(2):
+            self.plan()
+            self.assertEqual(self.needs()["rules-folder"], "confirm")
+        self.folder = self.folder.with_name("named")
+        self.plan("--policies", str(ROOT / "policies"))
+        self.assertNotIn("rules-folder", self.needs())
+
+    def test_one_route_with_different_scopes_in_two_apis_stops(self):
+        self.aws.add_rest_api("b", {"POST /orders": ["b/write"]})
+        told = self.plan()
+        self.assertIn("STOP shared-routes: rules cannot tell APIs apart, and post /orders have different scopes", told)
+        self.assertIn("shop-name (shop) orders/all or orders/write, b-name (b) b/write", told)
+        # What was written anyway grants nothing: both rules apply.
+        self.assertEqual(self.rules().count('action == Gatehouse::Action::"post /orders"'), 2)
+        self.assertEqual(self.rules().count('@id("POST /orders requires a scope")'), 1)
+        self.plan("--rest-api", "b")
+        self.assertNotIn("shared-routes", self.needs())
+        self.assertNotIn("orders/write", self.rules())
+
+    def test_one_route_with_scopes_in_one_of_two_apis_stops(self):
+        for routes in ({"POST /orders": []}, {"ANY /orders": []}, {"ANY /orders": ["orders/all"]}):
+            self.aws.add_rest_api("b", routes)
+            self.plan()
+            self.assertEqual(self.needs()["shared-routes"], "stop", routes)
+            del self.aws.rest["b"]
+        self.aws.add_rest_api("b", {"POST /orders": None, "ANY /orders": ["b/any"]})
+        self.plan("--rest-api", "b", "--rest-api", "shop", "--only", "POST /orders", "--only", "ANY /orders")
+        self.assertNotIn("shared-routes", self.needs(), "that API has its own POST, which no plan switches")
+
+    def test_one_route_with_the_same_scopes_in_two_apis_is_one_rule(self):
+        self.aws.add_rest_api("b", {"POST /orders": ["orders/write", "orders/all"]})
+        self.plan()
+        self.assertNotIn("shared-routes", self.needs())
+        self.assertEqual(self.rules().count('"post /orders"'), 1)
+
+    def test_an_api_that_was_adopted_before_counts(self):
+        first = self.adopt_orders()
+        self.aws.add_rest_api("b", {"POST /orders": ["b/write"]})
+        self.plan("--rest-api", "b", "--policies", str(first))
+        self.assertEqual(self.needs()["shared-routes"], "stop")
+
+    def test_any_does_not_bind_the_verbs_that_have_a_method_of_their_own(self):
+        routes = {"ANY /x": ["x/all"], "GET /x": ["x/get"], "POST /x": None, "ANY /x/{proxy+}": ["x/rest"]}
+        self.aws.add_rest_api("b", routes)
+        self.plan("--rest-api", "b")
+        # POST has no authorizer, and would be served by ANY without its method.
+        wanted = '{ context.route == "/x" && !(action in [Gatehouse::Action::"get /x"]) }'
+        self.assertIn(f'when {wanted}\nunless {{ context.token.scope.containsAny(["x/all"]) }};', self.rules())
+        self.assertIn('(principal, action == Gatehouse::Action::"get /x", resource)\nunless', self.rules())
+        self.assertIn('when { context.route == "/x/{proxy+}" }\n', self.rules())
+
+    def test_any_of_two_apis_binds_what_one_of_them_serves_by_it(self):
+        self.aws.add_rest_api("b", {"ANY /x": ["x/all"], "GET /x": [], "PUT /x": []})
+        self.aws.add_http_api("c", {"ANY /x": ["x/all"], "GET /x": []})
+        self.plan()
+        self.assertEqual(self.needs()["shared-routes"], "stop", "PUT needs the scope in one of them")
+        self.assertIn('context.route == "/x" && !(action in [Gatehouse::Action::"get /x"]) }', self.rules())
+
+    def test_the_namespace_is_that_of_the_schema(self):
+        theirs = self.folder.with_name("theirs")
+        shutil.copytree(ROOT / "policies", theirs)
+        schema = (theirs / "schema.cedarschema").read_text().replace("namespace Gatehouse", "namespace Shop::Api")
+        (theirs / "schema.cedarschema").write_text(schema)
+        self.plan("--policies", str(theirs))
+        self.assertIn('action == Shop::Api::Action::"post /orders"', self.rules())
+
+    def test_an_authorizer_that_cannot_be_included(self):
+        self.adopt_orders()
+        (own,) = set(self.aws.rest["shop"]["authorizers"]) - {"cognito"}
+        for key in (own, "nothing"):
+            told = self.plan("--authorizer", key, expect=1)
+            self.assertIn(f"no API has another authorizer with the id {key}", told)
 
 
 def options(**values):
