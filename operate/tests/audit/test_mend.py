@@ -16,7 +16,10 @@ import botocore.session
 from botocore.validate import ParamValidator
 
 from audit.support import RECORDED, audit
+from audit.test_page import commands, dashed
 from gatehouse_operate.audit import mend
+from gatehouse_operate.audit.checks import apis
+from gatehouse_operate.audit.finding import Names
 
 POOL, CLIENT = "us-east-1_Good00001", "4gooda1b2c3d4e5f6g7h8i9j0k1"
 IDENTITY_POOL = "us-east-1:99999999-2222-4333-8444-555555555555"
@@ -521,6 +524,14 @@ ROWS = (
         {f"{RISK}: RiskConfiguration/AccountTakeoverRiskConfiguration/Actions/HighAction/EventAction": "NO_ACTION"},
         {f"{RISK}: RiskConfiguration/AccountTakeoverRiskConfiguration/Actions/HighAction/EventAction": "BLOCK"},
     ),
+    *(
+        # A pool that threat protection watches with its defaults.
+        (check, {f"{RISK}: RiskConfiguration/{part}": None}, {f"{RISK}: RiskConfiguration/{part}": None})
+        for check, part in (
+            ("pool-stolen-passwords", "CompromisedCredentialsRiskConfiguration"),
+            ("pool-risky-sign-ins", "AccountTakeoverRiskConfiguration"),
+        )
+    ),
     (
         "pool-risk-exceptions",
         {f"{RISK}: RiskConfiguration/RiskExceptionConfiguration/SkippedIPRangeList": ["0.0.0.0/0", "192.0.2.0/24"]},
@@ -756,13 +767,13 @@ ROWS = (
 BESIDE = f"{USER_POOL}: UserPool/MfaConfiguration"
 
 
-@unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
 class Effects(unittest.TestCase):
     def test_the_set_up_has_no_finding_of_these_checks(self):
         with tempfile.TemporaryDirectory() as folder:
             found = {one["check"] for one in findings(pathlib.Path(folder), good())}
         self.assertEqual(found & {check for check, _, _ in ROWS}, set())
 
+    @unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
     def test_a_command_mends_its_fault_and_changes_nothing_else(self):
         for check, plant, expected in ROWS:
             with self.subTest(check=check, planted=plant), tempfile.TemporaryDirectory() as name:
@@ -790,6 +801,18 @@ class Effects(unittest.TestCase):
                 left = {one["check"] for one in after if one["severity"] != "info"}
                 self.assertNotIn(check, left)
                 self.assertEqual({one["check"] for one in after} - {one["check"] for one in others}, set())
+
+    def test_the_commands_of_findings_exist(self):
+        """A finding's command may be another than its check's."""
+        session, (_, report) = botocore.session.get_session(), audit(RECORDED / "planted")
+        own = [apis.UPDATE_STAGE, *apis.PROTECT.values(), apis.PUT_RESPONSE, apis.UPDATE_RESPONSE]
+        texts = [one["mend"] for one in report["findings"]] + [one.format_map(Names()) for one in own]
+        for service, operation, options in (call for text in texts for call in commands(text)):
+            found = session.get_service_model(service)
+            names = {one.lower(): one for one in found.operation_names}
+            shape = found.operation_model(names[operation.replace("-", "")]).input_shape
+            known = {dashed(one) for one in shape.members} | {"cli-input-json", "enabled", "query"}
+            self.assertEqual(options - known, set(), operation)
 
     def test_every_command_that_runs_as_printed_has_a_row(self):
         """A command that sends something, and has no gap for the operator, is tried above."""

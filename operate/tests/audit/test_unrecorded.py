@@ -12,7 +12,7 @@ from gatehouse_operate.audit import source
 from gatehouse_operate.audit.calls import partition_of
 from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.checks import apis, identity_pools, pool
-from gatehouse_operate.audit.facts import Api, Facts, Function, IdentityPool, Pool, Role
+from gatehouse_operate.audit.facts import Api, Facts, Function, IdentityPool, Pool, Role, System
 from gatehouse_operate.audit.read import Reader, Targets, handed_out
 
 HERE, OTHER = "123456789012", "999999999999"
@@ -157,6 +157,16 @@ class OtherAccounts(unittest.TestCase):
         ):
             facts = Facts("us-east-1", authorizers=(known,))
             self.assertEqual(len(hits("api-foreign-authorizer", api, facts)), expected, known)
+
+    def test_a_namesake_of_a_function_that_checks_requests_itself_is_not_it(self):
+        name, stack = "g-LogoutFunction", {"AuthorizerArn": f"arn:aws:lambda:us-east-1:{HERE}:function:g-A:live"}
+        system = System("g", "us-east-1", {}, stack, {"LogoutFunction": {"PhysicalResourceId": name}})
+        for account, expected in ((HERE, 0), (OTHER, 1)):
+            integration = {"type": "AWS_PROXY", "uri": uri(f"arn:aws:lambda:us-east-1:{account}:function:{name}")}
+            api = Api("api1", "rest", "us-east-1", {"id": "api1"})
+            api.methods = [{"path": "/auth/logout", "verb": "POST", "methodIntegration": integration}]
+            facts = Facts("us-east-1", systems=[system])
+            self.assertEqual(len(hits("api-open-method", api, facts)), expected, account)
 
 
 class Sockets(unittest.TestCase):

@@ -34,16 +34,16 @@ PUBLIC = ("AuthApiFunction", "LogoutFunction")
 ACCOUNT_LIMIT = 10000
 DEFAULT_TTL = 300
 RESPONSES = ("UNAUTHORIZED", "ACCESS_DENIED", "DEFAULT_5XX")
+DEPLOY = "\naws apigatewayv2 create-deployment --api-id {api} --stage-name <stage>  # if it has no AutoDeploy"
 PROTECT = {
     "rest": "aws apigateway update-method --rest-api-id {api} --resource-id {resource} --http-method {verb} "
     "--patch-operations op=replace,path=/authorizationType,value=CUSTOM "
     "op=replace,path=/authorizerId,value=<authorizer>\n"
     "aws apigateway create-deployment --rest-api-id {api} --stage-name <stage>",
     "http": "aws apigatewayv2 update-route --api-id {api} --route-id {route} --authorization-type CUSTOM "
-    "--authorizer-id <authorizer>",
+    "--authorizer-id <authorizer>" + DEPLOY,
     "websocket": "aws apigatewayv2 create-route --api-id {api} --route-key '$connect' --authorization-type CUSTOM "
-    "--authorizer-id <authorizer> --target integrations/<integration>\n"
-    "aws apigatewayv2 create-deployment --api-id {api} --stage-name <stage>",
+    "--authorizer-id <authorizer> --target integrations/<integration>" + DEPLOY,
 }
 PUT_RESPONSE = (
     "aws apigateway put-gateway-response --rest-api-id {api} --response-type {response} --response-parameters "
@@ -172,7 +172,7 @@ def foreign_authorizer(api, facts):
     "--patch-operations op=replace,path=/authorizerResultTtlInSeconds,value=0\n"
     "aws apigateway create-deployment --rest-api-id {api} --stage-name <stage>",
     mend_v2="aws apigatewayv2 update-authorizer --api-id {api} --authorizer-id {authorizer} "
-    "--authorizer-result-ttl-in-seconds 0",
+    "--authorizer-result-ttl-in-seconds 0" + DEPLOY,
     breaks="The authorizer is invoked for each request.",
 )
 def authorizer_ttl(api, facts):
