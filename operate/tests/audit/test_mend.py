@@ -19,6 +19,7 @@ from audit.support import RECORDED, audit
 from audit.test_page import commands, dashed
 from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.checks import apis
+from gatehouse_operate.audit.facts import STANDARD_ATTRIBUTES
 from gatehouse_operate.audit.finding import Names
 
 POOL, CLIENT = "us-east-1_Good00001", "4gooda1b2c3d4e5f6g7h8i9j0k1"
@@ -624,6 +625,16 @@ ROWS = (
         {f"{APP}: UserPoolClient/WriteAttributes": ["locale"]},
     ),
     (
+        "client-writes-trusted",
+        {f"{APP}: UserPoolClient/WriteAttributes": None},
+        {f"{APP}: UserPoolClient/WriteAttributes": [one for one in STANDARD_ATTRIBUTES if one != "nickname"]},
+    ),
+    (
+        "client-writes-everything",
+        {f"{APP}: UserPoolClient/WriteAttributes": None},
+        {f"{APP}: UserPoolClient/WriteAttributes": ["email", "name"]},
+    ),
+    (
         "client-implicit-grant",
         {f"{APP}: UserPoolClient/AllowedOAuthFlows": ["implicit"]},
         {f"{APP}: UserPoolClient/AllowedOAuthFlows": ["code"]},
@@ -640,6 +651,34 @@ ROWS = (
             f"{APP}: UserPoolClient/LogoutURLs": ["https://a.example/bye"],
             f"{APP}: UserPoolClient/DefaultRedirectURI": None,
         },
+    ),
+    *(
+        (
+            check,
+            {
+                f"{APP}: UserPoolClient/CallbackURLs": [url, "https://a.example/cb"],
+                f"{APP}: UserPoolClient/DefaultRedirectURI": url,
+            },
+            {
+                f"{APP}: UserPoolClient/CallbackURLs": sorted([other, "https://a.example/cb"]),
+                f"{APP}: UserPoolClient/DefaultRedirectURI": other,
+            },
+        )
+        for check, url, other in (
+            ("client-callback-http", "HTTP://a.example/it's", "https://a.example/it's"),
+            ("client-callback-wildcard", "https://*.example/cb", "https://exact.example/cb"),
+            ("client-callback-scheme", "app://cb", "https://exact.example/cb"),
+        )
+    ),
+    (
+        "client-callback-foreign",
+        {f"{APP}: UserPoolClient/CallbackURLs": ["https://demo.other/cb", "https://app.example.com/cb"]},
+        {f"{APP}: UserPoolClient/CallbackURLs": ["https://app.example.com/cb"]},
+    ),
+    (
+        "client-callback-http",
+        {f"{APP}: UserPoolClient/LogoutURLs": ["http://a.example/bye", "https://a.example/bye"]},
+        {f"{APP}: UserPoolClient/LogoutURLs": ["https://a.example/bye"]},
     ),
     (
         "client-callback-local",
@@ -802,6 +841,20 @@ class Effects(unittest.TestCase):
                 self.assertNotIn(check, left)
                 self.assertEqual({one["check"] for one in after} - {one["check"] for one in others}, set())
 
+    @unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
+    def test_of_two_faults_a_command_mends_its_own(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder, files = pathlib.Path(name), good()
+            for number in (0, 1):
+                planted(files, f"{IDENTITY}: CognitoIdentityProviders/{number}/ServerSideTokenCheck", False)
+            found = [one for one in findings(folder, files) if one["check"] == "identity-token-check"]
+            self.assertEqual(len(found), 2)
+            account = Account(files)
+            for call in sent(folder, next(one["mend"] for one in found if one["resource"].endswith("other"))):
+                account.apply(*call)
+        providers = value_at(files, f"{IDENTITY}: CognitoIdentityProviders")
+        self.assertEqual([one["ServerSideTokenCheck"] for one in providers], [False, True])
+
     def test_the_commands_of_findings_exist(self):
         """A finding's command may be another than its check's."""
         session, (_, report) = botocore.session.get_session(), audit(RECORDED / "planted")
@@ -820,9 +873,11 @@ class Effects(unittest.TestCase):
         reading = re.compile(r"^aws \S+ (get|list|describe|detect|start)-")
         tried = {check for check, _, _ in ROWS}
         for finding in report["findings"]:
-            lines = finding["mend"].splitlines()
-            if lines[0].startswith(("aws ", "change_")) and not reading.match(lines[0]) and "<" not in finding["mend"]:
-                self.assertIn(finding["check"], tried | UNTRIED, finding["mend"])
+            text = finding["mend"]
+            for definition in mend.FUNCTIONS.values():
+                text = text.removeprefix(definition).lstrip()
+            if text.startswith(("aws ", "change_")) and not reading.match(text) and "<" not in text:
+                self.assertIn(finding["check"], tried | UNTRIED, text)
 
 
 # Commands that create or delete the resource itself, or have one option for one setting of the stack's resources.
@@ -859,12 +914,13 @@ def findings(folder, files):
         (export / f"{name}.json").write_text(json.dumps(answer))
     gone = {"Error": {"Code": "ResourceNotFoundException"}}
     (export / "lambda.get-function-configuration.gone.json").write_text(json.dumps(gone))
-    _, report = audit(export)
+    _, report = audit(export, "--host", "example", "--host", "app.example.com", "--trusted", "nickname")
     return report["findings"]
 
 
 def filled(command):
     """A command whose gaps the operator has filled."""
+    command = re.sub('"<(exact|claimed https) address>"', '"https://exact.example/cb"', command)
     return re.sub(
         r"\[<[\w ]+>\]",
         '["filled-in-by-the-operator"]',

@@ -32,6 +32,22 @@ WITHOUT = (
     'else .WriteAttributes end) - [{attribute}] | if . == [] then (["locale", "zoneinfo"] - [{attribute}])[:1] '
     "else . end)"
 )
+# Without the addresses. Cognito refuses a DefaultRedirectURI that is not in CallbackURLs.
+REMOVED = (
+    'with_entries(if .key == "CallbackURLs" or .key == "LogoutURLs" then .value -= {urls} else . end) '
+    "| if [.DefaultRedirectURI] - {urls} == [] then del(.DefaultRedirectURI) else . end"
+)
+
+
+def replaced(other):
+    """A change by jq: one address, wherever it stands, becomes another."""
+    change = f"(if . == {{url}} then {other} else . end)"
+    return (
+        f'with_entries(if .key == "CallbackURLs" or .key == "LogoutURLs" then .value |= (map{change} | unique) '
+        f'elif .key == "DefaultRedirectURI" then .value |= {change} else . end)'
+    )
+
+
 # A password of this length is out of reach of guessing at the rate that Cognito's own lockout allows.
 GUESSABLE = 12
 
@@ -188,13 +204,13 @@ def implicit_grant(client, _):
     "A redirect address has no TLS",
     why="The code or the token passes the network readable.",
     sources=("rfc9700", "aws-client"),
-    mend=mend.client(".CallbackURLs = [<https addresses>] | .LogoutURLs = [<https addresses>]"),
+    mend=mend.client(replaced('"https" + .[4:]'), "url"),
     breaks="Applications at the address cannot sign in.",
 )
 def callback_http(client, _):
-    for url in redirects(client):
+    for text, url in redirects(client):
         if url.scheme == "http" and url.hostname not in LOCAL:
-            yield Hit(f"{url.geturl()} is allowed.", part=url.geturl())
+            yield Hit(f"{url.geturl()} is allowed.", values={"url": text}, part=url.geturl())
 
 
 @check(
@@ -203,13 +219,13 @@ def callback_http(client, _):
     "A redirect address has a wildcard",
     why="Any page that matches receives the code.",
     sources=("rfc9700",),
-    mend=mend.client(".CallbackURLs = [<exact addresses>]"),
+    mend=mend.client(replaced('"<exact address>"'), "url"),
     breaks="Applications at other addresses cannot sign in.",
 )
 def callback_wildcard(client, _):
-    for url in redirects(client):
-        if "*" in url.geturl():
-            yield Hit(f"{url.geturl()} is allowed.", part=url.geturl())
+    for text, url in redirects(client):
+        if "*" in text:
+            yield Hit(f"{url.geturl()} is allowed.", values={"url": text}, part=url.geturl())
 
 
 @check(
@@ -219,16 +235,17 @@ def callback_wildcard(client, _):
     why="A host that is not the application's receives its users' codes. Hosts of demonstrations and former partners "
     "are registered again by others.",
     sources=("rfc9700",),
-    mend=mend.client(".CallbackURLs = [<addresses of the application>]"),
+    mend=mend.client(REMOVED, "urls"),
     breaks="Applications at the address cannot sign in.",
 )
 def callback_foreign(client, facts):
     own = hosts_of(facts, client.pool)
-    for url in redirects(client):
+    for text, url in redirects(client):
         host = url.hostname or ""
         known = any(host == one or host.endswith("." + one) for one in own)
         if own and url.scheme in ("http", "https") and host not in LOCAL and not known:
-            yield Hit(f"{url.geturl()} is not on {', '.join(sorted(own))}.", part=url.geturl())
+            found = f"{url.geturl()} is not on {', '.join(sorted(own))}."
+            yield Hit(found, values={"urls": [text]}, part=url.geturl())
 
 
 @check(
@@ -237,16 +254,11 @@ def callback_foreign(client, facts):
     "A redirect address is on the user's own machine",
     why="A program on the machine, or a page that starts one, receives the code of a production user.",
     sources=("rfc9700",),
-    # Cognito refuses a DefaultRedirectURI that is not in CallbackURLs.
-    mend=mend.client(
-        'with_entries(if .key == "CallbackURLs" or .key == "LogoutURLs" then .value -= {urls} else . end) '
-        "| if [.DefaultRedirectURI] - {urls} == [] then del(.DefaultRedirectURI) else . end",
-        "urls",
-    ),
+    mend=mend.client(REMOVED, "urls"),
     breaks="Developers need an app client of their own, in a pool of their own.",
 )
 def callback_local(client, _):
-    local = [url for url in addresses(client) if parsed(url).hostname in LOCAL]
+    local = [text for text, url in redirects(client) if url.hostname in LOCAL]
     if local:
         yield Hit(f"{', '.join(local)} allowed.", values={"urls": local})
 
@@ -258,13 +270,13 @@ def callback_local(client, _):
     why="Another app on the phone can register the same scheme. With PKCE it gets a code that it cannot use; Cognito "
     "does not demand PKCE.",
     sources=("rfc9700",),
-    mend=mend.client(".CallbackURLs = [<claimed https addresses>]"),
+    mend=mend.client(replaced('"<claimed https address>"'), "url"),
     breaks="The app must claim the https address (universal links, app links).",
 )
 def callback_scheme(client, _):
-    for url in redirects(client):
+    for text, url in redirects(client):
         if url.scheme not in ("http", "https"):
-            yield Hit(f"{url.geturl()} is allowed.", part=url.geturl())
+            yield Hit(f"{url.geturl()} is allowed.", values={"url": text}, part=url.geturl())
 
 
 @check(
@@ -421,13 +433,9 @@ def not_configured(pool, facts):
 
 
 def redirects(client):
-    """The parsed redirect addresses of a client that uses managed login."""
-    return [parsed(url) for url in addresses(client)]
-
-
-def addresses(client):
-    """The redirect addresses of a client, each once."""
-    return list(dict.fromkeys([*(client.detail.get("CallbackURLs") or []), *(client.detail.get("LogoutURLs") or [])]))
+    """The redirect addresses of a client that uses managed login, each as its text and in parts."""
+    urls = [*(client.detail.get("CallbackURLs") or []), *(client.detail.get("LogoutURLs") or [])]
+    return [(url, parsed(url)) for url in dict.fromkeys(urls)]
 
 
 def parsed(url):
