@@ -35,13 +35,13 @@ FUNCTIONS = {
 }}""",
     "change_mfa": """change_mfa() {  # <user pool> <change by jq>: writes mfa.json, and sends it
   aws cognito-idp get-user-pool-mfa-config --user-pool-id "$1" |
-    jq --arg pool "$1" '. + {UserPoolId: $pool} | '"$2" >mfa.json &&
-    aws cognito-idp set-user-pool-mfa-config --cli-input-json file://mfa.json
+    jq "$2" >mfa.json &&
+    aws cognito-idp set-user-pool-mfa-config --cli-input-json file://mfa.json --user-pool-id "$1"
 }""",
     "change_risk": """change_risk() {  # <user pool> <change by jq>: writes risk.json, and sends it
   aws cognito-idp describe-risk-configuration --user-pool-id "$1" --query RiskConfiguration |
-    jq --arg pool "$1" '. + {UserPoolId: $pool} | del(.LastModifiedDate) | '"$2" >risk.json &&
-    aws cognito-idp set-risk-configuration --cli-input-json file://risk.json
+    jq 'del(.LastModifiedDate) | '"$2" >risk.json &&
+    aws cognito-idp set-risk-configuration --cli-input-json file://risk.json --user-pool-id "$1"
 }""",
 }
 

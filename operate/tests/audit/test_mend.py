@@ -269,6 +269,9 @@ class Account:
     def apply(self, service, operation, options):
         body = json.loads(options["cli-input-json"][0]) if "cli-input-json" in options else None
         if body is not None:
+            if "user-pool-id" in options:
+                # An option replaces the member of the JSON.
+                body["UserPoolId"] = options["user-pool-id"][0]
             validated(service, operation, body)
         getattr(self, operation.replace("-", "_"))(body, options)
 
