@@ -36,13 +36,13 @@ class Function:
     qualifier: str = ""
 
     @property
+    def variables(self):
+        return ((self.configuration or {}).get("Environment") or {}).get("Variables") or {}
+
+    @property
     def target(self):
         """The name with the alias or version, as the commands of Lambda accept it."""
         return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
-
-    @property
-    def variables(self):
-        return ((self.configuration or {}).get("Environment") or {}).get("Variables") or {}
 
 
 @dataclass

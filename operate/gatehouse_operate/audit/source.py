@@ -19,17 +19,6 @@ from gatehouse_operate.audit.facts import document
 REMOVED = "(removed)"
 # Members that hold secrets. They are removed as soon as an answer is received.
 SECRETS = {"ClientSecret", "client_secret", "private_key", "Token", "variables", "TemplateURL"}
-SECRETS |= {"StageVariables", "stageVariableOverrides", "ExternalId", "Endpoint"}
-# Members of which checks read a part; the rest may be secrets: headers that a backend or a firewall expects, texts for
-# a rule's target, arguments of a function's container.
-PARTS = {
-    "methodIntegration": ("type", "uri"),
-    "Targets": ("Id", "Arn"),
-    "WebACL": ("Name", "Id", "ARN"),
-    "ImageConfigResponse": (),
-}
-# Keys of conditions whose values are passwords in all but name.
-CONDITIONS = {"aws:referer", "aws:useragent", "lambda:eventsourcetoken", "sts:externalid"}
 # The variables of Gatehouse's functions that a check reads. Other variables of a function may be secrets.
 VARIABLES = {
     "APP_CLIENT_IDS",
@@ -43,6 +32,18 @@ VARIABLES = {
 PARAMETERS = {"AllowedOrigin", "ApiDomainName", "AppBaseUrl", "UserEvents"}
 # The outputs of a stack that the audit reads.
 OUTPUTS = {"AuthorizerArn", "RevocationTableName", "UserPoolId"}
+# Stage variables, external ids, and addresses of subscriptions, which may have a password.
+SECRETS |= {"StageVariables", "stageVariableOverrides", "ExternalId", "Endpoint"}
+# Members of which checks read a part; the rest may be secrets: headers that a backend or a firewall expects, texts for
+# a rule's target, arguments of a function's container.
+PARTS = {
+    "methodIntegration": ("type", "uri"),
+    "Targets": ("Id", "Arn"),
+    "WebACL": ("Name", "Id", "ARN"),
+    "ImageConfigResponse": (),
+}
+# Keys of conditions whose values are passwords in all but name.
+CONDITIONS = {"aws:referer", "aws:useragent", "lambda:eventsourcetoken", "sts:externalid"}
 ABSENT = {
     "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchEntity",
@@ -180,15 +181,15 @@ class Folder:
                     if isinstance(answer, dict) and not shapes.misfit(answer, shapes.output(call)):
                         yield answer
 
+    def _only(self, call):
+        found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]
+        return self._files[call.name] if found == [call.name] else None
+
     def _named(self, call, parameters):
         """The file with the name of a function that is asked for by its ARN."""
         arn = str(parameters.get("FunctionName", "")).split(":")
         name = parameters | {"FunctionName": arn[6]} if len(arn) > 6 else parameters
         return self._files.get(file_name(call, name))
-
-    def _only(self, call):
-        found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]
-        return self._files[call.name] if found == [call.name] else None
 
 
 def parsed(file):
@@ -276,8 +277,10 @@ def of_code(code, message):
 
 def redacted(value, key=""):
     """A copy of an answer without secrets."""
-    if (key in SECRETS or key.lower() in CONDITIONS) and value:
+    if key in SECRETS and value:
         return REMOVED if isinstance(value, str) else {}
+    if key.lower() in CONDITIONS:
+        return REMOVED
     if key in PARTS:
         value = part(value, PARTS[key])
     if key == "uri" and "/functions/" not in str(value):
@@ -289,11 +292,11 @@ def redacted(value, key=""):
         return {name: text for name, text in value.items() if name in VARIABLES}
     if key == "TemplateBody":
         return kept_of_template(value)
+    if isinstance(value, dict) and value.get("OutputKey", "UserPoolId") not in OUTPUTS:
+        return {"OutputKey": value["OutputKey"], "OutputValue": REMOVED}
     if isinstance(value, dict):
         if "ParameterKey" in value and value["ParameterKey"] not in PARAMETERS:
             return {"ParameterKey": value["ParameterKey"], "ParameterValue": REMOVED}
-        if "OutputKey" in value and value["OutputKey"] not in OUTPUTS:
-            return {"OutputKey": value["OutputKey"], "OutputValue": REMOVED}
         return {name: redacted(member, name) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
         return [redacted(member) for member in value]
