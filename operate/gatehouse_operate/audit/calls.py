@@ -1,6 +1,10 @@
 """The calls to AWS that the audit makes. The IAM policy and the names of exported files are made from this list."""
 
+import functools
 from dataclasses import dataclass
+
+import botocore.session
+from botocore.exceptions import UnknownRegionError
 
 ANY = "*"
 
@@ -143,6 +147,15 @@ CALLS = {
         Call("sns", "list_subscriptions_by_topic", ("TopicArn",), "who receives the alarms", TOPIC),
     )
 }
+
+
+@functools.cache
+def partition_of(region):
+    """The partition of a region: aws, aws-cn, aws-us-gov, ..; aws without a region that exists."""
+    try:
+        return botocore.session.get_session().get_partition_for_region(region or "")
+    except UnknownRegionError:
+        return "aws"
 
 
 def policy(partition="aws", region="*", account="*", pools=()):

@@ -10,7 +10,7 @@ import sys
 from botocore.exceptions import BotoCoreError, ProfileNotFound
 
 from gatehouse_operate.audit import explain, finding, suppressions
-from gatehouse_operate.audit.calls import CALLS, policy
+from gatehouse_operate.audit.calls import CALLS, partition_of, policy
 from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.finding import GROUPS, Severity
 from gatehouse_operate.audit.read import Reader, Targets
@@ -106,7 +106,8 @@ def audit(options):
     """Reads, checks and reports; returns the exit code."""
     if options.print_iam_policy:
         pools = tuple(options.user_pool_id)
-        print(json.dumps(policy(region=options.region or "*", pools=pools), indent=2))
+        partition = partition_of(Aws(region=options.region, profile=options.profile).region)
+        print(json.dumps(policy(partition, options.region or "*", pools=pools), indent=2))
         return PASSED
     if outputs_to_stdout(options) > 1:
         return complain(USAGE, "only one of --json, --sarif - and --junit - can use standard output")

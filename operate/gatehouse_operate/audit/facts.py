@@ -32,10 +32,17 @@ class Function:
     name: str
     configuration: dict = None
     policy: dict = None
+    # The alias or version that is invoked.
+    qualifier: str = ""
 
     @property
     def variables(self):
         return ((self.configuration or {}).get("Environment") or {}).get("Variables") or {}
+
+    @property
+    def target(self):
+        """The name with the alias or version, as the commands of Lambda accept it."""
+        return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
 
 
 @dataclass

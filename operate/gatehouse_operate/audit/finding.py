@@ -46,6 +46,8 @@ class Hit:
     label: str = None
     values: dict = field(default_factory=dict)
     part: str = ""
+    # Replaces the check's own command.
+    mend: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def finding(check, subject, hit):
     severity = check.severity if hit.severity is None else hit.severity
     values = Names(subject.values | hit.values)
     resource = (hit.resource or subject.resource) + (f"/{hit.part}" if hit.part else "")
-    return Finding(check, severity, resource, hit.label or subject.label, hit.found, check.mend.format_map(values))
+    return Finding(
+        check, severity, resource, hit.label or subject.label, hit.found, (hit.mend or check.mend).format_map(values)
+    )
 
 
 class Names(dict):
@@ -144,14 +148,20 @@ class Names(dict):
 
 
 class Name:
-    """A value in a command: `{pool}` is a word of the shell, `{attribute:jq}` a string of a jq program in quotes."""
+    """A value in a command: `{pool}` is a word of the shell, `{attribute:jq}` a string of a jq program in quotes.
+
+    A list of texts is an array of the jq program."""
 
     def __init__(self, value, is_known=True):
-        # A line break would end a comment.
-        self._text = re.sub(r"[\x00-\x1f\x7f]", " ", str(value))
+        self._value = [printable(one) for one in value] if isinstance(value, list) else printable(value)
         self._is_known = is_known
 
     def __format__(self, form):
         if form == "jq":
-            return json.dumps(self._text, ensure_ascii=False).replace("'", "'\\''")
-        return shlex.quote(self._text) if self._is_known else self._text
+            return json.dumps(self._value, ensure_ascii=False).replace("'", "'\\''")
+        return shlex.quote(str(self._value)) if self._is_known else self._value
+
+
+def printable(value):
+    """A text without control characters: a line break would end a comment."""
+    return re.sub(r"[\x00-\x1f\x7f]", " ", str(value))

@@ -1,8 +1,8 @@
 """Shell commands that change one setting of a pool or an app client and keep the others.
 
-UpdateUserPool and UpdateUserPoolClient reset every member that a request omits (AWS's API reference), so a command
-with one option alone would undo the rest of the configuration. `change_pool` and `change_client` are shell functions:
-reports define them once, or in front of each command.
+UpdateUserPool, UpdateUserPoolClient, SetUserPoolMfaConfig and SetRiskConfiguration reset every member that a request
+omits (AWS's API reference), so a command with one option alone would undo the rest of the configuration. `change_pool`
+and its siblings are shell functions: reports define them once, or in front of each command.
 """
 
 # The members of a described client or pool that the update accepts; a test compares them with botocore's models.
@@ -12,8 +12,9 @@ POOL_READ_ONLY = (
     "UsernameConfiguration EstimatedNumberOfUsers Domain CustomDomain EmailConfigurationFailure "
     "SmsConfigurationFailure"
 ).split()
-# Refused beside TemporaryPasswordValidityDays, which replaced it.
-REPLACED = "AdminCreateUserConfig.UnusedAccountValidityDays"
+# UpdateUserPool refuses the days of an invitation under both names. A pool may have them under the old name alone.
+OLD_DAYS = ".AdminCreateUserConfig.UnusedAccountValidityDays"
+DAYS = ".Policies.PasswordPolicy.TemporaryPasswordValidityDays"
 
 
 def dropped(members):
@@ -23,7 +24,8 @@ def dropped(members):
 FUNCTIONS = {
     "change_pool": f"""change_pool() {{  # <user pool> <change by jq>: writes pool.json, and sends it
   aws cognito-idp describe-user-pool --user-pool-id "$1" --query UserPool |
-    jq '. + {{UserPoolId: .Id, PoolName: .Name}} | del({dropped((*POOL_READ_ONLY, REPLACED))}) | '"$2" >pool.json &&
+    jq '. + {{UserPoolId: .Id, PoolName: .Name}} | del({dropped(POOL_READ_ONLY)}) | '"$2"'
+      | if {DAYS} then del({OLD_DAYS}) else . end' >pool.json &&
     aws cognito-idp update-user-pool --cli-input-json file://pool.json
 }}""",
     "change_client": f"""change_client() {{  # <user pool> <app client> <change by jq>: writes client.json, and sends it
@@ -31,6 +33,16 @@ FUNCTIONS = {
     jq 'del({dropped(CLIENT_READ_ONLY)}) | '"$3" >client.json &&
     aws cognito-idp update-user-pool-client --cli-input-json file://client.json
 }}""",
+    "change_mfa": """change_mfa() {  # <user pool> <change by jq>: writes mfa.json, and sends it
+  aws cognito-idp get-user-pool-mfa-config --user-pool-id "$1" |
+    jq "$2" >mfa.json &&
+    aws cognito-idp set-user-pool-mfa-config --cli-input-json file://mfa.json --user-pool-id "$1"
+}""",
+    "change_risk": """change_risk() {  # <user pool> <change by jq>: writes risk.json, and sends it
+  aws cognito-idp describe-risk-configuration --user-pool-id "$1" --query RiskConfiguration |
+    jq 'del(.LastModifiedDate) | '"$2" >risk.json &&
+    aws cognito-idp set-risk-configuration --cli-input-json file://risk.json --user-pool-id "$1"
+}""",
 }
 
 
@@ -42,6 +54,16 @@ def client(change, *names):
 def pool(change, *names):
     """A command that applies a jq expression to a user pool; `{name}` in it is a value of the finding."""
     return f"change_pool {{pool}} '{escaped(change, names)}'"
+
+
+def mfa(change):
+    """A command that applies a jq expression to a user pool's second factors."""
+    return f"change_mfa {{pool}} '{escaped(change, ())}'"
+
+
+def risk(change, *names):
+    """A command that applies a jq expression to threat protection's reactions; `{name}` in it is a value."""
+    return f"change_risk {{pool}} '{escaped(change, names)}'"
 
 
 def escaped(expression, names):

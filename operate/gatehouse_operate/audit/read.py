@@ -184,11 +184,24 @@ class Reader:
         if arn in self._functions:
             return self._functions[arn]
         name, qualifier = function_name(arn)
+        region, account = home(arn)
+        # A name means the own account's function, so the one of another account is asked for by its ARN.
+        asked = name if not account or account == self.facts.account else arn.removesuffix(f":{qualifier}")
+        name = asked if account and self.facts.account and account != self.facts.account else name
         label = f"function {name}"
-        found = Function(name)
-        found.configuration = self.ask("lambda.get-function-configuration", label, FunctionName=name)
+        found = Function(name, qualifier=qualifier)
+        call = CALLS["lambda.get-function-configuration"]
+        if region and self.facts.region and region != self.facts.region:
+            # For Lambda the functions of other regions do not exist.
+            self.facts.problems.append(Problem(call, label, "failed", f"it is in {region}"))
+        else:
+            found.configuration = self.ask(call.name, label, FunctionName=asked)
+        if found.configuration and not is_same(arn, found.configuration.get("FunctionArn") or arn):
+            # A folder's file for the name.
+            self.facts.problems.append(Problem(call, label, "missing", f"the file is of another function than {arn}"))
+            found.configuration = None
         if found.configuration:
-            answer = self.ask("lambda.get-policy", label, FunctionName=name, Qualifier=qualifier)
+            answer = self.ask("lambda.get-policy", label, FunctionName=asked, Qualifier=qualifier)
             found.policy = answer and (document(answer.get("Policy")) or {})
             found.policy = {} if answer == {} else found.policy
         self._functions[arn] = found
@@ -217,7 +230,12 @@ class Reader:
         if arn in self._roles:
             role.detail, role.policies = self._roles[arn]
             return role
-        answer = self.ask("iam.get-role", label, RoleName=name)
+        if {home(arn)[1], self.facts.account} - {"", home(arn)[1]}:
+            # IAM knows the own account's roles only.
+            self.facts.problems.append(Problem(CALLS["iam.get-role"], label, "failed", f"{arn} is of another account"))
+            answer = None
+        else:
+            answer = self.ask("iam.get-role", label, RoleName=name)
         role.detail = answer and answer.get("Role")
         role.detail = {} if answer == {} else role.detail
         if role.detail:
@@ -296,6 +314,7 @@ class Reader:
         if not found:
             return []
         detail = found[0]
+        self.facts.account = self.facts.account or home(detail.get("StackId"))[1]
         answer = self.ask("cloudformation.list-stack-resources", label, StackName=name)
         resources = (answer or {}).get("StackResourceSummaries") or []
         outputs = {one.get("OutputKey"): one.get("OutputValue", "") for one in detail.get("Outputs") or []}
@@ -412,6 +431,18 @@ def function_name(arn):
     return parts[6], parts[7] if len(parts) > 7 else ""
 
 
+def home(arn):
+    """The region and account of an ARN; empty for a name."""
+    parts = str(arn).split(":")
+    return (parts[3], parts[4]) if len(parts) > 5 else ("", "")
+
+
+def is_same(one, other):
+    """Whether two ARNs, or names, are of the same function. A name is one of any account."""
+    homes = {home(one), home(other)} - {("", "")}
+    return function_name(one)[0] == function_name(other)[0] and len(homes) < 2
+
+
 def invoked(uri):
     """The function's ARN in an authorizer's URI; empty for another kind of authorizer."""
     _, found, rest = str(uri or "").partition("/functions/")
@@ -432,14 +463,12 @@ def triggers(detail):
 
 
 def handed_out(roles):
-    """Kind, ARN and the rules' claims of each role of GetIdentityPoolRoles."""
-    found = {}
-    for kind, arn in (roles.get("Roles") or {}).items():
-        found.setdefault(arn, (kind, set()))
+    """Kind, ARN and the rules' claims of each role of GetIdentityPoolRoles; a role of several kinds once for each."""
+    found = {(kind, arn): set() for kind, arn in (roles.get("Roles") or {}).items()}
     for mapping in (roles.get("RoleMappings") or {}).values():
         for rule in (mapping.get("RulesConfiguration") or {}).get("Rules") or []:
-            found.setdefault(rule.get("RoleARN", ""), ("mapped", set()))[1].add(rule.get("Claim", ""))
-    return [(kind, arn, tuple(sorted(claims))) for arn, (kind, claims) in found.items() if arn]
+            found.setdefault(("mapped", rule.get("RoleARN", "")), set()).add(rule.get("Claim", ""))
+    return [(kind, arn, tuple(sorted(claims))) for (kind, arn), claims in found.items() if arn]
 
 
 def rest_methods(answer):

@@ -30,6 +30,20 @@ VARIABLES = {
 }
 # The parameters of a stack that a check reads. Others may be secrets of a stack that is not Gatehouse's.
 PARAMETERS = {"AllowedOrigin", "ApiDomainName", "AppBaseUrl", "UserEvents"}
+# The outputs of a stack that the audit reads.
+OUTPUTS = {"AuthorizerArn", "RevocationTableName", "UserPoolId"}
+# Stage variables, external ids, and addresses of subscriptions, which may have a password.
+SECRETS |= {"StageVariables", "stageVariableOverrides", "ExternalId", "Endpoint"}
+# Members of which checks read a part; the rest may be secrets: headers that a backend or a firewall expects, texts for
+# a rule's target, arguments of a function's container.
+PARTS = {
+    "methodIntegration": ("type", "uri"),
+    "Targets": ("Id", "Arn"),
+    "WebACL": ("Name", "Id", "ARN"),
+    "ImageConfigResponse": (),
+}
+# Keys of conditions whose values are passwords in all but name.
+CONDITIONS = {"aws:referer", "aws:useragent", "lambda:eventsourcetoken", "sts:externalid"}
 ABSENT = {
     "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchEntity",
@@ -147,7 +161,7 @@ class Folder:
         """The answer in the file of this call, without secrets."""
         name = file_name(call, parameters)
         # The file may omit the identifiers if it is the only one of its operation.
-        file = self._files.get(name) or self._only(call)
+        file = self._files.get(name) or self._named(call, parameters) or self._only(call)
         if file is None:
             raise Unread("missing", f"no file {name}.json")
         answer = parsed(file)
@@ -171,6 +185,12 @@ class Folder:
         found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]
         return self._files[call.name] if found == [call.name] else None
 
+    def _named(self, call, parameters):
+        """The file with the name of a function that is asked for by its ARN."""
+        arn = str(parameters.get("FunctionName", "")).split(":")
+        name = parameters | {"FunctionName": arn[6]} if len(arn) > 6 else parameters
+        return self._files.get(file_name(call, name))
+
 
 def parsed(file):
     """The JSON value in a file."""
@@ -187,6 +207,7 @@ class Saving:
         self._source = source
         self._folder = pathlib.Path(folder)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lists = {}
 
     def fetch(self, call, parameters):
         """The other source's answer."""
@@ -203,8 +224,19 @@ class Saving:
         return answer
 
     def _write(self, call, parameters, answer):
+        if any(isinstance(parameters.get(key), list) for key in call.by):
+            # The names of a list are not in the file's name: one file has all answers of the call.
+            answer = self._lists[call.name] = joined(self._lists.get(call.name, {}), answer)
         text = json.dumps(answer, indent=1, default=plain, ensure_ascii=False)
         (self._folder / f"{file_name(call, parameters)}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def joined(one, other):
+    """One answer with the lists of two. An error stays: what the other answer lacks would look deleted."""
+    if "Error" in one or "Error" in other:
+        return one if "Error" in one else other
+    lists = {key: [*one.get(key, []), *value] for key, value in other.items() if isinstance(value, list)}
+    return one | other | lists
 
 
 def plain(value):
@@ -247,10 +279,21 @@ def redacted(value, key=""):
     """A copy of an answer without secrets."""
     if key in SECRETS and value:
         return REMOVED if isinstance(value, str) else {}
+    if key.lower() in CONDITIONS:
+        return REMOVED
+    if key in PARTS:
+        value = part(value, PARTS[key])
+    if key == "uri" and "/functions/" not in str(value):
+        # An address of a backend, which may have a key in its query.
+        return REMOVED
+    if key.endswith(("olicy", "Document")) and isinstance(value, str) and document(value):
+        return json.dumps(redacted(document(value)))
     if key == "Variables" and isinstance(value, dict):
         return {name: text for name, text in value.items() if name in VARIABLES}
     if key == "TemplateBody":
         return kept_of_template(value)
+    if isinstance(value, dict) and value.get("OutputKey", "UserPoolId") not in OUTPUTS:
+        return {"OutputKey": value["OutputKey"], "OutputValue": REMOVED}
     if isinstance(value, dict):
         if "ParameterKey" in value and value["ParameterKey"] not in PARAMETERS:
             return {"ParameterKey": value["ParameterKey"], "ParameterValue": REMOVED}
@@ -258,6 +301,13 @@ def redacted(value, key=""):
     if isinstance(value, (list, tuple)):
         return [redacted(member) for member in value]
     return value
+
+
+def part(value, names):
+    """An object with these members only, or a list of such objects."""
+    if isinstance(value, dict):
+        return {name: member for name, member in value.items() if name in names}
+    return [part(one, names) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def kept_of_template(body):

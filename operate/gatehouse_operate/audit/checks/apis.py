@@ -1,24 +1,63 @@
 """Checks of REST, HTTP and WebSocket APIs."""
 
+import dataclasses
+import json
+
+from gatehouse_operate.audit.calls import partition_of
+from gatehouse_operate.audit.checks.pool import matches
 from gatehouse_operate.audit.facts import document, listed, services, source_arns
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
-from gatehouse_operate.audit.read import function_name, invoked
+from gatehouse_operate.audit.read import function_name, invoked, is_same
 
-check = subjects_of(lambda facts: [api for api in facts.apis if api.detail])
+register = subjects_of(lambda facts: [api for api in facts.apis if api.detail])
+
+
+def check(id, severity, title, *, mend_v2="", **texts):
+    """A decorator for the checks of APIs. `mend_v2` is the command for HTTP and WebSocket APIs, if it differs."""
+
+    def decorate(function):
+        def run(api, facts):
+            for hit in function(api, facts):
+                hit = Hit(hit) if isinstance(hit, str) else hit
+                is_other = mend_v2 and api.kind != "rest" and not hit.mend
+                yield dataclasses.replace(hit, mend=mend_v2) if is_other else hit
+
+        register(id, severity, title, **texts)(run)
+        return function
+
+    return decorate
+
+
 # The functions of Gatehouse's stack that check requests by themselves: sign-in and logout.
 PUBLIC = ("AuthApiFunction", "LogoutFunction")
 # API Gateway's limit for an account and region; a stage with it has no limit of its own.
 ACCOUNT_LIMIT = 10000
 DEFAULT_TTL = 300
 RESPONSES = ("UNAUTHORIZED", "ACCESS_DENIED", "DEFAULT_5XX")
+DEPLOY = "\naws apigatewayv2 create-deployment --api-id {api} --stage-name <stage>  # if it has no AutoDeploy"
 PROTECT = {
     "rest": "aws apigateway update-method --rest-api-id {api} --resource-id {resource} --http-method {verb} "
     "--patch-operations op=replace,path=/authorizationType,value=CUSTOM "
     "op=replace,path=/authorizerId,value=<authorizer>\n"
     "aws apigateway create-deployment --rest-api-id {api} --stage-name <stage>",
     "http": "aws apigatewayv2 update-route --api-id {api} --route-id {route} --authorization-type CUSTOM "
-    "--authorizer-id <authorizer>",
+    "--authorizer-id <authorizer>" + DEPLOY,
+    "websocket": "aws apigatewayv2 create-route --api-id {api} --route-key '$connect' --authorization-type CUSTOM "
+    "--authorizer-id <authorizer> --target integrations/<integration>" + DEPLOY,
 }
+PUT_RESPONSE = (
+    "aws apigateway put-gateway-response --rest-api-id {api} --response-type {response} --response-parameters "
+    "'{{\"gatewayresponse.header.Access-Control-Allow-Origin\": \"'\\''<origin>'\\''\"}}'"
+)
+UPDATE_RESPONSE = (
+    "aws apigateway update-gateway-response --rest-api-id {api} --response-type {response} --patch-operations "
+    '\'[{{"op": "add", "path": "/responseParameters/gatewayresponse.header.Access-Control-Allow-Origin", '
+    "\"value\": \"'\\''<origin>'\\''\"}}]'"
+)
+PATCH_STAGE = "aws apigateway update-stage --rest-api-id {api} --stage-name {stage} --patch-operations {patches}"
+UPDATE_STAGE = "aws apigatewayv2 update-stage --api-id {api} --stage-name {stage} --default-route-settings {settings}"
+GET_AUTHORIZERS = "aws apigatewayv2 get-authorizers --api-id {api}"
+GET_ROUTES = "aws apigatewayv2 get-routes --api-id {api}"
 
 
 @check(
@@ -32,9 +71,10 @@ PROTECT = {
     breaks="Clients without a token get 401.",
 )
 def open_method(api, facts):
-    own = {one.physical(name) for one in facts.systems for name in PUBLIC if one.has(name)}
+    own = [function_of(one, name) for one in facts.systems for name in PUBLIC if one.has(name)]
     for method in methods(api):
-        if is_open(method) and not greedy_over(api, method) and not own & {integrated(method)}:
+        is_own = any(is_same(arn, integrated(method)) for arn in own)
+        if is_open(method) and not greedy_over(api, method) and not is_own:
             key = (
                 " It demands an API key, which identifies a client and no user." if method.get("apiKeyRequired") else ""
             )
@@ -59,6 +99,10 @@ def open_route(api, _):
         if is_open(route) and not greedy_over(api, route):
             values = {"route": route.get("RouteId", "<route>")}
             yield Hit(f"{route['RouteKey']} has no authorizer.", None, f"{api.id}/{route['RouteKey']}", values=values)
+    # API Gateway accepts every connection without the route.
+    if api.kind == "websocket" and api.methods and not routes(api):
+        text = "The API has no route $connect, so no authorizer: every client may connect."
+        yield Hit(text, None, f"{api.id}/$connect", mend=PROTECT["websocket"])
 
 
 @check(
@@ -85,6 +129,7 @@ def open_fallback(api, _):
     "it works until it expires.",
     sources=("aws-revocation", "aws-access-tokens", "gatehouse-existing"),
     mend="aws apigateway get-authorizers --rest-api-id {api}  # then docs/existing-api.md",
+    mend_v2=GET_AUTHORIZERS + "  # then docs/existing-api.md",
     breaks="Scopes that methods demand must be written as a rule first (docs/rules.md).",
 )
 def no_revocation_check(api, _):
@@ -101,14 +146,18 @@ def no_revocation_check(api, _):
     why="Its decisions know nothing of revocations, and its rules are others.",
     sources=("gatehouse-existing",),
     mend="aws apigateway get-authorizers --rest-api-id {api}  # then docs/existing-api.md",
+    mend_v2=GET_AUTHORIZERS + "  # then docs/existing-api.md",
     breaks="Rules of the other authorizer must be written anew (docs/rules.md).",
 )
 def foreign_authorizer(api, facts):
     arns = [*facts.authorizers, *(one.outputs.get("AuthorizerArn", "") for one in facts.systems)]
-    ours = {function_name(arn)[0] for arn in arns if arn}
+    ours = [arn for arn in arns if arn]
     for authorizer in lambdas(api) if ours else ():
-        name = function_name(invoked(uri(authorizer)))[0]
-        if name not in ours and uses(api, authorizer):
+        arn = invoked(uri(authorizer))
+        if uses(api, authorizer) and not any(is_same(one, arn) for one in ours):
+            name = function_name(arn)[0]
+            # A namesake in another account or region.
+            name = arn if name in {function_name(one)[0] for one in ours} else name
             yield Hit(f"{named(authorizer)} invokes {name}.", part=id_of(authorizer))
 
 
@@ -120,7 +169,10 @@ def foreign_authorizer(api, facts):
     "for one route refuses or allows the others.",
     sources=("aws-authorizers", "gatehouse-existing"),
     mend="aws apigateway update-authorizer --rest-api-id {api} --authorizer-id {authorizer} "
-    "--patch-operations op=replace,path=/authorizerResultTtlInSeconds,value=0",
+    "--patch-operations op=replace,path=/authorizerResultTtlInSeconds,value=0\n"
+    "aws apigateway create-deployment --rest-api-id {api} --stage-name <stage>",
+    mend_v2="aws apigatewayv2 update-authorizer --api-id {api} --authorizer-id {authorizer} "
+    "--authorizer-result-ttl-in-seconds 0" + DEPLOY,
     breaks="The authorizer is invoked for each request.",
 )
 def authorizer_ttl(api, facts):
@@ -143,6 +195,7 @@ def authorizer_ttl(api, facts):
     why="Every request is answered with 500, and a function created later under the name decides at once.",
     sources=("aws-authorizers",),
     mend="aws apigateway get-authorizers --rest-api-id {api}",
+    mend_v2=GET_AUTHORIZERS,
     breaks="Nothing.",
 )
 def authorizer_missing(api, _):
@@ -159,16 +212,17 @@ def authorizer_missing(api, _):
     "API Gateway may not invoke the authorizer",
     why="Every request is answered with 500.",
     sources=("aws-authorizers", "gatehouse-existing"),
-    mend="aws lambda add-permission --function-name {function} --statement-id apigateway "
-    "--action lambda:InvokeFunction --principal apigateway.amazonaws.com "
-    "--source-arn arn:aws:execute-api:{region}:<account>:{api}/authorizers/*",
+    mend="aws lambda add-permission --function-name {function} --statement-id apigateway-{api}-{authorizer} "
+    "--action lambda:InvokeFunction --principal apigateway.amazonaws.com --source-arn {source}",
     breaks="Nothing.",
 )
-def authorizer_forbidden(api, _):
+def authorizer_forbidden(api, facts):
     for authorizer, function in permitted_by_policy(api):
-        if not any(covers(api, arn) for arn in gateway_sources(function.policy)):
+        arn = source_of(api, authorizer, facts)
+        if not any(covers(arn, pattern) for pattern in gateway_sources(function.policy)):
             text = f"{function.name} has no permission for {named(authorizer)}."
-            yield Hit(text, values={"function": function.name}, part=id_of(authorizer))
+            values = {"function": function.target, "authorizer": id_of(authorizer), "source": arn}
+            yield Hit(text, values=values, part=id_of(authorizer))
 
 
 @check(
@@ -182,9 +236,14 @@ def authorizer_forbidden(api, _):
     breaks="Other APIs that share the authorizer need a permission each.",
 )
 def authorizer_any_api(api, _):
-    for name, function in {function.name: function for _, function in permitted_by_policy(api)}.items():
-        if "*" in gateway_sources(function.policy):
-            yield Hit(f"{name} allows every API.", values={"function": name}, part=name)
+    # An API of another account.
+    other = f"arn:{partition_of(api.region)}:execute-api:{api.region}:000000000000:0000000000/authorizers/000000"
+    found = {}
+    for _, function in permitted_by_policy(api):
+        if any(matches(other, pattern) for pattern in gateway_sources(function.policy)):
+            found.setdefault(function.name, function.target)
+    for name, target in found.items():
+        yield Hit(f"{name} allows every API.", values={"function": target}, part=name)
 
 
 @check(
@@ -194,6 +253,7 @@ def authorizer_any_api(api, _):
     why="The API looks protected. Nothing invokes the authorizer.",
     sources=("aws-authorizers",),
     mend="aws apigateway get-resources --rest-api-id {api}",
+    mend_v2=GET_ROUTES,
     breaks="Nothing.",
 )
 def authorizer_unused(api, _):
@@ -229,6 +289,7 @@ def policy_allows(api, _):
     "looks limited and is not.",
     sources=("gatehouse-existing", "aws-authorizers"),
     mend="aws apigateway get-resources --rest-api-id {api} --embed methods  # then a rule: docs/rules.md",
+    mend_v2=GET_ROUTES + "  # then a rule: docs/rules.md",
     breaks="Nothing.",
 )
 def scopes_ignored(api, _):
@@ -246,6 +307,7 @@ def scopes_ignored(api, _):
     sources=("aws-access-tokens", "rfc9700"),
     mend="aws apigateway update-method --rest-api-id {api} --resource-id <resource> --http-method <verb> "
     "--patch-operations op=add,path=/authorizationScopes,value=<scope>",
+    mend_v2="aws apigatewayv2 update-route --api-id {api} --route-id <route> --authorization-scopes <scope>",
     breaks="Clients that send the ID token get 401.",
 )
 def id_tokens_accepted(api, _):
@@ -263,8 +325,7 @@ def id_tokens_accepted(api, _):
     why="Responses that API Gateway makes itself lack the headers, so a page sees a network error in place of 401 and "
     "never signs in again.",
     sources=("aws-gateway-responses", "gatehouse-existing"),
-    mend="aws apigateway put-gateway-response --rest-api-id {api} --response-type {response} --response-parameters "
-    "'{{\"gatewayresponse.header.Access-Control-Allow-Origin\": \"'\\''<origin>'\\''\"}}'",
+    mend=PUT_RESPONSE,
     breaks="Nothing.",
 )
 def gateway_responses(api, _):
@@ -281,7 +342,7 @@ def gateway_responses(api, _):
     if missing:
         used_by_pages = any(one["verb"] == "OPTIONS" for one in api.methods or [])
         text = f"Without Access-Control-Allow-Origin: {', '.join(missing)}."
-        yield Hit(text, None if used_by_pages else INFO, values={"response": missing[0]})
+        yield Hit(text, None if used_by_pages else INFO, mend=with_header(api, missing))
 
 
 @check(
@@ -292,13 +353,16 @@ def gateway_responses(api, _):
     sources=("aws-throttling",),
     mend="aws apigateway update-stage --rest-api-id {api} --stage-name {stage} --patch-operations "
     "'op=replace,path=/*/*/throttling/rateLimit,value=100' 'op=replace,path=/*/*/throttling/burstLimit,value=200'",
+    mend_v2=UPDATE_STAGE,
     breaks="Requests above the limit get 429.",
 )
 def no_throttle(api, _):
     for stage in api.stages or []:
         limit = rate(stage)
-        if limit is None or limit >= ACCOUNT_LIMIT:
-            yield Hit(f"Stage {stage_name(stage)} has no limit.", None, *of_stage(api, stage))
+        # A negative one, Terraform's -1 for instance, switches throttling off.
+        if limit is None or not 0 <= limit < ACCOUNT_LIMIT:
+            limits = {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 200}
+            yield Hit(f"Stage {stage_name(stage)} has no limit.", None, *of_stage(api, stage, limits))
 
 
 @check(
@@ -309,12 +373,15 @@ def no_throttle(api, _):
     "SAM makes one called Stage unless the template sets OpenApiVersion.",
     sources=("aws-throttling", "gatehouse-existing"),
     mend="aws apigateway delete-stage --rest-api-id {api} --stage-name {stage}",
+    mend_v2="aws apigatewayv2 delete-stage --api-id {api} --stage-name {stage}",
     breaks="Clients that use the stage's address.",
 )
 def second_stage(api, _):
     names = [stage_name(stage) for stage in api.stages or []]
     if len(names) > 1:
-        yield Hit(f"Stages: {', '.join(names)}.", values={"stage": "Stage" if "Stage" in names else names[-1]})
+        # Which other one is forgotten, only the operator knows.
+        is_of_sam = api.kind == "rest" and "Stage" in names
+        yield Hit(f"Stages: {', '.join(names)}.", values={"stage": "Stage"} if is_of_sam else {})
 
 
 @check(
@@ -345,9 +412,19 @@ def access_logs(api, _):
 )
 def logs_bodies(api, _):
     for stage in api.stages or []:
-        settings = [stage.get("DefaultRouteSettings") or {}, *(stage.get("methodSettings") or {}).values()]
-        if any(one.get("dataTraceEnabled") or one.get("DataTraceEnabled") for one in settings):
-            yield Hit(f"Data tracing is on in stage {stage_name(stage)}.", None, *of_stage(api, stage))
+        text = f"Data tracing is on in stage {stage_name(stage)}."
+        traced = switched_on(stage, "dataTraceEnabled")
+        routes = {key: one for key, one in (stage.get("RouteSettings") or {}).items() if one.get("DataTraceEnabled")}
+        if traced:
+            place, label, values = of_stage(api, stage)
+            values |= {"patches": switched_off(traced, "logging/dataTrace")}
+            yield Hit(text, None, place, label, values, mend=PATCH_STAGE)
+        elif routes or (stage.get("DefaultRouteSettings") or {}).get("DataTraceEnabled"):
+            place, label, values = of_stage(api, stage, {"DataTraceEnabled": False})
+            values |= {"routes": json.dumps({key: one | {"DataTraceEnabled": False} for key, one in routes.items()})}
+            yield Hit(
+                text, None, place, label, values, mend=UPDATE_STAGE + (" --route-settings {routes}" * bool(routes))
+            )
 
 
 @check(
@@ -363,9 +440,11 @@ def logs_bodies(api, _):
 )
 def caches_responses(api, _):
     for stage in api.stages or []:
-        cached = any(one.get("cachingEnabled") for one in (stage.get("methodSettings") or {}).values())
+        cached = switched_on(stage, "cachingEnabled")
         if stage.get("cacheClusterEnabled") and cached and protected(api):
-            yield Hit(f"Stage {stage_name(stage)} caches responses.", None, *of_stage(api, stage))
+            place, label, values = of_stage(api, stage)
+            values |= {"patches": switched_off(cached, "caching/enabled")}
+            yield Hit(f"Stage {stage_name(stage)} caches responses.", None, place, label, values, mend=PATCH_STAGE)
 
 
 @check(
@@ -374,7 +453,9 @@ def caches_responses(api, _):
     "Pages of any origin may send cookies",
     why="With credentials and a wildcard every page on the web calls the API as the user who visits it.",
     sources=("aws-http-cors",),
-    mend="aws apigatewayv2 update-api --api-id {api} --cors-configuration AllowOrigins=<origins>,AllowCredentials=true",
+    mend="aws apigatewayv2 get-api --api-id {api} --query CorsConfiguration | "
+    "jq '.AllowOrigins = [<origins>]' >cors.json &&\n"
+    "aws apigatewayv2 update-api --api-id {api} --cors-configuration file://cors.json",
     breaks="Pages of other origins.",
 )
 def cors_credentials(api, _):
@@ -435,9 +516,15 @@ def protected(api):
 
 
 def integrated(method):
-    """The function that a REST method invokes."""
-    uri = (method.get("methodIntegration") or {}).get("uri", "")
-    return function_name(invoked(uri))[0]
+    """The ARN of the function that a REST method invokes."""
+    return invoked((method.get("methodIntegration") or {}).get("uri", ""))
+
+
+def function_of(system, logical):
+    """The ARN of a function of the stack; its name if the stack's account is unknown."""
+    name = system.physical(logical)
+    parts = system.outputs.get("AuthorizerArn", "").split(":")
+    return ":".join([*parts[:6], name]) if len(parts) > 6 else name
 
 
 def lambdas(api):
@@ -486,26 +573,69 @@ def gateway_sources(policy):
     return found
 
 
-def covers(api, arn):
-    """Whether a source ARN is one of this API."""
-    part = arn.split(":")[-1]
-    return arn == "*" or part.split("/")[0] in (api.id, "*")
+def source_of(api, authorizer, facts):
+    """The ARN for which API Gateway invokes an authorizer."""
+    account = facts.account or "<account>"
+    return f"arn:{partition_of(api.region)}:execute-api:{api.region}:{account}:{api.id}/authorizers/{id_of(authorizer)}"
+
+
+def covers(arn, pattern):
+    """Whether a permission is for the ARN of an authorizer, in the account of the permission if it is unknown."""
+    parts = pattern.split(":", 5)
+    if len(parts) == 6:
+        arn = arn.replace("<account>", parts[4])
+    return matches(arn, pattern)
 
 
 def rate(stage):
     """The rate limit of a whole stage; None if there is none."""
     everything = (stage.get("methodSettings") or {}).get("*/*") or {}
-    return everything.get("throttlingRateLimit") or (stage.get("DefaultRouteSettings") or {}).get("ThrottlingRateLimit")
+    limit = everything.get("throttlingRateLimit")
+    return (stage.get("DefaultRouteSettings") or {}).get("ThrottlingRateLimit") if limit is None else limit
+
+
+def switched_on(stage, setting):
+    """The keys of a REST stage's method settings that have a setting on."""
+    return [key for key, one in (stage.get("methodSettings") or {}).items() if one.get(setting)]
+
+
+def switched_off(keys, setting):
+    """The patch operations, in JSON, that switch a setting of a REST stage off where it is on."""
+    return json.dumps([{"op": "replace", "path": f"/{pointer(key)}/{setting}", "value": "false"} for key in keys])
+
+
+def pointer(key):
+    """The key of a method's settings as a part of a patch's path: `~1orders~1{id}/GET`."""
+    path, _, verb = key.rpartition("/")
+    path = path if path == "*" else "~1" + path.replace("/", "~1").removeprefix("~1")
+    return f"{path}/{verb}"
+
+
+def with_header(api, missing):
+    """Commands that add the header for CORS to gateway responses, and keep what else an existing one has."""
+    own = {one.get("responseType") for one in api.gateway_responses if not one.get("defaultResponse")}
+    lines = []
+    for name in missing:
+        # A response of its own replaces that of every status of its class.
+        name = "DEFAULT_4XX" if name not in own and name in RESPONSES[:2] and "DEFAULT_4XX" in own else name
+        form = UPDATE_RESPONSE if name in own else PUT_RESPONSE
+        lines.append(form.replace("{response}", name))
+    return "\n".join(
+        [*dict.fromkeys(lines), "aws apigateway create-deployment --rest-api-id {api} --stage-name <stage>"]
+    )
 
 
 def stage_name(stage):
     return stage.get("stageName") or stage.get("StageName", "")
 
 
-def of_stage(api, stage):
-    """Resource, label and the command's values of a Hit for a stage."""
+def of_stage(api, stage, change=None):
+    """Resource, label and the command's values of a Hit for a stage.
+
+    UpdateStage replaces the settings of an HTTP or WebSocket API's stage, so the command has all of them."""
     name = stage_name(stage)
-    return f"{api.id}/{name}", f"stage {name} of {api.label}", {"stage": name}
+    settings = json.dumps((stage.get("DefaultRouteSettings") or {}) | (change or {}))
+    return f"{api.id}/{name}", f"stage {name} of {api.label}", {"stage": name, "settings": settings}
 
 
 def count(found, noun):

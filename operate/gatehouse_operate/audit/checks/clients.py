@@ -1,9 +1,10 @@
 """Checks of a user pool's app clients."""
 
+import json
 import urllib.parse
 
 from gatehouse_operate.audit import mend
-from gatehouse_operate.audit.facts import signs_users_in, sounds_trusted
+from gatehouse_operate.audit.facts import DEFAULT_FLOWS, STANDARD_ATTRIBUTES, signs_users_in, sounds_trusted
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 
 check = subjects_of(lambda facts: facts.clients)
@@ -18,9 +19,35 @@ PASSWORD_FLOWS = {
     "USER_PASSWORD_AUTH",
 }
 ADMIN_FLOWS = {"ADMIN_NO_SRP_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"}
-LEGACY_FLOWS = {"ADMIN_NO_SRP_AUTH", "CUSTOM_AUTH_FLOW_ONLY", "USER_PASSWORD_AUTH"}
+LEGACY_FLOWS = {
+    "ADMIN_NO_SRP_AUTH": "ALLOW_ADMIN_USER_PASSWORD_AUTH",
+    "CUSTOM_AUTH_FLOW_ONLY": "ALLOW_CUSTOM_AUTH",
+    "USER_PASSWORD_AUTH": "ALLOW_USER_PASSWORD_AUTH",
+}
 SELF_SERVICE = "aws.cognito.signin.user.admin"
 LOCAL = {"localhost", "127.0.0.1", "[::1]", "::1"}
+# For Cognito an empty list of writable attributes is a missing one: every standard attribute.
+WITHOUT = (
+    f".WriteAttributes = ((if (.WriteAttributes // []) == [] then {json.dumps(STANDARD_ATTRIBUTES)} "
+    'else .WriteAttributes end) - [{attribute}] | if . == [] then (["locale", "zoneinfo"] - [{attribute}])[:1] '
+    "else . end)"
+)
+# Without the addresses. Cognito refuses a DefaultRedirectURI that is not in CallbackURLs.
+REMOVED = (
+    'with_entries(if .key == "CallbackURLs" or .key == "LogoutURLs" then .value -= {urls} else . end) '
+    "| if [.DefaultRedirectURI] - {urls} == [] then del(.DefaultRedirectURI) else . end"
+)
+
+
+def replaced(other):
+    """A change by jq: one address, wherever it stands, becomes another."""
+    change = f"(if . == {{url}} then {other} else . end)"
+    return (
+        f'with_entries(if .key == "CallbackURLs" or .key == "LogoutURLs" then .value |= (map{change} | unique) '
+        f'elif .key == "DefaultRedirectURI" then .value |= {change} else . end)'
+    )
+
+
 # A password of this length is out of reach of guessing at the rate that Cognito's own lockout allows.
 GUESSABLE = 12
 
@@ -104,7 +131,7 @@ def user_existence(client, _):
     why="A signed-in user sets any writable attribute with the own access token, at Cognito's public API. Roles and "
     "tenants in such attributes were published as break-ins more than once.",
     sources=("aws-attributes", "truesec"),
-    mend=mend.client(".WriteAttributes = ((.WriteAttributes // []) - [{attribute}])", "attribute"),
+    mend=mend.client(WITHOUT, "attribute"),
     breaks="The application sets the attribute by AdminUpdateUserAttributes. An identity provider cannot map it.",
 )
 def writes_trusted(client, facts):
@@ -163,7 +190,7 @@ def writes_everything(client, _):
     "The implicit grant is allowed",
     why="Tokens stand in the address bar: in histories, logs and Referer headers. RFC 9700 forbids it.",
     sources=("rfc9700",),
-    mend=mend.client('.AllowedOAuthFlows = ["code"]'),
+    mend=mend.client('.AllowedOAuthFlows |= (. - ["implicit"] | if . == [] then ["code"] else . end)'),
     breaks="Applications that use response_type=token must use the code grant with PKCE.",
 )
 def implicit_grant(client, _):
@@ -177,13 +204,13 @@ def implicit_grant(client, _):
     "A redirect address has no TLS",
     why="The code or the token passes the network readable.",
     sources=("rfc9700", "aws-client"),
-    mend=mend.client(".CallbackURLs = [<https addresses>] | .LogoutURLs = [<https addresses>]"),
+    mend=mend.client(replaced('"https" + .[4:]'), "url"),
     breaks="Applications at the address cannot sign in.",
 )
 def callback_http(client, _):
-    for url in redirects(client):
+    for text, url in redirects(client):
         if url.scheme == "http" and url.hostname not in LOCAL:
-            yield Hit(f"{url.geturl()} is allowed.", part=url.geturl())
+            yield Hit(f"{url.geturl()} is allowed.", values={"url": text}, part=url.geturl())
 
 
 @check(
@@ -192,13 +219,13 @@ def callback_http(client, _):
     "A redirect address has a wildcard",
     why="Any page that matches receives the code.",
     sources=("rfc9700",),
-    mend=mend.client(".CallbackURLs = [<exact addresses>]"),
+    mend=mend.client(replaced('"<exact address>"'), "url"),
     breaks="Applications at other addresses cannot sign in.",
 )
 def callback_wildcard(client, _):
-    for url in redirects(client):
-        if "*" in url.geturl():
-            yield Hit(f"{url.geturl()} is allowed.", part=url.geturl())
+    for text, url in redirects(client):
+        if "*" in text:
+            yield Hit(f"{url.geturl()} is allowed.", values={"url": text}, part=url.geturl())
 
 
 @check(
@@ -208,16 +235,17 @@ def callback_wildcard(client, _):
     why="A host that is not the application's receives its users' codes. Hosts of demonstrations and former partners "
     "are registered again by others.",
     sources=("rfc9700",),
-    mend=mend.client(".CallbackURLs = [<addresses of the application>]"),
+    mend=mend.client(REMOVED, "urls"),
     breaks="Applications at the address cannot sign in.",
 )
 def callback_foreign(client, facts):
     own = hosts_of(facts, client.pool)
-    for url in redirects(client):
+    for text, url in redirects(client):
         host = url.hostname or ""
         known = any(host == one or host.endswith("." + one) for one in own)
         if own and url.scheme in ("http", "https") and host not in LOCAL and not known:
-            yield Hit(f"{url.geturl()} is not on {', '.join(sorted(own))}.", part=url.geturl())
+            found = f"{url.geturl()} is not on {', '.join(sorted(own))}."
+            yield Hit(found, values={"urls": [text]}, part=url.geturl())
 
 
 @check(
@@ -226,13 +254,13 @@ def callback_foreign(client, facts):
     "A redirect address is on the user's own machine",
     why="A program on the machine, or a page that starts one, receives the code of a production user.",
     sources=("rfc9700",),
-    mend=mend.client('.CallbackURLs |= map(select(test("//(localhost|127)") | not))'),
+    mend=mend.client(REMOVED, "urls"),
     breaks="Developers need an app client of their own, in a pool of their own.",
 )
 def callback_local(client, _):
-    local = [url.geturl() for url in redirects(client) if url.hostname in LOCAL]
+    local = [text for text, url in redirects(client) if url.hostname in LOCAL]
     if local:
-        yield f"{', '.join(local)} allowed."
+        yield Hit(f"{', '.join(local)} allowed.", values={"urls": local})
 
 
 @check(
@@ -242,13 +270,13 @@ def callback_local(client, _):
     why="Another app on the phone can register the same scheme. With PKCE it gets a code that it cannot use; Cognito "
     "does not demand PKCE.",
     sources=("rfc9700",),
-    mend=mend.client(".CallbackURLs = [<claimed https addresses>]"),
+    mend=mend.client(replaced('"<claimed https address>"'), "url"),
     breaks="The app must claim the https address (universal links, app links).",
 )
 def callback_scheme(client, _):
-    for url in redirects(client):
+    for text, url in redirects(client):
         if url.scheme not in ("http", "https"):
-            yield Hit(f"{url.geturl()} is allowed.", part=url.geturl())
+            yield Hit(f"{url.geturl()} is allowed.", values={"url": text}, part=url.geturl())
 
 
 @check(
@@ -293,11 +321,16 @@ def password_flows(client, _):
     "A sign-in flow has its old name",
     why="The old names cannot be combined with the new ones, so no later setting can be added.",
     sources=("aws-flows",),
-    mend=mend.client('.ExplicitAuthFlows |= map(if startswith("ALLOW_") then . else "ALLOW_" + . end)'),
-    breaks="Nothing; ADMIN_NO_SRP_AUTH becomes ALLOW_ADMIN_USER_PASSWORD_AUTH by hand.",
+    # Beside the old names Cognito allows its default flows, but for SRP with CUSTOM_AUTH_FLOW_ONLY.
+    mend=mend.client(
+        f".ExplicitAuthFlows |= ({json.dumps(DEFAULT_FLOWS)} "
+        '- (if index("CUSTOM_AUTH_FLOW_ONLY") then ["ALLOW_USER_SRP_AUTH"] else [] end) '
+        f"+ map({json.dumps(LEGACY_FLOWS)}[.] // .) | unique)"
+    ),
+    breaks="Nothing: the flows that the old names imply are named.",
 )
 def legacy_flows(client, _):
-    if found := sorted(LEGACY_FLOWS & set(client.flows)):
+    if found := sorted(LEGACY_FLOWS.keys() & set(client.flows)):
         yield f"{', '.join(found)} is set."
 
 
@@ -386,8 +419,9 @@ def configured_missing(pool, facts):
     "An app client's tokens are not accepted",
     why="A client that the authorizer does not know signs users in to something else, or to nothing.",
     sources=("gatehouse-existing",),
-    mend="aws cognito-idp delete-user-pool-client --user-pool-id {pool} --client-id {client}",
-    breaks="Applications that use the client cannot sign in any more.",
+    mend="aws cognito-idp describe-user-pool-client --user-pool-id {pool} --client-id {client}"
+    "  # then add it to AppClientIds, or delete it",
+    breaks="Nothing. If the client is deleted, applications that use it cannot sign in any more.",
 )
 def not_configured(pool, facts):
     system = facts.system_of(pool)
@@ -399,9 +433,9 @@ def not_configured(pool, facts):
 
 
 def redirects(client):
-    """The parsed redirect addresses of a client that uses managed login."""
+    """The redirect addresses of a client that uses managed login, each as its text and in parts."""
     urls = [*(client.detail.get("CallbackURLs") or []), *(client.detail.get("LogoutURLs") or [])]
-    return [parsed(url) for url in dict.fromkeys(urls)]
+    return [(url, parsed(url)) for url in dict.fromkeys(urls)]
 
 
 def parsed(url):

@@ -1,16 +1,20 @@
 """Checks of identity pools and of the IAM roles that they hand out."""
 
 import dataclasses
+import re
 
 from gatehouse_operate.audit.facts import document, listed
 from gatehouse_operate.audit.finding import CRITICAL, HIGH, LOW, MEDIUM, Hit, subjects_of
+from gatehouse_operate.audit.mend import escaped
 
 check = subjects_of(lambda facts: [pool for pool in facts.identity_pools if pool.detail])
 UPDATE = (
-    "aws cognito-identity describe-identity-pool --identity-pool-id {identity_pool} | jq '{change}' >pool.json\n"
+    "aws cognito-identity describe-identity-pool --identity-pool-id {identity_pool} | jq '{change}' >pool.json &&\n"
     "aws cognito-identity update-identity-pool --cli-input-json file://pool.json"
 )
 ISSUER = "cognito-identity.amazonaws.com"
+# GovCloud and China have names of their own for it.
+ISSUERS = re.compile(r"cognito-identity[\w.-]*\.amazonaws\.com(\.cn)?(?=:|$)", re.IGNORECASE)
 AUDIENCE = f"{ISSUER}:aud"
 METHOD = f"{ISSUER}:amr"
 DEMANDING = ("stringequals", "stringequalsignorecase", "stringlike")
@@ -33,8 +37,8 @@ POWER = (
 )
 
 
-def update(change):
-    return UPDATE.replace("{change}", change.replace("{", "{{").replace("}", "}}"))
+def update(change, *names):
+    return UPDATE.replace("{change}", escaped(change, names))
 
 
 @check(
@@ -74,14 +78,19 @@ def classic_flow(pool, _):
     why="Without the server-side check the pool only verifies the token's signature: a token of a user who was "
     "signed out globally or deleted is exchanged until it expires.",
     sources=("aws-identity-provider-api",),
-    mend=update(".CognitoIdentityProviders |= map(.ServerSideTokenCheck = true)"),
+    mend=update(
+        ".CognitoIdentityProviders |= map(if .ClientId == {client} and (.ProviderName | endswith({user_pool})) "
+        "then .ServerSideTokenCheck = true else . end)",
+        "client",
+        "user_pool",
+    ),
     breaks="Each exchange asks the user pool, which counts against its quota.",
 )
 def token_check(pool, _):
     for user_pool, client, is_checked in pool.pool_clients:
         if not is_checked:
             text = f"ServerSideTokenCheck is off for {user_pool} and app client {client}."
-            yield Hit(text, part=client)
+            yield Hit(text, values={"client": client, "user_pool": f"/{user_pool}"}, part=client)
 
 
 @check(
@@ -113,10 +122,9 @@ def guest_role(pool, _):
 )
 def user_role(pool, facts):
     is_open = any((found := facts.pool(one)) and found.sign_up_is_open for one, _, _ in pool.pool_clients)
-    for role in pool.known_roles:
-        if role.kind != "unauthenticated":
-            for found in wide(role, only_services=True):
-                yield dataclasses.replace(found, found=found.found + (" Sign-up is open." if is_open else ""))
+    for role in distinct(role for role in pool.known_roles if role.kind != "unauthenticated"):
+        for found in wide(role, only_services=True):
+            yield dataclasses.replace(found, found=found.found + (" Sign-up is open." if is_open else ""))
 
 
 @check(
@@ -131,7 +139,7 @@ def user_role(pool, facts):
     breaks="Other identity pools that share the role.",
 )
 def trusts_any_pool(pool, _):
-    for role, audience, _, statement in trusts(pool):
+    for role, audience, _, statement in trusts(distinct(pool.known_roles)):
         if not audience:
             yield hit(role, f"{role.kind} role {short(role)} trusts {statement} without {AUDIENCE}.")
 
@@ -147,7 +155,7 @@ def trusts_any_pool(pool, _):
     breaks="Users of the other pool lose the role.",
 )
 def trusts_other_pool(pool, _):
-    for role, audience, _, _ in trusts(pool):
+    for role, audience, _, _ in trusts(distinct(pool.known_roles)):
         others = sorted(set(audience) - {pool.id})
         if others:
             severity = HIGH if any("*" in one for one in others) else None
@@ -165,8 +173,8 @@ def trusts_other_pool(pool, _):
     breaks="Nothing for signed-in users.",
 )
 def trusts_guests(pool, _):
-    for role, _, methods, _ in trusts(pool):
-        if role.kind != "unauthenticated" and (not methods or "unauthenticated" in methods or "*" in methods):
+    for role, _, methods, _ in trusts(distinct(role for role in pool.known_roles if role.kind != "unauthenticated")):
+        if not methods or "unauthenticated" in methods or "*" in methods:
             yield hit(role, f"{role.kind} role {short(role)} does not demand amr=authenticated.")
 
 
@@ -180,7 +188,7 @@ def trusts_guests(pool, _):
     breaks="Nothing.",
 )
 def role_missing(pool, _):
-    for role in pool.known_roles:
+    for role in distinct(pool.known_roles):
         if role.detail == {}:
             yield hit(role, f"{role.kind} role {short(role)} does not exist.")
 
@@ -241,14 +249,24 @@ def is_written(pool, facts, claim):
     return any(claim in (facts.written_by_users(one) or ()) for one, _, _ in pool.pool_clients)
 
 
-def trusts(pool):
+def distinct(roles):
+    """Each role once, with all kinds that it has."""
+    found = {}
+    for role in roles:
+        first = found.get(role.arn)
+        found[role.arn] = dataclasses.replace(role, kind=f"{first.kind} and {role.kind}") if first else role
+    return found.values()
+
+
+def trusts(roles):
     """Role, audiences, methods and principal of each statement that lets an identity pool's users assume a role."""
-    for role in pool.known_roles:
+    for role in roles:
         policy = document((role.detail or {}).get("AssumeRolePolicyDocument")) or {}
         for statement in listed(policy.get("Statement")):
             principal = statement.get("Principal")
             federated = listed(principal.get("Federated")) if isinstance(principal, dict) else [principal]
-            if statement.get("Effect") == "Allow" and {ISSUER, "*"} & set(federated):
+            issuers = {ISSUERS.sub(ISSUER, str(one)) for one in federated}
+            if statement.get("Effect") == "Allow" and {ISSUER, "*"} & issuers:
                 audience, methods = condition(statement, AUDIENCE), condition(statement, METHOD)
                 yield role, audience, methods, federated[0]
 
@@ -262,7 +280,12 @@ def condition(statement, key):
         name = operator.lower()
         if name.startswith("forallvalues") or name.rpartition(":")[2] not in DEMANDING:
             continue
-        found += [one for member, value in members.items() if member.lower() == key for one in listed(value)]
+        found += [
+            one
+            for member, value in members.items()
+            if ISSUERS.sub(ISSUER, member).lower() == key
+            for one in listed(value)
+        ]
     return found
 
 

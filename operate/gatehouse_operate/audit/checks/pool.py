@@ -1,6 +1,7 @@
 """Checks of a user pool's own settings."""
 
 import ipaddress
+import re
 
 from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.facts import listed, services, source_arns
@@ -35,8 +36,7 @@ def case_sensitive(pool, _):
     "Users have no second factor",
     why="A password that leaked elsewhere signs in. With OPTIONAL the user decides, and a rule can demand it of some.",
     sources=("aws-mfa", "nist-63b"),
-    mend="aws cognito-idp set-user-pool-mfa-config --user-pool-id {pool} "
-    "--software-token-mfa-configuration Enabled=true --mfa-configuration OPTIONAL",
+    mend=mend.mfa('.SoftwareTokenMfaConfiguration.Enabled = true | .MfaConfiguration = "OPTIONAL"'),
     breaks="Nothing with OPTIONAL. With ON every user without a factor must set one up at the next sign-in.",
 )
 def mfa(pool, _):
@@ -44,7 +44,8 @@ def mfa(pool, _):
     if configuration == "OFF":
         yield "Multi-factor authentication is OFF."
     elif configuration == "OPTIONAL":
-        yield Hit("Multi-factor authentication is OPTIONAL: each user decides.", INFO)
+        demanded = mend.mfa('.MfaConfiguration = "ON"')
+        yield Hit("Multi-factor authentication is OPTIONAL: each user decides.", INFO, mend=demanded)
 
 
 @check(
@@ -53,10 +54,7 @@ def mfa(pool, _):
     "A text message is the only second factor",
     why="A phone number can be taken over at its provider, and each message costs. NIST restricts SMS.",
     sources=("aws-mfa", "nist-63b"),
-    mend="aws cognito-idp set-user-pool-mfa-config --user-pool-id {pool} "
-    "--software-token-mfa-configuration Enabled=true --mfa-configuration OPTIONAL "
-    '--sms-mfa-configuration "$(aws cognito-idp get-user-pool-mfa-config --user-pool-id {pool} '
-    '--query SmsMfaConfiguration)"',
+    mend=mend.mfa(".SoftwareTokenMfaConfiguration.Enabled = true"),
     breaks="Nothing: users of SMS keep it, and may add an authenticator app.",
 )
 def mfa_by_sms(pool, _):
@@ -130,14 +128,15 @@ def sign_up_open(pool, _):
     why="A stranger signs up with another person's address. Where the application looks users up by address, the "
     "account is the other person's.",
     sources=("aws-unverified", "aws-sign-up"),
-    mend=mend.pool('.AutoVerifiedAttributes = ["email"]'),
+    mend=mend.pool(".AutoVerifiedAttributes |= ((. // []) + [{attribute}] | unique)", "attribute"),
     breaks="New users get a code by mail before they can sign in; existing users stay as they are.",
 )
 def unverified_sign_in(pool, _):
     verified = set(pool.detail.get("AutoVerifiedAttributes") or [])
     used = pool.sign_in_attributes & {"email", "phone_number"}
     if pool.sign_up_is_open and used and not used & verified:
-        yield f"Sign-up is open and does not verify {' or '.join(sorted(used))}, which users sign in with."
+        text = f"Sign-up is open and does not verify {' or '.join(sorted(used))}, which users sign in with."
+        yield Hit(text, values={"attribute": min(used)})
 
 
 @check(
@@ -147,7 +146,10 @@ def unverified_sign_in(pool, _):
     why="A signed-in user sets another person's address, and every token from then on carries it. Cognito keeps the "
     "old one until the new one is verified only if the pool demands it.",
     sources=("aws-attribute-update", "bedefended"),
-    mend=mend.pool('.UserAttributeUpdateSettings.AttributesRequireVerificationBeforeUpdate = ["email"]'),
+    mend=mend.pool(
+        ".UserAttributeUpdateSettings.AttributesRequireVerificationBeforeUpdate |= ((. // []) + {attributes} | unique)",
+        "attributes",
+    ),
     breaks="A user who cannot read the new mailbox keeps the old address.",
 )
 def update_unverified(pool, facts):
@@ -158,7 +160,8 @@ def update_unverified(pool, facts):
     # With no client that may write it, only administrators change the attribute.
     missing = missing if written is None else missing & written
     if missing:
-        yield f"Users change {' and '.join(sorted(missing))} without proof."
+        names = sorted(missing)
+        yield Hit(f"Users change {' and '.join(names)} without proof.", values={"attributes": names})
 
 
 @check(
@@ -222,8 +225,11 @@ def threat_protection(pool, _):
     "Known stolen passwords are accepted",
     why="The pool pays for threat protection, and lets a password from a public leak sign in.",
     sources=("aws-threat-protection",),
-    mend="aws cognito-idp set-risk-configuration --user-pool-id {pool} "
-    "--compromised-credentials-risk-configuration Actions={{EventAction=BLOCK}}",
+    # No events are all events.
+    mend=mend.risk(
+        '.CompromisedCredentialsRiskConfiguration |= (.Actions.EventAction = "BLOCK" '
+        '| if (.EventFilter // []) == [] then . else .EventFilter |= (. + ["SIGN_IN"] | unique) end)'
+    ),
     breaks="Users of leaked passwords must reset them.",
 )
 def stolen_passwords(pool, _):
@@ -241,8 +247,9 @@ def stolen_passwords(pool, _):
     "A high-risk sign-in is not stopped",
     why="The pool pays for threat protection, which rates a sign-in as high risk, and nothing happens.",
     sources=("aws-threat-protection",),
-    mend="aws cognito-idp set-risk-configuration --user-pool-id {pool} --account-takeover-risk-configuration "
-    "'Actions={{HighAction={{Notify=false,EventAction=BLOCK}}}}'",
+    mend=mend.risk(
+        '.AccountTakeoverRiskConfiguration.Actions.HighAction |= ({"Notify": false} + . + {"EventAction": "BLOCK"})'
+    ),
     breaks="A user whose sign-in looks unusual is refused.",
 )
 def risky_sign_ins(pool, _):
@@ -259,8 +266,7 @@ def risky_sign_ins(pool, _):
     "Threat protection skips a wide range of addresses",
     why="Sign-ins from skipped addresses are never rated. A range of millions is no exception but an off switch.",
     sources=("aws-threat-protection",),
-    mend="aws cognito-idp set-risk-configuration --user-pool-id {pool} "
-    "--risk-exception-configuration SkippedIPRangeList=<ranges>",
+    mend=mend.risk(".RiskExceptionConfiguration.SkippedIPRangeList -= [{range}]", "range"),
     breaks="Sign-ins from these addresses are rated again.",
 )
 def risk_exceptions(pool, _):
@@ -268,7 +274,7 @@ def risk_exceptions(pool, _):
     for text in ranges:
         network = ipaddress.ip_network(text, strict=False)
         if network.prefixlen < (16 if network.version == 4 else 32):
-            yield Hit(f"Addresses of {text} are not rated.", part=text)
+            yield Hit(f"Addresses of {text} are not rated.", values={"range": text}, part=text)
 
 
 @check(
@@ -277,7 +283,7 @@ def risk_exceptions(pool, _):
     "Cognito's own mailer sends the mails",
     why="It sends 50 mails a day. The next sign-up or reset gets no code.",
     sources=("aws-email",),
-    mend=mend.pool('.EmailConfiguration = {"EmailSendingAccount": "DEVELOPER", "SourceArn": "<SES identity>"}'),
+    mend=mend.pool('.EmailConfiguration += {"EmailSendingAccount": "DEVELOPER", "SourceArn": "<SES identity>"}'),
     breaks="Amazon SES must be out of its sandbox first.",
 )
 def email_default(pool, _):
@@ -338,7 +344,8 @@ def devices_skip_mfa(pool, _):
     "A trigger's function does not exist",
     why="Cognito refuses each sign-up, sign-in or reset that would invoke it.",
     sources=("aws-lambda-triggers", "aws-trigger-errors"),
-    mend=mend.pool("del(.LambdaConfig[{trigger}])", "trigger"),
+    # PreTokenGeneration repeats the ARN of PreTokenGenerationConfig.
+    mend=mend.pool('del(.LambdaConfig[{trigger}], .LambdaConfig[{trigger} + "Config"])', "trigger"),
     breaks="What the trigger did is not done any more.",
 )
 def trigger_missing(pool, _):
@@ -353,8 +360,8 @@ def trigger_missing(pool, _):
     "Cognito may not invoke a trigger",
     why="Cognito refuses each sign-up, sign-in or reset that would invoke it.",
     sources=("aws-lambda-triggers", "aws-trigger-errors"),
-    mend="aws lambda add-permission --function-name {function} --statement-id cognito --action lambda:InvokeFunction "
-    "--principal cognito-idp.amazonaws.com --source-arn {pool_arn}",
+    mend="aws lambda add-permission --function-name {function} --statement-id cognito-{pool} "
+    "--action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn {pool_arn}",
     breaks="Nothing.",
 )
 def trigger_forbidden(pool, _):
@@ -363,7 +370,7 @@ def trigger_forbidden(pool, _):
             allowed = list(invokers(function.policy))
             arn = pool.detail.get("Arn", "")
             if not any(matches(arn, pattern) for pattern in allowed):
-                values = {"function": function.name, "pool_arn": arn}
+                values = {"function": function.target, "pool_arn": arn}
                 yield Hit(f"{name} invokes {function.name}, which does not allow this pool.", values=values, part=name)
 
 
@@ -374,18 +381,20 @@ def trigger_forbidden(pool, _):
     why="A permission without SourceArn lets every user pool, of every account, invoke the function with users of its "
     "own: a post-confirmation trigger would revoke, a pre-token trigger would reveal.",
     sources=("aws-lambda-triggers", "cdk-19604"),
-    mend="aws lambda remove-permission --function-name {function} --statement-id {statement}\n"
-    "aws lambda add-permission --function-name {function} --statement-id {statement} "
-    "--action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn {pool_arn}",
+    # In this order no sign-in fails in between.
+    mend="aws lambda add-permission --function-name {function} --statement-id cognito-{pool} "
+    "--action lambda:InvokeFunction --principal cognito-idp.amazonaws.com --source-arn {pool_arn}\n"
+    "aws lambda remove-permission --function-name {function} --statement-id {statement}",
     breaks="Other pools that share the function need a permission of their own.",
 )
 def trigger_any_pool(pool, _):
     for name, function in pool.triggers.items():
         for statement in listed((function.policy or {}).get("Statement")):
-            wide = [arn for arn in source_arns(statement) if arn.endswith(("*", "/*")) or arn == "*"]
+            # The id of a pool is unique across accounts, so wildcards in front of it admit no other pool.
+            wide = [arn for arn in source_arns(statement) if set("*?") & set(arn.split(":", 5)[-1])]
             if allows_cognito(statement) and wide:
                 sid = statement.get("Sid", "<id>")
-                values = {"function": function.name, "statement": sid, "pool_arn": pool.detail.get("Arn", "")}
+                values = {"function": function.target, "statement": sid, "pool_arn": pool.detail.get("Arn", "")}
                 yield Hit(
                     f"{name}: {function.name} allows {wide[0]} (statement {sid}).", values=values, part=f"{name}/{sid}"
                 )
@@ -418,5 +427,15 @@ def invokers(policy):
 
 
 def matches(arn, pattern):
-    """Whether an ARN matches a pattern with a trailing wildcard."""
-    return arn == pattern or (pattern.endswith("*") and arn.startswith(pattern[:-1]))
+    """Whether an ARN matches a pattern as IAM's ArnLike compares: `*` and `?` within each of the six parts."""
+    parts, found = pattern.split(":", 5), arn.split(":", 5)
+    if pattern.endswith("*"):
+        # `*` alone, or at the end of fewer parts, stands for the rest.
+        parts += ["*"] * (6 - len(parts))
+    return len(found) == len(parts) == 6 and all(map(like, found, parts))
+
+
+def like(text, pattern):
+    """Whether a text matches a pattern with `*` for any characters and `?` for one."""
+    wild = {"*": ".*", "?": "."}
+    return bool(re.fullmatch("".join(wild.get(one) or re.escape(one) for one in pattern), text, re.DOTALL))

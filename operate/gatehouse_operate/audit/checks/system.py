@@ -21,7 +21,14 @@ EVENTS = (
 TTL = {"RevocationTable": "expires_at", "SessionTable": "expires_at", "ConnectionTable": "expires_at"}
 TTL |= {"AttemptTable": "expires_at", "PendingGroupsTable": "expires_at", "ApiKeyTable": "expires_at"}
 BACKED_UP = ("RevocationTable", "UsersTable", "ApiKeyTable")
-DEAD_LETTERS = ("RetryDeadLetters", "LateMarkDeadLetters", "UserEventDeadLetters", "CloseConnectionsDeadLetters")
+# The queue to which dead letters return. SQS moves none that come from a stream or an asynchronous invocation.
+DEAD_LETTERS = {
+    "RetryDeadLetters": "RetryQueue",
+    "LateMarkDeadLetters": "LateMarkQueue",
+    "UserEventDeadLetters": "UserEventQueue",
+    "CloseConnectionsDeadLetters": "",
+    "ActDeadLetters": "",
+}
 # The queue or stream that each function reads, by the resource that is its source.
 SOURCES = {
     "UserEventsFunction": ("UserEventQueue",),
@@ -68,7 +75,13 @@ def trail(system, _):
 )
 def event_rule(system, _):
     if not system.has("UserEventRule"):
-        if system.parameters.get("UserEvents", "true") == "true":
+        if "UserEvents" not in system.parameters:
+            yield Hit(
+                "The stack is of core.yaml, which has no user-events: what is done at Cognito itself revokes nothing.",
+                LOW,
+                mend="gatehouse revoke user <name>  # after each act, or deploy the whole: docs/existing-api.md",
+            )
+        elif system.parameters["UserEvents"] == "true":
             yield "The stack has no UserEventRule."
         else:
             yield Hit("UserEvents is off: the hourly sweep alone finds users who were disabled at Cognito.", LOW)
@@ -110,17 +123,22 @@ def event_names(system, _):
     "system-dead-letters",
     HIGH,
     "Dead letters wait",
-    why="Each message is a revocation, a sign-out or an event that was not applied.",
+    why="Each message is a revocation, a sign-out or an event that was not applied, or an act that no subscriber "
+    "learnt of.",
     sources=("aws-dead-letters", "gatehouse-operations"),
     mend="aws sqs start-message-move-task --source-arn {queue}",
     breaks="Nothing; repair the cause first, or the messages return (docs/operations.md#alarms).",
 )
 def dead_letters(system, _):
-    for name in DEAD_LETTERS:
+    for name, source in DEAD_LETTERS.items():
         queue = system.queues.get(name) or {}
         waiting = int(queue.get("ApproximateNumberOfMessages", 0))
         if waiting:
-            yield Hit(f"{name} has about {waiting} messages.", values={"queue": queue.get("QueueArn", "")}, part=name)
+            values = {"queue": queue.get("QueueArn", ""), "url": system.physical(name)}
+            command = (
+                "" if source else "aws sqs purge-queue --queue-url {url}  # once docs/operations.md#alarms is done"
+            )
+            yield Hit(f"{name} has about {waiting} messages.", values=values, part=name, mend=command)
 
 
 @check(
