@@ -403,12 +403,22 @@ def query_fields(text):
     return {word for word in re.findall(r"\b[A-Za-z_]\w*\b", text)} - LANGUAGE - named
 
 
+# The saved queries that runbooks name for any function.
+OF_EVERY_FUNCTION = {"FailuresQuery", "CrashesQuery", "StartsQuery"}
+
+
 def queries(made):
     """Saved queries read log groups of this stack, and fields that the functions or API Gateway write."""
+    of_functions = {
+        made.plain(function["LoggingConfig"]["LogGroup"]).strip("<>") for function in made.of_type(FUNCTION).values()
+    }
     for name, query in made.of_type(QUERY).items():
         groups = [str(each) for each in made.plain(query["LogGroupNames"])]
         if not groups or not {each.strip("<>") for each in groups} <= made.of_type(GROUP).keys():
             yield f"{name}: it reads {groups}"
+        missing = of_functions - {each.strip("<>") for each in groups}
+        if name in OF_EVERY_FUNCTION and missing:
+            yield f"{name}: it does not read {sorted(missing)}"
         for field in sorted(query_fields(made.plain(query["QueryString"])) - words() - logged(made)):
             yield f"{name}: nothing writes the field {field}"
         if not made.plain(query["Name"]).startswith(f"{stack.PSEUDO['AWS::StackName']}/"):

@@ -478,6 +478,14 @@ class Planted(unittest.TestCase):
             ("by route, method, status, error\n", "by target_path, method, status, error\n"),
         )
 
+    def test_query_without_the_lines_of_a_function(self):
+        last = "        - !Ref PublishActsLogs\n      QueryString: |\n        filter level"
+        self.found(
+            operations.queries,
+            "FailuresQuery: it does not read ['PublishActsLogs']",
+            (last, last.replace("        - !Ref PublishActsLogs\n", "")),
+        )
+
     def test_dashboard_of_a_metric_that_the_code_does_not_write(self):
         self.found(
             operations.dashboard,
