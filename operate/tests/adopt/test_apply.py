@@ -560,6 +560,21 @@ class OtherStages(Account):
         self.aws.apigateway_CreateDeployment("shop", "theirs", "prod")
         self.undo_refuses("rest:shop", "prod")
 
+    def test_an_older_deployment_is_not_in_the_way(self):
+        """It has another Lambda authorizer, or does not show which."""
+        self.aws.today = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+        shop, store = self.aws.rest["shop"], self.aws.http["store"]
+        older = shop["snapshots"][shop["stages"]["prod"]["deploymentId"]]
+        older["GET /orders"] |= {"authorizationType": "CUSTOM", "authorizerId": "cognito"}
+        manual = {"AutoDeploy": False, "DeploymentId": self.aws.apigatewayv2_CreateDeployment("store")["DeploymentId"]}
+        store["stages"]["$default"] |= manual
+        self.aws.today = None
+        before = self.aws.snapshot()
+        self.plan("--stage", "test", "--stage", "fixed")
+        self.apply()
+        self.undo()
+        self.assertEqual(self.aws.snapshot(), before)
+
     def test_a_deployment_without_a_lambda_authorizer_is_not_in_the_way(self):
         self.plan("--rest-api", "shop", "--stage", "test")
         self.apply()
