@@ -77,6 +77,8 @@ def parser():
     what.add_argument("--rest-api", action="append", default=[], metavar="ID")
     what.add_argument("--http-api", action="append", default=[], metavar="ID", help="an HTTP or WebSocket API")
     what.add_argument("--identity-pool", action="append", default=[], metavar="ID")
+    what.add_argument("--graphql-api", action="append", default=[], metavar="ID", help="an API of AppSync")
+    what.add_argument("--load-balancer", action="append", default=[], metavar="ARN", help="one that authenticates")
     what.add_argument("--from", dest="folder", metavar="FOLDER", help="read exported JSON files, not the account")
     what.add_argument("--region")
     what.add_argument("--profile")
@@ -116,6 +118,8 @@ def audit(options):
         tuple(options.rest_api),
         tuple(options.http_api),
         tuple(options.identity_pool),
+        tuple(options.graphql_api),
+        tuple(options.load_balancer),
     )
     file, accepted = accepted_findings(options)
     source, region, targets = chosen_source(options, targets)
@@ -176,6 +180,11 @@ def targets_in(folder):
         for answer in folder.answers(CALLS["cloudformation.describe-stacks"])
         for one in answer.get("Stacks") or []
     ]
+    balancers = [
+        one.get("LoadBalancerArn", "")
+        for answer in folder.answers(CALLS["elbv2.describe-listeners"])
+        for one in answer.get("Listeners") or []
+    ]
     return Targets(
         # A nested stack is read with its parent.
         tuple(name for name in dict.fromkeys(stacks) if name and "NestedStack" not in name),
@@ -183,6 +192,8 @@ def targets_in(folder):
         tuple(ids("apigateway.get-rest-api", "id")),
         tuple(ids("apigatewayv2.get-api", "ApiId")),
         tuple(ids("cognito-identity.describe-identity-pool", "IdentityPoolId")),
+        tuple(ids("appsync.get-graphql-api", "graphqlApi", "apiId")),
+        tuple(balancers),
     )
 
 
@@ -192,12 +203,15 @@ def region_of(targets):
         return pool.partition("_")[0]
     for pool in targets.identity_pools:
         return pool.partition(":")[0]
+    for arn in targets.balancers:
+        return arn.split(":")[3]
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
 
 
 def scope(facts):
     """The names of what was looked at."""
-    return [one.label for one in (*facts.systems, *facts.pools, *facts.identity_pools, *facts.apis)]
+    things = (*facts.systems, *facts.pools, *facts.identity_pools, *facts.apis, *facts.graphql_apis, *facts.balancers)
+    return [one.label for one in things]
 
 
 def outputs_to_stdout(options):

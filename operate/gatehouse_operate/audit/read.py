@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from gatehouse_operate.audit.calls import CALLS
 from gatehouse_operate.audit.facts import (
     Api,
+    Balancer,
     Client,
+    Domain,
     Facts,
     Function,
+    GraphqlApi,
     IdentityPool,
     Pool,
     Problem,
@@ -36,6 +39,8 @@ class Targets:
     rest_apis: tuple = ()
     http_apis: tuple = ()
     identity_pools: tuple = ()
+    graphql_apis: tuple = ()
+    balancers: tuple = ()
 
 
 class Reader:
@@ -52,12 +57,17 @@ class Reader:
         """The facts about the targets, and about what belongs to them."""
         pools, rest, http = list(targets.pools), list(targets.rest_apis), list(targets.http_apis)
         identity_pools = list(targets.identity_pools)
+        graphql, balancers, functions = list(targets.graphql_apis), list(targets.balancers), []
         for stack in targets.stacks:
             resources = self._stack(stack)
             pools += of_type(resources, "AWS::Cognito::UserPool")
             identity_pools += of_type(resources, "AWS::Cognito::IdentityPool")
             rest += of_type(resources, "AWS::ApiGateway::RestApi")
             http += of_type(resources, "AWS::ApiGatewayV2::Api")
+            graphql += [arn.rpartition("/")[2] for arn in of_type(resources, "AWS::AppSync::GraphQLApi")]
+            balancers += of_type(resources, "AWS::ElasticLoadBalancingV2::LoadBalancer")
+            balancers += map(balancer_of, of_type(resources, "AWS::ElasticLoadBalancingV2::Listener"))
+            functions += of_type(resources, "AWS::Lambda::Function")
         for pool_id in unique(identity_pools):
             found = self._identity_pool(pool_id)
             self.facts.identity_pools.append(found)
@@ -72,20 +82,31 @@ class Reader:
         for api in unique(http):
             self.facts.apis.append(self._http_api(api))
         known = {*rest, *http}
-        for api in unique(api for system in self.facts.systems for api in self._permitted(system)):
+        for api in unique(api for system in self.facts.systems for api in self._permitted(system, "execute-api")):
             if api not in known:
                 self._api(api)
+        graphql += [api for system in self.facts.systems for api in self._permitted(system, "appsync")]
+        self.facts.graphql_apis = [self._graphql_api(api) for api in unique(graphql)]
+        # Network and gateway load balancers do not authenticate.
+        applications = [arn for arn in unique(balancers) if ":loadbalancer/app/" in arn]
+        self.facts.balancers = [self._balancer(arn) for arn in applications]
+        self.facts.addressed = [self._addressed(name) for name in unique(functions)]
+        if any(api.detail for api in self.facts.apis):
+            self._domains()
+            answer = self.ask("cloudfront.list-distributions", "the account")
+            self.facts.distributions = answer and ((answer.get("DistributionList") or {}).get("Items") or [])
         return self.facts
 
-    def _permitted(self, system):
-        """The APIs of the stack's account and region that may invoke its authorizer: docs/existing-api.md."""
+    def _permitted(self, system, service):
+        """The APIs of a service, in the stack's account and region, that may invoke its authorizer."""
         arn = system.outputs.get("AuthorizerArn", "")
         account = arn.split(":")[4] if arn.count(":") > 4 else ""
         for statement in listed((self._function(arn).policy or {}).get("Statement")):
             for source in source_arns(statement):
                 parts = source.split(":")
-                if len(parts) > 5 and parts[2:5] == ["execute-api", self.facts.region, account]:
-                    yield parts[5].partition("/")[0].replace("*", "")
+                if len(parts) > 5 and parts[2:5] == [service, self.facts.region, account]:
+                    # execute-api has the id in front of the stage, AppSync behind `apis/`.
+                    yield parts[5].removeprefix("apis/").partition("/")[0].replace("*", "")
 
     def _api(self, api_id):
         """An API of which only the id is known. The permission of a deleted one harms nothing."""
@@ -188,11 +209,14 @@ class Reader:
         found = Function(name)
         found.configuration = self.ask("lambda.get-function-configuration", label, FunctionName=name)
         if found.configuration:
-            answer = self.ask("lambda.get-policy", label, FunctionName=name, Qualifier=qualifier)
-            found.policy = answer and (document(answer.get("Policy")) or {})
-            found.policy = {} if answer == {} else found.policy
+            found.policy = self._policy(name, qualifier)
         self._functions[arn] = found
         return found
+
+    def _policy(self, function, qualifier):
+        """The policy of a function, or of its alias or version; empty without one, None if unread."""
+        answer = self.ask("lambda.get-policy", f"function {function}", FunctionName=function, Qualifier=qualifier)
+        return {} if answer == {} else answer and (document(answer.get("Policy")) or {})
 
     def _identity_pool(self, pool_id):
         self._progress(f"identity pool {pool_id}")
@@ -282,6 +306,58 @@ class Reader:
         api.stages = answer and (answer.get("Items") or [])
         self._authorizer_functions(api, [one.get("AuthorizerUri") for one in api.authorizers or []])
         return api
+
+    def _graphql_api(self, api_id):
+        self._progress(f"GraphQL API {api_id}")
+        label = f"GraphQL API {api_id}"
+        api = GraphqlApi(api_id, self.facts.region)
+        api.detail = self._required("appsync.get-graphql-api", label, "graphqlApi", apiId=api_id)
+        if api.detail and "API_KEY" in [mode for mode, _ in api.modes]:
+            answer = self.ask("appsync.list-api-keys", label, apiId=api_id)
+            api.keys = answer and (answer.get("apiKeys") or [])
+            api.keys = [] if answer == {} else api.keys
+        return api
+
+    def _balancer(self, arn):
+        found = Balancer(arn, self.facts.region)
+        self._progress(found.label)
+        answer = self._required("elbv2.describe-listeners", found.label, None, LoadBalancerArn=arn)
+        found.listeners = answer and (answer.get("Listeners") or [])
+        for listener in found.listeners or []:
+            answer = self.ask("elbv2.describe-rules", found.label, ListenerArn=listener.get("ListenerArn", ""))
+            listener["rules"] = answer and (answer.get("Rules") or [])
+        return found
+
+    def _addressed(self, name):
+        function = Function(function_name(name)[0])
+        answer = self.ask("lambda.list-function-url-configs", function.label, FunctionName=function.name)
+        function.urls = answer and (answer.get("FunctionUrlConfigs") or [])
+        for url in function.urls or []:
+            url["policy"] = None
+            if url.get("AuthType") == "NONE":
+                qualifier = function_name(url.get("FunctionArn"))[1]
+                url["policy"] = self._policy(function.name, qualifier)
+        return function
+
+    def _domains(self):
+        """The custom domains of the account's region, with their APIs."""
+        answer = self.ask("apigateway.get-domain-names", "the account")
+        for one in (answer or {}).get("items") or []:
+            name = one.get("domainName", "")
+            types = (one.get("endpointConfiguration") or {}).get("types") or []
+            if "PRIVATE" in types:
+                continue
+            label = f"custom domain {name}"
+            self._progress(label)
+            if "EDGE" in types:
+                mappings = self.ask("apigateway.get-base-path-mappings", label, domainName=name)
+                ids = [mapping.get("restApiId", "") for mapping in (mappings or {}).get("items") or []]
+            else:
+                mappings = self.ask("apigatewayv2.get-api-mappings", label, DomainName=name)
+                ids = [mapping.get("ApiId", "") for mapping in (mappings or {}).get("Items") or []]
+            aliases = (name, one.get("regionalDomainName"), one.get("distributionDomainName"))
+            mutual = bool((one.get("mutualTlsAuthentication") or {}).get("truststoreUri"))
+            self.facts.domains.append(Domain(name, tuple(filter(None, aliases)), mutual, tuple(ids)))
 
     def _authorizer_functions(self, api, uris):
         for uri in uris:
@@ -398,6 +474,11 @@ def of_type(resources, kind):
     """The physical ids of the resources of one CloudFormation type."""
     # A resource that could not be created has no id.
     return [one.get("PhysicalResourceId") for one in resources if one.get("ResourceType") == kind]
+
+
+def balancer_of(listener):
+    """The ARN of a listener's load balancer."""
+    return listener.replace(":listener/", ":loadbalancer/").rpartition("/")[0]
 
 
 def unique(values):

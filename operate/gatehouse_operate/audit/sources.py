@@ -2,6 +2,7 @@
 
 COGNITO = "https://docs.aws.amazon.com/cognito/latest/developerguide/"
 GATEWAY = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
+BALANCER = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/"
 REFERENCE = "https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/"
 
 SOURCES = {
@@ -10,6 +11,23 @@ SOURCES = {
     "aws-alarms": (
         "CloudWatch: alarms and actions",
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html",
+    ),
+    "aws-alb-jwt": ("Application Load Balancer: verifying JWTs", BALANCER + "listener-verify-jwt.html"),
+    "aws-alb-users": (
+        "Application Load Balancer: authenticating users",
+        BALANCER + "listener-authenticate-users.html",
+    ),
+    "aws-appsync": (
+        "AppSync: authorization and authentication",
+        "https://docs.aws.amazon.com/appsync/latest/devguide/security-authz.html",
+    ),
+    "aws-appsync-lambda": (
+        "AppSync: LambdaAuthorizerConfig",
+        "https://docs.aws.amazon.com/appsync/latest/APIReference/API_LambdaAuthorizerConfig.html",
+    ),
+    "aws-appsync-pool": (
+        "AppSync: UserPoolConfig",
+        "https://docs.aws.amazon.com/appsync/latest/APIReference/API_UserPoolConfig.html",
     ),
     "aws-attributes": ("Cognito: attributes and their permissions", COGNITO + "user-pool-settings-attributes.html"),
     "aws-attribute-update": (
@@ -33,6 +51,10 @@ SOURCES = {
         "SQS: dead-letter queues",
         "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html",
     ),
+    "aws-default-endpoint": (
+        "API Gateway: disabling the default endpoint",
+        GATEWAY + "rest-api-disable-default-endpoint.html",
+    ),
     "aws-deletion": ("Cognito: deletion protection", COGNITO + "user-pool-settings-deletion-protection.html"),
     "aws-devices": ("Cognito: remembered devices", COGNITO + "amazon-cognito-user-pools-device-tracking.html"),
     "aws-email": ("Cognito: email settings", COGNITO + "user-pool-email.html"),
@@ -40,6 +62,10 @@ SOURCES = {
     "aws-flows": (
         "Cognito: authentication flows",
         COGNITO + "amazon-cognito-user-pools-authentication-flow-methods.html",
+    ),
+    "aws-function-urls": (
+        "Lambda: access to function URLs",
+        "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
     ),
     "aws-gateway-responses": (
         "API Gateway: gateway responses",
@@ -69,6 +95,7 @@ SOURCES = {
         COGNITO + "cognito-user-pools-specifying-attribute-mapping.html",
     ),
     "aws-mfa": ("Cognito: multi-factor authentication", COGNITO + "user-pool-settings-mfa.html"),
+    "aws-mutual-tls": ("API Gateway: mutual TLS", GATEWAY + "rest-api-mutual-tls.html"),
     "aws-passwords": ("Cognito: password policy", COGNITO + "managing-users-passwords.html"),
     "aws-pitr": (
         "DynamoDB: point-in-time recovery",
@@ -113,6 +140,11 @@ SOURCES = {
         "AWS re:Post: errors of Lambda triggers in Cognito",
         "https://repost.aws/knowledge-center/cognito-lambda-trigger-errors",
     ),
+    "aws-well-architected": (
+        "AWS Well-Architected Labs: prevent requests from accessing the API directly",
+        "https://wellarchitectedlabs.com/security/300_labs/300_multilayered_api_security_with_cognito_and_waf/"
+        "3_prevent_requests_from_accessing_api_directly/",
+    ),
     "cdk-19604": ("CDK: trigger permissions without SourceArn", "https://github.com/aws/aws-cdk/issues/19604"),
     "datadog-amplify": (
         "Datadog Security Labs: Amplified exposure (2024)",
@@ -126,6 +158,10 @@ SOURCES = {
     "cve-2024-28056": (
         "CVE-2024-28056: Amplify's roles could be assumed by anyone",
         "https://nvd.nist.gov/vuln/detail/CVE-2024-28056",
+    ),
+    "datadog-appsync": (
+        "Datadog: GraphQL APIs should not use API keys for authentication",
+        "https://docs.datadoghq.com/security/default_rules/def-000-crl",
     ),
     "datadog-classic": (
         "Datadog: identity pools should not have the classic flow",
