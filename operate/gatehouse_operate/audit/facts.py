@@ -154,6 +154,8 @@ class Pool:
     clients: list = None
     client_ids: list = None
     providers: list = None
+    # The names of all providers, also of those that could not be read.
+    provider_names: list = None
     triggers: dict = field(default_factory=dict)
     # Whether a stack keeps the pool when it is deleted; None if no stack of the audit has it.
     is_retained: bool = None

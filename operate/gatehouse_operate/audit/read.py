@@ -153,7 +153,7 @@ class Reader:
             return pool
         pool.mfa = self.ask("cognito-idp.get-user-pool-mfa-config", subject, UserPoolId=pool_id)
         pool.clients, pool.client_ids = self._clients(pool)
-        pool.providers = self._providers(pool)
+        pool.providers, pool.provider_names = self._providers(pool)
         if ((pool.detail.get("UserPoolAddOns") or {}).get("AdvancedSecurityMode") or "OFF") != "OFF":
             answer = self.ask("cognito-idp.describe-risk-configuration", subject, UserPoolId=pool_id)
             pool.risk = answer and (answer.get("RiskConfiguration") or {})
@@ -189,16 +189,16 @@ class Reader:
     def _providers(self, pool):
         answer = self.ask("cognito-idp.list-identity-providers", pool.label, UserPoolId=pool.id)
         if answer is None:
-            return None
+            return None, None
         found = []
-        for one in answer.get("Providers") or []:
-            name = one.get("ProviderName", "")
+        names = [one.get("ProviderName", "") for one in answer.get("Providers") or []]
+        for name in names:
             label = f"identity provider {name}"
             call = "cognito-idp.describe-identity-provider"
             answer = self.ask(call, label, UserPoolId=pool.id, ProviderName=name)
             if detail := (answer or {}).get("IdentityProvider"):
                 found.append(Provider(pool, detail))
-        return found
+        return found, names
 
     def _function(self, arn):
         """The function of an ARN or a name. Its policy is that of the alias or version, if the ARN names one."""

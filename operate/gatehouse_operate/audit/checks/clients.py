@@ -3,7 +3,7 @@
 import urllib.parse
 
 from gatehouse_operate.audit import mend
-from gatehouse_operate.audit.facts import signs_users_in, sounds_trusted
+from gatehouse_operate.audit.facts import STANDARD_ATTRIBUTES, signs_users_in, sounds_trusted
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
 
 check = subjects_of(lambda facts: facts.clients)
@@ -147,14 +147,19 @@ def writes_custom(client, facts):
     "client-writes-everything",
     LOW,
     "Users can write every standard attribute",
-    why="A client without WriteAttributes may write all standard attributes, email and phone_number included.",
+    why="A client without WriteAttributes may write all standard attributes, email and phone_number included. The "
+    "console used to list them all.",
     sources=("aws-attributes", "bedefended"),
     mend=mend.client('.WriteAttributes = ["email", "name"]'),
     breaks="Pages that set other attributes fail. Attributes that an identity provider maps must be in the list.",
 )
 def writes_everything(client, _):
-    if not client.detail.get("WriteAttributes") and not client.is_machine_only:
+    if client.is_machine_only:
+        return
+    if not client.detail.get("WriteAttributes"):
         yield "WriteAttributes is not set."
+    elif set(STANDARD_ATTRIBUTES) <= set(client.writable):
+        yield "WriteAttributes lists every standard attribute."
 
 
 @check(

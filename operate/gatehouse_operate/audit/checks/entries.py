@@ -52,10 +52,12 @@ def default_endpoint(api, facts):
     breaks="Clients that call the API's own address.",
 )
 def cloudfront_bypass(api, facts):
-    names = {address(api), *(name for one in facts.domains_of(api) for name in one.names)}
+    names = {name for one in facts.domains_of(api) for name in one.names}
     for distribution in facts.distributions or [] if not is_private(api) else ():
         for origin in members(distribution.get("Origins")):
-            if origin.get("DomainName") in names and distribution.get("Enabled", True):
+            name = origin.get("DomainName", "")
+            leads_here = name in names or name.startswith(f"{api.id}.execute-api.")
+            if leads_here and distribution.get("Enabled", True):
                 yield from bypassed(api, distribution, origin)
 
 
@@ -283,7 +285,7 @@ def alb_any_client(balancer, _):
 
 def address(api):
     """The host of an API's default endpoint."""
-    return f"{api.id}.execute-api.{api.region}.amazonaws.com"
+    return f"{api.id}.execute-api.{api.region or '<region>'}.amazonaws.com"
 
 
 def is_disabled(api):

@@ -176,7 +176,9 @@ def recovery_by_phone(pool, _):
     first = min(mechanisms, key=lambda one: one.get("Priority", 9), default={}).get("Name")
     writes = "phone_number" in pool.sign_in_attributes | set(pool.detail.get("AutoVerifiedAttributes") or [])
     if first == "verified_phone_number":
-        yield "The phone number is the first way of recovery."
+        sends = pool.detail.get("SmsConfiguration")
+        text = "The phone number is the first way of recovery."
+        yield Hit(text if sends else text + " The pool sends no text messages yet.", None if sends else INFO)
     elif not mechanisms and (writes or pool.detail.get("SmsConfiguration")):
         yield "No way of recovery is set, and Cognito prefers SMS."
     elif not mechanisms:
