@@ -28,6 +28,17 @@ WORKERS = 8
 # Alarms in one call of DescribeAlarms.
 ALARMS = 100
 NESTED = 20
+# The resources of a stack that make it worth an audit.
+AUDITED = {
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::AppSync::GraphQLApi",
+    "AWS::Cognito::IdentityPool",
+    "AWS::Cognito::UserPool",
+    "AWS::ElasticLoadBalancingV2::Listener",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::Lambda::Function",
+}
 
 
 @dataclass
@@ -59,7 +70,12 @@ class Reader:
         identity_pools = list(targets.identity_pools)
         graphql, balancers, functions = list(targets.graphql_apis), list(targets.balancers), []
         for stack in targets.stacks:
+            known = len(self.facts.problems)
             resources = self._stack(stack)
+            if len(self.facts.problems) == known and not any(one.get("ResourceType") in AUDITED for one in resources):
+                # Another stack's name would look like a clean result.
+                call = CALLS["cloudformation.list-stack-resources"]
+                self.facts.problems.append(Problem(call, f"stack {stack}", "absent", "it has nothing to audit"))
             pools += of_type(resources, "AWS::Cognito::UserPool")
             identity_pools += of_type(resources, "AWS::Cognito::IdentityPool")
             rest += of_type(resources, "AWS::ApiGateway::RestApi")
@@ -72,9 +88,12 @@ class Reader:
             found = self._identity_pool(pool_id)
             self.facts.identity_pools.append(found)
             # Its rules are judged by what users of the pool can write.
-            pools += [
-                pool for pool, _, _ in found.pool_clients if f"cognito-idp.{self.facts.region}." in str(found.detail)
-            ]
+            for pool in unique(pool for pool, _, _ in found.pool_clients):
+                if pool.startswith(f"{self.facts.region}_"):
+                    pools.append(pool)
+                else:
+                    call = CALLS["cognito-idp.describe-user-pool"]
+                    self.facts.problems.append(Problem(call, f"user pool {pool}", "failed", "it is in another region"))
         for pool_id in unique(pools):
             self.facts.pools.append(self._pool(pool_id))
         for api in unique(rest):
@@ -100,7 +119,7 @@ class Reader:
     def _permitted(self, system, service):
         """The APIs of a service, in the stack's account and region, that may invoke its authorizer."""
         arn = system.outputs.get("AuthorizerArn", "")
-        account = arn.split(":")[4] if arn.count(":") > 4 else ""
+        account = account_of(arn)
         for statement in listed((self._function(arn).policy or {}).get("Statement")):
             for source in source_arns(statement):
                 parts = source.split(":")
@@ -140,9 +159,10 @@ class Reader:
     def _required(self, name, subject, key, **parameters):
         """A member of an answer. A target that does not exist is a problem, not a clean result."""
         answer = self.ask(name, subject, **parameters)
-        if answer == {}:
+        found = (answer or {}).get(key) if key else answer
+        if answer is not None and not found:
             self.facts.problems.append(Problem(CALLS[name], subject, "absent", "does not exist"))
-        return (answer or {}).get(key) if key else answer or None
+        return found or None
 
     def _pool(self, pool_id):
         self._progress(f"user pool {pool_id}")
@@ -159,7 +179,7 @@ class Reader:
             pool.risk = answer and (answer.get("RiskConfiguration") or {})
         if arn := pool.detail.get("Arn"):
             pool.web_acl = self.ask("wafv2.get-web-acl-for-resource", subject, ResourceArn=arn)
-            self.facts.account = self.facts.account or arn.split(":")[4]
+            self.facts.account = self.facts.account or account_of(arn)
         pool.triggers = {name: self._function(arn) for name, arn in triggers(pool.detail).items()}
         for system in self.facts.systems:
             if system.outputs.get("UserPoolId") == pool_id and system.retained is not None:
@@ -479,6 +499,11 @@ def of_type(resources, kind):
 def balancer_of(listener):
     """The ARN of a listener's load balancer."""
     return listener.replace(":listener/", ":loadbalancer/").rpartition("/")[0]
+
+
+def account_of(arn):
+    """The account in an ARN; empty if it has none."""
+    return arn.split(":")[4] if arn.count(":") > 4 else ""
 
 
 def unique(values):

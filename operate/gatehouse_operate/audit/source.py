@@ -14,7 +14,8 @@ import time
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
 from gatehouse_operate.audit import shapes
-from gatehouse_operate.audit.facts import document
+from gatehouse_operate.audit.calls import CALLS
+from gatehouse_operate.audit.facts import Problem, document
 
 REMOVED = "(removed)"
 # Members that hold secrets. They are removed as soon as an answer is received.
@@ -154,6 +155,7 @@ class Folder:
         self._files = {file.name.removesuffix(".json"): file for file in sorted(self.path.glob("*.json"))}
         if not self._files:
             raise Fatal(f"{folder} has no *.json file")
+        self._asked = set()
 
     def fetch(self, call, parameters):
         """The answer in the file of this call, without secrets."""
@@ -162,6 +164,10 @@ class Folder:
         file = self._files.get(name) or self._only(call)
         if file is None:
             raise Unread("missing", f"no file {name}.json")
+        self._asked.add(file)
+        return self._answer(call, file)
+
+    def _answer(self, call, file):
         answer = parsed(file)
         if isinstance(answer, dict) and isinstance(error := answer.get("Error"), dict):
             raise of_code(str(error.get("Code", "")), str(error.get("Message", "")))
@@ -181,6 +187,20 @@ class Folder:
                     answer = parsed(file)
                     if isinstance(answer, dict) and not shapes.misfit(answer, shapes.output(call)):
                         yield answer
+
+    def broken(self, names):
+        """A Problem for each file of these operations that `fetch` was not asked for, and that has no answer."""
+        found = []
+        for name, file in self._files.items():
+            call = CALLS.get(".".join(name.split(".")[:2]))
+            if call and call.name in names and file not in self._asked:
+                try:
+                    self._answer(call, file)
+                except Absent as error:
+                    found.append(Problem(call, file.name, "absent", str(error)))
+                except Unread as error:
+                    found.append(Problem(call, file.name, error.kind, str(error)))
+        return found
 
     def _only(self, call):
         found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]

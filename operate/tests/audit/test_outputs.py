@@ -127,6 +127,9 @@ class ExitCodes(unittest.TestCase):
             ["--fail-on", "sometimes"],
             ["--no-such-option"],
             ["--from", AMPLIFY, "--json", "--sarif", "-"],
+            # An empty variable of a shell.
+            ["--user-pool-id", ""],
+            ["--from", AMPLIFY, "--stack", "", "--user-pool-id", POOL],
             ["explain"],
             ["explain", "pool-unknown"],
             ["--from", AMPLIFY, "--suppressions", "no-such-file.toml"],
