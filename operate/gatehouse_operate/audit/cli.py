@@ -215,9 +215,10 @@ def region_of(targets):
 
 
 def scope(facts):
-    """The names of what was looked at."""
-    things = (*facts.systems, *facts.pools, *facts.identity_pools, *facts.apis, *facts.graphql_apis, *facts.balancers)
-    return [one.label for one in things]
+    """The names of what was looked at, without what could not be read."""
+    described = (*facts.systems, *facts.pools, *facts.identity_pools, *facts.apis, *facts.graphql_apis)
+    balancers = [one for one in facts.balancers if one.listeners is not None]
+    return [one.label for one in (*(one for one in described if one.detail), *balancers)]
 
 
 def outputs_to_stdout(options):
