@@ -162,7 +162,11 @@ CALLS = {
             ("elasticloadbalancing:DescribeListeners",),
         ),
         Call(
-            "elbv2", "describe_rules", ("ListenerArn",), "the listener's rules", ANY,
+            "elbv2",
+            "describe_rules",
+            ("ListenerArn",),
+            "the listener's rules",
+            ANY,
             ("elasticloadbalancing:DescribeRules",),
         ),
         Call("cloudtrail", "describe_trails", (), "the trail"),

@@ -41,6 +41,10 @@ SOURCES = {
     "aws-authorizers": ("API Gateway: Lambda authorizers", GATEWAY + "apigateway-use-lambda-authorizer.html"),
     "aws-cache": ("API Gateway: caching", GATEWAY + "api-gateway-caching.html"),
     "aws-case": ("Cognito: case sensitivity", COGNITO + "user-pool-case-sensitivity.html"),
+    "aws-case-blog": (
+        "AWS Security Blog: case sensitivity in Amazon Cognito",
+        "https://aws.amazon.com/blogs/security/how-to-set-case-sensitivity-in-the-amazon-cognito-console/",
+    ),
     "aws-client": ("Cognito: app clients", COGNITO + "user-pool-settings-client-apps.html"),
     "aws-client-api": ("CreateUserPoolClient: defaults", REFERENCE + "API_CreateUserPoolClient.html"),
     "aws-cloudtrail-events": (
@@ -96,7 +100,11 @@ SOURCES = {
     ),
     "aws-mfa": ("Cognito: multi-factor authentication", COGNITO + "user-pool-settings-mfa.html"),
     "aws-mutual-tls": ("API Gateway: mutual TLS", GATEWAY + "rest-api-mutual-tls.html"),
-    "aws-passwords": ("Cognito: password policy", COGNITO + "managing-users-passwords.html"),
+    "aws-passwords": (
+        "CloudFormation: the password policy of a user pool",
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
+        "aws-properties-cognito-userpool-passwordpolicy.html",
+    ),
     "aws-pitr": (
         "DynamoDB: point-in-time recovery",
         "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html",
@@ -136,6 +144,10 @@ SOURCES = {
         "Amplify: roles that trusted every identity pool",
         "https://github.com/aws-amplify/amplify-backend/pull/625",
     ),
+    "amplify-1083": (
+        "Amplify: every role that identity pools assume must name the pool",
+        "https://github.com/aws-amplify/amplify-backend/pull/1083",
+    ),
     "aws-trigger-errors": (
         "AWS re:Post: errors of Lambda triggers in Cognito",
         "https://repost.aws/knowledge-center/cognito-lambda-trigger-errors",
@@ -146,11 +158,6 @@ SOURCES = {
         "3_prevent_requests_from_accessing_api_directly/",
     ),
     "cdk-19604": ("CDK: trigger permissions without SourceArn", "https://github.com/aws/aws-cdk/issues/19604"),
-    "datadog-amplify": (
-        "Datadog Security Labs: Amplified exposure (2024)",
-        "https://securitylabs.datadoghq.com/articles/"
-        "amplified-exposure-how-aws-flaws-made-amplify-iam-roles-vulnerable-to-takeover/",
-    ),
     "bedefended": (
         "A. Cocco: It's time to secure your AWS Cognito configuration (2022)",
         "https://newsroom.bedefended.com/secure-aws-cognito-configuration",

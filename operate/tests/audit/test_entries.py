@@ -198,7 +198,12 @@ class Balancers(unittest.TestCase):
             self.assertEqual(severities("entry-alb-session", **facts), expected)
 
     def test_tokens(self):
-        for names, expected in (((), ["medium"]), (("scope",), ["medium"]), (("aud",), []), (("scope", "client_id"), [])):
+        for names, expected in (
+            ((), ["medium"]),
+            (("scope",), ["medium"]),
+            (("aud",), []),
+            (("scope", "client_id"), []),
+        ):
             claims = [{"Name": name, "Format": "single-string", "Values": ["x"]} for name in names]
             action = {"Type": "jwt-validation", "JwtValidationConfig": {"AdditionalClaims": claims}}
             facts = self.balancer(self.rule(action, self.FORWARD))

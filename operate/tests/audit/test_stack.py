@@ -77,7 +77,7 @@ class LocalStack(unittest.TestCase):
         self.assertIn(code, (cli.UNCHECKED, cli.FAILED))
 
     def test_the_printed_policy_is_enough(self):
-        # The emulator takes ListTargetsByRule for a call without a resource, and ListFunctionUrlConfigs for GetFunction.
+        # The emulator takes ListTargetsByRule for a call without a resource, ListFunctionUrlConfigs for GetFunction.
         actions = ["events:ListTargetsByRule", "lambda:GetFunction"]
         emulated = {"Effect": "Allow", "Action": actions, "Resource": "*"}
         statements = [*policy()["Statement"], emulated]

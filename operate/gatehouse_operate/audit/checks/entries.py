@@ -95,7 +95,8 @@ def function_url(function, _):
     for one in function.urls:
         url, qualifier = one.get("FunctionUrl"), function_name(one.get("FunctionArn"))[1]
         if one.get("AuthType") != "NONE":
-            yield Hit(f"{url} has AuthType {one.get('AuthType')}: IAM decides, not the authorizer.", INFO, part=qualifier)
+            text = f"{url} has AuthType {one.get('AuthType')}: IAM decides, not the authorizer."
+            yield Hit(text, INFO, part=qualifier)
         elif one["policy"] is not None and not is_public(one["policy"]):
             yield Hit(f"{url} has AuthType NONE; the function's policy lets no stranger in.", LOW, part=qualifier)
         else:

@@ -20,7 +20,7 @@ DAYS = 7
     "User names are case-sensitive",
     why="Ada@example.com and ada@example.com are two users. An application that compares addresses without case gives "
     "one of them the other's account. The setting is fixed when the pool is created.",
-    sources=("aws-case", "bedefended"),
+    sources=("aws-case", "aws-case-blog"),
     mend="Create a pool with UsernameConfiguration CaseSensitive=false and move the users (docs/migration.md)",
     breaks="Users move to a new pool: each gets another sub, and passwords move at the next sign-in only.",
 )
