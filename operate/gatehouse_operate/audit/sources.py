@@ -60,6 +60,7 @@ SOURCES = {
         GATEWAY + "rest-api-disable-default-endpoint.html",
     ),
     "aws-deletion": ("Cognito: deletion protection", COGNITO + "user-pool-settings-deletion-protection.html"),
+    "aws-deletion-api": ("DeleteUserPool", REFERENCE + "API_DeleteUserPool.html"),
     "aws-devices": ("Cognito: remembered devices", COGNITO + "amazon-cognito-user-pools-device-tracking.html"),
     "aws-email": ("Cognito: email settings", COGNITO + "user-pool-email.html"),
     "aws-errors": ("Cognito: managing error responses", COGNITO + "cognito-user-pool-managing-errors.html"),
@@ -88,7 +89,7 @@ SOURCES = {
     ),
     "aws-lambda-triggers": (
         "Cognito: Lambda triggers",
-        COGNITO + "cognito-user-pools-working-with-lambda-triggers.html",
+        COGNITO + "user-pool-settings-triggers.html",
     ),
     "aws-lambda-versions": (
         "Lambda: versions",

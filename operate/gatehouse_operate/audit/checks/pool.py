@@ -189,8 +189,9 @@ def recovery_by_phone(pool, _):
     "pool-deletion-protection",
     MEDIUM,
     "One call deletes the pool",
-    why="A deleted pool takes its users, passwords and subs with it; Cognito has no backup.",
-    sources=("aws-deletion",),
+    why="A deleted pool takes its users, passwords and subs with it. AWS Support may restore it for 14 days; "
+    "Cognito has no other backup.",
+    sources=("aws-deletion", "aws-deletion-api"),
     mend=mend.pool('.DeletionProtection = "ACTIVE"'),
     breaks="The pool can be deleted only after protection is set to INACTIVE.",
 )
@@ -222,7 +223,8 @@ def threat_protection(pool, _):
     "pool-stolen-passwords",
     LOW,
     "Known stolen passwords are accepted",
-    why="The pool pays for threat protection, and lets a password from a public leak sign in.",
+    why="The pool pays for threat protection, and lets a password from a public leak sign in. Cognito compares "
+    "passwords only, so a sign-in by SRP is never blocked.",
     sources=("aws-threat-protection",),
     mend="aws cognito-idp set-risk-configuration --user-pool-id {pool} "
     "--compromised-credentials-risk-configuration Actions={{EventAction=BLOCK}}",
