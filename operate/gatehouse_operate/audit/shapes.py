@@ -35,6 +35,9 @@ def misfit(value, shape, path=""):
     container = CONTAINERS.get(shape.type_name)
     if container is None:
         expected = VALUES.get(shape.type_name, (str, *NUMBER))
+        if expected is NUMBER and isinstance(value, str):
+            # Some tools write numbers as text.
+            return None if value.isdigit() else path
         is_other_number = isinstance(value, bool) and expected is not bool
         return path if is_other_number or not isinstance(value, expected) else None
     if not isinstance(value, container):
