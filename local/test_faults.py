@@ -6,8 +6,8 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
+import tempfile
 import time
 import unittest
 import urllib.error
@@ -16,6 +16,7 @@ import urllib.request
 import client
 import faults
 import on_call
+import stand_ins
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -226,11 +227,9 @@ class LocalStack(unittest.TestCase):
         return self.bash("\n".join(script))
 
     def bash(self, script):
-        missing = [name for name in ("jq", "curl", "openssl") if not shutil.which(name)]
-        if missing:
-            self.skipTest(f"the page's commands need {', '.join(missing)}")
+        stand_ins_folder = self.enterContext(tempfile.TemporaryDirectory())
         environment = {
-            "PATH": f"{CLI}:{os.environ['PATH']}",
+            "PATH": stand_ins.path_with(stand_ins_folder, f"{CLI}:{os.environ['PATH']}"),
             "HOME": os.environ["TMPDIR"],
             "AWS_ENDPOINT_URL": self.state["endpoint"],
             "AWS_ACCESS_KEY_ID": "test",

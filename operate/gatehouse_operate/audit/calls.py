@@ -48,6 +48,7 @@ ROLE = "arn:{partition}:iam::{account}:role/*"
 FUNCTION = "arn:{partition}:lambda:{region}:{account}:function:*"
 STACK = "arn:{partition}:cloudformation:{region}:{account}:stack/*"
 API = "arn:{partition}:apigateway:{region}::/"
+GRAPHQL = "arn:{partition}:appsync:{region}:{account}:apis/*"
 TABLE = "arn:{partition}:dynamodb:{region}:{account}:table/*"
 QUEUE = "arn:{partition}:sqs:{region}:{account}:*"
 RULE = "arn:{partition}:events:{region}:{account}:rule/*"
@@ -134,6 +135,44 @@ CALLS = {
         Call("apigatewayv2", "get_routes", ("ApiId",), "the routes", API + "apis/*/routes", GET),
         Call("apigatewayv2", "get_authorizers", ("ApiId",), "the authorizers", API + "apis/*/authorizers", GET),
         Call("apigatewayv2", "get_stages", ("ApiId",), "the stages", API + "apis/*/stages", GET),
+        Call("apigateway", "get_domain_names", (), "the custom domains of APIs", API + "domainnames", GET),
+        Call(
+            "apigateway",
+            "get_base_path_mappings",
+            ("domainName",),
+            "the APIs of the custom domain",
+            API + "domainnames/*/basepathmappings",
+            GET,
+        ),
+        Call(
+            "apigatewayv2",
+            "get_api_mappings",
+            ("DomainName",),
+            "the APIs of the custom domain",
+            API + "domainnames/*/apimappings",
+            GET,
+        ),
+        Call("cloudfront", "list_distributions", (), "the distributions in front of APIs"),
+        Call("lambda", "list_function_url_configs", ("FunctionName",), "whether the function has an address", FUNCTION),
+        Call("appsync", "get_graphql_api", ("apiId",), "the GraphQL API", GRAPHQL),
+        # IAM knows no resource for this action.
+        Call("appsync", "list_api_keys", ("apiId",), "the API keys"),
+        Call(
+            "elbv2",
+            "describe_listeners",
+            ("LoadBalancerArn",),
+            "the load balancer",
+            ANY,
+            ("elasticloadbalancing:DescribeListeners",),
+        ),
+        Call(
+            "elbv2",
+            "describe_rules",
+            ("ListenerArn",),
+            "the listener's rules",
+            ANY,
+            ("elasticloadbalancing:DescribeRules",),
+        ),
         Call("cloudtrail", "describe_trails", (), "the trail"),
         Call("cloudtrail", "get_trail_status", ("Name",), "whether the trail records", TRAIL),
         Call("cloudtrail", "get_event_selectors", ("TrailName",), "what the trail records", TRAIL),

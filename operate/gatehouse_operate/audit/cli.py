@@ -77,6 +77,8 @@ def parser():
     what.add_argument("--rest-api", action="append", default=[], metavar="ID")
     what.add_argument("--http-api", action="append", default=[], metavar="ID", help="an HTTP or WebSocket API")
     what.add_argument("--identity-pool", action="append", default=[], metavar="ID")
+    what.add_argument("--graphql-api", action="append", default=[], metavar="ID", help="an API of AppSync")
+    what.add_argument("--load-balancer", action="append", default=[], metavar="ARN", help="one that authenticates")
     what.add_argument("--from", dest="folder", metavar="FOLDER", help="read exported JSON files, not the account")
     what.add_argument("--region")
     what.add_argument("--profile")
@@ -117,8 +119,13 @@ def audit(options):
         tuple(options.rest_api),
         tuple(options.http_api),
         tuple(options.identity_pool),
+        tuple(options.graphql_api),
+        tuple(options.load_balancer),
     )
+    if not all(all(one) for one in vars(targets).values()):
+        return complain(USAGE, "a name or an id is empty")
     file, accepted = accepted_findings(options)
+    named = any(vars(targets).values())
     source, region, targets = chosen_source(options, targets)
     if not any(vars(targets).values()):
         if options.folder:
@@ -127,6 +134,8 @@ def audit(options):
     show, done = progress(options.quiet)
     reader = Reader(source, region, show)
     facts = reader.read(targets)
+    if options.folder and not named:
+        facts.problems += source.broken(DESCRIBING)
     facts.trusted, facts.hosts = tuple(options.trusted), tuple(one.lower() for one in options.host)
     facts.authorizers = tuple(options.authorizer)
     done()
@@ -162,29 +171,37 @@ def chosen_source(options, targets):
     return Saving(source, options.save) if options.save else source, aws.region, targets
 
 
+# The calls that describe something to look at, with the path to its id in the answer.
+DESCRIBING = {
+    "cloudformation.describe-stacks": ("Stacks", "StackName"),
+    "cognito-idp.describe-user-pool": ("UserPool", "Id"),
+    "apigateway.get-rest-api": ("id",),
+    "apigatewayv2.get-api": ("ApiId",),
+    "cognito-identity.describe-identity-pool": ("IdentityPoolId",),
+    "appsync.get-graphql-api": ("graphqlApi", "apiId"),
+    "elbv2.describe-listeners": ("Listeners", "LoadBalancerArn"),
+}
+
+
 def targets_in(folder):
     """Everything that the files of a folder describe."""
-
-    def ids(operation, *path):
-        for answer in folder.answers(CALLS[operation]):
-            for key in path:
-                answer = answer.get(key) if isinstance(answer, dict) else None
-            if isinstance(answer, str):
-                yield answer
-
-    stacks = [
-        one.get("StackName", "")
-        for answer in folder.answers(CALLS["cloudformation.describe-stacks"])
-        for one in answer.get("Stacks") or []
+    ids = [
+        tuple(found for answer in folder.answers(CALLS[name]) for found in at(answer, path))
+        for name, path in DESCRIBING.items()
     ]
-    return Targets(
-        # A nested stack is read with its parent.
-        tuple(name for name in dict.fromkeys(stacks) if name and "NestedStack" not in name),
-        tuple(ids("cognito-idp.describe-user-pool", "UserPool", "Id")),
-        tuple(ids("apigateway.get-rest-api", "id")),
-        tuple(ids("apigatewayv2.get-api", "ApiId")),
-        tuple(ids("cognito-identity.describe-identity-pool", "IdentityPoolId")),
-    )
+    stacks, pools, rest, http, identities, graphql, balancers = ids
+    # A nested stack is read with its parent.
+    stacks = tuple(name for name in dict.fromkeys(stacks) if "NestedStack" not in name)
+    return Targets(stacks, pools, rest, http, identities, graphql, balancers)
+
+
+def at(value, path):
+    """The texts at a path of an answer; a list on the way stands for each of its entries."""
+    if isinstance(value, list):
+        return [found for entry in value for found in at(entry, path)]
+    if path:
+        return at(value.get(path[0]), path[1:]) if isinstance(value, dict) else []
+    return [value] if isinstance(value, str) and value else []
 
 
 def region_of(targets):
@@ -193,12 +210,16 @@ def region_of(targets):
         return pool.partition("_")[0]
     for pool in targets.identity_pools:
         return pool.partition(":")[0]
+    for arn in targets.balancers:
+        return arn.split(":")[3]
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
 
 
 def scope(facts):
-    """The names of what was looked at."""
-    return [one.label for one in (*facts.systems, *facts.pools, *facts.identity_pools, *facts.apis)]
+    """The names of what was looked at, without what could not be read."""
+    described = (*facts.systems, *facts.pools, *facts.identity_pools, *facts.apis, *facts.graphql_apis)
+    balancers = [one for one in facts.balancers if one.listeners is not None]
+    return [one.label for one in (*(one for one in described if one.detail), *balancers)]
 
 
 def outputs_to_stdout(options):

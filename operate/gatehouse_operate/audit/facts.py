@@ -34,6 +34,20 @@ class Function:
     policy: dict = None
     # The alias or version that is invoked.
     qualifier: str = ""
+    # The addresses of the function and of its aliases.
+    urls: list = None
+
+    @property
+    def resource(self):
+        return self.name
+
+    @property
+    def label(self):
+        return f"function {self.name}"
+
+    @property
+    def values(self):
+        return {"function": self.name}
 
     @property
     def variables(self):
@@ -147,6 +161,8 @@ class Pool:
     clients: list = None
     client_ids: list = None
     providers: list = None
+    # The names of all providers, also of those that could not be read.
+    provider_names: list = None
     triggers: dict = field(default_factory=dict)
     # Whether a stack keeps the pool when it is deleted; None if no stack of the audit has it.
     is_retained: bool = None
@@ -256,6 +272,80 @@ class Api:
 
 
 @dataclass
+class Domain:
+    """A custom domain with the ids of its APIs. `names` are its own and those that AWS gave it."""
+
+    name: str
+    names: tuple
+    is_mutual: bool
+    apis: tuple = ()
+
+
+@dataclass
+class GraphqlApi:
+    """An API of AppSync. `keys` are its API keys, without the keys themselves."""
+
+    id: str
+    region: str
+    detail: dict = None
+    keys: list = None
+
+    @property
+    def resource(self):
+        return self.id
+
+    @property
+    def label(self):
+        name = (self.detail or {}).get("name")
+        return f"GraphQL API {name} ({self.id})" if name else f"GraphQL API {self.id}"
+
+    @property
+    def values(self):
+        return {"api": self.id, "region": self.region}
+
+    @property
+    def modes(self):
+        """Each authorization mode with its settings, the default mode first."""
+        parts = {
+            "AMAZON_COGNITO_USER_POOLS": "userPoolConfig",
+            "AWS_LAMBDA": "lambdaAuthorizerConfig",
+            "OPENID_CONNECT": "openIDConnectConfig",
+        }
+        found = [self.detail, *(self.detail.get("additionalAuthenticationProviders") or [])]
+        modes = [(one.get("authenticationType", ""), one) for one in found]
+        return [(mode, one.get(parts.get(mode)) or {}) for mode, one in modes]
+
+
+@dataclass
+class Balancer:
+    """An application load balancer. Each listener has its rules as `rules`; None if they could not be read."""
+
+    arn: str
+    region: str
+    listeners: list = None
+
+    @property
+    def resource(self):
+        return self.arn.partition(":loadbalancer/")[2] or self.arn
+
+    @property
+    def label(self):
+        return f"load balancer {self.resource}"
+
+    @property
+    def values(self):
+        return {"balancer": self.arn, "region": self.region}
+
+    @property
+    def rules(self):
+        """Listener and rule, for every rule; the default actions stand for rules that could not be read."""
+        for listener in self.listeners or []:
+            default = {"IsDefault": True, "Actions": listener.get("DefaultActions") or []}
+            for rule in [default] if listener.get("rules") is None else listener["rules"]:
+                yield listener, rule
+
+
+@dataclass
 class System:
     """A deployed stack of Gatehouse."""
 
@@ -315,6 +405,12 @@ class Facts:
     identity_pools: list = field(default_factory=list)
     apis: list = field(default_factory=list)
     systems: list = field(default_factory=list)
+    graphql_apis: list = field(default_factory=list)
+    balancers: list = field(default_factory=list)
+    # The functions of the stacks, for their addresses.
+    addressed: list = field(default_factory=list)
+    domains: list = field(default_factory=list)
+    distributions: list = None
     problems: list = field(default_factory=list)
     # What the operator says: attributes that applications trust, hosts of the application, authorizers.
     trusted: tuple = ()
@@ -324,6 +420,10 @@ class Facts:
     def pool(self, pool_id):
         """The user pool of this id, if it was read."""
         return next((pool for pool in self.pools if pool.id == pool_id and pool.detail), None)
+
+    def domains_of(self, api):
+        """The custom domains of an API."""
+        return [domain for domain in self.domains if api.id in domain.apis]
 
     def system_of(self, pool):
         """The stack that has this user pool."""

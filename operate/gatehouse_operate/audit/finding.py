@@ -28,6 +28,7 @@ GROUPS = {
     "client": "App clients",
     "identity": "Identity pools",
     "api": "APIs",
+    "entry": "Other ways in",
     "system": "This system",
     "federation": "Federation",
     "audit": "The audit itself",

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from gatehouse_operate.audit.calls import CALLS
 from gatehouse_operate.audit.facts import (
     Api,
+    Balancer,
     Client,
+    Domain,
     Facts,
     Function,
+    GraphqlApi,
     IdentityPool,
     Pool,
     Problem,
@@ -25,6 +28,17 @@ WORKERS = 8
 # Alarms in one call of DescribeAlarms.
 ALARMS = 100
 NESTED = 20
+# The resources of a stack that make it worth an audit.
+AUDITED = {
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::AppSync::GraphQLApi",
+    "AWS::Cognito::IdentityPool",
+    "AWS::Cognito::UserPool",
+    "AWS::ElasticLoadBalancingV2::Listener",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::Lambda::Function",
+}
 
 
 @dataclass
@@ -36,6 +50,8 @@ class Targets:
     rest_apis: tuple = ()
     http_apis: tuple = ()
     identity_pools: tuple = ()
+    graphql_apis: tuple = ()
+    balancers: tuple = ()
 
 
 class Reader:
@@ -52,19 +68,32 @@ class Reader:
         """The facts about the targets, and about what belongs to them."""
         pools, rest, http = list(targets.pools), list(targets.rest_apis), list(targets.http_apis)
         identity_pools = list(targets.identity_pools)
+        graphql, balancers, functions = list(targets.graphql_apis), list(targets.balancers), []
         for stack in targets.stacks:
+            known = len(self.facts.problems)
             resources = self._stack(stack)
+            if len(self.facts.problems) == known and not any(one.get("ResourceType") in AUDITED for one in resources):
+                # Another stack's name would look like a clean result.
+                call = CALLS["cloudformation.list-stack-resources"]
+                self.facts.problems.append(Problem(call, f"stack {stack}", "absent", "it has nothing to audit"))
             pools += of_type(resources, "AWS::Cognito::UserPool")
             identity_pools += of_type(resources, "AWS::Cognito::IdentityPool")
             rest += of_type(resources, "AWS::ApiGateway::RestApi")
             http += of_type(resources, "AWS::ApiGatewayV2::Api")
+            graphql += [arn.rpartition("/")[2] for arn in of_type(resources, "AWS::AppSync::GraphQLApi")]
+            balancers += of_type(resources, "AWS::ElasticLoadBalancingV2::LoadBalancer")
+            balancers += map(balancer_of, of_type(resources, "AWS::ElasticLoadBalancingV2::Listener"))
+            functions += of_type(resources, "AWS::Lambda::Function")
         for pool_id in unique(identity_pools):
             found = self._identity_pool(pool_id)
             self.facts.identity_pools.append(found)
             # Its rules are judged by what users of the pool can write.
-            pools += [
-                pool for pool, _, _ in found.pool_clients if f"cognito-idp.{self.facts.region}." in str(found.detail)
-            ]
+            for pool in unique(pool for pool, _, _ in found.pool_clients):
+                if pool.startswith(f"{self.facts.region}_"):
+                    pools.append(pool)
+                else:
+                    call = CALLS["cognito-idp.describe-user-pool"]
+                    self.facts.problems.append(Problem(call, f"user pool {pool}", "failed", "it is in another region"))
         for pool_id in unique(pools):
             self.facts.pools.append(self._pool(pool_id))
         for api in unique(rest):
@@ -72,20 +101,31 @@ class Reader:
         for api in unique(http):
             self.facts.apis.append(self._http_api(api))
         known = {*rest, *http}
-        for api in unique(api for system in self.facts.systems for api in self._permitted(system)):
+        for api in unique(api for system in self.facts.systems for api in self._permitted(system, "execute-api")):
             if api not in known:
                 self._api(api)
+        graphql += [api for system in self.facts.systems for api in self._permitted(system, "appsync")]
+        self.facts.graphql_apis = [self._graphql_api(api) for api in unique(graphql)]
+        # Network and gateway load balancers do not authenticate.
+        applications = [arn for arn in unique(balancers) if ":loadbalancer/app/" in arn]
+        self.facts.balancers = [self._balancer(arn) for arn in applications]
+        self.facts.addressed = [self._addressed(name) for name in unique(functions)]
+        if any(api.detail for api in self.facts.apis):
+            self._domains()
+            answer = self.ask("cloudfront.list-distributions", "the account")
+            self.facts.distributions = answer and ((answer.get("DistributionList") or {}).get("Items") or [])
         return self.facts
 
-    def _permitted(self, system):
-        """The APIs of the stack's account and region that may invoke its authorizer: docs/existing-api.md."""
+    def _permitted(self, system, service):
+        """The APIs of a service, in the stack's account and region, that may invoke its authorizer."""
         arn = system.outputs.get("AuthorizerArn", "")
-        account = arn.split(":")[4] if arn.count(":") > 4 else ""
+        account = account_of(arn)
         for statement in listed((self._function(arn).policy or {}).get("Statement")):
             for source in source_arns(statement):
                 parts = source.split(":")
-                if len(parts) > 5 and parts[2:5] == ["execute-api", self.facts.region, account]:
-                    yield parts[5].partition("/")[0].replace("*", "")
+                if len(parts) > 5 and parts[2:5] == [service, self.facts.region, account]:
+                    # execute-api has the id in front of the stage, AppSync behind `apis/`.
+                    yield parts[5].removeprefix("apis/").partition("/")[0].replace("*", "")
 
     def _api(self, api_id):
         """An API of which only the id is known. The permission of a deleted one harms nothing."""
@@ -119,9 +159,10 @@ class Reader:
     def _required(self, name, subject, key, **parameters):
         """A member of an answer. A target that does not exist is a problem, not a clean result."""
         answer = self.ask(name, subject, **parameters)
-        if answer == {}:
+        found = (answer or {}).get(key) if key else answer
+        if answer is not None and not found:
             self.facts.problems.append(Problem(CALLS[name], subject, "absent", "does not exist"))
-        return (answer or {}).get(key) if key else answer or None
+        return found or None
 
     def _pool(self, pool_id):
         self._progress(f"user pool {pool_id}")
@@ -132,13 +173,13 @@ class Reader:
             return pool
         pool.mfa = self.ask("cognito-idp.get-user-pool-mfa-config", subject, UserPoolId=pool_id)
         pool.clients, pool.client_ids = self._clients(pool)
-        pool.providers = self._providers(pool)
+        pool.providers, pool.provider_names = self._providers(pool)
         if ((pool.detail.get("UserPoolAddOns") or {}).get("AdvancedSecurityMode") or "OFF") != "OFF":
             answer = self.ask("cognito-idp.describe-risk-configuration", subject, UserPoolId=pool_id)
             pool.risk = answer and (answer.get("RiskConfiguration") or {})
         if arn := pool.detail.get("Arn"):
             pool.web_acl = self.ask("wafv2.get-web-acl-for-resource", subject, ResourceArn=arn)
-            self.facts.account = self.facts.account or arn.split(":")[4]
+            self.facts.account = self.facts.account or account_of(arn)
         pool.triggers = {name: self._function(arn) for name, arn in triggers(pool.detail).items()}
         for system in self.facts.systems:
             if system.outputs.get("UserPoolId") == pool_id and system.retained is not None:
@@ -168,16 +209,16 @@ class Reader:
     def _providers(self, pool):
         answer = self.ask("cognito-idp.list-identity-providers", pool.label, UserPoolId=pool.id)
         if answer is None:
-            return None
+            return None, None
         found = []
-        for one in answer.get("Providers") or []:
-            name = one.get("ProviderName", "")
+        names = [one.get("ProviderName", "") for one in answer.get("Providers") or []]
+        for name in names:
             label = f"identity provider {name}"
             call = "cognito-idp.describe-identity-provider"
             answer = self.ask(call, label, UserPoolId=pool.id, ProviderName=name)
             if detail := (answer or {}).get("IdentityProvider"):
                 found.append(Provider(pool, detail))
-        return found
+        return found, names
 
     def _function(self, arn):
         """The function of an ARN or a name. Its policy is that of the alias or version, if the ARN names one."""
@@ -201,11 +242,14 @@ class Reader:
             self.facts.problems.append(Problem(call, label, "missing", f"the file is of another function than {arn}"))
             found.configuration = None
         if found.configuration:
-            answer = self.ask("lambda.get-policy", label, FunctionName=asked, Qualifier=qualifier)
-            found.policy = answer and (document(answer.get("Policy")) or {})
-            found.policy = {} if answer == {} else found.policy
+            found.policy = self._policy(asked, qualifier, label)
         self._functions[arn] = found
         return found
+
+    def _policy(self, function, qualifier, label):
+        """The policy of a function, or of its alias or version; empty without one, None if unread."""
+        answer = self.ask("lambda.get-policy", label, FunctionName=function, Qualifier=qualifier)
+        return {} if answer == {} else answer and (document(answer.get("Policy")) or {})
 
     def _identity_pool(self, pool_id):
         self._progress(f"identity pool {pool_id}")
@@ -300,6 +344,58 @@ class Reader:
         api.stages = answer and (answer.get("Items") or [])
         self._authorizer_functions(api, [one.get("AuthorizerUri") for one in api.authorizers or []])
         return api
+
+    def _graphql_api(self, api_id):
+        self._progress(f"GraphQL API {api_id}")
+        label = f"GraphQL API {api_id}"
+        api = GraphqlApi(api_id, self.facts.region)
+        api.detail = self._required("appsync.get-graphql-api", label, "graphqlApi", apiId=api_id)
+        if api.detail and "API_KEY" in [mode for mode, _ in api.modes]:
+            answer = self.ask("appsync.list-api-keys", label, apiId=api_id)
+            api.keys = answer and (answer.get("apiKeys") or [])
+            api.keys = [] if answer == {} else api.keys
+        return api
+
+    def _balancer(self, arn):
+        found = Balancer(arn, self.facts.region)
+        self._progress(found.label)
+        answer = self._required("elbv2.describe-listeners", found.label, None, LoadBalancerArn=arn)
+        found.listeners = answer and (answer.get("Listeners") or [])
+        for listener in found.listeners or []:
+            answer = self.ask("elbv2.describe-rules", found.label, ListenerArn=listener.get("ListenerArn", ""))
+            listener["rules"] = answer and (answer.get("Rules") or [])
+        return found
+
+    def _addressed(self, name):
+        function = Function(function_name(name)[0])
+        answer = self.ask("lambda.list-function-url-configs", function.label, FunctionName=function.name)
+        function.urls = answer and (answer.get("FunctionUrlConfigs") or [])
+        for url in function.urls or []:
+            url["policy"] = None
+            if url.get("AuthType") == "NONE":
+                qualifier = function_name(url.get("FunctionArn"))[1]
+                url["policy"] = self._policy(function.name, qualifier, function.label)
+        return function
+
+    def _domains(self):
+        """The custom domains of the account's region, with their APIs."""
+        answer = self.ask("apigateway.get-domain-names", "the account")
+        for one in (answer or {}).get("items") or []:
+            name = one.get("domainName", "")
+            types = (one.get("endpointConfiguration") or {}).get("types") or []
+            if "PRIVATE" in types:
+                continue
+            label = f"custom domain {name}"
+            self._progress(label)
+            if "EDGE" in types:
+                mappings = self.ask("apigateway.get-base-path-mappings", label, domainName=name)
+                ids = [mapping.get("restApiId", "") for mapping in (mappings or {}).get("items") or []]
+            else:
+                mappings = self.ask("apigatewayv2.get-api-mappings", label, DomainName=name)
+                ids = [mapping.get("ApiId", "") for mapping in (mappings or {}).get("Items") or []]
+            aliases = (name, one.get("regionalDomainName"), one.get("distributionDomainName"))
+            mutual = bool((one.get("mutualTlsAuthentication") or {}).get("truststoreUri"))
+            self.facts.domains.append(Domain(name, tuple(filter(None, aliases)), mutual, tuple(ids)))
 
     def _authorizer_functions(self, api, uris):
         for uri in uris:
@@ -417,6 +513,16 @@ def of_type(resources, kind):
     """The physical ids of the resources of one CloudFormation type."""
     # A resource that could not be created has no id.
     return [one.get("PhysicalResourceId") for one in resources if one.get("ResourceType") == kind]
+
+
+def balancer_of(listener):
+    """The ARN of a listener's load balancer."""
+    return listener.replace(":listener/", ":loadbalancer/").rpartition("/")[0]
+
+
+def account_of(arn):
+    """The account in an ARN; empty if it has none."""
+    return arn.split(":")[4] if arn.count(":") > 4 else ""
 
 
 def unique(values):

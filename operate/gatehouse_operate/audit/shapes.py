@@ -7,6 +7,9 @@ import botocore.session
 # JSON texts that boto3 and the AWS CLI return as objects.
 DOCUMENTS = {"policyDocumentType", "TemplateBody"}
 CONTAINERS = {"structure": dict, "map": dict, "list": list}
+NUMBER = (int, float)
+# Times are texts or numbers.
+VALUES = {"string": str, "boolean": bool, "integer": NUMBER, "long": NUMBER, "double": NUMBER, "float": NUMBER}
 
 
 @functools.cache
@@ -24,14 +27,19 @@ def output(call):
 
 
 def misfit(value, shape, path=""):
-    """The path of the first member that is an object, a list or a value where the shape has another; None if all fit.
+    """The path of the first member that is of another type than the shape's; None if all fit.
 
     Members that the model does not know are left alone: AWS adds some at any time."""
     if value is None or shape.name in DOCUMENTS:
         return None
     container = CONTAINERS.get(shape.type_name)
     if container is None:
-        return path if isinstance(value, (dict, list)) else None
+        expected = VALUES.get(shape.type_name, (str, *NUMBER))
+        if expected is NUMBER and isinstance(value, str):
+            # Some tools write numbers as text.
+            return None if value.isdigit() else path
+        is_other_number = isinstance(value, bool) and expected is not bool
+        return path if is_other_number or not isinstance(value, expected) else None
     if not isinstance(value, container):
         return path or "the answer"
     if shape.type_name == "list":

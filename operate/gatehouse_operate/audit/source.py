@@ -14,11 +14,12 @@ import time
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
 from gatehouse_operate.audit import shapes
-from gatehouse_operate.audit.facts import document
+from gatehouse_operate.audit.calls import CALLS
+from gatehouse_operate.audit.facts import Problem, document
 
 REMOVED = "(removed)"
 # Members that hold secrets. They are removed as soon as an answer is received.
-SECRETS = {"ClientSecret", "client_secret", "private_key", "Token", "variables", "TemplateURL"}
+SECRETS = {"ClientSecret", "HeaderValue", "TemplateURL", "Token", "client_secret", "private_key", "variables"}
 # The variables of Gatehouse's functions that a check reads. Other variables of a function may be secrets.
 VARIABLES = {
     "APP_CLIENT_IDS",
@@ -45,6 +46,8 @@ PARTS = {
 # Keys of conditions whose values are passwords in all but name.
 CONDITIONS = {"aws:referer", "aws:useragent", "lambda:eventsourcetoken", "sts:externalid"}
 ABSENT = {
+    "ListenerNotFound",
+    "LoadBalancerNotFound",
     "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchEntity",
     "NoSuchEntityException",
@@ -59,10 +62,10 @@ DENIED = re.compile("AccessDenied|Unauthorized|NotAuthorized|Forbidden|Authoriza
 THROTTLED = re.compile("Throttl|TooManyRequests|LimitExceeded|RequestLimit|SlowDown")
 # Cognito's quotas: 15 requests a second for reading app clients (UserPoolClientRead), 5 for one operation on one pool.
 PER_SECOND = 5
-
-
-# Two identifiers, the call and `.json` fit into the 255 bytes of a file name.
-LONGEST = 90
+# The identifiers of a call, its name and `.json` fit into the 255 bytes of a file name.
+LONGEST = 180
+# The bytes of an exported file. AWS's largest answers, a stack's template or an API's resources, have a few MB.
+LARGEST = 64 << 20
 
 
 class Absent(Exception):
@@ -122,8 +125,18 @@ class Live:
         if client.can_paginate(call.operation):
             answer = client.get_paginator(call.operation).paginate(**given).build_full_result()
         else:
-            answer = getattr(client, call.operation)(**given)
+            answer = whole(getattr(client, call.operation), given)
         return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def whole(operation, given):
+    """The answer of an operation that boto3 has no paginator for, with the entries of all its pages."""
+    answer = operation(**given)
+    while token := answer.get("NextToken"):
+        page = operation(**given, NextToken=token)
+        lists = {key: answer.get(key, []) + page[key] for key in page if isinstance(page[key], list)}
+        answer = page | lists
+    return answer
 
 
 class Pace:
@@ -156,6 +169,7 @@ class Folder:
         self._files = {file.name.removesuffix(".json"): file for file in sorted(self.path.glob("*.json"))}
         if not self._files:
             raise Fatal(f"{folder} has no *.json file")
+        self._asked = set()
 
     def fetch(self, call, parameters):
         """The answer in the file of this call, without secrets."""
@@ -164,13 +178,20 @@ class Folder:
         file = self._files.get(name) or self._named(call, parameters) or self._only(call)
         if file is None:
             raise Unread("missing", f"no file {name}.json")
+        self._asked.add(file)
+        return self._answer(call, file)
+
+    def _answer(self, call, file):
         answer = parsed(file)
         if isinstance(answer, dict) and isinstance(error := answer.get("Error"), dict):
             raise of_code(str(error.get("Code", "")), str(error.get("Message", "")))
-        path = shapes.misfit(answer, shapes.output(call)) if isinstance(answer, dict) else "the answer"
-        if path:
-            raise Unread("failed", f"{file.name} is no answer of AWS: {path}")
-        return redacted(answer)
+        try:
+            path = shapes.misfit(answer, shapes.output(call)) if isinstance(answer, dict) else "the answer"
+            if path:
+                raise Unread("failed", f"{file.name} is no answer of AWS: {path}")
+            return redacted(answer)
+        except RecursionError:
+            raise Unread("failed", f"{file.name} is nested too deeply") from None
 
     def answers(self, call):
         """The answers in all files of one operation; files that cannot be read are left to `fetch`."""
@@ -180,6 +201,20 @@ class Folder:
                     answer = parsed(file)
                     if isinstance(answer, dict) and not shapes.misfit(answer, shapes.output(call)):
                         yield answer
+
+    def broken(self, names):
+        """A Problem for each file of these operations that `fetch` was not asked for, and that has no answer."""
+        found = []
+        for name, file in self._files.items():
+            call = CALLS.get(".".join(name.split(".")[:2]))
+            if call and call.name in names and file not in self._asked:
+                try:
+                    self._answer(call, file)
+                except Absent as error:
+                    found.append(Problem(call, file.name, "absent", str(error)))
+                except Unread as error:
+                    found.append(Problem(call, file.name, error.kind, str(error)))
+        return found
 
     def _only(self, call):
         found = [name for name in self._files if name == call.name or name.startswith(call.name + ".")]
@@ -193,11 +228,13 @@ class Folder:
 
 
 def parsed(file):
-    """The JSON value in a file."""
+    """The JSON value in a file: UTF-8, or UTF-16 as PowerShell's `>` writes it."""
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        if file.stat().st_size > LARGEST:
+            raise Unread("failed", f"{file.name} is larger than {LARGEST >> 20} MiB")
+        return json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
-        raise Unread("failed", f"{file.name} is not JSON in UTF-8") from None
+        raise Unread("failed", f"{file.name} is not JSON") from None
 
 
 class Saving:
@@ -228,7 +265,7 @@ class Saving:
             # The names of a list are not in the file's name: one file has all answers of the call.
             answer = self._lists[call.name] = joined(self._lists.get(call.name, {}), answer)
         text = json.dumps(answer, indent=1, default=plain, ensure_ascii=False)
-        (self._folder / f"{file_name(call, parameters)}.json").write_text(text + "\n", encoding="utf-8")
+        (self._folder / f"{file_name(call, parameters)}.json").write_text(text + "\n", "utf-8", "backslashreplace")
 
 
 def joined(one, other):
@@ -248,13 +285,15 @@ def file_name(call, parameters):
     """The name of the call's file, without `.json`."""
     # A list of alarms is always the stack's; its names make no usable file name.
     values = [parameters.get(key) for key in call.by if not isinstance(parameters.get(key), list)]
-    return ".".join([call.name, *(spelled(str(value)) for value in values if value)])
+    return ".".join([call.name, *(spelled(str(value), LONGEST // len(call.by)) for value in values if value)])
 
 
-def spelled(value):
-    """An identifier as a part of a file name: `:` and `/` become `_`, other special characters `~` and their code."""
+def spelled(value, longest):
+    """An identifier as a part of a file name: `:` and `/` become `_`, other special characters `~` and their code.
+
+    A long one is cut, and gets the beginning of its SHA-256."""
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda one: f"~{ord(one[0]):x}", re.sub("[:/]", "_", value))
-    return safe if len(safe) <= LONGEST else safe[:LONGEST] + hashlib.sha256(value.encode()).hexdigest()[:8]
+    return safe if len(safe) <= longest else safe[:longest] + hashlib.sha256(value.encode()).hexdigest()[:8]
 
 
 def classified(error):
@@ -276,7 +315,7 @@ def of_code(code, message):
 
 
 def redacted(value, key=""):
-    """A copy of an answer without secrets."""
+    """A copy of an answer without secrets and nulls."""
     if key in SECRETS and value:
         return REMOVED if isinstance(value, str) else {}
     if key.lower() in CONDITIONS:
@@ -294,12 +333,16 @@ def redacted(value, key=""):
         return kept_of_template(value)
     if isinstance(value, dict) and value.get("OutputKey", "UserPoolId") not in OUTPUTS:
         return {"OutputKey": value["OutputKey"], "OutputValue": REMOVED}
+    if key == "apiKeys" and isinstance(value, list):
+        # The id of one of AppSync's keys is the key.
+        return [redacted({**one, "id": REMOVED}) if isinstance(one, dict) else REMOVED for one in value]
     if isinstance(value, dict):
         if "ParameterKey" in value and value["ParameterKey"] not in PARAMETERS:
             return {"ParameterKey": value["ParameterKey"], "ParameterValue": REMOVED}
-        return {name: redacted(member, name) for name, member in value.items()}
+        # SDKs other than boto3 and the AWS CLI write null for what AWS leaves out.
+        return {name: redacted(member, name) for name, member in value.items() if member is not None}
     if isinstance(value, (list, tuple)):
-        return [redacted(member) for member in value]
+        return [redacted(member) for member in value if member is not None]
     return value
 
 

@@ -2,6 +2,7 @@
 
 COGNITO = "https://docs.aws.amazon.com/cognito/latest/developerguide/"
 GATEWAY = "https://docs.aws.amazon.com/apigateway/latest/developerguide/"
+BALANCER = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/"
 REFERENCE = "https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/"
 
 SOURCES = {
@@ -10,6 +11,23 @@ SOURCES = {
     "aws-alarms": (
         "CloudWatch: alarms and actions",
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html",
+    ),
+    "aws-alb-jwt": ("Application Load Balancer: verifying JWTs", BALANCER + "listener-verify-jwt.html"),
+    "aws-alb-users": (
+        "Application Load Balancer: authenticating users",
+        BALANCER + "listener-authenticate-users.html",
+    ),
+    "aws-appsync": (
+        "AppSync: authorization and authentication",
+        "https://docs.aws.amazon.com/appsync/latest/devguide/security-authz.html",
+    ),
+    "aws-appsync-lambda": (
+        "AppSync: LambdaAuthorizerConfig",
+        "https://docs.aws.amazon.com/appsync/latest/APIReference/API_LambdaAuthorizerConfig.html",
+    ),
+    "aws-appsync-pool": (
+        "AppSync: UserPoolConfig",
+        "https://docs.aws.amazon.com/appsync/latest/APIReference/API_UserPoolConfig.html",
     ),
     "aws-attributes": ("Cognito: attributes and their permissions", COGNITO + "user-pool-settings-attributes.html"),
     "aws-attribute-update": (
@@ -23,6 +41,10 @@ SOURCES = {
     "aws-authorizers": ("API Gateway: Lambda authorizers", GATEWAY + "apigateway-use-lambda-authorizer.html"),
     "aws-cache": ("API Gateway: caching", GATEWAY + "api-gateway-caching.html"),
     "aws-case": ("Cognito: case sensitivity", COGNITO + "user-pool-case-sensitivity.html"),
+    "aws-case-blog": (
+        "AWS Security Blog: case sensitivity in Amazon Cognito",
+        "https://aws.amazon.com/blogs/security/how-to-set-case-sensitivity-in-the-amazon-cognito-console/",
+    ),
     "aws-client": ("Cognito: app clients", COGNITO + "user-pool-settings-client-apps.html"),
     "aws-client-api": ("CreateUserPoolClient: defaults", REFERENCE + "API_CreateUserPoolClient.html"),
     "aws-cloudtrail-events": (
@@ -33,13 +55,22 @@ SOURCES = {
         "SQS: dead-letter queues",
         "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html",
     ),
+    "aws-default-endpoint": (
+        "API Gateway: disabling the default endpoint",
+        GATEWAY + "rest-api-disable-default-endpoint.html",
+    ),
     "aws-deletion": ("Cognito: deletion protection", COGNITO + "user-pool-settings-deletion-protection.html"),
+    "aws-deletion-api": ("DeleteUserPool", REFERENCE + "API_DeleteUserPool.html"),
     "aws-devices": ("Cognito: remembered devices", COGNITO + "amazon-cognito-user-pools-device-tracking.html"),
     "aws-email": ("Cognito: email settings", COGNITO + "user-pool-email.html"),
     "aws-errors": ("Cognito: managing error responses", COGNITO + "cognito-user-pool-managing-errors.html"),
     "aws-flows": (
         "Cognito: authentication flows",
         COGNITO + "amazon-cognito-user-pools-authentication-flow-methods.html",
+    ),
+    "aws-function-urls": (
+        "Lambda: access to function URLs",
+        "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
     ),
     "aws-gateway-responses": (
         "API Gateway: gateway responses",
@@ -58,7 +89,7 @@ SOURCES = {
     ),
     "aws-lambda-triggers": (
         "Cognito: Lambda triggers",
-        COGNITO + "cognito-user-pools-working-with-lambda-triggers.html",
+        COGNITO + "user-pool-settings-triggers.html",
     ),
     "aws-lambda-versions": (
         "Lambda: versions",
@@ -69,7 +100,12 @@ SOURCES = {
         COGNITO + "cognito-user-pools-specifying-attribute-mapping.html",
     ),
     "aws-mfa": ("Cognito: multi-factor authentication", COGNITO + "user-pool-settings-mfa.html"),
-    "aws-passwords": ("Cognito: password policy", COGNITO + "managing-users-passwords.html"),
+    "aws-mutual-tls": ("API Gateway: mutual TLS", GATEWAY + "rest-api-mutual-tls.html"),
+    "aws-passwords": (
+        "CloudFormation: the password policy of a user pool",
+        "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
+        "aws-properties-cognito-userpool-passwordpolicy.html",
+    ),
     "aws-pitr": (
         "DynamoDB: point-in-time recovery",
         "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html",
@@ -109,16 +145,20 @@ SOURCES = {
         "Amplify: roles that trusted every identity pool",
         "https://github.com/aws-amplify/amplify-backend/pull/625",
     ),
+    "amplify-1083": (
+        "Amplify: every role that identity pools assume must name the pool",
+        "https://github.com/aws-amplify/amplify-backend/pull/1083",
+    ),
     "aws-trigger-errors": (
         "AWS re:Post: errors of Lambda triggers in Cognito",
         "https://repost.aws/knowledge-center/cognito-lambda-trigger-errors",
     ),
-    "cdk-19604": ("CDK: trigger permissions without SourceArn", "https://github.com/aws/aws-cdk/issues/19604"),
-    "datadog-amplify": (
-        "Datadog Security Labs: Amplified exposure (2024)",
-        "https://securitylabs.datadoghq.com/articles/"
-        "amplified-exposure-how-aws-flaws-made-amplify-iam-roles-vulnerable-to-takeover/",
+    "aws-well-architected": (
+        "AWS Well-Architected Labs: prevent requests from accessing the API directly",
+        "https://wellarchitectedlabs.com/security/300_labs/300_multilayered_api_security_with_cognito_and_waf/"
+        "3_prevent_requests_from_accessing_api_directly/",
     ),
+    "cdk-19604": ("CDK: trigger permissions without SourceArn", "https://github.com/aws/aws-cdk/issues/19604"),
     "bedefended": (
         "A. Cocco: It's time to secure your AWS Cognito configuration (2022)",
         "https://newsroom.bedefended.com/secure-aws-cognito-configuration",
@@ -126,6 +166,10 @@ SOURCES = {
     "cve-2024-28056": (
         "CVE-2024-28056: Amplify's roles could be assumed by anyone",
         "https://nvd.nist.gov/vuln/detail/CVE-2024-28056",
+    ),
+    "datadog-appsync": (
+        "Datadog: GraphQL APIs should not use API keys for authentication",
+        "https://docs.datadoghq.com/security/default_rules/def-000-crl",
     ),
     "datadog-classic": (
         "Datadog: identity pools should not have the classic flow",

@@ -120,13 +120,16 @@ class ExitCodes(unittest.TestCase):
 
     def test_a_target_that_does_not_exist_is_not_a_clean_result(self):
         code, report = audit(AMPLIFY, "--user-pool-id", "us-east-1_Unknown01")
-        self.assertEqual((code, report["not_checked"]), (cli.UNCHECKED, 1))
+        self.assertEqual((code, report["not_checked"], report["scope"]), (cli.UNCHECKED, 1, []))
 
     def test_wrong_arguments(self):
         for arguments in (
             ["--fail-on", "sometimes"],
             ["--no-such-option"],
             ["--from", AMPLIFY, "--json", "--sarif", "-"],
+            # An empty variable of a shell.
+            ["--user-pool-id", ""],
+            ["--from", AMPLIFY, "--stack", "", "--user-pool-id", POOL],
             ["explain"],
             ["explain", "pool-unknown"],
             ["--from", AMPLIFY, "--suppressions", "no-such-file.toml"],

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -20,6 +21,9 @@ from gatehouse_operate.audit.catalogue import CHECKS
 from gatehouse_operate.audit.checks import system
 from gatehouse_operate.audit.finding import Names
 from gatehouse_operate.audit.sources import SOURCES
+
+sys.path.insert(0, str(ROOT / "local"))
+import stand_ins  # noqa: E402 - of the folder that is named above
 
 PAGE = ROOT / "docs/audit.md"
 PROWLER = {
@@ -124,11 +128,12 @@ class Commands(unittest.TestCase):
         described = set(model.shape_for("UserPoolClientType").members)
         self.assertEqual(set(mend.CLIENT_READ_ONLY), described - accepted)
 
-    @unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
     def test_the_commands_write_valid_updates(self):
         """Runs each command in a shell whose `aws` prints the recorded answer, and validates what it would send."""
         _, report = audit(RECORDED / "planted")
         model = botocore.session.get_session().get_service_model("cognito-idp")
+        programs = self.enterContext(tempfile.TemporaryDirectory())
+        environment = os.environ | {"PATH": stand_ins.path_with(programs, os.environ["PATH"])}
         tried = 0
         for finding in report["findings"]:
             call = finding["mend"].splitlines()[-1]
@@ -143,9 +148,8 @@ class Commands(unittest.TestCase):
                 stub = (
                     'aws() { case "$2" in describe-*) cat described.json ;; *) cp "${4#file://}" sent.json ;; esac; }\n'
                 )
-                made = subprocess.run(
-                    ["bash", "-euc", stub + finding["mend"]], cwd=folder, capture_output=True, text=True
-                )
+                command = ["bash", "-euc", stub + finding["mend"]]
+                made = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
                 self.assertEqual(made.returncode, 0, (finding["check"], made.stderr))
                 update = json.loads((pathlib.Path(folder) / "sent.json").read_text())
             operation = {"change_pool": "UpdateUserPool", "change_client": "UpdateUserPoolClient"}[words[0]]

@@ -1,14 +1,18 @@
 """The checks, on recorded answers."""
 
 import json
+import os
 import pathlib
+import random
 import shutil
 import tempfile
 import unittest
+import unittest.mock
 
 import botocore.session
 
 from audit.support import RECORDED, audit, cli, lines, run
+from gatehouse_operate.audit import source
 from gatehouse_operate.audit.calls import CALLS
 from gatehouse_operate.audit.catalogue import CHECKS
 
@@ -94,6 +98,34 @@ class Defaults(unittest.TestCase):
         self.assertEqual(code, cli.FAILED)
 
 
+class Common(unittest.TestCase):
+    """Answers that others published, rebuilt: recorded/README.md names the sources. Each has a list of its findings."""
+
+    TARGETS = {"escaped-policy": ["--rest-api", "pwned00001", "--http-api", "a1b2c3d4", "--region", "us-west-2"]}
+
+    def test_the_findings_of_published_answers(self):
+        folders = sorted(one for one in (RECORDED / "published").iterdir() if one.is_dir())
+        self.assertGreater(len(folders), 6)
+        for folder in folders:
+            with self.subTest(folder.name):
+                _, report = audit(folder, *self.TARGETS.get(folder.name, []))
+                expected = folder.with_suffix(".txt")
+                if "GATEHOUSE_UPDATE" in os.environ:
+                    expected.write_text("\n".join(lines(report)) + "\n")
+                self.assertEqual(lines(report), expected.read_text().splitlines())
+
+    def test_a_provider_that_could_not_be_read_is_not_missing(self):
+        _, report = audit(RECORDED / "published/amplify-reference")
+        checks = [one["check"] for one in report["findings"]]
+        self.assertEqual(checks.count("audit-not-checked"), 3)
+        self.assertNotIn("federation-provider-missing", checks)
+
+    def test_nulls_are_read_as_members_that_are_absent(self):
+        """The AWS SDK for Go writes nulls."""
+        _, report = audit(RECORDED / "published/sdk-go")
+        self.assertEqual(report["not_checked"], 0)
+
+
 class Unreadable(unittest.TestCase):
     """What cannot be read is a finding, and never a crash or a clean result."""
 
@@ -142,6 +174,91 @@ class Unreadable(unittest.TestCase):
                     if text != "\ufeff{}" or "pool" in name:
                         self.assertGreater(report["not_checked"], 0)
                 file.write_text(kept)
+
+    def test_each_encoding_of_json_is_read(self):
+        """PowerShell's `>` writes UTF-16, and Notepad a byte order mark."""
+        file = self.folder / "cognito-idp.describe-user-pool.us-east-1_Planted01.json"
+        answer = json.loads(file.read_text())
+        answer["UserPool"]["Name"] = "Käufer 顧客"
+        for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+            file.write_bytes(json.dumps(answer, ensure_ascii=False).encode(encoding))
+            with self.subTest(encoding):
+                _, report = self.read("--user-pool-id", "us-east-1_Planted01")
+                self.assertEqual(report["scope"], ["user pool Käufer 顧客 (us-east-1_Planted01)"])
+                self.assertEqual(report["not_checked"], 0)
+
+    def test_answers_that_are_cut_deep_or_large_are_reported(self):
+        file = self.folder / "cognito-idp.describe-user-pool.us-east-1_Planted01.json"
+        kept = file.read_bytes()
+        deep = b'{"UserPool": {"Unknown": %s}}'
+        texts = [kept[:300], b"\0" * 99, deep % (b"[" * 900 + b"]" * 900), deep % (b"[" * 99999 + b"]" * 99999)]
+        for text in (*texts, kept.decode().replace("planted", "pläntéd").encode("latin-1")):
+            file.write_bytes(text)
+            code, report = self.read("--user-pool-id", "us-east-1_Planted01")
+            self.assertEqual((code, report["not_checked"]), (cli.UNCHECKED, 1), text[:40])
+        file.write_bytes(kept)
+        with unittest.mock.patch.object(source, "LARGEST", len(kept) - 1):
+            code, report = self.read("--user-pool-id", "us-east-1_Planted01")
+        self.assertIn("is larger than", report["findings"][0]["found"])
+
+    def test_an_answer_without_its_member_is_not_a_clean_result(self):
+        for name, text in (
+            ("cognito-idp.describe-user-pool.us-east-1_Planted01", '{"UserPool": {}}'),
+            ("cognito-idp.describe-user-pool.us-east-1_Planted01", "{}"),
+            ("cloudformation.describe-stacks.planted", '{"Stacks": []}'),
+            ("apigateway.get-rest-api.planted001", "{}"),
+        ):
+            file = self.folder / f"{name}.json"
+            kept = file.read_text()
+            file.write_text(text)
+            targets = ("--stack", "planted", "--user-pool-id", "us-east-1_Planted01", "--rest-api", "planted001")
+            with self.subTest(name=name, text=text):
+                _, report = self.read(*targets)
+                texts = [one["found"] for one in report["findings"] if one["check"] == "audit-not-checked"]
+                self.assertTrue(any("absent: does not exist" in text for text in texts), texts)
+            file.write_text(kept)
+
+    def test_a_file_that_describes_a_target_and_cannot_be_read_is_reported(self):
+        """Without targets the folder's files name them."""
+        file = self.folder / "cognito-idp.describe-user-pool.us-east-1_Planted02.json"
+        for text in (file.read_text()[:200], '{"Error": {"Code": "AccessDeniedException"}}', "[]", '{"UserPool": 5}'):
+            file.write_text(text)
+            _, report = audit(self.folder)
+            labels = [one["label"] for one in report["findings"] if one["check"] == "audit-not-checked"]
+            self.assertEqual(labels, [file.name], text[:40])
+
+    def test_a_stack_without_anything_to_audit_is_not_a_clean_result(self):
+        file = self.folder / "cloudformation.list-stack-resources.planted.json"
+        network = {"LogicalResourceId": "Net", "PhysicalResourceId": "vpc-1", "ResourceType": "AWS::EC2::VPC"}
+        file.write_text(json.dumps({"StackResourceSummaries": [network]}))
+        stack = self.folder / "cloudformation.describe-stacks.planted.json"
+        answer = json.loads(stack.read_text())
+        answer["Stacks"][0]["Outputs"] = []
+        stack.write_text(json.dumps(answer))
+        code, report = self.read("--stack", "planted")
+        self.assertEqual((code, report["not_checked"]), (cli.UNCHECKED, 1))
+        self.assertIn("it has nothing to audit", report["findings"][0]["found"])
+
+    def test_users_of_another_region_are_reported(self):
+        file = next(self.folder.glob("cognito-identity.describe-identity-pool.*.json"))
+        file.write_text(file.read_text().replace("us-east-1_Planted01", "eu-west-1_Planted01"))
+        _, report = self.read("--identity-pool", "us-east-1:11111111-2222-4333-8444-555555555555")
+        texts = [one["found"] for one in report["findings"] if "eu-west-1_Planted01" in one["label"]]
+        self.assertTrue(any("it is in another region" in text for text in texts), texts)
+
+    def test_values_of_another_type_are_no_crash(self):
+        """Puts values of other types into random places of the answers, the same ones in each run."""
+        chosen = random.Random(18)
+        answers = {file: json.loads(file.read_text()) for file in sorted(self.folder.iterdir())}
+        values = (5, -1, True, None, "", "x", [], {}, ["x"], {"x": 1}, 1e99, "::::", "\ud800")
+        for _ in range(150):
+            changed = chosen.sample(sorted(answers), 3)
+            for file in changed:
+                file.write_text(json.dumps(replaced(answers[file], chosen, values)))
+            code, _ = audit(self.folder, "--fail-on", "info")
+            self.assertEqual(code, cli.FAILED)
+            for file in changed:
+                file.write_text(json.dumps(answers[file]))
 
     def test_methods_without_their_details_are_not_taken_for_open(self):
         file = self.folder / "apigateway.get-resources.planted001.json"
@@ -201,6 +318,16 @@ class Unreadable(unittest.TestCase):
     def read(self, *targets):
         targets = targets or ("--stack", "planted", "--user-pool-id", "us-east-1_Planted02")
         return audit(self.folder, *targets, "--region", "us-east-1")
+
+
+def replaced(value, chosen, values):
+    """A copy of a JSON value in which one member, at a random depth, is another value."""
+    if not isinstance(value, (dict, list)) or not value or chosen.random() < 0.2:
+        return chosen.choice(values)
+    copy = value.copy()
+    key = chosen.choice(sorted(value)) if isinstance(value, dict) else chosen.randrange(len(value))
+    copy[key] = replaced(value[key], chosen, values)
+    return copy
 
 
 # Answers that the chosen targets do not need: another pool's.

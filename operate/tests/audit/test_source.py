@@ -228,6 +228,33 @@ class ManyClients(unittest.TestCase):
         self.assertEqual(len(err.getvalue().splitlines()), 7)
 
 
+class Pages(unittest.TestCase):
+    def test_every_listing_is_read_to_its_end(self):
+        """An operation whose answer has a token has a paginator, or `whole` reads its pages."""
+        for call in CALLS.values():
+            client = boto3.client(call.service, region_name="us-east-1")
+            shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.operation])
+            tokens = {"NextToken", "nextToken", "NextMarker", "Marker", "position"} & set(shape.output_shape.members)
+            self.assertTrue(client.can_paginate(call.operation) or tokens <= {"NextToken"}, call.name)
+
+    def test_pages_without_a_paginator(self):
+        pages = {
+            None: {"Items": [1, 2], "NextToken": "a", "ResponseMetadata": {}},
+            "a": {"Items": [3], "NextToken": "b"},
+            "b": {"Items": [4]},
+        }
+        asked = []
+
+        def operation(NextToken=None, **given):
+            asked.append(given)
+            return pages[NextToken]
+
+        answer = source.whole(operation, {"DomainName": "x"})
+        self.assertEqual(answer["Items"], [1, 2, 3, 4])
+        self.assertNotIn("NextToken", answer)
+        self.assertEqual(asked, [{"DomainName": "x"}] * 3)
+
+
 class Secrets(unittest.TestCase):
     def test_secrets_are_removed_as_soon_as_they_are_received(self):
         with cognito({}), tempfile.TemporaryDirectory() as folder:
@@ -245,11 +272,13 @@ class Secrets(unittest.TestCase):
             "item": [{"variables": {"token": "s5"}, "stageName": "kept"}],
             "Stacks": [{"Parameters": [{"ParameterKey": "Password", "ParameterValue": "s6"}]}],
             "TemplateBody": json.dumps({"Resources": {"A": {"Type": "T", "Properties": {"Secret": "s7"}}}}),
+            "apiKeys": [{"id": "s8", "description": "kept"}],
+            "Origins": {"Items": [{"CustomHeaders": {"Items": [{"HeaderName": "kept", "HeaderValue": "s9"}]}}]},
         }
         text = json.dumps(source.redacted(answer))
-        for number in range(1, 8):
+        for number in range(1, 10):
             self.assertNotIn(f"s{number}", text)
-        self.assertEqual(text.count("kept"), 3)
+        self.assertEqual(text.count("kept"), 5)
 
     def test_names_that_differ_are_different_files(self):
         call = CALLS["cognito-idp.describe-identity-provider"]

@@ -77,12 +77,38 @@ class LocalStack(unittest.TestCase):
         self.assertIn(code, (cli.UNCHECKED, cli.FAILED))
 
     def test_the_printed_policy_is_enough(self):
-        # The emulator takes ListTargetsByRule for a call without a resource.
-        emulated = {"Effect": "Allow", "Action": "events:ListTargetsByRule", "Resource": "*"}
+        # The emulator takes ListTargetsByRule for a call without a resource, ListFunctionUrlConfigs for GetFunction.
+        actions = ["events:ListTargetsByRule", "lambda:GetFunction"]
+        emulated = {"Effect": "Allow", "Action": actions, "Resource": "*"}
         statements = [*policy()["Statement"], emulated]
         with role(None, statements) as credentials, unittest.mock.patch.dict(os.environ, credentials):
             code, report = self.audit()
         self.assertEqual((code, report["not_checked"]), (0, 0), report["findings"])
+
+    def test_ways_around_the_authorizer_are_found(self):
+        functions, graphql = boto3.client("lambda"), boto3.client("appsync")
+        name = resource("WhoamiFunction")
+        functions.create_function_url_config(FunctionName=name, AuthType="NONE")
+        self.addCleanup(functions.delete_function_url_config, FunctionName=name)
+        functions.add_permission(
+            FunctionName=name,
+            StatementId="public",
+            Action="lambda:InvokeFunctionUrl",
+            Principal="*",
+            FunctionUrlAuthType="NONE",
+        )
+        self.addCleanup(functions.remove_permission, FunctionName=name, StatementId="public")
+        api = graphql.create_graphql_api(name="around", authenticationType="API_KEY")["graphqlApi"]["apiId"]
+        self.addCleanup(graphql.delete_graphql_api, apiId=api)
+        key = graphql.create_api_key(apiId=api)["apiKey"]["id"]
+        with role(None, policy()["Statement"]) as credentials, unittest.mock.patch.dict(os.environ, credentials):
+            _, report = self.audit("--graphql-api", api)
+        found = {one["check"]: one for one in report["findings"]}
+        self.assertIn("It has 1 key.", found["entry-appsync-key"]["found"])
+        self.assertNotIn(key, json.dumps(report))
+        _, report = self.audit()
+        found = [one for one in report["findings"] if one["check"] == "entry-function-url"]
+        self.assertEqual([(one["severity"], one["resource"]) for one in found], [("high", name)])
 
     def test_planted_faults_are_found(self):
         outputs = {one["OutputKey"]: one["OutputValue"] for one in self.stack["Outputs"]}

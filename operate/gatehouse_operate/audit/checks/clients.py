@@ -174,14 +174,19 @@ def writes_custom(client, facts):
     "client-writes-everything",
     LOW,
     "Users can write every standard attribute",
-    why="A client without WriteAttributes may write all standard attributes, email and phone_number included.",
+    why="A client without WriteAttributes may write all standard attributes, email and phone_number included. The "
+    "console used to list them all.",
     sources=("aws-attributes", "bedefended"),
     mend=mend.client('.WriteAttributes = ["email", "name"]'),
     breaks="Pages that set other attributes fail. Attributes that an identity provider maps must be in the list.",
 )
 def writes_everything(client, _):
-    if not client.detail.get("WriteAttributes") and not client.is_machine_only:
+    if client.is_machine_only:
+        return
+    if not client.detail.get("WriteAttributes"):
         yield "WriteAttributes is not set."
+    elif set(STANDARD_ATTRIBUTES) <= set(client.writable):
+        yield "WriteAttributes lists every standard attribute."
 
 
 @check(

@@ -124,9 +124,9 @@ def saml_unsigned(provider, _):
     breaks="Nothing.",
 )
 def provider_missing(pool, _):
-    if pool.providers is None:
+    if pool.provider_names is None:
         return
-    known = {"COGNITO", *(provider.name for provider in pool.providers)}
+    known = {"COGNITO", *pool.provider_names}
     for client in pool.clients:
         for name in sorted(set(client.detail.get("SupportedIdentityProviders") or []) - known):
             yield Hit(f"{client.name} names {name}.", resource=client.resource, label=client.label, part=name)

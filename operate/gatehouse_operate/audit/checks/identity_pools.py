@@ -133,7 +133,7 @@ def user_role(pool, facts):
     "A role can be assumed through any identity pool",
     why="Without a condition on the audience, a stranger makes an identity pool in another account and assumes the "
     "role with its tokens. Amplify left roles like this behind when its authentication was removed from a project.",
-    sources=("cve-2024-28056", "datadog-amplify", "amplify-625", "aws-identity-trust"),
+    sources=("cve-2024-28056", "amplify-625", "amplify-1083", "aws-identity-trust"),
     mend="aws iam update-assume-role-policy --role-name {role} --policy-document <policy>"
     "  # with StringEquals cognito-identity.amazonaws.com:aud {identity_pool}",
     breaks="Other identity pools that share the role.",

@@ -21,7 +21,7 @@ DAYS = 7
     "User names are case-sensitive",
     why="Ada@example.com and ada@example.com are two users. An application that compares addresses without case gives "
     "one of them the other's account. The setting is fixed when the pool is created.",
-    sources=("aws-case", "bedefended"),
+    sources=("aws-case", "aws-case-blog"),
     mend="Create a pool with UsernameConfiguration CaseSensitive=false and move the users (docs/migration.md)",
     breaks="Users move to a new pool: each gets another sub, and passwords move at the next sign-in only.",
 )
@@ -179,7 +179,9 @@ def recovery_by_phone(pool, _):
     first = min(mechanisms, key=lambda one: one.get("Priority", 9), default={}).get("Name")
     writes = "phone_number" in pool.sign_in_attributes | set(pool.detail.get("AutoVerifiedAttributes") or [])
     if first == "verified_phone_number":
-        yield "The phone number is the first way of recovery."
+        sends = pool.detail.get("SmsConfiguration")
+        text = "The phone number is the first way of recovery."
+        yield Hit(text if sends else text + " The pool sends no text messages yet.", None if sends else INFO)
     elif not mechanisms and (writes or pool.detail.get("SmsConfiguration")):
         yield "No way of recovery is set, and Cognito prefers SMS."
     elif not mechanisms:
@@ -190,8 +192,9 @@ def recovery_by_phone(pool, _):
     "pool-deletion-protection",
     MEDIUM,
     "One call deletes the pool",
-    why="A deleted pool takes its users, passwords and subs with it; Cognito has no backup.",
-    sources=("aws-deletion",),
+    why="A deleted pool takes its users, passwords and subs with it. AWS Support may restore it for 14 days; "
+    "Cognito has no other backup.",
+    sources=("aws-deletion", "aws-deletion-api"),
     mend=mend.pool('.DeletionProtection = "ACTIVE"'),
     breaks="The pool can be deleted only after protection is set to INACTIVE.",
 )
@@ -223,7 +226,8 @@ def threat_protection(pool, _):
     "pool-stolen-passwords",
     LOW,
     "Known stolen passwords are accepted",
-    why="The pool pays for threat protection, and lets a password from a public leak sign in.",
+    why="The pool pays for threat protection, and lets a password from a public leak sign in. Cognito compares "
+    "passwords only, so a sign-in by SRP is never blocked.",
     sources=("aws-threat-protection",),
     # No events are all events.
     mend=mend.risk(
