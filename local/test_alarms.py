@@ -108,7 +108,7 @@ def encoded(data):
 
 def public_key():
     numbers = private_key().public_key().public_numbers()
-    modulus, exponent = (encoded(n.to_bytes((n.bit_length() + 7) // 8)) for n in (numbers.n, numbers.e))
+    modulus, exponent = (encoded(n.to_bytes((n.bit_length() + 7) // 8, "big")) for n in (numbers.n, numbers.e))
     return {"kty": "RSA", "kid": "k-1", "use": "sig", "alg": "RS256", "n": modulus, "e": exponent}
 
 
