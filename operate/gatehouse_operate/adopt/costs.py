@@ -3,7 +3,7 @@
 # US dollars for a million requests, us-east-1, list prices; API Gateway's own price is paid already.
 PER_MILLION = {"invocations": 0.20, "duration at 256 MB": 0.03, "DynamoDB reads": 0.38, "log lines": 0.45}
 # US dollars a month for a deployed stack without a request.
-IDLE = (4.38, 4.78)
+IDLE = (5.08, 5.48)
 
 
 def lines(requests):
