@@ -57,6 +57,7 @@ def exported(folder, outputs):
                 },
             )
             write(f"lambda.get-policy.{physical}", {"Policy": json.dumps({"Statement": []})})
+            write(f"lambda.list-function-url-configs.{physical}", {"FunctionUrlConfigs": []})
         elif kind == "AWS::DynamoDB::Table":
             is_kept = properties["DeletionProtectionEnabled"]
             write(f"dynamodb.describe-table.{physical}", {"Table": {"DeletionProtectionEnabled": is_kept}})

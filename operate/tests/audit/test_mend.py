@@ -887,6 +887,7 @@ class Effects(unittest.TestCase):
 UNTRIED = {
     "api-second-stage",
     "client-secret-missing",
+    "entry-function-url",
     "federation-provider-unused",
     "system-dead-letters",
     "system-event-rule",
