@@ -284,6 +284,14 @@ class Wildcards(unittest.TestCase):
         ):
             self.assertEqual(pool.matches(POOL, pattern), expected, pattern)
 
+    def test_a_pattern_of_many_wildcards_takes_no_time(self):
+        self.assertFalse(pool.like("a" * 500 + "b", "*a" * 100))
+        self.assertTrue(pool.like("a" * 500 + "b", "*a" * 100 + "*"))
+
+    def test_a_pool_without_an_arn_matches_what_every_pool_does(self):
+        self.assertTrue(pool.matches("", "*"))
+        self.assertFalse(pool.matches("", POOL))
+
     def test_a_trigger_that_a_pattern_permits(self):
         service = "cognito-idp.amazonaws.com"
         for pattern, forbidden, any_pool in (

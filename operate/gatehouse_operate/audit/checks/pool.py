@@ -1,7 +1,7 @@
 """Checks of a user pool's own settings."""
 
+import fnmatch
 import ipaddress
-import re
 
 from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.facts import listed, services, source_arns
@@ -432,14 +432,15 @@ def invokers(policy):
 
 def matches(arn, pattern):
     """Whether an ARN matches a pattern as IAM's ArnLike compares: `*` and `?` within each of the six parts."""
+    if pattern == "*":
+        return True
     parts, found = pattern.split(":", 5), arn.split(":", 5)
     if pattern.endswith("*"):
-        # `*` alone, or at the end of fewer parts, stands for the rest.
+        # At the end of fewer parts `*` stands for the rest.
         parts += ["*"] * (6 - len(parts))
     return len(found) == len(parts) == 6 and all(map(like, found, parts))
 
 
 def like(text, pattern):
     """Whether a text matches a pattern with `*` for any characters and `?` for one."""
-    wild = {"*": ".*", "?": "."}
-    return bool(re.fullmatch("".join(wild.get(one) or re.escape(one) for one in pattern), text, re.DOTALL))
+    return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
