@@ -56,25 +56,32 @@ struct AppSyncAnswer<'a> {
 /// omitted, because no backend would receive it.
 ///
 /// # Errors
-/// A claim of the context is unfit, or the response would exceed the API's limit.
+/// A claim of the context is unfit and the request is allowed, or the response would exceed the API's limit.
 pub(crate) fn decided(
     kind: Kind,
     http_api_response: HttpApiResponse,
     claims: &VerifiedClaims,
-    authorization: Authorization,
+    mut authorization: Authorization,
     chosen: &ContextClaims,
 ) -> Result<Box<RawValue>, AuthorizeError> {
     let is_authorized = authorization.effect == Effect::Allow;
-    let some_allowed = is_authorized
+    let mut some_allowed = is_authorized
         || authorization
             .policy
             .as_ref()
             .is_some_and(IamPolicy::has_allow);
-    let signed = if some_allowed {
-        chosen.signed.members(claims)?
-    } else {
-        Vec::new()
-    };
+    let mut signed = Vec::new();
+    if some_allowed {
+        match chosen.signed.members(claims) {
+            Ok(members) => signed = members,
+            Err(unfit) if is_authorized => return Err(unfit.into()),
+            // The rules refuse this request, which is a 403; the allowed routes lack their context.
+            Err(_) => {
+                some_allowed = false;
+                authorization.policy = authorization.policy.map(IamPolicy::denied);
+            }
+        }
+    }
     let context = Context {
         own: &chosen.own,
         claims: some_allowed.then_some(claims),

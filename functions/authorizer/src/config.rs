@@ -198,7 +198,8 @@ impl Config {
             "LOG_REFUSALS_PER_SECOND",
             "`100`",
             "The maximum of log lines a second about refusals, for each process, so that an \
-             attack does not increase the bill. The metric still counts all.",
+             attack does not increase the bill. The metric still counts all. Lines about revoked \
+             credentials, which are acts, have a limit of their own, 100.",
         ),
     ];
 

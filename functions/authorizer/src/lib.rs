@@ -17,6 +17,7 @@ mod permission;
 pub mod policy_scope;
 pub mod report;
 pub mod signed_claims;
+mod uses;
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};

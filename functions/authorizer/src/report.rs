@@ -3,6 +3,9 @@
 //! Lines are omitted because allowed requests are sampled and refusals are rate-limited. Omitted
 //! decisions are counted: the next line with the same reason includes them, so that the metric
 //! stays exact.
+//!
+//! The line about a revoked credential is an act too: it has a limit of its own, is written at every
+//! `LOG_LEVEL`, and counts the uses by its own caller.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +18,7 @@ use runtime::log::{self, Level};
 use serde_json::Value;
 
 use crate::outcome::{AuthorizeError, Decision};
+use crate::uses::Uses;
 
 /// Log settings.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,7 @@ struct State {
     allowed: u64,
     second: u64,
     refusals_this_second: u64,
+    uses: Uses,
 }
 
 impl Reporter {
@@ -66,8 +71,19 @@ impl Reporter {
         });
         log::record_reason(reason);
         let now = runtime::clock::unix_seconds();
-        let Some(count) = self.count(level, reason, now) else {
-            return;
+        let (count, uses) = match decision {
+            Err(AuthorizeError::Revoked(_, caller)) => {
+                let Some((count, uses)) = self.count_use(reason, &caller.subject_hash, now) else {
+                    return;
+                };
+                (count, Some(uses))
+            }
+            Ok(_) | Err(_) => {
+                let Some(count) = self.count(level, reason, now) else {
+                    return;
+                };
+                (count, None)
+            }
         };
         // The hash correlates the lines about one caller without logging the caller's id.
         let subject_hash = match decision {
@@ -75,8 +91,10 @@ impl Reporter {
             Err(AuthorizeError::Revoked(_, subject_hash)) => subject_hash.as_str().into(),
             Err(_) => Value::Null,
         };
-        let act = matches!(decision, Err(AuthorizeError::Revoked(..)))
-            .then(|| (audit::TERM, Value::from(audit::USE_AFTER_REVOCATION)));
+        let act = uses.map(|uses| {
+            let kind = (audit::TERM, Value::from(audit::USE_AFTER_REVOCATION));
+            [kind, (audit::USES, Value::from(uses))]
+        });
         let fields = [
             ("outcome", Value::from(outcome)),
             ("reason", Value::from(reason)),
@@ -93,7 +111,10 @@ impl Reporter {
         log::line(
             level,
             "decision",
-            fields.into_iter().chain(act).chain(log::cause(cause)),
+            fields
+                .into_iter()
+                .chain(act.into_iter().flatten())
+                .chain(log::cause(cause)),
         );
     }
 
@@ -115,6 +136,15 @@ impl Reporter {
                 ],
             );
         }
+    }
+
+    /// The numbers of decisions, and of uses of a revoked credential by this caller, that a line written now includes;
+    /// `None` if no line is due.
+    fn count_use(&self, reason: &'static str, caller: &str, now: u64) -> Option<(u64, u64)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state.uncounted.entry(reason).or_default() += 1;
+        let uses = state.uses.count(reason, caller, now)?;
+        Some((state.uncounted.remove(reason)?, uses))
     }
 
     /// The number of decisions that a line written now includes; `None` if no line is due.
@@ -203,6 +233,25 @@ mod tests {
         assert_eq!(flood(2), [98, 1, 1]);
         let errors = (0..100).filter_map(|_| reporter.count(Level::Error, "jwks_unavailable", 2));
         assert_eq!(errors.count(), 100);
+    }
+
+    #[test]
+    fn a_flood_of_other_refusals_hides_no_use_of_a_revoked_session() {
+        let reporter = Reporter::new(LogRules {
+            level: Level::Error,
+            allowed_percent: 0,
+            refusals_per_second: 0,
+        });
+        for _ in 0..100 {
+            assert_eq!(reporter.count(Level::Warn, "expired", 1), None);
+        }
+        let used = |caller: &str, now: u64| reporter.count_use("session_revoked", caller, now);
+        let of_ada: u64 = (0..40).filter_map(|_| used("ada", 1)).map(|it| it.1).sum();
+        assert!(of_ada > 0, "written at once");
+        let (decisions, uses) = used("bob", 2).unwrap();
+        assert_eq!((decisions, uses), (41 - of_ada, 1), "Bob has used it once");
+        let (decisions, uses) = used("ada", 2).unwrap();
+        assert_eq!((decisions, of_ada + uses), (1, 41));
     }
 
     #[test]

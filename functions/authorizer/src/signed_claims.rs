@@ -164,7 +164,7 @@ impl SignedClaims {
             }
             _ => Form::Signed,
         };
-        if self.claims.iter().any(|claim| claim.key == key) {
+        if self.claims.iter().any(|claim| is(&claim.key)) {
             return Err(UnfitName::Twice);
         }
         let name = name.to_owned();
@@ -176,7 +176,7 @@ impl SignedClaims {
     ///
     /// # Errors
     /// [`DenyReason::UnfitClaim`] if a value or all members are too long, if a value has a control
-    /// character, which could split a header, or if two custom attributes have the same key.
+    /// character, which could split a header, or if two custom attributes have the same key, in any case.
     pub(crate) fn members<'c>(
         &'c self,
         claims: &'c VerifiedClaims,
@@ -224,8 +224,9 @@ impl SignedClaims {
                 continue;
             };
             let key = key_of(&name);
-            let is_named = self.claims.iter().any(|claim| claim.key == key);
-            if is_named || members.iter().any(|member| member.key == key) {
+            let is = |other: &str| key.eq_ignore_ascii_case(other);
+            let is_named = self.claims.iter().any(|claim| is(&claim.key));
+            if is_named || members.iter().any(|member| is(&member.key)) {
                 return Err(DenyReason::UnfitClaim);
             }
             let key = Cow::Owned(key);

@@ -197,6 +197,48 @@ async fn oversized_and_unprintable_values_refuse_the_request() {
     assert!(context("sub", &token).await.is_ok());
 }
 
+/// With `PolicyScope=api` the policy of a refused route allows others, whose backends would read the context.
+#[tokio::test]
+async fn an_unfit_claim_does_not_change_the_answer_to_a_refused_route() {
+    let variables = [("CONTEXT_CLAIMS", "email"), ("POLICY_SCOPE", "api")];
+    let authorizer = authorizer(&variables);
+    let event = |verb: &str, route: &str, path: &str, token: &TokenBuilder<'_>| {
+        let text = events::sample("authorizer/rest-request").to_string();
+        let text = text.replace("{{ACCESS_TOKEN}}", &token.build());
+        let mut event: Value =
+            serde_json::from_str(&text.replace("GET/whoami", &format!("{verb}{path}"))).unwrap();
+        event["resource"] = json!(route);
+        event["path"] = json!(path);
+        event["httpMethod"] = json!(verb);
+        event
+    };
+    let effects = async |event: &Value| {
+        let answer = authorizer.handle(&events::raw(event), "request-1").await?;
+        let answer: Value = serde_json::from_str(answer.get()).unwrap();
+        let statements = answer["policyDocument"]["Statement"].as_array().unwrap();
+        let effects = statements.iter().map(|one| one["Effect"].clone());
+        Ok((effects.collect::<Vec<_>>(), answer["context"].clone()))
+    };
+    let admin = |token: &TokenBuilder<'_>| {
+        event(
+            "DELETE",
+            "/admin/users/{username}",
+            "/admin/users/ada",
+            token,
+        )
+    };
+    let fit = user().claim("email", "ada@example.com");
+    let (found, context) = effects(&admin(&fit)).await.unwrap();
+    assert_eq!(found, ["Allow", "Deny"], "of other routes");
+    assert_eq!(context, json!({"email": "ada@example.com"}));
+    let unfit = user().claim("email", "x".repeat(MAX_VALUE_BYTES + 1));
+    let (found, context) = effects(&admin(&unfit)).await.unwrap();
+    assert_eq!(found, ["Deny", "Deny"]);
+    assert_eq!(context, json!({}));
+    let whoami = event("GET", "/whoami", "/whoami", &unfit);
+    assert_eq!(effects(&whoami).await, Err(InvocationError::Unauthorized));
+}
+
 #[tokio::test]
 async fn appsync_reads_the_refusal_from_the_response() {
     let token = user().claim("email", "\u{0}");
@@ -221,6 +263,9 @@ async fn custom_attributes_are_added_without_their_names() {
     let same_key = token.claim("custom:a_b", 8);
     assert_eq!(context("custom:*", &same_key).await, REFUSED);
     assert_eq!(context("custom:a b,custom:*", &same_key).await, REFUSED);
+    let another_case = user().claim("custom:a", 7).claim("custom:A", 8);
+    assert_eq!(context("custom:*", &another_case).await, REFUSED);
+    assert_eq!(context("custom:a,custom:*", &another_case).await, REFUSED);
 }
 
 #[tokio::test]
@@ -243,6 +288,8 @@ fn names_that_could_be_taken_for_another_are_refused() {
         ("custom:*", "custom:*", UnfitName::Twice),
         ("custom:a", "custom_a", UnfitName::Twice),
         ("roles", "roles", UnfitName::Twice),
+        ("email", "Email", UnfitName::Twice),
+        ("custom:a", "CUSTOM:A", UnfitName::Twice),
         ("sub", "client-id", UnfitName::Reserved),
         ("sub", "key:id", UnfitName::Reserved),
         ("sub", "Sub", UnfitName::Reserved),

@@ -57,6 +57,10 @@ impl<R> Logout<R> {
             cause,
             ..
         } = report;
+        log::record_outcome(log::Outcome {
+            word: &reason,
+            cause,
+        });
         log::record_reason(&reason);
         let count = self.refusals.count(level, &reason, clock::unix_seconds());
         if let Some(count) = count

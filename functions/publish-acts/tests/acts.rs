@@ -61,7 +61,7 @@ fn used(id: &str, actor: &str, reason: &str, count: u64) -> Value {
     json!({
         "level": "WARN", "message": "decision", "outcome": "unauthorized", "reason": reason,
         "issuer": "us-east-1_Example", "subject_hash": actor, "request_id": id,
-        "Decisions": count, "audit": "use_after_revocation",
+        "Decisions": count + 7, "uses": count, "audit": "use_after_revocation",
     })
 }
 

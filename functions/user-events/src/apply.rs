@@ -46,22 +46,24 @@ impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
             return Ok(Outcome::Ignored(Ignored::UnknownUser));
         }
         let at = record.at(now);
+        let is_own = Self::is_by(&record, &self.own_role_arns);
+        let is_reported = !is_own && !Self::is_by(&record, &self.reporting_role_arns);
+        if is_reported {
+            // Before the steps that may fail: the call was made, and the trail must depend on nothing else.
+            self.audit(&action, &target, at, &record);
+        }
         self.revoke(&target, &action, at, now).await?;
-        if Self::is_by(&record, &self.own_role_arns) {
+        if is_own {
             return Ok(Outcome::AppliedOwn(action));
         }
         self.set_profile_status(&target, action.effect, at).await?;
-        let reports_itself = Self::is_by(&record, &self.reporting_role_arns);
-        if let Some(topic) = self.topic.as_ref().filter(|_| !reports_itself) {
+        if let Some(topic) = self.topic.as_ref().filter(|_| is_reported) {
             let about = Target {
                 user_pool_id: &self.origin.user_pool_id,
                 member: member(action.about()),
                 value: &target,
             };
             topic.publish(&action, &about, at, &record).await?;
-        }
-        if !reports_itself {
-            self.audit(&action, &target, &record);
         }
         Ok(Outcome::Applied(action))
     }
@@ -83,10 +85,11 @@ impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
         role.is_some_and(|role| roles.iter().any(|own| own == role))
     }
 
-    /// Writes the act for the audit trail. A redelivered record has the same id.
-    fn audit(&self, action: &Action, target: &str, record: &Record) {
+    /// Writes the act for the audit trail. A redelivered record has the same id and the same time.
+    fn audit(&self, action: &Action, target: &str, at: UnixSeconds, record: &Record) {
         let mut audit = Audit::new(topic::SOURCE, &self.origin.user_pool_id);
         audit.act(action.kind);
+        audit.at(at);
         audit.target(target);
         if let Some(actor) = record.actor() {
             audit.actor(actor);

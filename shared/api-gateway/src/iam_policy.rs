@@ -82,6 +82,20 @@ impl IamPolicy {
         self.statement.iter().any(|one| one.effect == Effect::Allow)
     }
 
+    /// The policy that denies what this one allows, and what it denies. It covers the same requests, so that none of
+    /// them is left to the API's resource policy.
+    #[must_use]
+    pub fn denied(mut self) -> Self {
+        let statements: &mut [Statement] = match &mut self.statement {
+            List::One(one) => one,
+            List::Several(several) => several,
+        };
+        for statement in statements {
+            statement.effect = Effect::Deny;
+        }
+        self
+    }
+
     /// Whether any statement, Allow or Deny, covers this ARN.
     #[must_use]
     pub fn covers(&self, arn: &str) -> bool {
@@ -138,6 +152,22 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denied_policy_covers_the_same_and_allows_nothing() {
+        let arns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        for policy in [
+            IamPolicy::allow_and_deny(arns(&["a", "b"]), arns(&["c"])),
+            IamPolicy::new(Effect::Allow, "a".to_owned())
+                .and("b".to_owned())
+                .and("c".to_owned()),
+        ] {
+            let covered = |policy: &IamPolicy| ["a", "b", "c", "d"].map(|arn| policy.covers(arn));
+            let denied = policy.clone().denied();
+            assert!(!denied.has_allow());
+            assert_eq!(covered(&denied), covered(&policy));
+        }
+    }
 
     #[test]
     fn serializes_in_the_form_that_api_gateway_reads() {

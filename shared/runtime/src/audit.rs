@@ -4,7 +4,7 @@
 //! 16.3). From the log groups publish-acts publishes it, and `gatehouse audit-trail` exports it, so
 //! that no function needs a client of the topic. Both read the line by [`Act::of_line`].
 
-use auth::{VerifiedClaims, subject_hash};
+use auth::{UnixSeconds, VerifiedClaims, subject_hash};
 use serde_json::{Map, Value, json};
 
 use crate::log::{self, Level};
@@ -14,6 +14,8 @@ use crate::{clock, invocation};
 pub const TERM: &str = "audit";
 /// The act of a request with a revoked credential, a member of the authorizer's decision line.
 pub const USE_AFTER_REVOCATION: &str = "use_after_revocation";
+/// The member of the decision line that says how many acts of this kind by this caller it stands for.
+pub const USES: &str = "uses";
 /// The absent actor or target.
 const NOTHING: &str = "-";
 /// The longest word of an act, in bytes.
@@ -27,6 +29,7 @@ pub struct Audit<'a> {
     actor: Option<String>,
     target: Option<String>,
     id: Option<String>,
+    at: Option<UnixSeconds>,
 }
 
 impl<'a> Audit<'a> {
@@ -41,6 +44,7 @@ impl<'a> Audit<'a> {
             actor: None,
             target: None,
             id: None,
+            at: None,
         }
     }
 
@@ -76,10 +80,16 @@ impl<'a> Audit<'a> {
         self.id = Some(id.to_owned());
     }
 
+    /// Sets the time, for an act that is told of by a message that may come late. Otherwise it is the time of the line.
+    pub fn at(&mut self, at: UnixSeconds) {
+        self.at = Some(at);
+    }
+
     /// Writes the line. `outcome` is a word from the function's closed list.
     pub fn write(self, outcome: &str, request_id: &str) {
         let or_dash = |hash: Option<String>| Value::from(hash.as_deref().unwrap_or(NOTHING));
         let id = self.id.as_deref().unwrap_or(request_id);
+        let UnixSeconds(at) = self.at.unwrap_or_else(clock::now);
         log::line(
             Level::Info,
             TERM,
@@ -90,7 +100,7 @@ impl<'a> Audit<'a> {
                 ("actor", or_dash(self.actor)),
                 ("target", or_dash(self.target)),
                 ("outcome", Value::from(outcome)),
-                ("at", Value::from(clock::unix_seconds())),
+                ("at", Value::from(at)),
                 ("request_id", Value::from(request_id)),
             ],
         );
@@ -121,7 +131,7 @@ pub struct Act {
     pub actor: String,
     /// The hash of the user, session, client or key; `-` if there is none.
     pub target: String,
-    /// How many acts the line stands for: refusals are logged in few lines.
+    /// How many acts of the same caller the line stands for: refusals are logged in few lines.
     pub count: u64,
 }
 
@@ -154,7 +164,8 @@ impl Act {
             at,
             actor: or_nothing("subject_hash"),
             target: NOTHING.to_owned(),
-            count: line.get("Decisions").and_then(Value::as_u64).unwrap_or(1),
+            // `Decisions` counts other callers too.
+            count: line.get(USES).and_then(Value::as_u64).unwrap_or(1),
         })
     }
 
@@ -202,7 +213,7 @@ mod tests {
         let decision = json!({
             "level": "WARN", "message": "decision", "outcome": "unauthorized",
             "reason": "session_revoked", "audit": "use_after_revocation",
-            "subject_hash": "0011223344556677", "request_id": "r-2", "Decisions": 3,
+            "subject_hash": "0011223344556677", "request_id": "r-2", "Decisions": 41, "uses": 3,
         });
         let act = Act::of_line(&decision.to_string(), 9).unwrap();
         assert_eq!(
