@@ -72,8 +72,8 @@ impl Reporter {
         log::record_reason(reason);
         let now = runtime::clock::unix_seconds();
         let (count, uses) = match decision {
-            Err(AuthorizeError::Revoked(_, caller)) => {
-                let Some((count, uses)) = self.count_use(reason, &caller.subject_hash, now) else {
+            Err(AuthorizeError::Revoked(_, subject_hash)) => {
+                let Some((count, uses)) = self.count_use(reason, subject_hash, now) else {
                     return;
                 };
                 (count, Some(uses))

@@ -15,12 +15,15 @@ import unittest
 import botocore.session
 from botocore.validate import ParamValidator
 
-from audit.support import RECORDED, audit
+from audit.support import RECORDED, ROOT, audit
 from audit.test_page import commands, dashed
 from gatehouse_operate.audit import mend
 from gatehouse_operate.audit.checks import apis
 from gatehouse_operate.audit.facts import STANDARD_ATTRIBUTES
 from gatehouse_operate.audit.finding import Names
+
+sys.path.insert(0, str(ROOT / "local"))
+import stand_ins  # noqa: E402 - of the folder that is named above
 
 POOL, CLIENT = "us-east-1_Good00001", "4gooda1b2c3d4e5f6g7h8i9j0k1"
 IDENTITY_POOL = "us-east-1:99999999-2222-4333-8444-555555555555"
@@ -815,7 +818,6 @@ class Effects(unittest.TestCase):
             found = {one["check"] for one in findings(pathlib.Path(folder), good())}
         self.assertEqual(found & {check for check, _, _ in ROWS}, set())
 
-    @unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
     def test_a_command_mends_its_fault_and_changes_nothing_else(self):
         for check, plant, expected in ROWS:
             with self.subTest(check=check, planted=plant), tempfile.TemporaryDirectory() as name:
@@ -844,7 +846,6 @@ class Effects(unittest.TestCase):
                 self.assertNotIn(check, left)
                 self.assertEqual({one["check"] for one in after} - {one["check"] for one in others}, set())
 
-    @unittest.skipUnless(shutil.which("jq"), "the commands need jq, which is not installed")
     def test_of_two_faults_a_command_mends_its_own(self):
         with tempfile.TemporaryDirectory() as name:
             folder, files = pathlib.Path(name), good()
@@ -938,7 +939,7 @@ def sent(folder, command):
     tools.mkdir()
     (tools / "aws").write_text(f"#!{sys.executable}\n{AWS}")
     (tools / "aws").chmod(0o755)
-    path = f"{tools}:{os.environ['PATH']}"
+    path = stand_ins.path_with(tools, os.environ["PATH"])
     subprocess.run(["bash", "-euc", command], cwd=folder, env=os.environ | {"PATH": path}, check=True)
     return [json.loads(line) for line in (folder / "sent").read_text().splitlines()]
 

@@ -1,14 +1,19 @@
 """Checks of the ways to an application beside an API's methods: domains, CloudFront, functions, AppSync, balancers."""
 
+from gatehouse_operate.audit.calls import partition_of
 from gatehouse_operate.audit.facts import document, listed, services
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
-from gatehouse_operate.audit.read import function_name
+from gatehouse_operate.audit.read import function_name, is_same
 
 apis = subjects_of(lambda facts: [api for api in facts.apis if api.detail])
 functions = subjects_of(lambda facts: [one for one in facts.addressed if one.urls])
 graphql = subjects_of(lambda facts: [api for api in facts.graphql_apis if api.detail])
 balancers = subjects_of(lambda facts: [one for one in facts.balancers if one.listeners])
 
+SIGNED = (
+    "aws lambda update-function-url-config --function-name {{function}}{qualifier} --auth-type AWS_IAM"
+    "  # or delete-function-url-config, if no client needs it"
+)
 DAY = 86400
 # Elastic Load Balancing's own value (AuthenticateCognitoActionConfig).
 SESSION = 7 * DAY
@@ -48,7 +53,7 @@ def default_endpoint(api, facts):
     "limits, its functions and its log are bypassed.",
     sources=("aws-well-architected",),
     mend="aws wafv2 associate-web-acl --web-acl-arn <acl> --resource-arn "
-    "arn:aws:apigateway:{region}::/restapis/{api}/stages/<stage>  # whose rule demands a header that the origin sends",
+    "{stage_arn}  # whose rule demands a header that the origin sends",
     breaks="Clients that call the API's own address.",
 )
 def cloudfront_bypass(api, facts):
@@ -77,7 +82,8 @@ def bypassed(api, distribution, origin):
     if policy:
         text += " The API has a resource policy: make sure that it refuses other callers."
     severity = None if acl and not own_acl and not headers and not policy else LOW
-    yield Hit(text, severity, part=distribution.get("Id", ""))
+    arn = f"arn:{partition_of(api.region)}:apigateway:{api.region}::/restapis/{api.id}/stages/<stage>"
+    yield Hit(text, severity, values={"stage_arn": arn}, part=distribution.get("Id", ""))
 
 
 @functions(
@@ -87,20 +93,22 @@ def bypassed(api, distribution, origin):
     why="With AuthType NONE and a policy for everyone, each request on the internet invokes the function: no API, no "
     "authorizer, no throttling and no web ACL is in front of it.",
     sources=("aws-function-urls",),
-    mend="aws lambda delete-function-url-config --function-name {function}\n"
-    "aws lambda update-function-url-config --function-name {function} --auth-type AWS_IAM  # where it is needed",
+    mend=SIGNED.format(qualifier=""),
     breaks="Clients of the address; with AWS_IAM they must sign requests.",
 )
 def function_url(function, _):
     for one in function.urls:
         url, qualifier = one.get("FunctionUrl"), function_name(one.get("FunctionArn"))[1]
+        # An alias has an address of its own.
+        command = SIGNED.format(qualifier=" --qualifier {qualifier}" if qualifier else "")
+        of_alias = {"values": {"qualifier": qualifier}, "mend": command, "part": qualifier}
         if one.get("AuthType") != "NONE":
             text = f"{url} has AuthType {one.get('AuthType')}: IAM decides, not the authorizer."
-            yield Hit(text, INFO, part=qualifier)
+            yield Hit(text, INFO, **of_alias)
         elif one["policy"] is not None and not is_public(one["policy"]):
-            yield Hit(f"{url} has AuthType NONE; the function's policy lets no stranger in.", LOW, part=qualifier)
+            yield Hit(f"{url} has AuthType NONE; the function's policy lets no stranger in.", LOW, **of_alias)
         else:
-            yield Hit(f"{url} has AuthType NONE.", part=qualifier)
+            yield Hit(f"{url} has AuthType NONE.", **of_alias)
 
 
 @graphql(
@@ -190,12 +198,12 @@ def appsync_no_revocation(api, _):
 )
 def appsync_ttl(api, facts):
     arns = [*facts.authorizers, *(one.outputs.get("AuthorizerArn", "") for one in facts.systems)]
-    ours = {function_name(arn)[0] for arn in arns if arn}
     for mode, settings in api.modes:
         name = function_name(settings.get("authorizerUri", ""))[0]
         ttl = settings.get("authorizerResultTtlInSeconds") or 0
         # Gatehouse's authorizer answers with a ttlOverride of 0 (docs/existing-api.md).
-        if mode == "AWS_LAMBDA" and ttl > 0 and name not in ours:
+        is_ours = any(is_same(arn, settings.get("authorizerUri", "")) for arn in arns if arn)
+        if mode == "AWS_LAMBDA" and ttl > 0 and not is_ours:
             yield Hit(f"Decisions of {name} are cached for {ttl} s.", part=name)
 
 
