@@ -1,7 +1,9 @@
 //! `gatehouse keys`: creates, lists and revokes API keys.
 
 use auth::api_key::{NewKey, RANDOM_BYTES, StoredKey};
-use auth::{ApiKeyStore, AuthError, RevocationContext, RevocationWriter, UnixSeconds, UserRef};
+use auth::{
+    ApiKeyStore, ApiKeyWriter, AuthError, RevocationContext, RevocationWriter, UnixSeconds, UserRef,
+};
 use auth_dynamodb::DynamoApiKeys;
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -100,7 +102,7 @@ impl Keys {
                     salt: key.salt.clone(),
                     hash: key.hash.clone(),
                 };
-                let put = store.put(&key, &stored).await;
+                let put = store.put(&key.id, &stored).await;
                 put.map_err(failed)?;
                 vec![describe(&key.id, &stored, Some(("key", key.text.into())))]
             }

@@ -1,12 +1,13 @@
 //! Late writes never lower a value. The tests write through the store's own crate into the
 //! emulated table, and check the result with the built authorizer.
 
+use auth::api_key::{NewKey, RANDOM_BYTES};
 use auth::user_state::{Act, After, UserState};
 use auth::{
     KeptSession, OtherSessions, PasswordChange, REVOCATION_MARGIN_SECONDS, RevocationContext,
     RevocationWriter, UnixSeconds, UserRef,
 };
-use auth_dynamodb::{DisplayedKey, DynamoRevocations};
+use auth_dynamodb::{DisplayedKey, DynamoApiKeys, DynamoRevocations};
 use auth_tests::{Stack, Verdict, environment, request_event};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -127,6 +128,20 @@ async fn the_table_does_what_every_store_does() {
     let prefix = crate::world::unique("conformance");
     let deviations = auth::conformance::deviations(&store, &prefix, UnixSeconds(now())).await;
     assert_eq!(deviations.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_table_of_api_keys_does_what_every_store_does() {
+    let stack = Stack::of_this_run();
+    let table = stack.api_key_table.clone();
+    let store = DynamoApiKeys::beside(&revocations(&stack).await, table);
+    let mint = || {
+        let mut random = [0; RANDOM_BYTES];
+        aws_lc_rs::rand::fill(&mut random).unwrap();
+        NewKey::mint(&random)
+    };
+    let deviations = auth::conformance::api_keys::deviations(&store, mint, UnixSeconds(now()));
+    assert_eq!(deviations.await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

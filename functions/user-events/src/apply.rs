@@ -1,6 +1,6 @@
 //! What is done about one record.
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{OwnCalls, RevocationWriter, Unavailable, UnixSeconds};
 use auth_dynamodb::Status;
 use runtime::Audit;
 
@@ -10,7 +10,7 @@ use crate::outcome::{EventError, Ignored, Outcome};
 use crate::record::Record;
 use crate::topic::{self, Target};
 
-impl UserEvents {
+impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
     pub(crate) async fn apply(&self, json: &str, now: UnixSeconds) -> Result<Outcome, EventError> {
         let record: Record = serde_json::from_str(json).map_err(|_| EventError::Unreadable)?;
         if let Some(why) = record.is_foreign(&self.origin) {

@@ -15,7 +15,7 @@ mod revoke;
 mod target;
 mod topic;
 
-use auth::Unavailable;
+use auth::{OwnCalls, RevocationWriter, Unavailable};
 use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Profiles, SessionTable};
 use aws_config::SdkConfig;
@@ -30,10 +30,10 @@ use crate::outcome::{EventError, Ignored, Outcome};
 use crate::record::Origin;
 use crate::topic::Topic;
 
-/// The function.
-pub struct UserEvents {
+/// The function, over a store of revocations.
+pub struct UserEvents<R = DynamoRevocations> {
     origin: Origin,
-    revocations: DynamoRevocations,
+    revocations: R,
     profiles: Option<Profiles>,
     sessions: Option<SessionTable>,
     users: CognitoUsers,
@@ -59,14 +59,27 @@ impl UserEvents {
 
     /// The function over the services that `sdk` leads to.
     #[must_use]
-    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
-        let revocations = DynamoRevocations::new(sdk, config.revocation_table);
-        let profiles = config.users_table;
-        let sessions = config.session_table;
-        let topic = config.security_topic_arn;
+    pub fn new(sdk: &SdkConfig, mut config: Config) -> Self {
+        let table = std::mem::take(&mut config.revocation_table);
+        let revocations = DynamoRevocations::new(sdk, table);
+        let profiles = config.users_table.take();
+        let sessions = config.session_table.take();
         Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
             sessions: sessions.map(|table| SessionTable::beside(&revocations, table)),
+            ..Self::over(sdk, config, revocations)
+        }
+    }
+}
+
+impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
+    /// The function over this store and the services that `sdk` leads to, without the tables of profiles and sessions.
+    #[must_use]
+    pub fn over(sdk: &SdkConfig, config: Config, revocations: R) -> Self {
+        let topic = config.security_topic_arn;
+        Self {
+            profiles: None,
+            sessions: None,
             revocations,
             users: CognitoUsers::new(sdk, config.user_pool_id.clone()),
             topic: topic.map(|arn| Topic::new(sdk, arn)),
@@ -115,7 +128,7 @@ impl UserEvents {
     }
 }
 
-impl Handler for UserEvents {
+impl<R: RevocationWriter + OwnCalls> Handler for UserEvents<R> {
     type Answer = BatchResponse;
 
     /// A batch from the queue, or one event from EventBridge itself.

@@ -12,7 +12,7 @@ use crate::action::{Action, Effect};
 /// of its record.
 const TOLERANCE: u64 = 10;
 
-impl UserEvents {
+impl<R: RevocationWriter> UserEvents<R> {
     pub(crate) async fn revoke(
         &self,
         target: &str,

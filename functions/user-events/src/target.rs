@@ -8,7 +8,7 @@ use crate::action::{Action, Kind};
 use crate::outcome::EventError;
 use crate::record::Record;
 
-impl UserEvents {
+impl<R: Sync> UserEvents<R> {
     /// The record's user: a `sub` or a name.
     pub(crate) async fn target(
         &self,

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use auth::api_key::{NewKey, StoredKey};
-use auth::{ApiKeyStore, AuthError, DenyReason, Dependency, Unavailable, UnixSeconds};
+use auth::api_key::StoredKey;
+use auth::{
+    ApiKeyStore, ApiKeyWriter, AuthError, DenyReason, Dependency, Unavailable, UnixSeconds,
+};
 use aws_client::Call;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -27,38 +29,6 @@ impl DynamoApiKeys {
             client: revocations.client.clone(),
             table,
         }
-    }
-
-    /// Stores a new key; `stored` has no hash, which is computed from `key`.
-    ///
-    /// # Errors
-    /// [`Unavailable`] unless DynamoDB confirmed the write.
-    pub async fn put(&self, key: &NewKey, stored: &StoredKey) -> Result<(), Unavailable> {
-        let number = |time: UnixSeconds| AttributeValue::N(time.0.to_string());
-        let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let mut row: Row = HashMap::from([
-            ("id".to_owned(), text(&key.id)),
-            ("owner".to_owned(), text(&stored.owner)),
-            ("scope".to_owned(), text(&stored.scope)),
-            ("created_at".to_owned(), number(stored.created_at)),
-            ("expires_at".to_owned(), number(stored.expires_at)),
-            ("salt".to_owned(), bytes(&key.salt)),
-            ("hash".to_owned(), bytes(&key.hash)),
-        ]);
-        if let Some(usage) = &stored.usage_plan_key {
-            row.insert("usage_plan_key".to_owned(), text(usage));
-        }
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(row))
-            .condition_expression("attribute_not_exists(id)")
-            .send()
-            .in_span(Dependency::ApiKeys)
-            .await
-            .map(drop)
-            .map_err(aws_client::unavailable(Dependency::ApiKeys))
     }
 
     /// All keys by their ids, without rows that Gatehouse did not write. Reads the whole table.
@@ -90,6 +60,36 @@ impl ApiKeyStore for DynamoApiKeys {
             .map_err(aws_client::unavailable(Dependency::ApiKeys))?;
         let key = answer.item.as_ref().map(stored_key).transpose();
         key.map_err(|RowError| DenyReason::UnreadableRevocation.into())
+    }
+}
+
+impl ApiKeyWriter for DynamoApiKeys {
+    async fn put(&self, id: &str, key: &StoredKey) -> Result<(), Unavailable> {
+        let number = |time: UnixSeconds| AttributeValue::N(time.0.to_string());
+        let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let mut row: Row = HashMap::from([
+            ("id".to_owned(), text(id)),
+            ("owner".to_owned(), text(&key.owner)),
+            ("scope".to_owned(), text(&key.scope)),
+            ("created_at".to_owned(), number(key.created_at)),
+            ("expires_at".to_owned(), number(key.expires_at)),
+            ("salt".to_owned(), bytes(&key.salt)),
+            ("hash".to_owned(), bytes(&key.hash)),
+        ]);
+        if let Some(usage) = &key.usage_plan_key {
+            row.insert("usage_plan_key".to_owned(), text(usage));
+        }
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(row))
+            .condition_expression("attribute_not_exists(id)")
+            .send()
+            .in_span(Dependency::ApiKeys)
+            .await
+            .map(drop)
+            .map_err(aws_client::unavailable(Dependency::ApiKeys))
     }
 }
 

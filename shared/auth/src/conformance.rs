@@ -1,11 +1,14 @@
-//! What every store of revocations does: one table of acts, for each implementation of the ports.
+//! What every store does, for each implementation of the ports: one table of acts for revocations, and one of keys for
+//! API keys.
 //!
 //! Only with the feature `test-helpers`, which belongs into `[dev-dependencies]`.
+
+pub mod api_keys;
 
 use crate::claims::VerifiedClaims;
 use crate::claims_builder::ClaimsBuilder;
 use crate::error::Unavailable;
-use crate::ports::{RevocationReader, RevocationWriter};
+use crate::ports::{OwnCalls, RevocationReader, RevocationWriter};
 use crate::reason::DenyReason;
 use crate::refs::{ClientRef, GroupRef, IssuerRef, UserRef};
 use crate::revocation::{KeptSession, OtherSessions, PasswordChange, RevocationContext};
@@ -264,7 +267,7 @@ const TABLE: &[Row] = &[
 ///
 /// # Errors
 /// [`Unavailable`] of the store.
-pub async fn deviations<S: RevocationReader + RevocationWriter>(
+pub async fn deviations<S: RevocationReader + RevocationWriter + OwnCalls>(
     store: &S,
     prefix: &str,
     now: UnixSeconds,
@@ -299,6 +302,30 @@ pub async fn deviations<S: RevocationReader + RevocationWriter>(
         let refused = store.revocations(&other, now).await?.check(&other).err();
         if refused.is_some() {
             deviations.push(format!("{}: another user: {refused:?}", row.name));
+        }
+    }
+    deviations.extend(deviations_of_calls(store, prefix, now).await?);
+    Ok(deviations)
+}
+
+/// The same for the calls of Gatehouse itself.
+async fn deviations_of_calls<S: RevocationWriter + OwnCalls>(
+    store: &S,
+    prefix: &str,
+    now: UnixSeconds,
+) -> Result<Vec<String>, Unavailable> {
+    let other = format!("{prefix}-other");
+    for _ in 0..2 {
+        store.note_call(prefix, "noted", now).await?;
+    }
+    let mut deviations = Vec::new();
+    for (issuer, id, expected) in [
+        (prefix, "noted", true),
+        (prefix, "another", false),
+        (&other, "noted", false),
+    ] {
+        if store.is_own_call(issuer, id).await? != expected {
+            deviations.push(format!("the call {id} of {issuer}: {}", !expected));
         }
     }
     Ok(deviations)

@@ -42,7 +42,9 @@ pub use claims::{MAX_ID_BYTES, Principal, TokenUse, VerifiedClaims, subject_hash
 pub use claims_builder::ClaimsBuilder;
 pub use error::{AuthError, Cause, Dependency, Unavailable};
 pub use jwks::{Algorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES, VerifyingKey};
-pub use ports::{ApiKeyStore, KeySource, RevocationReader, RevocationWriter};
+pub use ports::{
+    ApiKeyStore, ApiKeyWriter, KeySource, OwnCalls, RevocationReader, RevocationWriter,
+};
 pub use reason::DenyReason;
 pub use refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
 pub use revocation::{

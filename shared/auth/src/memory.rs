@@ -1,6 +1,8 @@
 //! The ports in memory, for tests. Only with the feature `test-helpers`, which belongs into
 //! `[dev-dependencies]`.
 
+mod api_keys;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,13 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::claims::VerifiedClaims;
 use crate::error::{AuthError, Cause, Dependency, Unavailable};
 use crate::jwks::{KeySet, VerifyingKey};
-use crate::ports::{KeySource, RevocationReader, RevocationWriter};
+use crate::ports::{KeySource, OwnCalls, RevocationReader, RevocationWriter};
 use crate::reason::DenyReason;
 use crate::refs::{ClientRef, GroupRef, IssuerRef, SessionRef, TokenRef, UserRef};
 use crate::revocation::{RevocationContext, Revocations};
 use crate::time::UnixSeconds;
 use crate::user_state::{Act, After, UserState};
 use crate::verify::{Issuer, TrustedIssuer};
+
+pub use api_keys::MemoryApiKeys;
 
 /// A [`KeySource`] with fixed key sets.
 ///
@@ -185,13 +189,6 @@ impl MemoryRevocations {
     pub fn user_state(&self, user: UserRef<'_>) -> UserState {
         let found = self.locked().users.get(&user.into()).cloned();
         found.unwrap_or_default()
-    }
-
-    /// Whether [`RevocationWriter::note_call`] has stored this call.
-    #[must_use]
-    pub fn is_own_call(&self, issuer_id: &str, request_id: &str) -> bool {
-        let is_it = |call: &Call| call.issuer_id == issuer_id && call.request_id == request_id;
-        self.locked().calls.iter().any(is_it)
     }
 
     fn locked(&self) -> MutexGuard<'_, Table> {
@@ -376,5 +373,12 @@ impl RevocationWriter for MemoryRevocations {
         };
         self.table()?.calls.push(call);
         Ok(())
+    }
+}
+
+impl OwnCalls for MemoryRevocations {
+    async fn is_own_call(&self, issuer_id: &str, request_id: &str) -> Result<bool, Unavailable> {
+        let is_it = |call: &Call| call.issuer_id == issuer_id && call.request_id == request_id;
+        Ok(self.table()?.calls.iter().any(is_it))
     }
 }

@@ -278,6 +278,19 @@ pub trait RevocationWriter: Sync {
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }
 
+/// Reads which calls to the issuer Gatehouse itself has made.
+pub trait OwnCalls {
+    /// Whether [`RevocationWriter::note_call`] has stored this call.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if that could not be read.
+    fn is_own_call(
+        &self,
+        issuer_id: &str,
+        request_id: &str,
+    ) -> impl Future<Output = Result<bool, Unavailable>> + Send;
+}
+
 /// Reads API keys.
 pub trait ApiKeyStore {
     /// The key in the row `id`, by a consistent read.
@@ -286,4 +299,17 @@ pub trait ApiKeyStore {
     /// [`crate::DenyReason::UnreadableRevocation`] if Gatehouse did not write the row,
     /// [`Unavailable`] if it could not be read.
     fn find(&self, id: &str) -> impl Future<Output = Result<Option<StoredKey>, AuthError>> + Send;
+}
+
+/// Stores API keys.
+pub trait ApiKeyWriter {
+    /// Stores a new key in the row `id`. It never replaces a row.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if there is such a row, or unless the store confirmed the write.
+    fn put(
+        &self,
+        id: &str,
+        key: &StoredKey,
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send;
 }

@@ -295,12 +295,26 @@ fn test_helpers_are_enabled_for_tests_only() {
     assert!(!workspace.contains("test-helpers"));
 }
 
+/// The files in a folder and the folders in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
 /// Readers of the documentation reach each RFC by a link.
 #[test]
 fn rfcs_are_links() {
     let mut links = 0;
-    for entry in std::fs::read_dir(workspace().join("shared/auth/src")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files(&workspace().join("shared/auth/src")) {
         let source = std::fs::read_to_string(&path).unwrap();
         for line in source.lines().map(str::trim_start) {
             if line.starts_with("///") || line.starts_with("//!") {
