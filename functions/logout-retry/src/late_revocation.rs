@@ -17,7 +17,7 @@ pub(crate) struct LateRevocations {
     pub(crate) queue: RetryQueue,
 }
 
-impl LogoutRetry {
+impl<R: RevocationWriter> LogoutRetry<R> {
     /// Writes the revocation; if that fails, moves it to the queue that keeps it for longer.
     pub(crate) async fn revoke(
         &self,

@@ -11,7 +11,7 @@ mod late_revocation;
 mod outcome;
 mod sign_out;
 
-use auth::Secret;
+use auth::{RevocationWriter, Secret};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
@@ -25,10 +25,10 @@ pub use config::Config;
 use late_revocation::LateRevocations;
 use outcome::Outcome;
 
-/// The function.
-pub struct LogoutRetry {
+/// The function, over a store of revocations.
+pub struct LogoutRetry<R = DynamoRevocations> {
     cognito: CognitoSignOut,
-    revocations: Option<DynamoRevocations>,
+    revocations: Option<R>,
     late_revocations: Option<LateRevocations>,
     user_pool_id: String,
     refresh_token_ttl_seconds: u64,
@@ -49,8 +49,22 @@ impl LogoutRetry {
 
     /// The function over the services that `sdk` leads to, with the app client's secret.
     #[must_use]
-    pub fn new(sdk: &SdkConfig, config: Config, secret: Option<Secret>) -> Self {
-        let table = config.revocation_table;
+    pub fn new(sdk: &SdkConfig, mut config: Config, secret: Option<Secret>) -> Self {
+        let table = config.revocation_table.take();
+        let revocations = table.map(|table| DynamoRevocations::new(sdk, table));
+        Self::over(sdk, config, revocations, secret)
+    }
+}
+
+impl<R: RevocationWriter> LogoutRetry<R> {
+    /// The function over this store, if it has one, and the services that `sdk` leads to, with the app client's secret.
+    #[must_use]
+    pub fn over(
+        sdk: &SdkConfig,
+        config: Config,
+        revocations: Option<R>,
+        secret: Option<Secret>,
+    ) -> Self {
         let late_revocations = config.late_revocation_queue_url.map(|url| LateRevocations {
             queue: RetryQueue::new(sdk, url.clone()),
             url,
@@ -58,7 +72,7 @@ impl LogoutRetry {
         Self {
             cognito: CognitoSignOut::new(sdk, config.user_pool_id.clone()).with_secret(secret),
             late_revocations,
-            revocations: table.map(|table| DynamoRevocations::new(sdk, table)),
+            revocations,
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             log_level: config.log_level,
@@ -76,7 +90,7 @@ impl LogoutRetry {
     }
 }
 
-impl Handler for LogoutRetry {
+impl<R: RevocationWriter> Handler for LogoutRetry<R> {
     type Answer = BatchResponse;
 
     async fn handle(

@@ -7,7 +7,7 @@ use runtime::clock;
 use crate::LogoutRetry;
 use crate::outcome::Outcome;
 
-impl LogoutRetry {
+impl<R: RevocationWriter> LogoutRetry<R> {
     pub(crate) async fn sign_out(&self, task: &SignOutTask) -> Outcome {
         let made = match self.cognito.execute(task).await {
             Ok(made) => made,

@@ -9,7 +9,7 @@ mod outcome;
 mod reset;
 mod user;
 
-use auth::Unavailable;
+use auth::{RevocationWriter, Unavailable};
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use auth_sqs::RetryQueue;
 use aws_config::SdkConfig;
@@ -22,9 +22,9 @@ use crate::outcome::{ConfirmationError, Outcome};
 use crate::reset::PasswordReset;
 use crate::user::User;
 
-/// The function.
-pub struct PostConfirmation {
-    reset: PasswordReset,
+/// The function, over a store of revocations.
+pub struct PostConfirmation<R = DynamoRevocations> {
+    reset: PasswordReset<R>,
     profiles: Option<Profiles>,
     log_level: Level,
 }
@@ -43,12 +43,24 @@ impl PostConfirmation {
 
     /// The function over the services that `sdk` leads to.
     #[must_use]
-    pub fn new(sdk: SdkConfig, config: Config) -> Self {
-        let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
-        let profiles = config.users_table;
-        let retry_queue = config.retry_queue_url;
+    pub fn new(sdk: SdkConfig, mut config: Config) -> Self {
+        let table = std::mem::take(&mut config.revocation_table);
+        let revocations = DynamoRevocations::new(&sdk, table);
+        let profiles = config.users_table.take();
         Self {
             profiles: profiles.map(|table| Profiles::beside(&revocations, table)),
+            ..Self::over(sdk, config, revocations)
+        }
+    }
+}
+
+impl<R: RevocationWriter> PostConfirmation<R> {
+    /// The function over this store and the services that `sdk` leads to, without the table of profiles.
+    #[must_use]
+    pub fn over(sdk: SdkConfig, config: Config, revocations: R) -> Self {
+        let retry_queue = config.retry_queue_url;
+        Self {
+            profiles: None,
             reset: PasswordReset {
                 retry_queue: retry_queue.map(|url| RetryQueue::new(&sdk, url)),
                 sdk,
@@ -86,7 +98,7 @@ async fn make_profile(profiles: &Profiles, user: &User) -> Outcome {
     made.map_or_else(Outcome::NoProfile, |()| Outcome::ProfileMade)
 }
 
-impl Handler for PostConfirmation {
+impl<R: RevocationWriter> Handler for PostConfirmation<R> {
     type Answer = Box<RawValue>;
 
     async fn handle(

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use auth::{Cause, RevocationContext, RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{CognitoSignOut, SignOutTask};
-use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
 use aws_types::SdkConfig;
 use runtime::{clock, log};
@@ -26,9 +25,9 @@ const QUEUE: Duration = Duration::from_secs(1);
 const REASON: &str = "password_reset";
 
 /// What a password reset needs.
-pub(crate) struct PasswordReset {
+pub(crate) struct PasswordReset<R> {
     pub(crate) sdk: SdkConfig,
-    pub(crate) revocations: DynamoRevocations,
+    pub(crate) revocations: R,
     pub(crate) retry_queue: Option<RetryQueue>,
     pub(crate) refresh_token_ttl_seconds: u64,
     pub(crate) leeway_seconds: u64,
@@ -40,7 +39,7 @@ struct NotWrittenError {
     late: LateRevocation,
 }
 
-impl PasswordReset {
+impl<R: RevocationWriter> PasswordReset<R> {
     /// Writes the revocation and signs the user out at the same time; what fails is queued. Only
     /// the revocation decides the result: without it our APIs still accept the old sessions.
     pub(crate) async fn revoke_sessions(&self, user: &User) -> Result<Outcome, Unavailable> {
