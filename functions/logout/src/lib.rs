@@ -9,6 +9,7 @@ mod cognito;
 mod config;
 mod hosted_ui;
 mod outcome;
+mod report;
 mod request;
 mod revoke;
 mod sign_out;
@@ -16,7 +17,7 @@ mod sign_out;
 use std::time::Instant;
 
 use api_gateway::http::{self, Response};
-use auth::{Cause, RevocationReader, RevocationWriter, Secret, Verifier};
+use auth::{RevocationReader, RevocationWriter, Secret, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut};
 use auth_dynamodb::DynamoRevocations;
 use auth_jwks::HttpsKeys;
@@ -24,11 +25,11 @@ use auth_sqs::RetryQueue;
 use aws_config::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use config::Config;
 use hosted_ui::HostedUi;
+use report::Report;
 use request::Cookies;
 
 /// The function's handler.
@@ -123,41 +124,15 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
         let request = http::Request::read(event);
         let mut audit = None;
         let result = self.log_out(&request, &mut audit).await;
-        let (level, reason) = match &result {
-            Ok(done) => (done.cognito.level(), done.cognito.as_str().to_owned()),
-            Err(problem) => (problem.level(), problem.to_string()),
-        };
+        let report = Report::of(&result);
         if let Some(audit) = audit {
-            let outcome = if result.is_ok() { "done" } else { &reason };
-            audit.write(outcome, request_id);
+            audit.write(report.act(), request_id);
         }
-        let cause = match &result {
-            Ok(done) => done.cognito.cause(),
-            Err(problem) => Cause::of(problem),
-        };
         let response = match result {
             Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
         };
-        log::record_reason(&reason);
-        let count = self.refusals.count(level, &reason, clock::unix_seconds());
-        if let Some(count) = count
-            && level <= self.settings.log_level
-        {
-            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let fields = [
-                ("status", Value::from(response.status())),
-                ("reason", Value::from(reason)),
-                ("request_id", Value::from(request_id)),
-                ("duration_us", Value::from(took)),
-                ("Logouts", Value::from(count)),
-                (
-                    "_aws",
-                    log::metric("Logouts", "reason", clock::unix_seconds()),
-                ),
-            ];
-            log::line(level, "logout", fields.into_iter().chain(log::cause(cause)));
-        }
+        self.report(report, response.status(), request_id, began);
         Ok(response.in_answer_to(&request))
     }
 }
