@@ -15,7 +15,7 @@ mod revoke;
 mod target;
 mod topic;
 
-use auth::{OwnCalls, RevocationWriter, Unavailable};
+use auth::{Cause, OwnCalls, RevocationWriter, Unavailable};
 use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Profiles, SessionTable};
 use aws_config::SdkConfig;
@@ -107,10 +107,8 @@ impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
         // An alarm rings if this line is missing.
         let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(Ignored::Heartbeat)));
         if is_heartbeat || level <= self.log_level {
-            let cause = match &result {
-                Err(EventError::Unavailable(unavailable)) => Some(unavailable.cause),
-                Ok(_) | Err(EventError::NoSubject | EventError::Unreadable) => None,
-            };
+            let cause = result.as_ref().err();
+            let cause = cause.and_then(|problem| Cause::of(problem));
             let fields = [
                 ("outcome", Value::from(outcome)),
                 ("kind", Value::from(kind)),
