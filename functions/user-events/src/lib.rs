@@ -103,10 +103,8 @@ impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
             Ok(outcome) => (outcome.level(), outcome.as_str().to_owned(), outcome.kind()),
             Err(problem) => (Level::Error, problem.to_string(), "-"),
         };
-        let cause = match &result {
-            Err(EventError::Unavailable(unavailable)) => Some(unavailable.cause),
-            Ok(_) | Err(EventError::NoSubject | EventError::Unreadable) => None,
-        };
+        let cause = result.as_ref().err();
+        let cause = cause.and_then(|problem| Cause::of(problem));
         let recorded = log::Outcome {
             word: &outcome,
             cause,
@@ -118,11 +116,6 @@ impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
         // An alarm rings if this line is missing.
         let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(Ignored::Heartbeat)));
         if is_heartbeat || level <= self.log_level {
-<<<<<<< ours
-=======
-            let cause = result.as_ref().err();
-            let cause = cause.and_then(|problem| Cause::of(problem));
->>>>>>> theirs
             let fields = [
                 ("outcome", Value::from(outcome)),
                 ("kind", Value::from(kind)),
