@@ -1,6 +1,7 @@
 //! Which acts the functions and `gatehouse` write when a later step fails, or when others do the same at once.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use auth_tests::{Authorizer, Verdict};
 use runtime::Act;
@@ -338,14 +339,15 @@ async fn a_new_key_is_printed_although_its_act_cannot_be_recorded() {
     let mut command = gatehouse(&aws, &["keys", "create", "--owner", "o", "--json"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = command.spawn().unwrap();
-    let printed = BufReader::new(running.stdout.take().unwrap())
-        .lines()
-        .next_line()
-        .await;
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    let patience = Duration::from_secs(30);
+    let printed = tokio::time::timeout(patience, lines.next_line()).await;
+    let printed = printed.expect("the key is printed first");
     let row: Value = serde_json::from_str(&printed.unwrap().unwrap()).unwrap();
     assert!(row["key"].as_str().unwrap().starts_with("gh_"));
     // It gives up by itself.
-    let ended = running.wait_with_output().await.unwrap();
+    let ended = tokio::time::timeout(patience, running.wait_with_output()).await;
+    let ended = ended.expect("the command ends").unwrap();
     assert!(ended.status.success());
     let errors = String::from_utf8(ended.stderr).unwrap();
     assert!(
