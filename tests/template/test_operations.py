@@ -196,6 +196,16 @@ class Alarms(unittest.TestCase):
                 self.assertIn(part, runbook, name)
 
 
+class Mail(unittest.TestCase):
+    def test_the_mail_takes_what_is_done_and_what_is_left_half_way(self):
+        made = PARSED.stack(parameters.SETS["security mail"])
+        policy = made.resources["SecurityMailSubscription"]["Properties"]["FilterPolicy"]
+        # user-events' messages have no outcome; alarms have no kind either.
+        self.assertEqual(policy["outcome"], [{"exists": False}, "done", "incomplete"])
+        outcome = (stack.ROOT / "functions/admin/src/outcome.rs").read_text()
+        self.assertIn('INCOMPLETE: &str = "incomplete"', outcome)
+
+
 class Page(unittest.TestCase):
     def test_the_picture_is_that_of_the_definition(self):
         made = PARSED.stack(parameters.SETS["observed WebSockets"])

@@ -26,6 +26,24 @@ pub(crate) enum AdminError {
     Unavailable(#[from] Unavailable),
 }
 
+/// The outcome of an act that has begun and of which a later step has failed: parts of it may be done. The function's
+/// own line has the step. Operators get a mail for it, as for `done`, because no other message tells of those parts.
+pub(crate) const INCOMPLETE: &str = "incomplete";
+
+/// A request that was not answered as asked.
+pub(crate) struct Failure {
+    pub(crate) problem: AdminError,
+    /// Whether something may have been changed.
+    pub(crate) has_begun: bool,
+}
+
+impl From<AdminError> for Failure {
+    fn from(problem: AdminError) -> Self {
+        let has_begun = false;
+        Self { problem, has_begun }
+    }
+}
+
 impl From<UserPoolError> for AdminError {
     fn from(error: UserPoolError) -> Self {
         match error {

@@ -8,20 +8,22 @@ use crate::Admin;
 use crate::outcome::AdminError;
 
 impl Admin {
+    /// Refuses app clients that are not configured.
+    pub(crate) fn check_client(&self, client_id: &str) -> Result<(), AdminError> {
+        let mut known = self.config.client_ids.iter();
+        if known.any(|known| known == client_id) {
+            Ok(())
+        } else {
+            Err(AdminError::UnknownClient)
+        }
+    }
+
     /// Revokes the tokens and sessions of an app client.
     pub(crate) async fn revoke_client(
         &self,
         client_id: &str,
         context: &RevocationContext<'_>,
     ) -> Result<Value, AdminError> {
-        if !self
-            .config
-            .client_ids
-            .iter()
-            .any(|known| known == client_id)
-        {
-            return Err(AdminError::UnknownClient);
-        }
         let client = ClientRef {
             issuer: &self.config.user_pool_id,
             client_id,
