@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
+use std::time::Duration;
 
+use auth::{Cause, subject_hash};
+use aws_client::{Limits, with_limits};
 use aws_lc_rs::rand;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::primitives::{DateTime, DateTimeFormat};
@@ -12,12 +16,30 @@ use runtime::audit::TERM;
 use runtime::{Act, clock};
 use serde_json::{Value, json};
 
-use crate::operator::required;
+use crate::operator::{Printed, required};
 
 /// The log groups of the functions that write acts: the stack's output `AuditLogGroups`.
 const GROUPS: &str = "AUDIT_LOG_GROUPS";
 /// The log group of the operator's own acts: the stack's output `OperatorLogGroup`.
 const GROUP: &str = "OPERATOR_LOG_GROUP";
+
+/// For a page of lines, which CloudWatch Logs may search for a while. It throttles quick readers.
+const READ: Limits = Limits {
+    connect: Duration::from_secs(2),
+    attempt: Duration::from_secs(30),
+    operation: Duration::from_secs(120),
+    attempts: 8,
+    first_backoff: Duration::from_millis(500),
+};
+const WRITE: Limits = Limits {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(3),
+    attempts: 2,
+    first_backoff: Duration::from_millis(100),
+};
+/// For both calls that write an act.
+const WRITE_ALL: Duration = Duration::from_secs(5);
 
 /// Which acts to export. One JSON object a line, oldest first.
 #[derive(Args)]
@@ -29,6 +51,11 @@ pub(crate) struct AuditTrail {
     /// Acts before then; the default is now.
     #[arg(long, value_parser = time)]
     until: Option<u64>,
+    /// With --until: how much later than its act a line may have been written. Records of CloudTrail wait in queues
+    /// for up to 19 days, if the function cannot process them and an operator sends them again. All other lines are
+    /// written within seconds; a shorter time than the default makes the search quicker.
+    #[arg(long, value_parser = age, default_value = "20d")]
+    max_delay: u64,
     /// Only acts of this kind, such as `disable_user`; may be repeated.
     #[arg(long)]
     kind: Vec<String>,
@@ -72,7 +99,8 @@ impl AuditTrail {
         if groups.iter().any(|group| group.is_empty()) {
             return Err(format!("{GROUPS} has an empty element"));
         }
-        let client = Client::new(&aws_config::load_from_env().await);
+        let sdk = aws_config::load_from_env().await;
+        let client = Client::new(&with_limits(&sdk, &READ));
         let mut acts: BTreeMap<_, Act> = BTreeMap::new();
         for group in groups {
             let found = self.of_group(&client, group).await;
@@ -95,7 +123,10 @@ impl AuditTrail {
             .log_group_name(group)
             .filter_pattern(TERM)
             .start_time(milliseconds(self.since))
-            .set_end_time(self.until.map(milliseconds));
+            .set_end_time(
+                self.until
+                    .map(|until| milliseconds(until.saturating_add(self.max_delay))),
+            );
         let mut pages = search.into_paginator().send();
         let mut acts = Vec::new();
         while let Some(page) = pages.next().await {
@@ -110,7 +141,7 @@ impl AuditTrail {
     }
 
     fn is_wanted(&self, act: &Act) -> bool {
-        let is_in_time = act.at >= self.since && self.until.is_none_or(|until| act.at <= until);
+        let is_in_time = act.at >= self.since && self.until.is_none_or(|until| act.at < until);
         let is_of = |hash: &String| act.actor == *hash || act.target == *hash;
         is_in_time
             && (self.kind.is_empty() || self.kind.contains(&act.kind))
@@ -122,19 +153,21 @@ fn milliseconds(seconds: u64) -> i64 {
     i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
 }
 
+/// Seconds, from minutes, hours or days.
+fn age(text: &str) -> Result<u64, String> {
+    let units = [("m", 60), ("h", 3_600), ("d", 86_400)];
+    let seconds = units.into_iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(seconds)
+    });
+    seconds.ok_or_else(|| "expected an age (90m, 24h, 7d)".to_owned())
+}
+
 /// A time in seconds since 1970, from a time, a day or an age.
 fn time(text: &str) -> Result<u64, String> {
     let problem = || "expected an age (90m, 24h, 7d), a day or a time in UTC".to_owned();
-    let unit = match text.chars().last() {
-        Some('m') => Some(60),
-        Some('h') => Some(3_600),
-        Some('d') => Some(86_400),
-        _ => None,
-    };
-    if let Some(unit) = unit {
-        let number = text.get(..text.len() - 1).unwrap_or_default();
-        let number: u64 = number.parse().map_err(|_| problem())?;
-        let age = number.checked_mul(unit).ok_or_else(problem)?;
+    if text.ends_with(['m', 'h', 'd']) {
+        let age = age(text).map_err(|_| problem())?;
         return Ok(clock::unix_seconds().saturating_sub(age));
     }
     let day = format!("{text}T00:00:00Z");
@@ -143,31 +176,55 @@ fn time(text: &str) -> Result<u64, String> {
     u64::try_from(time.secs()).map_err(|_| problem())
 }
 
-/// Records what an operator did, or tried: on standard error, because standard output is the
-/// command's result, and in `OPERATOR_LOG_GROUP` if it is set, from which it reaches the topic and
-/// the trail.
-pub(crate) async fn record(act: &str, actor: &str, target: &str, outcome: &str) {
-    let hash = |text: &str| auth::subject_hash("", text);
-    let target = if target.is_empty() {
-        "-".to_owned()
-    } else {
-        hash(target)
-    };
-    let line = json!({
-        "message": TERM,
-        "id": id(),
-        "source": "operator",
-        "act": act,
-        "actor": if is_word(actor) { actor.to_owned() } else { hash(actor) },
-        "target": target,
-        "outcome": outcome,
-        "at": clock::unix_seconds(),
-    });
-    eprintln!("{line}");
-    if let Ok(group) = required(GROUP)
-        && let Err(cause) = write(&group, &line).await
-    {
-        eprintln!("the act is not in the log group {group}: {cause}");
+/// A command that ran, and the act that it was.
+pub(crate) struct Acted {
+    /// What is printed. A key's secret is in it and nowhere else, so it comes before the act is recorded.
+    pub(crate) result: Result<Printed, String>,
+    pub(crate) act: OperatorAct,
+}
+
+/// What an operator did, or tried.
+pub(crate) struct OperatorAct {
+    /// A word from the closed list of docs/operations.md.
+    pub(crate) act: &'static str,
+    /// The operator, as they name themselves.
+    pub(crate) actor: String,
+    /// [`target`]; `None` if there is none.
+    pub(crate) target: Option<String>,
+    /// `done`, `failed` or `dry_run`.
+    pub(crate) outcome: &'static str,
+}
+
+/// The hash of a user, client or issuer: the same as in the functions' lines.
+pub(crate) fn target(issuer: &str, id: &str) -> String {
+    subject_hash(issuer, id)
+}
+
+impl OperatorAct {
+    /// Records the act: on standard error, because standard output is the command's result, and in
+    /// `OPERATOR_LOG_GROUP` if it is set, from which it reaches the topic and the trail.
+    pub(crate) async fn record(self) {
+        let at = clock::unix_seconds();
+        let line = json!({
+            "message": TERM,
+            "id": id(at),
+            "source": "operator",
+            "act": self.act,
+            "actor": if is_word(&self.actor) { self.actor } else { subject_hash("", &self.actor) },
+            "target": self.target.as_deref().unwrap_or("-"),
+            "outcome": self.outcome,
+            "at": at,
+        });
+        let mut errors = std::io::stderr();
+        // A closed standard error must not keep the act from its log group.
+        let _ = writeln!(errors, "{line}");
+        let Ok(group) = required(GROUP) else {
+            return;
+        };
+        let written = tokio::time::timeout(WRITE_ALL, write(&group, &line, at)).await;
+        if let Err(cause) = written.unwrap_or_else(|_| Err(Cause::Timeout.as_str().to_owned())) {
+            let _ = writeln!(errors, "the act is not in the log group {group}: {cause}");
+        }
     }
 }
 
@@ -177,31 +234,36 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(fits)
 }
 
-fn id() -> String {
+fn id(at: u64) -> String {
     let mut bytes = [0; 16];
     // Without random numbers the act is told of all the same, under its time.
     if rand::fill(&mut bytes).is_err() {
-        return clock::unix_seconds().to_string();
+        return at.to_string();
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes the line into a stream of its own, so that no two commands share one.
-async fn write(group: &str, line: &Value) -> Result<(), String> {
-    let client = Client::new(&aws_config::load_from_env().await);
+/// Writes the line of an act at `at` into a stream of its own, so that no two commands share one.
+async fn write(group: &str, line: &Value, at: u64) -> Result<(), String> {
+    let sdk = aws_config::load_from_env().await;
+    let client = Client::new(&with_limits(&sdk, &WRITE));
     let stream = line["id"].as_str().unwrap_or_default();
     let created = client.create_log_stream().log_group_name(group);
     let created = created.log_stream_name(stream).send().await;
     created.map_err(|error| aws_client::cause_of(&error).as_str().to_owned())?;
     let event = InputLogEvent::builder()
-        .timestamp(milliseconds(clock::unix_seconds()))
+        .timestamp(milliseconds(at))
         .message(line.to_string())
         .build()
         .map_err(|error| error.to_string())?;
     let put = client.put_log_events().log_group_name(group);
     let put = put.log_stream_name(stream).log_events(event).send().await;
-    put.map(drop)
-        .map_err(|error| aws_client::cause_of(&error).as_str().to_owned())
+    let put = put.map_err(|error| aws_client::cause_of(&error).as_str().to_owned())?;
+    // CloudWatch Logs accepts the call and drops the line, if it is hours ahead or weeks old.
+    match put.rejected_log_events_info() {
+        None => Ok(()),
+        Some(_) => Err("the clock of this computer is wrong".to_owned()),
+    }
 }
 
 #[cfg(test)]

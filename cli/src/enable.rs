@@ -1,11 +1,12 @@
 //! `gatehouse enable`: lets a disabled user sign in again, in the pool and in the table.
 
 use auth::{RevocationContext, RevocationWriter, UserRef};
+use auth_cognito::User;
 use auth_dynamodb::{DisplayedKey, Profiles, Status};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::audit_trail;
+use crate::audit_trail::{self, Acted, OperatorAct};
 use crate::operator::{Operator, Printed, failed, in_words};
 
 /// The user to enable. Earlier revocations stay in force: the user signs in again.
@@ -28,17 +29,28 @@ impl Enable {
     /// Runs the command.
     ///
     /// # Errors
-    /// A text about the failure.
-    pub(crate) async fn run(self) -> Result<Printed, String> {
+    /// A text about a failure before any call.
+    pub(crate) async fn run(self) -> Result<Acted, String> {
         let operator = Operator::from_environment().await?;
-        let result = self.enable(&operator).await;
-        let outcome = result.as_ref().map_or("failed", |_| "done");
-        audit_trail::record("enable_user", &self.actor, &self.user, outcome).await;
-        Ok(Printed::new(vec![result?], self.json))
+        let found = operator.users.get(&self.user).await.map_err(in_words);
+        let id = found.as_ref().map_or(&self.user, |user| &user.subject);
+        let target = audit_trail::target(&operator.user_pool_id, id);
+        let result = match found {
+            Ok(user) => self.enable(&operator, &user).await,
+            Err(problem) => Err(problem),
+        };
+        Ok(Acted {
+            act: OperatorAct {
+                act: "enable_user",
+                actor: self.actor,
+                target: Some(target),
+                outcome: result.as_ref().map_or("failed", |_| "done"),
+            },
+            result: result.map(|row| Printed::new(vec![row], self.json)),
+        })
     }
 
-    async fn enable(&self, operator: &Operator) -> Result<Value, String> {
-        let user = operator.users.get(&self.user).await.map_err(in_words)?;
+    async fn enable(&self, operator: &Operator, user: &User) -> Result<Value, String> {
         operator
             .users
             .enable(&user.username)

@@ -6,7 +6,7 @@ use auth_dynamodb::DynamoApiKeys;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::audit_trail;
+use crate::audit_trail::{self, Acted, OperatorAct};
 use crate::operator::{Operator, Printed, failed, required};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -60,21 +60,31 @@ impl Keys {
     /// Runs the command.
     ///
     /// # Errors
-    /// A text about the failure.
-    pub(crate) async fn run(self) -> Result<Printed, String> {
+    /// A text about a failure before any call.
+    pub(crate) async fn run(self) -> Result<Acted, String> {
         let operator = Operator::from_environment().await?;
         let table = required("API_KEY_TABLE")?;
         let store = DynamoApiKeys::beside(&operator.revocations, table);
-        let (act, target) = match &self.command {
-            Command::Create { owner, .. } => ("create_key", owner.clone()),
-            Command::Revoke { id, .. } => ("revoke_key", id.clone()),
-            Command::List { .. } => ("list_keys", String::new()),
+        let (act, id) = match &self.command {
+            Command::Create { owner, .. } => ("create_key", Some(owner.clone())),
+            Command::Revoke { id, .. } => ("revoke_key", Some(id.clone())),
+            Command::List { .. } => ("list_keys", None),
         };
         let json = self.json;
         let result = self.execute(&operator, &store).await;
-        let outcome = result.as_ref().map_or("failed", |_| "done");
-        audit_trail::record(act, "cli", &target, outcome).await;
-        Ok(Printed::new(result?, json))
+        // The owner, who is the caller of requests with the key; the key itself, if it was not found.
+        let row = result.as_ref().ok().and_then(|rows| rows.first());
+        let owner = row.and_then(|row| row["owner"].as_str());
+        let id = id.map(|id| owner.unwrap_or(&id).to_owned());
+        Ok(Acted {
+            act: OperatorAct {
+                act,
+                actor: "cli".to_owned(),
+                target: id.map(|id| audit_trail::target(&operator.user_pool_id, &id)),
+                outcome: result.as_ref().map_or("failed", |_| "done"),
+            },
+            result: result.map(|rows| Printed::new(rows, json)),
+        })
     }
 
     async fn execute(

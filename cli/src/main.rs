@@ -1,7 +1,5 @@
 //! `gatehouse`: the operator's tool.
 
-#![expect(clippy::print_stdout, reason = "a command prints its result")]
-
 mod audit_trail;
 mod definition;
 mod enable;
@@ -16,6 +14,7 @@ mod revoke;
 mod status;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -62,7 +61,7 @@ async fn main() -> ExitCode {
         Command::Audit(external) => finish(Err::<String, _>(external.run("audit"))),
         Command::AuditTrail(trail) => finish(trail.run().await),
         Command::Definition(definition) => finish(definition.run()),
-        Command::Enable(enable) => finish(enable.run().await),
+        Command::Enable(enable) => finish_act(enable.run().await).await,
         Command::Explain(explain) => {
             let report = explain.run().await;
             let allowed = report.as_ref().is_ok_and(explain::Report::is_allowed);
@@ -73,7 +72,7 @@ async fn main() -> ExitCode {
                 code
             }
         }
-        Command::Keys(keys) => finish(keys.run().await),
+        Command::Keys(keys) => finish_act(keys.run().await).await,
         Command::Mails(mails) => finish(mails.run()),
         Command::Migrate(migrate) => match migrate.run().await {
             Ok((printed, is_whole)) => {
@@ -82,21 +81,33 @@ async fn main() -> ExitCode {
             }
             Err(problem) => finish(Err::<operator::Printed, _>(problem)),
         },
-        Command::Revoke(revoke) => finish(revoke.run().await),
+        Command::Revoke(revoke) => finish_act(revoke.run().await).await,
         Command::Status(status) => finish(status.run().await),
     }
 }
 
 /// Prints the result, or the error to standard error.
 fn finish(result: Result<impl Display, String>) -> ExitCode {
-    match result {
-        Ok(result) => {
-            println!("{result}");
-            ExitCode::SUCCESS
+    let problem = match result {
+        Ok(result) => match writeln!(std::io::stdout(), "{result}") {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => format!("the result could not be printed: {error}"),
+        },
+        Err(problem) => problem,
+    };
+    // No panic: the act is still to be recorded.
+    let _ = writeln!(std::io::stderr(), "{problem}");
+    ExitCode::from(2)
+}
+
+/// Prints the result, and then records the act, which may take seconds.
+async fn finish_act(acted: Result<audit_trail::Acted, String>) -> ExitCode {
+    match acted {
+        Ok(audit_trail::Acted { result, act }) => {
+            let code = finish(result);
+            act.record().await;
+            code
         }
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::from(2)
-        }
+        Err(problem) => finish(Err::<operator::Printed, _>(problem)),
     }
 }

@@ -3,12 +3,12 @@
 use auth::{
     ClientRef, IssuerRef, RevocationContext, RevocationWriter, SessionRef, TokenRef, UserRef,
 };
-use auth_cognito::SignOut;
+use auth_cognito::{SignOut, User};
 use auth_dynamodb::DisplayedKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::audit_trail;
+use crate::audit_trail::{self, Acted, OperatorAct};
 use crate::operator::{Operator, Printed, failed, in_words};
 
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
@@ -91,11 +91,37 @@ impl Revoke {
     /// Runs the command.
     ///
     /// # Errors
-    /// A text about the failure.
-    pub(crate) async fn run(self) -> Result<Printed, String> {
+    /// A text about a failure before any call.
+    pub(crate) async fn run(self) -> Result<Acted, String> {
         let operator = Operator::from_environment().await?;
-        let row = self.revoke(&operator).await?;
-        Ok(Printed::new(vec![row], self.json))
+        let found = self.find(&operator).await;
+        let target = self.audit_target(&operator, found.as_ref().ok().and_then(Option::as_ref));
+        let result = match found {
+            Ok(found) => self.execute(&operator, found.as_ref()).await,
+            Err(problem) => Err(problem),
+        };
+        let act = match &self.what {
+            What::User { .. } => "revoke_user",
+            What::Session { .. } => "revoke_session",
+            What::Token { .. } => "revoke_token",
+            What::Client { .. } => "revoke_client",
+            What::Everyone => "revoke_everyone",
+        };
+        let outcome = match &result {
+            Ok(_) if self.dry_run => "dry_run",
+            Ok(_) => "done",
+            Err(_) => "failed",
+        };
+        let actor = self.actor;
+        Ok(Acted {
+            result: result.map(|row| Printed::new(vec![row], self.json)),
+            act: OperatorAct {
+                act,
+                actor,
+                target: Some(target),
+                outcome,
+            },
+        })
     }
 
     /// A revocation that expires too early brings back what it revoked; one that is kept too long
@@ -115,22 +141,31 @@ impl Revoke {
         }
     }
 
-    async fn revoke(&self, operator: &Operator) -> Result<Value, String> {
-        let result = self.execute(operator).await;
-        let outcome = match &result {
-            Ok(_) if self.dry_run => "dry_run",
-            Ok(_) => "done",
-            Err(_) => "failed",
+    /// The user at Cognito, if the pool is to be asked for one.
+    async fn find(&self, operator: &Operator) -> Result<Option<User>, String> {
+        match &self.what {
+            What::User { user } if self.issuer(operator) == operator.user_pool_id => {
+                let found = operator.users.get(user).await;
+                found.map(Some).map_err(in_words)
+            }
+            What::User { .. }
+            | What::Session { .. }
+            | What::Token { .. }
+            | What::Client { .. }
+            | What::Everyone => Ok(None),
+        }
+    }
+
+    /// The hash of the user, also for a session and a token, so that all that was done to a user is found by one hash.
+    fn audit_target(&self, operator: &Operator, found: Option<&User>) -> String {
+        let issuer = self.issuer(operator);
+        let id = match &self.what {
+            What::User { user } => found.map_or(user.as_str(), |found| &found.subject),
+            What::Session { sub, .. } | What::Token { sub, .. } => sub,
+            What::Client { client_id } => client_id,
+            What::Everyone => issuer,
         };
-        let (act, target) = match &self.what {
-            What::User { user } => ("revoke_user", user.as_str()),
-            What::Session { session, .. } => ("revoke_session", session.as_str()),
-            What::Token { token, .. } => ("revoke_token", token.as_str()),
-            What::Client { client_id } => ("revoke_client", client_id.as_str()),
-            What::Everyone => ("revoke_everyone", self.issuer(operator)),
-        };
-        audit_trail::record(act, &self.actor, target, outcome).await;
-        result
+        audit_trail::target(issuer, id)
     }
 
     /// The issuer id of the revocations.
@@ -138,29 +173,18 @@ impl Revoke {
         self.issuer.as_deref().unwrap_or(&operator.user_pool_id)
     }
 
-    async fn execute(&self, operator: &Operator) -> Result<Value, String> {
+    async fn execute(&self, operator: &Operator, found: Option<&User>) -> Result<Value, String> {
         let issuer = self.issuer(operator);
-        let is_ours = issuer == operator.user_pool_id;
         let context = RevocationContext {
             reason: &self.reason,
             actor: &self.actor,
             at: operator.now,
             refresh_token_ttl_seconds: self.refresh_token_ttl()?,
         };
-        let found = match &self.what {
-            What::User { user } if is_ours => {
-                Some(operator.users.get(user).await.map_err(in_words)?)
-            }
-            What::User { .. }
-            | What::Session { .. }
-            | What::Token { .. }
-            | What::Client { .. }
-            | What::Everyone => None,
-        };
         let user = |subject| UserRef { issuer, subject };
         let target = match &self.what {
             What::User { user: name } => {
-                let subject = found.as_ref().map_or(name, |found| &found.subject);
+                let subject = found.map_or(name, |found| &found.subject);
                 Target::User(user(subject))
             }
             What::Session { sub, session } => Target::Session(user(sub).session(session)),
@@ -181,7 +205,7 @@ impl Revoke {
             };
             written.map_err(failed)?;
             let mut until = not_before;
-            if let Some(user) = &found {
+            if let Some(user) = found {
                 at_cognito = match operator.cognito.sign_out_everywhere(&user.username).await {
                     Ok(SignOut::Done | SignOut::Unsupported) => "ended",
                     // The revocation is written, so our own APIs refuse the sessions.

@@ -99,6 +99,49 @@ async fn each_act_of_every_group_is_exported_once_in_order() {
     assert_eq!(output.lines().count(), 3);
 }
 
+/// CloudTrail's records may be processed days later, and every other line is written a little after its act.
+#[tokio::test]
+async fn windows_that_meet_have_each_act_once() {
+    let aws = FakeAws::agreeable().await;
+    let bound = 1_795_651_200;
+    let late = |id: &str, at: u64, delay: u64| {
+        let mut event = line(id, "disable_user", at);
+        event["timestamp"] = json!((at + delay) * 1_000);
+        event
+    };
+    let events = [
+        late("r-1", bound - 1, 1),
+        late("r-2", bound, 0),
+        late("r-3", bound - 3_600, 2 * 86_400),
+        late("r-4", bound + 60, 1),
+    ];
+    aws.set_answer("FilterLogEvents", json!({"events": events}));
+    let mut found = Vec::new();
+    for (since, until) in [("2026-11-01", "2026-11-26"), ("2026-11-26", "2026-12-01")] {
+        let window = ["--since", since, "--until", until];
+        let (output, errors, code) = trail(&aws, "admin-logs", &window).await;
+        assert_eq!(code, 0, "{errors}");
+        let ids = output.lines().map(|line| {
+            let act: Value = serde_json::from_str(line).unwrap();
+            act["id"].as_str().unwrap().to_owned()
+        });
+        found.push(ids.collect::<Vec<_>>());
+    }
+    assert_eq!(found, [vec!["r-3", "r-1"], vec!["r-2", "r-4"]]);
+    let ends = |at: usize| aws.requests()[at].1["endTime"].as_u64().unwrap();
+    assert_eq!(ends(0), (bound + 20 * 86_400) * 1_000);
+    let quick = [
+        "--since",
+        "7d",
+        "--until",
+        "2026-11-26",
+        "--max-delay",
+        "10m",
+    ];
+    trail(&aws, "admin-logs", &quick).await;
+    assert_eq!(ends(2), (bound + 600) * 1_000);
+}
+
 #[tokio::test]
 async fn a_trail_with_a_gap_is_an_error() {
     let aws = FakeAws::agreeable().await;
@@ -163,6 +206,7 @@ async fn an_operators_act_is_written_into_its_log_group() {
         ("revoke_token", "operator", "done")
     );
     assert!(act.at + 60 > now());
+    assert_eq!(act.target, auth::subject_hash(Pool::ours().id, &user));
     assert!(!text.contains("ada") && !text.contains(&user), "{text}");
 
     aws.set_fault(Fault::Answer(
