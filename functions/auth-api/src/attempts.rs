@@ -1,6 +1,7 @@
 //! Counts the attempts of a request, if the function has a table for them.
 
 use api_gateway::http::Request;
+use auth_cognito::AccountError;
 use runtime::clock;
 
 use crate::limiter::{Counted, Limiter};
@@ -36,9 +37,9 @@ impl Attempts {
         what: &str,
         username: &str,
         request: &Request<'_>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Counted, ApiError> {
         match &self.limiter {
-            None => Ok(()),
+            None => Ok(Counted::nothing()),
             Some(limiter) => {
                 let address = request.source_ip();
                 limiter
@@ -62,6 +63,19 @@ impl Attempts {
         if let (Some(limiter), Some(address)) = (&self.limiter, request.source_ip()) {
             limiter.remember(username, &address, clock::now()).await;
         }
+    }
+
+    /// The result of the attempt's call to Cognito. If Cognito rejected the app client's secret, it has judged nothing
+    /// that the user sent, and the attempt is refunded.
+    pub(crate) async fn judged<T>(
+        &self,
+        counted: &Counted,
+        result: Result<T, AccountError>,
+    ) -> Result<T, AccountError> {
+        if result.as_ref().is_err_and(AccountError::is_about_secret) {
+            self.forgive(counted).await;
+        }
+        result
     }
 
     /// Refunds a counted attempt after it succeeded.

@@ -100,7 +100,8 @@ impl AuthApi {
                 }
             }
         };
-        let signed_in = match signed_in {
+        let signed_in = self.attempts.judged(&counted, signed_in).await;
+        let signed_in = match self.attempts.judged(&of_session, signed_in).await {
             Ok(signed_in) => signed_in,
             Err(refused) if name == PROOF_OF_PASSWORD => {
                 return Err(self.about_a_password(&refused, username, http).await);

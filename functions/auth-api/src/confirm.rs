@@ -66,11 +66,12 @@ impl AuthApi {
     ) -> Result<(), ApiError> {
         let code = fields::code(code)?;
         let password = fields::password(password)?;
-        self.attempts.admit("confirm", username, http).await?;
+        let counted = self.attempts.admit("confirm", username, http).await?;
         times::depends_on_user();
         let before = self.standing(username).await;
         let confirm = self.accounts.confirm_sign_up(username, code);
-        if let Err(refused) = within_at_most(CONFIRM, confirm).await {
+        let confirmed = within_at_most(CONFIRM, confirm).await;
+        if let Err(refused) = self.attempts.judged(&counted, confirmed).await {
             let is_confirmed = is_about_the_trigger(&refused)
                 || may_have_confirmed(&refused)
                     && before.is_some_and(|before| before.is_unconfirmed)

@@ -17,11 +17,13 @@ impl AuthApi {
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         let username = self.username(request.username, request.email)?;
-        self.attempts
+        let counted = self
+            .attempts
             .admit("forgot-password", &username, http)
             .await?;
         times::depends_on_user();
-        silently(within(self.accounts.forgot_password(&username)).await)?;
+        let sent = within(self.accounts.forgot_password(&username)).await;
+        silently(self.attempts.judged(&counted, sent).await)?;
         Ok(accepted())
     }
 
@@ -34,12 +36,14 @@ impl AuthApi {
         let username = self.username(request.username, request.email)?;
         let code = fields::code(&request.code)?;
         let password = fields::password(&request.password)?;
-        self.attempts
+        let counted = self
+            .attempts
             .admit("confirm-forgot-password", &username, http)
             .await?;
         times::depends_on_user();
         let accounts = &self.accounts;
         let changed = within(accounts.confirm_forgot_password(&username, code, password)).await;
+        let changed = self.attempts.judged(&counted, changed).await;
         changed.map_err(|refused| about_a_code(&refused))?;
         times::tells_nothing();
         self.end_demand(&username).await;

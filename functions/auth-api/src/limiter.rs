@@ -38,6 +38,19 @@ pub(crate) struct Limiter {
     pub(crate) user_pool_id: String,
 }
 
+/// A name, or an address, was tried too often.
+const LOCK_OUT_NAME: &str = "lock_out_name";
+const LOCK_OUT_ADDRESS: &str = "lock_out_address";
+
+/// How a count compares with its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Within,
+    /// The first attempt above the limit.
+    First,
+    Above,
+}
+
 /// The counts of one attempt, for a refund if it succeeds.
 pub(crate) struct Counted {
     ids: Vec<String>,
@@ -63,29 +76,39 @@ impl Limiter {
         address: Option<&str>,
         now: UnixSeconds,
     ) -> Result<Counted, ApiError> {
-        let user = format!("{what}#user#{}", self.hash(username));
+        let name = self.hash(username);
+        let user = format!("{what}#user#{name}");
+        let locks_name = (LOCK_OUT_NAME, name.as_str());
         let Some(address) = address else {
-            self.count(&user, self.per_user, now).await?;
+            self.limit(&user, self.per_user, now, locks_name).await?;
             return Ok(Counted {
                 ids: vec![user],
                 at: now,
             });
         };
         let network = network(address);
-        let address = format!("{what}#address#{}", self.hash(&network));
-        self.count(&address, self.per_address, now).await?;
+        let network_hash = self.hash(&network);
+        let address = format!("{what}#address#{network_hash}");
+        let locks_address = (LOCK_OUT_ADDRESS, network_hash.as_str());
+        self.limit(&address, self.per_address, now, locks_address)
+            .await?;
         let name_here = self.hash(&format!("{network} {username}"));
         let both = format!("{what}#both#{name_here}");
-        self.count(&both, self.per_user, now).await?;
+        self.limit(&both, self.per_user, now, locks_name).await?;
         let all = self.per_user.saturating_mul(NETWORKS);
-        match self.count(&user, all, now).await {
-            Err(ApiError::TooManyAttempts) if self.is_known(&name_here, now).await? => {}
-            counted => counted?,
+        let mut ids = vec![address, both];
+        match self.count(&user, all, now).await? {
+            Standing::Within => ids.push(user),
+            Standing::First | Standing::Above if self.is_known(&name_here, now).await? => {
+                // Its own count alone limits this network. Left in the count of all networks, the attempt would hide
+                // the first one of another network above the limit, which is an act.
+                let _ = self.table.refund(&user, WINDOW_SECONDS, now).await;
+            }
+            standing @ (Standing::First | Standing::Above) => {
+                return Err(self.refused(standing, locks_name));
+            }
         }
-        Ok(Counted {
-            ids: vec![address, both, user],
-            at: now,
-        })
+        Ok(Counted { ids, at: now })
     }
 
     /// Counts a step that proves nothing. The limit for such steps is higher.
@@ -95,14 +118,22 @@ impl Limiter {
         username: &str,
         address: Option<&str>,
         now: UnixSeconds,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Counted, ApiError> {
+        let mut ids = Vec::new();
         if let Some(address) = address {
-            let address = format!("{what}#address#{}", self.hash(&network(address)));
-            self.count(&address, self.per_address, now).await?;
+            let network = self.hash(&network(address));
+            let id = format!("{what}#address#{network}");
+            let locks_address = (LOCK_OUT_ADDRESS, network.as_str());
+            self.limit(&id, self.per_address, now, locks_address)
+                .await?;
+            ids.push(id);
         }
-        let user = format!("{what}#user#{}", self.hash(username));
+        let name = self.hash(username);
+        let id = format!("{what}#user#{name}");
         let often = self.per_user.saturating_mul(OFTEN);
-        self.count(&user, often, now).await
+        self.limit(&id, often, now, (LOCK_OUT_NAME, &name)).await?;
+        ids.push(id);
+        Ok(Counted { ids, at: now })
     }
 
     /// Remembers a network from which the user has signed in. After a failure the network stays
@@ -125,43 +156,53 @@ impl Limiter {
         Ok(current? > 0 || previous? > 0)
     }
 
-    /// Refunds the counts of an attempt that succeeded.
+    /// Refunds the counts of an attempt that succeeded, or that Cognito did not judge.
     pub(crate) async fn forgive(&self, counted: &Counted) {
         for id in &counted.ids {
             let _ = self.table.refund(id, WINDOW_SECONDS, counted.at).await;
         }
     }
 
+    /// Counts an attempt, and refuses it above the limit; `locked` is the act and the hash of its target.
+    async fn limit(
+        &self,
+        id: &str,
+        limit: u64,
+        now: UnixSeconds,
+        locked: (&'static str, &str),
+    ) -> Result<(), ApiError> {
+        match self.count(id, limit, now).await? {
+            Standing::Within => Ok(()),
+            standing @ (Standing::First | Standing::Above) => Err(self.refused(standing, locked)),
+        }
+    }
+
     /// Counts in a sliding window: the previous window is weighted by the part that still overlaps.
-    async fn count(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<(), ApiError> {
+    async fn count(&self, id: &str, limit: u64, now: UnixSeconds) -> Result<Standing, ApiError> {
         let before = UnixSeconds(now.0.saturating_sub(WINDOW_SECONDS));
         let (current, previous) = tokio::join!(
             self.table.count(id, WINDOW_SECONDS, now),
             self.table.attempts(id, WINDOW_SECONDS, before),
         );
         let (current, previous) = (current?, previous?);
-        if sliding(current, previous, now) <= limit {
-            return Ok(());
-        }
-        // Only the first attempt above the limit is an act: any client can send more.
-        if sliding(current.saturating_sub(1), previous, now) <= limit {
-            self.report(id);
-        }
-        Err(ApiError::TooManyAttempts)
+        Ok(if sliding(current, previous, now) <= limit {
+            Standing::Within
+        } else if sliding(current.saturating_sub(1), previous, now) <= limit {
+            Standing::First
+        } else {
+            Standing::Above
+        })
     }
 
-    /// Writes the act that a name or an address is locked out.
-    fn report(&self, id: &str) {
-        let mut audit = Audit::new("auth-api", &self.user_pool_id);
-        let is_address = id.contains("#address#");
-        audit.act(if is_address {
-            "lock_out_address"
-        } else {
-            "lock_out_name"
-        });
-        let hash = id.rsplit('#').next().unwrap_or_default();
-        audit.target_hash(hash.get(..16).unwrap_or(hash));
-        audit.write_here("too_many_attempts");
+    /// The refusal of an attempt above a limit. Only the first one is an act: any client can send more.
+    fn refused(&self, standing: Standing, (act, target): (&'static str, &str)) -> ApiError {
+        if standing == Standing::First {
+            let mut audit = Audit::new("auth-api", &self.user_pool_id);
+            audit.act(act);
+            audit.target_hash(target.get(..16).unwrap_or(target));
+            audit.write_here("too_many_attempts");
+        }
+        ApiError::TooManyAttempts
     }
 
     fn hash(&self, text: &str) -> String {

@@ -5,6 +5,7 @@ use auth::Secret;
 use auth_cognito::{SignIn, Tokens};
 use runtime::clock;
 
+use crate::limiter::Counted;
 use crate::outcome::{ApiError, Outcome};
 use crate::signed_in::SignedIn;
 use crate::times::within;
@@ -58,7 +59,7 @@ impl AuthApi {
             (Some(_), _) if proof.password_is_checked && !has_totp => return Ok(mfa),
             (Some(password), code) => {
                 let code = code.filter(|_| has_totp);
-                self.sign_in_as(user, password, code).await?;
+                self.sign_in_as(user, password, code, &counted).await?;
             }
         }
         self.attempts.forgive(&counted).await;
@@ -71,8 +72,10 @@ impl AuthApi {
         user: &SignedIn,
         password: &Secret,
         code: Option<&Secret>,
+        counted: &Counted,
     ) -> Result<(), ApiError> {
-        let signed_in = within(self.accounts.sign_in(&user.username, password)).await?;
+        let signed_in = within(self.accounts.sign_in(&user.username, password)).await;
+        let signed_in = self.attempts.judged(counted, signed_in).await?;
         let tokens: Tokens = match (signed_in, code) {
             (SignIn::Tokens(tokens), None) => tokens,
             (SignIn::Challenge(challenge), Some(code)) if challenge.name == TOTP => {
@@ -81,7 +84,11 @@ impl AuthApi {
                 let answers = [("SOFTWARE_TOKEN_MFA_CODE", code.expose())];
                 let session = challenge.session.as_deref();
                 let answered = self.accounts.answer_challenge(TOTP, session, name, answers);
-                match within(answered).await? {
+                match self
+                    .attempts
+                    .judged(counted, within(answered).await)
+                    .await?
+                {
                     SignIn::Tokens(tokens) => tokens,
                     SignIn::Challenge(_) => return Err(ApiError::ProofNeeded),
                 }

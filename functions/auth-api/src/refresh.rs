@@ -36,7 +36,8 @@ impl AuthApi {
             .attempts
             .admit("refresh", refresh_token.expose(), http)
             .await?;
-        let tokens = match within(self.accounts.refresh(&refresh_token)).await {
+        let refreshed = within(self.accounts.refresh(&refresh_token)).await;
+        let tokens = match self.attempts.judged(&counted, refreshed).await {
             Ok(tokens) => tokens,
             Err(refused) => return self.not_refreshed(&refused, &refresh_token, http).await,
         };

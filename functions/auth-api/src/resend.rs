@@ -46,10 +46,10 @@ impl AuthApi {
     }
 
     async fn resend_to(&self, username: &str, http: &Request<'_>) -> Result<(), ApiError> {
-        self.attempts.admit("resend", username, http).await?;
+        let counted = self.attempts.admit("resend", username, http).await?;
         times::depends_on_user();
         let sent = within(self.accounts.resend_code(username)).await;
-        silently(sent)
+        silently(self.attempts.judged(&counted, sent).await)
     }
 
     /// Sends the code again to an account that is not confirmed yet. The response does not depend on
@@ -66,7 +66,8 @@ impl AuthApi {
         username: &str,
         http: &Request<'_>,
     ) -> Option<AccountError> {
-        self.attempts.admit(OWNER_MAIL, username, http).await.ok()?;
-        within(self.accounts.resend_code(username)).await.err()
+        let counted = self.attempts.admit(OWNER_MAIL, username, http).await.ok()?;
+        let sent = within(self.accounts.resend_code(username)).await;
+        self.attempts.judged(&counted, sent).await.err()
     }
 }

@@ -9,6 +9,7 @@ use crate::change_password::PROOF;
 use crate::demand::Replacement;
 use crate::exceptions::limits_one_user;
 use crate::hidden::log_hidden;
+use crate::limiter::Counted;
 use crate::outcome::{ApiError, Outcome};
 use crate::times::{self, within, within_at_most};
 use crate::{AuthApi, fields};
@@ -38,7 +39,7 @@ impl AuthApi {
                     // The change needs the rest of the time.
                     Some(_) => within_at_most(PROOF, signing_in).await,
                 };
-                let signed_in = match signed_in {
+                let signed_in = match self.attempts.judged(&counted, signed_in).await {
                     Ok(signed_in) => signed_in,
                     Err(refused) => {
                         return Err(self.about_a_password(&refused, &username, http).await);
@@ -53,9 +54,9 @@ impl AuthApi {
                 let srp_a = fields::token(srp_a)?;
                 // This step proves and reveals nothing about the password; the proof is counted
                 // separately.
-                self.attempts.admit_often("srp", &username, http).await?;
+                let counted = self.attempts.admit_often("srp", &username, http).await?;
                 times::depends_on_user();
-                self.begin_srp(&username, srp_a, http).await?
+                self.begin_srp(&username, srp_a, &counted, http).await?
             }
             _ => return Err(RequestError::Malformed.into()),
         };
@@ -71,10 +72,11 @@ impl AuthApi {
         &self,
         username: &str,
         srp_a: &str,
+        counted: &Counted,
         http: &Request<'_>,
     ) -> Result<SignIn, ApiError> {
         let begun = within(self.accounts.sign_in_by_srp(username, srp_a)).await;
-        let refused = match begun {
+        let refused = match self.attempts.judged(counted, begun).await {
             Ok(begun) => return Ok(begun),
             Err(refused) => refused,
         };

@@ -35,10 +35,10 @@ impl AuthApi {
         if let Some(email) = email {
             attributes.insert("email".to_owned(), email);
         }
-        self.attempts.admit("signup", &username, http).await?;
+        let counted = self.attempts.admit("signup", &username, http).await?;
         times::depends_on_user();
         let signed_up = within(self.accounts.sign_up(&username, password, attributes)).await;
-        let Err(refused) = signed_up else {
+        let Err(refused) = self.attempts.judged(&counted, signed_up).await else {
             return Ok(accepted());
         };
         if is_about_the_mail(&refused) {

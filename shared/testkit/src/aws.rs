@@ -39,6 +39,8 @@ struct AwsState {
     date: Mutex<Option<String>>,
     checksum: Mutex<Option<&'static str>>,
     answers: Mutex<HashMap<String, Value>>,
+    /// The table of attempts: counts by id.
+    attempts: Mutex<HashMap<String, i64>>,
     /// How long responses to reads are repeated, and the recorded responses.
     stale: Mutex<Stale>,
     backend: Backend,
@@ -107,7 +109,8 @@ impl FakeAws {
     }
 
     /// Starts a service that answers every call with an empty success, and reads of tables
-    /// (`BatchGetItem`, `Query`, `Scan`) with the rows that the test sets; writes do not change them.
+    /// (`BatchGetItem`, `Query`, `Scan`) with the rows that the test sets; writes do not change them, except that
+    /// attempts are counted.
     pub async fn with_tables() -> Self {
         Self::with(AwsState {
             backend: Backend::Tables,
@@ -233,6 +236,12 @@ impl FakeAws {
         *self.state.date.lock().expect("a lock") = date.map(str::to_owned);
     }
 
+    /// The attempts that are counted, by id.
+    #[must_use]
+    pub fn attempts(&self) -> HashMap<String, i64> {
+        self.state.attempts.lock().expect("a lock").clone()
+    }
+
     /// Closes all open connections.
     pub fn close_connections(&self) {
         self.server.close_connections();
@@ -265,6 +274,14 @@ impl AwsState {
         }
         let answer = match operation {
             "BatchGetItem" => batch_get(self, operation, request),
+            "UpdateItem" => {
+                let change = request["ExpressionAttributeValues"][":change"]["N"].as_str()?;
+                let id = request["Key"]["id"]["S"].as_str()?.to_owned();
+                let mut attempts = self.attempts.lock().expect("a lock");
+                let count = attempts.entry(id).or_default();
+                *count += change.parse::<i64>().expect("a number");
+                json!({"Attributes": {"attempts": {"N": count.to_string()}}})
+            }
             "Query" | "Scan" => {
                 let partition = &request["ExpressionAttributeValues"][":pk"];
                 let rows = self.rows.lock().expect("a lock");

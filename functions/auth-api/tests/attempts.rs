@@ -1,0 +1,132 @@
+//! Which attempts count, over a fake Cognito and a table that counts.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use auth::Secret;
+use auth_api::{AuthApi, Config};
+use runtime::Handler;
+use serde_json::{Value, json};
+use testkit::server::Fault;
+use testkit::{FakeAws, Pool, events};
+
+const PASSWORD: &str = "Tr0ub4dor-and-3-secret";
+const SESSION: &str = "a-session-of-twenty-characters";
+
+/// The function with an app client's secret, which admits three attempts for a user.
+async fn api() -> (AuthApi, FakeAws) {
+    let aws = FakeAws::with_tables().await;
+    let user = json!({
+        "Username": "ada", "UserAttributes": [{"Name": "email", "Value": "ada@example.com"}],
+    });
+    aws.set_answer("GetUser", user);
+    let variables = [
+        ("ATTEMPT_TABLE", "attempts"),
+        ("ATTEMPTS_PER_USER", "3"),
+        ("REFUSAL_GRID_MILLISECONDS", "0"),
+        ("SIGN_IN_URL", "https://app.example.com"),
+    ];
+    let config = Config::from_lookup(&events::variables(&variables)).unwrap();
+    let secret = Some(Secret::new("s3cr3t-of-the-client".to_owned()));
+    (AuthApi::new(&aws.sdk(), config, secret).unwrap(), aws)
+}
+
+fn request(method: &str, route: &str, body: &Value) -> Value {
+    json!({
+        "resource": route, "path": route, "httpMethod": method,
+        "headers": {"Content-Type": "application/json"},
+        "multiValueHeaders": {"Content-Type": ["application/json"]},
+        "body": body.to_string(), "isBase64Encoded": false,
+        "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.9"}},
+    })
+}
+
+/// The same request from a signed-in user.
+fn signed_in(mut event: Value) -> Value {
+    let token = Pool::ours().access_token();
+    event["headers"]["Authorization"] = json!(format!("Bearer {}", token.build()));
+    event["requestContext"]["authorizer"] = json!({
+        "principalId": token.get("sub"), "sub": token.get("sub"), "issuer": Pool::ours().id,
+        "client_id": token.get("client_id"), "session": token.get("origin_jti"),
+        "auth_time": token.get("auth_time").to_string(),
+    });
+    event
+}
+
+async fn status(api: &AuthApi, event: &Value) -> u16 {
+    let response = api.handle(&events::raw(event), "request-1").await;
+    response.unwrap().status()
+}
+
+fn fail_every_call(aws: &FakeAws, message: &str) {
+    let refused = json!({"__type": "NotAuthorizedException", "message": message}).to_string();
+    let fault = || Fault::Answer(400, refused.clone());
+    aws.set_fault_for("InitiateAuth", fault());
+    for operation in [
+        "RespondToAuthChallenge",
+        "GetTokensFromRefreshToken",
+        "SignUp",
+        "ConfirmSignUp",
+        "ResendConfirmationCode",
+        "ForgotPassword",
+        "ConfirmForgotPassword",
+    ] {
+        aws.add_fault_for(operation, fault());
+    }
+}
+
+/// Cognito compares the secret before anything that the user sent.
+#[tokio::test]
+async fn a_wrong_secret_of_the_app_client_uses_up_no_attempts() {
+    let email = json!({"email": "ada@example.com"});
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    let coded = json!({"email": "ada@example.com", "code": "123456", "password": PASSWORD});
+    let post = |route: &str, body: &Value| request("POST", route, body);
+    let rows = [
+        post("/auth/login", &login),
+        post(
+            "/auth/login",
+            &json!({"email": "ada@example.com", "srp_a": "A".repeat(64)}),
+        ),
+        post(
+            "/auth/challenge",
+            &json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": SESSION, "username": "ada", "code": "123456"}),
+        ),
+        post(
+            "/auth/challenge",
+            &json!({"challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "ada",
+                "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}}),
+        ),
+        post("/auth/refresh", &json!({"refresh_token": "opaque"})),
+        post("/auth/signup", &login),
+        post("/auth/confirm", &coded),
+        post("/auth/resend", &email),
+        post("/auth/forgot-password", &email),
+        post("/auth/confirm-forgot-password", &coded),
+        signed_in(request(
+            "PATCH",
+            "/auth/me",
+            &json!({"attributes": {"email": "eve@example.com"}, "current_password": PASSWORD}),
+        )),
+    ];
+    for event in rows {
+        let (api, aws) = api().await;
+        fail_every_call(&aws, "Unable to verify secret hash for client c");
+        for _ in 0..3 {
+            assert_eq!(status(&api, &event).await, 500, "{event}");
+        }
+        let counted = aws.attempts();
+        assert!(!counted.is_empty(), "{event}");
+        let left = counted.iter().filter(|(_, count)| **count != 0);
+        assert_eq!(left.count(), 0, "{counted:?}: {event}");
+
+        // The operator has corrected the secret.
+        fail_every_call(&aws, "Incorrect username or password.");
+        assert_ne!(status(&api, &event).await, 429, "{event}");
+        assert!(aws.attempts().values().any(|count| *count > 0), "{event}");
+    }
+}
