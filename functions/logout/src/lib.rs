@@ -141,6 +141,10 @@ impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
             Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
         };
+        log::record_outcome(log::Outcome {
+            word: &reason,
+            cause,
+        });
         log::record_reason(&reason);
         let count = self.refusals.count(level, &reason, clock::unix_seconds());
         if let Some(count) = count

@@ -14,6 +14,7 @@ use logout::{Config, Logout};
 use runtime::Handler;
 use serde_json::{Value, json};
 use testkit::server::Fault;
+use testkit::spans::recorded;
 use testkit::{FakeAws, Pool, TokenBuilder, events, now};
 
 /// Variables of the function.
@@ -293,11 +294,14 @@ async fn the_refresh_token_is_revoked_at_cognito_or_queued() {
     for (name, fault, variables, cognito) in rows {
         let fixture = Fixture::with(variables).await;
         fixture.aws.set_fault_for("RevokeToken", fault);
-        let answer = fixture
-            .call(&request(&Pool::ours().access_token(), &body))
-            .await;
+        let event = request(&Pool::ours().access_token(), &body);
+        let (answer, span) = recorded(fixture.call(&event)).await;
         let expected = json!({"ended": "session", "cognito": cognito});
         assert_eq!(answer, (200, expected), "{name}");
+        let has_failed = ["failed", "queued"].contains(&cognito);
+        assert_eq!(span.contains_key("cause"), has_failed, "{name}");
+        assert_eq!(span["outcome"] == cognito, name != "an invalid token");
+        assert_eq!(span["outcome"], span["reason"], "{name}");
         let refused = fixture.refused(&own()).await;
         assert_eq!(refused, Some(DenyReason::SessionRevoked), "{name}");
         let queued = fixture.aws.operations().contains(&"SendMessage".to_owned());

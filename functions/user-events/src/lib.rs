@@ -90,14 +90,21 @@ impl UserEvents {
             Ok(outcome) => (outcome.level(), outcome.as_str().to_owned(), outcome.kind()),
             Err(problem) => (Level::Error, problem.to_string(), "-"),
         };
-        log::record_outcome(outcome.as_str());
+        let cause = match &result {
+            Err(EventError::Unavailable(unavailable)) => Some(unavailable.cause),
+            Ok(_) | Err(EventError::NoSubject | EventError::Unreadable) => None,
+        };
+        let recorded = log::Outcome {
+            word: &outcome,
+            cause,
+        };
+        match &result {
+            Ok(_) => log::record_outcome(recorded),
+            Err(_) => log::record_failure(recorded),
+        }
         // An alarm rings if this line is missing.
         let is_heartbeat = matches!(&result, Ok(Outcome::Ignored(Ignored::Heartbeat)));
         if is_heartbeat || level <= self.log_level {
-            let cause = match &result {
-                Err(EventError::Unavailable(unavailable)) => Some(unavailable.cause),
-                Ok(_) | Err(EventError::NoSubject | EventError::Unreadable) => None,
-            };
             let fields = [
                 ("outcome", Value::from(outcome)),
                 ("kind", Value::from(kind)),

@@ -252,3 +252,23 @@ async fn a_function_that_reports_its_acts_is_not_reported_again() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_span_has_the_outcome_and_the_cause_of_the_line() {
+    let denied = r#"{"__type":"AccessDeniedException"}"#;
+    for (fault, outcome, cause) in [
+        (Fault::None, "applied", None),
+        (
+            Fault::Answer(400, denied.to_owned()),
+            "revocations_unavailable",
+            Some("access_denied"),
+        ),
+    ] {
+        let (function, aws) = fixture(&[]).await;
+        aws.set_fault(fault);
+        let event = record("AdminDisableUser");
+        let (_, values) = testkit::spans::recorded(call(&function, &event)).await;
+        assert_eq!(values["outcome"], outcome);
+        assert_eq!(values.get("cause").map(String::as_str), cause);
+    }
+}

@@ -11,7 +11,11 @@ use crate::outcome::{Outcome, Run};
 /// Writes the line about a run.
 pub(crate) fn report(result: &Result<Run, Unavailable>, state: &SweepState, request_id: &str) {
     let outcome = Outcome::from(result);
-    log::record_outcome(outcome.as_str());
+    let cause = result.as_ref().err().map(|failed| failed.cause);
+    log::record_outcome(log::Outcome {
+        word: outcome.as_str(),
+        cause,
+    });
     let now = clock::now();
     let run = result.as_ref().ok();
     let count = |of: fn(&Run) -> u64| Value::from(run.map_or(0, of));
@@ -34,7 +38,7 @@ pub(crate) fn report(result: &Result<Run, Unavailable>, state: &SweepState, requ
         fields.push(("OutlivingClients", clients.into()));
     }
     fields.push(("_aws", log::metrics(&measures, now.0)));
-    fields.extend(log::cause(result.as_ref().err().map(|failed| failed.cause)));
+    fields.extend(log::cause(cause));
     // Alarms read this line's metrics, so no `LOG_LEVEL` turns it off.
     log::line(outcome.level(), "sweep", fields);
 }

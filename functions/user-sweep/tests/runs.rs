@@ -121,3 +121,13 @@ async fn a_dependency_that_fails_makes_the_run_fail() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_span_has_the_outcome_and_the_cause_of_the_line() {
+    let (sweep, aws) = fixture().await;
+    let denied = r#"{"__type":"AccessDeniedException"}"#;
+    aws.set_fault_for("ListUsers", Fault::Answer(400, denied.to_owned()));
+    let (_, values) = testkit::spans::recorded(run(&sweep)).await;
+    assert_eq!(values["outcome"], "cognito_unavailable");
+    assert_eq!(values["cause"], "access_denied");
+}

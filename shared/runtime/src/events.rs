@@ -143,6 +143,7 @@ mod tests {
         let invocation = Invocation {
             request_id: "r-1".to_owned(),
             trace_id: Some("t-1".to_owned()),
+            has_failed: false.into(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

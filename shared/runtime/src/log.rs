@@ -280,9 +280,22 @@ pub fn failure(message: &str, because: Cause) {
     line(Level::Error, message, cause(Some(because)));
 }
 
-/// Adds the outcome of an event to the span of its invocation. [`outcome`] and [`request`] do it, too.
+/// Adds the outcome of an event to the span of its invocation. [`outcome`] and [`request`] do it, too. Of a batch, the
+/// span has the outcome of the first event that failed, else of the last event.
 pub fn record_outcome<'a>(outcome: impl Into<Outcome<'a>>) {
     let outcome = outcome.into();
+    record(outcome, outcome.cause.is_some());
+}
+
+/// The same, for an event that failed for another reason than a dependency.
+pub fn record_failure<'a>(outcome: impl Into<Outcome<'a>>) {
+    record(outcome.into(), true);
+}
+
+fn record(outcome: Outcome<'_>, has_failed: bool) {
+    if !invocation::takes_outcome(has_failed) {
+        return;
+    }
     invocation::record("outcome", outcome.word);
     if let Some(cause) = outcome.cause {
         invocation::record("cause", cause.as_str());
@@ -303,7 +316,7 @@ pub fn outcome<'a>(
     request_id: &str,
 ) {
     let outcome = outcome.into();
-    record_outcome(outcome);
+    record(outcome, level == Level::Error);
     let fields = [
         ("outcome", Value::from(outcome.word)),
         ("request_id", Value::from(request_id)),

@@ -2,7 +2,7 @@
 //!
 //! Spans are kept until the invocation's response is sent, and sent before the next event is fetched: a batch in
 //! the background would be frozen with the process. Sending never fails an invocation, and takes at most
-//! [`LIMIT`]; spans that could not be sent are dropped.
+//! [`LIMIT`]; spans that could not be sent are dropped, and so are those of calls outside of an invocation.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use auth::Cause;
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{SpanId, SpanKind, TracerProvider};
 use opentelemetry_aws::trace::XrayPropagator;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
@@ -52,6 +52,10 @@ impl SpanProcessor for Ended {
     fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
+        // A call during init belongs to no trace: it would be one of its own, sampled whatever X-Ray decides.
+        if span.parent_span_id == SpanId::INVALID && span.span_kind != SpanKind::Server {
+            return;
+        }
         let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spans.len() < MAX_SPANS {
             spans.push(span);
@@ -71,6 +75,8 @@ impl SpanProcessor for Ended {
 pub(crate) struct Export {
     ended: Ended,
     exporter: SpanExporter,
+    /// How long sending may take.
+    limit: Duration,
     /// Nothing is sent before this second.
     resumes_at: AtomicU64,
 }
@@ -83,7 +89,7 @@ impl Export {
         if spans.is_empty() || now < self.resumes_at.load(Ordering::Relaxed) {
             return;
         }
-        let cause = match tokio::time::timeout(LIMIT, self.exporter.export(spans)).await {
+        let cause = match tokio::time::timeout(self.limit, self.exporter.export(spans)).await {
             Ok(Ok(())) => return,
             Ok(Err(_)) => Cause::Connection,
             Err(_) => Cause::Timeout,
@@ -97,13 +103,17 @@ impl Export {
 /// Sends spans from now on to `endpoint`, such as `http://localhost:4318`; `None` if it is not an address of that
 /// form.
 pub(crate) fn install(endpoint: &str, level: Level) -> Option<Export> {
-    let (subscriber, export) = subscriber(endpoint, level)?;
+    let (subscriber, export) = subscriber(endpoint, level, LIMIT)?;
     // A second subscriber is refused: the first one does the same.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Some(export)
 }
 
-fn subscriber(endpoint: &str, level: Level) -> Option<(impl Subscriber + use<>, Export)> {
+fn subscriber(
+    endpoint: &str,
+    level: Level,
+    limit: Duration,
+) -> Option<(impl Subscriber + use<>, Export)> {
     // A collector elsewhere would need TLS and credentials, and adds its distance to each invocation.
     let address = endpoint.trim_end_matches('/');
     if !address.starts_with("http://") {
@@ -113,7 +123,7 @@ fn subscriber(endpoint: &str, level: Level) -> Option<(impl Subscriber + use<>, 
         .with_http()
         .with_endpoint(format!("{address}/v1/traces"))
         // [`Export::flush`] has the limit.
-        .with_timeout(LIMIT * 2)
+        .with_timeout(limit * 2)
         .build();
     let mut exporter = exporter.ok()?;
     let function = invocation::function_name().unwrap_or("gatehouse");
@@ -141,6 +151,7 @@ fn subscriber(endpoint: &str, level: Level) -> Option<(impl Subscriber + use<>, 
         Export {
             ended,
             exporter,
+            limit,
             resumes_at,
         },
     ))
@@ -173,8 +184,6 @@ pub(crate) fn continue_trace(span: &Span, header: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use lambda_runtime::{Context as LambdaContext, LambdaEvent};
     use serde_json::value::RawValue;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -188,12 +197,16 @@ mod tests {
     const TRACE_ID: [u8; 16] = 0x5759_e988_bd86_2e3f_e1be_46a9_9427_2793_u128.to_be_bytes();
     const PARENT: [u8; 8] = 0x5399_5c3f_42cd_8ad8_u64.to_be_bytes();
 
+    /// Far more than an export takes, also on a busy machine; only a failing test waits so long.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     /// A collector: one request, whose body it returns.
     async fn receive(listener: &TcpListener) -> (TcpStream, String, Vec<u8>) {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
         loop {
-            stream.read_buf(&mut request).await.unwrap();
+            let read = stream.read_buf(&mut request).await.unwrap();
+            assert_ne!(read, 0, "the request ended early");
             let Some(end) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
                 continue;
             };
@@ -253,16 +266,32 @@ mod tests {
         (listener, format!("http://{address}"))
     }
 
+    /// How many connections were opened until now: the listener accepts them in their order.
+    async fn connections_before_ours(listener: &TcpListener) -> usize {
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let ours = ours.unwrap().local_addr().unwrap();
+        let mut others = 0;
+        loop {
+            let (_, peer) = listener.accept().await.unwrap();
+            if peer == ours {
+                return others;
+            }
+            others += 1;
+        }
+    }
+
     fn block_on(test: impl Future<Output = ()>) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_all().build().unwrap().block_on(test);
+        let runtime = runtime.enable_all().build().unwrap();
+        let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE * 2, test).await });
+        ended.expect("the test ends");
     }
 
     #[test]
     fn spans_continue_the_trace_of_the_invocation_and_have_no_content() {
         block_on(async {
             let (listener, endpoint) = collector().await;
-            let (subscriber, export) = subscriber(&endpoint, Level::Info).unwrap();
+            let (subscriber, export) = subscriber(&endpoint, Level::Info, PATIENCE).unwrap();
             invoke(&context(1)).with_subscriber(subscriber).await;
             let answer = async {
                 let (mut stream, head, body) = receive(&listener).await;
@@ -296,47 +325,94 @@ mod tests {
     fn a_trace_that_is_not_sampled_sends_nothing() {
         block_on(async {
             let (listener, endpoint) = collector().await;
-            let (subscriber, export) = subscriber(&endpoint, Level::Info).unwrap();
+            let (subscriber, export) = subscriber(&endpoint, Level::Info, PATIENCE).unwrap();
             invoke(&context(0)).with_subscriber(subscriber).await;
-            assert!(export.ended.0.lock().unwrap().is_empty());
             export.flush().await;
-            let accepted = tokio::time::timeout(LIMIT / 4, listener.accept()).await;
-            assert!(accepted.is_err(), "no connection");
+            assert_eq!(connections_before_ours(&listener).await, 0);
         });
     }
 
+    /// Without the limit, the first export would wait for as long as the collector hangs.
     #[test]
     fn a_collector_that_hangs_delays_one_invocation_by_the_limit() {
         block_on(async {
             let (listener, endpoint) = collector().await;
-            let (subscriber, export) = subscriber(&endpoint, Level::Info).unwrap();
+            let limit = Duration::from_millis(50);
+            let (subscriber, export) = subscriber(&endpoint, Level::Info, limit).unwrap();
             let invoked = async {
                 invoke(&context(1)).await;
-                let began = Instant::now();
                 export.flush().await;
-                let first = began.elapsed();
+                let paused = export.resumes_at.load(Ordering::Relaxed);
+                assert!(paused > 0, "nothing is sent for a while");
                 invoke(&context(1)).await;
-                let began = Instant::now();
                 export.flush().await;
-                (first, began.elapsed())
+                assert_eq!(export.resumes_at.load(Ordering::Relaxed), paused);
             };
-            let hanging = async {
-                let received = receive(&listener).await;
-                std::future::pending::<()>().await;
-                drop(received);
+            invoked.with_subscriber(subscriber).await;
+            assert!(export.ended.take().is_empty(), "they were dropped");
+            // It accepts connections and never answers: only the first invocation has opened one, in time or not.
+            let others = connections_before_ours(&listener).await;
+            assert!(others <= 1, "{others}");
+        });
+    }
+
+    #[test]
+    fn calls_during_init_are_no_traces_of_their_own() {
+        block_on(async {
+            let (listener, endpoint) = collector().await;
+            let (subscriber, export) = subscriber(&endpoint, Level::Info, PATIENCE).unwrap();
+            let init_and_invocation = async {
+                drop(tracing::info_span!(target: "gatehouse", "dependency", otel.kind = "client"));
+                invoke(&context(0)).await;
             };
-            tokio::select! {
-                (first, second) = invoked.with_subscriber(subscriber) => {
-                    assert!(first >= LIMIT / 2, "it was sent: {first:?}");
-                    assert!(first < LIMIT * 5, "{first:?}");
-                    assert!(second < LIMIT / 2, "nothing is sent for a while: {second:?}");
-                }
-                () = hanging => {}
+            init_and_invocation.with_subscriber(subscriber).await;
+            export.flush().await;
+            assert_eq!(connections_before_ours(&listener).await, 0);
+        });
+    }
+
+    /// An invocation without X-Ray's header is the root of a trace.
+    #[test]
+    fn an_invocation_without_a_trace_is_kept_by_the_sampler() {
+        block_on(async {
+            let (_, endpoint) = collector().await;
+            let (subscriber, export) = subscriber(&endpoint, Level::Info, PATIENCE).unwrap();
+            let mut context = context(1);
+            context.xray_trace_id = None;
+            invoke(&context).with_subscriber(subscriber).await;
+            assert_eq!(export.ended.take().len(), 2, "it and its call");
+        });
+    }
+
+    #[test]
+    fn a_failed_event_of_a_batch_gives_the_span_its_outcome() {
+        struct Batch;
+
+        impl Handler for Batch {
+            type Answer = ();
+
+            async fn handle(&self, _: &RawValue, _: &str) -> Result<(), InvocationError> {
+                log::record_outcome("first");
+                log::record_outcome(log::Outcome::failed("second", Cause::Throttled));
+                log::record_outcome("third");
+                Ok(())
             }
-            assert!(
-                export.ended.0.lock().unwrap().is_empty(),
-                "they were dropped"
-            );
+        }
+
+        block_on(async {
+            let (subscriber, export) =
+                subscriber("http://127.0.0.1:1", Level::Info, LIMIT).unwrap();
+            let event = LambdaEvent::new(serde_json::from_str("{}").unwrap(), context(1));
+            let invoked = guarded(&Batch, event).with_subscriber(subscriber).await;
+            assert!(invoked.is_ok());
+            let spans = export.ended.take();
+            let last = |name: &str| {
+                let mut of_name = spans[0].attributes.iter().rev();
+                let found = of_name.find(|attribute| attribute.key.as_str() == name);
+                found.map(|attribute| attribute.value.to_string())
+            };
+            assert_eq!(last("outcome").as_deref(), Some("second"));
+            assert_eq!(last("cause").as_deref(), Some("throttled"));
         });
     }
 
@@ -345,7 +421,7 @@ mod tests {
         block_on(async {
             let (listener, endpoint) = collector().await;
             drop(listener);
-            let (subscriber, export) = subscriber(&endpoint, Level::Info).unwrap();
+            let (subscriber, export) = subscriber(&endpoint, Level::Info, PATIENCE).unwrap();
             invoke(&context(1)).with_subscriber(subscriber).await;
             export.flush().await;
             assert!(export.resumes_at.load(Ordering::Relaxed) > 0);
@@ -361,16 +437,19 @@ mod tests {
             "http://",
             "http://a b",
         ] {
-            assert!(subscriber(endpoint, Level::Info).is_none(), "{endpoint}");
+            assert!(
+                subscriber(endpoint, Level::Info, LIMIT).is_none(),
+                "{endpoint}"
+            );
         }
     }
 
     #[test]
     fn spans_that_are_not_sent_do_not_grow_without_bound() {
-        let (subscriber, export) = subscriber("http://127.0.0.1:1", Level::Info).unwrap();
+        let (subscriber, export) = subscriber("http://127.0.0.1:1", Level::Info, LIMIT).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             for _ in 0..MAX_SPANS + 5 {
-                drop(tracing::info_span!(target: "gatehouse", "dependency"));
+                drop(tracing::info_span!(target: "gatehouse", "invocation", otel.kind = "server"));
             }
         });
         assert_eq!(export.ended.take().len(), MAX_SPANS);

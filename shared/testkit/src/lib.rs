@@ -24,6 +24,7 @@ pub mod pool;
 pub mod rows;
 pub mod runtime_api;
 pub mod server;
+pub mod spans;
 pub mod token;
 
 pub use aws::FakeAws;
