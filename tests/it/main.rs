@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod acts;
 mod admin;
 mod api_keys;
 mod audit_trail;
