@@ -446,3 +446,23 @@ async fn a_demanded_password_change_precedes_tokens() {
         assert!(!api.output().contains(secret), "the log contains {secret}");
     }
 }
+
+#[tokio::test]
+async fn passwords_are_wiped_from_memory() {
+    let world = World::start().await;
+    let api = api(&world).await;
+    let refused = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault_for("InitiateAuth", refused);
+    let secret = "Sesame-of-this-very-test-1907";
+    let login = |password| json!({"email": "ada@example.com", "password": password});
+    assert_eq!(
+        status(&api, &post("/auth/login", &login(secret))).await.0,
+        401
+    );
+    // The next requests replace what the connections' buffers hold.
+    for _ in 0..3 {
+        let another = post("/auth/login", &login("another-password-as-long-1907"));
+        assert_eq!(status(&api, &another).await.0, 401);
+    }
+    assert_eq!(api.copies_in_memory(secret), 0);
+}

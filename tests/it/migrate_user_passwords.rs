@@ -90,28 +90,6 @@ async fn a_long_password_is_refused_before_hashing() {
     assert!(migrate.output().contains("hash_too_costly"));
 }
 
-/// The number of copies of a text in the writable memory of a process.
-fn copies_in_memory(pid: u32, needle: &[u8]) -> usize {
-    use std::io::{Read, Seek, SeekFrom};
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-    let mut copies = 0;
-    for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
-        let (range, _) = line.split_once(' ').unwrap();
-        let (start, end) = range.split_once('-').unwrap();
-        let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-        memory.seek(SeekFrom::Start(start)).unwrap();
-        if memory.read_exact(&mut bytes).is_ok() {
-            copies += bytes
-                .windows(needle.len())
-                .filter(|part| *part == needle)
-                .count();
-        }
-    }
-    copies
-}
-
 #[tokio::test]
 async fn passwords_are_wiped_from_memory() {
     let old = OldTable::make().await;
@@ -129,5 +107,5 @@ async fn passwords_are_wiped_from_memory() {
             None
         );
     }
-    assert_eq!(copies_in_memory(migrate.pid(), secret.as_bytes()), 0);
+    assert_eq!(migrate.copies_in_memory(secret), 0);
 }

@@ -3,6 +3,11 @@
 use std::process::ExitCode;
 
 use migrate_user::{Config, MigrateUser};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Zeroes memory when it is freed: passwords pass through the buffers of HTTP clients, which do not wipe them.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     runtime::run(

@@ -1,5 +1,6 @@
 //! Runs a function's real binary under a local Runtime API.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -236,6 +237,30 @@ impl Binary {
             .args([name, &pid])
             .status();
         assert!(status.expect("kill").success());
+    }
+
+    /// The number of copies of a text in the writable memory of the process.
+    #[must_use]
+    pub fn copies_in_memory(&self, text: &str) -> usize {
+        let folder = PathBuf::from(format!("/proc/{}", self.pid()));
+        let maps = std::fs::read_to_string(folder.join("maps")).expect("the process's maps");
+        let mut memory = std::fs::File::open(folder.join("mem")).expect("the process's memory");
+        let mut copies = 0;
+        for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+            let (range, _) = line.split_once(' ').expect("a range");
+            let (start, end) = range.split_once('-').expect("two addresses");
+            let [start, end] =
+                [start, end].map(|at| u64::from_str_radix(at, 16).expect("an address"));
+            let mut bytes = vec![0; usize::try_from(end - start).expect("a length")];
+            memory.seek(SeekFrom::Start(start)).expect("an address");
+            if memory.read_exact(&mut bytes).is_ok() {
+                copies += bytes
+                    .windows(text.len())
+                    .filter(|part| *part == text.as_bytes())
+                    .count();
+            }
+        }
+        copies
     }
 
     /// The process id, for freezing the process or inspecting its memory.
