@@ -16,7 +16,7 @@ use runtime::audit::TERM;
 use runtime::{Act, clock};
 use serde_json::{Value, json};
 
-use crate::operator::required;
+use crate::operator::{Printed, required};
 
 /// The log groups of the functions that write acts: the stack's output `AuditLogGroups`.
 const GROUPS: &str = "AUDIT_LOG_GROUPS";
@@ -174,6 +174,13 @@ fn time(text: &str) -> Result<u64, String> {
     let text = if text.contains('T') { text } else { &day };
     let time = DateTime::from_str(text, DateTimeFormat::DateTime).map_err(|_| problem())?;
     u64::try_from(time.secs()).map_err(|_| problem())
+}
+
+/// A command that ran, and the act that it was.
+pub(crate) struct Acted {
+    /// What is printed. A key's secret is in it and nowhere else, so it comes before the act is recorded.
+    pub(crate) result: Result<Printed, String>,
+    pub(crate) act: OperatorAct,
 }
 
 /// What an operator did, or tried.

@@ -6,8 +6,8 @@ use auth_dynamodb::{DisplayedKey, Profiles, Status};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::audit_trail::{self, OperatorAct};
-use crate::operator::{Acted, Operator, Printed, failed, in_words};
+use crate::audit_trail::{self, Acted, OperatorAct};
+use crate::operator::{Operator, Printed, failed, in_words};
 
 /// The user to enable. Earlier revocations stay in force: the user signs in again.
 #[derive(Args)]

@@ -8,8 +8,8 @@ use auth_dynamodb::DynamoApiKeys;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::audit_trail::{self, OperatorAct};
-use crate::operator::{Acted, Operator, Printed, failed, required};
+use crate::audit_trail::{self, Acted, OperatorAct};
+use crate::operator::{Operator, Printed, failed, required};
 
 const DAY: u64 = 24 * 60 * 60;
 

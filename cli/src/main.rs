@@ -101,9 +101,9 @@ fn finish(result: Result<impl Display, String>) -> ExitCode {
 }
 
 /// Prints the result, and then records the act, which may take seconds.
-async fn finish_act(acted: Result<operator::Acted, String>) -> ExitCode {
+async fn finish_act(acted: Result<audit_trail::Acted, String>) -> ExitCode {
     match acted {
-        Ok(operator::Acted { result, act }) => {
+        Ok(audit_trail::Acted { result, act }) => {
             let code = finish(result);
             act.record().await;
             code

@@ -9,8 +9,6 @@ use auth_cognito::{CognitoSignOut, CognitoUsers, UserPoolError};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
 
-use crate::audit_trail::OperatorAct;
-
 /// A deployment, accessed with the shell's AWS credentials.
 pub(crate) struct Operator {
     /// The revocation table.
@@ -117,13 +115,6 @@ pub(crate) fn required(name: &str) -> Result<String, String> {
     env_config::process(name)
         .filter(|value| !value.trim().is_empty())
         .ok_or_else(|| format!("{name} is not set"))
-}
-
-/// A command that ran, and the act that it was.
-pub(crate) struct Acted {
-    /// What is printed. A key's secret is in it and nowhere else, so it comes before the act is recorded.
-    pub(crate) result: Result<Printed, String>,
-    pub(crate) act: OperatorAct,
 }
 
 /// Results as a table, or as JSON.

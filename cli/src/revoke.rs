@@ -8,8 +8,8 @@ use auth_dynamodb::DisplayedKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::audit_trail::{self, OperatorAct};
-use crate::operator::{Acted, Operator, Printed, failed, in_words};
+use crate::audit_trail::{self, Acted, OperatorAct};
+use crate::operator::{Operator, Printed, failed, in_words};
 
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
 const TTLS: std::ops::RangeInclusive<u64> = 3_600..=315_360_000;
