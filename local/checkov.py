@@ -6,9 +6,11 @@ explanations without a finding.
 
 import fnmatch
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import yaml
 
@@ -26,7 +28,10 @@ def main(files):
 
 def findings(file):
     command = [CHECKOV, "--framework", "cloudformation", "--compact", "--quiet", "--skip-download", "-o", "json", "-f", file]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory(prefix="gatehouse-checkov-") as folder:
+        # It leaves caches in both.
+        environment = os.environ | {"TMPDIR": folder, "XDG_CACHE_HOME": folder}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         report = json.loads(result.stdout)
         summary, failed = report["summary"], report["results"]["failed_checks"]

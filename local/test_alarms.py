@@ -277,7 +277,15 @@ def variables(function, url):
 
 @functools.cache
 def lines(case):
-    """The lines that the case's function prints."""
+    """The lines that the case's function prints. Again, if a call took too long: the machine may be busy."""
+    for _ in range(3):
+        found = lines_of_one_run(case)
+        if not any(line.get("cause") == "timeout" for line in found):
+            break
+    return found
+
+
+def lines_of_one_run(case):
     function, sent, answers, _ = CASES[case]
     sent = sent() if callable(sent) else sent
     with serving(Aws, answers=WORKING | answers) as aws:

@@ -189,7 +189,7 @@ async fn an_operators_act_is_written_into_its_log_group() {
         &user,
         "t-1",
         "--actor",
-        "ada@example.com",
+        "grace@example.com",
     ];
     let (_, errors, code) = gatehouse_output(&world, &group, &revoke).await;
     assert_eq!(code, 0, "{errors}");
@@ -207,7 +207,7 @@ async fn an_operators_act_is_written_into_its_log_group() {
     );
     assert!(act.at + 60 > now());
     assert_eq!(act.target, auth::subject_hash(Pool::ours().id, &user));
-    assert!(!text.contains("ada") && !text.contains(&user), "{text}");
+    assert!(!text.contains("grace") && !text.contains(&user), "{text}");
 
     aws.set_fault(Fault::Answer(
         400,

@@ -52,10 +52,15 @@ fn policies() -> PathBuf {
 
 /// A folder with one example and the schema of the examples.
 pub(crate) fn example(name: &str) -> PathBuf {
+    // Another test must not read a file that is being written.
+    static WRITING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _writing = WRITING.lock().unwrap();
     let folder = std::env::temp_dir().join(format!("gatehouse-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    for file in [format!("{name}.cedar"), "schema.cedarschema".to_owned()] {
-        std::fs::copy(policies().join("examples").join(&file), folder.join(&file)).unwrap();
+    if !folder.exists() {
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in [format!("{name}.cedar"), "schema.cedarschema".to_owned()] {
+            std::fs::copy(policies().join("examples").join(&file), folder.join(&file)).unwrap();
+        }
     }
     folder
 }

@@ -47,15 +47,15 @@ async fn a_line_of_auth_api_has_the_outcome_that_the_client_got_and_the_route() 
     let unreadable = post("/auth/refresh", &json!({"refresh_token": "a\u{0}"}));
     let login = post(
         "/auth/login",
-        &json!({"email": "ada@example.com", "password": PASSWORD}),
+        &json!({"email": "grace@example.com", "password": PASSWORD}),
     );
     let confirm = press(
         "/auth/confirm",
-        "email=ada%40example.com&code=123456&password=Tr0ub4dor-and-3-secret",
+        "email=grace%40example.com&code=123456&password=Tr0ub4dor-and-3-secret",
     );
-    let resend = press("/auth/resend", "email=ada%40example.com");
+    let resend = press("/auth/resend", "email=grace%40example.com");
     let me = request("GET", "/auth/me", &json!(null));
-    let unknown = request("GET", "/auth/ada@example.com", &json!(null));
+    let unknown = request("GET", "/auth/grace@example.com", &json!(null));
     let wrong = || exception("NotAuthorizedException", "Incorrect username or password.");
     let failed = || exception("InternalErrorException", "m");
     let (warn, error) = ("WARN", "ERROR");
@@ -149,7 +149,7 @@ async fn a_line_of_auth_api_has_the_outcome_that_the_client_got_and_the_route() 
     let members = ["level", "outcome", "cause"].map(|name| line[name].as_str().unwrap_or_default());
     let expected = ["ERROR", "revocations_unavailable", "invalid_response"];
     assert_eq!(members, expected, "{line}");
-    assert!(!api.output().contains("ada"), "no text of a client");
+    assert!(!api.output().contains("grace"), "no text of a client");
 }
 
 #[tokio::test]

@@ -239,27 +239,27 @@ async fn users_of_other_issuers_are_revoked_and_admitted_again() {
     let subject = text_of(&user, "sub");
     world.cognito.set_answer(
         "AdminGetUser",
-        json!({"Username": "ada", "Enabled": true,
+        json!({"Username": "grace", "Enabled": true,
             "UserAttributes": [{"Name": "sub", "Value": subject}]}),
     );
     let admin = world.function("admin", &[]).await;
     let administrator = user_token().claim("cognito:groups", json!(["admins"]));
     let route = ("POST", "/admin/users/{username}/disable");
-    let parameters = json!({"username": "ada"});
+    let parameters = json!({"username": "grace"});
     let event = behind_authorizer(&administrator, route, parameters, json!(null));
     assert_eq!(ask(&admin, &event).await.0, 200);
     assert!(!world.passes(&signed_in_again(&user)).await);
     next_second().await;
-    let (text, audit, code) = run(&["enable", "ada", "--reason", "ticket 9"]).await;
+    let (text, audit, code) = run(&["enable", "grace", "--reason", "ticket 9"]).await;
     assert_eq!(code, 0, "{text}");
     assert_eq!(audit["act"], "enable_user");
-    assert!(!audit.to_string().contains("ada"));
+    assert!(!audit.to_string().contains("grace"));
     assert!(world.passes(&signed_in_again(&user)).await);
     assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
     let asked = world.cognito.requests();
     assert!(asked.iter().any(|(name, _)| name == "AdminEnableUser"));
     world.cognito.set_fault(testkit::server::Fault::Cut);
-    let (_, audit, code) = run(&["enable", "ada"]).await;
+    let (_, audit, code) = run(&["enable", "grace"]).await;
     assert_eq!((code, &audit["outcome"]), (2, &json!("failed")));
 }
 

@@ -9,9 +9,9 @@ use crate::world::{World, next_second, signed_in_again, text_of, user_token};
 fn trigger(source: &str, token: &TokenBuilder<'_>) -> Value {
     json!({
         "version": "1", "region": "us-east-1", "userPoolId": Pool::ours().id,
-        "userName": "ada", "triggerSource": source,
+        "userName": "grace", "triggerSource": source,
         "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "x"},
-        "request": {"userAttributes": {"sub": token.get("sub"), "email": "ada@example.com",
+        "request": {"userAttributes": {"sub": token.get("sub"), "email": "grace@example.com",
             "cognito:user_status": "CONFIRMED", "email_verified": "true"}, "newMember": [1, null]},
         "response": {}, "another": {"new": "member"},
     })
@@ -33,7 +33,7 @@ async fn a_password_reset_revokes_earlier_sessions() {
     let again = signed_in_again(&token);
     assert!(world.passes(&again).await, "the next sign-in is accepted");
     let (operation, sent) = world.cognito.requests().remove(0);
-    let expected = json!({"UserPoolId": Pool::ours().id, "Username": "ada"});
+    let expected = json!({"UserPoolId": Pool::ours().id, "Username": "grace"});
     assert_eq!(
         (operation.as_str(), sent),
         ("AdminUserGlobalSignOut", expected),
@@ -69,7 +69,7 @@ async fn a_password_reset_revokes_earlier_sessions() {
     }
     assert!(world.passes(&token).await);
     let output = function.output();
-    assert!(!output.contains("ada") && !output.contains(&text_of(&token, "sub")));
+    assert!(!output.contains("grace") && !output.contains(&text_of(&token, "sub")));
 }
 
 /// The response depends on the revocation only; logout-retry repeats the sign-out at Cognito.
@@ -88,7 +88,7 @@ async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
         assert!(!world.passes(&token).await, "{fault:?}");
         let (operation, sent) = world.others.requests().remove(0);
         let body: Value = serde_json::from_str(sent["MessageBody"].as_str().unwrap()).unwrap();
-        let expected = json!({"kind": "sign_out_everywhere", "username": "ada"});
+        let expected = json!({"kind": "sign_out_everywhere", "username": "grace"});
         assert_eq!((operation.as_str(), body), ("SendMessage", expected));
 
         // If both fail, the revocation is written later with the time of the reset.
@@ -120,7 +120,7 @@ async fn a_failed_sign_out_is_queued_and_does_not_block_the_reset() {
     for word in ["sign_out_queued", "sign_out_failed"] {
         assert!(output.contains(word), "{output}");
     }
-    assert!(!output.contains("ada") && !output.contains(&text_of(&token, "sub")));
+    assert!(!output.contains("grace") && !output.contains(&text_of(&token, "sub")));
 }
 
 fn text_of_kind(message: &Value) -> String {
@@ -136,7 +136,7 @@ async fn a_confirmed_sign_up_creates_the_profile() {
     let event = trigger("PostConfirmation_ConfirmSignUp", &token);
     assert_eq!(function.invoke(&event).await.answer(), event);
     let profile = world.profile(&subject).await;
-    assert_eq!(profile["email"], "ada@example.com");
+    assert_eq!(profile["email"], "grace@example.com");
     assert_eq!(profile["status"], "CONFIRMED");
     next_second().await;
     assert_eq!(function.invoke(&event).await.answer(), event);

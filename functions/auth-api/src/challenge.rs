@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::body::Answer;
 use crate::change_password::PROOF;
 use crate::demand::Replacement;
+use crate::hidden::log_hidden;
 use crate::limiter::Counted;
 use crate::outcome::ApiError;
 use crate::times::{self, within, within_at_most};
@@ -100,9 +101,15 @@ impl AuthApi {
                 }
             }
         };
-        let signed_in = self.attempts.judged(&counted, signed_in).await;
-        let signed_in = match self.attempts.judged(&of_session, signed_in).await {
+        let signed_in = match signed_in {
             Ok(signed_in) => signed_in,
+            // Cognito compares the hash of the secret and the client's `username` with that of its own name for the
+            // user, so another of the user's names is refused like a wrong secret. A secret that is really wrong has
+            // failed the sign-in before.
+            Err(refused) if refused.is_about_secret() => {
+                log_hidden(&refused);
+                return Err(ApiError::SignInRefused);
+            }
             Err(refused) if name == PROOF_OF_PASSWORD => {
                 return Err(self.about_a_password(&refused, username, http).await);
             }

@@ -92,15 +92,6 @@ async fn a_wrong_secret_of_the_app_client_uses_up_no_attempts() {
             "/auth/login",
             &json!({"email": "ada@example.com", "srp_a": "A".repeat(64)}),
         ),
-        post(
-            "/auth/challenge",
-            &json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": SESSION, "username": "ada", "code": "123456"}),
-        ),
-        post(
-            "/auth/challenge",
-            &json!({"challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "ada",
-                "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}}),
-        ),
         post("/auth/refresh", &json!({"refresh_token": "opaque"})),
         post("/auth/signup", &login),
         post("/auth/confirm", &coded),
@@ -127,6 +118,29 @@ async fn a_wrong_secret_of_the_app_client_uses_up_no_attempts() {
         // The operator has corrected the secret.
         fail_every_call(&aws, "Incorrect username or password.");
         assert_ne!(status(&api, &event).await, 429, "{event}");
+        assert!(aws.attempts().values().any(|count| *count > 0), "{event}");
+    }
+}
+
+/// For a name other than Cognito's own, such as the email address, Cognito reports a wrong secret.
+#[tokio::test]
+async fn another_name_in_a_challenge_is_refused_and_counted() {
+    let post = |route: &str, body: &Value| request("POST", route, body);
+    let rows = [
+        post(
+            "/auth/challenge",
+            &json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": SESSION, "username": "ada@example.com", "code": "123456"}),
+        ),
+        post(
+            "/auth/challenge",
+            &json!({"challenge": "PASSWORD_VERIFIER", "session": SESSION, "username": "ada@example.com",
+                "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}}),
+        ),
+    ];
+    for event in rows {
+        let (api, aws) = api().await;
+        fail_every_call(&aws, "Unable to verify secret hash for client c");
+        assert_eq!(status(&api, &event).await, 401, "{event}");
         assert!(aws.attempts().values().any(|count| *count > 0), "{event}");
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use auth::api_key::{CLIENT_ID, NewKey, RANDOM_BYTES, StoredKey};
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
@@ -28,22 +29,22 @@ struct Fixture {
 }
 
 /// A folder with the rules, as the function reads it.
-fn policies() -> String {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/examples");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api-keys");
-    std::fs::create_dir_all(&folder).unwrap();
-    for file in ["api-keys.cedar", "schema.cedarschema"] {
-        std::fs::copy(examples.join(file), folder.join(file)).unwrap();
-    }
-    folder.to_str().unwrap().to_owned()
+fn policies() -> &'static str {
+    // Once: another test must not read a file that is being written.
+    static FOLDER: OnceLock<String> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/examples");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api-keys");
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in ["api-keys.cedar", "schema.cedarschema"] {
+            std::fs::copy(examples.join(file), folder.join(file)).unwrap();
+        }
+        folder.to_str().unwrap().to_owned()
+    })
 }
 
 fn fixture() -> Fixture {
-    let policies = policies();
-    let variables = [
-        ("API_KEY_TABLE", "api-keys"),
-        ("POLICIES_DIR", policies.as_str()),
-    ];
+    let variables = [("API_KEY_TABLE", "api-keys"), ("POLICIES_DIR", policies())];
     let config = Config::from_lookup(&events::variables(&variables)).unwrap();
     let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
     let verifier = Verifier::new(issuers.collect(), config.token_rules);

@@ -216,7 +216,9 @@ def write(target, found, plan_id):
     namespace = NAMESPACE.search(known["schema"])
     text = scope_rules(switched, namespace[1] if namespace else "Gatehouse")
     # The record first: without it the next plan could not tell which rules to write.
-    record = {"plan": plan_id, "shipped": starts_over(found), "routes": switched}
+    # Without a stack it is unknown which rules are deployed: a plan with one asks.
+    is_shipped = known["shipped"] and (found["stack"] is None or starts_over(found))
+    record = {"plan": plan_id, "shipped": is_shipped, "routes": switched}
     (target / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if text:
         head = f"// gatehouse-adopt wrote this file ({fingerprint(text)}): write other rules into another one.\n"

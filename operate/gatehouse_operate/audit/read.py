@@ -3,7 +3,7 @@
 import concurrent.futures
 from dataclasses import dataclass
 
-from gatehouse_operate.audit.calls import CALLS
+from gatehouse_operate.audit.calls import CALLS, partition_of
 from gatehouse_operate.audit.facts import (
     Api,
     Balancer,
@@ -28,6 +28,8 @@ WORKERS = 8
 # Alarms in one call of DescribeAlarms.
 ALARMS = 100
 NESTED = 20
+# The partitions of AWS that have CloudFront.
+WITH_CLOUDFRONT = {"aws", "aws-cn"}
 # The resources of a stack that make it worth an audit.
 AUDITED = {
     "AWS::ApiGateway::RestApi",
@@ -104,17 +106,27 @@ class Reader:
         for api in unique(api for system in self.facts.systems for api in self._permitted(system, "execute-api")):
             if api not in known:
                 self._api(api)
-        graphql += [api for system in self.facts.systems for api in self._permitted(system, "appsync")]
         self.facts.graphql_apis = [self._graphql_api(api) for api in unique(graphql)]
+        permitted = [api for system in self.facts.systems for api in self._permitted(system, "appsync")]
+        for api in unique(permitted):
+            # The permission of a deleted one harms nothing.
+            if api not in graphql and (found := self._graphql_api(api, is_named=False)).detail:
+                self.facts.graphql_apis.append(found)
         # Network and gateway load balancers do not authenticate.
         applications = [arn for arn in unique(balancers) if ":loadbalancer/app/" in arn]
         self.facts.balancers = [self._balancer(arn) for arn in applications]
         self.facts.addressed = [self._addressed(name) for name in unique(functions)]
         if any(api.detail for api in self.facts.apis):
             self._domains()
-            answer = self.ask("cloudfront.list-distributions", "the account")
-            self.facts.distributions = answer and ((answer.get("DistributionList") or {}).get("Items") or [])
+            self.facts.distributions = self._distributions()
         return self.facts
+
+    def _distributions(self):
+        """CloudFront's distributions of the account: none in a partition without CloudFront, None if unread."""
+        if partition_of(self.facts.region) not in WITH_CLOUDFRONT:
+            return []
+        answer = self.ask("cloudfront.list-distributions", "the account")
+        return answer and ((answer.get("DistributionList") or {}).get("Items") or [])
 
     def _permitted(self, system, service):
         """The APIs of a service, in the stack's account and region, that may invoke its authorizer."""
@@ -345,11 +357,15 @@ class Reader:
         self._authorizer_functions(api, [one.get("AuthorizerUri") for one in api.authorizers or []])
         return api
 
-    def _graphql_api(self, api_id):
+    def _graphql_api(self, api_id, is_named=True):
         self._progress(f"GraphQL API {api_id}")
         label = f"GraphQL API {api_id}"
         api = GraphqlApi(api_id, self.facts.region)
-        api.detail = self._required("appsync.get-graphql-api", label, "graphqlApi", apiId=api_id)
+        call = "appsync.get-graphql-api"
+        if is_named:
+            api.detail = self._required(call, label, "graphqlApi", apiId=api_id)
+        else:
+            api.detail = (self.ask(call, label, apiId=api_id) or {}).get("graphqlApi")
         if api.detail and "API_KEY" in [mode for mode, _ in api.modes]:
             answer = self.ask("appsync.list-api-keys", label, apiId=api_id)
             api.keys = answer and (answer.get("apiKeys") or [])

@@ -35,9 +35,12 @@ PARAMETERS = {"AllowedOrigin", "ApiDomainName", "AppBaseUrl", "UserEvents"}
 OUTPUTS = {"AuthorizerArn", "RevocationTableName", "UserPoolId"}
 # Stage variables, external ids, and addresses of subscriptions, which may have a password.
 SECRETS |= {"StageVariables", "stageVariableOverrides", "ExternalId", "Endpoint"}
+# Parameters that a load balancer adds to requests to an identity provider.
+SECRETS |= {"AuthenticationRequestExtraParams"}
 # Members of which checks read a part; the rest may be secrets: headers that a backend or a firewall expects, texts for
-# a rule's target, arguments of a function's container.
+# a rule's target, arguments of a function's container, headers that a load balancer's rule demands.
 PARTS = {
+    "Conditions": ("Field",),
     "methodIntegration": ("type", "uri"),
     "Targets": ("Id", "Arn"),
     "WebACL": ("Name", "Id", "ARN"),
@@ -333,6 +336,9 @@ def redacted(value, key=""):
         return kept_of_template(value)
     if isinstance(value, dict) and value.get("OutputKey", "UserPoolId") not in OUTPUTS:
         return {"OutputKey": value["OutputKey"], "OutputValue": REMOVED}
+    if isinstance(value, dict) and value.get("ResourceType") == "AWS::AppSync::ApiKey":
+        # Its ARN ends with the key.
+        return {**value, "PhysicalResourceId": REMOVED}
     if key == "apiKeys" and isinstance(value, list):
         # The id of one of AppSync's keys is the key.
         return [redacted({**one, "id": REMOVED}) if isinstance(one, dict) else REMOVED for one in value]

@@ -608,6 +608,12 @@ class Rules(Account):
         for _ in range(2):
             self.plan()
             self.assertEqual(self.needs()["rules-folder"], "confirm")
+        # As the page does it: first without the stack, which nothing tells about the deployed rules.
+        self.folder = self.folder.with_name("first")
+        self.run_command("plan", "--user-pool", fake.POOL_ID)
+        self.assertNotIn("rules-folder", self.needs())
+        self.plan()
+        self.assertEqual(self.needs()["rules-folder"], "confirm")
         self.folder = self.folder.with_name("named")
         self.plan("--policies", str(ROOT / "policies"))
         self.assertNotIn("rules-folder", self.needs())

@@ -888,6 +888,7 @@ class Effects(unittest.TestCase):
 UNTRIED = {
     "api-second-stage",
     "client-secret-missing",
+    "entry-cloudfront-bypass",
     "entry-function-url",
     "federation-provider-unused",
     "system-dead-letters",

@@ -45,6 +45,18 @@ class Saved(unittest.TestCase):
                     "HttpParameters": {"HeaderParameters": {"x": "secret"}},
                 }
             ],
+            "Rules": [
+                {
+                    "Conditions": [
+                        {"Field": "kept", "HttpHeaderConfig": {"HttpHeaderName": "x", "Values": ["secret"]}},
+                        {"Field": "kept", "QueryStringConfig": {"Values": [{"Key": "k", "Value": "secret"}]}},
+                    ],
+                    "Actions": [{"Type": "kept", "AuthenticationRequestExtraParams": {"p": "secret"}}],
+                }
+            ],
+            "StackResourceSummaries": [
+                {"ResourceType": "AWS::AppSync::ApiKey", "PhysicalResourceId": "arn:aws:appsync:.../apikeys/secret"}
+            ],
             "WebACL": {
                 "Name": "kept",
                 "Rules": [{"Statement": {"ByteMatchStatement": {"SearchString": b"secret"}}}],

@@ -334,6 +334,15 @@ class Wildcards(unittest.TestCase):
             self.assertEqual(len(hits("api-authorizer-forbidden", subject, facts)), forbidden, pattern)
             self.assertEqual(len(hits("api-authorizer-any-api", subject, facts)), any_api, pattern)
 
+    def test_the_region_of_an_api_in_a_folder_is_that_of_its_authorizer(self):
+        arn = f"arn:aws-cn:lambda:cn-north-1:{HERE}:function:f"
+        for region, forbidden in (("cn-north-1", 0), ("cn-northwest-1", 1)):
+            subject = Api("api1", "rest", "", {"id": "api1"})
+            subject.authorizers = [{"id": "a1", "name": "x", "authorizerUri": uri(arn)}]
+            pattern = f"arn:aws-cn:execute-api:{region}:{HERE}:api1/authorizers/a1"
+            subject.functions = {arn: Function("f", {"FunctionName": "f"}, permission(pattern))}
+            self.assertEqual(len(hits("api-authorizer-forbidden", subject, Facts("", HERE))), forbidden, region)
+
     def test_an_unknown_account_is_that_of_the_permission(self):
         self.assertTrue(
             apis.covers(

@@ -7,7 +7,7 @@ from gatehouse_operate.audit.calls import partition_of
 from gatehouse_operate.audit.checks.pool import matches
 from gatehouse_operate.audit.facts import document, listed, services, source_arns
 from gatehouse_operate.audit.finding import HIGH, INFO, LOW, MEDIUM, Hit, subjects_of
-from gatehouse_operate.audit.read import function_name, invoked, is_same
+from gatehouse_operate.audit.read import function_name, home, invoked, is_same
 
 register = subjects_of(lambda facts: [api for api in facts.apis if api.detail])
 
@@ -576,7 +576,9 @@ def gateway_sources(policy):
 def source_of(api, authorizer, facts):
     """The ARN for which API Gateway invokes an authorizer."""
     account = facts.account or "<account>"
-    return f"arn:{partition_of(api.region)}:execute-api:{api.region}:{account}:{api.id}/authorizers/{id_of(authorizer)}"
+    # A folder may not tell the region; the function is in the API's.
+    region = api.region or home(invoked(uri(authorizer)))[0]
+    return f"arn:{partition_of(region)}:execute-api:{region}:{account}:{api.id}/authorizers/{id_of(authorizer)}"
 
 
 def covers(arn, pattern):

@@ -14,6 +14,10 @@ SIGNED = (
     "aws lambda update-function-url-config --function-name {{function}}{qualifier} --auth-type AWS_IAM"
     "  # or delete-function-url-config, if no client needs it"
 )
+CLOSE = (
+    "aws apigatewayv2 update-api --api-id {api} --disable-execute-api-endpoint"
+    "  # after a custom domain with mutual TLS is the distribution's origin"
+)
 DAY = 86400
 # Elastic Load Balancing's own value (AuthenticateCognitoActionConfig).
 SESSION = 7 * DAY
@@ -83,7 +87,9 @@ def bypassed(api, distribution, origin):
         text += " The API has a resource policy: make sure that it refuses other callers."
     severity = None if acl and not own_acl and not headers and not policy else LOW
     arn = f"arn:{partition_of(api.region)}:apigateway:{api.region}::/restapis/{api.id}/stages/<stage>"
-    yield Hit(text, severity, values={"stage_arn": arn}, part=distribution.get("Id", ""))
+    # AWS WAF takes stages of REST APIs only.
+    mend = "" if api.kind == "rest" else CLOSE
+    yield Hit(text, severity, values={"stage_arn": arn}, mend=mend, part=distribution.get("Id", ""))
 
 
 @functions(
