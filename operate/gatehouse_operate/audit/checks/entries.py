@@ -16,7 +16,7 @@ SIGNED = (
 )
 CLOSE = (
     "aws apigatewayv2 update-api --api-id {api} --disable-execute-api-endpoint"
-    "  # after a custom domain with mutual TLS is the distribution's origin"
+    "  # once the origin is a custom domain with mutual TLS"
 )
 DAY = 86400
 # Elastic Load Balancing's own value (AuthenticateCognitoActionConfig).
