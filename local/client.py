@@ -23,6 +23,7 @@ import srp
 
 # Seconds between the attempts of a call.
 RETRY_PAUSES = (0.5, 1, 2)
+BUSY = (500, 502, 503)
 PASSWORD = "correct horse battery staple".replace(" ", "-")
 
 
@@ -285,8 +286,8 @@ class Person:
     def http(self, method, url, headers, body, expected, shown):
         """The JSON of a response with the expected status.
 
-        A 500 or 503 that is not expected says that a dependency did not answer in time, as happens while the machine
-        is busy. It is repeated, as clients do.
+        A 500, 502 or 503 that is not expected says that a function or a dependency did not answer in time, as happens
+        while the machine is busy. It is repeated, as clients do.
         """
         data = None if body is None else json.dumps(body).encode()
         for pause in (*RETRY_PAUSES, None):
@@ -298,7 +299,7 @@ class Person:
                 status, answer = error.code, error.read()
             answer = json.loads(answer or b"{}")
             self.say(f"   {shown:<46} {status}  {summary(answer)}")
-            if pause is None or status == expected or status not in (500, 503):
+            if pause is None or status == expected or status not in BUSY:
                 break
             time.sleep(pause)
         expect(status == expected, f"{shown}: {status} instead of {expected}: {answer}")
