@@ -6,13 +6,12 @@ answers later than the functions wait for DynamoDB (250 ms an attempt), so their
 
 import contextlib
 import pathlib
-import socket
 import subprocess
 import tempfile
-import time
+
+from servers import free_port, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PATIENCE_SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -37,7 +36,7 @@ def running(session, endpoint):
         server = subprocess.Popen(command, cwd=archive, env={}, **quiet)
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_for(port, server)
+            wait_for("DynamoDB Local", port, server)
             source, target = (session.client("dynamodb", endpoint_url=one) for one in (endpoint, url))
             copy_tables(source, target)
             warm_up(target)
@@ -102,20 +101,3 @@ def the_only(pattern):
     if found is None:
         raise SystemExit(f"{ROOT / pattern} does not exist: run `make tools`.")
     return found
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port, server):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise SystemExit("DynamoDB Local exited during its start")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"DynamoDB Local did not accept connections within {PATIENCE_SECONDS} s")

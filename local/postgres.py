@@ -5,10 +5,10 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
+
+from servers import free_port, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNPRIVILEGED = 65534
@@ -37,28 +37,15 @@ def running():
     try:
         options = ["--username=gatehouse", "--auth=trust", "--encoding=UTF8", "--no-sync", "--locale=C"]
         subprocess.run([programs / "initdb", "-D", data, *options], check=True, env=environment, **quiet)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = subprocess.Popen([programs / "postgres", "-D", data, *arguments], env=environment, **quiet)
         try:
-            wait_for(port, server)
+            wait_for("PostgreSQL", port, server)
             yield f"postgres://gatehouse@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def wait_for(port, server):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise SystemExit("PostgreSQL exited during its start")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.1)
-    raise SystemExit("PostgreSQL did not start within a minute")

@@ -18,7 +18,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ import dynamodb
 import gateway
 import postgres
 import story
+from servers import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
@@ -418,15 +418,6 @@ def stop(pid):
             time.sleep(0.1)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def free_port(preferred=0):
-    for port in (preferred, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return probe.getsockname()[1]
-    raise SystemExit("no free port")
 
 
 def step(text):

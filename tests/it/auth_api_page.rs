@@ -21,7 +21,8 @@ fn open(email: &str, code: &str) -> Value {
     event
 }
 
-fn press(path: &str, form: &str) -> Value {
+/// The button of the confirmation page.
+pub(crate) fn press(path: &str, form: &str) -> Value {
     let mut event = request("POST", path, &json!(null));
     event["headers"] = json!({
         "Content-Type": "application/x-www-form-urlencoded",

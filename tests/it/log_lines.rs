@@ -7,6 +7,7 @@ use testkit::server::Fault;
 use testkit::{Binary, FakeAws, Pool};
 
 use crate::auth_api::{PASSWORD, exception, post, request, tokens};
+use crate::auth_api_page::press;
 
 /// The lines with this message.
 fn lines(binary: &Binary, message: &str) -> Vec<Value> {
@@ -16,18 +17,6 @@ fn lines(binary: &Binary, message: &str) -> Vec<Value> {
         .filter_map(|line| serde_json::from_str(line).ok())
         .filter(|line: &Value| line["message"] == message)
         .collect()
-}
-
-/// The button of the confirmation page.
-fn press(path: &str, form: &str) -> Value {
-    let mut event = request("POST", path, &json!(null));
-    event["headers"] = json!({
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Origin": "https://app.example.com", "Sec-Fetch-Site": "same-origin",
-    });
-    event["multiValueHeaders"] = json!(null);
-    event["body"] = json!(form);
-    event
 }
 
 #[tokio::test]
