@@ -1,20 +1,17 @@
 //! The authorizer's environment variables, described in `docs/configuration.md`.
 
 use api_gateway::routes::Route;
-use auth::{
-    IAT_LEEWAY_SECONDS, Issuer, MAX_IAT_LEEWAY_SECONDS, MAX_TOKEN_BYTES, ResourceAudience,
-    TokenRules, TokenUse,
-};
+use auth::{Issuer, MAX_TOKEN_BYTES, TokenRules};
 use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
 use env_config::{ConfigError, Env, Var, is_name_byte, vars};
+use runtime::LogRules;
 
 use crate::answer::HttpApiResponse;
 use crate::cedar;
 use crate::context::ContextClaims;
 use crate::credential::{ApiKeyHeader, TokenSource, TokenSources};
 use crate::policy_scope::{self, PolicyScope};
-use crate::report::LogRules;
 
 /// A valid configuration: [`Config::from_lookup`] rejects all others.
 pub struct Config {
@@ -57,77 +54,17 @@ pub struct Settings {
 impl Config {
     /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
     pub const VARS: &'static [Var] = &[
-        Var::new(
-            "TRUSTED_ISSUERS",
-            "unset",
-            "Further issuers, a JSON list of `{\"issuer\", \"alias\", \"audiences\", \
-             \"jwks_uri\", \"algorithms\", \"kind\", \"clients\", \"token\", \
-             \"max_lifetime_seconds\"}`, the first three required. `alias` is the issuer's \
-             name in rules, and in revocations too unless it is a user pool: its revocations \
-             are kept under its pool id, as its own deployment writes them. `principalId` is \
-             `alias|sub`. `audiences`: one of them must be in `aud`. `clients`: the client \
-             (`client_id`, `azp`, `cid` or `appid`) must be one of these. `token`: `access`, \
-             or `id` to accept ID tokens too (`nonce`, `at_hash`). `max_lifetime_seconds`: \
-             from `iat` to `exp` at most, 86400 unless set, up to 2592000; where it is more \
-             than `REFRESH_TOKEN_TTL_SECONDS`, raise that too, because revocations must \
-             outlive tokens. `jwks_uri` defaults to `<issuer>/.well-known/jwks.json`, \
-             `algorithms` to `[\"RS256\"]` (also `ES256`, `EdDSA`), `kind` to `cognito` for a \
-             user pool's address, whose `audiences` are its app clients, else to `oidc`. \
-             `TOKEN_USE` and `REQUIRE_SESSION` apply to Cognito only: other providers' \
-             sessions are their `sid`, and where they send no `auth_time`, `iat` counts, which \
-             a refresh moves past a `not_before`.",
-        ),
-        Var::new(
-            "ALLOW_DELEGATED_TOKENS",
-            "`false`",
-            "Accept tokens with `act`, in which an actor acts for the user (RFC 8693).",
-        ),
-        Var::new(
-            "TOKEN_USE",
-            "`access`",
-            "Which tokens are accepted: `access`, `id` or `any`.",
-        ),
-        Var::new(
-            "RESOURCE_AUDIENCE",
-            "unset",
-            "The `aud` that an access token must carry (resource binding, RFC 8707). Unset: a \
-             token that has an `aud` other than its own client is bound to another resource \
-             and is refused; Cognito's ordinary access tokens have none. `*`: any `aud` is \
-             accepted, also a missing one.",
-        ),
+        vars::TRUSTED_ISSUERS,
+        vars::ALLOW_DELEGATED_TOKENS,
+        vars::TOKEN_USE,
+        vars::RESOURCE_AUDIENCE,
         vars::CLOCK_LEEWAY_SECONDS,
-        Var::new(
-            "IAT_LEEWAY_SECONDS",
-            "`5`",
-            "How far `iat` may be ahead of this clock, at most 60; `CLOCK_LEEWAY_SECONDS`, if \
-             that is more. A token is often used within the second in which it was issued, by \
-             a clock that is not this one. It delays neither `exp` nor any `not_before`.",
-        ),
-        Var::new(
-            "MAX_TOKEN_BYTES",
-            "`8192`",
-            "The longest token that is parsed, 1024 to 10240: API Gateway accepts 10,240 bytes \
-             of headers in all. A user of many groups may have a longer token than the \
-             default.",
-        ),
-        Var::new(
-            "REQUIRE_SESSION",
-            "`true`",
-            "Refuse a user's token without `origin_jti`: its session could not be revoked.",
-        ),
+        vars::IAT_LEEWAY_SECONDS,
+        vars::MAX_TOKEN_BYTES,
+        vars::REQUIRE_SESSION,
         vars::REVOCATION_TABLE,
-        Var::new(
-            "API_KEY_TABLE",
-            "unset",
-            "The table of API keys. Unset: no API key is accepted, and no header is searched \
-             for one. See [api-keys.md](api-keys.md).",
-        ),
-        Var::new(
-            "API_KEY_HEADER",
-            "`authorization`",
-            "Where a request may carry its API key: `authorization` (`Authorization: ApiKey \
-             <key>`), or another header's name, such as `x-api-key`, with the key alone.",
-        ),
+        vars::API_KEY_TABLE,
+        vars::API_KEY_HEADER,
         Var::new(
             "CONTEXT_CLAIMS",
             "`sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer`",
@@ -188,19 +125,8 @@ impl Config {
         vars::LOG_LEVEL,
         vars::METRICS_NAMESPACE,
         vars::STACK_NAME,
-        Var::new(
-            "LOG_ALLOWED_PERCENT",
-            "`100`",
-            "The percentage of allowed requests with a log line. The metric still counts all: \
-             a line also counts the unlogged ones before it.",
-        ),
-        Var::new(
-            "LOG_REFUSALS_PER_SECOND",
-            "`100`",
-            "The maximum of log lines a second about refusals, for each process, so that an \
-             attack does not increase the bill. The metric still counts all. Lines about revoked \
-             credentials, which are acts, have a limit of their own, 100.",
-        ),
+        vars::LOG_ALLOWED_PERCENT,
+        vars::LOG_REFUSALS_PER_SECOND,
     ];
 
     /// Reads the configuration through `lookup`.
@@ -215,7 +141,7 @@ impl Config {
         let policies = cedar::read(&mut env, &pool);
         let routes = cedar::routes(&mut env);
         let scope = policy_scope::read(&mut env, &routes, policies.as_ref());
-        let token_rules = token_rules(&mut env);
+        let token_rules = auth_jwks::config::token_rules(&mut env);
         let revocation_table = env.required("REVOCATION_TABLE");
         let api_key_table = env.optional("API_KEY_TABLE");
         let api_key_header = api_key_header(&mut env).filter(|_| api_key_table.is_some());
@@ -241,11 +167,7 @@ impl Config {
                  would pass another's",
             );
         }
-        let log = LogRules {
-            level: runtime::log::read(&mut env),
-            allowed_percent: env.number("LOG_ALLOWED_PERCENT", 100, 0..=100),
-            refusals_per_second: env.number("LOG_REFUSALS_PER_SECOND", 100, 0..=10_000),
-        };
+        let log = LogRules::read(&mut env);
         let Some(policies) = policies else {
             return Err(env.into_error());
         };
@@ -338,35 +260,6 @@ fn http_api_response(env: &mut Env<'_>) -> HttpApiResponse {
             env.problem("HTTP_API_RESPONSE", "is neither `iam` nor `simple`");
             HttpApiResponse::Iam
         }
-    }
-}
-
-fn token_rules(env: &mut Env<'_>) -> TokenRules {
-    let token_uses = match env.optional("TOKEN_USE").as_deref() {
-        None | Some("access") => vec![TokenUse::Access],
-        Some("id") => vec![TokenUse::Id],
-        Some("any") => vec![TokenUse::Access, TokenUse::Id],
-        Some(_) => {
-            env.problem("TOKEN_USE", "is not `access`, `id` or `any`");
-            Vec::new()
-        }
-    };
-    TokenRules {
-        token_uses,
-        resource_audience: match env.optional("RESOURCE_AUDIENCE").as_deref() {
-            None => ResourceAudience::Unbound,
-            Some("*") => ResourceAudience::Any,
-            Some(audience) => ResourceAudience::Required(audience.to_owned()),
-        },
-        leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
-        iat_leeway_seconds: env.number(
-            "IAT_LEEWAY_SECONDS",
-            IAT_LEEWAY_SECONDS,
-            0..=MAX_IAT_LEEWAY_SECONDS,
-        ),
-        require_session: env.flag("REQUIRE_SESSION", true),
-        allow_delegated: env.flag("ALLOW_DELEGATED_TOKENS", false),
-        expired_for_seconds: 0,
     }
 }
 

@@ -3,19 +3,10 @@
 use std::borrow::Cow;
 
 use api_gateway::bearer;
+pub use auth::Credential;
 use auth::DenyReason;
 
 use crate::event::{Event, Kind};
-
-/// A caller's credential. No `Debug`: it is a secret.
-pub enum Credential<'a> {
-    /// A bearer token that the client put into the request.
-    Token(Cow<'a, str>),
-    /// A bearer token from a cookie, which a browser adds to requests of any page.
-    Cookie(Cow<'a, str>),
-    /// An API key.
-    ApiKey(Cow<'a, str>),
-}
 
 /// The `Authorization` scheme for API keys.
 const API_KEY_SCHEME: &str = "ApiKey";

@@ -15,25 +15,24 @@ mod origin;
 mod outcome;
 mod permission;
 pub mod policy_scope;
-pub mod report;
+mod report;
 pub mod signed_claims;
-mod uses;
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use auth::{ApiKeyStore, AuthError, KeySource, RevocationReader, Verifier};
+pub use auth::ApiKeys;
+use auth::{ApiKeyStore, AuthError, Callers, KeySource, RevocationReader, Verifier};
 use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
 use auth_jwks::HttpsKeys;
-use runtime::{Handler, InvocationError, clock};
+use runtime::{DecisionLog, Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
 pub use config::Config;
 use config::Settings;
 pub use event::Event;
 pub use outcome::{AuthorizeError, Decision};
-use report::Reporter;
 
 /// Time limit of a decision: enough for a fetch of keys or the slowest response of the store, and
 /// shorter than Lambda's timeout, so that the function responds and not the platform.
@@ -41,21 +40,9 @@ const BUDGET: Duration = Duration::from_millis(2_500);
 
 /// Authorizes requests. Generic over the sources of keys, revocations and API keys.
 pub struct Authorizer<K, R, A = DynamoApiKeys> {
-    verifier: Verifier,
-    keys: K,
-    revocations: R,
-    /// `None`: API keys are not accepted.
-    api_keys: Option<ApiKeys<A>>,
+    callers: Callers<K, R, A>,
     settings: Settings,
-    reporter: Reporter,
-}
-
-/// The source of API keys.
-pub struct ApiKeys<A> {
-    /// The table.
-    pub store: A,
-    /// The issuer under whose id the revocations of keys and their owners are stored.
-    pub issuer_id: Arc<str>,
+    log: DecisionLog,
 }
 
 impl Authorizer<HttpsKeys, DynamoRevocations> {
@@ -97,11 +84,15 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         settings: Settings,
     ) -> Self {
         Self {
-            verifier,
-            keys,
-            revocations,
-            api_keys,
-            reporter: Reporter::new(settings.log),
+            callers: Callers {
+                verifier,
+                keys,
+                revocations,
+                api_keys,
+                max_token_bytes: settings.max_token_bytes,
+                clock: clock::now,
+            },
+            log: DecisionLog::new(settings.log),
             settings,
         }
     }
@@ -123,8 +114,9 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K
             .await
             .unwrap_or(Err(AuthorizeError::OutOfTime));
         let issuer = known_issuer.get().map(|id| &**id);
-        self.reporter
-            .report(&decision, issuer, request_id, began.elapsed());
+        let took = began.elapsed();
+        let decided = report::describe(&decision, issuer, request_id, took);
+        self.log.report(&decided);
         match decision {
             Ok(decision) => Ok(decision.answer),
             Err(

@@ -24,8 +24,7 @@ impl Event<'_> {
     /// browser adds the cookie. True also if the browser does not report the origin.
     #[must_use]
     pub fn may_be_forged(&self, verb: &str, allowed_origins: &[String]) -> bool {
-        let reads_only = matches!(verb, "GET" | "HEAD" | "OPTIONS");
-        if reads_only || self.kind() == Kind::WebSocket {
+        if headers::only_reads(verb) || self.kind() == Kind::WebSocket {
             return false;
         }
         let (origin, site) = (self.header("origin"), self.header("sec-fetch-site"));

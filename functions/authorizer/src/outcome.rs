@@ -77,22 +77,9 @@ impl AuthorizeError {
 }
 
 impl AuthorizeError {
-    /// The refusal of a caller whose revocations do not allow the request. Only a revocation of the
-    /// credential itself makes its use an act: a token of a user whose groups changed is no sign of
-    /// a thief.
+    /// The refusal of a caller whose revocations do not allow the request.
     pub(crate) fn refused(reason: DenyReason, claims: &VerifiedClaims) -> Self {
-        use DenyReason::{
-            ClientRevoked, IssuerRevoked, SessionRevoked, TokenRevoked, UserDisabled, UserRevoked,
-        };
-        let is_revoked = [
-            TokenRevoked,
-            SessionRevoked,
-            UserRevoked,
-            UserDisabled,
-            ClientRevoked,
-            IssuerRevoked,
-        ];
-        if !is_revoked.contains(&reason) {
+        if !reason.is_revocation() {
             return reason.into();
         }
         Self::Revoked(reason, claims.subject_hash())

@@ -231,6 +231,13 @@ pub fn cookie(
     found.ok_or(DenyReason::MissingToken)
 }
 
+/// Whether a request with this method changes nothing, so that a page of another origin may send it with the caller's
+/// cookie.
+#[must_use]
+pub fn only_reads(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
 /// The sender of a request, as the browser reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {

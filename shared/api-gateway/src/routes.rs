@@ -80,6 +80,32 @@ impl Route {
         &self.template
     }
 
+    /// The values of the template's parameters, by name, in `path`, which must match the template. A greedy parameter
+    /// has the rest of the path.
+    #[must_use]
+    pub fn parameters(&self, path: &str) -> Vec<(String, String)> {
+        let mut given = split(path).into_iter();
+        let template = self.template.split('/').skip(1);
+        let mut found = Vec::new();
+        for segment in template {
+            let inner = segment
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'));
+            let value = given.next().unwrap_or_default();
+            match inner.map(|name| (name, name.strip_suffix('+'))) {
+                None => {}
+                Some((name, None)) => found.push((name.to_owned(), value.to_owned())),
+                Some((_, Some(greedy))) => {
+                    let rest = given
+                        .by_ref()
+                        .fold(value.to_owned(), |rest, one| rest + "/" + one);
+                    found.push((greedy.to_owned(), rest));
+                }
+            }
+        }
+        found
+    }
+
     fn matches(&self, verb: &str, path: &[&str]) -> bool {
         let fits = match self.segments.split_last() {
             Some((Segment::Greedy, fixed)) => path.len() > fixed.len(),

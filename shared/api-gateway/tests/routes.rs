@@ -279,3 +279,31 @@ fn accepts_a_typical_api() {
     ];
     assert!(table(&shop).is_ok(), "{:?}", table(&shop).err());
 }
+
+#[test]
+fn parameters_have_the_values_of_the_path() {
+    let rows: [(&str, &str, &[(&str, &str)]); 6] = [
+        ("/", "/", &[]),
+        ("/users", "/users", &[]),
+        ("/users/{id}", "/users/7", &[("id", "7")]),
+        (
+            "/users/{id}/orders/{order}",
+            "/users/7/orders/8",
+            &[("id", "7"), ("order", "8")],
+        ),
+        (
+            "/files/{path+}",
+            "/files/a/b c/\u{e9}",
+            &[("path", "a/b c/\u{e9}")],
+        ),
+        ("/{proxy+}", "/a", &[("proxy", "a")]),
+    ];
+    for (template, path, expected) in rows {
+        let found = Route::parse("GET", template).unwrap().parameters(path);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        assert_eq!(found, expected, "{template}");
+    }
+}

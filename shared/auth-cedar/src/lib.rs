@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::str::FromStr;
 
 use api_gateway::Effect;
@@ -26,6 +27,9 @@ const NO_SIGN_IN: u64 = i64::MAX.unsigned_abs();
 
 /// Placeholder for the user pool's id in policies: the names of groups contain it.
 const POOL_PLACEHOLDER: &str = "{{USER_POOL_ID}}";
+
+/// The schema of a folder of policies.
+const SCHEMA_FILE: &str = "schema.cedarschema";
 
 /// The problems of the policies, each with its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +137,28 @@ impl CedarPolicies {
             uses_address,
             uses_path,
         })
+    }
+
+    /// Reads all `*.cedar` files of a folder, sorted by name, and its `schema.cedarschema`.
+    ///
+    /// # Errors
+    /// As [`CedarPolicies::parse`], or a file that could not be read.
+    pub fn from_folder(folder: &Path, user_pool_id: &str) -> Result<Self, PolicyError> {
+        let read = |name: &str| {
+            std::fs::read_to_string(folder.join(name))
+                .map_err(|error| problem(&format!("{name}: {error}")))
+        };
+        let entries = std::fs::read_dir(folder).map_err(|error| problem(&error.to_string()))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".cedar"))
+            .collect();
+        names.sort();
+        let policies = names
+            .into_iter()
+            .map(|name| Ok((name.clone(), read(&name)?)))
+            .collect::<Result<Vec<_>, PolicyError>>()?;
+        Self::parse(&read(SCHEMA_FILE)?, &policies, user_pool_id)
     }
 
     /// Whether any policy uses the route's parameters or the token's other claims.

@@ -223,6 +223,14 @@ impl DynamoRevocations {
             .await;
     }
 
+    /// Reads a row that does not exist, within the time limits of a request.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the table did not respond.
+    pub async fn reach(&self) -> Result<(), Unavailable> {
+        self.rows(&[&RowKey::missing()]).await.map(drop)
+    }
+
     /// The existing rows of `keys`.
     pub(crate) async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
         let reading = self.rows_without_limit(keys);

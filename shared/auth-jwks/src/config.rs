@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use auth::{
-    Algorithm, Issuer, IssuerKind, KeySet, LARGEST_MAX_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS,
+    Algorithm, IAT_LEEWAY_SECONDS, Issuer, IssuerKind, KeySet, LARGEST_MAX_LIFETIME_SECONDS,
+    MAX_IAT_LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, ResourceAudience, TokenRules, TokenUse,
 };
 use env_config::{Env, Var, vars};
 use http::Uri;
@@ -87,6 +88,37 @@ pub fn issuers(env: &mut Env<'_>) -> Vec<(Issuer, KeyLocation)> {
         issuers.push((issuer, location));
     }
     issuers
+}
+
+/// The requirements for tokens: `TOKEN_USE`, `RESOURCE_AUDIENCE`, the leeways, `REQUIRE_SESSION` and
+/// `ALLOW_DELEGATED_TOKENS`.
+pub fn token_rules(env: &mut Env<'_>) -> TokenRules {
+    let token_uses = match env.optional("TOKEN_USE").as_deref() {
+        None | Some("access") => vec![TokenUse::Access],
+        Some("id") => vec![TokenUse::Id],
+        Some("any") => vec![TokenUse::Access, TokenUse::Id],
+        Some(_) => {
+            env.problem("TOKEN_USE", "is not `access`, `id` or `any`");
+            Vec::new()
+        }
+    };
+    TokenRules {
+        token_uses,
+        resource_audience: match env.optional("RESOURCE_AUDIENCE").as_deref() {
+            None => ResourceAudience::Unbound,
+            Some("*") => ResourceAudience::Any,
+            Some(audience) => ResourceAudience::Required(audience.to_owned()),
+        },
+        leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
+        iat_leeway_seconds: env.number(
+            "IAT_LEEWAY_SECONDS",
+            IAT_LEEWAY_SECONDS,
+            0..=MAX_IAT_LEEWAY_SECONDS,
+        ),
+        require_session: env.flag("REQUIRE_SESSION", true),
+        allow_delegated: env.flag("ALLOW_DELEGATED_TOKENS", false),
+        expired_for_seconds: 0,
+    }
 }
 
 /// One element of `TRUSTED_ISSUERS`.

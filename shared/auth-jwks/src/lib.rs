@@ -100,6 +100,21 @@ impl HttpsKeys {
         futures_util::future::join_all(fetches).await;
     }
 
+    /// Whether every issuer has a key set that may be used. Sets without one are fetched.
+    pub async fn are_trusted(&self, now: UnixSeconds) -> bool {
+        let checks = self.sets.values().map(async |set| {
+            let mut cache = set.cache.lock().await;
+            if let (false, Some(uri)) = (cache.is_trusted(now), &set.uri)
+                && let Ok(keys) = self.fetch(uri).await
+            {
+                cache.fetched(keys, None, now);
+            }
+            cache.is_trusted(now)
+        });
+        let trusted = futures_util::future::join_all(checks).await;
+        trusted.into_iter().all(|is_trusted| is_trusted)
+    }
+
     async fn fetch(&self, uri: &Uri) -> Result<KeySet, Cause> {
         let fetching = self.fetch_with_retry(uri);
         in_span(Dependency::Jwks, "GetKeySet", fetching, |cause| {

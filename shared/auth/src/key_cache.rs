@@ -52,6 +52,13 @@ impl KeyCache {
         }
     }
 
+    /// Whether there is a set that may be used.
+    #[must_use]
+    pub fn is_trusted(&self, now: UnixSeconds) -> bool {
+        let age = self.fetched_at.and_then(|moment| now.since(moment));
+        self.pinned || age.is_some_and(|age| age < TRUST_FOR_SECONDS)
+    }
+
     /// What to do about `kid`.
     #[must_use]
     pub fn lookup(&self, kid: &str, now: UnixSeconds) -> Lookup {

@@ -9,11 +9,12 @@
 //!
 //! A [`RevocationWriter`] writes revocations; [`user_state`] has the rules by which a user's change.
 //!
-//! For API keys, [`api_key`] replaces steps 1 to 3.
+//! For API keys, [`api_key`] replaces steps 1 to 3. [`Callers`] executes all steps over the ports.
 
 #![warn(missing_docs)]
 
 pub mod api_key;
+mod caller;
 mod claims;
 #[cfg(feature = "test-helpers")]
 mod claims_builder;
@@ -23,7 +24,6 @@ mod error;
 mod json;
 mod jwks;
 pub mod key_cache;
-#[cfg(feature = "test-helpers")]
 pub mod memory;
 mod oidc_claims;
 mod ports;
@@ -37,6 +37,7 @@ mod unverified_claims;
 pub mod user_state;
 mod verify;
 
+pub use caller::{ApiKeys, Callers, Credential};
 pub use claims::{MAX_ID_BYTES, Principal, TokenUse, VerifiedClaims, subject_hash};
 #[cfg(feature = "test-helpers")]
 pub use claims_builder::ClaimsBuilder;

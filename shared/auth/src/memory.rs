@@ -1,9 +1,16 @@
-//! The ports in memory, for tests. Only with the feature `test-helpers`, which belongs into
-//! `[dev-dependencies]`.
+//! The ports in memory: for one process on one machine, and for tests.
+//!
+//! Reads and writes are atomic, so a revocation covers every read that begins after its write returned. **Nothing is
+//! durable**: a restart forgets every revocation and every API key, and no other process sees them. A session that was
+//! revoked before a restart is then accepted until its access token expires. A service that cannot accept that uses the
+//! table (`auth-dynamodb`). Rows that are no longer
+//! needed are dropped, so memory is bounded by the revocations of one refresh token's lifetime.
+//!
+//! What makes calls fail, or rows unreadable, exists only with the feature `test-helpers`.
 
 mod api_keys;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -60,6 +67,7 @@ impl MemoryKeys {
     }
 
     /// Whether calls succeed from now on: `false` makes each of them fail.
+    #[cfg(feature = "test-helpers")]
     pub fn set_available(&self, available: bool) {
         self.failing.store(!available, Ordering::SeqCst);
     }
@@ -80,7 +88,7 @@ impl KeySource for MemoryKeys {
     }
 }
 
-/// A [`RevocationReader`] and [`RevocationWriter`]: what a test writes or sets.
+/// A [`RevocationReader`] and [`RevocationWriter`]. What it holds is lost with the process.
 ///
 /// Users change by the rules of [`crate::user_state`], as in the real store. Clones share the
 /// contents.
@@ -125,8 +133,15 @@ struct Table {
     /// Revocations of clients and issuers.
     not_before: HashMap<Owner, UnixSeconds>,
     groups: HashMap<(GroupScope, Group), UnixSeconds>,
-    calls: Vec<Call>,
+    calls: VecDeque<Call>,
+    /// The number of rows at which the next write drops those that are no longer needed.
+    full_at: usize,
 }
+
+/// The smallest number of rows at which expired ones are dropped.
+const FULL_AT: usize = 1_024;
+/// The number of own calls that are kept: their records arrive within minutes.
+const MAX_CALLS: usize = 10_000;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct User {
@@ -175,11 +190,13 @@ impl From<UserRef<'_>> for User {
 
 impl MemoryRevocations {
     /// Sets what is found for every token of this user, besides what is written.
+    #[cfg(feature = "test-helpers")]
     pub fn set(&self, user: UserRef<'_>, revocations: Revocations) {
         self.locked().set.insert(user.into(), revocations);
     }
 
     /// Whether calls succeed from now on: `false` makes each of them fail.
+    #[cfg(feature = "test-helpers")]
     pub fn set_available(&self, available: bool) {
         self.failing.store(!available, Ordering::SeqCst);
     }
@@ -211,6 +228,7 @@ impl MemoryRevocations {
     ) -> Result<(), Unavailable> {
         let expires_at = context.at.plus(context.kept_seconds());
         let mut table = self.table()?;
+        table.drop_expired(context.at);
         let expiry = table.parts.entry((user.into(), part)).or_insert(expires_at);
         *expiry = expires_at.max(*expiry);
         Ok(())
@@ -241,6 +259,17 @@ impl MemoryRevocations {
 }
 
 impl Table {
+    /// Drops the rows that are no longer needed, once there are twice as many rows as were left the last time.
+    fn drop_expired(&mut self, now: UnixSeconds) {
+        if self.parts.len() + self.users.len() < self.full_at.max(FULL_AT) {
+            return;
+        }
+        self.parts.retain(|_, expires_at| *expires_at > now);
+        self.users
+            .retain(|_, state| state.expires_at.is_none_or(|expires_at| expires_at > now));
+        self.full_at = 2 * (self.parts.len() + self.users.len());
+    }
+
     fn is_revoked(&self, user: &User, part: Part, now: UnixSeconds) -> bool {
         let expires_at = self.parts.get(&(user.clone(), part));
         expires_at.is_some_and(|expires_at| *expires_at > now)
@@ -295,6 +324,7 @@ impl RevocationWriter for MemoryRevocations {
         context: &RevocationContext<'_>,
     ) -> Result<bool, Unavailable> {
         let mut table = self.table()?;
+        table.drop_expired(context.at);
         let state = table.users.entry((*user).into()).or_default();
         match state.after(act, context.at, context.kept_seconds()) {
             After::Same => Ok(true),
@@ -371,7 +401,11 @@ impl RevocationWriter for MemoryRevocations {
             issuer_id: issuer_id.to_owned(),
             request_id: request_id.to_owned(),
         };
-        self.table()?.calls.push(call);
+        let mut table = self.table()?;
+        if table.calls.len() >= MAX_CALLS {
+            table.calls.pop_front();
+        }
+        table.calls.push_back(call);
         Ok(())
     }
 }
@@ -380,5 +414,46 @@ impl OwnCalls for MemoryRevocations {
     async fn is_own_call(&self, issuer_id: &str, request_id: &str) -> Result<bool, Unavailable> {
         let is_it = |call: &Call| call.issuer_id == issuer_id && call.request_id == request_id;
         Ok(self.table()?.calls.iter().any(is_it))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn expired_rows_are_dropped_and_others_kept() {
+        let store = MemoryRevocations::default();
+        let revoke = async |number: u64, at: u64| {
+            let session = format!("s-{number}");
+            let user = UserRef {
+                issuer: "pool",
+                subject: "ada",
+            };
+            let context = RevocationContext {
+                reason: "test",
+                actor: "test",
+                at: UnixSeconds(at),
+                refresh_token_ttl_seconds: 3_600,
+            };
+            let written = store
+                .revoke_session(&user.session(&session), &context)
+                .await;
+            written.unwrap();
+        };
+        let long_ago = 1_000_000;
+        let now = long_ago + 10 * 24 * 60 * 60;
+        for number in 0..FULL_AT as u64 - 1 {
+            revoke(number, long_ago).await;
+        }
+        revoke(5_000, now).await;
+        assert_eq!(store.locked().parts.len(), FULL_AT, "not yet full");
+        revoke(5_001, now).await;
+        assert_eq!(store.locked().parts.len(), 2, "those of `now`");
+        for number in 0..3 * FULL_AT as u64 {
+            revoke(number, now).await;
+        }
+        let kept = 3 * FULL_AT + 2;
+        assert_eq!(store.locked().parts.len(), kept, "all are needed");
     }
 }

@@ -102,6 +102,26 @@ reasons! {
     ForeignOrigin => "foreign_origin",
 }
 
+impl DenyReason {
+    /// Whether a revocation covers the credential itself, so that its use is an act for the audit trail. A token of a
+    /// user whose groups changed is no sign of a thief.
+    #[must_use]
+    pub fn is_revocation(self) -> bool {
+        use DenyReason::{
+            ClientRevoked, IssuerRevoked, SessionRevoked, TokenRevoked, UserDisabled, UserRevoked,
+        };
+        let revocations = [
+            TokenRevoked,
+            SessionRevoked,
+            UserRevoked,
+            UserDisabled,
+            ClientRevoked,
+            IssuerRevoked,
+        ];
+        revocations.contains(&self)
+    }
+}
+
 impl fmt::Display for DenyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

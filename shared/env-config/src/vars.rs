@@ -103,3 +103,107 @@ pub const STACK_NAME: Var = Var::new(
     "The name of the stack, the dimension `stack` of the function's metrics. Unset: they have no \
      such dimension.",
 );
+
+/// Issuers besides the user pool.
+pub const TRUSTED_ISSUERS: Var = Var::new(
+    "TRUSTED_ISSUERS",
+    "unset",
+    "Further issuers, a JSON list of `{\"issuer\", \"alias\", \"audiences\", \
+     \"jwks_uri\", \"algorithms\", \"kind\", \"clients\", \"token\", \
+     \"max_lifetime_seconds\"}`, the first three required. `alias` is the issuer's \
+     name in rules, and in revocations too unless it is a user pool: its revocations \
+     are kept under its pool id, as its own deployment writes them. `principalId` is \
+     `alias|sub`. `audiences`: one of them must be in `aud`. `clients`: the client \
+     (`client_id`, `azp`, `cid` or `appid`) must be one of these. `token`: `access`, \
+     or `id` to accept ID tokens too (`nonce`, `at_hash`). `max_lifetime_seconds`: \
+     from `iat` to `exp` at most, 86400 unless set, up to 2592000; where it is more \
+     than `REFRESH_TOKEN_TTL_SECONDS`, raise that too, because revocations must \
+     outlive tokens. `jwks_uri` defaults to `<issuer>/.well-known/jwks.json`, \
+     `algorithms` to `[\"RS256\"]` (also `ES256`, `EdDSA`), `kind` to `cognito` for a \
+     user pool's address, whose `audiences` are its app clients, else to `oidc`. \
+     `TOKEN_USE` and `REQUIRE_SESSION` apply to Cognito only: other providers' \
+     sessions are their `sid`, and where they send no `auth_time`, `iat` counts, which \
+     a refresh moves past a `not_before`.",
+);
+
+/// Whether delegated tokens are accepted.
+pub const ALLOW_DELEGATED_TOKENS: Var = Var::new(
+    "ALLOW_DELEGATED_TOKENS",
+    "`false`",
+    "Accept tokens with `act`, in which an actor acts for the user (RFC 8693).",
+);
+
+/// The kinds of token.
+pub const TOKEN_USE: Var = Var::new(
+    "TOKEN_USE",
+    "`access`",
+    "Which tokens are accepted: `access`, `id` or `any`.",
+);
+
+/// The `aud` of access tokens.
+pub const RESOURCE_AUDIENCE: Var = Var::new(
+    "RESOURCE_AUDIENCE",
+    "unset",
+    "The `aud` that an access token must carry (resource binding, RFC 8707). Unset: a \
+     token that has an `aud` other than its own client is bound to another resource \
+     and is refused; Cognito's ordinary access tokens have none. `*`: any `aud` is \
+     accepted, also a missing one.",
+);
+
+/// The leeway of `iat`.
+pub const IAT_LEEWAY_SECONDS: Var = Var::new(
+    "IAT_LEEWAY_SECONDS",
+    "`5`",
+    "How far `iat` may be ahead of this clock, at most 60; `CLOCK_LEEWAY_SECONDS`, if \
+     that is more. A token is often used within the second in which it was issued, by \
+     a clock that is not this one. It delays neither `exp` nor any `not_before`.",
+);
+
+/// The longest token.
+pub const MAX_TOKEN_BYTES: Var = Var::new(
+    "MAX_TOKEN_BYTES",
+    "`8192`",
+    "The longest token that is parsed, 1024 to 10240: API Gateway accepts 10,240 bytes \
+     of headers in all. A user of many groups may have a longer token than the \
+     default.",
+);
+
+/// Whether a user's token needs a session.
+pub const REQUIRE_SESSION: Var = Var::new(
+    "REQUIRE_SESSION",
+    "`true`",
+    "Refuse a user's token without `origin_jti`: its session could not be revoked.",
+);
+
+/// The table of API keys.
+pub const API_KEY_TABLE: Var = Var::new(
+    "API_KEY_TABLE",
+    "unset",
+    "The table of API keys. Unset: no API key is accepted, and no header is searched \
+     for one. See [api-keys.md](api-keys.md).",
+);
+
+/// Where API keys are.
+pub const API_KEY_HEADER: Var = Var::new(
+    "API_KEY_HEADER",
+    "`authorization`",
+    "Where a request may carry its API key: `authorization` (`Authorization: ApiKey \
+     <key>`), or another header's name, such as `x-api-key`, with the key alone.",
+);
+
+/// How many allowed requests are logged.
+pub const LOG_ALLOWED_PERCENT: Var = Var::new(
+    "LOG_ALLOWED_PERCENT",
+    "`100`",
+    "The percentage of allowed requests with a log line. The metric still counts all: \
+     a line also counts the unlogged ones before it.",
+);
+
+/// How many refusals are logged.
+pub const LOG_REFUSALS_PER_SECOND: Var = Var::new(
+    "LOG_REFUSALS_PER_SECOND",
+    "`100`",
+    "The maximum of log lines a second about refusals, for each process, so that an \
+     attack does not increase the bill. The metric still counts all. Lines about revoked \
+     credentials, which are acts, have a limit of their own, 100.",
+);

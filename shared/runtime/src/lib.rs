@@ -6,6 +6,7 @@
 pub mod audit;
 mod batch;
 pub mod clock;
+pub mod decision_log;
 mod events;
 mod invocation;
 pub mod log;
@@ -14,8 +15,10 @@ mod otlp;
 mod run;
 pub mod sqs;
 mod trigger;
+mod uses;
 
 pub use audit::{Act, Audit};
 pub use batch::BatchResponse;
-pub use run::{Handler, InvocationError, VARS, run};
+pub use decision_log::{DecisionLog, LogRules};
+pub use run::{Handler, InvocationError, VARS, prepare, run};
 pub use trigger::{Members, TriggerEvent, UserAttributes};

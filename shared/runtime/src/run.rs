@@ -75,26 +75,15 @@ where
     E: std::error::Error + Send + Sync + 'static,
     F: Future<Output = Result<H, E>>,
 {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        log::line(Level::Error, "panic", [("place", Value::from(place))]);
-    }));
+    report_panics();
     let level = Level::read(&mut Env::new(&env_config::process));
     let endpoint = env_config::process(ENDPOINT);
     #[cfg(feature = "otlp")]
     let export = install(level, endpoint.as_deref());
     #[cfg(not(feature = "otlp"))]
     install(level, endpoint.as_deref());
-    let config = match config {
-        Ok(config) => config,
-        Err(ConfigError(problems)) => {
-            log::line(
-                Level::Error,
-                "refused to start: the configuration is invalid",
-                [("problems", Value::from(problems))],
-            );
-            return ExitCode::FAILURE;
-        }
+    let Some(config) = valid(config) else {
+        return ExitCode::FAILURE;
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -124,6 +113,36 @@ where
             let fields = std::iter::once(error).chain(log::cause(cause));
             log::line(Level::Error, "the runtime loop ended", fields);
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prepares the log of a process that is not a Lambda function, and returns its configuration. An invalid one is `None`,
+/// with all its problems in the log. Such a process sends no spans.
+pub fn prepare<C>(config: Result<C, ConfigError>) -> Option<C> {
+    report_panics();
+    events::install(Level::read(&mut Env::new(&env_config::process)));
+    valid(config)
+}
+
+/// Logs where a panic happened. Its message may contain a secret.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        log::line(Level::Error, "panic", [("place", Value::from(place))]);
+    }));
+}
+
+fn valid<C>(config: Result<C, ConfigError>) -> Option<C> {
+    match config {
+        Ok(config) => Some(config),
+        Err(ConfigError(problems)) => {
+            log::line(
+                Level::Error,
+                "refused to start: the configuration is invalid",
+                [("problems", Value::from(problems))],
+            );
+            None
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::api_key::StoredKey;
 use crate::error::{AuthError, Cause, Dependency, Unavailable};
 use crate::ports::{ApiKeyStore, ApiKeyWriter};
+#[cfg(feature = "test-helpers")]
 use crate::reason::DenyReason;
 
 /// An [`ApiKeyStore`] and [`ApiKeyWriter`]. Clones share the contents.
@@ -50,16 +51,19 @@ pub struct MemoryApiKeys {
 enum Row {
     Key(StoredKey),
     /// A row that Gatehouse did not write.
+    #[cfg(feature = "test-helpers")]
     Unreadable,
 }
 
 impl MemoryApiKeys {
     /// Whether calls succeed from now on: `false` makes each of them fail.
+    #[cfg(feature = "test-helpers")]
     pub fn set_available(&self, available: bool) {
         self.failing.store(!available, Ordering::SeqCst);
     }
 
     /// Replaces the row `id` by one that Gatehouse did not write.
+    #[cfg(feature = "test-helpers")]
     pub fn set_unreadable(&self, id: &str) {
         self.locked().insert(id.to_owned(), Row::Unreadable);
     }
@@ -82,6 +86,7 @@ impl ApiKeyStore for MemoryApiKeys {
         match self.rows()?.get(id) {
             None => Ok(None),
             Some(Row::Key(key)) => Ok(Some(key.clone())),
+            #[cfg(feature = "test-helpers")]
             Some(Row::Unreadable) => Err(DenyReason::UnreadableRevocation.into()),
         }
     }
