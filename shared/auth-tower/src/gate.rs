@@ -1,0 +1,163 @@
+//! The decision over an HTTP request. The steps that identify the caller are those of the authorizer
+//! ([`auth::Callers`]), and so are paths, routes and policies.
+
+use std::time::Duration;
+
+use api_gateway::Effect;
+use api_gateway::path;
+use api_gateway::routes::{self, Route};
+use auth::memory::MemoryApiKeys;
+use auth::{
+    ApiKeyStore, Callers, Credential, DenyReason, KeySource, RevocationReader, UnixSeconds,
+    VerifiedClaims,
+};
+use auth_cedar::CedarPolicies;
+
+use crate::credential::Places;
+use crate::decision::{Caller, Decision, Refusal, Trace};
+use crate::request::Request;
+
+/// The time limit of a decision, as the authorizer's.
+const BUDGET: Duration = Duration::from_millis(2_500);
+
+/// Decides about requests. Generic over the sources of keys, revocations and API keys.
+pub struct Gate<K, R, A = MemoryApiKeys> {
+    /// Identifies callers.
+    pub callers: Callers<K, R, A>,
+    /// The policies.
+    pub policies: CedarPolicies,
+    /// The service's routes: policies name their templates. The route of a request that matches none is its path.
+    pub routes: Vec<Route>,
+    /// Where requests have their credentials.
+    pub places: Places,
+}
+
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
+    /// Decides about the request, within 2.5 s.
+    ///
+    /// # Errors
+    /// The caller is not identified, or a dependency failed.
+    pub async fn decide(&self, request: &Request<'_>, trace: &Trace) -> Result<Decision, Refusal> {
+        let credential = self.places.credential(request)?;
+        self.decide_about(&credential, request, trace).await
+    }
+
+    /// Decides about the request of the caller with this credential, within 2.5 s.
+    ///
+    /// # Errors
+    /// As [`Gate::decide`].
+    pub async fn decide_about(
+        &self,
+        credential: &Credential<'_>,
+        request: &Request<'_>,
+        trace: &Trace,
+    ) -> Result<Decision, Refusal> {
+        let decision = self.decide_at_last(credential, request, trace);
+        tokio::time::timeout(BUDGET, decision)
+            .await
+            .unwrap_or(Err(Refusal::OutOfTime))
+    }
+
+    /// The caller with this credential, within 2.5 s, without a decision about what the caller may do.
+    ///
+    /// # Errors
+    /// The caller is not identified, or a dependency failed.
+    pub async fn identify(
+        &self,
+        credential: &Credential<'_>,
+        trace: &Trace,
+    ) -> Result<Caller, Refusal> {
+        let identified = self.identified(credential, trace);
+        let (claims, _) = tokio::time::timeout(BUDGET, identified)
+            .await
+            .unwrap_or(Err(Refusal::OutOfTime))?;
+        Ok(Caller::from(claims))
+    }
+
+    /// The claims, and the time at which they were valid.
+    async fn identified(
+        &self,
+        credential: &Credential<'_>,
+        trace: &Trace,
+    ) -> Result<(VerifiedClaims, UnixSeconds), Refusal> {
+        let callers = &self.callers;
+        let claims = callers.verify(credential, &trace.issuer).await?;
+        let revocations = callers.revocations(&claims).await?;
+        if revocations.odd_expiry {
+            trace.odd_expiry.get_or_init(|| ());
+        }
+        let now = callers
+            .check(&claims, &revocations)
+            .map_err(|reason| Refusal::of(reason, &claims))?;
+        Ok((claims, now))
+    }
+
+    /// The order of the steps is the authorizer's (ARCHITECTURE.md, "The decision").
+    async fn decide_at_last(
+        &self,
+        credential: &Credential<'_>,
+        request: &Request<'_>,
+        trace: &Trace,
+    ) -> Result<Decision, Refusal> {
+        let (claims, now) = self.identified(credential, trace).await?;
+        // No await from here on.
+        let forged = credential.is_cookie() && self.places.may_be_forged(request);
+        let (effect, reason) = match self.authorize(&claims, request, forged, now) {
+            Ok(effect) => (effect, None),
+            Err(reason) => (Effect::Deny, Some(reason)),
+        };
+        Ok(Decision {
+            effect,
+            reason,
+            caller: Caller::from(claims),
+        })
+    }
+
+    /// Whether a page of an unknown origin may have sent this request with the caller's cookie.
+    #[must_use]
+    pub fn may_be_forged(&self, credential: &Credential<'_>, request: &Request<'_>) -> bool {
+        credential.is_cookie() && self.places.may_be_forged(request)
+    }
+
+    /// What a decision about this request depends on, of its path: the template of the route, or the path where no
+    /// template matches or a policy uses paths. `None` for a path that can be read in two ways.
+    #[must_use]
+    pub fn route(&self, request: &Request<'_>) -> Option<String> {
+        let path = normalized(request)?;
+        let route = routes::route_of(&self.routes, request.method, &path);
+        Some(match route {
+            Some(route) if !self.policies.uses_path() => route.template().to_owned(),
+            Some(_) | None => path,
+        })
+    }
+
+    fn authorize(
+        &self,
+        claims: &VerifiedClaims,
+        request: &Request<'_>,
+        forged: bool,
+        now: UnixSeconds,
+    ) -> Result<Effect, DenyReason> {
+        if forged {
+            return Err(DenyReason::ForeignOrigin);
+        }
+        let path = normalized(request).ok_or(DenyReason::UnclearPath)?;
+        let policies = &self.policies;
+        let route = routes::route_of(&self.routes, request.method, &path);
+        let parameters = route.filter(|_| policies.uses_tags());
+        let address = request.client_address.filter(|_| policies.uses_address());
+        let cedar_request = auth_cedar::Request {
+            verb: request.method,
+            route: route.map_or(&path, |route| route.template()),
+            path: Some(path.as_str()).filter(|_| policies.uses_path()),
+            path_parameters: parameters.map_or_else(Vec::new, |route| route.parameters(&path)),
+            source_ip: address.map(|address| address.to_string()),
+            now,
+        };
+        Ok(policies.decide(claims, &cedar_request))
+    }
+}
+
+fn normalized(request: &Request<'_>) -> Option<String> {
+    path::normalize_path(request.path.strip_prefix('/')?)
+}
