@@ -1,0 +1,173 @@
+//! The response to a proxy.
+
+use auth::DenyReason;
+use auth_tower::Refusal;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, Response, StatusCode};
+
+use crate::outcome::{DENIED, Outcome};
+
+/// A response with its whole body.
+pub type Answer = Response<String>;
+
+/// The challenges of refused requests ([RFC 6750] section 3, [RFC 9728] section 5.1), composed once.
+///
+/// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
+/// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
+#[derive(Clone, Debug)]
+pub struct Challenges {
+    /// Without credentials: no error code.
+    missing: HeaderValue,
+    invalid: HeaderValue,
+    insufficient: HeaderValue,
+}
+
+impl Challenges {
+    /// Challenges that name the metadata of the protected resource, if there is such an address.
+    ///
+    /// `None` if the address cannot be in a header.
+    #[must_use]
+    pub fn new(resource_metadata: Option<&str>) -> Option<Self> {
+        let challenge = |error: Option<&str>| {
+            let error = error.map(|error| format!("error=\"{error}\""));
+            let metadata = resource_metadata.map(|url| format!("resource_metadata=\"{url}\""));
+            let parameters: Vec<String> = error.into_iter().chain(metadata).collect();
+            let text = format!("Bearer {}", parameters.join(", "));
+            HeaderValue::from_str(text.trim_end()).ok()
+        };
+        Some(Self {
+            missing: challenge(None)?,
+            invalid: challenge(Some("invalid_token"))?,
+            insufficient: challenge(Some("insufficient_scope"))?,
+        })
+    }
+
+    fn of(&self, outcome: &Outcome) -> Option<&HeaderValue> {
+        match outcome {
+            Outcome::Refused(Refusal::Unauthorized(DenyReason::MissingToken)) => {
+                Some(&self.missing)
+            }
+            Outcome::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => {
+                Some(&self.invalid)
+            }
+            Outcome::Denied { reason, .. } if *reason == DENIED => Some(&self.insufficient),
+            Outcome::Denied { .. }
+            | Outcome::Allowed(_)
+            | Outcome::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime)
+            | Outcome::InvalidOriginal
+            | Outcome::HeadersTooLarge => None,
+        }
+    }
+}
+
+/// The response to a request for a decision; of an allowed request, with these headers. The client must not learn the
+/// reason, so it has no body.
+pub(crate) fn decided(
+    outcome: &Outcome,
+    challenges: &Challenges,
+    headers: Vec<(HeaderName, HeaderValue)>,
+) -> Answer {
+    let status = outcome.status();
+    let mut answer = empty(status);
+    let map = answer.headers_mut();
+    for (name, value) in headers {
+        map.insert(name, value);
+    }
+    if let Some(challenge) = challenges.of(outcome) {
+        map.insert(WWW_AUTHENTICATE, challenge.clone());
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        map.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+/// An empty response that is not cached.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(String::new());
+    *answer.status_mut() = status;
+    let no_store = HeaderValue::from_static("no-store");
+    answer.headers_mut().insert(CACHE_CONTROL, no_store);
+    answer
+}
+
+/// A text with its media type.
+pub(crate) fn text(media_type: &'static str, body: String) -> Answer {
+    let mut answer = empty(StatusCode::OK);
+    let media_type = HeaderValue::from_static(media_type);
+    answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    *answer.body_mut() = body;
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use auth::{Cause, ClaimsBuilder, Dependency, UnixSeconds};
+    use auth_tower::Caller;
+
+    use super::*;
+
+    fn caller() -> Caller {
+        Caller::from(ClaimsBuilder::user("ada", UnixSeconds(1_800_000_000)).build())
+    }
+
+    #[test]
+    fn each_outcome_has_its_status_and_challenge() {
+        const URL: &str = "https://api.example/.well-known/oauth-protected-resource";
+        let failed = Dependency::Revocations.unavailable(Cause::Timeout);
+        let refused = Outcome::Refused;
+        let denied = |reason| Outcome::Denied {
+            reason,
+            caller: caller(),
+        };
+        let rows = [
+            (Outcome::Allowed(caller()), 200, None),
+            (denied("denied"), 403, Some("error=\"insufficient_scope\"")),
+            (denied("unclear_path"), 403, None),
+            (denied("identity_too_large"), 403, None),
+            (
+                refused(Refusal::Unauthorized(DenyReason::MissingToken)),
+                401,
+                Some(""),
+            ),
+            (
+                refused(Refusal::Unauthorized(DenyReason::Expired)),
+                401,
+                Some("error=\"invalid_token\""),
+            ),
+            (
+                refused(Refusal::Revoked(DenyReason::SessionRevoked, "1".to_owned())),
+                401,
+                Some("error=\"invalid_token\""),
+            ),
+            (refused(Refusal::Unavailable(failed)), 503, None),
+            (refused(Refusal::OutOfTime), 503, None),
+            (Outcome::InvalidOriginal, 400, None),
+            (Outcome::HeadersTooLarge, 431, None),
+        ];
+        let plain = Challenges::new(None).unwrap();
+        let with_url = Challenges::new(Some(URL)).unwrap();
+        for (outcome, status, error) in rows {
+            let name = outcome.reason();
+            let answer = decided(&outcome, &plain, Vec::new());
+            assert_eq!(answer.status().as_u16(), status, "{name}");
+            assert_eq!(answer.body(), "", "{name}");
+            assert_eq!(answer.headers()[CACHE_CONTROL], "no-store", "{name}");
+            let retry = answer.headers().contains_key(RETRY_AFTER);
+            assert_eq!(retry, status == 503, "{name}");
+            let challenge = |answer: &Answer| {
+                let value = answer.headers().get(WWW_AUTHENTICATE)?;
+                Some(value.to_str().unwrap().to_owned())
+            };
+            let expected = error.map(|error| format!("Bearer {error}").trim_end().to_owned());
+            assert_eq!(challenge(&answer), expected, "{name}");
+            let metadata = format!("resource_metadata=\"{URL}\"");
+            let expected = error.map(|error| match error {
+                "" => format!("Bearer {metadata}"),
+                _ => format!("Bearer {error}, {metadata}"),
+            });
+            let answer = decided(&outcome, &with_url, Vec::new());
+            assert_eq!(challenge(&answer), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! The environment variables, described in `docs/configuration.md`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use api_gateway::routes::Route;
+use auth::{Issuer, MAX_TOKEN_BYTES, TokenRules};
+use auth_cedar::CedarPolicies;
+use auth_jwks::KeyLocation;
+use auth_tower::{ApiKeyPlace, Places};
+use env_config::{ConfigError, Env, Var, vars};
+use http::{HeaderName, Uri};
+use runtime::LogRules;
+
+use crate::answer::Challenges;
+use crate::dialect::{ClientAddress, Dialect};
+use crate::identity::Identity;
+
+/// A valid configuration: [`Config::from_lookup`] rejects all others.
+pub struct Config {
+    /// The issuers and the locations of their keys.
+    pub issuers: Vec<(Issuer, KeyLocation)>,
+    /// The requirements for tokens.
+    pub token_rules: TokenRules,
+    /// `MAX_TOKEN_BYTES`.
+    pub max_token_bytes: usize,
+    /// `REVOCATION_STORE` and `REVOCATION_TABLE`.
+    pub store: StoreChoice,
+    /// `API_KEY_TABLE`; without it, API keys are not accepted.
+    pub api_key_table: Option<String>,
+    /// Where requests have their credentials.
+    pub places: Places,
+    /// The policies of `POLICIES_DIR`.
+    pub policies: CedarPolicies,
+    /// The routes of `ROUTES_FILE`.
+    pub routes: Vec<Route>,
+    /// All other settings.
+    pub settings: Settings,
+}
+
+/// Settings for reading requests and writing responses.
+pub struct Settings {
+    /// `PROXY_DIALECT`.
+    pub dialect: Dialect,
+    /// `CLIENT_ADDRESS_HEADER` and `TRUSTED_HOPS`.
+    pub client_address: Option<ClientAddress>,
+    /// `IDENTITY_HEADERS`.
+    pub identity: Vec<Identity>,
+    /// `RESOURCE_METADATA`.
+    pub challenges: Challenges,
+    /// `DECISION_CACHE_SECONDS`.
+    pub cache: Duration,
+    /// Which decisions are logged.
+    pub log: LogRules,
+}
+
+/// Where revocations are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// In this DynamoDB table.
+    DynamoDb(String),
+    /// In this process, for as long as a refresh token lives, in seconds.
+    Memory(u64),
+}
+
+impl Config {
+    /// The variables that [`Config::from_lookup`] reads, besides [`auth_jwks::config::VARS`].
+    pub const VARS: &'static [Var] = &[
+        Var::new(
+            "PROXY_DIALECT",
+            "required",
+            "How the proxy reports the original request: `nginx` (`auth_request`: `X-Original-Method`, \
+             `X-Original-Host`, `X-Original-URI`), `ingress-nginx` (`X-Original-Method`, `X-Original-URL`), \
+             `forwarded` (Traefik, Caddy: `X-Forwarded-Method`, `X-Forwarded-Host`, `X-Forwarded-Uri`) or `envoy` \
+             (HTTP `ext_authz` with `path_prefix: /auth`). A request that lacks one of these, or has it twice, gets \
+             400; headers of other dialects are ignored.",
+        ),
+        Var::new(
+            "CLIENT_ADDRESS_HEADER",
+            "unset: rules see no address",
+            "The header with the client's address, such as `X-Forwarded-For`, for rules that use `source_ip`. The \
+             proxy must write it.",
+        ),
+        Var::new(
+            "TRUSTED_HOPS",
+            "`1`",
+            "The position of the address in `CLIENT_ADDRESS_HEADER`, from the right: the number of proxies that \
+             added one, 1 to 16. Addresses further to the left come from the client.",
+        ),
+        Var::new(
+            "ROUTES_FILE",
+            "unset",
+            "A file with the services' routes, one `VERB /template` a line as in `GET /orders/{id}` or \
+             `GET /files/{path+}`; lines with `#` are comments. Rules name these templates. The route of a request \
+             that matches none is its path.",
+        ),
+        Var::new(
+            "POLICIES_DIR",
+            "required",
+            "A folder with `*.cedar` and `schema.cedarschema`. See [rules.md](rules.md).",
+        ),
+        Var::new(
+            "IDENTITY_HEADERS",
+            "`subject,username,groups,scope,client_id,issuer`",
+            "The headers of an allowed request: a choice of these, `session` and `key_id`. `X-Auth-Subject` and so \
+             on; each chosen one is in every 200, empty where the caller has no such value. Values are \
+             percent-encoded except for letters, digits and `-._~@:/`; groups are joined by `,` and scopes by a \
+             space. All together have at most 4,096 bytes: a caller with more gets 403.",
+        ),
+        Var::new(
+            "RESOURCE_METADATA",
+            "unset",
+            "The `https://` address of the protected resource's metadata (RFC 9728), for `WWW-Authenticate`.",
+        ),
+        Var::new(
+            "DECISION_CACHE_SECONDS",
+            "`0`",
+            "For how long an allowed decision is repeated for the same credential, method, host and route, 0 to 60. \
+             A logout takes effect that much later. Ignored where a rule depends on more of a request \
+             (`source_ip`, `auth_age`, path parameters). Printed at the start.",
+        ),
+        Var::new(
+            "REVOCATION_STORE",
+            "`dynamodb`",
+            "`dynamodb`: the table that the other functions write. `memory`: only for `--listen`, one process and no \
+             `REVOCATION_TABLE`; `POST /logout` revokes the caller's session. A restart forgets all revocations.",
+        ),
+        vars::REVOCATION_TABLE,
+        vars::REFRESH_TOKEN_TTL_SECONDS,
+        vars::API_KEY_TABLE,
+        vars::API_KEY_HEADER,
+        Var::new(
+            "TOKEN_SOURCES",
+            "`header`",
+            "Where a request may carry its token: `header` (`Authorization: Bearer`), `cookie`. Two tokens in one \
+             request are refused. Unset, one in the query (`access_token`) is refused too.",
+        ),
+        Var::new(
+            "TOKEN_COOKIE",
+            "`__Host-access_token`",
+            "The cookie that carries a token, if `TOKEN_SOURCES` names cookies.",
+        ),
+        Var::new(
+            "ALLOWED_ORIGINS",
+            "unset; required if tokens are in cookies",
+            "Comma-separated origins: pages, besides those of the request's own origin, that may send a request \
+             other than GET, HEAD and OPTIONS whose token is in a cookie (a request that states no origin is \
+             refused).",
+        ),
+        vars::TRUSTED_ISSUERS,
+        vars::ALLOW_DELEGATED_TOKENS,
+        vars::TOKEN_USE,
+        vars::RESOURCE_AUDIENCE,
+        vars::CLOCK_LEEWAY_SECONDS,
+        vars::IAT_LEEWAY_SECONDS,
+        vars::MAX_TOKEN_BYTES,
+        vars::REQUIRE_SESSION,
+        vars::LOG_LEVEL,
+        vars::METRICS_NAMESPACE,
+        vars::STACK_NAME,
+        vars::LOG_ALLOWED_PERCENT,
+        vars::LOG_REFUSALS_PER_SECOND,
+    ];
+
+    /// Reads the configuration through `lookup`.
+    ///
+    /// # Errors
+    /// All problems of the configuration.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Env::new(lookup);
+        let mut issuers = auth_jwks::config::issuers(&mut env);
+        auth_jwks::config::add_trusted(&mut env, &mut issuers);
+        let pool = env.optional("USER_POOL_ID").unwrap_or_default();
+        let token_rules = auth_jwks::config::token_rules(&mut env);
+        let max_token_bytes = env.number("MAX_TOKEN_BYTES", 8_192, 1_024..=10_240);
+        let store = store(&mut env);
+        let api_key_table = env.optional("API_KEY_TABLE");
+        if api_key_table.is_some() && matches!(store, StoreChoice::Memory(_)) {
+            env.problem(
+                "API_KEY_TABLE",
+                "cannot be set with REVOCATION_STORE=memory",
+            );
+        }
+        let api_key = api_key_place(&mut env).filter(|_| api_key_table.is_some());
+        let places = places(&mut env, api_key);
+        let routes = routes(&mut env);
+        let dialect = dialect(&mut env);
+        let settings = Settings {
+            dialect: dialect.unwrap_or(Dialect::Nginx),
+            client_address: client_address(&mut env),
+            identity: identity(&mut env),
+            challenges: challenges(&mut env)?,
+            cache: Duration::from_secs(env.number("DECISION_CACHE_SECONDS", 0, 0..=60)),
+            log: LogRules::read(&mut env),
+        };
+        let Some(policies) = policies(&mut env, &pool) else {
+            return Err(env.into_error());
+        };
+        env.finish(Self {
+            issuers,
+            token_rules,
+            max_token_bytes: usize::try_from(max_token_bytes).unwrap_or(MAX_TOKEN_BYTES),
+            store,
+            api_key_table,
+            places,
+            policies,
+            routes,
+            settings,
+        })
+    }
+}
+
+fn store(env: &mut Env<'_>) -> StoreChoice {
+    const NAME: &str = "REVOCATION_STORE";
+    let ttl = env.refresh_token_ttl_seconds();
+    match env.optional(NAME).as_deref() {
+        None | Some("dynamodb") => StoreChoice::DynamoDb(env.required("REVOCATION_TABLE")),
+        Some("memory") => {
+            if env.optional("REVOCATION_TABLE").is_some() {
+                env.problem(
+                    "REVOCATION_TABLE",
+                    "cannot be set with REVOCATION_STORE=memory",
+                );
+            }
+            StoreChoice::Memory(ttl)
+        }
+        Some(_) => {
+            env.problem(NAME, "is neither `dynamodb` nor `memory`");
+            StoreChoice::Memory(ttl)
+        }
+    }
+}
+
+fn api_key_place(env: &mut Env<'_>) -> Option<ApiKeyPlace> {
+    const NAME: &str = "API_KEY_HEADER";
+    let Some(name) = env.optional(NAME) else {
+        return Some(ApiKeyPlace::Authorization);
+    };
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(http::header::AUTHORIZATION) => Some(ApiKeyPlace::Authorization),
+        Ok(http::header::COOKIE) => {
+            env.problem(NAME, "is a header with another meaning");
+            None
+        }
+        Ok(name) => Some(ApiKeyPlace::Named(name)),
+        Err(_) => {
+            env.problem(NAME, "is not a header's name");
+            None
+        }
+    }
+}
+
+fn places(env: &mut Env<'_>, api_key: Option<ApiKeyPlace>) -> Places {
+    let sources = env.list("TOKEN_SOURCES");
+    let refuse_query = sources.is_none();
+    let sources = sources.unwrap_or_else(|| vec!["header".to_owned()]);
+    let known = |source: &String| matches!(source.as_str(), "header" | "cookie");
+    if !sources.iter().all(known) {
+        env.problem("TOKEN_SOURCES", "is not a list of `header`, `cookie`");
+    }
+    let has = |name: &str| sources.iter().any(|source| source == name);
+    let cookie = env
+        .cookie_name("TOKEN_COOKIE")
+        .unwrap_or_else(|| "__Host-access_token".to_owned());
+    let allowed_origins = env.origins("ALLOWED_ORIGINS");
+    if has("cookie") && allowed_origins.is_empty() {
+        env.problem("ALLOWED_ORIGINS", "must be set if tokens come in cookies");
+    }
+    Places {
+        header: has("header"),
+        cookie: Some(cookie).filter(|_| has("cookie")),
+        refuse_query,
+        api_key,
+        allowed_origins,
+    }
+}
+
+fn routes(env: &mut Env<'_>) -> Vec<Route> {
+    const NAME: &str = "ROUTES_FILE";
+    let Some(file) = env.optional(NAME) else {
+        return Vec::new();
+    };
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            env.problem(NAME, &format!("cannot be read: {error}"));
+            return Vec::new();
+        }
+    };
+    let mut routes: Vec<Route> = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let number = at + 1;
+        let parts = line.split_once(char::is_whitespace);
+        match parts.map(|(verb, template)| Route::parse(verb, template.trim())) {
+            Some(Ok(route)) if routes.contains(&route) => {
+                env.problem(NAME, &format!("is invalid: line {number} repeats a route"));
+            }
+            Some(Ok(route)) => routes.push(route),
+            Some(Err(error)) => {
+                env.problem(NAME, &format!("is invalid: line {number}: {error}"));
+            }
+            None => env.problem(
+                NAME,
+                &format!("is invalid: line {number} is not `VERB /template`"),
+            ),
+        }
+    }
+    routes
+}
+
+fn policies(env: &mut Env<'_>, user_pool_id: &str) -> Option<CedarPolicies> {
+    const NAME: &str = "POLICIES_DIR";
+    let folder = env.required(NAME);
+    if folder.is_empty() {
+        return None;
+    }
+    match CedarPolicies::from_folder(Path::new(&folder), user_pool_id) {
+        Ok(policies) => Some(policies),
+        Err(error) => {
+            env.problem(NAME, &format!("is invalid: {error}"));
+            None
+        }
+    }
+}
+
+fn dialect(env: &mut Env<'_>) -> Option<Dialect> {
+    const NAME: &str = "PROXY_DIALECT";
+    let name = env.required(NAME);
+    let found = Dialect::ALL.iter().find(|(known, _)| *known == name);
+    if found.is_none() && !name.is_empty() {
+        env.problem(
+            NAME,
+            "is not `nginx`, `ingress-nginx`, `forwarded` or `envoy`",
+        );
+    }
+    found.map(|(_, dialect)| *dialect)
+}
+
+fn client_address(env: &mut Env<'_>) -> Option<ClientAddress> {
+    const NAME: &str = "CLIENT_ADDRESS_HEADER";
+    let hops = env.number("TRUSTED_HOPS", 1, 1..=16);
+    let name = env.optional(NAME)?;
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(header) => Some(ClientAddress {
+            header,
+            hops: usize::try_from(hops).unwrap_or(1),
+        }),
+        Err(_) => {
+            env.problem(NAME, "is not a header's name");
+            None
+        }
+    }
+}
+
+fn identity(env: &mut Env<'_>) -> Vec<Identity> {
+    const NAME: &str = "IDENTITY_HEADERS";
+    let Some(names) = env.list(NAME) else {
+        return Identity::DEFAULT.to_vec();
+    };
+    let mut chosen = Vec::new();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        match Identity::ALL.iter().find(|(known, _)| known == name) {
+            Some((_, identity)) if chosen.contains(identity) => {
+                env.problem(NAME, "names a header twice");
+            }
+            Some((_, identity)) => chosen.push(*identity),
+            None => env.problem(
+                NAME,
+                "is not a list of `subject`, `username`, `groups`, `scope`, `client_id`, `issuer`, `session`, `key_id`",
+            ),
+        }
+    }
+    chosen
+}
+
+/// Fails only if a constant text cannot be in a header.
+fn challenges(env: &mut Env<'_>) -> Result<Challenges, ConfigError> {
+    const NAME: &str = "RESOURCE_METADATA";
+    let url = env.optional(NAME);
+    let is_plain = |url: &String| {
+        let uri: Option<Uri> = url.parse().ok();
+        let is_https = uri.is_some_and(|uri| uri.scheme_str() == Some("https"));
+        is_https
+            && url.bytes().all(|b| b.is_ascii_graphic())
+            && !url.contains(['"', '\\', '@', '#'])
+    };
+    let url = match url {
+        Some(url) if !is_plain(&url) => {
+            env.problem(NAME, "is not a plain https:// address");
+            None
+        }
+        url => url,
+    };
+    let problem = || ConfigError(vec![format!("{NAME} cannot be in a header")]);
+    Challenges::new(url.as_deref()).ok_or_else(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let given = [("PROXY_DIALECT", "nginx"), ("POLICIES_DIR", POLICIES)];
+        let all: Vec<(&str, &str)> = variables.iter().copied().chain(given).collect();
+        Config::from_lookup(&testkit::events::variables(&all))
+    }
+
+    fn problems(variables: &[(&str, &str)]) -> Vec<String> {
+        read(variables)
+            .err()
+            .map(|error| error.0)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn invalid_values_stop_the_start() {
+        for (name, value) in [
+            ("PROXY_DIALECT", "traefik"),
+            ("CLIENT_ADDRESS_HEADER", "a b"),
+            ("TRUSTED_HOPS", "0"),
+            ("ROUTES_FILE", "/nonexistent"),
+            ("POLICIES_DIR", "/nonexistent"),
+            ("IDENTITY_HEADERS", "subject,email"),
+            ("IDENTITY_HEADERS", "subject,subject"),
+            ("RESOURCE_METADATA", "http://a.example"),
+            ("RESOURCE_METADATA", "https://a.example/\"x"),
+            ("RESOURCE_METADATA", "https://a.example/ x"),
+            ("DECISION_CACHE_SECONDS", "61"),
+            ("REVOCATION_STORE", "redis"),
+            ("API_KEY_HEADER", "cookie"),
+            ("TOKEN_SOURCES", "header,query"),
+        ] {
+            let problems = problems(&[(name, value)]);
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(name)),
+                "{name}={value}: {problems:?}"
+            );
+        }
+        assert_eq!(problems(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn contradictory_values_stop_the_start() {
+        let memory = ("REVOCATION_STORE", "memory");
+        for (variables, name) in [
+            (vec![memory], "REVOCATION_TABLE"),
+            (
+                vec![memory, ("REVOCATION_TABLE", ""), ("API_KEY_TABLE", "keys")],
+                "API_KEY_TABLE",
+            ),
+            (vec![("TOKEN_SOURCES", "cookie")], "ALLOWED_ORIGINS"),
+        ] {
+            let problems = problems(&variables);
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(name)),
+                "{problems:?}"
+            );
+        }
+        assert_eq!(
+            problems(&[memory, ("REVOCATION_TABLE", "")]),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn routes_are_read_by_line() {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("routes");
+        let path = file.to_str().unwrap();
+        std::fs::write(&file, "# comment\n\nGET /orders/{id}\n  POST   /orders\n").unwrap();
+        let config = read(&[("ROUTES_FILE", path)])
+            .map_err(|error| error.0)
+            .unwrap();
+        let routes: Vec<_> = config.routes.iter().map(Route::template).collect();
+        assert_eq!(routes, ["/orders/{id}", "/orders"]);
+        std::fs::write(&file, "GET /a\nget /b\nGET\nGET /a\n").unwrap();
+        let problems = problems(&[("ROUTES_FILE", path)]);
+        for line in ["line 2", "line 3", "line 4"] {
+            assert!(
+                problems.iter().any(|problem| problem.contains(line)),
+                "{problems:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Forward auth: decides about requests that a proxy (nginx, Traefik, Caddy, Envoy) asks about, by the authorizer's
+//! rules. A plain HTTP server, or a Lambda function behind a function URL or an ALB.
+//!
+//! [`ForwardAuth::answer`] answers one request of a proxy. [`dialect`] reads the original request from it,
+//! [`auth_tower::Gate`] decides, [`answer`] writes the response.
+
+pub mod answer;
+mod cache;
+pub mod config;
+mod connect;
+pub mod dialect;
+pub mod identity;
+mod lambda;
+mod metrics;
+mod outcome;
+pub mod server;
+mod service;
+mod store;
+
+pub use config::Config;
+pub use connect::ConnectError;
+pub use outcome::Outcome;
+pub use service::{ForwardAuth, Memory};
+pub use store::Store;

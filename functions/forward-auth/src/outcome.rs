@@ -1,0 +1,103 @@
+//! The results of a request: the words of logs and metrics, and the status of the response.
+
+use auth::Cause;
+use auth_tower::{Caller, Refusal};
+use http::StatusCode;
+use runtime::decision_log;
+use runtime::log::Level;
+
+/// The result of one request for a decision.
+pub enum Outcome {
+    /// The request may go on.
+    Allowed(Caller),
+    /// A policy denies, or another rule about a known caller: `reason`, a word of `docs/outcomes.md`.
+    Denied {
+        /// The word.
+        reason: &'static str,
+        /// The caller.
+        caller: Caller,
+    },
+    /// The caller is not identified, or a dependency failed.
+    Refused(Refusal),
+    /// The proxy did not report the original request.
+    InvalidOriginal,
+    /// The headers of the request exceed their limit.
+    HeadersTooLarge,
+}
+
+/// A policy, and no other rule, denies.
+pub(crate) const DENIED: &str = "denied";
+
+impl Outcome {
+    /// The reason in logs, metrics and `docs/outcomes.md`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Allowed(_) => "allowed",
+            Self::Denied { reason, .. } => reason,
+            Self::Refused(refusal) => refusal.as_str(),
+            Self::InvalidOriginal => "invalid_original_request",
+            Self::HeadersTooLarge => "headers_too_large",
+        }
+    }
+
+    /// The outcome in logs and metrics: the class of the reason.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Allowed(_) => "allowed",
+            Self::Denied { .. } => "denied",
+            Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => "unauthorized",
+            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) => "error",
+            Self::InvalidOriginal | Self::HeadersTooLarge => "invalid",
+        }
+    }
+
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Allowed(_) => StatusCode::OK,
+            Self::Denied { .. } => StatusCode::FORBIDDEN,
+            Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::InvalidOriginal => StatusCode::BAD_REQUEST,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        }
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        match self.word() {
+            "allowed" => Level::Info,
+            "error" => Level::Error,
+            _ => Level::Warn,
+        }
+    }
+
+    /// Why a dependency failed, if one did.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Refused(refusal) => refusal.cause(),
+            Self::Allowed(_)
+            | Self::Denied { .. }
+            | Self::InvalidOriginal
+            | Self::HeadersTooLarge => None,
+        }
+    }
+
+    pub(crate) fn caller(&self) -> decision_log::Caller<'_> {
+        match self {
+            Self::Allowed(caller) | Self::Denied { caller, .. } => {
+                decision_log::Caller::Known(caller)
+            }
+            Self::Refused(Refusal::Revoked(_, hash)) => decision_log::Caller::Revoked(hash),
+            Self::Refused(_) | Self::InvalidOriginal | Self::HeadersTooLarge => {
+                decision_log::Caller::Unknown
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Answers one request of a proxy.
+
+use std::time::{Duration, Instant};
+
+use api_gateway::Effect;
+use auth::memory::MemoryRevocations;
+use auth::{
+    ApiKeyStore, Credential, DenyReason, KeySource, RevocationContext, RevocationReader,
+    RevocationWriter,
+};
+use auth_dynamodb::DynamoApiKeys;
+use auth_jwks::HttpsKeys;
+use auth_tower::{Caller, Decision, Gate, Refusal, Request, Trace};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use runtime::decision_log::{Decided, DecisionLog};
+use runtime::{clock, log};
+use serde_json::Value;
+
+use crate::answer::{self, Answer};
+use crate::cache::{self, DecisionCache};
+use crate::config::Settings;
+use crate::dialect::Dialect;
+use crate::identity;
+use crate::metrics::Metrics;
+use crate::outcome::{DENIED, Outcome};
+use crate::store::Store;
+
+/// The largest size of a request's header fields, names and values, in bytes.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Answers requests of proxies. Generic over the sources of keys, revocations and API keys.
+pub struct ForwardAuth<K = HttpsKeys, R = Store, A = DynamoApiKeys> {
+    pub(crate) gate: Gate<K, R, A>,
+    settings: Settings,
+    /// The store that `POST /logout` writes; `None` where other functions write it.
+    memory: Option<Memory>,
+    cache: DecisionCache,
+    log: DecisionLog,
+    pub(crate) metrics: Metrics,
+}
+
+/// The store of one process.
+pub struct Memory {
+    /// The store that the gate reads.
+    pub store: MemoryRevocations,
+    /// The lifetime of a refresh token.
+    pub refresh_token_ttl_seconds: u64,
+}
+
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
+    /// Answers by the decisions of `gate`. With `memory`, which must be the store of `gate`, callers can log out here.
+    #[must_use]
+    pub fn new(gate: Gate<K, R, A>, settings: Settings, memory: Option<Memory>) -> Self {
+        let scoped = gate.policies.request_scoped_policy();
+        let kept_for = match &scoped {
+            Some(_) => Duration::ZERO,
+            None => settings.cache,
+        };
+        Self {
+            gate,
+            memory,
+            cache: DecisionCache::new(kept_for),
+            log: DecisionLog::new(settings.log),
+            metrics: Metrics::new(kept_for),
+            settings,
+        }
+    }
+
+    /// Logs the bound between a logout and the first refusal.
+    pub fn log_bound(&self) {
+        let seconds = self.cache.kept_for().as_secs();
+        let policy = self.gate.policies.request_scoped_policy();
+        let policy = policy.filter(|_| !self.settings.cache.is_zero());
+        let uncached = policy.map(|policy| ("uncached_because_of_policy", Value::from(policy)));
+        let bound = ("revocation_bound_seconds", Value::from(seconds));
+        log::line(
+            log::Level::Info,
+            "a logout takes effect within the bound",
+            std::iter::once(bound).chain(uncached),
+        );
+        if self.memory.is_some() {
+            log::line(
+                log::Level::Warn,
+                "revocations are in memory: a restart forgets them, and other processes do not see them",
+                [],
+            );
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.settings.dialect
+    }
+
+    /// Answers a request. `request_id` is the platform's, for the log.
+    pub async fn answer(&self, parts: &Parts, request_id: Option<&str>) -> Answer {
+        match parts.uri.path() {
+            path if self.settings.dialect.asks(path) => self.decide(parts, request_id).await,
+            "/healthz" => answer::text("text/plain", "ok\n".to_owned()),
+            "/logout" if self.memory.is_some() && parts.method == Method::POST => {
+                self.log_out(parts).await
+            }
+            _ => answer::empty(StatusCode::NOT_FOUND),
+        }
+    }
+
+    async fn decide(&self, parts: &Parts, request_id: Option<&str>) -> Answer {
+        let began = Instant::now();
+        let trace = Trace::default();
+        let mut outcome = self.outcome(parts, &trace, began).await;
+        let mut headers = Vec::new();
+        if let Outcome::Allowed(caller) = &outcome {
+            match identity::headers(&self.settings.identity, caller) {
+                Ok(identity) => headers = identity,
+                Err(identity::TooLarge) => {
+                    outcome = Outcome::Denied {
+                        reason: "identity_too_large",
+                        caller: caller.clone(),
+                    };
+                }
+            }
+        }
+        if trace.odd_expiry() {
+            self.log.log_odd_expiry();
+        }
+        let took = began.elapsed();
+        self.metrics.count(outcome.word(), outcome.reason(), took);
+        self.log.report(&Decided {
+            level: outcome.level(),
+            outcome: outcome.word(),
+            reason: outcome.reason(),
+            cause: outcome.cause(),
+            caller: outcome.caller(),
+            issuer: trace.issuer(),
+            request_id,
+            took,
+        });
+        answer::decided(&outcome, &self.settings.challenges, headers)
+    }
+
+    async fn outcome(&self, parts: &Parts, trace: &Trace, began: Instant) -> Outcome {
+        let fields = parts.headers.iter();
+        let size: usize = fields
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if size > MAX_HEADER_BYTES {
+            return Outcome::HeadersTooLarge;
+        }
+        let Ok(original) = self.settings.dialect.original(parts) else {
+            return Outcome::InvalidOriginal;
+        };
+        let client_address = self.settings.client_address.as_ref();
+        let request = Request {
+            method: &original.method,
+            path: &original.path,
+            query: original.query.as_deref(),
+            headers: &parts.headers,
+            client_address: client_address.and_then(|place| place.of(&parts.headers)),
+        };
+        let credential = match self.gate.places.credential(&request) {
+            Ok(credential) => credential,
+            Err(reason) => return Outcome::Refused(reason.into()),
+        };
+        let key = self.cache_key(&credential, &request, &original.host);
+        if let Some(key) = &key
+            && let Some(caller) = self.cache.find(key, began, clock::now())
+        {
+            self.metrics.count_remembered();
+            return Outcome::Allowed(caller);
+        }
+        match self.gate.decide_about(&credential, &request, trace).await {
+            Ok(Decision {
+                effect: Effect::Allow,
+                caller,
+                ..
+            }) => {
+                if let Some(key) = key {
+                    self.cache.remember(key, &caller, began, clock::now());
+                }
+                Outcome::Allowed(caller)
+            }
+            Ok(Decision { reason, caller, .. }) => Outcome::Denied {
+                reason: reason.map_or(DENIED, DenyReason::as_str),
+                caller,
+            },
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// The key under which the decision is remembered; `None` if it must not be, or if the request itself counts.
+    fn cache_key(
+        &self,
+        credential: &Credential<'_>,
+        request: &Request<'_>,
+        host: &str,
+    ) -> Option<cache::Key> {
+        if !self.cache.is_on() || self.gate.may_be_forged(credential, request) {
+            return None;
+        }
+        let route = self.gate.route(request)?;
+        Some(cache::key(credential, [request.method, host, &route]))
+    }
+
+    /// Revokes the caller's session. The credential is that of this request itself.
+    async fn log_out(&self, parts: &Parts) -> Answer {
+        let Some(memory) = &self.memory else {
+            return answer::empty(StatusCode::NOT_FOUND);
+        };
+        let request = Request {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            client_address: None,
+        };
+        let refused = |refusal: Refusal| {
+            let outcome = Outcome::Refused(refusal);
+            answer::decided(&outcome, &self.settings.challenges, Vec::new())
+        };
+        let credential = match self.gate.places.credential(&request) {
+            Ok(credential) => credential,
+            Err(reason) => return refused(reason.into()),
+        };
+        if self.gate.may_be_forged(&credential, &request) {
+            return answer::empty(StatusCode::FORBIDDEN);
+        }
+        let caller = match self.gate.identify(&credential, &Trace::default()).await {
+            Ok(caller) => caller,
+            Err(refusal) => return refused(refusal),
+        };
+        let status = revoke(memory, &caller).await;
+        self.cache.clear();
+        answer::empty(status)
+    }
+}
+
+/// Revokes the caller's session, or the token of a caller without a session.
+async fn revoke(memory: &Memory, caller: &Caller) -> StatusCode {
+    let user = caller.user_ref();
+    let context = RevocationContext {
+        reason: "logout",
+        actor: caller.subject(),
+        at: clock::now(),
+        refresh_token_ttl_seconds: memory.refresh_token_ttl_seconds,
+    };
+    let written = match (caller.session(), caller.token_id()) {
+        (Some(session), _) => {
+            let session = user.session(session);
+            memory.store.revoke_session(&session, &context).await
+        }
+        (None, Some(token)) => {
+            memory
+                .store
+                .revoke_token(&user.token(token), &context)
+                .await
+        }
+        (None, None) => return StatusCode::FORBIDDEN,
+    };
+    match written {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

@@ -1,0 +1,27 @@
+//! The revocations: a table, or this process's memory.
+
+use auth::memory::MemoryRevocations;
+use auth::{RevocationReader, Revocations, Unavailable, UnixSeconds, VerifiedClaims};
+use auth_dynamodb::DynamoRevocations;
+use auth_tower::Coalesced;
+
+/// The configured store.
+pub enum Store {
+    /// The table. Concurrent requests of one credential share a read.
+    DynamoDb(Coalesced<DynamoRevocations>),
+    /// Memory, which needs no sharing.
+    Memory(MemoryRevocations),
+}
+
+impl RevocationReader for Store {
+    async fn revocations(
+        &self,
+        claims: &VerifiedClaims,
+        now: UnixSeconds,
+    ) -> Result<Revocations, Unavailable> {
+        match self {
+            Self::DynamoDb(table) => table.revocations(claims, now).await,
+            Self::Memory(memory) => memory.revocations(claims, now).await,
+        }
+    }
+}
