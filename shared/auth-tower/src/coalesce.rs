@@ -174,7 +174,7 @@ mod tests {
             Self {
                 reader: Arc::new(Coalesced::new(slow)),
                 store,
-                claims: ClaimsBuilder::user("ada", NOW).session("s-1").build(),
+                claims: ClaimsBuilder::user("ada", NOW).session(Some("s-1")).build(),
             }
         }
 
@@ -291,7 +291,7 @@ mod tests {
         let fixture = Fixture::new();
         let held = fixture.ask();
         fixture.until_reads(1).await;
-        let other = ClaimsBuilder::user("ada", NOW).session("s-2").build();
+        let other = ClaimsBuilder::user("ada", NOW).session(Some("s-2")).build();
         let reader = Arc::clone(&fixture.reader);
         let other = tokio::spawn(async move { reader.revocations(&other, NOW).await });
         fixture.until_reads(2).await;

@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn the_header_is_read_as_the_authorizer_reads_it() {
         let token = "eyJraWQiOiJh.eyJpc3MiOiJi.c2ln";
-        for row in testkit::rows::authorization_values(token) {
+        for row in testkit::rows::authorization::authorization_values(token) {
             let Some(text) = row.value.as_str() else {
                 continue;
             };
