@@ -8,6 +8,7 @@
 mod address_hash;
 mod api_keys;
 mod attempts;
+mod browser_sessions;
 mod calls;
 mod checksum;
 mod connections;
@@ -37,6 +38,7 @@ use aws_types::SdkConfig;
 pub use address_hash::address_hash;
 pub use api_keys::DynamoApiKeys;
 pub use attempts::AttemptTable;
+pub use browser_sessions::DynamoBrowserSessions;
 pub use connections::{Connection, ConnectionTable};
 pub use key::DisplayedKey;
 pub use list::{DisabledRow, RevocationRow, SweepState};

@@ -56,6 +56,8 @@ pub enum Dependency {
     Profiles,
     /// The table of sessions.
     Sessions,
+    /// The table of browser sessions.
+    BrowserSessions,
     /// The table of connections, or the API that holds them.
     Connections,
     /// The table of attempts.
@@ -80,6 +82,7 @@ impl Dependency {
             Self::ApiKeys => "api_keys_unavailable",
             Self::Profiles => "profiles_unavailable",
             Self::Sessions => "sessions_unavailable",
+            Self::BrowserSessions => "browser_sessions_unavailable",
             Self::Connections => "connections_unavailable",
             Self::Attempts => "attempts_unavailable",
             Self::PendingGroups => "pending_groups_unavailable",

@@ -75,6 +75,8 @@ reasons! {
     Delegated => "delegated",
     /// Unknown API key, or a wrong secret.
     UnknownApiKey => "unknown_api_key",
+    /// No browser session has this id: it was deleted, or has expired.
+    UnknownSession => "unknown_session",
     /// This one token was revoked.
     TokenRevoked => "token_revoked",
     /// The session was revoked.

@@ -2,12 +2,14 @@
 
 #![warn(missing_docs)]
 
+mod browser_sessions;
 mod process;
 pub mod vars;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
+pub use browser_sessions::BrowserSessionSettings;
 pub use process::process;
 
 /// An environment variable and its documentation, from which `docs/configuration.md` is generated.

@@ -25,6 +25,29 @@ pub const CLOCK_LEEWAY_SECONDS: Var = Var::new(
      as much, and every `not_before` is as far in the future.",
 );
 
+/// The keys of browser sessions.
+pub const BROWSER_SESSION_KEYS_ARN: Var = Var::new(
+    "BROWSER_SESSION_KEYS_ARN",
+    "unset; required with `BROWSER_SESSION_TABLE`",
+    "The ARN in Secrets Manager of the keys that seal browser sessions, read at the start: \
+     `{\"keys\": [{\"id\": \"…\", \"key\": \"<32 bytes in base64>\"}], \"generated\": \"…\"}`. The first key seals, and \
+     each of them opens.",
+);
+
+/// The table of browser sessions.
+pub const BROWSER_SESSION_TABLE: Var = Var::new(
+    "BROWSER_SESSION_TABLE",
+    "unset",
+    "The DynamoDB table of browser sessions. Set with `BROWSER_SESSION_KEYS_ARN`.",
+);
+
+/// The cookie of browser sessions.
+pub const SESSION_COOKIE: Var = Var::new(
+    "SESSION_COOKIE",
+    "`__Host-session`",
+    "The cookie that carries the id of a browser session, beginning with `__Host-`, 64 characters at most.",
+);
+
 /// The table of WebSocket connections.
 pub const CONNECTION_TABLE: Var = Var::new(
     "CONNECTION_TABLE",
