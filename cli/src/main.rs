@@ -6,10 +6,12 @@ mod enable;
 mod explain;
 mod export;
 mod external;
+mod key_store;
 mod keys;
 mod mails;
 mod migrate;
 mod operator;
+mod phantom_keys;
 mod revoke;
 mod status;
 
@@ -48,6 +50,8 @@ enum Command {
     Mails(mails::Mails),
     /// Before, during and after a migration of users: who cannot be migrated, and who is left.
     Migrate(migrate::Migrate),
+    /// Create, rotate and list the keys that sign phantom tokens.
+    PhantomKeys(phantom_keys::PhantomKeys),
     /// Revoke a user's sessions, one session, one token, an app client's tokens, or all tokens.
     Revoke(revoke::Revoke),
     /// Show all revocations of a user.
@@ -81,6 +85,7 @@ async fn main() -> ExitCode {
             }
             Err(problem) => finish(Err::<operator::Printed, _>(problem)),
         },
+        Command::PhantomKeys(keys) => finish_act(keys.run().await).await,
         Command::Revoke(revoke) => finish_act(revoke.run().await).await,
         Command::Status(status) => finish(status.run().await),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use auth::{Unavailable, UnixSeconds};
+use auth::{Secret, Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, CognitoUsers, UserPoolError};
 use auth_dynamodb::DynamoRevocations;
 use serde_json::Value;
@@ -117,21 +117,38 @@ pub(crate) fn required(name: &str) -> Result<String, String> {
         .ok_or_else(|| format!("{name} is not set"))
 }
 
-/// Results as a table, or as JSON.
+/// Results as a table, or as JSON, or as a text.
 pub(crate) struct Printed {
     rows: Vec<Value>,
     json: bool,
+    text: Option<Secret>,
 }
 
 impl Printed {
     /// Rows that are JSON objects.
     pub(crate) fn new(rows: Vec<Value>, json: bool) -> Self {
-        Self { rows, json }
+        Self {
+            rows,
+            json,
+            text: None,
+        }
+    }
+
+    /// A text as it is.
+    pub(crate) fn text(text: Secret) -> Self {
+        Self {
+            rows: Vec::new(),
+            json: false,
+            text: Some(text),
+        }
     }
 }
 
 impl fmt::Display for Printed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = &self.text {
+            return f.write_str(text.expose());
+        }
         if self.json {
             let lines: Vec<String> = self.rows.iter().map(Value::to_string).collect();
             return f.write_str(&lines.join("\n"));
