@@ -1,6 +1,7 @@
 //! The response to a proxy.
 
 use auth::DenyReason;
+use auth_phantom::JWKS_MAX_AGE_SECONDS;
 use auth_tower::Refusal;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
@@ -54,6 +55,7 @@ impl Challenges {
             Outcome::Denied { .. }
             | Outcome::Allowed(_)
             | Outcome::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime)
+            | Outcome::NotSigned
             | Outcome::InvalidOriginal
             | Outcome::HeadersTooLarge => None,
         }
@@ -88,6 +90,18 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
     *answer.status_mut() = status;
     let no_store = HeaderValue::from_static("no-store");
     answer.headers_mut().insert(CACHE_CONTROL, no_store);
+    answer
+}
+
+/// Public keys ([RFC 7517 section 8.5.2]), which verifiers may keep for as long as their rotation allows.
+///
+/// [RFC 7517 section 8.5.2]: https://www.rfc-editor.org/rfc/rfc7517#section-8.5.2
+pub(crate) fn key_set(jwks: String) -> Answer {
+    let mut answer = text("application/jwk-set+json", jwks);
+    let age = format!("public, max-age={JWKS_MAX_AGE_SECONDS}");
+    if let Ok(age) = HeaderValue::try_from(age) {
+        answer.headers_mut().insert(CACHE_CONTROL, age);
+    }
     answer
 }
 
@@ -142,6 +156,7 @@ mod tests {
             ),
             (refused(Refusal::Unavailable(failed)), 503, None),
             (refused(Refusal::OutOfTime), 503, None),
+            (Outcome::NotSigned, 503, None),
             (Outcome::InvalidOriginal, 400, None),
             (Outcome::HeadersTooLarge, 431, None),
         ];

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use auth::{Credential, UnixSeconds};
-use auth_tower::Caller;
+use auth_tower::{Caller, Presented};
 use aws_lc_rs::digest::{Context, SHA256};
 
 /// The largest number of remembered decisions. Further ones are not remembered.
@@ -15,12 +15,13 @@ const MAX_ENTRIES: usize = 10_000;
 /// The hash of a credential and of all that a remembered decision depends on.
 pub(crate) type Key = [u8; 32];
 
-/// The key for a request with this credential, method, host and route.
-pub(crate) fn key(credential: &Credential<'_>, request: [&str; 3]) -> Key {
-    let (kind, text) = match credential {
-        Credential::Token(text) => ("token", text),
-        Credential::Cookie(text) => ("cookie", text),
-        Credential::ApiKey(text) => ("api key", text),
+/// The key for a request that presents this, with this method, host and route.
+pub(crate) fn key(presented: &Presented<'_>, request: [&str; 3]) -> Key {
+    let (kind, text): (_, &str) = match presented {
+        Presented::Credential(Credential::Token(text)) => ("token", text),
+        Presented::Credential(Credential::Cookie(text)) => ("cookie", text),
+        Presented::Credential(Credential::ApiKey(text)) => ("api key", text),
+        Presented::Session(id) => ("session", id),
     };
     let mut context = Context::new(&SHA256);
     for part in [kind, text].into_iter().chain(request) {
@@ -157,12 +158,15 @@ mod tests {
 
     #[test]
     fn every_part_makes_another_key() {
-        let token = |text| Credential::Token(Cow::Borrowed(text));
+        let token = |text| Presented::Credential(Credential::Token(Cow::Borrowed(text)));
+        let cookie = Presented::Credential(Credential::Cookie(Cow::Borrowed("a")));
+        let api_key = Presented::Credential(Credential::ApiKey(Cow::Borrowed("a")));
         let base = key(&token("a"), ["GET", "h", "/x"]);
         for (credential, request) in [
             (token("b"), ["GET", "h", "/x"]),
-            (Credential::Cookie(Cow::Borrowed("a")), ["GET", "h", "/x"]),
-            (Credential::ApiKey(Cow::Borrowed("a")), ["GET", "h", "/x"]),
+            (cookie, ["GET", "h", "/x"]),
+            (api_key, ["GET", "h", "/x"]),
+            (Presented::Session("a".to_owned()), ["GET", "h", "/x"]),
             (token("a"), ["PUT", "h", "/x"]),
             (token("a"), ["GET", "i", "/x"]),
             (token("a"), ["GET", "h", "/y"]),

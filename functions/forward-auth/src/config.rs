@@ -7,14 +7,18 @@ use api_gateway::routes::Route;
 use auth::{Issuer, MAX_TOKEN_BYTES, TokenRules};
 use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
+use auth_phantom::{
+    Audiences, DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, Minter, MinterError,
+};
 use auth_tower::{ApiKeyPlace, Places};
-use env_config::{ConfigError, Env, Var, vars};
+use env_config::{BrowserSessionSettings, ConfigError, Env, Var, vars};
 use http::{HeaderName, Uri};
 use runtime::LogRules;
 
 use crate::answer::Challenges;
 use crate::dialect::{ClientAddress, Dialect};
 use crate::identity::Identity;
+use crate::phantom::{KeysLocation, PhantomSettings};
 
 /// A valid configuration: [`Config::from_lookup`] rejects all others.
 pub struct Config {
@@ -34,6 +38,10 @@ pub struct Config {
     pub policies: CedarPolicies,
     /// The routes of `ROUTES_FILE`.
     pub routes: Vec<Route>,
+    /// The table and the keys of browser sessions, if `TOKEN_SOURCES` names them.
+    pub sessions: Option<BrowserSessionSettings>,
+    /// Phantom tokens, if `PHANTOM_ISSUER` is set.
+    pub phantom: Option<PhantomSettings>,
     /// All other settings.
     pub settings: Settings,
 }
@@ -132,8 +140,9 @@ impl Config {
         Var::new(
             "TOKEN_SOURCES",
             "`header`",
-            "Where a request may carry its token: `header` (`Authorization: Bearer`), `cookie`. Two tokens in one \
-             request are refused. Unset, one in the query (`access_token`) is refused too.",
+            "Where a request may carry its credential: `header` (`Authorization: Bearer`), `cookie`, and `session`, a \
+             cookie with the id of a browser session. Two of them in one request are refused. Unset, a token in the \
+             query (`access_token`) is refused too.",
         ),
         Var::new(
             "TOKEN_COOKIE",
@@ -144,8 +153,39 @@ impl Config {
             "ALLOWED_ORIGINS",
             "unset; required if tokens are in cookies",
             "Comma-separated origins: pages, besides those of the request's own origin, that may send a request \
-             other than GET, HEAD and OPTIONS whose token is in a cookie (a request that states no origin is \
+             other than GET, HEAD and OPTIONS whose token or session is in a cookie (a request that states no origin is \
              refused).",
+        ),
+        vars::SESSION_COOKIE,
+        vars::BROWSER_SESSION_TABLE,
+        vars::BROWSER_SESSION_KEYS_ARN,
+        Var::new(
+            "PHANTOM_ISSUER",
+            "unset: backends get no token",
+            "The `iss` of phantom tokens, an `https://` address that is not one of the accepted issuers. Set, each 200 \
+             has `X-Auth-Token`, and `/.well-known/jwks.json` the public keys. See \
+             [phantom-tokens.md](phantom-tokens.md).",
+        ),
+        Var::new(
+            "PHANTOM_KEYS_ARN",
+            "unset",
+            "The ARN in Secrets Manager of the keys of phantom tokens, read again every four minutes.",
+        ),
+        Var::new(
+            "PHANTOM_KEYS_FILE",
+            "unset",
+            "The file of these keys, in place of `PHANTOM_KEYS_ARN`.",
+        ),
+        Var::new(
+            "PHANTOM_AUDIENCES",
+            "unset; required with `PHANTOM_ISSUER`",
+            "The `aud` for each host, a JSON object: `{\"orders.example.com\": \"orders\"}`. A request to another host \
+             gets 403.",
+        ),
+        Var::new(
+            "PHANTOM_TTL_SECONDS",
+            "`60`",
+            "The lifetime of phantom tokens, 10 to 300. A token outlives a logout by at most so long.",
         ),
         vars::TRUSTED_ISSUERS,
         vars::ALLOW_DELEGATED_TOKENS,
@@ -182,7 +222,9 @@ impl Config {
             );
         }
         let api_key = api_key_place(&mut env).filter(|_| api_key_table.is_some());
-        let places = places(&mut env, api_key);
+        let sessions = BrowserSessionSettings::read(&mut env);
+        let places = places(&mut env, api_key, sessions.as_ref());
+        let phantom = phantom(&mut env, &issuers);
         let routes = routes(&mut env);
         let dialect = dialect(&mut env);
         let settings = Settings {
@@ -202,9 +244,11 @@ impl Config {
             max_token_bytes: usize::try_from(max_token_bytes).unwrap_or(MAX_TOKEN_BYTES),
             store,
             api_key_table,
+            sessions: sessions.filter(|_| places.session.is_some()),
             places,
             policies,
             routes,
+            phantom,
             settings,
         })
     }
@@ -250,25 +294,46 @@ fn api_key_place(env: &mut Env<'_>) -> Option<ApiKeyPlace> {
     }
 }
 
-fn places(env: &mut Env<'_>, api_key: Option<ApiKeyPlace>) -> Places {
+fn places(
+    env: &mut Env<'_>,
+    api_key: Option<ApiKeyPlace>,
+    sessions: Option<&BrowserSessionSettings>,
+) -> Places {
     let sources = env.list("TOKEN_SOURCES");
     let refuse_query = sources.is_none();
     let sources = sources.unwrap_or_else(|| vec!["header".to_owned()]);
-    let known = |source: &String| matches!(source.as_str(), "header" | "cookie");
+    let known = |source: &String| matches!(source.as_str(), "header" | "cookie" | "session");
     if !sources.iter().all(known) {
-        env.problem("TOKEN_SOURCES", "is not a list of `header`, `cookie`");
+        env.problem(
+            "TOKEN_SOURCES",
+            "is not a list of `header`, `cookie`, `session`",
+        );
     }
     let has = |name: &str| sources.iter().any(|source| source == name);
     let cookie = env
         .cookie_name("TOKEN_COOKIE")
         .unwrap_or_else(|| "__Host-access_token".to_owned());
     let allowed_origins = env.origins("ALLOWED_ORIGINS");
-    if has("cookie") && allowed_origins.is_empty() {
-        env.problem("ALLOWED_ORIGINS", "must be set if tokens come in cookies");
+    if (has("cookie") || has("session")) && allowed_origins.is_empty() {
+        env.problem(
+            "ALLOWED_ORIGINS",
+            "must be set if tokens or sessions come in cookies",
+        );
+    }
+    if has("session") && sessions.is_none() {
+        env.problem(
+            "TOKEN_SOURCES",
+            "names sessions without BROWSER_SESSION_TABLE",
+        );
+    }
+    let session = sessions.map(|settings| settings.cookie.clone());
+    if has("cookie") && has("session") && session.as_ref() == Some(&cookie) {
+        env.problem("SESSION_COOKIE", "is TOKEN_COOKIE, too");
     }
     Places {
         header: has("header"),
         cookie: Some(cookie).filter(|_| has("cookie")),
+        session: session.filter(|_| has("session")),
         refuse_query,
         api_key,
         allowed_origins,
@@ -377,6 +442,63 @@ fn identity(env: &mut Env<'_>) -> Vec<Identity> {
     chosen
 }
 
+fn phantom(env: &mut Env<'_>, issuers: &[(Issuer, KeyLocation)]) -> Option<PhantomSettings> {
+    const NAMES: [&str; 3] = ["PHANTOM_KEYS_ARN", "PHANTOM_KEYS_FILE", "PHANTOM_AUDIENCES"];
+    let range = MIN_TTL_SECONDS..=MAX_TTL_SECONDS;
+    let ttl_seconds = env.number("PHANTOM_TTL_SECONDS", DEFAULT_TTL_SECONDS, range);
+    let [arn, file, audiences] = NAMES.map(|name| env.optional(name));
+    let Some(issuer) = env.optional("PHANTOM_ISSUER") else {
+        for (name, value) in NAMES.iter().zip([&arn, &file, &audiences]) {
+            if value.is_some() {
+                env.problem(name, "has no meaning without PHANTOM_ISSUER");
+            }
+        }
+        return None;
+    };
+    if !Minter::accepts(&issuer) {
+        env.problem("PHANTOM_ISSUER", &MinterError::Issuer.to_string());
+    }
+    if issuers.iter().any(|(known, _)| known.url == issuer) {
+        // A backend's token would be accepted as a caller's credential.
+        env.problem("PHANTOM_ISSUER", "is an accepted issuer");
+    }
+    let keys = match (arn, file) {
+        (Some(arn), None) => Some(KeysLocation::Secret(arn)),
+        (None, Some(file)) => Some(KeysLocation::File(file.into())),
+        (None, None) => {
+            env.problem(
+                "PHANTOM_ISSUER",
+                "needs PHANTOM_KEYS_ARN or PHANTOM_KEYS_FILE",
+            );
+            None
+        }
+        (Some(_), Some(_)) => {
+            env.problem(
+                "PHANTOM_KEYS_FILE",
+                "and PHANTOM_KEYS_ARN exclude each other",
+            );
+            None
+        }
+    };
+    let audiences = match audiences.as_deref().map(Audiences::from_json) {
+        Some(Ok(audiences)) => Some(audiences),
+        Some(Err(error)) => {
+            env.problem("PHANTOM_AUDIENCES", &error.to_string());
+            None
+        }
+        None => {
+            env.problem("PHANTOM_ISSUER", "needs PHANTOM_AUDIENCES");
+            None
+        }
+    };
+    Some(PhantomSettings {
+        issuer,
+        keys: keys?,
+        audiences: audiences?,
+        ttl_seconds,
+    })
+}
+
 /// Fails only if a constant text cannot be in a header.
 fn challenges(env: &mut Env<'_>) -> Result<Challenges, ConfigError> {
     const NAME: &str = "RESOURCE_METADATA";
@@ -435,6 +557,10 @@ mod tests {
             ("REVOCATION_STORE", "redis"),
             ("API_KEY_HEADER", "cookie"),
             ("TOKEN_SOURCES", "header,query"),
+            ("TOKEN_SOURCES", "session"),
+            ("PHANTOM_TTL_SECONDS", "9"),
+            ("PHANTOM_AUDIENCES", "{}"),
+            ("PHANTOM_KEYS_FILE", "/keys"),
         ] {
             let problems = problems(&[(name, value)]);
             assert!(
@@ -448,6 +574,11 @@ mod tests {
     #[test]
     fn contradictory_values_stop_the_start() {
         let memory = ("REVOCATION_STORE", "memory");
+        let issuer = ("PHANTOM_ISSUER", "https://auth.example.com");
+        let (file, arn) = (("PHANTOM_KEYS_FILE", "/keys"), ("PHANTOM_KEYS_ARN", "arn"));
+        let audiences = ("PHANTOM_AUDIENCES", "{\"a.example\": \"a\"}");
+        let pool = testkit::Pool::ours().issuer();
+        assert_eq!(problems(&[issuer, file, audiences]), Vec::<String>::new());
         for (variables, name) in [
             (vec![memory], "REVOCATION_TABLE"),
             (
@@ -455,6 +586,23 @@ mod tests {
                 "API_KEY_TABLE",
             ),
             (vec![("TOKEN_SOURCES", "cookie")], "ALLOWED_ORIGINS"),
+            (vec![("TOKEN_SOURCES", "session")], "ALLOWED_ORIGINS"),
+            (vec![issuer], "PHANTOM_ISSUER"),
+            (vec![issuer, file], "PHANTOM_ISSUER"),
+            (vec![issuer, audiences], "PHANTOM_ISSUER"),
+            (vec![issuer, file, audiences, arn], "PHANTOM_KEYS_FILE"),
+            (
+                vec![issuer, file, ("PHANTOM_AUDIENCES", "{}")],
+                "PHANTOM_AUDIENCES",
+            ),
+            (
+                vec![("PHANTOM_ISSUER", "http://a"), file, audiences],
+                "PHANTOM_ISSUER",
+            ),
+            (
+                vec![("PHANTOM_ISSUER", &pool), file, audiences],
+                "PHANTOM_ISSUER",
+            ),
         ] {
             let problems = problems(&variables);
             assert!(

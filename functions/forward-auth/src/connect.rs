@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use auth::memory::MemoryRevocations;
-use auth::{ApiKeys, Callers, Verifier};
-use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
+use auth::{ApiKeys, Callers, Cause, Verifier};
+use auth_dynamodb::{DynamoApiKeys, DynamoBrowserSessions, DynamoRevocations};
 use auth_jwks::HttpsKeys;
-use auth_tower::{Coalesced, Gate};
+use auth_secrets::SecretError;
+use auth_sessions::{SealedSessions, SealingKeys};
+use auth_tower::{Coalesced, Gate, SessionTokens};
+use aws_config::SdkConfig;
+use env_config::BrowserSessionSettings;
 use runtime::clock;
 
 use crate::config::{Config, StoreChoice};
+use crate::phantom::{KeysError, KeysLocation, Phantom, PhantomSettings};
 use crate::service::{ForwardAuth, Memory};
 use crate::store::Store;
 
@@ -19,35 +24,70 @@ pub enum ConnectError {
     /// Each of a Lambda function's processes would have a store of its own.
     #[error("REVOCATION_STORE=memory is only for --listen")]
     MemoryInLambda,
+    /// The keys of phantom tokens could not be read.
+    #[error(transparent)]
+    PhantomKeys(#[from] KeysError),
+    /// The keys of browser sessions could not be read.
+    #[error("BROWSER_SESSION_KEYS_ARN cannot be read")]
+    SealingSecret(#[source] Cause),
+    /// They are not a set of keys.
+    #[error("BROWSER_SESSION_KEYS_ARN is invalid: {0}")]
+    SealingKeys(auth_sessions::KeysError),
 }
 
 impl ForwardAuth {
     /// Fetches the keys and opens the connection to the store, concurrently. The request that needs one repeats a failed
     /// attempt.
-    pub async fn connect(config: Config) -> Self {
+    ///
+    /// # Errors
+    /// A secret key could not be read.
+    pub async fn connect(config: Config) -> Result<Self, ConnectError> {
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
         let keys = HttpsKeys::new(locations);
         let issuer_id = issuers.first().map(|issuer| Arc::clone(&issuer.id));
-        let (revocations, api_keys, memory) = match config.store {
-            StoreChoice::DynamoDb(name) => {
-                let sdk = aws_config::load_from_env().await;
-                let table = DynamoRevocations::new(&sdk, name);
-                let api_keys = config.api_key_table.zip(issuer_id);
-                let api_keys = api_keys.map(|(name, issuer_id)| ApiKeys {
-                    store: DynamoApiKeys::beside(&table, name),
-                    issuer_id,
-                });
-                tokio::join!(keys.prefetch(clock::now()), table.warm_up());
-                (Store::DynamoDb(Coalesced::new(table)), api_keys, None)
+        let of_aws = |phantom: &PhantomSettings| matches!(phantom.keys, KeysLocation::Secret(_));
+        let needs_sdk = matches!(config.store, StoreChoice::DynamoDb(_))
+            || config.sessions.is_some()
+            || config.phantom.as_ref().is_some_and(of_aws);
+        let sdk = match needs_sdk {
+            true => Some(aws_config::load_from_env().await),
+            false => None,
+        };
+        let table = match (&config.store, &sdk) {
+            (StoreChoice::DynamoDb(name), Some(sdk)) => {
+                Some(DynamoRevocations::new(sdk, name.clone()))
             }
-            StoreChoice::Memory(refresh_token_ttl_seconds) => {
-                keys.prefetch(clock::now()).await;
+            (StoreChoice::DynamoDb(_) | StoreChoice::Memory(_), _) => None,
+        };
+        let warm_up = async {
+            if let Some(table) = &table {
+                table.warm_up().await;
+            }
+        };
+        let (sessions, phantom, (), ()) = tokio::join!(
+            open_sessions(config.sessions, sdk.as_ref()),
+            open_phantom(config.phantom, sdk.clone()),
+            keys.prefetch(clock::now()),
+            warm_up,
+        );
+        let (sessions, phantom) = (sessions?, phantom?);
+        let api_keys = table.as_ref().zip(config.api_key_table).zip(issuer_id);
+        let api_keys = api_keys.map(|((table, name), issuer_id)| ApiKeys {
+            store: DynamoApiKeys::beside(table, name),
+            issuer_id,
+        });
+        let (revocations, memory) = match (table, config.store) {
+            (Some(table), _) => (Store::DynamoDb(Coalesced::new(table)), None),
+            (None, choice) => {
                 let store = MemoryRevocations::default();
-                let memory = Memory {
-                    store: store.clone(),
-                    refresh_token_ttl_seconds,
+                let memory = match choice {
+                    StoreChoice::Memory(refresh_token_ttl_seconds) => Some(Memory {
+                        store: store.clone(),
+                        refresh_token_ttl_seconds,
+                    }),
+                    StoreChoice::DynamoDb(_) => None,
                 };
-                (Store::Memory(store), None, Some(memory))
+                (Store::Memory(store), memory)
             }
         };
         let gate = Gate {
@@ -62,10 +102,11 @@ impl ForwardAuth {
             policies: config.policies,
             routes: config.routes,
             places: config.places,
+            sessions,
         };
-        let forward_auth = Self::new(gate, config.settings, memory);
+        let forward_auth = Self::new(gate, config.settings, memory, phantom);
         forward_auth.log_bound();
-        forward_auth
+        Ok(forward_auth)
     }
 
     /// The same, for a Lambda function.
@@ -76,6 +117,30 @@ impl ForwardAuth {
         if matches!(config.store, StoreChoice::Memory(_)) {
             return Err(ConnectError::MemoryInLambda);
         }
-        Ok(Self::connect(config).await)
+        Self::connect(config).await
+    }
+}
+
+async fn open_sessions(
+    settings: Option<BrowserSessionSettings>,
+    sdk: Option<&SdkConfig>,
+) -> Result<Option<Box<dyn SessionTokens>>, ConnectError> {
+    let Some((settings, sdk)) = settings.zip(sdk) else {
+        return Ok(None);
+    };
+    let keys = auth_secrets::read(sdk, &settings.keys_arn).await;
+    let keys = keys.map_err(|SecretError(cause)| ConnectError::SealingSecret(cause))?;
+    let keys = SealingKeys::from_json(keys.expose()).map_err(ConnectError::SealingKeys)?;
+    let store = DynamoBrowserSessions::new(sdk, settings.table);
+    Ok(Some(Box::new(SealedSessions::new(store, keys))))
+}
+
+async fn open_phantom(
+    settings: Option<PhantomSettings>,
+    sdk: Option<SdkConfig>,
+) -> Result<Option<Phantom>, KeysError> {
+    match settings {
+        Some(settings) => Phantom::connect(settings, sdk).await.map(Some),
+        None => Ok(None),
     }
 }

@@ -81,6 +81,8 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for ForwardAuth<
         let event = serde_json::from_str(event.get()).ok();
         let request = event.and_then(|event: Event| event.request(self.dialect()));
         let (source, parts) = request.ok_or(InvocationError::Internal)?;
+        // A frozen process runs no background task.
+        self.follow_keys().await;
         let answer = self.answer(&parts, Some(request_id)).await;
         Ok(written(source, answer))
     }

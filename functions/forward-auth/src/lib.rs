@@ -13,6 +13,7 @@ pub mod identity;
 mod lambda;
 mod metrics;
 mod outcome;
+pub mod phantom;
 pub mod server;
 mod service;
 mod store;

@@ -19,6 +19,8 @@ pub enum Outcome {
     },
     /// The caller is not identified, or a dependency failed.
     Refused(Refusal),
+    /// No phantom token could be signed.
+    NotSigned,
     /// The proxy did not report the original request.
     InvalidOriginal,
     /// The headers of the request exceed their limit.
@@ -36,6 +38,7 @@ impl Outcome {
             Self::Allowed(_) => "allowed",
             Self::Denied { reason, .. } => reason,
             Self::Refused(refusal) => refusal.as_str(),
+            Self::NotSigned => "phantom_token_not_signed",
             Self::InvalidOriginal => "invalid_original_request",
             Self::HeadersTooLarge => "headers_too_large",
         }
@@ -48,7 +51,9 @@ impl Outcome {
             Self::Allowed(_) => "allowed",
             Self::Denied { .. } => "denied",
             Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => "unauthorized",
-            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) => "error",
+            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) | Self::NotSigned => {
+                "error"
+            }
             Self::InvalidOriginal | Self::HeadersTooLarge => "invalid",
         }
     }
@@ -62,7 +67,7 @@ impl Outcome {
             Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) => {
+            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) | Self::NotSigned => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::InvalidOriginal => StatusCode::BAD_REQUEST,
@@ -84,6 +89,7 @@ impl Outcome {
             Self::Refused(refusal) => refusal.cause(),
             Self::Allowed(_)
             | Self::Denied { .. }
+            | Self::NotSigned
             | Self::InvalidOriginal
             | Self::HeadersTooLarge => None,
         }
@@ -95,7 +101,7 @@ impl Outcome {
                 decision_log::Caller::Known(caller)
             }
             Self::Refused(Refusal::Revoked(_, hash)) => decision_log::Caller::Revoked(hash),
-            Self::Refused(_) | Self::InvalidOriginal | Self::HeadersTooLarge => {
+            Self::Refused(_) | Self::NotSigned | Self::InvalidOriginal | Self::HeadersTooLarge => {
                 decision_log::Caller::Unknown
             }
         }

@@ -43,6 +43,8 @@ const IDLE: Duration = Duration::from_secs(75);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long requests may take after that.
 const FINISH: Duration = Duration::from_secs(5);
+/// How often the server looks whether something is due.
+const TEND_EVERY: Duration = Duration::from_secs(5);
 /// For how long the result of a readiness check is repeated.
 const READY_FOR: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,8 @@ pub trait Answers {
     fn answer(&self, parts: &http::request::Parts) -> impl Future<Output = Answer> + Send;
     /// The metrics' text.
     fn metrics(&self) -> String;
+    /// Does what is due from time to time: reads keys again.
+    fn tend(&self) -> impl Future<Output = ()> + Send;
     /// Counts a connection that opens (1) or closes (-1).
     fn count_connection(&self, change: i64);
 }
@@ -90,6 +94,10 @@ where
 
     fn metrics(&self) -> String {
         self.metrics.text()
+    }
+
+    async fn tend(&self) {
+        self.follow_keys().await;
     }
 
     fn count_connection(&self, change: i64) {
@@ -158,6 +166,7 @@ pub fn run(config: Result<Config, ConfigError>, address: SocketAddr) -> ExitCode
                 let listener = TcpListener::bind(address).await?;
                 let stop = stop_signal()?;
                 let forward_auth = ForwardAuth::connect(config).await;
+                let forward_auth = forward_auth.map_err(std::io::Error::other)?;
                 let address = listener.local_addr()?.to_string();
                 log::line(
                     Level::Info,
@@ -205,6 +214,13 @@ where
         is_stopping: AtomicBool::new(false),
         checked: Mutex::default(),
     });
+    let tended = Arc::clone(&server);
+    let tending = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TEND_EVERY).await;
+            tended.forward_auth.tend().await;
+        }
+    });
     let (close, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
     {
@@ -232,6 +248,7 @@ where
         }
     }
     drop(listener);
+    tending.abort();
     // Without a receiver there is no connection.
     let _ = close.send(true);
     let all = async { while connections.join_next().await.is_some() {} };

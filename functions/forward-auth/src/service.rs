@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 use api_gateway::Effect;
 use auth::memory::MemoryRevocations;
 use auth::{
-    ApiKeyStore, Credential, DenyReason, KeySource, RevocationContext, RevocationReader,
-    RevocationWriter,
+    ApiKeyStore, DenyReason, KeySource, RevocationContext, RevocationReader, RevocationWriter,
 };
 use auth_dynamodb::DynamoApiKeys;
 use auth_jwks::HttpsKeys;
-use auth_tower::{Caller, Decision, Gate, Refusal, Request, Trace};
+use auth_tower::{Caller, Decision, Gate, Presented, Refusal, Request, Trace};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use runtime::decision_log::{Decided, DecisionLog};
 use runtime::{clock, log};
 use serde_json::Value;
@@ -20,10 +19,11 @@ use serde_json::Value;
 use crate::answer::{self, Answer};
 use crate::cache::{self, DecisionCache};
 use crate::config::Settings;
-use crate::dialect::Dialect;
-use crate::identity;
+use crate::dialect::{Dialect, InvalidOriginal};
+use crate::identity::{self, TooLarge};
 use crate::metrics::Metrics;
 use crate::outcome::{DENIED, Outcome};
+use crate::phantom::{self, NoToken, Phantom};
 use crate::store::Store;
 
 /// The largest size of a request's header fields, names and values, in bytes.
@@ -35,6 +35,8 @@ pub struct ForwardAuth<K = HttpsKeys, R = Store, A = DynamoApiKeys> {
     settings: Settings,
     /// The store that `POST /logout` writes; `None` where other functions write it.
     memory: Option<Memory>,
+    /// `None`: backends get no token.
+    phantom: Option<Phantom>,
     cache: DecisionCache,
     log: DecisionLog,
     pub(crate) metrics: Metrics,
@@ -51,7 +53,12 @@ pub struct Memory {
 impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
     /// Answers by the decisions of `gate`. With `memory`, which must be the store of `gate`, callers can log out here.
     #[must_use]
-    pub fn new(gate: Gate<K, R, A>, settings: Settings, memory: Option<Memory>) -> Self {
+    pub fn new(
+        gate: Gate<K, R, A>,
+        settings: Settings,
+        memory: Option<Memory>,
+        phantom: Option<Phantom>,
+    ) -> Self {
         let scoped = gate.policies.request_scoped_policy();
         let kept_for = match &scoped {
             Some(_) => Duration::ZERO,
@@ -60,6 +67,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         Self {
             gate,
             memory,
+            phantom,
             cache: DecisionCache::new(kept_for),
             log: DecisionLog::new(settings.log),
             metrics: Metrics::new(kept_for),
@@ -96,6 +104,10 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
     pub async fn answer(&self, parts: &Parts, request_id: Option<&str>) -> Answer {
         match parts.uri.path() {
             path if self.settings.dialect.asks(path) => self.decide(parts, request_id).await,
+            "/.well-known/jwks.json" => match &self.phantom {
+                Some(phantom) => answer::key_set(phantom.jwks()),
+                None => answer::empty(StatusCode::NOT_FOUND),
+            },
             "/healthz" => answer::text("text/plain", "ok\n".to_owned()),
             "/logout" if self.memory.is_some() && parts.method == Method::POST => {
                 self.log_out(parts).await
@@ -107,19 +119,17 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
     async fn decide(&self, parts: &Parts, request_id: Option<&str>) -> Answer {
         let began = Instant::now();
         let trace = Trace::default();
-        let mut outcome = self.outcome(parts, &trace, began).await;
         let mut headers = Vec::new();
-        if let Outcome::Allowed(caller) = &outcome {
-            match identity::headers(&self.settings.identity, caller) {
-                Ok(identity) => headers = identity,
-                Err(identity::TooLarge) => {
-                    outcome = Outcome::Denied {
-                        reason: "identity_too_large",
-                        caller: caller.clone(),
-                    };
+        let outcome = match self.outcome(parts, &trace, began).await {
+            Ok((caller, host)) => match self.headers(&caller, &host) {
+                Ok(all) => {
+                    headers = all;
+                    Outcome::Allowed(caller)
                 }
-            }
-        }
+                Err(outcome) => outcome,
+            },
+            Err(outcome) => outcome,
+        };
         if trace.odd_expiry() {
             self.log.log_odd_expiry();
         }
@@ -138,17 +148,22 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         answer::decided(&outcome, &self.settings.challenges, headers)
     }
 
-    async fn outcome(&self, parts: &Parts, trace: &Trace, began: Instant) -> Outcome {
+    /// The caller of an allowed request and the original host, or another outcome.
+    async fn outcome(
+        &self,
+        parts: &Parts,
+        trace: &Trace,
+        began: Instant,
+    ) -> Result<(Caller, String), Outcome> {
         let fields = parts.headers.iter();
         let size: usize = fields
             .map(|(name, value)| name.as_str().len() + value.len())
             .sum();
         if size > MAX_HEADER_BYTES {
-            return Outcome::HeadersTooLarge;
+            return Err(Outcome::HeadersTooLarge);
         }
-        let Ok(original) = self.settings.dialect.original(parts) else {
-            return Outcome::InvalidOriginal;
-        };
+        let original = self.settings.dialect.original(parts);
+        let original = original.map_err(|InvalidOriginal| Outcome::InvalidOriginal)?;
         let client_address = self.settings.client_address.as_ref();
         let request = Request {
             method: &original.method,
@@ -157,18 +172,16 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
             headers: &parts.headers,
             client_address: client_address.and_then(|place| place.of(&parts.headers)),
         };
-        let credential = match self.gate.places.credential(&request) {
-            Ok(credential) => credential,
-            Err(reason) => return Outcome::Refused(reason.into()),
-        };
-        let key = self.cache_key(&credential, &request, &original.host);
+        let presented = self.gate.places.presented(&request);
+        let presented = presented.map_err(|reason| Outcome::Refused(reason.into()))?;
+        let key = self.cache_key(&presented, &request, &original.host);
         if let Some(key) = &key
             && let Some(caller) = self.cache.find(key, began, clock::now())
         {
             self.metrics.count_remembered();
-            return Outcome::Allowed(caller);
+            return Ok((caller, original.host));
         }
-        match self.gate.decide_about(&credential, &request, trace).await {
+        match self.gate.decide_about(&presented, &request, trace).await {
             Ok(Decision {
                 effect: Effect::Allow,
                 caller,
@@ -177,28 +190,60 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
                 if let Some(key) = key {
                     self.cache.remember(key, &caller, began, clock::now());
                 }
-                Outcome::Allowed(caller)
+                Ok((caller, original.host))
             }
-            Ok(Decision { reason, caller, .. }) => Outcome::Denied {
+            Ok(Decision { reason, caller, .. }) => Err(Outcome::Denied {
                 reason: reason.map_or(DENIED, DenyReason::as_str),
                 caller,
-            },
-            Err(refusal) => Outcome::Refused(refusal),
+            }),
+            Err(refusal) => Err(Outcome::Refused(refusal)),
+        }
+    }
+
+    /// The headers of an allowed request, or the reason why it is not allowed after all.
+    fn headers(
+        &self,
+        caller: &Caller,
+        host: &str,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Outcome> {
+        let denied = |reason| Outcome::Denied {
+            reason,
+            caller: caller.clone(),
+        };
+        let headers = identity::headers(&self.settings.identity, caller);
+        let mut headers = headers.map_err(|TooLarge| denied("identity_too_large"))?;
+        if let Some(phantom) = &self.phantom {
+            let token = phantom.token(caller, host, clock::now());
+            let token = token.map_err(|missing| match missing {
+                NoToken::UnknownAudience => denied("unknown_audience"),
+                NoToken::TooLarge => denied("identity_too_large"),
+                NoToken::Expired => Outcome::Refused(DenyReason::Expired.into()),
+                NoToken::NotSigned => Outcome::NotSigned,
+            })?;
+            headers.push((phantom::HEADER, token));
+        }
+        Ok(headers)
+    }
+
+    /// Reads the keys of phantom tokens again if that is due.
+    pub(crate) async fn follow_keys(&self) {
+        if let Some(phantom) = &self.phantom {
+            phantom.follow_keys().await;
         }
     }
 
     /// The key under which the decision is remembered; `None` if it must not be, or if the request itself counts.
     fn cache_key(
         &self,
-        credential: &Credential<'_>,
+        presented: &Presented<'_>,
         request: &Request<'_>,
         host: &str,
     ) -> Option<cache::Key> {
-        if !self.cache.is_on() || self.gate.may_be_forged(credential, request) {
+        if !self.cache.is_on() || self.gate.may_be_forged(presented, request) {
             return None;
         }
         let route = self.gate.route(request)?;
-        Some(cache::key(credential, [request.method, host, &route]))
+        Some(cache::key(presented, [request.method, host, &route]))
     }
 
     /// Revokes the caller's session. The credential is that of this request itself.
@@ -217,14 +262,14 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
             let outcome = Outcome::Refused(refusal);
             answer::decided(&outcome, &self.settings.challenges, Vec::new())
         };
-        let credential = match self.gate.places.credential(&request) {
-            Ok(credential) => credential,
+        let presented = match self.gate.places.presented(&request) {
+            Ok(presented) => presented,
             Err(reason) => return refused(reason.into()),
         };
-        if self.gate.may_be_forged(&credential, &request) {
+        if self.gate.may_be_forged(&presented, &request) {
             return answer::empty(StatusCode::FORBIDDEN);
         }
-        let caller = match self.gate.identify(&credential, &Trace::default()).await {
+        let caller = match self.gate.identify(&presented, &Trace::default()).await {
             Ok(caller) => caller,
             Err(refusal) => return refused(refusal),
         };

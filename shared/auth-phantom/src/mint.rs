@@ -117,6 +117,12 @@ impl Minter {
         })
     }
 
+    /// Whether [`Minter::new`] accepts this issuer, for a configuration that is read before the keys.
+    #[must_use]
+    pub fn accepts(issuer: &str) -> bool {
+        is_issuer(issuer)
+    }
+
     /// Replaces the keys, by those that the secret or the file holds now. To be called at least every
     /// [`RELOAD_SECONDS`]; if they cannot be read, the old ones stay.
     pub fn replace_keys(&self, keys: SigningKeys) {

@@ -80,6 +80,7 @@ fn service(pool: &str, client_id: &str, keys: &str) -> Router {
         policies: CedarPolicies::from_folder(&policies, pool).unwrap(),
         routes: vec![Route::parse("GET", "/orders/{id}").unwrap()],
         places: Places::default(),
+        sessions: None,
     };
     Router::new()
         .route("/orders/{id}", get(order))

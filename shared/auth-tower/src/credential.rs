@@ -20,6 +20,25 @@ pub enum ApiKeyPlace {
     Named(HeaderName),
 }
 
+/// What a request presents. No `Debug`: it is a secret.
+pub enum Presented<'a> {
+    /// A credential.
+    Credential(Credential<'a>),
+    /// The id of a browser session, from a cookie. The store has its token.
+    Session(String),
+}
+
+impl Presented<'_> {
+    /// Whether a browser adds it to requests of any page.
+    #[must_use]
+    pub fn is_cookie(&self) -> bool {
+        match self {
+            Self::Credential(credential) => credential.is_cookie(),
+            Self::Session(_) => true,
+        }
+    }
+}
+
 /// The places of credentials in requests.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -27,6 +46,8 @@ pub struct Places {
     pub header: bool,
     /// The cookie that may contain a token.
     pub cookie: Option<String>,
+    /// The cookie that may contain the id of a browser session. The gate needs their store.
+    pub session: Option<String>,
     /// Whether a parameter `access_token` in the query is a second credential, which is refused ([RFC 6750] section 2).
     /// Otherwise it is the backend's own.
     ///
@@ -44,6 +65,7 @@ impl Default for Places {
         Self {
             header: true,
             cookie: None,
+            session: None,
             refuse_query: true,
             api_key: None,
             allowed_origins: Vec::new(),
@@ -57,7 +79,7 @@ impl Places {
     /// # Errors
     /// [`DenyReason::MissingToken`] without one, [`DenyReason::AmbiguousToken`] for several,
     /// [`DenyReason::MalformedToken`] for one that is not well-formed.
-    pub fn credential<'r>(&self, request: &Request<'r>) -> Result<Credential<'r>, DenyReason> {
+    pub fn presented<'r>(&self, request: &Request<'r>) -> Result<Presented<'r>, DenyReason> {
         let key = self.api_key.as_ref();
         let key = key.map_or(Err(DenyReason::MissingToken), |place| {
             api_key(request, place)
@@ -66,29 +88,38 @@ impl Places {
             Err(DenyReason::MissingToken) => self.token(request),
             Err(reason) => Err(reason),
             Ok(_) if self.has_token_too(request) => Err(DenyReason::AmbiguousToken),
-            Ok(key) => Ok(Credential::ApiKey(Cow::Borrowed(key))),
+            Ok(key) => {
+                let key = Credential::ApiKey(Cow::Borrowed(key));
+                Ok(Presented::Credential(key))
+            }
         }
     }
 
-    fn token<'r>(&self, request: &Request<'r>) -> Result<Credential<'r>, DenyReason> {
+    /// The token or the session, from the only place that has one.
+    fn token<'r>(&self, request: &Request<'r>) -> Result<Presented<'r>, DenyReason> {
         let in_header = self.in_header(request);
+        let in_header = in_header.map(|token| Credential::Token(Cow::Borrowed(token)));
         let in_cookie = self.in_cookie(request);
-        let found = match (in_header, in_cookie) {
-            (Ok(_), Ok(_)) => Err(DenyReason::AmbiguousToken),
-            (Ok(token), Err(DenyReason::MissingToken)) => {
-                Ok(Credential::Token(Cow::Borrowed(token)))
+        let in_cookie = in_cookie.map(|token| Credential::Cookie(Cow::Owned(token)));
+        let session = self.session_id(request).map(Presented::Session);
+        let places = [
+            in_header.map(Presented::Credential),
+            in_cookie.map(Presented::Credential),
+            session,
+        ];
+        let mut found = None;
+        for place in places {
+            match (place, &found) {
+                (Err(DenyReason::MissingToken), _) => {}
+                (Err(reason), _) => return Err(reason),
+                (Ok(_), Some(_)) => return Err(DenyReason::AmbiguousToken),
+                (Ok(presented), None) => found = Some(presented),
             }
-            (Err(DenyReason::MissingToken), Ok(token)) => Ok(Credential::Cookie(Cow::Owned(token))),
-            (Err(DenyReason::MissingToken), Err(reason)) | (Err(reason), _) | (_, Err(reason)) => {
-                Err(reason)
-            }
-        };
-        match found {
-            Ok(_) | Err(DenyReason::MissingToken) if self.is_in_query(request) => {
-                Err(DenyReason::AmbiguousToken)
-            }
-            found => found,
         }
+        if self.is_in_query(request) {
+            return Err(DenyReason::AmbiguousToken);
+        }
+        found.ok_or(DenyReason::MissingToken)
     }
 
     fn in_header<'r>(&self, request: &Request<'r>) -> Result<&'r str, DenyReason> {
@@ -104,6 +135,12 @@ impl Places {
         bearer::check(&value).map(|()| value)
     }
 
+    fn session_id(&self, request: &Request<'_>) -> Result<String, DenyReason> {
+        let name = self.session.as_ref().ok_or(DenyReason::MissingToken)?;
+        let value = request.cookie(name)?;
+        bearer::check(&value).map(|()| value)
+    }
+
     fn is_in_query(&self, request: &Request<'_>) -> bool {
         self.refuse_query && request.has_parameter("access_token")
     }
@@ -114,6 +151,7 @@ impl Places {
         let missing = Some(DenyReason::MissingToken);
         (!is_the_key_itself && self.in_header(request).err() != missing)
             || self.in_cookie(request).err() != missing
+            || self.session_id(request).err() != missing
             || self.is_in_query(request)
     }
 
@@ -158,6 +196,7 @@ mod tests {
     fn all_places() -> Places {
         Places {
             cookie: Some("token".to_owned()),
+            session: Some("__Host-session".to_owned()),
             api_key: Some(ApiKeyPlace::Authorization),
             ..Places::default()
         }
@@ -176,22 +215,53 @@ mod tests {
             headers: &map,
             client_address: None,
         };
-        places
-            .credential(&request)
-            .map(|credential| match credential {
-                Credential::Token(text) => format!("token {text}"),
-                Credential::Cookie(text) => format!("cookie {text}"),
-                Credential::ApiKey(text) => format!("key {text}"),
-            })
+        let presented = places.presented(&request)?;
+        Ok(match presented {
+            Presented::Credential(Credential::Token(text)) => format!("token {text}"),
+            Presented::Credential(Credential::Cookie(text)) => format!("cookie {text}"),
+            Presented::Credential(Credential::ApiKey(text)) => format!("key {text}"),
+            Presented::Session(id) => format!("session {id}"),
+        })
     }
 
     #[test]
     fn finds_one_credential_or_none() {
         use DenyReason::{AmbiguousToken, MalformedToken, MissingToken};
-        let rows: [(Headers<'_>, &str, Result<&str, DenyReason>); 22] = [
+        let rows: [(Headers<'_>, &str, Result<&str, DenyReason>); 27] = [
             (&[("authorization", b"Bearer a.b.c")], "", Ok("token a.b.c")),
             (&[("cookie", b"x=y; token=a.b.c")], "", Ok("cookie a.b.c")),
             (&[("authorization", b"ApiKey gh_1")], "", Ok("key gh_1")),
+            (
+                &[("cookie", b"x=y; __Host-session=a-_1")],
+                "",
+                Ok("session a-_1"),
+            ),
+            (
+                &[("cookie", b"__Host-session=a; token=b")],
+                "",
+                Err(AmbiguousToken),
+            ),
+            (
+                &[("cookie", b"__Host-session=a; __Host-session=a")],
+                "",
+                Err(AmbiguousToken),
+            ),
+            (
+                &[
+                    ("cookie", b"__Host-session=a"),
+                    ("authorization", b"Bearer a"),
+                ],
+                "",
+                Err(AmbiguousToken),
+            ),
+            (
+                &[
+                    ("cookie", b"__Host-session=a"),
+                    ("authorization", b"ApiKey a"),
+                ],
+                "",
+                Err(AmbiguousToken),
+            ),
             (&[], "", Err(MissingToken)),
             (&[("authorization", b"")], "", Err(MissingToken)),
             (&[("cookie", b"token=")], "", Err(MissingToken)),

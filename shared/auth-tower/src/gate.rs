@@ -1,6 +1,8 @@
 //! The decision over an HTTP request. The steps that identify the caller are those of the authorizer
 //! ([`auth::Callers`]), and so are paths, routes and policies.
 
+use std::borrow::Cow;
+use std::future::Future;
 use std::time::Duration;
 
 use api_gateway::Effect;
@@ -13,9 +15,10 @@ use auth::{
 };
 use auth_cedar::CedarPolicies;
 
-use crate::credential::Places;
+use crate::credential::{Places, Presented};
 use crate::decision::{Caller, Decision, Refusal, Trace};
 use crate::request::Request;
+use crate::session::SessionTokens;
 
 /// The time limit of a decision, as the authorizer's.
 const BUDGET: Duration = Duration::from_millis(2_500);
@@ -30,6 +33,8 @@ pub struct Gate<K, R, A = MemoryApiKeys> {
     pub routes: Vec<Route>,
     /// Where requests have their credentials.
     pub places: Places,
+    /// The store of browser sessions, if [`Places::session`] names their cookie. Without it they are unknown.
+    pub sessions: Option<Box<dyn SessionTokens>>,
 }
 
 impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
@@ -38,49 +43,67 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
     /// # Errors
     /// The caller is not identified, or a dependency failed.
     pub async fn decide(&self, request: &Request<'_>, trace: &Trace) -> Result<Decision, Refusal> {
-        let credential = self.places.credential(request)?;
-        self.decide_about(&credential, request, trace).await
+        let presented = self.places.presented(request)?;
+        self.decide_about(&presented, request, trace).await
     }
 
-    /// Decides about the request of the caller with this credential, within 2.5 s.
+    /// Decides about the request of the caller who presents this, within 2.5 s.
     ///
     /// # Errors
     /// As [`Gate::decide`].
     pub async fn decide_about(
         &self,
-        credential: &Credential<'_>,
+        presented: &Presented<'_>,
         request: &Request<'_>,
         trace: &Trace,
     ) -> Result<Decision, Refusal> {
-        let decision = self.decide_at_last(credential, request, trace);
-        tokio::time::timeout(BUDGET, decision)
-            .await
-            .unwrap_or(Err(Refusal::OutOfTime))
+        in_time(async {
+            let (claims, now) = self.identified(presented, trace).await?;
+            // No await from here on.
+            let (effect, reason) = match self.authorize(&claims, presented, request, now) {
+                Ok(effect) => (effect, None),
+                Err(reason) => (Effect::Deny, Some(reason)),
+            };
+            Ok(Decision {
+                effect,
+                reason,
+                caller: Caller::from(claims),
+            })
+        })
+        .await
     }
 
-    /// The caller with this credential, within 2.5 s, without a decision about what the caller may do.
+    /// The caller who presents this, within 2.5 s, without a decision about what the caller may do.
     ///
     /// # Errors
     /// The caller is not identified, or a dependency failed.
     pub async fn identify(
         &self,
-        credential: &Credential<'_>,
+        presented: &Presented<'_>,
         trace: &Trace,
     ) -> Result<Caller, Refusal> {
-        let identified = self.identified(credential, trace);
-        let (claims, _) = tokio::time::timeout(BUDGET, identified)
-            .await
-            .unwrap_or(Err(Refusal::OutOfTime))?;
+        let (claims, _) = in_time(self.identified(presented, trace)).await?;
         Ok(Caller::from(claims))
     }
 
-    /// The claims, and the time at which they were valid.
+    /// The claims, and the time at which they were valid. The order of the steps is the authorizer's (ARCHITECTURE.md,
+    /// "The decision").
     async fn identified(
         &self,
-        credential: &Credential<'_>,
+        presented: &Presented<'_>,
         trace: &Trace,
     ) -> Result<(VerifiedClaims, UnixSeconds), Refusal> {
         let callers = &self.callers;
+        let of_session;
+        let credential = match presented {
+            Presented::Credential(credential) => credential,
+            Presented::Session(id) => {
+                let sessions = self.sessions.as_ref().ok_or(DenyReason::UnknownSession)?;
+                let token = sessions.access_token(id, (callers.clock)()).await?;
+                of_session = Credential::Cookie(Cow::Owned(token.expose().to_owned()));
+                &of_session
+            }
+        };
         let claims = callers.verify(credential, &trace.issuer).await?;
         let revocations = callers.revocations(&claims).await?;
         if revocations.odd_expiry {
@@ -92,31 +115,10 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
         Ok((claims, now))
     }
 
-    /// The order of the steps is the authorizer's (ARCHITECTURE.md, "The decision").
-    async fn decide_at_last(
-        &self,
-        credential: &Credential<'_>,
-        request: &Request<'_>,
-        trace: &Trace,
-    ) -> Result<Decision, Refusal> {
-        let (claims, now) = self.identified(credential, trace).await?;
-        // No await from here on.
-        let forged = credential.is_cookie() && self.places.may_be_forged(request);
-        let (effect, reason) = match self.authorize(&claims, request, forged, now) {
-            Ok(effect) => (effect, None),
-            Err(reason) => (Effect::Deny, Some(reason)),
-        };
-        Ok(Decision {
-            effect,
-            reason,
-            caller: Caller::from(claims),
-        })
-    }
-
     /// Whether a page of an unknown origin may have sent this request with the caller's cookie.
     #[must_use]
-    pub fn may_be_forged(&self, credential: &Credential<'_>, request: &Request<'_>) -> bool {
-        credential.is_cookie() && self.places.may_be_forged(request)
+    pub fn may_be_forged(&self, presented: &Presented<'_>, request: &Request<'_>) -> bool {
+        presented.is_cookie() && self.places.may_be_forged(request)
     }
 
     /// What a decision about this request depends on, of its path: the template of the route, or the path where no
@@ -134,11 +136,11 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
     fn authorize(
         &self,
         claims: &VerifiedClaims,
+        presented: &Presented<'_>,
         request: &Request<'_>,
-        forged: bool,
         now: UnixSeconds,
     ) -> Result<Effect, DenyReason> {
-        if forged {
+        if self.may_be_forged(presented, request) {
             return Err(DenyReason::ForeignOrigin);
         }
         let path = normalized(request).ok_or(DenyReason::UnclearPath)?;
@@ -160,4 +162,10 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
 
 fn normalized(request: &Request<'_>) -> Option<String> {
     path::normalize_path(request.path.strip_prefix('/')?)
+}
+
+async fn in_time<T>(step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(BUDGET, step)
+        .await
+        .unwrap_or(Err(Refusal::OutOfTime))
 }
