@@ -618,7 +618,7 @@ mod tests {
 
     #[test]
     fn routes_are_read_by_line() {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("routes");
+        let file = crate::scratch("routes");
         let path = file.to_str().unwrap();
         std::fs::write(&file, "# comment\n\nGET /orders/{id}\n  POST   /orders\n").unwrap();
         let config = read(&[("ROUTES_FILE", path)])

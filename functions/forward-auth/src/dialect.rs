@@ -266,18 +266,14 @@ mod tests {
             (Dialect::Forwarded, forwarded),
             (Dialect::IngressNginx, ingress),
         ] {
-            for (_, others) in [((), nginx), ((), forwarded), ((), ingress)] {
+            for others in [nginx, forwarded, ingress] {
                 if others[..] != own[..] {
                     assert_eq!(read(dialect, others), Err(InvalidOriginal), "{dialect:?}");
                 }
             }
             for missing in 0..own.len() {
-                let rest: Vec<_> = own.iter().enumerate();
-                let rest: Vec<_> = rest
-                    .into_iter()
-                    .filter(|(at, _)| *at != missing)
-                    .map(|(_, one)| *one)
-                    .collect();
+                let others = own.iter().enumerate().filter(|(at, _)| *at != missing);
+                let rest: Vec<_> = others.map(|(_, one)| *one).collect();
                 assert_eq!(
                     read(dialect, &rest),
                     Err(InvalidOriginal),

@@ -23,3 +23,9 @@ pub use connect::ConnectError;
 pub use outcome::Outcome;
 pub use service::{ForwardAuth, Memory};
 pub use store::Store;
+
+/// A file for a unit test, beside its binary.
+#[cfg(test)]
+fn scratch(name: &str) -> std::path::PathBuf {
+    std::env::current_exe().unwrap().with_file_name(name)
+}

@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn write_keys(name: &str) -> PathBuf {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let file = crate::scratch(name);
         let keys = SigningKeys::first(SigningAlgorithm::EdDsa, NOW).unwrap();
         std::fs::write(&file, keys.to_json().expose()).unwrap();
         file

@@ -1,0 +1,493 @@
+//! The layer around a service, with keys, revocations and sessions in memory.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use api_gateway::routes::Route;
+use auth::api_key::{NewKey, RANDOM_BYTES, StoredKey};
+use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
+use auth::{
+    ApiKeyWriter, ApiKeys, Callers, Issuer, KeySet, MAX_TOKEN_BYTES, RevocationContext,
+    RevocationWriter, Secret, TokenRules, TrustedIssuer, UnixSeconds, UserRef, Verifier,
+};
+use auth_cedar::CedarPolicies;
+use auth_sessions::{BrowserSession, MemoryBrowserSessions, SealedSessions, SealingKeys};
+use auth_tower::{ApiKeyPlace, AuthLayer, Caller, Decision, Gate, Places, Refusal, Request, Trace};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{self, HeaderMap, StatusCode, header};
+use axum::routing::any;
+use testkit::{Pool, now};
+use tower::ServiceExt;
+
+const SESSION: &str = "0a1b2c3d-session-example-000000000001";
+const SUBJECT: &str = "a1b2c3d4-5678-90ab-cdef-example11111";
+const PAGE: &str = "https://app.example";
+
+fn clock() -> UnixSeconds {
+    UnixSeconds(now())
+}
+
+/// Users may do everything but `/admin`; requests with an id of `forbidden`, and one address, are forbidden.
+const POLICIES: &str = r#"
+permit (principal is Gatehouse::User, action, resource);
+permit (principal is Gatehouse::ApiKey, action, resource);
+forbid (principal, action, resource) when { context has path && context.path like "/admin*" };
+forbid (principal, action, resource)
+when { context.route == "/orders/{id}" && resource.hasTag("id") && resource.getTag("id") == "forbidden" };
+"#;
+
+fn policies(text: &str) -> CedarPolicies {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/schema.cedarschema");
+    let schema = std::fs::read_to_string(schema).unwrap();
+    let files = [("test.cedar".to_owned(), text.to_owned())];
+    CedarPolicies::parse(&schema, &files, Pool::ours().id).unwrap_or_else(|error| panic!("{error}"))
+}
+
+struct Fixture {
+    revocations: MemoryRevocations,
+    api_keys: MemoryApiKeys,
+    sessions: Arc<SealedSessions<MemoryBrowserSessions>>,
+    service: Router,
+    reports: Arc<Mutex<Vec<String>>>,
+}
+
+type TestGate = Gate<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
+
+/// Clones of a store in memory share their contents, so the gate can have a second value.
+fn fixture(change: impl FnOnce(&mut TestGate)) -> Fixture {
+    let pool = Pool::ours();
+    let issuer = Issuer::user_pool(
+        pool.id.into(),
+        pool.issuer(),
+        vec![pool.client_id.to_owned()],
+    );
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
+    let revocations = MemoryRevocations::default();
+    let api_keys = MemoryApiKeys::default();
+    let store = MemoryBrowserSessions::default();
+    let text = r#"{"keys":[{"id":"k1","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}"#;
+    let sealed = || SealedSessions::new(store.clone(), SealingKeys::from_json(text).unwrap());
+    let mut gate = Gate {
+        callers: Callers {
+            verifier: Verifier::new(vec![issuer.clone()], TokenRules::default()),
+            keys: MemoryKeys::new([TrustedIssuer { issuer, keys }]),
+            revocations: revocations.clone(),
+            api_keys: Some(ApiKeys {
+                store: api_keys.clone(),
+                issuer_id: pool.id.into(),
+            }),
+            max_token_bytes: MAX_TOKEN_BYTES,
+            clock,
+        },
+        policies: policies(POLICIES),
+        routes: vec![Route::parse("GET", "/orders/{id}").unwrap()],
+        places: Places {
+            cookie: Some("token".to_owned()),
+            session: Some("__Host-session".to_owned()),
+            api_key: Some(ApiKeyPlace::Authorization),
+            allowed_origins: vec![PAGE.to_owned()],
+            ..Places::default()
+        },
+        sessions: Some(Box::new(sealed())),
+    };
+    change(&mut gate);
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let reported = Arc::clone(&reports);
+    let layer = AuthLayer::new(gate)
+        .on_decision(move |result: &Result<Decision, Refusal>, trace: &Trace| {
+            let word = match result {
+                Ok(decision) => format!("{:?} {:?}", decision.effect, decision.reason),
+                Err(refusal) => refusal.as_str().to_owned(),
+            };
+            let issuer = trace.issuer().unwrap_or("-");
+            reported.lock().unwrap().push(format!("{word} {issuer}"));
+        })
+        .with_client_address(|parts| {
+            let value = parts.headers.get("x-test-address")?;
+            value.to_str().ok()?.parse().ok()
+        });
+    let caller = async |caller: Caller| caller.subject().to_owned();
+    Fixture {
+        revocations,
+        api_keys,
+        sessions: Arc::new(sealed()),
+        service: Router::new().fallback(any(caller)).layer(layer),
+        reports,
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Fixture {
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.service.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = http_body_util::BodyExt::collect(body)
+            .await
+            .unwrap()
+            .to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    async fn status(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+        self.send(method, path, headers).await.status.as_u16()
+    }
+
+    fn last_report(&self) -> String {
+        self.reports.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+fn bearer() -> String {
+    format!("Bearer {}", Pool::ours().access_token().build())
+}
+
+#[tokio::test]
+async fn the_caller_reaches_the_inner_service() {
+    let fixture = fixture(|_| {});
+    let answer = fixture
+        .send("GET", "/x", &[("authorization", &bearer())])
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.body.as_str()),
+        (200, SUBJECT)
+    );
+    assert_eq!(
+        fixture.last_report(),
+        format!("Allow None {}", Pool::ours().id)
+    );
+}
+
+#[tokio::test]
+async fn refusals_name_no_reason_to_the_client() {
+    let fixture = fixture(|_| {});
+    let expired = Pool::ours().access_token().claim("exp", now() - 1).build();
+    let expired = format!("Bearer {expired}");
+    let good = bearer();
+    let rows: [(&str, &[(&str, &str)], u16, Option<&str>, &str); 6] = [
+        ("/x", &[], 401, Some("Bearer"), "missing_token -"),
+        (
+            "/x",
+            &[("authorization", &expired)],
+            401,
+            Some("Bearer error=\"invalid_token\""),
+            "expired us-east-1_Gatehouse",
+        ),
+        (
+            "/x",
+            &[("authorization", &good), ("authorization", &good)],
+            401,
+            Some("Bearer error=\"invalid_token\""),
+            "ambiguous_token -",
+        ),
+        (
+            "/admin/x",
+            &[("authorization", &good)],
+            403,
+            Some("Bearer error=\"insufficient_scope\""),
+            "Deny None us-east-1_Gatehouse",
+        ),
+        (
+            "/x/..%2fadmin",
+            &[("authorization", &good)],
+            403,
+            None,
+            "Deny Some(UnclearPath) us-east-1_Gatehouse",
+        ),
+        (
+            "/x?access_token=a",
+            &[("authorization", &good)],
+            401,
+            Some("Bearer error=\"invalid_token\""),
+            "ambiguous_token -",
+        ),
+    ];
+    for (path, headers, status, challenge, report) in rows {
+        let answer = fixture.send("GET", path, headers).await;
+        assert_eq!(answer.status.as_u16(), status, "{path} {report}");
+        let found = answer.headers.get(header::WWW_AUTHENTICATE);
+        assert_eq!(
+            found.map(|value| value.to_str().unwrap()),
+            challenge,
+            "{report}"
+        );
+        assert_eq!(answer.body, "", "{report}");
+        assert_eq!(fixture.last_report(), report);
+    }
+    let after = fixture
+        .status("GET", "/x", &[("authorization", &good)])
+        .await;
+    assert_eq!(after, 200);
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_path_is_decided_as_the_service_reads_it() {
+    let fixture = fixture(|_| {});
+    let token = bearer();
+    for (path, status) in [
+        ("/%61dmin/x", 403),
+        ("/admin/", 403),
+        ("/admin", 403),
+        ("//admin", 403),
+        ("/./admin", 403),
+        ("/x/../admin", 403),
+        ("/x/%2e%2e/admin", 403),
+        ("/x/..;/admin", 403),
+        ("/x%2Fadmin", 403),
+        ("/x%5cadmin", 403),
+        ("/x%00", 403),
+        ("/x%zz", 403),
+        ("/x%ff", 403),
+        ("/\u{fffd}", 403),
+        ("/%EF%BC%8Fadmin", 403),
+        ("/orders/forbidden", 403),
+        ("/orders/%66orbidden", 403),
+        ("/orders/forbidden/", 403),
+        ("/orders/7", 200),
+        ("/orders/7/", 200),
+        ("/%C3%A9", 200),
+        ("/", 200),
+    ] {
+        let found = fixture
+            .status("GET", path, &[("authorization", &token)])
+            .await;
+        assert_eq!(found, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_dependency_is_never_an_allow() {
+    let fixture = fixture(|_| {});
+    fixture.revocations.set_available(false);
+    let answer = fixture
+        .send("GET", "/x", &[("authorization", &bearer())])
+        .await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers[header::RETRY_AFTER], "1");
+    assert_eq!(answer.headers.get(header::WWW_AUTHENTICATE), None);
+    fixture.revocations.set_available(true);
+    assert_eq!(
+        fixture
+            .status("GET", "/x", &[("authorization", &bearer())])
+            .await,
+        200
+    );
+    let keyless = self::fixture(|gate| gate.callers.keys = MemoryKeys::default());
+    assert_eq!(
+        keyless
+            .status("GET", "/x", &[("authorization", &bearer())])
+            .await,
+        503
+    );
+}
+
+#[tokio::test]
+async fn a_browser_session_is_a_cookie_and_ends_with_its_row() {
+    let fixture = fixture(|_| {});
+    let session = BrowserSession {
+        access_token: Secret::new(Pool::ours().access_token().build()),
+        refresh_token: None,
+        expires_at: clock().plus(3_600),
+    };
+    let id = fixture.sessions.create(&session, clock()).await.unwrap();
+    let cookie = format!("theme=dark; __Host-session={}", id.expose());
+    let cookie = cookie.as_str();
+    assert_eq!(
+        fixture.status("GET", "/x", &[("cookie", cookie)]).await,
+        200
+    );
+    // A page of another origin cannot use it to change something.
+    for (headers, status) in [
+        (vec![("cookie", cookie)], 403),
+        (
+            vec![("cookie", cookie), ("origin", "https://evil.example")],
+            403,
+        ),
+        (
+            vec![("cookie", cookie), ("sec-fetch-site", "cross-site")],
+            403,
+        ),
+        (vec![("cookie", cookie), ("origin", "null")], 403),
+        (vec![("cookie", cookie), ("origin", PAGE)], 200),
+        (
+            vec![("cookie", cookie), ("sec-fetch-site", "same-origin")],
+            200,
+        ),
+    ] {
+        assert_eq!(
+            fixture.status("POST", "/x", &headers).await,
+            status,
+            "{headers:?}"
+        );
+    }
+    let twice = format!("{cookie}; __Host-session={}", id.expose());
+    assert_eq!(
+        fixture.status("GET", "/x", &[("cookie", &twice)]).await,
+        401
+    );
+    for unknown in [
+        "__Host-session=x",
+        "__Host-session=",
+        "__Host-session=\"a\"",
+    ] {
+        assert_eq!(
+            fixture.status("GET", "/x", &[("cookie", unknown)]).await,
+            401,
+            "{unknown}"
+        );
+    }
+    let user = UserRef {
+        issuer: Pool::ours().id,
+        subject: SUBJECT,
+    };
+    let context = RevocationContext {
+        reason: "logout",
+        actor: SUBJECT,
+        at: clock(),
+        refresh_token_ttl_seconds: 3_600,
+    };
+    let revoked = user.session(SESSION);
+    fixture
+        .revocations
+        .revoke_session(&revoked, &context)
+        .await
+        .unwrap();
+    assert_eq!(
+        fixture.status("GET", "/x", &[("cookie", cookie)]).await,
+        401
+    );
+    assert!(fixture.last_report().starts_with("session_revoked"));
+    fixture.sessions.delete(&id).await.unwrap();
+    assert_eq!(
+        fixture.status("GET", "/x", &[("cookie", cookie)]).await,
+        401
+    );
+    assert!(fixture.last_report().starts_with("unknown_session"));
+}
+
+#[tokio::test]
+async fn api_keys_are_accepted_and_revoked() {
+    let fixture = fixture(|_| {});
+    let key = NewKey::mint(&[7; RANDOM_BYTES]);
+    let stored = StoredKey {
+        owner: "acme".to_owned(),
+        scope: String::new(),
+        created_at: clock(),
+        expires_at: clock().plus(60),
+        usage_plan_key: None,
+        salt: key.salt.clone(),
+        hash: key.hash.clone(),
+    };
+    fixture.api_keys.put(&key.id, &stored).await.unwrap();
+    let header = format!("ApiKey {}", key.text);
+    let send = async || {
+        let headers = [("authorization", header.as_str())];
+        fixture.status("GET", "/x", &headers).await
+    };
+    assert_eq!(send().await, 200);
+    let owner = UserRef {
+        issuer: Pool::ours().id,
+        subject: "acme",
+    };
+    let context = RevocationContext {
+        reason: "test",
+        actor: "test",
+        at: clock(),
+        refresh_token_ttl_seconds: 3_600,
+    };
+    let token = owner.token(&key.id);
+    fixture
+        .revocations
+        .revoke_token(&token, &context)
+        .await
+        .unwrap();
+    assert_eq!(send().await, 401);
+}
+
+#[tokio::test]
+async fn policies_see_only_the_configured_address() {
+    const INSIDE: &str = r#"
+permit (principal, action, resource)
+when { context has source_ip && context.source_ip.isInRange(ip("10.0.0.0/8")) };
+"#;
+    let fixture = fixture(|gate| gate.policies = policies(INSIDE));
+    let token = bearer();
+    let token = ("authorization", token.as_str());
+    for (headers, status) in [
+        (vec![token, ("x-test-address", "10.1.2.3")], 200),
+        (vec![token, ("x-test-address", "11.1.2.3")], 403),
+        (vec![token, ("x-forwarded-for", "10.1.2.3")], 403),
+        (vec![token], 403),
+    ] {
+        assert_eq!(
+            fixture.status("GET", "/x", &headers).await,
+            status,
+            "{headers:?}"
+        );
+    }
+}
+
+/// The engine alone, for servers that are not tower services.
+#[tokio::test]
+async fn a_gate_decides_without_a_server() {
+    let pool = Pool::ours();
+    let issuer = Issuer::user_pool(
+        pool.id.into(),
+        pool.issuer(),
+        vec![pool.client_id.to_owned()],
+    );
+    let keys = KeySet::parse(pool.jwks().to_string().as_bytes()).unwrap();
+    let gate: TestGate = Gate {
+        callers: Callers {
+            verifier: Verifier::new(vec![issuer.clone()], TokenRules::default()),
+            keys: MemoryKeys::new([TrustedIssuer { issuer, keys }]),
+            revocations: MemoryRevocations::default(),
+            api_keys: None,
+            max_token_bytes: MAX_TOKEN_BYTES,
+            clock,
+        },
+        policies: policies(POLICIES),
+        routes: Vec::new(),
+        places: Places::default(),
+        sessions: None,
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, bearer().parse().unwrap());
+    let request = |path| Request {
+        method: "GET",
+        path,
+        query: None,
+        headers: &headers,
+        client_address: None,
+    };
+    let trace = Trace::default();
+    for (path, allowed) in [("/x", true), ("x", false), ("", false), ("*", false)] {
+        let decision = gate.decide(&request(path), &trace).await.ok().unwrap();
+        assert_eq!(
+            decision.effect == api_gateway::Effect::Allow,
+            allowed,
+            "{path}"
+        );
+    }
+}
