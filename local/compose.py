@@ -19,6 +19,7 @@ SECTIONS = ("Metadata", "Parameters", "Mappings", "Rules", "Conditions", "Global
 CORE = (
     "settings",
     "tokens",
+    "browser-sessions",
     "revocations",
     "authorizer",
     "authorizer-versions",

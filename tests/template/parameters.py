@@ -7,6 +7,8 @@ LAYER = ARN.format(service="lambda", rest="layer:{0}:1")
 HOSTED_UI = {"HostedUiDomainPrefix": "my-app", "CallbackUrls": "https://app.example.com/callback"}
 USER_EVENTS = {"UserEvents": "false"}
 COOKIES = {"TokenSources": "cookie", "LogoutCookies": "true", "AllowedOrigin": "https://app.example.com"}
+SESSIONS = {"TokenSources": "session", "LogoutCookies": "true", "CookieMode": "session"}
+SESSIONS |= {"AllowedOrigin": "https://app.example.com"}
 API_KEYS = {"ApiKeys": "true", "ApiKeyHeader": "x-api-key"}
 WEB_SOCKETS = {"WebSocketApi": "true"}
 POOL_MIGRATION = {
@@ -89,6 +91,7 @@ SETS = {
     "nothing optional": USER_EVENTS,
     "protected": PROTECTED,
     "cookies": COOKIES,
+    "browser sessions": SESSIONS,
     "API keys": API_KEYS,
     "WebSockets": WEB_SOCKETS,
     "users of an old pool": POOL_MIGRATION,

@@ -636,6 +636,8 @@ class Refused(unittest.TestCase):
 
     def test_cookies_that_are_not_read(self):
         self.refused("CookiesAreRead", {"LogoutCookies": "true"})
+        self.refused("SessionsAreInCookies", parameters.SESSIONS | {"LogoutCookies": "false"})
+        self.refused("CookiesAreRead", parameters.SESSIONS | {"TokenSources": ""})
 
     def test_attributes_that_users_may_not_set(self):
         parameter = PARSED.parameters["SignUpAttributes"]

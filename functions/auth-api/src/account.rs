@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::AccountError;
+use auth_sessions::BrowserSessions;
 use serde_json::json;
 use usernames::{check_email, check_shown_name, is_email};
 
@@ -26,7 +27,7 @@ const SHOWN: &[&str] = &[
     "phone_number_verified",
 ];
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn me(&self, user: &SignedIn) -> Result<Response, ApiError> {
         let account = within(self.accounts.get(&user.token)).await?;
         let own = &self.config.attributes;

@@ -2,6 +2,7 @@
 
 use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::{Challenge, SignIn};
+use auth_sessions::BrowserSessions;
 use serde_json::{Value, json};
 
 use crate::body::Answer;
@@ -32,7 +33,7 @@ const PROOF_OF_PASSWORD: &str = "PASSWORD_VERIFIER";
 /// The challenge of a user whose password was set by an administrator.
 const NEW_PASSWORD: &str = "NEW_PASSWORD_REQUIRED";
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn challenge(
         &self,
         request: Answer,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api_gateway::http::{Request, RequestError, Response};
 use auth::{Cause, Dependency, UnixSeconds};
 use auth_cognito::{SignIn, SignOutTask, Tokens};
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 use runtime::log;
 use serde_json::{Map, Value};
@@ -31,7 +32,7 @@ const SIGN_IN_AGAIN: Duration = Duration::from_secs(2);
 /// The revocation's reason, for the operator.
 const REASON: &str = "password_change";
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// Changes the password and revokes all sessions, here and at Cognito. With `keep_session` it
     /// signs in again with the new password and returns new tokens: Cognito has no call that keeps
     /// a session, and a thief who holds one could continue there. The revocation is written before

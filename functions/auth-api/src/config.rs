@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth::Issuer;
 use auth_jwks::KeyLocation;
-use env_config::{ConfigError, Env, Var, vars};
+use env_config::{BrowserSessionSettings, ConfigError, Env, Var, vars};
 use runtime::log::{self, Level};
 use usernames::Domains;
 
@@ -34,8 +34,10 @@ pub struct Config {
     /// delayed to a multiple of this time, counted from the start of the request. Zero disables the
     /// delay.
     pub refusal_grid: Duration,
-    /// `TOKEN_COOKIE` and `REFRESH_COOKIE`: if set, tokens are sent in cookies instead of bodies.
+    /// `COOKIE_MODE=tokens` with `TOKEN_COOKIE` and `REFRESH_COOKIE`: tokens are sent in cookies instead of bodies.
     pub cookies: Option<Cookies>,
+    /// `COOKIE_MODE=session`: a cookie carries the id of a session, whose tokens stay in a table.
+    pub browser_sessions: Option<BrowserSessionSettings>,
     /// `ALLOWED_ORIGINS`, and the origin of `APP_BASE_URL`: the origins that may call.
     pub allowed_origins: Vec<String>,
     /// `APP_NAME`.
@@ -137,6 +139,16 @@ impl Config {
              5000.",
         ),
         Var::new(
+            "COOKIE_MODE",
+            "`tokens`",
+            "`tokens`: tokens are in `TOKEN_COOKIE` and `REFRESH_COOKIE`, or in bodies without them. `session`: \
+             `SESSION_COOKIE` carries the id of a session, and its tokens stay in `BROWSER_SESSION_TABLE`, sealed \
+             ([tokens.md](tokens.md#browser-sessions)).",
+        ),
+        vars::SESSION_COOKIE,
+        vars::BROWSER_SESSION_TABLE,
+        vars::BROWSER_SESSION_KEYS_ARN,
+        Var::new(
             "TOKEN_COOKIE",
             "unset: tokens are in the response's body",
             "The cookie for the access token, beginning with `__Host-`. Set with \
@@ -213,6 +225,11 @@ impl Config {
         vars::STACK_NAME,
     ];
 
+    /// Whether the browser's cookies authenticate requests.
+    pub(crate) fn uses_cookies(&self) -> bool {
+        self.cookies.is_some() || self.browser_sessions.is_some()
+    }
+
     /// Reads the configuration through `lookup`.
     ///
     /// # Errors
@@ -225,6 +242,7 @@ impl Config {
         let mut allowed_origins = env.origins("ALLOWED_ORIGINS");
         allowed_origins.extend(own_origin(&mut env));
         let default_locale = env.optional("DEFAULT_LOCALE");
+        let (cookies, browser_sessions) = cookie_mode(&mut env);
         let config = Self {
             user_pool_id,
             issuers,
@@ -241,7 +259,8 @@ impl Config {
                 1_000,
                 0..=5_000,
             )),
-            cookies: cookies(&mut env),
+            cookies,
+            browser_sessions,
             allowed_origins,
             app_name: app_name(&mut env),
             sign_in_url: sign_in_url(&mut env),
@@ -283,6 +302,35 @@ fn limits(env: &mut Env<'_>) -> Option<Limits> {
         per_user,
         per_address,
     })
+}
+
+/// The cookies of `COOKIE_MODE`.
+fn cookie_mode(env: &mut Env<'_>) -> (Option<Cookies>, Option<BrowserSessionSettings>) {
+    let cookies = cookies(env);
+    let browser_sessions = BrowserSessionSettings::read(env);
+    match env.optional("COOKIE_MODE").as_deref() {
+        None | Some("tokens") => {
+            if browser_sessions.is_some() {
+                env.problem(
+                    "COOKIE_MODE",
+                    "is not `session`, which BROWSER_SESSION_TABLE needs",
+                );
+            }
+        }
+        Some("session") => {
+            if browser_sessions.is_none() {
+                env.problem(
+                    "BROWSER_SESSION_TABLE",
+                    "must be set with COOKIE_MODE=session",
+                );
+            }
+            if cookies.is_some() {
+                env.problem("TOKEN_COOKIE", "cannot be set with COOKIE_MODE=session");
+            }
+        }
+        Some(_) => env.problem("COOKIE_MODE", "is neither `tokens` nor `session`"),
+    }
+    (cookies, browser_sessions)
 }
 
 fn cookies(env: &mut Env<'_>) -> Option<Cookies> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api_gateway::http::{Request, Response};
 use auth::{RevocationContext, RevocationWriter, Unavailable};
 use auth_cognito::{AccountError, SignIn, SignOutTask, Standing};
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 use runtime::log;
 use serde_json::json;
@@ -25,7 +26,7 @@ const REASON: &str = "password_not_proved";
 const LOOK_UP: Duration = Duration::from_secs(2);
 const CONFIRM: Duration = Duration::from_secs(5);
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn confirm(
         &self,
         request: Confirm,

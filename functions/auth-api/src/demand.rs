@@ -5,6 +5,7 @@ use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
 use auth::{Cause, Dependency, Secret, Unavailable};
 use auth_cognito::Tokens;
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 use runtime::log;
 
@@ -35,7 +36,7 @@ impl<'a> Replacement<'a> {
     }
 }
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// Whether Gatehouse demands that this user change the password. Cognito is asked with our own
     /// permission, because an access token shows only what the app client may read.
     async fn is_demanded(&self, username: &str) -> Result<bool, Unavailable> {

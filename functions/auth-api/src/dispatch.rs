@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use api_gateway::http::{Request, RequestError, Response, Sender};
 use auth::Cause;
+use auth_sessions::BrowserSessions;
 use runtime::log::{self, Level};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -17,7 +18,7 @@ type Verb<'a> = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send + '
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn answer_in_time(&self, event: &RawValue, request_id: &str) -> Response {
         let began = Instant::now();
         let request = Request::read(event);
@@ -68,7 +69,7 @@ impl AuthApi {
         match route {
             Route::ConfirmPage => Box::pin(async { Ok(self.pages.confirm(request)?.into()) }),
             Route::Account => {
-                Box::pin(async { Ok(self.me(&self.signed_in(request)?).await?.into()) })
+                Box::pin(async { Ok(self.me(&self.signed_in(request).await?).await?.into()) })
             }
             Route::SignUp => {
                 Box::pin(async { Ok(self.sign_up(read(request)?, request).await?.into()) })
@@ -98,39 +99,39 @@ impl AuthApi {
                     .into())
             }),
             Route::ChangePassword => Box::pin(async {
-                let user = self.signed_in(request)?;
+                let user = self.signed_in(request).await?;
                 Ok(self
                     .change_password(&user, &read(request)?, request)
                     .await?
                     .into())
             }),
             Route::NewTotp => Box::pin(async {
-                let user = self.signed_in(request)?;
+                let user = self.signed_in(request).await?;
                 Ok(self
                     .new_totp(&user, &request.json()?, request)
                     .await?
                     .into())
             }),
             Route::TurnOnTotp => Box::pin(async {
-                let user = self.signed_in(request)?;
+                let user = self.signed_in(request).await?;
                 Ok(self
                     .turn_on_totp(&user, &read(request)?, request)
                     .await?
                     .into())
             }),
             Route::TurnOffTotp => Box::pin(async {
-                let user = self.signed_in(request)?;
+                let user = self.signed_in(request).await?;
                 Ok(self
                     .turn_off_totp(&user, &request.json()?, request)
                     .await?
                     .into())
             }),
             Route::UpdateAccount => Box::pin(async {
-                let user = self.signed_in(request)?;
+                let user = self.signed_in(request).await?;
                 Ok(self.update(&user, read(request)?, request).await?.into())
             }),
             Route::VerifyAttribute => Box::pin(async {
-                let user = self.signed_in(request)?;
+                let user = self.signed_in(request).await?;
                 Ok(self
                     .verify_attribute(&user, &read(request)?, request)
                     .await?
@@ -152,7 +153,7 @@ impl AuthApi {
             return Ok(());
         }
         let needs_no_body =
-            route == Route::Refresh && self.config.cookies.is_some() && request.is_empty();
+            route == Route::Refresh && self.config.uses_cookies() && request.is_empty();
         if !needs_no_body && !request.is_of_type("application/json") {
             return Err(RequestError::MediaType.into());
         }
@@ -168,9 +169,10 @@ impl AuthApi {
             None => response,
             Some(origin) => {
                 let response = response.with("access-control-allow-origin", origin.as_str());
-                match self.config.cookies {
-                    None => response,
-                    Some(_) => response.with("access-control-allow-credentials", "true"),
+                if self.config.uses_cookies() {
+                    response.with("access-control-allow-credentials", "true")
+                } else {
+                    response
                 }
             }
         }

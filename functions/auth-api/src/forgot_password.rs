@@ -1,6 +1,7 @@
 //! A forgotten password: the code for a new one, and the new one.
 
 use api_gateway::http::{Request, Response};
+use auth_sessions::BrowserSessions;
 use serde_json::json;
 
 use crate::body::{ConfirmForgotPassword, UserIdentifier};
@@ -10,7 +11,7 @@ use crate::resend::accepted;
 use crate::times::{self, within};
 use crate::{AuthApi, fields};
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn forgot_password(
         &self,
         request: UserIdentifier,

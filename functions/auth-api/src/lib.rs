@@ -8,6 +8,7 @@
 mod account;
 mod attempts;
 mod body;
+mod browser_session;
 mod challenge;
 mod change_password;
 mod config;
@@ -37,9 +38,10 @@ mod totp;
 use api_gateway::http::Response;
 use auth::{MAX_IAT_LEEWAY_SECONDS, ResourceAudience, Secret, TokenRules, TokenUse, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers};
-use auth_dynamodb::{AttemptTable, DynamoRevocations, SessionTable};
+use auth_dynamodb::{AttemptTable, DynamoBrowserSessions, DynamoRevocations, SessionTable};
 use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
+use auth_sessions::{BrowserSessions, KeysError, SealedSessions, SealingKeys};
 use auth_sqs::RetryQueue;
 use aws_config::SdkConfig;
 use runtime::{Handler, InvocationError};
@@ -48,11 +50,12 @@ use serde_json::value::RawValue;
 pub use config::Config;
 
 use crate::attempts::Attempts;
+use crate::browser_session::BrowserCookie;
 use crate::limiter::Limiter;
 use crate::pages::Pages;
 
 /// The function.
-pub struct AuthApi {
+pub struct AuthApi<B = DynamoBrowserSessions> {
     accounts: CognitoAccounts,
     sign_out: CognitoSignOut,
     users: CognitoUsers,
@@ -63,6 +66,8 @@ pub struct AuthApi {
     keys: HttpsKeys,
     attempts: Attempts,
     sessions: Option<SessionTable>,
+    /// With `COOKIE_MODE=session`.
+    browser_cookie: Option<BrowserCookie<B>>,
     pages: Pages,
     config: Config,
 }
@@ -73,33 +78,67 @@ pub enum StartError {
     /// The app client's secret could not be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The keys of browser sessions are unusable.
+    #[error(transparent)]
+    SessionKeys(#[from] KeysError),
+    /// `COOKIE_MODE=session` without sessions.
+    #[error("COOKIE_MODE=session needs a store of browser sessions")]
+    NoBrowserSessions,
     /// A page's template or texts are broken.
     #[error("pages: {0}")]
     Pages(String),
 }
 
 impl AuthApi {
-    /// Reads the app client's secret and opens the connection to the tables during init.
+    /// Reads the app client's secret and the keys of browser sessions, and opens the connection to the tables during init.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn connect(config: Config) -> Result<Self, StartError> {
         let sdk = aws_config::load_from_env().await;
         let arn = config.app_client_secret_arn.as_deref();
-        let secret = auth_secrets::read_if_any(&sdk, arn).await?;
-        let api = Self::new(&sdk, config, secret)?;
+        let keys_arn = config.browser_sessions.as_ref();
+        let keys_arn = keys_arn.map(|settings| settings.keys_arn.as_str());
+        let (secret, keys) = tokio::join!(
+            auth_secrets::read_if_any(&sdk, arn),
+            auth_secrets::read_if_any(&sdk, keys_arn),
+        );
+        let keys = keys?.map(|text| SealingKeys::from_json(text.expose()));
+        let keys = keys.transpose()?;
+        let table = config.browser_sessions.as_ref();
+        let table = table.map(|settings| settings.table.clone());
+        let sessions = |revocations: &DynamoRevocations| {
+            let (table, keys) = table.zip(keys)?;
+            let store = DynamoBrowserSessions::beside(revocations, table);
+            Some(SealedSessions::new(store, keys))
+        };
+        let api = Self::with(&sdk, config, secret?, sessions)?;
         api.revocations.warm_up().await;
         Ok(api)
     }
+}
 
-    /// The function over the services that `sdk` leads to, with the app client's secret.
+impl<B: BrowserSessions> AuthApi<B> {
+    /// The function over the services that `sdk` leads to, with the app client's secret and, with `COOKIE_MODE=session`,
+    /// the browsers' sessions.
     ///
     /// # Errors
-    /// [`StartError::Pages`].
+    /// [`StartError::Pages`], [`StartError::NoBrowserSessions`].
     pub fn new(
+        sdk: &SdkConfig,
+        config: Config,
+        secret: Option<Secret>,
+        sessions: Option<SealedSessions<B>>,
+    ) -> Result<Self, StartError> {
+        Self::with(sdk, config, secret, |_| sessions)
+    }
+
+    /// [`Self::new`] with sessions that may share the connection of the revocations.
+    fn with(
         sdk: &SdkConfig,
         mut config: Config,
         secret: Option<Secret>,
+        sessions: impl FnOnce(&DynamoRevocations) -> Option<SealedSessions<B>>,
     ) -> Result<Self, StartError> {
         let pages = Pages::new(
             &config.app_name,
@@ -124,6 +163,13 @@ impl AuthApi {
             allow_delegated: false,
             expired_for_seconds: config.refresh_token_ttl_seconds,
         };
+        let browser_cookie = match &config.browser_sessions {
+            None => None,
+            Some(settings) => Some(BrowserCookie {
+                name: settings.cookie.clone(),
+                sessions: sessions(&revocations).ok_or(StartError::NoBrowserSessions)?,
+            }),
+        };
         let session_table = config.session_table.clone();
         let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
@@ -137,13 +183,14 @@ impl AuthApi {
             // The keys are fetched on first use, which is rare.
             keys: HttpsKeys::new(locations),
             attempts: Attempts { limiter },
+            browser_cookie,
             pages,
             config,
         })
     }
 }
 
-impl Handler for AuthApi {
+impl<B: BrowserSessions> Handler for AuthApi<B> {
     type Answer = Response;
 
     const WIPES_EVENTS: bool = true;

@@ -3,6 +3,7 @@
 use api_gateway::http::Request;
 use auth::Secret;
 use auth_cognito::{SignIn, Tokens};
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 
 use crate::limiter::Counted;
@@ -26,7 +27,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) password_is_checked: bool,
 }
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// Proves that the caller owns the account: by the password, and the authenticator's code if
     /// one is enabled; or, without an authenticator, by a sign-in within the last five minutes.
     /// Returns the enabled second factors.

@@ -7,6 +7,7 @@ use auth::{
 };
 use auth_cognito::{AccountError, Tokens};
 use auth_dynamodb::ClientUser;
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 use serde_json::Map;
 
@@ -16,11 +17,18 @@ use crate::times::within;
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret, fields};
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// Exchanges a refresh token for new tokens, unless its session was revoked in the table:
     /// Cognito may not know yet.
     pub(crate) async fn refresh(&self, http: &Request<'_>) -> Result<Answer, ApiError> {
         let body: Refresh = http.json()?;
+        if let Some(cookie) = &self.browser_cookie {
+            // The browser never has a refresh token.
+            return match body.refresh_token {
+                None => self.refresh_session(cookie, http).await,
+                Some(_) => Err(RequestError::Malformed.into()),
+            };
+        }
         let cookies = self.config.cookies.as_ref();
         let cookie = cookies.and_then(|cookies| RefreshCookie(&cookies.refresh).read(http).ok());
         let refresh_token = match (body.refresh_token, cookie) {
@@ -45,29 +53,17 @@ impl AuthApi {
             let unreadable = Dependency::Cognito.unavailable(Cause::Invalid);
             return self.refresh_unfinished(unreadable, &tokens, http);
         };
-        let owner = ClientUser {
-            user: self.user_ref(&session.sub),
-            client_id: &self.config.app_client_id,
-        };
-        let revocations = self
-            .revocations
-            .revocations_of_session(&owner, session.origin_jti.as_deref(), clock::now())
-            .await;
-        let revocations = match revocations {
-            Ok(revocations) => revocations,
+        let is_revoked = match self.is_revoked(&session).await {
+            Ok(is_revoked) => is_revoked,
             Err(unavailable) => return self.refresh_unfinished(unavailable, &tokens, http),
         };
-        let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
-        if revocations
-            .check_session(id, since, session.issued_at())
-            .is_err()
-        {
+        if is_revoked {
             // The new tokens are refused in any case, even if the call to Cognito fails.
             self.revoke(&refresh_token).await;
             return Ok(self.refresh_refused(http));
         }
         self.attempts.forgive(&counted).await;
-        let response = self.response(&tokens, Map::new(), http);
+        let response = self.response(&tokens, Map::new(), http).await;
         if let Err(problem) = response {
             // The client has no token left that could revoke the session.
             let replaced = tokens.refresh.clone().map(Secret::new);
@@ -78,6 +74,24 @@ impl AuthApi {
             return Ok(Answer::of(problem, response));
         }
         Ok(response?.into())
+    }
+
+    /// Whether the table has a revocation of the session, which Cognito may not know yet.
+    pub(crate) async fn is_revoked(
+        &self,
+        session: &UnverifiedSession,
+    ) -> Result<bool, Unavailable> {
+        let owner = ClientUser {
+            user: self.user_ref(&session.sub),
+            client_id: &self.config.app_client_id,
+        };
+        let (id, since) = (session.origin_jti.as_deref(), session.authenticated_at());
+        let revocations = self
+            .revocations
+            .revocations_of_session(&owner, id, clock::now())
+            .await?;
+        let checked = revocations.check_session(id, since, session.issued_at());
+        Ok(checked.is_err())
     }
 
     /// The revocations could not be read, so no access token is returned. A refresh token that has
@@ -116,26 +130,26 @@ impl AuthApi {
             return Err(ApiError::of_call(outcome, refused));
         }
         if is_reuse {
-            self.revoke_stolen_session(refresh_token, http).await?;
+            let cookie = self.config.cookies.as_ref();
+            let token = http.token(cookie.map(|cookies| cookies.access.as_str()));
+            self.revoke_stolen_session(refresh_token, token.ok().as_deref())
+                .await?;
         }
         Ok(self.refresh_refused(http))
     }
 
     /// A refresh token was used twice, so one of the two holders is a thief. Cognito revokes the
-    /// session; the table does too, if the request carries an access token of the session, expired
-    /// or not.
-    async fn revoke_stolen_session(
+    /// session; the table does too, if there is an access token of the session, expired or not.
+    pub(crate) async fn revoke_stolen_session(
         &self,
         refresh_token: &Secret,
-        http: &Request<'_>,
+        access_token: Option<&str>,
     ) -> Result<(), ApiError> {
         self.revoke(refresh_token).await;
-        let token = self.config.cookies.as_ref();
-        let token = http.token(token.map(|cookies| cookies.access.as_str()));
-        let Ok(token) = token else {
+        let Some(token) = access_token else {
             return Ok(());
         };
-        let claims = match self.verify(&token).await {
+        let claims = match self.verify(token).await {
             Ok(claims) => claims,
             // A token of another session, or no token.
             Err(AuthError::Unauthorized(_)) => return Ok(()),

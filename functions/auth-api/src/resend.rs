@@ -2,6 +2,7 @@
 
 use api_gateway::http::{Request, Response};
 use auth_cognito::AccountError;
+use auth_sessions::BrowserSessions;
 use serde_json::json;
 
 use crate::AuthApi;
@@ -20,7 +21,7 @@ pub(crate) fn accepted() -> Response {
     Response::json(202, &json!({"status": "accepted"}))
 }
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn resend(
         &self,
         request: UserIdentifier,

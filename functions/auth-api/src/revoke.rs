@@ -7,6 +7,7 @@ use auth::{
     Cause, KeptSession, OtherSessions, RevocationContext, RevocationWriter, Unavailable,
     UnixSeconds,
 };
+use auth_sessions::BrowserSessions;
 use auth_sqs::{LateKeptSession, LateRevocation};
 use runtime::{clock, log};
 use tokio::time::timeout;
@@ -18,7 +19,7 @@ use crate::signed_in::SignedIn;
 /// The time for a message to the retry queue.
 pub(crate) const QUEUE: Duration = Duration::from_millis(1_500);
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// Revokes all sessions but this one, in the table only: Cognito has no call that keeps one.
     pub(crate) async fn revoke_others(
         &self,

@@ -4,6 +4,7 @@ use api_gateway::http::{Request, Response};
 use auth::UserRef;
 use auth_cognito::{SignOutTask, Tokens};
 use auth_dynamodb::{Session, address_hash};
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 use runtime::log;
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ use crate::times::within;
 use crate::tokens::{self, UnverifiedSession};
 use crate::{AuthApi, Secret};
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// Returns the tokens of a new session and records it. If the tokens cannot be returned, the
     /// session is revoked, because the client could not revoke it.
     pub(crate) async fn hand_over(
@@ -23,7 +24,7 @@ impl AuthApi {
         body: Map<String, Value>,
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
-        let response = self.response(tokens, body, http);
+        let response = self.response(tokens, body, http).await;
         match &response {
             Ok(_) => self.record(tokens, http).await,
             Err(_) => self.give_up(tokens).await,
@@ -31,13 +32,16 @@ impl AuthApi {
         response
     }
 
-    pub(crate) fn response(
+    pub(crate) async fn response(
         &self,
         tokens: &Tokens,
         body: Map<String, Value>,
         http: &Request<'_>,
     ) -> Result<Response, ApiError> {
         let ttl = self.config.refresh_token_ttl_seconds;
+        if let Some(cookie) = &self.browser_cookie {
+            return cookie.response(tokens, body, ttl).await;
+        }
         tokens::response(tokens, body, (self.config.cookies.as_ref(), http), ttl)
     }
 

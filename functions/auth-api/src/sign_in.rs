@@ -2,6 +2,7 @@
 
 use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::{AccountError, SignIn};
+use auth_sessions::BrowserSessions;
 use aws_lc_rs::digest;
 
 use crate::body::Login;
@@ -14,7 +15,7 @@ use crate::outcome::{ApiError, Outcome};
 use crate::times::{self, within, within_at_most};
 use crate::{AuthApi, fields};
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn login(
         &self,
         request: Login,

@@ -2,6 +2,7 @@
 
 use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::AccountError;
+use auth_sessions::BrowserSessions;
 use usernames::is_email;
 
 use crate::body::SignUp;
@@ -11,7 +12,7 @@ use crate::resend::accepted;
 use crate::times::{self, within};
 use crate::{AuthApi, fields};
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     pub(crate) async fn sign_up(
         &self,
         request: SignUp,

@@ -2,7 +2,8 @@
 
 use api_gateway::Caller;
 use api_gateway::http::Request;
-use auth::DenyReason;
+use auth::AuthError;
+use auth_sessions::BrowserSessions;
 
 use crate::AuthApi;
 use crate::outcome::ApiError;
@@ -16,15 +17,23 @@ pub(crate) struct SignedIn {
     pub(crate) token: String,
 }
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// The caller of a protected route, from the authorizer's context, with the token of the same
     /// session.
-    pub(crate) fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, ApiError> {
+    pub(crate) async fn signed_in(&self, request: &Request<'_>) -> Result<SignedIn, ApiError> {
         let caller = Caller::of(request, &self.config.user_pool_id).ok_or(ApiError::NoContext)?;
-        let cookie = self.config.cookies.as_ref();
-        let token = request
-            .token(cookie.map(|cookies| cookies.access.as_str()))
-            .map_err(|_: DenyReason| ApiError::NoContext)?;
+        let token = match &self.browser_cookie {
+            Some(cookie) => cookie.token(request).await,
+            None => {
+                let cookie = self.config.cookies.as_ref();
+                let token = request.token(cookie.map(|cookies| cookies.access.as_str()));
+                token.map_err(AuthError::from)
+            }
+        };
+        let token = token.map_err(|error| match error {
+            AuthError::Unauthorized(_) => ApiError::NoContext,
+            AuthError::Unavailable(unavailable) => unavailable.into(),
+        })?;
         // The authorizer may read the token from a different place: then this is a token of another
         // session.
         let session = UnverifiedSession::of(&token).ok_or(ApiError::NoContext)?;

@@ -25,6 +25,8 @@ pub(crate) struct UnverifiedSession {
     pub(crate) origin_jti: Option<String>,
     pub(crate) auth_time: u64,
     pub(crate) iat: u64,
+    #[serde(default)]
+    pub(crate) exp: u64,
 }
 
 impl UnverifiedSession {

@@ -1,6 +1,7 @@
 //! The authenticator of a signed-in user (RFC 6238).
 
 use api_gateway::http::{Request, Response};
+use auth_sessions::BrowserSessions;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -13,7 +14,7 @@ use crate::signed_in::SignedIn;
 use crate::times::within;
 use crate::{AuthApi, Secret, fields};
 
-impl AuthApi {
+impl<B: BrowserSessions> AuthApi<B> {
     /// A new authenticator secret. The old one is valid until a code of the new one is confirmed.
     pub(crate) async fn new_totp(
         &self,

@@ -32,7 +32,7 @@ async fn api() -> (AuthApi, FakeAws) {
     ];
     let config = Config::from_lookup(&events::variables(&variables)).unwrap();
     let secret = Some(Secret::new("s3cr3t-of-the-client".to_owned()));
-    (AuthApi::new(&aws.sdk(), config, secret).unwrap(), aws)
+    (AuthApi::new(&aws.sdk(), config, secret, None).unwrap(), aws)
 }
 
 fn request(method: &str, route: &str, body: &Value) -> Value {

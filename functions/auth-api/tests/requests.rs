@@ -86,7 +86,7 @@ async fn api() -> (AuthApi, FakeAws) {
         ("SIGN_IN_URL", "https://app.example.com"),
     ];
     let config = Config::from_lookup(&events::variables(&variables)).unwrap();
-    (AuthApi::new(&aws.sdk(), config, None).unwrap(), aws)
+    (AuthApi::new(&aws.sdk(), config, None, None).unwrap(), aws)
 }
 
 #[tokio::test]

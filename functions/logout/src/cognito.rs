@@ -2,6 +2,7 @@
 
 use auth::{Cause, RevocationReader, RevocationWriter, VerifiedClaims};
 use auth_cognito::{SignOut, SignOutTask};
+use auth_sessions::BrowserSessions;
 
 use runtime::{clock, log};
 
@@ -9,7 +10,7 @@ use crate::Logout;
 use crate::outcome::CognitoOutcome;
 use crate::request::RefreshToken;
 
-impl<R: RevocationReader + RevocationWriter> Logout<R> {
+impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
     /// Revokes the refresh token at Cognito, if the client sent it.
     pub(crate) async fn revoke_refresh_token(
         &self,

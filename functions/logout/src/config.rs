@@ -2,7 +2,7 @@
 
 use auth::Issuer;
 use auth_jwks::KeyLocation;
-use env_config::{ConfigError, Env, Var, vars};
+use env_config::{BrowserSessionSettings, ConfigError, Env, Var, vars};
 use runtime::log::{self, Level};
 
 use crate::hosted_ui::HostedUi;
@@ -20,8 +20,10 @@ pub struct Config {
     pub refresh_token_ttl_seconds: u64,
     /// `CLOCK_LEEWAY_SECONDS`.
     pub leeway_seconds: u64,
-    /// `TOKEN_COOKIE` and `REFRESH_COOKIE`.
+    /// `TOKEN_COOKIE`, `REFRESH_COOKIE` and, with `BROWSER_SESSION_TABLE`, `SESSION_COOKIE`.
     pub cookies: Cookies,
+    /// `BROWSER_SESSION_TABLE` and `BROWSER_SESSION_KEYS_ARN`: the sessions behind `SESSION_COOKIE`.
+    pub browser_sessions: Option<BrowserSessionSettings>,
     /// `ALLOWED_ORIGINS`: origins whose pages may log out; all if empty.
     pub allowed_origins: Vec<String>,
     /// `APP_CLIENT_SECRET_ARN`: the secret of the first app client, if it has one.
@@ -53,6 +55,9 @@ impl Config {
             "The cookie that carries the refresh token: logout revokes that token at Cognito, \
              and clears the cookie.",
         ),
+        vars::SESSION_COOKIE,
+        vars::BROWSER_SESSION_TABLE,
+        vars::BROWSER_SESSION_KEYS_ARN,
         Var::new(
             "ALLOWED_ORIGINS",
             "unset; required if tokens are in cookies",
@@ -90,10 +95,19 @@ impl Config {
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Env::new(lookup);
         let issuers = auth_jwks::config::issuers(&mut env);
+        let browser_sessions = BrowserSessionSettings::read(&mut env);
+        let session = browser_sessions.as_ref();
         let cookies = Cookies {
             access: env.cookie_name("TOKEN_COOKIE"),
             refresh: env.cookie_name("REFRESH_COOKIE"),
+            session: session.map(|settings| settings.cookie.clone()),
         };
+        if cookies.session.is_some() && (cookies.access.is_some() || cookies.refresh.is_some()) {
+            env.problem(
+                "TOKEN_COOKIE",
+                "and REFRESH_COOKIE cannot be set with BROWSER_SESSION_TABLE",
+            );
+        }
         let config = Self {
             user_pool_id: env.optional("USER_POOL_ID").unwrap_or_default(),
             issuers,
@@ -102,6 +116,7 @@ impl Config {
             leeway_seconds: env.number("CLOCK_LEEWAY_SECONDS", 0, 0..=60),
             allowed_origins: allowed_origins(&mut env, &cookies),
             cookies,
+            browser_sessions,
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             hosted_ui: hosted_ui(&mut env),
@@ -114,7 +129,7 @@ impl Config {
 /// A browser adds cookies to requests of any page: with cookies, the origin must be known.
 fn allowed_origins(env: &mut Env<'_>, cookies: &Cookies) -> Vec<String> {
     let origins = env.origins("ALLOWED_ORIGINS");
-    if origins.is_empty() && (cookies.access.is_some() || cookies.refresh.is_some()) {
+    if origins.is_empty() && cookies.any() {
         env.problem("ALLOWED_ORIGINS", "must be set if tokens come in cookies");
     }
     origins

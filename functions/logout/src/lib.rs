@@ -5,6 +5,7 @@
 //! the response, because from then on the authorizer refuses the session; Cognito, which holds the
 //! refresh token, is called next.
 
+mod browser_session;
 mod cognito;
 mod config;
 mod hosted_ui;
@@ -19,8 +20,10 @@ use std::time::Instant;
 use api_gateway::http::{self, Response};
 use auth::{RevocationReader, RevocationWriter, Secret, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut};
-use auth_dynamodb::DynamoRevocations;
+use auth_dynamodb::{DynamoBrowserSessions, DynamoRevocations};
 use auth_jwks::HttpsKeys;
+use auth_secrets::SecretError;
+use auth_sessions::{BrowserSessions, KeysError, SealedSessions, SealingKeys};
 use auth_sqs::RetryQueue;
 use aws_config::SdkConfig;
 use runtime::log::{self, Level};
@@ -33,7 +36,7 @@ use report::Report;
 use request::Cookies;
 
 /// The function's handler.
-pub struct Logout<R = DynamoRevocations> {
+pub struct Logout<R = DynamoRevocations, B = DynamoBrowserSessions> {
     verifier: Verifier,
     keys: HttpsKeys,
     revocations: R,
@@ -42,7 +45,20 @@ pub struct Logout<R = DynamoRevocations> {
     /// One for each app client: the first is the client with the secret.
     accounts: Vec<CognitoAccounts>,
     retry_queue: Option<RetryQueue>,
+    /// The sessions behind `SESSION_COOKIE`.
+    browser_sessions: Option<SealedSessions<B>>,
     settings: Settings,
+}
+
+/// Why the function can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The keys of browser sessions are unusable.
+    #[error(transparent)]
+    SessionKeys(#[from] KeysError),
 }
 
 struct Settings {
@@ -57,27 +73,46 @@ struct Settings {
 }
 
 impl Logout {
-    /// Fetches the keys, reads the app client's secret and opens the connection to the store,
-    /// during init.
+    /// Fetches the keys, reads the secrets and opens the connection to the store, during init.
     ///
     /// # Errors
-    /// [`auth_secrets::SecretError`]. The request that needs it repeats any other failed step.
-    pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
+    /// [`StartError`]. The request that needs it repeats any other failed step.
+    pub async fn connect(config: Config) -> Result<Self, StartError> {
         let sdk = aws_config::load_from_env().await;
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
         let arn = config.app_client_secret_arn.as_deref();
-        let (secret, ()) =
-            tokio::join!(auth_secrets::read_if_any(&sdk, arn), revocations.warm_up());
-        let logout = Self::new(&sdk, config, revocations, secret?);
+        let settings = config.browser_sessions.as_ref();
+        let keys_arn = settings.map(|settings| settings.keys_arn.as_str());
+        let (secret, keys, ()) = tokio::join!(
+            auth_secrets::read_if_any(&sdk, arn),
+            auth_secrets::read_if_any(&sdk, keys_arn),
+            revocations.warm_up(),
+        );
+        let browser_sessions = match settings.zip(keys?) {
+            None => None,
+            Some((settings, keys)) => {
+                let table = settings.table.clone();
+                let store = DynamoBrowserSessions::beside(&revocations, table);
+                let keys = SealingKeys::from_json(keys.expose())?;
+                Some(SealedSessions::new(store, keys))
+            }
+        };
+        let logout = Self::new(&sdk, config, revocations, browser_sessions, secret?);
         logout.keys.prefetch(clock::now()).await;
         Ok(logout)
     }
 }
 
-impl<R: RevocationReader + RevocationWriter> Logout<R> {
-    /// The function over this store and the services that `sdk` leads to, with the app client's
-    /// secret.
-    pub fn new(sdk: &SdkConfig, config: Config, revocations: R, secret: Option<Secret>) -> Self {
+impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
+    /// The function over these stores and the services that `sdk` leads to, with the app client's
+    /// secret. `browser_sessions` are those behind `SESSION_COOKIE`.
+    pub fn new(
+        sdk: &SdkConfig,
+        config: Config,
+        revocations: R,
+        browser_sessions: Option<SealedSessions<B>>,
+        secret: Option<Secret>,
+    ) -> Self {
         let rules = sign_out::token_rules(&config);
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
         let client_ids = issuers
@@ -95,6 +130,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
             verifier: Verifier::new(issuers, rules),
             keys,
             revocations,
+            browser_sessions,
             retry_queue: retry_queue.map(|url| RetryQueue::new(sdk, url)),
             accounts: accounts.collect(),
             cognito: CognitoSignOut::new(sdk, config.user_pool_id).with_secret(secret),
@@ -112,7 +148,7 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
     }
 }
 
-impl<R: RevocationReader + RevocationWriter + Sync> Handler for Logout<R> {
+impl<R: RevocationReader + RevocationWriter + Sync, B: BrowserSessions> Handler for Logout<R, B> {
     type Answer = Response;
 
     async fn handle(

@@ -22,7 +22,8 @@ pub(crate) enum Ended {
     Scope(Scope),
     /// Nothing: only a refresh token was sent, and it was invalid.
     RefreshToken,
-    /// Nothing: an earlier revocation covers the token, which then revokes no newer session.
+    /// Nothing: an earlier revocation covers the token, which then revokes no newer session; or the browser's session is
+    /// over.
     Already,
 }
 
@@ -96,13 +97,16 @@ impl LogoutOutcome {
         }
         let response = Response::json(200, &body);
         let (access, refresh) = (&cookies.access, &cookies.refresh);
-        let has_cookies = access.is_some() || refresh.is_some();
-        if self.ended == Ended::Scope(Scope::Others) || !has_cookies {
+        if self.ended == Ended::Scope(Scope::Others) || !cookies.any() {
             return response;
         }
         let response = response.with("clear-site-data", "\"cache\", \"cookies\", \"storage\"");
         let response = match access {
             Some(name) => response.without_cookie(name),
+            None => response,
+        };
+        let response = match &cookies.session {
+            Some(name) => response.with_lax_cookie(name, "", 0),
             None => response,
         };
         match refresh {

@@ -48,7 +48,7 @@ impl Report {
     }
 }
 
-impl<R> Logout<R> {
+impl<R, B> Logout<R, B> {
     /// Writes the line, unless it is one of a flood of refusals.
     pub(crate) fn report(&self, report: Report, status: u16, request_id: &str, began: Instant) {
         let Report {

@@ -40,13 +40,22 @@ impl Scope {
 #[serde(transparent)]
 pub(crate) struct RefreshToken(pub(crate) String);
 
-/// The names of the cookies that hold tokens, if the deployment uses cookies.
+/// The names of the cookies that hold tokens or a session's id, if the deployment uses cookies.
 #[derive(Clone, Debug, Default)]
 pub struct Cookies {
     /// The cookie of the access or ID token.
     pub access: Option<String>,
     /// The cookie of the refresh token.
     pub refresh: Option<String>,
+    /// The cookie of a browser session's id.
+    pub session: Option<String>,
+}
+
+impl Cookies {
+    /// Whether the browser's cookies authenticate requests.
+    pub(crate) fn any(&self) -> bool {
+        self.access.is_some() || self.refresh.is_some() || self.session.is_some()
+    }
 }
 
 /// The refresh token from its cookie.

@@ -7,13 +7,14 @@ use auth::{
     Revocations, UnixSeconds, VerifiedClaims,
 };
 use auth_cognito::SignOutTask;
+use auth_sessions::BrowserSessions;
 use runtime::clock;
 
 use crate::Logout;
 use crate::outcome::{CognitoOutcome, LogoutError};
 use crate::request::Request;
 
-impl<R: RevocationReader + RevocationWriter> Logout<R> {
+impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
     pub(crate) async fn revoke_session(
         &self,
         claims: &VerifiedClaims,

@@ -6,8 +6,10 @@ use auth::{
     Principal, ResourceAudience, RevocationReader, RevocationWriter, Secret, TokenRules, TokenUse,
     UnverifiedToken, VerifiedClaims,
 };
+use auth_sessions::BrowserSessions;
 use runtime::{Audit, clock};
 
+use crate::browser_session::OfBrowser;
 use crate::outcome::{CognitoOutcome, Ended, LogoutError, LogoutOutcome};
 use crate::request::{self, RefreshToken, Request, Scope};
 use crate::{Config, Logout};
@@ -38,7 +40,7 @@ fn act(claims: &VerifiedClaims, scope: Scope) -> Audit<'static> {
     audit
 }
 
-impl<R: RevocationReader + RevocationWriter> Logout<R> {
+impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
     pub(crate) async fn log_out(
         &self,
         event: &http::Request<'_>,
@@ -49,6 +51,19 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
         }
         if request::is_from_elsewhere(event, &self.settings.allowed_origins) {
             return Err(LogoutError::ForeignOrigin);
+        }
+        match self.browser_session(event).await? {
+            OfBrowser::None => {}
+            OfBrowser::Over => {
+                return Ok(LogoutOutcome {
+                    ended: Ended::Already,
+                    cognito: CognitoOutcome::NotAsked,
+                    logout_url: None,
+                });
+            }
+            OfBrowser::Session(id, session) => {
+                return self.end_browser_session(event, &id, *session, audit).await;
+            }
         }
         let cookie = request::refresh_cookie(event, &self.settings.cookies);
         let bearer = match (
@@ -61,12 +76,27 @@ impl<R: RevocationReader + RevocationWriter> Logout<R> {
             }
             (Err(reason), _) => return Err(reason.into()),
         };
-        let claims = self.caller(&bearer).await?;
+        let request = |mut request: Request| {
+            request.refresh_token = request.refresh_token.or(cookie);
+            request
+        };
+        self.revoke_by_token(event, &bearer, request, audit).await
+    }
+
+    /// Revokes what the request's scope says, for the user of this token. `completed` adds the refresh token that the
+    /// browser does not put into the body.
+    pub(crate) async fn revoke_by_token(
+        &self,
+        event: &http::Request<'_>,
+        bearer: &str,
+        completed: impl FnOnce(Request) -> Request + Send,
+        audit: &mut Option<Audit<'static>>,
+    ) -> Result<LogoutOutcome, LogoutError> {
+        let claims = self.caller(bearer).await?;
         if claims.principal() != Principal::User {
             return Err(LogoutError::NoUser);
         }
-        let mut request: Request = event.json()?;
-        request.refresh_token = request.refresh_token.or(cookie);
+        let request = completed(event.json()?);
         *audit = Some(act(&claims, request.scope));
         let done = match request.scope {
             Scope::Session => Some(self.revoke_session(&claims, &request).await?),

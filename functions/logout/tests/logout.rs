@@ -8,7 +8,10 @@
 )]
 
 use auth::memory::MemoryRevocations;
-use auth::{ClaimsBuilder, DenyReason, RevocationReader, UnixSeconds, VerifiedClaims};
+use auth::{ClaimsBuilder, DenyReason, RevocationReader, Secret, UnixSeconds, VerifiedClaims};
+use auth_sessions::{
+    BrowserSession, MemoryBrowserSessions, SealedSessions, SealingKeys, SessionId,
+};
 use logout::{Config, Logout};
 use runtime::Handler;
 use serde_json::{Value, json};
@@ -20,8 +23,10 @@ use testkit::{FakeAws, Pool, TokenBuilder, events, now};
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
 struct Fixture {
-    logout: Logout<MemoryRevocations>,
+    logout: Logout<MemoryRevocations, MemoryBrowserSessions>,
     store: MemoryRevocations,
+    /// The sessions behind the cookie, over the same store as the function's.
+    sessions: SealedSessions<MemoryBrowserSessions>,
     aws: FakeAws,
 }
 
@@ -36,9 +41,13 @@ impl Fixture {
         let variables = [&[("JWKS", keys.as_str())], more].concat();
         let config = Config::from_lookup(&events::variables(&variables)).unwrap();
         let store = MemoryRevocations::default();
+        let rows = MemoryBrowserSessions::default();
+        let sessions = || SealedSessions::new(rows.clone(), session_keys());
+        let of_browser = config.browser_sessions.as_ref().map(|_| sessions());
         Self {
-            logout: Logout::new(&aws.sdk(), config, store.clone(), None),
+            logout: Logout::new(&aws.sdk(), config, store.clone(), of_browser, None),
             store,
+            sessions: sessions(),
             aws,
         }
     }
@@ -53,6 +62,11 @@ impl Fixture {
         let found = self.store.revocations(token, UnixSeconds(now())).await;
         found.unwrap().check(token).err()
     }
+}
+
+fn session_keys() -> SealingKeys {
+    let key = r#"{"keys":[{"id":"k","key":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="}]}"#;
+    SealingKeys::from_json(key).unwrap()
 }
 
 fn request(token: &TokenBuilder<'_>, body: &Value) -> Value {
@@ -334,4 +348,147 @@ async fn with_cookies_other_origins_are_refused_and_cookies_are_cleared() {
             .contains("__Host-token=;");
         assert_eq!(clears, status == 200, "{origin}");
     }
+}
+
+/// The variables of `COOKIE_MODE=session`.
+const BROWSER: Variables<'_> = &[
+    ("BROWSER_SESSION_TABLE", "browser-sessions"),
+    ("BROWSER_SESSION_KEYS_ARN", "arn:keys"),
+    ("ALLOWED_ORIGINS", "https://app.example.com"),
+];
+
+/// A session of the browser with this access token and the refresh token `opaque`.
+async fn browser_session(fixture: &Fixture, token: &TokenBuilder<'_>) -> SessionId {
+    let session = BrowserSession {
+        access_token: Secret::new(token.build()),
+        refresh_token: Some(Secret::new("opaque.refresh.token.of.cognito".to_owned())),
+        expires_at: UnixSeconds(now() + 28_800),
+    };
+    let created = fixture.sessions.create(&session, UnixSeconds(now())).await;
+    created.unwrap()
+}
+
+/// A logout of a page of the application, with this cookie.
+fn by_cookie(cookie: &str, body: &Value) -> Value {
+    let mut event = events::sample("logout/session");
+    event["headers"] = json!({"Cookie": cookie, "Content-Type": "application/json",
+        "Origin": "https://app.example.com"});
+    event["multiValueHeaders"] = json!(null);
+    event["body"] = body.to_string().into();
+    event
+}
+
+#[tokio::test]
+async fn a_browser_session_is_revoked_then_deleted() {
+    for (scope, ended, is_deleted) in [
+        (json!({}), "session", true),
+        (json!({"scope": "all"}), "all", true),
+        (json!({"scope": "others"}), "others", false),
+    ] {
+        let fixture = Fixture::with(BROWSER).await;
+        let id = browser_session(&fixture, &Pool::ours().access_token()).await;
+        let event = by_cookie(&format!("a=b; __Host-session={}", id.expose()), &scope);
+        let response = fixture
+            .logout
+            .handle(&events::raw(&event), "request-1")
+            .await;
+        let response = serde_json::to_value(response.unwrap()).unwrap();
+        let (status, body) = events::status_and_body(&response);
+        assert_eq!((status, &body["ended"]), (200, &json!(ended)), "{body}");
+        let cookies = &response["multiValueHeaders"]["set-cookie"];
+        let cleared = "__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
+        let expected = if is_deleted {
+            json!([cleared])
+        } else {
+            json!(null)
+        };
+        assert_eq!(*cookies, expected, "{scope}");
+        let found = fixture.sessions.find(&id, UnixSeconds(now())).await;
+        assert_eq!(found.is_err(), is_deleted, "{scope}");
+        let refused = fixture.refused(&own()).await;
+        assert_eq!(refused.is_some(), is_deleted, "{scope}");
+        let revoked = fixture.aws.requests().into_iter().any(|(operation, sent)| {
+            operation == "RevokeToken" && sent["Token"] == "opaque.refresh.token.of.cognito"
+        });
+        assert_eq!(revoked, is_deleted, "{scope}");
+        // A repetition, because the response was lost.
+        if is_deleted {
+            let (status, body) = fixture.call(&event).await;
+            let expected = json!({"ended": "already", "cognito": "not_asked"});
+            assert_eq!((status, body), (200, expected), "{scope}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_ends_its_browser_session_too() {
+    let fixture = Fixture::with(BROWSER).await;
+    let expired = Pool::ours().access_token().claim("exp", now() - 10);
+    let id = browser_session(&fixture, &expired).await;
+    let event = by_cookie(&format!("__Host-session={}", id.expose()), &json!({}));
+    assert_eq!(fixture.call(&event).await.0, 200);
+    let refused = fixture.refused(&own()).await;
+    assert_eq!(refused, Some(DenyReason::SessionRevoked));
+}
+
+#[tokio::test]
+async fn a_browser_session_stays_if_its_revocation_was_not_written() {
+    let fixture = Fixture::with(BROWSER).await;
+    let id = browser_session(&fixture, &Pool::ours().access_token()).await;
+    fixture.store.set_available(false);
+    let event = by_cookie(&format!("__Host-session={}", id.expose()), &json!({}));
+    assert_eq!(fixture.call(&event).await.0, 503);
+    fixture.store.set_available(true);
+    assert!(fixture.sessions.find(&id, UnixSeconds(now())).await.is_ok());
+    assert_eq!(fixture.call(&event).await.0, 200);
+}
+
+#[tokio::test]
+async fn only_a_browser_session_of_this_application_is_accepted() {
+    let fixture = Fixture::with(BROWSER).await;
+    let id = browser_session(&fixture, &Pool::ours().access_token()).await;
+    let cookie = format!("__Host-session={}", id.expose());
+    let plain = by_cookie(&cookie, &json!({}));
+    let with = |name: &str, value: &str| {
+        let mut event = plain.clone();
+        event["headers"][name] = json!(value);
+        event
+    };
+    let token = Pool::ours().access_token().build();
+    for (name, event, expected) in [
+        (
+            "two ids",
+            with("Cookie", &format!("{cookie}; __Host-session=x")),
+            401,
+        ),
+        ("a malformed id", with("Cookie", "__Host-session=x"), 401),
+        ("an empty id", with("Cookie", "__Host-session="), 401),
+        (
+            "a token besides the id",
+            with("Authorization", &format!("Bearer {token}")),
+            401,
+        ),
+        (
+            "a page of another origin",
+            with("Origin", "https://evil.example"),
+            403,
+        ),
+        (
+            "a body that is not JSON",
+            {
+                let mut event = plain.clone();
+                event["body"] = json!("{");
+                event
+            },
+            400,
+        ),
+    ] {
+        assert_eq!(fixture.call(&event).await.0, expected, "{name}");
+    }
+    assert!(fixture.sessions.find(&id, UnixSeconds(now())).await.is_ok());
+    assert_eq!(fixture.refused(&own()).await, None);
+
+    // The cookie means nothing without the table.
+    let without = Fixture::new().await;
+    assert_eq!(without.call(&plain).await.0, 401);
 }

@@ -28,6 +28,8 @@ const DERIVATION: (&[u8], &[u8]) = (b"gatehouse browser sessions", b"AES-256-GCM
 /// that is more than a year.
 pub struct SealingKeys {
     keys: Vec<(String, RandomizedNonceKey)>,
+    /// The id of the key that seals.
+    sealing: String,
 }
 
 /// Why the text of a secret has no usable keys. It contains no part of the text.
@@ -42,8 +44,10 @@ pub enum KeysError {
     #[error("the secret of the session keys has no key, or more than 16")]
     Number,
     /// An id is empty, longer than 32 characters or reserved, has other characters than letters, digits and `-_.`, or
-    /// occurs twice.
-    #[error("a session key has an invalid id, or the id of another key")]
+    /// occurs twice; or `seal_with` is no key's id.
+    #[error(
+        "a session key has an invalid id, or the id of another key, or `seal_with` is no key's id"
+    )]
     Id,
     /// A key is not 32 bytes in base64, or `generated` is not at least 43 letters and digits.
     #[error("a session key is not 32 bytes in base64")]
@@ -56,6 +60,7 @@ struct Text {
     #[serde(default)]
     keys: Vec<Entry>,
     generated: Option<Secret>,
+    seal_with: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +72,9 @@ struct Entry {
 
 impl SealingKeys {
     /// Reads `{"keys": [{"id": "…", "key": "<32 bytes in base64>"}], "generated": "…"}`. `generated`, letters and digits
-    /// that Secrets Manager made, is the text from which the last key is derived, by HKDF; it may be the only one.
+    /// that Secrets Manager made, is the text from which the last key is derived, by HKDF; it may be the only one. Every
+    /// key opens. The first one seals, or the one with the id `seal_with`: a new key only opens until every process has
+    /// it.
     ///
     /// # Errors
     /// [`KeysError`].
@@ -94,12 +101,19 @@ impl SealingKeys {
         if !(1..=MAX_KEYS).contains(&keys.len()) {
             return Err(KeysError::Number);
         }
-        Ok(Self { keys })
+        let first = keys.first().map(|(id, _)| id.clone());
+        let sealing = text.seal_with.or(first).unwrap_or_default();
+        let keys = Self { keys, sealing };
+        match keys.sealing() {
+            Some(_) => Ok(keys),
+            None => Err(KeysError::Id),
+        }
     }
 
     /// The key that seals, and its id.
-    pub(crate) fn first(&self) -> Option<(&str, &RandomizedNonceKey)> {
-        self.keys.first().map(|(id, key)| (id.as_str(), key))
+    pub(crate) fn sealing(&self) -> Option<(&str, &RandomizedNonceKey)> {
+        let key = self.get(&self.sealing)?;
+        Some((self.sealing.as_str(), key))
     }
 
     /// The key with this id.
@@ -143,6 +157,10 @@ mod tests {
         let all = |entries: &[String]| format!(r#"{{"keys":[{}]}}"#, entries.join(","));
         let random = "a1B2".repeat(16);
         let generated = |text: &str| format!(r#"{{"keys":[],"generated":"{text}"}}"#);
+        let seal_with = |id: &str| {
+            let keys = all(&[one("a", &key), one("b", &key)]);
+            keys.replacen('{', &format!(r#"{{"seal_with":"{id}","#), 1)
+        };
         let (short, long) = (STANDARD.encode([7; 31]), STANDARD.encode([7; 33]));
         let many: Vec<String> = (0..=MAX_KEYS).map(|n| one(&n.to_string(), &key)).collect();
         let rows: Vec<(String, Result<usize, KeysError>)> = vec![
@@ -170,6 +188,9 @@ mod tests {
                 Err(KeysError::Malformed),
             ),
             (all(&[one("a", &key), one("a", &key)]), Err(KeysError::Id)),
+            (seal_with("b"), Ok(2)),
+            (seal_with(GENERATED), Err(KeysError::Id)),
+            (seal_with(""), Err(KeysError::Id)),
             (all(&[one("", &key)]), Err(KeysError::Id)),
             (all(&[one("a b", &key)]), Err(KeysError::Id)),
             (all(&[one("\u{e4}", &key)]), Err(KeysError::Id)),

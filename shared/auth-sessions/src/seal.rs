@@ -37,7 +37,7 @@ fn additional(key: &RowKey, version: u64, expires_at: UnixSeconds, key_id: &str)
     Aad::from(data)
 }
 
-/// Seals `session` with the first of `keys` for the row `key`.
+/// Seals `session` for the row `key`.
 ///
 /// # Errors
 /// The library failed.
@@ -47,7 +47,7 @@ pub(crate) fn seal(
     version: u64,
     session: &BrowserSession,
 ) -> Result<SealedSession, Unspecified> {
-    let (key_id, sealing) = keys.first().ok_or(Unspecified)?;
+    let (key_id, sealing) = keys.sealing().ok_or(Unspecified)?;
     let plain = Plain {
         access_token: session.access_token.expose(),
         refresh_token: session.refresh_token.as_ref().map(Secret::expose),

@@ -182,6 +182,13 @@ async fn keys_rotate_and_a_withdrawn_one_ends_its_sessions() {
         .await
         .unwrap();
 
+    // The new key opens, and does not seal before every process has it.
+    let text = format!(r#"{{"keys":[{OTHER_KEY},{KEY}],"seal_with":"2026-11"}}"#);
+    let first = SealedSessions::new(store.clone(), SealingKeys::from_json(&text).unwrap());
+    let of_first = first.create(&session("first", None), NOW).await.unwrap();
+    assert!(before.find(&of_first, NOW).await.is_ok());
+    assert!(first.find(&id, NOW).await.is_ok());
+
     // The new key seals, the old one still opens.
     let during = sessions(&store, &[OTHER_KEY, KEY]);
     let found = during.find(&id, NOW).await.unwrap();

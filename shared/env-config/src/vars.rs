@@ -31,7 +31,7 @@ pub const BROWSER_SESSION_KEYS_ARN: Var = Var::new(
     "unset; required with `BROWSER_SESSION_TABLE`",
     "The ARN in Secrets Manager of the keys that seal browser sessions, read at the start: \
      `{\"keys\": [{\"id\": \"…\", \"key\": \"<32 bytes in base64>\"}], \"generated\": \"…\"}`. The first key seals, and \
-     each of them opens.",
+     each of them opens ([operations.md](operations.md#the-keys-of-browser-sessions)).",
 );
 
 /// The table of browser sessions.

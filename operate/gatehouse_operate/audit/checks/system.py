@@ -20,6 +20,7 @@ EVENTS = (
 ).split()
 TTL = {"RevocationTable": "expires_at", "SessionTable": "expires_at", "ConnectionTable": "expires_at"}
 TTL |= {"AttemptTable": "expires_at", "PendingGroupsTable": "expires_at", "ApiKeyTable": "expires_at"}
+TTL |= {"BrowserSessionTable": "expires_at"}
 BACKED_UP = ("RevocationTable", "UsersTable", "ApiKeyTable")
 # The queue to which dead letters return. SQS moves none that come from a stream or an asynchronous invocation.
 DEAD_LETTERS = {

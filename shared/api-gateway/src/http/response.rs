@@ -82,17 +82,24 @@ impl Response {
 
     /// The same for requests to `path` and below.
     #[must_use]
-    pub fn with_cookie_at(
-        mut self,
-        path: &str,
-        name: &str,
-        value: &str,
-        max_age_seconds: u64,
-    ) -> Self {
-        let cookies = self.multi_value_headers.entry("set-cookie").or_default();
-        cookies.push(format!(
+    pub fn with_cookie_at(self, path: &str, name: &str, value: &str, max_age_seconds: u64) -> Self {
+        self.set_cookie(format!(
             "{name}={value}; Path={path}; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_seconds}"
-        ));
+        ))
+    }
+
+    /// Sets a cookie that no script can read, and that the browser also sends when the user follows a link from another
+    /// site: with GET alone, as `SameSite=Lax` says.
+    #[must_use]
+    pub fn with_lax_cookie(self, name: &str, value: &str, max_age_seconds: u64) -> Self {
+        self.set_cookie(format!(
+            "{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age_seconds}"
+        ))
+    }
+
+    fn set_cookie(mut self, cookie: String) -> Self {
+        let cookies = self.multi_value_headers.entry("set-cookie").or_default();
+        cookies.push(cookie);
         self
     }
 
