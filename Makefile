@@ -141,6 +141,7 @@ bench: ## Measure a decision, compared with the bare RSA check and aws-jwt-verif
 	@cargo build -q $(CARGO_JOBS) --release -p benches --bin allocations
 	@cargo run -q $(CARGO_JOBS) --release -p benches --bin hot_path
 	@cargo run -q $(CARGO_JOBS) --release -p benches --bin render
+	@cargo run -q $(CARGO_JOBS) --release -p benches --bin phantom
 
 bench-invocation: ## Measure an invocation and a cold start, compared with an authorizer for Node (release: minutes)
 	@local/npm benches/peers/node-authorizer && npm --prefix benches/peers/node-authorizer run --silent build
