@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use auth::{Cause, Secret};
-use aws_client::{Limits, cause_of, with_limits};
+use auth::{Cause, Secret, UnixSeconds};
+use aws_client::{Limits, ServerDate, cause_of, with_limits};
 use aws_sdk_secretsmanager::Client;
 use clap::Args;
 use tempfile::NamedTempFile;
@@ -109,6 +109,27 @@ impl KeyStore {
                 read_file(path, &file)
             }
             Self::Secret { client, id } => Ok(read_secret(client, id).await?.document),
+        }
+    }
+
+    /// The time: Secrets Manager's, because an operator's clock may be wrong and a key would sign too early or too
+    /// late by as much; for a file this computer's.
+    ///
+    /// # Errors
+    /// A text.
+    pub(crate) async fn time(&self) -> Result<UnixSeconds, String> {
+        match self {
+            Self::File(_) => Ok(UnixSeconds(runtime::clock::unix_seconds())),
+            Self::Secret { client, id } => {
+                let date = ServerDate::default();
+                let call = client.get_secret_value().secret_id(id).customize();
+                let answer = call.interceptor(date.clone()).send().await;
+                // The secret may not exist yet.
+                date.seen().ok_or_else(|| match answer {
+                    Ok(_) => format!("{id}: the response of Secrets Manager has no time"),
+                    Err(error) => in_words(id, cause_of(&error)),
+                })
+            }
         }
     }
 
@@ -248,16 +269,20 @@ async fn replace_secret(
         .update_secret_version_stage()
         .secret_id(id)
         .version_stage(CURRENT)
-        .move_to_version_id(new)
+        .move_to_version_id(&new)
         .remove_from_version_id(old);
-    moved.send().await.map(drop).map_err(|error| {
-        let refused = error.as_service_error();
-        if refused.is_some_and(|error| error.is_invalid_parameter_exception()) {
-            format!(
-                "{id}: the secret was changed meanwhile, and is as it was: run the command again"
-            )
-        } else {
-            in_words(id, cause_of(&error))
-        }
-    })
+    let Err(error) = moved.send().await else {
+        return Ok(());
+    };
+    let refused = error.as_service_error();
+    if !refused.is_some_and(|error| error.is_invalid_parameter_exception()) {
+        return Err(in_words(id, cause_of(&error)));
+    }
+    // Also the answer to a second attempt, if only the answer to the first one was lost.
+    if read_secret(client, id).await?.version == new {
+        return Ok(());
+    }
+    Err(format!(
+        "{id}: the secret was changed meanwhile, and not by this command: run it again"
+    ))
 }

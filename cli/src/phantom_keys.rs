@@ -67,22 +67,18 @@ impl PhantomKeys {
     /// # Errors
     /// A text about a place that is missing.
     pub(crate) async fn run(self) -> Result<Acted, String> {
-        let now = UnixSeconds(runtime::clock::unix_seconds());
         let (act, result) = match self.command {
             Command::New { place, alg } => {
                 let store = place.store().await;
-                ("create_phantom_keys", create(store, alg, now).await)
+                ("create_phantom_keys", create(store, alg).await)
             }
             Command::Rotate { place, alg, stolen } => {
                 let store = required(place).await?;
-                (
-                    "rotate_phantom_keys",
-                    rotate(&store, alg, stolen, now).await,
-                )
+                ("rotate_phantom_keys", rotate(&store, alg, stolen).await)
             }
             Command::List { place } => {
                 let store = required(place).await?;
-                ("list_phantom_keys", list(&store, now).await)
+                ("list_phantom_keys", list(&store).await)
             }
         };
         let newest = result.as_ref().ok().and_then(|done| done.keys.first());
@@ -106,11 +102,11 @@ async fn required(place: Place) -> Result<KeyStore, String> {
     store.ok_or_else(|| "name the keys with --file or --secret".to_owned())
 }
 
-async fn create(
-    store: Option<KeyStore>,
-    algorithm: SigningAlgorithm,
-    now: UnixSeconds,
-) -> Result<Done, String> {
+async fn create(store: Option<KeyStore>, algorithm: SigningAlgorithm) -> Result<Done, String> {
+    let now = match &store {
+        Some(store) => store.time().await?,
+        None => UnixSeconds(runtime::clock::unix_seconds()),
+    };
     let keys = SigningKeys::first(algorithm, now).map_err(|error| error.to_string())?;
     let document = keys.to_json();
     let document = match store {
@@ -130,8 +126,8 @@ async fn rotate(
     store: &KeyStore,
     algorithm: SigningAlgorithm,
     stolen: bool,
-    now: UnixSeconds,
 ) -> Result<Done, String> {
+    let now = store.time().await?;
     let change = |document: &Secret| {
         // Only keys are replaced, never another document.
         let keys = read(document)?;
@@ -149,7 +145,8 @@ async fn rotate(
     })
 }
 
-async fn list(store: &KeyStore, now: UnixSeconds) -> Result<Done, String> {
+async fn list(store: &KeyStore) -> Result<Done, String> {
+    let now = store.time().await?;
     Ok(Done {
         keys: read(&store.read().await?)?.list(now),
         document: None,

@@ -9,7 +9,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auth::UnixSeconds;
@@ -192,7 +192,11 @@ fn rotations_at_once_lose_no_key() {
     symlink(&path, &link).unwrap();
     let file = link.to_str().unwrap();
     let running: Vec<_> = (0..5)
-        .map(|_| command(&["rotate", "--file", file]).spawn().unwrap())
+        .map(|_| {
+            let mut command = command(&["rotate", "--file", file]);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().unwrap()
+        })
         .collect();
     for mut one in running {
         assert!(one.wait().unwrap().success());
@@ -276,7 +280,7 @@ async fn a_new_secret_is_created_and_an_existing_one_is_kept() {
     let created = run_at(&aws, &["new", "--secret", "phantom", "--json"]).await;
     assert_eq!(created.2, 0, "{}", created.1);
     let requests = aws.requests();
-    let (operation, request) = &requests[0];
+    let (operation, request) = requests.last().unwrap();
     assert_eq!(
         (operation.as_str(), &request["Name"]),
         ("CreateSecret", &json!("phantom"))
@@ -324,12 +328,13 @@ async fn a_secret_is_replaced_only_if_it_is_the_one_that_was_read() {
         aws.operations(),
         [
             "GetSecretValue",
+            "GetSecretValue",
             "PutSecretValue",
             "UpdateSecretVersionStage"
         ]
     );
     let requests = aws.requests();
-    let put = &requests[1].1;
+    let put = &requests[2].1;
     // Without a label of its own, the new version would be the current one at once.
     assert_eq!(put["VersionStages"], json!(["gatehouse-next"]));
     let document = put["SecretString"].as_str().unwrap();
@@ -337,7 +342,7 @@ async fn a_secret_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(keys[1].kid, old.list(now())[0].kid);
     check_no_secret(&rotated, document);
     assert_eq!(
-        requests[2].1,
+        requests[3].1,
         json!({"SecretId": "phantom", "VersionStage": "AWSCURRENT",
             "MoveToVersionId": "version-2", "RemoveFromVersionId": "version-1"})
     );
@@ -346,7 +351,13 @@ async fn a_secret_is_replaced_only_if_it_is_the_one_that_was_read() {
     aws.set_fault_for("UpdateSecretVersionStage", Fault::Answer(400, changed));
     let (printed, problem, code) = run_at(&aws, &["rotate", "--secret", "phantom"]).await;
     assert_eq!((code, printed.as_str()), (2, ""));
-    assert!(problem.contains("run the command again"), "{problem}");
+    assert!(problem.contains("run it again"), "{problem}");
+
+    // The first attempt succeeded, but its answer was lost.
+    let current = json!({"SecretString": old.to_json().expose(), "VersionId": "version-2"});
+    aws.set_answer("GetSecretValue", current);
+    let rotated = run_at(&aws, &["rotate", "--secret", "phantom"]).await;
+    assert_eq!(rotated.2, 0, "{}", rotated.1);
 }
 
 #[tokio::test]
@@ -417,4 +428,38 @@ async fn a_throttled_call_is_repeated() {
         .unwrap();
     assert_eq!(code, 0, "{problem}");
     assert!(printed.contains("signing"), "{printed}");
+}
+
+#[tokio::test]
+async fn the_time_of_keys_in_a_secret_is_that_of_secrets_manager() {
+    let aws = FakeAws::agreeable().await;
+    // 2026-01-01T00:00:00Z
+    let time = UnixSeconds(1_767_225_600);
+    aws.set_date(Some("Thu, 01 Jan 2026 00:00:00 GMT"));
+    let missing = json!({"__type": "ResourceNotFoundException"}).to_string();
+    aws.set_fault_for("GetSecretValue", Fault::Answer(400, missing));
+    let created = run_at(&aws, &["new", "--secret", "phantom"]).await;
+    assert_eq!(created.2, 0, "a refusal has a time too: {}", created.1);
+    // Only the fake's good responses have the time that was set.
+    aws.set_fault(Fault::None);
+    let created = run_at(&aws, &["new", "--secret", "phantom"]).await;
+    assert_eq!(created.2, 0, "{}", created.1);
+    let requests = aws.requests();
+    let document = requests.last().unwrap().1["SecretString"].as_str().unwrap();
+    let keys = SigningKeys::from_json(document).unwrap();
+    assert_eq!(keys.list(time)[0].signs_from, time);
+
+    with_secret(&aws, &keys);
+    let rotated = run_at(&aws, &["rotate", "--secret", "phantom", "--json"]).await;
+    assert_eq!(rotated.2, 0, "{}", rotated.1);
+    let row: Value = serde_json::from_str(rotated.0.lines().next().unwrap()).unwrap();
+    assert_eq!(row["not_before"], time.0);
+
+    aws.set_date(Some("yesterday"));
+    let (_, problem, code) = run_at(&aws, &["rotate", "--secret", "phantom"]).await;
+    assert_eq!(
+        (code, problem.contains("has no time")),
+        (2, true),
+        "{problem}"
+    );
 }

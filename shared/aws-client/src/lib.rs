@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod cause;
+mod date;
 mod span;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ use aws_types::SdkConfig;
 use aws_types::sdk_config::{RetryConfig, StalledStreamProtectionConfig, TimeoutConfig};
 
 pub use cause::{cause_of, cause_of_connector, unavailable};
+pub use date::ServerDate;
 pub use span::{Call, in_span};
 
 /// The limits of a client's calls. The SDK has none by default, except for the connection.
