@@ -126,7 +126,6 @@ impl Event {
     /// A load balancer passes parameters as the client sent them, still escaped.
     fn query(&self) -> Option<String> {
         let single = self.query_string_parameters.iter().flatten();
-        let single = single.map(|(name, value)| (name, value));
         let several = self.multi_value_query_string_parameters.iter().flatten();
         let several =
             several.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));

@@ -1,4 +1,4 @@
-//! Metrics of the server, in the OpenMetrics text format.
+//! Metrics of the server, in the text format of `OpenMetrics`.
 
 use std::time::Duration;
 

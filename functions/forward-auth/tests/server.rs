@@ -392,6 +392,28 @@ async fn a_server_without_keys_is_not_ready_until_it_has_them() {
 }
 
 #[tokio::test]
+async fn added_keys_are_followed_and_withdrawn_ones_refused() {
+    let (pool, foreign) = (Pool::ours(), Pool::foreign());
+    let keys = testkit::jwks_server::JwksServer::start(&pool.jwks()).await;
+    let uri = keys.uri();
+    let server = start(&[("JWKS", ""), ("JWKS_URI", &uri)]).await;
+    let old = good();
+    let rotated = pool
+        .access_token()
+        .header("kid", "rotated")
+        .signed_by(&foreign.access_key)
+        .build();
+    let rotated = bearer(&rotated);
+    assert_eq!(server.ask("GET", "/x", &[&old]).await.status, 200);
+    // The issuer adds a key and withdraws the old one.
+    let set = serde_json::json!({"keys": [foreign.access_key.jwk("rotated")]});
+    keys.set_body(set.to_string());
+    assert_eq!(server.ask("GET", "/x", &[&rotated]).await.status, 200);
+    assert_eq!(server.ask("GET", "/x", &[&old]).await.status, 401);
+    assert_eq!(server.ask("GET", "/x", &[&rotated]).await.status, 200);
+}
+
+#[tokio::test]
 async fn connections_are_kept_and_the_server_stops_gracefully() {
     let mut server = start(&[]).await;
     let mut kept = server.connection().await;

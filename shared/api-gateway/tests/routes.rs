@@ -282,7 +282,8 @@ fn accepts_a_typical_api() {
 
 #[test]
 fn parameters_have_the_values_of_the_path() {
-    let rows: [(&str, &str, &[(&str, &str)]); 6] = [
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let rows: [Row<'_>; 6] = [
         ("/", "/", &[]),
         ("/users", "/users", &[]),
         ("/users/{id}", "/users/7", &[("id", "7")]),

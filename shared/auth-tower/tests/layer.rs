@@ -179,13 +179,22 @@ async fn the_caller_reaches_the_inner_service() {
     );
 }
 
+/// Path, headers, status, challenge, and what is reported.
+type Refused<'a> = (
+    &'a str,
+    &'a [(&'a str, &'a str)],
+    u16,
+    Option<&'a str>,
+    &'a str,
+);
+
 #[tokio::test]
 async fn refusals_name_no_reason_to_the_client() {
     let fixture = fixture(|_| {});
     let expired = Pool::ours().access_token().claim("exp", now() - 1).build();
     let expired = format!("Bearer {expired}");
     let good = bearer();
-    let rows: [(&str, &[(&str, &str)], u16, Option<&str>, &str); 6] = [
+    let rows: [Refused<'_>; 6] = [
         ("/x", &[], 401, Some("Bearer"), "missing_token -"),
         (
             "/x",
