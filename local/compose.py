@@ -50,6 +50,7 @@ WHOLE = (
     "user-events",
     "user-sweep",
     "web-sockets",
+    "forward-auth",
     "whoami",
     "acts",
     "operations",

@@ -81,12 +81,18 @@ def words():
     return set(re.findall(r'"(\w+)"', sources("functions") + sources("shared")))
 
 
+DECISION_LOG = stack.ROOT / "shared/runtime/src/decision_log.rs"
+
+
 @functools.cache
 def emitted():
     """The metrics that the functions write: (function, metric) to its dimension besides `function`, or to None."""
     found = {}
     for folder in sorted((stack.ROOT / "functions").iterdir()):
         text = sources(folder.relative_to(stack.ROOT))
+        # The authorizer and forward-auth write the same log.
+        if "DecisionLog" in text:
+            text += DECISION_LOG.read_text()
         name = "".join(part.capitalize() for part in folder.name.split("-")) + "Function"
         for metric in re.findall(r'log::outcome\(\s*\w+,\s*"[^"]*",\s*"(\w+)"', text):
             found[name, metric] = "outcome"

@@ -81,6 +81,21 @@ OBSERVED = {"AccessLogs": "true", "Tracing": "true", "Dashboard": "true", "LogRe
 # With the authorizer's record, which must have these variables too.
 SPANS = {"OtlpEndpoint": "http://localhost:4318", "OtlpSampler": "always_on"}
 SPANS |= {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c"}
+FORWARD_AUTH = POLICIES_LAYER | {"ForwardAuth": "FunctionUrl"}
+FORWARD_AUTH_ALB = POLICIES_LAYER | {
+    "ForwardAuth": "Alb",
+    "ProxyDialect": "forwarded",
+    "ForwardAuthRoutesFile": "/opt/policies/routes",
+    "ClientAddressHeader": "X-Forwarded-For",
+    "TrustedHops": "2",
+    "IdentityHeaders": "subject,groups,session",
+    "ResourceMetadata": "https://api.example.com/.well-known/oauth-protected-resource",
+    "DecisionCacheSeconds": "5",
+    "PhantomIssuer": "https://auth.example.com",
+    "PhantomKeysArn": SECRET.format("phantom-keys"),
+    "PhantomAudiences": '{"orders.example.com":"orders"}',
+    "PhantomTtlSeconds": "30",
+}
 CACHED = {"AuthorizerResultTtlSeconds": "60", "PolicyScope": "api"}
 # As the local stack, whose emulator lacks some resources.
 EMULATED = {"JwksHost": "http://127.0.0.1:4566"}
@@ -116,6 +131,9 @@ SETS = {
     "observed WebSockets": OBSERVED | WEB_SOCKETS,
     "local stack": EMULATED | WEB_SOCKETS,
     "life of tokens": TOKENS,
+    "forward auth behind a function URL": FORWARD_AUTH,
+    "forward auth behind a load balancer": FORWARD_AUTH_ALB,
+    "forward auth of API keys": FORWARD_AUTH | API_KEYS,
     "cached decisions": CACHED,
     "OpenTelemetry": SPANS,
     "OpenTelemetry and layers": SPANS | CLAIMS_LAYER | POLICIES_LAYER,
@@ -134,7 +152,7 @@ SETS["everything"] = {
     for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
     for key, value in one.items()
 } | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
-SETS["everything"] |= TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL | OBSERVED
+SETS["everything"] |= FORWARD_AUTH_ALB | TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL | OBSERVED
 
 # Of core.yaml. The first has what it requires, as all of them.
 CORE = {"UserPoolId": "us-east-1_AbC123xyz", "AppClientIds": "1example23456789", "RefreshTokenSeconds": "2592000"}

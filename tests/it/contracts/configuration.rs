@@ -67,6 +67,11 @@ fn functions() -> Vec<Function> {
             auth_api::Config,
             [ISSUERS, auth_api::Config::VARS]
         ),
+        function!(
+            "forward-auth",
+            forward_auth::Config,
+            [ISSUERS, forward_auth::Config::VARS]
+        ),
         function!("sessions", sessions::Config),
         function!("admin", admin::Config),
         function!("logout", logout::Config, [ISSUERS, logout::Config::VARS]),

@@ -1,0 +1,176 @@
+//! The Lambda function: events of a function URL and of a load balancer, and their responses.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::path::Path;
+
+use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
+use auth::{Callers, KeySet, TrustedIssuer, Verifier};
+use auth_tower::Gate;
+use forward_auth::{Config, ForwardAuth};
+use runtime::{Handler, InvocationError, clock};
+use serde_json::{Value, json};
+use testkit::{Pool, events};
+
+const USER: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
+
+type Tested = ForwardAuth<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
+
+fn forward_auth(variables: &[(&str, &str)]) -> Tested {
+    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
+    let given = [("PROXY_DIALECT", "nginx"), ("POLICIES_DIR", policies)];
+    let all: Vec<(&str, &str)> = variables.iter().copied().chain(given).collect();
+    let config = Config::from_lookup(&events::variables(&all));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let keys = Pool::ours().jwks().to_string();
+    let issuers: Vec<_> = config
+        .issuers
+        .into_iter()
+        .map(|(issuer, _)| issuer)
+        .collect();
+    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
+        issuer: issuer.clone(),
+        keys: KeySet::parse(keys.as_bytes()).unwrap(),
+    });
+    let gate = Gate {
+        callers: Callers {
+            keys: MemoryKeys::new(trusted),
+            verifier: Verifier::new(issuers, config.token_rules),
+            revocations: MemoryRevocations::default(),
+            api_keys: None,
+            max_token_bytes: config.max_token_bytes,
+            clock: clock::now,
+        },
+        policies: config.policies,
+        routes: config.routes,
+        places: config.places,
+        sessions: None,
+    };
+    ForwardAuth::new(gate, config.settings, None, None)
+}
+
+async fn answer(forward_auth: &Tested, event: &Value) -> Result<Value, InvocationError> {
+    let answer = forward_auth
+        .handle(&events::raw(event), "request-1")
+        .await?;
+    Ok(serde_json::to_value(answer).unwrap())
+}
+
+fn with_token(event: &Value) -> Value {
+    let token = Pool::ours().access_token().claim("sub", USER).build();
+    serde_json::from_str(&event.to_string().replace("{{SAMPLE_TOKEN}}", &token)).unwrap()
+}
+
+#[tokio::test]
+async fn every_sample_gets_its_response() {
+    let forward_auth = forward_auth(&[]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/forward-auth");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if name.ends_with(".expected") {
+            continue;
+        }
+        let sample = format!("forward-auth/{name}");
+        let event = with_token(&events::sample(&sample));
+        let expected = events::sample(&format!("{sample}.expected"));
+        assert_eq!(answer(&forward_auth, &event).await, Ok(expected), "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+#[tokio::test]
+async fn a_function_url_hides_no_second_value() {
+    let forward_auth = forward_auth(&[]);
+    let base = with_token(&events::sample("forward-auth/function-url"));
+    for (name, value, status) in [
+        ("x-original-uri", "/a,b", 200),
+        ("x-original-uri", "/a,/admin", 400),
+        ("x-original-uri", "/a, /admin", 400),
+        ("x-original-uri", "/a,http://b/", 400),
+        ("x-original-method", "GET,GET", 400),
+        ("x-original-host", "a,b", 400),
+        ("authorization", "Bearer a,Bearer b", 401),
+    ] {
+        let mut event = base.clone();
+        event["headers"][name] = value.into();
+        let answer = answer(&forward_auth, &event).await.unwrap();
+        assert_eq!(answer["statusCode"], status, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn cookies_of_a_function_url_are_read() {
+    let variables = [
+        ("TOKEN_SOURCES", "cookie"),
+        ("ALLOWED_ORIGINS", "https://app.example"),
+    ];
+    let forward_auth = forward_auth(&variables);
+    let mut event = with_token(&events::sample("forward-auth/function-url"));
+    let token = event["headers"]["authorization"].take();
+    let token = token.as_str().unwrap().strip_prefix("Bearer ").unwrap();
+    event["headers"]
+        .as_object_mut()
+        .unwrap()
+        .remove("authorization");
+    let cookie = format!("__Host-access_token={token}");
+    event["cookies"] = json!(["theme=dark", cookie]);
+    let found = answer(&forward_auth, &event).await.unwrap();
+    assert_eq!(found["statusCode"], 200);
+    event["cookies"] = json!([cookie, cookie]);
+    let found = answer(&forward_auth, &event).await.unwrap();
+    assert_eq!(found["statusCode"], 401);
+}
+
+#[tokio::test]
+async fn envoy_asks_with_path_and_query() {
+    let forward_auth = forward_auth(&[("PROXY_DIALECT", "envoy")]);
+    let base = with_token(&events::sample("forward-auth/alb"));
+    for (path, query, status) in [
+        ("/auth/orders/7", json!({"page": "2"}), 200),
+        ("/auth/orders/7", json!({"access_token": "a"}), 401),
+        ("/auth/orders/7", json!({"access%5Ftoken": "a"}), 401),
+        ("/auth/admin", json!({}), 403),
+        ("/auth/x/..%2fadmin", json!({}), 403),
+        ("/orders/7", json!({}), 404),
+        ("/auth", json!({}), 400),
+    ] {
+        let mut event = base.clone();
+        event["path"] = path.into();
+        event["queryStringParameters"] = query.clone();
+        let answer = answer(&forward_auth, &event).await.unwrap();
+        assert_eq!(answer["statusCode"], status, "{path} {query}");
+    }
+}
+
+#[tokio::test]
+async fn other_events_are_errors() {
+    let forward_auth = forward_auth(&[]);
+    let url = events::sample("forward-auth/function-url");
+    let mut without_path = url.clone();
+    without_path.as_object_mut().unwrap().remove("rawPath");
+    let mut both = url.clone();
+    both["requestContext"]["elb"] = json!({});
+    let mut bad_header = url;
+    bad_header["headers"]["x-y"] = "a\nb".into();
+    for event in [
+        json!(null),
+        json!({}),
+        json!([]),
+        json!({"requestContext": {}}),
+        events::sample("whoami/with-authorizer"),
+        without_path,
+        both,
+        bad_header,
+    ] {
+        let found = answer(&forward_auth, &event).await;
+        assert_eq!(found, Err(InvocationError::Internal), "{event}");
+    }
+}
