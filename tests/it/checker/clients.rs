@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use auth_tests::{Verdict, request_event};
+use auth_tests::Verdict;
 use serde_json::{Value, json};
 use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
 
 use super::cognito::refresh_token;
+use super::deciders::Kind;
 use super::state::Session;
 use super::system::{Checker, Random, Sabotage};
 use crate::world::unique;
@@ -88,7 +89,16 @@ impl Checker {
         let Some((id, token)) = self.pick(user, random) else {
             return self.log_in(user);
         };
-        self.call_with(user, &id, &token, random).await;
+        match self.kind {
+            Kind::Authorizer => self.call_with(user, &id, &token, random).await,
+            Kind::ForwardAuth => {
+                let mut second = Random(random.below(u64::MAX).max(1));
+                tokio::join!(
+                    self.call_with(user, &id, &token, random),
+                    self.call_with(user, &id, &token, &mut second),
+                );
+            }
+        }
     }
 
     pub(super) async fn call_with(
@@ -99,11 +109,10 @@ impl Checker {
         random: &mut Random,
     ) {
         let issued_at = token.get("iat").as_u64().unwrap();
-        let event = request_event(&format!("Bearer {}", token.build()));
+        let token = token.build();
         let at = usize::try_from(random.below(2)).unwrap();
         let began = Instant::now();
-        let outcome = self.authorizers[at].invoke(&event).await;
-        let verdict = outcome.map_or(Verdict::Failure, |outcome| auth_tests::verdict(&outcome));
+        let verdict = self.deciders[at].verdict(&token).await;
         let fate = {
             let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
             let until = state.tried_until;
@@ -138,7 +147,7 @@ impl Checker {
                 self.counts.errors.fetch_add(1, Ordering::SeqCst);
                 // As clients do. A fault that fails fast would use up the operations.
                 tokio::time::sleep(BACK_OFF).await;
-                if !self.was_broken(began) && !self.recovers(at, &event).await {
+                if !self.was_broken(began) && !self.recovers(at, &token).await {
                     self.violation(format!("an error without an active fault: {id}"));
                 }
             }
@@ -147,11 +156,10 @@ impl Checker {
     }
 
     /// An overloaded machine is a fault too, and temporary.
-    async fn recovers(&self, at: usize, event: &Value) -> bool {
+    async fn recovers(&self, at: usize, token: &str) -> bool {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let outcome = self.authorizers[at].invoke(event).await;
-            if outcome.is_some_and(|one| auth_tests::verdict(&one) != Verdict::Failure) {
+            if self.deciders[at].verdict(token).await != Verdict::Failure {
                 return true;
             }
         }

@@ -13,13 +13,14 @@ use testkit::{Binary, DynamoDbLocal, FakeAws, Pool};
 use tokio::sync::RwLock;
 
 use super::cognito::Cognito;
+use super::deciders::{Decider, Kind};
 use super::state::User;
 use crate::world::ACCOUNT;
 
 pub(super) const USERS: u64 = 24;
 
 /// Longer than any function takes: a response that is still missing then counts as lost.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Time after a fault in which connections and cool-downs may still cause errors.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -93,7 +94,8 @@ pub(super) struct Counts {
 }
 
 pub(super) struct Checker {
-    pub(super) authorizers: Vec<Slot>,
+    pub(super) deciders: Vec<Decider>,
+    pub(super) kind: Kind,
     pub(super) logouts: Vec<Slot>,
     pub(super) events: Slot,
     pub(super) resets: Slot,
@@ -123,7 +125,7 @@ impl Random {
 }
 
 impl Checker {
-    pub(super) async fn start(sabotage: Sabotage) -> Arc<Self> {
+    pub(super) async fn start(kind: Kind, sabotage: Sabotage) -> Arc<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let database = DynamoDbLocal::start(&root).await;
         make_table(&database.url(), auth_tests::TABLE).await;
@@ -141,7 +143,11 @@ impl Checker {
         let environment = environment(&jwks.uri(), &store.url(), &more);
         let start = async |name| Slot::start(name, environment.clone()).await;
         Arc::new(Self {
-            authorizers: vec![start("authorizer").await, start("authorizer").await],
+            deciders: vec![
+                Decider::start(kind, &environment).await,
+                Decider::start(kind, &environment).await,
+            ],
+            kind,
             logouts: vec![start("logout").await, start("logout").await],
             events: start("user-events").await,
             resets: start("post-confirmation").await,
