@@ -408,7 +408,8 @@ def notes(at, values):
         )
     elif not has_production_mail(at):
         yield "Amazon SES is in its sandbox in this region: emails reach verified addresses only."
-    if "cookie" in values.get("TokenSources", "") and values.get("AllowedOrigin", "").endswith("app.example.com"):
+    sources = values.get("TokenSources", "")
+    if ("cookie" in sources or "session" in sources) and values.get("AllowedOrigin", "").endswith("app.example.com"):
         yield "AllowedOrigin is still the example's: browsers will not send the cookies."
 
 

@@ -112,7 +112,8 @@ class Caller:
         self.origin = stack.parameters.get("AllowedOrigin", "")
         sources = stack.parameters.get("TokenSources", "")
         self.by_cookie = stack.parameters.get("LogoutCookies") == "true" or sources == "cookie"
-        self.cookie = stack.parameters.get("TokenCookie", "")
+        of_session = stack.parameters.get("CookieMode") == "session"
+        self.cookie = stack.parameters.get("SessionCookie" if of_session else "TokenCookie", "")
         self.token = None
         self.refresh_token = None
 

@@ -71,11 +71,11 @@ class FakeStack:
 class FakeApi(http.server.BaseHTTPRequestHandler):
     """Signs in and out as Gatehouse does; a faulty one ignores logouts."""
 
-    ended, faulty, cookies = False, False, False
+    ended, faulty, cookies, cookie_name = False, False, False, "__Host-access_token"
 
     def do_GET(self):
         carried = self.headers.get("authorization") == "Bearer token"
-        carried |= self.cookies and self.headers.get("cookie") == "__Host-access_token=token"
+        carried |= self.cookies and self.headers.get("cookie") == f"{self.cookie_name}=token"
         allowed = carried and (self.faulty or not type(self).ended)
         self.answer(200 if allowed else 401, {"context": {"sub": SUB}} if allowed else {"message": "Unauthorized"})
 
@@ -83,7 +83,7 @@ class FakeApi(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path == "/auth/login":
             type(self).ended = False
-            cookie = "__Host-access_token=token; Path=/; Secure; HttpOnly"
+            cookie = f"{self.cookie_name}=token; Path=/; Secure; HttpOnly"
             return self.answer(200, {} if self.cookies else {"access_token": "token"}, cookie if self.cookies else None)
         type(self).ended = True
         return self.answer(200, {"ended": "session"})
@@ -137,6 +137,11 @@ class Smoke(unittest.TestCase):
 
     def test_the_story_holds_with_cookies(self):
         self.play({"TokenSources": "cookie", "LogoutCookies": "true", "TokenCookie": "__Host-access_token"}, cookies=True)
+
+    def test_the_story_holds_with_browser_sessions(self):
+        parameters = {"TokenSources": "session", "LogoutCookies": "true", "CookieMode": "session"}
+        parameters |= {"TokenCookie": "__Host-access_token", "SessionCookie": "__Host-session"}
+        self.play(parameters, cookies=True, cookie_name="__Host-session")
 
     def test_a_token_that_outlives_its_logout_fails_and_the_user_is_deleted(self):
         with self.assertRaisesRegex(Problem, "Expected 401, got 200"):

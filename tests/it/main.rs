@@ -33,6 +33,7 @@ mod authorizer_rules;
 mod authorizer_store;
 mod authorizer_tokens;
 mod browser;
+mod browser_sessions;
 mod causes;
 mod checker;
 mod cognito;

@@ -162,6 +162,7 @@ CORE_SETS = {
     "several clients": {"AppClientIds": "1example23456789,2example23456789"},
     "client with a secret": {"AppClientSecretArn": SECRET.format("client")},
     "cookies": COOKIES,
+    "browser sessions": SESSIONS,
     "API keys": API_KEYS,
     "rules": POLICIES_LAYER,
     "hosted UI": {"HostedUiUrl": "https://sign-in.example.com", "LogoutRedirectUri": "https://app.example.com/"},

@@ -58,7 +58,7 @@ class AsItIs(unittest.TestCase):
         arn = f"arn:aws:cognito-idp:us-east-1:123456789012:userpool/{of_the_pool}"
         texts = {"<UserPool.Arn>": arn, "<UserPool>": of_the_pool, "<AppClient>": parameters.CORE["AppClientIds"]}
         compared = 0
-        for name in ("core", "protected", "cookies", "API keys", "rules", "security mail", "alias", "local stack"):
+        for name in ("core", "protected", "cookies", "browser sessions", "API keys", "rules", "security mail", "alias", "local stack"):
             given = parameters.CORE_SETS[name]
             core = PARSED.stack(given)
             shared = {key: value for key, value in given.items() if key in WHOLE.parameters and key not in SHIFTED}

@@ -16,9 +16,9 @@ use crate::outcome::{Answer, ApiError, Outcome};
 use crate::times::within_at_most;
 use crate::tokens::UnverifiedSession;
 
-/// Two attempts of a refresh fit into the ten seconds for which Cognito accepts a refresh token that it has replaced
-/// (`RetryGracePeriodSeconds` of the template), and into the lease of the session.
-const EXCHANGE: Duration = Duration::from_secs(4);
+/// Two attempts of a refresh fit into the lease of the session, and into the ten seconds for which Cognito accepts a
+/// refresh token that it has replaced (`RetryGracePeriodSeconds` of the template).
+const EXCHANGE: Duration = Duration::from_secs(3);
 /// How long a refresh waits before it reads again what another one has done.
 const POLL: Duration = Duration::from_millis(150);
 
@@ -94,7 +94,11 @@ impl<B: BrowserSessions> AuthApi<B> {
             return Ok(self.session_refused(cookie));
         };
         let key = id.row_key();
-        let counted = self.attempts.admit("refresh", key.as_str(), http).await?;
+        // An id cannot be guessed, and each tab of a browser may refresh at once.
+        let counted = self
+            .attempts
+            .admit_often("refresh", key.as_str(), http)
+            .await?;
         let pause = || tokio::time::sleep(POLL);
         let exchange = |refresh_token| self.exchange(refresh_token);
         let refreshed = cookie.sessions.refresh(&id, clock::now, pause, exchange);

@@ -203,10 +203,27 @@ async fn a_sign_in_returns_an_id_and_no_token() {
     assert!(set.len() < 200, "{}", set.len());
     assert_eq!(world.stored(&id).await, Ok((text, "r1".to_owned())));
 
-    // Each sign-in has a new id, whatever the browser sends (session fixation).
+    // Each sign-in has a new id, also with another one in the request (session fixation).
     let planted = with_cookie(login(), &cookie(&id));
     let again = id_of(&world.ask(&planted).await);
     assert_ne!(again.expose(), id.expose());
+}
+
+#[tokio::test]
+async fn the_answer_to_a_challenge_returns_an_id_and_no_token() {
+    let world = World::start().await;
+    let token = Pool::ours().access_token();
+    let operation = "RespondToAuthChallenge";
+    world.aws.set_answer(operation, tokens(&token, Some("r1")));
+    let challenge = json!({"challenge": "SOFTWARE_TOKEN_MFA", "username": "ada",
+        "session": "AYABeExample-session-of-cognito", "code": "123456"});
+    let answer = world.ask(&post("/auth/challenge", &challenge)).await;
+    assert_eq!(
+        (answer.status, &answer.body),
+        (200, &json!({"expires_in": 1800}))
+    );
+    let stored = world.stored(&id_of(&answer)).await;
+    assert_eq!(stored, Ok((token.build(), "r1".to_owned())));
 }
 
 #[tokio::test]

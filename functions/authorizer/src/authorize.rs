@@ -1,13 +1,18 @@
 //! The decision: identifies the caller, checks revocations, authorizes the request.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use auth::{ApiKeyStore, KeySource, RevocationReader, VerifiedClaims};
+use auth::{
+    ApiKeyStore, AuthError, Credential, DenyReason, KeySource, RevocationReader, VerifiedClaims,
+};
+use auth_sessions::{BrowserSessions, SessionId};
 
+use crate::credential::Presented;
 use crate::outcome::{Authorization, AuthorizeError, Decision};
 use crate::{Authorizer, Event, answer};
 
-impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore, B: BrowserSessions> Authorizer<K, R, A, B> {
     /// Verifies the credential, checks revocations and evaluates the Cedar policies, in the order
     /// of ARCHITECTURE.md. Every step can only refuse.
     ///
@@ -23,7 +28,11 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
     ) -> Result<Decision, AuthorizeError> {
         let settings = &self.settings;
         let header = settings.api_key_header.as_ref();
-        let credential = event.credential(&settings.token_sources, header)?;
+        let credential = match event.credential(&settings.token_sources, header)? {
+            Presented::Credential(credential) => credential,
+            // On the heap: otherwise every decision would copy a future as large as this one.
+            Presented::Session(id) => Box::pin(self.credential_of(&id)).await?,
+        };
         let is_cookie = credential.is_cookie();
         let callers = &self.callers;
         let claims = callers.verify(&credential, known_issuer).await?;
@@ -41,6 +50,14 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
         let forged = is_cookie && event.may_be_forged(&method.verb, &settings.allowed_origins);
         let authorization = settings.authorize_request(event, &claims, &method, forged, now)?;
         self.decision_of(event, claims, authorization)
+    }
+
+    /// The token of a browser session. It is verified as one that came in a cookie.
+    async fn credential_of(&self, id: &SessionId) -> Result<Credential<'static>, AuthError> {
+        let sessions = self.sessions.as_ref().ok_or(DenyReason::UnknownSession)?;
+        let found = sessions.find(id, (self.callers.clock)()).await?;
+        let token = found.session.access_token.expose().to_owned();
+        Ok(Credential::Cookie(Cow::Owned(token)))
     }
 
     fn decision_of(

@@ -4,7 +4,7 @@ use api_gateway::routes::Route;
 use auth::{Issuer, MAX_TOKEN_BYTES, TokenRules};
 use auth_cedar::CedarPolicies;
 use auth_jwks::KeyLocation;
-use env_config::{ConfigError, Env, Var, is_name_byte, vars};
+use env_config::{BrowserSessionSettings, ConfigError, Env, Var, is_name_byte, vars};
 use runtime::LogRules;
 
 use crate::answer::HttpApiResponse;
@@ -23,6 +23,8 @@ pub struct Config {
     pub revocation_table: String,
     /// `API_KEY_TABLE`; without it, API keys are not accepted.
     pub api_key_table: Option<String>,
+    /// `BROWSER_SESSION_TABLE` and `BROWSER_SESSION_KEYS_ARN`, if `TOKEN_SOURCES` names `session`.
+    pub browser_sessions: Option<BrowserSessionSettings>,
     /// All other settings.
     pub settings: Settings,
 }
@@ -35,7 +37,7 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// `POLICY_SCOPE`: what an IAM policy covers.
     pub scope: PolicyScope,
-    /// `TOKEN_SOURCES` and `TOKEN_COOKIE`: where a request may have its token.
+    /// `TOKEN_SOURCES`, `TOKEN_COOKIE` and `SESSION_COOKIE`: where a request may have its token.
     pub token_sources: TokenSources,
     /// `MAX_TOKEN_BYTES`: the longest accepted token.
     pub max_token_bytes: usize,
@@ -97,7 +99,8 @@ impl Config {
             "TOKEN_SOURCES",
             "`header`; for a WebSocket `header,query,subprotocol`",
             "Where a request may carry its token: `header` (`Authorization: Bearer`), `query` \
-             (`access_token`), `cookie`, `subprotocol` (`Sec-WebSocket-Protocol: bearer, \
+             (`access_token`), `cookie`, `session` (`SESSION_COOKIE`, whose tokens are in \
+             `BROWSER_SESSION_TABLE`), `subprotocol` (`Sec-WebSocket-Protocol: bearer, \
              <token>`; `$connect` answers `bearer`, or the client's own subprotocol where it \
              offers one, as browsers demand). Two tokens in one request are refused. Unset, a \
              second one in the query is refused too; set, sources that are not listed are \
@@ -108,6 +111,9 @@ impl Config {
             "`__Host-access_token`",
             "The cookie that carries a token, if `TOKEN_SOURCES` names cookies.",
         ),
+        vars::SESSION_COOKIE,
+        vars::BROWSER_SESSION_TABLE,
+        vars::BROWSER_SESSION_KEYS_ARN,
         Var::new(
             "ALLOWED_ORIGINS",
             "unset; required if tokens are in cookies",
@@ -146,7 +152,8 @@ impl Config {
         let api_key_table = env.optional("API_KEY_TABLE");
         let api_key_header = api_key_header(&mut env).filter(|_| api_key_table.is_some());
         let context_claims = context_claims(&mut env);
-        let token_sources = token_sources(&mut env);
+        let browser_sessions = BrowserSessionSettings::read(&mut env);
+        let token_sources = token_sources(&mut env, browser_sessions.as_ref());
         let max_token_bytes = env.number("MAX_TOKEN_BYTES", 8_192, 1_024..=10_240);
         let allowed_origins = allowed_origins(&mut env, &token_sources);
         let http_api_response = http_api_response(&mut env);
@@ -158,7 +165,7 @@ impl Config {
         }
         let has_cookies = |web_socket| {
             let mut sources = token_sources.to_try(web_socket);
-            sources.any(|source| source == TokenSource::Cookie)
+            sources.any(TokenSource::is_cookie)
         };
         if matches!(scope, PolicyScope::Api(_)) && has_cookies(false) {
             env.problem(
@@ -167,6 +174,9 @@ impl Config {
                  would pass another's",
             );
         }
+        let reads_sessions = token_sources
+            .to_try(false)
+            .any(|source| source == TokenSource::Session);
         let log = LogRules::read(&mut env);
         let Some(policies) = policies else {
             return Err(env.into_error());
@@ -176,6 +186,7 @@ impl Config {
             token_rules,
             revocation_table,
             api_key_table,
+            browser_sessions: browser_sessions.filter(|_| reads_sessions),
             settings: Settings {
                 policies,
                 routes,
@@ -192,7 +203,7 @@ impl Config {
     }
 }
 
-fn token_sources(env: &mut Env<'_>) -> TokenSources {
+fn token_sources(env: &mut Env<'_>, sessions: Option<&BrowserSessionSettings>) -> TokenSources {
     let names = env.list("TOKEN_SOURCES");
     let chosen = names.map(|names| {
         names
@@ -201,11 +212,20 @@ fn token_sources(env: &mut Env<'_>) -> TokenSources {
                 "header" => Some(TokenSource::Header),
                 "query" => Some(TokenSource::Query),
                 "cookie" => Some(TokenSource::Cookie),
+                "session" => {
+                    if sessions.is_none() {
+                        env.problem(
+                            "BROWSER_SESSION_TABLE",
+                            "must be set if TOKEN_SOURCES names `session`",
+                        );
+                    }
+                    Some(TokenSource::Session)
+                }
                 "subprotocol" => Some(TokenSource::Subprotocol),
                 _ => {
                     env.problem(
                         "TOKEN_SOURCES",
-                        "is not a list of `header`, `query`, `cookie`, `subprotocol`",
+                        "is not a list of `header`, `query`, `cookie`, `session`, `subprotocol`",
                     );
                     None
                 }
@@ -215,7 +235,12 @@ fn token_sources(env: &mut Env<'_>) -> TokenSources {
     let cookie = env
         .cookie_name("TOKEN_COOKIE")
         .unwrap_or_else(|| "__Host-access_token".to_owned());
-    TokenSources { chosen, cookie }
+    let session_cookie = sessions.map(|settings| settings.cookie.clone());
+    TokenSources {
+        chosen,
+        cookie,
+        session_cookie: session_cookie.unwrap_or_default(),
+    }
 }
 
 fn api_key_header(env: &mut Env<'_>) -> Option<ApiKeyHeader> {
@@ -242,11 +267,7 @@ fn api_key_header(env: &mut Env<'_>) -> Option<ApiKeyHeader> {
 /// known.
 fn allowed_origins(env: &mut Env<'_>, sources: &TokenSources) -> Vec<String> {
     let origins = env.origins("ALLOWED_ORIGINS");
-    if origins.is_empty()
-        && sources
-            .to_try(true)
-            .any(|source| source == TokenSource::Cookie)
-    {
+    if origins.is_empty() && sources.to_try(true).any(TokenSource::is_cookie) {
         env.problem("ALLOWED_ORIGINS", "must be set if tokens come in cookies");
     }
     origins

@@ -5,11 +5,20 @@ use std::borrow::Cow;
 use api_gateway::bearer;
 pub use auth::Credential;
 use auth::DenyReason;
+use auth_sessions::SessionId;
 
 use crate::event::{Event, Kind};
 
 /// The `Authorization` scheme for API keys.
 const API_KEY_SCHEME: &str = "ApiKey";
+
+/// What a request presents. No `Debug`: it is a secret.
+pub enum Presented<'a> {
+    /// A credential.
+    Credential(Credential<'a>),
+    /// The id of a browser session, whose token is in a table.
+    Session(SessionId),
+}
 
 /// A part of a request that may contain a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +29,17 @@ pub enum TokenSource {
     Query,
     /// The cookie `TOKEN_COOKIE`.
     Cookie,
+    /// The cookie `SESSION_COOKIE`, with the id of a browser session.
+    Session,
     /// `Sec-WebSocket-Protocol: bearer, <token>`.
     Subprotocol,
+}
+
+impl TokenSource {
+    /// Whether a browser adds it to requests of any page.
+    pub(crate) fn is_cookie(self) -> bool {
+        matches!(self, Self::Cookie | Self::Session)
+    }
 }
 
 /// The places of tokens in requests.
@@ -30,8 +48,10 @@ pub struct TokenSources {
     /// `None`: the header, and for a WebSocket also the query and the subprotocol, because browsers
     /// cannot set headers there.
     pub(crate) chosen: Option<Vec<TokenSource>>,
-    /// The cookie's name.
+    /// The name of the token's cookie.
     pub cookie: String,
+    /// The name of the cookie of a browser session's id.
+    pub session_cookie: String,
 }
 
 impl TokenSources {
@@ -72,13 +92,13 @@ impl<'a> Event<'a> {
         &self,
         sources: &TokenSources,
         api_keys: Option<&ApiKeyHeader>,
-    ) -> Result<Credential<'a>, DenyReason> {
+    ) -> Result<Presented<'a>, DenyReason> {
         let key = api_keys.map_or(Err(DenyReason::MissingToken), |header| self.api_key(header));
         match key {
             Err(DenyReason::MissingToken) => self.token(sources),
             Err(reason) => Err(reason),
             Ok(_) if self.has_token_too(sources, api_keys) => Err(DenyReason::AmbiguousToken),
-            Ok(key) => Ok(Credential::ApiKey(key)),
+            Ok(key) => Ok(Presented::Credential(Credential::ApiKey(key))),
         }
     }
 
@@ -126,26 +146,27 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// No token, several, or a value that is not a bearer token.
-    pub fn token(&self, sources: &TokenSources) -> Result<Credential<'a>, DenyReason> {
+    pub fn token(&self, sources: &TokenSources) -> Result<Presented<'a>, DenyReason> {
+        let token = |text| Presented::Credential(Credential::Token(text));
         match self.kind() {
-            Kind::Token => token_in(self.authorization_token()?).map(Credential::Token),
+            Kind::Token => token_in(self.authorization_token()?).map(token),
             Kind::AppSync => {
                 // AppSync's clients send the token without a scheme.
                 let value = self.authorization_token()?;
-                let token = match bearer::check(&value) {
+                let text = match bearer::check(&value) {
                     Ok(()) => Ok(value),
                     Err(_) => token_in(value),
                 };
-                token.map(Credential::Token)
+                text.map(token)
             }
             Kind::Request | Kind::Http | Kind::WebSocket => self.token_of_request(sources),
         }
     }
 
-    fn token_of_request(&self, sources: &TokenSources) -> Result<Credential<'a>, DenyReason> {
+    fn token_of_request(&self, sources: &TokenSources) -> Result<Presented<'a>, DenyReason> {
         let web_socket = self.kind() == Kind::WebSocket;
         let mut found = None;
-        let mut of_a_cookie = false;
+        let mut found_in = TokenSource::Header;
         for source in sources.to_try(web_socket) {
             match (self.token_from(source, sources), &found) {
                 (Err(DenyReason::MissingToken), _) => {}
@@ -153,7 +174,7 @@ impl<'a> Event<'a> {
                 (Ok(_), Some(_)) => return Err(DenyReason::AmbiguousToken),
                 (Ok(token), None) => {
                     found = Some(token);
-                    of_a_cookie = source == TokenSource::Cookie;
+                    found_in = source;
                 }
             }
         }
@@ -171,10 +192,12 @@ impl<'a> Event<'a> {
             }
         }
         let token = found.ok_or(DenyReason::MissingToken)?;
-        Ok(if of_a_cookie {
-            Credential::Cookie(token)
-        } else {
-            Credential::Token(token)
+        Ok(match found_in {
+            TokenSource::Session => Presented::Session(SessionId::parse(&token)?),
+            TokenSource::Cookie => Presented::Credential(Credential::Cookie(token)),
+            TokenSource::Header | TokenSource::Query | TokenSource::Subprotocol => {
+                Presented::Credential(Credential::Token(token))
+            }
         })
     }
 
@@ -193,6 +216,7 @@ impl<'a> Event<'a> {
                 let value = self.cookie(&sources.cookie)?;
                 bearer::check(&value).map(|()| Cow::Owned(value))
             }
+            TokenSource::Session => self.cookie(&sources.session_cookie).map(Cow::Owned),
             TokenSource::Subprotocol => {
                 // `new WebSocket(url, ["bearer", token])`
                 let offered = self.header("sec-websocket-protocol")?;

@@ -18,14 +18,15 @@ pub mod policy_scope;
 mod report;
 pub mod signed_claims;
 
-use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use auth::ApiKeys;
 use auth::{ApiKeyStore, AuthError, Callers, KeySource, RevocationReader, Verifier};
-use auth_dynamodb::{DynamoApiKeys, DynamoRevocations};
+use auth_dynamodb::{DynamoApiKeys, DynamoBrowserSessions, DynamoRevocations};
 use auth_jwks::HttpsKeys;
+use auth_secrets::SecretError;
+use auth_sessions::{BrowserSessions, KeysError, SealedSessions, SealingKeys};
 use runtime::{DecisionLog, Handler, InvocationError, clock};
 use serde_json::value::RawValue;
 
@@ -38,11 +39,24 @@ pub use outcome::{AuthorizeError, Decision};
 /// shorter than Lambda's timeout, so that the function responds and not the platform.
 const BUDGET: Duration = Duration::from_millis(2_500);
 
-/// Authorizes requests. Generic over the sources of keys, revocations and API keys.
-pub struct Authorizer<K, R, A = DynamoApiKeys> {
+/// Authorizes requests. Generic over the sources of keys, revocations, API keys and browser sessions.
+pub struct Authorizer<K, R, A = DynamoApiKeys, B = DynamoBrowserSessions> {
     callers: Callers<K, R, A>,
+    /// `None`: sessions are not accepted.
+    sessions: Option<SealedSessions<B>>,
     settings: Settings,
     log: DecisionLog,
+}
+
+/// Why the function can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The secret with the keys of browser sessions could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The keys of browser sessions are unusable.
+    #[error(transparent)]
+    SessionKeys(#[from] KeysError),
 }
 
 impl Authorizer<HttpsKeys, DynamoRevocations> {
@@ -50,8 +64,8 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
     /// Lambda gives a function a whole core.
     ///
     /// # Errors
-    /// Never fails: the request that needs a connection repeats a failed attempt.
-    pub async fn connect(config: Config) -> Result<Self, Infallible> {
+    /// [`StartError`], only with `TOKEN_SOURCES=session`. The request that needs a connection repeats a failed attempt.
+    pub async fn connect(config: Config) -> Result<Self, StartError> {
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
         let keys = HttpsKeys::new(locations);
         let sdk = aws_config::load_from_env().await;
@@ -62,15 +76,27 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
             store: DynamoApiKeys::beside(&revocations, table),
             issuer_id,
         });
-        tokio::join!(keys.prefetch(clock::now()), revocations.warm_up());
+        let session_keys = config.browser_sessions.as_ref();
+        let session_keys = session_keys.map(|settings| settings.keys_arn.as_str());
+        let (session_keys, (), ()) = tokio::join!(
+            auth_secrets::read_if_any(&sdk, session_keys),
+            keys.prefetch(clock::now()),
+            revocations.warm_up(),
+        );
+        let sessions = match config.browser_sessions.zip(session_keys?) {
+            None => None,
+            Some((settings, text)) => {
+                let store = DynamoBrowserSessions::beside(&revocations, settings.table);
+                let keys = SealingKeys::from_json(text.expose())?;
+                Some(SealedSessions::new(store, keys))
+            }
+        };
         let verifier = Verifier::new(issuers, config.token_rules);
-        Ok(Self::new(
-            verifier,
-            keys,
-            revocations,
-            api_keys,
-            config.settings,
-        ))
+        let settings = config.settings;
+        Ok(Self {
+            sessions,
+            ..Self::new(verifier, keys, revocations, api_keys, settings)
+        })
     }
 }
 
@@ -92,13 +118,27 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
                 max_token_bytes: settings.max_token_bytes,
                 clock: clock::now,
             },
+            sessions: None,
             log: DecisionLog::new(settings.log),
             settings,
         }
     }
+
+    /// The same, and it accepts these browser sessions.
+    #[must_use]
+    pub fn with_sessions<B>(self, sessions: SealedSessions<B>) -> Authorizer<K, R, A, B> {
+        Authorizer {
+            callers: self.callers,
+            sessions: Some(sessions),
+            settings: self.settings,
+            log: self.log,
+        }
+    }
 }
 
-impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for Authorizer<K, R, A> {
+impl<K: KeySource, R: RevocationReader, A: ApiKeyStore, B: BrowserSessions> Handler
+    for Authorizer<K, R, A, B>
+{
     type Answer = Box<RawValue>;
 
     async fn handle(

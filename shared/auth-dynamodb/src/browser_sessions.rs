@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use auth::{AuthError, DenyReason, Dependency, Unavailable, UnixSeconds};
+use auth::{AuthError, Cause, DenyReason, Dependency, Unavailable, UnixSeconds};
 use auth_sessions::{BrowserSessions, Lease, RowKey, SealedSession};
 use aws_client::Call;
 use aws_sdk_dynamodb::Client;
@@ -76,9 +76,10 @@ impl BrowserSessions for DynamoBrowserSessions {
     ) -> Result<(), Unavailable> {
         let put = self.put(key, row);
         let put = put.condition_expression("attribute_not_exists(id)");
-        match is_stored(put, row).await? {
-            true => Ok(()),
-            false => Err(TABLE.unavailable(auth::Cause::Other)),
+        if is_stored(put, row).await? {
+            Ok(())
+        } else {
+            Err(TABLE.unavailable(Cause::Other))
         }
     }
 
@@ -137,13 +138,12 @@ async fn is_stored(put: PutItemFluentBuilder, row: &SealedSession) -> Result<boo
         Ok(_) => Ok(true),
         Err(error) => {
             let unavailable = TABLE.unavailable(aws_client::cause_of(&error));
-            match error.into_service_error() {
-                PutItemError::ConditionalCheckFailedException(refused) => {
-                    let known = refused.item.as_ref().map(sealed_session);
-                    Ok(matches!(known, Some(Ok(known)) if known == *row))
-                }
-                _ => Err(unavailable),
-            }
+            let error = error.into_service_error();
+            let PutItemError::ConditionalCheckFailedException(refused) = error else {
+                return Err(unavailable);
+            };
+            let known = refused.item.as_ref().map(sealed_session);
+            Ok(matches!(known, Some(Ok(known)) if known == *row))
         }
     }
 }

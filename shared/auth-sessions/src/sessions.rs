@@ -9,8 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::seal::{open, seal};
 use crate::{BrowserSessions, Lease, RowKey, SealedSession, SealingKeys, SessionId};
 
-/// How long a refresh may take, in seconds. Then another request may refresh the session.
-pub const LEASE_SECONDS: u64 = 11;
+/// How long a refresh may take, in seconds. Then another request may refresh the session: if the first one stopped after
+/// Cognito had replaced the refresh token, Cognito accepts the old one for two more seconds
+/// (`RetryGracePeriodSeconds` of the template is 10).
+pub const LEASE_SECONDS: u64 = 8;
 
 /// A session's tokens. No `Debug`: they are secrets.
 #[derive(Clone)]

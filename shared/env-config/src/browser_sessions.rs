@@ -59,7 +59,9 @@ mod tests {
             ("BROWSER_SESSION_TABLE", "t"),
             ("BROWSER_SESSION_KEYS_ARN", "k"),
         );
-        let rows: Vec<(Vec<(&str, &str)>, Result<Option<&str>, &str>)> = vec![
+        /// Variables, and the cookie of the settings or the beginning of the problem.
+        type Row<'a> = (Vec<(&'a str, &'a str)>, Result<Option<&'a str>, &'a str>);
+        let rows: Vec<Row<'_>> = vec![
             (vec![], Ok(None)),
             (vec![("SESSION_COOKIE", "__Host-s")], Ok(None)),
             (vec![table, keys], Ok(Some("__Host-session"))),
