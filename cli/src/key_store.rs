@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auth::{Cause, Secret, UnixSeconds};
+use auth_phantom::STORE_SECONDS;
 use aws_client::{Limits, ServerDate, cause_of, with_limits};
 use aws_sdk_secretsmanager::Client;
 use clap::Args;
@@ -26,6 +27,13 @@ const LIMITS: Limits = Limits {
 /// The label of a version that is not yet current.
 const NEXT: &str = "gatehouse-next";
 const CURRENT: &str = "AWSCURRENT";
+/// From the time that a change is given until the new document is complete but not yet published, at most. Then one
+/// call, or the renaming of a file, publishes it.
+const MAX_PREPARATION_SECONDS: u64 = 30;
+const _: () = assert!(
+    MAX_PREPARATION_SECONDS + LIMITS.operation.as_secs() < STORE_SECONDS,
+    "a document must be published within the seconds that its keys allow for"
+);
 /// A secret holds 64 KB; a longer file is another one.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -98,17 +106,20 @@ impl KeyStore {
         }
     }
 
-    /// The document.
+    /// The document, and the time ([`KeyStore::time`]).
     ///
     /// # Errors
     /// A text without a part of the document.
-    pub(crate) async fn read(&self) -> Result<Secret, String> {
+    pub(crate) async fn read(&self) -> Result<(Secret, UnixSeconds), String> {
         match self {
             Self::File(path) => {
                 let file = File::open(path).map_err(failed(path))?;
-                read_file(path, &file)
+                Ok((read_file(path, &file)?, clock()))
             }
-            Self::Secret { client, id } => Ok(read_secret(client, id).await?.document),
+            Self::Secret { client, id } => {
+                let current = read_secret(client, id).await?;
+                Ok((current.document, current.time))
+            }
         }
     }
 
@@ -119,34 +130,35 @@ impl KeyStore {
     /// A text.
     pub(crate) async fn time(&self) -> Result<UnixSeconds, String> {
         match self {
-            Self::File(_) => Ok(UnixSeconds(runtime::clock::unix_seconds())),
+            Self::File(_) => Ok(clock()),
             Self::Secret { client, id } => {
                 let date = ServerDate::default();
                 let call = client.get_secret_value().secret_id(id).customize();
                 let answer = call.interceptor(date.clone()).send().await;
                 // The secret may not exist yet.
-                date.seen().ok_or_else(|| match answer {
-                    Ok(_) => format!("{id}: the response of Secrets Manager has no time"),
-                    Err(error) => in_words(id, cause_of(&error)),
-                })
+                match (seen(id, &date), answer) {
+                    (Err(_), Err(error)) => Err(in_words(id, cause_of(&error))),
+                    (time, _) => time,
+                }
             }
         }
     }
 
-    /// Replaces the document by what `change` makes of it.
+    /// Replaces the document by what `change` makes of it at this time. The time is that of reading the document, after
+    /// every wait for another change, and the new document is published less than [`STORE_SECONDS`] later or not at all.
     ///
     /// # Errors
     /// The text of `change`, or another without a part of the document. The document is unchanged then.
     pub(crate) async fn update<T>(
         &self,
-        change: impl FnOnce(&Secret) -> Result<(Secret, T), String>,
+        change: impl FnOnce(&Secret, UnixSeconds) -> Result<(Secret, T), String>,
     ) -> Result<T, String> {
         match self {
             Self::File(path) => update_file(path, change),
             Self::Secret { client, id } => {
                 let current = read_secret(client, id).await?;
-                let (document, result) = change(&current.document)?;
-                replace_secret(client, id, &current.version, &document).await?;
+                let (document, result) = change(&current.document, current.time)?;
+                replace_secret(client, id, &current, &document).await?;
                 Ok(result)
             }
         }
@@ -155,6 +167,25 @@ impl KeyStore {
 
 fn in_words(id: &str, cause: Cause) -> String {
     format!("{id}: Secrets Manager did not do it: {}", cause.as_str())
+}
+
+fn clock() -> UnixSeconds {
+    UnixSeconds(runtime::clock::unix_seconds())
+}
+
+fn seen(id: &str, date: &ServerDate) -> Result<UnixSeconds, String> {
+    let time = date.seen();
+    time.ok_or_else(|| format!("{id}: the response of Secrets Manager has no time"))
+}
+
+/// Refuses to publish a document whose preparation took too long.
+fn check_prepared(place: &str, since: UnixSeconds, now: UnixSeconds) -> Result<(), String> {
+    if now <= since.plus(MAX_PREPARATION_SECONDS) {
+        return Ok(());
+    }
+    Err(format!(
+        "{place}: to store the keys took more than {MAX_PREPARATION_SECONDS} seconds: nothing was changed, run it again"
+    ))
 }
 
 /// Neither the system's nor `tempfile`'s errors contain what was written.
@@ -177,7 +208,7 @@ fn create_file(path: &Path, document: &Secret) -> Result<(), String> {
 
 fn update_file<T>(
     path: &Path,
-    change: impl FnOnce(&Secret) -> Result<(Secret, T), String>,
+    change: impl FnOnce(&Secret, UnixSeconds) -> Result<(Secret, T), String>,
 ) -> Result<T, String> {
     // The file that a symbolic link names, not the link, is replaced.
     let path = &path.canonicalize().map_err(failed(path))?;
@@ -192,17 +223,23 @@ fn update_file<T>(
             "{path}: every user may access the keys: `chmod o= {path}` first"
         ));
     }
-    let (document, result) = change(&read_file(path, &old)?)?;
-    let replace = || {
+    // Not before the lock, for which any other process may make this one wait.
+    let time = clock();
+    let (document, result) = change(&read_file(path, &old)?, time)?;
+    let prepare = || {
         let file = written(folder, &document)?;
         // The service that reads the file must still be able to.
         fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()))?;
         let mode = PermissionsExt::from_mode(metadata.mode() & 0o660);
         file.as_file().set_permissions(mode)?;
-        file.persist(path).map_err(|error| error.error)?;
-        synced(folder)
+        Ok(file)
     };
-    replace().map_err(failed(path))?;
+    let file = prepare().map_err(failed(path))?;
+    check_prepared(&path.display().to_string(), time, clock())?;
+    let replaced = file.persist(path).map_err(|error| error.error);
+    replaced
+        .and_then(|_| synced(folder))
+        .map_err(failed(path))?;
     Ok(result)
 }
 
@@ -233,15 +270,21 @@ fn read_file(path: &Path, file: &File) -> Result<Secret, String> {
 struct Version {
     document: Secret,
     version: String,
+    /// When it was the current one.
+    time: UnixSeconds,
 }
 
 async fn read_secret(client: &Client, id: &str) -> Result<Version, String> {
-    let answer = client.get_secret_value().secret_id(id).send().await;
+    let date = ServerDate::default();
+    let call = client.get_secret_value().secret_id(id).customize();
+    let answer = call.interceptor(date.clone()).send().await;
     let answer = answer.map_err(|error| in_words(id, cause_of(&error)))?;
+    let time = seen(id, &date)?;
     match (answer.secret_string, answer.version_id) {
         (Some(text), Some(version)) => Ok(Version {
             document: Secret::new(text),
             version,
+            time,
         }),
         _ => Err(format!("{id}: the secret is not text")),
     }
@@ -251,7 +294,7 @@ async fn read_secret(client: &Client, id: &str) -> Result<Version, String> {
 async fn replace_secret(
     client: &Client,
     id: &str,
-    old: &str,
+    old: &Version,
     document: &Secret,
 ) -> Result<(), String> {
     let put = client
@@ -259,8 +302,10 @@ async fn replace_secret(
         .secret_id(id)
         .secret_string(document.expose())
         .version_stages(NEXT);
-    let answer = put.send().await;
+    let date = ServerDate::default();
+    let answer = put.customize().interceptor(date.clone()).send().await;
     let answer = answer.map_err(|error| in_words(id, cause_of(&error)))?;
+    check_prepared(id, old.time, seen(id, &date)?)?;
     let new = answer
         .version_id
         .ok_or_else(|| in_words(id, Cause::Invalid))?;
@@ -270,7 +315,7 @@ async fn replace_secret(
         .secret_id(id)
         .version_stage(CURRENT)
         .move_to_version_id(&new)
-        .remove_from_version_id(old);
+        .remove_from_version_id(&old.version);
     let Err(error) = moved.send().await else {
         return Ok(());
     };

@@ -31,7 +31,7 @@ enum Command {
         #[arg(long, default_value = "ES256", value_parser = algorithm)]
         alg: SigningAlgorithm,
     },
-    /// Add a key, which signs ten minutes later, when every backend can have it, and withdraw the
+    /// Add a key, which signs eleven minutes later, when every backend can have it, and withdraw the
     /// keys whose last tokens have expired.
     Rotate {
         #[command(flatten)]
@@ -127,8 +127,7 @@ async fn rotate(
     algorithm: SigningAlgorithm,
     stolen: bool,
 ) -> Result<Done, String> {
-    let now = store.time().await?;
-    let change = |document: &Secret| {
+    let change = |document: &Secret, now| {
         // Only keys are replaced, never another document.
         let keys = read(document)?;
         let keys = if stolen {
@@ -146,9 +145,9 @@ async fn rotate(
 }
 
 async fn list(store: &KeyStore) -> Result<Done, String> {
-    let now = store.time().await?;
+    let (document, now) = store.read().await?;
     Ok(Done {
-        keys: read(&store.read().await?)?.list(now),
+        keys: read(&document)?.list(now),
         document: None,
     })
 }

@@ -6,14 +6,17 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use auth::UnixSeconds;
-use auth_phantom::{KeyState, PUBLISH_SECONDS, RETIRE_SECONDS, SigningAlgorithm, SigningKeys};
+use auth_phantom::{
+    KeyState, PUBLISH_SECONDS, RETIRE_SECONDS, STORE_SECONDS, SigningAlgorithm, SigningKeys,
+};
 use serde_json::{Value, json};
 use testkit::FakeAws;
 use testkit::server::Fault;
@@ -206,6 +209,25 @@ fn rotations_at_once_lose_no_key() {
 }
 
 #[test]
+fn a_rotation_takes_the_time_after_it_has_waited_for_another() {
+    let path = folder("waiting").join("keys.json");
+    fs::write(&path, signing_for(5).to_json().expose()).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let lock = File::open(path.parent().unwrap()).unwrap();
+    lock.lock().unwrap();
+    let mut command = command(&["rotate", "--file", path.to_str().unwrap()]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut rotation = command.spawn().unwrap();
+    thread::sleep(Duration::from_secs(4));
+    assert!(rotation.try_wait().unwrap().is_none(), "it waits");
+    let released = now();
+    lock.unlock().unwrap();
+    assert!(rotation.wait().unwrap().success());
+    let newest = keys_in(&path).list(now())[0].not_before;
+    assert!(newest >= released.plus(STORE_SECONDS), "{newest:?}");
+}
+
+#[test]
 fn a_file_that_is_no_key_set_is_never_replaced() {
     let path = folder("bad").join("keys.json");
     let file = path.to_str().unwrap();
@@ -328,13 +350,13 @@ async fn a_secret_is_replaced_only_if_it_is_the_one_that_was_read() {
         aws.operations(),
         [
             "GetSecretValue",
-            "GetSecretValue",
             "PutSecretValue",
             "UpdateSecretVersionStage"
-        ]
+        ],
+        "the time is that of the read"
     );
     let requests = aws.requests();
-    let put = &requests[2].1;
+    let put = &requests[1].1;
     // Without a label of its own, the new version would be the current one at once.
     assert_eq!(put["VersionStages"], json!(["gatehouse-next"]));
     let document = put["SecretString"].as_str().unwrap();
@@ -342,7 +364,7 @@ async fn a_secret_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(keys[1].kid, old.list(now())[0].kid);
     check_no_secret(&rotated, document);
     assert_eq!(
-        requests[3].1,
+        requests[2].1,
         json!({"SecretId": "phantom", "VersionStage": "AWSCURRENT",
             "MoveToVersionId": "version-2", "RemoveFromVersionId": "version-1"})
     );
@@ -453,7 +475,7 @@ async fn the_time_of_keys_in_a_secret_is_that_of_secrets_manager() {
     let rotated = run_at(&aws, &["rotate", "--secret", "phantom", "--json"]).await;
     assert_eq!(rotated.2, 0, "{}", rotated.1);
     let row: Value = serde_json::from_str(rotated.0.lines().next().unwrap()).unwrap();
-    assert_eq!(row["not_before"], time.0);
+    assert_eq!(row["not_before"], time.0 + STORE_SECONDS);
 
     aws.set_date(Some("yesterday"));
     let (_, problem, code) = run_at(&aws, &["rotate", "--secret", "phantom"]).await;
@@ -462,4 +484,35 @@ async fn the_time_of_keys_in_a_secret_is_that_of_secrets_manager() {
         (2, true),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn a_secret_that_took_too_long_to_store_is_not_published() {
+    for (stored, succeeds) in [
+        ("Thu, 01 Jan 2026 00:00:30 GMT", true),
+        ("Thu, 01 Jan 2026 00:00:31 GMT", false),
+    ] {
+        let aws = FakeAws::agreeable().await;
+        aws.set_date(Some("Thu, 01 Jan 2026 00:00:00 GMT"));
+        let keys = SigningKeys::first(SigningAlgorithm::Es256, UnixSeconds(1_767_000_000)).unwrap();
+        with_secret(&aws, &keys);
+        aws.set_fault_for("PutSecretValue", Fault::Slow(1_000));
+        let running = run_at(&aws, &["rotate", "--secret", "phantom"]);
+        let clock = async {
+            while aws.operations().last().map(String::as_str) != Some("PutSecretValue") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            aws.set_date(Some(stored));
+        };
+        let ((_, problem, code), ()) = tokio::join!(running, clock);
+        let published = aws
+            .operations()
+            .contains(&"UpdateSecretVersionStage".to_owned());
+        assert_eq!((code == 0, published), (succeeds, succeeds), "{problem}");
+        assert_eq!(
+            problem.contains("nothing was changed, run it again"),
+            !succeeds,
+            "{problem}"
+        );
+    }
 }

@@ -58,6 +58,7 @@ mod migrate_user_rules;
 mod migrate_user_settings;
 mod migrate_user_sources;
 mod operator;
+mod phantom_keys;
 mod post_confirmation;
 mod pre_sign_up;
 mod pre_token_generation;

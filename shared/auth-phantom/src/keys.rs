@@ -21,6 +21,9 @@ pub const RELOAD_SECONDS: u64 = 240;
 pub const JWKS_MAX_AGE_SECONDS: u64 = 300;
 /// For how many seconds a key is published before it signs.
 pub const PUBLISH_SECONDS: u64 = 600;
+/// How many seconds a rotation may take from the time that it is given until the new key is published. `not_before` is
+/// so much later than that time.
+pub const STORE_SECONDS: u64 = 60;
 /// For how many seconds a key must have signed before those that it replaced are withdrawn.
 pub const RETIRE_SECONDS: u64 = 600;
 
@@ -184,8 +187,8 @@ pub struct KeyInfo {
 /// Why keys could not be generated or rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RotationError {
-    /// The `not_before` of a key is later than now: this computer's clock is wrong, or the key set is.
-    #[error("the `not_before` of a key is later than now: check the clock, and the key set")]
+    /// The `not_before` of a key is more than [`STORE_SECONDS`] later than now: the clock is wrong, or the key set is.
+    #[error("the `not_before` of a key is in the future: check the clock, and the key set")]
     FromTheFuture,
     /// The set has [`MAX_KEYS`] keys, of which none may be withdrawn yet.
     #[error(
@@ -208,8 +211,8 @@ impl SigningKeys {
     /// Reads the document
     /// `{"keys": [{"kid": "..", "alg": "ES256" | "EdDSA", "private_key": "<PKCS#8>", "not_before": 1764150000}]}`.
     ///
-    /// `private_key` is PEM, or base64 of the DER; `not_before` is when the key was added to the document, in seconds
-    /// since 1970. A document with one unusable key is rejected as a whole: other processes may sign with that key.
+    /// `private_key` is PEM, or base64 of the DER; `not_before` is by when the key was in the published document, in
+    /// seconds since 1970. A document with one unusable key is rejected as a whole: other processes may sign with that key.
     ///
     /// # Errors
     /// The first problem; it contains no part of the document.
@@ -247,7 +250,8 @@ impl SigningKeys {
         Ok(Self::of(vec![key]))
     }
 
-    /// Adds a new key, which will sign [`PUBLISH_SECONDS`] after `now`, and withdraws the keys whose last tokens have
+    /// Adds a new key, whose `not_before` is [`STORE_SECONDS`] after `now`: the document must have replaced the
+    /// published one by then. The key will sign [`PUBLISH_SECONDS`] later. Withdraws the keys whose last tokens have
     /// expired: those older than the signing key, if that has signed for [`RETIRE_SECONDS`].
     ///
     /// # Errors
@@ -257,7 +261,9 @@ impl SigningKeys {
         algorithm: SigningAlgorithm,
         now: UnixSeconds,
     ) -> Result<Self, RotationError> {
-        if self.keys.iter().any(|key| key.not_before > now) {
+        let not_before = now.plus(STORE_SECONDS);
+        // Another rotation may have added one a moment ago.
+        if self.keys.iter().any(|key| key.not_before > not_before) {
             return Err(RotationError::FromTheFuture);
         }
         let settled = self
@@ -265,7 +271,7 @@ impl SigningKeys {
             .filter(|key| now >= key.signs_from().plus(RETIRE_SECONDS))
             .map(|key| key.not_before);
         let is_needed = |key: &SigningKey| settled.is_none_or(|since| key.not_before >= since);
-        let key = SigningKey::generate(algorithm, now).ok_or(RotationError::Generation)?;
+        let key = SigningKey::generate(algorithm, not_before).ok_or(RotationError::Generation)?;
         let others = self.keys.into_iter().filter(is_needed);
         let keys: Vec<SigningKey> = std::iter::once(key).chain(others).collect();
         if keys.len() > MAX_KEYS {

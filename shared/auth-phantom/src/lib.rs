@@ -37,6 +37,7 @@
 
 mod audiences;
 mod document;
+mod issuer;
 mod keys;
 mod mint;
 
@@ -44,7 +45,7 @@ pub use audiences::{Audiences, AudiencesError};
 pub use document::{MAX_DOCUMENT_BYTES, MAX_KEYS, SigningKeysError};
 pub use keys::{
     JWKS_MAX_AGE_SECONDS, KeyInfo, KeyState, PUBLISH_SECONDS, RELOAD_SECONDS, RETIRE_SECONDS,
-    RotationError, SigningAlgorithm, SigningKeys,
+    RotationError, STORE_SECONDS, SigningAlgorithm, SigningKeys,
 };
 pub use mint::{
     DEFAULT_TTL_SECONDS, MAX_CLAIMS_BYTES, MAX_TTL_SECONDS, MIN_TTL_SECONDS, MintError, Minter,

@@ -8,7 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Header;
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::issuer::is_issuer;
 use crate::keys::{CLOCK_SECONDS, RELOAD_SECONDS, RETIRE_SECONDS, SigningKeys};
 
 /// The longest claims set, in bytes of JSON. A token is then shorter than 4,300 bytes: with other identity headers it
@@ -26,17 +29,19 @@ const _: () = assert!(
     "the last token of a key must expire before the key is withdrawn"
 );
 
-const MAX_ISSUER_BYTES: usize = 512;
+/// Before the id of an API key in `sub`.
+const API_KEY: &str = "api-key:";
 /// 128 random bits in `jti`.
 const ID_BYTES: usize = 16;
 
 /// Why a minter could not be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MinterError {
-    /// The issuer is not an `https://` address without user, query and fragment ([RFC 8414 section 2]).
+    /// The issuer is not an `https://` address in its normal form: a host, and possibly a port and a path, without user,
+    /// query, fragment and trailing slash ([RFC 8414 section 2]).
     ///
     /// [RFC 8414 section 2]: https://www.rfc-editor.org/rfc/rfc8414#section-2
-    #[error("is not a plain https:// address")]
+    #[error("is not a plain https:// address without a trailing slash")]
     Issuer,
     /// The lifetime is out of its range.
     #[error("is not a number of seconds from {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS}")]
@@ -52,9 +57,9 @@ pub enum MintError {
     /// The caller's own credential has expired, so nothing may be derived from it. A leeway for clocks does not apply.
     #[error("the caller's credential has expired")]
     Expired,
-    /// The claims are longer than [`MAX_CLAIMS_BYTES`]. They are never cut: a backend that sees too few groups may
-    /// decide wrongly.
-    #[error("the claims are longer than {MAX_CLAIMS_BYTES} bytes")]
+    /// The claims are longer than [`MAX_CLAIMS_BYTES`], or `act` is nested deeper than JSON parsers read. They are never
+    /// cut: a backend that sees too few groups may decide wrongly.
+    #[error("the claims are longer than {MAX_CLAIMS_BYTES} bytes, or nested too deeply")]
     TooLarge,
     /// No key has been published for long enough to sign: the clock was set back, or the key set is wrong.
     #[error("no key may sign yet")]
@@ -80,6 +85,14 @@ struct Claims<'a> {
     idp: &'a str,
     /// `user` or `app`, as in Entra ID.
     idtyp: &'static str,
+    /// The owner of an API key, which is not its `sub`: the key of a user is not the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    /// Who acts for the user, in the token of the caller ([RFC 8693 section 4.1]).
+    ///
+    /// [RFC 8693 section 4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     groups: &'a [String],
@@ -164,9 +177,13 @@ impl Minter {
         let mut id = [0; ID_BYTES];
         rand::fill(&mut id).map_err(|_| MintError::Signature)?;
         let is_user = claims.principal() == Principal::User;
+        let is_key = claims.principal() == Principal::ApiKey;
+        let key_subject =
+            is_key.then(|| format!("{API_KEY}{}", claims.token_id().unwrap_or_default()));
+        let act = claims.signed_claims().remove("act");
         let claims = Claims {
             iss: &self.issuer,
-            sub: claims.subject(),
+            sub: key_subject.as_deref().unwrap_or(claims.subject()),
             aud: audience,
             iat: now.0,
             exp: expires_at.0,
@@ -174,6 +191,8 @@ impl Minter {
             client_id: claims.client_id(),
             idp: claims.issuer_name(),
             idtyp: if is_user { "user" } else { "app" },
+            owner: is_key.then_some(claims.subject()),
+            act,
             scope: claims.scope(),
             groups: claims.groups(),
             preferred_username: claims.username(),
@@ -185,6 +204,10 @@ impl Minter {
         if claims.get().len() > MAX_CLAIMS_BYTES {
             return Err(MintError::TooLarge);
         }
+        // Only `act` may be nested, and a verifier's parser has a limit.
+        if act.is_some() && serde_json::from_str::<Value>(claims.get()).is_err() {
+            return Err(MintError::TooLarge);
+        }
         let header = Header {
             typ: Some("at+jwt".to_owned()),
             kid: Some(key.kid.clone()),
@@ -192,17 +215,4 @@ impl Minter {
         };
         jsonwebtoken::encode(&header, &claims, &key.private).map_err(|_| MintError::Signature)
     }
-}
-
-fn is_issuer(issuer: &str) -> bool {
-    let Some(rest) = issuer.strip_prefix("https://") else {
-        return false;
-    };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    let in_path = |byte: u8| byte.is_ascii_graphic() && !b"?#\"\\<>^`{|}".contains(&byte);
-    issuer.len() <= MAX_ISSUER_BYTES
-        && !host.is_empty()
-        && host.bytes().all(in_host)
-        && path.bytes().all(in_path)
 }

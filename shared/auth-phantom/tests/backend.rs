@@ -40,6 +40,17 @@ fn the_snippet_accepts_this_services_tokens_alone() {
         reason(decide(&mint("payments"), now)),
         Some(DenyReason::WrongAudience)
     );
+    for other in [
+        ClaimsBuilder::machine("ada", now),
+        ClaimsBuilder::api_key("ada", "0123456789ab", now),
+    ] {
+        let token = minter.mint(&other.build(), "orders", now).unwrap();
+        let refused = decide(&token, now).unwrap_err().to_string();
+        assert_eq!(refused, "a machine or an API key");
+    }
+    let agent = ClaimsBuilder::user("ada", now).claim("act", "agent");
+    let delegated = minter.mint(&agent.build(), "orders", now).unwrap();
+    assert_eq!(reason(decide(&delegated, now)), Some(DenyReason::Delegated));
     // A clock that is behind.
     assert!(decide(&token, UnixSeconds(now.0 - 5)).is_ok());
     assert_eq!(

@@ -9,11 +9,12 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use auth::{ClaimsBuilder, DenyReason, UnixSeconds, VerifiedClaims};
 use auth_phantom::{
     JWKS_MAX_AGE_SECONDS, KeyState, MAX_KEYS, MAX_TTL_SECONDS, MintError, Minter, PUBLISH_SECONDS,
-    RELOAD_SECONDS, RETIRE_SECONDS, RotationError, SigningAlgorithm, SigningKeys,
+    RELOAD_SECONDS, RETIRE_SECONDS, RotationError, STORE_SECONDS, SigningAlgorithm, SigningKeys,
 };
 use common::{ISSUER, START, accepted, document, ed25519, entry, kid, minter, p256};
 
@@ -31,8 +32,9 @@ fn states(keys: &SigningKeys, now: UnixSeconds) -> Vec<KeyState> {
     keys.list(now).iter().map(|key| key.state).collect()
 }
 
-/// The documents in the secret over time, from an operator who rotates at these seconds.
-fn secret(rotations: &[u64]) -> Vec<(u64, SigningKeys)> {
+/// The documents in the secret over time, from an operator who rotates at these seconds, and whose computer takes so
+/// many seconds until the change is stored.
+fn secret(rotations: &[u64], delay: u64) -> Vec<(u64, SigningKeys)> {
     let mut keys = SigningKeys::first(SigningAlgorithm::Es256, START).unwrap();
     let mut history = vec![(0, copy(&keys))];
     for (index, at) in rotations.iter().enumerate() {
@@ -42,7 +44,7 @@ fn secret(rotations: &[u64]) -> Vec<(u64, SigningKeys)> {
             SigningAlgorithm::Es256
         };
         keys = keys.rotated(algorithm, START.plus(*at)).unwrap();
-        history.push((*at, copy(&keys)));
+        history.push((at + delay, copy(&keys)));
     }
     history
 }
@@ -53,21 +55,31 @@ fn at(history: &[(u64, SigningKeys)], second: u64) -> &SigningKeys {
 }
 
 /// Every minute around the rotations, and each second beside the one in which something changes.
-fn seconds(rotations: &[u64]) -> BTreeSet<u64> {
+fn seconds(rotations: &[u64], delay: u64) -> BTreeSet<u64> {
     let end = rotations.last().unwrap() + 3_000;
+    let signs = STORE_SECONDS + PUBLISH_SECONDS;
     let changes = [
-        0,
-        RELOAD_SECONDS,
-        JWKS_MAX_AGE_SECONDS,
-        RELOAD_SECONDS + JWKS_MAX_AGE_SECONDS,
-        PUBLISH_SECONDS,
-        PUBLISH_SECONDS + MAX_TTL_SECONDS,
-        PUBLISH_SECONDS + RETIRE_SECONDS,
+        delay,
+        delay + RELOAD_SECONDS,
+        delay + JWKS_MAX_AGE_SECONDS,
+        delay + RELOAD_SECONDS + JWKS_MAX_AGE_SECONDS,
+        signs,
+        signs + MAX_TTL_SECONDS,
+        signs + RETIRE_SECONDS,
     ];
     let at = |rotation| changes.map(|change| rotation + change);
     let changed = rotations.iter().flat_map(at);
     let beside = changed.flat_map(|second| [second - 1, second, second + 1]);
     (3_000..end).step_by(60).chain(beside).collect()
+}
+
+/// The documents over time, of rotations that are stored at once and as late as is allowed, and the seconds to check.
+fn histories(rotations: &[u64]) -> impl Iterator<Item = (Rc<Vec<(u64, SigningKeys)>>, u64)> {
+    [0, STORE_SECONDS].into_iter().flat_map(move |delay| {
+        let history = Rc::new(secret(rotations, delay));
+        let seconds = seconds(rotations, delay).into_iter();
+        seconds.map(move |second| (Rc::clone(&history), second))
+    })
 }
 
 #[test]
@@ -79,8 +91,7 @@ fn a_verifier_with_the_oldest_allowed_key_set_knows_every_key() {
         vec![5_000, 5_600, 6_200, 6_800, 7_400, 8_000],
         vec![5_000, 6_199, 6_200, 6_201],
     ] {
-        let history = secret(&rotations);
-        for second in seconds(&rotations) {
+        for (history, second) in histories(&rotations) {
             let now = START.plus(second);
             // The process that mints has just read the secret, or has keys as old as allowed; so has the process
             // that published the key set, which the verifier has kept for as long as allowed.
@@ -105,8 +116,7 @@ fn a_token_is_accepted_for_all_of_its_lifetime_whatever_is_rotated_meanwhile() {
         vec![5_000, 6_200, 6_201],
         vec![5_000, 5_001, 6_200, 6_800, 7_400],
     ] {
-        let history = secret(&rotations);
-        for second in seconds(&rotations) {
+        for (history, second) in histories(&rotations) {
             let now = START.plus(second);
             for age in [0, RELOAD_SECONDS] {
                 let keys = copy(at(&history, second - age));
@@ -137,13 +147,13 @@ fn a_new_key_waits_signs_and_replaces() {
         (new.state, kept.state),
         (KeyState::Waiting, KeyState::Signing)
     );
-    assert_eq!(new.not_before, rotated_at);
-    assert_eq!(new.signs_from, rotated_at.plus(PUBLISH_SECONDS));
+    assert_eq!(new.not_before, rotated_at.plus(STORE_SECONDS));
+    assert_eq!(new.signs_from, new.not_before.plus(PUBLISH_SECONDS));
     assert_eq!(kept.kid, old);
     let new = new.kid.clone();
     let signs =
         |keys: &SigningKeys, now| kid(&minter(copy(keys)).mint(&claims(), "orders", now).unwrap());
-    let switch = rotated_at.plus(PUBLISH_SECONDS);
+    let switch = rotated_at.plus(STORE_SECONDS + PUBLISH_SECONDS);
     assert_eq!(signs(&keys, UnixSeconds(switch.0 - 1)), old);
     assert_eq!(signs(&keys, switch), new);
     assert_eq!(
@@ -217,8 +227,13 @@ fn a_clock_that_is_set_back_uses_an_older_published_key_or_none() {
 #[test]
 fn a_rotation_by_a_wrong_clock_is_refused() {
     let keys = SigningKeys::first(SigningAlgorithm::Es256, START).unwrap();
-    let before = UnixSeconds(START.0 - PUBLISH_SECONDS - 1);
-    let refused = keys.rotated(SigningAlgorithm::Es256, before).err();
+    let before = |seconds| UnixSeconds(START.0 - PUBLISH_SECONDS - STORE_SECONDS - seconds);
+    assert!(
+        copy(&keys)
+            .rotated(SigningAlgorithm::Es256, before(0))
+            .is_ok()
+    );
+    let refused = keys.rotated(SigningAlgorithm::Es256, before(1)).err();
     assert_eq!(refused, Some(RotationError::FromTheFuture));
     // Milliseconds instead of seconds.
     let keys = document(&[entry("a", "ES256", &p256(), START.0 * 1_000)]);
@@ -238,7 +253,7 @@ fn keys_are_not_added_without_bound() {
     }
     let full = copy(&keys).rotated(SigningAlgorithm::EdDsa, now.plus(1));
     assert_eq!(full.err(), Some(RotationError::TooManyKeys));
-    let settled = now.plus(PUBLISH_SECONDS + RETIRE_SECONDS);
+    let settled = now.plus(STORE_SECONDS + PUBLISH_SECONDS + RETIRE_SECONDS);
     let keys = keys.rotated(SigningAlgorithm::EdDsa, settled).unwrap();
     assert_eq!(keys.list(settled).len(), 2);
 }
@@ -248,7 +263,7 @@ fn of_two_keys_of_one_second_the_first_signs() {
     let first = SigningKeys::first(SigningAlgorithm::EdDsa, START).unwrap();
     let keys = first.rotated(SigningAlgorithm::EdDsa, START).unwrap();
     let keys = keys.rotated(SigningAlgorithm::EdDsa, START).unwrap();
-    let later = START.plus(PUBLISH_SECONDS);
+    let later = START.plus(STORE_SECONDS + PUBLISH_SECONDS);
     assert_eq!(
         states(&keys, later),
         [KeyState::Signing, KeyState::Replaced, KeyState::Replaced]

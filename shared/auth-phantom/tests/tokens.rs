@@ -89,24 +89,68 @@ fn machines_and_api_keys_are_apps() {
         .issuer_alias("okta")
         .build();
     let key = ClaimsBuilder::api_key("ada-sub", "0123456789ab", START).build();
-    for (claims, client) in [
-        (machine, "the-machine"),
-        (foreign, "another"),
-        (key, "api-key"),
+    for (claims, client, subject, owner) in [
+        (machine, "the-machine", "the-machine", Value::Null),
+        (foreign, "another", "the-machine", Value::Null),
+        (key, "api-key", "api-key:0123456789ab", json!("ada-sub")),
     ] {
         let token = minter.mint(&claims, "orders", START).unwrap();
         let written = part(&token, 1);
         assert_eq!(written["idtyp"], "app");
         assert_eq!(written["idp"], claims.issuer_name());
         assert_eq!(written["groups"], json!([]));
+        assert_eq!(written["owner"], owner);
         for name in ["preferred_username", "auth_time", "sid"] {
             assert_eq!(written.get(name), None, "{name}");
         }
         let seen = accepted(&token, &minter.jwks(), "orders", START).unwrap();
         assert_eq!(seen.principal(), Principal::Client);
         assert_eq!(seen.client_id(), client);
-        assert_eq!(seen.subject(), claims.subject());
+        assert_eq!(seen.subject(), subject);
     }
+}
+
+#[test]
+fn a_users_api_key_is_not_the_user() {
+    let minter = of(SigningAlgorithm::Es256, START);
+    let user = ClaimsBuilder::user("ada-sub", START).build();
+    let key = ClaimsBuilder::api_key("ada-sub", "0123456789ab", START).build();
+    let account = |claims| {
+        let claims = part(&minter.mint(&claims, "orders", START).unwrap(), 1);
+        (claims["sub"].clone(), claims["idp"].clone())
+    };
+    assert_ne!(account(user), account(key));
+}
+
+#[test]
+fn a_delegated_token_stays_one() {
+    let minter = of(SigningAlgorithm::Es256, START);
+    let actors = [
+        json!({"sub": "agent-1", "client_id": "agents", "act": {"sub": "Ägent \"2\""}}),
+        json!({}),
+        // Not of the type that the RFC has, but a verifier must not miss it either.
+        json!("agent-1"),
+        Value::Null,
+    ];
+    for actor in actors {
+        let claims = ClaimsBuilder::user("ada", START).claim("act", actor.clone());
+        let token = minter.mint(&claims.build(), "orders", START).unwrap();
+        assert_eq!(part(&token, 1).get("act"), Some(&actor));
+        let refused = accepted(&token, &minter.jwks(), "orders", START).err();
+        assert_eq!(refused, Some(DenyReason::Delegated), "{actor}");
+    }
+    let mint = |actor: Value| {
+        let claims = ClaimsBuilder::user("ada", START).claim("act", actor);
+        minter.mint(&claims.build(), "orders", START)
+    };
+    let long = mint(json!({"sub": "x".repeat(MAX_CLAIMS_BYTES)}));
+    assert_eq!(long, Err(MintError::TooLarge));
+    let nested = |depth| (0..depth).fold(json!({}), |inner, _| json!({ "act": inner }));
+    assert!(mint(nested(100)).is_ok());
+    assert_eq!(mint(nested(200)), Err(MintError::TooLarge));
+    let own = ClaimsBuilder::user("ada", START).build();
+    let token = minter.mint(&own, "orders", START).unwrap();
+    assert_eq!(part(&token, 1).get("act"), None);
 }
 
 #[test]
@@ -285,13 +329,18 @@ fn claims_outside_of_ascii_reach_the_backend_unchanged_and_the_token_is_ascii() 
 fn a_minter_needs_a_plain_https_issuer_and_a_short_lifetime() {
     let new = |issuer: &str, seconds| {
         let keys = SigningKeys::first(SigningAlgorithm::EdDsa, START).unwrap();
-        Minter::new(issuer.to_owned(), keys, seconds).err()
+        let new = Minter::new(issuer.to_owned(), keys, seconds).err();
+        assert_eq!(Minter::accepts(issuer), new != Some(MinterError::Issuer));
+        new
     };
     for issuer in [
         "https://auth.example.com",
-        "https://auth.example.com/",
-        "https://auth.example.com:8443/a/b-c_d~e",
+        "https://auth.example.com:8443/a/b-c_d~e/@x:y;z,1+2!$&'()*",
         "https://[2001:db8::1]/x",
+        "https://[2001:db8::1]",
+        "https://192.0.2.1:9000",
+        "https://localhost",
+        "https://a_b.xn--bcher-kva.example",
     ] {
         assert_eq!(new(issuer, 60), None, "{issuer}");
     }
@@ -312,6 +361,52 @@ fn a_minter_needs_a_plain_https_issuer_and_a_short_lifetime() {
         "https://auth.example.com\n",
         "https://äuth.example.com",
         "https://auth.example.com/ä",
+        "https://auth.example.com/",
+        "https://auth.example.com/a/",
+        "https://auth.example.com//a",
+        "https://auth.example.com/a//b",
+        "https://auth.example.com/./a",
+        "https://auth.example.com/a/../b",
+        "https://auth.example.com/a/%2e%2E/b",
+        "https://auth.example.com/a/..",
+        "https://auth.example.com/%61",
+        "https://auth.example.com/%",
+        "https://auth.example.com/a|b",
+        "https://auth.example.com/a^b",
+        "https://auth.example.com\\a",
+        "https://auth.example.com:443",
+        "https://auth.example.com:",
+        "https://auth.example.com:0",
+        "https://auth.example.com:080",
+        "https://auth.example.com:65536",
+        "https://a:b:c",
+        "https://a:b@c",
+        "https://:b@c",
+        "https://@c",
+        "https://[",
+        "https://[]",
+        "https://[::1",
+        "https://[2001:DB8::1]",
+        "https://[2001:db8:0::1]",
+        "https://-",
+        "https://-a.example.com",
+        "https://a-.example.com",
+        "https://.",
+        "https://..",
+        "https://auth.example.com.",
+        "https://auth..example.com",
+        "https://Auth.example.com",
+        "https://auth%2eexample.com",
+        "https://auth*.example.com",
+        "https://0x7f.1",
+        "https://192.0.2.1.",
+        "https://192.0.2.256",
+        "https://xn--a.example",
+        "https:auth.example.com",
+        "https:///auth.example.com",
+        "https://auth.exa\tmple.com",
+        &format!("https://{}.example", "a".repeat(64)),
+        &format!("https://{}a", "a.".repeat(127)),
         &long,
     ] {
         assert_eq!(new(issuer, 60), Some(MinterError::Issuer), "{issuer}");
@@ -376,6 +471,39 @@ proptest! {
                 prop_assert_eq!(&written["scope"], &Value::from(scope));
             }
             Err(error) => prop_assert_eq!(error, MintError::TooLarge),
+        }
+    }
+
+    /// What `auth` lets through as a caller of any issuer, it accepts in a phantom token too.
+    #[test]
+    fn a_verifier_accepts_every_caller_that_one_has_verified(
+        sub in "\\PC{1,60}",
+        username in "\\PC{1,128}",
+        groups in prop::collection::vec("\\PC{1,128}", 0..4),
+        scope in "[a-z/]{1,20}( [a-z/]{1,20}){0,5}",
+        session in prop::option::of("[0-9a-f-]{36}"),
+        age in 0_u64..100_000,
+    ) {
+        let minter = of(SigningAlgorithm::EdDsa, START);
+        let signed_in = UnixSeconds(START.0 - age);
+        let claims = ClaimsBuilder::user(&sub, signed_in)
+            .expires_at(START.plus(100))
+            .username(&username)
+            .groups(groups.iter().map(String::as_str))
+            .scope(&scope)
+            .session(session.as_deref())
+            .build();
+        if let Ok(token) = minter.mint(&claims, "orders", START) {
+            let seen = accepted(&token, &minter.jwks(), "orders", START);
+            prop_assert_eq!(seen.as_ref().err(), None);
+            if let Ok(seen) = seen {
+                prop_assert_eq!(seen.subject(), sub);
+                prop_assert_eq!(seen.username(), Some(username.as_str()));
+                prop_assert_eq!(seen.groups(), groups);
+                prop_assert_eq!(seen.scope(), scope);
+                prop_assert_eq!(seen.session(), session.as_deref());
+                prop_assert_eq!(seen.authenticated_at(), signed_in);
+            }
         }
     }
 }

@@ -68,21 +68,21 @@ pub(crate) enum OneOrMany {
 impl OidcClaims {
     pub(crate) fn read(payload: &str) -> Option<Self> {
         let claims: Self = serde_json::from_str(payload).ok()?;
-        let ids = [
-            &claims.azp,
-            &claims.sid,
-            &claims.preferred_username,
-            &claims.cid,
-            &claims.appid,
-        ];
-        let bounded = |text: &String| {
-            !text.is_empty() && text.len() <= MAX_ID_BYTES && !text.chars().any(char::is_control)
+        let ids = [&claims.azp, &claims.sid, &claims.cid, &claims.appid];
+        let bounded = |text: &String, bytes: usize| {
+            !text.is_empty() && text.len() <= bytes && !text.chars().any(char::is_control)
         };
-        let all_bounded = ids.into_iter().flatten().all(bounded)
-            && claims
-                .groups
-                .iter()
-                .all(|group| group.len() <= MAX_NAME_BYTES && !group.chars().any(char::is_control));
+        let name = &claims.preferred_username;
+        let all_bounded =
+            ids.into_iter()
+                .flatten()
+                .all(|id| bounded(id, MAX_ID_BYTES))
+                && name
+                    .as_ref()
+                    .is_none_or(|name| bounded(name, MAX_NAME_BYTES))
+                && claims.groups.iter().all(|group| {
+                    group.len() <= MAX_NAME_BYTES && !group.chars().any(char::is_control)
+                });
         all_bounded.then_some(claims)
     }
 
@@ -263,13 +263,19 @@ mod tests {
 
     #[test]
     fn names_are_bounded_and_have_no_control_characters() {
-        for name in ["azp", "sid", "preferred_username", "cid", "appid"] {
+        for (name, longest) in [
+            ("azp", MAX_ID_BYTES),
+            ("sid", MAX_ID_BYTES),
+            ("preferred_username", MAX_NAME_BYTES),
+            ("cid", MAX_ID_BYTES),
+            ("appid", MAX_ID_BYTES),
+        ] {
             let with = |value: &str| {
                 let json = serde_json::json!({"aud": ["a", "b"], name: value}).to_string();
                 OidcClaims::read(&json)
             };
-            assert!(with(&"x".repeat(MAX_ID_BYTES)).is_some(), "{name}");
-            assert!(with(&"x".repeat(MAX_ID_BYTES + 1)).is_none(), "{name}");
+            assert!(with(&"x".repeat(longest)).is_some(), "{name}");
+            assert!(with(&"x".repeat(longest + 1)).is_none(), "{name}");
             assert!(with("").is_none(), "{name}");
             assert!(with("a\nb").is_none(), "{name}");
         }

@@ -1,10 +1,11 @@
 use std::error::Error;
 
 use auth::{
-    Algorithm, Issuer, IssuerKind, KeySet, TokenRules, TrustedIssuer, UnixSeconds, VerifiedClaims,
+    Algorithm, Issuer, IssuerKind, KeySet, Principal, TokenRules, TrustedIssuer, UnixSeconds,
+    VerifiedClaims,
 };
 
-/// `key_set` is the document at `/.well-known/jwks.json`, at most 300 seconds old.
+/// The claims of a user's token. `key_set` is the document at `/.well-known/jwks.json`, at most 300 seconds old.
 fn caller(token: &str, key_set: &[u8], now: UnixSeconds) -> Result<VerifiedClaims, Box<dyn Error>> {
     let trusted = [TrustedIssuer {
         issuer: Issuer {
@@ -20,9 +21,14 @@ fn caller(token: &str, key_set: &[u8], now: UnixSeconds) -> Result<VerifiedClaim
         },
         keys: KeySet::parse(key_set)?,
     }];
+    // These rules refuse a token in which another one acts for the user.
     let rules = TokenRules {
         leeway_seconds: 5,
         ..TokenRules::default()
     };
-    Ok(auth::verify(token, &trusted, &rules, now)?)
+    let claims = auth::verify(token, &trusted, &rules, now)?;
+    if claims.principal() != Principal::User {
+        return Err("a machine or an API key".into());
+    }
+    Ok(claims)
 }

@@ -100,7 +100,7 @@ fn accepts_ids_up_to_their_limits() {
     let provider = Provider::rs256();
     for (name, value) in [
         ("sid", json!("a".repeat(256))),
-        ("preferred_username", json!("a".repeat(256))),
+        ("preferred_username", json!("a".repeat(512))),
         ("groups", json!(["a".repeat(512), ""])),
     ] {
         let token = provider.token(&providers::user_with(&json!({})));
