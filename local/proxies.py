@@ -187,7 +187,9 @@ class Connection(socketserver.StreamRequestHandler):
                 # A backend that accepts every protocol.
                 accepted = f"Connection: upgrade\r\nUpgrade: {request.get('upgrade')}"
                 self.wfile.write(f"HTTP/1.1 101 x\r\n{accepted}\r\n\r\n".encode())
-                self.server.tunnelled += self.connection.recv(65536)
+                # Proxies may split what they send.
+                while (byte := self.rfile.read(1)) not in (b"", b"."):
+                    self.server.tunnelled += byte
                 self.wfile.write(b"tunnelled")
                 return
             status, headers = self.server.answer(request)
@@ -259,3 +261,6 @@ class Keeping:
         response = self.connection.getresponse()
         response.read()
         return response.status
+
+    def close(self):
+        self.connection.close()

@@ -3,11 +3,15 @@ backend see no identity that forward-auth did not state. The proxies are real, f
 keeps what it receives. test_forward_auth.py has the decisions of the real forward-auth."""
 
 import contextlib
+import os
 import re
 import socket
+import subprocess
 import sys
 import time
 import unittest
+
+import yaml
 
 import proxies
 from proxies import Recorder, head, raw, send, serving
@@ -196,8 +200,8 @@ class Cases:
 
     def test_a_clients_own_statement_of_the_original_request_is_ignored(self):
         lies = [
-            "X-Original-Method: GET", "X-Original-Host: evil.example.com", "X-Original-URI: /public",
-            "X-Original-URL: http://evil.example.com/public", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /public",
+            "X-Original-Method: TRACE", "X-Original-Host: evil.example.com", "X-Original-URI: /public",
+            "X-Original-URL: http://evil.example.com/public", "X-Forwarded-Method: TRACE", "X-Forwarded-Uri: /public",
             "X-Forwarded-Host: evil.example.com", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: gopher",
             "Forwarded: for=203.0.113.9;host=evil.example.com", "X-Rewrite-URL: /public", "X-Forwarded-Prefix: /evil",
             "X-HTTP-Method-Override: GET", "X-HTTP-Method: GET", "X-Method-Override: GET",
@@ -209,7 +213,7 @@ class Cases:
             self.assertEqual(self.asked(), ("POST", proxies.HOST, "/admin"))
             self.assertEqual(self.auth.last().get("x-forwarded-for"), "127.0.0.1")
             for name, value in self.seen().fields:
-                self.assertNotRegex(value, r"evil|203\.0\.113\.9|/public|gopher", name)
+                self.assertNotRegex(value, r"evil|203\.0\.113\.9|/public|gopher|TRACE", name)
                 self.assertNotRegex(name, "(?i)override|rewrite|http.method", name)
 
     def test_a_connection_header_removes_neither_the_original_request_nor_the_identity(self):
@@ -270,6 +274,13 @@ class Cases:
             self.assertEqual(answer.status, 200)
             self.assertEqual((self.seen().body, identity_seen(self.seen())), (b"abc", stated()))
 
+    def test_a_client_cannot_ask_forward_auth_itself(self):
+        for path in ("/_forward_auth", "/auth", "/_forward_auth/", "/_forward%5fauth"):
+            self.setUp()
+            answer = send(self.port, path)
+            self.assertEqual([name for name, _ in answer.fields if name.lower().startswith("x-auth")], [])
+            self.assertEqual(len(self.backend.requests), 0 if answer.status == 404 else 1)
+
     # Bodies, sizes, connections
 
     def test_a_body_reaches_the_backend_and_not_forward_auth(self):
@@ -322,9 +333,13 @@ class Cases:
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(head("/socket", fields))
             self.assertIn(b"101", connection.recv(65536))
-            connection.sendall(b"frame")
+            connection.sendall(b"frame.")
             self.assertEqual(connection.recv(65536), b"tunnelled")
         self.assertEqual((self.backend.tunnelled, identity_seen(self.seen())), (b"frame", stated()))
+        self.setUp()
+        listed = [f"Connection: Upgrade, {', '.join(IDENTITY)}", *fields[1:]]
+        self.assertEqual(raw(self.port, head("/socket", listed)).status, 101)
+        self.assertEqual(identity_seen(self.seen()), stated())
         self.setUp()
         self.refuse(401, {"WWW-Authenticate": "Bearer"})
         self.assertEqual(raw(self.port, head("/socket", fields)).status, 401)
@@ -390,6 +405,62 @@ class Caddy(Cases, unittest.TestCase):
     start = staticmethod(proxies.caddy)
     original = FORWARDED
     unreachable = 502
+
+
+class Examples(unittest.TestCase):
+    """The files of examples/forward-auth, those of proxies too that the tests do not run."""
+
+    SHOWN = re.compile(r"(\[`examples/forward-auth/(\S+)`\]\([^)]*\):\n\n```\w+\n)(.*?)(```\n)", re.DOTALL)
+    # By proxy, the file that has the headers which forward-auth answers with.
+    COPIES = ("nginx.conf", "Caddyfile", "traefik-dynamic.yaml", "ingress-nginx.yaml")
+
+    def test_the_document_shows_them_as_they_are(self):
+        """GATEHOUSE_UPDATE=1 writes them into the document."""
+        page = proxies.ROOT / "docs/forward-auth.md"
+        text = page.read_text()
+        files = {file.name: file.read_text() for file in proxies.EXAMPLES.iterdir()}
+        if os.environ.get("GATEHOUSE_UPDATE") == "1":
+            text = self.SHOWN.sub(lambda found: found[1] + files[found[2]] + found[4], text)
+            page.write_text(text)
+        self.assertEqual({name: content for _, name, content, _ in self.SHOWN.findall(text)}, files)
+
+    def test_each_replaces_every_identity_header(self):
+        for name in self.COPIES:
+            words = set(re.findall(r"[\w-]+", (proxies.EXAMPLES / name).read_text()))
+            self.assertEqual({*IDENTITY, "X-Auth-Token"} - words, set(), name)
+
+    @unittest.skipUnless((proxies.ROOT / ".tools/envoy").exists(), "local/venv .tools/envoy local/envoy.txt")
+    def test_envoys_api_has_each_name_and_value(self):
+        command = [proxies.ROOT / ".tools/envoy/bin/python", proxies.ROOT / "local/envoy_file.py"]
+        done = subprocess.run([*command, proxies.EXAMPLES / "envoy.yaml"], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_envoy_asks_after_it_removed_the_clients_headers(self):
+        listener = yaml.safe_load((proxies.EXAMPLES / "envoy.yaml").read_text())["static_resources"]["listeners"][0]
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        filters = {one["name"]: one["typed_config"] for one in manager["http_filters"]}
+        self.assertEqual([*filters][:2], ["drop-client-headers", "forward-auth"])
+        self.assertIs(filters["forward-auth"]["failure_mode_allow"], False)
+        removals = [one.get("remove_on_match", {}).get("key_matcher", {}) for one in
+                    filters["drop-client-headers"]["mutations"]["request_mutations"]]  # fmt: skip
+        patterns = [one["safe_regex"]["regex"] for one in removals if "safe_regex" in one]
+        prefixes = tuple(one["prefix"] for one in removals if "prefix" in one)
+        for name in IDENTITY:
+            self.assertTrue(name.lower().startswith(prefixes))
+            for separator in CONFUSED:
+                alias = name.lower().replace("-", separator)
+                self.assertTrue(any(re.fullmatch(one, alias) for one in patterns), alias)
+        for name in (":path", ":authority", "authorization", "x-forwarded-for", "cookie", "sec-websocket-key"):
+            self.assertFalse(name.startswith(prefixes) or any(re.fullmatch(one, name) for one in patterns), name)
+
+    def test_traefik_trusts_nothing_that_a_client_states(self):
+        static = yaml.safe_load((proxies.EXAMPLES / "traefik.yaml").read_text())["entryPoints"]["web"]
+        self.assertEqual(static["http"]["aliasHeadersStrategy"], "reject")
+        self.assertNotIn("forwardedHeaders", static)
+        dynamic = yaml.safe_load((proxies.EXAMPLES / "traefik-dynamic.yaml").read_text())["http"]
+        self.assertIs(dynamic["middlewares"]["forward-auth"]["forwardAuth"]["trustForwardHeader"], False)
+        for router in dynamic["routers"].values():
+            self.assertEqual(router["middlewares"][-1], "forward-auth")
 
 
 if __name__ == "__main__":
