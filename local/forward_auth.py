@@ -51,7 +51,8 @@ def token(session="o-1", subject="s-1", groups=(), lives=1800, **further):
         "jti": f"j-{session}", "username": "ada", "scope": "aws.cognito.signin.user.admin", "auth_time": now - 60,
         "iat": now - 60, "exp": now + lives, **({"cognito:groups": list(groups)} if groups else {}), **further,
     }  # fmt: skip
-    parts = [encoded(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "k-1"}, claims)]
+    header = {"alg": "RS256", "kid": "k-1"}
+    parts = [encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)]
     signature = private_key().sign(".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256())
     return ".".join([*parts, encoded(signature)])
 
