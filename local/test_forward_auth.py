@@ -163,7 +163,7 @@ class Behind:
         self.assertEqual(self.backend.requests, [])
 
     def test_many_groups_reach_the_backend_whole_or_not_at_all(self):
-        for count, statuses in ((100, [200]), (300, [200]), (390, [403]), (700, [400, 401])):
+        for count, statuses in ((100, [200]), (300, [200]), (355, [200]), (390, [403]), (700, [400, 401])):
             self.setUp()
             groups = [f"group-{n:04}" for n in range(count)]
             answer = send(self.port, "/orders", [f"Authorization: Bearer {token(groups=groups)}"])
@@ -176,6 +176,27 @@ class Behind:
         self.assertEqual(raw(self.port, head("/socket", fields)).status, 401)
         self.assertEqual(raw(self.port, head("/admin/socket", [*fields, *self.user])).status, 403)
         self.assertEqual(self.backend.requests, [])
+
+    def test_a_token_in_a_cookie_needs_an_origin_where_it_changes_something(self):
+        further = {"TOKEN_SOURCES": "cookie", "ALLOWED_ORIGINS": "https://pages.example.com"}
+        cookie = f"Cookie: theme=dark; __Host-access_token={token()}"
+        with forward_auth.running(self.dialect, **forward_auth.NO_AWS, **further) as auth:
+            with self.start(auth, self.backend.port) as port:
+                for method, fields, status in (
+                    ("GET", [cookie], 200),
+                    ("POST", [cookie, "Origin: https://pages.example.com"], 200),
+                    ("POST", [cookie], 403),
+                    ("POST", [cookie, "Origin: https://evil.example.com"], 403),
+                    ("POST", [cookie, "Origin: https://evil.example.com", "X-Forwarded-Method: GET"], 403),
+                    ("DELETE", [cookie, "Sec-Fetch-Site: cross-site"], 403),
+                    ("GET", [f"{cookie}; __Host-access_token=x"], 401),
+                    ("GET", [cookie, "Cookie: __Host-access_token=x"], 401),
+                    ("GET", self.user, 401),
+                ):
+                    with self.subTest(method=method, fields=fields[1:]):
+                        self.setUp()
+                        self.assertEqual(send(port, "/orders", fields, method).status, status)
+                        self.assertEqual(len(self.backend.requests), status == 200)
 
     def test_a_store_that_cannot_be_read_is_a_503(self):
         away = forward_auth.NO_AWS | {"REVOCATION_TABLE": "revocations"}
@@ -310,7 +331,7 @@ class LocalStackLogout(unittest.TestCase):
                 ended[bearer] = time.monotonic()
                 self.assertEqual(send(port, "/", [f"Authorization: Bearer {bearer}"]).status, 401)
             load.wait_for(200)
-        self.assertGreater(load.rate(), self.RATE * 0.7)
+        self.assertGreater(load.rate(), self.RATE * 0.6)
         late = [status for bearer, sent, status in load.answers if sent > ended.get(bearer, sent) and status != 401]
         self.assertEqual(late, [])
         self.assertEqual({status for bearer, _, status in load.answers if bearer == staying}, {200})

@@ -198,6 +198,13 @@ class Cases:
                 send(self.port, target, method=method)
                 self.assertEqual(self.backend.requests, [])
 
+    def test_older_versions_of_http_are_decided_too(self):
+        self.refuse(401, {"WWW-Authenticate": "Bearer"})
+        with_host = head("/admin", []).replace(b"1.1", b"1.0")
+        for request in (b"GET /admin\r\n\r\n", b"GET /admin HTTP/1.0\r\n\r\n", with_host):
+            raw(self.port, request)
+        self.assertEqual(self.backend.requests, [])
+
     def test_a_clients_own_statement_of_the_original_request_is_ignored(self):
         lies = [
             "X-Original-Method: TRACE", "X-Original-Host: evil.example.com", "X-Original-URI: /public",
@@ -327,6 +334,13 @@ class Cases:
         answer = send(self.port, "/", [f"X-Large-{n}: {'a' * 6000}" for n in range(20)])
         self.assertNotEqual(answer.status // 100, 2)
         self.assertEqual(self.backend.requests, [])
+
+    def test_the_largest_identity_reaches_the_backend_whole(self):
+        largest = {"X-Auth-Groups": "g" * 4096, "X-Auth-Token": "t" * 4200}
+        self.auth.answer = lambda _: (200, largest)
+        self.assertEqual(send(self.port).status, 200)
+        self.assertEqual(self.seen().get("x-auth-groups"), largest["X-Auth-Groups"])
+        self.assertEqual(self.seen().get("authorization"), f"Bearer {largest['X-Auth-Token']}")
 
     def test_a_websocket_is_decided_and_then_tunnelled(self):
         fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAA="]
