@@ -10,8 +10,8 @@ import tempfile
 import time
 
 import boto3
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 import dynamodb
 import proxies
@@ -55,6 +55,40 @@ def token(session="o-1", subject="s-1", groups=(), lives=1800, **further):
     parts = [encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)]
     signature = private_key().sign(".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256())
     return ".".join([*parts, encoded(signature)])
+
+
+def decoded(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@contextlib.contextmanager
+def phantom_tokens():
+    """The variables of phantom tokens for the backend, with a key that signs already."""
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = {"kid": "p-1", "alg": "ES256", "private_key": pem.decode(), "not_before": int(time.time()) - 3600}
+    with tempfile.TemporaryDirectory(prefix="gatehouse-phantom-") as folder:
+        file = pathlib.Path(folder) / "keys.json"
+        file.touch(0o600)
+        file.write_text(json.dumps({"keys": [key]}))
+        yield {
+            "PHANTOM_ISSUER": "https://phantom.example.com",
+            "PHANTOM_KEYS_FILE": str(file),
+            "PHANTOM_AUDIENCES": json.dumps({proxies.HOST: "orders"}),
+        }
+
+
+def verified(token, key_set):
+    """The claims of an ES256 token, verified with the key of the set that it names."""
+    header, payload, signature = token.split(".")
+    kid = json.loads(decoded(header))["kid"]
+    (key,) = [one for one in json.loads(key_set)["keys"] if one["kid"] == kid]
+    x, y, r, s = (int.from_bytes(part, "big") for part in (
+        decoded(key["x"]), decoded(key["y"]), decoded(signature)[:32], decoded(signature)[32:]))  # fmt: skip
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    public.verify(utils.encode_dss_signature(r, s), f"{header}.{payload}".encode(), ec.ECDSA(hashes.SHA256()))
+    return json.loads(decoded(payload))
 
 
 def variables():

@@ -198,6 +198,22 @@ class Behind:
                         self.assertEqual(send(port, "/orders", fields, method).status, status)
                         self.assertEqual(len(self.backend.requests), status == 200)
 
+    def test_the_backend_receives_a_phantom_token_instead_of_the_callers(self):
+        with forward_auth.phantom_tokens() as phantom:
+            with forward_auth.running(self.dialect, **forward_auth.NO_AWS, **phantom) as auth:
+                keys = send(auth, "/.well-known/jwks.json").body
+                with self.start(auth, self.backend.port) as port:
+                    self.assertEqual(send(port, "/orders", [*self.user, "X-Auth-Token: forged"]).status, 200)
+                    self.assertEqual(send(port, "/orders", ["X-Auth-Token: forged"]).status, 401)
+        (request,) = self.backend.requests
+        self.assertNotIn(self.user[0].split()[-1], str(request.fields))
+        self.assertEqual(request.all("x-auth-token"), [])
+        scheme, phantom = request.get("authorization").split()
+        claims = forward_auth.verified(phantom, keys)
+        self.assertEqual((scheme, claims["aud"], claims["sub"]), ("Bearer", "orders", "s-1"))
+        self.assertEqual(claims["groups"], ["staff", "r&d, x", "été"])
+        self.assertLessEqual(claims["exp"] - claims["iat"], 60)
+
     def test_a_store_that_cannot_be_read_is_a_503(self):
         away = forward_auth.NO_AWS | {"REVOCATION_TABLE": "revocations"}
         with forward_auth.running(self.dialect, **away) as auth, self.start(auth, self.backend.port) as port:

@@ -336,7 +336,7 @@ class Cases:
         self.assertEqual(self.backend.requests, [])
 
     def test_the_largest_identity_reaches_the_backend_whole(self):
-        largest = {"X-Auth-Groups": "g" * 4096, "X-Auth-Token": "t" * 4200}
+        largest = {"X-Auth-Groups": "g" * 4096, "X-Auth-Token": "t" * 4300}
         self.auth.answer = lambda _: (200, largest)
         self.assertEqual(send(self.port).status, 200)
         self.assertEqual(self.seen().get("x-auth-groups"), largest["X-Auth-Groups"])
