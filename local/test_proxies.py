@@ -41,7 +41,7 @@ def as_variable(name):
 def identity_seen(request):
     """What a backend may take for the caller's identity, by the name of a CGI variable, trailers included."""
     seen = [(as_variable(name), value) for name, value in (*request.fields, *request.trailers)]
-    return sorted((name, value) for name, value in seen if name.startswith("X_AUTH") and value)
+    return sorted((name, value) for name, value in seen if name.startswith("X_AUTH_") and value)
 
 
 def stated():
@@ -192,11 +192,16 @@ class Cases:
         self.assertEqual(self.backend.requests, [])
 
     def test_targets_that_are_no_paths_do_not_reach_the_backend_undecided(self):
-        for method, target in (("OPTIONS", "*"), ("CONNECT", f"{proxies.HOST}:80"), ("GET", "admin"), ("GET", "")):
-            with self.subTest(target):
-                self.refuse(401, {"WWW-Authenticate": "Bearer"})
-                send(self.port, target, method=method)
-                self.assertEqual(self.backend.requests, [])
+        for method in ("GET", "OPTIONS", "CONNECT"):
+            for target in ("*", f"{proxies.HOST}:80", "admin", "", "@", "?", "#", f"{proxies.HOST}/admin"):
+                with self.subTest(method=method, target=target):
+                    self.setUp()
+                    send(self.port, target, method=method)
+                    self.assertEqual([one.path for one in self.backend.requests if one.path != self.asked()[2]], [])
+                    self.setUp()
+                    self.refuse(401, {"WWW-Authenticate": "Bearer"})
+                    send(self.port, target, method=method)
+                    self.assertEqual(self.backend.requests, [])
 
     def test_older_versions_of_http_are_decided_too(self):
         self.refuse(401, {"WWW-Authenticate": "Bearer"})
