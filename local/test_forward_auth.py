@@ -4,7 +4,10 @@ documentation of other proxies shows them. test_proxies.py has the proxies' own 
 import contextlib
 import json
 import os
+import pathlib
 import re
+import shutil
+import tempfile
 import threading
 import time
 import unicodedata
@@ -52,6 +55,16 @@ def readings(target):
 
 def reads_as_admin(target):
     return any(re.match(r"/?admin(/|$|\.|%|;)", one) for one in readings(target))
+
+
+@contextlib.contextmanager
+def rule_for(network):
+    """A folder of policies: callers from the network may call."""
+    with tempfile.TemporaryDirectory(prefix="gatehouse-policies-") as folder:
+        shutil.copy(proxies.ROOT / "policies/schema.cedarschema", folder)
+        rule = f'context has source_ip && context.source_ip.isInRange(ip("{network}"))'
+        pathlib.Path(folder, "network.cedar").write_text(f"permit (principal, action, resource) when {{ {rule} }};\n")
+        yield folder
 
 
 def requires_binary(case):
@@ -177,6 +190,16 @@ class Behind:
         self.assertEqual(raw(self.port, head("/admin/socket", [*fields, *self.user])).status, 403)
         self.assertEqual(self.backend.requests, [])
 
+    def test_a_client_cannot_claim_another_address(self):
+        claimed = [f"{name}: 203.0.113.9" for name in ("X-Forwarded-For", "X-Real-IP", "X_Forwarded_For", "Forwarded")]
+        for network, status in (("127.0.0.0/8", 200), ("203.0.113.0/24", 403)):
+            with rule_for(network) as folder, contextlib.ExitStack() as stack:
+                further = forward_auth.NO_AWS | {"POLICIES_DIR": folder}
+                auth = stack.enter_context(forward_auth.running(self.dialect, **further))
+                port = stack.enter_context(self.start(auth, self.backend.port))
+                for fields in ([], claimed, claimed + claimed, ["X-Forwarded-For: 203.0.113.9, 203.0.113.9"]):
+                    self.assertEqual(send(port, "/orders", [*self.user, *fields]).status, status)
+
     def test_a_token_in_a_cookie_needs_an_origin_where_it_changes_something(self):
         further = {"TOKEN_SOURCES": "cookie", "ALLOWED_ORIGINS": "https://pages.example.com"}
         cookie = f"Cookie: theme=dark; __Host-access_token={token()}"
@@ -291,6 +314,20 @@ class RecordedShapes(unittest.TestCase):
                     if dialect == "envoy" and "#" in path:
                         continue
                     self.assertIn(raw(port, shape("GET", path, admin)).status, (400, 403), path)
+
+    def test_the_clients_address_is_counted_from_the_right(self):
+        user = [f"Authorization: Bearer {token()}", "Connection: close", "X-Forwarded-For: 198.51.100.1"]
+        with rule_for("203.0.113.7/32") as folder:
+            for dialect, shape, hops, status in (
+                ("forwarded", traefik, 1, 200),
+                ("forwarded", traefik, 2, 403),
+                ("envoy", envoy, 2, 200),
+                ("envoy", envoy, 1, 403),
+                ("envoy", envoy, 9, 403),
+            ):
+                further = forward_auth.NO_AWS | {"POLICIES_DIR": folder, "TRUSTED_HOPS": str(hops)}
+                with self.subTest(dialect, hops=hops), forward_auth.running(dialect, **further) as port:
+                    self.assertEqual(raw(port, shape("GET", "/orders", user)).status, status)
 
     def test_a_question_without_the_original_request_is_refused(self):
         user = [f"Authorization: Bearer {token()}", "Connection: close"]
