@@ -106,7 +106,7 @@ def variables():
 
 @contextlib.contextmanager
 def running(dialect, **further):
-    """forward-auth as a server for a dialect; yields its port. Revocations are in memory without a table in `further`."""
+    """forward-auth as a server for a dialect; yields its port. Revocations are in memory if `further` has no table."""
     where = {} if "REVOCATION_TABLE" in further else {"REVOCATION_STORE": "memory"}
     port = free_port()
     names = variables() | {
