@@ -20,7 +20,7 @@ export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
 .PHONY: help run demo stop test test-otlp check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench
-.PHONY: bench-invocation bench-migration startup clean
+.PHONY: bench-invocation bench-migration bench-forward startup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -153,6 +153,12 @@ bench-migration: tools binaries ## Migrate 10,000 users from PostgreSQL; compare
 	@cargo build -q $(CARGO_JOBS) -p benches --bins
 	@cd $(TARGET) && GATEHOUSE_BIN_DIR=$$PWD/release \
 	  $(CURDIR)/$(PYTHON) $(CURDIR)/local/stack.py exec --databases sh -c 'debug/migration && debug/refusals'
+
+bench-forward: tools-sam ## Measure what forward-auth adds to a request through nginx, in memory and with a table (release)
+	@local/debian .tools/nginx nginx && local/debian .tools/wrk wrk
+	@local/venv .tools/dynamodb local/dynamodb.txt && local/npm tests/dynamodb
+	@cargo build -q $(CARGO_JOBS) --release -p forward-auth
+	@$(OPERATE) local/bench_forward.py $(TARGET)/release/forward-auth
 
 startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
 	@for name in $(FUNCTIONS); do \

