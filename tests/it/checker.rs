@@ -13,7 +13,6 @@
 mod clients;
 mod cognito;
 mod cost;
-mod deciders;
 mod faults;
 mod revocations;
 mod run;
@@ -26,24 +25,14 @@ use std::collections::HashMap;
 use testkit::token::now;
 
 use self::clients::IN_USE;
-use self::deciders::Kind;
-use self::run::{run, run_with};
+use self::run::run;
 use self::system::{Checker, Random, Sabotage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_revoked_sessions_are_rejected() {
-    none_of(&run(Sabotage::None, 5_000).await);
-}
-
-/// The same for the server, each request twice at once, so that requests share reads.
-#[tokio::test(flavor = "multi_thread")]
-async fn forward_auth_rejects_only_revoked_sessions() {
-    none_of(&run_with(Kind::ForwardAuth, Sabotage::None, 5_000).await);
-}
-
-fn none_of(violations: &[String]) {
+    let violations = run(Sabotage::None, 5_000).await;
     let mut kinds: HashMap<&str, usize> = HashMap::new();
-    for violation in violations {
+    for violation in &violations {
         *kinds
             .entry(violation.split(':').next().unwrap())
             .or_default() += 1;
@@ -54,8 +43,6 @@ fn none_of(violations: &[String]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_stale_reads() {
     assert!(!run(Sabotage::StaleReads, 2_000).await.is_empty());
-    let forward_auth = run_with(Kind::ForwardAuth, Sabotage::StaleReads, 2_000).await;
-    assert!(!forward_auth.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +62,7 @@ async fn the_checker_detects_an_auth_time_moved_by_a_refresh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_sessions_left_at_cognito() {
-    let checker = Checker::start(Kind::Authorizer, Sabotage::IgnoredCalls).await;
+    let checker = Checker::start(Sabotage::IgnoredCalls).await;
     let mut random = Random(now());
     for _ in 0..IN_USE {
         checker.log_in(0);

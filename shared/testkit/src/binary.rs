@@ -51,15 +51,11 @@ impl Drop for Binary {
             eprint!("{}", self.last_lines());
             return;
         }
-        refuse_secrets(&self.output());
-    }
-}
-
-/// Panics if a log contains a secret of the tests.
-pub(crate) fn refuse_secrets(output: &str) {
-    for secret in SECRETS {
-        let line = output.lines().find(|line| line.contains(secret));
-        assert!(line.is_none(), "the log contains `{secret}`: {line:?}");
+        let output = self.output();
+        for secret in SECRETS {
+            let line = output.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "the log contains `{secret}`: {line:?}");
+        }
     }
 }
 
@@ -274,7 +270,7 @@ impl Binary {
     }
 }
 
-pub(crate) fn collect(pipe: impl AsyncRead + Unpin + Send + 'static, output: Arc<Mutex<String>>) {
+fn collect(pipe: impl AsyncRead + Unpin + Send + 'static, output: Arc<Mutex<String>>) {
     tokio::spawn(async move {
         let mut lines = BufReader::new(pipe).lines();
         while let Ok(Some(line)) = lines.next_line().await {

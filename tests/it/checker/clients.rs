@@ -3,13 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use auth_tests::Verdict;
+use auth_tests::{Verdict, request_event};
 use serde_json::{Value, json};
 use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
 
 use super::cognito::refresh_token;
-use super::deciders::Kind;
 use super::state::Session;
 use super::system::{Checker, Random, Sabotage};
 use crate::world::unique;
@@ -89,16 +88,7 @@ impl Checker {
         let Some((id, token)) = self.pick(user, random) else {
             return self.log_in(user);
         };
-        match self.kind {
-            Kind::Authorizer => self.call_with(user, &id, &token, random).await,
-            Kind::ForwardAuth => {
-                let mut second = Random(random.below(u64::MAX).max(1));
-                tokio::join!(
-                    self.call_with(user, &id, &token, random),
-                    self.call_with(user, &id, &token, &mut second),
-                );
-            }
-        }
+        self.call_with(user, &id, &token, random).await;
     }
 
     pub(super) async fn call_with(
@@ -109,10 +99,11 @@ impl Checker {
         random: &mut Random,
     ) {
         let issued_at = token.get("iat").as_u64().unwrap();
-        let token = token.build();
+        let event = request_event(&format!("Bearer {}", token.build()));
         let at = usize::try_from(random.below(2)).unwrap();
         let began = Instant::now();
-        let verdict = self.deciders[at].verdict(&token).await;
+        let outcome = self.authorizers[at].invoke(&event).await;
+        let verdict = outcome.map_or(Verdict::Failure, |outcome| auth_tests::verdict(&outcome));
         let fate = {
             let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
             let until = state.tried_until;
@@ -147,7 +138,7 @@ impl Checker {
                 self.counts.errors.fetch_add(1, Ordering::SeqCst);
                 // As clients do. A fault that fails fast would use up the operations.
                 tokio::time::sleep(BACK_OFF).await;
-                if !self.was_broken(began) && !self.recovers(at, &token).await {
+                if !self.was_broken(began) && !self.recovers(at, &event).await {
                     self.violation(format!("an error without an active fault: {id}"));
                 }
             }
@@ -156,10 +147,11 @@ impl Checker {
     }
 
     /// An overloaded machine is a fault too, and temporary.
-    async fn recovers(&self, at: usize, token: &str) -> bool {
+    async fn recovers(&self, at: usize, event: &Value) -> bool {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if self.deciders[at].verdict(token).await != Verdict::Failure {
+            let outcome = self.authorizers[at].invoke(event).await;
+            if outcome.is_some_and(|one| auth_tests::verdict(&one) != Verdict::Failure) {
                 return true;
             }
         }

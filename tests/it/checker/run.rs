@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use testkit::token::now;
 
-use super::deciders::Kind;
 use super::system::{Checker, Random, Sabotage, USERS};
 
 const WORKERS: u64 = 8;
@@ -61,16 +60,12 @@ impl Checker {
     }
 }
 
-pub(super) async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
-    run_with(Kind::Authorizer, sabotage, by_default).await
-}
-
 #[expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "the caller sets the length of the run and reads its result"
 )]
-pub(super) async fn run_with(kind: Kind, sabotage: Sabotage, by_default: u64) -> Vec<String> {
+pub(super) async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
     let operations = match sabotage {
         Sabotage::None => std::env::var("GATEHOUSE_OPERATIONS")
             .ok()
@@ -79,7 +74,7 @@ pub(super) async fn run_with(kind: Kind, sabotage: Sabotage, by_default: u64) ->
         _ => by_default,
     };
     let began = Instant::now();
-    let checker = Checker::start(kind, sabotage).await;
+    let checker = Checker::start(sabotage).await;
     let mut tasks = Vec::new();
     for worker in 0..WORKERS {
         let checker = Arc::clone(&checker);

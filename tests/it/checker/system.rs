@@ -13,14 +13,13 @@ use testkit::{Binary, DynamoDbLocal, FakeAws, Pool};
 use tokio::sync::RwLock;
 
 use super::cognito::Cognito;
-use super::deciders::{Decider, Kind};
 use super::state::User;
 use crate::world::ACCOUNT;
 
 pub(super) const USERS: u64 = 24;
 
 /// Longer than any function takes: a response that is still missing then counts as lost.
-pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Time after a fault in which connections and cool-downs may still cause errors.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -94,8 +93,7 @@ pub(super) struct Counts {
 }
 
 pub(super) struct Checker {
-    pub(super) deciders: Vec<Decider>,
-    pub(super) kind: Kind,
+    pub(super) authorizers: Vec<Slot>,
     pub(super) logouts: Vec<Slot>,
     pub(super) events: Slot,
     pub(super) resets: Slot,
@@ -125,7 +123,7 @@ impl Random {
 }
 
 impl Checker {
-    pub(super) async fn start(kind: Kind, sabotage: Sabotage) -> Arc<Self> {
+    pub(super) async fn start(sabotage: Sabotage) -> Arc<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let database = DynamoDbLocal::start(&root).await;
         make_table(&database.url(), auth_tests::TABLE).await;
@@ -143,11 +141,7 @@ impl Checker {
         let environment = environment(&jwks.uri(), &store.url(), &more);
         let start = async |name| Slot::start(name, environment.clone()).await;
         Arc::new(Self {
-            deciders: vec![
-                Decider::start(kind, &environment).await,
-                Decider::start(kind, &environment).await,
-            ],
-            kind,
+            authorizers: vec![start("authorizer").await, start("authorizer").await],
             logouts: vec![start("logout").await, start("logout").await],
             events: start("user-events").await,
             resets: start("post-confirmation").await,
