@@ -475,6 +475,7 @@ async fn envoy_asks_with_the_request_line() {
     assert_eq!(ask("GET /auth//admin HTTP/1.1").await, 403);
     assert_eq!(ask("GET /auth/x/..%2fadmin HTTP/1.1").await, 403);
     assert_eq!(ask("GET /auth HTTP/1.1").await, 400);
+    assert_eq!(ask("GET http://a.example/auth/x HTTP/1.1").await, 400);
     assert_eq!(ask("GET /orders/7 HTTP/1.1").await, 404);
     let two = server
         .raw(&["GET /auth/x HTTP/1.1", "Host: a", "Host: b", &token])
