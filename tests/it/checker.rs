@@ -39,13 +39,13 @@ async fn only_revoked_sessions_are_rejected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forward_auth_rejects_only_revoked_sessions() {
-    assert_none(&run(Front::ForwardAuth, Sabotage::None, 5_000).await);
+    assert_none(&run(Front::ForwardAuth, Sabotage::None, 2_000).await);
 }
 
 /// With `DECISION_CACHE_SECONDS`, a revocation may be late by so much, and by no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn forward_auth_keeps_the_bound_of_its_cache() {
-    assert_none(&run(Front::CachingForwardAuth, Sabotage::None, 2_500).await);
+    assert_none(&run(Front::CachingForwardAuth, Sabotage::None, 1_000).await);
 }
 
 fn assert_none(violations: &[String]) {

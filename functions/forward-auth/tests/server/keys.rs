@@ -1,52 +1,15 @@
-//! Keys that are rotated, withdrawn or stolen, and clocks that differ.
+//! Withdrawn keys of phantom tokens, and clocks that differ.
 
 use std::path::{Path, PathBuf};
 
 use auth::{Algorithm, DenyReason, Issuer, IssuerKind, KeySet, TokenRules, TrustedIssuer};
 use auth::{Secret, UnixSeconds};
 use auth_phantom::{SigningAlgorithm, SigningKeys};
-use serde_json::json;
-use testkit::jwks_server::JwksServer;
-use testkit::{Pool, SigningKey, now};
+use testkit::{Pool, now};
 
 use crate::{bearer, good, start};
 
 const GATEWAY: &str = "https://auth.example.com";
-
-#[tokio::test]
-async fn a_rotated_key_is_found_and_a_withdrawn_one_is_refused() {
-    let pool = Pool::ours();
-    let new = SigningKey::rsa();
-    let keys = JwksServer::start(&pool.jwks()).await;
-    let uri = keys.uri();
-    let server = start(&[("JWKS", ""), ("JWKS_URI", &uri)]).await;
-    let old = good();
-    let rotated = pool.access_token().header("kid", "rotated").signed_by(&new);
-    let rotated = bearer(&rotated.build());
-    assert_eq!(server.ask("GET", "/x", &[&old]).await.status, 200);
-    // Both keys are published. A process that runs reads them again when a token names the new one, at most every ten
-    // seconds (tests/it/authorizer_keys.rs).
-    keys.set_body(
-        json!({"keys": [new.jwk("rotated"), pool.access_key.jwk(pool.access_kid)]}).to_string(),
-    );
-    let server = restarted(server, &uri).await;
-    assert_eq!(server.ask("GET", "/x", &[&rotated]).await.status, 200);
-    assert_eq!(server.ask("GET", "/x", &[&old]).await.status, 200);
-    // The old one is withdrawn.
-    keys.set_body(json!({"keys": [new.jwk("rotated")]}).to_string());
-    let server = restarted(server, &uri).await;
-    assert_eq!(server.ask("GET", "/x", &[&rotated]).await.status, 200);
-    let refused = server.ask("GET", "/x", &[&old]).await;
-    assert_eq!(refused.status, 401);
-    let metrics = server.get("/metrics").await.body;
-    assert!(metrics.contains("reason=\"unknown_key\"} 1"), "{metrics}");
-}
-
-/// A process that has this key set for the first time.
-async fn restarted(old: crate::Running, uri: &str) -> crate::Running {
-    drop(old);
-    start(&[("JWKS", ""), ("JWKS_URI", uri)]).await
-}
 
 #[tokio::test]
 async fn a_clock_that_is_behind_accepts_within_its_leeway_only() {
