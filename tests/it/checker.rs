@@ -8,12 +8,15 @@
 //! - A token that was not revoked is never rejected, and an error does not outlast its cause.
 //! - A session that was acknowledged as revoked at Cognito gets no tokens there.
 //!
+//! forward-auth takes the authorizer's place in runs of its own.
+//!
 //! `GATEHOUSE_OPERATIONS` sets the number of operations; `make check` runs 200,000.
 
 mod clients;
 mod cognito;
 mod cost;
 mod faults;
+mod front;
 mod revocations;
 mod run;
 mod state;
@@ -25,14 +28,29 @@ use std::collections::HashMap;
 use testkit::token::now;
 
 use self::clients::IN_USE;
+use self::front::Front;
 use self::run::run;
 use self::system::{Checker, Random, Sabotage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_revoked_sessions_are_rejected() {
-    let violations = run(Sabotage::None, 5_000).await;
+    assert_none(&run(Front::Authorizer, Sabotage::None, 5_000).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forward_auth_rejects_only_revoked_sessions() {
+    assert_none(&run(Front::ForwardAuth, Sabotage::None, 2_000).await);
+}
+
+/// With `DECISION_CACHE_SECONDS`, a revocation may be late by so much, and by no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn forward_auth_keeps_the_bound_of_its_cache() {
+    assert_none(&run(Front::CachingForwardAuth, Sabotage::None, 1_000).await);
+}
+
+fn assert_none(violations: &[String]) {
     let mut kinds: HashMap<&str, usize> = HashMap::new();
-    for violation in &violations {
+    for violation in violations {
         *kinds
             .entry(violation.split(':').next().unwrap())
             .or_default() += 1;
@@ -41,18 +59,38 @@ async fn only_revoked_sessions_are_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_checker_detects_a_cache_and_a_skipped_check_in_forward_auth() {
+    for sabotage in [Sabotage::HiddenCache, Sabotage::SkippedCheck] {
+        let violations = run(Front::ForwardAuth, sabotage, 2_000).await;
+        assert!(
+            violations
+                .iter()
+                .any(|one| one.starts_with("allowed after its revocation"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_stale_reads() {
-    assert!(!run(Sabotage::StaleReads, 2_000).await.is_empty());
+    assert!(
+        !run(Front::Authorizer, Sabotage::StaleReads, 2_000)
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_late_revocations() {
-    assert!(!run(Sabotage::LateRevocations, 2_000).await.is_empty());
+    assert!(
+        !run(Front::Authorizer, Sabotage::LateRevocations, 2_000)
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_an_auth_time_moved_by_a_refresh() {
-    let violations = run(Sabotage::NewAuthTime, 2_000).await;
+    let violations = run(Front::Authorizer, Sabotage::NewAuthTime, 2_000).await;
     assert!(
         violations
             .iter()
@@ -62,7 +100,7 @@ async fn the_checker_detects_an_auth_time_moved_by_a_refresh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_sessions_left_at_cognito() {
-    let checker = Checker::start(Sabotage::IgnoredCalls).await;
+    let checker = Checker::start(Front::Authorizer, Sabotage::IgnoredCalls).await;
     let mut random = Random(now());
     for _ in 0..IN_USE {
         checker.log_in(0);

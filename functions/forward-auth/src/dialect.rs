@@ -96,6 +96,8 @@ impl Dialect {
                 header("x-forwarded-host")?,
                 header("x-forwarded-uri")?,
             ),
+            // An absolute address has a host of its own beside `Host`; Envoy sends none.
+            Self::Envoy if parts.uri.authority().is_some() => return Err(InvalidOriginal),
             Self::Envoy => {
                 let target = parts
                     .uri

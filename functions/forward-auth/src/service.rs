@@ -1,6 +1,6 @@
 //! Answers one request of a proxy.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_gateway::Effect;
 use auth::memory::MemoryRevocations;
@@ -17,7 +17,7 @@ use runtime::{clock, log};
 use serde_json::Value;
 
 use crate::answer::{self, Answer};
-use crate::cache::{self, DecisionCache};
+use crate::cache::{self, DecisionCache, Moment};
 use crate::config::Settings;
 use crate::dialect::{Dialect, InvalidOriginal};
 use crate::identity::{self, TooLarge};
@@ -117,7 +117,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
     }
 
     async fn decide(&self, parts: &Parts, request_id: Option<&str>) -> Answer {
-        let began = Instant::now();
+        let began = Moment::now();
         let trace = Trace::default();
         let mut headers = Vec::new();
         let outcome = match self.outcome(parts, &trace, began).await {
@@ -133,7 +133,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         if trace.odd_expiry() {
             self.log.log_odd_expiry();
         }
-        let took = began.elapsed();
+        let took = began.monotonic.elapsed();
         self.metrics.count(outcome.word(), outcome.reason(), took);
         self.log.report(&Decided {
             level: outcome.level(),
@@ -153,7 +153,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         &self,
         parts: &Parts,
         trace: &Trace,
-        began: Instant,
+        began: Moment,
     ) -> Result<(Caller, String), Outcome> {
         let fields = parts.headers.iter();
         let size: usize = fields
@@ -176,7 +176,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         let presented = presented.map_err(|reason| Outcome::Refused(reason.into()))?;
         let key = self.cache_key(&presented, &request, &original.host);
         if let Some(key) = &key
-            && let Some(caller) = self.cache.find(key, began, clock::now())
+            && let Some(caller) = self.cache.find(key, began)
         {
             self.metrics.count_remembered();
             return Ok((caller, original.host));
@@ -188,7 +188,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
                 ..
             }) => {
                 if let Some(key) = key {
-                    self.cache.remember(key, &caller, began, clock::now());
+                    self.cache.remember(key, &caller, began);
                 }
                 Ok((caller, original.host))
             }

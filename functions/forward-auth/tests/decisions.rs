@@ -32,6 +32,8 @@ const SESSION: &str = "0a1b2c3d-session-example-000000000001";
 struct Counting {
     store: MemoryRevocations,
     reads: Arc<AtomicU64>,
+    /// How many milliseconds longer a read takes.
+    slower_by: Arc<AtomicU64>,
 }
 
 impl RevocationReader for Counting {
@@ -42,7 +44,8 @@ impl RevocationReader for Counting {
     ) -> Result<Revocations, Unavailable> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let result = self.store.revocations(claims, now).await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let slower_by = self.slower_by.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(5 + slower_by)).await;
         result
     }
 }
@@ -190,6 +193,44 @@ async fn a_logout_is_late_by_no_more_than_the_cache() {
     let bound = Duration::from_millis(1_200);
     tokio::time::timeout(bound, refused).await.unwrap();
     assert_eq!(fixture.status_of(&token, "/x").await, 401);
+}
+
+fn expiring_in(seconds: u64) -> String {
+    let token = Pool::ours().access_token().claim("exp", now() + seconds);
+    format!("Bearer {}", token.build())
+}
+
+#[tokio::test]
+async fn a_cached_decision_ends_with_its_token() {
+    let fixture = fixture(&[("DECISION_CACHE_SECONDS", "60")]);
+    let token = expiring_in(3);
+    assert_eq!(fixture.status_of(&token, "/x").await, 200);
+    assert_eq!(fixture.status_of(&token, "/x").await, 200);
+    assert_eq!(fixture.reads(), 1);
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    assert_eq!(fixture.status_of(&token, "/x").await, 401);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_while_it_waits_for_a_shared_read_is_refused() {
+    let fixture = Arc::new(fixture(&[]));
+    fixture.store.slower_by.store(1_100, Ordering::SeqCst);
+    let token = expiring_in(2);
+    let tasks: Vec<_> = (0..10)
+        .map(|_| {
+            let (fixture, token) = (Arc::clone(&fixture), token.clone());
+            tokio::spawn(async move { fixture.status_of(&token, "/x").await })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for task in tasks {
+        statuses.push(task.await.unwrap());
+    }
+    // The first request reads alone, and may be in time.
+    statuses.sort_unstable();
+    let late = statuses.iter().filter(|status| **status != 200).count();
+    assert!(late >= 9, "{statuses:?}");
+    assert_eq!(fixture.reads(), 2);
 }
 
 #[tokio::test]

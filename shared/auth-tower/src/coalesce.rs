@@ -15,7 +15,14 @@ use tokio::sync::Mutex;
 /// during it share the next one.
 pub struct Coalesced<R> {
     store: R,
-    slots: Lock<HashMap<Key, Arc<Slot>>>,
+    slots: Lock<HashMap<Key, Shared>>,
+}
+
+/// A slot and the number of requests that use it.
+#[derive(Default)]
+struct Shared {
+    slot: Arc<Slot>,
+    users: usize,
 }
 
 /// All parts of a credential that its revocations depend on.
@@ -71,10 +78,12 @@ impl<R> Coalesced<R> {
 
     fn enter(&self, key: &Key) -> Entered<'_, R> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = match slots.get(key) {
-            Some(slot) => Arc::clone(slot),
-            None => Arc::clone(slots.entry(key.clone()).or_default()),
+        let shared = match slots.get_mut(key) {
+            Some(shared) => shared,
+            None => slots.entry(key.clone()).or_default(),
         };
+        shared.users += 1;
+        let slot = Arc::clone(&shared.slot);
         Entered {
             of: self,
             key: key.clone(),
@@ -83,7 +92,7 @@ impl<R> Coalesced<R> {
     }
 }
 
-/// A request's share of a slot, which is removed with the last one.
+/// A request's use of a slot, which is removed with the last one.
 struct Entered<'a, R> {
     of: &'a Coalesced<R>,
     key: Key,
@@ -93,9 +102,12 @@ struct Entered<'a, R> {
 impl<R> Drop for Entered<'_, R> {
     fn drop(&mut self) {
         let mut slots = self.of.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's own share, and this one. No other can be made without the lock.
-        if Arc::strong_count(&self.slot) <= 2 {
-            slots.remove(&self.key);
+        // Not by the number of `Arc`s: this one is dropped only after the lock is released.
+        if let Some(shared) = slots.get_mut(&self.key) {
+            shared.users -= 1;
+            if shared.users == 0 {
+                slots.remove(&self.key);
+            }
         }
     }
 }
@@ -125,6 +137,7 @@ impl<R: RevocationReader + Sync> RevocationReader for Coalesced<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
     use auth::memory::MemoryRevocations;
@@ -140,6 +153,8 @@ mod tests {
         store: MemoryRevocations,
         permits: Semaphore,
         reads: AtomicU64,
+        /// Whether the next read panics.
+        panics: AtomicBool,
     }
 
     impl RevocationReader for Slow {
@@ -151,6 +166,10 @@ mod tests {
             let result = self.store.revocations(claims, now).await;
             self.reads.fetch_add(1, Ordering::SeqCst);
             self.permits.acquire().await.unwrap().forget();
+            assert!(
+                !self.panics.swap(false, Ordering::SeqCst),
+                "as the test wants"
+            );
             result
         }
     }
@@ -170,6 +189,7 @@ mod tests {
                 store: store.clone(),
                 permits: Semaphore::new(0),
                 reads: AtomicU64::new(0),
+                panics: AtomicBool::new(false),
             };
             Self {
                 reader: Arc::new(Coalesced::new(slow)),
@@ -264,6 +284,39 @@ mod tests {
         let answer = tokio::time::timeout(Duration::from_secs(5), waiting).await;
         answer.unwrap().unwrap().unwrap();
         assert!(fixture.reader.slots.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_read_that_panics_holds_up_no_other() {
+        let fixture = Fixture::new();
+        let panicking = fixture.ask();
+        fixture.until_reads(1).await;
+        let waiting = fixture.ask();
+        Fixture::settle().await;
+        let store = fixture.reader.store();
+        store.panics.store(true, Ordering::SeqCst);
+        fixture.permit(1);
+        assert!(panicking.await.is_err());
+        fixture.until_reads(2).await;
+        fixture.permit(1);
+        waiting.await.unwrap().unwrap();
+        assert!(fixture.reader.slots.lock().unwrap().is_empty());
+    }
+
+    /// Of two requests that end together, each may still hold the slot's memory when the other leaves. Fails if that
+    /// counts.
+    #[test]
+    fn requests_that_end_together_leave_no_slot() {
+        let fixture = Fixture::new();
+        let key = Key::of(&fixture.claims);
+        let (first, second) = (fixture.reader.enter(&key), fixture.reader.enter(&key));
+        let slots = || fixture.reader.slots.lock().unwrap().len();
+        let memory_of_first = Arc::clone(&first.slot);
+        drop(first);
+        assert_eq!(slots(), 1, "the second request still uses it");
+        drop(second);
+        assert_eq!(slots(), 0);
+        drop(memory_of_first);
     }
 
     #[tokio::test]

@@ -13,14 +13,20 @@ pub fn now() -> UnixSeconds {
 
 /// Whole seconds since 1970 by the wall clock; 0 before that, which makes every token invalid.
 #[must_use]
+pub fn unix_seconds() -> u64 {
+    since_epoch().as_secs()
+}
+
+/// The time since 1970 by the wall clock; zero before that.
+#[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "other code gets the time as an argument"
 )]
-pub fn unix_seconds() -> u64 {
+pub fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+        .unwrap_or_default()
 }
 
 /// Returns once the wall clock is past `second`, or after two seconds.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use crate::runtime_api::{Outcome, RuntimeApi};
@@ -21,9 +22,21 @@ const SHOWN: usize = 20;
 /// A function that has finished its init and waits for events.
 pub struct Binary {
     api: RuntimeApi,
+    process: Process,
+}
+
+/// A binary's process and its output.
+struct Process {
     child: Child,
     name: String,
     output: Arc<Mutex<String>>,
+}
+
+/// A binary that serves HTTP (`--listen`) and is ready.
+pub struct HttpBinary {
+    /// `127.0.0.1:port`
+    pub address: String,
+    process: Process,
 }
 
 /// Texts that no function may print: the passwords, codes and addresses that tests use, and the
@@ -43,7 +56,7 @@ const SECRETS: &[&str] = &[
     "$2b$",
 ];
 
-impl Drop for Binary {
+impl Drop for Process {
     /// Checks after every test that the log contains no secret. After a failed test it shows the log's end.
     #[expect(clippy::print_stderr, reason = "libtest shows it with the failed test")]
     fn drop(&mut self) {
@@ -132,7 +145,7 @@ impl Binary {
         let mut binary = Self::spawn(name, environment).await;
         tokio::select! {
             () = binary.api.polled() => binary,
-            status = binary.child.wait() => {
+            status = binary.process.child.wait() => {
                 panic!("{name} exited with {status:?}: {}", binary.output())
             }
             () = tokio::time::sleep(PATIENCE) => {
@@ -146,7 +159,7 @@ impl Binary {
         let mut binary = Self::spawn(name, environment).await;
         tokio::select! {
             () = binary.api.polled() => panic!("{name} started: {}", binary.output()),
-            status = binary.child.wait() => {
+            status = binary.process.child.wait() => {
                 assert!(!status.expect("a status").success(), "{}", binary.output());
             }
             () = tokio::time::sleep(PATIENCE) => panic!("{name} hangs: {}", binary.output()),
@@ -163,34 +176,15 @@ impl Binary {
 
     async fn spawn(name: &str, environment: &[(&str, String)]) -> Self {
         let api = RuntimeApi::start().await;
-        let mut child = Command::new(Self::path(name))
-            .env_clear()
-            .envs([
-                ("AWS_LAMBDA_RUNTIME_API", api.address()),
-                ("AWS_LAMBDA_FUNCTION_NAME", "under-test"),
-                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-                ("AWS_REGION", "us-east-1"),
-                ("AWS_ACCESS_KEY_ID", "test"),
-                ("AWS_SECRET_ACCESS_KEY", "test"),
-                ("RUST_BACKTRACE", "0"),
-            ])
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a process");
-        let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("a pipe"), Arc::clone(&output));
-        collect(child.stderr.take().expect("a pipe"), Arc::clone(&output));
-        Self {
-            api,
-            child,
-            name: name.to_owned(),
-            output,
-        }
+        let mut command = Command::new(Self::path(name));
+        command.env_clear().envs([
+            ("AWS_LAMBDA_RUNTIME_API", api.address()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "under-test"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ]);
+        let process = Process::spawn(name, &mut command, environment);
+        Self { api, process }
     }
 
     /// Sends an event and waits for the result.
@@ -216,27 +210,12 @@ impl Binary {
     /// All output of the function so far.
     #[must_use]
     pub fn output(&self) -> String {
-        self.output.lock().expect("a lock").clone()
-    }
-
-    fn last_lines(&self) -> String {
-        // Another thread may have panicked with the lock.
-        let output = match self.output.lock() {
-            Ok(output) => output.clone(),
-            Err(poisoned) => poisoned.into_inner().clone(),
-        };
-        let lines: Vec<&str> = output.lines().collect();
-        let last = &lines[lines.len().saturating_sub(SHOWN)..];
-        format!("---- {} printed ----\n{}\n", self.name, last.join("\n"))
+        self.process.output()
     }
 
     /// Sends the process a signal, such as `-STOP` or `-CONT`.
     pub fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let status = std::process::Command::new("kill")
-            .args([name, &pid])
-            .status();
-        assert!(status.expect("kill").success());
+        self.process.signal(name);
     }
 
     /// The number of copies of a text in the writable memory of the process.
@@ -266,6 +245,97 @@ impl Binary {
     /// The process id, for freezing the process or inspecting its memory.
     #[must_use]
     pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+impl HttpBinary {
+    /// Starts the binary with only these environment variables, on a free port, and waits until it is ready.
+    pub async fn start(name: &str, environment: &[(&str, String)]) -> Self {
+        let address = {
+            let probe = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            probe.local_addr().expect("an address").to_string()
+        };
+        let mut command = Command::new(Binary::path(name));
+        command.env_clear().args(["--listen", &address]);
+        let mut process = Process::spawn(name, &mut command, environment);
+        let connected = async {
+            while TcpStream::connect(&address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            () = connected => (),
+            status = process.child.wait() => {
+                panic!("{name} exited with {status:?}: {}", process.output())
+            }
+            () = tokio::time::sleep(PATIENCE) => panic!("{name} did not listen: {}", process.output()),
+        }
+        Self { address, process }
+    }
+
+    /// All output of the process so far.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// Sends the process a signal, such as `-STOP` or `-CONT`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+}
+
+impl Process {
+    fn spawn(name: &str, command: &mut Command, environment: &[(&str, String)]) -> Self {
+        let mut child = command
+            .envs([
+                ("AWS_REGION", "us-east-1"),
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "test"),
+                ("RUST_BACKTRACE", "0"),
+            ])
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a process");
+        let output = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().expect("a pipe"), Arc::clone(&output));
+        collect(child.stderr.take().expect("a pipe"), Arc::clone(&output));
+        Self {
+            child,
+            name: name.to_owned(),
+            output,
+        }
+    }
+
+    fn output(&self) -> String {
+        self.output.lock().expect("a lock").clone()
+    }
+
+    fn last_lines(&self) -> String {
+        // Another thread may have panicked with the lock.
+        let output = match self.output.lock() {
+            Ok(output) => output.clone(),
+            Err(poisoned) => poisoned.into_inner().clone(),
+        };
+        let lines: Vec<&str> = output.lines().collect();
+        let last = &lines[lines.len().saturating_sub(SHOWN)..];
+        format!("---- {} printed ----\n{}\n", self.name, last.join("\n"))
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let status = std::process::Command::new("kill")
+            .args([name, &pid])
+            .status();
+        assert!(status.expect("kill").success());
+    }
+
+    fn pid(&self) -> u32 {
         self.child.id().expect("a running process")
     }
 }

@@ -28,7 +28,7 @@ pub mod spans;
 pub mod token;
 
 pub use aws::FakeAws;
-pub use binary::{Binary, Invocation};
+pub use binary::{Binary, HttpBinary, Invocation};
 pub use dynamodb::DynamoDbLocal;
 pub use keys::SigningKey;
 pub use pool::Pool;

@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use auth_tests::{Verdict, request_event};
+use auth_tests::Verdict;
 use serde_json::{Value, json};
 use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
 
 use super::cognito::refresh_token;
+use super::front::{Decided, Front};
 use super::state::Session;
 use super::system::{Checker, Random, Sabotage};
 use crate::world::unique;
@@ -17,6 +18,9 @@ use crate::world::unique;
 pub(super) const IN_USE: usize = 12;
 
 const STOLEN: usize = 24;
+
+/// Requests that a client sends at once.
+const BURST: usize = 4;
 
 /// A client's pause after an error.
 const BACK_OFF: Duration = Duration::from_millis(25);
@@ -88,7 +92,11 @@ impl Checker {
         let Some((id, token)) = self.pick(user, random) else {
             return self.log_in(user);
         };
-        self.call_with(user, &id, &token, random).await;
+        // Concurrent requests of one credential share reads in forward-auth.
+        let burst = self.front != Front::Authorizer && random.below(8) == 0;
+        let at = usize::try_from(random.below(2)).unwrap();
+        let calls = (0..if burst { BURST } else { 1 }).map(|_| self.call_at(at, user, &id, &token));
+        futures_util::future::join_all(calls).await;
     }
 
     pub(super) async fn call_with(
@@ -98,12 +106,19 @@ impl Checker {
         token: &TokenBuilder<'static>,
         random: &mut Random,
     ) {
-        let issued_at = token.get("iat").as_u64().unwrap();
-        let event = request_event(&format!("Bearer {}", token.build()));
         let at = usize::try_from(random.below(2)).unwrap();
+        self.call_at(at, user, id, token).await;
+    }
+
+    /// Calls through the decider with this number.
+    async fn call_at(&self, at: usize, user: u64, id: &str, token: &TokenBuilder<'static>) {
+        let issued_at = token.get("iat").as_u64().unwrap();
+        let token = token.build();
         let began = Instant::now();
-        let outcome = self.authorizers[at].invoke(&event).await;
-        let verdict = outcome.map_or(Verdict::Failure, |outcome| auth_tests::verdict(&outcome));
+        let Decided { verdict, subject } = self.deciders[at].decide(&token).await;
+        if verdict == Verdict::Allow && subject.is_some_and(|found| found != self.subject(user)) {
+            self.violation(format!("another caller's identity: {id}"));
+        }
         let fate = {
             let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
             let until = state.tried_until;
@@ -121,7 +136,8 @@ impl Checker {
         match verdict {
             Verdict::Allow => {
                 self.counts.allowed.fetch_add(1, Ordering::SeqCst);
-                if let Some((ended, by)) = ended.filter(|(ended, _)| *ended < began) {
+                let bound = self.front.bound();
+                if let Some((ended, by)) = ended.filter(|(ended, _)| *ended + bound < began) {
                     let late = began.duration_since(ended);
                     self.violation(format!(
                         "allowed after its revocation by {by}: {late:?} {id}"
@@ -138,7 +154,7 @@ impl Checker {
                 self.counts.errors.fetch_add(1, Ordering::SeqCst);
                 // As clients do. A fault that fails fast would use up the operations.
                 tokio::time::sleep(BACK_OFF).await;
-                if !self.was_broken(began) && !self.recovers(at, &event).await {
+                if !self.was_broken(began) && !self.recovers(at, &token).await {
                     self.violation(format!("an error without an active fault: {id}"));
                 }
             }
@@ -147,11 +163,10 @@ impl Checker {
     }
 
     /// An overloaded machine is a fault too, and temporary.
-    async fn recovers(&self, at: usize, event: &Value) -> bool {
+    async fn recovers(&self, at: usize, token: &str) -> bool {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let outcome = self.authorizers[at].invoke(event).await;
-            if outcome.is_some_and(|one| auth_tests::verdict(&one) != Verdict::Failure) {
+            if self.deciders[at].decide(token).await.verdict != Verdict::Failure {
                 return true;
             }
         }

@@ -35,14 +35,15 @@ impl Checker {
                     self.store.close_connections();
                     self.store_fault(Fault::Cut, time).await;
                 }
-                6 => self.authorizers[any].freeze(time).await,
+                6 => self.deciders[any].freeze(time).await,
                 7 => self.logouts[any].freeze(time).await,
                 8 => {
                     self.counts.restarts.fetch_add(1, Ordering::SeqCst);
                     self.database.restart(time).await;
                 }
-                _ => match random.below(4) {
-                    0 => self.authorizers[any].kill().await,
+                _ => match random.below(5) {
+                    0 => self.deciders[any].kill().await,
+                    3 => self.deciders[any].stop().await,
                     1 => self.events.kill().await,
                     2 => self.resets.kill().await,
                     _ => self.logouts[any].kill().await,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use testkit::token::now;
 
+use super::front::Front;
 use super::system::{Checker, Random, Sabotage, USERS};
 
 const WORKERS: u64 = 8;
@@ -65,7 +66,7 @@ impl Checker {
     clippy::print_stdout,
     reason = "the caller sets the length of the run and reads its result"
 )]
-pub(super) async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
+pub(super) async fn run(front: Front, sabotage: Sabotage, by_default: u64) -> Vec<String> {
     let operations = match sabotage {
         Sabotage::None => std::env::var("GATEHOUSE_OPERATIONS")
             .ok()
@@ -74,7 +75,7 @@ pub(super) async fn run(sabotage: Sabotage, by_default: u64) -> Vec<String> {
         _ => by_default,
     };
     let began = Instant::now();
-    let checker = Checker::start(sabotage).await;
+    let checker = Checker::start(front, sabotage).await;
     let mut tasks = Vec::new();
     for worker in 0..WORKERS {
         let checker = Arc::clone(&checker);

@@ -13,13 +13,14 @@ use testkit::{Binary, DynamoDbLocal, FakeAws, Pool};
 use tokio::sync::RwLock;
 
 use super::cognito::Cognito;
+use super::front::{CACHE_SECONDS, Decider, Front, ServerSlot};
 use super::state::User;
 use crate::world::ACCOUNT;
 
 pub(super) const USERS: u64 = 24;
 
 /// Longer than any function takes: a response that is still missing then counts as lost.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Time after a fault in which connections and cool-downs may still cause errors.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -36,6 +37,10 @@ pub(super) enum Sabotage {
     NewAuthTime,
     /// Cognito acknowledges a revocation without performing it.
     IgnoredCalls,
+    /// forward-auth caches decisions, which the oracle does not allow.
+    HiddenCache,
+    /// forward-auth does not read the table.
+    SkippedCheck,
 }
 
 /// A function that may be killed and restarted.
@@ -93,7 +98,8 @@ pub(super) struct Counts {
 }
 
 pub(super) struct Checker {
-    pub(super) authorizers: Vec<Slot>,
+    pub(super) deciders: Vec<Decider>,
+    pub(super) front: Front,
     pub(super) logouts: Vec<Slot>,
     pub(super) events: Slot,
     pub(super) resets: Slot,
@@ -123,7 +129,7 @@ impl Random {
 }
 
 impl Checker {
-    pub(super) async fn start(sabotage: Sabotage) -> Arc<Self> {
+    pub(super) async fn start(front: Front, sabotage: Sabotage) -> Arc<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let database = DynamoDbLocal::start(&root).await;
         make_table(&database.url(), auth_tests::TABLE).await;
@@ -140,8 +146,16 @@ impl Checker {
         ];
         let environment = environment(&jwks.uri(), &store.url(), &more);
         let start = async |name| Slot::start(name, environment.clone()).await;
+        let decider = async || match front {
+            Front::Authorizer => Decider::Authorizer(start("authorizer").await),
+            Front::ForwardAuth | Front::CachingForwardAuth => {
+                let environment = forward_auth_environment(&environment, front, sabotage);
+                Decider::ForwardAuth(ServerSlot::start(environment).await)
+            }
+        };
         Arc::new(Self {
-            authorizers: vec![start("authorizer").await, start("authorizer").await],
+            deciders: vec![decider().await, decider().await],
+            front,
             logouts: vec![start("logout").await, start("logout").await],
             events: start("user-events").await,
             resets: start("post-confirmation").await,
@@ -170,6 +184,31 @@ impl Checker {
             .iter()
             .any(|(_, end)| end.is_none_or(|end| end + RECOVERY > since))
     }
+}
+
+/// The environment of forward-auth, from that of the functions.
+fn forward_auth_environment(
+    functions: &[(&'static str, String)],
+    front: Front,
+    sabotage: Sabotage,
+) -> Vec<(&'static str, String)> {
+    let mut environment = functions.to_vec();
+    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies");
+    let seconds = match (front, sabotage) {
+        (Front::CachingForwardAuth, _) => CACHE_SECONDS,
+        (_, Sabotage::HiddenCache) => 5,
+        _ => 0,
+    };
+    environment.extend([
+        ("PROXY_DIALECT", "envoy".to_owned()),
+        ("POLICIES_DIR", policies.to_owned()),
+        ("DECISION_CACHE_SECONDS", seconds.to_string()),
+    ]);
+    if sabotage == Sabotage::SkippedCheck {
+        environment.retain(|(name, _)| *name != "REVOCATION_TABLE");
+        environment.push(("REVOCATION_STORE", "memory".to_owned()));
+    }
+    environment
 }
 
 /// A revocation table, as the template defines it.

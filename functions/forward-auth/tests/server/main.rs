@@ -7,6 +7,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod browser_sessions;
+mod connections;
+mod keys;
+mod store;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -58,9 +63,12 @@ fn config(variables: &[(&str, &str)]) -> Config {
 }
 
 async fn start(variables: &[(&str, &str)]) -> Running {
+    serve(ForwardAuth::connect(config(variables)).await.unwrap()).await
+}
+
+async fn serve(forward_auth: ForwardAuth) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let forward_auth = ForwardAuth::connect(config(variables)).await.unwrap();
     let (stop, stopped) = oneshot::channel();
     let stopped = async {
         stopped.await.unwrap();
@@ -467,6 +475,7 @@ async fn envoy_asks_with_the_request_line() {
     assert_eq!(ask("GET /auth//admin HTTP/1.1").await, 403);
     assert_eq!(ask("GET /auth/x/..%2fadmin HTTP/1.1").await, 403);
     assert_eq!(ask("GET /auth HTTP/1.1").await, 400);
+    assert_eq!(ask("GET http://a.example/auth/x HTTP/1.1").await, 400);
     assert_eq!(ask("GET /orders/7 HTTP/1.1").await, 404);
     let two = server
         .raw(&["GET /auth/x HTTP/1.1", "Host: a", "Host: b", &token])
