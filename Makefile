@@ -132,9 +132,10 @@ audit: tools-sam ## Audit STACK=.. of your shell's AWS account, or ARGS="--from 
 adopt: tools-sam ## Adopt a pool and APIs that exist: ARGS="plan --user-pool ID", docs/adopt.md
 	@PYTHONPATH=operate $(OPERATE) -m gatehouse_operate.adopt $(ARGS)
 
-test-adopt: binaries tools-sam ## Test gatehouse-adopt, first alone, then in a local stack
+test-adopt: binaries tools tools-sam ## Test gatehouse-adopt, first alone, then in a local stack
 	@$(OPERATE) -m unittest discover operate/tests -q -k adopt
-	@$(PYTHON) local/stack.py exec $(OPERATE) -m unittest discover operate/tests -k adopt.test_local_stack
+	@$(PYTHON) local/stack.py exec --databases \
+	  $(OPERATE) -m unittest discover operate/tests -k adopt.test_local_stack
 
 bench: ## Measure a decision, compared with the bare RSA check and aws-jwt-verify (release: minutes)
 	@local/npm benches/peers/aws-jwt-verify

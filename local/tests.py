@@ -48,7 +48,7 @@ def main(arguments):
     with concurrent.futures.ThreadPoolExecutor(1) as pool, concurrent.futures.ThreadPoolExecutor(1) as second:
         running = [pool.submit(part, name, command) for name, command in BESIDE.items()]
         codes = [run([*DATABASES, *OURS, "cargo", *arguments])]
-        operating = second.submit(part, "operators' programs on a stack", [*STACK, *OPERATE, *ON_A_STACK])
+        operating = second.submit(part, "operators' programs on a stack", [*DATABASES, *OPERATE, *ON_A_STACK])
         print("\n==> tests of the scripts on a stack", flush=True)
         codes.append(run([*STACK, *SCRIPTS, *ON_A_STACK]))
         for one in (operating, *running):

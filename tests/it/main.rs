@@ -68,5 +68,7 @@ mod settings;
 mod store;
 mod tls;
 mod user_events;
+mod user_events_order;
+mod user_events_pool;
 mod user_sweep;
 mod world;

@@ -2,18 +2,16 @@
 
 use std::path::Path;
 
-use auth::{KeptSession, OtherSessions, RevocationContext, RevocationWriter, UnixSeconds, UserRef};
 use serde_json::{Value, json};
-use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Binary, Pool, TokenBuilder};
 
 use crate::world::{
-    World, batch, failures, next_second, refreshed, signed_in_again, text_of, unique, user_token,
+    World, batch, failures, next_second, refreshed, signed_in_again, text_of, user_token,
 };
 
 /// A record as in `events/user-events`, about this user, made `ago` seconds ago.
-fn record(name: &str, token: &TokenBuilder<'_>, ago: u64) -> Value {
+pub(crate) fn record(name: &str, token: &TokenBuilder<'_>, ago: u64) -> Value {
     let sample = "../events/user-events/admin-disable-user.json";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
     let mut record: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -25,7 +23,7 @@ fn record(name: &str, token: &TokenBuilder<'_>, ago: u64) -> Value {
     record
 }
 
-async fn send(function: &Binary, records: &[Value]) -> Value {
+pub(crate) async fn send(function: &Binary, records: &[Value]) -> Value {
     let bodies: Vec<String> = records.iter().map(Value::to_string).collect();
     function.invoke(&batch(&bodies)).await.answer()
 }
@@ -175,81 +173,10 @@ async fn own_calls_revoke_without_a_message_or_a_profile() {
 }
 
 /// The row that a record caused, as text values.
-async fn row(world: &World, pk: &str, sk: &str) -> Value {
+pub(crate) async fn row(world: &World, pk: &str, sk: &str) -> Value {
     world
         .row(&world.stack.table, &[("pk", pk), ("sk", sk)])
         .await
-}
-
-#[tokio::test]
-async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {
-    let world = World::start().await;
-    let function = world.function("user-events", &[]).await;
-    let pool = Pool::ours().id;
-    let (group, provider) = (unique("group"), unique("Provider"));
-    let client = unique("client");
-    let about = |name: &str, parameter: &str, value: &str| {
-        let mut record = record(name, &user_token(), 1);
-        record["detail"]["requestParameters"] = json!({"userPoolId": pool, parameter: value});
-        record["detail"]["additionalEventData"] = json!(null);
-        record
-    };
-    let mut nameless = about("DeleteGroup", "groupName", "");
-    let records = [
-        about("DeleteGroup", "groupName", &group),
-        about("DeleteIdentityProvider", "providerName", &provider),
-        about("DeleteUserPoolClient", "clientId", &client),
-        nameless.clone(),
-    ];
-    let answer = send(&function, &records).await;
-    assert_eq!(
-        failures(&answer),
-        ["m3"],
-        "a record without a name is retried"
-    );
-    nameless["detail"]["requestParameters"]["groupName"] = json!("HIDDEN_FOR_SECURITY_REASONS");
-    assert_eq!(failures(&send(&function, &[nameless]).await), ["m0"]);
-
-    // Only tokens that contain the group are rejected, until they are refreshed.
-    let token = user_token();
-    assert!(world.passes(&token).await, "tokens of other groups");
-    let member = user_token().claim("cognito:groups", json!(["x", group]));
-    assert!(!world.passes(&member).await, "group");
-    assert!(world.passes(&refreshed(&member)).await, "a refresh");
-    // Only the sessions of the provider's users are revoked, permanently.
-    let federated = user_token().claim("cognito:groups", json!([format!("{pool}_{provider}")]));
-    assert!(!world.passes(&federated).await, "provider");
-    assert!(!world.passes(&refreshed(&federated)).await, "a refresh");
-    assert!(world.passes(&signed_in_again(&federated)).await);
-    let row_of_client = row(&world, &format!("{pool}#client#{client}"), "client").await;
-    assert_eq!(row_of_client["reason"], "client_deleted");
-
-    // An older record changes nothing, and OUTDATE_ON_GROUP_CHANGE=false leaves the groups' row unchanged.
-    let mut older = about("DeleteGroup", "groupName", &group);
-    older["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
-    send(&function, &[older]).await;
-    let groups = row(&world, pool, "groups").await;
-    let at: u64 = groups[format!("tokens#{group}")]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(at + 60 > now(), "{groups}");
-    let more = [("OUTDATE_ON_GROUP_CHANGE", "false")];
-    let lenient = world.function("user-events", &more).await;
-    let kept = unique("group");
-    send(&lenient, &[about("UpdateGroup", "groupName", &kept)]).await;
-    let groups = row(&world, pool, "groups").await;
-    assert_eq!(groups[format!("tokens#{kept}")], json!(null));
-
-    let gone = "us-east-1_Gone";
-    let function = world
-        .function("user-events", &[("USER_POOL_ID", gone)])
-        .await;
-    let mut deleted = record("DeleteUserPool", &user_token(), 1);
-    deleted["detail"]["requestParameters"] = json!({"userPoolId": gone});
-    send(&function, &[deleted]).await;
-    assert_eq!(row(&world, gone, "issuer").await["reason"], "pool_deleted");
 }
 
 #[tokio::test]
@@ -304,74 +231,6 @@ async fn logouts_own_calls_revoke_nothing_further() {
     send(&function, &[call("another")]).await;
     assert!(!world.passes(&laptop).await);
     assert!(world.passes(&refreshed(&laptop)).await);
-}
-
-#[tokio::test]
-async fn users_of_other_pools_get_no_row() {
-    let world = World::start().await;
-    let function = world.function("user-events", &[]).await;
-    let sessions = world.function("sessions", &[]).await;
-    let poolless = |token: &TokenBuilder<'_>| {
-        let mut record = record("DeleteUser", token, 1);
-        record["detail"]["requestParameters"] =
-            json!({"accessToken": "HIDDEN_DUE_TO_SECURITY_REASONS"});
-        record
-    };
-    let stranger = user_token();
-    let answer = send(&function, &[poolless(&stranger)]).await;
-    assert_eq!(failures(&answer), Vec::<&str>::new());
-    let subject = text_of(&stranger, "sub");
-    let (_, asked) = world.cognito.requests().remove(0);
-    assert_eq!(asked["Filter"], format!("sub = \"{subject}\""));
-    let partition = format!("{}#user#{subject}", Pool::ours().id);
-    assert_eq!(row(&world, &partition, "user").await, json!({}));
-    assert_eq!(world.profile(&subject).await, json!({}));
-    assert_eq!(world.others.requests().len(), 0, "no message to the topic");
-    assert!(world.passes(&stranger).await);
-    assert!(function.output().contains("unknown_user"));
-
-    // Deleted from the pool, but known from a profile or a recorded sign-in.
-    let with_profile = user_token();
-    let mut disabled = record("AdminDisableUser", &with_profile, 60);
-    disabled["detail"]["eventTime"] = json!("2020-01-01T00:00:00Z");
-    let enabled = record("AdminEnableUser", &with_profile, 50);
-    send(&function, &[disabled, enabled]).await;
-    let signed_in = user_token();
-    let event = crate::world::behind_authorizer(
-        &signed_in,
-        ("POST", "/auth/sessions"),
-        json!(null),
-        json!(null),
-    );
-    assert_eq!(crate::world::ask(&sessions, &event).await.0, 200);
-    for known in [with_profile, signed_in] {
-        assert!(world.passes(&known).await);
-        send(&function, &[poolless(&known)]).await;
-        assert!(!world.passes(&known).await);
-        let partition = format!("{}#user#{}", Pool::ours().id, text_of(&known, "sub"));
-        let row = row(&world, &partition, "user").await;
-        let end: u64 = row["expires_at"].as_str().unwrap().parse().unwrap();
-        assert!(end > now() + 28_800, "a deleted user's row expires: {row}");
-    }
-    // The name in a record without a pool may be of a user of another pool.
-    let namesake = user_token();
-    let user = json!({"Username": "ada", "Enabled": true,
-        "UserAttributes": [{"Name": "sub", "Value": namesake.get("sub")}]});
-    world.cognito.set_answer("AdminGetUser", user);
-    let mut named = record("ConfirmForgotPassword", &namesake, 1);
-    named["detail"]["requestParameters"] = json!({"clientId": "other", "username": "ada"});
-    named["detail"]["additionalEventData"] = json!(null);
-    let answer = send(&function, std::slice::from_ref(&named)).await;
-    assert_eq!(failures(&answer), ["m0"]);
-    assert!(world.passes(&namesake).await);
-    named["detail"]["requestParameters"]["userPoolId"] = json!(Pool::ours().id);
-    let answer = send(&function, &[named]).await;
-    assert_eq!(failures(&answer), Vec::<&str>::new());
-    assert!(!world.passes(&namesake).await);
-    // If Cognito does not respond, the record is retried.
-    world.cognito.set_fault(Fault::Answer(500, "{}".to_owned()));
-    let answer = send(&function, &[poolless(&user_token())]).await;
-    assert_eq!(failures(&answer), ["m0"]);
 }
 
 #[tokio::test]
@@ -433,49 +292,6 @@ async fn the_heartbeat_of_user_sweep_is_counted() {
         function.output().contains(dimensions),
         "the dimensions that the alarm uses"
     );
-}
-
-#[tokio::test]
-async fn event_order_and_duplicates_do_not_matter() {
-    let world = World::start().await;
-    let function = world.function("user-events", &[]).await;
-    let rows: [(&[(&str, u64)], bool); 6] = [
-        (&[("AdminDisableUser", 30), ("AdminEnableUser", 20)], true),
-        (&[("AdminEnableUser", 20), ("AdminDisableUser", 30)], true),
-        (&[("AdminEnableUser", 30), ("AdminDisableUser", 20)], false),
-        (&[("AdminDisableUser", 20), ("AdminEnableUser", 30)], false),
-        (&[("AdminDisableUser", 20), ("AdminEnableUser", 20)], false),
-        (&[("AdminEnableUser", 20), ("AdminDisableUser", 20)], false),
-    ];
-    for (events, lets_in) in rows {
-        for twice in [false, true] {
-            let token = user_token();
-            let mut records: Vec<Value> = events
-                .iter()
-                .map(|(name, ago)| record(name, &token, *ago))
-                .collect();
-            if twice {
-                records.extend(records.clone());
-            }
-            send(&function, &records).await;
-            assert!(
-                !world.passes(&token).await,
-                "{events:?}: earlier tokens stay revoked"
-            );
-            let again = signed_in_again(&token);
-            assert_eq!(world.passes(&again).await, lets_in, "{events:?}");
-        }
-    }
-    // A deleted user stays deleted, even if an older enabling arrives later.
-    let token = user_token();
-    let records = [
-        record("AdminDeleteUser", &token, 5),
-        record("AdminEnableUser", &token, 10),
-    ];
-    send(&function, &records).await;
-    assert!(!world.passes(&signed_in_again(&token)).await);
-    let profile = world.profile(&text_of(&token, "sub")).await;
-    assert_eq!(profile["status"], "DELETED");
 }
 
 #[tokio::test]
@@ -575,121 +391,4 @@ async fn ignores_foreign_events_and_retries_events_without_a_subject() {
         Vec::<&str>::new()
     );
     assert!(!world.passes(&token).await, "the user was looked up");
-}
-
-#[tokio::test]
-async fn event_times_are_bounded_and_failed_writes_retried() {
-    let world = World::start().await;
-    let function = world.function("user-events", &[]).await;
-    // A time in the future is replaced by now; a time in the past is kept.
-    let token = user_token();
-    let mut future = record("GlobalSignOut", &token, 0);
-    future["detail"]["eventTime"] = json!("2099-01-01T00:00:00Z");
-    send(&function, &[future]).await;
-    assert!(!world.passes(&token).await);
-    next_second().await;
-    assert!(
-        world.passes(&signed_in_again(&token)).await,
-        "the time is limited to now"
-    );
-    let token = user_token();
-    send(&function, &[record("GlobalSignOut", &token, 7 * 86_400)]).await;
-    assert!(world.passes(&token).await, "the user has signed in since");
-
-    for operation in ["UpdateItem"] {
-        let token = user_token();
-        world
-            .store
-            .set_fault_for(operation, Fault::Answer(500, "{}".to_owned()));
-        let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-        assert_eq!(failures(&answer), ["m0"], "the record is retried");
-        world.store.set_fault(Fault::None);
-        send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-        assert!(!world.passes(&token).await);
-    }
-    let token = user_token();
-    world.others.set_fault(Fault::Answer(500, "{}".to_owned()));
-    let answer = send(&function, &[record("GlobalSignOut", &token, 1)]).await;
-    assert_eq!(failures(&answer), ["m0"], "the message must be published");
-    assert!(
-        !world.passes(&token).await,
-        "the revocation is written nevertheless"
-    );
-    let output = function.output();
-    assert!(
-        !output.contains(&text_of(&token, "sub")),
-        "the log contains no id"
-    );
-}
-
-#[tokio::test]
-async fn others_does_not_exempt_a_stolen_session_from_a_password_change() {
-    let world = World::start().await;
-    let function = world.function("user-events", &[]).await;
-    let logout = world.function("logout", &[]).await;
-    let others = async |token: &TokenBuilder<'_>| {
-        let event = json!({
-            "httpMethod": "POST", "body": json!({"scope": "others"}).to_string(),
-            "headers": {"Authorization": format!("Bearer {}", token.build())},
-        });
-        assert_eq!(logout.invoke(&event).await.answer()["statusCode"], 200);
-    };
-    // Before the change, after it, and both.
-    for (before, after) in [(true, false), (false, true), (true, true)] {
-        let thief = user_token();
-        if before {
-            others(&thief).await;
-        }
-        let change = record("ChangePassword", &thief, 0);
-        if after {
-            others(&thief).await;
-        }
-        assert!(world.passes(&thief).await);
-        let answer = send(&function, &[change.clone(), change]).await;
-        assert_eq!(failures(&answer), Vec::<&str>::new());
-        assert!(!world.passes(&thief).await, "{before} {after}");
-        assert!(!world.passes(&refreshed(&thief)).await, "{before} {after}");
-    }
-    // A session that auth-api exempted from exactly this change stays valid, until another change.
-    let own = user_token();
-    let store = crate::store::revocations(&world.stack).await;
-    let subject = text_of(&own, "sub");
-    let user = UserRef {
-        issuer: Pool::ours().id,
-        subject: &subject,
-    };
-    let session = text_of(&own, "origin_jti");
-    let since = UnixSeconds(own.get("auth_time").as_u64().unwrap());
-    let context = RevocationContext {
-        reason: "test",
-        actor: "test",
-        at: UnixSeconds(now()),
-        refresh_token_ttl_seconds: 28_800,
-    };
-    let at = UnixSeconds(now());
-    let others = OtherSessions {
-        not_before: at,
-        kept: KeptSession {
-            session: &session,
-            authenticated_at: since,
-        },
-        password_changed_at: Some(at),
-    };
-    let revoked = store.revoke_other_sessions(&user, &others, &context);
-    assert!(revoked.await.unwrap());
-    let change = record("ChangePassword", &own, 1);
-    send(&function, &[change.clone(), change]).await;
-    assert!(world.passes(&own).await, "the session that made the change");
-    send(&function, &[record("ChangePassword", &own, 60)]).await;
-    assert!(!world.passes(&own).await, "the record of another change");
-}
-
-#[tokio::test]
-async fn group_changes_can_be_left_to_the_next_refresh() {
-    let world = World::start().await;
-    let more = [("OUTDATE_ON_GROUP_CHANGE", "false")];
-    let function = world.function("user-events", &more).await;
-    let token = user_token();
-    send(&function, &[record("AdminRemoveUserFromGroup", &token, 0)]).await;
-    assert!(world.passes(&token).await);
 }

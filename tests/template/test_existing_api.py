@@ -11,7 +11,6 @@ import unittest
 import stack
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
 PAGE = stack.ROOT / "docs/existing-api.md"
 CORE_OUTPUTS = stack.Parsed(stack.text("core.yaml")).template["Outputs"]
@@ -33,7 +32,7 @@ def templates():
             name = section.partition("\n")[0]
             assert name not in found, name
             parameters = {"AuthorizerArn": ARN}
-            found[name] = Translator(stack.MANAGED, Parser()).translate(yaml_parse(source), parameters)
+            found[name] = Translator(stack.MANAGED, Parser()).translate(stack.yaml_parse(source), parameters)
     return found
 
 

@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -30,7 +31,14 @@ from . import OPERATE
 PASSWORD = "Correct-horse-battery-1"
 SCOPE = "aws.cognito.signin.user.admin"
 ECHO = "def handler(event, _):\n    return event\n"
-BACKEND = 'def handler(event, _):\n    return {"statusCode": 200, "body": "orders"}\n'
+# MiniStack waits 50 ms for a line of a function's log, at each of its invocations.
+BACKEND = """import sys
+
+
+def handler(event, _):
+    print("orders", file=sys.stderr)
+    return {"statusCode": 200, "body": "orders"}
+"""
 FOREIGN = ("PreSignUp", "PostAuthentication", "CustomMessage")
 RATE = 50
 VOLATILE = {"LastModifiedDate", "lastUpdatedDate", "LastUpdatedDate", "ResponseMetadata"}
@@ -149,6 +157,9 @@ class LocalStack(unittest.TestCase):
         """Deploys the authorizer and logout for the pool, as core.yaml's parameters do."""
         jwks = f"{self.state['endpoint']}/{self.pool}/.well-known/jwks.json"
         accepted = {"USER_POOL_ID": self.pool, "APP_CLIENT_IDS": self.client_id, "JWKS_URI": jwks}
+        # DynamoDB Local, if it runs: MiniStack answers late while it serves RATE requests a second.
+        if "tables" in self.state:
+            accepted["AWS_ENDPOINT_URL_DYNAMODB"] = self.state["tables"]
         self.deploy("Authorizer", accepted | {"TOKEN_USE": "any"})
         self.deploy("Logout", accepted | {"REFRESH_TOKEN_TTL_SECONDS": str(7 * 86_400)})
         (logout,) = self.function("Logout")["Role"].rsplit("/", 1)[1:]
@@ -228,21 +239,22 @@ class LocalStack(unittest.TestCase):
 
     @contextlib.contextmanager
     def traffic(self, token):
-        """Requests with a valid token to every URL in turn, at RATE a second or as fast as the machine serves them."""
+        """Requests with a valid token to every URL in turn, RATE a second: those that a cold start delays are sent late."""
         statuses, failed, stop = [], [], threading.Event()
+        turns = itertools.count()
 
-        def send(number):
-            pause = 0
-            while not stop.wait(pause):
-                began = time.monotonic()
-                url = self.urls[(number + len(statuses)) % len(self.urls)]
-                statuses.append(call(url, token))
-                if statuses[-1] != 200:
-                    failed.append((url, statuses[-1], time.monotonic() - began))
-                pause = max(0, workers / RATE - (time.monotonic() - began))
+        def send(_worker):
+            turn = next(turns)
+            while not stop.wait(max(0, began + turn / RATE - time.monotonic())):
+                sent = time.monotonic()
+                url = self.urls[turn % len(self.urls)]
+                status = call(url, token)
+                statuses.append(status)
+                if status != 200:
+                    failed.append((url, status, time.monotonic() - sent))
+                turn = next(turns)
 
-        # Few, because each may start an environment of the authorizer at the same moment.
-        workers, began = 6, time.monotonic()
+        workers, began = 8, time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             running = [pool.submit(send, number) for number in range(workers)]
             try:
