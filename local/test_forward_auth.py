@@ -320,10 +320,10 @@ class RecordedShapes(unittest.TestCase):
         with rule_for("203.0.113.7/32") as folder:
             for dialect, shape, hops, status in (
                 ("forwarded", traefik, 1, 200),
-                ("forwarded", traefik, 2, 403),
+                ("forwarded", traefik, 2, 400),
                 ("envoy", envoy, 2, 200),
                 ("envoy", envoy, 1, 403),
-                ("envoy", envoy, 9, 403),
+                ("envoy", envoy, 9, 400),
             ):
                 further = forward_auth.NO_AWS | {"POLICIES_DIR": folder, "TRUSTED_HOPS": str(hops)}
                 with self.subTest(dialect, hops=hops), forward_auth.running(dialect, **further) as port:
@@ -354,9 +354,10 @@ class RecordedShapes(unittest.TestCase):
 @unittest.skipUnless("GATEHOUSE_STACK" in os.environ, "runs when the tests that fill the processors have ended")
 @unittest.skipUnless(forward_auth.HAS_TABLES, "local/prepare installs DynamoDB Local")
 class LocalStackLogout(unittest.TestCase):
-    """After the real logout function has acknowledged, the first request is refused, while 200 a second run."""
+    """After the real logout function has acknowledged, the first request is refused, while others run: 200 a second are
+    sent, and at least 120 must be answered, because the tests share the machine."""
 
-    RATE, CLIENTS = 200, 8
+    RATE, CLIENTS, LEAST = 200, 8, 120
 
     def test_behind_nginx(self):
         if not proxies.NGINX.exists():
@@ -384,7 +385,7 @@ class LocalStackLogout(unittest.TestCase):
                 ended[bearer] = time.monotonic()
                 self.assertEqual(send(port, "/", [f"Authorization: Bearer {bearer}"]).status, 401)
             load.wait_for(200)
-        self.assertGreater(load.rate(), self.RATE * 0.6)
+        self.assertGreater(load.rate(), self.LEAST)
         late = [status for bearer, sent, status in load.answers if sent > ended.get(bearer, sent) and status != 401]
         self.assertEqual(late, [])
         self.assertEqual({status for bearer, _, status in load.answers if bearer == staying}, {200})
