@@ -81,7 +81,7 @@ OBSERVED = {"AccessLogs": "true", "Tracing": "true", "Dashboard": "true", "LogRe
 # With the authorizer's record, which must have these variables too.
 SPANS = {"OtlpEndpoint": "http://localhost:4318", "OtlpSampler": "always_on"}
 SPANS |= {"AuthorizerDeployment": "AllAtOnce", "AuthorizerBuild": "1f2e3d4c"}
-FORWARD_AUTH = POLICIES_LAYER | {"ForwardAuth": "FunctionUrl"}
+FORWARD_AUTH = POLICIES_LAYER | {"ForwardAuth": "FunctionUrl", "CredentialHeader": "X-Original-Authorization"}
 FORWARD_AUTH_ALB = POLICIES_LAYER | {
     "ForwardAuth": "Alb",
     "ProxyDialect": "forwarded",
@@ -134,6 +134,8 @@ SETS = {
     "forward auth behind a function URL": FORWARD_AUTH,
     "forward auth behind a load balancer": FORWARD_AUTH_ALB,
     "forward auth of API keys": FORWARD_AUTH | API_KEYS,
+    "forward auth of browser sessions": FORWARD_AUTH_ALB | SESSIONS | {"ForwardAuthTokenSources": "header,session"},
+    "forward auth beside browser sessions": FORWARD_AUTH_ALB | SESSIONS,
     "cached decisions": CACHED,
     "OpenTelemetry": SPANS,
     "OpenTelemetry and layers": SPANS | CLAIMS_LAYER | POLICIES_LAYER,

@@ -72,6 +72,31 @@ class AsItIs(unittest.TestCase):
             broken = list(checks.rules(PARSED.stack(given)))
             self.assertEqual([line.split(":")[0] for line in broken], [f"rule {rule}"])
 
+    def test_forward_auth_behind_a_function_url_or_of_sessions_is_one_that_can_work(self):
+        for given, rule in (
+            ({"CredentialHeader": ""}, "ForwardAuthUrlIsSigned"),
+            ({"ProxyDialect": "envoy"}, "ForwardAuthUrlIsSigned"),
+            ({"ForwardAuthTokenSources": "session"}, "ForwardAuthHasSessions"),
+            ({"ForwardAuthTokenSources": "header,session"}, "ForwardAuthHasSessions"),
+            ({"ForwardAuthTokenSources": "cookie,session"}, "ForwardAuthHasSessions"),
+            ({"ForwardAuthTokenSources": "header,cookie,session"}, "ForwardAuthHasSessions"),
+        ):
+            broken = list(checks.rules(PARSED.stack(parameters.FORWARD_AUTH | given)))
+            self.assertEqual([line.split(":")[0] for line in broken], [f"rule {rule}"], given)
+
+    def test_forward_auth_may_read_sessions_only_if_requests_have_them(self):
+        for sources in PARSED.parameters["ForwardAuthTokenSources"]["AllowedValues"]:
+            made = PARSED.stack(
+                parameters.FORWARD_AUTH_ALB | parameters.SESSIONS | {"ForwardAuthTokenSources": sources}
+            )
+            reads = "session" in sources.split(",")
+            variables = made.resources["ForwardAuthFunction"]["Properties"]["Environment"]["Variables"]
+            role = str(made.plain(made.resources["ForwardAuthFunctionRole"]))
+            for name in ("BROWSER_SESSION_TABLE", "BROWSER_SESSION_KEYS_ARN"):
+                self.assertEqual(bool(made.plain(variables[name])), reads, sources)
+            for name in ("BrowserSessionTable", "BrowserSessionKeys"):
+                self.assertEqual(name in role, reads, sources)
+
     def test_the_template_itself(self):
         self.assertEqual([], [line for check in checks.OF_THE_TEMPLATE for line in check(PARSED)])
 

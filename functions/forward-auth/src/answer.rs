@@ -3,10 +3,15 @@
 use auth::DenyReason;
 use auth_phantom::JWKS_MAX_AGE_SECONDS;
 use auth_tower::Refusal;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, Response, StatusCode};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderName, Method, Response, StatusCode};
 
 use crate::outcome::{DENIED, Outcome};
+
+/// `Retry-After` of every 503.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
 
 /// A response with its whole body.
 pub type Answer = Response<String>;
@@ -54,6 +59,8 @@ impl Challenges {
             Outcome::Denied { reason, .. } if *reason == DENIED => Some(&self.insufficient),
             Outcome::Denied { .. }
             | Outcome::Allowed(_)
+            | Outcome::LoggedOut(_)
+            | Outcome::ForeignOrigin
             | Outcome::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime)
             | Outcome::NotSigned
             | Outcome::InvalidOriginal
@@ -79,9 +86,34 @@ pub(crate) fn decided(
         map.insert(WWW_AUTHENTICATE, challenge.clone());
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        map.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        map.insert(RETRY_AFTER, RETRY);
     }
     answer
+}
+
+/// The response while no dependency can tell.
+pub(crate) fn unavailable() -> Answer {
+    let mut answer = empty(StatusCode::SERVICE_UNAVAILABLE);
+    answer.headers_mut().insert(RETRY_AFTER, RETRY);
+    answer
+}
+
+/// The response to another method than the resource has ([RFC 9110 section 15.5.6]).
+///
+/// [RFC 9110 section 15.5.6]: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6
+pub(crate) fn not_allowed(methods: &'static str) -> Answer {
+    let mut answer = empty(StatusCode::METHOD_NOT_ALLOWED);
+    let methods = HeaderValue::from_static(methods);
+    answer.headers_mut().insert(ALLOW, methods);
+    answer
+}
+
+/// The response of a resource that can only be read.
+pub(crate) fn read_only(method: &Method, read: impl FnOnce() -> Answer) -> Answer {
+    match *method {
+        Method::GET | Method::HEAD => read(),
+        _ => not_allowed("GET, HEAD"),
+    }
 }
 
 /// An empty response that is not cached.
@@ -157,6 +189,8 @@ mod tests {
             (refused(Refusal::Unavailable(failed)), 503, None),
             (refused(Refusal::OutOfTime), 503, None),
             (Outcome::NotSigned, 503, None),
+            (Outcome::LoggedOut(caller()), 204, None),
+            (Outcome::ForeignOrigin, 403, None),
             (Outcome::InvalidOriginal, 400, None),
             (Outcome::HeadersTooLarge, 431, None),
         ];

@@ -11,10 +11,22 @@ use aws_lc_rs::digest::{Context, SHA256};
 use runtime::clock;
 
 /// The largest number of remembered decisions. Further ones are not remembered.
-const MAX_ENTRIES: usize = 10_000;
+const MAX_DECISIONS: usize = 10_000;
+/// The largest number of them for one credential, whose owner chooses the paths.
+const MAX_DECISIONS_OF_ONE: usize = 100;
+/// The most memory that the claims of all remembered callers may take, in bytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// A full cache is searched for ended decisions at most so often.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// The hash of a credential and of all that a remembered decision depends on.
-pub(crate) type Key = [u8; 32];
+type Hash = [u8; 32];
+
+/// What a remembered decision depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    credential: Hash,
+    request: Hash,
+}
 
 /// The key for a request that presents this, with this method, host and route.
 pub(crate) fn key(presented: &Presented<'_>, request: [&str; 3]) -> Key {
@@ -24,29 +36,48 @@ pub(crate) fn key(presented: &Presented<'_>, request: [&str; 3]) -> Key {
         Presented::Credential(Credential::ApiKey(text)) => ("api key", text),
         Presented::Session(id) => ("session", id),
     };
+    Key {
+        credential: hash(&[kind, text]),
+        request: hash(&request),
+    }
+}
+
+fn hash(parts: &[&str]) -> Hash {
     let mut context = Context::new(&SHA256);
-    for part in [kind, text].into_iter().chain(request) {
+    for part in parts {
         // The length before each part: no two lists of parts have the same bytes.
         context.update(&part.len().to_be_bytes());
         context.update(part.as_bytes());
     }
-    let mut key = Key::default();
-    let hash = context.finish();
-    for (to, from) in key.iter_mut().zip(hash.as_ref()) {
+    let mut hash = Hash::default();
+    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
         *to = *from;
     }
-    key
+    hash
 }
 
 /// Allowed decisions. A refusal or a failure is never remembered.
 pub(crate) struct DecisionCache {
     kept_for: Duration,
-    entries: Mutex<HashMap<Key, Entry>>,
+    kept: Mutex<Kept>,
 }
 
-struct Entry {
+#[derive(Default)]
+struct Kept {
+    callers: HashMap<Hash, OfCaller>,
+    /// The number of decisions of all callers.
+    decisions: usize,
+    /// The memory of all callers' claims.
+    bytes: usize,
+    swept: Option<Instant>,
+}
+
+/// The decisions about one credential, which have the claims in common.
+struct OfCaller {
     caller: Caller,
-    began: Moment,
+    bytes: usize,
+    /// When each began, by the hash of its request.
+    decisions: HashMap<Hash, Moment>,
 }
 
 /// A time by both clocks. The monotonic one may stand still while a process is frozen or its machine sleeps, and the wall
@@ -66,14 +97,95 @@ impl Moment {
     }
 }
 
-impl Entry {
-    /// Whether it counts at this time: for `kept_for` by both clocks, and never after the credential's expiry. A wall
-    /// clock that was set back before its beginning ends it, because its age is unknown.
-    fn is_valid(&self, at: Moment, kept_for: Duration) -> bool {
-        let age = at.wall.checked_sub(self.began.wall);
-        at.monotonic.duration_since(self.began.monotonic) < kept_for
+impl Moment {
+    /// Whether a decision about this caller that began at this time still counts at `at`: for `kept_for` by both clocks,
+    /// and never after the credential's expiry. A wall clock that was set back before the beginning ends it, because its
+    /// age is unknown.
+    fn counts(self, caller: &Caller, at: Self, kept_for: Duration) -> bool {
+        let age = at.wall.checked_sub(self.wall);
+        at.monotonic.duration_since(self.monotonic) < kept_for
             && age.is_some_and(|age| age < kept_for)
-            && at.wall.as_secs() < self.caller.expires_at().0
+            && at.wall.as_secs() < caller.expires_at().0
+    }
+}
+
+impl Kept {
+    fn remember(&mut self, key: Key, caller: &Caller, began: Moment, kept_for: Duration) {
+        let held = self.callers.get(&key.credential);
+        // The row of an API key or of a session has changed: its other decisions have other claims.
+        if held.is_some_and(|held| *held.caller != **caller) {
+            self.forget(&key.credential);
+        }
+        let bytes = match self.callers.get_mut(&key.credential) {
+            Some(held) => {
+                if held.decisions.len() >= MAX_DECISIONS_OF_ONE {
+                    self.decisions -= held.drop_ended(began, kept_for);
+                }
+                if held.decisions.len() >= MAX_DECISIONS_OF_ONE {
+                    return;
+                }
+                0
+            }
+            None => caller.memory_bytes(),
+        };
+        let is_full =
+            |kept: &Self| kept.decisions >= MAX_DECISIONS || kept.bytes + bytes > MAX_BYTES;
+        if is_full(self) {
+            self.sweep(began, kept_for);
+        }
+        if is_full(self) {
+            return;
+        }
+        let held = self.callers.entry(key.credential).or_insert_with(|| {
+            let (caller, bytes) = (caller.clone(), caller.memory_bytes());
+            self.bytes += bytes;
+            OfCaller {
+                caller,
+                bytes,
+                decisions: HashMap::new(),
+            }
+        });
+        let replaced = held.decisions.insert(key.request, began);
+        self.decisions += usize::from(replaced.is_none());
+    }
+
+    /// Drops all decisions about a credential.
+    fn forget(&mut self, credential: &Hash) {
+        if let Some(dropped) = self.callers.remove(credential) {
+            self.decisions -= dropped.decisions.len();
+            self.bytes -= dropped.bytes;
+        }
+    }
+
+    /// Drops ended decisions, unless that was done a moment ago.
+    fn sweep(&mut self, at: Moment, kept_for: Duration) {
+        let since = self.swept.map(|swept| at.monotonic.duration_since(swept));
+        if since.is_some_and(|since| since < SWEEP_EVERY) {
+            return;
+        }
+        self.swept = Some(at.monotonic);
+        let (mut decisions, mut bytes) = (0, 0);
+        self.callers.retain(|_, held| {
+            held.drop_ended(at, kept_for);
+            let stays = !held.decisions.is_empty();
+            if stays {
+                decisions += held.decisions.len();
+                bytes += held.bytes;
+            }
+            stays
+        });
+        (self.decisions, self.bytes) = (decisions, bytes);
+    }
+}
+
+impl OfCaller {
+    /// Drops ended decisions, and returns their number.
+    fn drop_ended(&mut self, at: Moment, kept_for: Duration) -> usize {
+        let before = self.decisions.len();
+        let caller = &self.caller;
+        self.decisions
+            .retain(|_, began| began.counts(caller, at, kept_for));
+        before - self.decisions.len()
     }
 }
 
@@ -82,7 +194,7 @@ impl DecisionCache {
     pub(crate) fn new(kept_for: Duration) -> Self {
         Self {
             kept_for,
-            entries: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -96,33 +208,26 @@ impl DecisionCache {
 
     /// The caller of a remembered decision.
     pub(crate) fn find(&self, key: &Key, at: Moment) -> Option<Caller> {
-        let entries = self.locked();
-        let entry = entries.get(key)?;
-        entry
-            .is_valid(at, self.kept_for)
-            .then(|| entry.caller.clone())
+        let kept = self.locked();
+        let held = kept.callers.get(&key.credential)?;
+        let began = held.decisions.get(&key.request)?;
+        let counts = began.counts(&held.caller, at, self.kept_for);
+        counts.then(|| held.caller.clone())
     }
 
     /// Remembers an allowed decision that began at `began`: its reads may be as old as that.
     pub(crate) fn remember(&self, key: Key, caller: &Caller, began: Moment) {
-        let caller = caller.clone();
-        let entry = Entry { caller, began };
-        let mut entries = self.locked();
-        if entries.len() >= MAX_ENTRIES {
-            entries.retain(|_, entry| entry.is_valid(began, self.kept_for));
-        }
-        if entries.len() < MAX_ENTRIES {
-            entries.insert(key, entry);
-        }
+        let kept_for = self.kept_for;
+        self.locked().remember(key, caller, began, kept_for);
     }
 
     /// Forgets every decision.
     pub(crate) fn clear(&self) {
-        self.locked().clear();
+        *self.locked() = Kept::default();
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,6 +244,19 @@ mod tests {
     fn caller(expires_in: u64) -> Caller {
         let claims = ClaimsBuilder::user("ada", NOW).expires_at(NOW.plus(expires_in));
         Caller::from(claims.build())
+    }
+
+    /// The key of a request of one of several credentials.
+    fn numbered(credential: usize, request: usize) -> Key {
+        let hash = |number: usize| {
+            let mut hash = Hash::default();
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            hash
+        };
+        Key {
+            credential: hash(credential),
+            request: hash(request),
+        }
     }
 
     fn start() -> Moment {
@@ -170,22 +288,22 @@ mod tests {
             let at = began.after(at, at.cast_signed());
             cache.find(key, at).is_some()
         };
-        cache.remember([1; 32], &caller(3_600), began);
-        cache.remember([2; 32], &caller(3), began);
-        assert!(is_found(&[1; 32], 4_999));
-        assert!(!is_found(&[1; 32], 5_000), "the bound");
-        assert!(is_found(&[2; 32], 2_299));
-        assert!(!is_found(&[2; 32], 2_300), "`exp`");
-        assert!(!is_found(&[3; 32], 0));
+        cache.remember(numbered(1, 1), &caller(3_600), began);
+        cache.remember(numbered(2, 2), &caller(3), began);
+        assert!(is_found(&numbered(1, 1), 4_999));
+        assert!(!is_found(&numbered(1, 1), 5_000), "the bound");
+        assert!(is_found(&numbered(2, 2), 2_299));
+        assert!(!is_found(&numbered(2, 2), 2_300), "`exp`");
+        assert!(!is_found(&numbered(3, 3), 0));
         cache.clear();
-        assert!(!is_found(&[1; 32], 0));
+        assert!(!is_found(&numbered(1, 1), 0));
     }
 
     #[test]
     fn no_clock_prolongs_an_entry() {
         let cache = DecisionCache::new(Duration::from_secs(5));
         let began = start();
-        cache.remember([1; 32], &caller(3_600), began);
+        cache.remember(numbered(1, 1), &caller(3_600), began);
         for (monotonic, wall, is_found) in [
             (4_999, 4_999, true),
             // The process was frozen, and the monotonic clock stood.
@@ -200,7 +318,9 @@ mod tests {
             // And forward.
             (1, 6_000, false),
         ] {
-            let found = cache.find(&[1; 32], began.after(monotonic, wall)).is_some();
+            let found = cache
+                .find(&numbered(1, 1), began.after(monotonic, wall))
+                .is_some();
             assert_eq!(found, is_found, "{monotonic} {wall}");
         }
     }
@@ -209,38 +329,94 @@ mod tests {
     fn a_panic_with_the_lock_does_not_stop_later_requests() {
         let cache = DecisionCache::new(Duration::from_secs(5));
         let began = start();
-        cache.remember([1; 32], &caller(3_600), began);
+        cache.remember(numbered(1, 1), &caller(3_600), began);
         let panicked = std::thread::scope(|scope| {
             let holder = scope.spawn(|| {
-                let _entries = cache.locked();
+                let _kept = cache.locked();
                 panic!("while the lock is held");
             });
             holder.join().is_err()
         });
-        assert!(panicked && cache.entries.is_poisoned());
-        assert!(cache.find(&[1; 32], began).is_some());
+        assert!(panicked && cache.kept.is_poisoned());
+        assert!(cache.find(&numbered(1, 1), began).is_some());
         cache.clear();
-        assert!(cache.find(&[1; 32], began).is_none());
+        assert!(cache.find(&numbered(1, 1), began).is_none());
     }
 
     #[test]
-    fn a_full_cache_drops_what_has_ended_and_takes_no_more() {
+    fn a_full_cache_drops_ended_decisions_and_takes_no_more() {
         let cache = DecisionCache::new(Duration::from_secs(5));
         let began = start();
         let caller = caller(3_600);
-        let numbered = |number: usize| {
-            let mut key = Key::default();
-            key[..8].copy_from_slice(&number.to_be_bytes());
-            key
-        };
-        for number in 0..=MAX_ENTRIES {
-            cache.remember(numbered(number), &caller, began);
+        let each = MAX_DECISIONS_OF_ONE;
+        for number in 0..=MAX_DECISIONS {
+            cache.remember(numbered(number / each, number), &caller, began);
         }
-        assert_eq!(cache.locked().len(), MAX_ENTRIES);
-        assert!(cache.find(&numbered(MAX_ENTRIES), began).is_none());
+        let last = numbered(MAX_DECISIONS / each, MAX_DECISIONS);
+        assert_eq!(cache.locked().decisions, MAX_DECISIONS);
+        assert!(cache.find(&last, began).is_none());
+        // It was searched just now.
+        let soon = began.after(999, 5_000);
+        cache.remember(last, &caller, soon);
+        assert_eq!(cache.locked().decisions, MAX_DECISIONS);
         let later = began.after(5_000, 5_000);
-        cache.remember(numbered(0), &caller, later);
-        assert_eq!(cache.locked().len(), 1);
+        cache.remember(last, &caller, later);
+        assert!(cache.find(&last, later).is_some());
+        assert_eq!(cache.locked().decisions, 1);
+        assert_eq!(cache.locked().bytes, caller.memory_bytes());
+    }
+
+    #[test]
+    fn one_credential_does_not_fill_the_cache() {
+        let cache = DecisionCache::new(Duration::from_secs(5));
+        let (began, caller) = (start(), caller(3_600));
+        for number in 0..=MAX_DECISIONS_OF_ONE {
+            cache.remember(numbered(1, number), &caller, began);
+        }
+        cache.remember(numbered(2, 0), &caller, began);
+        assert_eq!(cache.locked().decisions, MAX_DECISIONS_OF_ONE + 1);
+        assert!(
+            cache
+                .find(&numbered(1, MAX_DECISIONS_OF_ONE), began)
+                .is_none()
+        );
+        assert!(cache.find(&numbered(2, 0), began).is_some());
+        // Its claims are there once.
+        assert_eq!(cache.locked().bytes, 2 * caller.memory_bytes());
+        let later = began.after(5_000, 5_000);
+        cache.remember(numbered(1, 0), &caller, later);
+        assert!(cache.find(&numbered(1, 0), later).is_some());
+        assert_eq!(cache.locked().decisions, 2);
+    }
+
+    #[test]
+    fn large_claims_have_a_bound_in_bytes() {
+        let cache = DecisionCache::new(Duration::from_secs(5));
+        let groups: Vec<String> = (0..300).map(|number| format!("{number:020}")).collect();
+        let groups = groups.iter().map(String::as_str);
+        let claims = ClaimsBuilder::user("ada", NOW).expires_at(NOW.plus(60));
+        let caller = Caller::from(claims.groups(groups).build());
+        assert!(caller.memory_bytes() > 300 * 44);
+        for number in 0..2_000 {
+            cache.remember(numbered(number, 0), &caller, start());
+        }
+        let kept = cache.locked();
+        assert!(kept.bytes <= MAX_BYTES);
+        assert_eq!(kept.decisions, MAX_BYTES / caller.memory_bytes());
+        assert_eq!(kept.callers.len(), kept.decisions);
+    }
+
+    #[test]
+    fn a_credential_with_other_claims_begins_anew() {
+        let cache = DecisionCache::new(Duration::from_secs(5));
+        let began = start();
+        cache.remember(numbered(1, 1), &caller(3_600), began);
+        cache.remember(numbered(1, 2), &caller(60), began);
+        assert!(cache.find(&numbered(1, 1), began).is_none());
+        let found = cache.find(&numbered(1, 2), began).unwrap();
+        assert_eq!(found.expires_at(), NOW.plus(60));
+        assert_eq!(cache.locked().decisions, 1);
+        assert_eq!(cache.locked().bytes, found.memory_bytes());
     }
 
     #[test]

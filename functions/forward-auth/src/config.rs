@@ -12,6 +12,7 @@ use auth_phantom::{
 };
 use auth_tower::{ApiKeyPlace, Places};
 use env_config::{BrowserSessionSettings, ConfigError, Env, Var, vars};
+use http::header::{AUTHORIZATION, COOKIE, HOST};
 use http::{HeaderName, Uri};
 use runtime::LogRules;
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub dialect: Dialect,
     /// `CLIENT_ADDRESS_HEADER` and `TRUSTED_HOPS`.
     pub client_address: Option<ClientAddress>,
+    /// `CREDENTIAL_HEADER`: the header that is read in place of `Authorization`.
+    pub credential_header: Option<HeaderName>,
     /// `IDENTITY_HEADERS`.
     pub identity: Vec<Identity>,
     /// `RESOURCE_METADATA`.
@@ -85,15 +88,22 @@ impl Config {
         ),
         Var::new(
             "CLIENT_ADDRESS_HEADER",
-            "unset: rules see no address",
-            "The header with the client's address, such as `X-Forwarded-For`, for rules that use `source_ip`. The \
-             proxy must write it.",
+            "unset; required if a rule uses `source_ip`",
+            "The header with the client's address, such as `X-Forwarded-For`. The proxy must write it. If a rule uses \
+             `source_ip`, a request without a valid address in its place gets 400.",
         ),
         Var::new(
             "TRUSTED_HOPS",
             "`1`",
             "The position of the address in `CLIENT_ADDRESS_HEADER`, from the right: the number of proxies that \
-             added one, 1 to 16. Addresses further to the left come from the client.",
+             added one, 1 to 16. Addresses further to the left come from the client. A function URL and a load \
+             balancer add the proxy's own address to `X-Forwarded-For`: one more.",
+        ),
+        Var::new(
+            "CREDENTIAL_HEADER",
+            "`authorization`",
+            "The header in which the proxy passes on the client's `Authorization`, if its own request has another \
+             one, such as a signature (AWS_IAM). The proxy must write it; `Authorization` is then ignored.",
         ),
         Var::new(
             "ROUTES_FILE",
@@ -131,7 +141,8 @@ impl Config {
             "REVOCATION_STORE",
             "`dynamodb`",
             "`dynamodb`: the table that the other functions write. `memory`: only for `--listen`, one process and no \
-             `REVOCATION_TABLE`; `POST /logout` revokes the caller's session. A restart forgets all revocations.",
+             `REVOCATION_TABLE`, no API keys and no browser sessions; `POST /logout` revokes the caller's session. A \
+             restart forgets all revocations.",
         ),
         vars::REVOCATION_TABLE,
         vars::REFRESH_TOKEN_TTL_SECONDS,
@@ -169,7 +180,8 @@ impl Config {
         Var::new(
             "PHANTOM_KEYS_ARN",
             "unset",
-            "The ARN in Secrets Manager of the keys of phantom tokens, read again every four minutes.",
+            "The ARN in Secrets Manager of the keys of phantom tokens, read again before they are four minutes old. If \
+             that fails, they are used until they are ten minutes old.",
         ),
         Var::new(
             "PHANTOM_KEYS_FILE",
@@ -224,12 +236,20 @@ impl Config {
         let api_key = api_key_place(&mut env).filter(|_| api_key_table.is_some());
         let sessions = BrowserSessionSettings::read(&mut env);
         let places = places(&mut env, api_key, sessions.as_ref());
+        if places.session.is_some() && matches!(store, StoreChoice::Memory(_)) {
+            // Other functions revoke browser sessions, in a table that this process would not read.
+            env.problem(
+                "TOKEN_SOURCES",
+                "cannot name sessions with REVOCATION_STORE=memory",
+            );
+        }
         let phantom = phantom(&mut env, &issuers);
         let routes = routes(&mut env);
         let dialect = dialect(&mut env);
         let settings = Settings {
             dialect: dialect.unwrap_or(Dialect::Nginx),
             client_address: client_address(&mut env),
+            credential_header: credential_header(&mut env),
             identity: identity(&mut env),
             challenges: challenges(&mut env)?,
             cache: Duration::from_secs(env.number("DECISION_CACHE_SECONDS", 0, 0..=60)),
@@ -238,6 +258,13 @@ impl Config {
         let Some(policies) = policies(&mut env, &pool) else {
             return Err(env.into_error());
         };
+        if policies.uses_address() && settings.client_address.is_none() {
+            // Without an address a rule that forbids one would not apply.
+            env.problem(
+                "CLIENT_ADDRESS_HEADER",
+                "must be set: a rule uses `source_ip`",
+            );
+        }
         env.finish(Self {
             issuers,
             token_rules,
@@ -421,6 +448,23 @@ fn client_address(env: &mut Env<'_>) -> Option<ClientAddress> {
     }
 }
 
+fn credential_header(env: &mut Env<'_>) -> Option<HeaderName> {
+    const NAME: &str = "CREDENTIAL_HEADER";
+    let name = env.optional(NAME)?;
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(AUTHORIZATION) => None,
+        Ok(COOKIE | HOST) => {
+            env.problem(NAME, "is a header with another meaning");
+            None
+        }
+        Ok(name) => Some(name),
+        Err(_) => {
+            env.problem(NAME, "is not a header's name");
+            None
+        }
+    }
+}
+
 fn identity(env: &mut Env<'_>) -> Vec<Identity> {
     const NAME: &str = "IDENTITY_HEADERS";
     let Some(names) = env.list(NAME) else {
@@ -546,6 +590,8 @@ mod tests {
             ("PROXY_DIALECT", "traefik"),
             ("CLIENT_ADDRESS_HEADER", "a b"),
             ("TRUSTED_HOPS", "0"),
+            ("CREDENTIAL_HEADER", "a b"),
+            ("CREDENTIAL_HEADER", "Cookie"),
             ("ROUTES_FILE", "/nonexistent"),
             ("POLICIES_DIR", "/nonexistent"),
             ("IDENTITY_HEADERS", "subject,email"),
@@ -585,6 +631,17 @@ mod tests {
                 vec![memory, ("REVOCATION_TABLE", ""), ("API_KEY_TABLE", "keys")],
                 "API_KEY_TABLE",
             ),
+            (
+                vec![
+                    memory,
+                    ("REVOCATION_TABLE", ""),
+                    ("TOKEN_SOURCES", "header,session"),
+                    ("ALLOWED_ORIGINS", "https://app.example"),
+                    ("BROWSER_SESSION_TABLE", "sessions"),
+                    ("BROWSER_SESSION_KEYS_ARN", "arn"),
+                ],
+                "TOKEN_SOURCES cannot name sessions",
+            ),
             (vec![("TOKEN_SOURCES", "cookie")], "ALLOWED_ORIGINS"),
             (vec![("TOKEN_SOURCES", "session")], "ALLOWED_ORIGINS"),
             (vec![issuer], "PHANTOM_ISSUER"),
@@ -614,6 +671,32 @@ mod tests {
             problems(&[memory, ("REVOCATION_TABLE", "")]),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn rules_about_addresses_need_the_header_with_the_address() {
+        let folder = crate::scratch("policies-of-addresses");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(
+            Path::new(POLICIES).join("schema.cedarschema"),
+            folder.join("schema.cedarschema"),
+        )
+        .unwrap();
+        let rule = "forbid (principal, action, resource) when { context has source_ip && \
+                    context.source_ip.isInRange(ip(\"203.0.113.0/24\")) };";
+        std::fs::write(folder.join("rule.cedar"), rule).unwrap();
+        let with = |header: &str| {
+            let variables = [
+                ("PROXY_DIALECT", "nginx"),
+                ("POLICIES_DIR", folder.to_str().unwrap()),
+                ("CLIENT_ADDRESS_HEADER", header),
+            ];
+            let config = Config::from_lookup(&testkit::events::variables(&variables));
+            config.err().map(|error| error.0)
+        };
+        let refused = "CLIENT_ADDRESS_HEADER must be set: a rule uses `source_ip`";
+        assert_eq!(with(""), Some(vec![refused.to_owned()]));
+        assert_eq!(with("x-forwarded-for"), None);
     }
 
     #[test]

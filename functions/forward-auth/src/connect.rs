@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::memory::MemoryRevocations;
-use auth::{ApiKeys, Callers, Cause, Verifier};
+use auth::{ApiKeys, Callers, Cause, TokenRules, Verifier};
 use auth_dynamodb::{DynamoApiKeys, DynamoBrowserSessions, DynamoRevocations};
 use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
@@ -14,8 +14,9 @@ use env_config::BrowserSessionSettings;
 use runtime::clock;
 
 use crate::config::{Config, StoreChoice};
+use crate::logout::Memory;
 use crate::phantom::{KeysError, KeysLocation, Phantom, PhantomSettings};
-use crate::service::{ForwardAuth, Memory};
+use crate::service::ForwardAuth;
 use crate::store::Store;
 
 /// Why the process did not start.
@@ -84,6 +85,13 @@ impl ForwardAuth {
                     StoreChoice::Memory(refresh_token_ttl_seconds) => Some(Memory {
                         store: store.clone(),
                         refresh_token_ttl_seconds,
+                        verifier: Verifier::new(
+                            issuers.clone(),
+                            TokenRules::of_logout(
+                                config.token_rules.leeway_seconds,
+                                refresh_token_ttl_seconds,
+                            ),
+                        ),
                     }),
                     StoreChoice::DynamoDb(_) => None,
                 };
@@ -140,7 +148,9 @@ async fn open_phantom(
     sdk: Option<SdkConfig>,
 ) -> Result<Option<Phantom>, KeysError> {
     match settings {
-        Some(settings) => Phantom::connect(settings, sdk).await.map(Some),
+        Some(settings) => Phantom::connect(settings, sdk, clock::now())
+            .await
+            .map(Some),
         None => Ok(None),
     }
 }

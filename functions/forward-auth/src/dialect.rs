@@ -1,6 +1,7 @@
 //! The original request, as each proxy reports it. A dialect is configured, never guessed: a client can send the
 //! headers that another proxy would use.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http::request::Parts;
@@ -27,8 +28,8 @@ pub enum Dialect {
     Envoy,
 }
 
-/// The original request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The original request. Its `Debug` output has only the method: a path or a query may contain a credential.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Original {
     /// The method, in upper case as the client sent it.
     pub method: String,
@@ -38,6 +39,13 @@ pub struct Original {
     pub path: String,
     /// The query without its question mark.
     pub query: Option<String>,
+}
+
+impl fmt::Debug for Original {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Original");
+        fields.field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 /// The proxy did not report the original request: a header is missing, sent twice or invalid. A fault of the proxy's
@@ -179,16 +187,20 @@ pub struct ClientAddress {
 }
 
 impl ClientAddress {
-    /// The client's address; `None` if the list is shorter, or if the element is not an address.
-    #[must_use]
-    pub fn of(&self, headers: &HeaderMap) -> Option<IpAddr> {
+    /// The client's address. An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address.
+    ///
+    /// # Errors
+    /// [`InvalidOriginal`] if the list is shorter, or if the element is not an address.
+    pub fn of(&self, headers: &HeaderMap) -> Result<IpAddr, InvalidOriginal> {
         let mut elements = Vec::new();
         for line in headers.get_all(&self.header) {
             // RFC 9110 section 5.3: several lines are one list.
-            elements.extend(line.to_str().ok()?.split(','));
+            elements.extend(line.to_str().map_err(|_| InvalidOriginal)?.split(','));
         }
-        let at = elements.len().checked_sub(self.hops)?;
-        address(elements.get(at)?.trim())
+        let element = elements.len().checked_sub(self.hops);
+        let element = element.and_then(|at| elements.get(at));
+        let address = element.and_then(|element| address(element.trim()));
+        Ok(address.ok_or(InvalidOriginal)?.to_canonical())
     }
 }
 
@@ -289,6 +301,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_debug_output_has_no_part_that_may_be_secret() {
+        let headers: Headers<'_> = &[
+            ("x-original-method", b"GET"),
+            ("x-original-host", b"reset.example.com"),
+            ("x-original-uri", b"/reset/one-time?access_token=ey"),
+        ];
+        let original = Dialect::Nginx.original(&parts("GET", "/auth", headers));
+        let shown = format!("{:?}", original.unwrap());
+        assert_eq!(shown, "Original { method: \"GET\", .. }");
     }
 
     #[test]
@@ -401,7 +425,7 @@ mod tests {
             }
             let header = HeaderName::from_static("x-forwarded-for");
             let found = ClientAddress { header, hops }.of(&headers);
-            found.map(|address| address.to_string())
+            found.ok().map(|address| address.to_string())
         };
         for (lines, hops, expected) in [
             (&["1.1.1.1"][..], 1, Some("1.1.1.1")),
@@ -418,6 +442,10 @@ mod tests {
             (&["[2001:db8::1]"], 1, Some("2001:db8::1")),
             (&["[2001:db8::1]:443"], 1, Some("2001:db8::1")),
             (&["1.1.1"], 1, None),
+            (&["1.1.1.1:"], 1, None),
+            (&["::ffff:1.1.1.1"], 1, Some("1.1.1.1")),
+            (&["[::ffff:1.1.1.1]:443"], 1, Some("1.1.1.1")),
+            (&["::ffff:101:101"], 1, Some("1.1.1.1")),
         ] {
             assert_eq!(of(lines, hops).as_deref(), expected, "{lines:?} {hops}");
         }

@@ -45,7 +45,7 @@ struct Http {
     method: String,
 }
 
-/// Who invoked the function.
+/// What invoked the function.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     FunctionUrl,
@@ -55,8 +55,8 @@ enum Source {
     },
 }
 
-/// The response, in the format of the source.
-#[derive(Debug, Serialize)]
+/// The response, in the format of the source. No `Debug`: `X-Auth-Token` is a credential.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LambdaAnswer {
     status_code: u16,

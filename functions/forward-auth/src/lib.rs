@@ -11,6 +11,7 @@ mod connect;
 pub mod dialect;
 pub mod identity;
 mod lambda;
+mod logout;
 mod metrics;
 mod outcome;
 pub mod phantom;
@@ -20,8 +21,9 @@ mod store;
 
 pub use config::Config;
 pub use connect::ConnectError;
+pub use logout::Memory;
 pub use outcome::Outcome;
-pub use service::{ForwardAuth, Memory};
+pub use service::ForwardAuth;
 pub use store::Store;
 
 /// A file for a unit test, beside its binary.

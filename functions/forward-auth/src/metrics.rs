@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     decisions: Family<Labels, Counter>,
     duration: Histogram,
+    logouts: Family<Labels, Counter>,
     remembered: Counter,
     /// Open connections.
     pub(crate) connections: Gauge,
@@ -42,6 +43,9 @@ impl Metrics {
             Unit::Seconds,
             duration.clone(),
         );
+        let logouts = Family::<Labels, Counter>::default();
+        let help = "Requests to /logout by outcome and reason";
+        registry.register("logouts", help, logouts.clone());
         let remembered = Counter::default();
         registry.register(
             "cached_decisions",
@@ -58,6 +62,7 @@ impl Metrics {
             registry,
             decisions,
             duration,
+            logouts,
             remembered,
             connections,
         }
@@ -67,6 +72,11 @@ impl Metrics {
         let labels = [("outcome", outcome), ("reason", reason)];
         self.decisions.get_or_create(&labels).inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn count_logout(&self, outcome: &'static str, reason: &'static str) {
+        let labels = [("outcome", outcome), ("reason", reason)];
+        self.logouts.get_or_create(&labels).inc();
     }
 
     pub(crate) fn count_remembered(&self) {

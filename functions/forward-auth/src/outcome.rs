@@ -1,6 +1,6 @@
 //! The results of a request: the words of logs and metrics, and the status of the response.
 
-use auth::Cause;
+use auth::{Cause, DenyReason};
 use auth_tower::{Caller, Refusal};
 use http::StatusCode;
 use runtime::decision_log;
@@ -21,6 +21,10 @@ pub enum Outcome {
     Refused(Refusal),
     /// No phantom token could be signed.
     NotSigned,
+    /// `POST /logout` revoked the session of this caller.
+    LoggedOut(Caller),
+    /// `POST /logout` with a cookie, by a page of another origin.
+    ForeignOrigin,
     /// The proxy did not report the original request.
     InvalidOriginal,
     /// The headers of the request exceed their limit.
@@ -39,6 +43,8 @@ impl Outcome {
             Self::Denied { reason, .. } => reason,
             Self::Refused(refusal) => refusal.as_str(),
             Self::NotSigned => "phantom_token_not_signed",
+            Self::LoggedOut(_) => "logged_out",
+            Self::ForeignOrigin => DenyReason::ForeignOrigin.as_str(),
             Self::InvalidOriginal => "invalid_original_request",
             Self::HeadersTooLarge => "headers_too_large",
         }
@@ -48,8 +54,8 @@ impl Outcome {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Allowed(_) => "allowed",
-            Self::Denied { .. } => "denied",
+            Self::Allowed(_) | Self::LoggedOut(_) => "allowed",
+            Self::Denied { .. } | Self::ForeignOrigin => "denied",
             Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => "unauthorized",
             Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) | Self::NotSigned => {
                 "error"
@@ -63,7 +69,8 @@ impl Outcome {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Allowed(_) => StatusCode::OK,
-            Self::Denied { .. } => StatusCode::FORBIDDEN,
+            Self::LoggedOut(_) => StatusCode::NO_CONTENT,
+            Self::Denied { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => {
                 StatusCode::UNAUTHORIZED
             }
@@ -88,7 +95,9 @@ impl Outcome {
         match self {
             Self::Refused(refusal) => refusal.cause(),
             Self::Allowed(_)
+            | Self::LoggedOut(_)
             | Self::Denied { .. }
+            | Self::ForeignOrigin
             | Self::NotSigned
             | Self::InvalidOriginal
             | Self::HeadersTooLarge => None,
@@ -96,14 +105,24 @@ impl Outcome {
     }
 
     pub(crate) fn caller(&self) -> decision_log::Caller<'_> {
+        match (self, self.known()) {
+            (_, Some(caller)) => decision_log::Caller::Known(caller),
+            (Self::Refused(Refusal::Revoked(_, hash)), None) => decision_log::Caller::Revoked(hash),
+            (_, None) => decision_log::Caller::Unknown,
+        }
+    }
+
+    /// The caller, if it is known.
+    pub(crate) fn known(&self) -> Option<&Caller> {
         match self {
-            Self::Allowed(caller) | Self::Denied { caller, .. } => {
-                decision_log::Caller::Known(caller)
+            Self::Allowed(caller) | Self::LoggedOut(caller) | Self::Denied { caller, .. } => {
+                Some(caller)
             }
-            Self::Refused(Refusal::Revoked(_, hash)) => decision_log::Caller::Revoked(hash),
-            Self::Refused(_) | Self::NotSigned | Self::InvalidOriginal | Self::HeadersTooLarge => {
-                decision_log::Caller::Unknown
-            }
+            Self::Refused(_)
+            | Self::ForeignOrigin
+            | Self::NotSigned
+            | Self::InvalidOriginal
+            | Self::HeadersTooLarge => None,
         }
     }
 }

@@ -1,21 +1,32 @@
 //! Phantom tokens: the JWT that a backend receives in place of the caller's credential.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use auth::{Cause, UnixSeconds, VerifiedClaims};
-use auth_phantom::{Audiences, MintError, Minter, MinterError, RELOAD_SECONDS, SigningKeys};
-use auth_phantom::{MAX_DOCUMENT_BYTES, SigningKeysError};
+use auth::{Cause, Secret, UnixSeconds, VerifiedClaims};
+use auth_phantom::{
+    Audiences, MAX_DOCUMENT_BYTES, MintError, Minter, MinterError, PUBLISH_SECONDS, RELOAD_SECONDS,
+    SigningKeys, SigningKeysError,
+};
 use aws_config::SdkConfig;
 use http::{HeaderName, HeaderValue};
-use runtime::log;
+use runtime::log::{self, Level};
+use serde_json::Value;
 
 /// The header with the token.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// After a failed attempt, the keys are read again so much later.
-const RETRY: Duration = Duration::from_secs(10);
+/// The age at which keys are read again, in seconds. The rest of [`RELOAD_SECONDS`] is for the interval of the looks, and
+/// for an attempt that failed.
+const READ_AFTER: u64 = RELOAD_SECONDS - 40;
+/// How much later an attempt follows a failed one, in seconds.
+const RETRY: u64 = 10;
+/// The age from which keys neither sign nor are published, in seconds: other processes may sign with a newer one, and
+/// an operator may have withdrawn them.
+const MAX_AGE: u64 = PUBLISH_SECONDS;
+/// The time limit of a further read. An invocation waits for it, besides the time of its decision.
+const READ_LIMIT: Duration = Duration::from_millis(800);
 
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +86,36 @@ pub struct Phantom {
     minter: Minter,
     keys: KeysLocation,
     sdk: Option<SdkConfig>,
-    next_read: Mutex<Instant>,
+    /// By the wall clock: the monotonic one may stand still while a process is frozen.
+    times: Mutex<Times>,
+    /// Held during a read.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    /// When the read of the present keys began.
+    read: UnixSeconds,
+    /// When the last attempt began.
+    attempt: UnixSeconds,
+}
+
+impl Times {
+    /// Whether the keys are this old. So they are if the clock was set back: their age is unknown.
+    fn are_older(self, seconds: u64, now: UnixSeconds) -> bool {
+        now.since(self.read).is_none_or(|age| age >= seconds)
+    }
 }
 
 impl Phantom {
-    /// Reads the keys.
+    /// Reads the keys, at this time.
     ///
     /// # Errors
     /// [`KeysError`].
     pub async fn connect(
         settings: PhantomSettings,
         sdk: Option<SdkConfig>,
+        now: UnixSeconds,
     ) -> Result<Self, KeysError> {
         let keys = read(&settings.keys, sdk.as_ref()).await?;
         let minter = Minter::new(settings.issuer, keys, settings.ttl_seconds);
@@ -94,13 +124,22 @@ impl Phantom {
             minter: minter.map_err(KeysError::Settings)?,
             keys: settings.keys,
             sdk,
-            next_read: Mutex::new(Instant::now() + reload()),
+            times: Mutex::new(Times {
+                read: now,
+                attempt: now,
+            }),
+            reading: tokio::sync::Mutex::default(),
         })
     }
 
-    /// The public keys, as a JWK set.
-    pub(crate) fn jwks(&self) -> String {
-        self.minter.jwks()
+    /// The public keys, as a JWK set; `None` if they are too old.
+    pub(crate) fn jwks(&self, now: UnixSeconds) -> Option<String> {
+        self.are_usable(now).then(|| self.minter.jwks())
+    }
+
+    /// Whether the keys are young enough to sign and to be published.
+    pub(crate) fn are_usable(&self, now: UnixSeconds) -> bool {
+        !self.times().are_older(MAX_AGE, now)
     }
 
     /// The header with a token for the service behind `host`.
@@ -110,6 +149,9 @@ impl Phantom {
         host: &str,
         now: UnixSeconds,
     ) -> Result<HeaderValue, NoToken> {
+        if !self.are_usable(now) {
+            return Err(NoToken::NotSigned);
+        }
         let audience = self.audiences.get(host).ok_or(NoToken::UnknownAudience)?;
         let token = self.minter.mint(claims, audience, now);
         let token = token.map_err(|error| match error {
@@ -124,45 +166,57 @@ impl Phantom {
     }
 
     /// Reads the keys again if that is due. If they cannot be read, the old ones stay, and the log says so.
-    pub(crate) async fn follow_keys(&self) {
-        if !self.claim_read(Instant::now()) {
+    pub(crate) async fn follow_keys(&self, now: UnixSeconds) {
+        // One caller reads. The others wait for it, because their keys may be withdrawn.
+        let _reading = self.reading.lock().await;
+        if !self.claim_read(now) {
             return;
         }
-        match read(&self.keys, self.sdk.as_ref()).await {
-            Ok(keys) => {
+        let read = tokio::time::timeout(READ_LIMIT, read(&self.keys, self.sdk.as_ref())).await;
+        let cause = match read {
+            Ok(Ok(keys)) => {
                 self.minter.replace_keys(keys);
-                self.set_next_read(Instant::now() + reload());
+                self.locked().read = now;
+                return;
             }
-            Err(error) => {
-                let cause = Cause::of(&error).unwrap_or(Cause::Invalid);
-                log::failure("could not read the keys of phantom tokens again", cause);
-            }
+            Ok(Err(error)) => Cause::of(&error).unwrap_or(Cause::Invalid),
+            Err(_) => Cause::Timeout,
+        };
+        let age = now.since(self.times().read);
+        let fields = [
+            ("cause", Value::from(cause.as_str())),
+            ("age_seconds", Value::from(age)),
+            ("usable", Value::from(self.are_usable(now))),
+        ];
+        let message = "could not read the keys of phantom tokens again";
+        log::line(Level::Error, message, fields);
+    }
+
+    /// The same, if the keys are older than they may be: after a time in which this process was frozen.
+    pub(crate) async fn follow_overdue_keys(&self, now: UnixSeconds) {
+        if self.times().are_older(RELOAD_SECONDS, now) {
+            self.follow_keys(now).await;
         }
     }
 
-    /// Whether a read is due; then this caller does it, and another one is due after [`RETRY`].
-    fn claim_read(&self, now: Instant) -> bool {
-        let mut next = self
-            .next_read
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_due = now >= *next;
+    /// Whether a read is due; then this caller does it, and the next one is due after [`RETRY`].
+    fn claim_read(&self, now: UnixSeconds) -> bool {
+        let mut times = self.locked();
+        let waits = now.since(times.attempt).is_some_and(|since| since < RETRY);
+        let is_due = times.are_older(READ_AFTER, now) && !waits;
         if is_due {
-            *next = now + RETRY;
+            times.attempt = now;
         }
         is_due
     }
 
-    fn set_next_read(&self, at: Instant) {
-        *self
-            .next_read
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = at;
+    fn times(&self) -> Times {
+        *self.locked()
     }
-}
 
-fn reload() -> Duration {
-    Duration::from_secs(RELOAD_SECONDS)
+    fn locked(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 async fn read(location: &KeysLocation, sdk: Option<&SdkConfig>) -> Result<SigningKeys, KeysError> {
@@ -175,7 +229,7 @@ async fn read(location: &KeysLocation, sdk: Option<&SdkConfig>) -> Result<Signin
         (KeysLocation::Secret(_), None) => Err(KeysError::Secret(Cause::Other)),
         (KeysLocation::File(file), _) => {
             let text = std::fs::read_to_string(file).map_err(|_| KeysError::File)?;
-            let text = auth::Secret::new(text);
+            let text = Secret::new(text);
             if text.expose().len() > MAX_DOCUMENT_BYTES {
                 return Err(KeysError::File);
             }
@@ -204,6 +258,10 @@ mod tests {
         }
     }
 
+    async fn connected(settings: PhantomSettings) -> Phantom {
+        Phantom::connect(settings, None, NOW).await.unwrap()
+    }
+
     fn write_keys(name: &str) -> PathBuf {
         let file = crate::scratch(name);
         let keys = SigningKeys::first(SigningAlgorithm::EdDsa, NOW).unwrap();
@@ -214,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_for_the_service_of_the_host_or_there_is_none() {
         let file = write_keys("phantom-keys.json");
-        let phantom = Phantom::connect(settings(&file), None).await.unwrap();
+        let phantom = connected(settings(&file)).await;
         let claims = ClaimsBuilder::user("ada", NOW)
             .expires_at(NOW.plus(3_600))
             .build();
@@ -223,7 +281,9 @@ mod tests {
         assert_eq!(known.to_str().unwrap().split('.').count(), 3);
         assert!(!format!("{known:?}").contains("ey"), "a secret");
         assert_eq!(token("b.example", NOW), Err(NoToken::UnknownAudience));
-        assert_eq!(token("a.example", NOW.plus(3_600)), Err(NoToken::Expired));
+        let short = ClaimsBuilder::user("ada", NOW).expires_at(NOW.plus(5));
+        let expired = phantom.token(&short.build(), "a.example", NOW.plus(5));
+        assert_eq!(expired, Err(NoToken::Expired));
         assert_eq!(token("a.example", UnixSeconds(5)), Err(NoToken::NotSigned));
         let groups: Vec<String> = (0..200)
             .map(|number| format!("group-{number:020}"))
@@ -237,30 +297,80 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_that_cannot_be_read_again_leave_the_old_ones() {
-        let file = write_keys("phantom-keys-rotated.json");
-        let phantom = Phantom::connect(settings(&file), None).await.unwrap();
-        let first = phantom.jwks();
-        write_keys("phantom-keys-rotated.json");
-        phantom.follow_keys().await;
-        assert_eq!(phantom.jwks(), first, "not yet due");
-        phantom.set_next_read(Instant::now());
+    async fn keys_are_read_again_by_the_wall_clock() {
+        let name = "phantom-keys-rotated.json";
+        let phantom = connected(settings(&write_keys(name))).await;
+        let first = phantom.jwks(NOW).unwrap();
+        write_keys(name);
+        phantom.follow_keys(NOW.plus(READ_AFTER - 1)).await;
+        assert_eq!(phantom.jwks(NOW), Some(first.clone()), "not yet due");
+        // Also after a time in which no other clock went on.
+        let later = NOW.plus(READ_AFTER);
+        phantom.follow_keys(later).await;
+        let second = phantom.jwks(later).unwrap();
+        assert_ne!(second, first);
+        // Their age is unknown: the clock was set back.
+        write_keys(name);
+        phantom.follow_overdue_keys(NOW).await;
+        assert_ne!(phantom.jwks(NOW), Some(second));
+        assert!(phantom.jwks(NOW).is_some());
+    }
+
+    #[tokio::test]
+    async fn keys_that_cannot_be_read_again_are_used_for_ten_minutes() {
+        let name = "phantom-keys-unreadable.json";
+        let file = write_keys(name);
+        let phantom = connected(settings(&file)).await;
+        let claims = ClaimsBuilder::user("ada", NOW).expires_at(NOW.plus(3_600));
+        let claims = claims.build();
+        let first = phantom.jwks(NOW);
         std::fs::write(&file, "{").unwrap();
-        phantom.follow_keys().await;
-        assert_eq!(phantom.jwks(), first, "unreadable");
-        write_keys("phantom-keys-rotated.json");
-        phantom.set_next_read(Instant::now());
-        phantom.follow_keys().await;
-        assert_ne!(phantom.jwks(), first);
+        for age in [READ_AFTER, RELOAD_SECONDS, MAX_AGE - 1] {
+            let now = NOW.plus(age);
+            phantom.follow_overdue_keys(now).await;
+            phantom.follow_keys(now).await;
+            assert_eq!(phantom.jwks(now), first, "{age}");
+            assert!(phantom.token(&claims, "a.example", now).is_ok(), "{age}");
+        }
+        write_keys(name);
+        let now = NOW.plus(MAX_AGE);
+        phantom.follow_keys(now).await;
+        assert_eq!(phantom.jwks(now), None, "an attempt failed a second ago");
+        let token = phantom.token(&claims, "a.example", now);
+        assert_eq!(token, Err(NoToken::NotSigned));
+        let now = now.plus(RETRY);
+        phantom.follow_overdue_keys(now).await;
+        assert!(phantom.jwks(now).is_some_and(|keys| Some(keys) != first));
+        assert!(phantom.are_usable(now));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_does_not_respond_holds_nothing_up() {
+        let aws = testkit::FakeAws::start().await;
+        let mut phantom = connected(settings(&write_keys("phantom-keys-slow.json"))).await;
+        phantom.keys = KeysLocation::Secret("arn".to_owned());
+        phantom.sdk = Some(aws.sdk());
+        aws.set_fault(testkit::server::Fault::Hang);
+        let first = phantom.jwks(NOW);
+        let now = NOW.plus(RELOAD_SECONDS);
+        let began = std::time::Instant::now();
+        tokio::join!(
+            phantom.follow_keys(now),
+            phantom.follow_overdue_keys(now),
+            phantom.follow_overdue_keys(now),
+        );
+        let took = began.elapsed();
+        assert!(READ_LIMIT <= took && took < 2 * READ_LIMIT, "{took:?}");
+        assert_eq!(phantom.jwks(now), first);
     }
 
     #[tokio::test]
     async fn a_process_without_keys_does_not_start() {
-        let missing = Phantom::connect(settings(Path::new("/nonexistent")), None).await;
+        let missing = Phantom::connect(settings(Path::new("/nonexistent")), None, NOW).await;
         assert_eq!(missing.err(), Some(KeysError::File));
         let mut of_secret = settings(Path::new("/nonexistent"));
         of_secret.keys = KeysLocation::Secret("arn".to_owned());
-        let no_sdk = Phantom::connect(of_secret, None).await;
+        let no_sdk = Phantom::connect(of_secret, None, NOW).await;
         assert_eq!(no_sdk.err(), Some(KeysError::Secret(Cause::Other)));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use auth::{ApiKeyStore, Dependency, RevocationReader};
+use auth::{ApiKeyStore, AuthError, Dependency, RevocationReader};
 use auth_jwks::HttpsKeys;
 use env_config::ConfigError;
 use http::{Request, Response, StatusCode};
@@ -50,23 +50,47 @@ const READY_FOR: Duration = Duration::from_secs(1);
 
 /// What a server can say about its dependencies.
 pub trait Readiness {
-    /// The first dependency that does not respond.
-    fn unready(&self) -> impl Future<Output = Option<Dependency>> + Send;
+    /// The name of the first dependency that does not respond.
+    fn unready(&self) -> impl Future<Output = Option<&'static str>> + Send;
 }
 
 impl<A: ApiKeyStore + Sync> Readiness for ForwardAuth<HttpsKeys, Store, A> {
-    async fn unready(&self) -> Option<Dependency> {
+    async fn unready(&self) -> Option<&'static str> {
         let callers = &self.gate.callers;
-        if !callers.keys.are_trusted(clock::now()).await {
-            return Some(Dependency::Jwks);
-        }
-        match &callers.revocations {
-            Store::Memory(_) => None,
-            Store::DynamoDb(table) => {
-                let reached = table.store().reach().await;
-                reached.err().map(|unavailable| unavailable.dependency)
+        let keys = async {
+            let are_trusted = callers.keys.are_trusted(clock::now()).await;
+            (!are_trusted).then_some(Dependency::Jwks)
+        };
+        let revocations = async {
+            match &callers.revocations {
+                Store::Memory(_) => None,
+                Store::DynamoDb(table) => failed(table.store().reach().await),
             }
-        }
+        };
+        let api_keys = async {
+            let api_keys = callers.api_keys.as_ref()?;
+            failed(api_keys.store.find(MISSING).await)
+        };
+        let sessions = async {
+            let sessions = self.gate.sessions.as_ref()?;
+            failed(sessions.access_token(MISSING, clock::now()).await)
+        };
+        let (keys, revocations, api_keys, sessions) =
+            tokio::join!(keys, revocations, api_keys, sessions);
+        let dependency = keys.or(revocations).or(api_keys).or(sessions);
+        let name = dependency.map(Dependency::as_str);
+        name.or_else(|| self.lacks_keys().then_some("phantom_keys_unavailable"))
+    }
+}
+
+/// The id of no row: a valid one of a browser session, whose 256 bits are all zero.
+const MISSING: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// The dependency that did not respond. A missing or an unreadable row is a response.
+fn failed<T, E: Into<AuthError>>(response: Result<T, E>) -> Option<Dependency> {
+    match response.map_err(Into::into) {
+        Err(AuthError::Unavailable(unavailable)) => Some(unavailable.dependency),
+        Ok(_) | Err(AuthError::Unauthorized(_)) => None,
     }
 }
 
@@ -110,15 +134,20 @@ struct Server<F> {
     forward_auth: F,
     is_stopping: AtomicBool,
     /// The last readiness check.
-    checked: Mutex<Option<(Instant, Option<Dependency>)>>,
+    checked: Mutex<Option<(Instant, Option<&'static str>)>>,
 }
 
 impl<F: Answers + Readiness> Server<F> {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, _) = request.into_parts();
         let answer = match parts.uri.path() {
-            "/readyz" => self.readiness().await,
-            "/metrics" => answer::text(metrics::MEDIA_TYPE, self.forward_auth.metrics()),
+            "/readyz" => {
+                let readiness = self.readiness().await;
+                answer::read_only(&parts.method, || readiness)
+            }
+            "/metrics" => answer::read_only(&parts.method, || {
+                answer::text(metrics::MEDIA_TYPE, self.forward_auth.metrics())
+            }),
             _ => self.forward_auth.answer(&parts).await,
         };
         answer.map(|body| Full::new(Bytes::from(body)))
@@ -141,7 +170,7 @@ impl<F: Answers + Readiness> Server<F> {
         };
         match failed {
             None => answer::text("text/plain", "ready\n".to_owned()),
-            Some(dependency) => unready(dependency.as_str()),
+            Some(dependency) => unready(dependency),
         }
     }
 }

@@ -1,17 +1,16 @@
 //! Answers one request of a proxy.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use api_gateway::Effect;
-use auth::memory::MemoryRevocations;
-use auth::{
-    ApiKeyStore, DenyReason, KeySource, RevocationContext, RevocationReader, RevocationWriter,
-};
+use auth::{ApiKeyStore, DenyReason, KeySource, RevocationReader};
 use auth_dynamodb::DynamoApiKeys;
 use auth_jwks::HttpsKeys;
-use auth_tower::{Caller, Decision, Gate, Presented, Refusal, Request, Trace};
+use auth_tower::{Caller, Decision, Gate, Presented, Request, Trace};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use runtime::decision_log::{Decided, DecisionLog};
 use runtime::{clock, log};
 use serde_json::Value;
@@ -21,6 +20,7 @@ use crate::cache::{self, DecisionCache, Moment};
 use crate::config::Settings;
 use crate::dialect::{Dialect, InvalidOriginal};
 use crate::identity::{self, TooLarge};
+use crate::logout::Memory;
 use crate::metrics::Metrics;
 use crate::outcome::{DENIED, Outcome};
 use crate::phantom::{self, NoToken, Phantom};
@@ -32,22 +32,14 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Answers requests of proxies. Generic over the sources of keys, revocations and API keys.
 pub struct ForwardAuth<K = HttpsKeys, R = Store, A = DynamoApiKeys> {
     pub(crate) gate: Gate<K, R, A>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// The store that `POST /logout` writes; `None` where other functions write it.
     memory: Option<Memory>,
     /// `None`: backends get no token.
     phantom: Option<Phantom>,
-    cache: DecisionCache,
-    log: DecisionLog,
+    pub(crate) cache: DecisionCache,
+    pub(crate) log: DecisionLog,
     pub(crate) metrics: Metrics,
-}
-
-/// The store of one process.
-pub struct Memory {
-    /// The store that the gate reads.
-    pub store: MemoryRevocations,
-    /// The lifetime of a refresh token.
-    pub refresh_token_ttl_seconds: u64,
 }
 
 impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
@@ -105,13 +97,24 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         match parts.uri.path() {
             path if self.settings.dialect.asks(path) => self.decide(parts, request_id).await,
             "/.well-known/jwks.json" => match &self.phantom {
-                Some(phantom) => answer::key_set(phantom.jwks()),
+                Some(phantom) => {
+                    let now = clock::now();
+                    phantom.follow_overdue_keys(now).await;
+                    let keys = phantom.jwks(now);
+                    answer::read_only(&parts.method, || {
+                        keys.map_or_else(answer::unavailable, answer::key_set)
+                    })
+                }
                 None => answer::empty(StatusCode::NOT_FOUND),
             },
-            "/healthz" => answer::text("text/plain", "ok\n".to_owned()),
-            "/logout" if self.memory.is_some() && parts.method == Method::POST => {
-                self.log_out(parts).await
-            }
+            "/healthz" => answer::read_only(&parts.method, || {
+                answer::text("text/plain", "ok\n".to_owned())
+            }),
+            "/logout" => match &self.memory {
+                Some(memory) if parts.method == Method::POST => self.log_out(memory, parts).await,
+                Some(_) => answer::not_allowed("POST"),
+                None => answer::empty(StatusCode::NOT_FOUND),
+            },
             _ => answer::empty(StatusCode::NOT_FOUND),
         }
     }
@@ -121,7 +124,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         let trace = Trace::default();
         let mut headers = Vec::new();
         let outcome = match self.outcome(parts, &trace, began).await {
-            Ok((caller, host)) => match self.headers(&caller, &host) {
+            Ok((caller, host)) => match self.headers(&caller, &host).await {
                 Ok(all) => {
                     headers = all;
                     Outcome::Allowed(caller)
@@ -141,7 +144,8 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
             reason: outcome.reason(),
             cause: outcome.cause(),
             caller: outcome.caller(),
-            issuer: trace.issuer(),
+            // A decision from the cache has no trace.
+            issuer: trace.issuer().or_else(|| issuer_of(&outcome)),
             request_id,
             took,
         });
@@ -155,22 +159,19 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         trace: &Trace,
         began: Moment,
     ) -> Result<(Caller, String), Outcome> {
-        let fields = parts.headers.iter();
-        let size: usize = fields
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        if size > MAX_HEADER_BYTES {
-            return Err(Outcome::HeadersTooLarge);
-        }
+        let headers = self.headers_of(parts)?;
         let original = self.settings.dialect.original(parts);
         let original = original.map_err(|InvalidOriginal| Outcome::InvalidOriginal)?;
-        let client_address = self.settings.client_address.as_ref();
+        // A rule that forbids addresses would not apply to a request without one.
+        let place = self.settings.client_address.as_ref();
+        let place = place.filter(|_| self.gate.policies.uses_address());
+        let client_address = place.map(|place| place.of(&parts.headers)).transpose();
         let request = Request {
             method: &original.method,
             path: &original.path,
             query: original.query.as_deref(),
-            headers: &parts.headers,
-            client_address: client_address.and_then(|place| place.of(&parts.headers)),
+            headers: &headers,
+            client_address: client_address.map_err(|InvalidOriginal| Outcome::InvalidOriginal)?,
         };
         let presented = self.gate.places.presented(&request);
         let presented = presented.map_err(|reason| Outcome::Refused(reason.into()))?;
@@ -200,8 +201,28 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         }
     }
 
+    /// The request's headers, within their limit, with the caller's credential in `Authorization`.
+    pub(crate) fn headers_of<'a>(&self, parts: &'a Parts) -> Result<Cow<'a, HeaderMap>, Outcome> {
+        let fields = parts.headers.iter();
+        let size: usize = fields
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if size > MAX_HEADER_BYTES {
+            return Err(Outcome::HeadersTooLarge);
+        }
+        let Some(name) = &self.settings.credential_header else {
+            return Ok(Cow::Borrowed(&parts.headers));
+        };
+        let mut headers = parts.headers.clone();
+        headers.remove(AUTHORIZATION);
+        for value in parts.headers.get_all(name) {
+            headers.append(AUTHORIZATION, value.clone());
+        }
+        Ok(Cow::Owned(headers))
+    }
+
     /// The headers of an allowed request, or the reason why it is not allowed after all.
-    fn headers(
+    async fn headers(
         &self,
         caller: &Caller,
         host: &str,
@@ -213,6 +234,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         let headers = identity::headers(&self.settings.identity, caller);
         let mut headers = headers.map_err(|TooLarge| denied("identity_too_large"))?;
         if let Some(phantom) = &self.phantom {
+            phantom.follow_overdue_keys(clock::now()).await;
             let token = phantom.token(caller, host, clock::now());
             let token = token.map_err(|missing| match missing {
                 NoToken::UnknownAudience => denied("unknown_audience"),
@@ -225,10 +247,16 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         Ok(headers)
     }
 
+    /// Whether the keys of phantom tokens are too old to sign.
+    pub(crate) fn lacks_keys(&self) -> bool {
+        let phantom = self.phantom.as_ref();
+        phantom.is_some_and(|phantom| !phantom.are_usable(clock::now()))
+    }
+
     /// Reads the keys of phantom tokens again if that is due.
     pub(crate) async fn follow_keys(&self) {
         if let Some(phantom) = &self.phantom {
-            phantom.follow_keys().await;
+            phantom.follow_keys(clock::now()).await;
         }
     }
 
@@ -245,64 +273,8 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         let route = self.gate.route(request)?;
         Some(cache::key(presented, [request.method, host, &route]))
     }
-
-    /// Revokes the caller's session. The credential is that of this request itself.
-    async fn log_out(&self, parts: &Parts) -> Answer {
-        let Some(memory) = &self.memory else {
-            return answer::empty(StatusCode::NOT_FOUND);
-        };
-        let request = Request {
-            method: parts.method.as_str(),
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &parts.headers,
-            client_address: None,
-        };
-        let refused = |refusal: Refusal| {
-            let outcome = Outcome::Refused(refusal);
-            answer::decided(&outcome, &self.settings.challenges, Vec::new())
-        };
-        let presented = match self.gate.places.presented(&request) {
-            Ok(presented) => presented,
-            Err(reason) => return refused(reason.into()),
-        };
-        if self.gate.may_be_forged(&presented, &request) {
-            return answer::empty(StatusCode::FORBIDDEN);
-        }
-        let caller = match self.gate.identify(&presented, &Trace::default()).await {
-            Ok(caller) => caller,
-            Err(refusal) => return refused(refusal),
-        };
-        let status = revoke(memory, &caller).await;
-        self.cache.clear();
-        answer::empty(status)
-    }
 }
 
-/// Revokes the caller's session, or the token of a caller without a session.
-async fn revoke(memory: &Memory, caller: &Caller) -> StatusCode {
-    let user = caller.user_ref();
-    let context = RevocationContext {
-        reason: "logout",
-        actor: caller.subject(),
-        at: clock::now(),
-        refresh_token_ttl_seconds: memory.refresh_token_ttl_seconds,
-    };
-    let written = match (caller.session(), caller.token_id()) {
-        (Some(session), _) => {
-            let session = user.session(session);
-            memory.store.revoke_session(&session, &context).await
-        }
-        (None, Some(token)) => {
-            memory
-                .store
-                .revoke_token(&user.token(token), &context)
-                .await
-        }
-        (None, None) => return StatusCode::FORBIDDEN,
-    };
-    match written {
-        Ok(()) => StatusCode::NO_CONTENT,
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
-    }
+fn issuer_of(outcome: &Outcome) -> Option<&str> {
+    outcome.known().map(|caller| caller.issuer_id())
 }

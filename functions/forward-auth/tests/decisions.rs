@@ -322,8 +322,11 @@ async fn rules_see_the_address_of_the_trusted_hop() {
         ("1", "10.1.2.3, 9.9.9.9", 403),
         ("2", "10.1.2.3, 9.9.9.9", 200),
         ("2", "spoofed, 10.1.2.3, 9.9.9.9", 200),
-        ("2", "10.1.2.3", 403),
-        ("1", "unknown", 403),
+        ("1", "::ffff:10.1.2.3", 200),
+        ("2", "10.1.2.3", 400),
+        ("1", "unknown", 400),
+        ("1", "10.1.2.3,", 400),
+        ("1", "", 400),
     ] {
         let fixture = fixture(&[
             ("POLICIES_DIR", folder.to_str().unwrap()),
@@ -336,6 +339,57 @@ async fn rules_see_the_address_of_the_trusted_hop() {
         ];
         let parts = asks("GET", "a.example", "/x", &headers);
         assert_eq!(fixture.status(&parts).await, status, "{hops} {addresses}");
+    }
+}
+
+/// A block list fails closed: a request without an address is not one of an address that is not blocked.
+#[tokio::test]
+async fn a_blocked_network_cannot_hide_its_address() {
+    let policy = "permit (principal, action, resource); forbid (principal, action, resource) \
+                  when { context has source_ip && context.source_ip.isInRange(ip(\"203.0.113.0/24\")) };";
+    let folder = policy_folder("blocked", policy);
+    let token = token();
+    let fixture = fixture(&[
+        ("POLICIES_DIR", folder.to_str().unwrap()),
+        ("CLIENT_ADDRESS_HEADER", "X-Forwarded-For"),
+    ]);
+    for (addresses, status) in [
+        (&["198.51.100.1"][..], 200),
+        (&["203.0.113.7"], 403),
+        (&["::ffff:203.0.113.7"], 403),
+        (&["203.0.113.7:"], 400),
+        (&["203.0.113.7,"], 400),
+        (&["198.51.100.1, unknown"], 400),
+        (&[], 400),
+    ] {
+        let address = addresses.iter().map(|text| ("x-forwarded-for", *text));
+        let headers: Vec<_> = address.chain([("authorization", token.as_str())]).collect();
+        let parts = asks("GET", "a.example", "/x", &headers);
+        assert_eq!(fixture.status(&parts).await, status, "{addresses:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_rule_uses_an_address_none_is_needed() {
+    let fixture = fixture(&[("CLIENT_ADDRESS_HEADER", "X-Forwarded-For")]);
+    assert_eq!(fixture.status_of(&token(), "/x").await, 200);
+}
+
+#[tokio::test]
+async fn the_credential_is_in_the_configured_header_alone() {
+    let fixture = fixture(&[("CREDENTIAL_HEADER", "X-Original-Authorization")]);
+    let token = token();
+    let own = ("x-original-authorization", token.as_str());
+    let signature = ("authorization", "AWS4-HMAC-SHA256 Credential=a");
+    for (headers, status) in [
+        (&[own][..], 200),
+        (&[signature, own], 200),
+        (&[("authorization", token.as_str())], 401),
+        (&[own, own], 401),
+        (&[signature], 401),
+    ] {
+        let parts = asks("GET", "a.example", "/x", headers);
+        assert_eq!(fixture.status(&parts).await, status, "{}", headers.len());
     }
 }
 

@@ -2,9 +2,8 @@
 
 use api_gateway::http;
 use auth::{
-    Cause, DenyReason, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, MAX_IAT_LEEWAY_SECONDS,
-    Principal, ResourceAudience, RevocationReader, RevocationWriter, Secret, TokenRules, TokenUse,
-    UnverifiedToken, VerifiedClaims,
+    Cause, DenyReason, Dependency, KeySource, LARGEST_MAX_TOKEN_BYTES, Principal, RevocationReader,
+    RevocationWriter, Secret, TokenRules, UnverifiedToken, VerifiedClaims,
 };
 use auth_sessions::BrowserSessions;
 use runtime::{Audit, clock};
@@ -16,16 +15,7 @@ use crate::{Config, Logout};
 
 /// The requirements for the token of a logout.
 pub(crate) fn token_rules(config: &Config) -> TokenRules {
-    TokenRules {
-        token_uses: vec![TokenUse::Access, TokenUse::Id],
-        // Any token of a session may revoke it, regardless of its resource.
-        resource_audience: ResourceAudience::Any,
-        leeway_seconds: config.leeway_seconds,
-        iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
-        require_session: false,
-        allow_delegated: false,
-        expired_for_seconds: config.refresh_token_ttl_seconds,
-    }
+    TokenRules::of_logout(config.leeway_seconds, config.refresh_token_ttl_seconds)
 }
 
 /// The act of a known caller: what an unknown client tries is no act.

@@ -73,7 +73,7 @@ pub enum Principal {
 /// [`crate::api_key::StoredKey::verify`] construct them.
 ///
 /// No `Debug`: user names are often e-mail addresses.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedClaims {
     pub(crate) issuer_id: Arc<str>,
     pub(crate) issuer_alias: Option<Arc<str>>,
@@ -206,6 +206,21 @@ impl VerifiedClaims {
     #[must_use]
     pub fn expires_at(&self) -> UnixSeconds {
         self.expires_at
+    }
+
+    /// About how many bytes of memory the claims take, for a cache with a bound.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        /// What an allocator adds to an allocation.
+        const OVERHEAD: usize = 16;
+        let optional = [&self.username, &self.session, &self.token_id];
+        let optional = optional.into_iter().flatten();
+        let optional = optional.chain(&self.usage_plan_key);
+        let texts = [&self.subject, &self.client_id, &self.scope, &self.payload];
+        let texts = texts.into_iter().chain(optional).chain(&self.groups);
+        let texts: usize = texts.map(|text| text.capacity() + OVERHEAD).sum();
+        let groups = self.groups.capacity() * size_of::<String>();
+        size_of::<Self>() + groups + texts
     }
 
     /// The API Gateway key whose usage plan counts an API key's requests.

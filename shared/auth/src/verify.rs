@@ -126,6 +126,23 @@ impl Default for TokenRules {
     }
 }
 
+impl TokenRules {
+    /// The rules for a token that revokes its own session: any token of the session, regardless of its resource, also
+    /// one that expired up to `expired_for_seconds` ago.
+    #[must_use]
+    pub fn of_logout(leeway_seconds: u64, expired_for_seconds: u64) -> Self {
+        Self {
+            token_uses: vec![TokenUse::Access, TokenUse::Id],
+            resource_audience: ResourceAudience::Any,
+            leeway_seconds,
+            iat_leeway_seconds: MAX_IAT_LEEWAY_SECONDS,
+            require_session: false,
+            allow_delegated: false,
+            expired_for_seconds,
+        }
+    }
+}
+
 /// Verifies tokens by the configured issuers and rules. Holds neither keys nor a clock.
 #[derive(Clone, Debug)]
 pub struct Verifier {

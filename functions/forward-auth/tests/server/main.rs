@@ -323,7 +323,99 @@ async fn a_logout_takes_effect_on_the_next_request() {
     let read = server
         .raw(&["GET /logout HTTP/1.1", "Host: a", &other])
         .await;
-    assert_eq!(read.status, 404);
+    assert_eq!((read.status, read.header("allow")), (405, Some("POST")));
+    let metrics = server.get("/metrics").await.body;
+    for (outcome, reason, number) in [
+        ("allowed", "logged_out", 1),
+        ("unauthorized", "missing_token", 1),
+        ("unauthorized", "session_revoked", 1),
+    ] {
+        let labels = format!("{{outcome=\"{outcome}\",reason=\"{reason}\"}}");
+        let line = format!("gatehouse_forward_auth_logouts_total{labels} {number}");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    let big = format!("X-Big: {}", "a".repeat(64 * 1024));
+    let logout = ["POST /logout HTTP/1.1", "Host: a", &other, &big];
+    assert_eq!(server.raw(&logout).await.status, 431);
+}
+
+#[tokio::test]
+async fn an_expired_token_logs_its_session_out() {
+    let server = start(&[("REFRESH_TOKEN_TTL_SECONDS", "3600")]).await;
+    let token = Pool::ours().access_token();
+    let live = bearer(&token.build());
+    let expired = |seconds: u64| {
+        let (iat, exp) = (now() - seconds - 3_600, now() - seconds);
+        let token = token.clone().claim("iat", iat).claim("exp", exp);
+        bearer(&token.claim("auth_time", iat).build())
+    };
+    let log_out = async |token: &str| {
+        let head = ["POST /logout HTTP/1.1", "Host: a", token];
+        server.raw(&head).await.status
+    };
+    assert_eq!(
+        server.ask("GET", "/x", &[&expired(1_800)]).await.status,
+        401
+    );
+    // No refresh token of the session is left.
+    assert_eq!(log_out(&expired(3_700)).await, 401);
+    assert_eq!(server.ask("GET", "/x", &[&live]).await.status, 200);
+    assert_eq!(log_out(&expired(1_800)).await, 204);
+    assert_eq!(server.ask("GET", "/x", &[&live]).await.status, 401);
+}
+
+#[tokio::test]
+async fn resources_that_can_only_be_read_refuse_other_methods() {
+    let keys = phantom_keys("server-phantom-methods.json");
+    let server = start(&phantom_of(&keys)).await;
+    for path in ["/healthz", "/readyz", "/metrics", "/.well-known/jwks.json"] {
+        for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 405), ("DELETE", 405)] {
+            let mut stream = server.connection().await;
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut start = [0; 12];
+            stream.read_exact(&mut start).await.unwrap();
+            let expected = format!("HTTP/1.1 {status}");
+            assert_eq!(start, expected.as_bytes(), "{method} {path}");
+        }
+        let line = format!("PUT {path} HTTP/1.1");
+        let reply = server.raw(&[&line, "Host: a"]).await;
+        assert_eq!(reply.header("allow"), Some("GET, HEAD"), "{path}");
+    }
+}
+
+/// A file with a new key of phantom tokens.
+fn phantom_keys(name: &str) -> std::path::PathBuf {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let now = auth::UnixSeconds(now());
+    let made = auth_phantom::SigningKeys::first(auth_phantom::SigningAlgorithm::Es256, now);
+    std::fs::write(&file, made.unwrap().to_json().expose()).unwrap();
+    file
+}
+
+fn phantom_of(keys: &Path) -> [(&'static str, &str); 3] {
+    [
+        ("PHANTOM_ISSUER", "https://auth.example.com"),
+        ("PHANTOM_KEYS_FILE", keys.to_str().unwrap()),
+        ("PHANTOM_AUDIENCES", "{\"orders.example.com\": \"orders\"}"),
+    ]
+}
+
+#[tokio::test]
+async fn a_cached_decision_has_a_new_token_for_each_answer() {
+    let keys = phantom_keys("server-phantom-cached.json");
+    let [issuer, file, audiences] = phantom_of(&keys);
+    let cache = ("DECISION_CACHE_SECONDS", "60");
+    let server = start(&[issuer, file, audiences, cache]).await;
+    let token = good();
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..3 {
+        let reply = server.ask("GET", "/x", &[&token]).await;
+        assert!(seen.insert(reply.header("x-auth-token").unwrap().to_owned()));
+    }
+    let metrics = server.get("/metrics").await.body;
+    let line = "gatehouse_forward_auth_cached_decisions_total 2";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]
@@ -485,16 +577,8 @@ async fn envoy_asks_with_the_request_line() {
 
 #[tokio::test]
 async fn a_backend_gets_a_token_for_its_own_service_only() {
-    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("server-phantom-keys.json");
-    let now = auth::UnixSeconds(now());
-    let made = auth_phantom::SigningKeys::first(auth_phantom::SigningAlgorithm::Es256, now);
-    std::fs::write(&keys, made.unwrap().to_json().expose()).unwrap();
-    let phantom = [
-        ("PHANTOM_ISSUER", "https://auth.example.com"),
-        ("PHANTOM_KEYS_FILE", keys.to_str().unwrap()),
-        ("PHANTOM_AUDIENCES", "{\"orders.example.com\": \"orders\"}"),
-    ];
-    let server = start(&phantom).await;
+    let keys = phantom_keys("server-phantom-keys.json");
+    let server = start(&phantom_of(&keys)).await;
     let reply = server
         .ask("GET", "/x", &[&good(), "X-Auth-Token: spoofed"])
         .await;
