@@ -105,8 +105,9 @@ def variables():
 
 
 @contextlib.contextmanager
-def running(dialect, **further):
-    """forward-auth as a server for a dialect; yields its port. Revocations are in memory if `further` has no table."""
+def running(dialect, lines=None, **further):
+    """forward-auth as a server for a dialect; yields its port. Revocations are in memory if `further` has no table. At the
+    end `lines` gets its log."""
     where = {} if "REVOCATION_TABLE" in further else {"REVOCATION_STORE": "memory"}
     port = free_port()
     names = variables() | {
@@ -120,6 +121,8 @@ def running(dialect, **further):
     with tempfile.TemporaryDirectory(prefix="gatehouse-forward-auth-") as folder:
         with proxies.running("forward-auth", [BINARY, "--listen", f"127.0.0.1:{port}"], port, folder, names):
             yield port
+            if lines is not None:
+                lines += map(json.loads, (pathlib.Path(folder) / "output.log").read_text().splitlines())
 
 
 @contextlib.contextmanager

@@ -329,6 +329,25 @@ class RecordedShapes(unittest.TestCase):
                 with self.subTest(dialect, hops=hops), forward_auth.running(dialect, **further) as port:
                     self.assertEqual(raw(port, shape("GET", "/orders", user)).status, status)
 
+    def test_a_cached_decision_and_a_logout_are_in_the_log(self):
+        user, lines = [f"Authorization: Bearer {token()}", "Connection: close"], []
+        cached = forward_auth.NO_AWS | {"DECISION_CACHE_SECONDS": "60"}
+        with forward_auth.running("forwarded", lines, **cached) as port:
+            for _ in range(2):
+                self.assertEqual(raw(port, traefik("GET", "/orders", user)).status, 200)
+            for fields, status in ((user, 204), ([], 401), (user, 401)):
+                self.assertEqual(raw(port, head("/logout", [*fields, "Connection: close"], "POST")).status, status)
+            self.assertEqual(raw(port, traefik("GET", "/orders", user)).status, 401)
+        decisions = [(one["reason"], one["issuer"]) for one in lines if one["message"] == "decision"]
+        pool = forward_auth.POOL
+        self.assertEqual(decisions[:4], [("allowed", pool), ("allowed", pool), ("logged_out", pool), ("missing_token", None)])
+        self.assertEqual({reason for reason, _ in decisions[4:]}, {"session_revoked"})
+        [act] = [one for one in lines if one["message"] == "audit"]
+        self.assertEqual((act["source"], act["act"], act["outcome"]), ("forward-auth", "log_out", "logged_out"))
+        self.assertEqual(act["actor"], act["target"])
+        self.assertRegex(act["id"], "^[0-9a-f]{16}$")
+        self.assertNotIn("s-1", json.dumps(lines))
+
     def test_a_question_without_the_original_request_is_refused(self):
         user = [f"Authorization: Bearer {token()}", "Connection: close"]
         cases = {

@@ -7,9 +7,7 @@ use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
 
 use crate::user_events::{record, send};
-use crate::world::{
-    World, failures, next_second, refreshed, signed_in_again, text_of, user_token,
-};
+use crate::world::{World, failures, next_second, refreshed, signed_in_again, text_of, user_token};
 
 #[tokio::test]
 async fn event_order_and_duplicates_do_not_matter() {

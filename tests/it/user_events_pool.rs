@@ -6,9 +6,7 @@ use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
 
 use crate::user_events::{record, row, send};
-use crate::world::{
-    World, failures, refreshed, signed_in_again, text_of, unique, user_token,
-};
+use crate::world::{World, failures, refreshed, signed_in_again, text_of, unique, user_token};
 
 #[tokio::test]
 async fn deleted_groups_providers_clients_and_pools_revoke_tokens() {

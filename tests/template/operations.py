@@ -284,8 +284,8 @@ def alarms(made):
 
 # Reasons of the authorizer that are failures, which it logs as errors. The others are refusals.
 FAILURES = {
-    "jwks_unavailable", "revocations_unavailable", "api_keys_unavailable", "out_of_time", "answer_too_large",
-    "unknown_route", "invalid_method_arn",
+    "jwks_unavailable", "revocations_unavailable", "api_keys_unavailable", "browser_sessions_unavailable", "out_of_time",
+    "answer_too_large", "unknown_route", "invalid_method_arn",
 }  # fmt: skip
 # A refusal is an error of these functions.
 REFUSING = {"AuthorizerFunction", "PreSignUpFunction"}

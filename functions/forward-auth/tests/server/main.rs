@@ -10,6 +10,7 @@
 mod browser_sessions;
 mod connections;
 mod keys;
+mod readiness;
 mod store;
 
 use std::net::SocketAddr;
