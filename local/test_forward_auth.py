@@ -320,7 +320,8 @@ class RecordedShapes(unittest.TestCase):
         with rule_for("203.0.113.7/32") as folder:
             for dialect, shape, hops, status in (
                 ("forwarded", traefik, 1, 200),
-                ("forwarded", traefik, 2, 400),
+                ("forwarded", traefik, 2, 403),
+                ("forwarded", traefik, 3, 400),
                 ("envoy", envoy, 2, 200),
                 ("envoy", envoy, 1, 403),
                 ("envoy", envoy, 9, 400),
