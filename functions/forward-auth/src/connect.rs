@@ -14,10 +14,9 @@ use env_config::BrowserSessionSettings;
 use runtime::clock;
 
 use crate::config::{Config, StoreChoice};
-use crate::logout::Memory;
 use crate::phantom::{KeysError, KeysLocation, Phantom, PhantomSettings};
 use crate::service::ForwardAuth;
-use crate::store::Store;
+use crate::store::{Memory, Store};
 
 /// Why the process did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

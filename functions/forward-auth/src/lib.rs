@@ -21,10 +21,9 @@ mod store;
 
 pub use config::Config;
 pub use connect::ConnectError;
-pub use logout::Memory;
 pub use outcome::Outcome;
 pub use service::ForwardAuth;
-pub use store::Store;
+pub use store::{Memory, Store};
 
 /// A file for a unit test, beside its binary.
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use auth::memory::MemoryRevocations;
 use auth::{
     ApiKeyStore, AuthError, Credential, DenyReason, KeySource, RevocationContext, RevocationReader,
-    RevocationWriter, UnverifiedToken, VerifiedClaims, Verifier,
+    RevocationWriter, UnverifiedToken, VerifiedClaims,
 };
 use auth_tower::{Caller, Presented, Refusal, Request};
 use aws_lc_rs::rand;
@@ -17,19 +16,10 @@ use runtime::{Audit, clock};
 use crate::answer::{self, Answer};
 use crate::outcome::Outcome;
 use crate::service::ForwardAuth;
+use crate::store::Memory;
 
 /// The time limit of a logout, which may have to fetch keys.
 const LIMIT: Duration = Duration::from_millis(2_500);
-
-/// The store of one process.
-pub struct Memory {
-    /// The store that the gate reads.
-    pub store: MemoryRevocations,
-    /// The lifetime of a refresh token.
-    pub refresh_token_ttl_seconds: u64,
-    /// Verifies the tokens of logouts: [`auth::TokenRules::of_logout`].
-    pub verifier: Verifier,
-}
 
 impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
     /// Revokes the session of the request's own credential, which may have expired.

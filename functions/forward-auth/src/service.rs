@@ -20,11 +20,10 @@ use crate::cache::{self, DecisionCache, Moment};
 use crate::config::Settings;
 use crate::dialect::{Dialect, InvalidOriginal};
 use crate::identity::{self, TooLarge};
-use crate::logout::Memory;
 use crate::metrics::Metrics;
 use crate::outcome::{DENIED, Outcome};
 use crate::phantom::{self, NoToken, Phantom};
-use crate::store::Store;
+use crate::store::{Memory, Store};
 
 /// The largest size of a request's header fields, names and values, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;

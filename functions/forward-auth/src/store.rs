@@ -1,7 +1,7 @@
 //! The revocations: a table, or this process's memory.
 
 use auth::memory::MemoryRevocations;
-use auth::{RevocationReader, Revocations, Unavailable, UnixSeconds, VerifiedClaims};
+use auth::{RevocationReader, Revocations, Unavailable, UnixSeconds, VerifiedClaims, Verifier};
 use auth_dynamodb::DynamoRevocations;
 use auth_tower::Coalesced;
 
@@ -11,6 +11,16 @@ pub enum Store {
     DynamoDb(Coalesced<DynamoRevocations>),
     /// Memory, which needs no sharing.
     Memory(MemoryRevocations),
+}
+
+/// The store of one process, and what a logout here needs.
+pub struct Memory {
+    /// The store that the gate reads.
+    pub store: MemoryRevocations,
+    /// The lifetime of a refresh token.
+    pub refresh_token_ttl_seconds: u64,
+    /// Verifies the tokens of logouts: [`auth::TokenRules::of_logout`].
+    pub verifier: Verifier,
 }
 
 impl RevocationReader for Store {
