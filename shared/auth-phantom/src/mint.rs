@@ -180,7 +180,7 @@ impl Minter {
         let is_key = claims.principal() == Principal::ApiKey;
         let key_subject =
             is_key.then(|| format!("{API_KEY}{}", claims.token_id().unwrap_or_default()));
-        let act = claims.signed_claims().remove("act");
+        let act = claims.act();
         let claims = Claims {
             iss: &self.issuer,
             sub: key_subject.as_deref().unwrap_or(claims.subject()),

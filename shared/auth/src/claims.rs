@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use hex::encode as hex;
+use serde::Deserialize;
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use crate::refs::UserRef;
@@ -234,6 +236,26 @@ impl VerifiedClaims {
     #[must_use]
     pub fn signed_claims(&self) -> BTreeMap<String, &RawValue> {
         serde_json::from_str(&self.payload).unwrap_or_default()
+    }
+
+    /// `act` of a delegated token, as the issuer wrote it: who acts for the user ([RFC 8693 section 4.1]). `None` for every
+    /// other token; `null` is a value. Each call parses the claims again.
+    ///
+    /// [RFC 8693 section 4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
+    #[must_use]
+    pub fn act(&self) -> Option<&RawValue> {
+        #[derive(Deserialize)]
+        struct Delegation<'a> {
+            #[serde(borrow, default, deserialize_with = "present")]
+            act: Option<&'a RawValue>,
+        }
+
+        fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<&'de RawValue>, D::Error> {
+            Deserialize::deserialize(claim).map(Some)
+        }
+
+        let claims: Delegation<'_> = serde_json::from_str(&self.payload).ok()?;
+        claims.act
     }
 
     /// A claim that is a list of strings, such as the `roles` that a pre-token-generation trigger
