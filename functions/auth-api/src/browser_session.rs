@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use api_gateway::http::{Request, Response};
-use auth::{AuthError, Cause, DenyReason, Dependency, Secret, UnixSeconds};
+use auth::{
+    AuthError, Cause, DenyReason, Dependency, LARGEST_MAX_TOKEN_BYTES, Secret, UnixSeconds,
+};
 use auth_cognito::{AccountError, Tokens};
 use auth_sessions::{
     BrowserSession, BrowserSessions, NewTokens, RefreshError, SealedSessions, SessionId,
@@ -54,6 +56,7 @@ impl<B: BrowserSessions> BrowserCookie<B> {
         body: Map<String, Value>,
         refresh_token_ttl_seconds: u64,
     ) -> Result<Response, ApiError> {
+        fits(&tokens.access)?;
         let now = clock::now();
         let session = BrowserSession {
             access_token: Secret::new(tokens.access.clone()),
@@ -75,6 +78,14 @@ impl<B: BrowserSessions> BrowserCookie<B> {
             log::failure("could not delete the browser session", unavailable.cause);
         }
     }
+}
+
+/// The authorizer and logout refuse a longer token: the session could neither be used nor ended.
+fn fits(access_token: &str) -> Result<(), ApiError> {
+    if access_token.len() > LARGEST_MAX_TOKEN_BYTES {
+        return Err(ApiError::TokenTooLarge);
+    }
+    Ok(())
 }
 
 fn answer(mut body: Map<String, Value>, expires_in: impl Into<Value>) -> Response {
@@ -130,6 +141,13 @@ impl<B: BrowserSessions> AuthApi<B> {
                 return Ok(self.session_refused(cookie));
             }
         };
+        if let Err(problem) = fits(session.access_token.expose()) {
+            if let Some(refresh_token) = &session.refresh_token {
+                self.revoke(refresh_token).await;
+            }
+            cookie.delete(&id).await;
+            return Ok(self.without_cookie(problem, cookie));
+        }
         // Cognito may not know yet that the session was revoked.
         let access = UnverifiedSession::of(session.access_token.expose());
         let access = access.ok_or(Dependency::Cognito.unavailable(Cause::Invalid))?;
@@ -181,8 +199,11 @@ impl<B: BrowserSessions> AuthApi<B> {
 
     /// Responds 401 and deletes the cookie.
     fn session_refused(&self, cookie: &BrowserCookie<B>) -> Answer {
-        let refused = ApiError::Cognito(Outcome::InvalidCredentials);
-        let response = refused.response(&self.config.password_policy);
-        Answer::of(refused, response.with_lax_cookie(&cookie.name, "", 0))
+        self.without_cookie(ApiError::Cognito(Outcome::InvalidCredentials), cookie)
+    }
+
+    fn without_cookie(&self, problem: ApiError, cookie: &BrowserCookie<B>) -> Answer {
+        let response = problem.response(&self.config.password_policy);
+        Answer::of(problem, response.with_lax_cookie(&cookie.name, "", 0))
     }
 }

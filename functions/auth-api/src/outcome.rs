@@ -46,6 +46,9 @@ pub(crate) enum ApiError {
     SessionsNotEnded(#[source] Cause),
     #[error("cookie_too_large")]
     CookieTooLarge,
+    /// No function would accept the token.
+    #[error("token_too_large")]
+    TokenTooLarge,
     /// A page could not be rendered.
     #[error("internal_error")]
     Internal,
@@ -211,7 +214,7 @@ impl ApiError {
             Self::Cognito(outcome) | Self::CognitoFailed(outcome, _) => outcome.status(),
             Self::TooManyAttempts => 429,
             Self::AddressRefused => 400,
-            Self::CookieTooLarge | Self::Internal => 500,
+            Self::CookieTooLarge | Self::TokenTooLarge | Self::Internal => 500,
             Self::SessionsNotEnded(_) | Self::Unavailable(_) => 503,
         }
     }

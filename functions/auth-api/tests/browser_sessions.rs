@@ -249,6 +249,36 @@ async fn a_session_that_cannot_be_stored_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_token_that_no_function_accepts_is_an_error_and_no_session() {
+    let world = World::start().await;
+    let groups: Vec<String> = (0..300)
+        .map(|n| format!("group-{n:03}-{}", "x".repeat(48)))
+        .collect();
+    let long = Pool::ours().access_token().claim("cognito:groups", groups);
+    world
+        .aws
+        .set_answer("InitiateAuth", tokens(&long, Some("r1")));
+    let answer = world.ask(&login()).await;
+    let code = &answer.body["code"];
+    assert_eq!((answer.status, code), (500, &json!("token_too_large")));
+    assert!(answer.cookies.is_empty());
+    assert_eq!(world.revoked(), [json!("r1")]);
+
+    // The user's groups have grown since the sign-in.
+    let id = world.sign_in(&Pool::ours().access_token()).await;
+    let operation = "GetTokensFromRefreshToken";
+    world.aws.set_answer(operation, tokens(&long, Some("r2")));
+    let answer = world.ask(&refresh(&id)).await;
+    assert_eq!(answer.body["code"], json!("token_too_large"));
+    assert!(is_cleared(&answer));
+    assert_eq!(
+        world.stored(&id).await.err(),
+        Some(DenyReason::UnknownSession)
+    );
+    assert_eq!(world.revoked(), [json!("r1"), json!("r2")]);
+}
+
+#[tokio::test]
 async fn a_refresh_replaces_the_tokens_behind_the_same_cookie() {
     let world = World::start().await;
     let token = Pool::ours().access_token();
