@@ -122,7 +122,9 @@ impl Dialect {
         };
         let is_method = (1..=MAX_METHOD_BYTES).contains(&method.len())
             && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
-        if !is_method || !is_host(host) || !path.starts_with('/') {
+        // Of two programs one may end the target of a request line at a space.
+        let is_target = path.starts_with('/') && !target.bytes().any(|b| b <= b' ' || b == 0x7f);
+        if !is_method || !is_host(host) || !is_target {
             return Err(InvalidOriginal);
         }
         Ok(Original {
@@ -366,7 +368,18 @@ mod tests {
         ] {
             assert!(nginx(b"GET", host.as_bytes(), b"/").is_ok(), "{host}");
         }
-        for target in ["", "a", "?x", "*", "http://a/b", "a.example:443"] {
+        for target in [
+            "",
+            "a",
+            "?x",
+            "*",
+            "http://a/b",
+            "a.example:443",
+            "/ admin",
+            "/x HTTP/1.1",
+            "/x?y z",
+            "/x\ty",
+        ] {
             assert!(nginx(b"GET", b"a", target.as_bytes()).is_err(), "{target}");
         }
         assert!(nginx(b"GET", b"a", b"/\xff").is_err(), "not UTF-8");
