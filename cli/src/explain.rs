@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use api_gateway::Effect;
@@ -30,7 +31,7 @@ pub(crate) struct Explain {
     parameters: Vec<(String, String)>,
     /// The source IP address of the request.
     #[arg(long)]
-    source_ip: Option<String>,
+    source_ip: Option<IpAddr>,
     /// A file with the key set. No keys are fetched.
     #[arg(long)]
     jwks: Option<PathBuf>,
@@ -222,7 +223,7 @@ impl Explain {
             route: &self.route,
             path: path.as_deref(),
             path_parameters: self.parameters.clone(),
-            source_ip: self.source_ip.clone(),
+            source_ip: self.source_ip,
             now,
         };
         let effect = config.settings.policies.decide(&claims, &request);

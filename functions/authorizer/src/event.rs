@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use api_gateway::headers::{self, RawMap, single_value, text};
 use auth::DenyReason;
@@ -145,9 +146,9 @@ impl<'a> Event<'a> {
         parameters.into_iter().flatten().collect()
     }
 
-    /// The client's IP address, as API Gateway reports it.
+    /// The client's IP address, as API Gateway reports it; `None` without a valid one.
     #[must_use]
-    pub fn source_ip(&self) -> Option<String> {
+    pub fn source_ip(&self) -> Option<IpAddr> {
         #[derive(Deserialize)]
         struct Context {
             identity: Option<Source>,
@@ -161,7 +162,7 @@ impl<'a> Event<'a> {
 
         let context: Context = serde_json::from_str(self.fields.request_context?.get()).ok()?;
         let source = context.identity.or(context.http)?;
-        source.source_ip
+        source.source_ip?.parse().ok()
     }
 }
 

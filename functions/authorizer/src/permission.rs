@@ -69,7 +69,13 @@ impl Settings {
             return Some(DenyReason::ForeignOrigin);
         }
         let path_counts = method.template.is_none() || self.policies.uses_path();
-        (method.path == Path::Unclear && path_counts).then_some(DenyReason::UnclearPath)
+        if method.path == Path::Unclear && path_counts {
+            return Some(DenyReason::UnclearPath);
+        }
+        // A `forbid` for an address would not apply. Events of these kinds never have one.
+        let has_address = !matches!(event.kind(), Kind::Token | Kind::AppSync);
+        let is_unknown = has_address && self.policies.uses_address() && event.source_ip().is_none();
+        is_unknown.then_some(DenyReason::UnknownAddress)
     }
 
     /// Decides about every route, so that the policy is valid for all of them.

@@ -21,7 +21,14 @@ const SESSION: &str = "0a1b2c3d-session-example-000000000001";
 const TOKEN_ID: &str = "9f8e7d6c-token-example-0000000000001";
 
 fn authorizer(store: &MemoryRevocations) -> Authorizer<MemoryKeys, MemoryRevocations> {
-    let config = Config::from_lookup(&events::variables(&[]));
+    authorizer_with(store, &[])
+}
+
+fn authorizer_with(
+    store: &MemoryRevocations,
+    variables: &[(&str, &str)],
+) -> Authorizer<MemoryKeys, MemoryRevocations> {
+    let config = Config::from_lookup(&events::variables(variables));
     let config = config.unwrap();
     let issuers: Vec<_> = config
         .issuers
@@ -161,4 +168,54 @@ async fn refuses_other_credentials_and_allows_a_good_one_after_each() {
             "{sample}"
         );
     }
+}
+
+/// A folder with the repository's schema and these policies.
+fn policy_folder(name: &str, policies: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let schema = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../policies/schema.cedarschema"
+    );
+    std::fs::copy(schema, folder.join("schema.cedarschema")).unwrap();
+    std::fs::write(folder.join("test.cedar"), policies).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+/// A `forbid` for a network would not apply to a request without an address.
+#[tokio::test]
+async fn where_a_rule_uses_addresses_each_request_needs_one() {
+    let folder = policy_folder(
+        "addresses",
+        "permit (principal, action, resource);
+        forbid (principal, action, resource)
+        when { context has source_ip && context.source_ip.isInRange(ip(\"198.51.100.0/24\")) };",
+    );
+    let store = MemoryRevocations::default();
+    let authorizer = authorizer_with(&store, &[("POLICIES_DIR", &folder)]);
+    let token = format!("Bearer {}", Pool::ours().access_token().build());
+    for (address, expected) in [
+        (json!("203.0.113.7"), "Allow"),
+        (json!("2001:db8::1"), "Allow"),
+        (json!("198.51.100.7"), "Deny"),
+        (json!("::ffff:198.51.100.7"), "Deny"),
+        (json!("198.51.100.0/24"), "Deny"),
+        (json!("198.51.100.7:443"), "Deny"),
+        (json!(""), "Deny"),
+        (json!(7), "Deny"),
+        (json!(null), "Deny"),
+    ] {
+        let mut event = events::sample("authorizer/rest-request");
+        event["headers"] = json!({"Authorization": token});
+        event["multiValueHeaders"] = json!({"Authorization": [token]});
+        event["requestContext"]["identity"]["sourceIp"] = address.clone();
+        let answer = authorizer.handle(&events::raw(&event), "request-1").await;
+        let answer: Value = serde_json::from_str(answer.unwrap().get()).unwrap();
+        let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
+        assert_eq!(effect, expected, "{address}");
+    }
+    // Events of a TOKEN authorizer have no address.
+    let answer = decision(&authorizer, &Pool::ours().access_token()).await;
+    assert_eq!(answer, Ok("Allow".to_owned()));
 }

@@ -291,6 +291,18 @@ async fn a_rule_about_more_than_the_route_turns_the_cache_off() {
             "address",
             "permit (principal, action, resource) when { context has source_ip };",
         ),
+        (
+            "address-with-escape",
+            "permit (principal, action, resource) when { context has \"source\\u{5f}ip\" };",
+        ),
+        (
+            "parameter",
+            "permit (principal, action, resource) unless { resource.hasTag(\"id\") };",
+        ),
+        (
+            "parameter-in-parentheses",
+            "permit (principal, action, resource) unless { (resource) .hasTag (\"id\") };",
+        ),
     ] {
         let folder = policy_folder(&format!("uncached-{name}"), policy);
         let fixture = fixture(&[

@@ -10,7 +10,10 @@
 
 #![warn(missing_docs)]
 
+mod uses;
+
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -21,6 +24,8 @@ use cedar_policy::{
     Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
+
+use crate::uses::Uses;
 
 /// `auth_age` of callers that do not sign in, in seconds: longer ago than any rule asks for.
 const NO_SIGN_IN: u64 = i64::MAX.unsigned_abs();
@@ -54,8 +59,11 @@ pub struct Request<'a> {
     pub path: Option<&'a str>,
     /// The values of the route's parameters, by name.
     pub path_parameters: Vec<(String, String)>,
-    /// The client's IP address, as API Gateway reports it.
-    pub source_ip: Option<String>,
+    /// The client's address. Policies see an IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) as IPv4.
+    ///
+    /// Without one, `context has source_ip` is false, so a `forbid` for a network does not apply: where
+    /// [`CedarPolicies::uses_address`], a caller that expects an address must refuse a request without one.
+    pub source_ip: Option<IpAddr>,
     /// The current time.
     pub now: UnixSeconds,
 }
@@ -66,10 +74,8 @@ pub struct CedarPolicies {
     authorizer: cedar::Authorizer,
     types: Types,
     application: EntityUid,
-    uses_tags: bool,
-    uses_roles: bool,
-    uses_address: bool,
-    uses_path: bool,
+    uses: Uses,
+    request_scoped: Option<String>,
 }
 
 struct Types {
@@ -120,22 +126,23 @@ impl CedarPolicies {
             let errors = result.validation_errors();
             return Err(PolicyError(errors.map(ToString::to_string).collect()));
         }
-        let mentions = |word: &str| {
-            let mut policies = policies.policies();
-            policies.any(|policy| policy.to_string().contains(word))
-        };
-        let (uses_tags, uses_address) = (mentions("Tag("), mentions("source_ip"));
-        let uses_roles = mentions("::Role::\"");
-        let uses_path = mentions("path");
+        let mut uses = Uses::default();
+        let mut request_scoped = None;
+        for policy in policies.policies() {
+            let id = policy.id().to_string();
+            let used = Uses::of(policy).map_err(|error| problem(&format!("`{id}`: {error}")))?;
+            uses = uses.and(used);
+            if used.is_request_scoped() && request_scoped.as_ref().is_none_or(|first| id < *first) {
+                request_scoped = Some(id);
+            }
+        }
         Ok(Self {
             policies,
             authorizer: cedar::Authorizer::new(),
             types,
             application,
-            uses_tags,
-            uses_roles,
-            uses_address,
-            uses_path,
+            uses,
+            request_scoped,
         })
     }
 
@@ -164,38 +171,26 @@ impl CedarPolicies {
     /// Whether any policy uses the route's parameters or the token's other claims.
     #[must_use]
     pub fn uses_tags(&self) -> bool {
-        self.uses_tags
+        self.uses.tags
     }
 
     /// Whether any policy uses the client's IP address.
     #[must_use]
     pub fn uses_address(&self) -> bool {
-        self.uses_address
+        self.uses.address
     }
 
-    /// Whether any policy uses the path of a request, or merely contains that word.
+    /// Whether any policy uses the path of a request.
     #[must_use]
     pub fn uses_path(&self) -> bool {
-        self.uses_path
+        self.uses.path
     }
 
-    /// The id of a policy whose decision may differ between two requests of the same caller to the
-    /// same route: such a decision must not be cached.
+    /// The id of a policy whose decision may differ between two requests of the same caller to the same route and path:
+    /// such a decision must not be cached.
     #[must_use]
-    pub fn request_scoped_policy(&self) -> Option<String> {
-        const SIGNS: [&str; 4] = [
-            "source_ip",
-            "auth_age",
-            "resource.getTag",
-            "resource.hasTag",
-        ];
-        self.policies
-            .policies()
-            .find(|policy| {
-                let text = policy.to_string();
-                SIGNS.iter().any(|sign| text.contains(sign))
-            })
-            .map(|policy| policy.id().to_string())
+    pub fn request_scoped_policy(&self) -> Option<&str> {
+        self.request_scoped.as_deref()
     }
 
     /// Decides about the request. Any evaluation error is a Deny.
@@ -240,7 +235,7 @@ impl CedarPolicies {
         };
         let (principal, groups) = match claims.principal() {
             Principal::User => {
-                let roles = self.uses_roles.then(|| claims.list("roles"));
+                let roles = self.uses.roles.then(|| claims.list("roles"));
                 let roles = roles.flatten().unwrap_or_default();
                 let roles = roles.iter().map(|role| uid(&self.types.role, role));
                 let groups = claims.groups().iter();
@@ -253,7 +248,7 @@ impl CedarPolicies {
             Principal::Client => (uid(&self.types.client, claims.client_id()), HashSet::new()),
             Principal::ApiKey => (uid(&self.types.api_key, claims.token_id()?), HashSet::new()),
         };
-        if !self.uses_tags {
+        if !self.uses.tags {
             let caller = Entity::new_no_attrs(principal.clone(), groups);
             return Some((principal, Entities::from_entities([caller], None).ok()?));
         }
@@ -311,13 +306,10 @@ fn context(claims: &VerifiedClaims, request: &Request<'_>) -> Option<Context> {
     if let Some(path) = request.path {
         members.push(("path".to_owned(), text(path)));
     }
-    // An invalid address is omitted; a policy that reads it then fails to evaluate: a Deny.
-    if let Some(ip) = &request.source_ip
-        && ip.parse::<std::net::IpAddr>().is_ok()
-    {
+    if let Some(address) = request.source_ip {
         members.push((
             "source_ip".to_owned(),
-            RestrictedExpression::new_ip(ip.clone()),
+            RestrictedExpression::new_ip(address.to_canonical().to_string()),
         ));
     }
     Context::from_pairs(members).ok()

@@ -145,15 +145,17 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
         }
         let path = normalized(request).ok_or(DenyReason::UnclearPath)?;
         let policies = &self.policies;
+        if policies.uses_address() && request.client_address.is_none() {
+            return Err(DenyReason::UnknownAddress);
+        }
         let route = routes::route_of(&self.routes, request.method, &path);
         let parameters = route.filter(|_| policies.uses_tags());
-        let address = request.client_address.filter(|_| policies.uses_address());
         let cedar_request = auth_cedar::Request {
             verb: request.method,
             route: route.map_or(&path, |route| route.template()),
             path: Some(path.as_str()).filter(|_| policies.uses_path()),
             path_parameters: parameters.map_or_else(Vec::new, |route| route.parameters(&path)),
-            source_ip: address.map(|address| address.to_string()),
+            source_ip: request.client_address,
             now,
         };
         Ok(policies.decide(claims, &cedar_request))

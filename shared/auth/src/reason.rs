@@ -99,6 +99,8 @@ reasons! {
     UnreadableRevocation => "unreadable_mark",
     /// An ambiguous path, where Cedar policies use the path. The caller is known: a Deny.
     UnclearPath => "unclear_path",
+    /// The client's address is unknown, where Cedar policies use it. The caller is known: a Deny.
+    UnknownAddress => "unknown_address",
     /// A page of another origin sent the request, with the caller's cookie or for a WebSocket. The
     /// caller is known: a Deny.
     ForeignOrigin => "foreign_origin",
