@@ -1,8 +1,7 @@
 //! The response to a proxy.
 
-use auth::DenyReason;
 use auth_phantom::JWKS_MAX_AGE_SECONDS;
-use auth_tower::Refusal;
+use auth_tower::Challenges;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -16,56 +15,19 @@ const RETRY: HeaderValue = HeaderValue::from_static("1");
 /// A response with its whole body.
 pub type Answer = Response<String>;
 
-/// The challenges of refused requests ([RFC 6750] section 3, [RFC 9728] section 5.1), composed once.
-///
-/// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
-/// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
-#[derive(Clone, Debug)]
-pub struct Challenges {
-    /// Without credentials: no error code.
-    missing: HeaderValue,
-    invalid: HeaderValue,
-    insufficient: HeaderValue,
-}
-
-impl Challenges {
-    /// Challenges that name the metadata of the protected resource, if there is such an address.
-    ///
-    /// `None` if the address cannot be in a header.
-    #[must_use]
-    pub fn new(resource_metadata: Option<&str>) -> Option<Self> {
-        let challenge = |error: Option<&str>| {
-            let error = error.map(|error| format!("error=\"{error}\""));
-            let metadata = resource_metadata.map(|url| format!("resource_metadata=\"{url}\""));
-            let parameters: Vec<String> = error.into_iter().chain(metadata).collect();
-            let text = format!("Bearer {}", parameters.join(", "));
-            HeaderValue::from_str(text.trim_end()).ok()
-        };
-        Some(Self {
-            missing: challenge(None)?,
-            invalid: challenge(Some("invalid_token"))?,
-            insufficient: challenge(Some("insufficient_scope"))?,
-        })
-    }
-
-    fn of(&self, outcome: &Outcome) -> Option<&HeaderValue> {
-        match outcome {
-            Outcome::Refused(Refusal::Unauthorized(DenyReason::MissingToken)) => {
-                Some(&self.missing)
-            }
-            Outcome::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => {
-                Some(&self.invalid)
-            }
-            Outcome::Denied { reason, .. } if *reason == DENIED => Some(&self.insufficient),
-            Outcome::Denied { .. }
-            | Outcome::Allowed(_)
-            | Outcome::LoggedOut(_)
-            | Outcome::ForeignOrigin
-            | Outcome::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime)
-            | Outcome::NotSigned
-            | Outcome::InvalidOriginal
-            | Outcome::HeadersTooLarge => None,
+fn challenge<'c>(challenges: &'c Challenges, outcome: &Outcome) -> Option<&'c HeaderValue> {
+    match outcome {
+        Outcome::Refused(refusal) => challenges.of_refusal(refusal),
+        Outcome::Denied { reason, .. } if *reason == DENIED => {
+            Some(challenges.insufficient_scope())
         }
+        Outcome::Denied { .. }
+        | Outcome::Allowed(_)
+        | Outcome::LoggedOut(_)
+        | Outcome::ForeignOrigin
+        | Outcome::NotSigned
+        | Outcome::InvalidOriginal
+        | Outcome::HeadersTooLarge => None,
     }
 }
 
@@ -82,7 +44,7 @@ pub(crate) fn decided(
     for (name, value) in headers {
         map.insert(name, value);
     }
-    if let Some(challenge) = challenges.of(outcome) {
+    if let Some(challenge) = challenge(challenges, outcome) {
         map.insert(WWW_AUTHENTICATE, challenge.clone());
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -148,8 +110,8 @@ pub(crate) fn text(media_type: &'static str, body: String) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use auth::{Cause, ClaimsBuilder, Dependency, UnixSeconds};
-    use auth_tower::Caller;
+    use auth::{Cause, ClaimsBuilder, DenyReason, Dependency, UnixSeconds};
+    use auth_tower::{Caller, Refusal};
 
     use super::*;
 

@@ -10,13 +10,12 @@ use auth_jwks::KeyLocation;
 use auth_phantom::{
     Audiences, DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MIN_TTL_SECONDS, Minter, MinterError,
 };
-use auth_tower::{ApiKeyPlace, Places};
+use auth_tower::{ApiKeyPlace, Challenges, Places};
 use env_config::{BrowserSessionSettings, ConfigError, Env, Var, vars};
 use http::header::{AUTHORIZATION, COOKIE, HOST};
 use http::{HeaderName, Uri};
 use runtime::LogRules;
 
-use crate::answer::Challenges;
 use crate::dialect::{ClientAddress, Dialect};
 use crate::identity::Identity;
 use crate::phantom::{KeysLocation, PhantomSettings};
@@ -152,8 +151,8 @@ impl Config {
             "TOKEN_SOURCES",
             "`header`",
             "Where a request may carry its credential: `header` (`Authorization: Bearer`), `cookie`, and `session`, a \
-             cookie with the id of a browser session. Two of them in one request are refused. Unset, a token in the \
-             query (`access_token`) is refused too.",
+             cookie with the id of a browser session. Two of them in one request are refused, and so is any \
+             `access_token` in the query.",
         ),
         Var::new(
             "TOKEN_COOKIE",
@@ -327,7 +326,6 @@ fn places(
     sessions: Option<&BrowserSessionSettings>,
 ) -> Places {
     let sources = env.list("TOKEN_SOURCES");
-    let refuse_query = sources.is_none();
     let sources = sources.unwrap_or_else(|| vec!["header".to_owned()]);
     let known = |source: &String| matches!(source.as_str(), "header" | "cookie" | "session");
     if !sources.iter().all(known) {
@@ -361,7 +359,6 @@ fn places(
         header: has("header"),
         cookie: Some(cookie).filter(|_| has("cookie")),
         session: session.filter(|_| has("session")),
-        refuse_query,
         api_key,
         allowed_origins,
     }

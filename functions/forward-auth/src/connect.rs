@@ -8,7 +8,7 @@ use auth_dynamodb::{DynamoApiKeys, DynamoBrowserSessions, DynamoRevocations};
 use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
 use auth_sessions::{SealedSessions, SealingKeys};
-use auth_tower::{Coalesced, Gate, SessionTokens};
+use auth_tower::{Coalesced, CoalescedSessions, Gate, SessionTokens};
 use aws_config::SdkConfig;
 use env_config::BrowserSessionSettings;
 use runtime::clock;
@@ -139,7 +139,8 @@ async fn open_sessions(
     let keys = keys.map_err(|SecretError(cause)| ConnectError::SealingSecret(cause))?;
     let keys = SealingKeys::from_json(keys.expose()).map_err(ConnectError::SealingKeys)?;
     let store = DynamoBrowserSessions::new(sdk, settings.table);
-    Ok(Some(Box::new(SealedSessions::new(store, keys))))
+    let sessions = CoalescedSessions::new(SealedSessions::new(store, keys));
+    Ok(Some(Box::new(sessions)))
 }
 
 async fn open_phantom(

@@ -71,12 +71,8 @@ impl Outcome {
             Self::Allowed(_) => StatusCode::OK,
             Self::LoggedOut(_) => StatusCode::NO_CONTENT,
             Self::Denied { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::Refused(Refusal::Unauthorized(_) | Refusal::Revoked(..)) => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::Refused(Refusal::Unavailable(_) | Refusal::OutOfTime) | Self::NotSigned => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Refused(refusal) => refusal.status(),
+            Self::NotSigned => StatusCode::SERVICE_UNAVAILABLE,
             Self::InvalidOriginal => StatusCode::BAD_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }

@@ -1,11 +1,19 @@
 //! One read of the store for all requests that wait for it.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 
-use auth::{RevocationReader, Revocations, Unavailable, UnixSeconds, VerifiedClaims};
+use auth::{
+    AuthError, RevocationReader, Revocations, Secret, Unavailable, UnixSeconds, VerifiedClaims,
+};
+use auth_sessions::{RowKey, SessionId};
 use tokio::sync::Mutex;
+
+use crate::session::SessionTokens;
 
 /// A [`RevocationReader`] that reads once for all concurrent requests with one credential.
 ///
@@ -15,14 +23,13 @@ use tokio::sync::Mutex;
 /// during it share the next one.
 pub struct Coalesced<R> {
     store: R,
-    slots: Lock<HashMap<Key, Shared>>,
+    reads: Reads<Key, Result<Revocations, Unavailable>>,
 }
 
-/// A slot and the number of requests that use it.
-#[derive(Default)]
-struct Shared {
-    slot: Arc<Slot>,
-    users: usize,
+/// [`SessionTokens`] that read once for all concurrent requests with one session, by the rule of [`Coalesced`].
+pub struct CoalescedSessions<S> {
+    store: S,
+    reads: Reads<RowKey, Result<Secret, AuthError>>,
 }
 
 /// All parts of a credential that its revocations depend on.
@@ -49,66 +56,24 @@ impl Key {
     }
 }
 
-#[derive(Default)]
-struct Slot {
-    /// The number of reads that have begun.
-    begun: AtomicU64,
-    /// Held during a read. A request that is cancelled releases it, and the next one reads.
-    last: Mutex<Option<Read>>,
-}
-
-struct Read {
-    number: u64,
-    result: Result<Revocations, Unavailable>,
-}
-
 impl<R> Coalesced<R> {
     /// Reads from `store`.
     pub fn new(store: R) -> Self {
-        Self {
-            store,
-            slots: Lock::default(),
-        }
+        let reads = Reads::new();
+        Self { store, reads }
     }
 
     /// The store.
     pub fn store(&self) -> &R {
         &self.store
     }
-
-    fn enter(&self, key: &Key) -> Entered<'_, R> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = match slots.get_mut(key) {
-            Some(shared) => shared,
-            None => slots.entry(key.clone()).or_default(),
-        };
-        shared.users += 1;
-        let slot = Arc::clone(&shared.slot);
-        Entered {
-            of: self,
-            key: key.clone(),
-            slot,
-        }
-    }
 }
 
-/// A request's use of a slot, which is removed with the last one.
-struct Entered<'a, R> {
-    of: &'a Coalesced<R>,
-    key: Key,
-    slot: Arc<Slot>,
-}
-
-impl<R> Drop for Entered<'_, R> {
-    fn drop(&mut self) {
-        let mut slots = self.of.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not by the number of `Arc`s: this one is dropped only after the lock is released.
-        if let Some(shared) = slots.get_mut(&self.key) {
-            shared.users -= 1;
-            if shared.users == 0 {
-                slots.remove(&self.key);
-            }
-        }
+impl<S> CoalescedSessions<S> {
+    /// Reads from `store`.
+    pub fn new(store: S) -> Self {
+        let reads = Reads::new();
+        Self { store, reads }
     }
 }
 
@@ -118,20 +83,106 @@ impl<R: RevocationReader + Sync> RevocationReader for Coalesced<R> {
         claims: &VerifiedClaims,
         now: UnixSeconds,
     ) -> Result<Revocations, Unavailable> {
-        let entered = self.enter(&Key::of(claims));
-        let slot = &entered.slot;
-        let before = slot.begun.load(Ordering::SeqCst);
-        let mut last = slot.last.lock().await;
-        if let Some(read) = last.as_ref().filter(|read| read.number > before) {
-            return read.result.clone();
+        let read = self.store.revocations(claims, now);
+        self.reads.share(Key::of(claims), read).await
+    }
+}
+
+impl<S: SessionTokens> SessionTokens for CoalescedSessions<S> {
+    fn access_token<'a>(
+        &'a self,
+        id: &'a str,
+        now: UnixSeconds,
+    ) -> Pin<Box<dyn Future<Output = Result<Secret, AuthError>> + Send + 'a>> {
+        Box::pin(async move {
+            let key = SessionId::parse(id)?.row_key();
+            let read = self.store.access_token(id, now);
+            self.reads.share(key, read).await
+        })
+    }
+}
+
+/// The reads that requests wait for, by what they read.
+struct Reads<K, T> {
+    slots: Lock<HashMap<K, Slot<T>>>,
+}
+
+struct Slot<T> {
+    state: Arc<State<T>>,
+    /// The requests that use the slot. The last one removes it.
+    requests: usize,
+}
+
+struct State<T> {
+    /// The number of reads that have begun.
+    begun: AtomicU64,
+    /// The last read's number and result. Locked during a read: a request that is cancelled unlocks it, and the next one
+    /// reads.
+    last: Mutex<Option<(u64, T)>>,
+}
+
+impl<K: Clone + Eq + Hash, T: Clone> Reads<K, T> {
+    fn new() -> Self {
+        Self {
+            slots: Lock::default(),
         }
-        let number = slot.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let result = self.store.revocations(claims, now).await;
-        *last = Some(Read {
-            number,
-            result: result.clone(),
-        });
+    }
+
+    /// The result of `read`, or of a read of the same key that began after this call.
+    async fn share(&self, key: K, read: impl Future<Output = T>) -> T {
+        let entered = self.enter(key);
+        let state = &entered.state;
+        let before = state.begun.load(Ordering::SeqCst);
+        let mut last = state.last.lock().await;
+        if let Some((number, result)) = &*last
+            && *number > before
+        {
+            return result.clone();
+        }
+        let number = state.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let result = read.await;
+        *last = Some((number, result.clone()));
         result
+    }
+
+    fn enter(&self, key: K) -> Entered<'_, K, T> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(key.clone()).or_insert_with(|| Slot {
+            state: Arc::new(State {
+                begun: AtomicU64::new(0),
+                last: Mutex::new(None),
+            }),
+            requests: 0,
+        });
+        slot.requests += 1;
+        Entered {
+            state: Arc::clone(&slot.state),
+            of: self,
+            key,
+        }
+    }
+}
+
+/// A request that uses a slot.
+struct Entered<'a, K: Eq + Hash, T> {
+    of: &'a Reads<K, T>,
+    key: K,
+    state: Arc<State<T>>,
+}
+
+impl<K: Eq + Hash, T> Drop for Entered<'_, K, T> {
+    fn drop(&mut self) {
+        let mut slots = self.of.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get_mut(&self.key) else {
+            return;
+        };
+        slot.requests -= 1;
+        if slot.requests == 0 {
+            let removed = slots.remove(&self.key);
+            // Freed without the lock: other requests wait for it.
+            drop(slots);
+            drop(removed);
+        }
     }
 }
 
@@ -142,6 +193,7 @@ mod tests {
 
     use auth::memory::MemoryRevocations;
     use auth::{Cause, ClaimsBuilder, DenyReason, Dependency, RevocationContext, RevocationWriter};
+    use auth_sessions::{BrowserSession, MemoryBrowserSessions, SealedSessions, SealingKeys};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -152,7 +204,7 @@ mod tests {
     struct Slow {
         store: MemoryRevocations,
         permits: Semaphore,
-        reads: AtomicU64,
+        count: AtomicU64,
         /// Whether the next read panics.
         panics: AtomicBool,
     }
@@ -164,7 +216,7 @@ mod tests {
             now: UnixSeconds,
         ) -> Result<Revocations, Unavailable> {
             let result = self.store.revocations(claims, now).await;
-            self.reads.fetch_add(1, Ordering::SeqCst);
+            self.count.fetch_add(1, Ordering::SeqCst);
             self.permits.acquire().await.unwrap().forget();
             assert!(
                 !self.panics.swap(false, Ordering::SeqCst),
@@ -188,7 +240,7 @@ mod tests {
             let slow = Slow {
                 store: store.clone(),
                 permits: Semaphore::new(0),
-                reads: AtomicU64::new(0),
+                count: AtomicU64::new(0),
                 panics: AtomicBool::new(false),
             };
             Self {
@@ -204,7 +256,7 @@ mod tests {
         }
 
         fn reads(&self) -> u64 {
-            self.reader.store().reads.load(Ordering::SeqCst)
+            self.reader.store().count.load(Ordering::SeqCst)
         }
 
         async fn until_reads(&self, number: u64) {
@@ -251,7 +303,7 @@ mod tests {
             other.await.unwrap().unwrap();
         }
         assert_eq!(fixture.reads(), 2, "one for the first, one for all others");
-        assert!(fixture.reader.slots.lock().unwrap().is_empty());
+        assert!(fixture.reader.reads.slots.lock().unwrap().is_empty());
     }
 
     /// Fails if a request joins a read that began before it.
@@ -283,7 +335,7 @@ mod tests {
         fixture.permit(1);
         let answer = tokio::time::timeout(Duration::from_secs(5), waiting).await;
         answer.unwrap().unwrap().unwrap();
-        assert!(fixture.reader.slots.lock().unwrap().is_empty());
+        assert!(fixture.reader.reads.slots.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -300,23 +352,7 @@ mod tests {
         fixture.until_reads(2).await;
         fixture.permit(1);
         waiting.await.unwrap().unwrap();
-        assert!(fixture.reader.slots.lock().unwrap().is_empty());
-    }
-
-    /// Of two requests that end together, each may still hold the slot's memory when the other leaves. Fails if that
-    /// counts.
-    #[test]
-    fn requests_that_end_together_leave_no_slot() {
-        let fixture = Fixture::new();
-        let key = Key::of(&fixture.claims);
-        let (first, second) = (fixture.reader.enter(&key), fixture.reader.enter(&key));
-        let slots = || fixture.reader.slots.lock().unwrap().len();
-        let memory_of_first = Arc::clone(&first.slot);
-        drop(first);
-        assert_eq!(slots(), 1, "the second request still uses it");
-        drop(second);
-        assert_eq!(slots(), 0);
-        drop(memory_of_first);
+        assert!(fixture.reader.reads.slots.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -339,6 +375,26 @@ mod tests {
         fixture.ask().await.unwrap().unwrap();
     }
 
+    /// Requests of one credential, with many groups to free, end at the same moment in several threads.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nothing_remains_of_requests_that_have_ended() {
+        let groups: Vec<String> = (0..300).map(|number| format!("group-{number}")).collect();
+        let mut fixture = Fixture::new();
+        let builder = ClaimsBuilder::user("ada", NOW).session(Some("s-1"));
+        fixture.claims = builder.groups(groups.iter().map(String::as_str)).build();
+        for round in 0..2_000 {
+            let requests: Vec<Task> = (0..8).map(|_| fixture.ask()).collect();
+            fixture.permit(8);
+            for request in requests {
+                request.await.unwrap().unwrap();
+            }
+            assert!(
+                fixture.reader.reads.slots.lock().unwrap().is_empty(),
+                "{round}"
+            );
+        }
+    }
+
     #[tokio::test]
     async fn other_credentials_do_not_wait() {
         let fixture = Fixture::new();
@@ -351,5 +407,72 @@ mod tests {
         fixture.permit(2);
         other.await.unwrap().unwrap();
         held.await.unwrap().unwrap();
+    }
+
+    /// Browser sessions, whose reads wait for a permit after they have read.
+    struct SlowSessions {
+        store: SealedSessions<MemoryBrowserSessions>,
+        permits: Semaphore,
+        count: AtomicU64,
+    }
+
+    impl SessionTokens for SlowSessions {
+        fn access_token<'a>(
+            &'a self,
+            id: &'a str,
+            now: UnixSeconds,
+        ) -> Pin<Box<dyn Future<Output = Result<Secret, AuthError>> + Send + 'a>> {
+            Box::pin(async move {
+                let result = self.store.access_token(id, now).await;
+                self.count.fetch_add(1, Ordering::SeqCst);
+                self.permits.acquire().await.unwrap().forget();
+                result
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_of_one_session_share_its_row_and_see_its_deletion() {
+        let keys = r#"{"keys":[{"id":"k1","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}"#;
+        let store = MemoryBrowserSessions::default();
+        let sealed = SealedSessions::new(store, SealingKeys::from_json(keys).unwrap());
+        let session = BrowserSession {
+            access_token: Secret::new("token".to_owned()),
+            refresh_token: None,
+            expires_at: NOW.plus(60),
+        };
+        let id = sealed.create(&session, NOW).await.unwrap();
+        let reader = Arc::new(CoalescedSessions::new(SlowSessions {
+            store: sealed,
+            permits: Semaphore::new(0),
+            count: AtomicU64::new(0),
+        }));
+        let ask = || {
+            let (reader, id) = (Arc::clone(&reader), id.clone());
+            tokio::spawn(async move {
+                let found = reader.access_token(id.expose(), NOW).await;
+                found.map(|token| token.expose().to_owned())
+            })
+        };
+        let count = || reader.store.count.load(Ordering::SeqCst);
+        let first = ask();
+        while count() < 1 {
+            tokio::task::yield_now().await;
+        }
+        // Deleted after the first read, before all others.
+        reader.store.store.delete(&id).await.unwrap();
+        let others: Vec<_> = (0..50).map(|_| ask()).collect();
+        Fixture::settle().await;
+        reader.store.permits.add_permits(2);
+        assert_eq!(first.await.unwrap().unwrap(), "token");
+        for other in others {
+            let refused = other.await.unwrap().unwrap_err();
+            let unknown = matches!(refused, AuthError::Unauthorized(DenyReason::UnknownSession));
+            assert!(unknown, "{refused}");
+        }
+        assert_eq!(count(), 2);
+        assert!(reader.reads.slots.lock().unwrap().is_empty());
+        assert!(reader.access_token("x", NOW).await.is_err());
+        assert_eq!(count(), 2, "no read for a text that is no id");
     }
 }

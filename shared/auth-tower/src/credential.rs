@@ -39,7 +39,10 @@ impl Presented<'_> {
     }
 }
 
-/// The places of credentials in requests.
+/// The places of credentials in requests. A parameter `access_token` in the query is none: a request that has one is
+/// refused ([RFC 6750] section 2).
+///
+/// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
 #[derive(Clone, Debug)]
 pub struct Places {
     /// `Authorization: Bearer <token>`.
@@ -48,14 +51,9 @@ pub struct Places {
     pub cookie: Option<String>,
     /// The cookie that may contain the id of a browser session. The gate needs their store.
     pub session: Option<String>,
-    /// Whether a parameter `access_token` in the query is a second credential, which is refused ([RFC 6750] section 2).
-    /// Otherwise it is the backend's own.
-    ///
-    /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
-    pub refuse_query: bool,
     /// The header that may contain an API key; `None` if API keys are not accepted.
     pub api_key: Option<ApiKeyPlace>,
-    /// Origins whose pages may send a request that changes something, with a cookie.
+    /// Origins whose pages may send a request that changes something, or open a WebSocket, with a cookie.
     pub allowed_origins: Vec<String>,
 }
 
@@ -66,7 +64,6 @@ impl Default for Places {
             header: true,
             cookie: None,
             session: None,
-            refuse_query: true,
             api_key: None,
             allowed_origins: Vec::new(),
         }
@@ -116,7 +113,7 @@ impl Places {
                 (Ok(presented), None) => found = Some(presented),
             }
         }
-        if self.is_in_query(request) {
+        if is_in_query(request) {
             return Err(DenyReason::AmbiguousToken);
         }
         found.ok_or(DenyReason::MissingToken)
@@ -141,10 +138,6 @@ impl Places {
         bearer::check(&value).map(|()| value)
     }
 
-    fn is_in_query(&self, request: &Request<'_>) -> bool {
-        self.refuse_query && request.has_parameter("access_token")
-    }
-
     /// Whether a request with an API key also has a value in any place of a token.
     fn has_token_too(&self, request: &Request<'_>) -> bool {
         let is_the_key_itself = self.api_key == Some(ApiKeyPlace::Authorization);
@@ -152,20 +145,24 @@ impl Places {
         (!is_the_key_itself && self.in_header(request).err() != missing)
             || self.in_cookie(request).err() != missing
             || self.session_id(request).err() != missing
-            || self.is_in_query(request)
+            || is_in_query(request)
     }
 
     /// Whether a page of an unknown origin may have sent this request, to which the browser added the cookie. True also
-    /// if the browser does not report the origin.
+    /// if the browser does not report the origin. Of a WebSocket the page reads the responses, too.
     pub(crate) fn may_be_forged(&self, request: &Request<'_>) -> bool {
         use api_gateway::headers::{Sender, only_reads, sender};
-        if only_reads(request.method) {
+        if only_reads(request.method) && !request.opens_web_socket() {
             return false;
         }
         let origin = request.header("origin").map(Cow::Borrowed);
         let site = request.header("sec-fetch-site").map(Cow::Borrowed);
         sender(&origin, &site, &self.allowed_origins) != Sender::Known
     }
+}
+
+fn is_in_query(request: &Request<'_>) -> bool {
+    request.has_parameter("access_token")
 }
 
 fn api_key<'r>(request: &Request<'r>, place: &ApiKeyPlace) -> Result<&'r str, DenyReason> {
@@ -337,11 +334,14 @@ mod tests {
         assert_eq!(found(&header, key, ""), Err(DenyReason::MalformedToken));
         let cookie_alone = Places {
             header: false,
-            refuse_query: false,
             ..all_places()
         };
         let bearer: Headers<'_> = &[("authorization", b"Bearer a")];
-        assert_eq!(found(&cookie_alone, bearer, "access_token=a"), missing);
+        assert_eq!(found(&cookie_alone, bearer, ""), missing);
+        // The query never is a place, and what it has is refused.
+        let refused = Err(DenyReason::AmbiguousToken);
+        assert_eq!(found(&cookie_alone, bearer, "access_token=a"), refused);
+        assert_eq!(found(&header, bearer, "access_token=a"), refused);
         let named = Places {
             api_key: Some(ApiKeyPlace::Named(HeaderName::from_static("x-api-key"))),
             ..Places::default()

@@ -1,5 +1,6 @@
 //! The decision as a tower layer.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -7,12 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use api_gateway::Effect;
-use auth::{ApiKeyStore, DenyReason, KeySource, RevocationReader};
-use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Request as HttpRequest, Response, StatusCode};
+use auth::{ApiKeyStore, KeySource, RevocationReader};
+use http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{Request as HttpRequest, Response, StatusCode, Uri, Version};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::challenge::Challenges;
 use crate::decision::{Decision, Refusal, Trace};
 use crate::gate::Gate;
 use crate::request::Request;
@@ -21,7 +24,7 @@ use crate::request::Request;
 type Report = dyn Fn(&Result<Decision, Refusal>, &Trace) + Send + Sync;
 
 /// Finds the client's address in a request.
-type ClientAddress = dyn Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync;
+type ClientAddress = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
 
 /// A layer that passes a request on only if its caller may send it. The inner service finds the caller in the request's
 /// extensions ([`crate::Caller`]).
@@ -29,15 +32,31 @@ type ClientAddress = dyn Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sy
 /// Other requests get an empty response: 401 with `WWW-Authenticate` ([RFC 6750] section 3), 403, or 503 with
 /// `Retry-After` if a dependency failed.
 ///
+/// **The layer decides about the path that it sees.** Put it around the whole service. Inside of what removes a prefix,
+/// such as `Router::nest` of axum, `/admin/users` is `/users`, and a rule about `/admin` does not apply. With the feature
+/// `axum` the layer takes the path from before every `nest` (`axum::extract::OriginalUri`).
+///
 /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
 pub struct AuthLayer<K, R, A> {
-    shared: Arc<Shared<K, R, A>>,
+    shared: Shared<K, R, A>,
 }
 
 struct Shared<K, R, A> {
-    gate: Gate<K, R, A>,
-    report: Option<Box<Report>>,
-    client_address: Option<Box<ClientAddress>>,
+    gate: Arc<Gate<K, R, A>>,
+    challenges: Arc<Challenges>,
+    report: Option<Arc<Report>>,
+    client_address: Option<Arc<ClientAddress>>,
+}
+
+impl<K, R, A> Clone for Shared<K, R, A> {
+    fn clone(&self) -> Self {
+        Self {
+            gate: Arc::clone(&self.gate),
+            challenges: Arc::clone(&self.challenges),
+            report: self.report.clone(),
+            client_address: self.client_address.clone(),
+        }
+    }
 }
 
 impl<K, R, A> AuthLayer<K, R, A> {
@@ -45,47 +64,48 @@ impl<K, R, A> AuthLayer<K, R, A> {
     #[must_use]
     pub fn new(gate: Gate<K, R, A>) -> Self {
         let shared = Shared {
-            gate,
+            gate: Arc::new(gate),
+            challenges: Arc::default(),
             report: None,
             client_address: None,
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared }
     }
 
     /// Calls `report` with the result of each decision. Neither of its arguments prints a secret, but the claims of a
-    /// caller contain names: log [`auth::VerifiedClaims::subject_hash`] instead. Call it before the layer is cloned.
+    /// caller contain names: log [`auth::VerifiedClaims::subject_hash`] instead.
     #[must_use]
     pub fn on_decision(
         mut self,
         report: impl Fn(&Result<Decision, Refusal>, &Trace) + Send + Sync + 'static,
     ) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.report = Some(Box::new(report));
-        }
+        self.shared.report = Some(Arc::new(report));
         self
     }
 
-    /// Takes the client's address, for policies that use it, from the request. Without this there is none, and such
-    /// policies deny. Call it before the layer is cloned.
+    /// Takes the client's address from the request. Where a policy uses addresses, a request without one is denied
+    /// (403, `unknown_address`), and so is every request if this is not called.
     #[must_use]
     pub fn with_client_address(
         mut self,
-        find: impl Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
+        find: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.client_address = Some(Box::new(find));
-        }
+        self.shared.client_address = Some(Arc::new(find));
+        self
+    }
+
+    /// Sends these challenges to refused callers. By default they name no metadata of the resource.
+    #[must_use]
+    pub fn with_challenges(mut self, challenges: Challenges) -> Self {
+        self.shared.challenges = Arc::new(challenges);
         self
     }
 }
 
 impl<K, R, A> Clone for AuthLayer<K, R, A> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        let shared = self.shared.clone();
+        Self { shared }
     }
 }
 
@@ -93,24 +113,22 @@ impl<S, K, R, A> Layer<S> for AuthLayer<K, R, A> {
     type Service = AuthService<S, K, R, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AuthService {
-            inner,
-            shared: Arc::clone(&self.shared),
-        }
+        let shared = self.shared.clone();
+        AuthService { inner, shared }
     }
 }
 
 /// The service that [`AuthLayer`] makes.
 pub struct AuthService<S, K, R, A> {
     inner: S,
-    shared: Arc<Shared<K, R, A>>,
+    shared: Shared<K, R, A>,
 }
 
 impl<S: Clone, K, R, A> Clone for AuthService<S, K, R, A> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
+            shared: self.shared.clone(),
         }
     }
 }
@@ -137,7 +155,7 @@ where
         // The service that is ready must be the one that is called.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let shared = Arc::clone(&self.shared);
+        let shared = self.shared.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             match shared.decide(&parts).await {
@@ -149,22 +167,30 @@ where
                     parts.extensions.insert(caller);
                     inner.call(HttpRequest::from_parts(parts, body)).await
                 }
-                Ok(denied) => Ok(forbidden(&denied)),
-                Err(refusal) => Ok(refused(&refusal)),
+                Ok(denied) => {
+                    let challenge = shared.challenges.of_denied(&denied);
+                    Ok(empty(StatusCode::FORBIDDEN, challenge))
+                }
+                Err(refusal) => {
+                    let challenge = shared.challenges.of_refusal(&refusal);
+                    Ok(empty(refusal.status(), challenge))
+                }
             }
         })
     }
 }
 
 impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Shared<K, R, A> {
-    async fn decide(&self, parts: &http::request::Parts) -> Result<Decision, Refusal> {
+    async fn decide(&self, parts: &Parts) -> Result<Decision, Refusal> {
         let trace = Trace::default();
         let find = self.client_address.as_ref();
+        let uri = original_uri(parts);
+        let headers = with_one_cookie_line(parts);
         let request = Request {
             method: parts.method.as_str(),
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &parts.headers,
+            path: uri.path(),
+            query: uri.query(),
+            headers: &headers,
             client_address: find.and_then(|find| find(parts)),
         };
         let result = self.gate.decide(&request, &trace).await;
@@ -175,49 +201,53 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Shared<K, R, A> {
     }
 }
 
-fn forbidden<C: Default>(denied: &Decision) -> Response<C> {
-    let mut response = empty(StatusCode::FORBIDDEN);
-    // Only a policy's decision is about what the caller may do.
-    if denied.reason.is_none() {
-        let challenge = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+/// The URI that the client sent.
+fn original_uri(parts: &Parts) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return &original.0;
     }
-    response
+    &parts.uri
 }
 
-fn refused<C: Default>(refusal: &Refusal) -> Response<C> {
-    let (status, name, value) = match refusal {
-        // RFC 6750 section 3.1: no error code without credentials.
-        Refusal::Unauthorized(DenyReason::MissingToken) => {
-            (StatusCode::UNAUTHORIZED, WWW_AUTHENTICATE, "Bearer")
-        }
-        Refusal::Unauthorized(_) | Refusal::Revoked(..) => (
-            StatusCode::UNAUTHORIZED,
-            WWW_AUTHENTICATE,
-            "Bearer error=\"invalid_token\"",
-        ),
-        Refusal::Unavailable(_) | Refusal::OutOfTime => {
-            (StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER, "1")
-        }
-    };
-    let mut response = empty(status);
-    response
-        .headers_mut()
-        .insert(name, HeaderValue::from_static(value));
-    response
+/// The headers, with the lines of `Cookie` joined where the version of HTTP lets a client split them (RFC 9113 section
+/// 8.2.3; RFC 9114 section 4.2.1).
+fn with_one_cookie_line(parts: &Parts) -> Cow<'_, HeaderMap> {
+    let lines: Vec<&[u8]> = parts
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if parts.version < Version::HTTP_2 || lines.len() < 2 {
+        return Cow::Borrowed(&parts.headers);
+    }
+    let mut headers = parts.headers.clone();
+    // Valid lines cannot make an invalid one; if they did, the request would stay ambiguous.
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(b"; ".as_slice())) {
+        headers.insert(COOKIE, joined);
+    }
+    Cow::Owned(headers)
 }
 
-fn empty<C: Default>(status: StatusCode) -> Response<C> {
+/// An empty response that is not cached.
+fn empty<C: Default>(status: StatusCode, challenge: Option<&HeaderValue>) -> Response<C> {
     let mut response = Response::new(C::default());
     *response.status_mut() = status;
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(challenge) = challenge {
+        headers.insert(WWW_AUTHENTICATE, challenge.clone());
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }
 
 #[cfg(feature = "axum")]
 mod extract {
-    use axum_core::extract::FromRequestParts;
+    use axum::extract::FromRequestParts;
     use http::StatusCode;
     use http::request::Parts;
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod challenge;
 mod coalesce;
 mod credential;
 mod decision;
@@ -9,7 +10,8 @@ mod layer;
 mod request;
 mod session;
 
-pub use coalesce::Coalesced;
+pub use challenge::Challenges;
+pub use coalesce::{Coalesced, CoalescedSessions};
 pub use credential::{ApiKeyPlace, Places, Presented};
 pub use decision::{Caller, Decision, Refusal, Trace};
 pub use gate::Gate;

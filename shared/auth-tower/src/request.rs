@@ -7,8 +7,8 @@ use auth::DenyReason;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
-/// A client's request.
-#[derive(Clone, Copy, Debug)]
+/// A client's request. No `Debug`: its headers and its query have credentials.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The method, as the client sent it.
     pub method: &'a str,
@@ -18,7 +18,8 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// The client's address, from a source that the client cannot choose.
+    /// The client's address, from a source that the client cannot choose. Without one, every request is denied where a
+    /// policy uses addresses.
     pub client_address: Option<IpAddr>,
 }
 
@@ -44,6 +45,25 @@ impl<'a> Request<'a> {
     pub(crate) fn cookie(&self, name: &str) -> Result<String, DenyReason> {
         let header = self.header("cookie").map(Cow::Borrowed);
         api_gateway::headers::cookie(None, header, name)
+    }
+
+    /// Whether this is the handshake of a WebSocket: [RFC 6455] section 4.1, and the fetch mode of browsers, which is all
+    /// that HTTP/2 has of it. Malformed and repeated headers count, too.
+    ///
+    /// [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+    pub(crate) fn opens_web_socket(&self) -> bool {
+        let names = |name: &str| {
+            let mut values = self.headers.get_all(name).iter();
+            values.any(|value| {
+                let text = value.as_bytes().to_ascii_lowercase();
+                text.windows(b"websocket".len())
+                    .any(|part| part == b"websocket")
+            })
+        };
+        self.headers.contains_key("sec-websocket-key")
+            || self.headers.contains_key("sec-websocket-version")
+            || names("sec-fetch-mode")
+            || names("upgrade")
     }
 
     /// Whether the query has a parameter `name`, in any spelling that a form decoder reads as this name.

@@ -19,7 +19,9 @@ use auth::{
 };
 use auth_cedar::CedarPolicies;
 use auth_sessions::{BrowserSession, MemoryBrowserSessions, SealedSessions, SealingKeys};
-use auth_tower::{ApiKeyPlace, AuthLayer, Caller, Decision, Gate, Places, Refusal, Request, Trace};
+use auth_tower::{
+    ApiKeyPlace, AuthLayer, Caller, Challenges, Decision, Gate, Places, Refusal, Request, Trace,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{self, HeaderMap, StatusCode, header};
@@ -63,6 +65,18 @@ type TestGate = Gate<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
 
 /// Clones of a store in memory share their contents, so the gate can have a second value.
 fn fixture(change: impl FnOnce(&mut TestGate)) -> Fixture {
+    let caller = async |caller: Caller| caller.subject().to_owned();
+    fixture_of(change, |layer| {
+        Router::new().fallback(any(caller)).layer(layer)
+    })
+}
+
+type TestLayer = AuthLayer<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
+
+fn fixture_of(
+    change: impl FnOnce(&mut TestGate),
+    service: impl FnOnce(TestLayer) -> Router,
+) -> Fixture {
     let pool = Pool::ours();
     let issuer = Issuer::user_pool(
         pool.id.into(),
@@ -114,12 +128,11 @@ fn fixture(change: impl FnOnce(&mut TestGate)) -> Fixture {
             let value = parts.headers.get("x-test-address")?;
             value.to_str().ok()?.parse().ok()
         });
-    let caller = async |caller: Caller| caller.subject().to_owned();
     Fixture {
         revocations,
         api_keys,
         sessions: Arc::new(sealed()),
-        service: Router::new().fallback(any(caller)).layer(layer),
+        service: service(layer),
         reports,
     }
 }
@@ -132,7 +145,19 @@ struct Answer {
 
 impl Fixture {
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = http::Request::builder().method(method).uri(path);
+        self.send_by(http::Version::HTTP_11, method, path, headers)
+            .await
+    }
+
+    async fn send_by(
+        &self,
+        version: http::Version,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let request = http::Request::builder().version(version);
+        let mut request = request.method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -455,6 +480,226 @@ when { context has source_ip && context.source_ip.isInRange(ip("10.0.0.0/8")) };
             "{headers:?}"
         );
     }
+}
+
+/// A `forbid` for a network would not apply to a request without an address.
+#[tokio::test]
+async fn where_a_policy_uses_addresses_each_request_needs_one() {
+    const OUTSIDE: &str = r#"
+permit (principal, action, resource);
+forbid (principal, action, resource)
+when { context has source_ip && context.source_ip.isInRange(ip("203.0.113.0/24")) };
+"#;
+    let fixture = fixture(|gate| gate.policies = policies(OUTSIDE));
+    let token = bearer();
+    let token = ("authorization", token.as_str());
+    for (address, status, report) in [
+        (Some("198.51.100.7"), 200, "Allow None"),
+        (Some("203.0.113.7"), 403, "Deny None"),
+        (Some("::ffff:203.0.113.7"), 403, "Deny None"),
+        (Some("203.0.113.7:"), 403, "Deny Some(UnknownAddress)"),
+        (Some(""), 403, "Deny Some(UnknownAddress)"),
+        (None, 403, "Deny Some(UnknownAddress)"),
+    ] {
+        let address = address.map(|address| ("x-test-address", address));
+        let headers: Vec<_> = std::iter::once(token).chain(address).collect();
+        let answer = fixture.send("GET", "/x", &headers).await;
+        assert_eq!(answer.status.as_u16(), status, "{address:?}");
+        let last = fixture.last_report();
+        assert!(last.starts_with(report), "{address:?}: {last}");
+        let challenged = answer.headers.contains_key(header::WWW_AUTHENTICATE);
+        assert_eq!(challenged, report == "Deny None", "{address:?}");
+    }
+}
+
+/// A page of another origin can open a WebSocket with the browser's cookie, and read and write it.
+#[tokio::test]
+async fn a_web_socket_with_a_cookie_needs_a_known_origin() {
+    let fixture = fixture(|_| {});
+    let token = Pool::ours().access_token().build();
+    let (cookie, bearer) = (format!("token={token}"), format!("Bearer {token}"));
+    let key = ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==");
+    let handshakes: [Vec<(&str, &str)>; 8] = [
+        vec![
+            key,
+            ("sec-websocket-version", "13"),
+            ("upgrade", "websocket"),
+        ],
+        vec![key],
+        vec![("sec-websocket-key", ""), key],
+        vec![("sec-websocket-version", "13")],
+        vec![("sec-fetch-mode", "websocket")],
+        vec![("sec-fetch-mode", "cors"), ("sec-fetch-mode", "WebSocket")],
+        vec![("upgrade", "h2c, WebSocket")],
+        vec![("upgrade", "websocket"), ("connection", "upgrade")],
+    ];
+    let senders: [(Vec<(&str, &str)>, u16); 7] = [
+        (vec![("origin", PAGE)], 200),
+        (
+            vec![("origin", PAGE), ("sec-fetch-site", "cross-site")],
+            200,
+        ),
+        (
+            vec![
+                ("origin", "https://x.example"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            200,
+        ),
+        (
+            vec![
+                ("origin", "https://evil.example"),
+                ("sec-fetch-site", "same-site"),
+            ],
+            403,
+        ),
+        (vec![("origin", "https://evil.example")], 403),
+        (vec![("origin", "null")], 403),
+        (vec![], 403),
+    ];
+    for handshake in &handshakes {
+        for (sender, status) in &senders {
+            let mut headers = vec![("cookie", cookie.as_str())];
+            headers.extend(handshake.iter().chain(sender));
+            let found = fixture.status("GET", "/x", &headers).await;
+            assert_eq!(found, *status, "{handshake:?} {sender:?}");
+            // A browser adds no header to a WebSocket by itself.
+            headers[0] = ("authorization", bearer.as_str());
+            let found = fixture.status("GET", "/x", &headers).await;
+            assert_eq!(found, 200, "{handshake:?} {sender:?}");
+        }
+    }
+    for plain in [
+        ("sec-fetch-mode", "navigate"),
+        ("upgrade", "h2c"),
+        ("accept", "websocket"),
+    ] {
+        let headers = [("cookie", cookie.as_str()), plain];
+        assert_eq!(
+            fixture.status("GET", "/x", &headers).await,
+            200,
+            "{plain:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_nested_router_is_decided_by_the_whole_path() {
+    let caller = async |caller: Caller| caller.subject().to_owned();
+    for depth in ["/admin", "/v1", "/v1/admin"] {
+        let service = Router::new().route("/{*rest}", any(caller));
+        let inner = move |layer| service.layer(layer);
+        let fixture = fixture_of(
+            |_| {},
+            |layer| match depth {
+                "/v1/admin" => {
+                    let admin = Router::new().nest("/admin", inner(layer));
+                    Router::new().nest("/v1", admin)
+                }
+                prefix => Router::new().nest(prefix, inner(layer)),
+            },
+        );
+        let token = bearer();
+        let token = [("authorization", token.as_str())];
+        for (path, admin) in [("/users", 403), ("/users?path=/x", 403), ("/orders/7", 403)] {
+            let status = if depth == "/admin" { admin } else { 200 };
+            let path = format!("{depth}{path}");
+            let found = fixture.status("GET", &path, &token).await;
+            assert_eq!(found, status, "{path}");
+        }
+        // The rule about /orders/{id} is not one about /v1/orders/{id}.
+        let path = format!("{depth}/orders/forbidden");
+        let status = if depth == "/admin" { 403 } else { 200 };
+        assert_eq!(fixture.status("GET", &path, &token).await, status, "{path}");
+        // A token in the query is found, too.
+        let path = format!("{depth}/x?access_token=a");
+        assert_eq!(fixture.status("GET", &path, &token).await, 401, "{path}");
+    }
+}
+
+/// RFC 9113 section 8.2.3: a client may split the field.
+#[tokio::test]
+async fn cookies_of_http_2_may_be_in_several_lines() {
+    let fixture = fixture(|_| {});
+    let token = Pool::ours().access_token().build();
+    let (good, other) = (format!("token={token}"), format!("token={token}x"));
+    for (lines, http_1, http_2) in [
+        (vec![good.as_str()], 200, 200),
+        (vec![good.as_str(), "theme=dark"], 401, 200),
+        (vec!["theme=dark", good.as_str(), ""], 401, 200),
+        (vec!["a=b; theme=dark", good.as_str(), "c=d"], 401, 200),
+        (vec![good.as_str(), good.as_str()], 401, 401),
+        (vec![good.as_str(), "theme=dark", other.as_str()], 401, 401),
+        (vec![good.as_str(), "__Host-session=a"], 401, 401),
+        (vec!["token=", good.as_str()], 401, 401),
+        (vec!["theme=dark", "a=b"], 401, 401),
+        (vec!["token", good.as_str()], 401, 200),
+    ] {
+        let headers: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
+        for (version, status) in [
+            (http::Version::HTTP_10, http_1),
+            (http::Version::HTTP_11, http_1),
+            (http::Version::HTTP_2, http_2),
+            (http::Version::HTTP_3, http_2),
+        ] {
+            let answer = fixture.send_by(version, "GET", "/x", &headers).await;
+            let (lines, found) = (lines.len(), answer.status.as_u16());
+            assert_eq!(
+                found,
+                status,
+                "{version:?} {lines} {}",
+                fixture.last_report()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_can_be_changed_after_it_was_cloned_and_used() {
+    let caller = async |caller: Caller| caller.subject().to_owned();
+    let reports = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&reports);
+    let metadata = "https://api.example/.well-known/oauth-protected-resource";
+    let fixture = fixture_of(
+        |gate| {
+            gate.policies = policies(
+                "permit (principal, action, resource)
+                when { context has source_ip && context.source_ip.isLoopback() };",
+            );
+        },
+        |layer| {
+            let used = layer.clone();
+            let service = Router::new().fallback(any(caller)).layer(used);
+            let changed = layer
+                .clone()
+                .on_decision(move |_: &Result<Decision, Refusal>, _: &Trace| {
+                    *counter.lock().unwrap() += 1;
+                })
+                .with_client_address(|_| Some([127, 0, 0, 1].into()))
+                .with_challenges(Challenges::new(Some(metadata)).unwrap());
+            Router::new()
+                .route("/changed", any(caller))
+                .layer(changed)
+                .fallback_service(service)
+        },
+    );
+    let token = bearer();
+    let headers = [("authorization", token.as_str())];
+    assert_eq!(fixture.status("GET", "/changed", &headers).await, 200);
+    assert_eq!(*reports.lock().unwrap(), 1);
+    let refused = fixture.send("GET", "/changed", &[]).await;
+    let expected = format!("Bearer resource_metadata=\"{metadata}\"");
+    assert_eq!(refused.headers[header::WWW_AUTHENTICATE], expected);
+    let expired = Pool::ours().access_token().claim("exp", now() - 1).build();
+    let expired = format!("Bearer {expired}");
+    let headers_of_expired = [("authorization", expired.as_str())];
+    let refused = fixture.send("GET", "/changed", &headers_of_expired);
+    let expected = format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"");
+    assert_eq!(refused.await.headers[header::WWW_AUTHENTICATE], expected);
+    assert_eq!(*reports.lock().unwrap(), 3);
+    // The layer from before the change is as it was.
+    assert_eq!(fixture.status("GET", "/other", &headers).await, 403);
+    assert_eq!(*reports.lock().unwrap(), 3);
 }
 
 /// The engine alone, for servers that are not tower services.

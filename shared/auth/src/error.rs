@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::reason::DenyReason;
 
 /// Why a request was not authorized: refused, or undecidable.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AuthError {
     /// The caller is refused: 401.
     #[error("refused: {}", .0.as_str())]
