@@ -130,7 +130,7 @@ impl CedarPolicies {
         let mut request_scoped = None;
         for policy in policies.policies() {
             let id = policy.id().to_string();
-            let used = Uses::of(policy).map_err(|error| problem(&format!("`{id}`: {error}")))?;
+            let used = Uses::of(policy);
             uses = uses.and(used);
             if used.is_request_scoped() && request_scoped.as_ref().is_none_or(|first| id < *first) {
                 request_scoped = Some(id);

@@ -2,12 +2,9 @@
 //! equal: blanks, comments, parentheses, escapes in names.
 
 use cedar_policy::Policy;
-use cedar_policy::pst::{
-    BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PrincipalConstraint,
-    PstConstructionError, ResourceConstraint, Var,
-};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 
-/// What one policy, or a set of them, uses. A form of expression that this module does not know counts as a use of
+/// What one policy, or a set of them, uses. `context` as a whole, compared or put into a set, counts as a use of
 /// everything, so that nothing is withheld from a policy and no decision is cached by mistake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Uses {
@@ -37,33 +34,55 @@ impl Uses {
 
     /// What the policy uses.
     ///
-    /// # Errors
-    /// The policy has no syntax tree, which no policy without slots has as a result of parsing.
-    pub(crate) fn of(policy: &Policy) -> Result<Self, PstConstructionError> {
-        // A policy that was parsed from text keeps the text, and `to_pst` would parse it again, which is the most
-        // expensive part of loading. Only the syntax tree that Cedar evaluates is copied here.
-        let evaluated = Policy::from(policy.as_ref().clone());
-        let policy = evaluated.try_into_pst()?;
-        let body = policy.body();
+    /// Not from its JSON or `pst`: a policy that was parsed from text would be parsed again for them, which is the most
+    /// expensive part of loading, and their conversions recurse, so that a long `||` exhausts the stack.
+    pub(crate) fn of(policy: &Policy) -> Self {
         let mut uses = Self::default();
-        match &body.principal {
-            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => {}
-            PrincipalConstraint::Eq(entity)
-            | PrincipalConstraint::In(entity)
-            | PrincipalConstraint::IsIn(_, entity) => uses.add_scope(entity),
-        }
-        match &body.resource {
-            ResourceConstraint::Any | ResourceConstraint::Is(_) => {}
-            ResourceConstraint::Eq(entity)
-            | ResourceConstraint::In(entity)
-            | ResourceConstraint::IsIn(_, entity) => uses.add_scope(entity),
-        }
-        for clause in body.clauses() {
-            match clause {
-                Clause::When(condition) | Clause::Unless(condition) => uses.add(condition),
+        let (mut contexts, mut attributes_of_context) = (0, 0);
+        let condition = policy.as_ref().condition();
+        for expression in condition.subexpressions() {
+            match expression.expr_kind() {
+                ExprKind::Lit(Literal::EntityUID(entity)) => {
+                    let kind = entity.entity_type().name().basename();
+                    uses.roles |= AsRef::<str>::as_ref(&kind) == "Role";
+                }
+                ExprKind::Var(Var::Context) => contexts += 1,
+                ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
+                    uses.add_attribute(attr);
+                    attributes_of_context += i32::from(is(expr, Var::Context));
+                }
+                ExprKind::ExtHasAttr { expr, attrs } => {
+                    attrs.iter().for_each(|attr| uses.add_attribute(attr));
+                    attributes_of_context += i32::from(is(expr, Var::Context));
+                }
+                ExprKind::BinaryApp {
+                    op: BinaryOp::GetTag | BinaryOp::HasTag,
+                    arg1,
+                    ..
+                } => {
+                    uses.tags = true;
+                    uses.parameters |= !is(arg1, Var::Principal);
+                }
+                // Their operands are expressions of this loop.
+                ExprKind::Lit(_)
+                | ExprKind::Var(Var::Principal | Var::Action | Var::Resource)
+                | ExprKind::If { .. }
+                | ExprKind::And { .. }
+                | ExprKind::Or { .. }
+                | ExprKind::UnaryApp { .. }
+                | ExprKind::BinaryApp { .. }
+                | ExprKind::ExtensionFunctionApp { .. }
+                | ExprKind::Like { .. }
+                | ExprKind::Is { .. }
+                | ExprKind::Set(_)
+                | ExprKind::Record(_) => {}
+                ExprKind::Slot(_) | ExprKind::Unknown(_) => uses = Self::EVERYTHING,
             }
         }
-        Ok(uses)
+        if contexts > attributes_of_context {
+            return Self::EVERYTHING;
+        }
+        uses
     }
 
     /// Both uses.
@@ -83,68 +102,13 @@ impl Uses {
         self.parameters || self.address || self.age
     }
 
-    fn add_scope(&mut self, entity: &EntityOrSlot) {
-        match entity {
-            EntityOrSlot::Entity(entity) => self.add_entity(entity),
-            EntityOrSlot::Slot(_) => *self = Self::EVERYTHING,
-        }
-    }
-
-    fn add_entity(&mut self, entity: &EntityUID) {
-        self.roles |= entity.ty.0.id.as_str() == "Role";
-    }
-
-    fn add(&mut self, expression: &Expr) {
-        match expression {
-            Expr::Literal(Literal::EntityUID(entity)) => self.add_entity(entity),
-            Expr::Literal(_) | Expr::Var(Var::Principal | Var::Action | Var::Resource) => {}
-            Expr::GetAttr { expr, attr } => {
-                self.add_attribute(attr);
-                self.add_owner(expr);
-            }
-            Expr::HasAttr { expr, attrs } => {
-                attrs.iter().for_each(|attr| self.add_attribute(attr));
-                self.add_owner(expr);
-            }
-            Expr::BinaryOp { op, left, right } => {
-                if matches!(op, BinaryOp::GetTag | BinaryOp::HasTag) {
-                    self.tags = true;
-                    self.parameters |= !matches!(**left, Expr::Var(Var::Principal));
-                }
-                self.add(left);
-                self.add(right);
-            }
-            Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => self.add(expr),
-            Expr::Is { expr, in_expr, .. } => {
-                self.add(expr);
-                in_expr.iter().for_each(|parent| self.add(parent));
-            }
-            Expr::IfThenElse {
-                cond,
-                then_expr,
-                else_expr,
-            } => {
-                self.add(cond);
-                self.add(then_expr);
-                self.add(else_expr);
-            }
-            Expr::Set(members) => members.iter().for_each(|member| self.add(member)),
-            Expr::Record(members) => members.values().for_each(|member| self.add(member)),
-            // `context` as a whole, compared or put into a set, has every attribute.
-            _ => *self = Self::EVERYTHING,
-        }
-    }
-
     fn add_attribute(&mut self, name: &str) {
         self.address |= name == "source_ip";
         self.path |= name == "path";
         self.age |= name == "auth_age";
     }
+}
 
-    /// The expression before an attribute's name. Of `context` only that attribute is used.
-    fn add_owner(&mut self, expression: &Expr) {
-        if !matches!(expression, Expr::Var(Var::Context)) {
-            self.add(expression);
-        }
-    }
+fn is(expression: &Expr, variable: Var) -> bool {
+    matches!(expression.expr_kind(), ExprKind::Var(found) if *found == variable)
 }

@@ -259,3 +259,14 @@ fn every_address_has_a_form_that_policies_read() {
         );
     }
 }
+
+/// The limit of a long condition is that of Cedar's parser and validator.
+#[test]
+fn a_long_condition_is_walked_without_recursion() {
+    let routes: Vec<String> = (0..500)
+        .map(|number| format!("context.route == \"/x{number}\""))
+        .collect();
+    let last = "resource.hasTag(\"id\")";
+    assert_eq!(uses_of(&format!("{} || {last}", routes.join(" || "))), "ts");
+    assert_eq!(uses_of(&routes.join(" || ")), "");
+}
