@@ -38,7 +38,7 @@ impl Front {
 /// A process that decides.
 pub(super) enum Decider {
     Authorizer(Slot),
-    ForwardAuth(ServerSlot),
+    ForwardAuth(Box<ServerSlot>),
 }
 
 /// A decision, and the `sub` that the backend would get from forward-auth.

@@ -118,7 +118,8 @@ pub(super) async fn run(front: Front, sabotage: Sabotage, by_default: u64) -> Ve
         violations.len(),
         began.elapsed().as_secs_f64()
     );
-    assert!(count(&counts.allowed) > 0 && count(&counts.refused) > 0);
+    assert!(count(&counts.allowed) > 0);
+    assert!(count(&counts.refused) > 0 || sabotage == Sabotage::SkippedCheck);
     // Every function must have revoked sessions; a shorter run may not reach all of them.
     if sabotage == Sabotage::None && operations >= 5_000 {
         assert!(

@@ -150,7 +150,7 @@ impl Checker {
             Front::Authorizer => Decider::Authorizer(start("authorizer").await),
             Front::ForwardAuth | Front::CachingForwardAuth => {
                 let environment = forward_auth_environment(&environment, front, sabotage);
-                Decider::ForwardAuth(ServerSlot::start(environment).await)
+                Decider::ForwardAuth(Box::new(ServerSlot::start(environment).await))
             }
         };
         Arc::new(Self {
