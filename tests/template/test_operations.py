@@ -13,7 +13,7 @@ import stack
 
 PARSED = stack.Parsed(stack.text())
 PAGE = (stack.ROOT / operations.PAGE).read_text()
-FULL = ("everything", "defaults", "gradual deployment", "WebSockets", "docs/operations.md")
+FULL = ("everything", "defaults", "gradual deployment", "WebSockets", "docs/operations.md", "browser sessions")
 
 # The data points of each alarm: label to periods, the newest last, and in each period what was published. A label is a
 # metric and a dimension's value. Each alarm is raised by every case of the first list, and by none of the second one.
