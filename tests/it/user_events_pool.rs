@@ -1,6 +1,6 @@
 //! user-events: records about groups, providers, clients and pools.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::server::Fault;
 use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
