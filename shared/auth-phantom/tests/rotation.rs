@@ -111,7 +111,7 @@ fn a_verifier_with_the_oldest_allowed_key_set_knows_every_key() {
 }
 
 #[test]
-fn a_token_is_accepted_for_all_of_its_lifetime_whatever_is_rotated_meanwhile() {
+fn a_token_is_accepted_for_all_of_its_lifetime_through_rotations() {
     for rotations in [
         vec![5_000, 6_200, 6_201],
         vec![5_000, 5_001, 6_200, 6_800, 7_400],

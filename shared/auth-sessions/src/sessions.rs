@@ -52,8 +52,9 @@ impl<S: BrowserSessions> SealedSessions<S> {
     /// The session of this id.
     ///
     /// # Errors
-    /// [`DenyReason::UnknownSession`] if there is none, or it has expired; [`DenyReason::UnreadableRevocation`] if its row
-    /// was changed, or its key was withdrawn; [`Unavailable`] if it could not be read.
+    /// [`DenyReason::UnknownSession`] if the id has no session, or an expired one;
+    /// [`DenyReason::UnreadableRevocation`] if its row was changed, or its key was withdrawn; [`Unavailable`] if it
+    /// could not be read.
     pub async fn find(&self, id: &SessionId, now: UnixSeconds) -> Result<Found, AuthError> {
         let key = id.row_key();
         let row = self.store.find(&key).await?;

@@ -39,7 +39,7 @@ impl Presented<'_> {
     }
 }
 
-/// The places of credentials in requests. A parameter `access_token` in the query is none: a request that has one is
+/// The places of credentials in requests. A request with a parameter `access_token` in the query is
 /// refused ([RFC 6750] section 2).
 ///
 /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
