@@ -189,7 +189,7 @@ pub(crate) struct OperatorAct {
     pub(crate) act: &'static str,
     /// The operator, as they name themselves.
     pub(crate) actor: String,
-    /// [`target`]; `None` if there is none.
+    /// [`target`], if the act has one.
     pub(crate) target: Option<String>,
     /// `done`, `failed` or `dry_run`.
     pub(crate) outcome: &'static str,

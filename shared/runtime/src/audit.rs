@@ -129,7 +129,7 @@ pub struct Act {
     pub at: u64,
     /// The hash of the caller, or an operator's own word; `-` if unknown.
     pub actor: String,
-    /// The hash of the user, session, client or key; `-` if there is none.
+    /// The hash of the user, session, client or key, else `-`.
     pub target: String,
     /// How many acts of the same caller the line stands for: refusals are logged in few lines.
     pub count: u64,
