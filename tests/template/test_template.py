@@ -663,6 +663,8 @@ class Refused(unittest.TestCase):
         self.refused("CookiesAreRead", {"LogoutCookies": "true"})
         self.refused("SessionsAreInCookies", parameters.SESSIONS | {"LogoutCookies": "false"})
         self.refused("CookiesAreRead", parameters.SESSIONS | {"TokenSources": ""})
+        self.refused("SessionsAreInCookies", parameters.SESSIONS | {"TokenSources": "cookie"})
+        self.refused("SessionsHaveATable", {"LogoutCookies": "true", "TokenSources": "cookie,session"})
 
     def test_attributes_that_users_may_not_set(self):
         parameter = PARSED.parameters["SignUpAttributes"]

@@ -117,11 +117,17 @@ impl<B: BrowserSessions> AuthApi<B> {
             Ok(session) => session,
             // Perhaps this process has not read a new key yet: then the session must not end.
             Err(RefreshError::Refused(DenyReason::UnreadableRevocation)) => {
+                self.attempts.forgive(&counted).await;
                 return Err(ApiError::Cognito(Outcome::InvalidCredentials));
             }
             Err(RefreshError::Refused(_)) => return Ok(self.session_refused(cookie)),
-            Err(RefreshError::Unavailable(unavailable)) => return Err(unavailable.into()),
+            // An outage must not use up the attempts of a page that repeats its request.
+            Err(RefreshError::Unavailable(unavailable)) => {
+                self.attempts.forgive(&counted).await;
+                return Err(unavailable.into());
+            }
             Err(RefreshError::Busy) => {
+                self.attempts.forgive(&counted).await;
                 return Err(Dependency::BrowserSessions
                     .unavailable(Cause::Timeout)
                     .into());

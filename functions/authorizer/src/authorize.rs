@@ -1,6 +1,5 @@
 //! The decision: identifies the caller, checks revocations, authorizes the request.
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use auth::{
@@ -56,8 +55,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore, B: BrowserSessions> Auth
     async fn credential_of(&self, id: &SessionId) -> Result<Credential<'static>, AuthError> {
         let sessions = self.sessions.as_ref().ok_or(DenyReason::UnknownSession)?;
         let found = sessions.find(id, (self.callers.clock)()).await?;
-        let token = found.session.access_token.expose().to_owned();
-        Ok(Credential::Cookie(Cow::Owned(token)))
+        Ok(Credential::Session(found.session.access_token))
     }
 
     fn decision_of(

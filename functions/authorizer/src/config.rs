@@ -236,6 +236,9 @@ fn token_sources(env: &mut Env<'_>, sessions: Option<&BrowserSessionSettings>) -
         .cookie_name("TOKEN_COOKIE")
         .unwrap_or_else(|| "__Host-access_token".to_owned());
     let session_cookie = sessions.map(|settings| settings.cookie.clone());
+    if session_cookie.as_ref() == Some(&cookie) {
+        env.problem("SESSION_COOKIE", "is the same as TOKEN_COOKIE");
+    }
     TokenSources {
         chosen,
         cookie,

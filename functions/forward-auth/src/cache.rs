@@ -33,6 +33,7 @@ pub(crate) fn key(presented: &Presented<'_>, request: [&str; 3]) -> Key {
     let (kind, text): (_, &str) = match presented {
         Presented::Credential(Credential::Token(text)) => ("token", text),
         Presented::Credential(Credential::Cookie(text)) => ("cookie", text),
+        Presented::Credential(Credential::Session(token)) => ("session token", token.expose()),
         Presented::Credential(Credential::ApiKey(text)) => ("api key", text),
         Presented::Session(id) => ("session", id),
     };

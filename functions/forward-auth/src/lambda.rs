@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 use crate::dialect::Dialect;
+use crate::phantom::WAITED_READ;
 use crate::service::ForwardAuth;
 
 #[derive(Deserialize)]
@@ -82,7 +83,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Handler for ForwardAuth<
         let request = event.and_then(|event: Event| event.request(self.dialect()));
         let (source, parts) = request.ok_or(InvocationError::Internal)?;
         // A frozen process runs no background task.
-        self.follow_keys().await;
+        self.follow_keys(WAITED_READ).await;
         let answer = self.answer(&parts, Some(request_id)).await;
         Ok(written(source, answer))
     }

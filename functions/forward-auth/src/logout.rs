@@ -97,7 +97,9 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
             Presented::Credential(Credential::ApiKey(_)) => {
                 return Err(DenyReason::UnknownApiKey.into());
             }
-            Presented::Session(_) => return Err(DenyReason::UnknownSession.into()),
+            Presented::Credential(Credential::Session(_)) | Presented::Session(_) => {
+                return Err(DenyReason::UnknownSession.into());
+            }
         };
         let callers = &self.gate.callers;
         let token = UnverifiedToken::parse_within(bearer, callers.max_token_bytes)?;

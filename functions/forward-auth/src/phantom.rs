@@ -25,8 +25,10 @@ const RETRY: u64 = 10;
 /// The age from which keys neither sign nor are published, in seconds: other processes may sign with a newer one, and
 /// an operator may have withdrawn them.
 const MAX_AGE: u64 = PUBLISH_SECONDS;
-/// The time limit of a further read. An invocation waits for it, besides the time of its decision.
-const READ_LIMIT: Duration = Duration::from_millis(800);
+/// The time limit of a further read for which a request waits, besides the time of its decision.
+pub(crate) const WAITED_READ: Duration = Duration::from_millis(800);
+/// The time limit of a further read for which no request waits: that of all attempts of the first one.
+pub(crate) const BACKGROUND_READ: Duration = Duration::from_secs(8);
 
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,13 +168,15 @@ impl Phantom {
     }
 
     /// Reads the keys again if that is due. If they cannot be read, the old ones stay, and the log says so.
-    pub(crate) async fn follow_keys(&self, now: UnixSeconds) {
+    pub(crate) async fn follow_keys(&self, now: UnixSeconds, limit: Duration) {
         // One caller reads. The others wait for it, because their keys may be withdrawn.
-        let _reading = self.reading.lock().await;
+        let Ok(_reading) = tokio::time::timeout(limit, self.reading.lock()).await else {
+            return;
+        };
         if !self.claim_read(now) {
             return;
         }
-        let read = tokio::time::timeout(READ_LIMIT, read(&self.keys, self.sdk.as_ref())).await;
+        let read = tokio::time::timeout(limit, read(&self.keys, self.sdk.as_ref())).await;
         let cause = match read {
             Ok(Ok(keys)) => {
                 self.minter.replace_keys(keys);
@@ -195,7 +199,7 @@ impl Phantom {
     /// The same, if the keys are older than they may be: after a time in which this process was frozen.
     pub(crate) async fn follow_overdue_keys(&self, now: UnixSeconds) {
         if self.times().are_older(RELOAD_SECONDS, now) {
-            self.follow_keys(now).await;
+            self.follow_keys(now, WAITED_READ).await;
         }
     }
 
@@ -302,11 +306,13 @@ mod tests {
         let phantom = connected(settings(&write_keys(name))).await;
         let first = phantom.jwks(NOW).unwrap();
         write_keys(name);
-        phantom.follow_keys(NOW.plus(READ_AFTER - 1)).await;
+        phantom
+            .follow_keys(NOW.plus(READ_AFTER - 1), WAITED_READ)
+            .await;
         assert_eq!(phantom.jwks(NOW), Some(first.clone()), "not yet due");
         // Also after a time in which no other clock went on.
         let later = NOW.plus(READ_AFTER);
-        phantom.follow_keys(later).await;
+        phantom.follow_keys(later, WAITED_READ).await;
         let second = phantom.jwks(later).unwrap();
         assert_ne!(second, first);
         // Their age is unknown: the clock was set back.
@@ -328,13 +334,13 @@ mod tests {
         for age in [READ_AFTER, RELOAD_SECONDS, MAX_AGE - 1] {
             let now = NOW.plus(age);
             phantom.follow_overdue_keys(now).await;
-            phantom.follow_keys(now).await;
+            phantom.follow_keys(now, WAITED_READ).await;
             assert_eq!(phantom.jwks(now), first, "{age}");
             assert!(phantom.token(&claims, "a.example", now).is_ok(), "{age}");
         }
         write_keys(name);
         let now = NOW.plus(MAX_AGE);
-        phantom.follow_keys(now).await;
+        phantom.follow_keys(now, WAITED_READ).await;
         assert_eq!(phantom.jwks(now), None, "an attempt failed a second ago");
         let token = phantom.token(&claims, "a.example", now);
         assert_eq!(token, Err(NoToken::NotSigned));
@@ -355,12 +361,12 @@ mod tests {
         let now = NOW.plus(RELOAD_SECONDS);
         let began = std::time::Instant::now();
         tokio::join!(
-            phantom.follow_keys(now),
+            phantom.follow_keys(now, WAITED_READ),
             phantom.follow_overdue_keys(now),
             phantom.follow_overdue_keys(now),
         );
         let took = began.elapsed();
-        assert!(READ_LIMIT <= took && took < 2 * READ_LIMIT, "{took:?}");
+        assert!(WAITED_READ <= took && took < 2 * WAITED_READ, "{took:?}");
         assert_eq!(phantom.jwks(now), first);
     }
 

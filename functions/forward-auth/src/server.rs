@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use crate::answer::{self, Answer};
 use crate::config::Config;
 use crate::metrics;
+use crate::phantom::BACKGROUND_READ;
 use crate::service::ForwardAuth;
 use crate::store::Store;
 
@@ -121,7 +122,7 @@ where
     }
 
     async fn tend(&self) {
-        self.follow_keys().await;
+        self.follow_keys(BACKGROUND_READ).await;
     }
 
     fn count_connection(&self, change: i64) {

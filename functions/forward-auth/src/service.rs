@@ -252,10 +252,10 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> ForwardAuth<K, R, A> {
         phantom.is_some_and(|phantom| !phantom.are_usable(clock::now()))
     }
 
-    /// Reads the keys of phantom tokens again if that is due.
-    pub(crate) async fn follow_keys(&self) {
+    /// Reads the keys of phantom tokens again if that is due, for at most this time.
+    pub(crate) async fn follow_keys(&self, limit: Duration) {
         if let Some(phantom) = &self.phantom {
-            phantom.follow_keys(clock::now()).await;
+            phantom.follow_keys(clock::now(), limit).await;
         }
     }
 

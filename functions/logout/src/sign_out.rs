@@ -45,6 +45,10 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         match self.browser_session(event).await? {
             OfBrowser::None => {}
             OfBrowser::Over => {
+                // Without its tokens, the user of the other sessions is unknown.
+                if event.json::<Request>()?.scope != Scope::Session {
+                    return Err(DenyReason::UnknownSession.into());
+                }
                 return Ok(LogoutOutcome {
                     ended: Ended::Already,
                     cognito: CognitoOutcome::NotAsked,

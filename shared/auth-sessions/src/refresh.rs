@@ -97,7 +97,16 @@ impl<S: BrowserSessions> SealedSessions<S> {
             }
         };
         let kept = new.refresh_token.clone().or(Some(refresh_token));
-        if self.store(&found, &new, kept.clone(), pause).await? {
+        let stored = match self.store(&found, &new, kept.clone(), pause).await {
+            Ok(stored) => stored,
+            Err(unavailable) => {
+                // The issuer accepts the old refresh token for some seconds more: the next request must not wait for
+                // the end of the lease. If the tokens were stored after all, this changes nothing.
+                let _ = self.release(&found, holder, now()).await;
+                return Err(unavailable.into());
+            }
+        };
+        if stored {
             return Ok(BrowserSession {
                 access_token: new.access_token,
                 refresh_token: kept,

@@ -197,6 +197,10 @@ async fn a_lost_response_of_the_store_does_not_end_the_session() {
     let failed = world.refresh().await;
     assert!(matches!(failed, Err(RefreshError::Unavailable(LOST))));
     assert_eq!(world.stored().await, pair(0));
+    // The lease was returned: the next request exchanges at once, while the issuer still accepts the old token.
+    let before = world.exchanges.load(Ordering::SeqCst);
+    let _ = world.refresh().await;
+    assert_eq!(world.exchanges.load(Ordering::SeqCst), before + 1);
 }
 
 #[tokio::test]

@@ -216,6 +216,7 @@ mod tests {
         Ok(match presented {
             Presented::Credential(Credential::Token(text)) => format!("token {text}"),
             Presented::Credential(Credential::Cookie(text)) => format!("cookie {text}"),
+            Presented::Credential(Credential::Session(_)) => "session token".to_owned(),
             Presented::Credential(Credential::ApiKey(text)) => format!("key {text}"),
             Presented::Session(id) => format!("session {id}"),
         })

@@ -1,7 +1,6 @@
 //! The decision over an HTTP request. The steps that identify the caller are those of the authorizer
 //! ([`auth::Callers`]), and so are paths, routes and policies.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -73,19 +72,6 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
         .await
     }
 
-    /// The caller who presents this, within 2.5 s, without a decision about what the caller may do.
-    ///
-    /// # Errors
-    /// The caller is not identified, or a dependency failed.
-    pub async fn identify(
-        &self,
-        presented: &Presented<'_>,
-        trace: &Trace,
-    ) -> Result<Caller, Refusal> {
-        let (claims, _) = in_time(self.identified(presented, trace)).await?;
-        Ok(Caller::from(claims))
-    }
-
     /// The claims, and the time at which they were valid. The order of the steps is the authorizer's (ARCHITECTURE.md,
     /// "The decision").
     async fn identified(
@@ -100,7 +86,7 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Gate<K, R, A> {
             Presented::Session(id) => {
                 let sessions = self.sessions.as_ref().ok_or(DenyReason::UnknownSession)?;
                 let token = sessions.access_token(id, (callers.clock)()).await?;
-                of_session = Credential::Cookie(Cow::Owned(token.expose().to_owned()));
+                of_session = Credential::Session(token);
                 &of_session
             }
         };

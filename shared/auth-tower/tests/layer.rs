@@ -53,8 +53,6 @@ fn policies(text: &str) -> CedarPolicies {
     CedarPolicies::parse(&schema, &files, Pool::ours().id).unwrap_or_else(|error| panic!("{error}"))
 }
 
-type Headers<'a> = &'a [(&'a str, &'a str)];
-
 struct Fixture {
     revocations: MemoryRevocations,
     api_keys: MemoryApiKeys,

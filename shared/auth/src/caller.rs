@@ -9,8 +9,9 @@ use crate::error::{AuthError, Unavailable};
 use crate::ports::{ApiKeyStore, KeySource, RevocationReader};
 use crate::reason::DenyReason;
 use crate::revocation::Revocations;
+use crate::secret::Secret;
 use crate::time::UnixSeconds;
-use crate::token::UnverifiedToken;
+use crate::token::{LARGEST_MAX_TOKEN_BYTES, UnverifiedToken};
 use crate::verify::Verifier;
 
 /// A caller's credential. No `Debug`: it is a secret.
@@ -19,6 +20,9 @@ pub enum Credential<'a> {
     Token(Cow<'a, str>),
     /// A bearer token from a cookie, which a browser adds to requests of any page.
     Cookie(Cow<'a, str>),
+    /// The token of a browser session, whose cookie a browser adds to requests of any page. It comes from the store, so
+    /// no limit for headers applies to it.
+    Session(Secret),
     /// An API key.
     ApiKey(Cow<'a, str>),
 }
@@ -27,7 +31,7 @@ impl Credential<'_> {
     /// Whether a browser adds it to requests of any page.
     #[must_use]
     pub fn is_cookie(&self) -> bool {
-        matches!(self, Self::Cookie(_))
+        matches!(self, Self::Cookie(_) | Self::Session(_))
     }
 }
 
@@ -74,7 +78,12 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Callers<K, R, A> {
     ) -> Result<VerifiedClaims, AuthError> {
         match credential {
             Credential::Token(bearer) | Credential::Cookie(bearer) => {
-                self.verify_token(bearer, known_issuer).await
+                let limit = self.max_token_bytes;
+                self.verify_token(bearer, limit, known_issuer).await
+            }
+            Credential::Session(token) => {
+                let limit = LARGEST_MAX_TOKEN_BYTES;
+                self.verify_token(token.expose(), limit, known_issuer).await
             }
             Credential::ApiKey(text) => self.verify_api_key(text, known_issuer).await,
         }
@@ -83,9 +92,10 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Callers<K, R, A> {
     async fn verify_token(
         &self,
         bearer: &str,
+        limit: usize,
         known_issuer: &OnceLock<Arc<str>>,
     ) -> Result<VerifiedClaims, AuthError> {
-        let token = UnverifiedToken::parse_within(bearer, self.max_token_bytes)?;
+        let token = UnverifiedToken::parse_within(bearer, limit)?;
         let issuer = self.verifier.issuer_of(&token)?;
         known_issuer.get_or_init(|| Arc::clone(&issuer.id));
         let now = (self.clock)();

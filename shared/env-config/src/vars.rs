@@ -30,8 +30,8 @@ pub const BROWSER_SESSION_KEYS_ARN: Var = Var::new(
     "BROWSER_SESSION_KEYS_ARN",
     "unset; required with `BROWSER_SESSION_TABLE`",
     "The ARN in Secrets Manager of the keys that seal browser sessions, read at the start: \
-     `{\"keys\": [{\"id\": \"…\", \"key\": \"<32 bytes in base64>\"}], \"generated\": \"…\"}`. The first key seals, and \
-     each of them opens ([operations.md](operations.md#the-keys-of-browser-sessions)).",
+     `{\"keys\": [{\"id\": \"…\", \"key\": \"<32 bytes in base64>\"}], \"generated\": \"…\"}`. The key that \
+     `seal_with` names seals, by default the first, and each of them opens ([operations.md](operations.md#the-keys-of-browser-sessions)).",
 );
 
 /// The table of browser sessions.
