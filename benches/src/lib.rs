@@ -12,6 +12,7 @@
 )]
 
 pub mod decision;
+pub mod timing;
 
 /// Connects to the PostgreSQL that `make bench-migration` starts; returns a client and the address.
 ///

@@ -12,17 +12,18 @@
     reason = "a failed benchmark may panic, and its output is the result"
 )]
 
-use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
-use benches::decision::{Call, Material, calls};
+use benches::decision::{Material, calls};
+use benches::timing::Rounds;
 use serde_json::json;
 
-const BATCH: usize = 200;
-const BATCHES: usize = 101;
+const ROUNDS: Rounds = Rounds {
+    batches: 101,
+    calls: 200,
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,7 +46,7 @@ fn main() {
     let allocations = allocations(&material);
     let mut rows: Vec<Cost> = Vec::new();
     for (at, (name, call)) in calls.iter().enumerate() {
-        let (nanoseconds, ratio) = measure(call, floor);
+        let (nanoseconds, ratio) = ROUNDS.measure(call, floor);
         let cost = Cost {
             nanoseconds,
             ratio,
@@ -129,30 +130,6 @@ fn instructions(material: &Material, at: usize) -> Option<i64> {
         line.split_whitespace().last()?.parse().ok()
     };
     Some((count(MANY)? - count(FEW)?) / (MANY - FEW))
-}
-
-/// Nanoseconds of one call and the ratio to the baseline, measured alternately.
-fn measure(call: &Call, floor: &Call) -> (f64, f64) {
-    let (mut calls, mut floors) = (Vec::new(), Vec::new());
-    for _ in 0..BATCHES {
-        calls.push(batch(call));
-        floors.push(batch(floor));
-    }
-    let (call, floor) = (median(calls), median(floors));
-    (call, call / floor)
-}
-
-fn batch(call: &Call) -> f64 {
-    let began = Instant::now();
-    for _ in 0..BATCH {
-        black_box(call());
-    }
-    began.elapsed().as_nanos() as f64 / BATCH as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Nanoseconds of aws-jwt-verify for the same kind of token, if it is installed.

@@ -12,7 +12,6 @@
 )]
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use auth::{
     Algorithm, Issuer, IssuerKind, KeySet, TokenRules, TrustedIssuer, UnixSeconds, VerifiedClaims,
@@ -21,10 +20,13 @@ use auth_phantom::{DEFAULT_TTL_SECONDS, Minter, SigningAlgorithm, SigningKeys};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use benches::decision::Call;
+use benches::timing::Rounds;
 use testkit::Pool;
 
-const BATCH: usize = 100;
-const BATCHES: usize = 51;
+const ROUNDS: Rounds = Rounds {
+    batches: 51,
+    calls: 100,
+};
 const ISSUER: &str = "https://auth.example.com";
 const AUDIENCE: &str = "orders";
 
@@ -57,7 +59,8 @@ fn main() {
     }
     for (name, call) in &rows {
         assert!(call(), "{name} succeeds");
-        let (microseconds, ratio) = measure(call, &floor);
+        let (nanoseconds, ratio) = ROUNDS.measure(call, &floor);
+        let microseconds = nanoseconds / 1_000.0;
         println!("| {name} | {microseconds:.1} | {ratio:.2} |");
     }
 }
@@ -111,28 +114,4 @@ fn trusted(jwks: &str) -> TrustedIssuer {
         },
         keys: KeySet::parse(jwks.as_bytes()).expect("keys"),
     }
-}
-
-/// Microseconds of one call and the ratio to the baseline, measured alternately.
-fn measure(call: &Call, floor: &Call) -> (f64, f64) {
-    let (mut calls, mut floors) = (Vec::new(), Vec::new());
-    for _ in 0..BATCHES {
-        calls.push(batch(call));
-        floors.push(batch(floor));
-    }
-    let (call, floor) = (median(calls), median(floors));
-    (call, call / floor)
-}
-
-fn batch(call: &Call) -> f64 {
-    let began = Instant::now();
-    for _ in 0..BATCH {
-        black_box(call());
-    }
-    began.elapsed().as_nanos() as f64 / 1_000.0 / BATCH as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -14,6 +14,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use benches::timing::median;
 use testkit::jwks_server::JwksServer;
 use testkit::{Binary, FakeAws, Pool};
 
@@ -148,9 +149,4 @@ fn used(pid: u32) -> (f64, f64) {
 )]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
