@@ -47,7 +47,6 @@ impl ForwardAuth {
         let issuer_id = issuers.first().map(|issuer| Arc::clone(&issuer.id));
         let of_aws = |phantom: &PhantomSettings| matches!(phantom.keys, KeysLocation::Secret(_));
         let needs_sdk = matches!(config.store, StoreChoice::DynamoDb(_))
-            || config.sessions.is_some()
             || config.phantom.as_ref().is_some_and(of_aws);
         let sdk = match needs_sdk {
             true => Some(aws_config::load_from_env().await),
@@ -65,7 +64,7 @@ impl ForwardAuth {
             }
         };
         let (sessions, phantom, (), ()) = tokio::join!(
-            open_sessions(config.sessions, sdk.as_ref()),
+            open_sessions(config.sessions, sdk.as_ref().zip(table.as_ref())),
             open_phantom(config.phantom, sdk.clone()),
             keys.prefetch(clock::now()),
             warm_up,
@@ -128,17 +127,18 @@ impl ForwardAuth {
     }
 }
 
+/// Over the connection of the revocations: the configuration refuses sessions with a store in memory.
 async fn open_sessions(
     settings: Option<BrowserSessionSettings>,
-    sdk: Option<&SdkConfig>,
+    aws: Option<(&SdkConfig, &DynamoRevocations)>,
 ) -> Result<Option<Box<dyn SessionTokens>>, ConnectError> {
-    let Some((settings, sdk)) = settings.zip(sdk) else {
+    let Some((settings, (sdk, revocations))) = settings.zip(aws) else {
         return Ok(None);
     };
     let keys = auth_secrets::read(sdk, &settings.keys_arn).await;
     let keys = keys.map_err(|SecretError(cause)| ConnectError::SealingSecret(cause))?;
     let keys = SealingKeys::from_json(keys.expose()).map_err(ConnectError::SealingKeys)?;
-    let store = DynamoBrowserSessions::new(sdk, settings.table);
+    let store = DynamoBrowserSessions::beside(revocations, settings.table);
     let sessions = CoalescedSessions::new(SealedSessions::new(store, keys));
     Ok(Some(Box::new(sessions)))
 }

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,15 +16,14 @@ use std::time::Duration;
 
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
 use auth::{
-    Callers, KeySet, RevocationContext, RevocationReader, RevocationWriter, Revocations,
-    TrustedIssuer, Unavailable, UnixSeconds, UserRef, VerifiedClaims, Verifier,
+    RevocationContext, RevocationReader, RevocationWriter, Revocations, Unavailable, UnixSeconds,
+    UserRef, VerifiedClaims,
 };
-use auth_tower::{Coalesced, Gate};
-use forward_auth::{Config, ForwardAuth};
+use auth_tower::Coalesced;
+use forward_auth::ForwardAuth;
 use http::Request;
 use http::request::Parts;
-use runtime::clock;
-use testkit::{Pool, events, now};
+use testkit::{Pool, now};
 
 const SUBJECT: &str = "a1b2c3d4-5678-90ab-cdef-example11111";
 const SESSION: &str = "0a1b2c3d-session-example-000000000001";
@@ -56,38 +57,11 @@ struct Fixture {
 }
 
 fn fixture(variables: &[(&str, &str)]) -> Fixture {
-    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
-    let given = [("PROXY_DIALECT", "forwarded"), ("POLICIES_DIR", policies)];
-    let all: Vec<(&str, &str)> = variables.iter().copied().chain(given).collect();
-    let config = Config::from_lookup(&events::variables(&all));
-    let config = config.unwrap_or_else(|error| panic!("{error}"));
-    let keys = Pool::ours().jwks().to_string();
-    let issuers: Vec<_> = config
-        .issuers
-        .into_iter()
-        .map(|(issuer, _)| issuer)
-        .collect();
-    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        issuer: issuer.clone(),
-        keys: KeySet::parse(keys.as_bytes()).unwrap(),
-    });
     let store = Counting::default();
-    let gate = Gate {
-        callers: Callers {
-            keys: MemoryKeys::new(trusted),
-            verifier: Verifier::new(issuers, config.token_rules),
-            revocations: Coalesced::new(store.clone()),
-            api_keys: None,
-            max_token_bytes: config.max_token_bytes,
-            clock: clock::now,
-        },
-        policies: config.policies,
-        routes: config.routes,
-        places: config.places,
-        sessions: None,
-    };
+    let revocations = Coalesced::new(store.clone());
+    let forward_auth = common::forward_auth("forwarded", variables, revocations);
     Fixture {
-        forward_auth: Arc::new(ForwardAuth::new(gate, config.settings, None, None)),
+        forward_auth: Arc::new(forward_auth),
         store,
     }
 }

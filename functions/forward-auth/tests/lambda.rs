@@ -7,13 +7,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod common;
+
 use std::path::Path;
 
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
-use auth::{Callers, KeySet, TrustedIssuer, Verifier};
-use auth_tower::Gate;
-use forward_auth::{Config, ForwardAuth};
-use runtime::{Handler, InvocationError, clock};
+use forward_auth::ForwardAuth;
+use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::{Pool, events};
 
@@ -24,36 +24,7 @@ const USER: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
 type Tested = ForwardAuth<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
 
 fn forward_auth(variables: &[(&str, &str)]) -> Tested {
-    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
-    let given = [("PROXY_DIALECT", "nginx"), ("POLICIES_DIR", policies)];
-    let all: Vec<(&str, &str)> = variables.iter().copied().chain(given).collect();
-    let config = Config::from_lookup(&events::variables(&all));
-    let config = config.unwrap_or_else(|error| panic!("{error}"));
-    let keys = Pool::ours().jwks().to_string();
-    let issuers: Vec<_> = config
-        .issuers
-        .into_iter()
-        .map(|(issuer, _)| issuer)
-        .collect();
-    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        issuer: issuer.clone(),
-        keys: KeySet::parse(keys.as_bytes()).unwrap(),
-    });
-    let gate = Gate {
-        callers: Callers {
-            keys: MemoryKeys::new(trusted),
-            verifier: Verifier::new(issuers, config.token_rules),
-            revocations: MemoryRevocations::default(),
-            api_keys: None,
-            max_token_bytes: config.max_token_bytes,
-            clock: clock::now,
-        },
-        policies: config.policies,
-        routes: config.routes,
-        places: config.places,
-        sessions: None,
-    };
-    ForwardAuth::new(gate, config.settings, None, None)
+    common::forward_auth("nginx", variables, MemoryRevocations::default())
 }
 
 async fn answer(forward_auth: &Tested, event: &Value) -> Result<Value, InvocationError> {
