@@ -242,6 +242,12 @@ impl FakeAws {
         self.state.attempts.lock().expect("a lock").clone()
     }
 
+    /// The number of connections since the start, or since they were closed.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.server.connections()
+    }
+
     /// Closes all open connections.
     pub fn close_connections(&self) {
         self.server.close_connections();

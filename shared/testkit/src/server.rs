@@ -47,6 +47,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The number of connections since the start, or since they were closed.
+    pub fn connections(&self) -> usize {
+        self.connections.lock().expect("a lock").len()
+    }
+
     /// Closes all open connections, even during a request.
     pub fn close_connections(&self) {
         for connection in self.connections.lock().expect("a lock").drain(..) {
