@@ -56,6 +56,43 @@ pub enum Act<'a> {
     Enable(UnixSeconds),
 }
 
+impl Act<'_> {
+    /// The time of the act.
+    #[must_use]
+    pub fn at(&self) -> UnixSeconds {
+        match *self {
+            Act::RevokeOthers(others) => others.not_before,
+            Act::PasswordChanged(change) => change.changed_at,
+            Act::RevokeAll(at)
+            | Act::RequireRefresh(at)
+            | Act::Disable(at)
+            | Act::Delete(at)
+            | Act::Enable(at) => at,
+        }
+    }
+
+    /// The same act so many seconds later.
+    #[must_use]
+    pub fn later(self, seconds: u64) -> Self {
+        match self {
+            Act::RevokeAll(at) => Act::RevokeAll(at.plus(seconds)),
+            Act::RevokeOthers(others) => Act::RevokeOthers(OtherSessions {
+                not_before: others.not_before.plus(seconds),
+                password_changed_at: others.password_changed_at.map(|at| at.plus(seconds)),
+                ..others
+            }),
+            Act::PasswordChanged(change) => Act::PasswordChanged(PasswordChange {
+                changed_at: change.changed_at.plus(seconds),
+                ..change
+            }),
+            Act::RequireRefresh(at) => Act::RequireRefresh(at.plus(seconds)),
+            Act::Disable(at) => Act::Disable(at.plus(seconds)),
+            Act::Delete(at) => Act::Delete(at.plus(seconds)),
+            Act::Enable(at) => Act::Enable(at.plus(seconds)),
+        }
+    }
+}
+
 /// The effect of an act on a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
