@@ -228,6 +228,15 @@ async fn a_revocation_by_a_clock_that_is_behind_has_the_tables_time() {
         let row = store.user_row(&user).await.unwrap();
         assert_eq!(row.not_before, Some(moment(expected)), "{table} {act}");
 
+        let session = user.session("a-session");
+        store.revoke_session(&session, &context).await.unwrap();
+        let DisplayedKey { pk, sk } = (&session).into();
+        let kept = own + 3_600 + REVOCATION_MARGIN_SECONDS;
+        let later = if act == 0 { expected } else { table.max(0) };
+        let needed = kept.checked_add_signed(later).unwrap().to_string();
+        let written = stack_row(&stack, &pk, &sk).await["expires_at"].clone();
+        assert_eq!(written, AttributeValue::N(needed), "{table}");
+
         let pool = crate::world::unique("pool");
         let issuer = IssuerRef { issuer: &pool };
         let revoked = store.revoke_issuer(&issuer, moment(act), &context);

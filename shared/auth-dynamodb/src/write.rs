@@ -145,21 +145,27 @@ impl DynamoRevocations {
         key: &RowKey,
         context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let update = self
-            .recorded(key, context)
-            .update_expression(
-                "SET revoked_at = if_not_exists(revoked_at, :now), \
-                 reason = if_not_exists(reason, :reason), \
-                 actor = if_not_exists(actor, :actor), \
-                 expires_at = :expires_at",
-            )
-            // A revocation that an operator wrote without an expiry keeps none.
-            .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
-            .expression_attribute_values(
-                ":expires_at",
-                number(context.at.plus(context.kept_seconds())),
-            );
-        is_applied(update, Dependency::Revocations).await.map(drop)
+        let clock = TableClock::of(context);
+        let keep = |expires_at: UnixSeconds| {
+            let update = self
+                .recorded(key, context)
+                .update_expression(
+                    "SET revoked_at = if_not_exists(revoked_at, :now), \
+                     reason = if_not_exists(reason, :reason), \
+                     actor = if_not_exists(actor, :actor), \
+                     expires_at = :expires_at",
+                )
+                // A revocation that an operator wrote without an expiry keeps none.
+                .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
+                .expression_attribute_values(":expires_at", number(expires_at));
+            is_applied_by(update, &clock)
+        };
+        let expires_at = context.at.plus(context.kept_seconds());
+        keep(expires_at).await?;
+        match clock.behind(context.at) {
+            0 => Ok(()),
+            behind => keep(expires_at.plus(behind)).await.map(drop),
+        }
     }
 
     /// An update of the decisive attributes from `row` to `new`, without the start of its
