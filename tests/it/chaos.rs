@@ -112,7 +112,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         id: "memory",
-        fault: "memory at its limit, in steps of address space",
+        fault: "memory at its limit, by address space and by control group",
         promise: "A process whose memory is exhausted ends or answers with an error; it never allows a revoked \
                   session.",
         test: "chaos::memory::exhausted_memory_allows_nothing",

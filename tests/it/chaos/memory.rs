@@ -1,15 +1,16 @@
 //! Processes at the limit of their memory. Lambda ends a function there; in a container malloc may fail before.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auth_tests::{Verdict, environment, request_event, verdict};
 use serde_json::{Value, json};
 
 use super::gates::{Gates, POLICIES, status_of};
-use super::report::{Report, length};
+use super::report::{Report, length, rows};
 use crate::checker::front::{Decider, ServerSlot, Slot};
-use crate::world::user_token;
+use crate::world::{unique, user_token};
 
 /// Room above the address space that the idle process uses, in kB.
 const ROOMS: &[u64] = &[0, 128, 1_024, 8_192, 2_048, 512, 4_096, 256];
@@ -21,6 +22,57 @@ fn limit(pid: u32, kilobytes: u64) {
         .args(["--pid", &pid.to_string(), &limit])
         .status();
     assert!(set.expect("prlimit").success());
+}
+
+/// A control group whose memory is limited, as Lambda and containers limit it: the kernel ends the process that exceeds
+/// it. What the process has already does not count (cgroup v1) or is the base of the limit (v2).
+struct Group {
+    folder: PathBuf,
+}
+
+impl Group {
+    /// Moves the process into a new group with so much room, in kB. `None` where this user may not create one.
+    fn with_room(pid: u32, kilobytes: u64) -> Option<Self> {
+        let bytes = |kilobytes: u64| (kilobytes.max(4) * 1_024).to_string();
+        let kinds = [
+            (
+                "/sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                bytes(kilobytes),
+            ),
+            (
+                "/sys/fs/cgroup",
+                "memory.max",
+                bytes(status_of(pid, "VmRSS:") + kilobytes),
+            ),
+        ];
+        for (root, file, limit) in kinds {
+            let folder = Path::new(root).join(unique("gatehouse"));
+            if std::fs::create_dir(&folder).is_err() {
+                continue;
+            }
+            let group = Self { folder };
+            // Only a controller's own files can be written.
+            let limited = std::fs::write(group.folder.join(file), limit);
+            let moved = std::fs::write(group.folder.join("cgroup.procs"), pid.to_string());
+            if limited.is_ok() && moved.is_ok() {
+                return Some(group);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its process was killed a moment ago.
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.folder).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 /// The output of a call, unless the process ends before.
@@ -45,6 +97,15 @@ fn large(token: &str) -> Value {
     event
 }
 
+/// What limits the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    /// An allocation fails.
+    AddressSpace,
+    /// The kernel ends the process.
+    ControlGroup,
+}
+
 async fn exhaust(is_sabotaged: bool) -> Report {
     let mut report = Report::of("memory");
     let gates = Gates::start(&[]).await;
@@ -65,7 +126,13 @@ async fn exhaust(is_sabotaged: bool) -> Report {
         of_server.retain(|(name, _)| *name != "REVOCATION_TABLE");
         of_server.push(("REVOCATION_STORE", "memory".to_owned()));
     }
-    for room in ROOMS.iter().copied().cycle().take(length(3, 40)) {
+    let limits: &[Limit] = if rows().is_some() {
+        &[Limit::AddressSpace, Limit::ControlGroup]
+    } else {
+        &[Limit::AddressSpace]
+    };
+    let rooms = ROOMS.iter().copied().cycle().take(length(3, 40));
+    for (room, kind) in rooms.flat_map(|room| limits.iter().map(move |kind| (room, *kind))) {
         let slot = Slot::start("authorizer", variables.clone()).await;
         let server = ServerSlot::start(of_server.clone()).await;
         for decider in [
@@ -74,7 +141,20 @@ async fn exhaust(is_sabotaged: bool) -> Report {
         ] {
             let pid = decider.pid().await;
             decider.decide(&valid).await;
-            limit(pid, status_of(pid, "VmSize:") + room);
+            let group = match kind {
+                Limit::AddressSpace => {
+                    limit(pid, status_of(pid, "VmSize:") + room);
+                    None
+                }
+                Limit::ControlGroup => match Group::with_room(pid, room) {
+                    None => continue,
+                    group => group,
+                },
+            };
+            report.saw(match kind {
+                Limit::AddressSpace => "address spaces limited",
+                Limit::ControlGroup => "control groups limited",
+            });
             report.injected += 1;
             for number in 0..12 {
                 if !decider.is_running().await {
@@ -106,6 +186,11 @@ async fn exhaust(is_sabotaged: bool) -> Report {
                     format!("a Deny with {room} kB")
                 });
             }
+            if decider.is_running().await {
+                decider.signal("-KILL").await;
+            }
+            drop(decider);
+            drop(group);
         }
     }
     report
