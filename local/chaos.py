@@ -69,9 +69,9 @@ def run(arguments):
         for line in process.stdout:
             log.write(line)
             log.flush()
-            if found := re.match(r"chaos: \| ([^|]*) \|.*; (\d+) violations", line):
+            if found := re.search(r"chaos: \| ([^|]*) \|.*; (\d+) violations", line):
                 print(f"{found[1]}: {found[2]} violations", flush=True)
-            elif re.match(r"test result|test .* FAILED|chaos: skipped", line):
+            elif re.search(r"test result|FAILED|chaos: skipped", line):
                 print(line, end="", flush=True)
     return abs(process.returncode)
 

@@ -65,8 +65,8 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "unknown-kids",
         fault: "tokens with unknown `kid`s",
-        promise: "Tokens of unknown keys cause at most one fetch every 10 seconds and one at the start, take no \
-                  memory, and do not disturb valid tokens.",
+        promise: "Tokens of unknown keys cause at most one fetch every 10 seconds and one at the start (a fetch that \
+                  fails is repeated once), take no memory, and do not disturb valid tokens.",
         test: "chaos::keys::unknown_kids_cost_little",
     },
     Experiment {

@@ -237,3 +237,45 @@ impl UserState {
         needed.chain(enabled_now).chain(self.expires_at).max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_act_differs_in_its_times_only() {
+        let at = UnixSeconds(100);
+        let others = OtherSessions {
+            not_before: at,
+            kept: KeptSession {
+                session: "s",
+                authenticated_at: UnixSeconds(7),
+            },
+            password_changed_at: Some(UnixSeconds(90)),
+        };
+        let change = PasswordChange {
+            changed_at: at,
+            tolerance_seconds: 10,
+        };
+        let acts = [
+            Act::RevokeAll(at),
+            Act::RevokeOthers(others),
+            Act::PasswordChanged(change),
+            Act::RequireRefresh(at),
+            Act::Disable(at),
+            Act::Delete(at),
+            Act::Enable(at),
+        ];
+        for act in acts {
+            let later = act.clone().later(5);
+            assert_eq!((act.at(), later.at()), (at, UnixSeconds(105)), "{act:?}");
+            // The text of the act without its times.
+            let kind = |act: &Act<'_>| format!("{act:?}").replace(['0', '1', '5', '9'], "");
+            assert_eq!(kind(&act), kind(&later));
+            if let Act::RevokeOthers(later) = later {
+                assert_eq!(later.password_changed_at, Some(UnixSeconds(95)));
+                assert_eq!(later.kept, others.kept);
+            }
+        }
+    }
+}

@@ -136,7 +136,9 @@ async fn send_unknown_kids(sabotage: Sabotage, count: usize) -> Report {
         }
         let fetches = gates.jwks.fetches() - fetched;
         let cool_downs = began.elapsed().as_secs() / COOL_DOWN.as_secs();
-        let allowed = usize::try_from(cool_downs).unwrap() + 2;
+        let cool_downs = usize::try_from(cool_downs).unwrap();
+        // On a busy machine an attempt may take longer than its second, and is repeated.
+        let allowed = cool_downs + 2 + cool_downs / 10;
         report.check(fetches <= allowed, || {
             format!("{name}: {fetches} fetches, {allowed} at most")
         });
