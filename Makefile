@@ -50,6 +50,12 @@ check: ## Run the checker for long: 200,000 operations under faults, a million r
 	  cargo test -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
 
+.PHONY: chaos
+chaos: ## Inject faults for half an hour and write the table of docs/reliability.md; T=name for one experiment
+	@local/prepare test $(CARGO_JOBS)
+	@local/debian .tools/faketime libfaketime || true
+	@$(PYTHON) local/chaos.py $(T)
+
 fuzz: ## Mutate inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
 	@cargo build -q $(CARGO_JOBS) -p auth-tests --tests
 	@GATEHOUSE_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test -q -p auth-tests --test it -- \

@@ -22,6 +22,7 @@ mod read;
 mod row;
 mod server_time;
 mod sessions;
+mod table_clock;
 mod user_row;
 mod write;
 
