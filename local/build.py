@@ -72,25 +72,46 @@ def build(architecture, functions=(), template="template.yaml", features=()):
     return 0
 
 
-def sam_build(architecture, function, template, features=()):
+def sam_build(architecture, function, template, features=(), root=None, variables=None):
+    """`sam build` in the checkout at `root`, by default this one; `variables` add to the environment."""
+    root = root or ROOT
+    environment = os.environ | (variables or {})
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
-    environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
-    environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
-    caches = ROOT / ".tools" / "cache"
+    environment |= {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
+    environment |= {"__SAM_CLI_APP_DIR": str(root / ".local" / "sam")}
+    environment |= {"RUSTFLAGS": " ".join([environment.get("RUSTFLAGS", ""), *remapped(root, environment)]).strip()}
+    caches = root / ".tools" / "cache"
     environment |= {"ZIG_GLOBAL_CACHE_DIR": str(caches / "zig"), "CARGO_ZIGBUILD_CACHE_DIR": str(caches / "zigbuild")}
     # cargo-lambda looks for zig in the first python3 on the PATH.
-    environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
+    environment |= {"PATH": f"{root / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
     if features:
         # SAM cannot pass features on; cargo-lambda reads them from a file.
-        settings = ROOT / ".local" / "features.toml"
+        settings = root / ".local" / "features.toml"
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(f"[build]\nfeatures = {json.dumps([*features])}\n")
         environment |= {"CARGO_LAMBDA_GLOBAL": str(settings)}
     command = ["sam", "build", *function, "--template-file", template]
     command += ["--parameter-overrides", f"Architecture={architecture}"]
-    result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    result = subprocess.run(command, cwd=root, env=environment, check=False)
     if result.returncode:
         raise Problem("sam build failed: see the lines above.")
+
+
+def remapped(root, environment):
+    """The compiler's flags with which panics name the same source files on every machine, so that two builds are equal.
+
+    `trim-paths` of a cargo profile, which does the same, is not stable in the pinned version.
+    """
+    cargo_home = environment.get("CARGO_HOME") or pathlib.Path(environment.get("HOME", "~")).expanduser() / ".cargo"
+    target = environment.get("CARGO_TARGET_DIR") or root / "target"
+    # The last prefix that fits applies, and any of these may be below an earlier one.
+    pairs = [(root, "/gatehouse"), (root / target, "/gatehouse/target"), (root / cargo_home, "/cargo")]
+    # RUSTFLAGS are separated by spaces, and cargo-lambda, which adds the processor to them, knows no other variable.
+    spaced = [str(place) for place, _ in pairs if any(map(str.isspace, str(place)))]
+    if spaced:
+        print(f"The build contains paths of this machine, because of a space in {', '.join(spaced)}.")
+        return []
+    return [f"--remap-path-prefix={place}={name}" for place, name in pairs]
 
 
 def ready(architecture):
