@@ -229,20 +229,31 @@ class Reproduce(unittest.TestCase):
                 self.assertTrue(variables[name].startswith(folder), name)
 
     def test_paths_are_mapped_to_fixed_names(self):
-        flags = build.remapped(pathlib.Path("/here"), {"HOME": "/users/ada"})
+        here = pathlib.Path("/a folder")
+        flags = build.compiler_flags(here, "x86_64", {"HOME": "/users/ada"})
         self.assertEqual(
             flags,
             [
-                "--remap-path-prefix=/here=/gatehouse",
-                "--remap-path-prefix=/here/target=/gatehouse/target",
+                "-Ctarget-cpu=haswell",
+                "--remap-path-prefix=/a folder=/gatehouse",
+                "--remap-path-prefix=/a folder/target=/gatehouse/target",
                 "--remap-path-prefix=/users/ada/.cargo=/cargo",
             ],
         )
-        other = build.remapped(pathlib.Path("/here"), {"CARGO_HOME": "/c", "CARGO_TARGET_DIR": "/t"})
-        self.assertEqual([flag.split("=")[1] for flag in other], ["/here", "/t", "/c"])
-        with mock.patch("builtins.print") as said:
-            self.assertEqual(build.remapped(pathlib.Path("/a folder"), {"HOME": "/users/ada"}), [])
-        self.assertIn("/a folder", said.call_args.args[0])
+        other = build.compiler_flags(here, "arm64", {"CARGO_HOME": "/c", "CARGO_TARGET_DIR": "/t", "RUSTFLAGS": "-g -Cx=y"})
+        self.assertEqual(other[:3], ["-g", "-Cx=y", "-Ctarget-cpu=neoverse-n1"])
+        self.assertEqual([flag.split("=")[1] for flag in other[3:]], ["/a folder", "/t", "/c"])
+        own = build.compiler_flags(here, "x86_64", {"HOME": "/", "CARGO_ENCODED_RUSTFLAGS": "-C\x1ftarget-cpu=znver4", "RUSTFLAGS": "-g"})
+        self.assertEqual(own[:2], ["-C", "target-cpu=znver4"])
+        self.assertEqual(len(own), 5)
+
+    def test_cargo_gets_the_flags(self):
+        with mock.patch("build.subprocess.run", return_value=mock.Mock(returncode=0)) as run:
+            build.sam_build("arm64", ["F"], "template.yaml", root=pathlib.Path("/there"), variables={"HOME": "/h", "PATH": "/p"})
+        self.assertEqual(run.call_args.kwargs["cwd"], pathlib.Path("/there"))
+        environment = run.call_args.kwargs["env"]
+        flags = environment["CARGO_ENCODED_RUSTFLAGS"].split("\x1f")
+        self.assertEqual(flags, build.compiler_flags(pathlib.Path("/there"), "arm64", environment | {"CARGO_ENCODED_RUSTFLAGS": ""}))
 
 
 if __name__ == "__main__":
