@@ -164,8 +164,8 @@ startup: ## Measure the release binaries: size, start, memory (compiles for minu
 	  cargo build $(CARGO_JOBS) --release --manifest-path functions/$$name/Cargo.toml; done
 	@GATEHOUSE_BIN_DIR=$(TARGET)/release cargo run -q $(CARGO_JOBS) -p benches --bin startup
 
-# docs/supply-chain.md
-.PHONY: sbom notices reproduce features advisories
+# docs/supply-chain.md and docs/mutants.md
+.PHONY: sbom notices reproduce features advisories mutants
 
 sbom: ## Write an SBOM of each function (CycloneDX) into .local/release, and compare it with `cargo tree`
 	@local/sbom .local/release
@@ -181,6 +181,9 @@ features: ## Write local/authorizer.features, the features of the authorizer's l
 
 advisories: ## Look for known vulnerabilities in what Cargo.lock, local/*.txt and package-lock.json pin; needs the network
 	@local/advisories
+
+mutants: ## Change the deciding crates in one place at a time: their tests must notice (hours); PART="routes revocations"
+	@local/mutants $(PART)
 
 clean: stop ## Remove everything that was built and installed here
 	@rm -rf target .tools .local .aws-sam
