@@ -26,24 +26,26 @@ def main(arguments):
         print(__doc__)
         return 2
     architecture, *names = arguments
-    build.build(architecture, names)
-    with tempfile.TemporaryDirectory(prefix="gatehouse-reproduce-") as folder:
-        second = pathlib.Path(folder).resolve() / "another" / "checkout"
+    different = []
+    with tempfile.TemporaryDirectory(prefix="gatehouse-reproduce-") as temporary:
+        folder = pathlib.Path(temporary).resolve()
+        second = folder / "another" / "checkout"
         copy(second)
-        variables = elsewhere(pathlib.Path(folder).resolve())
-        print(f"==> the second build, in {second}", flush=True)
+        variables = elsewhere(folder)
+        print(f"==> the second builds are in {second}", flush=True)
         command = ["local/venv", ".tools/lambda", "local/lambda.txt"]
         if subprocess.run(command, cwd=second, check=False).returncode:
             raise Problem("cargo-lambda could not be installed for the second build: see the lines above.")
         for name in names:
+            build.build(architecture, [name])
             build.sam_build(architecture, [name], "template.yaml", root=second, variables=variables)
-        found = [compared(name, ROOT, second) for name in names]
-    for name, lines, equal in found:
-        print(f"{name}: {'equal' if equal else 'DIFFERENT'}", *lines, sep="\n  ")
-    different = [name for name, _, equal in found if not equal]
+            # SAM removes the functions that it built before.
+            lines, equal = compared(name, ROOT, second)
+            print(f"{name}: {'equal' if equal else 'DIFFERENT'}", *lines, sep="\n  ", flush=True)
+            different += [] if equal else [name]
     if different:
         raise Problem(f"Two builds of the same sources differ: {', '.join(different)}.")
-    print(f"{len(found)} of {len(found)} functions are equal in both builds.")
+    print(f"{len(names)} of {len(names)} functions are equal in both builds.")
     return 0
 
 
@@ -80,7 +82,7 @@ def elsewhere(folder):
 
 
 def compared(name, *roots):
-    """The function's name, the lines to print, and whether the builds below the roots are equal."""
+    """The lines to print about a function's builds below the roots, and whether they are equal."""
     folders = [root / ".aws-sam" / "build" / name for root in roots]
     binaries = [(folder / "bootstrap").read_bytes() for folder in folders]
     zips = [build.packed(folder) for folder in folders]
@@ -92,7 +94,7 @@ def compared(name, *roots):
     if not equal:
         lines += difference(*binaries)
     lines += leaks(binaries, roots)
-    return name, lines, equal and not leaks(binaries, roots)
+    return lines, equal and not leaks(binaries, roots)
 
 
 def difference(first, second):

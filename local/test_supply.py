@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -14,6 +15,7 @@ from unittest import mock
 import build
 import crates
 import reproduce
+from account import Problem
 from crates import Crate, Wrong
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -200,20 +202,46 @@ class Reproduce(unittest.TestCase):
             return reproduce.compared("F", self.built(one, first), self.built(two, second.replace(b"HERE", two.encode())))
 
     def test_equal_builds(self):
-        name, lines, equal = self.compared(b"\x7fELF text", b"\x7fELF text")
+        lines, equal = self.compared(b"\x7fELF text", b"\x7fELF text")
         self.assertTrue(equal)
         self.assertEqual([line.split()[0] for line in lines], ["bootstrap", "zip"])
 
     def test_a_difference_is_shown(self):
-        _, lines, equal = self.compared(b"\x7fELF first text", b"\x7fELF other text")
+        lines, equal = self.compared(b"\x7fELF first text", b"\x7fELF other text")
         self.assertFalse(equal)
         self.assertEqual(len([line for line in lines if line.startswith("bootstrap")]), 2)
         self.assertEqual(lines[4:], ["15 and 15 bytes, different from byte 5 on", "- ELF first text", "+ ELF other text"])
 
     def test_a_folder_of_the_machine_is_a_difference(self):
-        _, lines, equal = self.compared(b"a panic at HERE/src", b"a panic at HERE/src")
+        lines, equal = self.compared(b"a panic at HERE/src", b"a panic at HERE/src")
         self.assertFalse(equal)
         self.assertTrue([line for line in lines if line.startswith("names /")], lines)
+
+    def test_each_function_is_compared_before_sam_removes_it(self):
+        with tempfile.TemporaryDirectory() as here:
+            there = []
+
+            def built(_, functions, template=None, root=None, variables=None):
+                place = pathlib.Path(root or here) / ".aws-sam" / "build"
+                shutil.rmtree(place, ignore_errors=True)
+                (place / functions[0]).mkdir(parents=True)
+                content = b"other" if root and functions == ["B"] else b"same"
+                (place / functions[0] / "bootstrap").write_bytes(content)
+                there.append(root)
+
+            with (
+                mock.patch("reproduce.ROOT", pathlib.Path(here)),
+                mock.patch("reproduce.copy", side_effect=lambda folder: folder.mkdir(parents=True)),
+                mock.patch("reproduce.elsewhere", return_value={}),
+                mock.patch("reproduce.subprocess.run", return_value=mock.Mock(returncode=0)),
+                mock.patch("reproduce.build.build", side_effect=built),
+                mock.patch("reproduce.build.sam_build", side_effect=built),
+                mock.patch("builtins.print"),
+            ):
+                self.assertEqual(reproduce.main(["x86_64", "A", "C"]), 0)
+                with self.assertRaisesRegex(Problem, "differ: B"):
+                    reproduce.main(["x86_64", "A", "B", "C"])
+            self.assertEqual(len([root for root in there if root]), 5)
 
     def test_the_second_build_shares_nothing_but_downloads(self):
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cargo_home:
