@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::decision::Call;
+use crate::output::Spread;
 
 /// How often a call is made.
 #[derive(Clone, Copy)]
@@ -15,16 +16,22 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Nanoseconds of one call, and their ratio to the baseline: the medians of the batches.
+    /// Nanoseconds of one call, and the ratio to the baseline of each pair of batches.
     #[must_use]
-    pub fn measure(self, call: &Call, floor: &Call) -> (f64, f64) {
-        let (mut calls, mut floors) = (Vec::new(), Vec::new());
+    pub fn measure(self, call: &Call, floor: &Call) -> (Spread, Spread) {
+        let (mut calls, mut ratios) = (Vec::new(), Vec::new());
         for _ in 0..self.batches {
-            calls.push(self.batch(call));
-            floors.push(self.batch(floor));
+            let (one, base) = (self.batch(call), self.batch(floor));
+            calls.push(one);
+            ratios.push(one / base);
         }
-        let (call, floor) = (median(calls), median(floors));
-        (call, call / floor)
+        (Spread::of(calls), Spread::of(ratios))
+    }
+
+    /// Nanoseconds of one call.
+    #[must_use]
+    pub fn alone(self, call: &Call) -> Spread {
+        Spread::of((0..self.batches).map(|_| self.batch(call)).collect())
     }
 
     fn batch(self, call: &Call) -> f64 {
@@ -34,14 +41,4 @@ impl Rounds {
         }
         began.elapsed().as_nanos() as f64 / self.calls as f64
     }
-}
-
-/// The median.
-///
-/// # Panics
-/// Without values.
-#[must_use]
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
