@@ -136,10 +136,10 @@ test-adopt: binaries tools tools-sam ## Test gatehouse-adopt, first alone, then 
 	@$(PYTHON) local/stack.py exec --databases \
 	  $(OPERATE) -m unittest discover operate/tests -k adopt.test_local_stack
 
-bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|load|growth|quota|other|migration, QUICK=1, SAVE=1
+bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|load|growth|quota|other|migration, QUICK=1, SAVE=1, BUILT=1
 	@local/venv .tools/bench local/bench.txt
-	@$(if $(QUICK),GATEHOUSE_QUICK=1) GATEHOUSE_JOBS="$(CARGO_JOBS)" .tools/bench/bin/python benches/report $(PART) \
-	  $(if $(SAVE),--save)
+	@$(if $(QUICK),GATEHOUSE_QUICK=1) $(if $(BUILT),GATEHOUSE_BUILT=1) GATEHOUSE_JOBS="$(CARGO_JOBS)" \
+	  .tools/bench/bin/python benches/report $(PART) $(if $(SAVE),--save)
 
 clean: stop ## Remove everything that was built and installed here
 	@rm -rf target .tools .local .aws-sam

@@ -86,13 +86,13 @@ def started(stack, programs):
     yield "forward-auth alone, memory", memory, "/auth", ASKED
     yield "nginx, forward-auth, memory", asking(memory), "/orders/1", {}
     logging = entered("forward-auth", forward_auth.running("nginx", **forward_auth.NO_AWS))
-    yield "the same, each decision logged", asking(logging), "/orders/1", {}
+    yield "nginx, forward-auth, memory, each decision logged", asking(logging), "/orders/1", {}
     if forward_auth.HAS_TABLES:
         store = entered("DynamoDB Local", forward_auth.revocations())
         table = entered("forward-auth", forward_auth.running("nginx", **store, LOG_LEVEL="WARN"))
         yield "nginx, forward-auth, DynamoDB Local", asking(table), "/orders/1", {}
         caching = forward_auth.running("nginx", **store, LOG_LEVEL="WARN", DECISION_CACHE_SECONDS="1")
-        yield "the same, decisions cached for 1 s", asking(entered("forward-auth", caching)), "/orders/1", {}
+        yield "nginx, forward-auth, DynamoDB Local, cached for 1 s", asking(entered("forward-auth", caching)), "/orders/1", {}
 
 
 class Programs:

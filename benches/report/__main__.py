@@ -5,7 +5,8 @@
 
 With --save, the results replace those in benches/last, and docs/benchmarks.md is written from them. Each part replaces
 only its own results, so a report may have parts of several dates: every section has its own. GATEHOUSE_QUICK=1 measures
-little, in seconds: such results are for checking the benchmarks, and are never saved.
+little, in seconds: such results are for checking the benchmarks, and are never saved. GATEHOUSE_BUILT=1 measures what was
+built before.
 """
 
 import json

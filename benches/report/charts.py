@@ -1,5 +1,7 @@
 """The charts of the report, as SVG that stands alone: no script, no font from elsewhere."""
 
+import math
+
 import pygal
 from pygal.style import Style
 
@@ -17,6 +19,10 @@ STYLE = Style(
     legend_font_size=13,
     value_font_size=11,
     value_colors=("#111",) * 7,
+    guide_stroke_color="#ddd",
+    major_guide_stroke_color="#bbb",
+    guide_stroke_dasharray="2,2",
+    major_guide_stroke_dasharray="2,2",
 )
 COMMON = {
     "style": STYLE,
@@ -55,21 +61,34 @@ def bars(name, title, rows):
     yield name, svg(chart, name)
 
 
-def lines(name, title, x_title, series, x_labels, **more):
-    """Lines over a logarithmic axis: {label: [(x, y)]}."""
+def lines(name, title, x_title, series, x_labels):
+    """Lines, both axes logarithmic: {label: [(x, y)]}."""
+    rows = -(-len(series) // 2)
     chart = pygal.XY(
-        **COMMON | {"height": 420, "dots_size": 3, "show_x_guides": True, "legend_at_bottom_columns": 2} | more,
+        **COMMON | {"height": 380 + 26 * rows, "dots_size": 3, "show_x_guides": True, "margin_bottom": 14 * rows},
+        legend_at_bottom_columns=2,
+        logarithmic=True,
         title=title,
         x_title=x_title,
         x_value_formatter=lambda value: f"{value:,.0f}",
-        value_formatter=lambda value: f"{value:,.4g}",
+        value_formatter=lambda value: f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}",
         truncate_legend=-1,
         margin_right=30,
     )
     chart.x_labels = x_labels
+    values = [y for points in series.values() for _, y in points]
+    chart.y_labels = decades(min(values), max(values))
     for label, points in series.items():
         chart.add(label, points)
     yield name, svg(chart, name)
+
+
+def decades(low, high):
+    """The labels of a logarithmic axis: powers of ten, with 2 and 5 between them where there are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(powers) < 5 else (1,)
+    labels = [step * 10.0**power for power in powers for step in steps]
+    return [one for one in labels if low / 3 <= one <= high * 3]
 
 
 def svg(chart, name):
@@ -89,17 +108,19 @@ def verify(name, found):
 
 
 def start(name, found):
-    rows = [(label_of(row), row["cpu_ms"]["median"], colour_of(row)) for row in found.rows("start")]
-    rows.sort(key=lambda row: row[1])
-    yield from bars(name, "From exec to the first poll, ms of CPU time", rows)
+    rows = sorted(found.rows("start"), key=lambda row: row["cpu_ms"]["median"])
+    shown = [(row["name"], row["cpu_ms"]["median"], colour_of(row)) for row in rows]
+    own = [bar for bar, row in zip(shown, rows) if row["kind"] != "peer"]
+    yield from bars(name, "From exec to the first poll, ms of CPU time", own)
+    others = [bar for bar, row in zip(shown, rows) if row["kind"] == "peer" or row["name"] in COMPARED]
+    yield from bars(f"{name}-beside", "The same beside Node and Python", others)
 
 
-def label_of(row):
-    return row["name"] + (", TLS" if row["kind"] == "tls" else "")
+COMPARED = ("whoami", "authorizer")
 
 
 def colour_of(row):
-    return {"loopback": BLUE, "tls": ORANGE, "peer": GREY}[row["kind"]]
+    return {"loopback": BLUE, "peer": GREY}.get(row["kind"], ORANGE)
 
 
 def warm(name, found):
@@ -116,35 +137,31 @@ def load(name, found):
         series.setdefault(row["name"], []).append((row["connections"], row["rate"]))
     counts = sorted({x for points in series.values() for x, _ in points})
     title = "Requests a second by the number of connections, two processors for all"
-    yield from lines(name, title, "connections", series, counts, logarithmic=True)
+    yield from lines(name, title, "connections", series, counts)
 
 
 def growth(name, found):
     for dimension, steps in found.growth().items():
         sizes = sorted({size for points in steps.values() for size, _ in points})
-        decades = [size for size in sizes if str(size).rstrip("0") == "1"]
+        labels = [size for size in sizes if str(size).rstrip("0") == "1"]
         series = {step: [(size, us["median"]) for size, us in points] for step, points in steps.items()}
         title = {"table": "Revocations of a user in DynamoDB Local"}.get(dimension, dimension.capitalize())
-        yield from lines(
-            f"{name}-{dimension}", f"{title}: microseconds", dimension, series, decades, logarithmic=True
-        )
+        yield from lines(f"{name}-{dimension}", f"{title}: microseconds", dimension, series, labels)
 
 
 def quota(name, found):
-    rows = found.rows("quota")
+    chosen = [row for row in found.rows("quota") if row["name"] == "Gatehouse" and row["period_ms"] in (None, 20)]
     chart = pygal.Bar(
-        **COMMON | {"height": 400, "print_values": True, "legend_at_bottom_columns": 3},
-        title="At a CPU quota: ms, on a logarithmic axis (period of 20 ms)",
-        logarithmic=True,
+        **COMMON | {"height": 400, "print_values": True, "print_values_position": "top"},
+        legend_at_bottom_columns=3,
+        title="By the memory of the function, with a period of 20 ms: milliseconds",
         value_formatter=lambda value: f"{value:,.3g}",
         truncate_legend=-1,
     )
-    chosen = [row for row in rows if row["period_ms"] in (None, 20) and row["name"] == "Gatehouse"]
     chart.x_labels = [f"{row['memory_mb']} MB" if row["memory_mb"] else "a whole core" for row in chosen]
-    chart.add("start", [row["start_ms"]["median"] for row in chosen])
-    for kind, label in (("rare", "an invocation now and then"), ("busy", "back to back")):
-        for percent in ("p50", "p99"):
-            chart.add(f"{label}, {percent}", [row[kind][f"{percent}_ms"] for row in chosen])
+    chart.add("a start", [row["start_ms"]["median"] for row in chosen])
+    chart.add("an invocation now and then, p99", [row["rare"]["p99_ms"] for row in chosen])
+    chart.add("back to back, p99", [row["busy"]["p99_ms"] for row in chosen])
     yield name, svg(chart, name)
 
 

@@ -26,7 +26,8 @@ def measured(name):
     """Builds and runs a part: its results, with when, where and how they were measured."""
     prepare, run = PARTS[name]
     print(f"\n==> {name}", flush=True)
-    prepare()
+    if "GATEHOUSE_BUILT" not in os.environ:
+        prepare()
     before, began = os.getloadavg()[0], time.monotonic()
     results = list(run())
     return {
@@ -47,16 +48,21 @@ def measured(name):
 
 
 def cargo(*arguments):
-    command("cargo", "build", "-q", *JOBS, "--release", *arguments)
+    command("cargo", "build", "-q", *JOBS, *arguments)
 
 
 def benches(*names):
-    cargo("-p", "benches", *(f"--bin={name}" for name in names))
+    cargo("--release", "-p", "benches", *(f"--bin={name}" for name in names))
+
+
+def drivers(*names):
+    """Programs that only start others and wait: as `make test` builds, which takes seconds."""
+    cargo("--workspace", "--example", "token", *(f"--bin={name}" for name in names))
 
 
 def function(name):
     """Separately, as SAM builds it: no feature of another function is enabled."""
-    cargo("--manifest-path", f"functions/{name}/Cargo.toml")
+    cargo("--release", "--manifest-path", f"functions/{name}/Cargo.toml")
 
 
 def node_authorizer():
@@ -68,14 +74,14 @@ def prepare_verify():
     for peer in ("aws-jwt-verify", "jose"):
         command("local/npm", f"benches/peers/{peer}")
     benches("hot_path", "allocations")
-    cargo("--manifest-path", "benches/peers/rust/Cargo.toml", "--target-dir", TARGET / "peers")
+    cargo("--release", "--manifest-path", "benches/peers/rust/Cargo.toml", "--target-dir", TARGET / "peers")
 
 
 def prepare_start():
     node_authorizer()
     for name in FUNCTIONS:
         function(name)
-    benches("startup")
+    drivers("startup")
 
 
 def prepare_warm():
@@ -116,7 +122,7 @@ def prepare_migration():
     command("local/prepare", "test", *JOBS)
     for name in ("migrate-user", "auth-api"):
         function(name)
-    benches("migration", "refusals")
+    drivers("migration", "refusals")
 
 
 # How each part runs.
@@ -168,14 +174,14 @@ def run_migration():
     """Over PostgreSQL, in a local stack that ends with the commands."""
     stack = [ROOT / ".tools/ministack/bin/python", "local/stack.py", "exec", "--databases"]
     for name in ("migration", "refusals"):
-        yield from printed(*stack, TARGET / f"release/{name}", GATEHOUSE_BIN_DIR=str(TARGET / "release"))
+        yield from printed(*stack, TARGET / f"debug/{name}", GATEHOUSE_BIN_DIR=str(TARGET / "release"))
 
 
-def program(name, *arguments):
+def program(name, *arguments, build="release"):
     """The results of one of the benches."""
     # The venv's Python is that of peers/python.
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
-    return printed(TARGET / "release" / name, *arguments, GATEHOUSE_BIN_DIR=str(TARGET / "release"), PATH=path)
+    return printed(TARGET / build / name, *arguments, GATEHOUSE_BIN_DIR=str(TARGET / "release"), PATH=path)
 
 
 def printed(*arguments, **environment):
@@ -250,7 +256,7 @@ def output(*arguments):
 
 PARTS = {
     "verify": (prepare_verify, run_verify),
-    "start": (prepare_start, lambda: program("startup")),
+    "start": (prepare_start, lambda: program("startup", build="debug")),
     "warm": (prepare_warm, lambda: program("invocation")),
     "load": (prepare_load, run_load),
     "growth": (prepare_growth, lambda: program("growth")),

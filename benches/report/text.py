@@ -15,7 +15,7 @@ takes an hour. `QUICK=1` repeats little, in two minutes, to check that the bench
 and `benches/last`, where the results are as JSON, one measurement a line.
 
 A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the machine,
-and on what runs beside; instructions, which valgrind counts in user space, depend on the code alone, and differ by less
+processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend on the code alone, and differ by less
 than 1 % between two runs. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert
 no times.
 """
@@ -105,7 +105,7 @@ def verify(found, prefix):
     yield "## A decision, without I/O"
     yield measured(found, "verify")
     yield paragraph(
-        "In one thread, with keys and revocations in memory. The bare check is aws-lc's RSA-2048 signature check with a "
+        "Processor time of one thread, with keys and revocations in memory. The bare check is aws-lc's RSA-2048 signature check with a "
         "parsed key, the minimum of any verifier that uses it; batches of it alternate with those of each line, and the "
         "ratio is that of neighbours."
     )
@@ -117,9 +117,8 @@ def verify(found, prefix):
     yield table(["verifier", "µs", "× bare check", "× Gatehouse's verification"], others)
     yield chart(prefix, "verify", "A verification by several libraries, in microseconds")
     yield paragraph(
-        "`openssl speed` is the signature check alone, by the system's OpenSSL. aws-jwt-verify and PyJWT check in the "
-        "calling thread; jose awaits WebCrypto, which uses another thread, and so do both crates for Rust await, though "
-        "their keys are there. jose and PyJWT do not know `client_id` and `token_use`, which the benchmark compares after "
+        "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the processor "
+        "time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not know `client_id` and `token_use`, which the benchmark compares after "
         "them. Both crates for Rust fetch keys only from Cognito's own address, which a proxy on the loopback interface "
         "plays (`benches/report/keys_proxy.py`)."
     )
@@ -129,8 +128,7 @@ def start(found, prefix):
     floor = found.row("start", kind="loopback", name="whoami")
     rows = []
     for row in found.rows("start"):
-        name = row["name"] + {"tls": ", TLS", "loopback": "", "peer": ""}[row["kind"]]
-        name += " (a hello-world of `lambda_runtime`)" if row is floor else ""
+        name = row["name"] + (" (a hello-world of `lambda_runtime`)" if row is floor else "")
         ratio = f"{row['cpu_ms']['median'] / floor['cpu_ms']['median']:.2f}"
         rows.append(
             [name, number(row["mb"]), spread(row["start_ms"]), spread(row["cpu_ms"]), ratio,
@@ -140,14 +138,16 @@ def start(found, prefix):
     yield measured(found, "start")
     yield paragraph(
         "From `exec` to the function's first poll for an event: the part of a cold start that the function's code decides. "
-        "Keys and store are on the loopback interface. With TLS they have it as in an AWS account, with the system's root "
-        "certificates and one more. Node and Python have only the loop of Lambda's runtime, and as an authorizer one "
+        "Keys and store are on the loopback interface. With TLS both have it, as in an AWS account; the trust store of the "
+        "function then has so many root certificates, and one more: the roots of AWS's own hosts, where no other issuer is "
+        "configured, or the system's. Node and Python have only the loop of Lambda's runtime, and as an authorizer one "
         "verification, one read of DynamoDB and a policy: no rules, no limits, no log."
     )
     header = ["function", "MB", "until the first poll, ms", "CPU, ms", "CPU, × whoami", "million instructions",
               "resident, MB"]  # fmt: skip
     yield table(header, rows)
     yield chart(prefix, "start", "CPU time of a start, by function")
+    yield chart(prefix, "start-beside", "CPU time of a start beside functions for Node and Python")
     yield from goals(found, START_GOALS)
 
 
@@ -196,11 +196,14 @@ def load(found, prefix):
     one = {row["name"]: row for row in found.rows("load") if row["connections"] == 1}
     plain = one.get("nginx that only proxies")
     added = [
-        f"{number(row['p50'] - plain['p50'])} ms with {name.removeprefix('nginx, ')}"
+        f"{number(row['p50'] - plain['p50'])} ms ({name.removeprefix('nginx, ')})"
         for name, row in one.items()
         if name.startswith("nginx, ")
     ]
-    yield paragraph(f"With one connection, a question adds at the median: {', '.join(added)}.")
+    yield paragraph(
+        f"With one connection nothing waits for a processor. There a question adds to the {number(plain['p50'])} ms of an "
+        f"nginx that only proxies, at the median: {'; '.join(added)}."
+    )
 
 
 def used(row):
@@ -227,7 +230,8 @@ def growth(found, prefix):
     yield "## Growth"
     yield measured(found, "growth")
     yield paragraph(
-        f"One decision of forward-auth in process, and alone the step that grows with the number. The exponent is the slope "
+        f"Processor time of one decision of forward-auth in process, and alone of the step that grows with the number; for "
+        f"the table the time of a read. The exponent is the slope "
         f"of a line through the logarithms (least squares), for all sizes and from {results.LARGE} on: 0 is a cost that "
         f"does not depend on the number, 1 is proportional to it."
     )
@@ -368,12 +372,10 @@ def goals(found, wanted):
         yield paragraph(cause)
 
 
-def instructions_of(kind, name):
-    def value(found):
-        row = found.row("start", kind=kind, name=name)
-        return row and row["instructions"] and row["instructions"] / 1e6
-
-    return value
+def instructions_with_tls(found):
+    """With the roots that the authorizer has in an account: AWS's, if it has them."""
+    rows = [row for row in found.rows("start") if row["kind"].startswith("tls") and row["name"].startswith("authorizer")]
+    return rows and rows[0]["instructions"] and rows[0]["instructions"] / 1e6 or None
 
 
 def start_ratio(name):
@@ -390,7 +392,7 @@ def warm_ratio(found):
 
 
 START_GOALS = [
-    ("authorizer with TLS, million instructions", ("at most", 22), instructions_of("tls", "authorizer"), ""),
+    ("authorizer with TLS, million instructions", ("at most", 22), instructions_with_tls, ""),
     ("custom-message, CPU × whoami", ("at most", 1.3), start_ratio("custom-message"), ""),
     ("pre-token-generation, CPU × whoami", ("at most", 1.3), start_ratio("pre-token-generation"), ""),
 ]
@@ -401,8 +403,8 @@ SHOWN_SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 DIMENSIONS = {
     "routes": (
         "Routes",
-        "The request is for the last of the routes (`ROUTES_FILE`; an API of API Gateway has 300 at most by default, and "
-        "the authorizer with `POLICY_SCOPE=api` refuses more than 200).",
+        "The request is for the last of the routes of forward-auth (`ROUTES_FILE`). The authorizer refuses more than 200 "
+        "with `POLICY_SCOPE=api`.",
     ),
     "groups": (
         "Groups of the caller",

@@ -1,6 +1,6 @@
 //! TLS in front of a server, as keys and store have it in an AWS account, with a certificate for `localhost`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -16,32 +16,25 @@ const SYSTEM_ROOTS: [&str; 2] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
 
+/// The roots that functions have for AWS's own hosts.
+const AMAZON_ROOTS: &str = "../shared/aws-client/src/amazon-roots.pem";
+
 /// One certificate for several servers.
 pub struct Tls {
     acceptor: TlsAcceptor,
-    /// A file with the system's root certificates and this one: `SSL_CERT_FILE` of a function.
-    pub roots: PathBuf,
-    /// The number of certificates of the system.
-    pub system_roots: usize,
+    pem: String,
+    files: Vec<PathBuf>,
 }
 
 impl Tls {
     /// Makes a certificate.
     ///
     /// # Panics
-    /// If the system has no root certificates.
+    /// If there is no randomness.
     #[must_use]
     pub fn new() -> Self {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        let mut roots = SYSTEM_ROOTS
-            .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok())
-            .expect("the system's root certificates");
-        let system_roots = roots.matches("BEGIN CERTIFICATE").count();
-        roots.push_str(&cert.pem());
-        let file = std::env::temp_dir().join(format!("gatehouse-roots-{}", std::process::id()));
-        std::fs::write(&file, roots).expect("a temporary file");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let config = ServerConfig::builder_with_provider(provider.into())
@@ -52,9 +45,35 @@ impl Tls {
             .expect("a key that fits");
         Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            roots: file,
-            system_roots,
+            pem: cert.pem(),
+            files: Vec::new(),
         }
+    }
+
+    /// A file with the system's root certificates and this one, as `SSL_CERT_FILE` of a function, and their number.
+    ///
+    /// # Panics
+    /// If the system has no root certificates.
+    pub fn beside_system_roots(&mut self) -> (PathBuf, usize) {
+        let mut read = SYSTEM_ROOTS.iter().map(std::fs::read_to_string);
+        let system = read.find_map(Result::ok);
+        self.beside(&system.expect("the system's root certificates"))
+    }
+
+    /// The same with the roots of AWS's own hosts; `None` where functions have no such roots.
+    pub fn beside_amazon_roots(&mut self) -> Option<(PathBuf, usize)> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(AMAZON_ROOTS);
+        let roots = std::fs::read_to_string(file).ok()?;
+        Some(self.beside(&roots))
+    }
+
+    fn beside(&mut self, roots: &str) -> (PathBuf, usize) {
+        let count = roots.matches("BEGIN CERTIFICATE").count();
+        let name = format!("gatehouse-roots-{}-{count}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, format!("{roots}\n{}", self.pem)).expect("a temporary file");
+        self.files.push(file.clone());
+        (file, count)
     }
 
     /// A TLS server in front of `http://127.0.0.1:port`: its URL.
@@ -90,6 +109,8 @@ impl Default for Tls {
 
 impl Drop for Tls {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.roots);
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }

@@ -1,4 +1,4 @@
-// Prints the nanoseconds of one verifySync, for each round. Standard input: the material of benches/src/bin/hot_path.rs.
+// Prints the nanoseconds of processor time of one verifySync, for each round. Standard input: the material of benches/src/bin/hot_path.rs.
 import { readFileSync } from "node:fs";
 import { CognitoJwtVerifier } from "aws-jwt-verify";
 
@@ -9,8 +9,9 @@ verifier.cacheJwks(jwks);
 const [rounds, calls] = process.env.GATEHOUSE_QUICK ? [5, 500] : [25, 2000];
 const took = [];
 for (let round = 0; round < rounds; round++) {
-  const began = process.hrtime.bigint();
+  const began = process.cpuUsage();
   for (let n = 0; n < calls; n++) verifier.verifySync(token);
-  took.push(Number(process.hrtime.bigint() - began) / calls);
+  const { user, system } = process.cpuUsage(began);
+  took.push(((user + system) * 1000) / calls);
 }
 console.log(JSON.stringify({ "aws-jwt-verify, verifySync": took }));

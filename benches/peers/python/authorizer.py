@@ -13,7 +13,7 @@ import jwt
 POOL, CLIENT, TABLE = (os.environ[name] for name in ("USER_POOL_ID", "APP_CLIENT_IDS", "REVOCATION_TABLE"))
 ISSUER = f"https://cognito-idp.us-east-1.amazonaws.com/{POOL}"
 keys = {key.key_id: key for key in jwt.PyJWKSet.from_json(os.environ["JWKS"]).keys}
-store = boto3.client("dynamodb")
+store = boto3.client("dynamodb", region_name=os.environ["AWS_REGION"])
 connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the nanoseconds of one `decode` of PyJWT, for each round. Standard input: the material of
+"""Prints the nanoseconds of processor time of one `decode` of PyJWT, for each round. Standard input: the material of
 benches/src/bin/hot_path.rs. The key is parsed once."""
 
 import json
@@ -25,8 +25,8 @@ def verify():
 rounds, calls = (5, 200) if "GATEHOUSE_QUICK" in os.environ else (25, 1000)
 took = []
 for _ in range(rounds):
-    began = time.perf_counter_ns()
+    began = time.process_time_ns()
     for _ in range(calls):
         verify()
-    took.append((time.perf_counter_ns() - began) / calls)
+    took.append((time.process_time_ns() - began) / calls)
 print(json.dumps({"PyJWT, decode": took}))

@@ -70,23 +70,32 @@ async fn main() {
             measure("loopback", name, name, &loopback, true).await;
         }
     }
-    let tls = Tls::new();
-    let url = jwks.uri();
-    let (server, path) = url.split_at(url.rfind("/.well-known").expect("a path"));
-    let keys = tls.in_front_of(server).await + path;
-    let mut account = environment(&keys, &tls.in_front_of(&store.url()).await);
-    let roots = tls.roots.to_str().expect("a path").to_owned();
-    account.push(("SSL_CERT_FILE", roots));
-    for name in CONNECTED {
-        if is_chosen(name) {
-            measure("tls", name, name, &account, true).await;
+    let mut tls = Tls::new();
+    let uri = jwks.uri();
+    let (server, _) = uri.split_at(uri.rfind("/.well-known").expect("a path"));
+    let mut account = environment(&uri, &tls.in_front_of(&store.url()).await);
+    // Keys come by TLS only from the issuer's own host: one set from an issuer at `localhost`, the pool's from the
+    // configuration.
+    account.retain(|(variable, _)| *variable != "JWKS_URI");
+    let issuer = tls.in_front_of(server).await;
+    let issuer = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
+    account.push(("TRUSTED_ISSUERS", issuer.to_string()));
+    account.push(("JWKS", Pool::ours().jwks().to_string()));
+    let amazon = tls.beside_amazon_roots();
+    for (kind, (file, count)) in amazon
+        .map(|roots| ("tls", roots))
+        .into_iter()
+        .chain([("tls-system", tls.beside_system_roots())])
+    {
+        let mut environment = account.clone();
+        environment.push(("SSL_CERT_FILE", file.to_str().expect("a path").to_owned()));
+        for name in CONNECTED {
+            if is_chosen(name) {
+                let label = format!("{name}, TLS with {count} roots");
+                measure(kind, &label, name, &environment, true).await;
+            }
         }
     }
-    println!(
-        "The last {} have keys and store behind TLS, and read {} root certificates of the system.",
-        CONNECTED.len(),
-        tls.system_roots
-    );
     if !chosen.is_empty() {
         return;
     }
@@ -160,8 +169,7 @@ async fn measure(
     let [start, cpu, resident] = [starts, cpus, residents].map(Spread::of);
     let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     println!(
-        "| {name}{} | {} | {:.1} | {:.1} | {:.1} | {} |",
-        if kind == "tls" { ", TLS" } else { "" },
+        "| {name} | {} | {:.1} | {:.1} | {:.1} | {} |",
         or_dash(size),
         start.median,
         cpu.median,
