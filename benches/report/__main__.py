@@ -9,7 +9,6 @@ little, in seconds: such results are for checking the benchmarks, and are never 
 built before.
 """
 
-import json
 import os
 import pathlib
 import shutil
@@ -27,16 +26,16 @@ DOCUMENT, PICTURES = ROOT / "docs/benchmarks.md", ROOT / "docs/pictures"
 
 def main(arguments):
     save, render = "--save" in arguments, "--render" in arguments
-    chosen = [one for one in arguments if not one.startswith("--")]
+    chosen = [one for one in arguments if one not in ("--save", "--render")]
     quick = "GATEHOUSE_QUICK" in os.environ
     if unknown := [one for one in chosen if one not in parts.PARTS]:
-        raise SystemExit(f"no part {', '.join(unknown)}: {', '.join(parts.PARTS)}")
+        raise SystemExit(f"{', '.join(unknown)}: none of the parts {', '.join(parts.PARTS)}")
     if save and quick:
         raise SystemExit("a quick run is not saved")
     if not render:
         FRESH.mkdir(parents=True, exist_ok=True)
         for name in chosen or parts.USUAL:
-            (FRESH / f"{name}.json").write_text(as_json(parts.measured(name)))
+            (FRESH / f"{name}.json").write_text(results.as_json(parts.measured(name)))
         write(FRESH, FRESH / "report.md", FRESH, "")
         print(f"\n==> {(FRESH / 'report.md').relative_to(ROOT)}")
         if save:
@@ -47,13 +46,6 @@ def main(arguments):
         write(LAST, DOCUMENT, PICTURES, "pictures/")
         print(f"==> {DOCUMENT.relative_to(ROOT)}")
     return 0
-
-
-def as_json(part):
-    """The results, one a line, so that a difference between two runs is readable."""
-    results = ",\n".join(f"  {json.dumps(result)}" for result in part.pop("results"))
-    head = json.dumps(part, indent=1).rstrip("\n}")
-    return f'{head},\n "results": [\n{results}\n ]\n}}\n'
 
 
 def write(folder, document, pictures, prefix):

@@ -17,6 +17,8 @@ import keys_proxy
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benches/peers"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+# The functions that are measured; GATEHOUSE_BIN_DIR names those of another checkout.
+BINARIES = pathlib.Path(os.environ.get("GATEHOUSE_BIN_DIR", TARGET / "release")).resolve()
 MARKER = '{"bench":'
 JOBS = os.environ.get("GATEHOUSE_JOBS", "").split()
 FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir() if (folder / "Cargo.toml").exists())
@@ -34,7 +36,7 @@ def measured(name):
         "part": name,
         "command": f"make bench PART={name}",
         "date": datetime.date.today().isoformat(),
-        "commit": output("git", "rev-parse", "--short=10", "HEAD").strip(),
+        "commit": commit(),
         "machine": machine(),
         "load": [round(before, 2), round(os.getloadavg()[0], 2)],
         "seconds": round(time.monotonic() - began),
@@ -162,7 +164,7 @@ def peer_rounds(material, *arguments, **environment):
 
 def run_load():
     environment = {"PYTHONPATH": str(ROOT / "local")}
-    yield from printed(sys.executable, "local/bench_forward.py", TARGET / "release/forward-auth", **environment)
+    yield from printed(sys.executable, "local/bench_forward.py", BINARIES / "forward-auth", **environment)
 
 
 def run_other():
@@ -174,14 +176,14 @@ def run_migration():
     """Over PostgreSQL, in a local stack that ends with the commands."""
     stack = [ROOT / ".tools/ministack/bin/python", "local/stack.py", "exec", "--databases"]
     for name in ("migration", "refusals"):
-        yield from printed(*stack, TARGET / f"debug/{name}", GATEHOUSE_BIN_DIR=str(TARGET / "release"))
+        yield from printed(*stack, TARGET / f"debug/{name}", GATEHOUSE_BIN_DIR=str(BINARIES))
 
 
 def program(name, *arguments, build="release"):
     """The results of one of the benches."""
     # The venv's Python is that of peers/python.
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
-    return printed(TARGET / build / name, *arguments, GATEHOUSE_BIN_DIR=str(TARGET / "release"), PATH=path)
+    return printed(TARGET / build / name, *arguments, GATEHOUSE_BIN_DIR=str(BINARIES), PATH=path)
 
 
 def printed(*arguments, **environment):
@@ -207,6 +209,12 @@ def spread(values):
 
 
 # Where it was measured.
+
+
+def commit():
+    """Of the checkout whose functions are measured."""
+    folder = BINARIES if BINARIES.exists() else ROOT
+    return output("git", "-C", folder, "rev-parse", "--short=10", "HEAD").strip()
 
 
 def machine():

@@ -33,6 +33,13 @@ class Results:
         return found
 
 
+def as_json(part):
+    """The results, one a line, so that a difference between two runs is readable."""
+    results = ",\n".join(f"  {json.dumps(result)}" for result in part["results"])
+    head = json.dumps({name: value for name, value in part.items() if name != "results"}, indent=1).removesuffix("\n}")
+    return f'{head},\n "results": [\n{results}\n ]\n}}\n'
+
+
 def exponent(points, least=1):
     """The exponent of the power law that fits (size, us) best, by least squares of the logarithms, from the size
     `least` on; None for fewer than three points."""

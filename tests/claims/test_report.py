@@ -1,5 +1,6 @@
 """The arithmetic and the judgements of the benchmarks' report (`benches/report`)."""
 
+import json
 import pathlib
 import sys
 import unittest
@@ -12,6 +13,14 @@ import text  # noqa: E402
 
 def us(value):
     return {"median": value, "low": value, "high": value, "runs": 1}
+
+
+class Files(unittest.TestCase):
+    def test_results_are_json_with_one_measurement_a_line(self):
+        part = {"part": "start", "machine": {"processors": 2}, "results": [{"name": "a"}, {"name": "b", "us": us(1)}]}
+        written = results.as_json(part)
+        self.assertEqual(json.loads(written), part)
+        self.assertIn('\n  {"name": "a"},\n', written)
 
 
 class Exponents(unittest.TestCase):
