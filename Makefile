@@ -7,7 +7,6 @@ SHELL := bash
 # Cargo uses every core; JOBS=4 limits it.
 JOBS ?=
 CARGO_JOBS := $(if $(JOBS),-j$(JOBS))
-FUNCTIONS := $(notdir $(wildcard functions/*))
 TARGET := $${CARGO_TARGET_DIR:-$(CURDIR)/target}
 PYTHON := .tools/ministack/bin/python
 # SAM with its linter; cargo-lambda and zig, which only builds for Lambda need.
@@ -20,7 +19,7 @@ export npm_config_cache := $(CURDIR)/.tools/cache/npm
 export npm_config_update_notifier := false
 
 .PHONY: help run demo stop test test-otlp check fuzz fuzz-api compose docs mails template tools binaries fmt lint build bench
-.PHONY: bench-invocation bench-migration bench-forward startup clean
+.PHONY: clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -141,34 +140,10 @@ test-adopt: binaries tools tools-sam ## Test gatehouse-adopt, first alone, then 
 	@$(PYTHON) local/stack.py exec --databases \
 	  $(OPERATE) -m unittest discover operate/tests -k adopt.test_local_stack
 
-bench: ## Measure a decision, compared with the bare RSA check and aws-jwt-verify (release: minutes)
-	@local/npm benches/peers/aws-jwt-verify
-	@cargo build -q $(CARGO_JOBS) --release -p benches --bin allocations
-	@cargo run -q $(CARGO_JOBS) --release -p benches --bin hot_path
-	@cargo run -q $(CARGO_JOBS) --release -p benches --bin render
-	@cargo run -q $(CARGO_JOBS) --release -p benches --bin phantom
-
-bench-invocation: ## Measure an invocation and a cold start, compared with an authorizer for Node (release: minutes)
-	@local/npm benches/peers/node-authorizer && npm --prefix benches/peers/node-authorizer run --silent build
-	@cargo build -q $(CARGO_JOBS) --release -p authorizer --bin authorizer
-	@GATEHOUSE_BIN_DIR=$(TARGET)/release cargo run -q $(CARGO_JOBS) -p benches --bin invocation
-
-bench-migration: tools binaries ## Migrate 10,000 users from PostgreSQL; compare the times of refusals (release)
-	@cargo build -q $(CARGO_JOBS) --release -p migrate-user -p auth-api
-	@cargo build -q $(CARGO_JOBS) -p benches --bins
-	@cd $(TARGET) && GATEHOUSE_BIN_DIR=$$PWD/release \
-	  $(CURDIR)/$(PYTHON) $(CURDIR)/local/stack.py exec --databases sh -c 'debug/migration && debug/refusals'
-
-bench-forward: tools-sam ## Measure what forward-auth adds to a request through nginx, in memory and with a table (release)
-	@local/debian .tools/nginx nginx && local/debian .tools/wrk wrk
-	@local/venv .tools/dynamodb local/dynamodb.txt && local/npm tests/dynamodb
-	@cargo build -q $(CARGO_JOBS) --release -p forward-auth
-	@$(OPERATE) local/bench_forward.py $(TARGET)/release/forward-auth
-
-startup: ## Measure the release binaries: size, start, memory (compiles for minutes)
-	@for name in $(FUNCTIONS); do \
-	  cargo build $(CARGO_JOBS) --release --manifest-path functions/$$name/Cargo.toml; done
-	@GATEHOUSE_BIN_DIR=$(TARGET)/release cargo run -q $(CARGO_JOBS) -p benches --bin startup
+bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|load|growth|quota|other|migration, QUICK=1, SAVE=1, BUILT=1
+	@local/venv .tools/bench local/bench.txt
+	@$(if $(QUICK),GATEHOUSE_QUICK=1) $(if $(BUILT),GATEHOUSE_BUILT=1) GATEHOUSE_JOBS="$(CARGO_JOBS)" \
+	  .tools/bench/bin/python benches/report $(PART) $(if $(SAVE),--save)
 
 # docs/supply-chain.md and docs/mutants.md
 .PHONY: sbom notices reproduce features advisories mutants

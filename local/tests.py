@@ -28,10 +28,12 @@ UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
 OPERATE = [*UNITTEST, "operate/tests"]
+CLAIMS = [*UNITTEST, "tests/claims"]
 ON_A_STACK = ["-k", "LocalStack"]
 # These need no stack, only the processor's time that the others leave.
 BESIDE = {
     "template": ["nice", *TEMPLATE],
+    "claims": ["nice", *CLAIMS],
     "scripts": ["nice", *SCRIPTS],
     "operators' programs": ["nice", *OPERATE],
 }
@@ -69,7 +71,8 @@ def chosen(names, arguments):
     """The exit codes of the tests with one of these names, one after the other, against one stack."""
     patterns = [word for name in names for word in ("-k", name)]
     if "GATEHOUSE_STACK" not in os.environ:
-        return [run_some([*TEMPLATE, *patterns]), run([*DATABASES, *OURS, *arguments])]
+        alone = [run_some([*command, *patterns]) for command in (TEMPLATE, CLAIMS)]
+        return [*alone, run([*DATABASES, *OURS, *arguments])]
     return [run_some([*SCRIPTS, *patterns]), run_some([*OPERATE, *patterns]), cargo(arguments)]
 
 

@@ -12,14 +12,17 @@
 )]
 
 pub mod decision;
+pub mod output;
+pub mod process;
 pub mod timing;
+pub mod tls;
 
-/// Connects to the PostgreSQL that `make bench-migration` starts; returns a client and the address.
+/// Connects to the PostgreSQL that `make bench PART=migration` starts; returns a client and the address.
 ///
 /// # Panics
 /// If the database is not available.
 pub async fn database() -> (tokio_postgres::Client, String) {
-    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench-migration` sets it");
+    let stack = std::env::var("GATEHOUSE_STACK").expect("`make bench PART=migration` sets it");
     let stack: serde_json::Value = serde_json::from_str(&stack).expect("JSON");
     let address = stack["postgres"].as_str().expect("an address").to_owned();
     let connecting = tokio_postgres::connect(&address, tokio_postgres::NoTls).await;

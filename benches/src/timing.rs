@@ -1,9 +1,12 @@
-//! Times of calls, measured alternately with those of a baseline.
+//! Processor time of calls, measured alternately with that of a baseline. It is the thread's own, so that programs which
+//! run beside it do not count.
 
 use std::hint::black_box;
-use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::decision::Call;
+use crate::output::Spread;
 
 /// How often a call is made.
 #[derive(Clone, Copy)]
@@ -15,33 +18,36 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Nanoseconds of one call, and their ratio to the baseline: the medians of the batches.
+    /// Nanoseconds of one call, and the ratio to the baseline of each pair of batches.
     #[must_use]
-    pub fn measure(self, call: &Call, floor: &Call) -> (f64, f64) {
-        let (mut calls, mut floors) = (Vec::new(), Vec::new());
+    pub fn measure(self, call: &Call, floor: &Call) -> (Spread, Spread) {
+        let (mut calls, mut ratios) = (Vec::new(), Vec::new());
         for _ in 0..self.batches {
-            calls.push(self.batch(call));
-            floors.push(self.batch(floor));
+            let (one, base) = (self.batch(call), self.batch(floor));
+            calls.push(one);
+            ratios.push(one / base);
         }
-        let (call, floor) = (median(calls), median(floors));
-        (call, call / floor)
+        (Spread::of(calls), Spread::of(ratios))
+    }
+
+    /// Nanoseconds of one call.
+    #[must_use]
+    pub fn alone(self, call: &Call) -> Spread {
+        Spread::of((0..self.batches).map(|_| self.batch(call)).collect())
     }
 
     fn batch(self, call: &Call) -> f64 {
-        let began = Instant::now();
+        let began = used_ns();
         for _ in 0..self.calls {
             black_box(call());
         }
-        began.elapsed().as_nanos() as f64 / self.calls as f64
+        (used_ns() - began) / self.calls as f64
     }
 }
 
-/// The median.
-///
-/// # Panics
-/// Without values.
+/// Nanoseconds of processor time that this thread has used.
 #[must_use]
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+pub fn used_ns() -> f64 {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    used.tv_sec as f64 * 1e9 + used.tv_nsec as f64
 }

@@ -1,7 +1,8 @@
-//! Cost of a decision, as ratios to the bare RSA check of the same run.
+//! Cost of a decision without I/O, as ratios to the bare RSA check of the same run.
 //!
-//! `make bench` builds it for release and runs it. Batches of the baseline and of the measured call
-//! alternate, so that both run under the same conditions; the ratio is that of the medians.
+//! `hot_path material` prints the token and keys to measure with, as JSON; `hot_path JSON` measures with them, so that
+//! other verifiers can be measured on the same token. Batches of the baseline and of the measured call alternate, so
+//! that both run under the same conditions.
 
 #![allow(
     clippy::expect_used,
@@ -12,22 +13,20 @@
     reason = "a failed benchmark may panic, and its output is the result"
 )]
 
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use benches::decision::{Material, calls};
+use benches::output::{Spread, repeat, result};
 use benches::timing::Rounds;
 use serde_json::json;
 
-const ROUNDS: Rounds = Rounds {
-    batches: 101,
-    calls: 200,
-};
-
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let material: Material = match arguments.first() {
+    let material: Material = match arguments.first().map(String::as_str) {
+        Some("material") => {
+            let material = serde_json::to_string(&Material::make()).expect("JSON");
+            return println!("{material}");
+        }
         None => Material::make(),
         Some(json) => serde_json::from_str(json).expect("material"),
     };
@@ -40,62 +39,73 @@ fn main() {
         return;
     }
 
+    let rounds = Rounds {
+        batches: repeat(101, 11),
+        calls: repeat(200, 50),
+    };
     println!("| what | ns | x bare RSA check | allocations | instructions |");
     println!("|---|---|---|---|---|");
     let (_, floor) = &calls[0];
     let allocations = allocations(&material);
     let mut rows: Vec<Cost> = Vec::new();
     for (at, (name, call)) in calls.iter().enumerate() {
-        let (nanoseconds, ratio) = ROUNDS.measure(call, floor);
+        let (nanoseconds, ratio) = rounds.measure(call, floor);
         let cost = Cost {
             nanoseconds,
             ratio,
             allocations: allocations[at],
             instructions: instructions(&material, at),
         };
-        println!("| {name} | {cost} |");
+        cost.print(name);
         rows.push(cost);
     }
     let (decided, ruled) = (&rows[2], &rows[3]);
+    let without = |all: Spread, part: Spread| Spread {
+        median: all.median - part.median,
+        low: all.low - part.high,
+        high: all.high - part.low,
+        runs: all.runs,
+    };
     let rest = Cost {
-        nanoseconds: decided.nanoseconds - ruled.nanoseconds,
-        ratio: decided.ratio - ruled.ratio,
+        nanoseconds: without(decided.nanoseconds, ruled.nanoseconds),
+        ratio: without(decided.ratio, ruled.ratio),
         allocations: decided.allocations.saturating_sub(ruled.allocations),
         instructions: decided
             .instructions
             .zip(ruled.instructions)
             .map(|(all, part)| all - part),
     };
-    println!("| REQUEST event to policy, without Cedar | {rest} |");
-    let verified = rows[1].nanoseconds;
-    if let Some(peer) = aws_jwt_verify(&material) {
-        println!(
-            "aws-jwt-verify's verifySync on Node: {peer:.0} ns, {:.2} times Gatehouse's.",
-            peer / verified
-        );
-    } else {
-        println!("aws-jwt-verify is not installed: `npm ci` in benches/peers/aws-jwt-verify.");
-    }
+    rest.print("REQUEST event to policy, without Cedar");
 }
 
 /// The cost of one call.
 struct Cost {
-    nanoseconds: f64,
+    nanoseconds: Spread,
     /// Ratio to the bare RSA check.
-    ratio: f64,
+    ratio: Spread,
     allocations: usize,
     /// `None` without valgrind.
     instructions: Option<i64>,
 }
 
-impl std::fmt::Display for Cost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let instructions = self.instructions.map_or("-".to_owned(), |n| n.to_string());
-        let (nanoseconds, ratio, allocations) = (self.nanoseconds, self.ratio, self.allocations);
-        write!(
-            f,
-            "{nanoseconds:.0} | {ratio:.2} | {allocations} | {instructions}"
-        )
+impl Cost {
+    fn print(&self, name: &str) {
+        let Self {
+            nanoseconds,
+            ratio,
+            allocations,
+            instructions,
+        } = self;
+        let counted = instructions.map_or("-".to_owned(), |n| n.to_string());
+        println!(
+            "| {name} | {:.0} | {:.2} | {allocations} | {counted} |",
+            nanoseconds.median, ratio.median
+        );
+        result(
+            "decision",
+            &json!({"name": name, "ns": nanoseconds, "ratio": ratio, "allocations": allocations,
+                "instructions": instructions}),
+        );
     }
 }
 
@@ -130,25 +140,4 @@ fn instructions(material: &Material, at: usize) -> Option<i64> {
         line.split_whitespace().last()?.parse().ok()
     };
     Some((count(MANY)? - count(FEW)?) / (MANY - FEW))
-}
-
-/// Nanoseconds of aws-jwt-verify for the same kind of token, if it is installed.
-fn aws_jwt_verify(material: &Material) -> Option<f64> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/aws-jwt-verify");
-    let mut node = Command::new("node")
-        .arg("measure.js")
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let input = json!({"token": material.token, "jwks": material.jwks,
-        "userPoolId": material.pool_id, "clientId": material.client_id});
-    node.stdin
-        .take()?
-        .write_all(input.to_string().as_bytes())
-        .ok()?;
-    let output = node.wait_with_output().ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }

@@ -1,9 +1,9 @@
-//! Cost of a whole invocation, compared with a minimal authorizer for Node: CPU time from `exec` to
-//! the first poll, and of a warm invocation.
+//! Cost of a warm invocation, compared with minimal authorizers for Node and Python: CPU time, the time until the
+//! answer, and instructions.
 //!
-//! `make bench-invocation` builds both and runs this. Each is a process under the test kit's
-//! Runtime API, reads the same store on the loopback interface, and has its keys in the
-//! configuration. Only Gatehouse's evaluates Cedar policies and logs.
+//! Each function is a process under the test kit's Runtime API, reads the same store on the loopback interface, and has
+//! its keys in the configuration. Only Gatehouse's evaluates Cedar policies and logs. An expired token is verified and
+//! refused before the store is read.
 
 #![allow(
     clippy::expect_used,
@@ -15,19 +15,24 @@
 )]
 
 use std::path::Path;
+use std::time::Instant;
 
+use benches::output::{Spread, percentile, repeat, result};
+use benches::process::{cpu_ns, instructions};
 use serde_json::{Value, json};
+use testkit::token::now;
 use testkit::{Binary, FakeAws, Pool};
 
-const STARTS: usize = 15;
-/// Enough invocations for Node's JIT compiler.
-const WARM_UP: usize = 3_000;
-const INVOCATIONS: usize = 3_000;
-const PEER: &str = "peers/node-authorizer/bundle.cjs";
+/// The numbers of invocations whose difference in instructions is measured.
+const COUNTED: [usize; 2] = [100, 400];
 
-struct Cost {
-    cold_ms: f64,
-    warm_us: f64,
+struct Subject {
+    name: &'static str,
+    binary: String,
+    event: Value,
+    allowed: bool,
+    /// Compiled ahead of time, so that its instructions can be counted.
+    compiled: bool,
 }
 
 #[tokio::main]
@@ -43,62 +48,139 @@ async fn main() {
         ("PATH", std::env::var("PATH").expect("PATH")),
     ];
     let sample = include_str!("../../../events/authorizer/rest-request.json");
-    let event = sample.replace("{{ACCESS_TOKEN}}", &pool.access_token().build());
-    let event: Value = serde_json::from_str(&event).expect("an event");
-
-    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join(PEER);
-    let peer = peer.to_str().expect("a path");
-    let ours = measure("authorizer", &environment, &event).await;
-    let peer = measure(peer, &environment, &event).await;
-    println!("| authorizer | CPU to the first poll, ms | CPU of a warm invocation, us |");
-    println!("|---|---|---|");
-    for (name, cost) in [("Gatehouse", &ours), ("Node", &peer)] {
-        println!("| {name} | {:.1} | {:.0} |", cost.cold_ms, cost.warm_us);
+    let event = |token: &str| -> Value {
+        serde_json::from_str(&sample.replace("{{ACCESS_TOKEN}}", token)).expect("an event")
+    };
+    let valid = event(&pool.access_token().build());
+    let past = now() - 3_600;
+    let expired = pool.access_token();
+    let expired = expired
+        .claim("iat", past - 60)
+        .claim("auth_time", past - 60)
+        .claim("exp", past);
+    let expired = event(&expired.build());
+    let peer = |file: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("peers")
+            .join(file);
+        path.to_str().expect("a path").to_owned()
+    };
+    let whoami = include_str!("../../../events/whoami/with-authorizer.json");
+    let subjects = [
+        Subject {
+            name: "whoami (a hello-world)",
+            binary: "whoami".to_owned(),
+            event: serde_json::from_str(whoami).expect("an event"),
+            allowed: false,
+            compiled: true,
+        },
+        Subject {
+            name: "Gatehouse, without the store: an expired token",
+            binary: "authorizer".to_owned(),
+            event: expired.clone(),
+            allowed: false,
+            compiled: true,
+        },
+        Subject {
+            name: "Gatehouse",
+            binary: "authorizer".to_owned(),
+            event: valid.clone(),
+            allowed: true,
+            compiled: true,
+        },
+        Subject {
+            name: "Node, without the store: an expired token",
+            binary: peer("node-authorizer/bundle.cjs"),
+            event: expired,
+            allowed: false,
+            compiled: false,
+        },
+        Subject {
+            name: "Node",
+            binary: peer("node-authorizer/bundle.cjs"),
+            event: valid.clone(),
+            allowed: true,
+            compiled: false,
+        },
+        Subject {
+            name: "Python",
+            binary: peer("python/authorizer.py"),
+            event: valid,
+            allowed: true,
+            compiled: false,
+        },
+    ];
+    println!("| function | CPU of an invocation, us | p50, us | p99, us | instructions |");
+    println!("|---|---|---|---|---|");
+    for subject in &subjects {
+        measure(subject, &environment).await;
     }
+}
+
+async fn measure(subject: &Subject, environment: &[(&str, String)]) {
+    let Subject { name, binary, .. } = subject;
+    let batches = repeat(15, 3);
+    let in_batch = repeat(400, 50);
+    let running = Binary::start(binary, environment).await;
+    // Enough invocations for Node's JIT compiler.
+    let mut took = Vec::new();
+    invoke(&running, subject, repeat(3_000, 100), &mut took).await;
+    took.clear();
+    let (mut used, printed) = (Vec::new(), running.output().len());
+    for _ in 0..batches {
+        let before = cpu_ns(running.pid());
+        invoke(&running, subject, in_batch, &mut took).await;
+        used.push((cpu_ns(running.pid()) - before) / 1e3 / in_batch as f64);
+    }
+    let log_bytes = (running.output().len() - printed) as f64 / took.len() as f64;
+    took.sort_by(f64::total_cmp);
+    let cpu = Spread::of(used);
+    let (p50, p99) = (percentile(&took, 50), percentile(&took, 99));
+    let counted = match subject.compiled {
+        true => count(subject, environment).await,
+        false => None,
+    };
+    let shown = counted.map_or("-".to_owned(), |n| format!("{n:.0}"));
     println!(
-        "| Node / Gatehouse | {:.1} | {:.1} |",
-        peer.cold_ms / ours.cold_ms,
-        peer.warm_us / ours.warm_us
+        "| {name} | {:.0} | {p50:.0} | {p99:.0} | {shown} |",
+        cpu.median
+    );
+    result(
+        "warm",
+        &json!({"name": name, "cpu_us": cpu, "p50_us": p50, "p99_us": p99, "invocations": took.len(),
+            "instructions": counted, "log_bytes": log_bytes}),
     );
 }
 
-async fn measure(name: &str, environment: &[(&str, String)], event: &Value) -> Cost {
-    let mut starts = Vec::new();
-    for _ in 0..STARTS {
-        let binary = Binary::start(name, environment).await;
-        starts.push(processor_ns(binary.pid()) / 1e6);
+/// Instructions of one invocation.
+async fn count(subject: &Subject, environment: &[(&str, String)]) -> Option<f64> {
+    let mut counts = Vec::new();
+    for times in COUNTED {
+        let work = async |binary: Binary| {
+            invoke(&binary, subject, times, &mut Vec::new()).await;
+            binary
+        };
+        counts.push(instructions(&subject.binary, environment, work).await?);
     }
-    starts.sort_by(f64::total_cmp);
-
-    let binary = Binary::start(name, environment).await;
-    invoke(&binary, event, WARM_UP).await;
-    let before = processor_ns(binary.pid());
-    invoke(&binary, event, INVOCATIONS).await;
-    let used = processor_ns(binary.pid()) - before;
-    Cost {
-        cold_ms: starts[STARTS / 2],
-        warm_us: used / 1e3 / INVOCATIONS as f64,
-    }
+    Some((counts[1] - counts[0]) / (COUNTED[1] - COUNTED[0]) as f64)
 }
 
-async fn invoke(binary: &Binary, event: &Value, times: usize) {
-    let allowed = json!("Allow");
+/// Invokes the function, and adds the microseconds of each invocation to `took`.
+async fn invoke(binary: &Binary, subject: &Subject, times: usize, took: &mut Vec<f64>) {
+    let event = subject.event.to_string();
     for _ in 0..times {
-        let answer = binary.invoke(event).await.answer();
-        let statement = &answer["policyDocument"]["Statement"][0];
-        assert_eq!(statement["Effect"], allowed, "{answer}");
+        let began = Instant::now();
+        let outcome = binary.invoke_raw(event.clone()).await;
+        took.push(began.elapsed().as_secs_f64() * 1e6);
+        if subject.allowed {
+            let answer = outcome.answer();
+            let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
+            assert_eq!(effect, "Allow", "{answer}");
+        } else if subject.binary != "whoami" {
+            assert!(
+                !matches!(outcome, testkit::Invocation::Answer(_)),
+                "an expired token is refused"
+            );
+        }
     }
-}
-
-/// Nanoseconds of CPU time that all threads of a process have used so far.
-fn processor_ns(pid: u32) -> f64 {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
-    threads
-        .map(|thread| {
-            let path = thread.expect("a thread").path().join("schedstat");
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let used = text.split(' ').next().and_then(|first| first.parse().ok());
-            used.unwrap_or(0.0)
-        })
-        .sum()
 }

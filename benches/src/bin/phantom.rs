@@ -5,9 +5,7 @@
 
 #![allow(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::cast_precision_loss,
     reason = "a failed benchmark may panic, and its output is the result"
 )]
 
@@ -20,13 +18,11 @@ use auth_phantom::{DEFAULT_TTL_SECONDS, Minter, SigningAlgorithm, SigningKeys};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use benches::decision::Call;
+use benches::output::{repeat, result};
 use benches::timing::Rounds;
+use serde_json::json;
 use testkit::Pool;
 
-const ROUNDS: Rounds = Rounds {
-    batches: 51,
-    calls: 100,
-};
 const ISSUER: &str = "https://auth.example.com";
 const AUDIENCE: &str = "orders";
 
@@ -57,11 +53,16 @@ fn main() {
             rows.push((name("check"), Box::new(check)));
         }
     }
+    let rounds = Rounds {
+        batches: repeat(51, 5),
+        calls: repeat(100, 20),
+    };
     for (name, call) in &rows {
         assert!(call(), "{name} succeeds");
-        let (nanoseconds, ratio) = ROUNDS.measure(call, &floor);
-        let microseconds = nanoseconds / 1_000.0;
-        println!("| {name} | {microseconds:.1} | {ratio:.2} |");
+        let (nanoseconds, ratio) = rounds.measure(call, &floor);
+        let us = nanoseconds.times(1e-3);
+        println!("| {name} | {:.1} | {:.2} |", us.median, ratio.median);
+        result("phantom", &json!({"name": name, "us": us, "ratio": ratio}));
     }
 }
 

@@ -3,7 +3,7 @@
 //! for another, with the grid of `REFUSAL_GRID_MILLISECONDS` and, as the control, without it.
 //!
 //! Each kind is measured twice, with different users: a difference between two lists of the same
-//! kind comes from the machine, not from the function. `make bench-migration` starts the database.
+//! kind comes from the machine, not from the function. `make bench PART=migration` starts the database.
 
 #![allow(
     clippy::disallowed_methods,
@@ -15,18 +15,26 @@
 
 use std::time::{Duration, Instant};
 
+use benches::output::{repeat, result};
 use benches::{database, kolmogorov_smirnov};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, FakeAws, Pool};
 
-const TIMES: usize = 2_000;
-/// Of auth-api, where each call takes a step of the grid.
-const TIMES_ON_GRID: usize = 300;
 const GRID_MILLIS: u64 = 150;
 /// bcrypt at cost 5.
 const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
+
+/// Refusals of each kind by migrate-user.
+fn rounds() -> usize {
+    repeat(2_000, 30)
+}
+
+/// Of auth-api, where each call takes a step of the grid.
+fn rounds_on_grid() -> usize {
+    repeat(300, 10)
+}
 
 #[tokio::main]
 async fn main() {
@@ -39,7 +47,7 @@ async fn main() {
 
 async fn migrate_user() {
     let (client, address) = database().await;
-    let users = 2 * TIMES;
+    let users = 2 * rounds();
     let statements = format!(
         "DROP TABLE IF EXISTS refused; CREATE TABLE refused (name text PRIMARY KEY, hash text); \
          INSERT INTO refused SELECT 'user' || n, '{HASH}' FROM generate_series(0, {users}) AS n; \
@@ -66,8 +74,8 @@ async fn migrate_user() {
     };
     let kinds = ["wrong password", "unknown user"];
     let mut times = Lists::new(kinds.len());
-    let bar = ProgressBar::new(TIMES as u64);
-    for number in 0..TIMES {
+    let bar = ProgressBar::new(rounds() as u64);
+    for number in 0..rounds() {
         for turn in times.turns(number) {
             let kind = ["user", "unknown"][turn / 2];
             let name = format!("{kind}{}", number * 2 + turn % 2);
@@ -135,7 +143,7 @@ async fn auth_api(grid: u64) {
         };
         let mut times = Lists::new(kinds.len());
         let mut answers = Vec::new();
-        for number in 0..TIMES_ON_GRID {
+        for number in 0..rounds_on_grid() {
             for turn in times.turns(number) {
                 cognito.set_fault(kinds[turn / 2].1.clone());
                 let event = event(format!("user{}", number * 2 + turn % 2));
@@ -157,7 +165,7 @@ struct Lists(Vec<Vec<f64>>);
 
 impl Lists {
     fn new(kinds: usize) -> Self {
-        Self(vec![Vec::with_capacity(TIMES); kinds * 2])
+        Self(vec![Vec::new(); kinds * 2])
     }
 
     /// The lists in an order that changes with each round, so that each list equally often comes
@@ -182,6 +190,10 @@ impl Lists {
             list.sort_by(f64::total_cmp);
             let median = list[list.len() / 2];
             println!("  {kind}: median {median:.0} us");
+            result(
+                "refusals",
+                &json!({"function": function, "kind": kind, "median_us": median, "refusals": list.len()}),
+            );
         }
         for first in 0..self.0.len() {
             for second in first + 1..self.0.len() {
@@ -189,6 +201,11 @@ impl Lists {
                 let (distance, p) = kolmogorov_smirnov(&mut one, &mut other);
                 let (one, other) = (kinds[first / 2], kinds[second / 2]);
                 println!("  {one} / {other}: D = {distance:.4}, p = {p:.3}");
+                let between = json!([one, other]);
+                result(
+                    "refusals",
+                    &json!({"function": function, "between": between, "d": distance, "p": p}),
+                );
             }
         }
     }

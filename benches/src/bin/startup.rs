@@ -1,7 +1,7 @@
-//! Size of the binaries, and time from `exec` to the first poll.
+//! Size of the binaries, and time, CPU time, memory and instructions from `exec` to the first poll.
 //!
-//! `make startup` builds them for release, separately as SAM does, and runs this. The baseline is
-//! `whoami`, which does nothing before its first event: a hello-world of `lambda_runtime`.
+//! The binaries are built for release, separately as SAM does. The baseline is `whoami`, which does nothing before its
+//! first event: a hello-world of `lambda_runtime`. `startup NAME ..` measures the named functions and the baseline.
 
 #![allow(
     clippy::expect_used,
@@ -14,15 +14,18 @@
 use std::path::Path;
 use std::time::Instant;
 
-use benches::timing::median;
+use benches::output::{Spread, repeat, result};
+use benches::process::{cpu_ns, instructions, resident_mb, size_mb};
+use benches::tls::Tls;
+use serde_json::json;
 use testkit::jwks_server::JwksServer;
 use testkit::{Binary, FakeAws, Pool};
 
-const RUNS: usize = 25;
 const FLOOR: &str = "whoami";
-const FUNCTIONS: [&str; 18] = [
+const FUNCTIONS: [&str; 19] = [
     FLOOR,
     "authorizer",
+    "forward-auth",
     "logout",
     "logout-retry",
     "post-confirmation",
@@ -40,113 +43,150 @@ const FUNCTIONS: [&str; 18] = [
     "pre-sign-up",
     "pre-token-generation",
 ];
-
-struct Row {
-    name: &'static str,
-    megabytes: f64,
-    start_ms: f64,
-    cpu_ms: f64,
-    resident_mb: f64,
-}
+/// These fetch keys and open a connection to the store before the first event, by TLS in an AWS account.
+const CONNECTED: [&str; 2] = ["authorizer", "forward-auth"];
+/// Functions of other runtimes: a hello-world, and an authorizer that only verifies and reads.
+const PEERS: [(&str, &str); 4] = [
+    ("Node: hello-world", "node-authorizer/hello.cjs"),
+    ("Node: authorizer", "node-authorizer/bundle.cjs"),
+    ("Python: hello-world", "python/hello.py"),
+    ("Python: authorizer", "python/authorizer.py"),
+];
 
 #[tokio::main]
 async fn main() {
     let jwks = JwksServer::start(&Pool::ours().jwks()).await;
     let store = FakeAws::start().await;
-    let environment = [
-        ("USER_POOL_ID", Pool::ours().id.to_owned()),
-        ("APP_CLIENT_IDS", Pool::ours().client_id.to_owned()),
-        ("REVOCATION_TABLE", "revocations".to_owned()),
-        ("JWKS_URI", jwks.uri()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", store.url()),
-        ("ACCOUNT_ID", "123456789012".to_owned()),
-        ("USERS_TABLE", "users".to_owned()),
-        ("SESSION_TABLE", "sessions".to_owned()),
-        ("CONNECTION_TABLE", "connections".to_owned()),
-        ("CONNECTIONS_URL", store.url()),
-        ("APP_NAME", "Example".to_owned()),
-        ("APP_BASE_URL", "https://app.example.com".to_owned()),
-        ("LEGACY_SOURCE", "dynamodb".to_owned()),
-        ("LEGACY_TABLE", "people".to_owned()),
-        ("PENDING_GROUPS_TABLE", "groups".to_owned()),
-        (
-            "SECURITY_TOPIC_ARN",
-            "arn:aws:sns:us-east-1:123456789012:security".to_owned(),
-        ),
-    ];
+    let loopback = environment(&jwks.uri(), &store.url());
     // All binaries, or the named ones and the baseline.
     let chosen: Vec<String> = std::env::args().skip(1).collect();
-    let mut rows = Vec::new();
+    let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
+    println!(
+        "| function | MB | exec to first poll, ms | CPU, ms | resident, MB | million instructions |"
+    );
+    println!("|---|---|---|---|---|---|");
     for name in FUNCTIONS {
-        if !chosen.is_empty() && name != FLOOR && !chosen.iter().any(|one| one == name) {
-            continue;
+        if !is_built(name) {
+            println!("{name} is not built for release");
+        } else if name == FLOOR || is_chosen(name) {
+            measure("loopback", name, name, &loopback, true).await;
         }
-        rows.push(measure(name, &environment).await);
     }
-    let floor = &rows[0];
-    println!(
-        "| binary | MB | exec to first poll, ms | x {FLOOR} | CPU, ms | x {FLOOR} | resident, MB |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    for row in &rows {
-        println!(
-            "| {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
-            row.name,
-            row.megabytes,
-            row.start_ms,
-            row.start_ms / floor.start_ms,
-            row.cpu_ms,
-            row.cpu_ms / floor.cpu_ms,
-            row.resident_mb
-        );
+    let mut tls = Tls::new();
+    let uri = jwks.uri();
+    let (server, _) = uri.split_at(uri.rfind("/.well-known").expect("a path"));
+    let mut account = environment(&uri, &tls.in_front_of(&store.url()).await);
+    // Keys come by TLS only from the issuer's own host: one set from an issuer at `localhost`, the pool's from the
+    // configuration.
+    account.retain(|(variable, _)| *variable != "JWKS_URI");
+    let issuer = tls.in_front_of(server).await;
+    let issuer = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
+    account.push(("TRUSTED_ISSUERS", issuer.to_string()));
+    account.push(("JWKS", Pool::ours().jwks().to_string()));
+    let amazon = tls.beside_amazon_roots();
+    for (kind, (file, count)) in amazon
+        .map(|roots| ("tls", roots))
+        .into_iter()
+        .chain([("tls-system", tls.beside_system_roots())])
+    {
+        let mut environment = account.clone();
+        environment.push(("SSL_CERT_FILE", file.to_str().expect("a path").to_owned()));
+        for name in CONNECTED {
+            if is_chosen(name) {
+                let label = format!("{name}, TLS with {count} roots");
+                measure(kind, &label, name, &environment, true).await;
+            }
+        }
     }
-    println!(
-        "Medians of {RUNS} starts; key server and store are on the loopback interface, without TLS."
-    );
+    if !chosen.is_empty() {
+        return;
+    }
+    let mut others = loopback;
+    others.push(("PATH", std::env::var("PATH").expect("PATH")));
+    others.push(("JWKS", Pool::ours().jwks().to_string()));
+    for (name, file) in PEERS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("peers")
+            .join(file);
+        let path = path.to_str().expect("a path");
+        measure("peer", name, path, &others, false).await;
+    }
 }
 
-async fn measure(name: &'static str, environment: &[(&str, String)]) -> Row {
+/// `BUILT=1` measures the functions that are there.
+fn is_built(name: &str) -> bool {
+    let folder = std::env::var_os("GATEHOUSE_BIN_DIR");
+    folder.is_none_or(|folder| Path::new(&folder).join(name).exists())
+}
+
+fn environment(jwks: &str, store: &str) -> Vec<(&'static str, String)> {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    let text = str::to_owned;
+    vec![
+        ("USER_POOL_ID", text(Pool::ours().id)),
+        ("APP_CLIENT_IDS", text(Pool::ours().client_id)),
+        ("REVOCATION_TABLE", text("revocations")),
+        ("JWKS_URI", text(jwks)),
+        ("AWS_ENDPOINT_URL_DYNAMODB", text(store)),
+        ("ACCOUNT_ID", text("123456789012")),
+        ("USERS_TABLE", text("users")),
+        ("SESSION_TABLE", text("sessions")),
+        ("CONNECTION_TABLE", text("connections")),
+        ("CONNECTIONS_URL", text(store)),
+        ("APP_NAME", text("Example")),
+        ("APP_BASE_URL", text("https://app.example.com")),
+        ("LEGACY_SOURCE", text("dynamodb")),
+        ("LEGACY_TABLE", text("people")),
+        ("PENDING_GROUPS_TABLE", text("groups")),
+        ("PROXY_DIALECT", text("nginx")),
+        (
+            "POLICIES_DIR",
+            policies.to_str().expect("a path").to_owned(),
+        ),
+        (
+            "SECURITY_TOPIC_ARN",
+            text("arn:aws:sns:us-east-1:123456789012:security"),
+        ),
+    ]
+}
+
+async fn measure(
+    kind: &str,
+    name: &str,
+    binary: &str,
+    environment: &[(&'static str, String)],
+    compiled: bool,
+) {
+    // Only forward-auth has no compiled-in policies.
+    let mut environment = environment.to_vec();
+    environment.retain(|(variable, _)| *variable != "POLICIES_DIR" || binary == "forward-auth");
+    let environment = environment.as_slice();
     let (mut starts, mut cpus, mut residents) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..RUNS {
+    for _ in 0..repeat(25, 3) {
         let began = Instant::now();
-        let binary = Binary::start(name, environment).await;
+        let binary = Binary::start(binary, environment).await;
         starts.push(began.elapsed().as_secs_f64() * 1000.0);
-        let (cpu, resident) = used(binary.pid());
-        cpus.push(cpu);
-        residents.push(resident);
+        cpus.push(cpu_ns(binary.pid()) / 1e6);
+        residents.push(resident_mb(binary.pid()));
     }
-    let path = Binary::path(name);
-    let bytes = std::fs::metadata(path).expect("a file").len();
-    Row {
-        name,
-        megabytes: megabytes(bytes),
-        start_ms: median(starts),
-        cpu_ms: median(cpus),
-        resident_mb: median(residents),
-    }
-}
-
-/// Milliseconds of CPU and megabytes of memory that a process has used so far.
-fn used(pid: u32) -> (f64, f64) {
-    let process = Path::new("/proc").join(pid.to_string());
-    let read = |name: &str| std::fs::read_to_string(process.join(name)).expect("a process");
-    let nanoseconds: f64 = read("schedstat")
-        .split(' ')
-        .next()
-        .and_then(|first| first.parse().ok())
-        .expect("nanoseconds");
-    let kilobytes: u64 = read("status")
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-        .expect("kilobytes");
-    (nanoseconds / 1e6, megabytes(kilobytes * 1024))
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a size in megabytes, to one digit"
-)]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+    let counted = match compiled {
+        true => instructions(binary, environment, async |binary| binary).await,
+        false => None,
+    };
+    let size = compiled.then(|| size_mb(binary));
+    let [start, cpu, resident] = [starts, cpus, residents].map(Spread::of);
+    let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
+    println!(
+        "| {name} | {} | {:.1} | {:.1} | {:.1} | {} |",
+        or_dash(size),
+        start.median,
+        cpu.median,
+        resident.median,
+        or_dash(counted.map(|count| count / 1e6)),
+    );
+    result(
+        "start",
+        &json!({"kind": kind, "name": name, "mb": size, "start_ms": start, "cpu_ms": cpu,
+            "resident_mb": resident, "instructions": counted}),
+    );
 }

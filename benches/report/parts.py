@@ -1,0 +1,276 @@
+"""The parts of the benchmarks: what each builds and runs, and the results that its programs print."""
+
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import keys_proxy
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PEERS = ROOT / "benches/peers"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+# The functions that are measured; GATEHOUSE_BIN_DIR names those of another checkout.
+BINARIES = pathlib.Path(os.environ.get("GATEHOUSE_BIN_DIR", TARGET / "release")).resolve()
+MARKER = '{"bench":'
+JOBS = os.environ.get("GATEHOUSE_JOBS", "").split()
+FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir() if (folder / "Cargo.toml").exists())
+
+
+def measured(name):
+    """Builds and runs a part: its results, with when, where and how they were measured."""
+    prepare, run = PARTS[name]
+    print(f"\n==> {name}", flush=True)
+    if "GATEHOUSE_BUILT" not in os.environ:
+        prepare()
+    before, began = os.getloadavg()[0], time.monotonic()
+    results = list(run())
+    return {
+        "part": name,
+        "command": f"make bench PART={name}",
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "machine": machine(),
+        "load": [round(before, 2), round(os.getloadavg()[0], 2)],
+        "seconds": round(time.monotonic() - began),
+        "quick": "GATEHOUSE_QUICK" in os.environ,
+        "versions": versions(),
+        "results": results,
+    }
+
+
+# What each part builds.
+
+
+def cargo(*arguments):
+    command("cargo", "build", "-q", *JOBS, *arguments)
+
+
+def benches(*names):
+    cargo("--release", "-p", "benches", *(f"--bin={name}" for name in names))
+
+
+def drivers(*names):
+    """Programs that only start others and wait: as `make test` builds, which takes seconds."""
+    cargo("--workspace", "--example", "token", *(f"--bin={name}" for name in names))
+
+
+def function(name):
+    """Separately, as SAM builds it: no feature of another function is enabled."""
+    cargo("--release", "--manifest-path", f"functions/{name}/Cargo.toml")
+
+
+def node_authorizer():
+    command("local/npm", "benches/peers/node-authorizer")
+    command("npm", "--prefix", "benches/peers/node-authorizer", "run", "--silent", "build")
+
+
+def prepare_verify():
+    for peer in ("aws-jwt-verify", "jose"):
+        command("local/npm", f"benches/peers/{peer}")
+    benches("hot_path", "allocations")
+    cargo("--release", "--manifest-path", "benches/peers/rust/Cargo.toml", "--target-dir", TARGET / "peers")
+
+
+def prepare_start():
+    node_authorizer()
+    for name in FUNCTIONS:
+        function(name)
+    drivers("startup")
+
+
+def prepare_warm():
+    node_authorizer()
+    for name in ("authorizer", "whoami"):
+        function(name)
+    benches("invocation")
+
+
+def prepare_quota():
+    node_authorizer()
+    function("authorizer")
+    benches("quota")
+
+
+def dynamodb():
+    command("local/venv", ".tools/dynamodb", "local/dynamodb.txt")
+    command("local/npm", "tests/dynamodb")
+
+
+def prepare_load():
+    for package in ("nginx", "wrk"):
+        command("local/debian", f".tools/{package}", package)
+    dynamodb()
+    function("forward-auth")
+
+
+def prepare_growth():
+    dynamodb()
+    benches("growth")
+
+
+def prepare_other():
+    benches("phantom", "render")
+
+
+def prepare_migration():
+    command("local/prepare", "test", *JOBS)
+    for name in ("migrate-user", "auth-api"):
+        function(name)
+    drivers("migration", "refusals")
+
+
+# How each part runs.
+
+
+def run_verify():
+    yield from openssl_speed()
+    material = output(TARGET / "release/hot_path", "material").strip()
+    yield from program("hot_path", material)
+    for peer in ("aws-jwt-verify", "jose"):
+        yield from peer_rounds(material, "node", PEERS / peer / "measure.js")
+    yield from peer_rounds(material, sys.executable, PEERS / "python/measure.py")
+    with keys_proxy.answering(json.dumps(json.loads(material)["jwks"])) as environment:
+        yield from peer_rounds(material, TARGET / "peers/release/peers", **environment)
+
+
+def openssl_speed():
+    """OpenSSL's own benchmark of an RSA-2048 verification, three times."""
+    seconds = "1" if "GATEHOUSE_QUICK" in os.environ else "3"
+    took = []
+    for _ in range(3):
+        printed = output("openssl", "speed", "-mr", "-seconds", seconds, "rsa2048")
+        took.append(1e9 / float(re.search(r"^\+F2:\d+:2048:[0-9.]+:([0-9.]+)", printed, re.MULTILINE)[1]))
+    yield {"bench": "peer", "name": "`openssl speed rsa2048`, verify", "ns": spread(took)}
+
+
+def peer_rounds(material, *arguments, **environment):
+    done = subprocess.run(
+        [str(one) for one in arguments], input=material, env=os.environ | environment, cwd=ROOT,
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    for line in done.stdout.splitlines():
+        for name, rounds in json.loads(line).items():
+            print(f"{name}: {spread(rounds)['median']:.0f} ns", flush=True)
+            yield {"bench": "peer", "name": name, "ns": spread(rounds)}
+
+
+def run_load():
+    environment = {"PYTHONPATH": str(ROOT / "local")}
+    yield from printed(sys.executable, "local/bench_forward.py", BINARIES / "forward-auth", **environment)
+
+
+def run_other():
+    yield from program("phantom")
+    yield from program("render")
+
+
+def run_migration():
+    """Over PostgreSQL, in a local stack that ends with the commands."""
+    stack = [ROOT / ".tools/ministack/bin/python", "local/stack.py", "exec", "--databases"]
+    for name in ("migration", "refusals"):
+        yield from printed(*stack, TARGET / f"debug/{name}", GATEHOUSE_BIN_DIR=str(BINARIES))
+
+
+def program(name, *arguments, build="release"):
+    """The results of one of the benches."""
+    # The venv's Python is that of peers/python.
+    path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    return printed(TARGET / build / name, *arguments, GATEHOUSE_BIN_DIR=str(BINARIES), PATH=path)
+
+
+def printed(*arguments, **environment):
+    """Runs a command, shows what it prints for people, and yields the results among it."""
+    names = os.environ | {"AWS_EC2_METADATA_DISABLED": "true"} | environment
+    arguments = [str(one) for one in arguments]
+    with subprocess.Popen(arguments, env=names, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith(MARKER):
+                parsed = json.loads(line)
+                yield {"bench": parsed["bench"], **parsed["result"]}
+            else:
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise SystemExit(f"{pathlib.Path(arguments[0]).name} failed ({process.returncode}).")
+
+
+def spread(values):
+    """As `benches::output::Spread`."""
+    values = sorted(values)
+    at = lambda percent: values[min(len(values) * percent // 100, len(values) - 1)]  # noqa: E731
+    return {"median": values[len(values) // 2], "low": at(10), "high": at(90), "runs": len(values)}
+
+
+# Where it was measured.
+
+
+def commit():
+    """Of the checkout whose functions are measured."""
+    folder = BINARIES if BINARIES.exists() else ROOT
+    return output("git", "-C", folder, "rev-parse", "--short=10", "HEAD").strip()
+
+
+def machine():
+    """The machine, without a name of it."""
+    models = re.findall(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return {
+        "processors": os.cpu_count(),
+        "model": models[0] if models else platform.machine(),
+        "architecture": platform.machine(),
+        "memory_gb": round(int(memory[1]) / 1e6),
+        "kernel": ".".join(re.findall(r"\d+", platform.release())[:2]),
+    }
+
+
+def versions():
+    programs = {
+        "rustc": ("rustc", "--version"),
+        "Node": ("node", "--version"),
+        "OpenSSL": ("openssl", "version"),
+    }
+    found = {"Python": platform.python_version()}
+    for name, words in programs.items():
+        if shutil.which(words[0]):
+            found[name] = re.search(r"\d+(\.\d+)+", output(*words))[0]
+    for lock in PEERS.glob("*/package.json"):
+        found |= json.loads(lock.read_text()).get("dependencies", {})
+    with contextlib.suppress(FileNotFoundError):
+        lock = (PEERS / "rust/Cargo.lock").read_text()
+        for crate in ("jsonwebtokens-cognito", "jwt-verify"):
+            if version := re.search(rf'name = "{crate}"\nversion = "(.*)"', lock):
+                found[crate] = version[1]
+    pinned = (ROOT / "local/bench.txt").read_text()
+    found |= {name: version for name, version in re.findall(r"^(PyJWT|boto3)==(\S+)$", pinned, re.MULTILINE)}
+    return found
+
+
+def command(*arguments):
+    subprocess.run([str(one) for one in arguments], cwd=ROOT, check=True)
+
+
+def output(*arguments):
+    arguments = [str(one) for one in arguments]
+    done = subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout
+
+
+PARTS = {
+    "verify": (prepare_verify, run_verify),
+    "start": (prepare_start, lambda: program("startup", build="debug")),
+    "warm": (prepare_warm, lambda: program("invocation")),
+    "load": (prepare_load, run_load),
+    "growth": (prepare_growth, lambda: program("growth")),
+    "quota": (prepare_quota, lambda: program("quota")),
+    "other": (prepare_other, run_other),
+    "migration": (prepare_migration, run_migration),
+}
+# Migrations take a quarter of an hour of their own, most of it in waits that are measured.
+USUAL = [name for name in PARTS if name != "migration"]

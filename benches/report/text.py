@@ -1,0 +1,477 @@
+"""The text of the report: docs/benchmarks.md. Every figure in it comes from the results."""
+
+import math
+import textwrap
+
+import results
+
+WIDTH = 120
+HEAD = """
+# Benchmarks
+
+{first} measures all of this again and writes a report with charts into `.local/bench`; each section names its own
+command. On two cores the whole takes about a quarter of an hour after building; building every function for release
+takes an hour. `QUICK=1` repeats little, in two minutes, to check that the benchmarks work. `SAVE=1` replaces this page
+and `benches/last`, where the results are as JSON, one measurement a line.
+
+A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the machine,
+processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend on the code alone, and differ by less
+than 1 % between two runs. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert
+no times.
+"""
+
+
+def document(found, prefix):
+    """The page; `prefix` leads from it to the charts."""
+    blocks = [HEAD.format(first="`make bench`").strip()]
+    for part, section in SECTIONS:
+        if part in found.parts:
+            blocks += section(found, prefix)
+    return "\n\n".join(blocks) + "\n"
+
+
+# Parts of a section.
+
+
+def measured(found, part):
+    """When, where and by which command a section was measured. The test of claims looks for this line."""
+    its = found.parts[part]
+    at = its["machine"]
+    rest = ", a quick run: not for publication" if its["quick"] else ""
+    versions = ", ".join(f"{name} {its['versions'][name]}" for name in USED.get(part, ()) if name in its["versions"])
+    return paragraph(
+        f"Measured by `{its['command']}` on {its['date']}: {at['processors']} cores of a shared {at['architecture']} "
+        f"machine ({at['model']}, {at['memory_gb']} GB, Linux {at['kernel']}), commit {its['commit']}; "
+        f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises"
+        f"{'; ' + versions if versions else ''}{rest}."
+    )
+
+
+def paragraph(text):
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def chart(prefix, name, alternative):
+    return f"![{alternative}]({prefix}bench-{name}.svg)"
+
+
+def number(value):
+    """Three significant digits."""
+    if value is None:
+        return ""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
+def spread(value, factor=1):
+    median, low, high = (number(value[key] * factor) for key in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
+
+
+def count(value):
+    return "" if value is None else f"{value:,.0f}"
+
+
+def millions(value):
+    return "" if value is None else f"{value / 1e6:.1f}"
+
+
+# The sections.
+
+
+def verify(found, prefix):
+    decisions = found.rows("verify", "decision")
+    floor = found.row("verify", bench="decision", name="bare RSA-2048 check")
+    ours = found.row("verify", bench="decision", name="token verified")
+    peers = sorted(found.rows("verify", "peer"), key=lambda row: row["ns"]["median"])
+    rows = [
+        [row["name"], spread(row["ns"], 1e-3), f"{row['ratio']['median']:.2f}", row["allocations"],
+         count(row["instructions"])]
+        for row in decisions
+    ]  # fmt: skip
+    others = [
+        [row["name"], spread(row["ns"], 1e-3), f"{row['ns']['median'] / floor['ns']['median']:.2f}",
+         f"{row['ns']['median'] / ours['ns']['median']:.2f}"]
+        for row in peers
+    ]  # fmt: skip
+    own = (ours["ns"]["median"] - floor["ns"]["median"]) / 1e3
+    yield "## A decision, without I/O"
+    yield measured(found, "verify")
+    yield paragraph(
+        "Processor time of one thread, with keys and revocations in memory. The bare check is aws-lc's RSA-2048 signature check with a "
+        "parsed key, the minimum of any verifier that uses it; batches of it alternate with those of each line, and the "
+        "ratio is that of neighbours."
+    )
+    yield table(["what", "µs", "× bare check", "allocations", "instructions"], rows)
+    yield paragraph(
+        f"Beside other verifiers, on the same token with the same keys, which each of them has parsed or imported before. "
+        f"In addition to the bare check Gatehouse takes {number(own)} µs."
+    )
+    yield table(["verifier", "µs", "× bare check", "× Gatehouse's verification"], others)
+    yield chart(prefix, "verify", "A verification by several libraries, in microseconds")
+    yield paragraph(
+        "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the processor "
+        "time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not know `client_id` and `token_use`, which the benchmark compares after "
+        "them. Both crates for Rust fetch keys only from Cognito's own address, which a proxy on the loopback interface "
+        "plays (`benches/report/keys_proxy.py`)."
+    )
+
+
+def start(found, prefix):
+    floor = found.row("start", kind="loopback", name="whoami")
+    rows = []
+    for row in found.rows("start"):
+        name = row["name"] + (" (a hello-world of `lambda_runtime`)" if row is floor else "")
+        ratio = f"{row['cpu_ms']['median'] / floor['cpu_ms']['median']:.2f}"
+        rows.append(
+            [name, number(row["mb"]), spread(row["start_ms"]), spread(row["cpu_ms"]), ratio,
+             millions(row["instructions"]), number(row["resident_mb"]["median"])]
+        )  # fmt: skip
+    yield "## Start"
+    yield measured(found, "start")
+    yield paragraph(
+        "From `exec` to the function's first poll for an event: the part of a cold start that the function's code decides. "
+        "Keys and store are on the loopback interface. With TLS both have it, as in an AWS account; the trust store of the "
+        "function then has so many root certificates, and one more: the roots of AWS's own hosts, where no other issuer is "
+        "configured, or the system's. Node and Python have only the loop of Lambda's runtime, and as an authorizer one "
+        "verification, one read of DynamoDB and a policy: no rules, no limits, no log."
+    )
+    header = ["function", "MB", "until the first poll, ms", "CPU, ms", "CPU, × whoami", "million instructions",
+              "resident, MB"]  # fmt: skip
+    yield table(header, rows)
+    yield chart(prefix, "start", "CPU time of a start, by function")
+    yield chart(prefix, "start-beside", "CPU time of a start beside functions for Node and Python")
+    yield from goals(found, START_GOALS)
+
+
+def warm(found, prefix):
+    rows = [
+        [row["name"], spread(row["cpu_us"]), number(row["p50_us"]), number(row["p99_us"]), count(row["instructions"]),
+         count(row["log_bytes"])]
+        for row in found.rows("warm")
+    ]  # fmt: skip
+    yield "## A warm invocation"
+    yield measured(found, "warm")
+    yield paragraph(
+        "One process under a local Runtime API: the event over HTTP, the decision, one read of a store on the loopback "
+        "interface, the log line, the answer over HTTP. An expired token is verified and refused before the store is "
+        "read, so the difference of the two lines is mostly the read. Gatehouse also evaluates Cedar policies and logs; "
+        "Node and Python do neither. CPU time includes the kernel's sockets; p50 and p99 are from the event to the "
+        "answer, on two cores that also run the Runtime API and the store."
+    )
+    yield table(["function", "CPU of an invocation, µs", "p50, µs", "p99, µs", "instructions", "log, bytes"], rows)
+    yield chart(prefix, "warm", "CPU time of a warm invocation, by function")
+    yield from goals(found, WARM_GOALS)
+
+
+def load(found, prefix):
+    rows = [
+        [row["name"], row["connections"], f"{row['rate']:,.0f} ({row['rate_low']:,.0f} to {row['rate_high']:,.0f})",
+         number(row["p50"]), number(row["p99"]), used(row)]
+        for row in found.rows("load")
+        if row["connections"] in SHOWN_CONNECTIONS
+    ]  # fmt: skip
+    yield "## Load of forward-auth"
+    yield measured(found, "load")
+    yield paragraph(
+        "wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included, on "
+        "these two cores, so that the sum of the last column cannot exceed 2. In brackets the slowest and the fastest "
+        "of three runs; times in ms."
+    )
+    yield table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
+    yield chart(prefix, "load", "Requests a second by the number of connections, for each set-up")
+    best = {}
+    for row in found.rows("load"):
+        if row["name"] not in best or row["rate"] > best[row["name"]]["rate"]:
+            best[row["name"]] = row
+    yield "What is busy at the highest rate of each set-up, and so is the limit:"
+    yield "\n".join(f"- {name}, {row['connections']} connections: {limit(row)}" for name, row in best.items())
+    one = {row["name"]: row for row in found.rows("load") if row["connections"] == 1}
+    plain = one.get("nginx that only proxies")
+    added = [
+        f"{number(row['p50'] - plain['p50'])} ms ({name.removeprefix('nginx, ')})"
+        for name, row in one.items()
+        if name.startswith("nginx, ")
+    ]
+    yield paragraph(
+        f"With one connection nothing waits for a processor. There a question adds to the {number(plain['p50'])} ms of an "
+        f"nginx that only proxies, at the median: {'; '.join(added)}."
+    )
+
+
+def used(row):
+    """Without the processors' idle rest."""
+    return ", ".join(f"{name} {share:.2f}" for name, share in by_share(row))
+
+
+def by_share(row):
+    return sorted(row["used"].items(), key=lambda pair: -pair[1])
+
+
+def limit(row):
+    name, share = by_share(row)[0]
+    whole = sum(row["used"].values())
+    text = f"{name} uses {share:.2f} of the {whole:.2f} processors"
+    if whole >= 1.8:
+        return f"{text}: both are in use"
+    if name != "forward-auth" and share >= 0.9:
+        return f"{text}: one thread, on one processor"
+    return text
+
+
+def growth(found, prefix):
+    yield "## Growth"
+    yield measured(found, "growth")
+    yield paragraph(
+        f"Processor time of one decision of forward-auth in process, and alone of the step that grows with the number; for "
+        f"the table the time of a read. The exponent is the slope "
+        f"of a line through the logarithms (least squares), for all sizes and from {results.LARGE} on: 0 is a cost that "
+        f"does not depend on the number, 1 is proportional to it."
+    )
+    for dimension, steps in found.growth().items():
+        title, text = DIMENSIONS[dimension]
+        sizes = [size for size in SHOWN_SIZES if any(size == one for points in steps.values() for one, _ in points)]
+        rows = []
+        for step, points in steps.items():
+            at = dict(points)
+            fits = [results.exponent(points), results.exponent(points, results.LARGE)]
+            cells = [spread(at[size]) if size in at else "" for size in sizes]
+            rows.append([step, *cells, *("" if fit is None else f"{fit:.2f}" for fit in fits)])
+        yield f"### {title}"
+        yield paragraph(text)
+        header = ["µs", *(f"{size:,}" for size in sizes), "exponent", f"from {results.LARGE} on"]
+        yield table(header, rows)
+        yield chart(prefix, f"growth-{dimension}", f"{title}: cost by number, both axes logarithmic")
+
+
+def quota(found, prefix):
+    rows = [
+        [row["name"], row["memory_mb"] or "a whole core", row["period_ms"] and number(row["period_ms"]) or "",
+         spread(row["start_ms"]), *(number(row[kind][f"{percent}_ms"]) for kind in ("rare", "busy")
+                                    for percent in ("p50", "p99"))]
+        for row in found.rows("quota")
+    ]  # fmt: skip
+    yield "## At the processor share of a small function"
+    yield measured(found, "quota")
+    yield paragraph(
+        "Lambda gives a function of 1,769 MB one processor, and a share in proportion below. Here the kernel's bandwidth "
+        "control (control group `cpu`) allows the process that share of every period, after which it waits for the next. "
+        "AWS does not document its period, so there are two. Times in ms; store and Runtime API are outside of the "
+        "group. *Now and then* is an invocation every 50 ms on average, *back to back* is without a pause, as in a load "
+        "test of one environment."
+    )
+    header = ["function", "MB", "period", "start", "now and then: p50", "p99", "back to back: p50", "p99"]
+    yield table(header, rows)
+    yield chart(prefix, "quota", "Start and invocations at the share of 512, 256 and 128 MB")
+    yield from advice(found)
+
+
+def advice(found):
+    at = {
+        memory: found.row("quota", name="Gatehouse", memory_mb=memory, period_ms=20) for memory in (128, 256, 512)
+    }
+    at |= {f"{memory}, 100": found.row("quota", name="Gatehouse", memory_mb=memory, period_ms=100) for memory in at}
+    if not all(at.values()):
+        return
+    small, usual, large = at[128], at[256], at[512]
+    rare = [f"{number(row['rare']['p99_ms'])} ms" for row in (small, usual, large)]
+    busy = [f"{number(row['busy']['p99_ms'])} ms" for row in (small, usual, large)]
+    starts = [f"{row['start_ms']['median']:.0f} ms" for row in (small, usual, large)]
+    long = [f"{at[f'{memory}, 100']['start_ms']['median']:.0f} ms" for memory in (128, 256)]
+    yield "What follows:"
+    yield "\n".join(
+        textwrap.fill(
+            " ".join(line.split()), WIDTH, initial_indent="- ", subsequent_indent="  ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        for line in (
+            f"An invocation uses a fraction of a millisecond, which is less than the share of one period: an environment "
+            f"that is not busy does not notice the quota. Its p99 is {rare[0]} at 128 MB, {rare[1]} at 256 MB and "
+            f"{rare[2]} at 512 MB.",
+            f"An environment that is busy all the time waits for the next period: p99 {busy[0]}, {busy[1]} and {busy[2]}. "
+            f"Lambda sends an environment one request at a time and starts another one while it is busy, so this is the "
+            f"worst case of a spike.",
+            f"A start uses more than one period: {starts[0]}, {starts[1]} and {starts[2]}, and with periods of 100 ms "
+            f"{long[0]} at 128 MB and {long[1]} at 256 MB. Memory is bought for starts, not for requests.",
+            "So 256 MB, the template's, is enough for a steady load, and 128 MB if the tail of a spike does not matter. "
+            "Where starts are too slow, 512 MB halves them; provisioned concurrency removes them "
+            "([operations.md](operations.md#memory-and-provisioned-concurrency)).",
+        )
+    )
+
+
+def other(found, prefix):
+    rows = [[row["name"], spread(row["us"]), f"{row['ratio']['median']:.2f}"] for row in found.rows("other", "phantom")]
+    mail = found.row("other", bench="mail")
+    yield "## Phantom tokens and mails"
+    yield measured(found, "other")
+    yield paragraph(
+        "A phantom token, beside a bare ES256 signature of the same run. A part of the difference is that `jsonwebtoken` "
+        "parses the key for every signature."
+    )
+    yield table(["what", "µs", "× bare ES256 signature"], rows)
+    yield paragraph(
+        f"A mail takes custom-message {number(mail['p50_us'])} µs in the median and {number(mail['p99_us'])} µs at the 99th "
+        f"percentile ({mail['mails']:,} mails of {mail['kinds']} kinds, warm)."
+    )
+
+
+def migration(found, prefix):
+    moved = found.row("migration", bench="migration")
+    refused = found.rows("migration", "refusals")
+    yield "## Migration"
+    yield measured(found, "migration")
+    yield paragraph(
+        f"migrate-user migrates {moved['users']:,} users from PostgreSQL, one after the other, at "
+        f"{number(moved['per_second'])} a second (bcrypt at cost 5) with {moved['failures']} failures; "
+        f"{number(moved['before_mb'])} MB are resident before and {number(moved['after_mb'])} MB after."
+    )
+    yield paragraph(
+        "Can refusals be told apart by their time? Each kind is measured twice, so that two lists of one kind show the "
+        "machine's noise. The p of a Kolmogorov-Smirnov test is small if two lists differ by more than chance."
+    )
+    rows = []
+    for function in dict.fromkeys(row["function"] for row in refused):
+        its = [row for row in refused if row["function"] == function]
+        medians = ", ".join(f"{row['kind']} {row['median_us']:,.0f}" for row in its if "kind" in row)
+        between = [row["p"] for row in its if "between" in row and row["between"][0] != row["between"][1]]
+        within = [row["p"] for row in its if "between" in row and row["between"][0] == row["between"][1]]
+        rows.append([function, medians, to(between), to(within)])
+    yield table(["function", "medians, µs", "p between kinds", "p within a kind"], rows)
+
+
+def to(values):
+    low, high = min(values), max(values)
+    return f"{low:.3f}" if low == high else f"{low:.3f} to {high:.3f}"
+
+
+# What was asked of start and warm path, with what was measured.
+
+
+def goals(found, wanted):
+    """A table of goals; each that is missed has its cause below."""
+    rows, causes = [], []
+    for name, bound, value, cause in wanted:
+        measured_value = value(found)
+        if measured_value is None:
+            continue
+        held = measured_value >= bound[1] if bound[0] == "at least" else measured_value <= bound[1]
+        rows.append([name, f"{bound[0]} {bound[1]:g}", number(measured_value), "yes" if held else "no"])
+        if not held:
+            causes.append(f"{name}: {cause(found) if callable(cause) else cause}")
+    if rows:
+        yield table(["goal", "asked", "measured", "reached"], rows)
+    for cause in dict.fromkeys(causes):
+        yield paragraph(cause)
+
+
+def instructions_with_tls(found):
+    """With the roots that the authorizer has in an account: AWS's, if it has them."""
+    rows = [row for row in found.rows("start") if row["kind"].startswith("tls") and row["name"].startswith("authorizer")]
+    return rows and rows[0]["instructions"] and rows[0]["instructions"] / 1e6 or None
+
+
+def cause_of_tls(found):
+    plain = found.row("start", kind="loopback", name="authorizer")
+    return (
+        f"without TLS it is {millions(plain['instructions'])} million. The rest are the handshakes, and the entropy that "
+        f"aws-lc collects for the first random number."
+    )
+
+
+def start_ratio(name):
+    def value(found):
+        row, floor = (found.row("start", kind="loopback", name=one) for one in (name, "whoami"))
+        return row and floor and row["cpu_ms"]["median"] / floor["cpu_ms"]["median"]
+
+    return value
+
+
+def warm_ratio(found):
+    ours, node = (found.row("warm", name=name) for name in ("Gatehouse", "Node"))
+    return ours and node and node["cpu_us"]["median"] / ours["cpu_us"]["median"]
+
+
+START_GOALS = [
+    ("authorizer with TLS, million instructions", ("at most", 22), instructions_with_tls, cause_of_tls),
+    (
+        "custom-message, CPU × whoami",
+        ("at most", 1.3),
+        start_ratio("custom-message"),
+        "it reads its brand's texts and layout at the start, so that no mail waits for them.",
+    ),
+    (
+        "pre-token-generation, CPU × whoami",
+        ("at most", 1.3),
+        start_ratio("pre-token-generation"),
+        "it reads its rules from the configuration, and is a larger binary.",
+    ),
+]
+WARM_GOALS = [
+    (
+        "Node's CPU / Gatehouse's, with the store",
+        ("at least", 3),
+        warm_ratio,
+        "both use the kernel's sockets alike, three requests an invocation.",
+    )
+]
+
+SHOWN_CONNECTIONS = (1, 32, 128)
+SHOWN_SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+DIMENSIONS = {
+    "routes": (
+        "Routes",
+        "The request is for the last of the routes of forward-auth (`ROUTES_FILE`). The authorizer refuses more than 200 "
+        "with `POLICY_SCOPE=api`.",
+    ),
+    "groups": (
+        "Groups of the caller",
+        "The token names the groups, so it grows with them: it is parsed, its signature is hashed over all of it, and each "
+        "group becomes an entity for Cedar. Tokens above `MAX_TOKEN_BYTES` are refused: 8,192 bytes hold some 350 groups "
+        "of this length, and Cognito allows a user 100.",
+    ),
+    "policies": (
+        "Policies",
+        "Two shipped policies, and so many further ones, each a `permit` for a group of its own with a condition. Cedar "
+        "evaluates every policy at each decision; at the start each is parsed and validated.",
+    ),
+    "issuers": (
+        "Issuers",
+        "The token's issuer is the last of the configured ones, which are compared one after the other.",
+    ),
+    "revocations": (
+        "Revocations in memory",
+        "So many revoked sessions of the caller, who has another, valid one, in forward-auth's store in memory.",
+    ),
+    "table": (
+        "Revocations in a table",
+        "The same in DynamoDB Local on the loopback interface, read by the store that the authorizer uses: one "
+        "`BatchGetItem` of at most six keys. Its SQLite file grows, DynamoDB's partitions do not; the checker asserts the "
+        "number of reads ([testing.md](testing.md#the-checker)).",
+    ),
+}
+USED = {
+    "verify": ("rustc", "Node", "Python", "OpenSSL", "aws-jwt-verify", "jose", "PyJWT", "jwt-verify",
+               "jsonwebtokens-cognito"),
+    "start": ("rustc", "Node", "Python", "@aws-sdk/client-dynamodb", "boto3"),
+    "warm": ("rustc", "Node", "Python", "@aws-sdk/client-dynamodb", "boto3"),
+    "growth": ("rustc",),
+    "quota": ("rustc", "Node"),
+}  # fmt: skip
+SECTIONS = [
+    ("verify", verify),
+    ("start", start),
+    ("warm", warm),
+    ("quota", quota),
+    ("load", load),
+    ("growth", growth),
+    ("other", other),
+    ("migration", migration),
+]

@@ -1,0 +1,130 @@
+"""Each figure that the documents claim has a command that prints it: `make test`, or `python3 -m unittest discover
+tests/claims`."""
+
+import pathlib
+import sys
+import unittest
+
+import claims
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Sentences that look like claims and are not: the page, a phrase of the sentence, and why.
+EXCEPTIONS = (
+    ("docs/costs.md", "0.4 KB of Lambda's START", "AWS writes these lines: the length of their documented format"),
+    ("docs/costs.md", "`AccessLogs` adds 0.43 KB", "API Gateway writes it: the length of the template's format, filled in"),
+    ("docs/costs.md", "each environment of 256 MB, all the time", "the template's setting, times a month"),
+    ("docs/operations.md", "Amazon SES reviews an account", "a rule of Amazon SES"),
+    ("docs/outcomes.md", "a request line of 70 KB", "what a test sends"),
+    ("docs/outcomes.md", "the trigger took 3.5 s", "its time limit"),
+)
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+
+
+def found(text, **more):
+    """The claims that are found in a page with this text."""
+    pages = {"docs/page.md": text, **more}
+    return [claim for claim in claims.unproven(pages) if claim.page == "docs/page.md"]
+
+
+class Documents(unittest.TestCase):
+    maxDiff = None
+
+    def test_each_figure_names_the_command_that_measures_it(self):
+        self.assertEqual([str(claim) for claim in claims.unproven(PAGES, EXCEPTIONS)], [])
+
+    def test_each_exception_is_needed(self):
+        for exception in EXCEPTIONS:
+            others = [one for one in EXCEPTIONS if one != exception]
+            page, phrase, why = exception
+            with self.subTest(page=page, phrase=phrase):
+                self.assertTrue(why)
+                self.assertTrue(any(phrase in claim.text for claim in claims.unproven(PAGES, others)))
+
+    def test_the_page_of_benchmarks_is_what_its_results_give(self):
+        sys.path.insert(0, str(ROOT / "benches/report"))
+        self.addCleanup(sys.path.remove, str(ROOT / "benches/report"))
+        import results
+        import text
+
+        last = results.Results.read(ROOT / "benches/last")
+        self.assertEqual(text.document(last, "pictures/"), PAGES[claims.BENCHMARKS], "make bench SAVE=1, not by hand")
+        self.assertFalse([name for name, part in last.parts.items() if part["quick"]], "a quick run is not published")
+        self.assertLessEqual(set(last.parts), {part for part, _ in text.SECTIONS})
+
+
+class Found(unittest.TestCase):
+    def test_figures_without_a_command(self):
+        for sentence in (
+            "A decision takes 0.2 ms.",
+            "A decision takes 200 µs of processor time, and a start 8 ms.",
+            "Gatehouse is 3 times as fast as Node.",
+            "The authorizer's zip has 4.0 MB.",
+            "A start needs 22 million instructions.",
+            "It answers 20,000 requests a second.",
+            "That saves 40 % of the time.",
+            "The build took 12 minutes.",
+            "- logout: 5 ms\n- admin: 6 ms",
+            "| function | start, ms |\n|---|---|\n| logout | 5.5 |",
+            "| what | × bare check |\n|---|---|\n| a token | 1.11 |",
+            "| set-up | requests/s |\n|---|---|\n| nginx | 93,566 |",
+            "| set-up | it takes |\n|---|---|\n| nginx | 0.5 ms |",
+        ):
+            with self.subTest(sentence):
+                self.assertTrue(found(f"# Page\n\n{sentence}\n"))
+
+    def test_prices_settings_and_bounds_are_not_claims(self):
+        for sentence in (
+            "API Gateway costs $3.50 a million.",
+            "The response is at most 8 KB.",
+            "forward-auth answers 503 within 2.5 s.",
+            "At a multiple of `REFUSAL_STEP_MS` (500 ms).",
+            "A revocation lives for 8 hours.",
+            "See section 2.4 of RFC 7515.",
+            "```\nmake bench   # 3 ms\n```",
+        ):
+            with self.subTest(sentence):
+                self.assertEqual(found(f"# Page\n\n{sentence}\n"), [])
+
+    def test_a_command_in_the_block_the_section_or_the_linked_one_is_enough(self):
+        claim = "A decision takes 0.2 ms"
+        measured = "# Speed\n\nMeasured by `make bench`, 2026-11-26.\n\n| what | ms |\n|---|---|\n| a decision | 0.2 |\n"
+        for text in (
+            f"# Page\n\n{claim} (`make bench PART=warm`).\n",
+            f"# Page\n\nMeasured by `make bench PART=warm` on 2026-11-26, two cores.\n\n{claim}.\n",
+            f"# Page\n\n{claim} ([measured](benchmarks.md#speed)).\n",
+            f"# Page\n\n{claim} ([measured](benchmarks.md)).\n",
+        ):
+            with self.subTest(text):
+                self.assertEqual(found(text, **{"docs/benchmarks.md": measured}), [])
+        for text in (
+            # Another section's line, a command that measures nothing, a section without a line, one that is not there.
+            f"# Page\n\nMeasured by `make bench`.\n\n# Other\n\n{claim}.\n",
+            f"# Page\n\n{claim} after `make deploy`.\n",
+            f"# Page\n\n{claim} ([measured](benchmarks.md#other)).\n",
+            f"# Page\n\n{claim} ([measured](elsewhere.md#speed)).\n",
+        ):
+            with self.subTest(text):
+                more = {"docs/benchmarks.md": measured + "\n# Other\n\nText.\n"}
+                self.assertTrue(found(text, **more))
+
+    def test_a_quoted_figure_is_one_of_the_last_run(self):
+        measured = "# Speed\n\nMeasured by `make bench`.\n\n| what | µs |\n|---|---|\n| a decision | 207 (200 to 215) |\n"
+        for figure, count in (("0.2 ms", 0), ("207 µs", 0), ("0.21 ms", 0), ("0.35 ms", 1), ("150 µs", 1)):
+            with self.subTest(figure):
+                text = f"# Page\n\nA decision takes {figure} ([measured](benchmarks.md#speed)).\n"
+                self.assertEqual(len(found(text, **{"docs/benchmarks.md": measured})), count)
+        for text, count in (
+            ("Of 256 MB, a decision takes [207 µs](benchmarks.md#speed).", 0),
+            ("Of 256 MB, a decision takes [350 µs](benchmarks.md#speed).", 1),
+            ("A decision takes 207 µs ([measured](benchmarks.md#speed)), and a start 9 ms.", 0),
+            ("| what | |\n|---|---|\n| a decision | 207 µs ([measured](benchmarks.md#speed)) |", 0),
+            ("| what | |\n|---|---|\n| a decision | 350 µs ([measured](benchmarks.md#speed)) |", 1),
+        ):
+            with self.subTest(text):
+                self.assertEqual(len(found(f"# Page\n\n{text}\n", **{"docs/benchmarks.md": measured})), count)
+
+
+if __name__ == "__main__":
+    unittest.main()
