@@ -50,10 +50,11 @@ check: ## Run the checker for long: 200,000 operations under faults, a million r
 	  cargo test -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
 
-fuzz: ## Mutate inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
+fuzz: ## Fuzz, FUZZ_SECONDS (600) for each: tests/it/fuzz.rs at random, the targets of fuzz/ by coverage; TARGETS=..
 	@cargo build -q $(CARGO_JOBS) -p auth-tests --tests
 	@GATEHOUSE_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test -q -p auth-tests --test it -- \
 	  fuzz:: --nocapture
+	@python3 fuzz/run.py --seconds $${FUZZ_SECONDS:-600} $(TARGETS)
 
 fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response that openapi.yaml does not declare
 	@local/venv .tools/schemathesis local/schemathesis.txt
