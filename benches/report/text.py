@@ -43,7 +43,7 @@ def measured(found, part):
         f"Measured by `{its['command']}` on {its['date']}: {at['processors']} cores of a shared {at['architecture']} "
         f"machine ({at['model']}, {at['memory_gb']} GB, Linux {at['kernel']}), commit {its['commit']}; "
         f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises"
-        f"{'; ' + versions if versions else ''}{rest}."
+        f"{'; ' + versions if versions else ''}{rest}. {its.get('note', '')}"
     )
 
 
@@ -119,9 +119,14 @@ def verify(found, prefix):
     yield paragraph(
         "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the processor "
         "time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not know `client_id` and `token_use`, which the benchmark compares after "
-        "them. Both crates for Rust fetch keys only from Cognito's own address, which a proxy on the loopback interface "
+        "them. jsonwebtokens-cognito fetches keys only from Cognito's own address, which a proxy on the loopback interface "
         "plays (`benches/report/keys_proxy.py`)."
     )
+    if not any(row["name"].startswith("jwt-verify") for row in peers):
+        yield paragraph(
+            "The crate jwt-verify builds and is not measured: its verifier for Cognito takes neither keys nor an address, "
+            "and trusts only the roots that are compiled into it, so it refuses the proxy."
+        )
 
 
 def start(found, prefix):
