@@ -49,6 +49,12 @@ check: ## Run the checker for long: 200,000 operations under faults, a million r
 	  cargo test -p auth-tests --test it -- checker --nocapture --test-threads 1 \
 	  2> .local/check.log
 
+.PHONY: chaos
+chaos: ## Inject faults for half an hour and write the table of docs/reliability.md; T=name for one experiment
+	@local/prepare test $(CARGO_JOBS)
+	@local/debian .tools/faketime libfaketime || true
+	@$(PYTHON) local/chaos.py $(T)
+
 fuzz: ## Mutate inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
 	@cargo build -q $(CARGO_JOBS) -p auth-tests --tests
 	@GATEHOUSE_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test -q -p auth-tests --test it -- \
@@ -90,7 +96,7 @@ lint: tools ## Run every check of .ci/run other than the tests
 # These targets need only Rust, SAM's set of tools, and the AWS credentials of the shell.
 # CONFIG is an environment of samconfig.toml: a preset, or a stack that was deployed from here.
 OPERATE := .tools/sam/bin/python
-.PHONY: tools-sam zips sbom deploy smoke rollback admin destroy live-checks test-operate test-adopt audit adopt
+.PHONY: tools-sam zips deploy smoke rollback admin destroy live-checks test-operate test-adopt audit adopt
 
 build: tools-sam ## Build the functions for Lambda (release: minutes); ARCH=arm64 ONLY="WhoamiFunction .." FEATURES=otlp
 	@$(OPERATE) local/build.py $(if $(FEATURES),--features $(FEATURES)) $(or $(ARCH),x86_64) $(ONLY)
@@ -98,8 +104,6 @@ build: tools-sam ## Build the functions for Lambda (release: minutes); ARCH=arm6
 zips: tools-sam ## Zip each function that `make build` built, for a release, into .local/release
 	@$(OPERATE) local/build.py zips $(or $(ARCH),x86_64) .local/release
 
-sbom: ## Write an SBOM of each function (CycloneDX) into .local/release; needs cargo-cyclonedx
-	@local/sbom .local/release
 
 deploy: tools-sam ## Deploy to the AWS account of your shell: six questions; CONFIG=.. YES=1 for none; TEMPLATE=core.yaml
 	@$(OPERATE) local/deploy.py $(if $(CONFIG),--config $(CONFIG)) $(if $(YES),--yes) $(if $(ARCH),--arch $(ARCH)) \
@@ -140,6 +144,27 @@ bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|load|growt
 	@local/venv .tools/bench local/bench.txt
 	@$(if $(QUICK),GATEHOUSE_QUICK=1) $(if $(BUILT),GATEHOUSE_BUILT=1) GATEHOUSE_JOBS="$(CARGO_JOBS)" \
 	  .tools/bench/bin/python benches/report $(PART) $(if $(SAVE),--save)
+
+# docs/supply-chain.md and docs/mutants.md
+.PHONY: sbom notices reproduce features advisories mutants
+
+sbom: ## Write an SBOM of each function (CycloneDX) into .local/release, and compare it with `cargo tree`
+	@local/sbom .local/release
+
+notices: ## Write the licences of the functions' dependencies into .local/release/THIRD-PARTY.txt
+	@local/crates.py notices .local/release
+
+reproduce: tools-sam ## Build ONLY="WhoamiFunction .." twice, in two places, and compare (release: many minutes); ARCH=arm64
+	@$(OPERATE) local/reproduce.py $(or $(ARCH),x86_64) $(or $(ONLY),WhoamiFunction CustomMessageFunction AuthorizerFunction)
+
+features: ## Write local/authorizer.features, the features of the authorizer's large dependencies, which `make lint` checks
+	@local/crates.py features --write
+
+advisories: ## Look for known vulnerabilities in what Cargo.lock, local/*.txt and package-lock.json pin; needs the network
+	@local/advisories
+
+mutants: ## Change the deciding crates in one place at a time: their tests must notice (hours); PART="routes revocations"
+	@local/mutants $(PART)
 
 clean: stop ## Remove everything that was built and installed here
 	@rm -rf target .tools .local .aws-sam

@@ -24,6 +24,8 @@ from account import Problem, run
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 TARGETS = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
+# The oldest processors on which Lambda runs functions, as cargo-lambda chooses them.
+PROCESSORS = {"x86_64": "haswell", "arm64": "neoverse-n1"}
 # `e_machine` of an ELF file's header.
 MACHINES = {62: "x86_64", 183: "arm64"}
 # Maximum bytes of a function's zip, which Lambda loads at a cold start. Cedar is a third of the authorizer's.
@@ -72,25 +74,46 @@ def build(architecture, functions=(), template="template.yaml", features=()):
     return 0
 
 
-def sam_build(architecture, function, template, features=()):
+def sam_build(architecture, function, template, features=(), root=None, variables=None):
+    """`sam build` in the checkout at `root`, by default this one; `variables` add to the environment."""
+    root = root or ROOT
+    environment = os.environ | (variables or {})
     # An empty variable: cargo-lambda compiles with zig, against the old glibc of Lambda's own system.
-    environment = os.environ | {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
-    environment |= {"__SAM_CLI_APP_DIR": str(ROOT / ".local" / "sam")}
-    caches = ROOT / ".tools" / "cache"
+    environment |= {"CARGO_LAMBDA_COMPILER": "", "SAM_CLI_TELEMETRY": "0"}
+    environment |= {"__SAM_CLI_APP_DIR": str(root / ".local" / "sam")}
+    environment |= {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(compiler_flags(root, architecture, environment))}
+    caches = root / ".tools" / "cache"
     environment |= {"ZIG_GLOBAL_CACHE_DIR": str(caches / "zig"), "CARGO_ZIGBUILD_CACHE_DIR": str(caches / "zigbuild")}
     # cargo-lambda looks for zig in the first python3 on the PATH.
-    environment |= {"PATH": f"{ROOT / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
+    environment |= {"PATH": f"{root / '.tools' / 'lambda' / 'bin'}{os.pathsep}{environment['PATH']}"}
     if features:
         # SAM cannot pass features on; cargo-lambda reads them from a file.
-        settings = ROOT / ".local" / "features.toml"
+        settings = root / ".local" / "features.toml"
         settings.parent.mkdir(exist_ok=True)
         settings.write_text(f"[build]\nfeatures = {json.dumps([*features])}\n")
         environment |= {"CARGO_LAMBDA_GLOBAL": str(settings)}
     command = ["sam", "build", *function, "--template-file", template]
     command += ["--parameter-overrides", f"Architecture={architecture}"]
-    result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    result = subprocess.run(command, cwd=root, env=environment, check=False)
     if result.returncode:
         raise Problem("sam build failed: see the lines above.")
+
+
+def compiler_flags(root, architecture, environment):
+    """The compiler's flags: those of the environment, the processor, and names for the folders of this machine.
+
+    Panics name source files. With the same names everywhere, two builds of the same sources are equal. `trim-paths` of
+    a cargo profile, which does the same, is not stable in the pinned version. cargo-lambda chooses the processor by
+    `build.rustflags`, which cargo ignores beside these flags.
+    """
+    cargo_home = environment.get("CARGO_HOME") or pathlib.Path(environment.get("HOME", "~")).expanduser() / ".cargo"
+    target = environment.get("CARGO_TARGET_DIR") or root / "target"
+    # The last prefix that fits applies, and any of these may be below an earlier one.
+    pairs = [(root, "/gatehouse"), (root / target, "/gatehouse/target"), (root / cargo_home, "/cargo")]
+    given = environment.get("CARGO_ENCODED_RUSTFLAGS", "").split("\x1f")
+    given = given if any(given) else environment.get("RUSTFLAGS", "").split()
+    processor = [] if any("target-cpu=" in flag for flag in given) else [f"-Ctarget-cpu={PROCESSORS[architecture]}"]
+    return [*given, *processor, *(f"--remap-path-prefix={place}={name}" for place, name in pairs)]
 
 
 def ready(architecture):

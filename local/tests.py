@@ -27,6 +27,9 @@ SHOWN = 10
 UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
+# Two halves of the same length, test_operate.py and the others, each with a stack of its own.
+SCRIPTS_ON_A_STACK = [*UNITTEST, "-s", "local", "-p", "test_[!o]*.py"]
+DEPLOYMENTS_ON_A_STACK = [*UNITTEST, "-s", "local", "-p", "test_o*.py"]
 OPERATE = [*UNITTEST, "operate/tests"]
 CLAIMS = [*UNITTEST, "tests/claims"]
 ON_A_STACK = ["-k", "LocalStack"]
@@ -50,10 +53,13 @@ def main(arguments):
     with concurrent.futures.ThreadPoolExecutor(1) as pool, concurrent.futures.ThreadPoolExecutor(1) as second:
         running = [pool.submit(part, name, command) for name, command in BESIDE.items()]
         codes = [run([*DATABASES, *OURS, "cargo", *arguments])]
-        operating = second.submit(part, "operators' programs on a stack", [*DATABASES, *OPERATE, *ON_A_STACK])
+        on_stacks = [
+            second.submit(part, "deployments on a stack", [*STACK, *DEPLOYMENTS_ON_A_STACK, *ON_A_STACK]),
+            second.submit(part, "operators' programs on a stack", [*DATABASES, *OPERATE, *ON_A_STACK]),
+        ]
         print("\n==> tests of the scripts on a stack", flush=True)
-        codes.append(run([*STACK, *SCRIPTS, *ON_A_STACK]))
-        for one in (operating, *running):
+        codes.append(run([*STACK, *SCRIPTS_ON_A_STACK, *ON_A_STACK]))
+        for one in (*on_stacks, *running):
             name, code, seconds = one.result()
             print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
             codes.append(code)

@@ -99,7 +99,7 @@ impl AuditTrail {
         if groups.iter().any(|group| group.is_empty()) {
             return Err(format!("{GROUPS} has an empty element"));
         }
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config().await;
         let client = Client::new(&with_limits(&sdk, &READ));
         let mut acts: BTreeMap<_, Act> = BTreeMap::new();
         for group in groups {
@@ -245,7 +245,7 @@ fn id(at: u64) -> String {
 
 /// Writes the line of an act at `at` into a stream of its own, so that no two commands share one.
 async fn write(group: &str, line: &Value, at: u64) -> Result<(), String> {
-    let sdk = aws_config::load_from_env().await;
+    let sdk = aws_client::sdk_config().await;
     let client = Client::new(&with_limits(&sdk, &WRITE));
     let stream = line["id"].as_str().unwrap_or_default();
     let created = client.create_log_stream().log_group_name(group);

@@ -55,7 +55,7 @@ impl Place {
         match (self.file, self.secret) {
             (Some(path), _) => Some(KeyStore::File(path)),
             (None, Some(id)) => {
-                let sdk = aws_config::load_from_env().await;
+                let sdk = aws_client::sdk_config().await;
                 let client = Client::new(&with_limits(&sdk, &LIMITS));
                 Some(KeyStore::Secret { client, id })
             }

@@ -163,7 +163,7 @@ fn report(checker: &Checker, unreadable: u64, memory: u32) -> Vec<Value> {
 }
 
 async fn write_spellings(checker: &Checker, table: &str) -> Result<(), String> {
-    let client = aws_sdk_dynamodb::Client::new(&aws_config::load_from_env().await);
+    let client = aws_sdk_dynamodb::Client::new(&aws_client::sdk_config().await);
     for (name, spellings) in checker.unusual() {
         let spellings = spellings.iter().cloned().collect();
         let put = client
@@ -184,7 +184,7 @@ async fn write_spellings(checker: &Checker, table: &str) -> Result<(), String> {
 async fn status(export: &Path, work_file: &Path) -> Result<(Vec<Value>, bool), String> {
     let pool = required("USER_POOL_ID")?;
     let checker = checker()?;
-    let users = CognitoUsers::new(&aws_config::load_from_env().await, pool);
+    let users = CognitoUsers::new(&aws_client::sdk_config().await, pool);
     let mut tally = Tally::of(work_file)?;
     let mut work = BufWriter::new(
         File::options()

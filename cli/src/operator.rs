@@ -40,7 +40,7 @@ impl Operator {
         let user_pool_id = required("USER_POOL_ID")?;
         let table = required("REVOCATION_TABLE")?;
         let leeway_seconds = leeway_seconds()?;
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config().await;
         let revocations = DynamoRevocations::new(&sdk, table);
         let here = runtime::clock::unix_seconds();
         let now = revocations.server_time().await.map_err(|unavailable| {

@@ -7,6 +7,9 @@ use std::{env, fs, io};
 
 use serde_norway::Value;
 
+/// A user pool's id of the greatest length, for the placeholder in policies.
+const POOL: &str = "us-gov-west-1_0123456789012345678901234567890123456789";
+
 fn main() -> io::Result<()> {
     let root = Path::new("../..").canonicalize()?;
     let code = policies(&root.join("policies"))? + &routes(&root.join("openapi.yaml"))?;
@@ -14,7 +17,7 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("compiled_in.rs"), code)
 }
 
-/// Every `*.cedar` file, sorted by name, and the schema.
+/// Every `*.cedar` file, sorted by name, and the schema's namespace. They are validated here, not at each start.
 fn policies(folder: &Path) -> io::Result<String> {
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut names: Vec<_> = fs::read_dir(folder)?
@@ -22,15 +25,27 @@ fn policies(folder: &Path) -> io::Result<String> {
         .filter(|name| name.ends_with(".cedar"))
         .collect();
     names.sort();
-    let path = |name: &str| folder.join(name).display().to_string();
+    let schema = fs::read_to_string(folder.join("schema.cedarschema"))?;
+    let files = names
+        .into_iter()
+        .map(|name| fs::read_to_string(folder.join(&name)).map(|text| (name, text)))
+        .collect::<io::Result<Vec<_>>>()?;
+    let valid = cedar_files::validated(&schema, &files, POOL);
+    let namespace = match valid {
+        Ok(valid) => valid.namespace,
+        Err(error) => {
+            for problem in &error.0 {
+                println!("cargo::error=policies: {}", problem.replace('\n', " "));
+            }
+            return Ok(String::new());
+        }
+    };
     let mut code = format!(
-        "pub(crate) const SCHEMA: &str = include_str!({:?});\n\
+        "pub(crate) const NAMESPACE: &str = {namespace:?};\n\
          pub(crate) const POLICIES: &[(&str, &str)] = &[\n",
-        path("schema.cedarschema")
     );
-    for name in &names {
-        writeln!(code, "    ({name:?}, include_str!({:?})),", path(name))
-            .map_err(io::Error::other)?;
+    for (name, text) in &files {
+        writeln!(code, "    ({name:?}, {text:?}),").map_err(io::Error::other)?;
     }
     Ok(code + "];\n")
 }

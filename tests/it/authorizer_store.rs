@@ -161,6 +161,17 @@ async fn a_wrong_checksum_is_an_error() {
 }
 
 #[tokio::test]
+async fn requests_use_the_connection_that_the_start_has_opened() {
+    let authorizer = Authorizer::start().await;
+    assert_eq!(authorizer.store.connections(), 1);
+    for _ in 0..3 {
+        let token = Pool::ours().access_token().build();
+        assert_eq!(authorizer.verdict_on(&token).await, Verdict::Allow);
+    }
+    assert_eq!(authorizer.store.connections(), 1);
+}
+
+#[tokio::test]
 async fn dead_connections_after_a_freeze_are_replaced() {
     let authorizer = Authorizer::start().await;
     let token = Pool::ours().access_token().build();

@@ -40,16 +40,16 @@ async fn create_table(stack: &Stack) -> String {
 }
 
 /// Three functions over one table of sessions, with the keys in a fake Secrets Manager.
-struct Functions {
-    world: World,
+pub(crate) struct Functions {
+    pub(crate) world: World,
     table: String,
     auth_api: Binary,
-    logout: Binary,
+    pub(crate) logout: Binary,
     authorizer: Binary,
 }
 
 impl Functions {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let world = World::start().await;
         let table = create_table(&world.stack).await;
         let text = json!({"keys": [], "generated": "a1B2".repeat(16)}).to_string();
@@ -73,10 +73,33 @@ impl Functions {
         }
     }
 
+    /// Another process of auth-api.
+    pub(crate) async fn another(&self) -> Binary {
+        let others = self.world.others.url();
+        let more = [
+            ("BROWSER_SESSION_TABLE", self.table.as_str()),
+            ("BROWSER_SESSION_KEYS_ARN", KEYS_ARN),
+            ("ALLOWED_ORIGINS", ORIGIN),
+            ("COOKIE_MODE", "session"),
+            ("ATTEMPT_TABLE", self.world.stack.attempt_table.as_str()),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
+        ];
+        self.world.function("auth-api", &more).await
+    }
+
     async fn sign_in(&self, token: &TokenBuilder<'_>) -> String {
+        self.sign_in_at(&self.auth_api, token).await
+    }
+
+    /// A request for a sign-in, to which Cognito will give this token.
+    pub(crate) fn login(&self, token: &TokenBuilder<'_>) -> Value {
         self.world.cognito.set_answer("InitiateAuth", tokens(token));
         let login = json!({"email": "ada@example.com", "password": PASSWORD});
-        let answer = ask(&self.auth_api, &of_page(post("/auth/login", &login), None)).await;
+        of_page(post("/auth/login", &login), None)
+    }
+
+    pub(crate) async fn sign_in_at(&self, api: &Binary, token: &TokenBuilder<'_>) -> String {
+        let answer = ask(api, &self.login(token)).await;
         assert_eq!(
             (answer.status, &answer.body),
             (200, &json!({"expires_in": 1800}))
@@ -97,7 +120,7 @@ impl Functions {
     }
 
     /// Whether the authorizer accepts the cookie.
-    async fn passes(&self, cookie: &str) -> bool {
+    pub(crate) async fn passes(&self, cookie: &str) -> bool {
         let event = of_page(request_event("Bearer x"), Some(cookie));
         match verdict(&self.authorizer.invoke(&event).await) {
             Verdict::Allow => true,
@@ -117,7 +140,7 @@ impl Functions {
 }
 
 /// A request of the application's page, with this cookie.
-fn of_page(mut event: Value, cookie: Option<&str>) -> Value {
+pub(crate) fn of_page(mut event: Value, cookie: Option<&str>) -> Value {
     event["headers"] = json!({"Content-Type": "application/json", "Origin": ORIGIN});
     if let Some(cookie) = cookie {
         event["headers"]["Cookie"] = json!(format!("theme=dark; {cookie}"));
@@ -238,15 +261,8 @@ async fn refreshes_at_once_use_the_refresh_token_once() {
         .world
         .cognito
         .set_answer(operation, tokens(&token));
-    // Another process of the function: one alone handles one request at a time.
-    let others = functions.world.others.url();
-    let more = [
-        ("BROWSER_SESSION_TABLE", functions.table.as_str()),
-        ("BROWSER_SESSION_KEYS_ARN", KEYS_ARN),
-        ("COOKIE_MODE", "session"),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", others.as_str()),
-    ];
-    let second = functions.world.function("auth-api", &more).await;
+    // One process alone handles one request at a time.
+    let second = functions.another().await;
     functions
         .world
         .cognito

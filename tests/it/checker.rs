@@ -12,11 +12,12 @@
 //!
 //! `GATEHOUSE_OPERATIONS` sets the number of operations; `make check` runs 200,000.
 
+mod browser;
 mod clients;
 mod cognito;
 mod cost;
 mod faults;
-mod front;
+pub(crate) mod front;
 mod revocations;
 mod run;
 mod state;

@@ -35,6 +35,7 @@ mod authorizer_tokens;
 mod browser;
 mod browser_sessions;
 mod causes;
+mod chaos;
 mod checker;
 mod cognito;
 mod connections;

@@ -1,17 +1,20 @@
 //! Late writes never lower a value. The tests write through the store's own crate into the
 //! emulated table, and check the result with the built authorizer.
 
+use std::collections::HashMap;
+
 use auth::api_key::{NewKey, RANDOM_BYTES};
 use auth::user_state::{Act, After, UserState};
 use auth::{
-    KeptSession, OtherSessions, PasswordChange, REVOCATION_MARGIN_SECONDS, RevocationContext,
-    RevocationWriter, UnixSeconds, UserRef,
+    GroupRef, IssuerRef, KeptSession, OtherSessions, PasswordChange, REVOCATION_MARGIN_SECONDS,
+    RevocationContext, RevocationWriter, UnixSeconds, UserRef,
 };
 use auth_dynamodb::{DisplayedKey, DynamoApiKeys, DynamoRevocations};
 use auth_tests::{Stack, Verdict, environment, request_event};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::AttributeValue;
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
 use testkit::token::now;
@@ -183,6 +186,86 @@ async fn a_crash_never_shortens_a_revocation() {
         Some(UnixSeconds(now)),
         "the last run writes the row"
     );
+}
+
+#[tokio::test]
+async fn a_revocation_by_a_clock_that_is_behind_has_the_tables_time() {
+    let stack = Stack::of_this_run();
+    let relay = FakeAws::in_front_of(&stack.tables).await;
+    let store = DynamoRevocations::new(&sdk(&relay.url()).await, stack.table.clone());
+    let own = now();
+    let context = RevocationContext {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(own),
+        refresh_token_ttl_seconds: 3_600,
+    };
+    // The table's clock, the time of the act, and the time that is written; in seconds after the function's clock.
+    let rows = [
+        (0, 0, 0),
+        (240, 0, 240),
+        (3, 0, 3),
+        (240, 60, 300),
+        // Ahead, as in a test of the past, or of an event elsewhere.
+        (-240, 0, 0),
+        (7_200, 0, 7_200),
+        (90_000, 0, 0),
+        (240, -30, -30),
+        (240, 600, 600),
+    ];
+    for (table, act, expected) in rows {
+        let date = aws_sdk_dynamodb::primitives::DateTime::from_secs(own.cast_signed() + table);
+        let format = aws_sdk_dynamodb::primitives::DateTimeFormat::HttpDate;
+        relay.set_date(Some(&date.fmt(format).unwrap()));
+        let moment = |offset: i64| UnixSeconds(own.checked_add_signed(offset).unwrap());
+        let subject = crate::world::unique("behind");
+        let user = user_ref(&subject);
+        // The first write, and one that finds a row.
+        for at in [act - 900, act] {
+            let revoked = store.revoke_user_sessions(&user, moment(at), &context);
+            revoked.await.unwrap();
+        }
+        let row = store.user_row(&user).await.unwrap();
+        assert_eq!(row.not_before, Some(moment(expected)), "{table} {act}");
+
+        let session = user.session("a-session");
+        store.revoke_session(&session, &context).await.unwrap();
+        let DisplayedKey { pk, sk } = (&session).into();
+        let kept = own + 3_600 + REVOCATION_MARGIN_SECONDS;
+        let later = if act == 0 { expected } else { table.max(0) };
+        let needed = kept.checked_add_signed(later).unwrap().to_string();
+        let written = stack_row(&stack, &pk, &sk).await["expires_at"].clone();
+        assert_eq!(written, AttributeValue::N(needed), "{table}");
+
+        let pool = crate::world::unique("pool");
+        let issuer = IssuerRef { issuer: &pool };
+        let revoked = store.revoke_issuer(&issuer, moment(act), &context);
+        revoked.await.unwrap();
+        let group = GroupRef {
+            issuer: &pool,
+            group: "g",
+        };
+        let revoked = store.revoke_group_sessions(&group, moment(act), &context);
+        revoked.await.unwrap();
+        for sk in ["issuer", "groups"] {
+            let written = stack_row(&stack, &pool, sk).await;
+            let written = written
+                .values()
+                .any(|value| value.as_n().ok() == Some(&moment(expected).0.to_string()));
+            assert!(written, "{sk} {table} {act}");
+        }
+    }
+}
+
+async fn stack_row(stack: &Stack, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
+    let get = table_client(stack)
+        .await
+        .get_item()
+        .table_name(&stack.table);
+    let get = get.key("pk", AttributeValue::S(pk.to_owned()));
+    let get = get.key("sk", AttributeValue::S(sk.to_owned()));
+    let found = get.consistent_read(true).send().await.unwrap();
+    found.item.unwrap()
 }
 
 #[tokio::test]

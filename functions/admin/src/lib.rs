@@ -17,7 +17,7 @@ use api_gateway::http::{Request, Response};
 use auth::{Cause, Dependency, RevocationContext, Unavailable, UnixSeconds};
 use auth_cognito::{CognitoSignOut, CognitoUsers, User};
 use auth_dynamodb::{DynamoRevocations, Profiles};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError, clock};
 use serde_json::Value;
@@ -65,7 +65,7 @@ impl Admin {
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let admin = Self::new(&sdk, config);
         admin.revocations.warm_up().await;
         Ok(admin)

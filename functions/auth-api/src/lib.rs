@@ -43,7 +43,7 @@ use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
 use auth_sessions::{BrowserSessions, KeysError, SealedSessions, SealingKeys};
 use auth_sqs::RetryQueue;
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
 
@@ -95,7 +95,7 @@ impl AuthApi {
     /// # Errors
     /// [`StartError`].
     pub async fn connect(config: Config) -> Result<Self, StartError> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let arn = config.app_client_secret_arn.as_deref();
         let keys_arn = config.browser_sessions.as_ref();
         let keys_arn = keys_arn.map(|settings| settings.keys_arn.as_str());

@@ -1,5 +1,6 @@
 //! Loads the Cedar policies from `POLICIES_DIR`, otherwise from the folder `policies` beside the
-//! binary, otherwise the compiled-in ones. The routes of `openapi.yaml` are always compiled in.
+//! binary, otherwise the compiled-in ones, which the build has validated. The routes of
+//! `openapi.yaml` are always compiled in.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use env_config::Env;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
 
-/// Reads and validates the policies. Problems are recorded in `env` by file and line; an authorizer
+/// Reads the policies; those of a folder are validated. Problems are recorded in `env` by file and line; an authorizer
 /// without valid policies does not start.
 pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<CedarPolicies> {
     let folder = env
@@ -18,10 +19,7 @@ pub(crate) fn read(env: &mut Env<'_>, user_pool_id: &str) -> Option<CedarPolicie
         .or_else(beside_the_binary);
     let policies = match &folder {
         Some(folder) => CedarPolicies::from_folder(folder, user_pool_id),
-        None => {
-            let (schema, policies) = compiled_in();
-            CedarPolicies::parse(&schema, &policies, user_pool_id)
-        }
+        None => CedarPolicies::parse_validated(NAMESPACE, POLICIES, user_pool_id),
     };
     match policies {
         Ok(policies) => Some(policies),
@@ -42,16 +40,6 @@ pub(crate) fn routes(env: &mut Env<'_>) -> Vec<Route> {
         }
     }
     routes
-}
-
-type Sources = (String, Vec<(String, String)>);
-
-fn compiled_in() -> Sources {
-    let policies = POLICIES
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-        .collect();
-    (SCHEMA.to_owned(), policies)
 }
 
 fn beside_the_binary() -> Option<PathBuf> {

@@ -68,7 +68,7 @@ impl Authorizer<HttpsKeys, DynamoRevocations> {
     pub async fn connect(config: Config) -> Result<Self, StartError> {
         let (issuers, locations) = auth_jwks::config::split(config.issuers);
         let keys = HttpsKeys::new(locations);
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table);
         let issuer_id = issuers.first().map(|issuer| Arc::clone(&issuer.id));
         let api_keys = config.api_key_table.zip(issuer_id);

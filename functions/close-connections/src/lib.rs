@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use auth::Unavailable;
 use auth_dynamodb::{ConnectionTable, DynamoRevocations};
 use aws_client::Limits;
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::Builder;
 use runtime::log::{self, Level, Outcome};
@@ -47,7 +47,7 @@ impl CloseConnections {
     /// # Errors
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let closing = Self::new(&sdk, config);
         closing.revocations.warm_up().await;
         Ok(closing)

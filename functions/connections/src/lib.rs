@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use auth::{Unavailable, UnixSeconds};
 use auth_dynamodb::{Connection, ConnectionTable, DynamoRevocations};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
 use serde::Serialize;
@@ -55,7 +55,7 @@ impl Connections {
     /// # Errors
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let connections = Self::new(&sdk, config);
         connections.revocations.warm_up().await;
         Ok(connections)

@@ -1,8 +1,10 @@
 //! A brand: one layout, and its texts in each language. The function does not start with a brand
 //! that is incomplete or would violate Cognito's rules.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Deserialize;
@@ -12,6 +14,9 @@ use crate::message::{Message, Parts};
 use crate::source::Source;
 
 include!(concat!(env!("OUT_DIR"), "/compiled_in.rs"));
+
+/// The layout's file, and its name for the template engine.
+const LAYOUT_FILE: &str = "layout.html";
 
 /// A problem of a brand, with its file.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +56,50 @@ struct MessageTexts {
     sms: String,
 }
 
-/// Validated templates.
+/// Validated templates. Those of the shipped brand, which a test validates, are parsed when the first message needs them.
 pub(crate) struct Brand {
-    engine: Environment<'static>,
-    locales: BTreeMap<String, Texts>,
+    engine: Engine,
+    locales: BTreeMap<String, Locale>,
     default_locale: String,
+}
+
+/// The template engine with the layout.
+struct Engine {
+    layout: Cow<'static, str>,
+    parsed: OnceLock<Result<Environment<'static>, String>>,
+}
+
+/// The texts of one language, as JSON.
+struct Locale {
+    json: Cow<'static, str>,
+    parsed: OnceLock<Result<Texts, String>>,
+}
+
+impl Engine {
+    fn parsed(&self) -> Result<&Environment<'static>, &str> {
+        let parsed = self.parsed.get_or_init(|| {
+            let mut engine = Environment::empty();
+            engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+            engine.set_auto_escape_callback(|name| match name {
+                LAYOUT_FILE => AutoEscape::Html,
+                _ => AutoEscape::None,
+            });
+            match engine.add_template_owned(LAYOUT_FILE, self.layout.clone()) {
+                Ok(()) => Ok(engine),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        parsed.as_ref().map_err(String::as_str)
+    }
+}
+
+impl Locale {
+    fn parsed(&self) -> Result<&Texts, &str> {
+        let parsed = self
+            .parsed
+            .get_or_init(|| serde_json::from_str(&self.json).map_err(|error| error.to_string()));
+        parsed.as_ref().map_err(String::as_str)
+    }
 }
 
 impl Brand {
@@ -65,59 +109,45 @@ impl Brand {
     /// # Errors
     /// The first problem, with its file.
     pub(crate) fn read(folder: Option<&str>, default_locale: &str) -> Result<Self, BrandError> {
-        let (layout, locales) = match folder {
-            None => {
-                let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-                (LAYOUT.to_owned(), LOCALES.iter().map(owned).collect())
-            }
+        let (layout, texts) = match folder {
+            None => shipped(),
             Some(folder) => from_folder(Path::new(folder))?,
         };
-        let mut engine = Environment::empty();
-        engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        engine.set_auto_escape_callback(|name| {
-            if name == "layout.html" {
-                AutoEscape::Html
-            } else {
-                AutoEscape::None
-            }
-        });
-        engine
-            .add_template_owned("layout.html", layout)
-            .map_err(|error| problem("layout.html", &error))?;
-        let files: BTreeMap<String, String> = locales
-            .iter()
-            .map(|(locale, text)| (locale.to_ascii_lowercase(), text.clone()))
-            .collect();
-        let locales = locales
-            .into_iter()
-            .map(|(locale, text)| {
-                let file = format!("{locale}.json");
-                let texts = serde_json::from_str(&text).map_err(|error| problem(&file, &error))?;
-                Ok((locale.to_ascii_lowercase(), texts))
-            })
-            .collect::<Result<_, BrandError>>()?;
+        let locale = |(name, json): (String, Cow<'static, str>)| {
+            let parsed = OnceLock::new();
+            (name.to_ascii_lowercase(), Locale { json, parsed })
+        };
         let brand = Self {
-            engine,
-            locales,
+            engine: Engine {
+                layout,
+                parsed: OnceLock::new(),
+            },
+            locales: texts.into_iter().map(locale).collect(),
             default_locale: default_locale.to_ascii_lowercase(),
         };
-        brand.check(&files).map(|()| brand)
+        if !brand.locales.contains_key(&brand.default_locale) {
+            return Err(BrandError {
+                file: format!("{}.json", brand.default_locale),
+                problem: "the default locale is not there".to_owned(),
+            });
+        }
+        match folder {
+            None => Ok(brand),
+            Some(_) => brand.check().map(|()| brand),
+        }
     }
 
-    /// Renders every message in every language at its maximum length. `files` holds the JSON texts,
-    /// for the line numbers of problems.
-    fn check(&self, files: &BTreeMap<String, String>) -> Result<(), BrandError> {
-        let wrong = |file: &str, problem: String| BrandError {
-            file: file.to_owned(),
-            problem,
-        };
-        if !self.locales.contains_key(&self.default_locale) {
-            let file = format!("{}.json", self.default_locale);
-            return Err(wrong(&file, "the default locale is not there".to_owned()));
-        }
+    /// Renders every message in every language at its maximum length.
+    fn check(&self) -> Result<(), BrandError> {
+        self.engine
+            .parsed()
+            .map_err(|error| problem(LAYOUT_FILE, &error))?;
         let (name, app) = ("W".repeat(64), "W".repeat(40));
         let link = format!("https://{}?email={}", "w".repeat(200), "w".repeat(800));
-        for locale in self.locales.keys() {
+        for (locale, texts) in &self.locales {
+            texts
+                .parsed()
+                .map_err(|error| problem(&format!("{locale}.json"), &error))?;
             for source in Source::ALL {
                 for full in [true, false] {
                     let content = Content {
@@ -127,14 +157,12 @@ impl Brand {
                         name: full.then_some(name.as_str()),
                         link: (full && source.has_link()).then_some(link.as_str()),
                     };
-                    let text = files.get(locale).map_or("", String::as_str);
-                    let line = line_of(text, source.key());
+                    let line = line_of(&texts.json, source.key());
                     let file = format!("{locale}.json:{line}, {}", source.key());
                     let parts = self
                         .render(locale, source, &content)
                         .map_err(|error| problem(&file, &error))?;
-                    Message::checked(parts, &content)
-                        .map_err(|text| wrong(&file, text.to_owned()))?;
+                    Message::checked(parts, &content).map_err(|text| problem(&file, &text))?;
                 }
             }
         }
@@ -178,12 +206,15 @@ impl Brand {
         content: &Content<'_>,
     ) -> Result<Parts, minijinja::Error> {
         let missing = || minijinja::Error::from(minijinja::ErrorKind::TemplateNotFound);
+        let invalid = |_| minijinja::Error::from(minijinja::ErrorKind::SyntaxError);
+        let engine = self.engine.parsed().map_err(invalid)?;
         let texts = self.locales.get(locale).ok_or_else(missing)?;
+        let texts = texts.parsed().map_err(invalid)?;
         let message = texts.messages.get(source.key()).ok_or_else(missing)?;
         let (app, code) = (content.app, content.code);
         let (username, name) = (content.username, content.name);
         let words = context! { app, code, username, name };
-        let say = |text: &str| self.engine.render_str(text, words.clone());
+        let say = |text: &str| engine.render_str(text, words.clone());
         let greeting = match content.name {
             Some(_) => &texts.greeting,
             None => &texts.neutral_greeting,
@@ -210,7 +241,7 @@ impl Brand {
             note => say(&message.note)?,
         };
         Ok(Parts {
-            html: self.engine.get_template("layout.html")?.render(page)?,
+            html: engine.get_template(LAYOUT_FILE)?.render(page)?,
             subject: say(&message.subject)?,
             sms: say(&message.sms)?,
         })
@@ -224,11 +255,21 @@ fn line_of(json: &str, member: &str) -> usize {
     before.count() + 1
 }
 
-type Files = (String, Vec<(String, String)>);
+type Files = (Cow<'static, str>, Vec<(String, Cow<'static, str>)>);
+
+fn shipped() -> Files {
+    let locales = LOCALES
+        .iter()
+        .map(|(name, json)| ((*name).to_owned(), Cow::Borrowed(*json)))
+        .collect();
+    (Cow::Borrowed(LAYOUT), locales)
+}
 
 fn from_folder(folder: &Path) -> Result<Files, BrandError> {
     let read = |name: &str| {
-        std::fs::read_to_string(folder.join(name)).map_err(|error| problem(name, &error))
+        std::fs::read_to_string(folder.join(name))
+            .map(Cow::Owned)
+            .map_err(|error| problem(name, &error))
     };
     let entries = std::fs::read_dir(folder);
     let entries = entries.map_err(|error| problem(&folder.display().to_string(), &error))?;
@@ -237,12 +278,24 @@ fn from_folder(folder: &Path) -> Result<Files, BrandError> {
         .filter(|name| name.ends_with(".json"))
         .map(|name| Ok((name.trim_end_matches(".json").to_owned(), read(&name)?)))
         .collect::<Result<_, BrandError>>()?;
-    Ok((read("layout.html")?, locales))
+    Ok((read(LAYOUT_FILE)?, locales))
 }
 
 fn problem(file: &str, error: &impl std::fmt::Display) -> BrandError {
     BrandError {
         file: file.to_owned(),
         problem: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_brand_is_valid() {
+        let brand = Brand::read(None, "en").unwrap();
+        assert!(brand.locales.len() > 2);
+        brand.check().unwrap();
     }
 }

@@ -9,7 +9,7 @@ use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
 use auth_sessions::{SealedSessions, SealingKeys};
 use auth_tower::{Coalesced, CoalescedSessions, Gate, SessionTokens};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use env_config::BrowserSessionSettings;
 use runtime::clock;
 
@@ -49,7 +49,7 @@ impl ForwardAuth {
         let needs_sdk = matches!(config.store, StoreChoice::DynamoDb(_))
             || config.phantom.as_ref().is_some_and(of_aws);
         let sdk = match needs_sdk {
-            true => Some(aws_config::load_from_env().await),
+            true => Some(aws_client::sdk_config().await),
             false => None,
         };
         let table = match (&config.store, &sdk) {

@@ -9,7 +9,7 @@ use auth_phantom::{
     Audiences, MAX_DOCUMENT_BYTES, MintError, Minter, MinterError, PUBLISH_SECONDS, RELOAD_SECONDS,
     SigningKeys, SigningKeysError,
 };
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use http::{HeaderName, HeaderValue};
 use runtime::log::{self, Level};
 use serde_json::Value;

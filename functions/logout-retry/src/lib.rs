@@ -15,7 +15,7 @@ use auth::{RevocationWriter, Secret};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::DynamoRevocations;
 use auth_sqs::{LateRevocation, RetryQueue};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::sqs::{self, Message};
 use runtime::{BatchResponse, Handler, InvocationError};
@@ -41,7 +41,7 @@ impl LogoutRetry {
     /// # Errors
     /// [`auth_secrets::SecretError`].
     pub async fn connect(config: Config) -> Result<Self, auth_secrets::SecretError> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let arn = config.app_client_secret_arn.as_deref();
         let secret = auth_secrets::read_if_any(&sdk, arn).await?;
         Ok(Self::new(&sdk, config, secret))

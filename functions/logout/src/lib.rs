@@ -25,7 +25,7 @@ use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
 use auth_sessions::{BrowserSessions, KeysError, SealedSessions, SealingKeys};
 use auth_sqs::RetryQueue;
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, clock};
 use serde_json::value::RawValue;
@@ -78,7 +78,7 @@ impl Logout {
     /// # Errors
     /// [`StartError`]. The request that needs it repeats any other failed step.
     pub async fn connect(config: Config) -> Result<Self, StartError> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let revocations = DynamoRevocations::new(&sdk, config.revocation_table.clone());
         let arn = config.app_client_secret_arn.as_deref();
         let settings = config.browser_sessions.as_ref();

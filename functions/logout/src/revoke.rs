@@ -11,7 +11,7 @@ use auth_sessions::BrowserSessions;
 use runtime::clock;
 
 use crate::Logout;
-use crate::outcome::{CognitoOutcome, LogoutError};
+use crate::outcome::{CognitoOutcome, Ended, LogoutError};
 use crate::request::Request;
 
 impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
@@ -37,20 +37,25 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         Ok(cognito)
     }
 
-    /// `None` if an earlier revocation covers the caller: a client that repeats the request,
+    /// [`Ended::Already`] if an earlier revocation covers the caller: a client that repeats the request,
     /// because the response was lost, does not revoke sessions that began since.
     pub(crate) async fn revoke_all(
         &self,
         claims: &VerifiedClaims,
         request: &Request,
-    ) -> Result<Option<CognitoOutcome>, LogoutError> {
+    ) -> Result<(Ended, CognitoOutcome), LogoutError> {
         let now = clock::now();
         let revocations = self.revocations.revocations(claims, now).await?;
         let covered = revocations.user_not_before.as_ref().is_some_and(|user| {
             claims.authenticated_at() <= user.not_before && user.except_session.is_none()
         });
         if covered {
-            return Ok(None);
+            // The earlier request may have ended between its write and its calls to Cognito. This call revokes the
+            // caller's own session alone; a sign-out everywhere would revoke newer ones.
+            let this_one = self
+                .revoke_refresh_token(claims, request.refresh_token.as_ref())
+                .await;
+            return Ok((Ended::Already, this_one));
         }
         ensure_active(claims, &revocations, now)?;
         let not_before = self.not_before(claims);
@@ -67,7 +72,8 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         written?;
         // CloudTrail's record of the call revokes sessions that began up to the second of the call.
         clock::until_after(not_before.max(clock::now()).0).await;
-        Ok(Some(everywhere.worse(this_one)))
+        let ended = Ended::Scope(request.scope);
+        Ok((ended, everywhere.worse(this_one)))
     }
 
     /// Cognito has no call that keeps one session: the refresh tokens of the others stay valid

@@ -92,14 +92,15 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         }
         let request = completed(event.json()?);
         *audit = Some(act(&claims, request.scope));
-        let done = match request.scope {
-            Scope::Session => Some(self.revoke_session(&claims, &request).await?),
+        let all_of_scope = Ended::Scope(request.scope);
+        let (ended, cognito) = match request.scope {
+            Scope::Session => (all_of_scope, self.revoke_session(&claims, &request).await?),
             Scope::All => self.revoke_all(&claims, &request).await?,
-            Scope::Others => Some(self.revoke_others(&claims).await?),
+            Scope::Others => (all_of_scope, self.revoke_others(&claims).await?),
         };
         Ok(LogoutOutcome {
-            ended: done.map_or(Ended::Already, |_| Ended::Scope(request.scope)),
-            cognito: done.unwrap_or(CognitoOutcome::NotAsked),
+            ended,
+            cognito,
             logout_url: self.logout_url(&claims, request.scope),
         })
     }

@@ -219,6 +219,18 @@ async fn all_revokes_every_session_here_and_at_cognito_once() {
         (200, json!({"ended": "already", "cognito": "not_asked"}))
     );
     assert_eq!(fixture.refused(&session("new", 0)).await, None);
+
+    // The earlier request may have been killed before its calls: the caller's own session ends at Cognito.
+    let own_too = json!({"scope": "all", "refresh_token": "opaque.refresh.token.of.cognito"});
+    let again = request(&Pool::ours().access_token(), &own_too);
+    let (status, body) = fixture.call(&again).await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"ended": "already", "cognito": "ended"}))
+    );
+    let calls = fixture.aws.operations();
+    assert_eq!(calls, ["AdminUserGlobalSignOut", "RevokeToken"]);
+    assert_eq!(fixture.refused(&session("new", 0)).await, None);
 }
 
 #[tokio::test]

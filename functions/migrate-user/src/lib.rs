@@ -65,7 +65,7 @@ impl MigrateUser {
     /// [`Unavailable`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
     /// no table of spellings is configured.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let sources = Source::connect_all(config.sources, config.secret_arn, config.secret, &sdk);
         let sources = sources.await?;
         source::refuse_hidden_spellings(&sources).await?;

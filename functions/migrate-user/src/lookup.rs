@@ -2,7 +2,7 @@
 //! has not been migrated yet.
 
 use auth::{Cause, Dependency, Unavailable};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 
 use crate::config::LookupConfig;
 use crate::rules::Rules;

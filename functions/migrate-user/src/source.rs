@@ -8,7 +8,7 @@ mod postgres;
 use auth::{Cause, Dependency, Secret, Unavailable};
 use auth_cognito::LegacyPoolError;
 use auth_secrets::SecretError;
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 
 use crate::config::SourceConfig;

@@ -2,7 +2,7 @@
 
 use auth_cognito::{CognitoUsers, UserPoolError};
 use auth_dynamodb::{Left, PendingGroups};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::clock;
 
 use crate::outcome::{GroupsError, Outcome};

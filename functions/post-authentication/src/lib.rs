@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use auth::Unavailable;
 use auth_dynamodb::PendingGroups;
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent};
 use serde_json::value::RawValue;
@@ -45,7 +45,7 @@ impl PostAuthentication {
     /// # Errors
     /// Never fails.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         Ok(Self::new(sdk, config))
     }
 

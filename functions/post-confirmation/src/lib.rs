@@ -12,7 +12,7 @@ mod user;
 use auth::{RevocationWriter, Unavailable};
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use auth_sqs::RetryQueue;
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent, clock};
 use serde_json::value::RawValue;
@@ -35,7 +35,7 @@ impl PostConfirmation {
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let confirmation = Self::new(sdk, config);
         confirmation.reset.revocations.warm_up().await;
         Ok(confirmation)

@@ -40,7 +40,7 @@ impl PreSignUp {
     /// # Errors
     /// [`Unavailable`] if the old store's secret is invalid or cannot be read.
     pub async fn connect(mut config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let legacy = match config.legacy.take() {
             Some(legacy) => Some(Lookup::connect(legacy, &sdk).await?),
             None => None,

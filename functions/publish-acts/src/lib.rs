@@ -10,8 +10,8 @@ mod config;
 use std::time::{Duration, Instant};
 
 use auth::{Cause, Dependency, Unavailable};
+use aws_client::SdkConfig;
 use aws_client::{Call, Limits, with_limits};
-use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 use runtime::log::{self, Level, Outcome};
@@ -42,7 +42,7 @@ impl PublishActs {
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        Ok(Self::new(&aws_config::load_from_env().await, config))
+        Ok(Self::new(&aws_client::sdk_config_in_lambda(), config))
     }
 
     /// The function over the topic that `sdk` leads to.

@@ -15,7 +15,7 @@ use api_gateway::Caller;
 use api_gateway::http::{Request, RequestError, Response};
 use auth::{Cause, Unavailable};
 use auth_dynamodb::{DynamoRevocations, SessionTable};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level, Outcome};
 use runtime::{Audit, Handler, InvocationError};
 use serde_json::value::RawValue;
@@ -37,7 +37,7 @@ impl Sessions {
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let sessions = Self::new(&sdk, config);
         sessions.revocations.warm_up().await;
         Ok(sessions)

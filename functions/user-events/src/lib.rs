@@ -18,7 +18,7 @@ mod topic;
 use auth::{Cause, OwnCalls, RevocationWriter, Unavailable};
 use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Profiles, SessionTable};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{BatchResponse, Handler, InvocationError, clock, sqs};
 use serde_json::Value;
@@ -51,7 +51,7 @@ impl UserEvents {
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let events = Self::new(&sdk, config);
         events.revocations.warm_up().await;
         Ok(events)

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use auth::{RevocationContext, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Profiles, Status, SweepState};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
 
@@ -51,7 +51,7 @@ impl UserSweep {
     /// # Errors
     /// None.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_config::load_from_env().await;
+        let sdk = aws_client::sdk_config_in_lambda();
         let sweep = Self::new(&sdk, config);
         sweep.revocations.warm_up().await;
         Ok(sweep)

@@ -438,6 +438,24 @@ mod tests {
     }
 
     #[test]
+    fn methods_that_only_read() {
+        for (method, reads) in [
+            ("GET", true),
+            ("HEAD", true),
+            ("OPTIONS", true),
+            ("get", false),
+            ("POST", false),
+            ("PUT", false),
+            ("PATCH", false),
+            ("DELETE", false),
+            ("TRACE", false),
+            ("", false),
+        ] {
+            assert_eq!(only_reads(method), reads, "{method}");
+        }
+    }
+
+    #[test]
     fn recognises_the_sender_by_origin_or_site() {
         use DenyReason::{AmbiguousToken, MissingToken};
         use Sender::{Foreign, Known, Unsaid};

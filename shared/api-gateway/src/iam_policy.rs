@@ -170,6 +170,54 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_allows_if_any_statement_does() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        for (policy, allows) in [
+            (IamPolicy::new(Effect::Allow, "a".to_owned()), true),
+            (IamPolicy::new(Effect::Deny, "a".to_owned()), false),
+            (IamPolicy::allow_and_deny(list(&["a"]), list(&["b"])), true),
+            (IamPolicy::allow_and_deny(list(&["a"]), list(&[])), true),
+        ] {
+            assert_eq!(policy.has_allow(), allows, "{policy:?}");
+            assert!(policy.covers("a"), "{policy:?}");
+            assert!(!policy.covers("c"), "{policy:?}");
+        }
+        let alone = IamPolicy::allow_and_deny(list(&["a"]), list(&[]));
+        let json = serde_json::to_value(&alone).unwrap();
+        assert_eq!(json["Statement"].as_array().map(Vec::len), Some(1));
+        let two = IamPolicy::new(Effect::Allow, "a".to_owned()).and("b".to_owned());
+        assert!(two.covers("b"));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, matches) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a", "", false),
+            ("", "", true),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("a*", "a", true),
+            ("a*", "a/b", true),
+            ("a*", "b", false),
+            ("*b", "a/b", true),
+            ("*b", "b/a", false),
+            ("a*b", "ab", true),
+            ("a*b", "a", false),
+            ("ab*ba", "aba", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a*bb*b", "abb", false),
+            ("a*bb*b", "abbb", true),
+            ("a*b*b*c", "abc", false),
+            ("a**c", "ac", true),
+        ] {
+            assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
+        }
+    }
+
+    #[test]
     fn serializes_in_the_form_that_api_gateway_reads() {
         let document = IamPolicy::new(Effect::Deny, "arn".to_owned());
         assert_eq!(

@@ -301,6 +301,48 @@ mod tests {
     }
 
     #[test]
+    fn an_arn_may_have_1600_bytes_and_a_resource_512() {
+        let of_length = |length: usize, with: &str| {
+            let start = format!("{API}/prod/GET/{with}");
+            format!("{start}{}", "a".repeat(length - start.len()))
+        };
+        let text = of_length(MAX_ARN_BYTES, "");
+        assert_eq!(MethodArn::parse(&text).map(|arn| arn.as_str()), Ok(&*text));
+        let longer = of_length(MAX_ARN_BYTES + 1, "");
+        assert_eq!(MethodArn::parse(&longer), Err(ArnError));
+        for (length, cut) in [(511, false), (512, false), (513, true), (514, true)] {
+            let text = of_length(length, "");
+            let resource = MethodArn::parse(&text).unwrap().request_resource(None);
+            let expected = match text.get(..511) {
+                Some(start) if cut => format!("{start}*"),
+                _ => text.clone(),
+            };
+            assert_eq!(resource.as_deref(), Some(&*expected), "{length}");
+            // A decoded path is two bytes shorter.
+            let text = of_length(length + 2, "%61");
+            let resource = MethodArn::parse(&text).unwrap().decoded_resource();
+            let whole = text.replace("%61", "a");
+            let expected = match whole.get(..511) {
+                Some(start) if cut => format!("{start}*"),
+                _ => whole.clone(),
+            };
+            assert_eq!(resource.as_deref(), Some(&*expected), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_resource_of_a_verb_covers_every_path() {
+        for (rest, expected) in [
+            ("prod/GET/users/7", "prod/GET/*"),
+            ("prod/$connect", "prod/$connect"),
+        ] {
+            let text = format!("{API}/{rest}");
+            let arn = MethodArn::parse(&text).unwrap();
+            assert_eq!(arn.resource_of_verb(), format!("{API}/{expected}"));
+        }
+    }
+
+    #[test]
     fn a_long_resource_is_truncated_to_a_wildcard() {
         for filling in ["a", "\u{e9}"] {
             let path = filling.repeat(700);

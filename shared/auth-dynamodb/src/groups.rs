@@ -7,7 +7,8 @@ use auth::{Cause, Dependency, GroupRef, RevocationContext, Unavailable, UnixSeco
 use crate::DynamoRevocations;
 use crate::key::RowKey;
 use crate::row::{GroupScope, Groups, RowError, group_attribute, number, text};
-use crate::write::is_applied;
+use crate::table_clock::TableClock;
+use crate::write::is_applied_by;
 
 /// The number of expired entries that one write removes: no valid token is affected by them.
 const REMOVED_AT_ONCE: usize = 50;
@@ -42,12 +43,22 @@ impl DynamoRevocations {
             .filter(|other| other.name != name && needless(other.at))
             .take(REMOVED_AT_ONCE)
             .collect::<Vec<_>>();
-        let entry = Entry { name, at };
-        if self.raise_group(&key, &entry, &old, context).await? || old.is_empty() {
-            return Ok(());
+        let clock = TableClock::of(context);
+        let mut entry = Entry { name, at };
+        let written = self.raise_group(&key, &entry, &old, (context, &clock));
+        if !written.await? && !old.is_empty() {
+            // An entry that was to be removed has changed, or this one has.
+            let written = self.raise_group(&key, &entry, &[], (context, &clock));
+            written.await?;
         }
-        // An entry that was to be removed has changed, or this one has.
-        self.raise_group(&key, &entry, &[], context).await.map(drop)
+        match clock.behind(at) {
+            0 => Ok(()),
+            behind => {
+                entry.at = at.plus(behind);
+                let written = self.raise_group(&key, &entry, &[], (context, &clock));
+                written.await.map(drop)
+            }
+        }
     }
 
     async fn raise_group(
@@ -55,7 +66,7 @@ impl DynamoRevocations {
         key: &RowKey,
         entry: &Entry,
         old: &[Entry],
-        context: &RevocationContext<'_>,
+        (context, clock): (&RevocationContext<'_>, &TableClock),
     ) -> Result<bool, Unavailable> {
         let mut expression = "SET #group = :at, reason = :reason, actor = :actor, \
                               updated_at = :now"
@@ -80,6 +91,6 @@ impl DynamoRevocations {
         let update = update
             .update_expression(expression)
             .condition_expression(condition);
-        is_applied(update, Dependency::Revocations).await
+        is_applied_by(update, clock).await
     }
 }

@@ -22,6 +22,7 @@ mod read;
 mod row;
 mod server_time;
 mod sessions;
+mod table_clock;
 mod user_row;
 mod write;
 
@@ -53,16 +54,19 @@ use crate::row::SharedRevocations;
 
 /// The limits for one read or write: a request waits for it.
 const LIMITS: Limits = Limits {
-    connect: Duration::from_millis(300),
+    // Longer than an attempt, which is what limits a connection: the SDK has a pool for each value, and requests
+    // should find the connection that `WARM_UP` has opened.
+    connect: WARM_UP_CONNECT,
     attempt: Duration::from_millis(250),
     operation: Duration::from_millis(800),
     attempts: 3,
     first_backoff: Duration::from_millis(20),
 };
+const WARM_UP_CONNECT: Duration = Duration::from_secs(3);
 /// The limits for the first connection of a process, which includes the TLS handshake and its
 /// entropy.
 const WARM_UP: Limits = Limits {
-    connect: Duration::from_secs(3),
+    connect: WARM_UP_CONNECT,
     attempt: Duration::from_secs(3),
     operation: Duration::from_secs(3),
     ..LIMITS

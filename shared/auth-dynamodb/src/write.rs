@@ -7,6 +7,7 @@ use auth::{
     SessionRef, TokenRef, Unavailable, UnixSeconds, UserRef,
 };
 use aws_client::Call;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -14,6 +15,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use crate::DynamoRevocations;
 use crate::key::{RowKey, key_attributes};
 use crate::row::{GroupScope, Row, RowError, number, text};
+use crate::table_clock::TableClock;
 use crate::user_row::{self, DECISIVE};
 
 const RISES: &str = "attribute_not_exists(not_before) OR not_before < :not_before";
@@ -34,21 +36,34 @@ impl RevocationWriter for DynamoRevocations {
         context: &RevocationContext<'_>,
     ) -> Result<bool, Unavailable> {
         let key = RowKey::from(user);
+        let clock = TableClock::of(context);
+        let (mut act, mut is_corrected) = (act.clone(), false);
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
             let said = user_row::read(&row)
                 .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
-            let new = match said.after(act, context.at, context.kept_seconds()) {
+            let new = match said.after(&act, context.at, context.kept_seconds()) {
                 After::Same => return Ok(true),
                 After::TooLate => return Ok(false),
                 After::Changed(new) => new,
             };
             let update = self.replacing(&key, &row, &new);
-            match try_update(recorded(update, act, &new, context)).await? {
-                Attempt::Applied => return Ok(true),
-                Attempt::Refused(now) => row = now,
+            let attempt = try_update(recorded(update, &act, &new, context), &clock).await?;
+            let behind = if is_corrected {
+                0
+            } else {
+                clock.behind(act.at())
+            };
+            if behind > 0 {
+                act = act.later(behind);
+                is_corrected = true;
             }
+            row = match attempt {
+                Attempt::Applied if behind == 0 => return Ok(true),
+                Attempt::Applied => Row::new(),
+                Attempt::Refused(now) => now,
+            };
         }
         // Other writers were faster each time.
         Err(Dependency::Revocations.unavailable(Cause::Throttled))
@@ -130,21 +145,27 @@ impl DynamoRevocations {
         key: &RowKey,
         context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let update = self
-            .recorded(key, context)
-            .update_expression(
-                "SET revoked_at = if_not_exists(revoked_at, :now), \
-                 reason = if_not_exists(reason, :reason), \
-                 actor = if_not_exists(actor, :actor), \
-                 expires_at = :expires_at",
-            )
-            // A revocation that an operator wrote without an expiry keeps none.
-            .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
-            .expression_attribute_values(
-                ":expires_at",
-                number(context.at.plus(context.kept_seconds())),
-            );
-        is_applied(update, Dependency::Revocations).await.map(drop)
+        let clock = TableClock::of(context);
+        let keep = |expires_at: UnixSeconds| {
+            let update = self
+                .recorded(key, context)
+                .update_expression(
+                    "SET revoked_at = if_not_exists(revoked_at, :now), \
+                     reason = if_not_exists(reason, :reason), \
+                     actor = if_not_exists(actor, :actor), \
+                     expires_at = :expires_at",
+                )
+                // A revocation that an operator wrote without an expiry keeps none.
+                .condition_expression("attribute_not_exists(pk) OR expires_at < :expires_at")
+                .expression_attribute_values(":expires_at", number(expires_at));
+            is_applied_by(update, &clock)
+        };
+        let expires_at = context.at.plus(context.kept_seconds());
+        keep(expires_at).await?;
+        match clock.behind(context.at) {
+            0 => Ok(()),
+            behind => keep(expires_at.plus(behind)).await.map(drop),
+        }
     }
 
     /// An update of the decisive attributes from `row` to `new`, without the start of its
@@ -182,15 +203,23 @@ impl DynamoRevocations {
         not_before: UnixSeconds,
         context: &RevocationContext<'_>,
     ) -> Result<(), Unavailable> {
-        let update = self
-            .recorded(key, context)
-            .update_expression(
-                "SET not_before = :not_before, reason = :reason, actor = :actor, \
-                 updated_at = :now",
-            )
-            .condition_expression(RISES)
-            .expression_attribute_values(":not_before", number(not_before));
-        is_applied(update, Dependency::Revocations).await.map(drop)
+        let clock = TableClock::of(context);
+        let raise = |not_before| {
+            let update = self
+                .recorded(key, context)
+                .update_expression(
+                    "SET not_before = :not_before, reason = :reason, actor = :actor, \
+                     updated_at = :now",
+                )
+                .condition_expression(RISES)
+                .expression_attribute_values(":not_before", number(not_before));
+            is_applied_by(update, &clock)
+        };
+        raise(not_before).await?;
+        match clock.behind(not_before) {
+            0 => Ok(()),
+            behind => raise(not_before.plus(behind)).await.map(drop),
+        }
     }
 
     /// An update that records actor, time and reason.
@@ -262,9 +291,13 @@ enum Attempt {
     Refused(Row),
 }
 
-async fn try_update(update: UpdateItemFluentBuilder) -> Result<Attempt, Unavailable> {
+async fn try_update(
+    update: UpdateItemFluentBuilder,
+    clock: &TableClock,
+) -> Result<Attempt, Unavailable> {
     let wanted = ReturnValuesOnConditionCheckFailure::AllOld;
     let update = update.return_values_on_condition_check_failure(wanted);
+    let update = update.customize().interceptor(clock.date());
     match update.send().in_span(Dependency::Revocations).await {
         Ok(_) => Ok(Attempt::Applied),
         Err(error) => {
@@ -285,7 +318,24 @@ pub(crate) async fn is_applied(
     update: UpdateItemFluentBuilder,
     dependency: Dependency,
 ) -> Result<bool, Unavailable> {
-    match update.send().in_span(dependency).await {
+    applied(update.send().in_span(dependency).await, dependency)
+}
+
+/// The same for a revocation, with the time of the table's response.
+pub(crate) async fn is_applied_by(
+    update: UpdateItemFluentBuilder,
+    clock: &TableClock,
+) -> Result<bool, Unavailable> {
+    let update = update.customize().interceptor(clock.date());
+    let sent = update.send().in_span(Dependency::Revocations).await;
+    applied(sent, Dependency::Revocations)
+}
+
+fn applied<T>(
+    sent: Result<T, SdkError<UpdateItemError>>,
+    dependency: Dependency,
+) -> Result<bool, Unavailable> {
+    match sent {
         Ok(_) => Ok(true),
         Err(error)
             if error

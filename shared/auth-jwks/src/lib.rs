@@ -16,11 +16,8 @@ use auth::{
     AuthError, Cause, DenyReason, Dependency, Issuer, KeySet, KeySource, MAX_KEY_SET_BYTES,
     UnixSeconds, VerifyingKey,
 };
-use aws_client::{cause_of_connector, in_span};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_client::{cause_of_connector, connector_without_pool, in_span};
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use bytes::Bytes;
 use http::Uri;
@@ -47,7 +44,7 @@ pub enum KeyLocation {
 /// The keys of all configured issuers.
 pub struct HttpsKeys {
     /// `None` if no key set has to be fetched.
-    client: Option<Connector>,
+    client: Option<SharedHttpConnector>,
     sets: HashMap<String, IssuerKeys>,
 }
 
@@ -73,15 +70,9 @@ impl HttpsKeys {
                 (issuer, IssuerKeys { uri, cache })
             })
             .collect();
-        // The SDK's HTTP client, so that a process reads the system's root certificates once: that
-        // is the largest part of a start. Fetches are an hour apart, so each opens a new
-        // connection: an idle one could break while the function is frozen.
-        let client = sets.values().any(|set| set.uri.is_some()).then(|| {
-            Connector::builder()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .pool_max_idle_per_host(0)
-                .build()
-        });
+        // Fetches are an hour apart, so each opens a new connection.
+        let is_fetched = sets.values().any(|set| set.uri.is_some());
+        let client = is_fetched.then(connector_without_pool);
         Self { client, sets }
     }
 

@@ -14,7 +14,7 @@ use crate::user_state::Act;
 use crate::verify::Issuer;
 
 /// Source of an issuer's public keys.
-pub trait KeySource {
+pub trait KeySource: Send + Sync {
     /// The key that `issuer` publishes under `kid`.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ pub trait KeySource {
 }
 
 /// Reads revocations.
-pub trait RevocationReader {
+pub trait RevocationReader: Send + Sync {
     /// All revocations that may apply to a token with these claims, by consistent reads: the result
     /// contains every revocation whose write was acknowledged before this call.
     ///
@@ -44,7 +44,7 @@ pub trait RevocationReader {
 
 /// Writes revocations. Every write can be repeated and can arrive late: it never undoes another
 /// revocation.
-pub trait RevocationWriter: Sync {
+pub trait RevocationWriter: Send + Sync {
     /// Applies an act to a user's state by the rules of [`crate::user_state`]: all of it or
     /// nothing. `false` if the session to keep has been revoked in the meantime: then nothing is
     /// written. The methods named after the acts call this one.
@@ -279,7 +279,7 @@ pub trait RevocationWriter: Sync {
 }
 
 /// Reads which calls to the issuer Gatehouse itself has made.
-pub trait OwnCalls {
+pub trait OwnCalls: Send + Sync {
     /// Whether [`RevocationWriter::note_call`] has stored this call.
     ///
     /// # Errors
@@ -292,7 +292,7 @@ pub trait OwnCalls {
 }
 
 /// Reads API keys.
-pub trait ApiKeyStore {
+pub trait ApiKeyStore: Send + Sync {
     /// The key in the row `id`, by a consistent read.
     ///
     /// # Errors
@@ -302,7 +302,7 @@ pub trait ApiKeyStore {
 }
 
 /// Stores API keys.
-pub trait ApiKeyWriter {
+pub trait ApiKeyWriter: Send + Sync {
     /// Stores a new key in the row `id`. It never replaces a row.
     ///
     /// # Errors

@@ -56,6 +56,43 @@ pub enum Act<'a> {
     Enable(UnixSeconds),
 }
 
+impl Act<'_> {
+    /// The time of the act.
+    #[must_use]
+    pub fn at(&self) -> UnixSeconds {
+        match *self {
+            Act::RevokeOthers(others) => others.not_before,
+            Act::PasswordChanged(change) => change.changed_at,
+            Act::RevokeAll(at)
+            | Act::RequireRefresh(at)
+            | Act::Disable(at)
+            | Act::Delete(at)
+            | Act::Enable(at) => at,
+        }
+    }
+
+    /// The same act so many seconds later.
+    #[must_use]
+    pub fn later(self, seconds: u64) -> Self {
+        match self {
+            Act::RevokeAll(at) => Act::RevokeAll(at.plus(seconds)),
+            Act::RevokeOthers(others) => Act::RevokeOthers(OtherSessions {
+                not_before: others.not_before.plus(seconds),
+                password_changed_at: others.password_changed_at.map(|at| at.plus(seconds)),
+                ..others
+            }),
+            Act::PasswordChanged(change) => Act::PasswordChanged(PasswordChange {
+                changed_at: change.changed_at.plus(seconds),
+                ..change
+            }),
+            Act::RequireRefresh(at) => Act::RequireRefresh(at.plus(seconds)),
+            Act::Disable(at) => Act::Disable(at.plus(seconds)),
+            Act::Delete(at) => Act::Delete(at.plus(seconds)),
+            Act::Enable(at) => Act::Enable(at.plus(seconds)),
+        }
+    }
+}
+
 /// The effect of an act on a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
@@ -198,5 +235,47 @@ impl UserState {
             .filter_map(|(reach, _)| Some(reach?.plus(kept_seconds)));
         let enabled_now = self.disabled.then(|| now.plus(kept_seconds));
         needed.chain(enabled_now).chain(self.expires_at).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_act_differs_in_its_times_only() {
+        let at = UnixSeconds(100);
+        let others = OtherSessions {
+            not_before: at,
+            kept: KeptSession {
+                session: "s",
+                authenticated_at: UnixSeconds(7),
+            },
+            password_changed_at: Some(UnixSeconds(90)),
+        };
+        let change = PasswordChange {
+            changed_at: at,
+            tolerance_seconds: 10,
+        };
+        let acts = [
+            Act::RevokeAll(at),
+            Act::RevokeOthers(others),
+            Act::PasswordChanged(change),
+            Act::RequireRefresh(at),
+            Act::Disable(at),
+            Act::Delete(at),
+            Act::Enable(at),
+        ];
+        for act in acts {
+            let later = act.clone().later(5);
+            assert_eq!((act.at(), later.at()), (at, UnixSeconds(105)), "{act:?}");
+            // The text of the act without its times.
+            let kind = |act: &Act<'_>| format!("{act:?}").replace(['0', '1', '5', '9'], "");
+            assert_eq!(kind(&act), kind(&later));
+            if let Act::RevokeOthers(later) = later {
+                assert_eq!(later.password_changed_at, Some(UnixSeconds(95)));
+                assert_eq!(later.kept, others.kept);
+            }
+        }
     }
 }

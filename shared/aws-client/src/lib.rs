@@ -1,4 +1,5 @@
-//! One set-up of the AWS SDK's clients: their limits, the causes of their errors, and a span for each call.
+//! One set-up of the AWS SDK's clients: their limits, the roots that they trust, the causes of their errors, and a span
+//! for each call.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,15 +23,22 @@
 
 mod cause;
 mod date;
+mod environment;
+mod https;
+mod roots;
 mod span;
 
 use std::time::Duration;
 
-use aws_types::SdkConfig;
 use aws_types::sdk_config::{RetryConfig, StalledStreamProtectionConfig, TimeoutConfig};
 
+use crate::https::HttpsClient;
+
+pub use aws_types::SdkConfig;
 pub use cause::{cause_of, cause_of_connector, unavailable};
 pub use date::ServerDate;
+pub use environment::sdk_config_in_lambda;
+pub use https::connector_without_pool;
 pub use span::{Call, in_span};
 
 /// The limits of a client's calls. The SDK has none by default, except for the connection.
@@ -58,6 +66,17 @@ impl Limits {
             .operation_timeout(self.operation)
             .build()
     }
+}
+
+/// The SDK's configuration outside of Lambda, from all sources of the SDK's default chain. For AWS's endpoints its clients
+/// trust the roots of Amazon Trust Services, and those of the system only if another authority has issued the certificate
+/// that they receive; for other hosts those of the system. If `SSL_CERT_FILE` or `SSL_CERT_DIR` names a trust store, they
+/// trust that one alone.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::from_env()
+        .http_client(HttpsClient::default())
+        .load()
+        .await
 }
 
 /// `sdk` with these limits, for the `Client::new` of every service.

@@ -8,7 +8,7 @@
 //! `LOG_LEVEL`, and counts the uses by its own caller.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use auth::{Cause, Revocations, VerifiedClaims};
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::clock::unix_seconds;
-use crate::log::{self, Level};
+use crate::log::{self, Level, MetricText};
 use crate::uses::Uses;
 
 /// Log settings.
@@ -47,6 +47,7 @@ impl LogRules {
 pub struct DecisionLog {
     rules: LogRules,
     state: Mutex<State>,
+    metric: OnceLock<MetricText>,
 }
 
 /// The caller of a decision.
@@ -98,6 +99,7 @@ impl DecisionLog {
         Self {
             rules,
             state: Mutex::default(),
+            metric: OnceLock::new(),
         }
     }
 
@@ -151,9 +153,11 @@ impl DecisionLog {
                 Value::from(u64::try_from(decided.took.as_micros()).unwrap_or(u64::MAX)),
             ),
             ("Decisions", Value::from(count)),
-            ("_aws", log::metric("Decisions", "reason", now)),
         ];
-        log::line(
+        let metrics = self
+            .metric
+            .get_or_init(|| MetricText::new("Decisions", "reason"));
+        log::line_with_metrics(
             level,
             "decision",
             fields
@@ -161,6 +165,7 @@ impl DecisionLog {
                 .chain(request_id)
                 .chain(act.into_iter().flatten())
                 .chain(log::cause(cause)),
+            &metrics.at(now),
         );
     }
 

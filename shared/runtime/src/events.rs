@@ -111,7 +111,8 @@ mod tests {
         }
 
         fn event(&self, event: &Event<'_>) {
-            let mut line = log::composed(Level::Warn, "x", fields(event.metadata()));
+            let line = log::composed(Level::Warn, "x", fields(event.metadata()), None);
+            let mut line: serde_json::Map<String, Value> = serde_json::from_slice(&line).unwrap();
             line.retain(|name, _| !["level", "message", "line"].contains(&name.as_str()));
             self.0.lock().unwrap().push(Value::Object(line));
         }

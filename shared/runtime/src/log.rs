@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use auth::{Cause, Unavailable};
 use env_config::Env;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::invocation;
 
@@ -94,41 +95,92 @@ impl Refusals {
 /// Writes one line, with the current invocation's `request_id` and X-Ray's `trace_id`. Values must be safe to log:
 /// words from closed lists, numbers, our own ids. JSON escapes the rest, so no value can start a new line.
 pub fn line(level: Level, message: &str, fields: impl IntoIterator<Item = (&'static str, Value)>) {
-    let mut text = Value::Object(composed(level, message, fields)).to_string();
-    text.push('\n');
-    // A failure to log cannot be reported, and no decision depends on it.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    write(composed(level, message, fields, None));
 }
 
+/// The same, with the member `_aws`, as JSON.
+pub(crate) fn line_with_metrics(
+    level: Level,
+    message: &str,
+    fields: impl IntoIterator<Item = (&'static str, Value)>,
+    metrics: &str,
+) {
+    write(composed(level, message, fields, Some(metrics)));
+}
+
+fn write(mut line: Vec<u8>) {
+    line.push(b'\n');
+    // A failure to log cannot be reported, and no decision depends on it.
+    let _ = std::io::stdout().lock().write_all(&line);
+}
+
+/// The line as JSON, without a tree of its members: it is written for every decision.
 pub(crate) fn composed(
     level: Level,
     message: &str,
     fields: impl IntoIterator<Item = (&'static str, Value)>,
-) -> Map<String, Value> {
-    let mut line = Map::new();
-    line.insert("level".to_owned(), level.as_str().into());
-    line.insert("message".to_owned(), message.into());
-    line.extend(
-        fields
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
-    if line.contains_key("_aws") {
-        let members = MetricsTarget::of_process().dimensions();
-        line.extend(members.map(|(name, value)| (name.to_owned(), value.into())));
+    metrics: Option<&str>,
+) -> Vec<u8> {
+    const USUAL_BYTES: usize = 600;
+    let mut line = Line(Vec::with_capacity(USUAL_BYTES));
+    line.text("level", level.as_str());
+    line.text("message", message);
+    let (mut has_request_id, mut has_metrics) = (false, metrics.is_some());
+    for (name, value) in fields {
+        has_request_id |= name == "request_id";
+        has_metrics |= name == METRICS;
+        line.member(name, &value);
+    }
+    if let Some(metrics) = metrics {
+        line.name(METRICS);
+        line.0.extend_from_slice(metrics.as_bytes());
+    }
+    if has_metrics {
+        for (name, value) in MetricsTarget::of_process().dimensions() {
+            line.text(name, value);
+        }
     }
     invocation::current(|invocation| {
-        if !line.contains_key("request_id") {
-            line.insert(
-                "request_id".to_owned(),
-                invocation.request_id.as_str().into(),
-            );
+        if !has_request_id {
+            line.text("request_id", &invocation.request_id);
         }
         if let Some(trace_id) = &invocation.trace_id {
-            line.insert("trace_id".to_owned(), trace_id.as_str().into());
+            line.text("trace_id", trace_id);
         }
     });
+    let Line(mut line) = line;
+    line.push(b'}');
     line
+}
+
+/// The member that makes members of a line metrics.
+const METRICS: &str = "_aws";
+
+/// A JSON object without its end.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn name(&mut self, name: &str) {
+        let Self(line) = self;
+        line.push(if line.is_empty() { b'{' } else { b',' });
+        json_into(line, name);
+        line.push(b':');
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        json_into(&mut self.0, value);
+    }
+
+    fn member(&mut self, name: &str, value: &Value) {
+        self.name(name);
+        json_into(&mut self.0, value);
+    }
+}
+
+/// Appends `value`. Neither a string nor a [`Value`] fails, and memory takes every byte.
+fn json_into<T: Serialize + ?Sized>(line: &mut Vec<u8>, value: &T) {
+    let _ = serde_json::to_writer(line, value);
 }
 
 /// A number in a log line that is a metric.
@@ -152,6 +204,25 @@ pub fn metric(metric: &'static str, dimension: &'static str, now_seconds: u64) -
         by: Some(dimension),
     };
     metrics(&[measure], now_seconds)
+}
+
+/// The `_aws` members of lines that count as one metric, of which only the time differs.
+pub(crate) struct MetricText(String);
+
+impl MetricText {
+    /// As [`metric`].
+    pub(crate) fn new(metric: &'static str, dimension: &'static str) -> Self {
+        let member = self::metric(metric, dimension, 0);
+        let directives = member.get("CloudWatchMetrics");
+        Self(directives.map_or_else(|| "[]".to_owned(), Value::to_string))
+    }
+
+    /// The member for a line of this second.
+    pub(crate) fn at(&self, now_seconds: u64) -> String {
+        let Self(directives) = self;
+        let milliseconds = now_seconds.saturating_mul(1000);
+        format!(r#"{{"Timestamp":{milliseconds},"CloudWatchMetrics":{directives}}}"#)
+    }
 }
 
 /// The `_aws` member that makes members of a log line metrics, with the dimensions of
@@ -389,7 +460,29 @@ pub fn request_to<'a>(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_its_values_are() {
+        let hostile = "a\"b\\c\nd\u{2028}e\u{0}";
+        let fields = || [("outcome", Value::from(hostile)), ("n", json!([1, null]))];
+        let line = composed(Level::Warn, hostile, fields(), None);
+        assert!(!line.contains(&b'\n'));
+        let line: Value = serde_json::from_slice(&line).unwrap();
+        let expected =
+            json!({"level": "WARN", "message": hostile, "outcome": hostile, "n": [1, null]});
+        assert_eq!(line, expected);
+
+        let with_tree = fields()
+            .into_iter()
+            .chain([(METRICS, metric("N", "by", 7))]);
+        let with_tree = composed(Level::Info, "x", with_tree, None);
+        let metrics = MetricText::new("N", "by").at(7);
+        let with_text = composed(Level::Info, "x", fields(), Some(&metrics));
+        assert_eq!(with_text, with_tree);
+    }
 
     #[test]
     fn a_flood_of_refusals_is_logged_in_few_lines_with_the_full_count() {

@@ -50,9 +50,9 @@ impl From<InvocationError> for Diagnostic {
 }
 
 /// Handles the events of a function.
-pub trait Handler {
+pub trait Handler: Send + Sync {
     /// The answer, as JSON.
-    type Answer: Serialize;
+    type Answer: Serialize + Send;
 
     /// Whether events contain passwords: then their text is overwritten after the response.
     const WIPES_EVENTS: bool = false;
@@ -62,7 +62,7 @@ pub trait Handler {
         &self,
         event: &RawValue,
         request_id: &str,
-    ) -> impl Future<Output = Result<Self::Answer, InvocationError>>;
+    ) -> impl Future<Output = Result<Self::Answer, InvocationError>> + Send;
 }
 
 /// Runs a function until Lambda stops it: `init` once, then its handler for every event.
@@ -71,7 +71,7 @@ pub trait Handler {
 /// `init`. A panic in the handler is a [`InvocationError::Internal`]; the next event is handled as usual.
 pub fn run<C, H, E, F>(config: Result<C, ConfigError>, init: impl FnOnce(C) -> F) -> ExitCode
 where
-    H: Handler,
+    H: Handler + 'static,
     E: std::error::Error + Send + Sync + 'static,
     F: Future<Output = Result<H, E>>,
 {
@@ -101,7 +101,8 @@ where
                 if let Some(export) = export {
                     return run_and_send(service, export).await;
                 }
-                lambda_runtime::run(service).await
+                // As a task: each wake-up of the future that the runtime blocks on would be a system call.
+                tokio::spawn(lambda_runtime::run(service)).await?
             })
         });
     match ended {

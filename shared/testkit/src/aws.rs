@@ -4,6 +4,7 @@
 //! relay to it (see [`FakeAws::in_front_of`]) to break its connections.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
 
-use crate::server::{Fault, Server};
+use crate::server::{Fault, Framing, Server};
 
 /// A fake service that records its requests.
 pub struct FakeAws {
@@ -44,7 +45,13 @@ struct AwsState {
     /// How long responses to reads are repeated, and the recorded responses.
     stale: Mutex<Stale>,
     backend: Backend,
+    hook: Mutex<Option<Hook>>,
+    /// Whether requests with an old signature are refused.
+    checks_times: AtomicBool,
 }
+
+/// Called with the operation of each request that was executed; `true` loses its response.
+pub type Hook = Box<dyn Fn(&str) -> bool + Send>;
 
 #[derive(Default)]
 struct Stale {
@@ -226,6 +233,17 @@ impl FakeAws {
         };
     }
 
+    /// Refuses requests that were signed at a time more than five minutes from the present, as AWS does.
+    /// Source: AWS, "Signature Version 4 for API requests", validity of 5 minutes.
+    pub fn check_times_of_signatures(&self) {
+        self.state.checks_times.store(true, Ordering::SeqCst);
+    }
+
+    /// Calls `hook` after each request that was executed, before its response is sent.
+    pub fn set_hook(&self, hook: Option<Hook>) {
+        *self.state.hook.lock().expect("a lock") = hook;
+    }
+
     /// Sends this `x-amz-crc32` with every response, correct or not; no header if `None`.
     pub fn set_checksum(&self, checksum: Option<&'static str>) {
         *self.state.checksum.lock().expect("a lock") = checksum;
@@ -240,6 +258,12 @@ impl FakeAws {
     #[must_use]
     pub fn attempts(&self) -> HashMap<String, i64> {
         self.state.attempts.lock().expect("a lock").clone()
+    }
+
+    /// The number of connections since the start, or since they were closed.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.server.connections()
     }
 
     /// Closes all open connections.
@@ -347,10 +371,17 @@ async fn answer(
         .lock()
         .expect("a lock")
         .push((operation.clone(), request.clone()));
-    if let Some(response) = misbehave(state.fault_for(&operation, false)).await {
+    if state.checks_times.load(Ordering::SeqCst) && !is_signed_now(&headers) {
+        let body = r#"{"__type": "InvalidSignatureException", "message": "Signature expired"}"#;
+        let status = StatusCode::BAD_REQUEST;
+        return (status, [("content-type", CONTENT_TYPE)], body).into_response();
+    }
+    let fault = state.fault_for(&operation, false);
+    let mut part = part_of(&fault);
+    if let Some(response) = misbehave(fault).await {
         return response;
     }
-    let (status, answer) = match &state.backend {
+    let (status, answer): (u16, Bytes) = match &state.backend {
         Backend::Rows => (
             200,
             batch_get(&state, &operation, &request).to_string().into(),
@@ -375,11 +406,26 @@ async fn answer(
             )
         }
     };
-    if let Some(response) = misbehave(state.fault_for(&operation, true)).await {
+    let is_lost = {
+        let hook = state.hook.lock().expect("a lock");
+        hook.as_ref().is_some_and(|hook| hook(&operation))
+    };
+    if is_lost {
+        crate::server::cut();
+    }
+    let fault = state.fault_for(&operation, true);
+    part = part.or_else(|| part_of(&fault));
+    if let Some(response) = misbehave(fault).await {
         return response;
     }
     let status = StatusCode::from_u16(status).expect("a status");
-    let mut response = (status, [("content-type", CONTENT_TYPE)], answer).into_response();
+    let mut response = match part {
+        Some((bytes, framing)) => crate::server::part(&answer, bytes, framing),
+        None => answer.into_response(),
+    };
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(CONTENT_TYPE);
+    response.headers_mut().insert("content-type", content_type);
     if let Some(date) = state.date.lock().expect("a lock").as_deref() {
         let date = HeaderValue::from_str(date).expect("a header value");
         response.headers_mut().insert("date", date);
@@ -435,9 +481,36 @@ fn form(body: &Bytes) -> Map<String, Value> {
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
+/// Whether `X-Amz-Date`, as in `20261126T213000Z`, is at most five minutes from the present.
+fn is_signed_now(headers: &HeaderMap) -> bool {
+    let date = headers
+        .get("x-amz-date")
+        .and_then(|date| date.to_str().ok());
+    let date = date.expect("a signed request");
+    let part = |from: usize, to: usize| date[from..to].parse::<i64>().expect("a number");
+    let (year, month, day) = (part(0, 4), part(4, 6), part(6, 8));
+    // Days since 1970-01-01, with years that begin in March.
+    let years = if month > 2 { year } else { year - 1 };
+    let months = (month + 9) % 12;
+    let days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day
+        - 719_469;
+    let seconds = 86_400 * days + 3_600 * part(9, 11) + 60 * part(11, 13) + part(13, 15);
+    let present = i64::try_from(crate::token::now()).expect("a time");
+    seconds.abs_diff(present) <= 300
+}
+
+fn part_of(fault: &Fault) -> Option<(usize, Framing)> {
+    if let Fault::Part(bytes, framing) = fault {
+        Some((*bytes, *framing))
+    } else {
+        None
+    }
+}
+
 async fn misbehave(fault: Fault) -> Option<Response> {
     match fault {
-        Fault::None => None,
+        // A part is sent instead of the response.
+        Fault::None | Fault::Part(..) => None,
         Fault::Drip => Some(crate::server::drip("{}").into_response()),
         Fault::Slow(millis) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;

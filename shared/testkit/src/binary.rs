@@ -247,6 +247,12 @@ impl Binary {
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
+
+    /// Whether the process has not ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
+    }
 }
 
 impl HttpBinary {
@@ -283,6 +289,18 @@ impl HttpBinary {
     /// Sends the process a signal, such as `-STOP` or `-CONT`.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Whether the process has not ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
     }
 }
 
@@ -337,6 +355,15 @@ impl Process {
 
     fn pid(&self) -> u32 {
         self.child.id().expect("a running process")
+    }
+
+    /// A process that has ended is a zombie until it is waited for.
+    fn is_running(&self) -> bool {
+        let Some(pid) = self.child.id() else {
+            return false;
+        };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+        status.is_ok_and(|status| !status.contains("State:\tZ") && !status.contains("State:\tX"))
     }
 }
 

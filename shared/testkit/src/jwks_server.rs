@@ -72,6 +72,7 @@ async fn answer(State(state): State<Arc<JwksState>>) -> Response {
     match fault {
         Fault::None => {}
         Fault::Drip => return crate::server::drip(body).into_response(),
+        Fault::Part(bytes, framing) => return crate::server::part(&body.into(), bytes, framing),
         Fault::Slow(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
         Fault::SlowAnswer(millis, status, body) => {
             tokio::time::sleep(Duration::from_millis(millis)).await;

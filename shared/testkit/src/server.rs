@@ -47,6 +47,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The number of connections since the start, or since they were closed.
+    pub fn connections(&self) -> usize {
+        self.connections.lock().expect("a lock").len()
+    }
+
     /// Closes all open connections, even during a request.
     pub fn close_connections(&self) {
         for connection in self.connections.lock().expect("a lock").drain(..) {
@@ -105,6 +110,57 @@ pub enum Fault {
     Cut,
     /// Sends the correct response at one byte per second.
     Drip,
+    /// Sends only so many bytes of the correct response's body.
+    Part(usize, Framing),
+}
+
+/// How a response that is not sent as a whole declares its length (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `Content-Length` of the whole body; then the connection is closed.
+    Cut,
+    /// `Content-Length` of the part: a complete response with a truncated body.
+    Short,
+    /// `Content-Length` of more than the whole body; the connection stays open.
+    Long,
+    /// Chunks without the last one; then the connection is closed.
+    Chunks,
+}
+
+impl Framing {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cut, Self::Short, Self::Long, Self::Chunks];
+}
+
+/// A response with the first `bytes` of `body`.
+pub(crate) fn part(
+    body: &axum::body::Bytes,
+    bytes: usize,
+    framing: Framing,
+) -> axum::response::Response {
+    use futures_util::StreamExt;
+    let bytes = bytes.min(body.len());
+    let sent = futures_util::stream::iter([Ok(body.slice(..bytes))]);
+    let end = || futures_util::stream::iter([Err(std::io::Error::other("cut on purpose"))]);
+    let (length, body) = match framing {
+        Framing::Cut => (
+            Some(body.len().max(bytes + 1)),
+            axum::body::Body::from_stream(sent.chain(end())),
+        ),
+        Framing::Short => (Some(bytes), axum::body::Body::from_stream(sent)),
+        Framing::Long => (
+            Some(body.len() + 7),
+            axum::body::Body::from_stream(sent.chain(futures_util::stream::pending())),
+        ),
+        Framing::Chunks => (None, axum::body::Body::from_stream(sent.chain(end()))),
+    };
+    let mut response = axum::response::Response::new(body);
+    if let Some(length) = length {
+        response
+            .headers_mut()
+            .insert(axum::http::header::CONTENT_LENGTH, length.into());
+    }
+    response
 }
 
 /// A body that is sent at one byte per second.

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use testkit::token::now;
 use testkit::{Pool, TokenBuilder};
 
+use super::browser::{COOKIE, ORIGIN};
 use super::cognito::refresh_token;
-use super::front::{Decided, Front};
+use super::front::{Credential, Decided, Front};
 use super::state::Session;
 use super::system::{Checker, Random, Sabotage};
 use crate::world::unique;
@@ -45,6 +46,7 @@ impl Checker {
             since: Instant::now(),
             ended: None,
             ended_at_cognito: None,
+            cookie: None,
             tried,
         });
         if state.sessions.len() > IN_USE {
@@ -95,7 +97,16 @@ impl Checker {
         // Concurrent requests of one credential share reads in forward-auth.
         let burst = self.front != Front::Authorizer && random.below(8) == 0;
         let at = usize::try_from(random.below(2)).unwrap();
-        let calls = (0..if burst { BURST } else { 1 }).map(|_| self.call_at(at, user, &id, &token));
+        let cookie = match random.below(3) {
+            0 => self.cookie(user, &id, &token).await,
+            _ => None,
+        };
+        let (credential, token) = match cookie {
+            Some((cookie, token)) => (Credential::cookie(&cookie), token),
+            None => (Credential::bearer(&token.build()), token),
+        };
+        let calls = (0..if burst { BURST } else { 1 })
+            .map(|_| self.call_at(at, user, (&id, &token), &credential));
         futures_util::future::join_all(calls).await;
     }
 
@@ -107,17 +118,27 @@ impl Checker {
         random: &mut Random,
     ) {
         let at = usize::try_from(random.below(2)).unwrap();
-        self.call_at(at, user, id, token).await;
+        let credential = Credential::bearer(&token.build());
+        self.call_at(at, user, (id, token), &credential).await;
     }
 
-    /// Calls through the decider with this number.
-    async fn call_at(&self, at: usize, user: u64, id: &str, token: &TokenBuilder<'static>) {
+    /// Calls through the decider with this number, with a credential of this session and token.
+    async fn call_at(
+        &self,
+        at: usize,
+        user: u64,
+        (id, token): (&str, &TokenBuilder<'static>),
+        credential: &Credential,
+    ) {
         let issued_at = token.get("iat").as_u64().unwrap();
-        let token = token.build();
         let began = Instant::now();
-        let Decided { verdict, subject } = self.deciders[at].decide(&token).await;
-        if verdict == Verdict::Allow && subject.is_some_and(|found| found != self.subject(user)) {
+        let decided = self.deciders[at].decide_by(credential).await;
+        let verdict = decided.verdict;
+        if verdict == Verdict::Allow && !self.names(user, &decided) {
             self.violation(format!("another caller's identity: {id}"));
+        }
+        if credential.is_cookie() && verdict != Verdict::Failure {
+            self.counts.cookies.fetch_add(1, Ordering::SeqCst);
         }
         let fate = {
             let state = self.users[usize::try_from(user).unwrap()].lock().unwrap();
@@ -137,6 +158,10 @@ impl Checker {
             Verdict::Allow => {
                 self.counts.allowed.fetch_add(1, Ordering::SeqCst);
                 let bound = self.front.bound();
+                if let Some((ended, _)) = ended.filter(|(ended, _)| *ended < began) {
+                    let mut latest = self.counts.latest.lock().unwrap();
+                    *latest = began.duration_since(ended).max(*latest);
+                }
                 if let Some((ended, by)) = ended.filter(|(ended, _)| *ended + bound < began) {
                     let late = began.duration_since(ended);
                     self.violation(format!(
@@ -154,7 +179,7 @@ impl Checker {
                 self.counts.errors.fetch_add(1, Ordering::SeqCst);
                 // As clients do. A fault that fails fast would use up the operations.
                 tokio::time::sleep(BACK_OFF).await;
-                if !self.was_broken(began) && !self.recovers(at, &token).await {
+                if !self.was_broken(began) && !self.recovers(at, credential).await {
                     self.violation(format!("an error without an active fault: {id}"));
                 }
             }
@@ -162,11 +187,25 @@ impl Checker {
         }
     }
 
+    /// Whether forward-auth names this user, in its header and in the phantom token.
+    fn names(&self, user: u64, decided: &Decided) -> bool {
+        let subject = self.subject(user);
+        if self.front == Front::Authorizer {
+            return true;
+        }
+        let of_token = self.browsers.as_ref().is_none_or(|browsers| {
+            let token = decided.phantom.as_deref();
+            token.and_then(|token| browsers.subject_of(token)).as_ref() == Some(&subject)
+        });
+        decided.subject.as_ref() == Some(&subject) && of_token
+    }
+
     /// An overloaded machine is a fault too, and temporary.
-    async fn recovers(&self, at: usize, token: &str) -> bool {
+    async fn recovers(&self, at: usize, credential: &Credential) -> bool {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if self.deciders[at].decide(token).await.verdict != Verdict::Failure {
+            let decided = self.deciders[at].decide_by(credential).await;
+            if decided.verdict != Verdict::Failure {
                 return true;
             }
         }
@@ -181,11 +220,17 @@ impl Checker {
         if scope == "session" && random.below(2) == 0 {
             body["refresh_token"] = refresh_token(&id).into();
         }
-        let event = json!({
-            "httpMethod": "POST",
-            "headers": {"Authorization": format!("Bearer {}", token.build())},
-            "body": body.to_string(),
-        });
+        let cookie = match random.below(3) {
+            0 => self.cookie(user, &id, &token).await,
+            _ => None,
+        };
+        let headers = match cookie {
+            Some((cookie, _)) => {
+                json!({"Cookie": format!("{COOKIE}={cookie}"), "Origin": ORIGIN})
+            }
+            None => json!({"Authorization": format!("Bearer {}", token.build())}),
+        };
+        let event = json!({"httpMethod": "POST", "headers": headers, "body": body.to_string()});
         let at = usize::try_from(random.below(2)).unwrap();
         let covered = match scope {
             "session" => {

@@ -5,13 +5,14 @@
 //! `auth_time` and `origin_jti`, which a refresh keeps.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use testkit::server::Server;
 
@@ -23,6 +24,8 @@ pub(super) struct Cognito {
 
 #[derive(Default)]
 struct Sessions {
+    /// Refuses calls because there are too many.
+    is_throttled: AtomicBool,
     /// Acknowledges calls without performing them.
     ignores_calls: bool,
     /// The last global sign-out, by username.
@@ -58,6 +61,13 @@ impl Cognito {
             && !revoked.contains(&refresh_token(session))
     }
 
+    /// Refuses all calls of functions, or none.
+    pub(super) fn set_throttled(&self, is_throttled: bool) {
+        self.state
+            .is_throttled
+            .store(is_throttled, Ordering::SeqCst);
+    }
+
     /// `GlobalSignOut` with an access token of this user.
     pub(super) fn sign_out(&self, username: &str) {
         self.state.sign_out(username);
@@ -80,7 +90,11 @@ async fn answer(
     State(state): State<Arc<Sessions>>,
     headers: HeaderMap,
     body: Bytes,
-) -> &'static str {
+) -> (StatusCode, &'static str) {
+    if state.is_throttled.load(Ordering::SeqCst) {
+        let body = r#"{"__type": "TooManyRequestsException", "message": "Rate exceeded"}"#;
+        return (StatusCode::BAD_REQUEST, body);
+    }
     let target = headers.get("x-amz-target").and_then(|t| t.to_str().ok());
     let operation = target.unwrap().rsplit('.').next().unwrap();
     let request: Value = serde_json::from_slice(&body).unwrap();
@@ -93,5 +107,5 @@ async fn answer(
         }
         other => panic!("the functions under test do not call {other}"),
     }
-    "{}"
+    (StatusCode::OK, "{}")
 }

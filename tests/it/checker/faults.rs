@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use testkit::server::Fault;
+use testkit::server::{Fault, Framing};
 use testkit::token::now;
 
 use super::system::{Checker, Random};
@@ -19,7 +19,7 @@ impl Checker {
             self.counts.faults.fetch_add(1, Ordering::SeqCst);
             let time = Duration::from_millis(50 + random.below(400));
             let any = usize::try_from(random.below(2)).unwrap();
-            match random.below(10) {
+            match random.below(14) {
                 0 => self.store_fault(Fault::Slow(100), time).await,
                 1 => self.store_fault(Fault::Cut, time).await,
                 2 => self.store_fault(server_error(), time).await,
@@ -40,6 +40,24 @@ impl Checker {
                 8 => {
                     self.counts.restarts.fetch_add(1, Ordering::SeqCst);
                     self.database.restart(time).await;
+                }
+                // Responses that are not whole, to requests that were executed.
+                9 => {
+                    let framing = Framing::ALL[usize::try_from(random.below(4)).unwrap()];
+                    let bytes = usize::try_from(random.below(300)).unwrap();
+                    self.store_fault(Fault::Part(bytes, framing), time).await;
+                }
+                // The keys are cached; a function that starts meanwhile has none.
+                10 => {
+                    self.jwks.set_fault(Fault::Cut);
+                    self.deciders[any].kill().await;
+                    tokio::time::sleep(time).await;
+                    self.jwks.set_fault(Fault::None);
+                }
+                11 => {
+                    self.cognito.set_throttled(true);
+                    tokio::time::sleep(time).await;
+                    self.cognito.set_throttled(false);
                 }
                 _ => match random.below(5) {
                     0 => self.deciders[any].kill().await,

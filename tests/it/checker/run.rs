@@ -8,6 +8,7 @@ use testkit::token::now;
 
 use super::front::Front;
 use super::system::{Checker, Random, Sabotage, USERS};
+use crate::chaos::report::Report;
 
 const WORKERS: u64 = 8;
 
@@ -118,6 +119,9 @@ pub(super) async fn run(front: Front, sabotage: Sabotage, by_default: u64) -> Ve
         violations.len(),
         began.elapsed().as_secs_f64()
     );
+    if sabotage == Sabotage::None {
+        write_row(&checker, violations.clone());
+    }
     assert!(count(&counts.allowed) > 0);
     assert!(count(&counts.refused) > 0 || sabotage == Sabotage::SkippedCheck);
     // Every function must have revoked sessions; a shorter run may not reach all of them.
@@ -128,4 +132,36 @@ pub(super) async fn run(front: Front, sabotage: Sabotage, by_default: u64) -> Ve
         );
     }
     violations
+}
+
+/// The row of a long run in the table of docs/reliability.md.
+fn write_row(checker: &Checker, violations: Vec<String>) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+    let counts = &checker.counts;
+    let mut report = Report::of(match checker.front {
+        Front::Authorizer => "checker-authorizer",
+        Front::ForwardAuth => "checker-forward-auth",
+        Front::CachingForwardAuth => "checker-cache",
+    });
+    report.injected = count(&counts.faults);
+    for (what, counter) in [
+        ("operations", &counts.operations),
+        ("allowed", &counts.allowed),
+        ("refused", &counts.refused),
+        ("errors", &counts.errors),
+        ("decisions about cookies", &counts.cookies),
+        ("restarts of the table", &counts.restarts),
+    ] {
+        report.saw_many(what, count(counter));
+    }
+    let revocations: u64 = counts.revocations.lock().unwrap().values().sum();
+    report.saw_many("acknowledged revocations", revocations);
+    let latest = *counts.latest.lock().unwrap();
+    report.worst = if latest.is_zero() {
+        "no request allowed after a revocation".to_owned()
+    } else {
+        format!("allowed {:.2} s after a revocation", latest.as_secs_f64())
+    };
+    report.violations = violations;
+    report.write();
 }

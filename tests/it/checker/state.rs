@@ -13,6 +13,8 @@ pub(super) struct Session {
     pub(super) ended: Option<(Instant, &'static str)>,
     /// When its revocation at Cognito was acknowledged.
     pub(super) ended_at_cognito: Option<Instant>,
+    /// The id of a browser's session with these tokens, and the access token in it.
+    pub(super) cookie: Option<(String, TokenBuilder<'static>)>,
     /// Whether a revocation was attempted: then either verdict is correct.
     pub(super) tried: bool,
 }

@@ -12,6 +12,7 @@ use testkit::jwks_server::JwksServer;
 use testkit::{Binary, DynamoDbLocal, FakeAws, Pool};
 use tokio::sync::RwLock;
 
+use super::browser::Browsers;
 use super::cognito::Cognito;
 use super::front::{CACHE_SECONDS, Decider, Front, ServerSlot};
 use super::state::User;
@@ -20,7 +21,7 @@ use crate::world::ACCOUNT;
 pub(super) const USERS: u64 = 24;
 
 /// Longer than any function takes: a response that is still missing then counts as lost.
-pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Time after a fault in which connections and cool-downs may still cause errors.
 const RECOVERY: Duration = Duration::from_secs(3);
@@ -44,14 +45,14 @@ pub(super) enum Sabotage {
 }
 
 /// A function that may be killed and restarted.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     name: &'static str,
     environment: Vec<(&'static str, String)>,
     binary: RwLock<Arc<Binary>>,
 }
 
 impl Slot {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         name: &'static str,
         environment: Vec<(&'static str, String)>,
     ) -> Self {
@@ -63,18 +64,30 @@ impl Slot {
         }
     }
 
-    pub(super) async fn invoke(&self, event: &Value) -> Option<testkit::Invocation> {
+    pub(crate) async fn invoke(&self, event: &Value) -> Option<testkit::Invocation> {
         let binary = Arc::clone(&*self.binary.read().await);
         binary.try_invoke(event, PATIENCE).await
     }
 
-    pub(super) async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         let new = Arc::new(Binary::start(self.name, &self.environment).await);
         let old = std::mem::replace(&mut *self.binary.write().await, new);
         old.signal("-KILL");
     }
 
-    pub(super) async fn freeze(&self, time: Duration) {
+    pub(crate) async fn signal(&self, name: &str) {
+        self.binary.read().await.signal(name);
+    }
+
+    pub(crate) async fn pid(&self) -> u32 {
+        self.binary.read().await.pid()
+    }
+
+    pub(crate) async fn is_running(&self) -> bool {
+        self.binary.read().await.is_running()
+    }
+
+    pub(crate) async fn freeze(&self, time: Duration) {
         let binary = Arc::clone(&*self.binary.read().await);
         binary.signal("-STOP");
         tokio::time::sleep(time).await;
@@ -95,6 +108,10 @@ pub(super) struct Counts {
     pub(super) thefts_refused: AtomicU64,
     pub(super) faults: AtomicU64,
     pub(super) restarts: AtomicU64,
+    /// Decisions about cookies of browsers.
+    pub(super) cookies: AtomicU64,
+    /// How long after an acknowledged revocation a request was still allowed, within the bound of a cache.
+    pub(super) latest: Mutex<Duration>,
 }
 
 pub(super) struct Checker {
@@ -107,7 +124,9 @@ pub(super) struct Checker {
     /// DynamoDB Local behind the relay.
     pub(super) database: DynamoDbLocal,
     pub(super) cognito: Cognito,
-    pub(super) _jwks: JwksServer,
+    pub(super) jwks: JwksServer,
+    /// Clients of forward-auth are browsers too.
+    pub(super) browsers: Option<Browsers>,
     pub(super) users: Vec<Mutex<User>>,
     /// Start and end of each fault; the last may still be active.
     pub(super) faults: Mutex<Vec<(Instant, Option<Instant>)>>,
@@ -144,12 +163,22 @@ impl Checker {
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
             ("LOG_LEVEL", "ERROR"),
         ];
-        let environment = environment(&jwks.uri(), &store.url(), &more);
+        let mut environment = environment(&jwks.uri(), &store.url(), &more);
+        // A store of revocations in memory excludes browser sessions.
+        let has_browsers = front != Front::Authorizer && sabotage != Sabotage::SkippedCheck;
+        let mut browsers = None;
+        let mut of_server = environment.clone();
+        if has_browsers {
+            let started = Browsers::start(&database.url()).await;
+            of_server.extend(started.variables_of_server());
+            environment.extend(started.variables());
+            browsers = Some(started);
+        }
         let start = async |name| Slot::start(name, environment.clone()).await;
         let decider = async || match front {
             Front::Authorizer => Decider::Authorizer(start("authorizer").await),
             Front::ForwardAuth | Front::CachingForwardAuth => {
-                let environment = forward_auth_environment(&environment, front, sabotage);
+                let environment = forward_auth_environment(&of_server, front, sabotage);
                 Decider::ForwardAuth(Box::new(ServerSlot::start(environment).await))
             }
         };
@@ -162,7 +191,8 @@ impl Checker {
             store,
             database,
             cognito,
-            _jwks: jwks,
+            jwks,
+            browsers,
             users: (0..USERS).map(|_| Mutex::default()).collect(),
             faults: Mutex::default(),
             counts: Counts::default(),

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use auth::{Dependency, Secret};
 use auth_cognito::{LegacyAccount, LegacyPool, PasswordCheck};
 use aws_client::Call;
-use aws_config::{Region, SdkConfig};
+use aws_client::SdkConfig;
+use aws_config::Region;
 use aws_sdk_dynamodb::types::AttributeValue;
 use runtime::log::{self, Level};
 

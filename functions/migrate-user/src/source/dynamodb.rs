@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use auth::{Dependency, Secret};
+use aws_client::SdkConfig;
 use aws_client::{Call, Limits, cause_of, with_limits};
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;

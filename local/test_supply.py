@@ -1,0 +1,288 @@
+"""Tests of the documents about dependencies: the table of reasons, SBOMs, licences, features, and reproduce.py."""
+
+import copy
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import tomllib
+import unittest
+from unittest import mock
+
+import build
+import crates
+import reproduce
+from account import Problem
+from crates import Crate, Wrong
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TOOLS_WITH_HASHES = ("lambda.txt", "checks.txt", "sam.txt", "advisories.txt")
+
+
+class Reasons(unittest.TestCase):
+    def external(self):
+        workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["dependencies"]
+        return {name for name, value in workspace.items() if not (isinstance(value, dict) and "path" in value)}
+
+    def test_each_dependency_has_one_reason(self):
+        page = (ROOT / "docs" / "supply-chain.md").read_text()
+        table = page[page.index("## A reason for each dependency") :]
+        rows = re.findall(r"^\| `([\w-]+)` \| (\S.*) \|$", table, re.MULTILINE)
+        self.assertEqual(sorted(name for name, _ in rows), sorted(self.external()))
+        self.assertEqual([name for name, reason in rows if len(reason) < 8 and reason != "the same"], [])
+
+    def test_members_name_their_dependencies_in_the_workspace(self):
+        """A version in a member's own Cargo.toml would be a dependency without a reason."""
+        members = [*ROOT.glob("functions/*/Cargo.toml"), *ROOT.glob("shared/*/Cargo.toml")]
+        members += [ROOT / name / "Cargo.toml" for name in ("cli", "tests", "benches")]
+        self.assertGreater(len(members), 30)
+        for manifest in members:
+            parsed = tomllib.loads(manifest.read_text())
+            for section in ("dependencies", "dev-dependencies", "build-dependencies"):
+                for name, value in parsed.get(section, {}).items():
+                    with self.subTest(manifest=manifest.parent.name, dependency=name):
+                        self.assertTrue(value.get("workspace") or "path" in value, value)
+            self.assertNotIn("target", parsed)
+
+
+class Pins(unittest.TestCase):
+    def test_python_tools_are_pinned(self):
+        for file in sorted((ROOT / "local").glob("*.txt")):
+            lines = [line for line in file.read_text().splitlines() if line and not line.startswith(("#", " "))]
+            for line in lines:
+                with self.subTest(file=file.name):
+                    self.assertRegex(line, r"^[A-Za-z0-9._-]+(\[\w+\])?==[0-9][\w.]*( \\)?$")
+
+    def test_tools_that_build_have_hashes(self):
+        for name in TOOLS_WITH_HASHES:
+            text = (ROOT / "local" / name).read_text()
+            packages = re.split(r"\n(?=[A-Za-z0-9])", text[text.index("\n") + 1 :])
+            for package in packages:
+                with self.subTest(file=name, package=package.split("==")[0]):
+                    self.assertRegex(package, r"(?s)==.* \\\n    --hash=sha256:[0-9a-f]{64}")
+
+    def test_npm_packages_have_hashes(self):
+        listed = subprocess.run(["git", "ls-files", "*package-lock.json"], cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in listed.stdout.split():
+            packages = json.loads((ROOT / name).read_text())["packages"]
+            for path, package in packages.items():
+                if path and not package.get("link"):
+                    with self.subTest(file=name, package=path):
+                        self.assertRegex(package["integrity"], "^sha512-")
+
+
+def document(*names):
+    components = [component(name) for name in names]
+    edges = [{"ref": f"registry#{name}", "dependsOn": [f"registry#{other}" for other in names if other > name]} for name in names]
+    own = {"bom-ref": f"path+file://{ROOT}/functions/f#0.1.0 bin", "name": "f", "version": "0.1.0", "purl": "pkg:cargo/f@0.1.0"}
+    edges.append({"ref": own["bom-ref"], "dependsOn": [f"registry#{name}" for name in names]})
+    metadata = {"timestamp": "2026-01-01T00:00:00Z", "component": own}
+    return {"serialNumber": "urn:uuid:1", "metadata": metadata, "components": components, "dependencies": edges}
+
+
+def component(name):
+    return {"bom-ref": f"registry#{name}", "name": name, "version": "1.0.0"}
+
+
+class Sboms(unittest.TestCase):
+    wanted = {Crate("a", "1.0.0"), Crate("b", "1.0.0"), Crate("f", "0.1.0")}
+
+    def test_crates_of_others_and_traces_of_the_build_are_removed(self):
+        done = crates.completed(document("b", "a", "only-a-test"), self.wanted)
+        self.assertEqual(crates.differs(done, self.wanted), "")
+        self.assertEqual([one["name"] for one in done["components"]], ["a", "b"])
+        self.assertEqual(done["dependencies"][0], {"ref": "path+file:///gatehouse/functions/f#0.1.0 bin", "dependsOn": ["registry#a", "registry#b"]})
+        text = json.dumps(done)
+        for trace in (str(ROOT), "only-a-test", "urn:uuid", "2026-01-01"):
+            self.assertNotIn(trace, text)
+        self.assertEqual(done, crates.completed(document("a", "b"), self.wanted))
+
+    def test_a_difference_is_named(self):
+        complete = crates.completed(document("a", "b"), self.wanted)
+        for change, expected in (
+            (lambda one: one["components"].pop(), "lacks b 1.0.0"),
+            (lambda one: one["components"].append(component("z")), "has z 1.0.0"),
+            (lambda one: one["components"].append(component("a")), "lists a crate twice"),
+            (lambda one: one["components"][0].update(version="2.0.0"), "lacks a 1.0.0; has a 2.0.0"),
+        ):
+            changed = copy.deepcopy(complete)
+            change(changed)
+            self.assertEqual(crates.differs(changed, self.wanted), expected)
+
+    def test_the_tree_is_that_of_the_binary(self):
+        names = {crate.name for crate in crates.crates("whoami")}
+        self.assertLessEqual({"whoami", "runtime", "api-gateway", "lambda_runtime", "tokio"}, names)
+        # Of its tests, of its build, of the feature otlp, of other functions.
+        self.assertFalse(names & {"testkit", "axum", "opentelemetry", "aws-config", "cedar-policy", "mrml"}, names)
+        self.assertIn("aws-config", {crate.name for crate in crates.crates("logout")})
+
+
+class Licences(unittest.TestCase):
+    def test_expressions(self):
+        for expression, expected in (
+            ("MIT", {"MIT"}),
+            ("MIT OR Apache-2.0", {"Apache-2.0"}),
+            ("MIT/Apache-2.0", {"Apache-2.0"}),
+            ("(MIT OR Apache-2.0) AND Unicode-3.0", {"Apache-2.0", "Unicode-3.0"}),
+            ("ISC AND (Apache-2.0 OR ISC)", {"ISC", "Apache-2.0"}),
+            ("Apache-2.0 WITH LLVM-exception OR MIT", {"Apache-2.0"}),
+            ("Zlib OR MIT AND ISC", {"Zlib"}),
+        ):
+            self.assertEqual(crates.choice(expression), expected, expression)
+        with self.assertRaises(Wrong):
+            crates.choice("MIT )")
+
+    def package(self, folder, name, licence, **files):
+        place = pathlib.Path(folder) / name
+        place.mkdir()
+        for file, text in files.items():
+            (place / file).write_text(text)
+        manifest = str(place / "Cargo.toml")
+        return {"name": name, "license": licence, "manifest_path": manifest, "repository": None, "authors": ["Ada"]}
+
+    def test_a_text_is_there_once_with_each_crate_that_has_it(self):
+        mit = "MIT License\n\nCopyright (c) Grace\n\nPermission is hereby granted, free of charge, to any"
+        apache = "Apache License, January 2004\nTERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION"
+        with tempfile.TemporaryDirectory() as folder:
+            packages = {
+                Crate("a", "1"): self.package(folder, "a", "MIT OR Apache-2.0", LICENSE_MIT="unused MIT", LICENSE_APACHE=apache),
+                Crate("b", "1"): self.package(folder, "b", "MIT", LICENSE=mit),
+                Crate("c", "1"): self.package(folder, "c", "MIT", LICENCE=mit + "  \n"),
+                Crate("d", "1"): self.package(folder, "d", "MIT"),
+                Crate("e", "1"): self.package(folder, "e", "Apache-2.0", NOTICE="made by Hopper"),
+            }
+            text = crates.notices(packages)
+            self.assertEqual(text.count("Copyright (c) Grace"), 1)
+            self.assertIn("b 1, c 1\n\nMIT License", text)
+            self.assertIn("d 1\n\nCopyright (c) Ada\n\nPermission is hereby granted", text)
+            self.assertIn("e 1\n\nmade by Hopper", text)
+            self.assertEqual(text.count("January 2004"), 1)
+            self.assertNotIn("unused MIT", text)
+            lacking = {Crate("g", "1"): self.package(folder, "g", "ISC", LICENSE=mit)}
+            with self.assertRaisesRegex(Wrong, "g has no text of ISC"):
+                crates.notices(lacking)
+
+    def test_each_allowed_licence_is_recognised(self):
+        allowed = tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"]
+        self.assertEqual({one.split(" WITH ")[0] for one in allowed}, set(crates.SAYS))
+
+
+class Features(unittest.TestCase):
+    def test_the_list_is_that_of_the_authorizer(self):
+        found = crates.features("authorizer")
+        self.assertLessEqual({"tokio", "hyper", "rustls", "aws-config", "cedar-policy", "serde_json"}, found.keys())
+        crates.check_features(found, crates.FEATURES.read_text())
+
+    def test_a_change_is_named(self):
+        known = crates.listed({"tokio": {"net", "rt"}, "hyper": set()})
+        crates.check_features({"tokio": {"rt", "net"}, "hyper": set()}, known)
+        for found, expected in (
+            ({"tokio": {"net", "rt", "fs"}, "hyper": set()}, "tokio also has fs"),
+            ({"tokio": {"net"}, "hyper": set()}, "tokio has no rt any more"),
+            ({"tokio": {"net", "rt"}, "hyper": {"server"}}, "hyper also has server"),
+            ({"tokio": {"net", "rt"}}, "hyper is gone"),
+            ({"tokio": {"net", "rt"}, "hyper": set(), "rustls": set()}, "rustls is new"),
+        ):
+            with self.assertRaisesRegex(Wrong, expected):
+                crates.check_features(found, known)
+
+
+class Reproduce(unittest.TestCase):
+    def built(self, folder, content):
+        place = pathlib.Path(folder) / ".aws-sam" / "build" / "F"
+        place.mkdir(parents=True)
+        (place / "bootstrap").write_bytes(content)
+        return pathlib.Path(folder)
+
+    def compared(self, first, second):
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+            return reproduce.compared("F", self.built(one, first), self.built(two, second.replace(b"HERE", two.encode())))
+
+    def test_equal_builds(self):
+        lines, equal = self.compared(b"\x7fELF text", b"\x7fELF text")
+        self.assertTrue(equal)
+        self.assertEqual([line.split()[0] for line in lines], ["bootstrap", "zip"])
+
+    def test_a_difference_is_shown(self):
+        lines, equal = self.compared(b"\x7fELF first text", b"\x7fELF other text")
+        self.assertFalse(equal)
+        self.assertEqual(len([line for line in lines if line.startswith("bootstrap")]), 2)
+        self.assertEqual(lines[4:], ["15 and 15 bytes, different from byte 5 on", "- ELF first text", "+ ELF other text"])
+
+    def test_a_folder_of_the_machine_is_a_difference(self):
+        lines, equal = self.compared(b"a panic at HERE/src", b"a panic at HERE/src")
+        self.assertFalse(equal)
+        self.assertTrue([line for line in lines if line.startswith("names /")], lines)
+
+    def test_each_function_is_compared_before_sam_removes_it(self):
+        with tempfile.TemporaryDirectory() as here:
+            there = []
+
+            def built(_, functions, template=None, root=None, variables=None):
+                place = pathlib.Path(root or here) / ".aws-sam" / "build"
+                shutil.rmtree(place, ignore_errors=True)
+                (place / functions[0]).mkdir(parents=True)
+                content = b"other" if root and functions == ["B"] else b"same"
+                (place / functions[0] / "bootstrap").write_bytes(content)
+                there.append(root)
+
+            with (
+                mock.patch("reproduce.ROOT", pathlib.Path(here)),
+                mock.patch("reproduce.copy", side_effect=lambda folder: folder.mkdir(parents=True)),
+                mock.patch("reproduce.elsewhere", return_value={}),
+                mock.patch("reproduce.subprocess.run", return_value=mock.Mock(returncode=0)),
+                mock.patch("reproduce.build.build", side_effect=built),
+                mock.patch("reproduce.build.sam_build", side_effect=built),
+                mock.patch("builtins.print"),
+            ):
+                self.assertEqual(reproduce.main(["x86_64", "A", "C"]), 0)
+                with self.assertRaisesRegex(Problem, "differ: B"):
+                    reproduce.main(["x86_64", "A", "B", "C"])
+            self.assertEqual(len([root for root in there if root]), 5)
+
+    def test_the_second_build_shares_nothing_but_downloads(self):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cargo_home:
+            for name in ("registry/cache/crate", "registry/src/source", "bin/tool"):
+                path = pathlib.Path(cargo_home) / name
+                path.parent.mkdir(parents=True)
+                path.write_text("x")
+            with mock.patch.dict(os.environ, {"CARGO_HOME": cargo_home}):
+                variables = reproduce.elsewhere(pathlib.Path(folder))
+            copied = [path.relative_to(variables["CARGO_HOME"]) for path in pathlib.Path(variables["CARGO_HOME"]).rglob("*") if path.is_file()]
+            self.assertEqual(copied, [pathlib.Path("registry/cache/crate")])
+            for name in ("HOME", "CARGO_HOME", "CARGO_TARGET_DIR"):
+                self.assertTrue(variables[name].startswith(folder), name)
+
+    def test_paths_are_mapped_to_fixed_names(self):
+        here = pathlib.Path("/a folder")
+        flags = build.compiler_flags(here, "x86_64", {"HOME": "/users/ada"})
+        self.assertEqual(
+            flags,
+            [
+                "-Ctarget-cpu=haswell",
+                "--remap-path-prefix=/a folder=/gatehouse",
+                "--remap-path-prefix=/a folder/target=/gatehouse/target",
+                "--remap-path-prefix=/users/ada/.cargo=/cargo",
+            ],
+        )
+        other = build.compiler_flags(here, "arm64", {"CARGO_HOME": "/c", "CARGO_TARGET_DIR": "/t", "RUSTFLAGS": "-g -Cx=y"})
+        self.assertEqual(other[:3], ["-g", "-Cx=y", "-Ctarget-cpu=neoverse-n1"])
+        self.assertEqual([flag.split("=")[1] for flag in other[3:]], ["/a folder", "/t", "/c"])
+        own = build.compiler_flags(here, "x86_64", {"HOME": "/", "CARGO_ENCODED_RUSTFLAGS": "-C\x1ftarget-cpu=znver4", "RUSTFLAGS": "-g"})
+        self.assertEqual(own[:2], ["-C", "target-cpu=znver4"])
+        self.assertEqual(len(own), 5)
+
+    def test_cargo_gets_the_flags(self):
+        with mock.patch("build.subprocess.run", return_value=mock.Mock(returncode=0)) as run:
+            build.sam_build("arm64", ["F"], "template.yaml", root=pathlib.Path("/there"), variables={"HOME": "/h", "PATH": "/p"})
+        self.assertEqual(run.call_args.kwargs["cwd"], pathlib.Path("/there"))
+        environment = run.call_args.kwargs["env"]
+        flags = environment["CARGO_ENCODED_RUSTFLAGS"].split("\x1f")
+        self.assertEqual(flags, build.compiler_flags(pathlib.Path("/there"), "arm64", environment | {"CARGO_ENCODED_RUSTFLAGS": ""}))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,227 @@
+//! The HTTPS client of a process: for AWS's endpoints with Amazon's roots, for all others with the system's.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::{Debug, Formatter};
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_http_client::ConnectorBuilder;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use rustls::CertificateError;
+use tracing::warn;
+
+use crate::roots;
+
+/// A connector without a connection pool, for requests that are far apart: between two, an idle connection could break
+/// while the function is frozen. It has no time limits; the caller sets them.
+#[must_use]
+pub fn connector_without_pool() -> SharedHttpConnector {
+    ByIssuer::shared(|roots| build(roots, |connector| connector.pool_max_idle_per_host(0)))
+}
+
+/// The HTTP client of the SDK's clients. It differs from the SDK's default one in the roots, and reads none before the
+/// first request.
+#[derive(Debug, Default)]
+pub(crate) struct HttpsClient {
+    /// A connection pool for each set of time limits, as in the SDK's default client.
+    connectors: Mutex<HashMap<Timeouts, SharedHttpConnector>>,
+}
+
+/// The time limits of a connector: to connect, and to read.
+type Timeouts = (Option<Duration>, Option<Duration>);
+
+impl HttpClient for HttpsClient {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let timeouts = (settings.connect_timeout(), settings.read_timeout());
+        let mut connectors = self
+            .connectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let connector = connectors.entry(timeouts).or_insert_with(|| {
+            let (settings, sleep) = (settings.clone(), components.sleep_impl());
+            ByIssuer::shared(move |roots| {
+                build(roots, |mut connector| {
+                    connector.set_sleep_impl(sleep.clone());
+                    connector.connector_settings(settings.clone())
+                })
+            })
+        });
+        connector.clone()
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        Some(ConnectorMetadata::new("hyper", Some("1.x".into())))
+    }
+}
+
+fn build(
+    roots: Roots,
+    configure: impl FnOnce(ConnectorBuilder) -> ConnectorBuilder,
+) -> SharedHttpConnector {
+    let tls = match roots {
+        Roots::Amazon => TlsContext::builder().with_trust_store(roots::amazon()),
+        Roots::System => TlsContext::builder(),
+    };
+    let connector = configure(ConnectorBuilder::default())
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    SharedHttpConnector::new(match tls.build() {
+        Ok(tls) => connector.tls_context(tls).build(),
+        // Never happens: the context is only a list of roots.
+        Err(_) => connector.build(),
+    })
+}
+
+/// The roots that a connector trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Roots {
+    /// Those of Amazon Trust Services.
+    Amazon,
+    /// The system's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name: some 150, whose reading would be the
+    /// largest part of a start.
+    System,
+}
+
+/// What is known of the issuer of AWS's certificates.
+mod issuer {
+    /// No endpoint of AWS has responded yet.
+    pub(super) const UNKNOWN: u8 = 0;
+    /// It is Amazon Trust Services.
+    pub(super) const AMAZON: u8 = 1;
+    /// It is another one, such as a proxy's; or the operator has named a trust store.
+    pub(super) const OTHER: u8 = 2;
+}
+
+/// A connector that chooses the roots for each request by its host.
+struct ByIssuer<B> {
+    build: B,
+    amazon: OnceLock<SharedHttpConnector>,
+    system: OnceLock<SharedHttpConnector>,
+    issuer: AtomicU8,
+}
+
+impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
+    fn shared(build: B) -> SharedHttpConnector {
+        let is_configured = roots::are_configured(&env_config::process);
+        let issuer = if is_configured {
+            issuer::OTHER
+        } else {
+            issuer::UNKNOWN
+        };
+        Self::assuming(issuer, build)
+    }
+
+    fn assuming(issuer: u8, build: B) -> SharedHttpConnector {
+        SharedHttpConnector::new(Shared(Arc::new(Self {
+            build,
+            amazon: OnceLock::new(),
+            system: OnceLock::new(),
+            issuer: AtomicU8::new(issuer),
+        })))
+    }
+
+    fn connector(&self, roots: Roots) -> &SharedHttpConnector {
+        let connector = match roots {
+            Roots::Amazon => &self.amazon,
+            Roots::System => &self.system,
+        };
+        connector.get_or_init(|| (self.build)(roots))
+    }
+
+    /// Calls an endpoint of AWS with Amazon's roots and, if another authority has issued its certificate, with the
+    /// system's.
+    async fn call_aws(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let is_first = self.issuer.load(Ordering::Relaxed) == issuer::UNKNOWN;
+        // Later the caller repeats the request: a copy of each would cost more than it is worth.
+        let copy = if is_first { request.try_clone() } else { None };
+        let failure = match self.connector(Roots::Amazon).call(request).await {
+            Ok(response) => {
+                if is_first {
+                    self.learn(issuer::UNKNOWN, issuer::AMAZON);
+                }
+                return Ok(response);
+            }
+            Err(failure) => failure,
+        };
+        if !is_of_unknown_issuer(&failure) {
+            return Err(failure);
+        }
+        if self.learn(issuer::UNKNOWN, issuer::OTHER) || self.learn(issuer::AMAZON, issuer::OTHER) {
+            warn!("an endpoint of AWS has no certificate of Amazon: the system's roots are used");
+        }
+        match copy {
+            Some(copy) => self.connector(Roots::System).call(copy).await,
+            None => Err(failure),
+        }
+    }
+
+    fn learn(&self, known: u8, learned: u8) -> bool {
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        let changed = self
+            .issuer
+            .compare_exchange(known, learned, success, failure);
+        changed.is_ok()
+    }
+}
+
+struct Shared<B>(Arc<ByIssuer<B>>);
+
+impl<B> Debug for Shared<B> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> HttpConnector for Shared<B> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Self(this) = self;
+        let url = request.uri();
+        if url.starts_with("http://") {
+            // Needs no roots: the connector with the fewest.
+            return this.connector(Roots::Amazon).call(request);
+        }
+        if this.issuer.load(Ordering::Relaxed) == issuer::OTHER || !roots::are_amazons(url) {
+            return this.connector(Roots::System).call(request);
+        }
+        let this = Arc::clone(this);
+        HttpConnectorFuture::new(async move { this.call_aws(request).await })
+    }
+}
+
+/// Whether the connection failed because no trusted root has issued the server's certificate.
+fn is_of_unknown_issuer(failure: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(failure);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
+            return matches!(reason, CertificateError::UnknownIssuer);
+        }
+        // The source of an `io::Error` is that of the error that it contains.
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(contained) => Some(contained),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

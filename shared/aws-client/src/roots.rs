@@ -1,0 +1,142 @@
+//! Which certificate authorities issue the certificate of a host.
+
+use aws_smithy_http_client::tls::TrustStore;
+
+/// The roots of Amazon Trust Services, which issues the certificates of AWS's endpoints in the partitions `aws` and
+/// `aws-us-gov`. Its repository recommends all five to clients with trust stores of their own. The first of them to
+/// expire does so on 2037-12-31.
+/// Source: Amazon Trust Services, "Repository".
+const AMAZON: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// Whether Amazon Trust Services is expected to issue the certificate of the URL's host. The endpoints of other
+/// partitions (China, the European Sovereign Cloud) have other names, and other issuers.
+pub(crate) fn are_amazons(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, _)) => host,
+        None => authority,
+    };
+    let ends_with = |domain: &str| {
+        let start = host.len().checked_sub(domain.len());
+        let end = start.and_then(|start| host.get(start..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(domain))
+    };
+    ends_with(".amazonaws.com") || ends_with(".api.aws")
+}
+
+/// A trust store of Amazon's roots only.
+pub(crate) fn amazon() -> TrustStore {
+    TrustStore::empty().with_pem_certificate(AMAZON)
+}
+
+/// Whether the operator has named a trust store, by the variables that rustls-native-certs reads: no other is used then.
+pub(crate) fn are_configured(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name| lookup(name).is_some_and(|value| !value.is_empty());
+    is_set("SSL_CERT_FILE") || is_set("SSL_CERT_DIR")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+    use rustls::RootCertStore;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    fn amazons() -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(AMAZON)
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    /// SHA-256 of each root's public key.
+    /// Source: Amazon Trust Services, "Repository", <https://www.amazontrust.com/repository/>.
+    const KEYS: [&str; 5] = [
+        "fbe3018031f9586bcbf41727e417b7d1c45c2f47f93be372a17b96b50757d5a2",
+        "7f4296fc5b6a4e3b35d3c369623e364ab1af381d8fa7121533c9d6c633ea2461",
+        "36abc32656acfc645c61b71613c4bf21c787f5cabbee48348d58597803d7abc9",
+        "f7ecded5c66047d28ed6466b543c40e0743abe81d109254dcf845d4c2c7853c5",
+        "2b071c59a0a0ae76b0eadb2bad23bad4580b69c3601b630c2eaf0613afa83f92",
+    ];
+
+    #[test]
+    fn the_roots_are_those_of_amazons_repository() {
+        let mut store = RootCertStore::empty();
+        for root in amazons() {
+            store.add(root).unwrap();
+        }
+        let keys: Vec<String> = store
+            .roots
+            .iter()
+            .map(|root| {
+                // The anchor omits the outer SEQUENCE, whose length takes one, two or three bytes.
+                let key = &*root.subject_public_key_info;
+                let length = u16::try_from(key.len()).unwrap().to_be_bytes();
+                let header = match key.len() {
+                    0..0x80 => vec![0x30, length[1]],
+                    0x80..0x100 => vec![0x30, 0x81, length[1]],
+                    _ => vec![0x30, 0x82, length[0], length[1]],
+                };
+                hex::encode(digest(&SHA256, &[&header, key].concat()))
+            })
+            .collect();
+        assert_eq!(keys, KEYS);
+    }
+
+    /// Fails when Mozilla's root program, the source of most systems' stores, has withdrawn one.
+    #[test]
+    fn the_systems_store_contains_the_roots() {
+        let system = rustls_native_certs::load_native_certs().certs;
+        // A machine without a store has nothing to compare with.
+        if system.is_empty() {
+            return;
+        }
+        for (root, key) in amazons().iter().zip(KEYS) {
+            assert!(system.contains(root), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_operator_may_name_another_store() {
+        let with = |name: &'static str, value: &'static str| {
+            are_configured(&move |wanted| (wanted == name).then(|| value.to_owned()))
+        };
+        assert!(with("SSL_CERT_FILE", "/opt/roots.pem"));
+        assert!(with("SSL_CERT_DIR", "/opt/roots"));
+        assert!(!with("SSL_CERT_FILE", "") && !with("OTHER", "/opt/roots.pem"));
+    }
+
+    #[test]
+    fn hosts_of_aws_are_recognized() {
+        for url in [
+            "https://dynamodb.eu-central-1.amazonaws.com/",
+            "https://dynamodb.eu-central-1.amazonaws.com",
+            "https://123456789012.ddb.eu-central-1.amazonaws.com/",
+            "https://cognito-idp.us-gov-west-1.amazonaws.com/us-gov-west-1_a/.well-known/jwks.json",
+            "https://COGNITO-IDP.us-east-1.AMAZONAWS.COM:443/?a=b",
+            "https://dynamodb.us-east-1.api.aws/",
+        ] {
+            assert!(are_amazons(url), "{url}");
+        }
+        for url in [
+            "https://dynamodb.cn-north-1.amazonaws.com.cn/",
+            "https://dynamodb.eusc-de-east-1.amazonaws.eu/",
+            "https://www.googleapis.com/oauth2/v3/certs",
+            "https://login.example.com/.amazonaws.com",
+            "https://login.example.com?.amazonaws.com",
+            "https://notamazonaws.com/",
+            "https://xn--mazonaws-kza.com/",
+            "https://localhost:8000/",
+            "https://[::1]:8000/",
+            "https://\u{e4}.com/",
+            "dynamodb.eu-central-1.amazonaws.com",
+            "",
+        ] {
+            assert!(!are_amazons(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! Wall clocks that jump, by libfaketime. `make chaos` installs it; without it these tests are skipped.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use auth_tests::Verdict;
+use serde_json::json;
+use testkit::server::Fault;
+use testkit::token::now;
+use testkit::{Binary, Invocation, Pool, SigningKey, TokenBuilder};
+
+use super::gates::{Gates, POLICIES, long_token};
+use super::keys::{of_unknown_key, with_key};
+use super::report::{Report, length};
+use crate::checker::front::{Decider, ServerSlot};
+use crate::user_events::{record, send};
+use crate::world::{World, failures, next_second, unique, user_token};
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+
+/// `auth::key_cache::REFRESH_AFTER_SECONDS`, as docs/outcomes.md promises it.
+const REFRESH: i64 = HOUR;
+/// `auth::key_cache::TRUST_FOR_SECONDS`.
+const TRUST: i64 = 24 * HOUR;
+
+/// Requests at once.
+const LOAD: usize = 16;
+
+/// The wall clock of processes that are started with its variables. The monotonic clock stays as it is.
+pub(crate) struct FakeClock {
+    library: PathBuf,
+    file: PathBuf,
+}
+
+impl FakeClock {
+    /// `None` where libfaketime is not installed.
+    #[expect(clippy::print_stdout, reason = "a skipped test must be noticed")]
+    pub(crate) fn find() -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/faketime/usr/lib");
+        let folders = std::fs::read_dir(root).into_iter().flatten();
+        let mut found = folders
+            .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketimeMT.so.1")));
+        let Some(library) = found.find(|path| path.exists()) else {
+            println!("chaos: skipped without libfaketime, which `make chaos` installs");
+            return None;
+        };
+        let name = format!("gatehouse-{}", unique("clock"));
+        let clock = Self {
+            library,
+            file: std::env::temp_dir().join(name),
+        };
+        clock.set(0);
+        Some(clock)
+    }
+
+    /// Moves the clock to so many seconds after the true time.
+    pub(crate) fn set(&self, offset: i64) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, format!("{offset:+}\n")).unwrap();
+        std::fs::rename(new, &self.file).unwrap();
+    }
+
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        vec![
+            ("LD_PRELOAD", path(&self.library)),
+            ("FAKETIME_TIMESTAMP_FILE", path(&self.file)),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("FAKETIME_DISABLE_SHM", "1".to_owned()),
+            ("NO_FAKE_STAT", "1".to_owned()),
+        ]
+    }
+}
+
+impl Drop for FakeClock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+/// A token that was issued a minute before this offset and expires so many seconds after it.
+fn issued(token: TokenBuilder<'static>, offset: i64, lives: i64) -> TokenBuilder<'static> {
+    let at = now().cast_signed() + offset;
+    let token = token.claim("auth_time", at - MINUTE);
+    token.claim("iat", at - MINUTE).claim("exp", at + lives)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    None,
+    /// The functions keep the true time.
+    StoppedClock,
+    /// The keys are part of the configuration and are never fetched.
+    PinnedKeys,
+}
+
+/// Where the clock jumps to.
+const OFFSETS: &[i64] = &[
+    2 * MINUTE,
+    -2 * MINUTE,
+    HOUR,
+    0,
+    -HOUR,
+    6 * HOUR,
+    -6 * HOUR,
+    -5 * MINUTE,
+    12 * HOUR,
+    5 * MINUTE,
+    -12 * HOUR,
+    30,
+];
+
+async fn jump(sabotage: Sabotage) -> Option<Report> {
+    let clock = FakeClock::find()?;
+    let variables = match sabotage {
+        Sabotage::StoppedClock => Vec::new(),
+        _ => clock.variables(),
+    };
+    let mut report = Report::of("clock-jumps");
+    let mut gates = Gates::start(&variables).await;
+    // A third program that remembers decisions: an expired token must not be one of them.
+    let mut caching = auth_tests::environment(&gates.jwks.uri(), &gates.store.url(), &[]);
+    caching.extend(variables);
+    caching.extend([
+        ("PROXY_DIALECT", "envoy".to_owned()),
+        ("POLICIES_DIR", POLICIES.to_owned()),
+        ("DECISION_CACHE_SECONDS", "60".to_owned()),
+    ]);
+    let caching = Decider::ForwardAuth(Box::new(ServerSlot::start(caching).await));
+    gates.deciders.push(("caching forward-auth", caching));
+    let long = long_token();
+    let of_before = user_token();
+    for round in 0..length(1, 5) {
+        for offset in OFFSETS.iter().map(|offset| offset + round as i64) {
+            let revoked = issued(user_token(), offset, 30 * MINUTE);
+            gates.revoke(&revoked);
+            // It is remembered where decisions are; at the new time it has expired, or is not valid yet.
+            let of_before = of_before.build();
+            gates.decide(&of_before).await;
+            clock.set(offset);
+            report.injected += 1;
+            let rows = [
+                ("revoked", revoked.build(), false),
+                (
+                    "long",
+                    long.build(),
+                    (-8 * HOUR..13 * HOUR).contains(&offset),
+                ),
+                (
+                    "valid",
+                    issued(user_token(), offset, 30 * MINUTE).build(),
+                    true,
+                ),
+                (
+                    "expired",
+                    issued(user_token(), offset, -2 * MINUTE).build(),
+                    false,
+                ),
+                (
+                    "future",
+                    issued(user_token(), offset + HOUR, HOUR).build(),
+                    false,
+                ),
+            ];
+            for (case, token, passes) in rows {
+                for (name, verdict) in gates.decide(&token).await {
+                    report.saw(match verdict {
+                        Verdict::Allow => "allowed",
+                        Verdict::Unauthorized => "refused",
+                        Verdict::Failure | Verdict::Deny => "other",
+                    });
+                    report.check(verdict == Verdict::passing(passes), || {
+                        format!("{name} at {offset} s: {case}: {verdict:?}")
+                    });
+                }
+            }
+            if offset > 29 * MINUTE {
+                for (name, verdict) in gates.decide(&of_before).await {
+                    report.check(verdict == Verdict::Unauthorized, || {
+                        format!("{name} at {offset} s: of before: {verdict:?}")
+                    });
+                }
+            }
+            clock.set(0);
+        }
+    }
+    report.worst = "the first request after each jump".to_owned();
+    Some(report)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_follow_the_clock() {
+    if let Some(report) = jump(Sabotage::None).await {
+        report.kept();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sabotage_a_clock_that_does_not_jump() {
+    if let Some(report) = jump(Sabotage::StoppedClock).await {
+        report.detected();
+    }
+}
+
+async fn withdraw(sabotage: Sabotage) -> Option<Report> {
+    let clock = FakeClock::find()?;
+    let mut report = Report::of("key-withdrawn");
+    let mut worst = 0;
+    for round in 0..length(1, 4) {
+        clock.set(0);
+        let (kid, key) = (unique("withdrawn"), SigningKey::rsa());
+        let both = with_key(&kid, &key).to_string();
+        let gates = match sabotage {
+            Sabotage::PinnedKeys => Gates::pinned_with(&both, &clock.variables()).await,
+            _ => Gates::serving(&both, &clock.variables()).await,
+        };
+        let withdrawn = long_token().header("kid", kid).signed_by(&key).build();
+        let kept = long_token().build();
+        for (name, verdict) in gates.decide(&withdrawn).await {
+            assert_eq!(verdict, Verdict::Allow, "{name}");
+        }
+        gates.jwks.set_body(Pool::ours().jwks().to_string());
+        report.injected += 1;
+        let step = [5 * MINUTE, MINUTE, 13 * MINUTE, 20 * MINUTE][round % 4];
+        let mut offset = 0;
+        while offset < REFRESH + step {
+            offset += step;
+            // A frozen environment: time passes, and no request.
+            for (_, decider) in &gates.deciders {
+                decider.signal("-STOP").await;
+            }
+            clock.set(offset);
+            for (_, decider) in &gates.deciders {
+                decider.signal("-CONT").await;
+            }
+            let asked = (0..LOAD).map(async |number| {
+                let is_withdrawn = number % 2 == 0;
+                let token = if is_withdrawn { &withdrawn } else { &kept };
+                (is_withdrawn, gates.decide(token).await)
+            });
+            for (is_withdrawn, verdicts) in futures_util::future::join_all(asked).await {
+                for (name, verdict) in verdicts {
+                    if !is_withdrawn {
+                        report.saw("tokens of the kept key accepted");
+                        report.check(verdict == Verdict::Allow, || {
+                            format!("{name}: the kept key after {offset} s: {verdict:?}")
+                        });
+                        continue;
+                    }
+                    match verdict {
+                        Verdict::Allow => {
+                            report.saw("accepted before");
+                            worst = worst.max(offset);
+                            report.check(offset < REFRESH, || {
+                                format!("{name}: accepted after {offset} s")
+                            });
+                        }
+                        Verdict::Unauthorized => report.saw("refused"),
+                        other => report.check(false, || format!("{name}: {other:?}")),
+                    }
+                }
+            }
+        }
+    }
+    report.worst = format!("accepted {} minutes after the withdrawal", worst / MINUTE);
+    Some(report)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_key_is_refused_in_time() {
+    if let Some(report) = withdraw(Sabotage::None).await {
+        report.kept();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sabotage_a_key_that_is_never_withdrawn() {
+    if let Some(report) = withdraw(Sabotage::PinnedKeys).await {
+        report.detected();
+    }
+}
+
+async fn lose_the_endpoint(sabotage: Sabotage) -> Option<Report> {
+    let clock = FakeClock::find()?;
+    let mut report = Report::of("key-endpoint-gone");
+    let set = Pool::ours().jwks().to_string();
+    let gates = match sabotage {
+        Sabotage::PinnedKeys => Gates::pinned_with(&set, &clock.variables()).await,
+        _ => Gates::serving(&set, &clock.variables()).await,
+    };
+    let faults = [Fault::Cut, Fault::Answer(503, String::new()), Fault::Hang];
+    let (mut last_allowed, mut first_error) = (0, i64::MAX);
+    for (name, verdict) in gates.decide(&user_token().build()).await {
+        assert_eq!(verdict, Verdict::Allow, "{name}");
+    }
+    let hours = [1, 2, 6, 12, 18, 23, 24, 25];
+    for (number, hour) in hours.into_iter().enumerate() {
+        gates.jwks.set_fault(faults[number % faults.len()].clone());
+        // Some seconds before the full hour, and after it: the keys were fetched a moment ago.
+        for offset in [hour * HOUR - 10, hour * HOUR + 10] {
+            clock.set(offset);
+            report.injected += 1;
+            let known = issued(user_token(), offset, 30 * MINUTE).build();
+            let unknown = of_unknown_key(&known);
+            for (name, verdict) in gates.decide(&known).await {
+                let expected = if offset < TRUST {
+                    Verdict::Allow
+                } else {
+                    Verdict::Failure
+                };
+                report.check(verdict == expected, || {
+                    format!("{name} after {offset} s: {verdict:?}")
+                });
+                if verdict == Verdict::Allow {
+                    report.saw("allowed");
+                    last_allowed = last_allowed.max(offset);
+                } else {
+                    report.saw("errors");
+                    first_error = first_error.min(offset);
+                }
+            }
+            for (name, verdict) in gates.decide(&unknown).await {
+                report.check(
+                    matches!(verdict, Verdict::Failure | Verdict::Unauthorized),
+                    || format!("{name} after {offset} s: an unknown key: {verdict:?}"),
+                );
+            }
+        }
+    }
+    gates.jwks.set_fault(Fault::None);
+    let back = 25 * HOUR + 60;
+    clock.set(back);
+    let known = issued(user_token(), back, 30 * MINUTE).build();
+    for (name, verdict) in gates.decide(&known).await {
+        report.saw("allowed when it was back");
+        report.check(verdict == Verdict::Allow, || {
+            format!("{name}, the endpoint is back: {verdict:?}")
+        });
+    }
+    report.worst = format!(
+        "allowed until {:.1} h, errors from {:.1} h",
+        last_allowed as f64 / HOUR as f64,
+        first_error as f64 / HOUR as f64
+    );
+    Some(report)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: `make chaos` runs it"]
+async fn keys_outlive_their_endpoint_for_a_day() {
+    if let Some(report) = lose_the_endpoint(Sabotage::None).await {
+        report.kept();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: `make chaos` runs it"]
+async fn sabotage_keys_that_never_age() {
+    if let Some(report) = lose_the_endpoint(Sabotage::PinnedKeys).await {
+        report.detected();
+    }
+}
+
+/// logout and user-events, whose clock is wrong, and an authorizer with the true time.
+async fn revoke_at_wrong_times(is_sabotaged: bool) -> Option<Report> {
+    let clock = FakeClock::find()?;
+    let mut report = Report::of("clock-behind");
+    let world = World::start().await;
+    // As AWS does: a function whose clock is further away cannot write.
+    world.store.check_times_of_signatures();
+    let variables = clock.variables();
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let logout = world.function("logout", &variables).await;
+    let events = world.function("user-events", &variables).await;
+    let mut offsets = vec![-HOUR, -4 * MINUTE, -30, -3, 0, 30, 4 * MINUTE, HOUR];
+    if length(0, 1) == 1 {
+        offsets.extend([-6 * HOUR, -20 * MINUTE, -2 * MINUTE, -10, -5, 5, 6 * HOUR]);
+    }
+    let mut uncovered = 0;
+    for offset in offsets {
+        // The caller's session is old enough for each of these times; the other one has just begun.
+        let caller = long_token();
+        let recent = caller
+            .clone()
+            .claim("origin_jti", unique("session"))
+            .claim("jti", unique("token"))
+            .claim("auth_time", now())
+            .claim("iat", now());
+        next_second().await;
+        clock.set(offset);
+        report.injected += 1;
+        let (name, is_done) = if report.injected.is_multiple_of(3) {
+            let answer = send(&events, &[record("GlobalSignOut", &caller, 0)]).await;
+            ("user-events", failures(&answer).is_empty())
+        } else {
+            let done = if is_sabotaged {
+                true
+            } else {
+                log_out_everywhere(&logout, &caller).await
+            };
+            ("logout", done)
+        };
+        clock.set(0);
+        if !is_done {
+            report.saw("not acknowledged");
+            continue;
+        }
+        report.saw("acknowledged");
+        for (case, token) in [("caller's", &caller), ("recent", &recent)] {
+            if world.passes(token).await {
+                uncovered += 1;
+                report.check(false, || {
+                    format!("{name} at {offset} s: the {case} session is allowed")
+                });
+            }
+        }
+        next_second().await;
+        let again = crate::world::signed_in_again(&caller);
+        if !world.passes(&again).await {
+            report.saw("later sign-ins refused too");
+        }
+    }
+    report.worst = format!("{uncovered} sessions left");
+    Some(report)
+}
+
+async fn log_out_everywhere(logout: &Binary, token: &TokenBuilder<'_>) -> bool {
+    let event = json!({
+        "httpMethod": "POST", "body": json!({"scope": "all"}).to_string(),
+        "headers": {"Authorization": format!("Bearer {}", token.build())},
+    });
+    let outcome = logout.try_invoke(&event, Duration::from_secs(20)).await;
+    matches!(outcome, Some(Invocation::Answer(answer)) if answer["statusCode"] == 200)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: `make chaos` runs it"]
+async fn a_wrong_clock_revokes_no_less() {
+    if let Some(report) = revoke_at_wrong_times(false).await {
+        report.kept();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: `make chaos` runs it"]
+async fn sabotage_an_acknowledgement_without_a_write() {
+    if let Some(report) = revoke_at_wrong_times(true).await {
+        report.detected();
+    }
+}
