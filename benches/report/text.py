@@ -9,21 +9,22 @@ WIDTH = 120
 HEAD = """
 # Benchmarks
 
-{first} measures all of this again and writes a report with charts into `.local/bench`; each section names its own
-command. On two cores the whole takes about a quarter of an hour after building; building every function for release
-takes an hour. `QUICK=1` repeats little, in two minutes, to check that the benchmarks work. `SAVE=1` replaces this page
-and `benches/last`, where the results are as JSON, one measurement a line.
+`make bench` measures all of this again and writes a report with charts into `.local/bench`; each section names its own
+command. The sections below took {minutes} minutes, after building, which takes longer the first time. `QUICK=1` repeats
+little, to check that the benchmarks work; `BUILT=1` measures what was built before. `SAVE=1` replaces this page and
+`benches/last`, where the results are as JSON, one measurement a line.
 
 A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the machine,
-processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend on the code alone, and differ by less
-than 1 % between two runs. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert
+processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend on the code alone. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert
 no times.
 """
 
 
 def document(found, prefix):
     """The page; `prefix` leads from it to the charts."""
-    blocks = [HEAD.format(first="`make bench`").strip()]
+    minutes = math.ceil(sum(part["seconds"] for part in found.parts.values()) / 60)
+    blocks = ["\n\n".join(head if head.startswith("#") else paragraph(head) for head in HEAD.strip().split("\n\n"))]
+    blocks = [block.format(minutes=minutes) for block in blocks]
     for part, section in SECTIONS:
         if part in found.parts:
             blocks += section(found, prefix)
@@ -153,7 +154,7 @@ def start(found, prefix):
     yield table(header, rows)
     yield chart(prefix, "start", "CPU time of a start, by function")
     yield chart(prefix, "start-beside", "CPU time of a start beside functions for Node and Python")
-    yield from goals(found, START_GOALS)
+    yield from goals(found, "start", START_GOALS)
 
 
 def warm(found, prefix):
@@ -173,7 +174,7 @@ def warm(found, prefix):
     )
     yield table(["function", "CPU of an invocation, µs", "p50, µs", "p99, µs", "instructions", "log, bytes"], rows)
     yield chart(prefix, "warm", "CPU time of a warm invocation, by function")
-    yield from goals(found, WARM_GOALS)
+    yield from goals(found, "warm", WARM_GOALS)
 
 
 def load(found, prefix):
@@ -248,7 +249,7 @@ def growth(found, prefix):
             at = dict(points)
             fits = [results.exponent(points), results.exponent(points, results.LARGE)]
             cells = [spread(at[size]) if size in at else "" for size in sizes]
-            rows.append([step, *cells, *("" if fit is None else f"{fit:.2f}" for fit in fits)])
+            rows.append([step, *cells, *("" if fit is None else f"{round(fit, 2) + 0.0:.2f}" for fit in fits)])
         yield f"### {title}"
         yield paragraph(text)
         header = ["µs", *(f"{size:,}" for size in sizes), "exponent", f"from {results.LARGE} on"]
@@ -360,17 +361,23 @@ def to(values):
 # What was asked of start and warm path, with what was measured.
 
 
-def goals(found, wanted):
-    """A table of goals; each that is missed has its cause below."""
+def goals(found, part, wanted):
+    """A table of goals; each that is missed has its cause below. Instructions are judged on a busy machine, too."""
+    its = found.parts[part]
+    busy = its["load"][0] > its["machine"]["processors"]
     rows, causes = [], []
     for name, bound, value, cause in wanted:
         measured_value = value(found)
         if measured_value is None:
             continue
         held = measured_value >= bound[1] if bound[0] == "at least" else measured_value <= bound[1]
-        rows.append([name, f"{bound[0]} {bound[1]:g}", number(measured_value), "yes" if held else "no"])
-        if not held:
+        if busy and "CPU" in name:
+            judged = "not judged: the machine was busy"
+        else:
+            judged = "yes" if held else "no"
+        if judged == "no":
             causes.append(f"{name}: {cause(found) if callable(cause) else cause}")
+        rows.append([name, f"{bound[0]} {bound[1]:g}", number(measured_value), judged])
     if rows:
         yield table(["goal", "asked", "measured", "reached"], rows)
     for cause in dict.fromkeys(causes):
@@ -439,8 +446,8 @@ DIMENSIONS = {
     "groups": (
         "Groups of the caller",
         "The token names the groups, so it grows with them: it is parsed, its signature is hashed over all of it, and each "
-        "group becomes an entity for Cedar. Tokens above `MAX_TOKEN_BYTES` are refused: 8,192 bytes hold some 350 groups "
-        "of this length, and Cognito allows a user 100.",
+        "group becomes an entity for Cedar. Tokens above `MAX_TOKEN_BYTES` are refused: 8,192 bytes hold fewer than 400 "
+        "groups of this length.",
     ),
     "policies": (
         "Policies",
