@@ -7,8 +7,8 @@ use std::{env, fs, io};
 
 use serde_norway::Value;
 
-/// A user pool's id of the greatest length, for the placeholder in policies.
-const POOL: &str = "us-gov-west-1_0123456789012345678901234567890123456789";
+/// Some user pool's id, for the placeholder in policies.
+const POOL: &str = "eu-central-1_Example00";
 
 fn main() -> io::Result<()> {
     let root = Path::new("../..").canonicalize()?;

@@ -248,7 +248,7 @@ async fn a_failed_start_says_why() {
     assert_eq!(line["error"], "the secret could not be read");
 }
 
-/// Warnings of the SDK are lines of the same form, without what the SDK says in them.
+/// Warnings about the SDK's configuration are lines of the same form, without what the SDK says in them.
 #[tokio::test]
 async fn a_warning_of_the_sdk_is_a_line_without_its_content() {
     let authorizer = Authorizer::start_with(&[("AWS_USE_FIPS_ENDPOINT", MESSAGE)]).await;
@@ -258,7 +258,7 @@ async fn a_warning_of_the_sdk_is_a_line_without_its_content() {
     let line = line.unwrap_or_else(|| panic!("{output}"));
     assert_eq!(line["level"], "WARN");
     let target = line["target"].as_str().unwrap();
-    assert!(target.starts_with("aws_config::"), "{target}");
+    assert!(target.starts_with("aws_client::"), "{target}");
     assert!(line["line"].is_u64());
 }
 

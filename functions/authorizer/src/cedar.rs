@@ -46,3 +46,27 @@ fn beside_the_binary() -> Option<PathBuf> {
     let folder = std::env::current_exe().ok()?.parent()?.join("policies");
     folder.is_dir().then_some(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
+
+    #[test]
+    fn the_compiled_in_policies_are_valid_for_any_user_pool() {
+        for pool in ["eu-central-1_AbCdEfGhI", "us-gov-west-1_1"] {
+            let valid = cedar_files::validated(SCHEMA, POLICIES, pool).unwrap();
+            assert_eq!(valid.namespace, NAMESPACE);
+            assert!(CedarPolicies::parse_validated(NAMESPACE, POLICIES, pool).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_build_would_refuse_what_only_validation_finds() {
+        let policy = "permit (principal, action, resource) when { context.rout == \"/a\" };";
+        let files = [("a.cedar", policy)];
+        assert!(cedar_files::read(&files, "eu-central-1_A").is_ok());
+        assert!(cedar_files::validated(SCHEMA, &files, "eu-central-1_A").is_err());
+    }
+}

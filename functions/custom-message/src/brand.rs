@@ -71,6 +71,7 @@ struct Engine {
 
 /// The texts of one language, as JSON.
 struct Locale {
+    file: String,
     json: Cow<'static, str>,
     parsed: OnceLock<Result<Texts, String>>,
 }
@@ -114,8 +115,12 @@ impl Brand {
             Some(folder) => from_folder(Path::new(folder))?,
         };
         let locale = |(name, json): (String, Cow<'static, str>)| {
-            let parsed = OnceLock::new();
-            (name.to_ascii_lowercase(), Locale { json, parsed })
+            let locale = Locale {
+                file: format!("{name}.json"),
+                json,
+                parsed: OnceLock::new(),
+            };
+            (name.to_ascii_lowercase(), locale)
         };
         let brand = Self {
             engine: Engine {
@@ -147,7 +152,7 @@ impl Brand {
         for (locale, texts) in &self.locales {
             texts
                 .parsed()
-                .map_err(|error| problem(&format!("{locale}.json"), &error))?;
+                .map_err(|error| problem(&texts.file, &error))?;
             for source in Source::ALL {
                 for full in [true, false] {
                     let content = Content {
@@ -158,7 +163,7 @@ impl Brand {
                         link: (full && source.has_link()).then_some(link.as_str()),
                     };
                     let line = line_of(&texts.json, source.key());
-                    let file = format!("{locale}.json:{line}, {}", source.key());
+                    let file = format!("{}:{line}, {}", texts.file, source.key());
                     let parts = self
                         .render(locale, source, &content)
                         .map_err(|error| problem(&file, &error))?;

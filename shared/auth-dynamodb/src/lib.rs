@@ -63,8 +63,7 @@ const LIMITS: Limits = Limits {
     first_backoff: Duration::from_millis(20),
 };
 const WARM_UP_CONNECT: Duration = Duration::from_secs(3);
-/// The limits for the first connection of a process, which includes the TLS handshake and its
-/// entropy.
+/// The limits for the first connection of a process, which includes the TLS handshake.
 const WARM_UP: Limits = Limits {
     connect: WARM_UP_CONNECT,
     attempt: Duration::from_secs(3),

@@ -65,6 +65,7 @@ impl DynamoRevocations {
 const SCANNED_AT_ONCE: i32 = 2_000;
 /// Time limit of one request of a scan.
 const PATIENT: Limits = Limits {
+    connect: Duration::from_millis(300),
     attempt: Duration::from_secs(5),
     operation: Duration::from_secs(10),
     ..LIMITS

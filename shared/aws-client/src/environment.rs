@@ -6,17 +6,25 @@ use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::endpoint_config::AccountIdEndpointMode;
 use aws_types::region::Region;
-use aws_types::sdk_config::SharedCredentialsProvider;
+use aws_types::sdk_config::{SharedCredentialsProvider, SharedTimeSource};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+use tracing::warn;
+
 use crate::https::HttpsClient;
+use crate::roots;
 
 /// Reads a variable of the environment.
 type Lookup = fn(&str) -> Option<String>;
 
-/// The SDK's configuration of a Lambda function, which gets its region and credentials as environment variables. The
-/// variables have the names and meanings that they have in all of AWS's SDKs, but no other source is read: no profile, no
-/// metadata service, no web identity. Reading those would make each binary 0.1 MB larger and each start longer.
+/// The SDK's configuration of a Lambda function, which gets its region and credentials as environment variables. No other
+/// source is read: no profile, no metadata service, no web identity. Reading those would make each zip 0.3 MB larger and
+/// each start longer.
+///
+/// Besides region and credentials: `AWS_ENDPOINT_URL` and its variants for single services,
+/// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`, `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT`,
+/// `AWS_ACCOUNT_ID_ENDPOINT_MODE` and `AWS_SDK_UA_APP_ID`, with the meanings that they have in AWS's SDKs. An invalid value
+/// counts as absent, and is a warning.
 ///
 /// Its clients trust the roots that [`crate::sdk_config`] describes.
 #[must_use]
@@ -29,22 +37,23 @@ fn from_lookup(lookup: Lookup) -> SdkConfig {
     let region = environment
         .read("AWS_REGION")
         .or_else(|| environment.read("AWS_DEFAULT_REGION"));
-    let mode = environment.read("AWS_ACCOUNT_ID_ENDPOINT_MODE");
-    let app_name = environment.read("AWS_SDK_UA_APP_ID");
+    let is_elsewhere = region.as_deref().is_some_and(roots::are_other_in);
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region.map(Region::new))
         .credentials_provider(SharedCredentialsProvider::new(
             EnvironmentVariableCredentialsProvider::new(),
         ))
-        .http_client(HttpsClient::default());
+        // `AssumeRoleProvider` requires one.
+        .time_source(SharedTimeSource::default())
+        .http_client(HttpsClient::new(is_elsewhere));
     config.set_endpoint_url(environment.endpoint("AWS_ENDPOINT_URL"));
     config.set_use_fips(environment.flag("AWS_USE_FIPS_ENDPOINT"));
     config.set_use_dual_stack(environment.flag("AWS_USE_DUALSTACK_ENDPOINT"));
-    config.set_account_id_endpoint_mode(
-        mode.and_then(|mode| mode.parse::<AccountIdEndpointMode>().ok()),
-    );
-    config.set_app_name(app_name.and_then(|name| AppName::new(name).ok()));
+    let mode = |text: String| text.parse::<AccountIdEndpointMode>().ok();
+    config.set_account_id_endpoint_mode(environment.valid("AWS_ACCOUNT_ID_ENDPOINT_MODE", mode));
+    let app_name = |name| AppName::new(name).ok();
+    config.set_app_name(environment.valid("AWS_SDK_UA_APP_ID", app_name));
     config.service_config(environment).build()
 }
 
@@ -58,9 +67,20 @@ impl Environment {
         lookup(name).filter(|value| !value.is_empty())
     }
 
-    fn flag(self, name: &str) -> Option<bool> {
-        self.read(name)
-            .map(|value| value.eq_ignore_ascii_case("true"))
+    fn valid<T>(self, name: &'static str, parse: impl FnOnce(String) -> Option<T>) -> Option<T> {
+        let parsed = parse(self.read(name)?);
+        if parsed.is_none() {
+            warn!("{name} is invalid");
+        }
+        parsed
+    }
+
+    fn flag(self, name: &'static str) -> Option<bool> {
+        self.valid(name, |value| match value.to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
     }
 
     fn endpoint(self, name: &str) -> Option<String> {
@@ -106,6 +126,7 @@ mod tests {
         assert_eq!(config.region(), Some(&Region::new("eu-south-1")));
         assert_eq!(from_lookup(|_| None).region(), None);
         assert!(config.credentials_provider().is_some() && config.http_client().is_some());
+        assert!(config.time_source().is_some(), "for `AssumeRoleProvider`");
     }
 
     #[test]
@@ -140,6 +161,8 @@ mod tests {
         );
         let mode = config.account_id_endpoint_mode();
         assert_eq!(mode, Some(&AccountIdEndpointMode::Disabled));
+        let config = from_lookup(|name| of(&[("AWS_USE_FIPS_ENDPOINT", "yes")], name));
+        assert_eq!(config.use_fips(), None, "as in the SDK");
         let config = from_lookup(|name| of(&[("AWS_USE_DUALSTACK_ENDPOINT", "True")], name));
         assert_eq!(
             (config.use_fips(), config.use_dual_stack()),

@@ -12,29 +12,35 @@ use aws_smithy_http_client::ConnectorBuilder;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::client::runtime_components::{
+    RuntimeComponents, RuntimeComponentsBuilder,
+};
+use aws_smithy_types::config_bag::ConfigBag;
 use rustls::CertificateError;
 use tracing::warn;
 
 use crate::roots;
 
 /// A connector without a connection pool, for requests that are far apart: between two, an idle connection could break
-/// while the function is frozen. It has no time limits; the caller sets them.
+/// while the function is frozen. It uses no proxy, and has no time limits; the caller sets them.
 #[must_use]
 pub fn connector_without_pool() -> SharedHttpConnector {
     ByIssuer::shared(|roots| build(roots, |connector| connector.pool_max_idle_per_host(0)))
 }
 
-/// The HTTP client of the SDK's clients. It differs from the SDK's default one in the roots, and reads none before the
-/// first request.
-#[derive(Debug, Default)]
+/// The HTTP client of the SDK's clients. It differs from the SDK's default one in the roots: where Amazon's suffice, it
+/// reads no others.
+#[derive(Debug)]
 pub(crate) struct HttpsClient {
+    /// Whether the process needs the system's roots.
+    needs_system: bool,
     /// A connection pool for each set of time limits, as in the SDK's default client.
     connectors: Mutex<HashMap<Timeouts, SharedHttpConnector>>,
 }
@@ -42,7 +48,30 @@ pub(crate) struct HttpsClient {
 /// The time limits of a connector: to connect, and to read.
 type Timeouts = (Option<Duration>, Option<Duration>);
 
+impl HttpsClient {
+    /// `is_elsewhere`: other authorities than Amazon Trust Services issue the certificates of this region's endpoints.
+    pub(crate) fn new(is_elsewhere: bool) -> Self {
+        Self {
+            needs_system: is_elsewhere || roots::are_configured(&env_config::process),
+            connectors: Mutex::default(),
+        }
+    }
+}
+
 impl HttpClient for HttpsClient {
+    /// Reads the system's roots if they are needed, when the SDK's client is made: during init, when Lambda gives a
+    /// function a whole core.
+    fn validate_base_client_config(
+        &self,
+        _: &RuntimeComponentsBuilder,
+        _: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        if self.needs_system {
+            build(Roots::System, |connector| connector);
+        }
+        Ok(())
+    }
+
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
@@ -58,7 +87,9 @@ impl HttpClient for HttpsClient {
             ByIssuer::shared(move |roots| {
                 build(roots, |mut connector| {
                     connector.set_sleep_impl(sleep.clone());
-                    connector.connector_settings(settings.clone())
+                    connector
+                        .connector_settings(settings.clone())
+                        .proxy_config(ProxyConfig::from_env())
                 })
             })
         });
@@ -79,7 +110,6 @@ fn build(
         Roots::System => TlsContext::builder(),
     };
     let connector = configure(ConnectorBuilder::default())
-        .proxy_config(ProxyConfig::from_env())
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     SharedHttpConnector::new(match tls.build() {
         Ok(tls) => connector.tls_context(tls).build(),

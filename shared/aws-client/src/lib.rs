@@ -68,13 +68,13 @@ impl Limits {
     }
 }
 
-/// The SDK's configuration outside of Lambda, from all sources of the SDK's default chain. For AWS's endpoints its clients
+/// The SDK's configuration of a program that does not only run in Lambda, from all sources of the SDK's default chain. For AWS's endpoints its clients
 /// trust the roots of Amazon Trust Services, and those of the system only if another authority has issued the certificate
 /// that they receive; for other hosts those of the system. If `SSL_CERT_FILE` or `SSL_CERT_DIR` names a trust store, they
 /// trust that one alone.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::from_env()
-        .http_client(HttpsClient::default())
+        .http_client(HttpsClient::new(false))
         .load()
         .await
 }

@@ -32,6 +32,14 @@ pub(crate) fn amazon() -> TrustStore {
     TrustStore::empty().with_pem_certificate(AMAZON)
 }
 
+/// Whether other authorities than Amazon Trust Services issue the certificates of AWS's endpoints in this region: in China,
+/// the European Sovereign Cloud, and isolated regions.
+pub(crate) fn are_other_in(region: &str) -> bool {
+    ["cn-", "eusc-", "us-iso", "eu-iso"]
+        .iter()
+        .any(|prefix| region.starts_with(prefix))
+}
+
 /// Whether the operator has named a trust store, by the variables that rustls-native-certs reads: no other is used then.
 pub(crate) fn are_configured(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
     let is_set = |name| lookup(name).is_some_and(|value| !value.is_empty());
@@ -97,6 +105,16 @@ mod tests {
         }
         for (root, key) in amazons().iter().zip(KEYS) {
             assert!(system.contains(root), "{key}");
+        }
+    }
+
+    #[test]
+    fn partitions_with_other_authorities_are_known() {
+        for region in ["cn-north-1", "eusc-de-east-1", "us-iso-east-1", "us-isob-east-1"] {
+            assert!(are_other_in(region), "{region}");
+        }
+        for region in ["us-east-1", "eu-central-1", "us-gov-west-1", "ca-central-1"] {
+            assert!(!are_other_in(region), "{region}");
         }
     }
 

@@ -101,8 +101,7 @@ where
                 if let Some(export) = export {
                     return run_and_send(service, export).await;
                 }
-                // As a task: each wake-up of the future that the runtime blocks on would be a system call.
-                tokio::spawn(lambda_runtime::run(service)).await?
+                as_task(lambda_runtime::run(service)).await
             })
         });
     match ended {
@@ -115,6 +114,19 @@ where
             log::line(Level::Error, "the runtime loop ended", fields);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs `work` as a task: each wake-up of the future that the runtime blocks on is a system call, and that of a task
+/// is not. A panic of `work` is one of the caller.
+async fn as_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(output) => output,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nothing cancels the task.
+            Err(_) => std::process::abort(),
+        },
     }
 }
 
@@ -269,6 +281,17 @@ mod tests {
             assert_eq!(outcome, Err(InvocationError::Internal));
             assert_eq!(guarded(&FaultyHandler, event("1")).await, Ok(7));
         });
+    }
+
+    #[test]
+    fn a_panic_of_the_loop_is_not_turned_into_a_text() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        assert_eq!(runtime.block_on(as_task(async { 7 })), 7);
+        let panics = || runtime.block_on(as_task(async { panic!("a secret") }));
+        let panic = std::panic::catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"a secret"));
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl ResolveDns for Loopback {
     }
 }
 
-/// A connector for which `amazon` is Amazon's authority and `system` the system's only one, and which roots it has read.
+/// A connector for which `amazon` is Amazon's authority and `system` the system's only one, and the roots that it has read.
 fn connector(
     issuer: u8,
     amazon: &Server,
@@ -221,8 +221,9 @@ async fn plain_http_reads_no_roots_of_the_system() {
     assert_eq!(*read.lock().unwrap(), [Roots::Amazon]);
 }
 
-/// `.cargo/config.toml` sets it for every build: with it, each start takes 24 ms less of the processor.
+/// `.cargo/config.toml` sets it: with it, each start on x86-64 takes 24 ms less of the processor.
 #[test]
-fn no_entropy_is_collected_from_jitter() {
-    assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"));
+fn the_build_sets_aws_lcs_variable() {
+    let variable = option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY_x86_64_unknown_linux_gnu");
+    assert_eq!(variable, Some("1"));
 }
