@@ -9,21 +9,23 @@ WIDTH = 120
 HEAD = """
 # Benchmarks
 
-{first} measures all of this again and writes a report with charts into `.local/bench`; each section names its own
-command. On two cores the whole takes about a quarter of an hour after building; building every function for release
-takes an hour. `QUICK=1` repeats little, in two minutes, to check that the benchmarks work. `SAVE=1` replaces this page
-and `benches/last`, where the results are as JSON, one measurement a line.
+`make bench` measures all of this again and writes a report with charts into `.local/bench`; each section names its own
+command. The sections below took {minutes} minutes, after building, which takes longer the first time. `QUICK=1` repeats
+little, to check that the benchmarks work; `BUILT=1` measures what was built before. `SAVE=1` replaces this page and
+`benches/last`, where the results are as JSON, one measurement a line.
 
-A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the machine,
-processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend on the code alone, and differ by less
-than 1 % between two runs. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert
-no times.
+A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the
+machine, processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend
+on the code alone. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert no
+times.
 """
 
 
 def document(found, prefix):
     """The page; `prefix` leads from it to the charts."""
-    blocks = [HEAD.format(first="`make bench`").strip()]
+    minutes = math.ceil(sum(part["seconds"] for part in found.parts.values()) / 60)
+    blocks = ["\n\n".join(head if head.startswith("#") else paragraph(head) for head in HEAD.strip().split("\n\n"))]
+    blocks = [block.format(minutes=minutes) for block in blocks]
     for part, section in SECTIONS:
         if part in found.parts:
             blocks += section(found, prefix)
@@ -43,7 +45,7 @@ def measured(found, part):
         f"Measured by `{its['command']}` on {its['date']}: {at['processors']} cores of a shared {at['architecture']} "
         f"machine ({at['model']}, {at['memory_gb']} GB, Linux {at['kernel']}), commit {its['commit']}; "
         f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises"
-        f"{'; ' + versions if versions else ''}{rest}."
+        f"{'; ' + versions if versions else ''}{rest}. {its.get('note', '')}"
     )
 
 
@@ -105,23 +107,29 @@ def verify(found, prefix):
     yield "## A decision, without I/O"
     yield measured(found, "verify")
     yield paragraph(
-        "Processor time of one thread, with keys and revocations in memory. The bare check is aws-lc's RSA-2048 signature check with a "
-        "parsed key, the minimum of any verifier that uses it; batches of it alternate with those of each line, and the "
-        "ratio is that of neighbours."
+        "Processor time of one thread, with keys and revocations in memory. The bare check is aws-lc's RSA-2048 "
+        "signature check with a parsed key, the minimum of any verifier that uses it; batches of it alternate with "
+        "those of each line, and the ratio is that of neighbours."
     )
     yield table(["what", "µs", "× bare check", "allocations", "instructions"], rows)
     yield paragraph(
-        f"Beside other verifiers, on the same token with the same keys, which each of them has parsed or imported before. "
-        f"In addition to the bare check Gatehouse takes {number(own)} µs."
+        f"Beside other verifiers, on the same token with the same keys, which each of them has parsed or imported "
+        f"before. In addition to the bare check Gatehouse takes {number(own)} µs."
     )
     yield table(["verifier", "µs", "× bare check", "× Gatehouse's verification"], others)
     yield chart(prefix, "verify", "A verification by several libraries, in microseconds")
     yield paragraph(
-        "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the processor "
-        "time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not know `client_id` and `token_use`, which the benchmark compares after "
-        "them. Both crates for Rust fetch keys only from Cognito's own address, which a proxy on the loopback interface "
-        "plays (`benches/report/keys_proxy.py`)."
+        "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the "
+        "processor time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not "
+        "know `client_id` and `token_use`, which the benchmark compares after them. jsonwebtokens-cognito fetches keys"
+        " only from Cognito's own address, which a proxy on the loopback interface plays "
+        "(`benches/report/keys_proxy.py`)."
     )
+    if not any(row["name"].startswith("jwt-verify") for row in peers):
+        yield paragraph(
+            "The crate jwt-verify builds and is not measured: its verifier for Cognito takes neither keys nor an "
+            "address, and trusts only the roots that are compiled into it, so it refuses the proxy."
+        )
 
 
 def start(found, prefix):
@@ -137,18 +145,18 @@ def start(found, prefix):
     yield "## Start"
     yield measured(found, "start")
     yield paragraph(
-        "From `exec` to the function's first poll for an event: the part of a cold start that the function's code decides. "
-        "Keys and store are on the loopback interface. With TLS both have it, as in an AWS account; the trust store of the "
-        "function then has so many root certificates, and one more: the roots of AWS's own hosts, where no other issuer is "
-        "configured, or the system's. Node and Python have only the loop of Lambda's runtime, and as an authorizer one "
-        "verification, one read of DynamoDB and a policy: no rules, no limits, no log."
+        "From `exec` to the function's first poll for an event: the part of a cold start that the function's code "
+        "decides. Keys and store are on the loopback interface. With TLS both have it, as in an AWS account; the trust"
+        " store of the function then has so many root certificates, and one more: the roots of AWS's own hosts, where "
+        "no other issuer is configured, or the system's. Node and Python have only the loop of Lambda's runtime, and "
+        "as an authorizer one verification, one read of DynamoDB and a policy: no rules, no limits, no log."
     )
     header = ["function", "MB", "until the first poll, ms", "CPU, ms", "CPU, × whoami", "million instructions",
               "resident, MB"]  # fmt: skip
     yield table(header, rows)
     yield chart(prefix, "start", "CPU time of a start, by function")
     yield chart(prefix, "start-beside", "CPU time of a start beside functions for Node and Python")
-    yield from goals(found, START_GOALS)
+    yield from goals(found, "start", START_GOALS)
 
 
 def warm(found, prefix):
@@ -160,15 +168,15 @@ def warm(found, prefix):
     yield "## A warm invocation"
     yield measured(found, "warm")
     yield paragraph(
-        "One process under a local Runtime API: the event over HTTP, the decision, one read of a store on the loopback "
-        "interface, the log line, the answer over HTTP. An expired token is verified and refused before the store is "
-        "read, so the difference of the two lines is mostly the read. Gatehouse also evaluates Cedar policies and logs; "
-        "Node and Python do neither. CPU time includes the kernel's sockets; p50 and p99 are from the event to the "
-        "answer, on two cores that also run the Runtime API and the store."
+        "One process under a local Runtime API: the event over HTTP, the decision, one read of a store on the loopback"
+        " interface, the log line, the answer over HTTP. An expired token is verified and refused before the store is "
+        "read, so the difference of the two lines is mostly the read. Gatehouse also evaluates Cedar policies and "
+        "logs; Node and Python do neither. CPU time includes the kernel's sockets; p50 and p99 are from the event to "
+        "the answer, on two cores that also run the Runtime API and the store."
     )
     yield table(["function", "CPU of an invocation, µs", "p50, µs", "p99, µs", "instructions", "log, bytes"], rows)
     yield chart(prefix, "warm", "CPU time of a warm invocation, by function")
-    yield from goals(found, WARM_GOALS)
+    yield from goals(found, "warm", WARM_GOALS)
 
 
 def load(found, prefix):
@@ -181,9 +189,9 @@ def load(found, prefix):
     yield "## Load of forward-auth"
     yield measured(found, "load")
     yield paragraph(
-        "wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included, on "
-        "these two cores, so that the sum of the last column cannot exceed 2. In brackets the slowest and the fastest "
-        "of three runs; times in ms."
+        "wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included,"
+        " on these two cores, so that the sum of the last column cannot exceed 2. In brackets the slowest and the "
+        "fastest of three runs; times in ms."
     )
     yield table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
     yield chart(prefix, "load", "Requests a second by the number of connections, for each set-up")
@@ -201,8 +209,8 @@ def load(found, prefix):
         if name.startswith("nginx, ")
     ]
     yield paragraph(
-        f"With one connection nothing waits for a processor. There a question adds to the {number(plain['p50'])} ms of an "
-        f"nginx that only proxies, at the median: {'; '.join(added)}."
+        f"With one connection nothing waits for a processor. There a question adds to the {number(plain['p50'])} ms of"
+        f" an nginx that only proxies, at the median: {'; '.join(added)}."
     )
 
 
@@ -230,10 +238,10 @@ def growth(found, prefix):
     yield "## Growth"
     yield measured(found, "growth")
     yield paragraph(
-        f"Processor time of one decision of forward-auth in process, and alone of the step that grows with the number; for "
-        f"the table the time of a read. The exponent is the slope "
-        f"of a line through the logarithms (least squares), for all sizes and from {results.LARGE} on: 0 is a cost that "
-        f"does not depend on the number, 1 is proportional to it."
+        f"Processor time of one decision of forward-auth in process, and alone of the step that grows with the number;"
+        f" for the table the time of a read. The exponent is the slope of a line through the logarithms (least "
+        f"squares), for all sizes and from {results.LARGE} on: 0 is a cost that does not depend on the number, 1 is "
+        f"proportional to it."
     )
     for dimension, steps in found.growth().items():
         title, text = DIMENSIONS[dimension]
@@ -243,7 +251,7 @@ def growth(found, prefix):
             at = dict(points)
             fits = [results.exponent(points), results.exponent(points, results.LARGE)]
             cells = [spread(at[size]) if size in at else "" for size in sizes]
-            rows.append([step, *cells, *("" if fit is None else f"{fit:.2f}" for fit in fits)])
+            rows.append([step, *cells, *("" if fit is None else f"{round(fit, 2) + 0.0:.2f}" for fit in fits)])
         yield f"### {title}"
         yield paragraph(text)
         header = ["µs", *(f"{size:,}" for size in sizes), "exponent", f"from {results.LARGE} on"]
@@ -261,11 +269,11 @@ def quota(found, prefix):
     yield "## At the processor share of a small function"
     yield measured(found, "quota")
     yield paragraph(
-        "Lambda gives a function of 1,769 MB one processor, and a share in proportion below. Here the kernel's bandwidth "
-        "control (control group `cpu`) allows the process that share of every period, after which it waits for the next. "
-        "AWS does not document its period, so there are two. Times in ms; store and Runtime API are outside of the "
-        "group. *Now and then* is an invocation every 50 ms on average, *back to back* is without a pause, as in a load "
-        "test of one environment."
+        "Lambda gives a function of 1,769 MB one processor, and a share in proportion below. Here the kernel's "
+        "bandwidth control (control group `cpu`) allows the process that share of every period, after which it waits "
+        "for the next. AWS does not document its period, so there are two. Times in ms; store and Runtime API are "
+        "outside of the group. *Now and then* is an invocation every 50 ms on average, *back to back* is without a "
+        "pause, as in a load test of one environment."
     )
     header = ["function", "MB", "period", "start", "now and then: p50", "p99", "back to back: p50", "p99"]
     yield table(header, rows)
@@ -292,16 +300,16 @@ def advice(found):
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
         for line in (
-            f"An invocation uses a fraction of a millisecond, which is less than the share of one period: an environment "
-            f"that is not busy does not notice the quota. Its p99 is {rare[0]} at 128 MB, {rare[1]} at 256 MB and "
-            f"{rare[2]} at 512 MB.",
-            f"An environment that is busy all the time waits for the next period: p99 {busy[0]}, {busy[1]} and {busy[2]}. "
-            f"Lambda sends an environment one request at a time and starts another one while it is busy, so this is the "
-            f"worst case of a spike.",
+            f"An invocation uses a fraction of a millisecond, which is less than the share of one period: an "
+            f"environment that is not busy does not notice the quota. Its p99 is {rare[0]} at 128 MB, {rare[1]} at 256"
+            f" MB and {rare[2]} at 512 MB.",
+            f"An environment that is busy all the time waits for the next period: p99 {busy[0]}, {busy[1]} and "
+            f"{busy[2]}. Lambda sends an environment one request at a time and starts another one while it is busy, so"
+            f" this is the worst case of a spike.",
             f"A start uses more than one period: {starts[0]}, {starts[1]} and {starts[2]}, and with periods of 100 ms "
             f"{long[0]} at 128 MB and {long[1]} at 256 MB. Memory is bought for starts, not for requests.",
-            "So 256 MB, the template's, is enough for a steady load, and 128 MB if the tail of a spike does not matter. "
-            "Where starts are too slow, 512 MB halves them; provisioned concurrency removes them "
+            "So 256 MB, the template's, is enough for a steady load, and 128 MB if the tail of a spike does not "
+            "matter. Where starts are too slow, 512 MB halves them; provisioned concurrency removes them "
             "([operations.md](operations.md#memory-and-provisioned-concurrency)).",
         )
     )
@@ -313,13 +321,13 @@ def other(found, prefix):
     yield "## Phantom tokens and mails"
     yield measured(found, "other")
     yield paragraph(
-        "A phantom token, beside a bare ES256 signature of the same run. A part of the difference is that `jsonwebtoken` "
-        "parses the key for every signature."
+        "A phantom token, beside a bare ES256 signature of the same run. A part of the difference is that "
+        "`jsonwebtoken` parses the key for every signature."
     )
     yield table(["what", "µs", "× bare ES256 signature"], rows)
     yield paragraph(
-        f"A mail takes custom-message {number(mail['p50_us'])} µs in the median and {number(mail['p99_us'])} µs at the 99th "
-        f"percentile ({mail['mails']:,} mails of {mail['kinds']} kinds, warm)."
+        f"A mail takes custom-message {number(mail['p50_us'])} µs in the median and {number(mail['p99_us'])} µs at the"
+        f" 99th percentile ({mail['mails']:,} mails of {mail['kinds']} kinds, warm)."
     )
 
 
@@ -355,17 +363,23 @@ def to(values):
 # What was asked of start and warm path, with what was measured.
 
 
-def goals(found, wanted):
-    """A table of goals; each that is missed has its cause below."""
+def goals(found, part, wanted):
+    """A table of goals; each that is missed has its cause below. Instructions are judged on a busy machine, too."""
+    its = found.parts[part]
+    busy = its["load"][0] > its["machine"]["processors"]
     rows, causes = [], []
     for name, bound, value, cause in wanted:
         measured_value = value(found)
         if measured_value is None:
             continue
         held = measured_value >= bound[1] if bound[0] == "at least" else measured_value <= bound[1]
-        rows.append([name, f"{bound[0]} {bound[1]:g}", number(measured_value), "yes" if held else "no"])
-        if not held:
+        if busy and "CPU" in name:
+            judged = "not judged: the machine was busy"
+        else:
+            judged = "yes" if held else "no"
+        if judged == "no":
             causes.append(f"{name}: {cause(found) if callable(cause) else cause}")
+        rows.append([name, f"{bound[0]} {bound[1]:g}", number(measured_value), judged])
     if rows:
         yield table(["goal", "asked", "measured", "reached"], rows)
     for cause in dict.fromkeys(causes):
@@ -381,8 +395,8 @@ def instructions_with_tls(found):
 def cause_of_tls(found):
     plain = found.row("start", kind="loopback", name="authorizer")
     return (
-        f"without TLS it is {millions(plain['instructions'])} million. The rest are the handshakes, and the entropy that "
-        f"aws-lc collects for the first random number."
+        f"without TLS it is {millions(plain['instructions'])} million. The rest are the handshakes, and the entropy "
+        f"that aws-lc collects for the first random number."
     )
 
 
@@ -428,19 +442,19 @@ SHOWN_SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 DIMENSIONS = {
     "routes": (
         "Routes",
-        "The request is for the last of the routes of forward-auth (`ROUTES_FILE`). The authorizer refuses more than 200 "
-        "with `POLICY_SCOPE=api`.",
+        "The request is for the last of the routes of forward-auth (`ROUTES_FILE`). The authorizer refuses more than "
+        "200 with `POLICY_SCOPE=api`.",
     ),
     "groups": (
         "Groups of the caller",
-        "The token names the groups, so it grows with them: it is parsed, its signature is hashed over all of it, and each "
-        "group becomes an entity for Cedar. Tokens above `MAX_TOKEN_BYTES` are refused: 8,192 bytes hold some 350 groups "
-        "of this length, and Cognito allows a user 100.",
+        "The token names the groups, so it grows with them: it is parsed, its signature is hashed over all of it, and "
+        "each group becomes an entity for Cedar. Tokens above `MAX_TOKEN_BYTES` are refused: 8,192 bytes hold fewer "
+        "than 400 groups of this length.",
     ),
     "policies": (
         "Policies",
-        "Two shipped policies, and so many further ones, each a `permit` for a group of its own with a condition. Cedar "
-        "evaluates every policy at each decision; at the start each is parsed and validated.",
+        "Two shipped policies, and so many further ones, each a `permit` for a group of its own with a condition. "
+        "Cedar evaluates every policy at each decision; at the start each is parsed and validated.",
     ),
     "issuers": (
         "Issuers",
@@ -453,8 +467,8 @@ DIMENSIONS = {
     "table": (
         "Revocations in a table",
         "The same in DynamoDB Local on the loopback interface, read by the store that the authorizer uses: one "
-        "`BatchGetItem` of at most six keys. Its SQLite file grows, DynamoDB's partitions do not; the checker asserts the "
-        "number of reads ([testing.md](testing.md#the-checker)).",
+        "`BatchGetItem` of at most six keys. Its SQLite file grows, DynamoDB's partitions do not; the checker asserts "
+        "the number of reads ([testing.md](testing.md#the-checker)).",
     ),
 }
 USED = {

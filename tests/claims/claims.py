@@ -1,14 +1,14 @@
 """Finds figures that README.md and docs/*.md claim about Gatehouse without saying how to measure them.
 
 A claim is a sentence, a list item or a row of a table with a figure and a unit of measured behaviour: time, memory,
-size, rate, ratio, share, instructions. A table may have the unit in its header. It is none if it states a
-setting, or a bound that something else enforces (`KINDS`), or, for whole seconds, minutes and hours, if no word says that
-it was measured.
+size, rate, ratio, share, instructions. A table may have the unit in its header. It is none if it states a setting, or
+a bound that something else enforces (`KINDS`), or, for whole seconds, minutes and hours, if no word says that it was
+measured.
 
 A claim names its command if its block (paragraph, list or table), or a paragraph of the same section that begins with
-"Measured by", has a command in backticks that prints the figure (`COMMAND`); or if it links to a section, or a page, with
-such a paragraph. A figure that links to docs/benchmarks.md must be one that stands there, up to TOLERANCE: otherwise it
-is of an older run.
+"Measured by", has a command in backticks that prints the figure (`COMMAND`); or if it links to a section, or a page,
+with such a paragraph. A figure that links to docs/benchmarks.md must be one that stands there, up to TOLERANCE:
+otherwise it is of an older run.
 """
 
 import dataclasses

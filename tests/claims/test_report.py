@@ -39,9 +39,10 @@ class Exponents(unittest.TestCase):
 
 
 class Goals(unittest.TestCase):
-    def shown(self, value, bound=("at most", 22)):
-        goal = ("instructions", bound, lambda _: value, "The certificates take the rest.")
-        return "\n".join(text.goals(results.Results({}), [goal]))
+    def shown(self, value, bound=("at most", 22), name="instructions", load=0.5):
+        goal = (name, bound, lambda _: value, "The certificates take the rest.")
+        parts = {"start": {"load": [load, 2.0], "machine": {"processors": 2}}}
+        return "\n".join(text.goals(results.Results(parts), "start", [goal]))
 
     def test_a_goal_that_is_missed_says_so_with_its_cause(self):
         self.assertIn("| instructions | at most 22 | 22.1 | no |", self.shown(22.1))
@@ -55,6 +56,12 @@ class Goals(unittest.TestCase):
 
     def test_a_goal_without_a_measurement_is_not_shown(self):
         self.assertEqual(self.shown(None), "")
+
+    def test_a_ratio_of_times_is_not_judged_on_a_busy_machine(self):
+        for value in (1, 30):
+            self.assertIn("| not judged", self.shown(value, name="CPU, x", load=2.5))
+            self.assertNotIn("| not judged", self.shown(value, name="CPU, x"))
+            self.assertNotIn("| not judged", self.shown(value, load=2.5))
 
 
 class Figures(unittest.TestCase):

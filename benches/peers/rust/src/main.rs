@@ -35,7 +35,12 @@ async fn main() {
     println!("{}", json!({"jsonwebtokens-cognito, verify": took}));
 
     let verifier = CognitoJwtVerifier::new_single_pool(REGION, &pool, &[client]).expect("a verifier");
-    verifier.verify_access_token(&token).await.expect("a valid token");
+    // It trusts only roots that are compiled in, so it refuses the proxy's certificate: version 0.1.3 can be measured
+    // only where Cognito itself answers.
+    if let Err(error) = verifier.verify_access_token(&token).await {
+        eprintln!("jwt-verify is not measured: {error}");
+        return;
+    }
     let mut took = Vec::new();
     for _ in 0..rounds {
         let began = used_ns();
