@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use auth::{Cause, Dependency, Unavailable};
 use auth_dynamodb::{AttemptTable, PendingGroups};
-use aws_config::SdkConfig;
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
