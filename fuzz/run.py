@@ -159,14 +159,14 @@ def table():
             total[name] += value
         edges = max((run["edges"] for run in own), default=0)
         corpus = len(list((FUZZ / "corpus" / target).glob("*")))
-        numbers = f"{sums['executions']:,} | {minutes(sums)} | {edges:,} | {corpus} | {sums['finds']}"
+        numbers = f"{sums['executions']:,} | {time_of(sums)} | {edges:,} | {corpus} | {sums['finds']}"
         rows.append(f"| `{target}` | {numbers} |")
-    rows.append(f"| all | {total['executions']:,} | {minutes(total)} | | | {total['finds']} |")
+    rows.append(f"| all | {total['executions']:,} | {time_of(total)} | | | {total['finds']} |")
     return "\n".join(rows)
 
 
-def minutes(sums):
-    return f"{sums['processor_seconds'] / 60:.1f} min"
+def time_of(sums):
+    return f"{sums['processor_seconds']:,.0f} s"
 
 
 def processor_seconds():

@@ -289,7 +289,7 @@ pub fn run(bytes: &[u8]) {
     let answer = match function {
         "whoami" => asked(&all.whoami, &event),
         "logout" => asked(&all.logout, &event),
-        "auth-api" if at % 2 == 0 => asked(&all.with_cookies, &event),
+        "auth-api" if at.is_multiple_of(2) => asked(&all.with_cookies, &event),
         "auth-api" => asked(&all.auth_api, &event),
         "sessions" => asked(&all.sessions, &event),
         "admin" => asked(&all.admin, &event),

@@ -146,7 +146,7 @@ fn answer(operation: &str, input: &Value, variant: u8) -> Value {
         ];
         json!({
             "Username": "ada",
-            "Enabled": variant % 2 == 0,
+            "Enabled": variant.is_multiple_of(2),
             "UserStatus": status[usize::from(variant) % status.len()],
             "UserCreateDate": 1_700_000_000,
             "UserLastModifiedDate": 1_700_000_000,
@@ -223,7 +223,7 @@ fn attributes(variant: u8) -> Value {
     json!([
         {"Name": "sub", "Value": SUBJECT},
         {"Name": "email", "Value": email},
-        {"Name": "email_verified", "Value": (variant % 3 != 0).to_string()},
+        {"Name": "email_verified", "Value": (!variant.is_multiple_of(3)).to_string()},
     ])
 }
 

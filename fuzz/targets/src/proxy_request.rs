@@ -22,6 +22,8 @@ use crate::{samples, wait};
 
 const DIALECTS: [&str; 4] = ["nginx", "ingress-nginx", "forwarded", "envoy"];
 
+/// Names and values of header fields.
+type Fields<'a> = Vec<(&'a str, &'a str)>;
 type Tested = ForwardAuth<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
 
 fn tested() -> &'static [Tested] {
@@ -93,7 +95,7 @@ fn original(input: &mut Input<'_>) {
         .collect();
     let url = format!("https://{host}{target}");
     let asked = format!("/auth{target}");
-    let reported: [(&str, &str, Vec<(&str, &str)>); 4] = [
+    let reported: [(&str, &str, Fields<'_>); 4] = [
         (
             "GET",
             "/auth",
