@@ -242,6 +242,9 @@ fn network(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use testkit::FakeAws;
+    use testkit::server::Fault;
+
     use super::*;
 
     #[test]
@@ -273,5 +276,232 @@ mod tests {
         ] {
             assert_eq!(network(address), expected);
         }
+    }
+
+    /// Inside of a window, whose previous one is empty.
+    const NOW: UnixSeconds = UnixSeconds(1_800_000_100);
+    const HERE: Option<&str> = Some("203.0.113.9");
+
+    async fn limiter() -> (Limiter, FakeAws) {
+        let aws = FakeAws::with_tables().await;
+        let limiter = Limiter {
+            table: AttemptTable::new(&aws.sdk(), "attempts".to_owned()),
+            per_user: 2,
+            per_address: 6,
+            user_pool_id: "us-east-1_Example".to_owned(),
+        };
+        (limiter, aws)
+    }
+
+    async fn admits(limiter: &Limiter, name: &str, address: Option<&str>) -> bool {
+        let admitted = limiter.admit("login", name, address, NOW).await;
+        assert!(matches!(&admitted, Ok(_) | Err(ApiError::TooManyAttempts)));
+        admitted.is_ok()
+    }
+
+    /// The counts that are not zero, by kind (`user`, `address`, `both`), in ascending order.
+    fn counts(aws: &FakeAws, kind: &str) -> Vec<i64> {
+        let counted = aws.attempts().into_iter();
+        let of_kind =
+            counted.filter(|(id, count)| id.contains(&format!("#{kind}#")) && *count != 0);
+        let mut counts: Vec<i64> = of_kind.map(|(_, count)| count).collect();
+        counts.sort_unstable();
+        counts
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_has_its_own_limit() {
+        let (limiter, aws) = limiter().await;
+        for admitted in [true, true, false, false] {
+            assert_eq!(admits(&limiter, "ada", None).await, admitted);
+        }
+        assert_eq!(counts(&aws, "user"), [4]);
+        assert!(admits(&limiter, "grace", None).await);
+        let confirm = limiter.admit("confirm", "ada", None, NOW).await;
+        assert!(confirm.is_ok(), "each kind of attempt has its own count");
+    }
+
+    #[tokio::test]
+    async fn one_network_cannot_use_up_the_share_of_the_others() {
+        let (limiter, aws) = limiter().await;
+        for admitted in [true, true, false] {
+            assert_eq!(admits(&limiter, "ada", HERE).await, admitted);
+        }
+        assert_eq!(counts(&aws, "address"), [3]);
+        assert_eq!(counts(&aws, "both"), [3]);
+        assert_eq!(
+            counts(&aws, "user"),
+            [2],
+            "refused before all networks' count"
+        );
+        // Four times the limit for all networks together.
+        for address in ["198.51.100.1", "198.51.100.2", "198.51.100.3"] {
+            for _ in 0..2 {
+                assert!(admits(&limiter, "ada", Some(address)).await, "{address}");
+            }
+        }
+        assert!(!admits(&limiter, "ada", Some("198.51.100.4")).await);
+        assert_eq!(counts(&aws, "user"), [9]);
+        assert!(admits(&limiter, "grace", Some("198.51.100.4")).await);
+    }
+
+    #[tokio::test]
+    async fn an_address_has_a_limit_for_all_names() {
+        let (limiter, aws) = limiter().await;
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            assert!(admits(&limiter, name, Some("2001:db8:1:2::7")).await);
+        }
+        assert!(!admits(&limiter, "g", Some("2001:db8:1:2::8")).await);
+        assert_eq!(counts(&aws, "address"), [7]);
+        assert_eq!(counts(&aws, "user"), [1; 6], "not counted for the name");
+        assert!(admits(&limiter, "g", Some("2001:db8:1:3::8")).await);
+    }
+
+    #[tokio::test]
+    async fn a_network_that_the_user_signed_in_from_has_only_its_own_limit() {
+        let (limiter, aws) = limiter().await;
+        limiter.remember("ada", "203.0.113.9", NOW).await;
+        for number in 1..=8 {
+            let address = format!("198.51.100.{number}");
+            assert!(admits(&limiter, "ada", Some(&address)).await);
+        }
+        assert!(!admits(&limiter, "ada", Some("198.51.100.9")).await);
+        assert_eq!(counts(&aws, "user"), [9]);
+        for admitted in [true, true, false] {
+            assert_eq!(admits(&limiter, "ada", HERE).await, admitted);
+        }
+        assert_eq!(counts(&aws, "user"), [9], "refunded");
+        assert!(
+            admits(&limiter, "grace", HERE).await,
+            "a network of another name"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_network_is_known_for_its_window_and_the_next() {
+        let (limiter, _aws) = limiter().await;
+        let name_here = limiter.hash("203.0.113.9 ada");
+        let at = |windows: u64| UnixSeconds((600 + windows) * KNOWN_SECONDS + 5);
+        limiter.remember("ada", "203.0.113.9", at(0)).await;
+        for (windows, known) in [(0, true), (1, true), (2, false), (3, false)] {
+            let found = limiter.is_known(&name_here, at(windows)).await;
+            assert_eq!(found.ok(), Some(known), "{windows}");
+        }
+        let found = limiter
+            .is_known(&limiter.hash("203.0.113.9 eve"), at(0))
+            .await;
+        assert_eq!(found.ok(), Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_success_is_refunded_in_every_count() {
+        let (limiter, aws) = limiter().await;
+        for address in [None, HERE] {
+            let counted = limiter
+                .admit("login", "ada", address, NOW)
+                .await
+                .ok()
+                .unwrap_or_else(Counted::nothing);
+            assert_eq!(counts(&aws, "user"), [1]);
+            // In the window of the attempt, not in that of the refund.
+            limiter.forgive(&counted).await;
+            assert!(
+                aws.attempts().values().all(|count| *count == 0),
+                "{:?}",
+                aws.attempts()
+            );
+        }
+        let before = aws.attempts().len();
+        limiter.forgive(&Counted::nothing()).await;
+        assert_eq!(aws.attempts().len(), before);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_proves_nothing_has_ten_times_the_limit() {
+        let (limiter, aws) = limiter().await;
+        let often = async |address| {
+            limiter
+                .admit_often("resend", "ada", address, NOW)
+                .await
+                .is_ok()
+        };
+        for attempt in 1..=20 {
+            assert!(often(None).await, "{attempt}");
+        }
+        assert!(!often(None).await);
+        assert_eq!(counts(&aws, "user"), [21]);
+        for attempt in 1..=6 {
+            let counted = limiter.admit_often("srp", "eve", HERE, NOW).await;
+            assert!(counted.is_ok(), "{attempt}");
+            if attempt == 6 {
+                limiter
+                    .forgive(&counted.ok().unwrap_or_else(Counted::nothing))
+                    .await;
+            }
+        }
+        assert_eq!(counts(&aws, "address"), [5]);
+        assert_eq!(counts(&aws, "user"), [5, 21]);
+        for admitted in [true, false] {
+            let counted = limiter.admit_often("srp", "eve", HERE, NOW).await;
+            assert_eq!(counted.is_ok(), admitted);
+        }
+        assert_eq!(counts(&aws, "user"), [6, 21], "not counted for the name");
+    }
+
+    #[tokio::test]
+    async fn the_first_attempt_above_a_limit_is_told_from_later_ones() {
+        let (limiter, _aws) = limiter().await;
+        let count = async |id, now| limiter.count(id, 2, UnixSeconds(now)).await.ok();
+        let start = 1_800_000_000;
+        for expected in [
+            Standing::Within,
+            Standing::Within,
+            Standing::First,
+            Standing::Above,
+        ] {
+            assert_eq!(count("a", start).await, Some(expected));
+        }
+        // In the middle of the next window, half of four attempts; at its end, one.
+        assert_eq!(count("a", start + 450).await, Some(Standing::First));
+        assert_eq!(count("a", start + 599).await, Some(Standing::First));
+        assert_eq!(count("a", start + 599).await, Some(Standing::Above));
+        assert_eq!(count("b", start + 300).await, Some(Standing::Within));
+        // The window after the next does not know them.
+        assert_eq!(count("c", start).await, Some(Standing::Within));
+        assert_eq!(count("c", start + 600).await, Some(Standing::Within));
+        assert_eq!(count("c", start + 601).await, Some(Standing::Within));
+        assert_eq!(count("c", start + 602).await, Some(Standing::First));
+    }
+
+    #[tokio::test]
+    async fn without_the_table_no_attempt_is_admitted() {
+        let (limiter, aws) = limiter().await;
+        aws.set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
+        for address in [None, HERE] {
+            assert!(limiter.admit("login", "ada", address, NOW).await.is_err());
+            assert!(
+                limiter
+                    .admit_often("resend", "ada", address, NOW)
+                    .await
+                    .is_err()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn hashes_depend_on_the_pool() {
+        let (limiter, aws) = limiter().await;
+        let mut other = self::limiter().await.0;
+        other.user_pool_id = "us-east-1_Other".to_owned();
+        let hash = limiter.hash("ada");
+        assert_eq!(hash.len(), 32);
+        assert_eq!(hash, limiter.hash("ada"));
+        assert!(hash != limiter.hash("eve") && hash != other.hash("ada"));
+        assert!(admits(&limiter, "ada", HERE).await);
+        let ids = aws.attempts().into_keys().collect::<String>();
+        assert!(
+            !ids.contains("ada") && !ids.contains("203.0.113.9"),
+            "{ids}"
+        );
     }
 }
