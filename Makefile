@@ -55,10 +55,11 @@ chaos: ## Inject faults for half an hour and write the table of docs/reliability
 	@local/debian .tools/faketime libfaketime || true
 	@$(PYTHON) local/chaos.py $(T)
 
-fuzz: ## Mutate inputs at random, FUZZ_SECONDS (600) for each of tokens, claims, keys, events, messages, hashes
+fuzz: ## Fuzz, FUZZ_SECONDS (600) for each: tests/it/fuzz.rs at random, the targets of fuzz/ by coverage; TARGETS=..
 	@cargo build -q $(CARGO_JOBS) -p auth-tests --tests
 	@GATEHOUSE_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test -q -p auth-tests --test it -- \
 	  fuzz:: --nocapture
+	@python3 fuzz/run.py --seconds $${FUZZ_SECONDS:-600} $(TARGETS)
 
 fuzz-api: binaries ## Run Schemathesis on the deployed API: no 5xx, no response that openapi.yaml does not declare
 	@local/venv .tools/schemathesis local/schemathesis.txt

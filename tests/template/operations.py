@@ -98,7 +98,7 @@ def emitted():
             found[name, metric] = "outcome"
         if re.search(r"log::request(?:_to)?\(", text):
             found[name, "Requests"] = "outcome"
-        for metric, dimension in re.findall(r'log::(?:metric|counted)\(\s*"(\w+)",\s*"(\w+)"', text):
+        for metric, dimension in re.findall(r'(?:log::(?:metric|counted)|MetricText::new)\(\s*"(\w+)",\s*"(\w+)"', text):
             found[name, metric] = dimension
         # These write a failed dependency as the metric `Failures` too.
         if re.search(r"log::(?:outcome|request|request_to|counted)\(", text):

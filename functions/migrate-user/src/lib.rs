@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use auth::{Cause, Dependency, Unavailable};
 use auth_dynamodb::{AttemptTable, PendingGroups};
+use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
@@ -65,14 +66,21 @@ impl MigrateUser {
     /// [`Unavailable`] if the secret is invalid or cannot be read, or if the old pool is case-sensitive and
     /// no table of spellings is configured.
     pub async fn connect(config: Config) -> Result<Self, Unavailable> {
-        let sdk = aws_client::sdk_config_in_lambda();
-        let sources = Source::connect_all(config.sources, config.secret_arn, config.secret, &sdk);
+        Self::new(&aws_client::sdk_config_in_lambda(), config).await
+    }
+
+    /// The function over the services that `sdk` leads to.
+    ///
+    /// # Errors
+    /// As [`MigrateUser::connect`].
+    pub async fn new(sdk: &SdkConfig, config: Config) -> Result<Self, Unavailable> {
+        let sources = Source::connect_all(config.sources, config.secret_arn, config.secret, sdk);
         let sources = sources.await?;
         source::refuse_hidden_spellings(&sources).await?;
         let failures = config.failures;
         let groups_table = config.pending_groups_table;
         Ok(Self {
-            pending_groups: groups_table.map(|table| PendingGroups::new(&sdk, table)),
+            pending_groups: groups_table.map(|table| PendingGroups::new(sdk, table)),
             decision: Decision {
                 sources,
                 conflict_rule: config.conflict_rule,
@@ -80,7 +88,7 @@ impl MigrateUser {
                 passwords: Passwords::new(),
             },
             failures: failures.map(|limits| Failures {
-                table: AttemptTable::new(&sdk, limits.table),
+                table: AttemptTable::new(sdk, limits.table),
                 per_user: limits.per_user,
                 in_all: limits.in_all,
             }),

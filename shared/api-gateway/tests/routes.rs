@@ -11,7 +11,7 @@
 use api_gateway::routes::{Route, RouteTable};
 use api_gateway::{Effect, IamPolicy, MethodArn};
 use proptest::prelude::*;
-use serde_json::Value;
+use testkit::iam::{self, routed};
 
 const PREFIX: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
 
@@ -27,83 +27,9 @@ fn table(routes: &[(&str, &str)]) -> Result<RouteTable, String> {
     })
 }
 
-/// IAM's decision: Deny wins, and without an Allow the request is denied.
+/// The model's decision about this policy.
 fn iam_allows(document: &IamPolicy, arn: &str) -> bool {
-    let document = serde_json::to_value(document).unwrap();
-    let any = |effect: &str| {
-        document["Statement"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|statement| {
-                statement["Effect"] == effect
-                    && statement["Resource"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .any(|resource| iam_matches(text(resource).as_bytes(), arn.as_bytes()))
-            })
-    };
-    any("Allow") && !any("Deny")
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
-/// Matches `*` and `?` like IAM, by recursion over both texts.
-fn iam_matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=text.len()).any(|taken| iam_matches(rest, &text[taken..])),
-        (Some((b'?', rest)), Some((_, behind))) => iam_matches(rest, behind),
-        (Some((one, rest)), Some((other, behind))) => one == other && iam_matches(rest, behind),
-        _ => false,
-    }
-}
-
-/// API Gateway's routing: segment by segment, literal before parameter before greedy, with
-/// backtracking.
-fn routed<'t>(templates: &[&'t str], path: &str) -> Option<&'t str> {
-    let path: Vec<&str> = path.split('/').skip(1).filter(|s| !s.is_empty()).collect();
-    let parts = |template: &'t str| -> Vec<&'t str> {
-        template
-            .split('/')
-            .skip(1)
-            .filter(|s| !s.is_empty())
-            .collect()
-    };
-    fn walk<'t>(open: Vec<(&'t str, Vec<&'t str>)>, path: &[&str]) -> Option<&'t str> {
-        let Some((first, rest)) = path.split_first() else {
-            return open
-                .iter()
-                .find(|(_, parts)| parts.is_empty())
-                .map(|(template, _)| *template);
-        };
-        let step = |wanted: &dyn Fn(&str) -> bool| {
-            let next: Vec<_> = open
-                .iter()
-                .filter(|(_, parts)| parts.first().is_some_and(|part| wanted(part)))
-                .map(|(template, parts)| (*template, parts[1..].to_vec()))
-                .collect();
-            walk(next, rest)
-        };
-        step(&|part| part == *first)
-            .or_else(|| step(&|part| part.starts_with('{') && !part.ends_with("+}")))
-            .or_else(|| {
-                let greedy = |parts: &Vec<&str>| parts.first().is_some_and(|p| p.ends_with("+}"));
-                open.iter()
-                    .find(|(_, parts)| greedy(parts))
-                    .map(|(template, _)| *template)
-            })
-    }
-    walk(
-        templates
-            .iter()
-            .map(|template| (*template, parts(template)))
-            .collect(),
-        &path,
-    )
+    iam::allows(&serde_json::to_value(document).unwrap(), arn)
 }
 
 #[test]

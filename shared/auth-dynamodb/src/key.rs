@@ -251,4 +251,36 @@ mod tests {
                 .all(|key| key.partition.len() + key.sort.len() < 600)
         );
     }
+
+    #[test]
+    fn a_part_of_at_most_128_plain_bytes_is_not_hashed() {
+        let hashed = |value: &str| part(value).starts_with('~');
+        for (value, expected) in [
+            (&*"x".repeat(128), false),
+            (&"x".repeat(129), true),
+            ("", true),
+            ("a-b_c.d:e@f|g+h=1", false),
+            ("a#b", true),
+            ("a~b", true),
+            ("a b", true),
+            ("a/b", true),
+        ] {
+            assert_eq!(hashed(value), expected, "{value}");
+        }
+        assert_eq!(part("#").len(), 44, "~ and 32 bytes in base64url");
+        assert!(!RowKey::missing().partition.is_empty());
+        assert!(RowKey::missing() == RowKey::from(&IssuerRef { issuer: "" }));
+    }
+
+    #[test]
+    fn a_key_is_displayed_and_requested_as_it_is_stored() {
+        let user = user("pool", "s-1");
+        let DisplayedKey { pk, sk } = (&user.session("o-1")).into();
+        assert_eq!((&*pk, &*sk), ("pool#user#s-1", "session#o-1"));
+        let attributes = key_attributes(&RowKey::from(&user));
+        let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok());
+        assert_eq!(text("pk").map(String::as_str), Some("pool#user#s-1"));
+        assert_eq!(text("sk").map(String::as_str), Some("user"));
+        assert_eq!(attributes.len(), 2);
+    }
 }

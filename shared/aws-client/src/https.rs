@@ -109,8 +109,8 @@ fn build(
         Roots::Amazon => TlsContext::builder().with_trust_store(roots::amazon()),
         Roots::System => TlsContext::builder(),
     };
-    let connector = configure(ConnectorBuilder::default())
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let connector =
+        configure(ConnectorBuilder::default()).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     SharedHttpConnector::new(match tls.build() {
         Ok(tls) => connector.tls_context(tls).build(),
         // Never happens: the context is only a list of roots.

@@ -110,7 +110,12 @@ mod tests {
 
     #[test]
     fn partitions_with_other_authorities_are_known() {
-        for region in ["cn-north-1", "eusc-de-east-1", "us-iso-east-1", "us-isob-east-1"] {
+        for region in [
+            "cn-north-1",
+            "eusc-de-east-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+        ] {
             assert!(are_other_in(region), "{region}");
         }
         for region in ["us-east-1", "eu-central-1", "us-gov-west-1", "ca-central-1"] {

@@ -18,6 +18,7 @@ pub mod binary;
 pub mod dynamodb;
 pub mod events;
 pub mod http;
+pub mod iam;
 pub mod jwks_server;
 pub mod keys;
 pub mod pool;

@@ -31,7 +31,7 @@ async fn freeze(seconds: u64, cache_seconds: u64) -> Report {
     let kept: Vec<TokenBuilder<'_>> = (0..4).map(|_| until(3_600)).collect();
     let revoked: Vec<TokenBuilder<'_>> = (0..4).map(|_| until(3_600)).collect();
     let expiring = until(seconds.div_ceil(2) + 1);
-    for token in kept.iter().chain(&revoked).chain([&expiring]) {
+    for token in [&expiring].into_iter().chain(&kept).chain(&revoked) {
         for (name, verdict) in gates.decide(&token.build()).await {
             assert_eq!(verdict, Verdict::Allow, "{name}");
         }
