@@ -24,7 +24,7 @@ import forward_auth
 import proxies
 
 QUICK = "GATEHOUSE_QUICK" in os.environ
-ROUNDS, SECONDS = (1, 1) if QUICK else (3, 2)
+ROUNDS, SECONDS = (1, 1) if QUICK else (int(os.environ.get("GATEHOUSE_ROUNDS", "3")), 2)
 # One connection shows the time that is added, more show how many requests a second there may be.
 CONNECTIONS = (1, 32) if QUICK else (1, 4, 16, 32, 64, 128)
 ALWAYS = "keepalive_requests 1000000; server {{ listen 127.0.0.1:{{port}}; return {status}; }}"

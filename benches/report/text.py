@@ -191,7 +191,7 @@ def load(found, prefix):
     yield paragraph(
         "wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included,"
         " on these two cores, so that the sum of the last column cannot exceed 2. In brackets the slowest and the "
-        "fastest of three runs; times in ms."
+        f"fastest run, of {found.rows('load')[0]['runs']}; times in ms."
     )
     yield table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
     yield chart(prefix, "load", "Requests a second by the number of connections, for each set-up")
@@ -199,8 +199,15 @@ def load(found, prefix):
     for row in found.rows("load"):
         if row["name"] not in best or row["rate"] > best[row["name"]]["rate"]:
             best[row["name"]] = row
-    yield "What is busy at the highest rate of each set-up, and so is the limit:"
-    yield "\n".join(f"- {name}, {row['connections']} connections: {limit(row)}" for name, row in best.items())
+    processors = found.parts["load"]["machine"]["processors"]
+    yield paragraph(
+        f"What saturates first is what takes the most processor time of a request, here at the highest rate of each "
+        f"set-up. {processors} processors that all programs share bear no more than the last column."
+    )
+    limits = [[name, row["connections"], *limit(row, processors)] for name, row in best.items()]
+    yield table(["set-up", "connections", "first", "processor time of a request, µs", "most requests/s"], limits)
+    if is_busy(found.parts["load"]):
+        return
     one = {row["name"]: row for row in found.rows("load") if row["connections"] == 1}
     plain = one.get("nginx that only proxies")
     added = [
@@ -223,15 +230,14 @@ def by_share(row):
     return sorted(row["used"].items(), key=lambda pair: -pair[1])
 
 
-def limit(row):
-    name, share = by_share(row)[0]
-    whole = sum(row["used"].values())
-    text = f"{name} uses {share:.2f} of the {whole:.2f} processors"
-    if whole >= 1.8:
-        return f"{text}: both are in use"
-    if name != "forward-auth" and share >= 0.9:
-        return f"{text}: one thread, on one processor"
-    return text
+def limit(row, processors):
+    """What takes most of a request, what each program takes, and how many requests a second that allows."""
+    each = [(name, share / row["rate"] * 1e6) for name, share in by_share(row)]
+    whole = sum(took for _, took in each)
+    # An nginx of one worker is one thread.
+    single = max((took for name, took in each if name != "forward-auth" and name != "DynamoDB Local"), default=0)
+    most = min(processors * 1e6 / whole, 1e6 / single if single else math.inf)
+    return each[0][0], ", ".join(f"{name} {number(took)}" for name, took in each), f"{most:,.0f}"
 
 
 def growth(found, prefix):
@@ -363,10 +369,14 @@ def to(values):
 # What was asked of start and warm path, with what was measured.
 
 
+def is_busy(part):
+    """Whether other programs had more to do than the machine has processors, before the part began."""
+    return part["load"][0] > part["machine"]["processors"]
+
+
 def goals(found, part, wanted):
     """A table of goals; each that is missed has its cause below. Instructions are judged on a busy machine, too."""
-    its = found.parts[part]
-    busy = its["load"][0] > its["machine"]["processors"]
+    busy = is_busy(found.parts[part])
     rows, causes = [], []
     for name, bound, value, cause in wanted:
         measured_value = value(found)

@@ -69,12 +69,13 @@ class Figures(unittest.TestCase):
         for value, shown in ((0, "0"), (0.012346, "0.0123"), (1.1, "1.10"), (13.94, "13.9"), (20045, "20,045")):
             self.assertEqual(text.number(value), shown)
 
-    def test_what_is_busy_at_the_limit(self):
-        for used, words in (
-            ({"wrk": 0.6, "nginx": 0.99}, "one thread, on one processor"),
-            ({"wrk": 0.6, "forward-auth": 1.3}, "both are in use"),
+    def test_what_saturates_first(self):
+        for used, first, most in (
+            ({"nginx": 0.5, "forward-auth": 1.0}, "forward-auth", "13,333"),
+            ({"nginx": 0.9, "wrk": 0.1}, "nginx", "11,111"),
         ):
-            self.assertIn(words, text.limit({"used": used}))
+            shown = text.limit({"used": used, "rate": 10_000}, 2)
+            self.assertEqual((shown[0], shown[2]), (first, most))
 
 
 if __name__ == "__main__":
