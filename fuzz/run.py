@@ -166,7 +166,7 @@ def table():
 
 
 def time_of(sums):
-    return f"{sums['processor_seconds']:,.0f} s"
+    return f"{sums['processor_seconds']:,.1f} s"
 
 
 def processor_seconds():
