@@ -1,9 +1,12 @@
-//! TLS in front of a server, as keys and store have it in an AWS account, with a certificate for `localhost`.
+//! TLS in front of a server, as keys and store have it in an AWS account: a certificate for `localhost` with an RSA key,
+//! issued by an intermediate authority with an RSA key, as Amazon Trust Services issues those of most endpoints.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::copy_bidirectional;
@@ -27,25 +30,43 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Makes a certificate.
+    /// Makes a root, an intermediate authority and a certificate.
     ///
     /// # Panics
     /// If there is no randomness.
     #[must_use]
     pub fn new() -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+        let key = || {
+            let (algorithm, size) = (&PKCS_RSA_SHA256, RsaKeySize::_2048);
+            KeyPair::generate_rsa_for(algorithm, size).expect("a key")
+        };
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params
+        };
+        let (root, root_key) = (authority("Root"), key());
+        let pem = root.self_signed(&root_key).expect("a certificate").pem();
+        let root = Issuer::new(root, root_key);
+        let (middle, middle_key) = (authority("RSA 2048"), key());
+        let middle_cert = middle.signed_by(&middle_key, &root).expect("a certificate");
+        let middle = Issuer::new(middle, middle_key);
+        let leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let leaf_key = key();
+        let leaf = leaf.signed_by(&leaf_key, &middle).expect("a certificate");
+        let chain = vec![leaf.der().clone(), middle_cert.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let config = ServerConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
+            .with_single_cert(chain, key)
             .expect("a key that fits");
         Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            pem: cert.pem(),
+            pem,
             files: Vec::new(),
         }
     }
@@ -87,12 +108,15 @@ impl Tls {
         let acceptor = self.acceptor.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                // Otherwise the end of the handshake waits 40 ms for an acknowledgement.
+                client.set_nodelay(true).expect("a socket");
                 let (acceptor, address) = (acceptor.clone(), address.clone());
                 tokio::spawn(async move {
                     let Ok(mut client) = acceptor.accept(client).await else {
                         return;
                     };
                     let mut server = TcpStream::connect(address).await.expect("the server");
+                    server.set_nodelay(true).expect("a socket");
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                 });
             }
