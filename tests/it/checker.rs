@@ -61,7 +61,7 @@ fn assert_none(violations: &[String]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_detects_a_cache_and_a_skipped_check_in_forward_auth() {
-    for (sabotage, operations) in [(Sabotage::HiddenCache, 500), (Sabotage::SkippedCheck, 200)] {
+    for (sabotage, operations) in [(Sabotage::HiddenCache, 500), (Sabotage::SkippedCheck, 600)] {
         let violations = run(Front::ForwardAuth, sabotage, operations).await;
         assert!(
             violations
