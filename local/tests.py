@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every test: cargo's against a local stack, then those of Python that need one against two others; and beside
+"""Runs every test: cargo's against a local stack, then those of Python that need one against three others; and beside
 them, at a lower priority, those of Python that need no stack.
 
     tests.py [-jN] [NAME]    with NAME only the tests whose names contain it

@@ -18,7 +18,27 @@ mod memory;
 pub(crate) mod report;
 mod throttling;
 
+use serde_json::{Value, json};
+use testkit::{Binary, TokenBuilder};
+
 use self::report::Experiment;
+use crate::world::ask;
+
+/// A logout with this body.
+fn logout_event(token: &TokenBuilder<'_>, body: &Value) -> Value {
+    json!({
+        "httpMethod": "POST",
+        "body": body.to_string(),
+        "headers": {"Authorization": format!("Bearer {}", token.build())},
+    })
+}
+
+/// Logs out: the status, and what became of the session at Cognito.
+async fn log_out(logout: &Binary, token: &TokenBuilder<'_>, body: &Value) -> (u64, String) {
+    let (status, answer) = ask(logout, &logout_event(token, body)).await;
+    let cognito = answer["cognito"].as_str().unwrap_or_default().to_owned();
+    (status, cognito)
+}
 
 /// What is injected and promised, in the order of the table in docs/reliability.md.
 pub(crate) const EXPERIMENTS: &[Experiment] = &[

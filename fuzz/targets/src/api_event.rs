@@ -10,8 +10,6 @@ use auth_api::AuthApi;
 use auth_sessions::MemoryBrowserSessions;
 use connections::Connections;
 use logout::Logout;
-use runtime::{Handler, InvocationError};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sessions::Sessions;
@@ -21,7 +19,7 @@ use whoami::Whoami;
 use crate::aws::Aws;
 use crate::edit::edited;
 use crate::input::Input;
-use crate::{LOG_LEVEL, samples, wait};
+use crate::{LOG_LEVEL, asked, no_call_to_another_pool, samples};
 
 /// The routes with the bodies that they accept.
 const ROUTES: [(&str, &str, &str, &str); 28] = [
@@ -296,13 +294,7 @@ pub fn run(bytes: &[u8]) {
         _ => asked(&all.connections, &event),
     };
     let calls = all.aws.calls();
-    for (operation, input) in &calls {
-        let pool = input["UserPoolId"].as_str();
-        assert!(
-            pool.is_none_or(|pool| pool == Pool::ours().id),
-            "{operation}: another pool"
-        );
-    }
+    no_call_to_another_pool(&calls);
     if matches!(function, "sessions" | "admin") {
         let known = json.contains(Pool::ours().id);
         assert!(
@@ -315,14 +307,6 @@ pub fn run(bytes: &[u8]) {
     };
     well_formed(&answer, function);
     has_no_secret(&answer, &json);
-}
-
-fn asked<H: Handler>(function: &H, event: &RawValue) -> Result<Value, InvocationError>
-where
-    H::Answer: Serialize,
-{
-    let answer = wait(function.handle(event, "request-1"))?;
-    Ok(serde_json::to_value(answer).expect("JSON"))
 }
 
 fn well_formed(answer: &Value, function: &str) {

@@ -6,8 +6,6 @@ use std::sync::OnceLock;
 use close_connections::CloseConnections;
 use logout_retry::LogoutRetry;
 use publish_acts::PublishActs;
-use runtime::{Handler, InvocationError};
-use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use testkit::{Pool, events};
@@ -17,7 +15,7 @@ use user_sweep::UserSweep;
 use crate::aws::Aws;
 use crate::edit::edited;
 use crate::input::Input;
-use crate::{LOG_LEVEL, samples, wait};
+use crate::{LOG_LEVEL, asked, no_call_to_another_pool, samples};
 
 const FUNCTIONS: [&str; 5] = [
     "user-events",
@@ -116,12 +114,8 @@ pub fn run(bytes: &[u8]) {
         _ => asked(&all.user_sweep, &event),
     };
     let calls = all.aws.calls();
+    no_call_to_another_pool(&calls);
     for (operation, input) in &calls {
-        let pool = input["UserPoolId"].as_str();
-        assert!(
-            pool.is_none_or(|pool| pool == Pool::ours().id),
-            "{operation}: another pool"
-        );
         let row = input["Key"]["pk"]["S"].as_str();
         let is_ours = |row: &str| row.starts_with(Pool::ours().id);
         assert!(
@@ -144,12 +138,4 @@ pub fn run(bytes: &[u8]) {
         let mut records = read["Records"].as_array().into_iter().flatten();
         assert!(records.any(is_of), "a failure of no record");
     }
-}
-
-fn asked<H: Handler>(function: &H, event: &RawValue) -> Result<Value, InvocationError>
-where
-    H::Answer: Serialize,
-{
-    let answer = wait(function.handle(event, "request-1"))?;
-    Ok(serde_json::to_value(answer).expect("JSON"))
 }

@@ -38,9 +38,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
-use runtime::Members;
+use runtime::{Handler, InvocationError, Members};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use testkit::Pool;
 
 /// A target: its name, and its function.
 pub type Target = (&'static str, fn(&[u8]));
@@ -87,6 +88,23 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
         };
     }
     RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+/// The answer of a function, as JSON.
+pub(crate) fn asked<H: Handler>(function: &H, event: &RawValue) -> Result<Value, InvocationError> {
+    let answer = wait(function.handle(event, "request-1"))?;
+    Ok(serde_json::to_value(answer).expect("JSON"))
+}
+
+/// Fails if a call of Cognito names another user pool than ours.
+pub(crate) fn no_call_to_another_pool(calls: &[(String, Value)]) {
+    for (operation, input) in calls {
+        let pool = input["UserPoolId"].as_str();
+        assert!(
+            pool.is_none_or(|pool| pool == Pool::ours().id),
+            "{operation}: another pool"
+        );
+    }
 }
 
 /// The sample events of a function, without their expected answers, in the order of their names.

@@ -8,7 +8,6 @@ use aws_types::endpoint_config::AccountIdEndpointMode;
 use aws_types::region::Region;
 use aws_types::sdk_config::{SharedCredentialsProvider, SharedTimeSource};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-
 use tracing::warn;
 
 use crate::https::HttpsClient;

@@ -11,6 +11,7 @@ use testkit::{Binary, Invocation, Pool, SigningKey, TokenBuilder};
 
 use super::gates::{Gates, POLICIES, long_token};
 use super::keys::{of_unknown_key, with_key};
+use super::logout_event;
 use super::report::{Report, length};
 use crate::checker::front::{Decider, ServerSlot};
 use crate::user_events::{record, send};
@@ -430,10 +431,7 @@ async fn revoke_at_wrong_times(is_sabotaged: bool) -> Option<Report> {
 }
 
 async fn log_out_everywhere(logout: &Binary, token: &TokenBuilder<'_>) -> bool {
-    let event = json!({
-        "httpMethod": "POST", "body": json!({"scope": "all"}).to_string(),
-        "headers": {"Authorization": format!("Bearer {}", token.build())},
-    });
+    let event = logout_event(token, &json!({"scope": "all"}));
     let outcome = logout.try_invoke(&event, Duration::from_secs(20)).await;
     matches!(outcome, Some(Invocation::Answer(answer)) if answer["statusCode"] == 200)
 }

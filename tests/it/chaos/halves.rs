@@ -3,14 +3,15 @@
 use auth::{AuthError, Issuer, KeySource, UnixSeconds};
 use auth_jwks::{HttpsKeys, KeyLocation};
 use auth_tests::Verdict;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::jwks_server::JwksServer;
 use testkit::server::{Fault, Framing};
 use testkit::token::now;
-use testkit::{Binary, Pool, SigningKey, TokenBuilder};
+use testkit::{Pool, SigningKey};
 
 use super::gates::Gates;
 use super::keys::with_key;
+use super::log_out;
 use super::report::{Report, length};
 use crate::auth_api::{PASSWORD, ask, post, tokens};
 use crate::logout::{LogoutFixture, session};
@@ -219,7 +220,8 @@ async fn call_halves(is_sabotaged: bool) -> Report {
         let token = user_token();
         world.cognito.set_fault(fault);
         report.injected += 1;
-        let (status, cognito) = log_out(&logout, &token).await;
+        let body = json!({"scope": "session", "refresh_token": "opaque"});
+        let (status, cognito) = log_out(&logout, &token, &body).await;
         report.saw("logouts");
         report.check(status == 200, || format!("logout: {status} {shown}"));
         report.check(!world.passes(&token).await, || {
@@ -261,18 +263,6 @@ async fn call_halves(is_sabotaged: bool) -> Report {
         format!("a sign-in after it: {}", answer.status)
     });
     report
-}
-
-async fn log_out(logout: &Binary, token: &TokenBuilder<'_>) -> (u64, String) {
-    let event = json!({
-        "httpMethod": "POST",
-        "body": json!({"scope": "session", "refresh_token": "opaque"}).to_string(),
-        "headers": {"Authorization": format!("Bearer {}", token.build())},
-    });
-    let answer = logout.invoke(&event).await.answer();
-    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    let cognito = body["cognito"].as_str().unwrap_or_default().to_owned();
-    (answer["statusCode"].as_u64().unwrap(), cognito)
 }
 
 #[tokio::test(flavor = "multi_thread")]

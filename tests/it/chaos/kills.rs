@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use testkit::server::Fault;
 use testkit::{Binary, FakeAws, Invocation, Pool, TokenBuilder};
 
+use super::logout_event;
 use super::report::{Report, length, rows};
 use crate::auth_api;
 use crate::browser_sessions::{Functions, of_page};
@@ -93,11 +94,7 @@ struct Operation {
 }
 
 fn log_out(token: &TokenBuilder<'_>, scope: &str) -> Value {
-    json!({
-        "httpMethod": "POST",
-        "body": json!({"scope": scope, "refresh_token": "opaque"}).to_string(),
-        "headers": {"Authorization": format!("Bearer {}", token.build())},
-    })
+    logout_event(token, &json!({"scope": scope, "refresh_token": "opaque"}))
 }
 
 fn administer(method: &str, task: &str) -> Value {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::TokenBuilder;
 use testkit::server::Fault;
 
+use super::log_out;
 use super::report::{Report, length};
 use crate::auth_api::{Answer, PASSWORD, ask, exception, post, tokens};
 use crate::world::{World, batch, failures, unique, user_token};
@@ -56,9 +56,12 @@ async fn throttle(is_sabotaged: bool) -> Report {
             check_refused(&ask(&api, &refresh).await, &shown, &mut report);
             let asked = world.cognito.operations().len();
             report.check(asked <= 2 * ATTEMPTS, || format!("{asked} calls: {shown}"));
-            for scope in ["session", "all"] {
+            for body in [
+                json!({"scope": "session", "refresh_token": unique("opaque")}),
+                json!({"scope": "all"}),
+            ] {
                 let token = user_token();
-                let (status, cognito) = log_out(&logout, &token, scope).await;
+                let (status, cognito) = log_out(&logout, &token, &body).await;
                 report.saw("logouts");
                 report.check(status == 200, || format!("logout: {status} {shown}"));
                 report.check(!world.passes(&token).await, || {
@@ -120,22 +123,6 @@ fn check_refused(answer: &Answer, shown: &str, report: &mut Report) {
     report.check(matches!(answer.status, 429 | 503), || {
         format!("{} {} {shown}", answer.status, answer.body)
     });
-}
-
-async fn log_out(logout: &testkit::Binary, token: &TokenBuilder<'_>, scope: &str) -> (u64, String) {
-    let body = if scope == "session" {
-        json!({"scope": scope, "refresh_token": unique("opaque")})
-    } else {
-        json!({"scope": scope})
-    };
-    let event = json!({
-        "httpMethod": "POST", "body": body.to_string(),
-        "headers": {"Authorization": format!("Bearer {}", token.build())},
-    });
-    let answer = logout.invoke(&event).await.answer();
-    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    let cognito = body["cognito"].as_str().unwrap_or_default().to_owned();
-    (answer["statusCode"].as_u64().unwrap(), cognito)
 }
 
 #[tokio::test(flavor = "multi_thread")]
