@@ -233,6 +233,16 @@ impl FakeAws {
         };
     }
 
+    /// Executes the next request but loses its response.
+    pub fn set_fault_after_one(&self, fault: Fault) {
+        *self.state.faults.lock().expect("a lock") = Faults {
+            fault,
+            left: Some(1),
+            after: true,
+            ..Faults::default()
+        };
+    }
+
     /// Refuses requests that were signed at a time more than five minutes from the present, as AWS does.
     /// Source: AWS, "Signature Version 4 for API requests", validity of 5 minutes.
     pub fn check_times_of_signatures(&self) {
