@@ -8,9 +8,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use auth::{AuthError, Issuer, KeySource, UnixSeconds};
+use auth::{AuthError, DenyReason, Issuer, KeySource, UnixSeconds};
 use auth_jwks::{HttpsKeys, KeyLocation};
+use futures_util::FutureExt;
 use testkit::jwks_server::JwksServer;
 use testkit::server::Fault;
 use testkit::{Pool, token::now};
@@ -48,25 +50,67 @@ async fn concurrent_callers_share_one_fetch() {
     assert_eq!(server.fetches(), 1, "concurrent requests share a fetch");
 }
 
+/// Polls a caller once, and cancels it.
+fn cancelled(keys: &HttpsKeys, kid: &str, at: UnixSeconds) {
+    let issuer = issuer();
+    let caller = keys.key_for(&issuer, kid, at);
+    assert!(caller.now_or_never().is_none(), "it waits for a fetch");
+}
+
 #[tokio::test]
-async fn a_cancelled_caller_does_not_block_the_next_fetch() {
+async fn a_fetch_outlives_its_callers() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let keys = keys(&server);
+    let (issuer, now) = (issuer(), UnixSeconds(now()));
+    server.set_fault(Fault::Slow(50));
+    for _ in 0..20 {
+        cancelled(&keys, "unknown", now);
+        tokio::task::yield_now().await;
+    }
+    let known = keys.key_for(&issuer, Pool::ours().access_kid, now);
+    assert!(known.await.is_ok());
+    assert_eq!(server.fetches(), 1);
+    let unknown = keys.key_for(&issuer, "unknown", now);
+    let refused = unknown.now_or_never().expect("no fetch");
+    let reason = DenyReason::UnknownKey;
+    assert!(matches!(refused, Err(AuthError::Unauthorized(it)) if it == reason));
+}
+
+/// A proxy's time limit may be shorter than a fetch.
+#[tokio::test]
+async fn the_hourly_refresh_needs_no_patient_caller() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let keys = keys(&server);
+    keys.prefetch(UnixSeconds(now() - 2 * 60 * 60)).await;
+    server.set_fault(Fault::Slow(700));
+    let kid = Pool::ours().access_kid;
+    let at = UnixSeconds(now());
+    cancelled(&keys, kid, at);
+    // The key stays in use after half a second.
+    let patient = keys.key_for(&issuer(), kid, at).await;
+    assert!(patient.is_ok());
+    let fresh = async {
+        while keys.key_for(&issuer(), kid, at).now_or_never().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let patience = Duration::from_secs(30);
+    assert!(tokio::time::timeout(patience, fresh).await.is_ok());
+    assert_eq!(server.fetches(), 2, "one refresh");
+}
+
+#[tokio::test]
+async fn valid_tokens_do_not_wait_for_the_fetch_of_an_unknown_key() {
     let server = JwksServer::start(&Pool::ours().jwks()).await;
     let keys = keys(&server);
     let now = UnixSeconds(now());
+    keys.prefetch(now).await;
     server.set_fault(Fault::Hang);
-    {
-        let issuer = issuer();
-        let first = keys.key_for(&issuer, Pool::ours().access_kid, now);
-        let patience = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(patience, first).await.is_err());
-    }
-    server.set_fault(Fault::None);
-    assert!(
-        keys.key_for(&issuer(), Pool::ours().access_kid, now)
-            .await
-            .is_ok(),
-        "the next request fetches again"
-    );
+    cancelled(&keys, "unknown", now);
+    let issuer = issuer();
+    let known = keys.key_for(&issuer, Pool::ours().access_kid, now);
+    assert!(known.now_or_never().is_some_and(|key| key.is_ok()));
+    cancelled(&keys, "another", now);
 }
 
 #[tokio::test]

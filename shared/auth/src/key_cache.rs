@@ -13,8 +13,13 @@ use crate::time::UnixSeconds;
 pub const REFRESH_AFTER_SECONDS: u64 = 60 * 60;
 /// Keys older than this are not used at all, even if the issuer cannot be reached.
 pub const TRUST_FOR_SECONDS: u64 = 24 * 60 * 60;
-/// Minimum time between the starts of two fetches, regardless of the `kid`s that tokens name.
+/// After a fetch that failed, or that did not find the key that it was for: the time without another fetch, regardless of
+/// the `kid`s that tokens name. Times are whole seconds, so it may end up to a second earlier.
 pub const COOL_DOWN_SECONDS: u64 = 10;
+/// The same while there is no set that may be used: then no token can be verified, and a fetch is the only way out.
+pub const COLD_COOL_DOWN_SECONDS: u64 = 2;
+/// Seconds by which the time of a caller may be before the time of the last fetch: it was read before it waited.
+const WAITED_SECONDS: u64 = 5;
 
 /// What to do about a `kid`.
 pub enum Lookup {
@@ -55,7 +60,7 @@ impl KeyCache {
     /// Whether there is a set that may be used.
     #[must_use]
     pub fn is_trusted(&self, now: UnixSeconds) -> bool {
-        let age = self.fetched_at.and_then(|moment| now.since(moment));
+        let age = self.fetched_at.and_then(|moment| age(moment, now));
         self.pinned || age.is_some_and(|age| age < TRUST_FOR_SECONDS)
     }
 
@@ -66,10 +71,14 @@ impl KeyCache {
         if self.pinned {
             return key.map_or(Lookup::Unknown, Lookup::Found);
         }
-        // If the clock was set back, every age is unknown: ask the issuer again.
-        let age = |moment: Option<UnixSeconds>| moment.and_then(|moment| now.since(moment));
-        let may_fetch = age(self.tried_at).is_none_or(|age| age >= COOL_DOWN_SECONDS);
+        let age = |moment: Option<UnixSeconds>| moment.and_then(|moment| age(moment, now));
         let trusted = age(self.fetched_at).is_some_and(|age| age < TRUST_FOR_SECONDS);
+        let cool_down = if trusted {
+            COOL_DOWN_SECONDS
+        } else {
+            COLD_COOL_DOWN_SECONDS
+        };
+        let may_fetch = age(self.tried_at).is_none_or(|age| age >= cool_down);
         let fresh = age(self.fetched_at).is_some_and(|age| age < REFRESH_AFTER_SECONDS);
         match key {
             Some(key) if fresh => Lookup::Found(key),
@@ -85,7 +94,7 @@ impl KeyCache {
     /// [`Lookup::Refresh`].
     #[must_use]
     pub fn lookup_after_fetch(&self, kid: &str, now: UnixSeconds) -> Lookup {
-        let age = self.fetched_at.and_then(|moment| now.since(moment));
+        let age = self.fetched_at.and_then(|moment| age(moment, now));
         let trusted = age.is_some_and(|age| age < TRUST_FOR_SECONDS);
         match self.keys.get(kid) {
             Some(key) if trusted => Lookup::Found(Arc::clone(key)),
@@ -113,9 +122,24 @@ impl KeyCache {
         self.last_failure = Some(cause);
     }
 
+    /// Records why a fetch that no request caused has failed. The next request may fetch at once.
+    pub fn failed_early(&mut self, cause: Cause) {
+        self.last_failure = Some(cause);
+    }
+
     fn unavailable(&self) -> Lookup {
         Lookup::Unavailable(self.last_failure.unwrap_or(Cause::Other))
     }
+}
+
+/// Seconds from `moment` to `now`. If the clock was set back, every age is unknown, and the issuer is asked again.
+fn age(moment: UnixSeconds, now: UnixSeconds) -> Option<u64> {
+    let is_earlier = || {
+        moment
+            .since(now)
+            .is_some_and(|ahead| ahead <= WAITED_SECONDS)
+    };
+    now.since(moment).or_else(|| is_earlier().then_some(0))
 }
 
 #[cfg(test)]
@@ -149,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_fetch_of_a_cold_cache_starts_the_cool_down() {
+    fn a_failed_fetch_of_a_cold_cache_starts_a_short_cool_down() {
         let mut cache = KeyCache::default();
         check(&cache.lookup("a", at(0)), "fetch");
         cache.failed(Cause::Timeout, at(0));
         check(&cache.lookup_after_fetch("a", at(0)), "unavailable");
-        check(&cache.lookup("a", at(9)), "unavailable");
-        check(&cache.lookup("a", at(10)), "fetch");
+        check(&cache.lookup("a", at(1)), "unavailable");
+        check(&cache.lookup("a", at(2)), "fetch");
     }
 
     #[test]
@@ -166,7 +190,7 @@ mod tests {
         };
         let mut cache = KeyCache::default();
         cache.failed(Cause::Connection, at(0));
-        assert_eq!(cause(cache.lookup("a", at(9))), Some(Cause::Connection));
+        assert_eq!(cause(cache.lookup("a", at(1))), Some(Cause::Connection));
         cache.failed(Cause::NotFound, at(10));
         let after = cache.lookup_after_fetch("a", at(10));
         assert_eq!(cause(after), Some(Cause::NotFound));
@@ -206,7 +230,7 @@ mod tests {
         check(&cache.lookup("a", at(DAY - 1)), "found");
         check(&cache.lookup("a", at(DAY)), "unavailable");
         check(&cache.lookup_after_fetch("a", at(DAY)), "unavailable");
-        check(&cache.lookup("a", at(DAY + 9)), "fetch");
+        check(&cache.lookup("a", at(DAY + 1)), "fetch");
     }
 
     #[test]
@@ -222,6 +246,28 @@ mod tests {
         check(&cache.lookup_after_fetch("a", at(DAY)), "unavailable");
         check(&cache.lookup("a", UnixSeconds(0)), "fetch");
         check(&cache.lookup("a", UnixSeconds(u64::MAX)), "fetch");
+    }
+
+    #[test]
+    fn a_caller_that_waited_for_a_fetch_uses_its_result() {
+        let mut cache = KeyCache::default();
+        cache.fetched(keys("a"), Some("b"), at(10));
+        check(&cache.lookup("a", at(9)), "found");
+        check(&cache.lookup("b", at(9)), "unknown");
+        check(&cache.lookup("b", at(5)), "unknown");
+        check(&cache.lookup_after_fetch("a", at(5)), "found");
+        assert!(cache.is_trusted(at(5)));
+        check(&cache.lookup("a", at(4)), "fetch");
+        assert!(!cache.is_trusted(at(4)));
+        check(&cache.lookup_after_fetch("a", at(4)), "unavailable");
+    }
+
+    #[test]
+    fn a_failure_without_a_request_begins_no_cool_down() {
+        let mut cache = KeyCache::default();
+        cache.failed_early(Cause::Timeout);
+        check(&cache.lookup_after_fetch("a", at(0)), "unavailable");
+        check(&cache.lookup("a", at(0)), "fetch");
     }
 
     #[test]
