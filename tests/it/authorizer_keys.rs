@@ -1,6 +1,7 @@
 //! Key sets, and failures of the key server.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_tests::{Authorizer, Verdict, environment, request_event};
@@ -9,6 +10,8 @@ use testkit::jwks_server::JwksServer;
 use testkit::rows::keys::{self, KeyRow};
 use testkit::server::Fault;
 use testkit::{Binary, FakeAws, Pool, SigningKey};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::tls::{self, Opening};
 use crate::world::unique;
@@ -320,5 +323,71 @@ async fn tls_certificates_are_verified() {
         let event = request_event(&format!("Bearer {token}"));
         let verdict = auth_tests::verdict(&binary.invoke(&event).await);
         assert_eq!(verdict, expected, "{host} {roots}");
+    }
+}
+
+/// A proxy for `CONNECT` (RFC 9110 section 9.3.6): its URL, and the targets that it was asked for.
+async fn tunnels() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let targets = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&targets);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let asked = Arc::clone(&asked);
+            tokio::spawn(async move {
+                let mut client = BufReader::new(client);
+                let mut request = String::new();
+                while !request.ends_with("\r\n\r\n") {
+                    assert!(client.read_line(&mut request).await.unwrap() > 0);
+                }
+                let target = request.strip_prefix("CONNECT ").unwrap();
+                let target = target.split(' ').next().unwrap().to_owned();
+                let mut server = TcpStream::connect(&target).await.unwrap();
+                asked.lock().unwrap().push(target);
+                let answer = b"HTTP/1.1 200 OK\r\n\r\n";
+                client.write_all(answer).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, targets)
+}
+
+/// A function in a network that only a proxy leaves.
+#[tokio::test]
+async fn keys_and_table_are_reached_through_a_proxy() {
+    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+    let store = FakeAws::start().await;
+    let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();
+    let (keys_port, keys_root) = tls::in_front_of(address(&jwks.uri()), Opening::NONE).await;
+    let (store_port, store_root) = tls::in_front_of(address(&store.url()), Opening::NONE).await;
+    let both = std::env::temp_dir().join(unique("gatehouse-roots"));
+    let pems = [&keys_root, &store_root].map(|file| std::fs::read(file).unwrap());
+    std::fs::write(&both, pems.concat()).unwrap();
+    let keys = format!("https://localhost:{keys_port}/jwks.json");
+    let store = format!("https://localhost:{store_port}");
+    let event = request_event(&format!("Bearer {}", Pool::ours().access_token().build()));
+    for excluded in ["", "localhost"] {
+        let (proxy, targets) = tunnels().await;
+        let more = [
+            ("SSL_CERT_FILE", both.to_str().unwrap()),
+            ("HTTPS_PROXY", &proxy),
+            ("NO_PROXY", excluded),
+        ];
+        let binary = Binary::start("authorizer", &environment(&keys, &store, &more)).await;
+        let verdict = auth_tests::verdict(&binary.invoke(&event).await);
+        assert_eq!(verdict, Verdict::Allow, "NO_PROXY={excluded}");
+        let mut targets = targets.lock().unwrap().clone();
+        targets.sort();
+        targets.dedup();
+        let mut expected = [keys_port, store_port].map(|port| format!("localhost:{port}"));
+        expected.sort();
+        let expected = if excluded.is_empty() {
+            &expected[..]
+        } else {
+            &[]
+        };
+        assert_eq!(targets, expected, "NO_PROXY={excluded}");
     }
 }

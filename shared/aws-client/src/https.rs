@@ -29,10 +29,16 @@ use tracing::warn;
 use crate::roots;
 
 /// A connector without a connection pool, for requests that are far apart: between two, an idle connection could break
-/// while the function is frozen. It uses no proxy, and has no time limits; the caller sets them.
+/// while the function is frozen. It has no time limits; the caller sets them.
 #[must_use]
 pub fn connector_without_pool() -> SharedHttpConnector {
-    ByIssuer::shared(|roots| build(roots, |connector| connector.pool_max_idle_per_host(0)))
+    ByIssuer::shared(|roots| {
+        build(roots, |connector| {
+            connector
+                .pool_max_idle_per_host(0)
+                .proxy_config(ProxyConfig::from_env())
+        })
+    })
 }
 
 /// The HTTP client of the SDK's clients. It differs from the SDK's default one in the roots: where Amazon's suffice, it
@@ -134,8 +140,10 @@ mod issuer {
     pub(super) const UNKNOWN: u8 = 0;
     /// It is Amazon Trust Services.
     pub(super) const AMAZON: u8 = 1;
-    /// It is another one, such as a proxy's; or the operator has named a trust store.
+    /// It is another one, such as a proxy's.
     pub(super) const OTHER: u8 = 2;
+    /// The operator has named a trust store.
+    pub(super) const CONFIGURED: u8 = 3;
 }
 
 /// A connector that chooses the roots for each request by its host.
@@ -144,25 +152,33 @@ struct ByIssuer<B> {
     amazon: OnceLock<SharedHttpConnector>,
     system: OnceLock<SharedHttpConnector>,
     issuer: AtomicU8,
+    /// The roots for requests without TLS: only the connection to a proxy could need some.
+    plain: Roots,
 }
 
 impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
     fn shared(build: B) -> SharedHttpConnector {
         let is_configured = roots::are_configured(&env_config::process);
         let issuer = if is_configured {
-            issuer::OTHER
+            issuer::CONFIGURED
         } else {
             issuer::UNKNOWN
         };
-        Self::assuming(issuer, build)
+        let plain = if roots::has_tls_proxy(&env_config::process) {
+            Roots::System
+        } else {
+            Roots::Amazon
+        };
+        Self::assuming(issuer, plain, build)
     }
 
-    fn assuming(issuer: u8, build: B) -> SharedHttpConnector {
+    fn assuming(issuer: u8, plain: Roots, build: B) -> SharedHttpConnector {
         SharedHttpConnector::new(Shared(Arc::new(Self {
             build,
             amazon: OnceLock::new(),
             system: OnceLock::new(),
             issuer: AtomicU8::new(issuer),
+            plain,
         })))
     }
 
@@ -196,9 +212,22 @@ impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
             warn!("an endpoint of AWS has no certificate of Amazon: the system's roots are used");
         }
         match copy {
-            Some(copy) => self.connector(Roots::System).call(copy).await,
+            Some(copy) => self.call_other(copy).await,
             None => Err(failure),
         }
+    }
+
+    /// Calls an endpoint of AWS with the system's roots. If they do not suffice, nothing was learned: a single wrong
+    /// certificate, as of a captive portal, must not exclude Amazon's roots from then on.
+    async fn call_other(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let response = self.connector(Roots::System).call(request).await;
+        if response
+            .as_ref()
+            .is_err_and(|failure| is_of_unknown_issuer(failure))
+        {
+            self.learn(issuer::OTHER, issuer::UNKNOWN);
+        }
+        response
     }
 
     fn learn(&self, known: u8, learned: u8) -> bool {
@@ -223,14 +252,20 @@ impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> HttpConnector 
         let Self(this) = self;
         let url = request.uri();
         if url.starts_with("http://") {
-            // Needs no roots: the connector with the fewest.
-            return this.connector(Roots::Amazon).call(request);
+            return this.connector(this.plain).call(request);
         }
-        if this.issuer.load(Ordering::Relaxed) == issuer::OTHER || !roots::are_amazons(url) {
+        let issuer = this.issuer.load(Ordering::Relaxed);
+        if issuer == issuer::CONFIGURED || !roots::are_amazons(url) {
             return this.connector(Roots::System).call(request);
         }
         let this = Arc::clone(this);
-        HttpConnectorFuture::new(async move { this.call_aws(request).await })
+        HttpConnectorFuture::new(async move {
+            if issuer == issuer::OTHER {
+                this.call_other(request).await
+            } else {
+                this.call_aws(request).await
+            }
+        })
     }
 }
 

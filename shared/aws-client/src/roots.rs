@@ -46,6 +46,17 @@ pub(crate) fn are_configured(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
     is_set("SSL_CERT_FILE") || is_set("SSL_CERT_DIR")
 }
 
+/// Whether requests without TLS go through a proxy that is itself called by TLS.
+pub(crate) fn has_tls_proxy(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
+    let starts = |proxy: String| {
+        let scheme = proxy.get(.."https:".len());
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    };
+    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| lookup(name).is_some_and(starts))
+}
+
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::digest::{SHA256, digest};
@@ -131,6 +142,20 @@ mod tests {
         assert!(with("SSL_CERT_FILE", "/opt/roots.pem"));
         assert!(with("SSL_CERT_DIR", "/opt/roots"));
         assert!(!with("SSL_CERT_FILE", "") && !with("OTHER", "/opt/roots.pem"));
+    }
+
+    #[test]
+    fn a_proxy_with_tls_is_known() {
+        let with = |name: &'static str, value: &'static str| {
+            has_tls_proxy(&move |wanted| (wanted == name).then(|| value.to_owned()))
+        };
+        assert!(with("HTTP_PROXY", "https://proxy.example:3128"));
+        assert!(with("all_proxy", "HTTPS://proxy.example"));
+        assert!(!with("HTTP_PROXY", "http://proxy.example") && !with("HTTP_PROXY", "\u{e9}"));
+        assert!(
+            !with("HTTPS_PROXY", "https://proxy.example"),
+            "these use TLS anyway"
+        );
     }
 
     #[test]
