@@ -1,11 +1,9 @@
 //! Detects that a caller's clock is behind the table's: the time of its revocation would then cover too little.
 
-use std::time::Instant;
-
 use auth::{RevocationContext, UnixSeconds};
 use aws_client::ServerDate;
 
-/// Seconds by which the clocks may differ: both are read to the second, and the response travels.
+/// Seconds by which the clocks may differ: both are read to the second.
 const TOLERANCE: u64 = 2;
 /// The largest difference that is corrected, in seconds: a token lives for a day at most, so a function whose clock is
 /// further behind accepts none. The signature of a request is no bound, because the SDK corrects its time.
@@ -17,17 +15,15 @@ const NOW: (u64, u64) = (2, 62);
 /// The clocks of a caller and of the table during one write.
 pub(crate) struct TableClock {
     date: ServerDate,
-    began: Instant,
-    own: UnixSeconds,
+    at: UnixSeconds,
 }
 
 impl TableClock {
-    /// For a write that begins now, at `context.at` by the caller's clock.
+    /// For a write of an act that the caller began at `context.at` by its clock.
     pub(crate) fn of(context: &RevocationContext<'_>) -> Self {
         Self {
             date: ServerDate::default(),
-            began: Instant::now(),
-            own: context.at,
+            at: context.at,
         }
     }
 
@@ -38,18 +34,20 @@ impl TableClock {
 
     /// Seconds by which an act at `time` by the caller's clock must be later, by the table's last response. Zero if the
     /// caller's clock is right or ahead, or if `time` is not the present.
+    ///
+    /// The clocks are compared when the response arrives: the time since the act began is not taken for a difference. A
+    /// caller that took its time from the table, as an operator's tool does, is behind by no more than that.
     pub(crate) fn behind(&self, time: UnixSeconds) -> u64 {
         let (earlier, later) = NOW;
-        let is_now = time.plus(earlier) >= self.own && time <= self.own.plus(later);
-        let Some(date) = self.date.seen().filter(|_| is_now) else {
+        let is_now = time.plus(earlier) >= self.at && time <= self.at.plus(later);
+        let (Some(ahead), Some(date)) = (self.date.ahead(), self.date.seen()) else {
             return 0;
         };
-        let waited = self.began.elapsed().as_secs() + 1;
-        match date.since(self.own.plus(waited)) {
-            Some(ahead) if (TOLERANCE..=LARGEST).contains(&ahead) => {
-                date.since(self.own).unwrap_or(0)
-            }
-            Some(_) | None => 0,
+        let behind = date.since(self.at).unwrap_or(0).min(ahead);
+        if is_now && (TOLERANCE..=LARGEST).contains(&behind) {
+            behind
+        } else {
+            0
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The time of a service's clock, for programs whose own clock may be wrong: an operator's.
 
 use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
 
 use auth::UnixSeconds;
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -15,13 +16,27 @@ use aws_smithy_types::date_time::{DateTime, Format};
 ///
 /// [RFC 9110 section 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
 #[derive(Debug, Clone, Default)]
-pub struct ServerDate(Arc<Mutex<Option<UnixSeconds>>>);
+pub struct ServerDate(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    date: Option<UnixSeconds>,
+    own: Option<UnixSeconds>,
+}
 
 impl ServerDate {
     /// The time of the last response, to the second; `None` without a response, or without a time in it.
     #[must_use]
     pub fn seen(&self) -> Option<UnixSeconds> {
-        self.0.lock().ok().and_then(|seen| *seen)
+        self.0.lock().ok().and_then(|seen| seen.date)
+    }
+
+    /// Seconds by which the service's clock was ahead of the client's at the last response; `None` if it was not, or is
+    /// not known. The response has travelled meanwhile, so the true difference may be larger.
+    #[must_use]
+    pub fn ahead(&self) -> Option<u64> {
+        let Seen { date, own } = *self.0.lock().ok()?;
+        date?.since(own?)
     }
 }
 
@@ -33,12 +48,16 @@ impl Intercept for ServerDate {
     fn read_before_deserialization(
         &self,
         context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
+        components: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let date = context.response().headers().get("date").and_then(seconds);
+        let own = components.time_source().and_then(|source| {
+            let since_epoch = source.now().duration_since(UNIX_EPOCH).ok()?;
+            Some(UnixSeconds(since_epoch.as_secs()))
+        });
         if let Ok(mut seen) = self.0.lock() {
-            *seen = date;
+            *seen = Seen { date, own };
         }
         Ok(())
     }

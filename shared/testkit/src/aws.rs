@@ -37,7 +37,7 @@ struct AwsState {
     rows: Mutex<HashMap<(String, String), Value>>,
     faults: Mutex<Faults>,
     requests: Mutex<Vec<(String, Value)>>,
-    date: Mutex<Option<String>>,
+    date: Mutex<Option<Clock>>,
     checksum: Mutex<Option<&'static str>>,
     answers: Mutex<HashMap<String, Value>>,
     /// The table of attempts: counts by id.
@@ -49,6 +49,9 @@ struct AwsState {
     /// Whether requests with an old signature are refused.
     checks_times: AtomicBool,
 }
+
+/// The time that responses name.
+type Clock = Box<dyn Fn() -> String + Send>;
 
 /// Called with the operation of each request that was executed; `true` loses its response.
 pub type Hook = Box<dyn Fn(&str) -> bool + Send>;
@@ -261,7 +264,16 @@ impl FakeAws {
 
     /// Sends this time with every response (RFC 9110 section 6.6.1), and the server's own if `None`.
     pub fn set_date(&self, date: Option<&str>) {
-        *self.state.date.lock().expect("a lock") = date.map(str::to_owned);
+        let clock = date.map(|date| {
+            let date = date.to_owned();
+            Box::new(move || date.clone()) as Clock
+        });
+        *self.state.date.lock().expect("a lock") = clock;
+    }
+
+    /// Sends the time of this clock with every response.
+    pub fn set_clock(&self, clock: impl Fn() -> String + Send + 'static) {
+        *self.state.date.lock().expect("a lock") = Some(Box::new(clock));
     }
 
     /// The attempts that are counted, by id.
@@ -436,8 +448,8 @@ async fn answer(
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static(CONTENT_TYPE);
     response.headers_mut().insert("content-type", content_type);
-    if let Some(date) = state.date.lock().expect("a lock").as_deref() {
-        let date = HeaderValue::from_str(date).expect("a header value");
+    if let Some(clock) = &*state.date.lock().expect("a lock") {
+        let date = HeaderValue::from_str(&clock()).expect("a header value");
         response.headers_mut().insert("date", date);
     }
     // What AWS's log would name the request by: its number here.
