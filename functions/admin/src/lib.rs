@@ -11,6 +11,7 @@ mod revoke;
 mod task;
 mod users;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use api_gateway::http::{Request, Response};
@@ -57,6 +58,13 @@ enum Change {
     Read(User),
     RevokeClient(String),
     RevokeEveryone,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(Config::from_lookup(&env_config::process), Admin::connect)
 }
 
 impl Admin {

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use admin::{Admin, Config};
-
 fn main() -> ExitCode {
-    runtime::run(Config::from_lookup(&env_config::process), Admin::connect)
+    admin::run()
 }

@@ -46,6 +46,7 @@ use auth_sqs::RetryQueue;
 use aws_client::SdkConfig;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
+use std::process::ExitCode;
 
 pub use config::Config;
 
@@ -87,6 +88,13 @@ pub enum StartError {
     /// A page's template or texts are broken.
     #[error("pages: {0}")]
     Pages(String),
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(Config::from_lookup(&env_config::process), AuthApi::connect)
 }
 
 impl AuthApi {

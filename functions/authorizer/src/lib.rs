@@ -18,6 +18,7 @@ pub mod policy_scope;
 mod report;
 pub mod signed_claims;
 
+use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,16 @@ pub enum StartError {
     /// The keys of browser sessions are unusable.
     #[error(transparent)]
     SessionKeys(#[from] KeysError),
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        Authorizer::connect,
+    )
 }
 
 impl Authorizer<HttpsKeys, DynamoRevocations> {

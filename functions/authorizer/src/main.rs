@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use authorizer::{Authorizer, Config};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        Authorizer::connect,
-    )
+    authorizer::run()
 }

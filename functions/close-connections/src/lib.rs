@@ -9,6 +9,7 @@ mod config;
 mod event;
 
 use std::collections::HashSet;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use auth::Unavailable;
@@ -39,6 +40,16 @@ pub struct CloseConnections {
     table: ConnectionTable,
     api: Client,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        CloseConnections::connect,
+    )
 }
 
 impl CloseConnections {

@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use close_connections::{CloseConnections, Config};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        CloseConnections::connect,
-    )
+    close_connections::run()
 }

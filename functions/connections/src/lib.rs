@@ -10,6 +10,7 @@ mod event;
 mod outcome;
 mod subprotocol;
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use auth::{Unavailable, UnixSeconds};
@@ -47,6 +48,16 @@ pub struct Answer {
 struct Headers {
     #[serde(rename = "Sec-WebSocket-Protocol")]
     protocol: String,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        Connections::connect,
+    )
 }
 
 impl Connections {

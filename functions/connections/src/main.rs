@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use connections::{Config, Connections};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        Connections::connect,
-    )
+    connections::run()
 }

@@ -19,6 +19,7 @@ mod source;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent};
@@ -34,6 +35,16 @@ pub use crate::preview::{Sample, samples};
 /// The function's handler.
 pub struct CustomMessage {
     config: Config,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&with_other_names(env_config::process)),
+        CustomMessage::start,
+    )
 }
 
 impl CustomMessage {

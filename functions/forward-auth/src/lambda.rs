@@ -3,8 +3,10 @@
 //! Application Load Balancers.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 
 use auth::{ApiKeyStore, KeySource, RevocationReader};
+use env_config::ConfigError;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use runtime::{Handler, InvocationError};
@@ -12,9 +14,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::answer::Answer;
+use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::phantom::WAITED_READ;
 use crate::service::ForwardAuth;
+
+/// Runs the Lambda function. See [`crate::server::run`] for the server.
+#[must_use]
+pub fn run_in_lambda(config: Result<Config, ConfigError>) -> ExitCode {
+    runtime::run(config, ForwardAuth::connect_in_lambda)
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -21,6 +21,7 @@ mod store;
 
 pub use config::Config;
 pub use connect::ConnectError;
+pub use lambda::run_in_lambda;
 pub use outcome::Outcome;
 pub use service::ForwardAuth;
 pub use store::{Memory, Store};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use forward_auth::{Config, ForwardAuth, server};
+use forward_auth::{Config, server};
 
 const USAGE: &str = "usage: forward-auth [--listen <address>:<port>]\n\n\
     Without arguments: a Lambda function behind a function URL or an ALB.\n\
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        [] => runtime::run(config(), ForwardAuth::connect_in_lambda),
+        [] => forward_auth::run_in_lambda(config()),
         ["--listen", address] => match address.parse::<SocketAddr>() {
             Ok(address) => server::run(config(), address),
             Err(_) => misused(),

@@ -20,6 +20,7 @@ use runtime::log::{self, Level};
 use runtime::sqs::{self, Message};
 use runtime::{BatchResponse, Handler, InvocationError};
 use serde_json::value::RawValue;
+use std::process::ExitCode;
 
 pub use config::Config;
 use late_revocation::LateRevocations;
@@ -33,6 +34,16 @@ pub struct LogoutRetry<R = DynamoRevocations> {
     user_pool_id: String,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        LogoutRetry::connect,
+    )
 }
 
 impl LogoutRetry {

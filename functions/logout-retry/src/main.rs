@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use logout_retry::{Config, LogoutRetry};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        LogoutRetry::connect,
-    )
+    logout_retry::run()
 }

@@ -15,6 +15,7 @@ mod request;
 mod revoke;
 mod sign_out;
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use api_gateway::http::{self, Response};
@@ -70,6 +71,13 @@ struct Settings {
     allowed_origins: Vec<String>,
     hosted_ui: Option<HostedUi>,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(Config::from_lookup(&env_config::process), Logout::connect)
 }
 
 impl Logout {

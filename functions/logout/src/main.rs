@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use logout::{Config, Logout};
-
 fn main() -> ExitCode {
-    runtime::run(Config::from_lookup(&env_config::process), Logout::connect)
+    logout::run()
 }

@@ -27,6 +27,7 @@ mod timing;
 mod user;
 mod values;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use auth::{Cause, Dependency, Unavailable};
@@ -57,6 +58,16 @@ pub struct MigrateUser {
     pending_groups: Option<PendingGroups>,
     refusals: Refusals,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        MigrateUser::connect,
+    )
 }
 
 impl MigrateUser {

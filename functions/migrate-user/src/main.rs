@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use migrate_user::{Config, MigrateUser};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Zeroes memory when it is freed: passwords pass through the buffers of HTTP clients, which do not wipe them.
@@ -10,8 +9,5 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        MigrateUser::connect,
-    )
+    migrate_user::run()
 }

@@ -14,6 +14,7 @@ mod config;
 mod outcome;
 mod user;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use auth::Unavailable;
@@ -37,6 +38,16 @@ pub struct PostAuthentication {
     groups: PendingGroups,
     case_sensitive: bool,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        PostAuthentication::connect,
+    )
 }
 
 impl PostAuthentication {

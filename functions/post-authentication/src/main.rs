@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use post_authentication::{Config, PostAuthentication};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        PostAuthentication::connect,
-    )
+    post_authentication::run()
 }

@@ -16,6 +16,7 @@ use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent, clock};
 use serde_json::value::RawValue;
+use std::process::ExitCode;
 
 pub use crate::config::Config;
 use crate::outcome::{ConfirmationError, Outcome};
@@ -27,6 +28,16 @@ pub struct PostConfirmation<R = DynamoRevocations> {
     reset: PasswordReset<R>,
     profiles: Option<Profiles>,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        PostConfirmation::connect,
+    )
 }
 
 impl PostConfirmation {

@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use post_confirmation::{Config, PostConfirmation};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        PostConfirmation::connect,
-    )
+    post_confirmation::run()
 }

@@ -12,6 +12,7 @@ mod link;
 mod outcome;
 mod sign_up;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use auth::Unavailable;
@@ -32,6 +33,16 @@ pub struct PreSignUp {
     config: Config,
     legacy: Option<Lookup>,
     sdk: SdkConfig,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        PreSignUp::connect,
+    )
 }
 
 impl PreSignUp {

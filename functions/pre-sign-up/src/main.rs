@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use pre_sign_up::{Config, PreSignUp};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        PreSignUp::connect,
-    )
+    pre_sign_up::run()
 }

@@ -11,6 +11,7 @@ mod outcome;
 mod user;
 
 use std::convert::Infallible;
+use std::process::ExitCode;
 
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent};
@@ -25,6 +26,16 @@ use crate::user::User;
 /// The function's handler.
 pub struct PreTokenGeneration {
     config: Config,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        PreTokenGeneration::start,
+    )
 }
 
 impl PreTokenGeneration {

@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use pre_token_generation::{Config, PreTokenGeneration};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        PreTokenGeneration::start,
-    )
+    pre_token_generation::run()
 }

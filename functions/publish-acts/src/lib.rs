@@ -7,6 +7,7 @@
 mod batch;
 mod config;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use auth::{Cause, Dependency, Unavailable};
@@ -34,6 +35,16 @@ pub struct PublishActs {
     client: Client,
     topic_arn: String,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        PublishActs::connect,
+    )
 }
 
 impl PublishActs {

@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use publish_acts::{Config, PublishActs};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        PublishActs::connect,
-    )
+    publish_acts::run()
 }

@@ -9,6 +9,7 @@ mod record;
 mod revoke;
 mod session;
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use api_gateway::Caller;
@@ -29,6 +30,13 @@ pub struct Sessions {
     revocations: DynamoRevocations,
     table: SessionTable,
     config: Config,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(Config::from_lookup(&env_config::process), Sessions::connect)
 }
 
 impl Sessions {

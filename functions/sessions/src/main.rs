@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use sessions::{Config, Sessions};
-
 fn main() -> ExitCode {
-    runtime::run(Config::from_lookup(&env_config::process), Sessions::connect)
+    sessions::run()
 }

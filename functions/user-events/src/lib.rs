@@ -23,6 +23,7 @@ use runtime::log::{self, Level};
 use runtime::{BatchResponse, Handler, InvocationError, clock, sqs};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::process::ExitCode;
 
 pub use config::Config;
 
@@ -43,6 +44,16 @@ pub struct UserEvents<R = DynamoRevocations> {
     outdate_on_group_change: bool,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        UserEvents::connect,
+    )
 }
 
 impl UserEvents {

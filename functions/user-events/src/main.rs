@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use user_events::{Config, UserEvents};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        UserEvents::connect,
-    )
+    user_events::run()
 }

@@ -14,6 +14,7 @@ mod outcome;
 mod report;
 mod unconfirmed;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use auth::{RevocationContext, Unavailable, UnixSeconds, UserRef};
@@ -43,6 +44,16 @@ pub struct UserSweep {
     user_pool_arn: Option<String>,
     refresh_token_ttl_seconds: u64,
     unconfirmed_hours: u64,
+}
+
+/// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
+/// tests.
+#[must_use]
+pub fn run() -> ExitCode {
+    runtime::run(
+        Config::from_lookup(&env_config::process),
+        UserSweep::connect,
+    )
 }
 
 impl UserSweep {

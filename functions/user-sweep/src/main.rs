@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-use user_sweep::{Config, UserSweep};
-
 fn main() -> ExitCode {
-    runtime::run(
-        Config::from_lookup(&env_config::process),
-        UserSweep::connect,
-    )
+    user_sweep::run()
 }
