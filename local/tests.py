@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs every test: cargo's against a local stack, then those of Python that need one against three others; and beside
-them, at a lower priority, those of Python that need no stack.
+"""Runs every test: cargo's against a local stack; beside them those of Python that need one, against three others; and at a
+lower priority those of Python that need no stack.
 
     tests.py [-jN] [NAME]    with NAME only the tests whose names contain it
     tests.py cargo ARG ...   `cargo test ARG ...` with the ten slowest tests, against the stack of the caller
@@ -27,19 +27,27 @@ SHOWN = 10
 UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
-# Two halves of the same length, test_operate.py and the others, each with a stack of its own.
+# test_operate.py and the others, each with a stack of its own.
 SCRIPTS_ON_A_STACK = [*UNITTEST, "-s", "local", "-p", "test_[!o]*.py"]
 DEPLOYMENTS_ON_A_STACK = [*UNITTEST, "-s", "local", "-p", "test_o*.py"]
 OPERATE = [*UNITTEST, "operate/tests"]
 CLAIMS = [*UNITTEST, "tests/claims"]
 ON_A_STACK = ["-k", "LocalStack"]
-# These need no stack, only the processor's time that the others leave.
-BESIDE = {
-    "template": ["nice", *TEMPLATE],
-    "claims": ["nice", *CLAIMS],
-    "scripts": ["nice", *SCRIPTS],
-    "operators' programs": ["nice", *OPERATE],
+# One after the other. They wait for their stacks most of the time, as cargo's tests do for theirs.
+ON_STACKS = {
+    "deployments on a stack": [*STACK, *DEPLOYMENTS_ON_A_STACK, *ON_A_STACK],
+    "scripts on a stack": [*STACK, *SCRIPTS_ON_A_STACK, *ON_A_STACK],
+    "operators' programs on a stack": [*DATABASES, *OPERATE, *ON_A_STACK],
 }
+# These need no stack, only the processor's time that the others leave. The first ones compute, the last ones wait.
+BESIDE = [
+    {
+        "template": ["nice", *TEMPLATE],
+        "claims": ["nice", *CLAIMS],
+        "operators' programs": ["nice", *OPERATE],
+    },
+    {"scripts": ["nice", *SCRIPTS]},
+]
 
 
 def main(arguments):
@@ -50,19 +58,14 @@ def main(arguments):
         return worst(chosen(names, arguments))
     # Most tests wait for other processes half of the time.
     os.environ.setdefault("RUST_TEST_THREADS", str(2 * (os.cpu_count() or 1)))
-    with concurrent.futures.ThreadPoolExecutor(1) as pool, concurrent.futures.ThreadPoolExecutor(1) as second:
-        running = [pool.submit(part, name, command) for name, command in BESIDE.items()]
+    lanes = [ON_STACKS, *BESIDE]
+    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+        running = [pool.submit(parts, lane) for lane in lanes]
         codes = [run([*DATABASES, *OURS, "cargo", *arguments])]
-        on_stacks = [
-            second.submit(part, "deployments on a stack", [*STACK, *DEPLOYMENTS_ON_A_STACK, *ON_A_STACK]),
-            second.submit(part, "operators' programs on a stack", [*DATABASES, *OPERATE, *ON_A_STACK]),
-        ]
-        print("\n==> tests of the scripts on a stack", flush=True)
-        codes.append(run([*STACK, *SCRIPTS_ON_A_STACK, *ON_A_STACK]))
-        for one in (*on_stacks, *running):
-            name, code, seconds = one.result()
-            print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
-            codes.append(code)
+        for lane in running:
+            for name, code, seconds in lane.result():
+                print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
+                codes.append(code)
     if any(codes):
         print("\nTests failed.")
     return worst(codes)
@@ -86,6 +89,11 @@ def run_some(command):
     """The exit code of a selection of tests. From Python 3.12 on, unittest reports an empty one as 5."""
     code = run(command)
     return 0 if code == 5 else code
+
+
+def parts(lane):
+    """Runs commands one after the other."""
+    return [part(name, command) for name, command in lane.items()]
 
 
 def part(name, command):

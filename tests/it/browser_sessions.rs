@@ -1,7 +1,5 @@
 //! Browser sessions over a real table: sign-in, requests, refreshes at once and logout, by the binaries.
 
-use std::time::Duration;
-
 use auth_dynamodb::DynamoBrowserSessions;
 use auth_sessions::conformance;
 use auth_tests::{Stack, Verdict, request_event, verdict};

@@ -200,9 +200,9 @@ impl Checker {
         decided.subject.as_ref() == Some(&subject) && of_token
     }
 
-    /// An overloaded machine is a fault too, and temporary.
+    /// An overloaded machine is a fault too, and temporary. Each round of this takes a second at least.
     async fn recovers(&self, at: usize, credential: &Credential) -> bool {
-        for _ in 0..5 {
+        for _ in 0..10 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let decided = self.deciders[at].decide_by(credential).await;
             if decided.verdict != Verdict::Failure {
