@@ -306,24 +306,33 @@ async fn tls_certificates_are_verified() {
     ];
     for (host, roots, expected) in rows {
         let issuer = format!("https://{host}:{keys_port}");
-        let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
-        let more = [
-            ("TRUSTED_ISSUERS", trusted.to_string()),
-            ("SSL_CERT_FILE", roots.clone()),
-            (
-                "POLICIES_DIR",
-                crate::authorizer_rules::rules_for_any_user().to_owned(),
-            ),
-        ];
-        let more: Vec<(&str, &str)> = more.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let store = format!("https://localhost:{store_port}");
-        let binary = Binary::start("authorizer", &environment(&jwks.uri(), &store, &more)).await;
-        let token = Pool::ours().access_token().claim("iss", issuer.as_str());
-        let token = token.claim("aud", "api").build();
-        let event = request_event(&format!("Bearer {token}"));
-        let verdict = auth_tests::verdict(&binary.invoke(&event).await);
+        let more = [("SSL_CERT_FILE", roots.as_str())];
+        let verdict = verdict_on_token_of(&issuer, &jwks.uri(), &store, &more).await;
         assert_eq!(verdict, expected, "{host} {roots}");
     }
+}
+
+/// The verdict of an authorizer that trusts this issuer, on a token of it.
+async fn verdict_on_token_of(
+    issuer: &str,
+    jwks: &str,
+    store: &str,
+    more: &[(&str, &str)],
+) -> Verdict {
+    let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
+    let trusted = trusted.to_string();
+    let rules = crate::authorizer_rules::rules_for_any_user();
+    let own = [
+        ("TRUSTED_ISSUERS", trusted.as_str()),
+        ("POLICIES_DIR", rules),
+    ];
+    let more = [&own, more].concat();
+    let binary = Binary::start("authorizer", &environment(jwks, store, &more)).await;
+    let token = Pool::ours().access_token().claim("iss", issuer);
+    let token = token.claim("aud", "api").build();
+    let event = request_event(&format!("Bearer {token}"));
+    auth_tests::verdict(&binary.invoke(&event).await)
 }
 
 /// A proxy for `CONNECT` (RFC 9110 section 9.3.6): its URL, and the targets that it was asked for.
@@ -365,9 +374,8 @@ async fn keys_and_table_are_reached_through_a_proxy() {
     let both = std::env::temp_dir().join(unique("gatehouse-roots"));
     let pems = [&keys_root, &store_root].map(|file| std::fs::read(file).unwrap());
     std::fs::write(&both, pems.concat()).unwrap();
-    let keys = format!("https://localhost:{keys_port}/jwks.json");
+    let issuer = format!("https://localhost:{keys_port}");
     let store = format!("https://localhost:{store_port}");
-    let event = request_event(&format!("Bearer {}", Pool::ours().access_token().build()));
     for excluded in ["", "localhost"] {
         let (proxy, targets) = tunnels().await;
         let more = [
@@ -375,8 +383,7 @@ async fn keys_and_table_are_reached_through_a_proxy() {
             ("HTTPS_PROXY", &proxy),
             ("NO_PROXY", excluded),
         ];
-        let binary = Binary::start("authorizer", &environment(&keys, &store, &more)).await;
-        let verdict = auth_tests::verdict(&binary.invoke(&event).await);
+        let verdict = verdict_on_token_of(&issuer, &jwks.uri(), &store, &more).await;
         assert_eq!(verdict, Verdict::Allow, "NO_PROXY={excluded}");
         let mut targets = targets.lock().unwrap().clone();
         targets.sort();
