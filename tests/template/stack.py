@@ -11,6 +11,7 @@ import pickle
 import re
 from unittest import mock
 
+import boto3
 import yaml
 
 # The translator needs a region; it uses no credentials and no network.
@@ -18,6 +19,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from samtranslator.model import apigateway
 from samtranslator.parser.parser import Parser
+from samtranslator.policy_template_processor.processor import PolicyTemplatesProcessor
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
@@ -41,6 +43,9 @@ NO_VALUE = object()
 # Represents a value that CloudFormation knows only after it has created a resource.
 MADE = "<{0}>"
 clock = itertools.count(1_700_000_000)
+# One for all translators, of which each would make its own, and validate SAM's own policy templates again.
+session = boto3.Session()
+PolicyTemplatesProcessor._is_valid_templates_dict = staticmethod(lambda *_: True)
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -81,11 +86,16 @@ def load(source):
     return template
 
 
+@functools.lru_cache(8)
+def loaded(source):
+    return pickle.dumps(load(source))
+
+
 class Parsed:
     """One text of the template, parsed once."""
 
     def __init__(self, source):
-        self.template = load(source)
+        self.template = pickle.loads(loaded(source))
         self.parameters = self.template["Parameters"]
 
     def values(self, given):
@@ -110,7 +120,7 @@ class Parsed:
                 resource["Properties"]["CodeUri"] = f"s3://artifacts/{name}"
         now = next(clock)
         with mock.patch.object(apigateway.time, "time", lambda: now):
-            return Translator(MANAGED, Parser()).translate(template, values)
+            return Translator(MANAGED, Parser(), boto_session=session).translate(template, values)
 
     def stack(self, given):
         return Stack(self.expand(given), self.values(given))

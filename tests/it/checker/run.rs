@@ -11,7 +11,7 @@ use super::system::{Checker, Random, Sabotage, USERS};
 use crate::chaos::report::Report;
 
 /// Operations of a run over the authorizer. Few enough for `make test`, and enough for each function to revoke.
-pub(super) const BY_DEFAULT: u64 = 3_000;
+pub(super) const BY_DEFAULT: u64 = 2_000;
 const WORKERS: u64 = 8;
 
 /// The start of a violation: a request was allowed that began after the session's revocation was acknowledged.
