@@ -22,7 +22,6 @@ use crate::world::unique;
 
 pub(super) const COOKIE: &str = "__Host-session";
 pub(super) const ORIGIN: &str = "https://app.test";
-const TABLE: &str = "browser-sessions";
 /// The backend, for which phantom tokens are minted.
 pub(super) const HOST: &str = "orders.test";
 const AUDIENCE: &str = "orders";
@@ -31,6 +30,7 @@ const ISSUER: &str = "https://phantom.test";
 /// The table of browser sessions, the secret of their keys, and the key of phantom tokens.
 pub(super) struct Browsers {
     sessions: SealedSessions<DynamoBrowserSessions>,
+    table: String,
     secrets: FakeAws,
     keys: PhantomKeys,
 }
@@ -78,11 +78,12 @@ impl Browsers {
             AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
         };
         let sdk = crate::store::sdk(url).await;
+        let table = unique("browser-sessions");
         let id = AttributeDefinition::builder().attribute_name("id");
         let key = KeySchemaElement::builder().attribute_name("id");
         let made = aws_sdk_dynamodb::Client::new(&sdk)
             .create_table()
-            .table_name(TABLE)
+            .table_name(&table)
             .attribute_definitions(id.attribute_type(ScalarAttributeType::S).build().unwrap())
             .key_schema(key.key_type(KeyType::Hash).build().unwrap())
             .billing_mode(BillingMode::PayPerRequest);
@@ -91,9 +92,10 @@ impl Browsers {
         let secrets = FakeAws::agreeable().await;
         let secret = json!({"ARN": "arn", "Name": "n", "VersionId": "v", "SecretString": text});
         secrets.set_answer("GetSecretValue", secret);
-        let table = DynamoBrowserSessions::new(&sdk, TABLE.to_owned());
+        let rows = DynamoBrowserSessions::new(&sdk, table.clone());
         Self {
-            sessions: SealedSessions::new(table, SealingKeys::from_json(&text).unwrap()),
+            sessions: SealedSessions::new(rows, SealingKeys::from_json(&text).unwrap()),
+            table,
             secrets,
             keys: PhantomKeys::new(),
         }
@@ -102,7 +104,7 @@ impl Browsers {
     /// The variables of functions that read sessions.
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("BROWSER_SESSION_TABLE", TABLE.to_owned()),
+            ("BROWSER_SESSION_TABLE", self.table.clone()),
             (
                 "BROWSER_SESSION_KEYS_ARN",
                 "arn:aws:secretsmanager:us-east-1:123456789012:secret:keys".to_owned(),

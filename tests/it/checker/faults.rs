@@ -39,7 +39,8 @@ impl Checker {
                 7 => self.logouts[any].freeze(time).await,
                 8 => {
                     self.counts.restarts.fetch_add(1, Ordering::SeqCst);
-                    self.database.restart(time).await;
+                    let database = self.database.as_ref().expect("a run with faults");
+                    database.restart(time).await;
                 }
                 // Responses that are not whole, to requests that were executed.
                 9 => {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use auth_tests::environment;
+use auth_tests::{Stack, environment};
 use serde_json::Value;
 use testkit::jwks_server::JwksServer;
 use testkit::{Binary, DynamoDbLocal, FakeAws, Pool};
@@ -16,7 +16,7 @@ use super::browser::Browsers;
 use super::cognito::Cognito;
 use super::front::{CACHE_SECONDS, Decider, Front, ServerSlot};
 use super::state::User;
-use crate::world::ACCOUNT;
+use crate::world::{ACCOUNT, unique};
 
 pub(super) const USERS: u64 = 24;
 
@@ -121,8 +121,9 @@ pub(super) struct Checker {
     pub(super) events: Slot,
     pub(super) resets: Slot,
     pub(super) store: FakeAws,
-    /// DynamoDB Local behind the relay.
-    pub(super) database: DynamoDbLocal,
+    /// DynamoDB Local behind the relay, which faults restart. A sabotaged run has no faults, and a table of its own in
+    /// the one that all tests share.
+    pub(super) database: Option<DynamoDbLocal>,
     pub(super) cognito: Cognito,
     pub(super) jwks: JwksServer,
     /// Clients of forward-auth are browsers too.
@@ -149,11 +150,21 @@ impl Random {
 
 impl Checker {
     pub(super) async fn start(front: Front, sabotage: Sabotage) -> Arc<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let database = DynamoDbLocal::start(&root).await;
-        make_table(&database.url(), auth_tests::TABLE).await;
+        let database = match sabotage {
+            Sabotage::None => {
+                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+                Some(DynamoDbLocal::start(&root).await)
+            }
+            _ => None,
+        };
+        let tables = match &database {
+            Some(database) => database.url(),
+            None => Stack::of_this_run().tables,
+        };
+        let table = unique(auth_tests::TABLE);
+        make_table(&tables, &table).await;
         let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-        let store = FakeAws::in_front_of(&database.url()).await;
+        let store = FakeAws::in_front_of(&tables).await;
         if sabotage == Sabotage::StaleReads {
             store.set_stale(Duration::from_secs(2));
         }
@@ -162,6 +173,7 @@ impl Checker {
             ("ACCOUNT_ID", ACCOUNT),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &cognito.url()),
             ("LOG_LEVEL", "ERROR"),
+            ("REVOCATION_TABLE", &table),
         ];
         let mut environment = environment(&jwks.uri(), &store.url(), &more);
         // A store of revocations in memory excludes browser sessions.
@@ -169,7 +181,7 @@ impl Checker {
         let mut browsers = None;
         let mut of_server = environment.clone();
         if has_browsers {
-            let started = Browsers::start(&database.url()).await;
+            let started = Browsers::start(&tables).await;
             of_server.extend(started.variables_of_server());
             environment.extend(started.variables());
             browsers = Some(started);

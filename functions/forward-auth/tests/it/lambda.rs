@@ -7,8 +7,6 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod common;
-
 use std::path::Path;
 
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
@@ -24,7 +22,7 @@ const USER: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
 type Tested = ForwardAuth<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
 
 fn forward_auth(variables: &[(&str, &str)]) -> Tested {
-    common::forward_auth("nginx", variables, MemoryRevocations::default())
+    crate::common::forward_auth("nginx", variables, MemoryRevocations::default())
 }
 
 async fn answer(forward_auth: &Tested, event: &Value) -> Result<Value, InvocationError> {

@@ -18,7 +18,7 @@ use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::{Pool, TokenBuilder, events};
 
-const PAGE: &str = include_str!("../../../docs/context.md");
+const PAGE: &str = include_str!("../../../../docs/context.md");
 
 type Memory = Authorizer<MemoryKeys, MemoryRevocations>;
 

@@ -7,8 +7,6 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +57,7 @@ struct Fixture {
 fn fixture(variables: &[(&str, &str)]) -> Fixture {
     let store = Counting::default();
     let revocations = Coalesced::new(store.clone());
-    let forward_auth = common::forward_auth("forwarded", variables, revocations);
+    let forward_auth = crate::common::forward_auth("forwarded", variables, revocations);
     Fixture {
         forward_auth: Arc::new(forward_auth),
         store,

@@ -7,7 +7,7 @@ use auth::{Secret, UnixSeconds};
 use auth_phantom::{SigningAlgorithm, SigningKeys};
 use testkit::{Pool, now};
 
-use crate::{bearer, good, start};
+use super::{bearer, good, start};
 
 const GATEWAY: &str = "https://auth.example.com";
 

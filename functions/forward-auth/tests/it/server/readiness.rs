@@ -11,8 +11,8 @@ use auth::{AuthError, Cause, DenyReason, Dependency, Secret, UnixSeconds};
 use auth_tower::SessionTokens;
 use forward_auth::Store;
 
-use crate::serve;
-use crate::store::over;
+use super::serve;
+use super::store::over;
 
 /// A store of browser sessions that has none, and may be away.
 struct Sessions(Arc<AtomicBool>);

@@ -12,7 +12,7 @@ use testkit::server::Fault;
 use testkit::{FakeAws, Pool};
 use tokio::io::AsyncWriteExt;
 
-use crate::{Running, bearer, config, good, read, serve};
+use super::{Running, bearer, config, good, read, serve};
 
 /// A forward-auth over these stores.
 pub(crate) fn over(

@@ -11,8 +11,8 @@ use forward_auth::Store;
 use testkit::{Pool, now};
 use tokio::io::AsyncWriteExt;
 
-use crate::store::over;
-use crate::{read, serve};
+use super::store::over;
+use super::{read, serve};
 
 const SESSIONS: usize = 1_000;
 const GROUPS: usize = 100;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::{Reply, Running, good, read, start};
+use super::{Reply, Running, good, read, start};
 
 /// In place of a status: the connection is closed.
 const CLOSED: u16 = 0;

@@ -1,0 +1,4 @@
+//! The tests, as one executable: each more would link the SDK again.
+
+mod confirmations;
+mod resets;
