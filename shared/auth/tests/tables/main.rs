@@ -15,6 +15,7 @@ mod claims;
 mod headers;
 mod keys;
 mod providers;
+mod revocations;
 mod segments;
 mod times;
 
