@@ -207,6 +207,28 @@ fn accepts_a_typical_api() {
 }
 
 #[test]
+fn a_table_has_its_routes_in_order() {
+    let given = [("GET", "/users"), ("POST", "/users"), ("GET", "/")];
+    let table = table(&given).unwrap();
+    let routes = table.routes().iter();
+    let routes: Vec<_> = routes
+        .map(|route| (route.verb(), route.template()))
+        .collect();
+    assert_eq!(routes, given);
+}
+
+#[test]
+fn parameters_have_plain_names() {
+    for name in ["id", "user_id", "a-b.c", "path+"] {
+        assert!(Route::parse("GET", &format!("/a/{{{name}}}")).is_ok());
+    }
+    for name in ["", "+", "a b", "a:b", "a++", "\u{e9}", "a}{b"] {
+        let template = format!("/a/{{{name}}}");
+        assert!(Route::parse("GET", &template).is_err(), "{template}");
+    }
+}
+
+#[test]
 fn parameters_have_the_values_of_the_path() {
     type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
     let rows: [Row<'_>; 6] = [
