@@ -152,7 +152,12 @@ def measured(port, path, headers, connections, programs):
     used = {name: (seconds - before.get(name, 0)) / took for name, seconds in after.items()}
     wrk = ended.children_user + ended.children_system - children.children_user - children.children_system
     rate = float(re.search(r"Requests/sec: +([0-9.]+)", output)[1])
-    return {"rate": rate, "p50": percentiles["50"], "p99": percentiles["99"], "used": used | {"wrk": wrk / took}}
+    used["wrk"] = wrk / took
+    # wrk's rate is of its own duration.
+    requests = int(re.search(r"(\d+) requests in ", output)[1])
+    seconds = {name: share * took for name, share in used.items()}
+    return {"rate": rate, "p50": percentiles["50"], "p99": percentiles["99"], "used": used, "seconds": seconds,
+            "requests": requests}  # fmt: skip
 
 
 def report(runs):
@@ -164,10 +169,13 @@ def report(runs):
         rates = [one["rate"] for one in found]
         used = {one: statistics.median(run["used"].get(one, 0) for run in found) for one in found[0]["used"]}
         used = {one: round(share, 2) for one, share in used.items() if share >= 0.02}
+        # Of all runs together, unrounded: the kernel counts in hundredths of a second.
+        requests = sum(run["requests"] for run in found)
+        cpu_us = {one: sum(run["seconds"].get(one, 0) for run in found) / requests * 1e6 for one in found[0]["used"]}
         shown = ", ".join(f"{one} {share:.2f}" for one, share in sorted(used.items(), key=lambda pair: -pair[1]))
         print(f"| {name} | {count} | {middle['rate']:,.0f} | {middle['p50']:.2f} | {middle['p99']:.2f} | {shown} |")
         result = {"name": name, "connections": count, "runs": len(found), "rate_low": min(rates),
-                  "rate_high": max(rates), **middle, "used": used}  # fmt: skip
+                  "rate_high": max(rates), **middle, "used": used, "cpu_us": cpu_us}  # fmt: skip
         print(json.dumps({"bench": "load", "result": result}, separators=(",", ":")))
 
 

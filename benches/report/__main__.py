@@ -4,14 +4,17 @@
     report --render              only writes docs/benchmarks.md again, from the results of the last run in benches/last
 
 With --save, the results replace those in benches/last, and docs/benchmarks.md is written from them. Each part replaces
-only its own results, so a report may have parts of several dates: every section has its own. GATEHOUSE_QUICK=1 measures
-little, in seconds: such results are for checking the benchmarks, and are never saved. GATEHOUSE_BUILT=1 measures what was
-built before.
+only its own results, as soon as it was measured, so a report may have parts of several dates: every section has its own.
+A part that fails does not stop the others. GATEHOUSE_QUICK=1 measures little, in seconds; GATEHOUSE_BUILT=1 measures what
+was built before, GATEHOUSE_BIN_DIR the functions of another folder. None of these is saved, and neither is a result of
+sources that no commit has, because the page names the commit. `load` and `growth` are not saved from a machine where
+other programs use the processors.
 """
 
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 
 import charts
@@ -32,20 +35,49 @@ def main(arguments):
         raise SystemExit(f"{', '.join(unknown)}: none of the parts {', '.join(parts.PARTS)}")
     if save and quick:
         raise SystemExit("a quick run is not saved")
+    if save and (why := parts.modified()):
+        raise SystemExit(f"not saved, because the page names the commit that was measured: {'; '.join(why)}")
+    failed = []
     if not render:
         FRESH.mkdir(parents=True, exist_ok=True)
+        # One that is asked for by its name fails where it cannot run.
+        skipped = {} if chosen else {name: why for name in parts.USUAL if (why := parts.lacking(name))}
         for name in chosen or parts.USUAL:
-            (FRESH / f"{name}.json").write_text(results.as_json(parts.measured(name)))
+            if name in skipped:
+                print(f"\n**** {name} is skipped: {skipped[name]} ****", flush=True)
+            elif why := measure(name, save):
+                print(f"**** {name}: {why} ****", flush=True)
+                failed.append(name)
         write(FRESH, FRESH / "report.md", FRESH, "")
         print(f"\n==> {(FRESH / 'report.md').relative_to(ROOT)}")
-        if save:
-            LAST.mkdir(exist_ok=True)
-            for name in chosen or parts.USUAL:
-                shutil.copy(FRESH / f"{name}.json", LAST)
     if save or render:
         write(LAST, DOCUMENT, PICTURES, "pictures/")
         print(f"==> {DOCUMENT.relative_to(ROOT)}")
-    return 0
+    if failed:
+        print(f"**** not measured, or not saved: {', '.join(failed)} ****")
+    return 1 if failed else 0
+
+
+def measure(name, save):
+    """Measures a part, and saves it at once; returns why it was not measured or not saved."""
+    if why := parts.lacking(name):
+        return why
+    if save and name in parts.QUIET and (why := parts.busy_now()):
+        return f"not measured, because it would not be saved: {why}"
+    try:
+        part = parts.measured(name)
+    except (SystemExit, OSError, subprocess.CalledProcessError) as error:
+        return error
+    file = FRESH / f"{name}.json"
+    file.write_text(results.as_json(part))
+    if save and part["modified"]:
+        return f"not saved: {'; '.join(part['modified'])}"
+    if save and name in parts.QUIET and results.is_busy(part):
+        return "not saved: other programs used the processors when it ended"
+    if save:
+        LAST.mkdir(exist_ok=True)
+        shutil.copy(file, LAST)
+    return None
 
 
 def write(folder, document, pictures, prefix):

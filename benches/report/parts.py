@@ -13,6 +13,7 @@ import sys
 import time
 
 import keys_proxy
+import results as judged
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benches/peers"
@@ -28,22 +29,63 @@ def measured(name):
     """Builds and runs a part: its results, with when, where and how they were measured."""
     prepare, run = PARTS[name]
     print(f"\n==> {name}", flush=True)
+    # Of the sources that are built next: a commit during the run is not the one that is measured.
+    its_commit, its_changes = commit(), modified()
     if "GATEHOUSE_BUILT" not in os.environ:
         prepare()
-    before, began = os.getloadavg()[0], time.monotonic()
+    # Before the part begins, so that it does not count itself.
+    others, before, began = [others_use()], os.getloadavg()[0], time.monotonic()
     results = list(run())
+    seconds, after = round(time.monotonic() - began), os.getloadavg()[0]
+    others.append(others_use())
+    if commit() != its_commit:
+        its_changes.append("another commit was checked out during the run")
     return {
         "part": name,
         "command": f"make bench PART={name}",
         "date": datetime.date.today().isoformat(),
-        "commit": commit(),
+        "commit": its_commit,
+        "modified": sorted({*its_changes, *modified()}),
         "machine": machine(),
-        "load": [round(before, 2), round(os.getloadavg()[0], 2)],
-        "seconds": round(time.monotonic() - began),
+        "load": [round(before, 2), round(after, 2)],
+        "others": [round(used, 2) for used in others],
+        "seconds": seconds,
         "quick": "GATEHOUSE_QUICK" in os.environ,
         "versions": versions(),
         "results": results,
     }
+
+
+def lacking(name):
+    """What a part needs and this machine does not have, if it can be known beforehand."""
+    return no_control_group() if name == "quota" else None
+
+
+def no_control_group():
+    """Why the benchmark `quota` cannot make a control group with a quota, in the folder where it makes its own."""
+    if os.geteuid() != 0:
+        return "a control group needs root"
+    first = pathlib.Path("/sys/fs/cgroup/cpu")
+    is_first = (first / "cgroup.procs").exists()
+    parent = first if is_first else first.parent
+    group = parent / f"gatehouse-probe-{os.getpid()}"
+    try:
+        if not is_first:
+            (parent / "cgroup.subtree_control").write_text("+cpu")
+        group.mkdir()
+    except OSError as error:
+        return f"no control group can be made: {error}"
+    try:
+        file = "cpu.cfs_quota_us" if is_first else "cpu.max"
+        return None if os.access(group / file, os.W_OK) else f"a control group has no {file}"
+    finally:
+        group.rmdir()
+
+
+def busy_now():
+    """That other programs use the processors, if they do."""
+    used = others_use()
+    return f"other programs use {used:.1f} processors" if judged.is_much(used, os.cpu_count()) else None
 
 
 # What each part builds.
@@ -212,9 +254,33 @@ def spread(values):
 
 
 def commit():
-    """Of the checkout whose functions are measured."""
-    folder = BINARIES if BINARIES.exists() else ROOT
-    return output("git", "-C", folder, "rev-parse", "--short=10", "HEAD").strip()
+    return output("git", "-C", ROOT, "rev-parse", "--short=10", "HEAD").strip()
+
+
+def modified():
+    """Why what is measured may not be what the commit has. Results and documents are not built."""
+    why = []
+    changed = output("git", "-C", ROOT, "status", "--porcelain", "--", ".", ":!benches/last", ":!docs").splitlines()
+    if changed:
+        why.append(f"the checkout has changes ({', '.join(line[3:] for line in changed[:3])})")
+    if "GATEHOUSE_BUILT" in os.environ:
+        why.append("what was built before is measured (GATEHOUSE_BUILT)")
+    if "GATEHOUSE_BIN_DIR" in os.environ:
+        why.append("the functions of another folder are measured (GATEHOUSE_BIN_DIR)")
+    return why
+
+
+def others_use():
+    """The processors that programs use while this one sleeps."""
+    began, before = time.monotonic(), used_seconds()
+    time.sleep(1 if "GATEHOUSE_QUICK" in os.environ else 5)
+    return (used_seconds() - before) / (time.monotonic() - began)
+
+
+def used_seconds():
+    """Of all processors since the start, other machines of the same host included, without idle time and waits for disks."""
+    user, nice, system, _idle, _wait, *rest = map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
 
 
 def machine():
@@ -274,3 +340,5 @@ PARTS = {
 }
 # Migrations take a quarter of an hour of their own, most of it in waits that are measured.
 USUAL = [name for name in PARTS if name != "migration"]
+# Rates and response times are the result, and mean nothing while other programs use the processors.
+QUIET = ("load", "growth")

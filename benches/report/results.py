@@ -33,6 +33,20 @@ class Results:
         return found
 
 
+def is_busy(part):
+    """Whether other programs used the processors, directly before the part or directly after it."""
+    processors = part["machine"]["processors"]
+    if "others" not in part:
+        # Results from before 2026-11-27. The load average also counts what the part had just built.
+        return part["load"][0] > processors
+    return any(is_much(used, processors) for used in part["others"])
+
+
+def is_much(used, processors):
+    """Whether others use so many processors that rates and times are no longer those of the measured program."""
+    return used > processors / 4
+
+
 def as_json(part):
     """The results, one a line, so that a difference between two runs is readable."""
     results = ",\n".join(f"  {json.dumps(result)}" for result in part["results"])

@@ -12,7 +12,12 @@ HEAD = """
 `make bench` measures all of this again and writes a report with charts into `.local/bench`; each section names its own
 command. The sections below took {minutes} minutes, after building, which takes longer the first time. `QUICK=1` repeats
 little, to check that the benchmarks work; `BUILT=1` measures what was built before. `SAVE=1` replaces this page and
-`benches/last`, where the results are as JSON, one measurement a line.
+`benches/last`, where the results are as JSON, one measurement a line. It refuses both, sources that no commit has, and
+rates and growth while other programs use the processors.
+
+The functions are release builds by this machine's cargo and linker. `make build` builds those of an account with
+cargo-lambda, which links with zig, for the oldest processors of Lambda: their sizes, starts and instructions differ a
+little.
 
 A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the
 machine, processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend
@@ -41,12 +46,24 @@ def measured(found, part):
     at = its["machine"]
     rest = ", a quick run: not for publication" if its["quick"] else ""
     versions = ", ".join(f"{name} {its['versions'][name]}" for name in USED.get(part, ()) if name in its["versions"])
+    changes = f" ({'; '.join(its['modified'])}: not for publication)" if its.get("modified") else ""
+    others = ""
+    if "others" in its:
+        others = f"; other programs used {its['others'][0]} processors before and {its['others'][1]} after"
     return paragraph(
         f"Measured by `{its['command']}` on {its['date']}: {at['processors']} cores of a shared {at['architecture']} "
-        f"machine ({at['model']}, {at['memory_gb']} GB, Linux {at['kernel']}), commit {its['commit']}; "
-        f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises"
-        f"{'; ' + versions if versions else ''}{rest}. {its.get('note', '')}"
+        f"machine ({at['model']}, {at['memory_gb']} GB, Linux {at['kernel']}), commit "
+        f"{its['commit']}{changes}; "
+        f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises{others}"
+        f"{'; ' + versions if versions else ''}{rest}. {note(its)}"
     )
+
+
+def note(its):
+    """What a busy machine does to the figures of a part."""
+    if not results.is_busy(its):
+        return ""
+    return "Other programs used the processors too: rates are lower bounds, times are upper bounds."
 
 
 def paragraph(text):
@@ -146,10 +163,16 @@ def start(found, prefix):
     yield measured(found, "start")
     yield paragraph(
         "From `exec` to the function's first poll for an event: the part of a cold start that the function's code "
-        "decides. Keys and store are on the loopback interface. With TLS both have it, as in an AWS account; the trust"
-        " store of the function then has so many root certificates, and one more: the roots of AWS's own hosts, where "
-        "no other issuer is configured, or the system's. Node and Python have only the loop of Lambda's runtime, and "
-        "as an authorizer one verification, one read of DynamoDB and a policy: no rules, no limits, no log."
+        "decides. Keys and store are on the loopback interface. Node and Python have only the loop of Lambda's "
+        "runtime, and as an authorizer one verification, one read of DynamoDB and a policy: no rules, no limits, no "
+        "log."
+    )
+    yield paragraph(
+        "With TLS keys and store have it, as in an AWS account, and the function trusts so many root certificates and "
+        "the benchmark's own. It reads them from the file that `SSL_CERT_FILE` names, as a stand-in: in an account "
+        "without another issuer it has the roots of AWS's own hosts compiled in, which no server of this machine can "
+        "have a certificate of. The file of so many roots as are compiled in has the same ones; the other line has the"
+        " system's. So the lines include the reading of a file that such an account does not read."
     )
     header = ["function", "MB", "until the first poll, ms", "CPU, ms", "CPU, × whoami", "million instructions",
               "resident, MB"]  # fmt: skip
@@ -181,17 +204,17 @@ def warm(found, prefix):
 
 def load(found, prefix):
     rows = [
-        [row["name"], row["connections"], f"{row['rate']:,.0f} ({row['rate_low']:,.0f} to {row['rate_high']:,.0f})",
-         number(row["p50"]), number(row["p99"]), used(row)]
+        [row["name"], row["connections"], rate(row), number(row["p50"]), number(row["p99"]), used(row)]
         for row in found.rows("load")
         if row["connections"] in SHOWN_CONNECTIONS
     ]  # fmt: skip
+    processors, runs = found.parts["load"]["machine"]["processors"], found.rows("load")[0]["runs"]
     yield "## Load of forward-auth"
     yield measured(found, "load")
     yield paragraph(
-        "wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included,"
-        " on these two cores, so that the sum of the last column cannot exceed 2. In brackets the slowest and the "
-        f"fastest run, of {found.rows('load')[0]['runs']}; times in ms."
+        f"wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included,"
+        f" on the same {processors} cores, so that the sum of the last column cannot exceed {processors}. "
+        f"{'One run of each' if runs == 1 else f'In brackets the slowest and the fastest run, of {runs}'}; times in ms."
     )
     yield table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
     yield chart(prefix, "load", "Requests a second by the number of connections, for each set-up")
@@ -199,14 +222,15 @@ def load(found, prefix):
     for row in found.rows("load"):
         if row["name"] not in best or row["rate"] > best[row["name"]]["rate"]:
             best[row["name"]] = row
-    processors = found.parts["load"]["machine"]["processors"]
     yield paragraph(
-        f"What saturates first is what takes the most processor time of a request, here at the highest rate of each "
-        f"set-up. {processors} processors that all programs share bear no more than the last column."
+        f"What saturates first, from the processor time of a request at the highest rate of each set-up: all "
+        f"{processors} processors, which the programs share, or the only thread of one program. forward-auth and "
+        f"DynamoDB Local have a thread for each processor, every nginx and wrk have one. The last column is the rate at"
+        f" which that is used up, rounded to two digits; a set-up does not reach it while a part waits for another."
     )
     limits = [[name, row["connections"], *limit(row, processors)] for name, row in best.items()]
     yield table(["set-up", "connections", "first", "processor time of a request, µs", "most requests/s"], limits)
-    if is_busy(found.parts["load"]):
+    if results.is_busy(found.parts["load"]):
         return
     one = {row["name"]: row for row in found.rows("load") if row["connections"] == 1}
     plain = one.get("nginx that only proxies")
@@ -221,23 +245,39 @@ def load(found, prefix):
     )
 
 
+def rate(row):
+    slowest, fastest = row["rate_low"], row["rate_high"]
+    return f"{row['rate']:,.0f}" + (f" ({slowest:,.0f} to {fastest:,.0f})" if row["runs"] > 1 else "")
+
+
 def used(row):
     """Without the processors' idle rest."""
-    return ", ".join(f"{name} {share:.2f}" for name, share in by_share(row))
-
-
-def by_share(row):
-    return sorted(row["used"].items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {share:.2f}" for name, share in sorted(row["used"].items(), key=lambda pair: -pair[1]))
 
 
 def limit(row, processors):
-    """What takes most of a request, what each program takes, and how many requests a second that allows."""
-    each = [(name, share / row["rate"] * 1e6) for name, share in by_share(row)]
-    whole = sum(took for _, took in each)
-    # An nginx of one worker is one thread.
-    single = max((took for name, took in each if name != "forward-auth" and name != "DynamoDB Local"), default=0)
-    most = min(processors * 1e6 / whole, 1e6 / single if single else math.inf)
-    return each[0][0], ", ".join(f"{name} {number(took)}" for name, took in each), f"{most:,.0f}"
+    """What saturates first, what a request takes of each program, and how many requests a second that allows."""
+    # Results from before 2026-11-27 have rounded shares alone.
+    each = row.get("cpu_us") or {name: share / row["rate"] * 1e6 for name, share in row["used"].items()}
+    limits = {f"all {processors} processors": processors * 1e6 / sum(each.values())}
+    of_one_thread = {name: took for name, took in each.items() if name not in SEVERAL_THREADS and took}
+    limits |= {f"the thread of {name}": 1e6 / took for name, took in of_one_thread.items()}
+    first = min(limits, key=limits.get)
+    largest = sorted(each.items(), key=lambda pair: -pair[1])
+    shown = ", ".join(f"{name} {digits(took)}" for name, took in largest if took)
+    return first, shown, digits(limits[first])
+
+
+def digits(value):
+    """Two significant digits."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.1e}")
+    return f"{rounded:,.{max(0, 1 - math.floor(math.log10(abs(rounded))))}f}"
+
+
+# The others are an nginx with one worker, and wrk with one thread.
+SEVERAL_THREADS = ("forward-auth", "DynamoDB Local")
 
 
 def growth(found, prefix):
@@ -369,14 +409,9 @@ def to(values):
 # What was asked of start and warm path, with what was measured.
 
 
-def is_busy(part):
-    """Whether other programs had more to do than the machine has processors, before the part began."""
-    return part["load"][0] > part["machine"]["processors"]
-
-
 def goals(found, part, wanted):
     """A table of goals; each that is missed has its cause below. Instructions are judged on a busy machine, too."""
-    busy = is_busy(found.parts[part])
+    busy = results.is_busy(found.parts[part])
     rows, causes = [], []
     for name, bound, value, cause in wanted:
         measured_value = value(found)

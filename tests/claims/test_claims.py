@@ -16,6 +16,8 @@ EXCEPTIONS = (
     ("docs/outcomes.md", "a request line of 70 KB", "what a test sends"),
     ("docs/outcomes.md", "the trigger took 3.5 s", "its time limit"),
 )
+# What benches/report/parts.py writes of a part.
+FIELDS = {"part", "command", "date", "commit", "modified", "machine", "load", "others", "seconds", "quick", "versions", "results"}
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
@@ -50,6 +52,9 @@ class Documents(unittest.TestCase):
         last = results.Results.read(ROOT / "benches/last")
         self.assertEqual(text.document(last, "pictures/"), PAGES[claims.BENCHMARKS], "make bench SAVE=1, not by hand")
         self.assertFalse([name for name, part in last.parts.items() if part["quick"]], "a quick run is not published")
+        self.assertFalse([name for name, part in last.parts.items() if part.get("modified")], "of no commit")
+        # Text that a part's program did not write would have a field of its own.
+        self.assertEqual({name: sorted(set(part) - FIELDS) for name, part in last.parts.items() if set(part) - FIELDS}, {})
         self.assertLessEqual(set(last.parts), {part for part, _ in text.SECTIONS})
 
 

@@ -1,14 +1,32 @@
 """The arithmetic and the judgements of the benchmarks' report (`benches/report`)."""
 
+import importlib.util
 import json
+import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 import unittest
+from unittest import mock
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benches/report"))
+REPORT = pathlib.Path(__file__).resolve().parents[2] / "benches/report"
+sys.path.insert(0, str(REPORT))
+# Only in .tools/bench: pygal, which draws the charts, and cryptography for the proxy of the keys.
+for name in ("charts", "keys_proxy"):
+    sys.modules.setdefault(name, mock.Mock())
 
+import parts  # noqa: E402
 import results  # noqa: E402
 import text  # noqa: E402
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_claims import FIELDS  # noqa: E402
+
+SPECIFICATION = importlib.util.spec_from_file_location("command", REPORT / "__main__.py")
+command = importlib.util.module_from_spec(SPECIFICATION)
+SPECIFICATION.loader.exec_module(command)
+OTHERS_USE = parts.others_use
 
 
 def us(value):
@@ -39,9 +57,9 @@ class Exponents(unittest.TestCase):
 
 
 class Goals(unittest.TestCase):
-    def shown(self, value, bound=("at most", 22), name="instructions", load=0.5):
+    def shown(self, value, bound=("at most", 22), name="instructions", load=0.4):
         goal = (name, bound, lambda _: value, "The certificates take the rest.")
-        parts = {"start": {"load": [load, 2.0], "machine": {"processors": 2}}}
+        parts = {"start": {"load": [9.0, 9.0], "others": [load, 0.1], "machine": {"processors": 2}}}
         return "\n".join(text.goals(results.Results(parts), "start", [goal]))
 
     def test_a_goal_that_is_missed_says_so_with_its_cause(self):
@@ -69,13 +87,161 @@ class Figures(unittest.TestCase):
         for value, shown in ((0, "0"), (0.012346, "0.0123"), (1.1, "1.10"), (13.94, "13.9"), (20045, "20,045")):
             self.assertEqual(text.number(value), shown)
 
+    def test_two_digits(self):
+        for value, shown in ((0, "0"), (0.0126, "0.013"), (1.04, "1.0"), (9.96, "10"), (46.2, "46"), (34_635, "35,000")):
+            self.assertEqual(text.digits(value), shown)
+
     def test_what_saturates_first(self):
-        for used, first, most in (
-            ({"nginx": 0.5, "forward-auth": 1.0}, "forward-auth", "13,333"),
-            ({"nginx": 0.9, "wrk": 0.1}, "nginx", "11,111"),
+        for cpu_us, first, most in (
+            # forward-auth takes most of a request, on every processor.
+            ({"nginx": 50, "forward-auth": 100}, "all 2 processors", "13,000"),
+            ({"nginx": 90, "wrk": 10}, "the thread of nginx", "11,000"),
+            # Not the program that takes most.
+            ({"nginx": 90, "forward-auth": 95}, "all 2 processors", "11,000"),
+            ({"nginx": 90, "forward-auth": 85}, "the thread of nginx", "11,000"),
+            ({"nginx": 60, "backend": 70, "wrk": 0}, "the thread of backend", "14,000"),
         ):
-            shown = text.limit({"used": used, "rate": 10_000}, 2)
-            self.assertEqual((shown[0], shown[2]), (first, most))
+            with self.subTest(cpu_us):
+                # The rounded shares of the processors do not decide.
+                shown = text.limit({"cpu_us": cpu_us, "used": {"wrk": 0.02}, "rate": 1}, 2)
+                self.assertEqual((shown[0], shown[2]), (first, most))
+
+
+class Runs(unittest.TestCase):
+    """`make bench`, without the programs that measure."""
+
+    def setUp(self):
+        self.here = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.fresh, self.last = self.here / "fresh", self.here / "last"
+        for module, name, value in (
+            (command, "ROOT", self.here),
+            (command, "FRESH", self.fresh),
+            (command, "LAST", self.last),
+            (command, "DOCUMENT", self.here / "benchmarks.md"),
+            (command, "write", lambda *_: None),
+            (parts, "ROOT", self.here),
+            (parts, "JOBS", []),
+            (parts, "USUAL", ["start", "quota", "load"]),
+            (parts, "others_use", lambda: self.others.pop(0)),
+            (parts, "no_control_group", lambda: self.lacking),
+            (parts, "versions", dict),
+        ):
+            self.enterContext(mock.patch.object(module, name, value))
+        self.enterContext(mock.patch("builtins.print"))
+        self.enterContext(mock.patch.dict(os.environ))
+        for name in ("GATEHOUSE_QUICK", "GATEHOUSE_BUILT", "GATEHOUSE_BIN_DIR"):
+            os.environ.pop(name, None)
+        self.others, self.lacking, self.ran = [0.0] * 20, None, []
+        for name in parts.PARTS:
+            self.part(name, lambda: iter([{"bench": "x"}]))
+        self.git("init", "-q")
+        (self.here / ".gitignore").write_text("/fresh/\n/last/\n")
+        self.commit()
+
+    def part(self, name, run, prepare=lambda: None):
+        def both():
+            self.ran.append(name)
+            return run()
+
+        self.enterContext(mock.patch.dict(parts.PARTS, {name: (prepare, both)}))
+
+    def git(self, *words):
+        settings = [word for one in ("user.name=a", "user.email=a", "commit.gpgsign=false") for word in ("-c", one)]
+        done = subprocess.run(["git", "-C", self.here, *settings, *words], check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
+
+    def commit(self):
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "x")
+        return self.git("rev-parse", "--short=10", "HEAD")
+
+    def saved(self):
+        return {file.stem for file in self.last.glob("*.json")}
+
+    def result(self, name):
+        return json.loads((self.fresh / f"{name}.json").read_text())
+
+    def test_a_part_that_fails_loses_no_other_and_the_run_fails(self):
+        def fails():
+            yield {"bench": "x"}
+            raise SystemExit("quota failed (1)")
+
+        self.part("quota", fails)
+        self.assertEqual(command.main(["--save"]), 1)
+        self.assertEqual(self.ran, ["start", "quota", "load"])
+        self.assertEqual(self.saved(), {"start", "load"})
+
+    def test_quota_without_a_control_group_is_skipped_unless_it_is_asked_for(self):
+        self.lacking = "a control group needs root"
+        self.assertEqual(command.main(["--save"]), 0)
+        self.assertEqual((self.ran, self.saved()), (["start", "load"], {"start", "load"}))
+        self.assertEqual(command.main(["quota"]), 1)
+        self.assertEqual(self.ran, ["start", "load"])
+
+    def test_a_result_has_the_commit_that_was_built(self):
+        built = self.git("rev-parse", "--short=10", "HEAD")
+        self.part("start", lambda: iter([{"bench": self.commit()}]))
+        self.assertEqual(command.main(["start", "--save"]), 1)
+        self.assertEqual(self.result("start")["commit"], built)
+        self.assertIn("another commit was checked out", " ".join(self.result("start")["modified"]))
+        self.assertEqual(self.saved(), set())
+
+    def test_a_part_has_the_fields_that_are_published(self):
+        self.assertEqual(command.main(["start"]), 0)
+        self.assertEqual(set(self.result("start")), FIELDS)
+
+    def test_changes_are_recorded_and_not_saved(self):
+        for name in ("docs", "benches/last"):
+            (self.here / name).mkdir(parents=True)
+            (self.here / name / "page.md").write_text("x")
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        self.assertEqual(self.result("start")["modified"], [])
+        (self.here / "new.rs").write_text("x")
+        self.assertEqual(command.main(["start"]), 0)
+        self.assertEqual(self.result("start")["modified"], ["the checkout has changes (new.rs)"])
+        with self.assertRaisesRegex(SystemExit, "new.rs"):
+            command.main(["start", "--save"])
+        self.assertEqual(self.ran, ["start", "start"])
+
+    def test_a_change_during_the_run_is_not_saved(self):
+        for prepare, run in (
+            (lambda: (self.here / "built.rs").write_text("x"), lambda: iter(())),
+            (lambda: None, lambda: iter([{"bench": (self.here / "later.rs").write_text("x")}])),
+        ):
+            self.part("start", run, prepare)
+            self.assertEqual(command.main(["start", "--save"]), 1)
+            self.assertEqual(self.saved(), set())
+            self.commit()
+
+    def test_what_was_built_before_and_another_folder_are_not_saved(self):
+        for name in ("GATEHOUSE_BUILT", "GATEHOUSE_BIN_DIR"):
+            with self.subTest(name), mock.patch.dict(os.environ, {name: "1"}):
+                with self.assertRaisesRegex(SystemExit, name):
+                    command.main(["start", "--save"])
+                self.assertEqual(command.main(["start"]), 0)
+                self.assertIn(name, self.result("start")["modified"][0])
+
+    def test_rates_of_a_busy_machine_are_not_saved(self):
+        # Asked before the part, after its build and after the part.
+        for others, ran in (([0.6], []), ([0.1, 0.6, 0.1], ["load"]), ([0.1, 0.1, 0.6], ["load"])):
+            with self.subTest(others):
+                self.others, self.ran = list(others), []
+                self.assertEqual(command.main(["load", "--save"]), 1)
+                self.assertEqual((self.ran, self.saved()), (ran, set()))
+        self.others = [0.6, 0.6]
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        self.assertIn("rates are lower bounds, times are upper bounds", text.note(self.result("start")))
+        self.others = [0.4, 0.4]
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        self.assertEqual(text.note(self.result("start")), "")
+
+    def test_an_idle_machine_is_idle(self):
+        with mock.patch.object(parts, "used_seconds", side_effect=[10.0, 11.5]), mock.patch("time.sleep"):
+            with mock.patch("time.monotonic", side_effect=[0, 5]):
+                self.assertEqual(OTHERS_USE(), 0.3)
+        first, second = parts.used_seconds(), parts.used_seconds()
+        self.assertGreater(first, 0)
+        self.assertLessEqual(first, second)
 
 
 if __name__ == "__main__":
