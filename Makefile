@@ -161,7 +161,7 @@ reproduce: tools-sam ## Build ONLY="WhoamiFunction .." twice, in two places, and
 features: ## Write local/authorizer.features, the features of the authorizer's large dependencies, which `make lint` checks
 	@local/crates.py features --write
 
-advisories: ## Look for known vulnerabilities in what Cargo.lock, local/*.txt and package-lock.json pin; needs the network
+advisories: ## Look for known vulnerabilities in what each Cargo.lock, local/*.txt and package-lock.json pin; needs the network
 	@local/advisories
 
 mutants: ## Change the deciding crates in one place at a time: their tests must notice (hours); PART="routes revocations"

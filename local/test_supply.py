@@ -74,6 +74,52 @@ class Pins(unittest.TestCase):
                         self.assertRegex(package["integrity"], "^sha512-")
 
 
+class Advisories(unittest.TestCase):
+    """local/advisories, with stand-ins for the programs that ask."""
+
+    def asked(self, folder, answers=None):
+        """The code and the calls, in a repository with some lock files; `answers` are further lines of a stand-in."""
+        here = pathlib.Path(folder)
+        for name in ("Cargo.lock", "fuzz/Cargo.lock", "a/b/Cargo.lock", "local/x.txt", "c/package-lock.json"):
+            (here / name).parent.mkdir(parents=True, exist_ok=True)
+            (here / name).write_text("x==1\n")
+        (here / "target").mkdir()
+        (here / "target/Cargo.lock").write_text("of no commit")
+        shutil.copy(ROOT / "local/advisories", here / "local")
+        for name in ("local/venv", ".tools/checks/bin/cargo-deny", ".tools/advisories/bin/pip-audit", "bin/npm"):
+            path = here / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'#!/bin/sh\necho "{path.name} $*" >>calls\n{(answers or {}).get(path.name, "")}\n')
+            path.chmod(0o755)
+        subprocess.run(["git", "init", "-q"], cwd=here, check=True)
+        subprocess.run(["git", "add", "Cargo.lock", "fuzz", "a", "c", "local"], cwd=here, check=True)
+        environment = os.environ | {"PATH": f"{here}/bin:{os.environ['PATH']}"}
+        done = subprocess.run([here / "local/advisories"], env=environment, stdout=subprocess.DEVNULL, check=False)
+        return done.returncode, (here / "calls").read_text().splitlines()
+
+    def test_each_lock_file_is_asked_about(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code, calls = self.asked(folder)
+        self.assertEqual(code, 0)
+        deny = [call for call in calls if call.startswith("cargo-deny")]
+        self.assertEqual([re.search(r"--manifest-path (\S+)", call)[1] for call in deny], ["Cargo.toml", "a/b/Cargo.toml", "fuzz/Cargo.toml"])
+        # Development dependencies count, whatever deny.toml says of the checks in `make lint`.
+        self.assertFalse([call for call in deny if "exclude-dev" in call])
+        self.assertNotIn("exclude-dev", tomllib.loads((ROOT / "deny.toml").read_text())["graph"])
+        self.assertEqual([call for call in calls if call.startswith("npm")], ["npm audit --prefix c --package-lock-only"])
+        self.assertTrue([call for call in calls if call.startswith("pip-audit") and "local/x.txt" in call])
+
+    def test_an_advisory_anywhere_is_a_failure_and_the_others_are_asked(self):
+        for name, answer in (("cargo-deny", 'case "$*" in *a/b/*) exit 1 ;; esac'), ("pip-audit", "exit 1"), ("npm", "exit 1")):
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                code, calls = self.asked(folder, {name: answer})
+                self.assertEqual((code, len([call for call in calls if not call.startswith("venv")])), (1, 5))
+
+    def test_a_changed_lock_file_starts_the_workflow(self):
+        text = (ROOT / ".github/workflows/advisories.yml").read_text()
+        self.assertEqual(re.findall(r'paths: \[("[^"]*Cargo.lock"), deny', text), ['"**/Cargo.lock"'] * 2)
+
+
 def document(*names):
     components = [component(name) for name in names]
     edges = [{"ref": f"registry#{name}", "dependsOn": [f"registry#{other}" for other in names if other > name]} for name in names]
