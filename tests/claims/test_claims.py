@@ -2,6 +2,7 @@
 tests/claims`."""
 
 import pathlib
+import subprocess
 import sys
 import unittest
 
@@ -12,15 +13,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXCEPTIONS = (
     ("docs/costs.md", "`AccessLogs` adds 0.43 KB", "API Gateway writes it: the length of the template's format, filled in"),
     ("docs/costs.md", "each environment of 256 MB, all the time", "the template's setting, times a month"),
+    ("docs/configuration.md", "refuses at 500, 1000 or 1500 ms", "its setting, `REFUSAL_STEP_MS`"),
+    ("docs/costs.md", "1 read unit for each 4 KB of tokens", "DynamoDB's definition of a unit"),
+    ("docs/forward-auth.md", "while 200 requests a second are sent", "what a test sends"),
     ("docs/operations.md", "Amazon SES reviews an account", "a rule of Amazon SES"),
     ("docs/outcomes.md", "a request line of 70 KB", "what a test sends"),
     ("docs/outcomes.md", "the trigger took 3.5 s", "its time limit"),
 )
 # What benches/report/parts.py writes of a part.
 FIELDS = {"part", "command", "date", "commit", "modified", "machine", "load", "others", "seconds", "quick", "versions", "results"}
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-}
+LISTED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+PAGES = {name: (ROOT / name).read_text() for name in LISTED.splitlines()}
 
 
 def found(text, **more):
@@ -31,6 +34,9 @@ def found(text, **more):
 
 class Documents(unittest.TestCase):
     maxDiff = None
+
+    def test_each_document_is_read(self):
+        self.assertLessEqual({"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "local/README.md", claims.BENCHMARKS}, PAGES.keys())
 
     def test_each_figure_names_the_command_that_measures_it(self):
         self.assertEqual([str(claim) for claim in claims.unproven(PAGES, EXCEPTIONS)], [])
@@ -74,6 +80,17 @@ class Found(unittest.TestCase):
             "| what | × bare check |\n|---|---|\n| a token | 1.11 |",
             "| set-up | requests/s |\n|---|---|\n| nginx | 93,566 |",
             "| set-up | it takes |\n|---|---|\n| nginx | 0.5 ms |",
+            "The file has 114 kB.",
+            "A process holds 12 MiB.",
+            "The authorizer's zip has 4.0 mb.",
+            # A word of a bound, and another figure.
+            "A decision takes 0.2 ms, which is above the floor.",
+            "By default a decision takes 0.2 ms.",
+            "Within a function a decision takes 0.2 ms.",
+            "A decision takes 0.2 ms, and a response has at most 8 KB.",
+            "The limit is not reached by a start of 8 ms.",
+            "`MEMORY_MB` is small, so a start takes 8 ms.",
+            "A decision of `authorizer` (0.2 ms).",
         ):
             with self.subTest(sentence):
                 self.assertTrue(found(f"# Page\n\n{sentence}\n"))
@@ -85,6 +102,11 @@ class Found(unittest.TestCase):
             "forward-auth answers 503 within 2.5 s.",
             "At a multiple of `REFUSAL_STEP_MS` (500 ms).",
             "A revocation lives for 8 hours.",
+            "Responses exceed API Gateway's 8 KB.",
+            "A start that takes more than a further 2 s fails.",
+            "It has a 500 ms limit, and a retry a limit of 2 s.",
+            "It waits 250 ms at most.",
+            "`GATEHOUSE_STEP=500 ms` is the default of 1.5 s.",
             "See section 2.4 of RFC 7515.",
             "```\nmake bench   # 3 ms\n```",
         ):
@@ -96,6 +118,9 @@ class Found(unittest.TestCase):
         measured = "# Speed\n\nMeasured by `make bench`, 2026-11-26.\n\n| what | ms |\n|---|---|\n| a decision | 0.2 |\n"
         for text in (
             f"# Page\n\n{claim} (`make bench PART=warm`).\n",
+            f"# Page\n\n{claim} (`GATEHOUSE_ROUNDS=1 make bench`).\n",
+            f"# Page\n\n{claim} (`nice -n 19 local/mutants requests`).\n",
+            f"# Page\n\n- A thing.\n- {claim} (`make bench\n  PART=warm`).\n",
             f"# Page\n\nMeasured by `make bench PART=warm` on 2026-11-26, two cores.\n\n{claim}.\n",
             f"# Page\n\n{claim} ([measured](benchmarks.md#speed)).\n",
             f"# Page\n\n{claim} ([measured](benchmarks.md)).\n",
@@ -106,6 +131,13 @@ class Found(unittest.TestCase):
             # Another section's line, a command that measures nothing, a section without a line, one that is not there.
             f"# Page\n\nMeasured by `make bench`.\n\n# Other\n\n{claim}.\n",
             f"# Page\n\n{claim} after `make deploy`.\n",
+            f"# Page\n\n{claim} (`make template`).\n",
+            f"# Page\n\n{claim} (`local/deploy.py`).\n",
+            f"# Page\n\n{claim} (`cargo build`).\n",
+            f"# Page\n\n{claim} (`make benchmarks`).\n",
+            # Another item, and a measured section without a command that measures.
+            f"# Page\n\n- {claim}.\n- Another thing is measured by `make bench`.\n",
+            f"# Page\n\nMeasured by `make lint`.\n\n{claim}.\n",
             f"# Page\n\n{claim} ([measured](benchmarks.md#other)).\n",
             f"# Page\n\n{claim} ([measured](elsewhere.md#speed)).\n",
         ):
@@ -128,6 +160,41 @@ class Found(unittest.TestCase):
         ):
             with self.subTest(text):
                 self.assertEqual(len(found(f"# Page\n\n{text}\n", **{"docs/benchmarks.md": measured})), count)
+
+
+    def test_a_quoted_figure_has_the_unit_of_the_last_run(self):
+        measured = (
+            "# Speed\n\nMeasured by `make bench`: 2 cores, 25 GB.\n\nIt answers at 65 MB.\n\n"
+            "| what | µs | CPU, ms | × bare check | log, bytes | zip, MB | requests/s |\n|---|---|---|---|---|---|---|\n"
+            "| a decision | 207 (150 to 350) | 4.1 | 1.93 | 467 | 4.2 | 9,041 |\n\n"
+            "| µs | 1 | 10 | exponent |\n|---|---|---|---|\n| a route | 0.05 | 80 (79 to 81) | 0.11 |\n"
+        )
+        for figure, count in (
+            ("207 µs", 0),
+            ("207 ms", 1),
+            ("207 MB", 1),
+            ("0.207 ms", 0),
+            ("0.207 s", 1),
+            # The limits of the repetitions, the machine's memory, a size in a heading.
+            ("150 µs", 1),
+            ("25 GB", 1),
+            ("10 µs", 1),
+            ("4.1 ms", 0),
+            ("4.1 s", 1),
+            ("4.1 MB", 0),
+            ("1.93 times as long", 0),
+            ("207 times as long", 1),
+            ("0.47 KB", 0),
+            ("4.0 MiB", 0),
+            ("9,000 requests a second", 0),
+            ("80 µs", 0),
+            ("0.11 µs", 1),
+            ("65 MB", 0),
+            ("65 ms", 1),
+        ):
+            with self.subTest(figure):
+                text = f"# Page\n\nA decision takes {figure} ([measured](benchmarks.md#speed)).\n"
+                self.assertEqual(len(found(text, **{"docs/benchmarks.md": measured})), count)
 
 
 if __name__ == "__main__":
