@@ -15,6 +15,9 @@ import re
 import subprocess
 import sys
 
+import resolved
+from resolved import Crate
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGETS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu")
 FEATURES = ROOT / "local" / "authorizer.features"
@@ -38,9 +41,6 @@ SAYS = {
 
 class Wrong(Exception):
     """What a document lacks. It ends the script with status 1."""
-
-
-Crate = collections.namedtuple("Crate", "name version")
 
 
 def main(arguments):
@@ -87,6 +87,27 @@ def crates(function):
     return found
 
 
+def edges(function):
+    """Which crate of a function's binary needs which, on either architecture: pairs."""
+    found = set()
+    for target in TARGETS:
+        command = ["tree", "--locked", "-e", "normal", "--prefix", "depth", "-f", " {p}", "--target", target, "-p", function]
+        above = []
+        for line in cargo(*command).splitlines():
+            depth, name, version = line.split()[:3]
+            above[int(depth) :] = [Crate(name, version.removeprefix("v"))]
+            if len(above) > 1:
+                found.add((above[-2], above[-1]))
+    return found
+
+
+@functools.cache
+def metadata():
+    """What cargo resolved for the whole workspace, on each architecture."""
+    command = ["metadata", "--locked", "--format-version", "1", "--filter-platform"]
+    return [json.loads(cargo(*command, target)) for target in TARGETS]
+
+
 # SBOMs
 
 
@@ -94,18 +115,20 @@ def write_sboms(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name in functions():
         path = ROOT / "functions" / name / f"{name}_bin.cdx.json"
-        document = completed(json.loads(path.read_text()), crates(name))
-        if problem := differs(document, crates(name)):
+        document = completed(json.loads(path.read_text()), crates(name), edges(name))
+        # Completed by `cargo tree`, compared with what this repository resolves from the manifests.
+        if problem := differs(document, *resolved.of(metadata(), name)):
             raise Wrong(f"The SBOM of {name}: {problem}")
         (folder / f"{name}.cdx.json").write_text(json.dumps(document, indent=2) + "\n")
-    return f"{len(functions())} SBOMs in {folder}: each lists the crates of `cargo tree`"
+    return f"{len(functions())} SBOMs in {folder}: each lists the crates of `cargo tree` and of the manifests"
 
 
-def completed(document, wanted):
-    """An SBOM with the wanted crates only, and without the paths, the time and the serial number of this build.
+def completed(document, wanted, between):
+    """An SBOM with the wanted crates and the edges between them only, and without the paths, the time and the serial
+    number of this build.
 
-    cargo-cyclonedx reads features as cargo unifies them for the whole workspace, so it also lists crates that only
-    another member of the workspace enables.
+    cargo-cyclonedx reads features as cargo unifies them for the whole workspace, so it also lists crates, and edges
+    between them, that only another member of the workspace enables.
     """
     text = json.dumps(document).replace(f"file://{ROOT}", "file:///gatehouse")
     document = json.loads(text)
@@ -113,14 +136,21 @@ def completed(document, wanted):
     document["metadata"].pop("timestamp", None)
     kept = [one for one in document["components"] if Crate(one["name"], one["version"]) in wanted]
     document["components"] = sorted(kept, key=lambda one: (one["name"], one["version"]))
-    refs = {one["bom-ref"] for one in kept} | set(refs_of(document["metadata"]["component"]))
-    edges = []
+    refs = crates_of(document)
+    listed_edges = []
     for edge in document["dependencies"]:
-        if edge["ref"] in refs:
-            targets = sorted(ref for ref in edge.get("dependsOn", []) if ref in refs)
-            edges.append({"ref": edge["ref"], "dependsOn": targets})
-    document["dependencies"] = sorted(edges, key=lambda edge: edge["ref"])
+        if own := refs.get(edge["ref"]):
+            targets = sorted(ref for ref in edge.get("dependsOn", []) if (own, refs.get(ref)) in between)
+            listed_edges.append({"ref": edge["ref"], "dependsOn": targets})
+    document["dependencies"] = sorted(listed_edges, key=lambda edge: edge["ref"])
     return document
+
+
+def crates_of(document):
+    """The crate of each reference of an SBOM; the binary is one of its crate."""
+    own = document["metadata"]["component"]
+    found = {one["bom-ref"]: Crate(one["name"], one["version"]) for one in document["components"]}
+    return found | dict.fromkeys(refs_of(own), Crate(own["name"], own["version"]))
 
 
 def refs_of(component):
@@ -129,16 +159,30 @@ def refs_of(component):
         yield from refs_of(part)
 
 
-def differs(document, wanted):
-    """What an SBOM lists too much or too little; nothing if it lists exactly the wanted crates."""
+def differs(document, wanted, between):
+    """What an SBOM lists too much or too little; nothing if it lists exactly the wanted crates and edges."""
     own = document["metadata"]["component"]
     listed_crates = {Crate(one["name"], one["version"]) for one in document["components"]}
     listed_crates.add(Crate(own["name"], own["version"]))
     if len(document["components"]) + 1 != len(listed_crates):
         return "lists a crate twice"
-    missing, more = wanted - listed_crates, listed_crates - wanted
-    parts = [f"{text} {', '.join(sorted(map(' '.join, some)))}" for text, some in (("lacks", missing), ("has", more)) if some]
-    return "; ".join(parts)
+    if difference := listed_difference(wanted, listed_crates, " ".join):
+        # The edges differ as well then.
+        return difference
+    refs = crates_of(document)
+    needed = [(edge["ref"], ref) for edge in document["dependencies"] for ref in edge.get("dependsOn", [])]
+    if unknown := sorted({ref for pair in needed for ref in pair} - refs.keys()):
+        return f"has an edge of {', '.join(unknown)}, which it does not list"
+    return listed_difference(between, {(refs[parent], refs[child]) for parent, child in needed}, shown)
+
+
+def listed_difference(wanted, found, text):
+    missing, more = (sorted(map(text, some)) for some in (wanted - found, found - wanted))
+    return "; ".join(f"{verb} {', '.join(some)}" for verb, some in (("lacks", missing), ("has", more)) if some)
+
+
+def shown(edge):
+    return " -> ".join(" ".join(crate) for crate in edge)
 
 
 # Licences

@@ -15,6 +15,7 @@ from unittest import mock
 import build
 import crates
 import reproduce
+import resolved
 from account import Problem
 from crates import Crate, Wrong
 
@@ -102,7 +103,8 @@ class Advisories(unittest.TestCase):
             code, calls = self.asked(folder)
         self.assertEqual(code, 0)
         deny = [call for call in calls if call.startswith("cargo-deny")]
-        self.assertEqual([re.search(r"--manifest-path (\S+)", call)[1] for call in deny], ["Cargo.toml", "a/b/Cargo.toml", "fuzz/Cargo.toml"])
+        command = "cargo-deny --manifest-path {} --config deny.toml --all-features check advisories"
+        self.assertEqual(deny, [command.format(one) for one in ("Cargo.toml", "a/b/Cargo.toml", "fuzz/Cargo.toml")])
         # Development dependencies count, whatever deny.toml says of the checks in `make lint`.
         self.assertFalse([call for call in deny if "exclude-dev" in call])
         self.assertNotIn("exclude-dev", tomllib.loads((ROOT / "deny.toml").read_text())["graph"])
@@ -134,29 +136,40 @@ def component(name):
 
 
 class Sboms(unittest.TestCase):
-    wanted = {Crate("a", "1.0.0"), Crate("b", "1.0.0"), Crate("f", "0.1.0")}
+    a, b, f = Crate("a", "1.0.0"), Crate("b", "1.0.0"), Crate("f", "0.1.0")
+    wanted, between = {a, b, f}, {(f, a), (f, b), (a, b)}
 
     def test_crates_of_others_and_traces_of_the_build_are_removed(self):
-        done = crates.completed(document("b", "a", "only-a-test"), self.wanted)
-        self.assertEqual(crates.differs(done, self.wanted), "")
+        done = crates.completed(document("b", "a", "only-a-test"), self.wanted, self.between)
+        self.assertEqual(crates.differs(done, self.wanted, self.between), "")
         self.assertEqual([one["name"] for one in done["components"]], ["a", "b"])
         self.assertEqual(done["dependencies"][0], {"ref": "path+file:///gatehouse/functions/f#0.1.0 bin", "dependsOn": ["registry#a", "registry#b"]})
         text = json.dumps(done)
         for trace in (str(ROOT), "only-a-test", "urn:uuid", "2026-01-01"):
             self.assertNotIn(trace, text)
-        self.assertEqual(done, crates.completed(document("a", "b"), self.wanted))
+        self.assertEqual(done, crates.completed(document("a", "b"), self.wanted, self.between))
+
+    def test_an_edge_of_others_is_removed(self):
+        done = crates.completed(document("a", "b"), self.wanted, self.between - {(self.a, self.b)})
+        self.assertEqual(crates.differs(done, self.wanted, self.between), "lacks a 1.0.0 -> b 1.0.0")
+        self.assertEqual(crates.differs(done, self.wanted, self.between - {(self.a, self.b)}), "")
 
     def test_a_difference_is_named(self):
-        complete = crates.completed(document("a", "b"), self.wanted)
+        complete = crates.completed(document("a", "b"), self.wanted, self.between)
+        self.assertEqual(crates.differs(complete, self.wanted, self.between), "")
         for change, expected in (
             (lambda one: one["components"].pop(), "lacks b 1.0.0"),
             (lambda one: one["components"].append(component("z")), "has z 1.0.0"),
             (lambda one: one["components"].append(component("a")), "lists a crate twice"),
             (lambda one: one["components"][0].update(version="2.0.0"), "lacks a 1.0.0; has a 2.0.0"),
+            (lambda one: one["dependencies"][0]["dependsOn"].pop(), "lacks f 0.1.0 -> b 1.0.0"),
+            (lambda one: one["dependencies"][2]["dependsOn"].append("registry#a"), "has b 1.0.0 -> a 1.0.0"),
+            (lambda one: one["dependencies"][2]["dependsOn"].append("registry#z"), "has an edge of registry#z, which it does not list"),
         ):
             changed = copy.deepcopy(complete)
             change(changed)
-            self.assertEqual(crates.differs(changed, self.wanted), expected)
+            with self.subTest(expected):
+                self.assertIn(expected, crates.differs(changed, self.wanted, self.between))
 
     def test_the_tree_is_that_of_the_binary(self):
         names = {crate.name for crate in crates.crates("whoami")}
@@ -164,6 +177,87 @@ class Sboms(unittest.TestCase):
         # Of its tests, of its build, of the feature otlp, of other functions.
         self.assertFalse(names & {"testkit", "axum", "opentelemetry", "aws-config", "cedar-policy", "mrml"}, names)
         self.assertIn("aws-config", {crate.name for crate in crates.crates("logout")})
+
+    def test_cargo_and_the_manifests_agree(self):
+        for function in ("authorizer", "custom-message", "forward-auth"):
+            with self.subTest(function):
+                found, between = resolved.of(crates.metadata(), function)
+                self.assertEqual(found, crates.crates(function))
+                self.assertEqual(between, crates.edges(function))
+
+
+def package(name, *dependencies, macro=False, **features):
+    """A package of `cargo metadata`. A dependency is a name, with `?` if it is optional, and changes of its entry."""
+    entries = []
+    for one in dependencies:
+        of, changes = one if isinstance(one, tuple) else (one, {})
+        entry = {"name": of.rstrip("?"), "rename": None, "kind": None, "target": None, "features": []}
+        entries.append(entry | {"optional": of.endswith("?"), "uses_default_features": True} | changes)
+    kind = "proc-macro" if macro else "lib"
+    targets = [{"name": name.replace("-", "_"), "kind": [kind]}]
+    return {"id": name, "name": name, "version": "1.0.0", "dependencies": entries, "features": features, "targets": targets}
+
+
+def resolution(*packages, inactive=()):
+    """What `cargo metadata` resolves for a workspace of the first package and others: every optional dependency."""
+    nodes = []
+    for one in packages:
+        deps = [
+            {"name": (entry["rename"] or entry["name"]).replace("-", "_"), "pkg": entry["name"],
+             "dep_kinds": [{"kind": entry["kind"], "target": entry["target"]}]}
+            for entry in one["dependencies"] if entry["target"] not in inactive
+        ]  # fmt: skip
+        nodes.append({"id": one["id"], "deps": deps})
+    return {"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": [packages[0]["id"]]}
+
+
+class Resolved(unittest.TestCase):
+    def names(self, *packages, **more):
+        return {crate.name for crate in resolved.of([resolution(*packages, **more)], packages[0]["name"])[0]}
+
+    def test_kinds_and_platforms(self):
+        packages = [
+            package("f", "a", ("b", {"kind": "build"}), ("d", {"kind": "dev"}), ("w", {"target": "cfg(windows)"})),
+            package("a", "c"),
+            *map(package, "bcdw"),
+        ]
+        self.assertEqual(self.names(*packages, inactive=["cfg(windows)"]), {"f", "a", "c"})
+        self.assertEqual(self.names(*packages), {"f", "a", "c", "w"})
+
+    def test_optional_dependencies_need_a_feature(self):
+        def names(features, of_a=None, **more):
+            wanted = ("a", {"features": features, "uses_default_features": bool(more)})
+            of_a = of_a or {"x": ["dep:x"], "y": ["x?/z"], "v": ["x/z"]}
+            return self.names(package("f", wanted), package("a", "x?", **of_a, **more), package("x", "z?", z=["dep:z"]), package("z"))
+
+        self.assertEqual(names([]), {"f", "a"})
+        self.assertEqual(names(["x"]), {"f", "a", "x"})
+        # A weak feature enables nothing alone.
+        self.assertEqual(names(["y"]), {"f", "a"})
+        self.assertEqual(names(["y", "x"]), {"f", "a", "x", "z"})
+        self.assertEqual(names(["x", "y"]), {"f", "a", "x", "z"})
+        self.assertEqual(names(["v"]), {"f", "a", "x", "z"})
+        self.assertEqual(names([], default=["x"]), {"f", "a", "x"})
+        self.assertEqual(names(["unknown"]), {"f", "a"})
+
+    def test_features_of_macros_and_of_build_scripts_are_their_own(self):
+        shared = package("s", "x?", x=["dep:x"])
+        wants, plain = ("s", {"features": ["x"]}), ("s", {})
+        # The macro's own s has x, the function's has not; what only a build script needs is not listed.
+        macro = package("m", wants, macro=True)
+        self.assertEqual(self.names(package("f", "m", plain), macro, shared, package("x")), {"f", "m", "s", "x"})
+        edges = resolved.of([resolution(package("f", "m", plain), macro, shared, package("x"))], "f")[1]
+        self.assertIn((Crate("m", "1.0.0"), Crate("s", "1.0.0")), edges)
+        build = package("b", wants)
+        self.assertEqual(self.names(package("f", ("b", {"kind": "build"}), plain), build, shared, package("x")), {"f", "s"})
+
+    def test_features_that_arrive_late_count(self):
+        packages = [package("f", "a", "b"), package("a", "c"), package("b", ("c", {"features": ["x"]})), package("c", "x?", x=["dep:x"]), package("x")]
+        self.assertEqual(self.names(*packages), {"f", "a", "b", "c", "x"})
+
+    def test_a_renamed_dependency_is_found(self):
+        packages = [package("f", ("a-b", {"rename": "c-d", "optional": True}), default=["c-d"], **{"c-d": ["dep:c-d"]}), package("a-b")]
+        self.assertEqual(self.names(*packages), {"f", "a-b"})
 
 
 class Licences(unittest.TestCase):
