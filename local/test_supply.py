@@ -103,7 +103,7 @@ class Advisories(unittest.TestCase):
             code, calls = self.asked(folder)
         self.assertEqual(code, 0)
         deny = [call for call in calls if call.startswith("cargo-deny")]
-        command = "cargo-deny --manifest-path {} --config deny.toml --all-features check advisories"
+        command = "cargo-deny --manifest-path {} --config deny.toml --locked --all-features check advisories"
         self.assertEqual(deny, [command.format(one) for one in ("Cargo.toml", "a/b/Cargo.toml", "fuzz/Cargo.toml")])
         # Development dependencies count, whatever deny.toml says of the checks in `make lint`.
         self.assertFalse([call for call in deny if "exclude-dev" in call])
