@@ -102,7 +102,7 @@ OPERATE := .tools/sam/bin/python
 build: tools-sam ## Build the functions for Lambda (release: minutes); ARCH=arm64 ONLY="WhoamiFunction .." FEATURES=otlp
 	@$(OPERATE) local/build.py $(if $(FEATURES),--features $(FEATURES)) $(or $(ARCH),x86_64) $(ONLY)
 
-zips: tools-sam ## Zip each function that `make build` built, for a release, into .local/release
+zips: tools-sam ## Zip each function that `make build` built, for a release, into .local/release, with the binaries' hashes
 	@$(OPERATE) local/build.py zips $(or $(ARCH),x86_64) .local/release
 
 
@@ -147,9 +147,9 @@ bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|load|growt
 	  .tools/bench/bin/python benches/report $(PART) $(if $(SAVE),--save)
 
 # docs/supply-chain.md and docs/mutants.md
-.PHONY: sbom notices reproduce features advisories mutants
+.PHONY: sbom notices reproduce check-release features advisories mutants
 
-sbom: ## Write an SBOM of each function (CycloneDX) into .local/release, and compare it with `cargo tree`
+sbom: ## Write an SBOM of each function (CycloneDX) into .local/release, and compare it with the manifests
 	@local/sbom .local/release
 
 notices: ## Write the licences of the functions' dependencies into .local/release/THIRD-PARTY.txt
@@ -157,6 +157,9 @@ notices: ## Write the licences of the functions' dependencies into .local/releas
 
 reproduce: tools-sam ## Build ONLY="WhoamiFunction .." twice, in two places, and compare (release: many minutes); ARCH=arm64
 	@$(OPERATE) local/reproduce.py $(or $(ARCH),x86_64) $(or $(ONLY),WhoamiFunction CustomMessageFunction AuthorizerFunction)
+
+check-release: tools-sam ## Build the tag that is checked out, and compare the release that was downloaded into FROM=..; ARCH=arm64
+	@$(OPERATE) local/check_release.py "$(or $(FROM),$(error FROM=<folder of the downloaded release> is required))" $(or $(ARCH),x86_64)
 
 features: ## Write local/authorizer.features, the features of the authorizer's large dependencies, which `make lint` checks
 	@local/crates.py features --write

@@ -4,7 +4,7 @@
     build.py x86_64|arm64 [FUNCTION ...]   sam build, of these functions of the template or of all, then the sizes
     build.py --features otlp ARCHITECTURE [FUNCTION ...]   the same with cargo features, separated by commas
     build.py sizes                         the sizes of the built functions
-    build.py zips x86_64|arm64 FOLDER      a zip of each built function, for a release
+    build.py zips x86_64|arm64 FOLDER      a zip of each built function, and the hashes of the binaries, for a release
 """
 
 import hashlib
@@ -197,7 +197,8 @@ def packed(folder):
 
 
 def write_zips(built, architecture, folder):
-    """Writes <function>-<architecture>.zip for each function of the template; a Problem names those that are not built."""
+    """Writes <function>-<architecture>.zip for each function of the template, and the hash of each binary, as sha256sum
+    does; a Problem names those that are not built."""
     right_machine(built, architecture)
     template = (ROOT / "template.yaml").read_text()
     functions = re.findall(r"^  (\w+):\n    Type: AWS::Serverless::Function$", template, re.MULTILINE)
@@ -205,10 +206,18 @@ def write_zips(built, architecture, folder):
     if missing or not functions:
         raise Problem(f"Not built: {', '.join(missing)}. Run `make build ARCH={architecture}` first.")
     folder.mkdir(parents=True, exist_ok=True)
+    lines = []
     for name in functions:
         (folder / f"{name}-{architecture}.zip").write_bytes(packed(built / name))
+        lines.append(f"{hashlib.sha256((built / name / 'bootstrap').read_bytes()).hexdigest()}  {name}/bootstrap\n")
+    (folder / binaries_file(architecture)).write_text("".join(lines))
     print(f"{len(functions)} zips in {folder}")
     return 0
+
+
+def binaries_file(architecture):
+    """The hashes of a release's binaries, which do not depend on the version of zlib, as those of the zips do."""
+    return f"bootstrap-{architecture}.sha256"
 
 
 def identity(built, function):

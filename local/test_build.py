@@ -1,5 +1,6 @@
 """Tests of build.py: missing tools, and sizes against the budget."""
 
+import hashlib
 import os
 import pathlib
 import subprocess
@@ -132,6 +133,8 @@ class Build(unittest.TestCase):
             os.utime(file, (seconds, seconds))
             with mock.patch("builtins.print"):
                 self.assertEqual(build.write_zips(self.built, "x86_64", folder), 0)
+        hashed = hashlib.sha256(elf(62)).hexdigest()
+        self.assertEqual((first / "bootstrap-x86_64.sha256").read_text(), f"{hashed}  Function/bootstrap\n")
         name = "Function-x86_64.zip"
         self.assertEqual((first / name).read_bytes(), (second / name).read_bytes())
         with zipfile.ZipFile(first / name) as archive:
