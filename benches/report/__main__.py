@@ -3,12 +3,12 @@
     report [PART ..] [--save]    measures these parts (all but `migration`), and writes .local/bench/report.md
     report --render              only writes docs/benchmarks.md again, from the results of the last run in benches/last
 
-With --save, the results replace those in benches/last, and docs/benchmarks.md is written from them. Each part replaces
-only its own results, as soon as it was measured, so a report may have parts of several dates: every section has its own.
-A part that fails does not stop the others. GATEHOUSE_QUICK=1 measures little, in seconds; GATEHOUSE_BUILT=1 measures what
-was built before, GATEHOUSE_BIN_DIR the functions of another folder. None of these is saved, and neither is a result of
-sources that no commit has, because the page names the commit. `load` and `growth` are not saved from a machine where
-other programs use the processors.
+With --save, the results replace those in benches/last, and docs/benchmarks.md is written from them. Each part
+replaces only its own results, as soon as it was measured, so a report may have parts of several dates: every section
+has its own. A part that fails does not stop the others. GATEHOUSE_QUICK=1 measures little, in seconds;
+GATEHOUSE_BUILT=1 measures what was built before, GATEHOUSE_BIN_DIR the functions of another folder. None of these is
+saved, and neither is a result of sources that no commit has, because the page names the commit. `load` and `growth`
+are not saved from a machine where other programs use the processors.
 """
 
 import os

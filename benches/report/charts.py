@@ -136,7 +136,8 @@ def load(name, found):
     for row in found.rows("load"):
         series.setdefault(row["name"], []).append((row["connections"], row["rate"]))
     counts = sorted({x for points in series.values() for x, _ in points})
-    title = "Requests a second by the number of connections, two processors for all"
+    processors = found.parts["load"]["machine"]["processors"]
+    title = f"Requests a second by the number of connections, {processors} processors for all"
     yield from lines(name, title, "connections", series, counts)
 
 

@@ -33,7 +33,13 @@ impl Rounds {
     /// Nanoseconds of one call.
     #[must_use]
     pub fn alone(self, call: &Call) -> Spread {
-        Spread::of((0..self.batches).map(|_| self.batch(call)).collect())
+        Spread::of(self.each(call))
+    }
+
+    /// Nanoseconds of one call, of each batch.
+    #[must_use]
+    pub fn each(self, call: &Call) -> Vec<f64> {
+        (0..self.batches).map(|_| self.batch(call)).collect()
     }
 
     fn batch(self, call: &Call) -> f64 {

@@ -5,10 +5,10 @@ size, rate, ratio, share, instructions. A table may have the unit in its header.
 setting, or a bound that something else enforces, which the words directly around it say (`BOUND`), or, for whole
 seconds, minutes and hours, if no word of the sentence says that it was measured.
 
-A claim names its command if its block (a paragraph, an item of a list, a table), or a paragraph of the same section that
-begins with "Measured by", has one of the commands that measure in backticks (`COMMANDS`); or if it links to a section, or
-a page, with such a paragraph. A figure that links to docs/benchmarks.md must stand there, with its unit, up
-to TOLERANCE: otherwise it is of an older run.
+A claim names its command if its block (a paragraph, an item of a list, a table), or a paragraph of the same section
+that begins with "Measured by", has one of the commands that measure in backticks (`COMMANDS`); or if it links to a
+section, or a page, with such a paragraph. A figure that links to docs/benchmarks.md must stand there, with its unit,
+up to TOLERANCE: otherwise it is of an older run.
 """
 
 import dataclasses

@@ -107,6 +107,28 @@ class Figures(unittest.TestCase):
                 self.assertEqual((shown[0], shown[2]), (first, most))
 
 
+    def test_a_verifier_is_compared_with_the_bare_check_around_it(self):
+        floor, ours = {"ns": us(10)}, {"ns": us(12), "ratio": us(1.2)}
+        rows = [
+            {"bench": "decision", "name": "bare RSA-2048 check", **floor, "ratio": us(1), "allocations": 0, "instructions": 1},
+            {"bench": "decision", "name": "token verified", **ours, "allocations": 0, "instructions": 1},
+            # Measured while the machine was half as fast.
+            {"bench": "peer", "name": "other", "ns": us(60), "floor_ns": us(20)},
+        ]
+        part = {"command": "make bench", "date": "today", "quick": False, "commit": "abc", "versions": {}, "load": [0, 0],
+                "machine": {"processors": 2, "architecture": "x", "model": "y", "memory_gb": 1, "kernel": "6"}, "results": rows}
+        shown = "\n".join(text.verify(results.Results({"verify": part}), ""))
+        self.assertIn("| other | 0.0600 (0.0600 to 0.0600) | 3.00 | 2.50 |", shown)
+
+    def test_the_bare_check_is_measured_before_and_after(self):
+        order = []
+        floors = iter([[10.0, 12.0, 14.0], [20.0, 22.0, 24.0]])
+        with mock.patch.object(parts, "floor_rounds", lambda _: order.append("floor") or next(floors)):
+            rows = list(parts.beside_floor("material", lambda word: [order.append(word) or {"name": "a"}], "peer"))
+        self.assertEqual(order, ["floor", "peer", "floor"])
+        self.assertEqual((rows[0]["name"], rows[0]["floor_ns"]["low"], rows[0]["floor_ns"]["high"]), ("a", 10.0, 24.0))
+
+
 class Runs(unittest.TestCase):
     """`make bench`, without the programs that measure."""
 

@@ -1,8 +1,9 @@
 //! Cost of a decision without I/O, as ratios to the bare RSA check of the same run.
 //!
 //! `hot_path material` prints the token and keys to measure with, as JSON; `hot_path JSON` measures with them, so that
-//! other verifiers can be measured on the same token. Batches of the baseline and of the measured call alternate, so
-//! that both run under the same conditions.
+//! other verifiers can be measured on the same token; `hot_path floor JSON` prints the nanoseconds of the bare check
+//! alone, for each batch, which the report measures before and after each of those. Batches of the baseline and of the
+//! measured call alternate, so that both run under the same conditions.
 
 #![allow(
     clippy::expect_used,
@@ -22,13 +23,16 @@ use serde_json::json;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let material: Material = match arguments.first().map(String::as_str) {
-        Some("material") => {
+    let read = |json: &str| -> Material { serde_json::from_str(json).expect("material") };
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let material = match words.as_slice() {
+        ["material"] => {
             let material = serde_json::to_string(&Material::make()).expect("JSON");
             return println!("{material}");
         }
-        None => Material::make(),
-        Some(json) => serde_json::from_str(json).expect("material"),
+        ["floor", json] => return print_floor(&read(json)),
+        [] => Material::make(),
+        [json, ..] => read(json),
     };
     let calls = calls(&material);
     if let [_, at, times] = arguments.as_slice() {
@@ -76,6 +80,16 @@ fn main() {
             .map(|(all, part)| all - part),
     };
     rest.print("REQUEST event to policy, without Cedar");
+}
+
+fn print_floor(material: &Material) {
+    let rounds = Rounds {
+        batches: repeat(25, 5),
+        calls: repeat(200, 50),
+    };
+    let [(_, floor), ..] = &calls(material);
+    let took = serde_json::to_string(&rounds.each(floor)).expect("JSON");
+    println!("{took}");
 }
 
 /// The cost of one call.
