@@ -278,4 +278,98 @@ mod tests {
             }
         }
     }
+
+    const KEPT_SECONDS: u64 = 50;
+
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds(seconds)
+    }
+
+    fn kept(session: &str, authenticated_at: u64, password_changed_at: u64) -> KeptSessionState {
+        KeptSessionState {
+            session: session.to_owned(),
+            authenticated_at: at(authenticated_at),
+            password_changed_at: Some(at(password_changed_at)),
+        }
+    }
+
+    fn changed(state: &UserState, act: &Act<'_>, now: u64) -> UserState {
+        match state.after(act, at(now), KEPT_SECONDS) {
+            After::Changed(new) => new,
+            After::Same | After::TooLate => panic!("{act:?} changes the state"),
+        }
+    }
+
+    #[test]
+    fn a_later_revocation_of_all_ends_the_exception() {
+        let state = UserState {
+            not_before: Some(at(30)),
+            kept: Some(kept("s", 50, 30)),
+            expires_at: Some(at(200)),
+            ..UserState::default()
+        };
+        for (not_before, session) in [(31, None), (45, None), (50, None)] {
+            let new = changed(&state, &Act::RevokeAll(at(not_before)), 60);
+            assert_eq!(new.kept, session, "{not_before}");
+        }
+        // The same one again, late, changes nothing.
+        let repeated = state.after(&Act::RevokeAll(at(30)), at(60), KEPT_SECONDS);
+        assert_eq!(repeated, After::Same);
+    }
+
+    #[test]
+    fn an_earlier_password_change_of_the_same_session_arrives_late() {
+        let state = UserState {
+            not_before: Some(at(90)),
+            kept: Some(kept("a", 10, 90)),
+            expires_at: Some(at(200)),
+            ..UserState::default()
+        };
+        let others = |session| OtherSessions {
+            not_before: at(95),
+            kept: KeptSession {
+                session,
+                authenticated_at: at(92),
+            },
+            password_changed_at: Some(at(80)),
+        };
+        for (session, expected) in [("a", 90), ("b", 80)] {
+            let new = changed(&state, &Act::RevokeOthers(others(session)), 100);
+            let changed_at = new.kept.and_then(|kept| kept.password_changed_at);
+            assert_eq!(changed_at, Some(at(expected)), "{session}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_expires_when_no_token_needs_it() {
+        let new = changed(&UserState::default(), &Act::RevokeAll(at(10)), 12);
+        assert_eq!(new.expires_at, Some(at(60)));
+        // An unchanged revocation keeps its expiry, as another act does not make it reach further.
+        let short = UserState {
+            expires_at: Some(at(20)),
+            ..new
+        };
+        let refreshed = changed(&short, &Act::RequireRefresh(at(5)), 12);
+        assert_eq!(refreshed.expires_at, Some(at(55)));
+        // Disabling does not expire; enabling lets all revocations expire again.
+        let disabled = changed(&short, &Act::Disable(at(15)), 15);
+        assert_eq!(disabled.expires_at, None);
+        let revoked = changed(&disabled, &Act::RevokeAll(at(40)), 40);
+        assert_eq!(revoked.expires_at, None);
+        let enabled = changed(&revoked, &Act::Enable(at(20)), 20);
+        assert_eq!(enabled.expires_at, Some(at(90)));
+    }
+
+    #[test]
+    fn the_state_of_a_deleted_user_keeps_its_expiry() {
+        let deleted = changed(&UserState::default(), &Act::Delete(at(10)), 12);
+        assert_eq!(deleted.expires_at, Some(at(62)));
+        let short = UserState {
+            expires_at: Some(at(20)),
+            ..deleted
+        };
+        // By a clock that is behind: what was revoked before does not reach further.
+        let refreshed = changed(&short, &Act::RequireRefresh(at(5)), 5);
+        assert_eq!(refreshed.expires_at, Some(at(55)));
+    }
 }
