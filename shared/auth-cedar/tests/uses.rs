@@ -77,6 +77,8 @@ fn uses_are_found_in_every_spelling() {
             "ts",
         ),
         (r#"Gatehouse::Application::"Gatehouse".hasTag("id")"#, "ts"),
+        // An attribute of an attribute is no use of the whole context.
+        ("context has token.sub", ""),
         (
             r#"principal is Gatehouse::User && principal.hasTag("id")"#,
             "t",
