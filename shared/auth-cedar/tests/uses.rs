@@ -58,6 +58,24 @@ fn uses_of(condition: &str) -> String {
 }
 
 #[test]
+fn the_uses_of_all_policies_are_joined() {
+    let using = |condition: &str| {
+        let text = format!("forbid (principal, action, resource) when {{ {condition} }};");
+        // The first and the last of three, because the uses are joined one after the other.
+        [[&*text, PERMIT, PERMIT], [PERMIT, PERMIT, &text]].map(|texts| policies(&texts))
+    };
+    for policies in using(r#"resource.hasTag("id")"#) {
+        assert!(policies.uses_tags() && !policies.uses_path() && !policies.uses_address());
+    }
+    for policies in using(r#"context has path && context.path == "/a""#) {
+        assert!(policies.uses_path() && !policies.uses_tags() && !policies.uses_address());
+    }
+    for policies in using("context has source_ip") {
+        assert!(policies.uses_address() && !policies.uses_tags() && !policies.uses_path());
+    }
+}
+
+#[test]
 fn uses_are_found_in_every_spelling() {
     for (condition, expected) in [
         (r#"resource.hasTag("id")"#, "ts"),
