@@ -52,7 +52,6 @@ check: ## Run the checker for long: 200,000 operations under faults, a million r
 .PHONY: chaos
 chaos: ## Inject faults for half an hour and write the table of docs/reliability.md; T=name for one experiment
 	@local/prepare test $(CARGO_JOBS)
-	@local/debian .tools/faketime libfaketime || true
 	@$(PYTHON) local/chaos.py $(T)
 
 fuzz: ## Fuzz, FUZZ_SECONDS (600) for each: tests/it/fuzz.rs at random, the targets of fuzz/ by coverage; TARGETS=..

@@ -4,7 +4,8 @@
     chaos.py           everything; the table is in .local/chaos.md
     chaos.py NAME      only the tests whose names contain it; their rows are printed
 
-`make chaos` calls it. Logs are in .local/chaos.log.
+`make chaos` calls it. Logs are in .local/chaos.log. The exit code is not 0 after a failed test, if an experiment has no
+row because this machine cannot run it, and if no test has the name.
 """
 
 import datetime
@@ -22,6 +23,7 @@ HOME = ROOT / ".local"
 ROWS = HOME / "chaos"
 LOG = HOME / "chaos.log"
 TABLE = HOME / "chaos.md"
+SKIPPED = HOME / "chaos-skipped.txt"
 EXPERIMENTS = ROOT / "tests/it/chaos.rs"
 STACK = [sys.executable, ROOT / "local/stack.py", "exec", "--databases"]
 TESTS = ["cargo", "test", "-q", "--workspace", "--test", "it", "--"]
@@ -32,18 +34,22 @@ CHECKER = [
     "checker::only_revoked", "checker::forward_auth_rejects_only", "checker::forward_auth_keeps", "--test-threads", "1",
 ]  # fmt: skip
 OPERATIONS = "12000"
+RESULT = re.compile(r"test result: .* (\d+) passed; (\d+) failed;")
 HEADER = "| fault | promise | injected | observed | worst value | command |\n|---|---|---|---|---|---|\n"
 
 
 def main(names):
     HOME.mkdir(exist_ok=True)
     shutil.rmtree(ROWS, ignore_errors=True)
-    LOG.unlink(missing_ok=True)
+    for file in (LOG, SKIPPED):
+        file.unlink(missing_ok=True)
     began = time.monotonic()
     runs = [[*names, *FAULTS[1:]]] if names else [FAULTS, CHECKER]
-    codes = [run(arguments) for arguments in runs]
+    results = [run(arguments) for arguments in runs]
     minutes = (time.monotonic() - began) / 60
-    rows = [(ROWS / name).read_text() for name in names_of_experiments() if (ROWS / name).exists()]
+    ids = [name for name, test in experiments() if not names or any(part in test for part in names)]
+    rows = [(ROWS / name).read_text() for name in ids if (ROWS / name).exists()]
+    missing = [name for name in ids if not (ROWS / name).exists()]
     head = (
         f"{datetime.date.today()}, {os.cpu_count()} cores, {platform.machine()}, "
         f"{minutes:.0f} minutes, {len(rows)} experiments\n\n"
@@ -54,14 +60,32 @@ def main(names):
     else:
         TABLE.write_text(text)
         print(f"{TABLE.relative_to(ROOT)}: {head}", end="")
-    if any(codes):
+    return verdict(results, missing)
+
+
+def verdict(results, missing):
+    """The exit code of runs with these exit codes and numbers of tests, and without these rows. Prints why it is not 0."""
+    code = max(code for code, _ in results)
+    if code:
         print(f"A promise was broken, or a test failed: {LOG.relative_to(ROOT)}")
-    return max(codes)
+    for line in sorted(set(SKIPPED.read_text().splitlines())) if SKIPPED.exists() else []:
+        print(f"Skipped: {line}")
+    if missing:
+        print(f"Experiments without a result: {', '.join(missing)}")
+    if not all(count for _, count in results):
+        print("No test was run.")
+        return code or 2
+    return code or (1 if missing else 0)
 
 
 def run(arguments):
-    """The exit code of tests on a new stack, with their rows in a folder."""
-    environment = os.environ | {"GATEHOUSE_CHAOS_ROWS": str(ROWS), "GATEHOUSE_OPERATIONS": OPERATIONS}
+    """The exit code of tests on a new stack, with their rows in a folder, and the number of tests that were run."""
+    environment = os.environ | {
+        "GATEHOUSE_CHAOS_ROWS": str(ROWS),
+        "GATEHOUSE_OPERATIONS": OPERATIONS,
+        "GATEHOUSE_SKIPPED": str(SKIPPED),
+    }
+    count = 0
     command = [*STACK, *TESTS, *arguments, "--nocapture"]
     with LOG.open("a") as log, subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -73,12 +97,14 @@ def run(arguments):
                 print(f"{found[1]}: {found[2]} violations", flush=True)
             elif re.search(r"test result|FAILED|chaos: skipped", line):
                 print(line, end="", flush=True)
-    return abs(process.returncode)
+            if found := RESULT.search(line):
+                count += int(found[1]) + int(found[2])
+    return abs(process.returncode), count
 
 
-def names_of_experiments():
-    """The ids of the experiments, in the order of the table."""
-    return re.findall(r'^ +id: "([a-z-]+)"', EXPERIMENTS.read_text(), re.MULTILINE)
+def experiments():
+    """The id and the test of each experiment, in the order of the table."""
+    return re.findall(r'^ +id: "([a-z-]+)".*?^ +test: "([a-z_:]+)"', EXPERIMENTS.read_text(), re.MULTILINE | re.DOTALL)
 
 
 if __name__ == "__main__":

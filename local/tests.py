@@ -24,6 +24,8 @@ DATABASES = [*STACK, "--databases"]
 OURS = [sys.executable, ROOT / "local/tests.py"]
 TIMED = re.compile(r"^test (\S.*?) \.\.\. \S+ <([0-9.]+)s>$")
 SHOWN = 10
+# A line for each experiment that this machine cannot run.
+SKIPPED = HOME / "skipped.txt"
 UNITTEST = [SAM, "-m", "unittest", "discover"]
 TEMPLATE = [*UNITTEST, "tests/template"]
 SCRIPTS = [*UNITTEST, "-s", "local", "-p", "test_*.py"]
@@ -66,6 +68,7 @@ def main(arguments):
             for name, code, seconds in lane.result():
                 print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
                 codes.append(code)
+    report_skipped()
     if any(codes):
         print("\nTests failed.")
     return worst(codes)
@@ -116,7 +119,9 @@ def run(command):
 def cargo(arguments):
     host = re.search(r"^host: (\S+)$", output_of("rustc", "-vV"), re.MULTILINE)[1]
     runner = f"CARGO_TARGET_{host.upper().replace('-', '_')}_RUNNER"
-    environment = os.environ | {runner: str(ROOT / "local" / "test-runner")}
+    HOME.mkdir(exist_ok=True)
+    SKIPPED.unlink(missing_ok=True)
+    environment = os.environ | {runner: str(ROOT / "local" / "test-runner"), "GATEHOUSE_SKIPPED": str(SKIPPED)}
     command = ["cargo", "test", "--workspace", "--no-fail-fast", *arguments]
     slowest = []
     with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -127,7 +132,13 @@ def cargo(arguments):
     print(f"\nThe slowest of {len(slowest)} tests:")
     for seconds, name in sorted(slowest, reverse=True)[:SHOWN]:
         print(f"{seconds:8.1f} s  {name}")
+    report_skipped()
     return process.returncode
+
+
+def report_skipped():
+    for line in sorted(set(SKIPPED.read_text().splitlines())) if SKIPPED.exists() else []:
+        print(f"**** SKIPPED: {line} ****", flush=True)
 
 
 def output_of(*command):
