@@ -65,14 +65,15 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "key-added",
         fault: "the issuer adds a signing key, while tokens of unknown keys keep arriving",
-        promise: "A token of a new key is accepted at the latest 10 seconds after the key was published, plus the \
-                  time of one fetch.",
+        promise: "A token of a new key is accepted at the latest 10 seconds after the key was published or a fetch \
+                  has failed, plus the time of one fetch.",
         test: "chaos::keys::a_new_key_is_accepted_in_time",
     },
     Experiment {
         id: "key-withdrawn",
         fault: "the issuer withdraws a signing key under load; the function's clock advances",
-        promise: "A token of a withdrawn key is refused at the latest one hour after the key was withdrawn.",
+        promise: "A token of a withdrawn key is refused at the latest one hour after the key was withdrawn, plus the \
+                  time of one fetch.",
         test: "chaos::clock::a_withdrawn_key_is_refused_in_time",
     },
     Experiment {
@@ -85,8 +86,9 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         id: "unknown-kids",
         fault: "tokens with unknown `kid`s",
-        promise: "Tokens of unknown keys cause at most one fetch every 10 seconds and one at the start (a fetch that \
-                  fails is repeated once), take no memory, and do not disturb valid tokens.",
+        promise: "Tokens of unknown keys cause at most one fetch every 10 seconds, counted in whole seconds (one that \
+                  fails is repeated once), take no memory, and do not disturb valid tokens. Each is refused, or gets \
+                  an error if its own fetch failed.",
         test: "chaos::keys::unknown_kids_cost_little",
     },
     Experiment {
@@ -100,7 +102,8 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         id: "clock-behind",
         fault: "the clock of a revoking function jumps by minutes and hours, forward and back",
         promise: "A logout everywhere that is acknowledged by a function whose clock is wrong covers every session \
-                  that began before it.",
+                  that began before it, but those of the last 2 seconds if the clock is 1 or 2 seconds behind; one \
+                  that is behind refuses no later sign-in.",
         test: "chaos::clock::a_wrong_clock_revokes_no_less",
     },
     Experiment {

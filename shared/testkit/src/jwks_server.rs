@@ -1,8 +1,7 @@
 //! A fake JWKS endpoint of an issuer.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -22,7 +21,7 @@ pub struct JwksServer {
 struct JwksState {
     body: Mutex<String>,
     fault: Mutex<Fault>,
-    fetches: AtomicUsize,
+    fetches: Mutex<Vec<Instant>>,
 }
 
 impl JwksServer {
@@ -31,7 +30,7 @@ impl JwksServer {
         let state = Arc::new(JwksState {
             body: Mutex::new(keys.to_string()),
             fault: Mutex::default(),
-            fetches: AtomicUsize::new(0),
+            fetches: Mutex::default(),
         });
         let router = Router::new()
             .fallback(get(answer))
@@ -61,12 +60,18 @@ impl JwksServer {
     /// Number of fetches so far.
     #[must_use]
     pub fn fetches(&self) -> usize {
-        self.state.fetches.load(Ordering::SeqCst)
+        self.state.fetches.lock().expect("a lock").len()
+    }
+
+    /// When each fetch arrived.
+    #[must_use]
+    pub fn fetched_at(&self) -> Vec<Instant> {
+        self.state.fetches.lock().expect("a lock").clone()
     }
 }
 
 async fn answer(State(state): State<Arc<JwksState>>) -> Response {
-    state.fetches.fetch_add(1, Ordering::SeqCst);
+    state.fetches.lock().expect("a lock").push(Instant::now());
     let fault = state.fault.lock().expect("a lock").clone();
     let body = state.body.lock().expect("a lock").clone();
     match fault {

@@ -1,15 +1,35 @@
 //! What decides: an authorizer and a forward-auth server, over one key endpoint and one table of revocations.
 
+use std::time::{Duration, Instant};
+
 use auth_tests::{Verdict, environment};
 use serde_json::json;
 use testkit::jwks_server::JwksServer;
 use testkit::token::now;
 use testkit::{FakeAws, Pool, TokenBuilder};
 
+use super::report::Report;
 use crate::checker::front::{Decider, ServerSlot, Slot};
 use crate::world::{text_of, user_token};
 
 pub(crate) const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies");
+
+/// How long a program may answer with errors on a busy machine when no fault is injected: a call that ran out of time
+/// is no wrong decision, and its repetition is answered.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The decision of a program about this token. An error is counted, and the request repeated.
+pub(crate) async fn settled(decider: &Decider, token: &str, report: &mut Report) -> Verdict {
+    let began = Instant::now();
+    loop {
+        let verdict = decider.decide(token).await.verdict;
+        if verdict != Verdict::Failure || began.elapsed() > PATIENCE {
+            return verdict;
+        }
+        report.saw("errors repeated");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
 
 /// The deciding programs, with a table in memory that only the test writes.
 pub(crate) struct Gates {
@@ -84,6 +104,26 @@ impl Gates {
             verdicts.push((*name, decider.decide(token).await.verdict));
         }
         verdicts
+    }
+
+    /// The decisions of each program about this token, with errors repeated and counted.
+    pub(crate) async fn settle(
+        &self,
+        token: &str,
+        report: &mut Report,
+    ) -> Vec<(&'static str, Verdict)> {
+        let mut verdicts = Vec::new();
+        for (name, decider) in &self.deciders {
+            verdicts.push((*name, settled(decider, token, report).await));
+        }
+        verdicts
+    }
+
+    /// Fails unless each program allows this token, before a fault is injected.
+    pub(crate) async fn allow(&self, token: &str, report: &mut Report) {
+        for (name, verdict) in self.settle(token, report).await {
+            assert_eq!(verdict, Verdict::Allow, "{name}");
+        }
     }
 
     /// Writes the revocation of a token's session, as logout does.

@@ -1,6 +1,7 @@
 //! What an experiment promises, and what it has seen.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::EXPERIMENTS;
@@ -100,11 +101,17 @@ impl Report {
 
     /// The sabotaged run was detected.
     pub(crate) fn detected(&self) {
+        self.detected_as("");
+    }
+
+    /// The sabotaged run was detected by a violation with this text: others may be mere consequences.
+    pub(crate) fn detected_as(&self, text: &str) {
         assert!(
-            !self.violations.is_empty(),
-            "the sabotage of {} was not detected: {}",
+            self.violations.iter().any(|one| one.contains(text)),
+            "the sabotage of {} was not detected: {} {:#?}",
             self.experiment.id,
-            self.row()
+            self.row(),
+            &self.violations[..self.violations.len().min(20)]
         );
     }
 
@@ -128,6 +135,22 @@ impl Report {
             self.experiment.name(),
         )
     }
+}
+
+/// Reports an experiment that this machine cannot run, or a part of one: at once, and at the end of `make test` and
+/// `make chaos`, which name the file of such lines.
+#[expect(clippy::print_stdout, reason = "a skipped experiment must be noticed")]
+pub(crate) fn skip(what: &str) {
+    println!("chaos: skipped: {what}");
+    let Some(path) = std::env::var_os("GATEHOUSE_SKIPPED") else {
+        return;
+    };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(format!("{what}\n").as_bytes()));
+    written.expect("the file of GATEHOUSE_SKIPPED");
 }
 
 /// The folder of the rows of a long run; `None` in `make test`.

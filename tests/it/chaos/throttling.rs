@@ -1,5 +1,6 @@
 //! Cognito that throttles: the quotas of an account are shared by everything in it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use super::report::{Report, length};
 use crate::auth_api::{Answer, PASSWORD, ask, exception, post, tokens};
 use crate::world::{World, batch, failures, unique, user_token};
 
-/// Requests that one request may cause at Cognito: the first attempt and two more.
+/// Attempts of one operation at Cognito that one request may cause: the first and two more.
 const ATTEMPTS: usize = 3;
 
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
@@ -52,16 +53,17 @@ async fn throttle(is_sabotaged: bool) -> Report {
             worst = worst.max(began.elapsed());
             report.saw("sign-ins refused as temporary");
             check_refused(&answer, &shown, &mut report);
+            check_attempts(&world, "sign-in", &shown, &mut report);
             let refresh = post("/auth/refresh", &json!({"refresh_token": unique("opaque")}));
             check_refused(&ask(&api, &refresh).await, &shown, &mut report);
-            let asked = world.cognito.operations().len();
-            report.check(asked <= 2 * ATTEMPTS, || format!("{asked} calls: {shown}"));
+            check_attempts(&world, "refresh", &shown, &mut report);
             for body in [
                 json!({"scope": "session", "refresh_token": unique("opaque")}),
                 json!({"scope": "all"}),
             ] {
                 let token = user_token();
                 let (status, cognito) = log_out(&logout, &token, &body).await;
+                check_attempts(&world, "logout", &shown, &mut report);
                 report.saw("logouts");
                 report.check(status == 200, || format!("logout: {status} {shown}"));
                 report.check(!world.passes(&token).await, || {
@@ -122,6 +124,19 @@ fn login(email: &str, address: &str) -> Value {
 fn check_refused(answer: &Answer, shown: &str, report: &mut Report) {
     report.check(matches!(answer.status, 429 | 503), || {
         format!("{} {} {shown}", answer.status, answer.body)
+    });
+}
+
+/// The calls of one request: each operation was attempted, and repeated at most twice.
+fn check_attempts(world: &World, request: &str, shown: &str, report: &mut Report) {
+    let mut attempts: BTreeMap<String, usize> = BTreeMap::new();
+    for operation in world.cognito.operations() {
+        *attempts.entry(operation).or_default() += 1;
+    }
+    world.cognito.forget_requests();
+    let most = attempts.values().max().copied().unwrap_or_default();
+    report.check((1..=ATTEMPTS).contains(&most), || {
+        format!("{request}: {attempts:?} {shown}")
     });
 }
 
