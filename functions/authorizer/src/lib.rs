@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use auth::ApiKeys;
-use auth::{ApiKeyStore, AuthError, Callers, KeySource, RevocationReader, Verifier};
+use auth::{ApiKeyStore, AuthError, Callers, KeySource, RevocationReader, UnixSeconds, Verifier};
 use auth_dynamodb::{DynamoApiKeys, DynamoBrowserSessions, DynamoRevocations};
 use auth_jwks::HttpsKeys;
 use auth_secrets::SecretError;
@@ -133,6 +133,13 @@ impl<K: KeySource, R: RevocationReader, A: ApiKeyStore> Authorizer<K, R, A> {
             log: DecisionLog::new(settings.log),
             settings,
         }
+    }
+
+    /// The same with another clock, so that a decision about an event can be repeated.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> UnixSeconds) -> Self {
+        self.callers.clock = clock;
+        self
     }
 
     /// The same, and it accepts these browser sessions.

@@ -19,7 +19,7 @@ use whoami::Whoami;
 use crate::aws::Aws;
 use crate::edit::edited;
 use crate::input::Input;
-use crate::{LOG_LEVEL, asked, no_call_to_another_pool, samples};
+use crate::{LOG_LEVEL, announce, asked, no_call_to_another_pool, no_row_of_another_pool, samples};
 
 /// The routes with the bodies that they accept.
 const ROUTES: [(&str, &str, &str, &str); 28] = [
@@ -245,6 +245,7 @@ fn token() -> String {
 /// # Panics
 /// A response is malformed or has a secret, or a call is made for a caller who is not known.
 pub fn run(bytes: &[u8]) {
+    announce(bytes);
     let mut input = Input::new(bytes);
     let variant = input.below(3);
     let at = input.below(64);
@@ -295,10 +296,13 @@ pub fn run(bytes: &[u8]) {
     };
     let calls = all.aws.calls();
     no_call_to_another_pool(&calls);
+    no_row_of_another_pool(&calls);
     if matches!(function, "sessions" | "admin") {
-        let known = json.contains(Pool::ours().id);
+        // As the authorizer names the issuer of the token.
+        let read: Value = serde_json::from_str(&json).unwrap_or_default();
+        let issuer = &read["requestContext"]["authorizer"]["issuer"];
         assert!(
-            known || calls.is_empty(),
+            read.is_null() || *issuer == Pool::ours().id || calls.is_empty(),
             "{function}: a call for an unknown caller"
         );
     }

@@ -15,7 +15,7 @@ use user_sweep::UserSweep;
 use crate::aws::Aws;
 use crate::edit::edited;
 use crate::input::Input;
-use crate::{LOG_LEVEL, asked, no_call_to_another_pool, samples};
+use crate::{LOG_LEVEL, announce, asked, no_call_to_another_pool, no_row_of_another_pool, samples};
 
 const FUNCTIONS: [&str; 5] = [
     "user-events",
@@ -24,6 +24,9 @@ const FUNCTIONS: [&str; 5] = [
     "publish-acts",
     "user-sweep",
 ];
+
+/// The account of the functions.
+const ACCOUNT: &str = "123456789012";
 
 struct Functions {
     aws: Aws,
@@ -39,7 +42,7 @@ fn functions() -> &'static Functions {
     FUNCTIONS.get_or_init(|| {
         let variables = [
             ("LOG_LEVEL", LOG_LEVEL),
-            ("ACCOUNT_ID", "123456789012"),
+            ("ACCOUNT_ID", ACCOUNT),
             ("CONNECTION_TABLE", "connections"),
             ("CONNECTIONS_URL", "http://aws.example/prod"),
             (
@@ -76,8 +79,9 @@ fn functions() -> &'static Functions {
 /// Runs the target.
 ///
 /// # Panics
-/// A failure names no record of the event, or a call goes to another user pool.
+/// A failure names no record of the event, or a call goes to another user pool or is about a record of another account.
 pub fn run(bytes: &[u8]) {
+    announce(bytes);
     let mut input = Input::new(bytes);
     let function = FUNCTIONS[input.below(FUNCTIONS.len())];
     let at = input.below(64);
@@ -115,21 +119,17 @@ pub fn run(bytes: &[u8]) {
     };
     let calls = all.aws.calls();
     no_call_to_another_pool(&calls);
-    for (operation, input) in &calls {
-        let row = input["Key"]["pk"]["S"].as_str();
-        let is_ours = |row: &str| row.starts_with(Pool::ours().id);
+    no_row_of_another_pool(&calls);
+    let read: Value = serde_json::from_str(&json).unwrap_or_default();
+    if function == "user-events" && !read.is_null() && !has_own_record(&read) {
         assert!(
-            row.is_none_or(is_ours),
-            "{operation}: a row of another pool"
+            calls.is_empty(),
+            "a call for a record of another account or pool"
         );
-    }
-    if function == "user-events" && !json.contains("123456789012") {
-        assert!(calls.is_empty(), "a call for a record of another account");
     }
     let Ok(answer) = answer else {
         return;
     };
-    let read: Value = serde_json::from_str(&json).unwrap_or_default();
     for failure in answer["batchItemFailures"].as_array().into_iter().flatten() {
         let id = failure["itemIdentifier"].as_str().expect("an id");
         let is_of = |record: &Value| {
@@ -138,4 +138,21 @@ pub fn run(bytes: &[u8]) {
         let mut records = read["Records"].as_array().into_iter().flatten();
         assert!(records.any(is_of), "a failure of no record");
     }
+}
+
+/// Whether the event is, or has in a queue's message, a record of the functions' account that names no other user pool.
+fn has_own_record(event: &Value) -> bool {
+    let is_own = |record: &Value| {
+        let detail = &record["detail"];
+        let named = ["requestParameters", "additionalEventData"];
+        let mut pools = named.iter().map(|name| &detail[name]["userPoolId"]);
+        let pool = pools.find(|pool| !pool.is_null());
+        record["account"] == ACCOUNT && pool.is_none_or(|pool| *pool == Pool::ours().id)
+    };
+    let messages = event["Records"].as_array().into_iter().flatten();
+    let mut bodies = messages.filter_map(|message| {
+        let body = message["body"].as_str()?;
+        serde_json::from_str::<Value>(body).ok()
+    });
+    is_own(event) || bodies.any(|body| is_own(&body))
 }

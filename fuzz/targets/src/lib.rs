@@ -35,6 +35,7 @@ pub mod token;
 pub mod trigger_event;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
@@ -90,6 +91,17 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
+/// Writes the input into the log before what it causes, so that `fuzz/run.py` keeps the input of a line with a secret.
+pub(crate) fn announce(bytes: &[u8]) {
+    if cfg!(feature = "fuzzing") {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = format!("input {digits}\n");
+        std::io::stdout()
+            .write_all(line.as_bytes())
+            .expect("the log");
+    }
+}
+
 /// The answer of a function, as JSON.
 pub(crate) fn asked<H: Handler>(function: &H, event: &RawValue) -> Result<Value, InvocationError> {
     let answer = wait(function.handle(event, "request-1"))?;
@@ -104,6 +116,33 @@ pub(crate) fn no_call_to_another_pool(calls: &[(String, Value)]) {
             pool.is_none_or(|pool| pool == Pool::ours().id),
             "{operation}: another pool"
         );
+    }
+}
+
+/// Fails if a call of DynamoDB reads or writes a row of another pool: wherever an input has a key, also in a whole row,
+/// a value of a query, or a part of a batch.
+pub(crate) fn no_row_of_another_pool(calls: &[(String, Value)]) {
+    fn check(operation: &str, json: &Value) {
+        match json {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    if let ("pk" | ":pk", Some(partition)) = (name.as_str(), member["S"].as_str()) {
+                        let pool = Pool::ours().id;
+                        let rest = partition.strip_prefix(pool);
+                        assert!(
+                            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#')),
+                            "{operation}: a row of another pool: {partition}"
+                        );
+                    }
+                    check(operation, member);
+                }
+            }
+            Value::Array(list) => list.iter().for_each(|one| check(operation, one)),
+            _ => {}
+        }
+    }
+    for (operation, input) in calls {
+        check(operation, input);
     }
 }
 

@@ -8,17 +8,18 @@ use serde_json::Value;
 
 use crate::input::Input;
 
-/// The largest numbers of the parameters that a hash names in plain text, with what precedes them: docs/migration.md.
-const LIMITS: [(&str, u64); 8] = [
-    ("m=", 131_072),
-    ("ln=", 20),
-    ("rounds=", 2_000_000),
-    ("$2b$", 14),
-    ("$2a$", 14),
-    ("$2y$", 14),
-    ("pbkdf2_sha256$", 2_000_000),
-    ("pbkdf2_sha1$", 2_000_000),
-];
+/// The limits of docs/migration.md, for the forms that name their parameters in plain text.
+const MAX_BCRYPT_COST: u64 = 14;
+const MAX_ARGON2_KIB: u64 = 131_072;
+const MAX_ARGON2_KIB_PASSES: u64 = 1_048_576;
+const MAX_ARGON2_LANES: u64 = 16;
+const MAX_SCRYPT_BYTES: u64 = 128 * 1024 * 1024;
+const MAX_SCRYPT_BLOCKS: u64 = 2_097_152;
+const MAX_PBKDF2_ITERATIONS: u64 = 2_000_000;
+const MAX_ROUNDS: u64 = 1_000_000;
+
+/// The characters that a text with a password has in common with the known hash of it.
+const COMMON: usize = 16;
 
 /// Hashes with their passwords.
 fn known() -> &'static [(String, String)] {
@@ -70,38 +71,97 @@ pub fn run(bytes: &[u8]) {
     let password = Secret::new(input.text().into_owned());
     if is_verified && hash.afford(&password).is_ok() {
         let found = hash.verify(&password);
-        let is_known = |(_, known): &(String, String)| known == password.expose();
         assert!(
-            found == PasswordMatch::Mismatch || known().iter().any(is_known),
-            "a password that no known hash has"
+            found == PasswordMatch::Mismatch || is_of(&text, password.expose()),
+            "a password of another hash"
         );
     }
 }
 
-/// The parameters in the text, read once more.
+/// The parameters in the text, read once more, whatever their order.
 fn within_limits(text: &str) {
-    for (name, limit) in LIMITS {
-        let is_prefix = name.contains('$');
-        let at = match is_prefix {
-            true => text.starts_with(name).then_some(0),
-            false => text.find(&format!("${name}")).map(|at| at + 1),
-        };
-        let Some(at) = at else {
-            continue;
-        };
-        let digits = &text[at + name.len()..];
-        let end = digits
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(digits.len());
-        if let Ok(number) = digits[..end].parse::<u64>() {
-            // Kratos writes N itself into `ln`.
-            let number = match name {
-                "ln=" if number >= 1_024 => number.ilog2().into(),
-                _ => number,
-            };
-            assert!(number <= limit, "{name}{number} is accepted");
+    let parts: Vec<&str> = text.split('$').collect();
+    let number = |text: &str| text.parse::<u64>().ok();
+    // Numbers after these names, such as `m=65536,t=3,p=4`.
+    let named = |part: &str, name: &str| {
+        let mut values = part.split(',').filter_map(|one| one.split_once('='));
+        let found = values.find(|(known, _)| *known == name);
+        found.and_then(|(_, value)| number(value))
+    };
+    for (at, scheme) in parts.iter().enumerate() {
+        let after = |distance: usize| parts.get(at + distance).copied().unwrap_or_default();
+        match *scheme {
+            "2a" | "2b" | "2x" | "2y" => {
+                let cost = number(after(1));
+                assert!(cost.is_none_or(|cost| cost <= MAX_BCRYPT_COST), "{text}");
+            }
+            "argon2id" | "argon2i" | "argon2d" => {
+                let numbers = if after(1).starts_with("v=") {
+                    after(2)
+                } else {
+                    after(1)
+                };
+                let of = |name| named(numbers, name);
+                if let (Some(memory), Some(passes), Some(lanes)) = (of("m"), of("t"), of("p")) {
+                    let work = memory.saturating_mul(passes);
+                    assert!(
+                        memory <= MAX_ARGON2_KIB && lanes <= MAX_ARGON2_LANES,
+                        "{text}"
+                    );
+                    assert!(work <= MAX_ARGON2_KIB_PASSES, "{text}");
+                }
+            }
+            "scrypt" | "fbscrypt" | "firescrypt" => {
+                let of = |name| named(after(1), name);
+                let power = |log_n: u64| 1_u64.checked_shl(u32::try_from(log_n).ok()?);
+                let n = match (*scheme, of("ln"), of("n")) {
+                    ("fbscrypt", _, Some(log_n)) => power(log_n),
+                    ("scrypt", None, Some(n)) => Some(n),
+                    // Kratos writes N itself into `ln`.
+                    ("scrypt", Some(n), _) if n >= 1_024 => Some(n),
+                    (_, Some(log_n), _) => power(log_n),
+                    _ => continue,
+                };
+                if let (Some(r), Some(p)) = (of("r"), of("p")) {
+                    within_limits_of_scrypt(n.unwrap_or(u64::MAX), r, p, text);
+                }
+            }
+            "5" | "6" if at == 1 => {
+                let rounds = after(1).strip_prefix("rounds=").and_then(number);
+                assert!(rounds.is_none_or(|rounds| rounds <= MAX_ROUNDS), "{text}");
+            }
+            scheme if at <= 1 && scheme.starts_with("pbkdf2") => {
+                let written = scheme.rsplit(':').next().and_then(number);
+                let written = written.or(number(after(1))).or(named(after(1), "i"));
+                let is_within = written.is_none_or(|number| number <= MAX_PBKDF2_ITERATIONS);
+                assert!(is_within, "{text}");
+            }
+            scheme if at == 0 && scheme.starts_with("scrypt:") => {
+                let numbers: Vec<u64> = scheme.split(':').filter_map(number).collect();
+                if let [n, r, p] = *numbers {
+                    within_limits_of_scrypt(n, r, p, text);
+                }
+            }
+            _ => {}
         }
     }
+}
+
+fn within_limits_of_scrypt(n: u64, r: u64, p: u64, text: &str) {
+    let blocks = n.saturating_mul(r);
+    assert!(blocks.saturating_mul(128) <= MAX_SCRYPT_BYTES, "{text}");
+    assert!(blocks.saturating_mul(p) <= MAX_SCRYPT_BLOCKS, "{text}");
+}
+
+/// Whether the text is a known hash of this password, changed or not: nothing else can fit it.
+fn is_of(text: &str, password: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    known().iter().any(|(hash, known)| {
+        let hash = hash.to_ascii_lowercase();
+        let mut parts = hash.as_bytes().windows(COMMON);
+        known == password
+            && parts.any(|part| std::str::from_utf8(part).is_ok_and(|part| text.contains(part)))
+    })
 }
 
 /// A known hash with changes: fields `place`, `length`, new text.

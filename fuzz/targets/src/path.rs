@@ -4,6 +4,20 @@ use api_gateway::path::normalize_path;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+/// The path as a browser and a backend's library read it (WHATWG URL), decoded, without empty segments. `None` if a URL
+/// cannot have it. `path` begins after the leading slash.
+pub(crate) fn as_a_url_parser_reads(path: &str) -> Option<String> {
+    let url = Url::parse(&format!("https://host.example/{path}")).ok()?;
+    let read = percent_decode_str(url.path()).decode_utf8_lossy();
+    let segments: Vec<&str> = read.split('/').filter(|one| !one.is_empty()).collect();
+    Some(format!("/{}", segments.join("/")))
+}
+
+/// Whether it is the path or the template of an administrator's route.
+pub(crate) fn is_admin(path: &str) -> bool {
+    path == "/admin" || path.starts_with("/admin/")
+}
+
 /// Runs the target.
 ///
 /// # Panics

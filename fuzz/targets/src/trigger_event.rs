@@ -16,7 +16,7 @@ use testkit::events;
 use crate::aws::Aws;
 use crate::edit::edited;
 use crate::input::Input;
-use crate::{LOG_LEVEL, samples, unchanged_but_response, wait};
+use crate::{LOG_LEVEL, announce, samples, unchanged_but_response, wait};
 
 const FUNCTIONS: [&str; 6] = [
     "post-authentication",
@@ -86,6 +86,7 @@ fn functions() -> &'static Functions {
 /// # Panics
 /// A member of the event is changed, or a call goes to another user pool.
 pub fn run(bytes: &[u8]) {
+    announce(bytes);
     let mut input = Input::new(bytes);
     let function = FUNCTIONS[input.below(FUNCTIONS.len())];
     let at = input.below(64);

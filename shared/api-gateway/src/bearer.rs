@@ -13,7 +13,7 @@ pub fn token_of(authorization: &str) -> Result<&str, DenyReason> {
 }
 
 /// The credential after `scheme`: the scheme in any case, one or more spaces, then a single
-/// `b64token` and nothing else ([RFC 9110 section 11.4], [RFC 6750 section 2.1]).
+/// `b64token`, of the characters of a compact JWS alone, and nothing else ([RFC 9110 section 11.4], [RFC 6750 section 2.1]).
 ///
 /// # Errors
 /// [`DenyReason::MissingToken`] without a credential, [`DenyReason::MalformedToken`] for any other value,
