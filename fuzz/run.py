@@ -9,6 +9,7 @@ New inputs are kept in fuzz/found, and an input that breaks a promise in fuzz/ar
 """
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -34,7 +35,9 @@ LIMITS = ["-max_len=4096", "-timeout=120", "-rss_limit_mb=1024"]
 # The smallest corpus keeps short inputs: what a committed one may have.
 MAX_COMMITTED = 2048
 # Secrets of the inputs' events, none of which belongs into a log line.
-SECRETS = ["-secret-value-0001", "correct-horse-battery-staple"]
+SECRETS = [b"-secret-value-0001", b"correct-horse-battery-staple"]
+# What precedes an input, in hexadecimal digits, in the log of the targets whose lines are searched.
+INPUT = b"input "
 STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+)", re.MULTILINE)
 EXECUTIONS = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 
@@ -101,14 +104,15 @@ def fuzz(target, seconds):
                f"-dict={FUZZ / 'dictionary'}", f"-artifact_prefix={folder}/", *LIMITS]
     log = RUNS.parent / f"fuzz-{target}.log"
     began, used = time.monotonic(), processor_seconds()
-    search = ["grep", "-F", "-m", "1", *(word for secret in SECRETS for word in ("-e", secret))]
     with log.open("w") as errors:
         # Functions write their log to the standard output.
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors) as process:
-            leak = subprocess.run(search, stdin=process.stdout, capture_output=True, text=True, check=False).stdout
+            leak = leak_of(process.stdout)
+            if leak:
+                process.terminate()
         code = process.returncode
     if leak:
-        (folder / "log-line").write_text(leak)
+        keep(leak, folder)
     text = log.read_text(errors="replace")
     statuses = STATUS.findall(text)
     last = statuses[-1] if statuses else ("0", "0", "0")
@@ -121,7 +125,8 @@ def fuzz(target, seconds):
         "executions": int(executions[1] if executions else last[0]),
         "edges": int(last[1]),
         "features": int(last[2]),
-        "finds": len(set(artifacts(target)) - known),
+        # An input that was found before has the same name.
+        "finds": max(len(set(artifacts(target)) - known), int(bool(code or leak))),
         "code": code,
     }
     with RUNS.open("a") as runs:
@@ -131,8 +136,28 @@ def fuzz(target, seconds):
     return code == 0 and not leak
 
 
+def leak_of(lines):
+    """The first line of a log with a secret, and the input that caused it; None if there is no such line."""
+    last = b""
+    for line in lines:
+        if line.startswith(INPUT):
+            last = line
+        elif any(secret in line for secret in SECRETS):
+            return bytes.fromhex(last.removeprefix(INPUT).decode()), line
+    return None
+
+
+def keep(leak, folder):
+    """Writes the input and the line into files that are named as libFuzzer names those of a crash."""
+    data, line = leak
+    name = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    (folder / f"leak-{name}").write_bytes(data)
+    (folder / f"leak-{name}.log").write_bytes(line)
+
+
 def artifacts(target):
-    return sorted((FUZZ / "artifacts" / target).glob("*"))
+    """The inputs that broke a promise, without the log lines beside them."""
+    return sorted(path for path in (FUZZ / "artifacts" / target).glob("*") if path.suffix != ".log")
 
 
 def merge(target):
