@@ -136,7 +136,11 @@ pub fn run(bytes: &[u8]) {
             record["messageId"] == id || record["dynamodb"]["SequenceNumber"] == id
         };
         let mut records = read["Records"].as_array().into_iter().flatten();
-        assert!(records.any(is_of), "a failure of no record");
+        // A number that `Value` refuses may be in a member that no function reads.
+        assert!(
+            read.is_null() || records.any(is_of),
+            "a failure of no record"
+        );
     }
 }
 
