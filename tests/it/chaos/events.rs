@@ -104,7 +104,12 @@ async fn deliver(is_sabotaged: bool) -> Report {
     ];
     let retry = world.function("logout-retry", &[]).await;
     let mut random = Random(now() | 1);
-    for _ in 0..length(8, 400) {
+    // An event whose loss changes no decision is lost unnoticed: a sabotaged run ends at its first violation.
+    let rounds = if is_sabotaged { 200 } else { length(8, 400) };
+    for _ in 0..rounds {
+        if is_sabotaged && !report.violations.is_empty() {
+            break;
+        }
         let token = user_token();
         let begun = now();
         let happened: Vec<Happened> = (0..1 + random.below(5))

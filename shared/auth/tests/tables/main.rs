@@ -11,6 +11,7 @@
 )]
 
 mod arbitrary;
+mod callers;
 mod claims;
 mod headers;
 mod keys;
