@@ -34,7 +34,7 @@ def main(arguments):
 
 
 def tag_of(root):
-    """The tag that is checked out; a Problem if it is none, or if a file differs from it."""
+    """The tag that is checked out; a Problem without one, or if a file differs from it."""
     found = git(root, "describe", "--tags", "--exact-match", "HEAD")
     if found.returncode:
         raise Problem("No tag is checked out: `git checkout vX.Y.Z` in a clone first.")

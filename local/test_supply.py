@@ -105,7 +105,7 @@ class Advisories(unittest.TestCase):
         deny = [call for call in calls if call.startswith("cargo-deny")]
         command = "cargo-deny --manifest-path {} --config deny.toml --locked --all-features check advisories"
         self.assertEqual(deny, [command.format(one) for one in ("Cargo.toml", "a/b/Cargo.toml", "fuzz/Cargo.toml")])
-        # Development dependencies count, whatever deny.toml says of the checks in `make lint`.
+        # Development dependencies count here, unlike in the checks of deny.toml that `make lint` runs.
         self.assertFalse([call for call in deny if "exclude-dev" in call])
         self.assertNotIn("exclude-dev", tomllib.loads((ROOT / "deny.toml").read_text())["graph"])
         self.assertEqual([call for call in calls if call.startswith("npm")], ["npm audit --prefix c --package-lock-only"])

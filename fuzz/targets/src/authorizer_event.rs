@@ -121,7 +121,7 @@ pub fn run(bytes: &[u8]) {
     let mut groups = decision.claims.groups().iter();
     if is_allowed && !groups.any(|group| group == "admins") {
         assert!(!template.is_some_and(is_admin), "a user calls {template:?}");
-        // A route that serves many paths is none for administrators; its path may be.
+        // A route that serves many paths is not limited to administrators; its path may be.
         let is_open = |route: &str| route.starts_with("/{") || route.ends_with("+}");
         let called = path.filter(|_| template.is_none_or(is_open));
         let called = called.and_then(as_a_url_parser_reads);

@@ -78,7 +78,7 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// The parameters in the text, read once more, whatever their order.
+/// The parameters in the text, read once more, in any order.
 fn within_limits(text: &str) {
     let parts: Vec<&str> = text.split('$').collect();
     let number = |text: &str| text.parse::<u64>().ok();

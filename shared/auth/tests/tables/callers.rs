@@ -147,4 +147,21 @@ fn claims_name_their_issuer_and_hide_their_subject() {
     // printf 'pool|ada' | sha256sum
     assert_eq!(own.subject_hash(), "78b85a4b7f7d1512");
     assert_eq!(subject_hash("pool", "ada"), own.subject_hash());
+    let trusted = ClaimsBuilder::user("ada", at).issuer_alias("other").build();
+    assert_eq!(
+        (trusted.issuer_alias(), trusted.issuer_name()),
+        (Some("other"), "other")
+    );
+}
+
+/// A cache with a bound counts it.
+#[test]
+fn claims_say_how_much_memory_they_take() {
+    let builder = || ClaimsBuilder::user("ada", clock());
+    let (plain, large) = (
+        builder().build(),
+        builder().username(&"u".repeat(1_000)).build(),
+    );
+    assert!(plain.memory_bytes() > size_of_val(&plain));
+    assert!(large.memory_bytes() >= plain.memory_bytes() + 1_000);
 }
