@@ -35,6 +35,8 @@ mod times;
 mod tokens;
 mod totp;
 
+use std::process::ExitCode;
+
 use api_gateway::http::Response;
 use auth::{MAX_IAT_LEEWAY_SECONDS, ResourceAudience, Secret, TokenRules, TokenUse, Verifier};
 use auth_cognito::{CognitoAccounts, CognitoSignOut, CognitoUsers};
@@ -46,7 +48,6 @@ use auth_sqs::RetryQueue;
 use aws_client::SdkConfig;
 use runtime::{Handler, InvocationError};
 use serde_json::value::RawValue;
-use std::process::ExitCode;
 
 pub use config::Config;
 

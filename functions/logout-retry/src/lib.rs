@@ -11,6 +11,8 @@ mod late_revocation;
 mod outcome;
 mod sign_out;
 
+use std::process::ExitCode;
+
 use auth::{RevocationWriter, Secret};
 use auth_cognito::{CognitoSignOut, SignOutTask};
 use auth_dynamodb::DynamoRevocations;
@@ -20,7 +22,6 @@ use runtime::log::{self, Level};
 use runtime::sqs::{self, Message};
 use runtime::{BatchResponse, Handler, InvocationError};
 use serde_json::value::RawValue;
-use std::process::ExitCode;
 
 pub use config::Config;
 use late_revocation::LateRevocations;

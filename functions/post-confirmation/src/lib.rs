@@ -9,6 +9,8 @@ mod outcome;
 mod reset;
 mod user;
 
+use std::process::ExitCode;
+
 use auth::{RevocationWriter, Unavailable};
 use auth_dynamodb::{DynamoRevocations, Profiles};
 use auth_sqs::RetryQueue;
@@ -16,7 +18,6 @@ use aws_client::SdkConfig;
 use runtime::log::{self, Level};
 use runtime::{Handler, InvocationError, TriggerEvent, clock};
 use serde_json::value::RawValue;
-use std::process::ExitCode;
 
 pub use crate::config::Config;
 use crate::outcome::{ConfirmationError, Outcome};

@@ -15,6 +15,8 @@ mod revoke;
 mod target;
 mod topic;
 
+use std::process::ExitCode;
+
 use auth::{Cause, OwnCalls, RevocationWriter, Unavailable};
 use auth_cognito::CognitoUsers;
 use auth_dynamodb::{DynamoRevocations, Profiles, SessionTable};
@@ -23,7 +25,6 @@ use runtime::log::{self, Level};
 use runtime::{BatchResponse, Handler, InvocationError, clock, sqs};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::process::ExitCode;
 
 pub use config::Config;
 

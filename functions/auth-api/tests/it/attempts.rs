@@ -1,12 +1,5 @@
 //! Which attempts count, over a fake Cognito and a table that counts.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::Secret;
 use auth_api::{AuthApi, Config};
 use runtime::Handler;

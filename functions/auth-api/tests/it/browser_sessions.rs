@@ -1,12 +1,5 @@
 //! `COOKIE_MODE=session`: the browser's cookie, the tokens behind it, and their refresh, with sessions in memory.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::{AuthError, DenyReason, Secret, UnixSeconds};
 use auth_api::{AuthApi, Config};
 use auth_sessions::{MemoryBrowserSessions, SealedSessions, SealingKeys, SessionId};

@@ -1,12 +1,5 @@
 //! auth-api's requests: what is malformed, which routes exist, and what reaches Cognito, over a fake AWS.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use std::collections::BTreeMap;
 
 use auth_api::{AuthApi, Config};

@@ -1,12 +1,5 @@
 //! Decisions about API keys, with keys and revocations in memory and the rules of `policies/examples/api-keys.cedar`.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use std::path::Path;
 use std::sync::OnceLock;
 

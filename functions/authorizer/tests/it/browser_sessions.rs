@@ -1,21 +1,15 @@
 //! `TOKEN_SOURCES=session`: decisions about the token behind the cookie of a browser session, with stores in memory.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
 use auth::{
-    ApiKeyStore, AuthError, Cause, Dependency, KeySet, RevocationContext, RevocationWriter, Secret,
-    TrustedIssuer, Unavailable, UnixSeconds, UserRef, Verifier,
+    ApiKeyStore, AuthError, Cause, Dependency, RevocationContext, RevocationWriter, Secret,
+    Unavailable, UnixSeconds, UserRef,
 };
 use auth_sessions::{
     BrowserSession, BrowserSessions, Lease, MemoryBrowserSessions, RowKey, SealedSession,
     SealedSessions, SealingKeys, SessionId,
 };
-use authorizer::{ApiKeys, Authorizer, Config};
+use authorizer::{Authorizer, Config};
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::{Pool, TokenBuilder, events, now};
@@ -44,18 +38,7 @@ struct Fixture<B> {
 
 /// An authorizer without sessions.
 fn plain(store: MemoryRevocations) -> Authorizer<MemoryKeys, MemoryRevocations, MemoryApiKeys> {
-    let config = Config::from_lookup(&events::variables(VARIABLES)).unwrap();
-    let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
-    let issuers: Vec<_> = issuers.collect();
-    let keys = Pool::ours().jwks().to_string();
-    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        issuer: issuer.clone(),
-        keys: KeySet::parse(keys.as_bytes()).unwrap(),
-    });
-    let keys = MemoryKeys::new(trusted);
-    let verifier = Verifier::new(issuers, config.token_rules);
-    let no_api_keys = None::<ApiKeys<MemoryApiKeys>>;
-    Authorizer::new(verifier, keys, store, no_api_keys, config.settings)
+    crate::in_memory(VARIABLES, store)
 }
 
 fn fixture() -> Fixture<MemoryBrowserSessions> {

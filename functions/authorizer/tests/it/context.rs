@@ -1,16 +1,8 @@
 //! The context by `CONTEXT_CLAIMS`, and its page.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use std::collections::BTreeMap;
 
 use auth::memory::{MemoryKeys, MemoryRevocations};
-use auth::{KeySet, TrustedIssuer, Verifier};
 use authorizer::context::{ContextClaim, ContextClaims};
 use authorizer::signed_claims::{MAX_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES, UnfitName};
 use authorizer::{Authorizer, Config};
@@ -23,18 +15,7 @@ const PAGE: &str = include_str!("../../../../docs/context.md");
 type Memory = Authorizer<MemoryKeys, MemoryRevocations>;
 
 fn authorizer(variables: &[(&str, &str)]) -> Memory {
-    let config = Config::from_lookup(&events::variables(variables)).unwrap();
-    let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
-    let issuers: Vec<_> = issuers.collect();
-    let keys = Pool::ours().jwks().to_string();
-    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        issuer: issuer.clone(),
-        keys: KeySet::parse(keys.as_bytes()).unwrap(),
-    });
-    let keys = MemoryKeys::new(trusted);
-    let verifier = Verifier::new(issuers, config.token_rules);
-    let store = MemoryRevocations::default();
-    Authorizer::new(verifier, keys, store, None, config.settings)
+    crate::in_memory(variables, MemoryRevocations::default())
 }
 
 fn with(claims: &str) -> Memory {

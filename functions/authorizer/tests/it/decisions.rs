@@ -1,17 +1,8 @@
 //! Decisions with keys and revocations in memory.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::memory::{MemoryKeys, MemoryRevocations};
-use auth::{
-    KeySet, RevocationContext, RevocationWriter, TrustedIssuer, UnixSeconds, UserRef, Verifier,
-};
-use authorizer::{Authorizer, Config};
+use auth::{RevocationContext, RevocationWriter, UnixSeconds, UserRef};
+use authorizer::Authorizer;
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::{Pool, TokenBuilder, events, now};
@@ -28,21 +19,7 @@ fn authorizer_with(
     store: &MemoryRevocations,
     variables: &[(&str, &str)],
 ) -> Authorizer<MemoryKeys, MemoryRevocations> {
-    let config = Config::from_lookup(&events::variables(variables));
-    let config = config.unwrap();
-    let issuers: Vec<_> = config
-        .issuers
-        .into_iter()
-        .map(|(issuer, _)| issuer)
-        .collect();
-    let keys = Pool::ours().jwks().to_string();
-    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        issuer: issuer.clone(),
-        keys: KeySet::parse(keys.as_bytes()).unwrap(),
-    });
-    let keys = MemoryKeys::new(trusted);
-    let verifier = Verifier::new(issuers, config.token_rules);
-    Authorizer::new(verifier, keys, store.clone(), None, config.settings)
+    crate::in_memory(variables, store.clone())
 }
 
 /// The effect of the answer, or the error.

@@ -1,11 +1,5 @@
 //! forward-auth over stores in memory, configured by variables.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::memory::{MemoryApiKeys, MemoryKeys};
 use auth::{Callers, KeySet, RevocationReader, TrustedIssuer, Verifier};
 use auth_tower::Gate;

@@ -1,12 +1,5 @@
 //! The Lambda function: events of a function URL and of a load balancer, and their responses.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use std::path::Path;
 
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};

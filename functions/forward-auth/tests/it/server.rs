@@ -1,12 +1,5 @@
 //! The built server, over real connections: keys from the configuration, revocations in memory.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 mod browser_sessions;
 mod connections;
 mod keys;

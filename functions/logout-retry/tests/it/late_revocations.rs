@@ -1,12 +1,5 @@
 //! What a late revocation revokes, with the revocations in memory.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::memory::MemoryRevocations;
 use auth::{
     ClaimsBuilder, DenyReason, OwnCalls, RevocationContext, RevocationReader, RevocationWriter,

@@ -1,4 +1,11 @@
 //! The tests, as one executable: each more would link the SDK again.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod late_revocations;
 mod messages;

@@ -1,12 +1,5 @@
 //! What is retried, over a fake Cognito, table and queue.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use logout_retry::{Config, LogoutRetry};
 use runtime::Handler;
 use serde_json::{Value, json};

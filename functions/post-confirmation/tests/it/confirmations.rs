@@ -1,12 +1,5 @@
 //! What a confirmation changes, over a fake Cognito, table and queue.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use post_confirmation::{Config, PostConfirmation};
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};

@@ -1,12 +1,5 @@
 //! What CloudTrail's records change, over fake tables and a fake Cognito.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::server::Fault;

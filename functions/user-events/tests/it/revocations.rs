@@ -1,12 +1,5 @@
 //! Which tokens CloudTrail's records revoke, with the revocations in memory.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
-
 use auth::memory::MemoryRevocations;
 use auth::{
     ClaimsBuilder, DenyReason, RevocationReader, RevocationWriter, UnixSeconds, VerifiedClaims,
