@@ -1,6 +1,6 @@
 //! Key sets, and failures of the key server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -284,55 +284,77 @@ async fn unreachable_key_servers_are_an_error() {
     }
 }
 
-/// Key server and store as in an AWS account: behind TLS, with certificates that the system trusts.
-#[tokio::test]
-async fn tls_certificates_are_verified() {
-    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-    let store = FakeAws::start().await;
-    let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();
-    let (keys_port, keys_root) = tls::in_front_of(address(&jwks.uri()), Opening::NONE).await;
-    let (store_port, store_root) = tls::in_front_of(address(&store.url()), Opening::NONE).await;
-    let both = std::env::temp_dir().join(unique("gatehouse-roots"));
-    let pems = [&keys_root, &store_root].map(|file| std::fs::read(file).unwrap());
-    std::fs::write(&both, pems.concat()).unwrap();
-    let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let rows = [
-        ("localhost", path(&both), Verdict::Allow),
-        // The certificate is for another host name.
-        ("127.0.0.1", path(&both), Verdict::Failure),
-        // Only the store's certificate is trusted, or only the key server's.
-        ("localhost", path(&store_root), Verdict::Failure),
-        ("localhost", path(&keys_root), Verdict::Failure),
-    ];
-    for (host, roots, expected) in rows {
-        let issuer = format!("https://{host}:{keys_port}");
-        let store = format!("https://localhost:{store_port}");
-        let more = [("SSL_CERT_FILE", roots.as_str())];
-        let verdict = verdict_on_token_of(&issuer, &jwks.uri(), &store, &more).await;
-        assert_eq!(verdict, expected, "{host} {roots}");
+/// A key server and a store behind TLS, as in an AWS account.
+struct BehindTls {
+    jwks: JwksServer,
+    /// Kept alive.
+    _store: FakeAws,
+    keys_port: u16,
+    store_port: u16,
+    /// Files with the certificates that clients must trust: the key server's, the store's, and both.
+    keys_root: PathBuf,
+    store_root: PathBuf,
+    both_roots: PathBuf,
+}
+
+impl BehindTls {
+    async fn start() -> Self {
+        let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+        let store = FakeAws::start().await;
+        let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();
+        let (keys_port, keys_root) = tls::in_front_of(address(&jwks.uri()), Opening::NONE).await;
+        let (store_port, store_root) = tls::in_front_of(address(&store.url()), Opening::NONE).await;
+        let both_roots = std::env::temp_dir().join(unique("gatehouse-roots"));
+        let pems = [&keys_root, &store_root].map(|file| std::fs::read(file).unwrap());
+        std::fs::write(&both_roots, pems.concat()).unwrap();
+        Self {
+            jwks,
+            _store: store,
+            keys_port,
+            store_port,
+            keys_root,
+            store_root,
+            both_roots,
+        }
+    }
+
+    /// The verdict of an authorizer on a token of the issuer at this host, which it trusts.
+    async fn verdict(&self, host: &str, more: &[(&str, &str)]) -> Verdict {
+        let issuer = format!("https://{host}:{}", self.keys_port);
+        let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
+        let trusted = trusted.to_string();
+        let rules = crate::authorizer_rules::rules_for_any_user();
+        let own = [
+            ("TRUSTED_ISSUERS", trusted.as_str()),
+            ("POLICIES_DIR", rules),
+        ];
+        let store = format!("https://localhost:{}", self.store_port);
+        let environment = environment(&self.jwks.uri(), &store, &[&own, more].concat());
+        let binary = Binary::start("authorizer", &environment).await;
+        let token = Pool::ours().access_token().claim("iss", issuer);
+        let token = token.claim("aud", "api").build();
+        let event = request_event(&format!("Bearer {token}"));
+        auth_tests::verdict(&binary.invoke(&event).await)
     }
 }
 
-/// The verdict of an authorizer that trusts this issuer, on a token of it.
-async fn verdict_on_token_of(
-    issuer: &str,
-    jwks: &str,
-    store: &str,
-    more: &[(&str, &str)],
-) -> Verdict {
-    let trusted = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
-    let trusted = trusted.to_string();
-    let rules = crate::authorizer_rules::rules_for_any_user();
-    let own = [
-        ("TRUSTED_ISSUERS", trusted.as_str()),
-        ("POLICIES_DIR", rules),
+#[tokio::test]
+async fn tls_certificates_are_verified() {
+    let servers = BehindTls::start().await;
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let rows = [
+        ("localhost", path(&servers.both_roots), Verdict::Allow),
+        // The certificate is for another host name.
+        ("127.0.0.1", path(&servers.both_roots), Verdict::Failure),
+        // Only the store's certificate is trusted, or only the key server's.
+        ("localhost", path(&servers.store_root), Verdict::Failure),
+        ("localhost", path(&servers.keys_root), Verdict::Failure),
     ];
-    let more = [&own, more].concat();
-    let binary = Binary::start("authorizer", &environment(jwks, store, &more)).await;
-    let token = Pool::ours().access_token().claim("iss", issuer);
-    let token = token.claim("aud", "api").build();
-    let event = request_event(&format!("Bearer {token}"));
-    auth_tests::verdict(&binary.invoke(&event).await)
+    for (host, roots, expected) in rows {
+        let more = [("SSL_CERT_FILE", roots.as_str())];
+        let verdict = servers.verdict(host, &more).await;
+        assert_eq!(verdict, expected, "{host} {roots}");
+    }
 }
 
 /// A proxy for `CONNECT` (RFC 9110 section 9.3.6): its URL, and the targets that it was asked for.
@@ -366,29 +388,21 @@ async fn tunnels() -> (String, Arc<Mutex<Vec<String>>>) {
 /// A function in a network that only a proxy leaves.
 #[tokio::test]
 async fn keys_and_table_are_reached_through_a_proxy() {
-    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-    let store = FakeAws::start().await;
-    let address = |url: &str| url.split('/').nth(2).unwrap().parse().unwrap();
-    let (keys_port, keys_root) = tls::in_front_of(address(&jwks.uri()), Opening::NONE).await;
-    let (store_port, store_root) = tls::in_front_of(address(&store.url()), Opening::NONE).await;
-    let both = std::env::temp_dir().join(unique("gatehouse-roots"));
-    let pems = [&keys_root, &store_root].map(|file| std::fs::read(file).unwrap());
-    std::fs::write(&both, pems.concat()).unwrap();
-    let issuer = format!("https://localhost:{keys_port}");
-    let store = format!("https://localhost:{store_port}");
+    let servers = BehindTls::start().await;
+    let ports = [servers.keys_port, servers.store_port];
     for excluded in ["", "localhost"] {
         let (proxy, targets) = tunnels().await;
         let more = [
-            ("SSL_CERT_FILE", both.to_str().unwrap()),
+            ("SSL_CERT_FILE", servers.both_roots.to_str().unwrap()),
             ("HTTPS_PROXY", &proxy),
             ("NO_PROXY", excluded),
         ];
-        let verdict = verdict_on_token_of(&issuer, &jwks.uri(), &store, &more).await;
+        let verdict = servers.verdict("localhost", &more).await;
         assert_eq!(verdict, Verdict::Allow, "NO_PROXY={excluded}");
         let mut targets = targets.lock().unwrap().clone();
         targets.sort();
         targets.dedup();
-        let mut expected = [keys_port, store_port].map(|port| format!("localhost:{port}"));
+        let mut expected = ports.map(|port| format!("localhost:{port}"));
         expected.sort();
         let expected = if excluded.is_empty() {
             &expected[..]

@@ -119,13 +119,14 @@ impl IssuerKeys {
     /// It is a task of its own: a caller that is cancelled, as by a client that disconnects, neither stops the fetch nor
     /// causes another one. `kid` is the key that a request needs. Without a request, a failure begins no cool-down.
     fn fetch(self: &Arc<Self>, kid: Option<&str>, now: UnixSeconds) -> Option<Fetch> {
-        let source = self.source.clone()?;
+        let source = self.source.as_ref()?;
         let mut state = self.lock();
         // One that has ended and is still here has panicked.
         if let Some(fetch) = state.fetch.clone().filter(|fetch| fetch.peek().is_none()) {
             return Some(fetch);
         }
-        let (set, kid) = (Arc::clone(self), kid.map(str::to_owned));
+        let (set, source) = (Arc::clone(self), source.clone());
+        let kid = kid.map(str::to_owned);
         let task = async move {
             let fetched = source.fetch().await;
             let mut state = set.lock();

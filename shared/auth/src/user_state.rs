@@ -293,6 +293,16 @@ mod tests {
         }
     }
 
+    /// A state whose revocation keeps one session.
+    fn keeping(kept: KeptSessionState, not_before: u64) -> UserState {
+        UserState {
+            not_before: Some(at(not_before)),
+            kept: Some(kept),
+            expires_at: Some(at(200)),
+            ..UserState::default()
+        }
+    }
+
     fn changed(state: &UserState, act: &Act<'_>, now: u64) -> UserState {
         match state.after(act, at(now), KEPT_SECONDS) {
             After::Changed(new) => new,
@@ -302,12 +312,7 @@ mod tests {
 
     #[test]
     fn a_later_revocation_of_all_ends_the_exception() {
-        let state = UserState {
-            not_before: Some(at(30)),
-            kept: Some(kept("s", 50, 30)),
-            expires_at: Some(at(200)),
-            ..UserState::default()
-        };
+        let state = keeping(kept("s", 50, 30), 30);
         for (not_before, session) in [(31, None), (45, None), (50, None)] {
             let new = changed(&state, &Act::RevokeAll(at(not_before)), 60);
             assert_eq!(new.kept, session, "{not_before}");
@@ -319,12 +324,7 @@ mod tests {
 
     #[test]
     fn an_earlier_password_change_of_the_same_session_arrives_late() {
-        let state = UserState {
-            not_before: Some(at(90)),
-            kept: Some(kept("a", 10, 90)),
-            expires_at: Some(at(200)),
-            ..UserState::default()
-        };
+        let state = keeping(kept("a", 10, 90), 90);
         let others = |session| OtherSessions {
             not_before: at(95),
             kept: KeptSession {

@@ -1,4 +1,4 @@
-//! The time of a service's clock, for programs whose own clock may be wrong: an operator's.
+//! The time of a service's clock, for programs whose own clock may be wrong.
 
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;

@@ -188,37 +188,41 @@ impl FakeAws {
 
     /// Injects the fault into all requests from now on.
     pub fn set_fault(&self, fault: Fault) {
-        *self.state.faults.lock().expect("a lock") = Faults {
+        self.inject(Faults {
             fault,
             ..Faults::default()
-        };
+        });
+    }
+
+    fn inject(&self, faults: Faults) {
+        *self.state.faults.lock().expect("a lock") = faults;
     }
 
     /// Injects the fault into the next `count` requests.
     pub fn set_fault_times(&self, fault: Fault, count: usize) {
-        *self.state.faults.lock().expect("a lock") = Faults {
+        self.inject(Faults {
             fault,
             left: Some(count),
             ..Faults::default()
-        };
+        });
     }
 
     /// Injects the fault into all requests after the next `good` ones.
     pub fn set_fault_from(&self, good: usize, fault: Fault) {
-        *self.state.faults.lock().expect("a lock") = Faults {
+        self.inject(Faults {
             fault,
             spared: good,
             ..Faults::default()
-        };
+        });
     }
 
     /// Injects the fault into one operation, such as `UpdateItem`.
     pub fn set_fault_for(&self, operation: &str, fault: Fault) {
-        *self.state.faults.lock().expect("a lock") = Faults {
+        self.inject(Faults {
             fault,
             only: Some(operation.to_owned()),
             ..Faults::default()
-        };
+        });
     }
 
     /// Injects a fault into one more operation, until the next call that sets a fault.
@@ -229,21 +233,21 @@ impl FakeAws {
 
     /// Executes requests but loses the responses.
     pub fn set_fault_after(&self, fault: Fault) {
-        *self.state.faults.lock().expect("a lock") = Faults {
+        self.inject(Faults {
             fault,
             after: true,
             ..Faults::default()
-        };
+        });
     }
 
     /// Executes the next request but loses its response.
     pub fn set_fault_after_one(&self, fault: Fault) {
-        *self.state.faults.lock().expect("a lock") = Faults {
+        self.inject(Faults {
             fault,
             left: Some(1),
             after: true,
             ..Faults::default()
-        };
+        });
     }
 
     /// Refuses requests that were signed at a time more than five minutes from the present, as AWS does.

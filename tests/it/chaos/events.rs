@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use testkit::token::now;
 use testkit::{Binary, TokenBuilder};
 
+use super::log_out;
 use super::report::{Report, length};
 use crate::user_events::record;
 use crate::world::{World, ask, batch, behind_authorizer, failures, text_of, unique, user_token};
@@ -192,11 +193,8 @@ async fn list_late_sign_in(world: &World, report: &mut Report) {
         .clone()
         .claim("origin_jti", unique("session"))
         .claim("jti", unique("token"));
-    let event = json!({
-        "httpMethod": "POST", "body": "{\"scope\":\"session\"}",
-        "headers": {"Authorization": format!("Bearer {}", first.build())},
-    });
-    assert_eq!(ask(&logout, &event).await.0, 200);
+    let (status, _) = log_out(&logout, &first, &json!({"scope": "session"})).await;
+    assert_eq!(status, 200);
     let id = text_of(&first, "origin_jti");
     for _ in 0..2 {
         report.injected += 1;
