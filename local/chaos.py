@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+import tests
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 ROWS = HOME / "chaos"
@@ -68,7 +70,7 @@ def verdict(results, missing):
     code = max(code for code, _ in results)
     if code:
         print(f"A promise was broken, or a test failed: {LOG.relative_to(ROOT)}")
-    for line in sorted(set(SKIPPED.read_text().splitlines())) if SKIPPED.exists() else []:
+    for line in tests.skipped(SKIPPED):
         print(f"Skipped: {line}")
     if missing:
         print(f"Experiments without a result: {', '.join(missing)}")

@@ -137,8 +137,13 @@ def cargo(arguments):
     return process.returncode
 
 
+def skipped(file):
+    """What tests could not run on this machine, each once: the file has a line for each time."""
+    return sorted(set(file.read_text().splitlines())) if file.exists() else []
+
+
 def report_skipped():
-    for line in sorted(set(SKIPPED.read_text().splitlines())) if SKIPPED.exists() else []:
+    for line in skipped(SKIPPED):
         print(f"**** SKIPPED: {line} ****", flush=True)
 
 
