@@ -346,43 +346,45 @@ async fn lose_the_endpoint(sabotage: Sabotage) -> Option<Report> {
     };
     let faults = [Fault::Cut, Fault::Answer(503, String::new()), Fault::Hang];
     let (mut last_allowed, mut first_error) = (0, i64::MAX);
+    let fetched = Instant::now();
     gates.allow(&user_token().build(), &mut report).await;
     let hours = [1, 2, 6, 12, 18, 23, 24, 25];
     for (number, hour) in hours.into_iter().enumerate() {
         gates.jwks.set_fault(faults[number % faults.len()].clone());
-        // Some seconds before the full hour, and after it: the keys were fetched a moment ago.
-        for offset in [hour * HOUR - 10, hour * HOUR + 10] {
+        for age in [hour * HOUR - MINUTE, hour * HOUR + MINUTE] {
+            // The keys age by the true time too: each fetch that hangs takes two seconds of it.
+            let offset = age - fetched.elapsed().as_secs().cast_signed();
             clock.set(offset);
             report.injected += 1;
             let known = issued(user_token(), offset, 30 * MINUTE).build();
             let unknown = of_unknown_key(&known);
             for (name, verdict) in gates.decide(&known).await {
-                let expected = if offset < TRUST {
+                let expected = if age < TRUST {
                     Verdict::Allow
                 } else {
                     Verdict::Failure
                 };
                 report.check(verdict == expected, || {
-                    format!("{name} after {offset} s: {verdict:?}")
+                    format!("{name} after {age} s: {verdict:?}")
                 });
                 if verdict == Verdict::Allow {
                     report.saw("allowed");
-                    last_allowed = last_allowed.max(offset);
+                    last_allowed = last_allowed.max(age);
                 } else {
                     report.saw("errors");
-                    first_error = first_error.min(offset);
+                    first_error = first_error.min(age);
                 }
             }
             for (name, verdict) in gates.decide(&unknown).await {
                 report.check(
                     matches!(verdict, Verdict::Failure | Verdict::Unauthorized),
-                    || format!("{name} after {offset} s: an unknown key: {verdict:?}"),
+                    || format!("{name} after {age} s: an unknown key: {verdict:?}"),
                 );
             }
         }
     }
     gates.jwks.set_fault(Fault::None);
-    let back = 25 * HOUR + 60;
+    let back = 25 * HOUR + 2 * MINUTE;
     clock.set(back);
     let known = issued(user_token(), back, 30 * MINUTE).build();
     for (name, verdict) in gates.settle(&known, &mut report).await {
