@@ -381,7 +381,7 @@ mod tests {
     async fn a_network_is_known_for_its_window_and_the_next() {
         let (limiter, _aws) = limiter().await;
         let name_here = limiter.hash("203.0.113.9 ada");
-        let at = |windows: u64| UnixSeconds((600 + windows) * KNOWN_SECONDS + 5);
+        let at = |windows: u64| UnixSeconds((600 + windows) * 30 * 86_400 + 5);
         limiter.remember("ada", "203.0.113.9", at(0)).await;
         for (windows, known) in [(0, true), (1, true), (2, false), (3, false)] {
             let found = limiter.is_known(&name_here, at(windows)).await;
