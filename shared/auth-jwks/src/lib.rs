@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use auth::key_cache::{KeyCache, Lookup};
+use auth::key_cache::{self, KeyCache, Lookup};
 use auth::{
     AuthError, Cause, DenyReason, Dependency, Issuer, KeySet, KeySource, MAX_KEY_SET_BYTES,
     UnixSeconds, VerifyingKey,
@@ -24,14 +24,16 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use http::Uri;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::task;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// Time limit of one attempt, from the connection to the last byte of the body.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// The second attempt is for a broken connection.
+/// The second attempt is for a broken connection, a lost response, or a server's error.
 const ATTEMPTS: usize = 2;
 
-/// Time for which a decision about a valid token waits for the hourly refresh. The fetch goes on after it.
+/// Time from the start of the hourly refresh for which decisions about valid tokens wait for it. The fetch goes on after it.
 const REFRESH: Duration = Duration::from_millis(500);
 
 /// Source of one issuer's keys.
@@ -63,7 +65,17 @@ struct Source {
 struct State {
     cache: KeyCache,
     /// The fetch under way, for which all callers that need it wait.
-    fetch: Option<Fetch>,
+    running: Option<Running>,
+}
+
+struct Running {
+    fetch: Fetch,
+    task: task::Id,
+    /// The present, as the caller that began it has read it.
+    at: UnixSeconds,
+    began: Instant,
+    /// A key that a request waits for.
+    wanted: Option<String>,
 }
 
 /// Completes when a fetch has ended and its result is in the cache.
@@ -85,7 +97,10 @@ impl HttpsKeys {
                     }
                     KeyLocation::Inline(keys) => (None, KeyCache::pinned(keys)),
                 };
-                let state = Mutex::new(State { cache, fetch: None });
+                let state = Mutex::new(State {
+                    cache,
+                    running: None,
+                });
                 (issuer, Arc::new(IssuerKeys { source, state }))
             })
             .collect();
@@ -95,18 +110,21 @@ impl HttpsKeys {
     /// Fetches all key sets concurrently, so that the first request does not have to. The request
     /// that needs a key set repeats a failed fetch.
     pub async fn prefetch(&self, now: UnixSeconds) {
-        let fetches = self.sets.values().filter_map(|set| set.fetch(None, now));
-        futures_util::future::join_all(fetches).await;
+        fetch_all(self.sets.values(), now).await;
     }
 
     /// Whether every issuer has a key set that may be used. Sets without one are fetched.
     pub async fn are_trusted(&self, now: UnixSeconds) -> bool {
         let is_trusted = |set: &Arc<IssuerKeys>| set.lock().cache.is_trusted(now);
-        let missing = self.sets.values().filter(|set| !is_trusted(set));
-        let fetches = missing.filter_map(|set| set.fetch(None, now));
-        futures_util::future::join_all(fetches).await;
+        fetch_all(self.sets.values().filter(|set| !is_trusted(set)), now).await;
         self.sets.values().all(is_trusted)
     }
+}
+
+/// Fetches sets concurrently, without a request that needs them.
+async fn fetch_all(sets: impl Iterator<Item = &Arc<IssuerKeys>>, now: UnixSeconds) {
+    let fetches = sets.filter_map(|set| set.fetch(&mut set.lock(), None, now));
+    futures_util::future::join_all(fetches.map(|(fetch, _)| fetch)).await;
 }
 
 impl IssuerKeys {
@@ -114,33 +132,72 @@ impl IssuerKeys {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fetch under way, or a new one; `None` if the keys are part of the configuration.
+    /// The fetch under way, or a new one, and when it began; `None` if the keys are part of the configuration.
     ///
     /// It is a task of its own: a caller that is cancelled, as by a client that disconnects, neither stops the fetch nor
     /// causes another one. `kid` is the key that a request needs. Without a request, a failure begins no cool-down.
-    fn fetch(self: &Arc<Self>, kid: Option<&str>, now: UnixSeconds) -> Option<Fetch> {
+    fn fetch(
+        self: &Arc<Self>,
+        state: &mut State,
+        kid: Option<&str>,
+        now: UnixSeconds,
+    ) -> Option<(Fetch, Instant)> {
         let source = self.source.as_ref()?;
-        let mut state = self.lock();
-        // One that has ended and is still here has panicked.
-        if let Some(fetch) = state.fetch.clone().filter(|fetch| fetch.peek().is_none()) {
-            return Some(fetch);
+        if let Some(running) = state.running.as_mut().filter(|it| it.serves(now)) {
+            running.wanted = running.wanted.take().or(kid.map(str::to_owned));
+            return Some((running.fetch.clone(), running.began));
         }
         let (set, source) = (Arc::clone(self), source.clone());
-        let kid = kid.map(str::to_owned);
         let task = async move {
             let fetched = source.fetch().await;
-            let mut state = set.lock();
-            match (fetched, kid) {
-                (Ok(keys), kid) => state.cache.fetched(keys, kid.as_deref(), now),
-                (Err(cause), Some(_)) => state.cache.failed(cause, now),
-                (Err(cause), None) => state.cache.failed_early(cause),
-            }
-            state.fetch = None;
+            set.ended(task::id(), fetched);
         };
         let task = tokio::spawn(task.in_current_span());
-        let fetch = task.map(drop).boxed().shared();
-        state.fetch = Some(fetch.clone());
-        Some(fetch)
+        let running = Running {
+            task: task.id(),
+            fetch: task.map(drop).boxed().shared(),
+            at: now,
+            began: Instant::now(),
+            wanted: kid.map(str::to_owned),
+        };
+        let begun = (running.fetch.clone(), running.began);
+        state.running = Some(running);
+        Some(begun)
+    }
+
+    /// What to do about `kid`, and the fetch to wait for if there is one. A fetch that ends cannot come between the two.
+    fn lookup(self: &Arc<Self>, kid: &str, now: UnixSeconds) -> (Lookup, Option<(Fetch, Instant)>) {
+        let mut state = self.lock();
+        let lookup = state.cache.lookup(kid, now);
+        let fetch = match lookup {
+            Lookup::Fetch | Lookup::Refresh => self.fetch(&mut state, Some(kid), now),
+            Lookup::Found(_) | Lookup::Unknown | Lookup::Unavailable(_) => None,
+        };
+        (lookup, fetch)
+    }
+
+    /// Keeps the result of the fetch that this task has made.
+    fn ended(&self, task: task::Id, fetched: Result<KeySet, Cause>) {
+        let mut state = self.lock();
+        // Without this one, another has begun meanwhile.
+        let Some(running) = state.running.take_if(|running| running.task == task) else {
+            return;
+        };
+        match (fetched, running.wanted) {
+            (Ok(keys), wanted) => state.cache.fetched(keys, wanted.as_deref(), running.at),
+            (Err(cause), Some(_)) => {
+                let took = running.began.elapsed().as_secs();
+                state.cache.failed(cause, running.at.plus(took));
+            }
+            (Err(cause), None) => state.cache.failed_early(cause),
+        }
+    }
+}
+
+impl Running {
+    /// Whether its result is one for a caller at `now`. A task that has ended and is still here has panicked.
+    fn serves(&self, now: UnixSeconds) -> bool {
+        self.fetch.peek().is_none() && key_cache::is_current(self.at, now)
     }
 }
 
@@ -159,7 +216,9 @@ impl Source {
             let attempt = tokio::time::timeout(ATTEMPT, self.fetch_once()).await;
             match attempt.unwrap_or(Err(Cause::Timeout)) {
                 Ok(body) => return KeySet::parse(&body).map_err(|_| Cause::Invalid),
-                Err(failed) => cause = failed,
+                Err(failed @ (Cause::Connection | Cause::Timeout | Cause::Other)) => cause = failed,
+                // The same request would have the same response.
+                Err(failed) => return Err(failed),
             }
         }
         Err(cause)
@@ -194,13 +253,11 @@ impl KeySource for HttpsKeys {
             .sets
             .get(&issuer.url)
             .ok_or(DenyReason::UnknownIssuer)?;
-        let mut lookup = set.lock().cache.lookup(kid, now);
-        if matches!(lookup, Lookup::Fetch | Lookup::Refresh)
-            && let Some(fetch) = set.fetch(Some(kid), now)
-        {
+        let (mut lookup, fetch) = set.lookup(kid, now);
+        if let Some((fetch, began)) = fetch {
             if matches!(lookup, Lookup::Refresh) {
                 // Without a result in time, the key stays in use.
-                drop(tokio::time::timeout(REFRESH, fetch).await);
+                drop(tokio::time::timeout_at(began + REFRESH, fetch).await);
             } else {
                 fetch.await;
             }

@@ -126,6 +126,96 @@ async fn fetches_from_a_hanging_server_time_out() {
     assert_eq!(server.fetches(), 2, "two attempts");
 }
 
+fn is_unavailable<T>(outcome: &Result<T, AuthError>) -> bool {
+    matches!(outcome, Err(AuthError::Unavailable(_)))
+}
+
+/// The time without another fetch begins when the fetch has ended: one that hangs takes as long as it.
+#[tokio::test]
+async fn after_a_server_hung_callers_fail_at_once() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    server.set_fault(Fault::Hang);
+    let keys = keys(&server);
+    let (issuer, at) = (issuer(), UnixSeconds(now()));
+    assert!(is_unavailable(&keys.key_for(&issuer, "x", at).await));
+    let next = keys.key_for(&issuer, "x", at.plus(2)).now_or_never();
+    assert!(next.is_some_and(|outcome| is_unavailable(&outcome)));
+}
+
+/// It began without a request, as that of a readiness check.
+#[tokio::test]
+async fn a_failed_fetch_that_a_request_has_joined_is_not_repeated_at_once() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    server.set_fault(Fault::Hang);
+    let keys = keys(&server);
+    let (issuer, at) = (issuer(), UnixSeconds(now()));
+    let checks = async { assert!(!keys.are_trusted(at).await) };
+    let request = async { assert!(is_unavailable(&keys.key_for(&issuer, "x", at).await)) };
+    tokio::join!(checks, request);
+    assert_eq!(server.fetches(), 2, "two attempts of one fetch");
+    let next = keys.key_for(&issuer, "x", at.plus(1)).now_or_never();
+    assert!(next.is_some_and(|outcome| is_unavailable(&outcome)));
+}
+
+#[tokio::test]
+async fn only_what_may_pass_is_tried_again() {
+    for (status, attempts) in [(403, 1), (404, 1), (429, 1), (301, 1), (500, 2), (503, 2)] {
+        let server = JwksServer::start(&Pool::ours().jwks()).await;
+        server.set_fault(Fault::Answer(status, String::new()));
+        let (keys, issuer) = (keys(&server), issuer());
+        let outcome = keys.key_for(&issuer, "x", UnixSeconds(now())).await;
+        assert!(is_unavailable(&outcome), "{status}");
+        assert_eq!(server.fetches(), attempts, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_hangs_delays_no_later_caller() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let keys = keys(&server);
+    keys.prefetch(UnixSeconds(now() - 2 * 60 * 60)).await;
+    server.set_fault(Fault::Hang);
+    let (issuer, kid, at) = (issuer(), Pool::ours().access_kid, UnixSeconds(now()));
+    assert!(keys.key_for(&issuer, kid, at).await.is_ok());
+    let next = keys.key_for(&issuer, kid, at).now_or_never();
+    assert!(next.is_some_and(|key| key.is_ok()));
+}
+
+/// Waits until the server has been asked so many times.
+async fn fetched(server: &JwksServer, fetches: usize) {
+    let waiting = async {
+        while server.fetches() < fetches {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let patience = Duration::from_secs(10);
+    let waited = tokio::time::timeout(patience, waiting).await;
+    assert!(waited.is_ok(), "{} of {fetches} fetches", server.fetches());
+}
+
+/// Lambda freezes a process between two invocations.
+#[tokio::test]
+async fn a_caller_does_not_wait_for_a_fetch_that_was_frozen() {
+    let server = JwksServer::start(&Pool::ours().jwks()).await;
+    let keys = keys(&server);
+    let (issuer, kid, at) = (issuer(), Pool::ours().access_kid, UnixSeconds(now()));
+    server.set_fault(Fault::Hang);
+    cancelled(&keys, kid, at);
+    fetched(&server, 1).await;
+    server.set_fault(Fault::None);
+    let later = at.plus(10 * 60);
+    assert!(keys.key_for(&issuer, kid, later).await.is_ok());
+    // The second attempt of the old fetch.
+    fetched(&server, 3).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let fresh = later.plus(60 * 60 - 1);
+    let key = keys.key_for(&issuer, kid, fresh).now_or_never();
+    assert!(
+        key.is_some_and(|key| key.is_ok()),
+        "the keys of the new fetch"
+    );
+}
+
 /// The hourly refresh of a key that is still trusted times out before a second attempt.
 #[tokio::test]
 async fn a_trusted_key_stays_usable_while_its_refresh_hangs() {

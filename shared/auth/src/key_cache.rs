@@ -103,19 +103,24 @@ impl KeyCache {
         }
     }
 
-    /// Records a key set that was fetched at `now`; it replaces the old set as a whole.
+    /// Records a key set whose fetch began at `now`; it replaces the old set as a whole.
     ///
-    /// If it was fetched for a `kid` and does not contain it, the cool-down begins: more such
+    /// If callers waited for a `kid` that it does not contain, the cool-down begins: more such
     /// tokens do not cause more fetches.
-    pub fn fetched(&mut self, keys: KeySet, wanted: Option<&str>, now: UnixSeconds) {
-        let missed = wanted.is_some_and(|kid| keys.get(kid).is_none());
+    pub fn fetched<'a>(
+        &mut self,
+        keys: KeySet,
+        wanted: impl IntoIterator<Item = &'a str>,
+        now: UnixSeconds,
+    ) {
+        let missed = wanted.into_iter().any(|kid| keys.get(kid).is_none());
         self.keys = keys;
         self.fetched_at = Some(now);
         self.tried_at = missed.then_some(now);
         self.last_failure = None;
     }
 
-    /// Records that a fetch at `now` returned no usable set. The old set stays and the cool-down
+    /// Records that a fetch which ended at `now` returned no usable set. The old set stays and the cool-down
     /// begins.
     pub fn failed(&mut self, cause: Cause, now: UnixSeconds) {
         self.tried_at = Some(now);
@@ -130,6 +135,13 @@ impl KeyCache {
     fn unavailable(&self) -> Lookup {
         Lookup::Unavailable(self.last_failure.unwrap_or(Cause::Other))
     }
+}
+
+/// Whether a caller may use the result of a fetch that began at `began`. A fetch ends within seconds: an older one was
+/// frozen with its process, and what it returns is no answer to this caller.
+#[must_use]
+pub fn is_current(began: UnixSeconds, now: UnixSeconds) -> bool {
+    age(began, now).is_some_and(|age| age <= WAITED_SECONDS)
 }
 
 /// Seconds from `moment` to `now`. If the clock was set back, every age is unknown, and the issuer is asked again.
@@ -260,6 +272,28 @@ mod tests {
         check(&cache.lookup("a", at(4)), "fetch");
         assert!(!cache.is_trusted(at(4)));
         check(&cache.lookup_after_fetch("a", at(4)), "unavailable");
+    }
+
+    #[test]
+    fn a_fetch_that_was_frozen_is_no_answer() {
+        for (began, now, expected) in [
+            (0, 0, true),
+            (0, 5, true),
+            (5, 0, true),
+            (0, 6, false),
+            (6, 0, false),
+        ] {
+            assert_eq!(is_current(at(began), at(now)), expected, "{began} {now}");
+        }
+    }
+
+    #[test]
+    fn a_set_without_a_key_that_a_caller_waits_for_starts_the_cool_down() {
+        let mut cache = KeyCache::default();
+        cache.fetched(keys("a"), ["a", "b"], at(0));
+        check(&cache.lookup("c", at(9)), "unknown");
+        cache.fetched(keys("a"), ["a"], at(9));
+        check(&cache.lookup("c", at(9)), "fetch");
     }
 
     #[test]
