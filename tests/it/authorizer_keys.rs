@@ -412,3 +412,27 @@ async fn keys_and_table_are_reached_through_a_proxy() {
         assert_eq!(targets, expected, "NO_PROXY={excluded}");
     }
 }
+
+/// A proxy would look for the key server on its own loopback interface, and could respond in its place.
+#[tokio::test]
+async fn no_proxy_stands_before_the_loopback_interface() {
+    let (jwks, store) = (
+        JwksServer::start(&Pool::ours().jwks()).await,
+        FakeAws::start().await,
+    );
+    let (proxy, targets) = tunnels().await;
+    let proxies =
+        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"].map(|name| (name, proxy.as_str()));
+    let binary = Binary::start(
+        "authorizer",
+        &environment(&jwks.uri(), &store.url(), &proxies),
+    )
+    .await;
+    let token = Pool::ours().access_token().build();
+    let event = request_event(&format!("Bearer {token}"));
+    assert_eq!(
+        auth_tests::verdict(&binary.invoke(&event).await),
+        Verdict::Allow
+    );
+    assert!(jwks.fetches() > 0 && targets.lock().unwrap().is_empty());
+}

@@ -32,11 +32,9 @@ use crate::roots;
 /// while the function is frozen. It has no time limits; the caller sets them.
 #[must_use]
 pub fn connector_without_pool() -> SharedHttpConnector {
-    ByIssuer::shared(|roots| {
-        build(roots, |connector| {
-            connector
-                .pool_max_idle_per_host(0)
-                .proxy_config(ProxyConfig::from_env())
+    ByIssuer::shared(|roots, proxy| {
+        build(roots, proxy, |connector| {
+            connector.pool_max_idle_per_host(0)
         })
     })
 }
@@ -65,15 +63,20 @@ impl HttpsClient {
 }
 
 impl HttpClient for HttpsClient {
-    /// Reads the system's roots if they are needed, when the SDK's client is made: during init, when Lambda gives a
-    /// function a whole core.
+    /// Rejects a trust store without a certificate: each call would fail. Reads the system's roots if they are needed, when
+    /// the SDK's client is made: during init, when Lambda gives a function a whole core.
     fn validate_base_client_config(
         &self,
         _: &RuntimeComponentsBuilder,
         _: &ConfigBag,
     ) -> Result<(), BoxError> {
+        if roots::are_missing(&env_config::process) {
+            return Err("SSL_CERT_FILE and SSL_CERT_DIR name no certificate".into());
+        }
         if self.needs_system {
-            build(Roots::System, |connector| connector);
+            build(Roots::System, ProxyConfig::disabled(), |connector| {
+                connector
+            });
         }
         Ok(())
     }
@@ -90,12 +93,10 @@ impl HttpClient for HttpsClient {
             .unwrap_or_else(PoisonError::into_inner);
         let connector = connectors.entry(timeouts).or_insert_with(|| {
             let (settings, sleep) = (settings.clone(), components.sleep_impl());
-            ByIssuer::shared(move |roots| {
-                build(roots, |mut connector| {
+            ByIssuer::shared(move |roots, proxy| {
+                build(roots, proxy, |mut connector| {
                     connector.set_sleep_impl(sleep.clone());
-                    connector
-                        .connector_settings(settings.clone())
-                        .proxy_config(ProxyConfig::from_env())
+                    connector.connector_settings(settings.clone())
                 })
             })
         });
@@ -109,14 +110,16 @@ impl HttpClient for HttpsClient {
 
 fn build(
     roots: Roots,
+    proxy: ProxyConfig,
     configure: impl FnOnce(ConnectorBuilder) -> ConnectorBuilder,
 ) -> SharedHttpConnector {
     let tls = match roots {
         Roots::Amazon => TlsContext::builder().with_trust_store(roots::amazon()),
         Roots::System => TlsContext::builder(),
     };
-    let connector =
-        configure(ConnectorBuilder::default()).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let connector = configure(ConnectorBuilder::default())
+        .proxy_config(proxy)
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     SharedHttpConnector::new(match tls.build() {
         Ok(tls) => connector.tls_context(tls).build(),
         // Never happens: the context is only a list of roots.
@@ -151,12 +154,14 @@ struct ByIssuer<B> {
     build: B,
     amazon: OnceLock<SharedHttpConnector>,
     system: OnceLock<SharedHttpConnector>,
+    /// For this machine, without TLS and without a proxy.
+    loopback: OnceLock<SharedHttpConnector>,
     issuer: AtomicU8,
     /// The roots for requests without TLS: only the connection to a proxy could need some.
     plain: Roots,
 }
 
-impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
+impl<B: Fn(Roots, ProxyConfig) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
     fn shared(build: B) -> SharedHttpConnector {
         let is_configured = roots::are_configured(&env_config::process);
         let issuer = if is_configured {
@@ -177,6 +182,7 @@ impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
             build,
             amazon: OnceLock::new(),
             system: OnceLock::new(),
+            loopback: OnceLock::new(),
             issuer: AtomicU8::new(issuer),
             plain,
         })))
@@ -187,7 +193,13 @@ impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> ByIssuer<B> {
             Roots::Amazon => &self.amazon,
             Roots::System => &self.system,
         };
-        connector.get_or_init(|| (self.build)(roots))
+        connector.get_or_init(|| (self.build)(roots, ProxyConfig::from_env()))
+    }
+
+    /// The loopback interface is trusted without TLS. Through a proxy, another machine would respond in its place.
+    fn loopback(&self) -> &SharedHttpConnector {
+        self.loopback
+            .get_or_init(|| (self.build)(Roots::Amazon, ProxyConfig::disabled()))
     }
 
     /// Calls an endpoint of AWS with Amazon's roots and, if another authority has issued its certificate, with the
@@ -247,12 +259,19 @@ impl<B> Debug for Shared<B> {
     }
 }
 
-impl<B: Fn(Roots) -> SharedHttpConnector + Send + Sync + 'static> HttpConnector for Shared<B> {
+impl<B: Fn(Roots, ProxyConfig) -> SharedHttpConnector + Send + Sync + 'static> HttpConnector
+    for Shared<B>
+{
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let Self(this) = self;
         let url = request.uri();
         if url.starts_with("http://") {
-            return this.connector(this.plain).call(request);
+            let connector = if roots::is_loopback(url) {
+                this.loopback()
+            } else {
+                this.connector(this.plain)
+            };
+            return connector.call(request);
         }
         let issuer = this.issuer.load(Ordering::Relaxed);
         if issuer == issuer::CONFIGURED || !roots::are_amazons(url) {

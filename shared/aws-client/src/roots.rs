@@ -1,5 +1,8 @@
 //! Which certificate authorities issue the certificate of a host.
 
+use std::fs;
+use std::net::IpAddr;
+
 use aws_smithy_http_client::tls::TrustStore;
 
 /// The roots of Amazon Trust Services, which issues the certificates of AWS's endpoints in the partitions `aws` and
@@ -11,13 +14,8 @@ const AMAZON: &[u8] = include_bytes!("amazon-roots.pem");
 /// Whether Amazon Trust Services is expected to issue the certificate of the URL's host. The endpoints of other
 /// partitions (China, the European Sovereign Cloud) have other names, and other issuers.
 pub(crate) fn are_amazons(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else {
+    let Some(host) = host(url) else {
         return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, _)) => host,
-        None => authority,
     };
     let ends_with = |domain: &str| {
         let start = host.len().checked_sub(domain.len());
@@ -25,6 +23,29 @@ pub(crate) fn are_amazons(url: &str) -> bool {
         end.is_some_and(|end| end.eq_ignore_ascii_case(domain))
     };
     ends_with(".amazonaws.com") || ends_with(".api.aws")
+}
+
+/// Whether the URL's host is this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let Some(host) = host(url) else {
+        return false;
+    };
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let address: Result<IpAddr, _> = address.unwrap_or(host).parse();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The host of a URL, without its port; an IPv6 address in brackets.
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit('@').next()?;
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => Some(host),
+        _ => Some(authority),
+    }
 }
 
 /// A trust store of Amazon's roots only.
@@ -44,6 +65,21 @@ pub(crate) fn are_other_in(region: &str) -> bool {
 pub(crate) fn are_configured(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
     let is_set = |name| lookup(name).is_some_and(|value| !value.is_empty());
     is_set("SSL_CERT_FILE") || is_set("SSL_CERT_DIR")
+}
+
+/// Whether these variables name no certificate. An empty variable is a name, too: rustls-native-certs then does not look
+/// where the system has its store.
+pub(crate) fn are_missing(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
+    let (file, folder) = (lookup("SSL_CERT_FILE"), lookup("SSL_CERT_DIR"));
+    if file.is_none() && folder.is_none() {
+        return false;
+    }
+    let has_certificate = |path| {
+        let start = b"-----BEGIN ";
+        fs::read(path).is_ok_and(|text| text.windows(start.len()).any(|part| part == start))
+    };
+    let has_file = |path| fs::read_dir(path).is_ok_and(|mut files| files.next().is_some());
+    !file.is_some_and(has_certificate) && !folder.is_some_and(has_file)
 }
 
 /// Whether requests without TLS go through a proxy that is itself called by TLS.
@@ -145,6 +181,39 @@ mod tests {
     }
 
     #[test]
+    fn a_named_store_without_a_certificate_is_known() {
+        let folder = std::env::temp_dir().join(format!("gatehouse-store-{}", std::process::id()));
+        let empty = folder.join("empty");
+        std::fs::create_dir_all(&empty).unwrap();
+        let [good, garbage] = ["good.pem", "garbage.pem"].map(|name| folder.join(name));
+        std::fs::write(&good, [b"a comment\n", AMAZON].concat()).unwrap();
+        std::fs::write(&garbage, "no certificate").unwrap();
+        let path = |path: &std::path::Path| Some(path.to_str().unwrap().to_owned());
+        let blank = || Some(String::new());
+        for (file, dir, missing) in [
+            (None, None, false),
+            (path(&good), None, false),
+            (None, path(&folder), false),
+            (blank(), path(&folder), false),
+            (path(&garbage), path(&folder), false),
+            (path(&good), path(&empty), false),
+            (blank(), None, true),
+            (None, blank(), true),
+            (path(&garbage), None, true),
+            (path(&folder.join("absent.pem")), None, true),
+            (path(&folder), None, true),
+            (path(&garbage), path(&empty), true),
+        ] {
+            let lookup = |name: &str| match name {
+                "SSL_CERT_FILE" => file.clone(),
+                _ => dir.clone(),
+            };
+            assert_eq!(are_missing(&lookup), missing, "{file:?} {dir:?}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_proxy_with_tls_is_known() {
         let with = |name: &'static str, value: &'static str| {
             has_tls_proxy(&move |wanted| (wanted == name).then(|| value.to_owned()))
@@ -156,6 +225,33 @@ mod tests {
             !with("HTTPS_PROXY", "https://proxy.example"),
             "these use TLS anyway"
         );
+    }
+
+    #[test]
+    fn this_machine_is_recognized() {
+        for url in [
+            "http://127.0.0.1:8080/jwks.json",
+            "http://127.9.9.9",
+            "http://LOCALHOST/?a=b",
+            "http://[::1]:8000/",
+            "http://[::1]",
+            "http://user@localhost:1/",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://keys.example/",
+            "http://localhost.example/",
+            "http://127.0.0.1.example/",
+            "http://127.0.0.1:1@keys.example/",
+            "http://keys.example/@localhost",
+            "http://10.0.0.1:8000/",
+            "http://[::2]/",
+            "localhost",
+            "",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
     }
 
     #[test]
@@ -176,6 +272,7 @@ mod tests {
             "https://www.googleapis.com/oauth2/v3/certs",
             "https://login.example.com/.amazonaws.com",
             "https://login.example.com?.amazonaws.com",
+            "https://dynamodb.eu-central-1.amazonaws.com:443@login.example.com/",
             "https://notamazonaws.com/",
             "https://xn--mazonaws-kza.com/",
             "https://localhost:8000/",

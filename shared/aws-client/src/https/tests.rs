@@ -95,7 +95,7 @@ fn connector(
     let pems = [amazon.root.clone(), system.root.clone()];
     let read = Arc::new(Mutex::new(Vec::new()));
     let reading = Arc::clone(&read);
-    let connector = ByIssuer::assuming(issuer, Roots::Amazon, move |roots| {
+    let connector = ByIssuer::assuming(issuer, Roots::Amazon, move |roots, _| {
         reading.lock().unwrap().push(roots);
         let [amazon, system] = &pems;
         let pem = match roots {
