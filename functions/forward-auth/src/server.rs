@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use auth::{ApiKeyStore, AuthError, Dependency, RevocationReader};
@@ -23,7 +23,7 @@ use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::answer::{self, Answer};
@@ -158,17 +158,18 @@ impl<F: Answers + Readiness> Server<F> {
         if self.is_stopping.load(Ordering::SeqCst) {
             return unready("stopping");
         }
-        let recent = *self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = recent.filter(|(at, _)| at.elapsed() < READY_FOR);
+        // Concurrent checks wait for one, and repeat its result.
+        let mut checked = self.checked.lock().await;
+        let recent = checked.filter(|(at, _)| at.elapsed() < READY_FOR);
         let failed = match recent {
             Some((_, failed)) => failed,
             None => {
                 let failed = self.forward_auth.unready().await;
-                let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
                 *checked = Some((Instant::now(), failed));
                 failed
             }
         };
+        drop(checked);
         match failed {
             None => answer::text("text/plain", "ready\n".to_owned()),
             Some(dependency) => unready(dependency),

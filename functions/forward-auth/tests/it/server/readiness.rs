@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth::memory::MemoryRevocations;
@@ -53,4 +53,34 @@ async fn a_server_without_its_sessions_is_not_ready() {
     };
     let body = tokio::time::timeout(Duration::from_secs(5), unready).await;
     assert_eq!(body.unwrap(), "browser_sessions_unavailable\n");
+}
+
+/// A store of browser sessions that counts its reads, and takes a while for each.
+struct Slow(Arc<AtomicUsize>);
+
+impl SessionTokens for Slow {
+    fn access_token<'a>(
+        &'a self,
+        _: &'a str,
+        _: UnixSeconds,
+    ) -> Pin<Box<dyn Future<Output = Result<Secret, AuthError>> + Send + 'a>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Err(DenyReason::UnknownSession.into())
+        })
+    }
+}
+
+#[tokio::test]
+async fn checks_at_once_read_the_stores_once() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let store = Store::Memory(MemoryRevocations::default());
+    let sessions = Slow(Arc::clone(&reads));
+    let server = serve(over(store, Some(Box::new(sessions)), &[])).await;
+    let checks = (0..8).map(|_| server.get("/readyz"));
+    for reply in futures_util::future::join_all(checks).await {
+        assert_eq!(reply.status, 200);
+    }
+    assert_eq!(reads.load(Ordering::SeqCst), 1);
 }
