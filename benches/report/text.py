@@ -364,10 +364,10 @@ def advice(found):
             f"An environment that is busy all the time waits for the next period: p99 {busy[0]}, {busy[1]} and "
             f"{busy[2]}. Lambda sends an environment one request at a time and starts another one while it is busy, so"
             f" this is the worst case of a spike.",
-            f"A start uses more than one period: {starts[0]}, {starts[1]} and {starts[2]}, and with periods of 100 ms "
-            f"{long[0]} at 128 MB and {long[1]} at 256 MB. Memory is bought for starts, not for requests.",
+            f"A start takes {starts[0]}, {starts[1]} and {starts[2]}, and with periods of 100 ms {long[0]} at 128 MB and "
+            f"{long[1]} at 256 MB: what it uses beyond the share of a period waits for the next one.",
             "So 256 MB, the template's, is enough for a steady load, and 128 MB if the tail of a spike does not "
-            "matter. Where starts are too slow, 512 MB halves them; provisioned concurrency removes them "
+            "matter. Where starts are too slow, more memory shortens them; provisioned concurrency removes them "
             "([operations.md](operations.md#memory-and-provisioned-concurrency)).",
         )
     )

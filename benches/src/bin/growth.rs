@@ -352,7 +352,9 @@ async fn grow_table() {
     let store = DynamoRevocations::new(&sdk, TABLE.to_owned());
     let claims = claims(&World::small().token());
     let mut written = 0;
-    let sizes = SIZES.into_iter().chain(MANY);
+    // DynamoDB Local writes some hundred rows a second: a million would take longer than all other parts together.
+    let many = MANY.into_iter().filter(|size| *size <= 100_000);
+    let sizes = SIZES.into_iter().chain(many);
     for size in sizes.filter(|size| !quick() || [1, 100, 1_000].contains(size)) {
         let began = Instant::now();
         let subject = claims.subject();
