@@ -163,5 +163,29 @@ fn claims_say_how_much_memory_they_take() {
         builder().username(&"u".repeat(1_000)).build(),
     );
     assert!(plain.memory_bytes() > size_of_val(&plain));
-    assert!(large.memory_bytes() >= plain.memory_bytes() + 1_000);
+    // The name is a claim, and a part of the payload.
+    let more = large.memory_bytes() - plain.memory_bytes();
+    assert!((1_000..5_000).contains(&more), "{more}");
+    let groups: Vec<String> = (100..300).map(|number| number.to_string()).collect();
+    let many = builder().groups(groups.iter().map(String::as_str)).build();
+    let each = (many.memory_bytes() - plain.memory_bytes()) / groups.len();
+    // A `String`, its three bytes and the allocator's own, in a `Vec` that may have room for as many more.
+    let least = size_of::<String>() + 3;
+    assert!((least + 8..2 * least + 40).contains(&each), "{each}");
+}
+
+#[test]
+fn claims_say_who_acts_for_the_user() {
+    let act = |claim: Option<serde_json::Value>| {
+        let builder = ClaimsBuilder::user("ada", clock());
+        let claims = match claim {
+            Some(act) => builder.claim("act", act).build(),
+            None => builder.build(),
+        };
+        claims.act().map(|act| act.get().to_owned())
+    };
+    assert_eq!(act(None), None);
+    let agent = serde_json::json!({"sub": "agent"});
+    assert_eq!(act(Some(agent)).as_deref(), Some(r#"{"sub":"agent"}"#));
+    assert_eq!(act(Some(serde_json::Value::Null)).as_deref(), Some("null"));
 }

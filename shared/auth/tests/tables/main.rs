@@ -13,6 +13,7 @@
 mod arbitrary;
 mod callers;
 mod claims;
+mod errors;
 mod headers;
 mod keys;
 mod providers;
