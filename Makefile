@@ -50,7 +50,7 @@ check: ## Run the checker for long: 200,000 operations under faults, a million r
 	  2> .local/check.log
 
 .PHONY: chaos
-chaos: ## Inject faults for half an hour and write the table of docs/reliability.md; T=name for one experiment
+chaos: ## Inject faults for a quarter of an hour and write the table of docs/reliability.md; T=name for one experiment
 	@local/prepare test $(CARGO_JOBS)
 	@$(PYTHON) local/chaos.py $(T)
 

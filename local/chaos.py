@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Injects the faults of tests/it/chaos for about half an hour, and writes the table of docs/reliability.md.
+"""Injects the faults of tests/it/chaos for about a quarter of an hour, and writes the table of docs/reliability.md.
 
     chaos.py           everything; the table is in .local/chaos.md
     chaos.py NAME      only the tests whose names contain it; their rows are printed
