@@ -161,7 +161,8 @@ impl VerifiedClaims {
         self.username.as_deref()
     }
 
-    /// `cognito:groups`, as they were when the token was issued.
+    /// `cognito:groups`, as they were when the token was issued. An empty name is no group: a header with it alone would
+    /// read like one without groups.
     #[must_use]
     pub fn groups(&self) -> &[String] {
         &self.groups

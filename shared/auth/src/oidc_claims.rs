@@ -67,7 +67,8 @@ pub(crate) enum OneOrMany {
 
 impl OidcClaims {
     pub(crate) fn read(payload: &str) -> Option<Self> {
-        let claims: Self = serde_json::from_str(payload).ok()?;
+        let mut claims: Self = serde_json::from_str(payload).ok()?;
+        claims.groups.retain(|group| !group.is_empty());
         let ids = [&claims.azp, &claims.sid, &claims.cid, &claims.appid];
         let bounded = |text: &String, bytes: usize| {
             !text.is_empty() && text.len() <= bytes && !text.chars().any(char::is_control)
@@ -285,6 +286,8 @@ mod tests {
         assert!(group("x".repeat(MAX_NAME_BYTES)).is_some());
         assert!(group("x".repeat(MAX_NAME_BYTES + 1)).is_none());
         assert!(group("a\u{0}".to_owned()).is_none());
+        let groups = group(String::new()).map(|claims| claims.groups);
+        assert_eq!(groups, Some(Vec::new()), "an empty name is no group");
         assert!(OidcClaims::read("{}").is_none(), "without an audience");
     }
 }
