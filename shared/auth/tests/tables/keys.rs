@@ -10,7 +10,11 @@ fn parse(keys: &Value) -> Result<KeySet, KeySetError> {
 }
 
 fn good() -> Value {
-    Pool::ours().access_key.jwk("good")
+    good_as("good")
+}
+
+fn good_as(kid: &str) -> Value {
+    Pool::ours().access_key.jwk(kid)
 }
 
 #[test]
@@ -22,6 +26,15 @@ fn skips_unusable_keys_and_keeps_the_others() {
         let alone = parse(&json!([row.jwk]));
         assert_eq!(alone.err(), Some(KeySetError::NoUsableKey), "{}", row.name);
     }
+}
+
+#[test]
+fn a_kid_may_have_256_bytes() {
+    let long = |bytes| good_as(&"k".repeat(bytes));
+    let set = parse(&json!([good(), long(256)])).unwrap();
+    assert_eq!(set.len(), 2);
+    assert!(!set.is_empty() && KeySet::default().is_empty());
+    assert_eq!(parse(&json!([good(), long(257)])).unwrap().len(), 1);
 }
 
 #[test]
