@@ -11,8 +11,6 @@ use crate::time::{RoundedUp, UnixSeconds};
 
 /// The longest token of any deployment: API Gateway accepts 10,240 bytes of headers in total.
 pub(crate) const LARGEST_TOKEN_BYTES: usize = 10_240;
-/// Longest `scope` claim, in bytes. The token's own size limits it as well.
-const MAX_SCOPE_BYTES: usize = LARGEST_TOKEN_BYTES;
 const MAX_ISSUER_BYTES: usize = 512;
 
 /// The claims that a decision may use, well-typed but not verified. Members that are not listed are
@@ -216,13 +214,13 @@ impl<'de> Deserialize<'de> for UnverifiedClaims {
     }
 }
 
-/// `scope`: any text, including the empty one.
+/// `scope`: any text, including the empty one. It is as long as a token may be.
 struct Scope(String);
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.len() > MAX_SCOPE_BYTES || text.chars().any(|c| c.is_control() && c != '\t') {
+        if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(D::Error::custom("invalid string"));
         }
         Ok(Self(text))

@@ -41,6 +41,22 @@ fn accepts_every_configured_form_of_an_issuer() {
 }
 
 #[test]
+fn each_token_use_has_its_claim_for_the_user_name() {
+    let pool = Pool::ours();
+    let rules = TokenRules {
+        token_uses: vec![TokenUse::Access, TokenUse::Id],
+        ..TokenRules::default()
+    };
+    for (token, name) in [
+        (pool.access_token().claim("username", "ada"), "ada"),
+        (pool.id_token().claim("cognito:username", "grace"), "grace"),
+    ] {
+        let claims = verify(&token.build(), &rules, now()).unwrap();
+        assert_eq!(claims.username(), Some(name));
+    }
+}
+
+#[test]
 fn rejects_other_token_uses() {
     check(claims::token_uses());
 }

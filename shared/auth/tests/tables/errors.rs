@@ -1,6 +1,6 @@
 //! The words of failures in logs, metrics and documents.
 
-use auth::{Cause, Dependency};
+use auth::{Cause, DenyReason, Dependency};
 
 #[test]
 fn dependencies_have_their_names() {
@@ -56,4 +56,20 @@ fn a_status_has_a_cause() {
             assert_eq!(Cause::of_status(*status), cause, "{status}");
         }
     }
+}
+
+/// The use of a revoked credential is an act for the audit trail.
+#[test]
+fn six_reasons_are_revocations() {
+    let reasons = DenyReason::ALL.iter().filter(|it| it.is_revocation());
+    let names: Vec<&str> = reasons.map(|it| it.as_str()).collect();
+    let expected = [
+        "token_revoked",
+        "session_revoked",
+        "user_revoked",
+        "user_disabled",
+        "client_revoked",
+        "issuer_revoked",
+    ];
+    assert_eq!(names, expected);
 }
