@@ -51,6 +51,9 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn keys(document: &str) {
+    // A copy in another member, such as `kid`, is no longer private.
+    let is_private = |key: &&String| document.matches(key.as_str()).count() == 1;
+    let private: Vec<&String> = documents().private.iter().filter(is_private).collect();
     match SigningKeys::from_json(document) {
         Ok(keys) => {
             let written = keys.to_json();
@@ -58,17 +61,12 @@ fn keys(document: &str) {
             assert_eq!(again.jwks(), keys.jwks());
             assert_eq!(again.to_json().expose(), written.expose());
             assert_eq!(again.list(AT), keys.list(AT));
-            let private = |key: &String| keys.jwks().contains(key.as_str());
-            assert!(!documents().private.iter().any(private));
+            let jwks = keys.jwks();
+            assert!(!private.iter().any(|key| jwks.contains(key.as_str())));
         }
         Err(error) => {
             let text = format!("{error}{error:?}");
-            assert!(
-                !documents()
-                    .private
-                    .iter()
-                    .any(|key| text.contains(key.as_str()))
-            );
+            assert!(!private.iter().any(|key| text.contains(key.as_str())));
         }
     }
 }
