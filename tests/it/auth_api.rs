@@ -412,6 +412,29 @@ async fn attempts_are_limited_per_name_and_network() {
         statuses.push(ask(&api, &login(&name, &home)).await.status);
     }
     assert_eq!(statuses, [401, 401, 401, 429], "that share is limited too");
+    // The first step of SRP, which proves nothing, has ten times the limit, for one network.
+    world.cognito.set_fault(Fault::None);
+    let challenge = json!({"ChallengeName": "PASSWORD_VERIFIER", "ChallengeParameters": {}});
+    world.cognito.set_answer("InitiateAuth", challenge);
+    let more = more.map(|(name, value)| match name {
+        "ATTEMPTS_PER_ADDRESS" => (name, "100"),
+        _ => (name, value),
+    });
+    let busy = world.function("auth-api", &more).await;
+    let srp = |name: &str, address: &str| {
+        let body = json!({"username": name, "srp_a": "A".repeat(64)});
+        from(post("/auth/login", &body), address)
+    };
+    let (name, address) = (unique("srp"), unique("address"));
+    let mut statuses = Vec::new();
+    for _ in 0..31 {
+        statuses.push(ask(&busy, &srp(&name, &address)).await.status);
+    }
+    assert_eq!(statuses[..30], [200; 30]);
+    assert_eq!(statuses[30], 429);
+    assert_eq!(ask(&busy, &srp(&name, &unique("owner"))).await.status, 200);
+    let wrong = exception("NotAuthorizedException", "Incorrect username or password.");
+    world.cognito.set_fault(wrong);
     // Challenges are limited per name in any spelling, and per session with any name.
     let challenge = |name: &str, session: &str| {
         let body = json!({"challenge": "SOFTWARE_TOKEN_MFA", "session": session,

@@ -117,7 +117,9 @@ impl Config {
             "Attempts of one kind (login, resend, forgotten password and so on) for one user \
              name from one network in the last five minutes; from all networks together four \
              times as many, not counting those from which the user has signed in within a \
-             month or two. A sign-in, a code or a refresh that succeeds is not counted. \
+             month or two. A sign-in, a code or a refresh that succeeds is not counted. The \
+             first step of SRP and a refresh by cookie have ten times the limit, and none for \
+             all networks. \
              Cognito's own lock comes after five wrong passwords.",
         ),
         Var::new(

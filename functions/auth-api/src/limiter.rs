@@ -29,6 +29,7 @@ const OFTEN: u64 = 10;
 /// name has one count for each network and one for all networks with four times the limit, so that
 /// one network cannot use up the share of the others. A network from which the user has recently
 /// signed in is limited by its own count alone: attempts from other networks cannot use that up.
+/// A step that proves nothing is counted by address and by both, and by name alone without an address.
 pub(crate) struct Limiter {
     pub(crate) table: AttemptTable,
     /// For one user name from one network.
@@ -111,7 +112,8 @@ impl Limiter {
         Ok(Counted { ids, at: now })
     }
 
-    /// Counts a step that proves nothing. The limit for such steps is higher.
+    /// Counts a step that proves nothing. The limit for such steps is higher, and the attempts are not refunded: there
+    /// is no limit for all networks together, because a single one could use it up.
     pub(crate) async fn admit_often(
         &self,
         what: &str,
@@ -119,18 +121,22 @@ impl Limiter {
         address: Option<&str>,
         now: UnixSeconds,
     ) -> Result<Counted, ApiError> {
+        let name = self.hash(username);
+        let often = self.per_user.saturating_mul(OFTEN);
         let mut ids = Vec::new();
-        if let Some(address) = address {
-            let network = self.hash(&network(address));
-            let id = format!("{what}#address#{network}");
-            let locks_address = (LOCK_OUT_ADDRESS, network.as_str());
+        let id = if let Some(address) = address {
+            let network = network(address);
+            let network_hash = self.hash(&network);
+            let id = format!("{what}#address#{network_hash}");
+            let locks_address = (LOCK_OUT_ADDRESS, network_hash.as_str());
             self.limit(&id, self.per_address, now, locks_address)
                 .await?;
             ids.push(id);
-        }
-        let name = self.hash(username);
-        let id = format!("{what}#user#{name}");
-        let often = self.per_user.saturating_mul(OFTEN);
+            let name_here = self.hash(&format!("{network} {username}"));
+            format!("{what}#both#{name_here}")
+        } else {
+            format!("{what}#user#{name}")
+        };
         self.limit(&id, often, now, (LOCK_OUT_NAME, &name)).await?;
         ids.push(id);
         Ok(Counted { ids, at: now })
@@ -440,12 +446,39 @@ mod tests {
             }
         }
         assert_eq!(counts(&aws, "address"), [5]);
-        assert_eq!(counts(&aws, "user"), [5, 21]);
+        assert_eq!(counts(&aws, "both"), [5]);
         for admitted in [true, false] {
             let counted = limiter.admit_often("srp", "eve", HERE, NOW).await;
             assert_eq!(counted.is_ok(), admitted);
         }
-        assert_eq!(counts(&aws, "user"), [6, 21], "not counted for the name");
+        assert_eq!(counts(&aws, "both"), [6], "not counted for the name");
+        assert_eq!(counts(&aws, "user"), [21], "that of no address");
+    }
+
+    #[tokio::test]
+    async fn one_network_cannot_use_up_the_steps_of_the_others() {
+        let (mut limiter, aws) = limiter().await;
+        limiter.per_address = 1_000;
+        let often = async |name: &str, address: &str| {
+            let counted = limiter.admit_often("srp", name, Some(address), NOW).await;
+            assert!(matches!(&counted, Ok(_) | Err(ApiError::TooManyAttempts)));
+            counted.is_ok()
+        };
+        for attempt in 1..=20 {
+            assert!(often("ada", "2001:db8:1:2::7").await, "{attempt}");
+        }
+        for address in ["2001:db8:1:2::7", "2001:db8:1:2::8"] {
+            assert!(!often("ada", address).await, "one network");
+        }
+        assert_eq!(counts(&aws, "both"), [22]);
+        assert!(often("grace", "2001:db8:1:2::7").await);
+        for number in 1..=9 {
+            let elsewhere = format!("198.51.100.{number}");
+            for attempt in 1..=20 {
+                assert!(often("ada", &elsewhere).await, "{number} {attempt}");
+            }
+        }
+        assert_eq!(counts(&aws, "user"), [] as [i64; 0]);
     }
 
     #[tokio::test]
