@@ -105,7 +105,15 @@ async fn every_challenge_can_be_answered() {
             "ANSWER",
         ),
         ("CUSTOM_CHALLENGE", "answer", json!("42"), "ANSWER"),
+        ("CUSTOM_CHALLENGE", "answer", json!("New York"), "ANSWER"),
+        (
+            "CUSTOM_CHALLENGE",
+            "answer",
+            json!("S\u{e3}o Paulo"),
+            "ANSWER",
+        ),
         ("A_NEW_ONE", "answer", json!("42"), "ANSWER"),
+        ("A_NEW_ONE", "answer", json!("New York"), "ANSWER"),
         (
             "PASSWORD_VERIFIER",
             "srp",
@@ -131,6 +139,16 @@ async fn every_challenge_can_be_answered() {
         assert_eq!(sent["ChallengeResponses"]["USERNAME"], "5f7e-uuid");
         body["other"] = json!("x");
         assert_eq!(ask(&api, &post("/auth/challenge", &body)).await.status, 400);
+    }
+    // A name is returned as Cognito gave it, and is any text without blanks and control characters.
+    for name in ["zo\u{eb}", "zoe\u{308}", "Zo\u{eb}"] {
+        let body =
+            json!({"challenge": "SMS_MFA", "session": SESSION, "username": name, "code": "123456"});
+        world.cognito.forget_requests();
+        let answer = ask(&api, &post("/auth/challenge", &body)).await;
+        assert_eq!(answer.status, 200, "{name:?}");
+        let (_, sent) = world.cognito.requests().remove(0);
+        assert_eq!(sent["ChallengeResponses"]["USERNAME"], name);
     }
     // The attributes that the pool requires of a user whom an administrator created.
     let mut body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": SESSION, "username": "u",
@@ -160,6 +178,10 @@ async fn every_challenge_can_be_answered() {
         ("session", json!(null)),
         ("code", json!("")),
         ("code", json!("12 34")),
+        ("username", json!("")),
+        ("username", json!("zo e")),
+        ("username", json!("zo\u{200b}e")),
+        ("username", json!("x".repeat(129))),
         ("challenge", json!("")),
         ("challenge", json!("lower")),
         ("answer", json!("two answers")),
@@ -172,6 +194,12 @@ async fn every_challenge_can_be_answered() {
             400,
             "{body}"
         );
+    }
+    for unfit in ["", "New\nYork", "\u{0}", &"x".repeat(2_049)] {
+        let body = json!({"challenge": "CUSTOM_CHALLENGE", "session": SESSION, "username": "a",
+            "answer": unfit});
+        let answer = ask(&api, &post("/auth/challenge", &body)).await;
+        assert_eq!(answer.status, 400, "{unfit:?}");
     }
 
     // A required authenticator is set up within the challenge.
@@ -190,6 +218,16 @@ async fn every_challenge_can_be_answered() {
         (200, &json!("MFA_SETUP"))
     );
     assert!(answer.body["qr_svg"].as_str().unwrap().contains("<svg"));
+    for (name, status) in [
+        ("x".repeat(1_000), 400),
+        ("x".repeat(128), 200),
+        ("\u{1f4f1}".repeat(128), 200),
+    ] {
+        let mut setup = setup.clone();
+        setup["username"] = json!(name);
+        let answer = ask(&api, &post("/auth/challenge", &setup)).await;
+        assert_eq!(answer.status, status, "{name}");
+    }
     setup["code"] = json!("123456");
     assert_eq!(
         ask(&api, &post("/auth/challenge", &setup)).await.body["token_type"],

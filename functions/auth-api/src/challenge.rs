@@ -45,7 +45,7 @@ impl<B: BrowserSessions> AuthApi<B> {
             .map(fields::session)
             .transpose()?;
         // The name as the challenge gave it, not normalized.
-        let username = fields::token(&request.username)?;
+        let username = fields::challenged_name(&request.username)?;
         let Answered { name, answers } = answers(&request)?;
         let replacement = match (&request.current_password, &request.new_password) {
             (None, _) => None,
@@ -199,7 +199,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, RequestError> {
         }
         "CUSTOM_CHALLENGE" => {
             let answer = answer.as_ref().ok_or(RequestError::Malformed)?;
-            vec![("ANSWER", fields::code(answer)?.expose())]
+            vec![("ANSWER", fields::answer(answer)?.expose())]
         }
         PROOF_OF_PASSWORD => {
             let srp = srp.as_ref().ok_or(RequestError::Malformed)?;
@@ -219,7 +219,7 @@ fn answers(request: &Answer) -> Result<Answered<'_>, RequestError> {
             if !known_form || other.is_empty() || other.len() > 64 {
                 return Err(RequestError::Malformed);
             }
-            vec![("ANSWER", fields::code(answer)?.expose())]
+            vec![("ANSWER", fields::answer(answer)?.expose())]
         }
     };
     Ok(Answered {

@@ -13,6 +13,8 @@ use usernames::normalize;
 const MAX_USERNAME_CHARS: usize = 128;
 /// Cognito's longest password.
 const MAX_PASSWORD_CHARS: usize = 256;
+/// Upper bound for the answer to a challenge of the pool's own triggers.
+const MAX_ANSWER_CHARS: usize = 2_048;
 /// Cognito's longest confirmation code.
 const MAX_CODE_CHARS: usize = 2_048;
 /// Cognito's longest value of an attribute.
@@ -46,6 +48,17 @@ pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, Re
         return Err(RequestError::Malformed);
     }
     Ok(normalize(name, case_sensitive))
+}
+
+/// A name as Cognito gave it with a challenge, which must be returned unchanged: its pattern, in any normal form and
+/// case.
+pub(crate) fn challenged_name(name: &str) -> Result<&str, RequestError> {
+    let fits = !name.is_empty() && name.chars().count() <= MAX_USERNAME_CHARS;
+    if fits && name.chars().all(is_visible) {
+        Ok(name)
+    } else {
+        Err(RequestError::Malformed)
+    }
 }
 
 /// Whether the character is only another encoding of one other character, as the Kelvin sign is of
@@ -83,6 +96,17 @@ pub(crate) fn code(code: &Secret) -> Result<&Secret, RequestError> {
     let fits = !text.is_empty() && text.chars().count() <= MAX_CODE_CHARS;
     if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(code)
+    } else {
+        Err(RequestError::Malformed)
+    }
+}
+
+/// An answer that the pool's own triggers compare, in words or as a code.
+pub(crate) fn answer(answer: &Secret) -> Result<&Secret, RequestError> {
+    let text = answer.expose();
+    let fits = !text.is_empty() && text.chars().count() <= MAX_ANSWER_CHARS;
+    if fits && !text.contains(char::is_control) {
+        Ok(answer)
     } else {
         Err(RequestError::Malformed)
     }
@@ -178,5 +202,50 @@ mod tests {
         assert_eq!(normal_name("Ada", true).ok().as_deref(), Some("Ada"));
         assert!(normal_name(&"\u{1f4f1}".repeat(128), false).is_ok());
         assert!(normal_name(&"x".repeat(129), false).is_err());
+    }
+
+    #[test]
+    fn takes_names_of_challenges_unchanged() {
+        let longest = "\u{1f4f1}".repeat(128);
+        let too_long = "x".repeat(129);
+        let rows = [
+            ("zo\u{eb}", true),
+            ("zoe\u{308}", true),
+            ("Ada@Example.COM", true),
+            ("\u{212a}ate", true),
+            (longest.as_str(), true),
+            (too_long.as_str(), false),
+            ("ada lovelace", false),
+            ("a\u{200b}da", false),
+            ("ada\n", false),
+            ("", false),
+        ];
+        for (name, expected) in rows {
+            let found = challenged_name(name).ok();
+            assert_eq!(found, expected.then_some(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_text_without_control_characters() {
+        let longest = "\u{1f4f1}".repeat(2_048);
+        let too_long = "x".repeat(2_049);
+        let rows = [
+            ("42", true),
+            ("New York", true),
+            ("S\u{e3}o Paulo", true),
+            (longest.as_str(), true),
+            (too_long.as_str(), false),
+            ("New\nYork", false),
+            ("New\tYork", false),
+            ("\u{0}", false),
+            ("\u{85}", false),
+            ("", false),
+        ];
+        for (text, expected) in rows {
+            let secret = Secret::new(text.to_owned());
+            let found = answer(&secret).map(Secret::expose).ok();
+            assert_eq!(found, expected.then_some(text), "{text:?}");
+        }
     }
 }

@@ -3,8 +3,8 @@
 use api_gateway::http::{Request, Response};
 use auth_sessions::BrowserSessions;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use qrcode::QrCode;
 use qrcode::render::svg;
+use qrcode::{EcLevel, QrCode};
 use serde_json::{Map, Value, json};
 
 use crate::body::{Code, Proved};
@@ -81,6 +81,9 @@ impl<'a> From<&'a Proved> for Proof<'a> {
     }
 }
 
+/// The longest label: an email address may have 2,048 characters, which no QR code holds.
+const MAX_LABEL_CHARS: usize = 128;
+
 /// A secret in the forms that authenticators read: text, URI and QR code.
 /// Source: RFC 6238, and the Key URI Format of Google Authenticator.
 pub(crate) fn totp(
@@ -88,15 +91,19 @@ pub(crate) fn totp(
     label: &str,
     secret: &Secret,
 ) -> Result<Map<String, Value>, ApiError> {
+    let label: String = label.chars().take(MAX_LABEL_CHARS).collect();
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let uri = format!(
         "otpauth://totp/{}:{}?secret={}&issuer={}&algorithm=SHA1&digits=6&period=30",
         encode(app_name),
-        encode(label),
+        encode(&label),
         encode(secret.expose()),
         encode(app_name),
     );
-    let picture = QrCode::new(uri.as_bytes()).map_err(|_| ApiError::Internal)?;
+    // The longest names fit at the lowest level of error correction only.
+    let picture = QrCode::new(uri.as_bytes())
+        .or_else(|_| QrCode::with_error_correction_level(uri.as_bytes(), EcLevel::L))
+        .map_err(|_| ApiError::Internal)?;
     let picture = picture
         .render()
         .min_dimensions(240, 240)
@@ -112,4 +119,24 @@ pub(crate) fn totp(
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_names_fit_into_a_qr_code() {
+        let secret = Secret::new("A".repeat(52));
+        let longest_app = "\u{1f4f1}".repeat(40);
+        for label in ["ada".to_owned(), "\u{1f4f1}".repeat(128), "x".repeat(2_048)] {
+            for app_name in ["Gatehouse", &longest_app] {
+                let body = totp(app_name, &label, &secret).unwrap();
+                let picture = body.get("qr_svg").and_then(Value::as_str).unwrap();
+                assert!(picture.contains("<svg"), "{label}");
+                let uri = body.get("otpauth_uri").and_then(Value::as_str).unwrap();
+                assert!(uri.contains("&issuer="), "{uri}");
+            }
+        }
+    }
 }
