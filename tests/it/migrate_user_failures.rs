@@ -1,5 +1,7 @@
 //! migrate-user: failing stores, refusals by old stores, and limits on failed passwords.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use aws_sdk_dynamodb::types::BillingMode;
 use serde_json::json;
 use testkit::Invocation;
@@ -257,4 +259,37 @@ async fn guesses_at_one_name_do_not_lock_out_other_users() {
         "{}",
         migrate.output()
     );
+}
+
+/// The SDK repeats a call whose response was lost, and a refund that fails costs the user one attempt, not the migration.
+#[tokio::test]
+async fn a_failed_or_repeated_refund_does_not_stop_a_migration() {
+    let old = OldTable::make().await;
+    let table = old.world.stack.attempt_table.clone();
+    let more = [("ATTEMPT_TABLE", table.as_str())];
+    let migrate = old.function(&more).await;
+    // The third call to the table of attempts is the first refund: two counts precede it.
+    for (what, lost) in [
+        ("no response is lost", 3..3),
+        ("one response is lost", 3..4),
+        ("all are lost", 3..99),
+    ] {
+        let name = format!("{}@example.com", unique("refund"));
+        old.put(ada(&name)).await;
+        let calls = AtomicUsize::new(0);
+        old.world.store.set_hook(Some(Box::new(move |operation| {
+            operation == "UpdateItem" && lost.contains(&(calls.fetch_add(1, Ordering::SeqCst) + 1))
+        })));
+        old.world.store.forget_requests();
+        let answer = moved(&migrate, &sign_in(&name, PASSWORD)).await;
+        old.world.store.set_hook(None);
+        assert_eq!(answer.as_deref(), CONFIRMED, "{what}");
+        let operations = old.world.store.operations().into_iter();
+        let updates = operations.filter(|operation| operation == "UpdateItem");
+        let updates = updates.count();
+        assert_eq!(updates > 4, what != "no response is lost", "{updates}");
+        // A later attempt reads the count.
+        let answer = moved(&migrate, &sign_in(&name, PASSWORD)).await;
+        assert_eq!(answer.as_deref(), CONFIRMED, "after {what}");
+    }
 }

@@ -423,6 +423,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_repeated_refund_does_not_spoil_the_count() {
+        let (limiter, aws) = limiter().await;
+        let counted = limiter.admit("login", "ada", HERE, NOW).await;
+        let counted = counted.ok().unwrap_or_else(Counted::nothing);
+        // The SDK repeats a call whose response was lost.
+        aws.set_fault_after_one(Fault::Cut);
+        aws.forget_requests();
+        limiter.forgive(&counted).await;
+        assert_eq!(aws.requests().len(), counted.ids.len() + 1);
+        let counts = aws.attempts();
+        assert!(counts.values().all(|count| *count == 0), "{counts:?}");
+        for later in [NOW, NOW.plus(WINDOW_SECONDS)] {
+            let admitted = limiter.admit("login", "ada", HERE, later).await;
+            assert!(admitted.is_ok(), "{later:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_step_that_proves_nothing_has_ten_times_the_limit() {
         let (limiter, aws) = limiter().await;
         let often = async |address| {

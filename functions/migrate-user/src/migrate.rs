@@ -33,7 +33,7 @@ impl MigrateUser {
         if let Some(failures) = &self.failures
             && !matches!(decided, Err(MigrateError::NotMigrated(_)))
         {
-            failures.refund(&id, now).await?;
+            failures.refund(&id, now).await;
         }
         match decided {
             Ok(moved) => {

@@ -317,8 +317,8 @@ impl FakeAws {
 }
 
 impl AwsState {
-    /// The response to a read of tables.
-    fn read_tables(&self, operation: &str, request: &Value) -> Option<String> {
+    /// The response to an operation on tables: status and body.
+    fn read_tables(&self, operation: &str, request: &Value) -> Option<(u16, String)> {
         if !matches!(self.backend, Backend::Tables) {
             return None;
         }
@@ -329,6 +329,13 @@ impl AwsState {
                 let id = request["Key"]["id"]["S"].as_str()?.to_owned();
                 let mut attempts = self.attempts.lock().expect("a lock");
                 let count = attempts.entry(id).or_default();
+                let condition = request["ConditionExpression"].as_str();
+                if condition == Some("attempts > :zero") && *count <= 0 {
+                    let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+                    let failed =
+                        json!({"__type": kind, "message": "The conditional request failed"});
+                    return Some((400, failed.to_string()));
+                }
                 *count += change.parse::<i64>().expect("a number");
                 json!({"Attributes": {"attempts": {"N": count.to_string()}}})
             }
@@ -343,7 +350,7 @@ impl AwsState {
             }
             _ => return None,
         };
-        Some(answer.to_string())
+        Some((200, answer.to_string()))
     }
 
     /// An earlier response to the same read, if stale reads are enabled.
@@ -422,14 +429,13 @@ async fn answer(
         },
         Backend::Agreeable | Backend::Tables => {
             let answers = state.answers.lock().expect("a lock");
-            let answer = answers.get(&operation).map(Value::to_string);
-            (
-                200,
-                answer
-                    .or_else(|| state.read_tables(&operation, &request))
-                    .unwrap_or_else(|| success(&operation, &request))
-                    .into(),
-            )
+            let answer = answers
+                .get(&operation)
+                .map(|answer| (200, answer.to_string()));
+            let (status, answer) = answer
+                .or_else(|| state.read_tables(&operation, &request))
+                .unwrap_or_else(|| (200, success(&operation, &request)));
+            (status, answer.into())
         }
     };
     let is_lost = {
