@@ -9,8 +9,8 @@ use usernames::AddressError;
 /// The message of every refusal, independent of its reason. auth-api recognizes a refusal by this
 /// text.
 const REFUSAL: &str = "sign-up refused";
-/// The message for a name of the old store. auth-api answers as if the pool knew the name, and that
-/// is the same answer as for a new one.
+/// The message for a name of the old store, and for one that the pool has in another spelling. auth-api answers as if
+/// the pool knew the name, and that is the same answer as for a new one.
 const KNOWN: &str = "already known";
 
 /// A sign-up that may proceed.
@@ -164,8 +164,9 @@ impl From<UserPoolError> for SignUpError {
 impl From<SignUpError> for InvocationError {
     fn from(error: SignUpError) -> Self {
         match error {
+            // As a refusal it would reveal that the account exists.
+            SignUpError::Known | SignUpError::Refused(Refusal::CaseTwin) => Self::Refused(KNOWN),
             SignUpError::Refused(_) => Self::Refused(REFUSAL),
-            SignUpError::Known => Self::Refused(KNOWN),
             SignUpError::Failed(_) => Self::Internal,
         }
     }
