@@ -319,6 +319,9 @@ async fn records_decide_on_migration_and_attributes() {
         .await;
     let rows: Vec<(&str, Value, Option<&str>)> = vec![
         ("barred", json!({"enabled": false}), None),
+        ("barred", json!({"enabled": "off"}), None),
+        ("barred", json!({"enabled": "disabled"}), None),
+        ("barred", json!({"enabled": null}), None),
         ("barred", json!({"disabled": true}), None),
         ("barred", json!({"disabled": 1}), None),
         ("barred", json!({"locked": "yes"}), None),
@@ -327,6 +330,16 @@ async fn records_decide_on_migration_and_attributes() {
         (
             "active",
             json!({"disabled": false, "locked": null, "deleted": null, "status": "active"}),
+            CONFIRMED,
+        ),
+        (
+            "active",
+            json!({"enabled": "on", "disabled": "off", "locked": "off"}),
+            CONFIRMED,
+        ),
+        (
+            "active",
+            json!({"enabled": "2024-01-01T00:00:00Z"}),
             CONFIRMED,
         ),
         ("empty hash", json!({"password_hash": ""}), None),
@@ -364,10 +377,27 @@ async fn records_decide_on_migration_and_attributes() {
         ),
         ("unverified", json!({"email_verified": false}), CONFIRMED),
         ("must reset", json!({"must_reset": true}), RESET),
+        ("must reset", json!({"must_reset": "pending"}), RESET),
+        (
+            "no reset",
+            json!({"must_reset": "off", "confirmed": "on"}),
+            CONFIRMED,
+        ),
+        ("no reset", json!({"must_reset": null}), CONFIRMED),
         ("unconfirmed", json!({"confirmed": false}), None),
+        ("unconfirmed", json!({"confirmed": "pending"}), None),
+        ("unconfirmed", json!({"confirmed": "0000-00-00"}), None),
+        (
+            "confirmed at",
+            json!({"confirmed": "2024-01-01 00:00:00"}),
+            CONFIRMED,
+        ),
     ];
+    let name_of = |at: usize| format!("user{at}@example.com");
+    let first = |case: &str| name_of(rows.iter().position(|row| row.0 == case).unwrap());
+    let (weak_hash, unconfirmed) = (first("weak hash"), first("unconfirmed"));
     for (at, (case, more, expected)) in rows.into_iter().enumerate() {
-        let name = format!("user{at}@example.com");
+        let name = name_of(at);
         old.put(with(ada(&name), more.clone())).await;
         let found = moved(&migrate, &sign_in(&name, PASSWORD)).await;
         assert_eq!(found.as_deref(), expected, "{case} {more}");
@@ -421,14 +451,14 @@ async fn records_decide_on_migration_and_attributes() {
     ];
     let migrate = old.function(&weak).await;
     assert_eq!(
-        moved(&migrate, &sign_in("user12@example.com", PASSWORD))
+        moved(&migrate, &sign_in(&weak_hash, PASSWORD))
             .await
             .as_deref(),
         CONFIRMED,
         "weak hashes are allowed"
     );
     assert_eq!(
-        moved(&migrate, &sign_in("user18@example.com", PASSWORD))
+        moved(&migrate, &sign_in(&unconfirmed, PASSWORD))
             .await
             .as_deref(),
         RESET

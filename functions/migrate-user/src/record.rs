@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 use crate::attributes::attributes;
 use crate::rules::Rules;
 use crate::user::{Credential, LegacyUser};
-use crate::values::{list, moment, text, truth};
+use crate::values::{list, moment, text, truth, truth_or_time};
 
 impl LegacyUser {
     /// Parses a record of an old store; `None` for a record without a name.
     pub(crate) fn from_record(record: &Map<String, Value>, rules: &Rules) -> Option<Self> {
         let fields = &rules.fields;
-        let is =
-            |name: &str, default: bool| record.get(name).map_or(default, |v| truth(v, default));
+        // A value that is unclear neither admits a user nor spares a reset.
+        let is_or_absent = |name: &str| record.get(name).is_none_or(truth_or_time);
         let status = record.get(&fields.status).and_then(Value::as_str);
         // Statuses by which systems bar users from signing in. Other statuses have no effect.
         let is_barred = status.is_some_and(|status| {
@@ -34,7 +34,7 @@ impl LegacyUser {
             None | Some(Value::Null) => false,
             Some(value) => truth(value, true),
         };
-        let enabled = is(&fields.enabled, true)
+        let enabled = is_or_absent(&fields.enabled)
             && !is_ended(&fields.disabled)
             && !is_ended(&fields.locked)
             && !is_ended(&fields.deleted)
@@ -68,9 +68,11 @@ impl LegacyUser {
             attributes,
             left_behind,
             enabled,
-            confirmed: is(&fields.confirmed, true),
+            confirmed: is_or_absent(&fields.confirmed),
             last_sign_in: record.get(&fields.last_sign_in).and_then(moment),
-            must_reset: is(&fields.must_reset, false),
+            must_reset: record
+                .get(&fields.must_reset)
+                .is_some_and(|value| truth(value, true)),
             groups: record.get(&fields.groups).map(list).unwrap_or_default(),
             credential,
         })

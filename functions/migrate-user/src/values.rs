@@ -33,13 +33,19 @@ pub(crate) fn truth(value: &Value, unclear: bool) -> bool {
         Value::Bool(truth) => *truth,
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" | "1" => true,
-            "false" | "f" | "no" | "n" | "0" | "" => false,
+            "true" | "t" | "yes" | "y" | "on" | "1" => true,
+            "false" | "f" | "no" | "n" | "off" | "0" | "" => false,
             _ => unclear,
         },
         Value::Null => false,
         Value::Array(_) | Value::Object(_) => unclear,
     }
+}
+
+/// Parses a boolean that may be a time, as a column such as `confirmed_at` is: any time after 1970 is true. Other values
+/// that are unclear are false.
+pub(crate) fn truth_or_time(value: &Value) -> bool {
+    truth(value, moment(value).is_some_and(|seconds| seconds > 0))
 }
 
 /// Seconds since 1970, as a number or in ISO 8601.
@@ -77,6 +83,8 @@ mod tests {
             (json!("T"), Some(true)),
             (json!("Yes"), Some(true)),
             (json!("no"), Some(false)),
+            (json!("On"), Some(true)),
+            (json!("OFF"), Some(false)),
             (json!(""), Some(false)),
             (json!(null), Some(false)),
             (json!("perhaps"), None),
@@ -88,6 +96,34 @@ mod tests {
                 [expected.unwrap_or(false), expected.unwrap_or(true)],
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn an_unclear_boolean_is_true_only_as_a_time() {
+        for (value, expected) in [
+            (json!(true), true),
+            (json!("yes"), true),
+            (json!("on"), true),
+            (json!(1), true),
+            (json!(1_700_000_000), true),
+            (json!("1700000000"), true),
+            (json!("2023-11-14T22:13:20Z"), true),
+            (json!("2023-11-14 22:13:20"), true),
+            (json!(false), false),
+            (json!("off"), false),
+            (json!("disabled"), false),
+            (json!("pending"), false),
+            (json!("1970-01-01T00:00:00Z"), false),
+            (json!("0000-00-00 00:00:00"), false),
+            (json!("-5"), false),
+            (json!(""), false),
+            (json!(0), false),
+            (json!(null), false),
+            (json!([]), false),
+            (json!({}), false),
+        ] {
+            assert_eq!(truth_or_time(&value), expected, "{value}");
         }
     }
 
