@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::types::BillingMode;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::Invocation;
-use testkit::server::Fault;
+use testkit::server::{Fault, Server};
 
 use crate::migrate_user::{
-    CONFIRMED, OldTable, PASSWORD, ada, hash_key, moved, sign_in, text_attribute,
+    CONFIRMED, HASH, OldTable, PASSWORD, ada, hash_key, moved, sign_in, text_attribute,
 };
 use crate::migrate_user_sources::{endpoint, migrate_from};
 use crate::store::table_client;
@@ -67,6 +67,109 @@ async fn a_refusal_by_an_endpoint_does_not_affect_other_users() {
         }
         let asked = asked.lock().unwrap().len();
         assert_eq!(asked, if cools { 1 } else { 2 }, "{status}");
+    }
+}
+
+/// An endpoint answers `ada` with this status and body, and has a record of every other user.
+async fn endpoint_with_a_bad_record(status: u16, bad: String) -> Server {
+    let handler = move |body: String| {
+        let question: Value = serde_json::from_str(&body).unwrap();
+        let name = question["username"].as_str().unwrap();
+        let record = json!({"username": name, "email": name, "email_verified": true, "password_matches": true});
+        let answer = match name {
+            "ada@example.com" => (status, bad.clone()),
+            _ => (200, record.to_string()),
+        };
+        async move {
+            let status = axum::http::StatusCode::from_u16(answer.0).unwrap();
+            (status, answer.1)
+        }
+    };
+    Server::start(axum::Router::new().route("/login", axum::routing::post(handler))).await
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_does_not_affect_other_users() {
+    let world = World::start().await;
+    let large = |bytes: usize| {
+        let mut record = json!({"username": "ada@example.com", "email": "ada@example.com",
+            "email_verified": true, "password_matches": true});
+        record["portrait"] = json!("x".repeat(bytes));
+        record.to_string()
+    };
+    for (case, status, bad, refused) in [
+        ("too large", 200, large(70 * 1_024), false),
+        ("malformed", 200, "{".to_owned(), false),
+        ("a large page for a refusal", 403, large(70 * 1_024), true),
+        (
+            "a large page for an unknown user",
+            404,
+            large(70 * 1_024),
+            true,
+        ),
+    ] {
+        let server = endpoint_with_a_bad_record(status, bad).await;
+        let migrate = migrate_from(&world, &server).await;
+        let event = sign_in("ada@example.com", PASSWORD);
+        if refused {
+            assert_eq!(moved(&migrate, &event).await, None, "{case}");
+        } else {
+            assert!(migrate.invoke(&event).await.is_failure(), "{case}");
+        }
+        let other = moved(&migrate, &sign_in("grace@example.com", PASSWORD)).await;
+        assert_eq!(other.as_deref(), CONFIRMED, "after {case}");
+    }
+    // An outage stays one, however long its page is.
+    let server = endpoint_with_a_bad_record(503, large(70 * 1_024)).await;
+    let migrate = migrate_from(&world, &server).await;
+    for name in ["ada@example.com", "grace@example.com"] {
+        let failed = migrate.invoke(&sign_in(name, PASSWORD)).await;
+        assert!(failed.is_failure(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_postgresql_cannot_read_does_not_affect_other_users() {
+    let world = World::start().await;
+    let address = world.stack.postgres.clone();
+    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let fails = unique("fails").replace('-', "_");
+    client
+        .batch_execute(&format!(
+            "CREATE FUNCTION {fails}(state text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'failed' USING ERRCODE = state; END $$;"
+        ))
+        .await
+        .unwrap();
+    // The name of a user is the SQLSTATE that reading the row fails with.
+    let query = format!(
+        "SELECT $1::text AS username, '{HASH}' AS password_hash, $1 AS email, \
+         CASE WHEN $1 LIKE 'grace%' THEN true ELSE {fails}(left(upper($1), 5)) END AS email_verified"
+    );
+    let base = [
+        ("LEGACY_SOURCE", "postgres"),
+        ("LEGACY_SECRET", address.as_str()),
+        ("LEGACY_QUERY", query.as_str()),
+    ];
+    let grace = sign_in("grace@example.com", PASSWORD);
+    for (state, suspends) in [
+        ("xx000", false),
+        ("xx001", false),
+        ("p0001", false),
+        ("53200", true),
+    ] {
+        let migrate = world.function("migrate-user", &base).await;
+        let event = sign_in(&format!("{state}@example.com"), PASSWORD);
+        assert!(migrate.invoke(&event).await.is_failure(), "{state}");
+        if suspends {
+            assert!(migrate.invoke(&grace).await.is_failure(), "{state}");
+        } else {
+            let other = moved(&migrate, &grace).await;
+            assert_eq!(other.as_deref(), CONFIRMED, "after {state}");
+        }
     }
 }
 

@@ -94,7 +94,11 @@ impl Http {
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
         match body.collect().await {
             Ok(body) => Ok((status, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(SourceError::Down(Cause::Invalid)),
+            // One user's record does not suspend the calls for the others. Of other statuses, the body has no meaning.
+            Err(error) if error.is::<LengthLimitError>() => match status {
+                StatusCode::OK => Err(SourceError::UNREADABLE),
+                _ => Ok((status, Bytes::new())),
+            },
             Err(_) => Err(SourceError::Down(Cause::Connection)),
         }
     }

@@ -124,13 +124,13 @@ async fn within<T>(
 }
 
 /// Classifies an error by the class of its SQLSTATE: a name that the query cannot take, an unavailable server,
-/// or an invalid query.
+/// or an invalid query. An internal error (`XX`), mostly a corrupt row, concerns one name: the server has answered.
 /// Source: PostgreSQL, "PostgreSQL Error Codes".
 fn classify(error: &tokio_postgres::Error) -> SourceError {
     let code = error.code().map(|code| code.code().get(..2).unwrap_or(""));
     match code {
         Some("22") => SourceError::Refused,
-        None | Some("08" | "25" | "28" | "53" | "55" | "57" | "58" | "XX") => {
+        None | Some("08" | "25" | "28" | "53" | "55" | "57" | "58") => {
             SourceError::Down(cause_of(error))
         }
         Some(_) => SourceError::Unusable(cause_of(error)),
