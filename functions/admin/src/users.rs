@@ -1,7 +1,7 @@
 //! Changes a user at Cognito, in the table of revocations and in the profile.
 
 use auth::{RevocationContext, RevocationWriter, UnixSeconds, UserRef};
-use auth_cognito::User;
+use auth_cognito::{User, UserPoolError};
 use auth_dynamodb::{RevocationRow, Status};
 use runtime::{Audit, clock};
 use serde_json::{Value, json};
@@ -70,7 +70,11 @@ impl Admin {
         context: &RevocationContext<'_>,
     ) -> Result<Value, AdminError> {
         self.disable_as(user, Status::Deleted, context).await?;
-        self.users.delete(&user.username).await?;
+        match self.users.delete(&user.username).await {
+            // The SDK repeats a deletion whose response was lost, and the user existed when it was disabled.
+            Ok(()) | Err(UserPoolError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
         // From here on the row is needed only until the issued tokens expire.
         let target = self.user_ref(user);
         self.revocations

@@ -229,6 +229,35 @@ async fn cognitos_errors_have_their_own_answers() {
     }
 }
 
+/// The SDK repeats a call whose response was lost; Cognito then reports that there is no such user.
+#[tokio::test]
+async fn a_repeated_deletion_is_complete() {
+    let (admin, aws) = fixture().await;
+    let missing = r#"{"__type":"UserNotFoundException"}"#;
+    aws.set_fault_for("AdminDeleteUser", Fault::Answer(400, missing.to_owned()));
+    let (status, body) = call(&admin, &on_user("DELETE", "")).await;
+    assert_eq!(
+        (status, body),
+        (200, json!({"done": "deleted", "sub": SUBJECT}))
+    );
+    let operations = aws.operations();
+    assert_eq!(
+        operations.last().map(String::as_str),
+        Some("UpdateItem"),
+        "the row expires with the issued tokens: {operations:?}"
+    );
+    // Any other refusal leaves the user disabled, and the request can be repeated.
+    let (admin, aws) = fixture().await;
+    let denied = r#"{"__type":"NotAuthorizedException"}"#;
+    aws.set_fault_for("AdminDeleteUser", Fault::Answer(400, denied.to_owned()));
+    let (status, body) = call(&admin, &on_user("DELETE", "")).await;
+    assert_eq!((status, body["code"].as_str()), (503, Some("unavailable")));
+    assert_eq!(
+        aws.operations().last().map(String::as_str),
+        Some("AdminDeleteUser")
+    );
+}
+
 #[tokio::test]
 async fn clients_and_the_issuer_are_revoked_by_their_own_rows() {
     let pool = Pool::ours();
