@@ -210,6 +210,8 @@ async fn without_the_table_cognito_still_disables_and_the_caller_learns_of_the_f
 async fn cognitos_errors_have_their_own_answers() {
     for (error, status, code) in [
         ("UserNotFoundException", 404, "unknown_user"),
+        // A name that no user can have, such as "ada lovelace".
+        ("InvalidParameterException", 404, "unknown_user"),
         ("TooManyRequestsException", 429, "too_many_requests"),
         ("NotAuthorizedException", 503, "unavailable"),
     ] {
@@ -225,6 +227,25 @@ async fn cognitos_errors_have_their_own_answers() {
         assert!(
             !aws.operations().contains(&"UpdateItem".to_owned()),
             "{error}"
+        );
+    }
+}
+
+/// An invalid parameter of a call that changes the user is not an unknown user.
+#[tokio::test]
+async fn other_calls_report_an_invalid_parameter_as_a_failure() {
+    for (operation, event) in [
+        ("AdminDisableUser", on_user("POST", "/disable")),
+        ("AdminDeleteUser", on_user("DELETE", "")),
+    ] {
+        let (admin, aws) = fixture().await;
+        let fault = r#"{"__type":"InvalidParameterException"}"#.to_owned();
+        aws.set_fault_for(operation, Fault::Answer(400, fault));
+        let (status, body) = call(&admin, &event).await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (503, Some("unavailable")),
+            "{operation}"
         );
     }
 }

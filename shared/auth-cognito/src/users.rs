@@ -251,14 +251,15 @@ impl CognitoUsers {
         call.map(drop).map_err(|error| classify(&error))
     }
 
-    /// `AdminGetUser`.
+    /// `AdminGetUser`. The pool has no user of a name that it cannot contain, with a space for instance.
     async fn described(&self, username: &str) -> Result<AdminGetUserOutput, UserPoolError> {
         let call = self.client.admin_get_user();
         let call = call.user_pool_id(&self.user_pool_id).username(username);
-        call.send()
-            .in_span(Dependency::Cognito)
-            .await
-            .map_err(|error| classify(&error))
+        let sent = call.send().in_span(Dependency::Cognito).await;
+        sent.map_err(|error| match error.as_service_error() {
+            Some(refused) if refused.is_invalid_parameter_exception() => UserPoolError::NotFound,
+            _ => classify(&error),
+        })
     }
 }
 
