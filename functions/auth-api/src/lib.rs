@@ -34,6 +34,7 @@ mod signed_in;
 mod times;
 mod tokens;
 mod totp;
+mod unused_names;
 
 use std::process::ExitCode;
 
@@ -55,10 +56,12 @@ use crate::attempts::Attempts;
 use crate::browser_session::BrowserCookie;
 use crate::limiter::Limiter;
 use crate::pages::Pages;
+use crate::unused_names::UnusedNames;
 
 /// The function.
 pub struct AuthApi<B = DynamoBrowserSessions> {
     accounts: CognitoAccounts,
+    unused_names: UnusedNames,
     sign_out: CognitoSignOut,
     users: CognitoUsers,
     revocations: DynamoRevocations,
@@ -183,6 +186,7 @@ impl<B: BrowserSessions> AuthApi<B> {
         let retry_queue = config.retry_queue_url.clone();
         Ok(Self {
             retry_queue: retry_queue.map(|url| RetryQueue::new(sdk, url)),
+            unused_names: UnusedNames::new(secret.as_ref()),
             accounts: CognitoAccounts::new(sdk, config.app_client_id.clone(), secret),
             sign_out: CognitoSignOut::new(sdk, config.user_pool_id.clone()),
             users: CognitoUsers::new(sdk, config.user_pool_id.clone()),

@@ -3,7 +3,6 @@
 use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::{AccountError, SignIn};
 use auth_sessions::BrowserSessions;
-use aws_lc_rs::digest;
 
 use crate::body::Login;
 use crate::change_password::PROOF;
@@ -86,7 +85,7 @@ impl<B: BrowserSessions> AuthApi<B> {
         if !is_unconfirmed || problem != ApiError::SignInRefused {
             return Err(problem);
         }
-        let decoy = unused_name(username);
+        let decoy = self.unused_names.instead_of(username);
         let simulated = within(self.accounts.sign_in_by_srp(&decoy, srp_a)).await;
         let mut begun = simulated.map_err(|_| problem)?;
         if let SignIn::Challenge(challenge) = &mut begun {
@@ -133,17 +132,5 @@ impl<B: BrowserSessions> AuthApi<B> {
         email: Option<String>,
     ) -> Result<String, RequestError> {
         fields::username(username, email, self.config.case_sensitive)
-    }
-}
-
-/// A name without an account, always the same for `username`, in the same form: Cognito's simulated
-/// challenge depends on both.
-fn unused_name(username: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, username.as_bytes());
-    let digest = hex::encode(digest.as_ref());
-    if username.contains('@') {
-        format!("{digest}@unused.invalid")
-    } else {
-        digest
     }
 }

@@ -12,17 +12,21 @@ const SESSION: &str = "a-session-of-twenty-characters";
 
 /// The function with an app client's secret, which admits three attempts for a user.
 async fn api() -> (AuthApi, FakeAws) {
+    let limits = [("ATTEMPT_TABLE", "attempts"), ("ATTEMPTS_PER_USER", "3")];
+    api_with(&limits).await
+}
+
+async fn api_with(limits: &[(&str, &str)]) -> (AuthApi, FakeAws) {
     let aws = FakeAws::with_tables().await;
     let user = json!({
         "Username": "ada", "UserAttributes": [{"Name": "email", "Value": "ada@example.com"}],
     });
     aws.set_answer("GetUser", user);
     let variables = [
-        ("ATTEMPT_TABLE", "attempts"),
-        ("ATTEMPTS_PER_USER", "3"),
         ("REFUSAL_GRID_MILLISECONDS", "0"),
         ("SIGN_IN_URL", "https://app.example.com"),
     ];
+    let variables = [&variables[..], limits].concat();
     let config = Config::from_lookup(&events::variables(&variables)).unwrap();
     let secret = Some(Secret::new("s3cr3t-of-the-client".to_owned()));
     (AuthApi::new(&aws.sdk(), config, secret, None).unwrap(), aws)
@@ -136,4 +140,32 @@ async fn another_name_in_a_challenge_is_refused_and_counted() {
         assert_eq!(status(&api, &event).await, 401, "{event}");
         assert!(aws.attempts().values().any(|count| *count > 0), "{event}");
     }
+}
+
+/// The name by which Cognito simulates the challenge of an unconfirmed account cannot be computed by a client.
+#[tokio::test]
+async fn the_challenge_of_an_unconfirmed_account_is_that_of_a_secret_name() {
+    let login = json!({"email": "ada@example.com", "srp_a": "A".repeat(64)});
+    let event = request("POST", "/auth/login", &login);
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let (api, aws) = api_with(&[]).await;
+        let simulated = json!({"ChallengeName": "PASSWORD_VERIFIER", "ChallengeParameters": {
+            "SALT": "5a17", "SRP_B": "b", "SECRET_BLOCK": "s", "USER_ID_FOR_SRP": "01234567-uuid"}});
+        aws.set_answer("InitiateAuth", simulated);
+        let unconfirmed = json!({"__type": "UserNotConfirmedException", "message": "x"});
+        aws.set_fault_times(Fault::Answer(400, unconfirmed.to_string()), 1);
+        assert_eq!(status(&api, &event).await, 200);
+        let asked = aws.requests().into_iter();
+        let asked = asked.filter(|(operation, _)| operation == "InitiateAuth");
+        let asked: Vec<Value> = asked
+            .map(|(_, body)| body["AuthParameters"]["USERNAME"].clone())
+            .collect();
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        assert_eq!(asked[0], "ada@example.com");
+        names.push(asked[1].clone());
+    }
+    assert_eq!(names[0], names[1], "the salt of a name is always the same");
+    let digest = "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72";
+    assert_ne!(names[0], format!("{digest}@unused.invalid"));
 }
