@@ -440,6 +440,61 @@ fn bcrypt_reports_passwords_longer_than_72_bytes() {
     );
 }
 
+/// The last digit of bcrypt's salt has four unused bits, and that of the hash two. Some systems do not clear them.
+#[test]
+fn bcrypt_ignores_unused_bits() {
+    // Each digit with the same used bits: `u` is 48, the first of `u` to `9`; `e` is 32, the first of `e` to `h`.
+    for (salt, end) in [("u", "e"), ("v", "e"), ("9", "e"), ("u", "f"), ("y", "h")] {
+        let salt = format!("abcdefghijklmnopqrstu{salt}");
+        for (hash, system) in [
+            (
+                format!("$2b$05${salt}gKvkOgqWN6G.40bnc6Y.fjokmxUzft{end}"),
+                "bcrypt",
+            ),
+            (
+                format!("{{bcrypt}}$2a$05${salt}gKvkOgqWN6G.40bnc6Y.fjokmxUzft{end}"),
+                "Spring",
+            ),
+            (
+                format!("$bcrypt-sha256$2b,5${salt}$OTERWFu65C4kKb2mzSq6IvCA6uRowy{end}"),
+                "passlib 1",
+            ),
+            (
+                format!(
+                    "$bcrypt-sha256$v=2,t=2b,r=5${salt}$My5z4SWmnjNIO1YQ3aIVS1AH1DpyJ/{}",
+                    if end == "e" { "2" } else { "3" }
+                ),
+                "passlib 2",
+            ),
+            (
+                format!(
+                    "{{\"hash\": {{\"algorithm\": \"BCRYPT\", \"workFactor\": 5, \"salt\": \"{salt}\", \
+                    \"value\": \"gKvkOgqWN6G.40bnc6Y.fjokmxUzft{end}\"}}}}"
+                ),
+                "Okta",
+            ),
+            (
+                format!(
+                    "{{\"encryptionScheme\": \"bcrypt\", \"factor\": 5, \"salt\": \"{salt}\", \
+                    \"password\": \"gKvkOgqWN6G.40bnc6Y.fjokmxUzft{end}\"}}"
+                ),
+                "FusionAuth",
+            ),
+        ] {
+            assert_eq!(fit(&hash, PW), PasswordMatch::Match, "{system}: {hash}");
+            let other = fit(&hash, "another password");
+            assert_eq!(other, PasswordMatch::Mismatch, "{system}: {hash}");
+        }
+    }
+    // The bits above them belong to the salt and to the hash.
+    for other in [
+        "$2b$05$abcdefghijklmnopqrstutgKvkOgqWN6G.40bnc6Y.fjokmxUzfte",
+        "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfti",
+    ] {
+        assert_eq!(fit(other, PW), PasswordMatch::Mismatch, "{other}");
+    }
+}
+
 #[test]
 fn costly_hashes_are_refused_before_computing_them() {
     let began = std::time::Instant::now();

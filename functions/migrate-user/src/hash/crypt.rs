@@ -60,7 +60,28 @@ pub(super) fn bcrypt(text: &str) -> Result<Form, HashError> {
     if !rest.bytes().all(|byte| crypt64_value(byte).is_some()) {
         return Err(HashError::Corrupt);
     }
-    Ok(Form::Bcrypt(text.to_owned()))
+    let (salt, hash) = rest.split_at_checked(22).ok_or(HashError::Corrupt)?;
+    let (salt, hash) = (bcrypt_salt(salt)?, without_low_bits(hash, 2)?);
+    let start = text.strip_suffix(rest).ok_or(HashError::Corrupt)?;
+    Ok(Form::Bcrypt(format!("{start}{salt}{hash}")))
+}
+
+/// 22 digits have four bits more than the 16 bytes of a salt, and 31 have two more than the 23 of a hash. Elixir's comeonin
+/// and passlib up to 1.5.2 left them as they were; the hash does not depend on them, and the crate refuses them.
+/// Source: passlib, issue 25; comeonin, issue 111.
+fn bcrypt_salt(salt: &str) -> Result<String, HashError> {
+    without_low_bits(salt, 4)
+}
+
+/// The text with the lowest bits of its last digit cleared, in the alphabet of bcrypt.
+fn without_low_bits(text: &str, bits: usize) -> Result<String, HashError> {
+    const DIGITS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let (last, start) = text.as_bytes().split_last().ok_or(HashError::Corrupt)?;
+    let value = DIGITS.iter().position(|digit| digit == last);
+    let cleared = value.and_then(|value| DIGITS.get(value >> bits << bits));
+    let mut digits = start.to_vec();
+    digits.push(*cleared.ok_or(HashError::Corrupt)?);
+    String::from_utf8(digits).map_err(|_| HashError::Corrupt)
 }
 
 pub(super) fn bcrypt_of(before: Before, text: &str) -> Result<Form, HashError> {
@@ -80,7 +101,7 @@ fn bcrypt_sha256(rest: &str) -> Result<Form, HashError> {
         ["v=2", ident, cost] => {
             let ident = ident.strip_prefix("t=").ok_or(HashError::Corrupt)?;
             let cost = cost.strip_prefix("r=").ok_or(HashError::Corrupt)?;
-            (ident, cost, Before::HmacSha256Base64((*salt).to_owned()))
+            (ident, cost, Before::HmacSha256Base64(bcrypt_salt(salt)?))
         }
         _ => return Err(HashError::Corrupt),
     };
