@@ -56,6 +56,34 @@ fn each_token_use_has_its_claim_for_the_user_name() {
     }
 }
 
+/// Any token of the session revokes it, also one that has expired.
+#[test]
+fn a_logout_takes_any_token_of_the_session() {
+    let pool = Pool::ours();
+    let (hour, now) = (60 * 60, now());
+    let rules = TokenRules::of_logout(0, hour);
+    let expired = |seconds: u64| {
+        let token = pool.access_token().claim("exp", now - seconds);
+        let token = token.claim("iat", now - 2 * hour);
+        token.claim("auth_time", now - 2 * hour)
+    };
+    let elsewhere = pool.access_token().claim("aud", RESOURCE);
+    for (name, token, passes) in [
+        ("an ID token", pool.id_token(), true),
+        ("for a resource", elsewhere, true),
+        (
+            "without a session",
+            pool.access_token().without("origin_jti"),
+            true,
+        ),
+        ("expired", expired(hour - 1), true),
+        ("expired for an hour", expired(hour), false),
+    ] {
+        let result = verify(&token.build(), &rules, now);
+        assert_eq!(result.is_ok(), passes, "{name}: {:?}", result.err());
+    }
+}
+
 #[test]
 fn rejects_other_token_uses() {
     check(claims::token_uses());

@@ -7,6 +7,12 @@ use testkit::{Pool, now};
 use crate::{check, check_with, verify};
 
 #[test]
+fn lifetimes_have_their_bounds() {
+    assert_eq!(auth::MAX_LIFETIME_SECONDS, 86_400);
+    assert_eq!(auth::LARGEST_MAX_LIFETIME_SECONDS, 2_592_000);
+}
+
+#[test]
 fn rejects_times_that_are_no_numeric_dates() {
     check(times::invalid_times());
 }
