@@ -31,7 +31,7 @@ VERSION = "0.13.2"
 OPTIONS = ["--fuzz-dir", FUZZ, "--sanitizer", "none", "--no-cfg-fuzzing"]
 # The longest input, in bytes; the longest time of one by the clock, in seconds, on a machine that has other work; the most
 # memory, in MB: a password hash may take 128 MB, as docs/migration.md says.
-LIMITS = ["-max_len=4096", "-timeout=120", "-rss_limit_mb=1024"]
+LIMITS = ["-max_len=4096", "-timeout=120", "-report_slow_units=120", "-rss_limit_mb=1024"]
 # The smallest corpus keeps short inputs: what a committed one may have.
 MAX_COMMITTED = 2048
 # Secrets of the inputs' events, none of which belongs into a log line.

@@ -8,8 +8,7 @@ use post_authentication::PostAuthentication;
 use post_confirmation::PostConfirmation;
 use pre_sign_up::PreSignUp;
 use pre_token_generation::PreTokenGeneration;
-use runtime::{Handler, InvocationError};
-use serde_json::Value;
+use runtime::{Handler, InvocationError, Members};
 use serde_json::value::RawValue;
 use testkit::events;
 
@@ -110,10 +109,13 @@ pub fn run(bytes: &[u8]) {
         "pre-token-generation" => wait(all.pre_token_generation.handle(&event, "r")),
         _ => wait(all.migrate_user.handle(&event, "r")),
     };
-    let read = serde_json::from_str::<Value>(&json).unwrap_or_default();
+    // Other members are not read: one may have a number that `Value` refuses.
+    let members = Members::parse(&event);
+    let of_event = members.and_then(|members| members.member("userPoolId"));
+    let of_event: Option<String> = of_event.and_then(|id| serde_json::from_str(id.get()).ok());
     for (operation, call) in all.aws.calls() {
         if let Some(pool) = call["UserPoolId"].as_str() {
-            assert_eq!(read["userPoolId"], pool, "{operation}: another pool");
+            assert_eq!(of_event.as_deref(), Some(pool), "{operation}: another pool");
         }
     }
     match answer {
