@@ -108,12 +108,13 @@ impl Settings {
         };
         let effects: Vec<Effect> = table.routes().iter().map(decide).collect();
         let effect = at.and_then(|at| effects.get(at)).copied();
+        let effect = effect.ok_or(AuthorizeError::UnknownRoute)?;
         let policy = table.policy(arn, &effects);
-        // A policy that does not cover this request would leave it to the API's resource policy, so
-        // an unusual spelling of a path is an error instead.
-        if policy.covers(arn.as_str()) {
+        // API Gateway compares the client's spelling of the path, which the route's pattern may not cover:
+        // another route's could allow what is denied here, and without any the API's resource policy decides.
+        if policy.effect_on(arn) == Some(effect) {
             Ok(Authorization {
-                effect: effect.ok_or(AuthorizeError::UnknownRoute)?,
+                effect,
                 reason: None,
                 policy: Some(policy),
             })

@@ -2,6 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::method_arn::MethodArn;
+
 /// Allow or Deny. It has no default: the code that builds a policy must choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Effect {
@@ -103,6 +105,27 @@ impl IamPolicy {
         resources.any(|resource| glob(resource, arn))
     }
 
+    /// The effect on this request, evaluated as IAM does. `None` if no statement covers it, or if the spelling that the
+    /// client sent and the decoded one have different effects: AWS does not document which of them API Gateway
+    /// compares.
+    #[must_use]
+    pub fn effect_on(&self, arn: &MethodArn<'_>) -> Option<Effect> {
+        let effect = self.effect_on_text(arn.as_str());
+        match arn.decoded() {
+            Some(decoded) => effect.filter(|effect| self.effect_on_text(&decoded) == Some(*effect)),
+            None => effect,
+        }
+    }
+
+    fn effect_on_text(&self, arn: &str) -> Option<Effect> {
+        let covers = |one: &&Statement| one.resource.iter().any(|resource| glob(resource, arn));
+        let mut effects = self.statement.iter().filter(covers).map(|one| one.effect);
+        let first = effects.next()?;
+        // An explicit Deny precedes any Allow.
+        let is_denied = first == Effect::Deny || effects.any(|effect| effect == Effect::Deny);
+        Some(if is_denied { Effect::Deny } else { first })
+    }
+
     /// `Allow` on some resources and `Deny` on others; `allowed` must not be empty.
     #[must_use]
     pub fn allow_and_deny(allowed: Vec<String>, denied: Vec<String>) -> Self {
@@ -187,6 +210,34 @@ mod tests {
         assert_eq!(json["Statement"].as_array().map(Vec::len), Some(1));
         let two = IamPolicy::new(Effect::Allow, "a".to_owned()).and("b".to_owned());
         assert!(two.covers("b"));
+    }
+
+    #[test]
+    fn a_deny_precedes_and_both_spellings_count() {
+        let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+        let list = |names: &[&str]| names.iter().map(|name| format!("{api}/{name}")).collect();
+        let policy = IamPolicy::allow_and_deny(list(&["GET/a/*", "GET/c"]), list(&["GET/a/*/b"]));
+        for (request, effect) in [
+            ("GET/a/1", Some(Effect::Allow)),
+            ("GET/a/1/b", Some(Effect::Deny)),
+            ("GET/b", None),
+            ("POST/a/1", None),
+            ("GET/a/%31", Some(Effect::Allow)),
+            ("GET/a/%ff", Some(Effect::Allow)),
+            ("GET/a/%zz", Some(Effect::Allow)),
+            ("GET/a/%31/b", Some(Effect::Deny)),
+            // The Deny covers one spelling alone.
+            ("GET/a/1/%62", None),
+            ("GET/a/1%2fb", None),
+            ("GET/a/%zz/%62", None),
+            // The Allow covers one spelling alone.
+            ("GET/%61/1", None),
+            ("GET/%63", None),
+        ] {
+            let arn = format!("{api}/{request}");
+            let arn = MethodArn::parse(&arn).unwrap();
+            assert_eq!(policy.effect_on(&arn), effect, "{request}");
+        }
     }
 
     #[test]

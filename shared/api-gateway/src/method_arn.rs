@@ -130,6 +130,22 @@ impl<'a> MethodArn<'a> {
         is_inert(&decoded).then(|| self.bounded(&decoded))
     }
 
+    /// The whole ARN with the path's percent escapes decoded once, to compare with a policy; `None` without one.
+    /// Invalid escapes stay, invalid UTF-8 is replaced.
+    pub(crate) fn decoded(&self) -> Option<String> {
+        let path = self.path.filter(|path| path.contains('%'))?;
+        let mut decoded = Vec::with_capacity(self.whole.len());
+        decoded.extend([self.stage_prefix, "/", self.verb, "/"].concat().bytes());
+        let mut rest = path.as_bytes();
+        while let Some((first, tail)) = rest.split_first() {
+            let escaped = Some(tail).filter(|_| *first == b'%').and_then(escape);
+            let (byte, behind) = escaped.unwrap_or((*first, tail));
+            decoded.push(byte);
+            rest = behind;
+        }
+        Some(String::from_utf8_lossy(&decoded).into_owned())
+    }
+
     /// Resource for every path under this verb, for a Deny.
     #[must_use]
     pub fn resource_of_verb(&self) -> String {

@@ -164,7 +164,16 @@ fn segment(text: &str) -> Option<Segment> {
 pub struct RouteTable {
     routes: Vec<Route>,
     /// `reaches[a][b]`: some request to route `a` lies within the pattern of route `b`.
-    reaches: Vec<Vec<bool>>,
+    reaches: Vec<Vec<Reach>>,
+}
+
+/// Whether some request to one route lies within the pattern of another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    /// By the path that the route's template describes.
+    plain: bool,
+    /// By such a path and a trailing slash, which API Gateway may ignore.
+    slashed: bool,
 }
 
 impl RouteTable {
@@ -189,9 +198,17 @@ impl RouteTable {
                 errors.push(route.error("its resource could exceed 512 characters"));
             }
         }
+        let reaches = reaches(&routes);
         let worst: usize = routes
             .iter()
-            .map(|route| route.pattern().len() + MAX_PREFIX_BYTES + 4)
+            .zip(&reaches)
+            .enumerate()
+            .map(|(at, (route, row))| {
+                let size = route.pattern().len() + MAX_PREFIX_BYTES + 4;
+                let mut others = row.iter().enumerate().filter(|(other, _)| *other != at);
+                let has_two = others.any(|(_, reach)| reach.slashed);
+                if has_two { 2 * size + 1 } else { size }
+            })
             .sum();
         if worst > MAX_POLICY_BYTES {
             errors.push(RouteError(format!(
@@ -199,7 +216,6 @@ impl RouteTable {
                 routes.len()
             )));
         }
-        let reaches = reaches(&routes);
         let table = Self { routes, reaches };
         errors.extend(table.conflicts());
         if errors.is_empty() {
@@ -224,7 +240,8 @@ impl RouteTable {
 
     /// One policy for the whole stage: `effects` has the effect of each route, in order.
     ///
-    /// Every denied route gets an explicit Deny, unless that Deny would cover an allowed route.
+    /// Every denied route gets an explicit Deny, unless that Deny would cover an allowed route. If an Allow covers its
+    /// path with a trailing slash, it gets a second one for that spelling.
     #[must_use]
     pub fn policy(&self, arn: &MethodArn<'_>, effects: &[Effect]) -> IamPolicy {
         let prefix = arn.stage_prefix();
@@ -245,20 +262,26 @@ impl RouteTable {
         if allowed.is_empty() {
             return IamPolicy::new(Effect::Deny, format!("{prefix}/*"));
         }
-        let denied = with(Effect::Deny).into_iter().filter(|denied| {
-            !allowed
-                .iter()
-                .any(|allowed| self.reaches(*allowed, *denied))
-        });
-        let denied = denied.filter_map(resource).collect();
+        let mut denials = Vec::new();
+        for denied in with(Effect::Deny) {
+            let covers_one = |allowed: &usize| self.reach(*allowed, denied).plain;
+            if !allowed.iter().any(covers_one) {
+                denials.extend(resource(denied));
+            }
+            let is_covered = |allowed: &usize| self.reach(denied, *allowed).slashed;
+            if allowed.iter().any(is_covered) {
+                denials.extend(resource(denied).map(|resource| resource + "/"));
+            }
+        }
+        let denied = denials;
         let allowed = allowed.into_iter().filter_map(resource).collect();
         IamPolicy::allow_and_deny(allowed, denied)
     }
 
-    fn reaches(&self, from: usize, pattern: usize) -> bool {
+    fn reach(&self, from: usize, pattern: usize) -> Reach {
         let row = self.reaches.get(from);
-        row.and_then(|row| row.get(pattern))
-            .is_some_and(|reaches| *reaches)
+        let reach = row.and_then(|row| row.get(pattern));
+        reach.copied().unwrap_or_default()
     }
 
     /// Routes that may need a Deny that could cover another route.
@@ -268,10 +291,10 @@ impl RouteTable {
         for (denied, route) in self.routes.iter().enumerate() {
             let covered_by = all
                 .clone()
-                .find(|other| *other != denied && self.reaches(denied, *other));
+                .find(|other| *other != denied && self.reach(denied, *other).plain);
             let hits = all
                 .clone()
-                .find(|other| *other != denied && self.reaches(*other, denied));
+                .find(|other| *other != denied && self.reach(*other, denied).plain);
             if let (Some(_), Some(hit)) = (covered_by, hits)
                 && let Some(hit) = self.routes.get(hit)
             {
@@ -326,7 +349,7 @@ fn most_specific<'r>(routes: &'r [Route], verb: &str, path: &[&str]) -> Option<&
 /// Found by trial: a match depends only on where the second route's literals appear in the path, so
 /// it is enough to replace the first route's parameters by these literals or by a word that is in
 /// no route.
-fn reaches(routes: &[Route]) -> Vec<Vec<bool>> {
+fn reaches(routes: &[Route]) -> Vec<Vec<Reach>> {
     routes
         .iter()
         .map(|from| {
@@ -338,10 +361,11 @@ fn reaches(routes: &[Route]) -> Vec<Vec<bool>> {
         .collect()
 }
 
-fn can_reach(routes: &[Route], from: &Route, to: &Route) -> bool {
+fn can_reach(routes: &[Route], from: &Route, to: &Route) -> Reach {
     const UNKNOWN: &str = "\u{1}";
+    let mut reach = Reach::default();
     if from.verb != to.verb {
-        return false;
+        return reach;
     }
     let words: Vec<&str> = to
         .segments
@@ -362,7 +386,13 @@ fn can_reach(routes: &[Route], from: &Route, to: &Route) -> bool {
         let tails: Vec<Vec<&str>> = match segment {
             Segment::Literal(literal) => vec![vec![literal.as_str()]],
             Segment::Parameter => choices.iter().map(|word| vec![*word]).collect(),
-            Segment::Greedy => greedy_tails(&words, &choices, UNKNOWN),
+            Segment::Greedy => {
+                // A trailing slash may stand for the other route's last segment.
+                let shorter = words.split_last().map_or(&[][..], |(_, shorter)| shorter);
+                let mut tails = greedy_tails(&words, &choices, UNKNOWN);
+                tails.extend(greedy_tails(shorter, &[], UNKNOWN));
+                tails
+            }
         };
         paths = paths
             .iter()
@@ -373,11 +403,15 @@ fn can_reach(routes: &[Route], from: &Route, to: &Route) -> bool {
             })
             .collect();
     }
-    paths.iter().any(|path| {
+    for path in &paths {
         let goes_to = most_specific(routes, &from.verb, path);
-        goes_to.is_some_and(|route| std::ptr::eq(route, from))
-            && glob(&pattern, &format!("{}/{}", from.verb, path.join("/")))
-    })
+        if goes_to.is_some_and(|route| std::ptr::eq(route, from)) {
+            let path = format!("{}/{}", from.verb, path.join("/"));
+            reach.plain |= glob(&pattern, &path);
+            reach.slashed |= glob(&pattern, &(path + "/"));
+        }
+    }
+    reach
 }
 
 /// The values to try for a greedy parameter: one word, or any end of the other route, with or

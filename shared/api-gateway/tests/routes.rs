@@ -118,6 +118,43 @@ fn denies_everything_explicitly_if_no_route_is_allowed() {
     );
 }
 
+#[test]
+fn a_trailing_slash_or_an_escape_does_not_evade_a_deny() {
+    // A permitted route, a denied one, a path of the denied one.
+    let rows = [
+        (
+            ["/users/{id}", "/users/{id}/orders"],
+            "/users/7/orders",
+            "/users/7/%6frders",
+        ),
+        (["/orders/{id}", "/orders"], "/orders", "/order%73"),
+        (["/x/{id}/{id}", "/x/{id}"], "/x/7", "/%78/7"),
+    ];
+    for (templates, path, escaped) in rows {
+        let table = table(&templates.map(|template| ("GET", template))).unwrap();
+        let effect = |effects: [Effect; 2], path: &str| {
+            let arn = format!("{PREFIX}/GET{path}");
+            let arn = MethodArn::parse(&arn).unwrap();
+            let document = table.policy(&arn, &effects);
+            (
+                document.effect_on(&arn),
+                iam_allows(&document, arn.as_str()),
+            )
+        };
+        let denied = [Effect::Allow, Effect::Deny];
+        let slashed = format!("{path}/");
+        assert_eq!(effect(denied, &slashed), (Some(Effect::Deny), false));
+        assert_ne!(effect(denied, escaped).0, Some(Effect::Allow), "{escaped}");
+        // The other route stays allowed, and both are if the caller may call both.
+        let other = templates[0].replace("{id}", "7");
+        assert_eq!(effect(denied, &other), (Some(Effect::Allow), true));
+        assert_eq!(
+            effect([Effect::Allow; 2], path),
+            (Some(Effect::Allow), true)
+        );
+    }
+}
+
 fn template() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
         3 => prop::sample::select(vec!["a", "b", "c"]).prop_map(str::to_owned),
@@ -143,6 +180,19 @@ fn path() -> impl Strategy<Value = String> {
         1 => Just("x".repeat(300)),
     ];
     prop::collection::vec(segment, 0..6).prop_map(|parts| format!("/{}", parts.join("/")))
+}
+
+/// The path with one of its characters escaped, in all ways, and these with a trailing slash.
+fn spellings(path: &str) -> Vec<String> {
+    let at = 1..path.len().min(20);
+    let escaped = at.map(|at| {
+        let (before, rest) = path.split_at(at);
+        let (byte, behind) = (rest.as_bytes()[0], &rest[1..]);
+        format!("{before}%{byte:02x}{behind}")
+    });
+    let escaped: Vec<String> = escaped.filter(|path| !path.contains("%2f")).collect();
+    let slashed = escaped.iter().map(|path| format!("{path}/"));
+    slashed.chain(escaped.clone()).collect()
 }
 
 proptest! {
@@ -176,6 +226,17 @@ proptest! {
             let at = templates.iter().position(|template| *template == routed).unwrap();
             let verdict = iam_allows(&document, &format!("{PREFIX}/GET{path}"));
             prop_assert_eq!(verdict, allowed[at], "{:?} {:?} {} -> {}", templates, effects, path, routed);
+            if !allowed[at] {
+                let slashed = format!("{PREFIX}/GET{path}/");
+                prop_assert!(!iam_allows(&document, &slashed), "{:?} {:?} {}/", templates, effects, path);
+            }
+            // The policy does not allow a spelling of a denied path if the authorizer asks about it.
+            for spelling in spellings(path) {
+                let arn = format!("{PREFIX}/GET{spelling}");
+                let effect = document.effect_on(&MethodArn::parse(&arn).unwrap());
+                let is_allowed = effect == Some(Effect::Allow);
+                prop_assert!(allowed[at] || !is_allowed, "{:?} {:?} {}", templates, effects, spelling);
+            }
             let elsewhere = [
                 format!("{PREFIX}/POST{path}"),
                 format!("{}/GET{path}", PREFIX.replace("prod", "dev")),

@@ -1,11 +1,13 @@
 //! Decisions with keys and revocations in memory.
 
+use api_gateway::routes::{Route, RouteTable};
 use auth::memory::{MemoryKeys, MemoryRevocations};
 use auth::{RevocationContext, RevocationWriter, UnixSeconds, UserRef};
-use authorizer::Authorizer;
+use authorizer::policy_scope::PolicyScope;
+use authorizer::{Authorizer, Config};
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
-use testkit::{Pool, TokenBuilder, events, now};
+use testkit::{Pool, TokenBuilder, events, iam, now};
 
 const SUBJECT: &str = "a1b2c3d4-5678-90ab-cdef-example11111";
 const SESSION: &str = "0a1b2c3d-session-example-000000000001";
@@ -47,6 +49,60 @@ async fn answers_the_sample_of_a_token_authorizer() {
     assert!(since.as_str().unwrap().parse::<u64>().unwrap() <= now() - 60);
     answer["context"]["auth_time"] = "{{AUTH_TIME}}".into();
     assert_eq!(answer, events::sample("authorizer/rest-token.expected"));
+}
+
+/// With `POLICY_SCOPE=api` the policy of `/{area}/{page}` covers the denied `/admin/users` by other spellings.
+#[tokio::test]
+async fn another_spelling_of_a_denied_route_is_not_allowed() {
+    let routes = [("GET", "/{area}/{page}"), ("GET", "/admin/users")];
+    let routes = routes.map(|(verb, template)| Route::parse(verb, template).unwrap());
+    let mut config = Config::from_lookup(&events::variables(&[])).unwrap();
+    config.settings.scope = PolicyScope::Api(RouteTable::new(routes.to_vec()).unwrap());
+    let authorizer: Authorizer<MemoryKeys, MemoryRevocations> =
+        crate::over(config, MemoryRevocations::default());
+    let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+    let user = Pool::ours().access_token();
+    let admin = user.clone().claim("cognito:groups", json!(["admins"]));
+    let allows = async |token: &TokenBuilder<'_>, template: &str, path: &str| {
+        let mut event = events::sample("authorizer/rest-request").to_string();
+        event = event.replace("{{ACCESS_TOKEN}}", &token.build());
+        let mut event: Value = serde_json::from_str(&event).unwrap();
+        let arn = format!("{api}/GET{path}");
+        event["methodArn"] = json!(arn);
+        event["resource"] = json!(template);
+        let answer = authorizer.handle(&events::raw(&event), "request-1").await?;
+        let answer: Value = serde_json::from_str(answer.get()).unwrap();
+        Ok(iam::allows(&answer["policyDocument"], &arn))
+    };
+    let rows = [
+        ("/{area}/{page}", "/shop/users", Ok(true), Ok(true)),
+        ("/{area}/{page}", "/shop/us%65rs", Ok(true), Ok(true)),
+        ("/{area}/{page}", "/shop/users/", Ok(true), Ok(true)),
+        ("/admin/users", "/admin/users", Ok(false), Ok(true)),
+        ("/admin/users", "/admin/users/", Ok(false), Ok(true)),
+        (
+            "/admin/users",
+            "/%61dmin/users",
+            Err(InvocationError::Internal),
+            Ok(true),
+        ),
+        (
+            "/admin/users",
+            "/admin/user%73/",
+            Err(InvocationError::Internal),
+            Ok(true),
+        ),
+        (
+            "/admin/users",
+            "/admin//users",
+            Err(InvocationError::Internal),
+            Ok(true),
+        ),
+    ];
+    for (template, path, of_user, of_admin) in rows {
+        assert_eq!(allows(&user, template, path).await, of_user, "{path}");
+        assert_eq!(allows(&admin, template, path).await, of_admin, "{path}");
+    }
 }
 
 #[tokio::test]

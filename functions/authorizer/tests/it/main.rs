@@ -22,7 +22,17 @@ fn in_memory<A: ApiKeyStore>(
     variables: &[(&str, &str)],
     store: MemoryRevocations,
 ) -> Authorizer<MemoryKeys, MemoryRevocations, A> {
-    let config = Config::from_lookup(&events::variables(variables)).unwrap();
+    over(
+        Config::from_lookup(&events::variables(variables)).unwrap(),
+        store,
+    )
+}
+
+/// The same with this configuration.
+fn over<A: ApiKeyStore>(
+    config: Config,
+    store: MemoryRevocations,
+) -> Authorizer<MemoryKeys, MemoryRevocations, A> {
     let issuers = config.issuers.into_iter().map(|(issuer, _)| issuer);
     let issuers: Vec<_> = issuers.collect();
     let keys = Pool::ours().jwks().to_string();
