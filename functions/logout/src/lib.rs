@@ -34,7 +34,7 @@ use serde_json::value::RawValue;
 pub use config::Config;
 use hosted_ui::HostedUi;
 use report::Report;
-use request::Cookies;
+use request::{Cookies, RefreshToken};
 
 /// The function's handler.
 pub struct Logout<R = DynamoRevocations, B = DynamoBrowserSessions> {
@@ -71,6 +71,22 @@ struct Settings {
     allowed_origins: Vec<String>,
     hosted_ui: Option<HostedUi>,
     log_level: Level,
+}
+
+impl Settings {
+    /// Sets the refresh token's cookie.
+    fn with_refresh_token(
+        &self,
+        response: Response,
+        RefreshToken(token): &RefreshToken,
+        request: &http::Request<'_>,
+    ) -> Response {
+        match &self.cookies.refresh {
+            Some(name) if auth_cognito::may_be_a_refresh_token(token) => http::RefreshCookie(name)
+                .set(response, request, token, self.refresh_token_ttl_seconds),
+            _ => response,
+        }
+    }
 }
 
 /// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
@@ -166,8 +182,8 @@ impl<R: RevocationReader + RevocationWriter + Sync, B: BrowserSessions> Handler 
     ) -> Result<Response, InvocationError> {
         let began = Instant::now();
         let request = http::Request::read(event);
-        let mut audit = None;
-        let result = self.log_out(&request, &mut audit).await;
+        let (mut audit, mut kept) = (None, None);
+        let result = self.log_out(&request, &mut audit, &mut kept).await;
         let report = Report::of(&result);
         if let Some(audit) = audit {
             audit.write(report.act(), request_id);
@@ -175,6 +191,10 @@ impl<R: RevocationReader + RevocationWriter + Sync, B: BrowserSessions> Handler 
         let response = match result {
             Ok(done) => done.response(&self.settings.cookies, &request),
             Err(problem) => problem.response(),
+        };
+        let response = match kept {
+            Some(kept) => self.settings.with_refresh_token(response, &kept, &request),
+            None => response,
         };
         self.report(report, response.status(), request_id, began);
         Ok(response.in_answer_to(&request))

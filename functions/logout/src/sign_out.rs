@@ -31,10 +31,12 @@ fn act(claims: &VerifiedClaims, scope: Scope) -> Audit<'static> {
 }
 
 impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
+    /// Sets `kept` to the refresh token that the browser needs from now on, if it is another one.
     pub(crate) async fn log_out(
         &self,
         event: &http::Request<'_>,
         audit: &mut Option<Audit<'static>>,
+        kept: &mut Option<RefreshToken>,
     ) -> Result<LogoutOutcome, LogoutError> {
         if event.method() != "POST" {
             return Err(LogoutError::MethodNotAllowed);
@@ -66,7 +68,10 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         ) {
             (Ok(bearer), _) => bearer,
             (Err(DenyReason::MissingToken), Some(refresh_token)) => {
-                return self.revoke_by_refresh_token(refresh_token, audit).await;
+                let request = event.json()?;
+                return self
+                    .revoke_by_refresh_token(refresh_token, request, audit, kept)
+                    .await;
             }
             (Err(reason), _) => return Err(reason.into()),
         };
@@ -90,18 +95,27 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         if claims.principal() != Principal::User {
             return Err(LogoutError::NoUser);
         }
-        let request = completed(event.json()?);
-        *audit = Some(act(&claims, request.scope));
+        self.revoke_scope(&claims, &completed(event.json()?), audit)
+            .await
+    }
+
+    async fn revoke_scope(
+        &self,
+        claims: &VerifiedClaims,
+        request: &Request,
+        audit: &mut Option<Audit<'static>>,
+    ) -> Result<LogoutOutcome, LogoutError> {
+        *audit = Some(act(claims, request.scope));
         let all_of_scope = Ended::Scope(request.scope);
         let (ended, cognito) = match request.scope {
-            Scope::Session => (all_of_scope, self.revoke_session(&claims, &request).await?),
-            Scope::All => self.revoke_all(&claims, &request).await?,
-            Scope::Others => (all_of_scope, self.revoke_others(&claims).await?),
+            Scope::Session => (all_of_scope, self.revoke_session(claims, request).await?),
+            Scope::All => self.revoke_all(claims, request).await?,
+            Scope::Others => (all_of_scope, self.revoke_others(claims).await?),
         };
         Ok(LogoutOutcome {
             ended,
             cognito,
-            logout_url: self.logout_url(&claims, request.scope),
+            logout_url: self.logout_url(claims, request.scope),
         })
     }
 
@@ -117,12 +131,14 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
     }
 
     /// For a request with the refresh token's cookie only. A refresh returns a token that names the
-    /// session, which is then revoked in the table and at Cognito. Without a usable response from
-    /// Cognito the logout fails and the browser keeps the cookie.
+    /// session, by which the request's scope is revoked in the table and at Cognito. Without a usable
+    /// response from Cognito the logout fails and the browser keeps the cookie.
     async fn revoke_by_refresh_token(
         &self,
         refresh_token: &RefreshToken,
+        mut request: Request,
         audit: &mut Option<Audit<'static>>,
+        kept: &mut Option<RefreshToken>,
     ) -> Result<LogoutOutcome, LogoutError> {
         let RefreshToken(text) = refresh_token;
         let secret = Secret::new(text.clone());
@@ -139,29 +155,25 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
             let Ok(claims) = self.caller(&tokens.access).await else {
                 return Err(Dependency::Cognito.unavailable(Cause::Invalid).into());
             };
-            let mut request = Request {
-                scope: Scope::Session,
-                refresh_token: Some(RefreshToken(text.clone())),
-            };
-            *audit = Some(act(&claims, Scope::Session));
-            let mut cognito = self.revoke_session(&claims, &request).await?;
+            request.refresh_token = Some(RefreshToken(text.clone()));
+            let mut outcome = self.revoke_scope(&claims, &request, audit).await?;
             // With refresh token rotation, the new token belongs to the session.
-            if let Some(rotated) = tokens.refresh {
-                request.refresh_token = Some(RefreshToken(rotated));
-                let rotated = self
-                    .revoke_refresh_token(&claims, request.refresh_token.as_ref())
-                    .await;
-                cognito = if matches!(cognito, CognitoOutcome::Refused) {
+            let rotated = tokens.refresh.map(RefreshToken);
+            if outcome.ended == Ended::Scope(Scope::Others) {
+                *kept = rotated;
+            } else if rotated.is_some() {
+                let rotated = self.revoke_refresh_token(&claims, rotated.as_ref()).await;
+                outcome.cognito = if matches!(outcome.cognito, CognitoOutcome::Refused) {
                     rotated
                 } else {
-                    cognito.worse(rotated)
+                    outcome.cognito.worse(rotated)
                 };
             }
-            return Ok(LogoutOutcome {
-                ended: Ended::Scope(Scope::Session),
-                cognito,
-                logout_url: self.logout_url(&claims, Scope::Session),
-            });
+            return Ok(outcome);
+        }
+        if request.scope != Scope::Session {
+            // Without a token, the user of the other sessions is unknown.
+            return Err(DenyReason::UnknownSession.into());
         }
         Ok(LogoutOutcome {
             ended: Ended::RefreshToken,

@@ -437,6 +437,89 @@ async fn a_browser_session_is_revoked_then_deleted() {
     }
 }
 
+/// The variables of `COOKIE_MODE=refresh`.
+const REFRESHING: Variables<'_> = &[
+    ("REFRESH_COOKIE", "__Host-refresh"),
+    ("ALLOWED_ORIGINS", "https://app.example.com"),
+];
+
+/// Cognito's response to a refresh: a token of the session, and with rotation a new refresh token.
+fn refreshed(rotated: Option<&str>) -> Value {
+    let token = Pool::ours().access_token().build();
+    json!({"AuthenticationResult":
+        {"AccessToken": token, "ExpiresIn": 1_800, "RefreshToken": rotated}})
+}
+
+#[tokio::test]
+async fn the_refresh_cookie_alone_revokes_the_scope_of_the_body() {
+    let rows = [
+        (json!({}), "session", true),
+        (json!({"scope": "session"}), "session", true),
+        (json!({"scope": "all"}), "all", true),
+        (json!({"scope": "others"}), "others", false),
+    ];
+    for (body, ended, own_is_over) in rows {
+        for rotated in [None, Some("opaque-2")] {
+            let fixture = Fixture::with(REFRESHING).await;
+            let answer = refreshed(rotated);
+            fixture.aws.set_answer("GetTokensFromRefreshToken", answer);
+            let event = by_cookie("__Host-refresh=opaque", &body);
+            let event = events::raw(&event);
+            let response = fixture.logout.handle(&event, "request-1").await;
+            let response = serde_json::to_value(response.unwrap()).unwrap();
+            let (status, answer) = events::status_and_body(&response);
+            assert_eq!((status, &answer["ended"]), (200, &json!(ended)), "{body}");
+            let own_is_refused = fixture.refused(&own()).await.is_some();
+            assert_eq!(own_is_refused, own_is_over, "{body}");
+            let another_is_refused = fixture.refused(&session("another", 5)).await.is_some();
+            assert_eq!(another_is_refused, ended != "session", "{body}");
+            // The session that stays needs the rotated token; no other is left at Cognito.
+            let cookies = &response["multiValueHeaders"]["set-cookie"];
+            let mut expected =
+                json!(["__Host-refresh=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"]);
+            if ended == "others" {
+                expected = match rotated {
+                    Some(token) => json!([format!(
+                        "__Host-refresh={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=2592000"
+                    )]),
+                    None => json!(null),
+                };
+            }
+            assert_eq!(*cookies, expected, "{body} {rotated:?}");
+            let requests = fixture.aws.requests().into_iter();
+            let revoked = requests.filter(|(operation, _)| operation == "RevokeToken");
+            let revoked: Vec<_> = revoked.map(|(_, sent)| sent["Token"].clone()).collect();
+            let mut expected = vec![json!("opaque")];
+            expected.extend(rotated.map(|token| json!(token)));
+            expected.retain(|_| own_is_over);
+            assert_eq!(revoked, expected, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_refresh_cookie_alone_needs_a_valid_body_and_for_others_a_valid_token() {
+    let fixture = Fixture::with(REFRESHING).await;
+    let mut event = by_cookie("__Host-refresh=opaque", &json!({}));
+    for body in [r#"{"scope":"everyone"}"#, r#"{"all":true}"#, "{", "[]"] {
+        event["body"] = body.into();
+        assert_eq!(fixture.call(&event).await.0, 400, "{body}");
+    }
+    assert_eq!(fixture.aws.operations(), Vec::<String>::new());
+
+    let over = r#"{"__type":"NotAuthorizedException","message":"Refresh Token has been revoked"}"#;
+    fixture.aws.set_fault(Fault::Answer(400, over.to_owned()));
+    for (body, status) in [
+        (json!({}), 200),
+        (json!({"scope": "all"}), 401),
+        (json!({"scope": "others"}), 401),
+    ] {
+        let event = by_cookie("__Host-refresh=opaque", &body);
+        assert_eq!(fixture.call(&event).await.0, status, "{body}");
+    }
+    assert_eq!(fixture.refused(&session("another", 5)).await, None);
+}
+
 #[tokio::test]
 async fn an_expired_token_ends_its_browser_session_too() {
     let fixture = Fixture::with(BROWSER).await;
