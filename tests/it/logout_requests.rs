@@ -5,7 +5,7 @@ use testkit::Pool;
 use testkit::server::Fault;
 
 use crate::logout::{LogoutFixture, proxy_event};
-use crate::world::{World, refreshed, text_of, user_token};
+use crate::world::{World, refreshed, text_of, unique, user_token};
 
 #[tokio::test]
 async fn rejects_malformed_requests() {
@@ -205,13 +205,23 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     world
         .store
         .set_fault_for("UpdateItem", Fault::Answer(500, "{}".to_owned()));
-    let (status, _, clears, _) = send_alone().await;
+    let (status, _, sets, asked) = send_alone().await;
     assert_eq!(
-        (status, clears),
-        (503, false),
-        "without the revocation the response is no success"
+        (status, sets),
+        (503, true),
+        "without the revocation the response is no success, and it has the rotated token"
     );
+    assert_eq!(asked, ["GetTokensFromRefreshToken"], "no token is revoked");
     world.store.set_fault(Fault::None);
+    let send_body = async |body: &str| {
+        let mut event = proxy_event(None);
+        event["headers"] = alone.clone();
+        event["body"] = json!(body);
+        let answer = logout.invoke(&event).await.answer();
+        answer["statusCode"].as_u64().unwrap()
+    };
+    assert_eq!(send_body(r#"{"scope":"everyone"}"#).await, 400);
+    assert_eq!(send_body(r#"{"scope":"others"}"#).await, 200);
     assert!(world.passes(&token).await);
     let (status, body, clears, asked) = send_alone().await;
     assert_eq!((status, clears), (200, true));
@@ -224,6 +234,17 @@ async fn cookies_require_an_allowed_origin_and_redirects_are_fixed() {
     );
     assert!(!world.passes(&token).await, "revoked");
     assert!(!world.passes(&refreshed(&token)).await, "revoked");
+    let other = user_token();
+    let of_other = json!({"AuthenticationResult": {
+        "AccessToken": refreshed(&other).build(), "ExpiresIn": 1_800,
+    }});
+    world
+        .cognito
+        .set_answer("GetTokensFromRefreshToken", of_other);
+    let elsewhere = other.clone().claim("origin_jti", unique("session"));
+    assert!(world.passes(&elsewhere).await);
+    assert_eq!(send_body(r#"{"scope":"all"}"#).await, 200);
+    assert!(!world.passes(&other).await && !world.passes(&elsewhere).await);
     // An expired or malformed refresh token: nothing is queued.
     let over =
         json!({"__type": "NotAuthorizedException", "message": "Refresh Token has been revoked"});

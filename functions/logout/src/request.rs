@@ -10,6 +10,9 @@ pub(crate) struct Request {
     #[serde(default)]
     pub(crate) scope: Scope,
     pub(crate) refresh_token: Option<RefreshToken>,
+    /// Whether a repetition of the request would have nothing but the refresh token to identify the session.
+    #[serde(skip)]
+    pub(crate) has_no_other_credential: bool,
 }
 
 /// The sessions to revoke.
@@ -36,7 +39,7 @@ impl Scope {
 }
 
 /// A refresh token: opaque, secret, no `Debug`.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RefreshToken(pub(crate) String);
 

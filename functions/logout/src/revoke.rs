@@ -1,6 +1,7 @@
 //! Revokes the caller's session, all sessions of the user, or all except the caller's.
 //!
-//! The revocation is written first; then Cognito is called, even if the write failed.
+//! The revocation is written first; then Cognito is called, even if the write failed. If the refresh token is the
+//! request's only credential, it is revoked only after the write succeeded: a repetition needs it.
 
 use auth::{
     DenyReason, KeptSession, OtherSessions, RevocationContext, RevocationReader, RevocationWriter,
@@ -30,6 +31,9 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
             (None, Some(token)) => revocations.revoke_token(&user.token(token), &context).await,
             (None, None) => return Err(DenyReason::NoSession.into()),
         };
+        if request.has_no_other_credential {
+            written?;
+        }
         let cognito = self
             .revoke_refresh_token(claims, request.refresh_token.as_ref())
             .await;
@@ -63,6 +67,9 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
             .revocations
             .revoke_user_sessions(&claims.user_ref(), not_before, &self.context(claims))
             .await;
+        if request.has_no_other_credential {
+            written?;
+        }
         let username = claims.username().unwrap_or(claims.subject()).to_owned();
         let everywhere = SignOutTask::SignOutEverywhere { username };
         let everywhere = self.at_cognito(claims, &everywhere).await;

@@ -152,17 +152,18 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
                     return Err(Dependency::Cognito.unavailable(refused.cause).into());
                 }
             };
+            // With refresh token rotation, the new token belongs to the session: after an error, a repetition needs it.
+            *kept = tokens.refresh.map(RefreshToken);
             let Ok(claims) = self.caller(&tokens.access).await else {
                 return Err(Dependency::Cognito.unavailable(Cause::Invalid).into());
             };
             request.refresh_token = Some(RefreshToken(text.clone()));
+            request.has_no_other_credential = true;
             let mut outcome = self.revoke_scope(&claims, &request, audit).await?;
-            // With refresh token rotation, the new token belongs to the session.
-            let rotated = tokens.refresh.map(RefreshToken);
-            if outcome.ended == Ended::Scope(Scope::Others) {
-                *kept = rotated;
-            } else if rotated.is_some() {
-                let rotated = self.revoke_refresh_token(&claims, rotated.as_ref()).await;
+            if outcome.ended != Ended::Scope(Scope::Others)
+                && let Some(rotated) = kept.take()
+            {
+                let rotated = self.revoke_refresh_token(&claims, Some(&rotated)).await;
                 outcome.cognito = if matches!(outcome.cognito, CognitoOutcome::Refused) {
                     rotated
                 } else {

@@ -497,6 +497,47 @@ async fn the_refresh_cookie_alone_revokes_the_scope_of_the_body() {
     }
 }
 
+/// Cognito refuses a revoked refresh token, and with rotation one that was used.
+#[tokio::test]
+async fn a_failed_logout_by_the_refresh_cookie_can_be_repeated() {
+    for scope in ["session", "all", "others"] {
+        for rotated in [None, Some("opaque-2")] {
+            let case = format!("{scope} {rotated:?}");
+            let fixture = Fixture::with(REFRESHING).await;
+            let answer = refreshed(rotated);
+            fixture.aws.set_answer("GetTokensFromRefreshToken", answer);
+            fixture.store.set_available(false);
+            let body = json!({ "scope": scope });
+            let event = events::raw(&by_cookie("__Host-refresh=opaque", &body));
+            let response = fixture.logout.handle(&event, "request-1").await;
+            let response = serde_json::to_value(response.unwrap()).unwrap();
+            assert_eq!(response["statusCode"], 503, "{case}");
+            // No refresh token was revoked, and the browser has the one that Cognito accepts.
+            let calls = fixture.aws.operations();
+            assert_eq!(calls, ["GetTokensFromRefreshToken"], "{case}");
+            let cookie = &response["multiValueHeaders"]["set-cookie"][0];
+            let cookie = cookie.as_str().and_then(|cookie| cookie.split(';').next());
+            let expected = rotated.map(|token| format!("__Host-refresh={token}"));
+            assert_eq!(cookie, expected.as_deref(), "{case}");
+
+            fixture.store.set_available(true);
+            let cookie = cookie.unwrap_or("__Host-refresh=opaque");
+            let (status, answer) = fixture.call(&by_cookie(cookie, &body)).await;
+            assert_eq!((status, &answer["ended"]), (200, &json!(scope)), "{case}");
+            let sent = fixture.aws.requests().into_iter();
+            let sent = sent.filter(|(operation, _)| operation == "GetTokensFromRefreshToken");
+            let sent = sent
+                .map(|(_, sent)| sent["RefreshToken"].clone())
+                .next_back();
+            assert_eq!(sent, Some(json!(rotated.unwrap_or("opaque"))), "{case}");
+            let own_is_refused = fixture.refused(&own()).await.is_some();
+            assert_eq!(own_is_refused, scope != "others", "{case}");
+            let another_is_refused = fixture.refused(&session("another", 5)).await.is_some();
+            assert_eq!(another_is_refused, scope != "session", "{case}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_refresh_cookie_alone_needs_a_valid_body_and_for_others_a_valid_token() {
     let fixture = Fixture::with(REFRESHING).await;
