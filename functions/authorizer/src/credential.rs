@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use api_gateway::bearer;
+use api_gateway::{bearer, headers};
 pub use auth::Credential;
 use auth::DenyReason;
 use auth_sessions::SessionId;
@@ -220,7 +220,7 @@ impl<'a> Event<'a> {
             TokenSource::Subprotocol => {
                 // `new WebSocket(url, ["bearer", token])`
                 let offered = self.header("sec-websocket-protocol")?;
-                let mut offered = offered.split(',').map(str::trim);
+                let mut offered = offered.split(',').map(headers::trim);
                 match (offered.next(), offered.next(), offered.next()) {
                     (Some("bearer"), Some(token), None) => {
                         bearer::check(token).map(|()| Cow::Owned(token.to_owned()))

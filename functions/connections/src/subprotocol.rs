@@ -19,7 +19,10 @@ pub(crate) fn subprotocol(headers: &Map<String, Value>) -> Option<String> {
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
         .find_map(|(_, value)| value.as_str())?;
-    let mut offered = offered.split(',').map(str::trim);
+    // RFC 9110 section 5.6.3, as the authorizer reads it.
+    let mut offered = offered
+        .split(',')
+        .map(|name| name.trim_matches([' ', '\t']));
     let mut has_bearer = false;
     while let Some(name) = offered.next() {
         if name == BEARER {
@@ -56,6 +59,8 @@ mod tests {
                 Some("graphql-transport-ws"),
             ),
             ("bearer", Some("bearer")),
+            ("\u{a0}graphql-ws", None),
+            ("\tgraphql-ws \t, x", Some("graphql-ws")),
             ("bearer, eyJ.e30.c2ln, a\r\nset-cookie: x", Some("bearer")),
             ("", None),
             (",", None),

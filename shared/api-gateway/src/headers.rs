@@ -221,7 +221,7 @@ pub fn cookie(
     );
     let mut found = None;
     for pair in pairs {
-        if let Some((known, value)) = pair.trim().split_once('=')
+        if let Some((known, value)) = trim(&pair).split_once('=')
             && known == name
             && found.replace(value.to_owned()).is_some()
         {
@@ -229,6 +229,15 @@ pub fn cookie(
         }
     }
     found.ok_or(DenyReason::MissingToken)
+}
+
+/// Without the optional white space of [RFC 9110 section 5.6.3] around it: spaces and tabs. `str::trim` also removes
+/// characters of other scripts, and would read a cookie of another name, which has no `__Host-` prefix for the browser.
+///
+/// [RFC 9110 section 5.6.3]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.3
+#[must_use]
+pub fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 /// Whether a request with this method changes nothing, so that a page of another origin may send it with the caller's
@@ -398,6 +407,15 @@ mod tests {
             (None, Ok("x=y; id=a; z="), Ok("a")),
             (None, Ok("x=y;id=a"), Ok("a")),
             (None, Ok("  id=a  "), Ok("a")),
+            (None, Ok("\tid=a\t;x=y"), Ok("a")),
+            (None, Ok("\u{2000}id=a"), Err(MissingToken)),
+            (None, Ok("\u{a0}id=a"), Err(MissingToken)),
+            (None, Ok("\u{85}id=a"), Err(MissingToken)),
+            (None, Ok("x=y; \u{3000}id=a"), Err(MissingToken)),
+            (None, Ok("\u{b}id=a"), Err(MissingToken)),
+            (None, Ok("\nid=a"), Err(MissingToken)),
+            (None, Ok("id=a; \u{2000}id=b"), Ok("a")),
+            (None, Ok("id=a\u{a0}"), Ok("a\u{a0}")),
             (None, Ok("id=a=b="), Ok("a=b=")),
             (None, Ok("id="), Ok("")),
             (None, Ok("id=\"a\""), Ok("\"a\"")),
@@ -412,6 +430,11 @@ mod tests {
             (None, Err(AmbiguousToken), Err(AmbiguousToken)),
             // The list of payload format 2.0.
             (Some(r#"["x=y","id=a"]"#), Err(MissingToken), Ok("a")),
+            (
+                Some(r#"["\u2000id=a"]"#),
+                Err(MissingToken),
+                Err(MissingToken),
+            ),
             (Some("[]"), Err(MissingToken), Err(MissingToken)),
             (Some("null"), Err(MissingToken), Err(MissingToken)),
             (Some(r#""id=a""#), Err(MissingToken), Err(MissingToken)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::bearer;
 pub use crate::headers::Sender;
-use crate::headers::{RawMap, sender, single_value, text};
+use crate::headers::{RawMap, sender, single_value, text, trim};
 use auth::DenyReason;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -268,7 +268,7 @@ impl<'a> Request<'a> {
         gateway.and_then(text).or_else(|| {
             self.context.elb?;
             let addresses = self.header("x-forwarded-for").ok()?;
-            let last = addresses.rsplit(',').next()?.trim().to_owned();
+            let last = trim(addresses.rsplit(',').next()?).to_owned();
             (!last.is_empty()).then_some(Cow::Owned(last))
         })
     }
@@ -364,7 +364,7 @@ impl<'a> Request<'a> {
         let Ok(content_type) = self.header("content-type") else {
             return false;
         };
-        let mut parts = content_type.split(';').map(str::trim);
+        let mut parts = content_type.split(';').map(trim);
         let is_type = parts
             .next()
             .is_some_and(|name| name.eq_ignore_ascii_case(media_type));
