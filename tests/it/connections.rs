@@ -302,6 +302,15 @@ async fn failures_do_not_affect_other_records_or_connections() {
         1,
         "only the connection whose first request failed"
     );
+    // The function has read the issuer's revocation a moment ago, when there was none.
+    let late = unique("c");
+    let mut event = event("$connect", &late, Some(&token));
+    event["requestContext"]["authorizer"]["issuer"] = json!(pool);
+    assert_eq!(status(&connections, &event).await, 401);
+    let pk = format!("{pool}#user#{}", text_of(&token, "sub"));
+    let sk = format!("connection#{late}");
+    let row = world.row(&table, &[("pk", &pk), ("sk", &sk)]).await;
+    assert_eq!(row, json!({}));
 }
 
 #[tokio::test]

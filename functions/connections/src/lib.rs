@@ -111,6 +111,9 @@ impl Connections {
         now: UnixSeconds,
     ) -> Result<Outcome, Unavailable> {
         self.table.put(connection).await?;
+        // A cached revocation of the client or the issuer may be older than the row, and then nothing would close the
+        // connection.
+        self.revocations.forget_shared();
         // The authorizer has just accepted the token, so its time of issue is not checked.
         let is_over = self.revocations.is_revoked(connection, now.plus(1), now);
         if !is_over.await? {

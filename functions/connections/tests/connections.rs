@@ -97,6 +97,26 @@ async fn a_session_that_was_revoked_meanwhile_is_refused_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_revocation_of_the_client_or_the_issuer_is_seen_at_once() {
+    let pool = Pool::ours().id;
+    let client = events::caller()["client_id"].as_str().unwrap().to_owned();
+    let client = format!("{pool}#client#{client}");
+    for (partition, sort) in [(client.as_str(), "client"), (pool, "issuer")] {
+        let (connections, aws) = fixture().await;
+        let answer = call(&connections, &connect()).await;
+        assert_eq!(answer, Ok(json!({"statusCode": 200})), "{sort}");
+        let later = json!({"N": (now() + 1_000).to_string()});
+        let row = json!({"not_before": later, "expires_at": later});
+        aws.put(partition, sort, row);
+        aws.forget_requests();
+        let answer = call(&connections, &connect()).await;
+        assert_eq!(answer, Ok(json!({"statusCode": 401})), "{sort}");
+        let calls = aws.operations();
+        assert_eq!(calls, ["PutItem", "BatchGetItem", "DeleteItem"], "{sort}");
+    }
+}
+
+#[tokio::test]
 async fn other_events_are_refused_without_a_write() {
     let (connections, aws) = fixture().await;
     let mut no_issuer = connect();
