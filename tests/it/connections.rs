@@ -165,6 +165,33 @@ async fn revoking_a_session_closes_its_connections() {
 }
 
 #[tokio::test]
+async fn a_short_context_does_not_prevent_closing() {
+    let world = World::start().await;
+    let table = table(&world).await;
+    let more = [("CONNECTION_TABLE", table.as_str())];
+    let connections = world.function("connections", &more).await;
+    let closer = world.function("close-connections", &more).await;
+    let claims = [("CONTEXT_CLAIMS", "sub,client_id,auth_time,issuer")];
+    let authorizer = world.function("authorizer", &claims).await;
+    let token = user_token();
+    let sample = testkit::events::sample("authorizer/web-socket-connect").to_string();
+    let sample = sample.replace("{{ACCESS_TOKEN}}", &token.build());
+    let asked: Value = serde_json::from_str(&sample).unwrap();
+    let answer = authorizer.invoke(&asked).await.answer();
+    let id = unique("c");
+    let mut event = event("$connect", &id, None);
+    event["requestContext"]["authorizer"] = answer["context"].clone();
+    assert_eq!(status(&connections, &event).await, 200);
+    end_session(&world, &token, "session").await;
+    let sort = format!("session#{}", text_of(&token, "origin_jti"));
+    let records = json!({"Records": [change(&user_row(&token), &sort)]});
+    let acted = closer.invoke(&records).await.answer();
+    assert_eq!(acted, json!({"batchItemFailures": []}));
+    assert_eq!(closed(&world.others), [id]);
+    assert_eq!(status(&connections, &event).await, 401);
+}
+
+#[tokio::test]
 async fn revoking_api_keys_and_tokens_closes_their_connections() {
     let world = World::start().await;
     let table = table(&world).await;

@@ -9,7 +9,7 @@ use auth::{Principal, VerifiedClaims};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::context::{Context, ContextClaims};
+use crate::context::{Context, ContextClaim, ContextClaims};
 use crate::event::Kind;
 use crate::outcome::{Authorization, AuthorizeError};
 
@@ -84,6 +84,10 @@ pub(crate) fn decided(
     }
     let context = Context {
         own: &chosen.own,
+        required: match kind {
+            Kind::WebSocket => &ContextClaim::OF_CONNECTION,
+            Kind::Token | Kind::Request | Kind::Http | Kind::AppSync => &[],
+        },
         claims: some_allowed.then_some(claims),
         signed,
     };
@@ -132,6 +136,7 @@ pub(crate) fn refused(kind: Kind) -> Option<Box<RawValue>> {
         is_authorized: false,
         resolver_context: Context {
             own: &[],
+            required: &[],
             claims: None,
             signed: Vec::new(),
         },

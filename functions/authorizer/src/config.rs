@@ -73,8 +73,9 @@ impl Config {
             "The claims that the backend receives: a choice of these and `token_id` (`jti`), and any \
              other claim by its name in the token, such as `roles`, `tenant`, `email` or \
              `custom:plan`; `custom:*` for every custom attribute. Keys, types and bounds are in \
-             [context.md](context.md#claim-by-claim). The template adds `token_id`: without it, \
-             revoking a single token does not close the WebSocket connection that it opened.",
+             [context.md](context.md#claim-by-claim). `$connect` of a WebSocket API always has those by which \
+             connections are closed: `sub`, `client_id`, `auth_time`, `session`, `key_id`, `issuer` and \
+             `token_id`.",
         ),
         Var::new(
             "POLICIES_DIR",

@@ -107,6 +107,8 @@ impl ContextClaims {
 /// The members of the context: an absent claim has none. Without a caller, the context is empty.
 pub(crate) struct Context<'c> {
     pub(crate) own: &'c [ContextClaim],
+    /// Members that are added to the chosen ones.
+    pub(crate) required: &'static [ContextClaim],
     pub(crate) claims: Option<&'c VerifiedClaims>,
     pub(crate) signed: Vec<Member<'c>>,
 }
@@ -114,7 +116,9 @@ pub(crate) struct Context<'c> {
 impl Serialize for Context<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let own = self.claims.into_iter().flat_map(|claims| {
-            let own = self.own.iter();
+            let required = self.required.iter();
+            let added = required.filter(|claim| !self.own.contains(claim));
+            let own = self.own.iter().chain(added);
             own.filter_map(|claim| Some((claim.as_str(), claim.value(claims)?)))
         });
         let mut map = serializer.serialize_map(None)?;

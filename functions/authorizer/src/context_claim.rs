@@ -43,6 +43,18 @@ impl ContextClaim {
         Self::TokenId,
     ];
 
+    /// What the function of the WebSocket routes stores about a connection, so that every kind of revocation closes it:
+    /// the context of `$connect` has them whatever `CONTEXT_CLAIMS` names.
+    pub const OF_CONNECTION: [Self; 7] = [
+        Self::Sub,
+        Self::ClientId,
+        Self::AuthTime,
+        Self::Session,
+        Self::KeyId,
+        Self::Issuer,
+        Self::TokenId,
+    ];
+
     /// Its name in `CONTEXT_CLAIMS` and in the context.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -119,6 +119,32 @@ async fn every_kind_of_api_gets_the_same_members() {
 }
 
 #[tokio::test]
+async fn a_web_socket_gets_what_closes_its_connection() {
+    let token = user();
+    for (names, sample, chosen) in [
+        ("scope", "web-socket-connect", true),
+        ("scope,session,sub", "web-socket-connect", true),
+        ("scope", "rest-request", false),
+    ] {
+        let answer = answer(&with(names), sample, &token).await.unwrap();
+        let mut expected = json!({"scope": token.get("scope")});
+        if chosen {
+            for (name, value) in [
+                ("sub", token.get("sub").clone()),
+                ("client_id", token.get("client_id").clone()),
+                ("auth_time", json!(token.get("auth_time").to_string())),
+                ("session", token.get("origin_jti").clone()),
+                ("issuer", json!(Pool::ours().id)),
+                ("token_id", token.get("jti").clone()),
+            ] {
+                expected[name] = value;
+            }
+        }
+        assert_eq!(answer["context"], expected, "{names} {sample}");
+    }
+}
+
+#[tokio::test]
 async fn oversized_and_unprintable_values_refuse_the_request() {
     let longest = "x".repeat(MAX_VALUE_BYTES);
     let fitting = |claim: &str, value: &Value| user().claim(claim, value.clone());
