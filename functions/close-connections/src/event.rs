@@ -20,13 +20,13 @@ pub(crate) struct Change {
     pub(crate) sequence_number: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Eq, Hash)]
 pub(crate) struct Keys {
     pub(crate) pk: Text,
     pub(crate) sk: Text,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
     #[serde(rename = "S")]
     pub(crate) text: String,
@@ -35,9 +35,9 @@ pub(crate) struct Text {
 /// The users whose connections a revocation may cover.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reach<'a> {
-    /// All users: a revocation of a client or an issuer. The table is not indexed by these, so all
-    /// connections are checked.
-    All,
+    /// All users of a client or an issuer, by the revocation's row. The table is not indexed by these, so all
+    /// connections are compared with it.
+    Shared(&'a Keys),
     /// The user with this partition key.
     User(&'a str),
 }
@@ -45,11 +45,11 @@ pub(crate) enum Reach<'a> {
 impl<'a> Reach<'a> {
     /// `None` for a row that covers no connection: the sweep's cursor, in the issuer's partition; groups, by which
     /// connections are not stored; records of Gatehouse's own calls.
-    pub(crate) fn of(Keys { pk, sk }: &'a Keys) -> Option<Self> {
-        match sk.text.as_str() {
+    pub(crate) fn of(keys: &'a Keys) -> Option<Self> {
+        match keys.sk.text.as_str() {
             "sweep" | "groups" | "call" => None,
-            "client" | "issuer" => Some(Self::All),
-            _ => Some(Self::User(&pk.text)),
+            "client" | "issuer" => Some(Self::Shared(keys)),
+            _ => Some(Self::User(&keys.pk.text)),
         }
     }
 }

@@ -94,17 +94,18 @@ impl Handler for CloseConnections {
         self.revocations.forget_shared();
         // Revocations are read in their current state, so one pass for each reach suffices.
         let mut seen = HashSet::new();
-        let mut failed = None;
-        for record in &batch.records {
-            let Some(reach) = Reach::of(&record.dynamodb.keys) else {
-                continue;
-            };
-            if !seen.insert(reach) {
-                continue;
+        let (mut users, mut shared) = (Vec::new(), Vec::new());
+        for (at, record) in batch.records.iter().enumerate() {
+            match Reach::of(&record.dynamodb.keys).filter(|reach| seen.insert(*reach)) {
+                Some(Reach::User(partition)) => users.push((at, partition)),
+                Some(Reach::Shared(keys)) => shared.push((at, keys)),
+                None => {}
             }
-            let result = self.act_on(reach).await;
+        }
+        let mut failed = None;
+        let mut report = |at: usize, result: Result<u64, Unavailable>| {
             let (level, outcome) = match result {
-                Ok(0) => continue,
+                Ok(0) => return,
                 Ok(_) => (Level::Info, Outcome::from("closed")),
                 Err(unavailable) => (Level::Error, unavailable.into()),
             };
@@ -112,14 +113,23 @@ impl Handler for CloseConnections {
                 log::request(level, "close connections", outcome, request_id, began);
             }
             if result.is_err() {
-                failed.get_or_insert(&record.dynamodb.sequence_number);
+                failed = Some(failed.map_or(at, |first: usize| first.min(at)));
             }
+        };
+        // First the users: they take a few reads each, the others a scan.
+        for (at, partition) in users {
+            report(at, self.act_on_user(partition).await);
+        }
+        let rows: Vec<_> = shared.iter().map(|(_, keys)| *keys).collect();
+        let result = self.act_on_shared(&rows).await;
+        if let Some((at, _)) = shared.first() {
+            report(*at, result);
         }
         // The stream continues from the first failed record; processing later ones again is
         // harmless.
         let mut response = BatchResponse::default();
-        if let Some(sequence_number) = failed {
-            response.continue_from(sequence_number);
+        if let Some(record) = failed.and_then(|at| batch.records.get(at)) {
+            response.continue_from(&record.dynamodb.sequence_number);
         }
         Ok(response)
     }

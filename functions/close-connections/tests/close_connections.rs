@@ -117,6 +117,95 @@ async fn a_revocation_of_a_client_or_the_issuer_reaches_all_connections() {
     }
 }
 
+/// Stores connections of another client and of other issuers, and later ones of this client.
+fn open_others(aws: &FakeAws, count: usize) {
+    let time = |seconds: u64| json!({"N": seconds.to_string()});
+    let pool = Pool::ours();
+    for at in 0..count {
+        for (kind, issuer, client, since) in [
+            ("client", pool.id, "another", now() - 100),
+            ("issuer", "another", pool.client_id, now() - 100),
+            ("later", pool.id, pool.client_id, now() + 1),
+        ] {
+            let id = format!("{kind}-{at}");
+            let row = json!({
+                "connection": {"S": id}, "issuer": {"S": issuer}, "sub": {"S": id},
+                "client_id": {"S": client}, "session": {"S": id},
+                "auth_time": time(since), "connected_at": time(now() - 50),
+                "expires_at": time(now() + 1_000),
+            });
+            let partition = format!("{issuer}#user#{id}");
+            aws.put(&partition, &format!("connection#{id}"), row);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_of_a_client_reads_nothing_for_each_connection() {
+    let pool = Pool::ours();
+    let client = format!("{}#client#{}", pool.id, pool.client_id);
+    let mut reads = Vec::new();
+    for others in [1, 100] {
+        let (function, aws) = fixture().await;
+        open_others(&aws, others);
+        open(&aws, "on-phone", "phone");
+        open(&aws, "on-tablet", "tablet");
+        let row = json!({"not_before": {"N": now().to_string()}});
+        aws.put(&client, "client", row);
+        let answer = call(&function, &change(&client, "client")).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+        assert_eq!(closed(&aws), ["on-phone", "on-tablet"], "{others}");
+        let operations = aws.operations().into_iter();
+        reads.push(operations.filter(|it| it == "BatchGetItem").count());
+    }
+    assert_eq!(reads, [1, 1]);
+}
+
+#[tokio::test]
+async fn an_unreadable_row_of_a_client_closes_its_connections() {
+    let pool = Pool::ours();
+    let client = format!("{}#client#{}", pool.id, pool.client_id);
+    let (function, aws) = fixture().await;
+    open(&aws, "on-phone", "phone");
+    let row = json!({"not_before": {"S": "soon"}});
+    aws.put(&client, "client", row);
+    call(&function, &change(&client, "client")).await;
+    assert_eq!(closed(&aws), ["on-phone"]);
+}
+
+#[tokio::test]
+async fn users_come_before_clients_and_a_failure_names_the_first_record() {
+    let pool = Pool::ours();
+    let client = format!("{}#client#{}", pool.id, pool.client_id);
+    for (fault, expected) in [
+        (None, vec![]),
+        (Some("Scan"), vec!["1"]),
+        (Some("Query"), vec!["2"]),
+    ] {
+        let (function, aws) = fixture().await;
+        open(&aws, "on-phone", "phone");
+        revoke(&aws, "session#phone", json!({}));
+        aws.put(&client, "client", json!({"not_before": {"N": "1"}}));
+        if let Some(operation) = fault {
+            aws.add_fault_for(operation, Fault::Answer(400, "{}".to_owned()));
+        }
+        let mut event = change(&client, "client");
+        event["Records"][0]["dynamodb"]["SequenceNumber"] = json!("1");
+        let mut second = change(&partition(), "session#phone")["Records"][0].clone();
+        second["dynamodb"]["SequenceNumber"] = json!("2");
+        event["Records"].as_array_mut().unwrap().push(second);
+        let answer = call(&function, &event).await;
+        let failures = answer["batchItemFailures"].as_array().unwrap().iter();
+        let failed: Vec<_> = failures.map(|it| it["itemIdentifier"].clone()).collect();
+        assert_eq!(failed, expected, "{fault:?}");
+        let closes = fault != Some("Query");
+        assert_eq!(closed(&aws), if closes { vec!["on-phone"] } else { vec![] });
+        let operations = aws.operations();
+        let at = |name: &str| operations.iter().position(|it| it == name);
+        assert!(at("Query") < at("Scan"), "{operations:?}");
+    }
+}
+
 #[tokio::test]
 async fn rows_that_revoke_no_connection_cause_no_call() {
     let (function, aws) = fixture().await;

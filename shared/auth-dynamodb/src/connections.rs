@@ -1,6 +1,6 @@
 //! The table of open WebSocket connections, by user.
 
-use auth::{Dependency, Unavailable, UnixSeconds, UserRef};
+use auth::{ClientRef, Dependency, Unavailable, UnixSeconds, UserRef};
 use aws_client::Call;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::DynamoRevocations;
 use crate::key::RowKey;
 use crate::pages::{self, PageError};
-use crate::row::{self, Row, number, text};
+use crate::row::{self, Row, RowError, number, text};
 
 /// API Gateway closes a connection after two hours; an hour more for clocks and late deletions.
 const LIFE_SECONDS: u64 = 3 * 60 * 60;
@@ -47,6 +47,55 @@ impl Connection {
             issuer: &self.issuer_id,
             subject: &self.subject,
         }
+    }
+}
+
+/// A revocation of a client or of an issuer, to be compared with connections.
+pub struct SharedRevocation {
+    key: RowKey,
+    not_before: Option<UnixSeconds>,
+    is_unreadable: bool,
+}
+
+impl SharedRevocation {
+    /// Whether it covers the credential that opened this connection.
+    #[must_use]
+    pub fn covers(&self, connection: &Connection) -> bool {
+        let user = connection.user_ref();
+        let client = ClientRef {
+            issuer: user.issuer,
+            client_id: &connection.client_id,
+        };
+        let is_of_its_client = self.key == RowKey::from(&client);
+        let is_its = is_of_its_client || self.key == RowKey::from(&user.issuer_ref());
+        let is_later = Some(connection.authenticated_at) <= self.not_before;
+        is_its && (self.is_unreadable || is_later)
+    }
+}
+
+impl DynamoRevocations {
+    /// The revocation in the row of a client or of an issuer with this partition and sort key. An unreadable row
+    /// revokes everything of its client or issuer.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the row could not be read.
+    pub async fn shared_revocation(
+        &self,
+        partition: &str,
+        sort: &str,
+        now: UnixSeconds,
+    ) -> Result<SharedRevocation, Unavailable> {
+        let key = RowKey {
+            partition: partition.to_owned(),
+            sort: sort.to_owned(),
+        };
+        let rows = self.rows(&[&key]).await?;
+        let not_before = rows.get(&key).map(|row| row::not_before(row, now));
+        Ok(SharedRevocation {
+            is_unreadable: matches!(not_before, Some(Err(RowError))),
+            not_before: not_before.and_then(Result::ok).flatten(),
+            key,
+        })
     }
 }
 

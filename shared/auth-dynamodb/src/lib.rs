@@ -40,7 +40,7 @@ pub use address_hash::address_hash;
 pub use api_keys::DynamoApiKeys;
 pub use attempts::AttemptTable;
 pub use browser_sessions::DynamoBrowserSessions;
-pub use connections::{Connection, ConnectionTable};
+pub use connections::{Connection, ConnectionTable, SharedRevocation};
 pub use key::DisplayedKey;
 pub use list::{DisabledRow, RevocationRow, SweepState};
 pub use pending_groups::{Left, LeftFor, PendingGroups};
