@@ -31,7 +31,7 @@ async fn missing_revocations_are_written_page_by_page() {
     let page = |users: &[Value]| json!({"Users": users});
     assert_eq!(
         function.invoke(&json!({})).await.answer(),
-        json!({"seen": 1, "written": 1, "finished": false, "enabled": 0, "outliving": null})
+        json!({"seen": 1, "written": 1, "unreadable": 0, "finished": false, "enabled": 0, "outliving": null})
     );
     assert!(!world.passes(&users[0]).await && !world.passes(&signed_in_again(&users[0])).await);
     assert!(world.passes(&users[1]).await);
@@ -51,7 +51,7 @@ async fn missing_revocations_are_written_page_by_page() {
     let answer = function.invoke(&json!({})).await.answer();
     assert_eq!(
         answer,
-        json!({"seen": 3, "written": 2, "finished": true, "enabled": 0, "outliving": 0})
+        json!({"seen": 3, "written": 2, "unreadable": 0, "finished": true, "enabled": 0, "outliving": 0})
     );
     let (_, request) = world.cognito.requests().remove(0);
     assert_eq!(request["PaginationToken"], "second");
@@ -77,7 +77,7 @@ async fn missing_revocations_are_written_page_by_page() {
     let answer = function.invoke(&json!({})).await.answer();
     assert_eq!(
         answer,
-        json!({"seen": 3, "written": 0, "finished": true, "enabled": 0, "outliving": 0})
+        json!({"seen": 3, "written": 0, "unreadable": 0, "finished": true, "enabled": 0, "outliving": 0})
     );
     assert!(function.output().contains("\"SweepAge\":"));
     let quiet = [("LOG_LEVEL", "ERROR")];

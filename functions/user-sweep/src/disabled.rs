@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use auth::{RevocationWriter, Unavailable, UnixSeconds, UserRef};
+use auth::{RevocationWriter, Unavailable, UnixSeconds, UserRef, subject_hash};
 use auth_cognito::{User, UserPoolError};
 use auth_dynamodb::{Status, SweepState};
 use runtime::clock;
+use runtime::log::{self, Level};
+use serde_json::Value;
 
 use crate::outcome::Run;
 use crate::{PAUSE, SETTLED, UserSweep, locked_out};
@@ -16,7 +18,11 @@ use crate::{PAUSE, SETTLED, UserSweep, locked_out};
 const BUDGET: Duration = Duration::from_secs(12 * 60);
 
 impl UserSweep {
-    pub(crate) async fn sweep(&self, state: &mut SweepState) -> Result<Run, Unavailable> {
+    pub(crate) async fn sweep(
+        &self,
+        state: &mut SweepState,
+        request_id: &str,
+    ) -> Result<Run, Unavailable> {
         let began = Instant::now();
         let mut run = Run::default();
         let mut disabled = HashSet::new();
@@ -37,7 +43,8 @@ impl UserSweep {
                 Err(error) => return Err(error.into()),
             };
             run.seen += u64::try_from(page.users.len()).unwrap_or(u64::MAX);
-            run.written += self.write_missing(&page.users).await?;
+            self.write_missing(&page.users, &mut run, request_id)
+                .await?;
             let users = page.users.into_iter().filter(|user| !user.enabled);
             disabled.extend(users.map(|user| user.subject));
             state.cursor = page.next;
@@ -67,21 +74,36 @@ impl UserSweep {
         self.revocations.set_sweep_state(pool, state).await
     }
 
-    /// Writes missing revocations of disabled users, and returns their number.
-    async fn write_missing(&self, users: &[User]) -> Result<u64, Unavailable> {
+    /// Writes missing revocations of disabled users, and counts them. A user whose row is malformed is refused by it,
+    /// and left to an operator: otherwise no run would get past this page.
+    async fn write_missing(
+        &self,
+        users: &[User],
+        run: &mut Run,
+        request_id: &str,
+    ) -> Result<(), Unavailable> {
         let targets: HashSet<UserRef<'_>> = users
             .iter()
             .map(|user| self.user_ref(&user.subject))
             .collect();
         let rows = self.revocations.user_rows(&targets).await?;
-        let mut written = 0;
         // Protects enabled users if Cognito did not apply the filter.
         for user in users.iter().filter(|user| !user.enabled) {
             let target = self.user_ref(&user.subject);
-            let row = rows.get(&target);
-            if row.is_some_and(|row| row.disabled) {
-                continue;
-            }
+            let row = match rows.get(&target) {
+                Some(None) => {
+                    run.unreadable += 1;
+                    let hash = subject_hash(target.issuer, target.subject);
+                    let fields = [
+                        ("subject_hash", Value::from(hash)),
+                        ("request_id", Value::from(request_id)),
+                    ];
+                    log::line(Level::Error, "the row of a user is malformed", fields);
+                    continue;
+                }
+                Some(Some(row)) if row.disabled => continue,
+                row => row.and_then(Option::as_ref),
+            };
             let now = clock::now();
             let enabled_at = row.and_then(|row| row.status_at);
             let at = disabled_at(UnixSeconds(user.modified_at), enabled_at, now);
@@ -89,9 +111,9 @@ impl UserSweep {
             self.revocations.disable_user(&target, at, &context).await?;
             self.set_profile_status(&user.subject, Status::Disabled, at)
                 .await?;
-            written += 1;
+            run.written += 1;
         }
-        Ok(written)
+        Ok(())
     }
 }
 

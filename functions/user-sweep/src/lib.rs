@@ -125,7 +125,7 @@ impl Handler for UserSweep {
         let result = match self.revocations.sweep_state(&self.user_pool_id).await {
             Ok(read) => {
                 state = read;
-                self.sweep(&mut state).await
+                self.sweep(&mut state, request_id).await
             }
             Err(unavailable) => Err(unavailable),
         };

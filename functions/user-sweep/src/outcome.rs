@@ -12,6 +12,8 @@ pub struct Run {
     pub seen: u64,
     /// Revocations that were missing.
     pub written: u64,
+    /// Disabled users whose rows are malformed.
+    pub unreadable: u64,
     /// Whether the run reached the end of the list; else the next run continues.
     pub finished: bool,
     /// Users who were disabled here but enabled in the pool.
@@ -25,6 +27,8 @@ pub struct Run {
 pub(crate) enum Outcome {
     /// An event was missed: an operator should check the event delivery.
     RevocationsWereMissing,
+    /// Only a row that Gatehouse did not write is malformed.
+    RowsAreUnreadable,
     UsersWereLockedOut,
     NotFinished,
     NothingMissing,
@@ -35,6 +39,7 @@ impl From<&Result<Run, Unavailable>> for Outcome {
     fn from(result: &Result<Run, Unavailable>) -> Self {
         match result {
             Ok(run) if run.written > 0 => Self::RevocationsWereMissing,
+            Ok(run) if run.unreadable > 0 => Self::RowsAreUnreadable,
             Ok(run) if run.enabled > 0 => Self::UsersWereLockedOut,
             Ok(run) if !run.finished => Self::NotFinished,
             Ok(_) => Self::NothingMissing,
@@ -47,6 +52,7 @@ impl Outcome {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RevocationsWereMissing => "marks_were_missing",
+            Self::RowsAreUnreadable => "rows_are_unreadable",
             Self::UsersWereLockedOut => "users_were_locked_out",
             Self::NotFinished => "not_finished",
             Self::NothingMissing => "nothing_missing",
@@ -58,7 +64,7 @@ impl Outcome {
         match self {
             Self::RevocationsWereMissing | Self::UsersWereLockedOut => Level::Warn,
             Self::NotFinished | Self::NothingMissing => Level::Info,
-            Self::Unavailable(_) => Level::Error,
+            Self::RowsAreUnreadable | Self::Unavailable(_) => Level::Error,
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn report(result: &Result<Run, Unavailable>, state: &SweepState, requ
         ("outcome", Value::from(outcome.as_str())),
         ("seen", count(|run| run.seen)),
         ("enabled", count(|run| run.enabled)),
+        ("unreadable", count(|run| run.unreadable)),
         ("request_id", Value::from(request_id)),
         ("MissingMarks", count(|run| run.written)),
     ];

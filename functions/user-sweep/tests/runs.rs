@@ -68,6 +68,43 @@ async fn only_missing_revocations_of_disabled_users_are_written() {
 }
 
 #[tokio::test]
+async fn a_malformed_row_is_counted_and_does_not_stop_the_sweep() {
+    let (sweep, aws) = fixture().await;
+    let users = json!({"Users": [user("broken", false), user("missing", false)],
+        "PaginationToken": "second"});
+    aws.set_answer("ListUsers", users);
+    let broken = format!("{}#user#broken", Pool::ours().id);
+    let row = json!({"disabled": {"S": "true"}, "status_at": {"N": "1"}});
+    aws.put(&broken, "user", row);
+    // The second page is throttled: state, page, rows, revocation and position precede it.
+    let throttled = r#"{"__type":"TooManyRequestsException"}"#;
+    aws.set_fault_from(5, Fault::Answer(400, throttled.to_owned()));
+    let found = run(&sweep).await.unwrap();
+    assert_eq!(
+        (&found["unreadable"], &found["written"], &found["finished"]),
+        (&json!(1), &json!(1), &json!(false))
+    );
+    assert_eq!(written(&aws), ["missing"]);
+    let requests = aws.requests().into_iter();
+    let position = requests.filter(|(name, sent)| {
+        name == "UpdateItem" && sent["ExpressionAttributeValues"][":cursor"]["S"] == "second"
+    });
+    assert_eq!(position.count(), 1, "the position is stored");
+
+    aws.set_fault(Fault::None);
+    aws.forget_requests();
+    aws.put(Pool::ours().id, "sweep", json!({"cursor": {"S": "second"}}));
+    let users = json!({"Users": [user("of-the-second-page", false)]});
+    aws.set_answer("ListUsers", users);
+    let found = run(&sweep).await.unwrap();
+    assert_eq!(
+        (&found["unreadable"], &found["finished"]),
+        (&json!(0), &json!(true))
+    );
+    assert_eq!(written(&aws), ["of-the-second-page"]);
+}
+
+#[tokio::test]
 async fn a_user_who_is_enabled_in_the_pool_is_let_in() {
     for (actor, enabled) in [("cognito", 1), ("sweep", 1), ("an-administrator", 0)] {
         let (sweep, aws) = fixture().await;

@@ -96,14 +96,15 @@ pub struct DisabledRow {
 }
 
 impl DynamoRevocations {
-    /// The contents of these users' rows, expired or not, by user. At most 100, read together.
+    /// The contents of these users' rows, expired or not, by user; `None` for one that is malformed, by which every
+    /// token of the user is refused. At most 100, read together.
     ///
     /// # Errors
     /// [`Unavailable`] if one of them could not be read.
     pub async fn user_rows<'a>(
         &self,
         users: &HashSet<UserRef<'a>>,
-    ) -> Result<HashMap<UserRef<'a>, UserState>, Unavailable> {
+    ) -> Result<HashMap<UserRef<'a>, Option<UserState>>, Unavailable> {
         if users.is_empty() {
             return Ok(HashMap::new());
         }
@@ -113,9 +114,7 @@ impl DynamoRevocations {
         let mut read = HashMap::new();
         for (key, user) in keys {
             if let Some(row) = rows.get(&key) {
-                let row = user_row::read(row)
-                    .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
-                read.insert(user, row);
+                read.insert(user, user_row::read(row).ok());
             }
         }
         Ok(read)
