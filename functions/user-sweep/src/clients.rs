@@ -1,6 +1,8 @@
 //! Compares the session lifetime of each app client with the time for which revocations are kept.
 
-use auth::Unavailable;
+use std::time::Instant;
+
+use auth::{Cause, Unavailable};
 use auth_cognito::{AppClient, UserPoolError};
 use runtime::log::{self, Level};
 use serde_json::Value;
@@ -9,13 +11,14 @@ use crate::{PAUSE, UserSweep};
 
 impl UserSweep {
     /// The number of app clients whose sessions can outlive their revocations; each is logged.
-    /// `None` if Cognito did not answer for all of them.
-    pub(crate) async fn outliving(&self, request_id: &str) -> Option<u64> {
-        let found = self.clients_that_outlive().await;
+    /// `None` if Cognito did not answer for all of them in time.
+    pub(crate) async fn outliving(&self, until: Instant, request_id: &str) -> Option<u64> {
+        let found = tokio::time::timeout_at(until.into(), self.clients_that_outlive()).await;
+        let found = found.map_err(|_| Cause::Timeout);
+        let found = found.and_then(|found| found.map_err(|error| Unavailable::from(error).cause));
         let found = match found {
             Ok(found) => found,
-            Err(error) => {
-                let cause = Unavailable::from(error).cause;
+            Err(cause) => {
                 log::failure("could not read the app clients", cause);
                 return None;
             }

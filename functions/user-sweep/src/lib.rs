@@ -29,6 +29,9 @@ pub use outcome::Run;
 
 /// The longest time for which a run deletes unconfirmed sign-ups.
 const UNCONFIRMED_BUDGET: Duration = Duration::from_secs(60);
+/// The longest time of a run. Lambda's timeout, 15 minutes, leaves time for the call that is in progress and for the
+/// report, from which the alarms have their metrics.
+const LIMIT: Duration = Duration::from_secs(13 * 60 + 30);
 /// Seconds by which a disabled user's event, or Cognito's list of users, may be delayed.
 const SETTLED: u64 = 60 * 60;
 
@@ -44,6 +47,7 @@ pub struct UserSweep {
     user_pool_arn: Option<String>,
     refresh_token_ttl_seconds: u64,
     unconfirmed_hours: u64,
+    limit: Duration,
 }
 
 /// The whole program. It is a part of the library, so that the compiler generates its code once for the binary and all
@@ -81,7 +85,14 @@ impl UserSweep {
             user_pool_arn: config.user_pool_arn,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,
             unconfirmed_hours: config.unconfirmed_hours,
+            limit: LIMIT,
         }
+    }
+
+    /// The function with another longest time of a run.
+    #[must_use]
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     async fn set_profile_status(
@@ -120,18 +131,20 @@ impl Handler for UserSweep {
     type Answer = Run;
 
     async fn handle(&self, _: &RawValue, request_id: &str) -> Result<Run, InvocationError> {
+        let until = Instant::now() + self.limit;
         self.beat().await;
         let mut state = SweepState::default();
         let result = match self.revocations.sweep_state(&self.user_pool_id).await {
             Ok(read) => {
                 state = read;
-                self.sweep(&mut state, request_id).await
+                self.sweep(&mut state, until, request_id).await
             }
             Err(unavailable) => Err(unavailable),
         };
-        let until = Instant::now() + UNCONFIRMED_BUDGET;
-        unconfirmed::sweep(&self.users, self.unconfirmed_hours, until, request_id).await;
-        let outliving = self.outliving(request_id).await;
+        let unconfirmed_until = until.min(Instant::now() + UNCONFIRMED_BUDGET);
+        let hours = self.unconfirmed_hours;
+        unconfirmed::sweep(&self.users, hours, unconfirmed_until, request_id).await;
+        let outliving = self.outliving(until, request_id).await;
         let result = result.map(|run| Run { outliving, ..run });
         report::report(&result, &state, request_id);
         result.map_err(|_| InvocationError::Internal)

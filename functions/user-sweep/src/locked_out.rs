@@ -2,6 +2,7 @@
 //! event reported. Without this they would stay locked out.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use auth::{RevocationWriter, Unavailable, UnixSeconds};
 use auth_cognito::UserPoolError;
@@ -33,18 +34,42 @@ fn is_candidate(row: &DisabledRow, disabled: &HashSet<String>, now: UnixSeconds)
         && !disabled.contains(&row.subject)
 }
 
+/// The result of a comparison.
+pub(crate) struct Compared {
+    /// Users who were enabled here.
+    pub(crate) enabled: u64,
+    /// Whether there was time for all of it.
+    pub(crate) is_whole: bool,
+}
+
 impl UserSweep {
-    /// Enables users here who are enabled in the pool, and returns their number. `disabled` are all
-    /// users who are disabled in the pool.
-    pub(crate) async fn let_in(&self, disabled: &HashSet<String>) -> Result<u64, Unavailable> {
-        let pool = &self.user_pool_id;
-        let rows = self.revocations.disabled_rows(pool).await?;
+    /// Enables users here who are enabled in the pool, and counts them. `disabled` are all users who are disabled in
+    /// the pool.
+    pub(crate) async fn let_in(
+        &self,
+        disabled: &HashSet<String>,
+        until: Option<Instant>,
+    ) -> Result<Compared, Unavailable> {
+        let mut compared = Compared {
+            enabled: 0,
+            is_whole: false,
+        };
+        let Some(until) = until else {
+            return Ok(compared);
+        };
+        let scan = self.revocations.disabled_rows(&self.user_pool_id);
+        let Ok(rows) = tokio::time::timeout_at(until.into(), scan).await else {
+            return Ok(compared);
+        };
+        let rows = rows?;
         let candidates = rows
             .iter()
             .filter(|row| is_candidate(row, disabled, clock::now()))
             .take(ASKED);
-        let mut enabled = 0;
         for row in candidates {
+            if Instant::now() >= until {
+                return Ok(compared);
+            }
             match self.users.by_subject(&row.subject).await {
                 Ok(user) if user.enabled => {
                     let target = self.user_ref(&row.subject);
@@ -54,16 +79,17 @@ impl UserSweep {
                     self.revocations.enable_user(&target, at, &context).await?;
                     self.set_profile_status(&row.subject, Status::Confirmed, at)
                         .await?;
-                    enabled += 1;
+                    compared.enabled += 1;
                 }
                 // Deleted since, or disabled again.
                 Ok(_) | Err(UserPoolError::NotFound) => {}
-                Err(UserPoolError::Throttled) => return Ok(enabled),
+                Err(UserPoolError::Throttled) => break,
                 Err(error) => return Err(error.into()),
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(enabled)
+        compared.is_whole = true;
+        Ok(compared)
     }
 }
 

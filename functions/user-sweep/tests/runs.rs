@@ -7,6 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use std::time::Duration;
+
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::server::Fault;
@@ -142,6 +144,49 @@ async fn app_clients_whose_sessions_outlive_revocations_are_counted() {
         let run = run(&sweep).await.unwrap();
         assert_eq!(run["outliving"], json!(outliving));
     }
+}
+
+/// Each look-up is followed by a pause of 200 ms, so a run without a limit would take seconds.
+#[tokio::test]
+async fn a_run_reports_within_its_limit() {
+    let (sweep, aws) = fixture().await;
+    let sweep = sweep.with_limit(Duration::from_millis(900));
+    let clients: Vec<Value> = (0..60)
+        .map(|at| json!({"ClientId": format!("c-{at}"), "ClientName": "web"}))
+        .collect();
+    aws.set_answer("ListUserPoolClients", json!({"UserPoolClients": clients}));
+    let client = json!({"ClientName": "web", "RefreshTokenValidity": 1,
+        "ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH"], "EnableTokenRevocation": true});
+    let client = json!({ "UserPoolClient": client });
+    aws.set_answer("DescribeUserPoolClient", client);
+    let since = (now() - 7_200).to_string();
+    for at in 0..60 {
+        let row = json!({"disabled": {"BOOL": true}, "status_at": {"N": since},
+            "disabled_by": {"S": "cognito"}});
+        aws.put(&format!("{}#user#u-{at}", Pool::ours().id), "user", row);
+    }
+    aws.set_answer("ListUsers", json!({"Users": [user("u", true)]}));
+    let found = run(&sweep).await.unwrap();
+    let enabled = found["enabled"].as_u64().unwrap();
+    assert!(enabled < 60, "{found}");
+    assert_eq!(
+        (&found["finished"], &found["outliving"]),
+        (&json!(true), &json!(null))
+    );
+    // The comparison is not done, so the next run continues it.
+    let stores_its_time = aws.requests().into_iter().any(|(name, sent)| {
+        name == "UpdateItem" && !sent["ExpressionAttributeValues"][":compared_at"].is_null()
+    });
+    assert!(!stores_its_time);
+
+    // A run without time for anything reports, too.
+    let (sweep, aws) = fixture().await;
+    aws.set_answer("ListUsers", json!({"Users": [], "PaginationToken": "next"}));
+    let found = run(&sweep.with_limit(Duration::ZERO)).await.unwrap();
+    assert_eq!(
+        (&found["finished"], &found["outliving"]),
+        (&json!(false), &json!(null))
+    );
 }
 
 #[tokio::test]
