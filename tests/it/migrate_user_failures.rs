@@ -327,13 +327,10 @@ async fn failures_are_counted_and_limited() {
     );
 }
 
-#[tokio::test]
-async fn guesses_at_one_name_do_not_lock_out_other_users() {
-    let old = OldTable::make().await;
-    old.put(ada("ada@example.com")).await;
-    // A separate table, because all tests share the row with the count of all users.
+/// A separate table, because all tests share the row with the count of all users.
+async fn own_attempt_table(world: &World) -> String {
     let attempts = unique("attempts");
-    table_client(&old.world.stack)
+    table_client(&world.stack)
         .await
         .create_table()
         .table_name(&attempts)
@@ -343,6 +340,14 @@ async fn guesses_at_one_name_do_not_lock_out_other_users() {
         .send()
         .await
         .unwrap();
+    attempts
+}
+
+#[tokio::test]
+async fn guesses_at_one_name_do_not_lock_out_other_users() {
+    let old = OldTable::make().await;
+    old.put(ada("ada@example.com")).await;
+    let attempts = own_attempt_table(&old.world).await;
     let migrate = old
         .function(&[
             ("ATTEMPT_TABLE", attempts.as_str()),
@@ -364,11 +369,12 @@ async fn guesses_at_one_name_do_not_lock_out_other_users() {
     );
 }
 
-/// The SDK repeats a call whose response was lost, and a refund that fails costs the user one attempt, not the migration.
+/// The SDK repeats a call whose response was lost, and a refund that fails costs the user one attempt, not the
+/// migration.
 #[tokio::test]
 async fn a_failed_or_repeated_refund_does_not_stop_a_migration() {
     let old = OldTable::make().await;
-    let table = old.world.stack.attempt_table.clone();
+    let table = own_attempt_table(&old.world).await;
     let more = [("ATTEMPT_TABLE", table.as_str())];
     let migrate = old.function(&more).await;
     // The third call to the table of attempts is the first refund: two counts precede it.

@@ -38,8 +38,8 @@ impl Failures {
         Ok(None)
     }
 
-    /// Takes back the counts of an attempt, since only failures count. Without the table a success counts like a failure
-    /// until the window ends, and the user is migrated all the same.
+    /// Takes back the counts of an attempt, since only failures count. Without the table a success counts like a
+    /// failure until the window ends, and the user is migrated all the same.
     pub(crate) async fn refund(&self, id: &str, now: UnixSeconds) {
         let refund = |id| self.table.refund(id, FAILURE_WINDOW_SECONDS, now);
         let _ = tokio::join!(refund(id), refund(ALL_USERS));

@@ -42,8 +42,8 @@ pub(crate) fn truth(value: &Value, unclear: bool) -> bool {
     }
 }
 
-/// Parses a boolean that may be a time, as a column such as `confirmed_at` is: any time after 1970 is true. Other values
-/// that are unclear are false.
+/// Parses a boolean that may be a time, as a column such as `confirmed_at` is: any time after 1970 is true. Other
+/// values that are unclear are false.
 pub(crate) fn truth_or_time(value: &Value) -> bool {
     truth(value, moment(value).is_some_and(|seconds| seconds > 0))
 }

@@ -66,8 +66,8 @@ impl AttemptTable {
         self.add(0, id, window_seconds, at).await
     }
 
-    /// Subtracts an attempt that was counted at `now`, never below zero: the SDK repeats a call whose response was lost,
-    /// and DynamoDB then subtracts twice.
+    /// Subtracts an attempt that was counted at `now`, never below zero: the SDK repeats a call whose response was
+    /// lost, and DynamoDB then subtracts twice.
     ///
     /// # Errors
     /// [`Unavailable`] if it could not be subtracted.

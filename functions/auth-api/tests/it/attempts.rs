@@ -150,8 +150,10 @@ async fn the_challenge_of_an_unconfirmed_account_is_that_of_a_secret_name() {
     let mut names = Vec::new();
     for _ in 0..2 {
         let (api, aws) = api_with(&[]).await;
-        let simulated = json!({"ChallengeName": "PASSWORD_VERIFIER", "ChallengeParameters": {
-            "SALT": "5a17", "SRP_B": "b", "SECRET_BLOCK": "s", "USER_ID_FOR_SRP": "01234567-uuid"}});
+        let simulated = json!({
+            "ChallengeName": "PASSWORD_VERIFIER",
+            "ChallengeParameters": {"SALT": "5a17", "SRP_B": "b", "USER_ID_FOR_SRP": "01234567-uuid"},
+        });
         aws.set_answer("InitiateAuth", simulated);
         let unconfirmed = json!({"__type": "UserNotConfirmedException", "message": "x"});
         aws.set_fault_times(Fault::Answer(400, unconfirmed.to_string()), 1);

@@ -66,8 +66,9 @@ pub(super) fn bcrypt(text: &str) -> Result<Form, HashError> {
     Ok(Form::Bcrypt(format!("{start}{salt}{hash}")))
 }
 
-/// 22 digits have four bits more than the 16 bytes of a salt, and 31 have two more than the 23 of a hash. Elixir's comeonin
-/// and passlib up to 1.5.2 left them as they were; the hash does not depend on them, and the crate refuses them.
+/// 22 digits have four bits more than the 16 bytes of a salt, and 31 have two more than the 23 of a hash. Elixir's
+/// comeonin and passlib up to 1.5.2 left them as they were; the hash does not depend on them, and the crate refuses
+/// them.
 /// Source: passlib, issue 25; comeonin, issue 111.
 fn bcrypt_salt(salt: &str) -> Result<String, HashError> {
     without_low_bits(salt, 4)
