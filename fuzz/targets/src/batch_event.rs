@@ -133,17 +133,20 @@ pub fn run(bytes: &[u8]) {
     let Ok(answer) = answer else {
         return;
     };
+    // A number that `Value` refuses may be in a member that no function reads, and the event is then unread here.
+    // Serde fills the members of a struct from an array, too; AWS sends none.
+    let records = read["Records"].as_array().into_iter().flatten();
+    let mut parts = records.flat_map(|record| [record, &record["dynamodb"]]);
+    if !read.is_object() || parts.any(Value::is_array) {
+        return;
+    }
     for failure in answer["batchItemFailures"].as_array().into_iter().flatten() {
         let id = failure["itemIdentifier"].as_str().expect("an id");
         let is_of = |record: &Value| {
             record["messageId"] == id || record["dynamodb"]["SequenceNumber"] == id
         };
         let mut records = read["Records"].as_array().into_iter().flatten();
-        // A number that `Value` refuses may be in a member that no function reads.
-        assert!(
-            read.is_null() || records.any(is_of),
-            "a failure of no record"
-        );
+        assert!(records.any(is_of), "a failure of no record");
     }
 }
 
