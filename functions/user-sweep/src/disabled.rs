@@ -64,9 +64,13 @@ impl UserSweep {
             tokio::time::sleep(PAUSE).await;
         }
         if is_whole && locked_out::is_due(state, clock::now()) {
-            let compared = self.let_in(&disabled, until.checked_sub(rest)).await?;
+            let compared = self
+                .let_in(&disabled, until.checked_sub(rest), request_id)
+                .await?;
             run.enabled = compared.enabled;
-            // Otherwise the next run continues.
+            run.unreadable += compared.unreadable;
+            run.finished = compared.is_whole;
+            // Otherwise the next run repeats it.
             if compared.is_whole {
                 state.compared_at = Some(clock::now());
                 self.remember(state).await?;
@@ -99,12 +103,7 @@ impl UserSweep {
             let row = match rows.get(&target) {
                 Some(None) => {
                     run.unreadable += 1;
-                    let hash = subject_hash(target.issuer, target.subject);
-                    let fields = [
-                        ("subject_hash", Value::from(hash)),
-                        ("request_id", Value::from(request_id)),
-                    ];
-                    log::line(Level::Error, "the row of a user is malformed", fields);
+                    log_malformed(&target, request_id);
                     continue;
                 }
                 Some(Some(row)) if row.disabled => continue,
@@ -121,6 +120,16 @@ impl UserSweep {
         }
         Ok(())
     }
+}
+
+/// Tells an operator of a row that Gatehouse did not write.
+pub(crate) fn log_malformed(user: &UserRef<'_>, request_id: &str) {
+    let hash = subject_hash(user.issuer, user.subject);
+    let fields = [
+        ("subject_hash", Value::from(hash)),
+        ("request_id", Value::from(request_id)),
+    ];
+    log::line(Level::Error, "the row of a user is malformed", fields);
 }
 
 /// The time of the disabling of a user whom Cognito modified at `modified_at` and who was enabled

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use auth::{RevocationWriter, Unavailable, UnixSeconds};
+use auth::{Cause, RevocationWriter, Unavailable, UnixSeconds};
 use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 use runtime::clock;
 
+use crate::disabled::log_malformed;
 use crate::{PAUSE, SETTLED, SWEEP, UserSweep};
 
 /// Seconds between two comparisons of the whole table.
@@ -38,6 +39,8 @@ fn is_candidate(row: &DisabledRow, disabled: &HashSet<String>, now: UnixSeconds)
 pub(crate) struct Compared {
     /// Users who were enabled here.
     pub(crate) enabled: u64,
+    /// Users who could not be, because their rows are malformed.
+    pub(crate) unreadable: u64,
     /// Whether there was time for all of it.
     pub(crate) is_whole: bool,
 }
@@ -49,9 +52,11 @@ impl UserSweep {
         &self,
         disabled: &HashSet<String>,
         until: Option<Instant>,
+        request_id: &str,
     ) -> Result<Compared, Unavailable> {
         let mut compared = Compared {
             enabled: 0,
+            unreadable: 0,
             is_whole: false,
         };
         let Some(until) = until else {
@@ -76,7 +81,14 @@ impl UserSweep {
                     // Later than the known disabling, earlier than one that is in progress.
                     let at = row.status_at.plus(1);
                     let context = self.context(clock::now());
-                    self.revocations.enable_user(&target, at, &context).await?;
+                    match self.revocations.enable_user(&target, at, &context).await {
+                        Err(failed) if failed.cause == Cause::Invalid => {
+                            log_malformed(&target, request_id);
+                            compared.unreadable += 1;
+                            continue;
+                        }
+                        enabled => drop(enabled?),
+                    }
                     self.set_profile_status(&row.subject, Status::Confirmed, at)
                         .await?;
                     compared.enabled += 1;

@@ -12,9 +12,10 @@ pub struct Run {
     pub seen: u64,
     /// Revocations that were missing.
     pub written: u64,
-    /// Disabled users whose rows are malformed.
+    /// Users whose rows are malformed.
     pub unreadable: u64,
-    /// Whether the run reached the end of the list; else the next run continues.
+    /// Whether the run reached the end of the list, and of the daily comparison if it was due; else the next run
+    /// continues with the list, or repeats the comparison.
     pub finished: bool,
     /// Users who were disabled here but enabled in the pool.
     pub enabled: u64,

@@ -118,6 +118,24 @@ fn denies_everything_explicitly_if_no_route_is_allowed() {
     );
 }
 
+/// Each collection has a route that the pattern of another one covers with a trailing slash.
+#[test]
+fn second_denials_leave_room_for_tables_of_usual_sizes() {
+    let names = [
+        "users", "orders", "items", "carts", "reviews", "invoices", "labels",
+    ];
+    let routes = names.iter().flat_map(|name| {
+        [
+            ("GET", ""),
+            ("POST", ""),
+            ("GET", "/{id}"),
+            ("DELETE", "/{id}"),
+        ]
+        .map(|(verb, rest)| Route::parse(verb, &format!("/{name}{rest}")).unwrap())
+    });
+    assert!(RouteTable::new(routes.collect()).is_ok());
+}
+
 #[test]
 fn a_trailing_slash_or_an_escape_does_not_evade_a_deny() {
     // A permitted route, a denied one, a path of the denied one.

@@ -114,7 +114,7 @@ impl DynamoRevocations {
         let mut read = HashMap::new();
         for (key, user) in keys {
             if let Some(row) = rows.get(&key) {
-                read.insert(user, user_row::read(row).ok());
+                read.insert(user, user_row::read_as_active(row).ok());
             }
         }
         Ok(read)

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use auth::user_state::{KeptSessionState, UserState};
+use auth::user_state::UserState;
 use auth::{Revocations, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::key::RowKey;
+use crate::user_row;
 
 pub(crate) type Row = HashMap<String, AttributeValue>;
 
@@ -100,42 +101,17 @@ pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
 
 /// Adds a user's row to the revocations.
 pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSeconds) {
-    let disabled = match row.get("disabled") {
-        None => Ok(false),
-        Some(value) => value.as_bool().copied().map_err(|_| RowError),
-    };
-    let except_session = match row.get("except_session") {
-        None => Ok(None),
-        Some(value) => value.as_s().cloned().map(Some).map_err(|_| RowError),
-    };
-    let times = time(row, "not_before").and_then(|sessions| {
-        let tokens = time(row, "tokens_not_before")?;
-        Ok((sessions, tokens))
-    });
-    match (disabled, times, except_session) {
-        // Gatehouse does not write such a row.
-        (Ok(false), Ok((None, None)), _) if !row.contains_key("status_at") => {
-            revocations.unreadable = true;
-        }
-        (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => revocations.unreadable = true,
-        (Ok(disabled), Ok((not_before, tokens)), Ok(except_session)) => {
-            // Only the id of the kept session is needed, and a row with an unreadable expiry is active.
-            let kept = except_session.map(|session| KeptSessionState {
-                session,
-                authenticated_at: UnixSeconds(0),
-                password_changed_at: None,
-            });
-            let state = UserState {
-                not_before,
-                kept,
-                tokens_not_before: tokens,
-                disabled,
-                status_at: None,
-                expires_at: time(row, "expires_at").unwrap_or(None),
-            };
-            state.add_to(revocations, now);
-        }
+    match user_row::read_as_active(row) {
+        Ok(state) if !is_of_gatehouse(&state) => revocations.unreadable = true,
+        Ok(state) => state.add_to(revocations, now),
+        Err(RowError) => revocations.unreadable = true,
     }
+}
+
+/// Whether Gatehouse writes such a row: one that revokes, or that says when the user was enabled.
+fn is_of_gatehouse(state: &UserState) -> bool {
+    let revokes = state.disabled || state.not_before.is_some() || state.tokens_not_before.is_some();
+    revokes || state.status_at.is_some()
 }
 
 /// The `not_before` of a client's or the issuer's row.

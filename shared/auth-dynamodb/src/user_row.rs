@@ -54,6 +54,18 @@ pub(crate) fn read(row: &Row) -> Result<UserState, RowError> {
     })
 }
 
+/// The state in a user's row, for a decision: a row with an unreadable expiry is active.
+///
+/// # Errors
+/// Another attribute has an unexpected type or value: then every token of the user is refused.
+pub(crate) fn read_as_active(row: &Row) -> Result<UserState, RowError> {
+    read(row).or_else(|RowError| {
+        let mut row = row.clone();
+        row.remove(EXPIRES_AT);
+        read(&row)
+    })
+}
+
 /// The value of a decisive attribute; `None` if it must not exist.
 pub(crate) fn attribute(state: &UserState, name: &str) -> Option<AttributeValue> {
     let kept = state.kept.as_ref();
@@ -114,6 +126,28 @@ mod tests {
         ];
         for state in states {
             assert_eq!(read(&row(&state)).ok(), Some(state));
+        }
+    }
+
+    #[test]
+    fn only_an_unreadable_expiry_leaves_a_row_active() {
+        for name in DECISIVE {
+            let mut row = row(&UserState {
+                not_before: Some(UnixSeconds(10)),
+                kept: Some(KeptSessionState {
+                    session: "s-1".to_owned(),
+                    authenticated_at: UnixSeconds(7),
+                    password_changed_at: None,
+                }),
+                ..UserState::default()
+            });
+            row.insert(name.to_owned(), AttributeValue::Null(true));
+            let state = read_as_active(&row).ok();
+            assert_eq!(state.is_some(), name == EXPIRES_AT, "{name}");
+            assert!(state.is_none_or(|state| state.not_before == Some(UnixSeconds(10))));
+            let mut revocations = auth::Revocations::default();
+            crate::row::add_user(&mut revocations, &row, UnixSeconds(20));
+            assert_eq!(revocations.unreadable, name != EXPIRES_AT, "{name}");
         }
     }
 
