@@ -227,7 +227,8 @@ fn attributes(variant: u8) -> Value {
     ])
 }
 
-/// Pauses between attempts end at once; time limits never do.
+/// Short pauses between attempts end at once. Time limits, and longer pauses, have the runtime's time, which is paused
+/// while fuzzing.
 #[derive(Debug)]
 struct NoPause;
 
@@ -236,7 +237,7 @@ impl AsyncSleep for NoPause {
         if duration < Duration::from_millis(200) {
             Sleep::new(std::future::ready(()))
         } else {
-            Sleep::new(std::future::pending())
+            Sleep::new(tokio::time::sleep(duration))
         }
     }
 }

@@ -10,6 +10,8 @@ const PREFIX: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod"
 /// The model of `*` tries every length.
 const MAX_PARAMETERS: usize = 4;
 const MAX_PATH: usize = 200;
+/// The model of the router tries every division of a path.
+const MAX_SEGMENTS: usize = 10;
 
 /// Runs the target.
 ///
@@ -64,7 +66,11 @@ pub fn run(bytes: &[u8]) {
     let names: Vec<&str> = templates.iter().map(String::as_str).collect();
     for path in &paths {
         // API Gateway's router knows no empty segments.
-        if path.len() > MAX_PATH || !path.starts_with('/') || path.contains("//") {
+        let segments = path.matches('/').count();
+        if path.len() > MAX_PATH || segments > MAX_SEGMENTS {
+            continue;
+        }
+        if !path.starts_with('/') || path.contains("//") {
             continue;
         }
         if path.len() > 1 && path.ends_with('/') {
