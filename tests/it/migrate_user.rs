@@ -115,6 +115,7 @@ impl OldTable {
                 Value::String(text) => AttributeValue::S(text.clone()),
                 Value::Bool(truth) => AttributeValue::Bool(*truth),
                 Value::Null => AttributeValue::Null(true),
+                Value::Array(items) if items.is_empty() => AttributeValue::L(Vec::new()),
                 other => AttributeValue::N(other.to_string()),
             };
             put = put.item(name, value);
@@ -392,6 +393,19 @@ async fn records_decide_on_migration_and_attributes() {
             json!({"confirmed": "2024-01-01 00:00:00"}),
             CONFIRMED,
         ),
+        (
+            "confirmed on",
+            json!({"confirmed": "2024-01-01", "enabled": "2024-01-01 00:00:00+00"}),
+            CONFIRMED,
+        ),
+        (
+            "padded",
+            json!({"confirmed": "true ", "disabled": "N    ", "status": "active  "}),
+            CONFIRMED,
+        ),
+        ("padded and locked", json!({"status": "locked  "}), None),
+        ("no required actions", json!({"must_reset": []}), CONFIRMED),
+        ("zero time", json!({"confirmed": -62_135_596_800_i64}), None),
     ];
     let name_of = |at: usize| format!("user{at}@example.com");
     let first = |case: &str| name_of(rows.iter().position(|row| row.0 == case).unwrap());

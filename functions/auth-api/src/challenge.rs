@@ -4,6 +4,7 @@ use api_gateway::http::{Request, RequestError, Response};
 use auth_cognito::{Challenge, SignIn};
 use auth_sessions::BrowserSessions;
 use serde_json::{Value, json};
+use usernames::normalize;
 
 use crate::body::Answer;
 use crate::change_password::PROOF;
@@ -65,9 +66,9 @@ impl<B: BrowserSessions> AuthApi<B> {
         let attributes = attributes
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        // The client chooses the spelling of the name, and the pool ignores its case; the session
-        // is fixed.
-        let counted_name = username.to_lowercase();
+        // The client chooses the spelling of the name, so all spellings that are one name to the pool share a count, as
+        // in `login`; the session is fixed.
+        let counted_name = normalize(username, self.config.case_sensitive);
         let counted = self
             .attempts
             .admit("challenge", &counted_name, http)
@@ -246,4 +247,81 @@ fn describe(challenge: Challenge, username: &str) -> Value {
         "username": username,
         "parameters": parameters,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use auth::Secret;
+    use runtime::Handler;
+    use testkit::server::Fault;
+    use testkit::{FakeAws, events};
+
+    use super::*;
+    use crate::Config;
+
+    async fn api(case_sensitive: &str) -> (AuthApi, FakeAws) {
+        let aws = FakeAws::with_tables().await;
+        let variables = [
+            ("ATTEMPT_TABLE", "attempts"),
+            ("ATTEMPTS_PER_USER", "3"),
+            ("REFUSAL_GRID_MILLISECONDS", "0"),
+            ("USERNAME_CASE_SENSITIVE", case_sensitive),
+        ];
+        let config = Config::from_lookup(&events::variables(&variables)).unwrap();
+        let secret = Some(Secret::new("s3cr3t-of-the-client".to_owned()));
+        (AuthApi::new(&aws.sdk(), config, secret, None).unwrap(), aws)
+    }
+
+    async fn status(api: &AuthApi, route: &str, body: &Value) -> u16 {
+        let event = json!({
+            "resource": route, "path": route, "httpMethod": "POST",
+            "headers": {"Content-Type": "application/json"},
+            "multiValueHeaders": {"Content-Type": ["application/json"]},
+            "body": body.to_string(), "isBase64Encoded": false,
+            "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.9"}},
+        });
+        let response = api.handle(&events::raw(&event), "request-1").await;
+        response.unwrap().status()
+    }
+
+    fn proof(name: &str) -> Value {
+        json!({"challenge": PROOF_OF_PASSWORD, "username": name,
+            "srp": {"secret_block": "b", "signature": "s", "timestamp": "t"}})
+    }
+
+    fn refuse_every_proof(aws: &FakeAws) {
+        let refused = json!({"__type": "NotAuthorizedException",
+            "message": "Incorrect username or password."});
+        let fault = Fault::Answer(400, refused.to_string());
+        aws.set_fault_for("RespondToAuthChallenge", fault);
+    }
+
+    #[tokio::test]
+    async fn proofs_under_all_spellings_of_a_name_share_one_count() {
+        let names = ["zoe\u{308}", "zo\u{eb}", "ZOE\u{308}", "Zo\u{eb}"];
+        let in_one_case = ["zoe\u{308}", "zo\u{eb}", "zoe\u{308}", "zo\u{eb}"];
+        for (case_sensitive, names, expected) in [
+            ("false", names, [401, 401, 401, 429]),
+            ("true", in_one_case, [401, 401, 401, 429]),
+            // Two other names.
+            ("true", names, [401, 401, 401, 401]),
+        ] {
+            let (api, aws) = api(case_sensitive).await;
+            refuse_every_proof(&aws);
+            let mut statuses = Vec::new();
+            for name in names {
+                statuses.push(status(&api, "/auth/challenge", &proof(name)).await);
+            }
+            assert_eq!(statuses, expected, "{case_sensitive} {names:?}");
+            // Cognito gets each name as it was sent.
+            let asked = aws.requests().into_iter();
+            let asked: Vec<Value> = asked
+                .filter(|(operation, _)| operation == "RespondToAuthChallenge")
+                .map(|(_, body)| body["ChallengeResponses"]["USERNAME"].clone())
+                .collect();
+            let admitted = expected.iter().filter(|status| **status == 401).count();
+            let sent: Vec<Value> = names.into_iter().take(admitted).map(Value::from).collect();
+            assert_eq!(asked, sent, "{case_sensitive}");
+        }
+    }
 }

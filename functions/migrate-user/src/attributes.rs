@@ -115,3 +115,32 @@ fn is_date(text: &str) -> bool {
     };
     (1..=days).contains(&day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verified_is_a_boolean_or_the_time_of_the_verification() {
+        for (value, expected) in [
+            ("true", true),
+            ("Y    ", true),
+            ("2023-11-14T22:13:20Z", true),
+            ("2023-11-14 22:13:20+00", true),
+            ("2023-11-14", true),
+            ("false", false),
+            ("pending", false),
+            // A number may be anything.
+            ("1700000000", false),
+            ("1700000000.5", false),
+            ("-1", false),
+            ("-62135596800", false),
+            ("0001-01-01T00:00:00Z", false),
+            ("1970-01-01", false),
+            ("0000-00-00", false),
+            ("", false),
+        ] {
+            assert_eq!(is_yes(value), expected, "{value:?}");
+        }
+    }
+}

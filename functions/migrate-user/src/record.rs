@@ -17,7 +17,7 @@ impl LegacyUser {
         let status = record.get(&fields.status).and_then(Value::as_str);
         // Statuses by which systems bar users from signing in. Other statuses have no effect.
         let is_barred = status.is_some_and(|status| {
-            let status = status.to_ascii_lowercase();
+            let status = status.trim().to_ascii_lowercase();
             [
                 "disabled",
                 "inactive",

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -124,7 +124,9 @@ async fn within<T>(
 }
 
 /// Classifies an error by the class of its SQLSTATE: a name that the query cannot take, an unavailable server,
-/// or an invalid query. An internal error (`XX`), mostly a corrupt row, concerns one name: the server has answered.
+/// or an invalid query. An internal error (`XX`) that ends the connection is an unavailable server: poolers answer so
+/// when they have no free connection. Any other, mostly about a corrupt row, concerns one name: the server has
+/// answered.
 /// Source: PostgreSQL, "PostgreSQL Error Codes".
 fn classify(error: &tokio_postgres::Error) -> SourceError {
     let code = error.code().map(|code| code.code().get(..2).unwrap_or(""));
@@ -133,8 +135,21 @@ fn classify(error: &tokio_postgres::Error) -> SourceError {
         None | Some("08" | "25" | "28" | "53" | "55" | "57" | "58") => {
             SourceError::Down(cause_of(error))
         }
+        Some("XX") if ends_connection(error) => SourceError::Down(cause_of(error)),
         Some(_) => SourceError::Unusable(cause_of(error)),
     }
+}
+
+/// Whether the error's severity is FATAL or PANIC. The severity that is never translated (`V`) is missing from old
+/// servers' messages and may be from a pooler's; the other one then decides.
+/// Source: PostgreSQL, "Error and Notice Message Fields".
+fn ends_connection(error: &tokio_postgres::Error) -> bool {
+    error
+        .as_db_error()
+        .is_some_and(|error| match error.parsed_severity() {
+            Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+            None => matches!(error.severity(), "FATAL" | "PANIC"),
+        })
 }
 
 /// The cause behind an SQLSTATE or, without one, behind the connection's error.
@@ -211,5 +226,70 @@ impl LegacySource for Postgres {
             users.push(user.ok_or(SourceError::UNREADABLE)?);
         }
         Ok(users)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Reads the start of a session, and answers with an error.
+    /// Source: PostgreSQL, "Message Formats", `StartupMessage` and `ErrorResponse`.
+    fn refuse(mut client: TcpStream, fields: &[String]) -> std::io::Result<()> {
+        let mut length = [0; 4];
+        client.read_exact(&mut length)?;
+        let rest = u32::from_be_bytes(length) - 4;
+        client.read_exact(&mut vec![0; usize::try_from(rest).unwrap()])?;
+        let mut body = Vec::new();
+        for field in fields {
+            body.extend_from_slice(field.as_bytes());
+            body.push(0);
+        }
+        body.push(0);
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        client.write_all(&[b"E", &length[..], &body].concat())
+    }
+
+    /// The class of an error whose message has these severities and this SQLSTATE.
+    async fn class_of(severities: &[&str], code: &str) -> Option<SourceError> {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let mut fields: Vec<String> = severities.iter().map(ToString::to_string).collect();
+        fields.extend([format!("C{code}"), "Mfailed".to_owned()]);
+        let serving = std::thread::spawn(move || refuse(server.accept()?.0, &fields));
+        let address = format!("postgres://gatehouse@127.0.0.1:{port}/people");
+        let source = Postgres::new(&Secret::new(address), "SELECT $1").unwrap();
+        let found = source.connection().await.err();
+        serving.join().unwrap().unwrap();
+        found
+    }
+
+    #[tokio::test]
+    async fn an_internal_error_is_an_outage_only_if_it_ends_the_connection() {
+        const FATAL: &[&str] = &["SFATAL", "VFATAL"];
+        const ERROR: &[&str] = &["SERROR", "VERROR"];
+        let down = SourceError::Down;
+        let unusable = SourceError::Unusable;
+        for (severities, code, expected) in [
+            (FATAL, "XX000", down(Cause::Other)),
+            (&["SPANIC", "VPANIC"], "XX000", down(Cause::Other)),
+            // Without the severity that is not translated.
+            (&["SFATAL"], "XX000", down(Cause::Other)),
+            (&["SFATAL\u{c9}", "VFATAL"], "XX000", down(Cause::Other)),
+            (ERROR, "XX000", unusable(Cause::Other)),
+            (ERROR, "XX001", unusable(Cause::Other)),
+            (&["SERROR"], "XX001", unusable(Cause::Other)),
+            (&["SFEHLER"], "XX001", unusable(Cause::Other)),
+            // The severity matters to no other class.
+            (FATAL, "3D000", unusable(Cause::NotFound)),
+            (ERROR, "53300", down(Cause::Throttled)),
+            (FATAL, "22021", SourceError::Refused),
+        ] {
+            let found = class_of(severities, code).await;
+            assert_eq!(found, Some(expected), "{severities:?} {code}");
+        }
     }
 }
