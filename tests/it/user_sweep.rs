@@ -1,9 +1,11 @@
 //! user-sweep: disabled users without an event.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use testkit::TokenBuilder;
 use testkit::server::Fault;
 
+use crate::store::table_client;
 use crate::world::{World, signed_in_again, text_of, user_token};
 
 fn user(token: &TokenBuilder<'_>, enabled: bool) -> Value {
@@ -167,11 +169,24 @@ async fn users_enabled_in_the_pool_are_admitted_again() {
         !row["disabled"].is_null()
     };
     assert!(disabled().await);
-    // The pool lists no disabled user, and reports this one as enabled.
+    // A row that Gatehouse did not write stays, and stops nothing.
+    let malformed = table_client(&world.stack).await.put_item();
+    let malformed = malformed.table_name(&world.stack.table);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let malformed = malformed
+        .item("pk", text(&format!("{pool}#user#malformed")))
+        .item("sk", text("user"))
+        .item("disabled", AttributeValue::Bool(true))
+        .item("disabled_by", text("cognito"))
+        .item("status_at", AttributeValue::N("1700000000".to_owned()))
+        .item("not_before", text("yesterday"));
+    malformed.send().await.unwrap();
+    // The pool lists no disabled user, and reports both as enabled.
     let list = json!({"Users": [user(&token, true)]});
     world.cognito.set_answer("ListUsers", list);
     let answer = sweep.invoke(&json!({})).await.answer();
     assert_eq!(answer["enabled"], 1, "{answer}");
+    assert_eq!(answer["unreadable"], 1, "{answer}");
     assert!(!disabled().await);
     let profile = world.profile(&text_of(&token, "sub")).await;
     assert_eq!(profile["status"], "CONFIRMED");

@@ -119,12 +119,17 @@ impl KeySet {
         if document.len() > MAX_KEY_SET_BYTES {
             return Err(KeySetError::TooLarge);
         }
-        let document: Document<'_> =
-            serde_json::from_slice(document).map_err(|_| KeySetError::Malformed)?;
+        // Serde would fill the members from an array in order.
+        let is_object = |json: &[u8]| json.trim_ascii_start().starts_with(b"{");
+        let document: Document<'_> = Some(document)
+            .filter(|json| is_object(json))
+            .and_then(|json| serde_json::from_slice(json).ok())
+            .ok_or(KeySetError::Malformed)?;
         // `None`: two different keys share this `kid`.
         let mut keys: HashMap<String, Option<(Jwk, Arc<VerifyingKey>)>> = HashMap::new();
-        for raw in document.keys {
-            let Ok(jwk) = serde_json::from_str::<Jwk>(raw.get()) else {
+        let members = document.keys.into_iter().map(RawValue::get);
+        for json in members.filter(|json| is_object(json.as_bytes())) {
+            let Ok(jwk) = serde_json::from_str::<Jwk>(json) else {
                 continue;
             };
             let Some((kid, key)) = jwk.usable() else {

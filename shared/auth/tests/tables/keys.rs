@@ -28,6 +28,27 @@ fn skips_unusable_keys_and_keeps_the_others() {
     }
 }
 
+/// An array could have the members in the order of the parser's.
+#[test]
+fn a_set_and_a_key_are_objects() {
+    let jwk = good();
+    let set = format!(" {}", json!({"keys": [jwk]}));
+    assert!(KeySet::parse(set.as_bytes()).is_ok());
+    let set = json!([[jwk]]).to_string();
+    assert_eq!(
+        KeySet::parse(set.as_bytes()).err(),
+        Some(KeySetError::Malformed)
+    );
+    let names = [
+        "kty", "kid", "alg", "use", "key_ops", "crv", "n", "e", "x", "y",
+    ];
+    let members = names.map(|name| jwk[name].clone());
+    assert_eq!(
+        parse(&json!([members])).err(),
+        Some(KeySetError::NoUsableKey)
+    );
+}
+
 #[test]
 fn a_kid_may_have_256_bytes() {
     let long = |bytes| good_as(&"k".repeat(bytes));
