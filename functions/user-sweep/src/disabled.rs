@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use auth::{RevocationWriter, Unavailable, UnixSeconds, UserRef, subject_hash};
+use auth::{RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{User, UserPoolError};
 use auth_dynamodb::{Status, SweepState};
 use runtime::clock;
-use runtime::log::{self, Level};
-use serde_json::Value;
 
 use crate::outcome::Run;
+use crate::report::log_malformed;
 use crate::{PAUSE, SETTLED, UserSweep, locked_out};
 
 /// The part of a run's time that is for what follows the disabled users: the other checks get theirs even if a pass
@@ -120,16 +119,6 @@ impl UserSweep {
         }
         Ok(())
     }
-}
-
-/// Tells an operator of a row that Gatehouse did not write.
-pub(crate) fn log_malformed(user: &UserRef<'_>, request_id: &str) {
-    let hash = subject_hash(user.issuer, user.subject);
-    let fields = [
-        ("subject_hash", Value::from(hash)),
-        ("request_id", Value::from(request_id)),
-    ];
-    log::line(Level::Error, "the row of a user is malformed", fields);
 }
 
 /// The time of the disabling of a user whom Cognito modified at `modified_at` and who was enabled

@@ -9,7 +9,7 @@ use auth_cognito::UserPoolError;
 use auth_dynamodb::{DisabledRow, Status, SweepState};
 use runtime::clock;
 
-use crate::disabled::log_malformed;
+use crate::report::log_malformed;
 use crate::{PAUSE, SETTLED, SWEEP, UserSweep};
 
 /// Seconds between two comparisons of the whole table.

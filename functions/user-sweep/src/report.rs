@@ -1,9 +1,9 @@
 //! The line about a run, whose metrics the alarms read.
 
-use auth::Unavailable;
+use auth::{Unavailable, UserRef, subject_hash};
 use auth_dynamodb::SweepState;
 use runtime::clock;
-use runtime::log::{self, Measure};
+use runtime::log::{self, Level, Measure};
 use serde_json::Value;
 
 use crate::outcome::{Outcome, Run};
@@ -42,4 +42,14 @@ pub(crate) fn report(result: &Result<Run, Unavailable>, state: &SweepState, requ
     fields.extend(log::cause(cause));
     // Alarms read this line's metrics, so no `LOG_LEVEL` turns it off.
     log::line(outcome.level(), "sweep", fields);
+}
+
+/// Tells an operator of a row that Gatehouse did not write.
+pub(crate) fn log_malformed(user: &UserRef<'_>, request_id: &str) {
+    let hash = subject_hash(user.issuer, user.subject);
+    let fields = [
+        ("subject_hash", Value::from(hash)),
+        ("request_id", Value::from(request_id)),
+    ];
+    log::line(Level::Error, "the row of a user is malformed", fields);
 }

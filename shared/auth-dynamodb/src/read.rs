@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use crate::connections::Connection;
 use crate::key::{RowKey, key_attributes};
 use crate::row::{self, GroupScope, Groups, Row, RowError, SharedRevocations};
-use crate::{DynamoRevocations, LIMITS, SHARED_CACHE_SECONDS, WARM_UP};
+use crate::{DynamoRevocations, LIMITS, SHARED_CACHE_SECONDS, WARM_UP, user_row};
 
 /// The number of clients whose revocations are cached; at one more the cache is emptied.
 const MAX_REMEMBERED_CLIENTS: usize = 1_000;
@@ -191,7 +191,7 @@ impl DynamoRevocations {
             ..Revocations::default()
         };
         if let Some(row) = rows.get(&keys.user) {
-            row::add_user(&mut revocations, row, now);
+            user_row::add_user(&mut revocations, row, now);
         }
         let shared = remembered.unwrap_or_else(|| {
             let shared = shared_in(&rows, keys, now);

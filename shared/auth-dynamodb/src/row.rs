@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use auth::user_state::UserState;
-use auth::{Revocations, UnixSeconds};
+use auth::UnixSeconds;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::key::RowKey;
-use crate::user_row;
 
 pub(crate) type Row = HashMap<String, AttributeValue>;
 
@@ -99,21 +97,6 @@ pub(crate) fn has_odd_expiry(row: &Row, now: UnixSeconds) -> bool {
     }
 }
 
-/// Adds a user's row to the revocations.
-pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSeconds) {
-    match user_row::read_as_active(row) {
-        Ok(state) if !is_of_gatehouse(&state) => revocations.unreadable = true,
-        Ok(state) => state.add_to(revocations, now),
-        Err(RowError) => revocations.unreadable = true,
-    }
-}
-
-/// Whether Gatehouse writes such a row: one that revokes, or that says when the user was enabled.
-fn is_of_gatehouse(state: &UserState) -> bool {
-    let revokes = state.disabled || state.not_before.is_some() || state.tokens_not_before.is_some();
-    revokes || state.status_at.is_some()
-}
-
 /// The `not_before` of a client's or the issuer's row.
 pub(crate) fn not_before(row: &Row, now: UnixSeconds) -> Result<Option<UnixSeconds>, RowError> {
     match time(row, "not_before")? {
@@ -145,10 +128,11 @@ pub(crate) fn text(value: &str) -> AttributeValue {
 
 #[cfg(test)]
 mod tests {
-    use auth::UserRevocation;
+    use auth::{Revocations, UserRevocation};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::user_row::add_user;
 
     const NOW: UnixSeconds = UnixSeconds(1_000);
 

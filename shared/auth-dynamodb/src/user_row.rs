@@ -1,7 +1,7 @@
 //! A user's row: [`UserState`] as attributes, and back.
 
-use auth::UnixSeconds;
 use auth::user_state::{KeptSessionState, UserState};
+use auth::{Revocations, UnixSeconds};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::row::{Row, RowError, number, text, time};
@@ -64,6 +64,21 @@ pub(crate) fn read_as_active(row: &Row) -> Result<UserState, RowError> {
         row.remove(EXPIRES_AT);
         read(&row)
     })
+}
+
+/// Adds a user's row to the revocations.
+pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSeconds) {
+    match read_as_active(row) {
+        Ok(state) if !is_of_gatehouse(&state) => revocations.unreadable = true,
+        Ok(state) => state.add_to(revocations, now),
+        Err(RowError) => revocations.unreadable = true,
+    }
+}
+
+/// Whether Gatehouse writes such a row: one that revokes, or that says when the user was enabled.
+fn is_of_gatehouse(state: &UserState) -> bool {
+    let revokes = state.disabled || state.not_before.is_some() || state.tokens_not_before.is_some();
+    revokes || state.status_at.is_some()
 }
 
 /// The value of a decisive attribute; `None` if it must not exist.
@@ -145,8 +160,8 @@ mod tests {
             let state = read_as_active(&row).ok();
             assert_eq!(state.is_some(), name == EXPIRES_AT, "{name}");
             assert!(state.is_none_or(|state| state.not_before == Some(UnixSeconds(10))));
-            let mut revocations = auth::Revocations::default();
-            crate::row::add_user(&mut revocations, &row, UnixSeconds(20));
+            let mut revocations = Revocations::default();
+            add_user(&mut revocations, &row, UnixSeconds(20));
             assert_eq!(revocations.unreadable, name != EXPIRES_AT, "{name}");
         }
     }
