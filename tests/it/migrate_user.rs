@@ -15,6 +15,14 @@ pub(crate) const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
 /// The hash of that password, made with pyca's bcrypt.
 pub(crate) const HASH: &str = "$2b$05$abcdefghijklmnopqrstuugKvkOgqWN6G.40bnc6Y.fjokmxUzfte";
 
+/// A client of this database.
+pub(crate) async fn postgres(address: &str) -> tokio_postgres::Client {
+    let connecting = tokio_postgres::connect(address, tokio_postgres::NoTls);
+    let (client, connection) = connecting.await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
 pub(crate) fn sign_in(name: &str, password: &str) -> Value {
     event("UserMigration_Authentication", name, json!(password))
 }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use testkit::server::Server;
 
-use crate::migrate_user::{HASH, PASSWORD, moved, sign_in};
+use crate::migrate_user::{HASH, PASSWORD, moved, postgres, sign_in};
 use crate::tls::{self, Opening};
 use crate::world::World;
 
@@ -20,10 +20,7 @@ const SSL_REQUEST: Opening = Opening {
 async fn postgresql_requires_a_trusted_certificate() {
     let world = World::start().await;
     let address = world.stack.postgres.clone();
-    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let client = postgres(&address).await;
     let made = format!(
         "CREATE TABLE IF NOT EXISTS tls_people (login text, pw text); TRUNCATE tls_people; \
          INSERT INTO tls_people VALUES ('ada@example.com', '{HASH}')"

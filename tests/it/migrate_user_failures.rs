@@ -8,7 +8,7 @@ use testkit::Invocation;
 use testkit::server::{Fault, Server};
 
 use crate::migrate_user::{
-    CONFIRMED, HASH, OldTable, PASSWORD, ada, hash_key, moved, sign_in, text_attribute,
+    CONFIRMED, HASH, OldTable, PASSWORD, ada, hash_key, moved, postgres, sign_in, text_attribute,
 };
 use crate::migrate_user_sources::{endpoint, migrate_from};
 use crate::store::table_client;
@@ -132,10 +132,7 @@ async fn a_record_that_cannot_be_read_does_not_affect_other_users() {
 async fn a_row_that_postgresql_cannot_read_does_not_affect_other_users() {
     let world = World::start().await;
     let address = world.stack.postgres.clone();
-    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let client = postgres(&address).await;
     let fails = unique("fails").replace('-', "_");
     client
         .batch_execute(&format!(

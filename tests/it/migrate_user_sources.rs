@@ -7,7 +7,7 @@ use testkit::server::{Fault, Server};
 use testkit::{Binary, FakeAws};
 
 use crate::migrate_user::{
-    CONFIRMED, HASH, OldTable, PASSWORD, RESET, ada, forgot, moved, sign_in,
+    CONFIRMED, HASH, OldTable, PASSWORD, RESET, ada, forgot, moved, postgres, sign_in,
 };
 use crate::world::World;
 
@@ -127,10 +127,7 @@ async fn users_of_an_old_pool_are_migrated() {
 async fn users_of_a_postgresql_table_are_migrated() {
     let world = World::start().await;
     let address = world.stack.postgres.clone();
-    let (client, connection) = tokio_postgres::connect(&address, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let client = postgres(&address).await;
     client
         .batch_execute(&format!(
             "CREATE TABLE IF NOT EXISTS people (login text, pw text, mail text, mail_ok boolean, \

@@ -39,12 +39,8 @@ pub(crate) fn username(
 }
 
 pub(crate) fn normal_name(name: &str, case_sensitive: bool) -> Result<String, RequestError> {
-    if name.is_empty()
-        || name.chars().count() > MAX_USERNAME_CHARS
-        || !name.chars().all(is_visible)
-        || name.chars().any(is_other_form)
-        || !name.nfc().eq(name.nfkc())
-    {
+    let name = challenged_name(name)?;
+    if name.chars().any(is_other_form) || !name.nfc().eq(name.nfkc()) {
         return Err(RequestError::Malformed);
     }
     Ok(normalize(name, case_sensitive))

@@ -88,12 +88,8 @@ impl Limiter {
             });
         };
         let network = network(address);
-        let network_hash = self.hash(&network);
-        let address = format!("{what}#address#{network_hash}");
-        let locks_address = (LOCK_OUT_ADDRESS, network_hash.as_str());
-        self.limit(&address, self.per_address, now, locks_address)
-            .await?;
-        let name_here = self.hash(&format!("{network} {username}"));
+        let address = self.limit_network(what, &network, now).await?;
+        let name_here = self.name_here(username, &network);
         let both = format!("{what}#both#{name_here}");
         self.limit(&both, self.per_user, now, locks_name).await?;
         let all = self.per_user.saturating_mul(NETWORKS);
@@ -112,8 +108,8 @@ impl Limiter {
         Ok(Counted { ids, at: now })
     }
 
-    /// Counts a step that proves nothing. The limit for such steps is higher, and the attempts are not refunded: there
-    /// is no limit for all networks together, because a single one could use it up.
+    /// Counts a step that proves nothing. The limit for such steps is higher. There is no limit for all networks together,
+    /// because a single one could use it up.
     pub(crate) async fn admit_often(
         &self,
         what: &str,
@@ -126,13 +122,8 @@ impl Limiter {
         let mut ids = Vec::new();
         let id = if let Some(address) = address {
             let network = network(address);
-            let network_hash = self.hash(&network);
-            let id = format!("{what}#address#{network_hash}");
-            let locks_address = (LOCK_OUT_ADDRESS, network_hash.as_str());
-            self.limit(&id, self.per_address, now, locks_address)
-                .await?;
-            ids.push(id);
-            let name_here = self.hash(&format!("{network} {username}"));
+            ids.push(self.limit_network(what, &network, now).await?);
+            let name_here = self.name_here(username, &network);
             format!("{what}#both#{name_here}")
         } else {
             format!("{what}#user#{name}")
@@ -142,10 +133,29 @@ impl Limiter {
         Ok(Counted { ids, at: now })
     }
 
+    /// Counts an attempt for a network, and returns the id of the count.
+    async fn limit_network(
+        &self,
+        what: &str,
+        network: &str,
+        now: UnixSeconds,
+    ) -> Result<String, ApiError> {
+        let hash = self.hash(network);
+        let id = format!("{what}#address#{hash}");
+        self.limit(&id, self.per_address, now, (LOCK_OUT_ADDRESS, &hash))
+            .await?;
+        Ok(id)
+    }
+
+    /// A user name from one network, hashed.
+    fn name_here(&self, username: &str, network: &str) -> String {
+        self.hash(&format!("{network} {username}"))
+    }
+
     /// Remembers a network from which the user has signed in. After a failure the network stays
     /// unknown.
     pub(crate) async fn remember(&self, username: &str, address: &str, now: UnixSeconds) {
-        let name_here = self.hash(&format!("{} {username}", network(address)));
+        let name_here = self.name_here(username, &network(address));
         let _ = self
             .table
             .count(&known(&name_here), KNOWN_SECONDS, now)

@@ -101,8 +101,7 @@ impl IamPolicy {
     /// Whether any statement, Allow or Deny, covers this ARN.
     #[must_use]
     pub fn covers(&self, arn: &str) -> bool {
-        let mut resources = self.statement.iter().flat_map(|one| one.resource.iter());
-        resources.any(|resource| glob(resource, arn))
+        self.effect_on_text(arn).is_some()
     }
 
     /// The effect on this request, evaluated as IAM does. `None` if no statement covers it, or if the spelling that the
@@ -119,11 +118,12 @@ impl IamPolicy {
 
     fn effect_on_text(&self, arn: &str) -> Option<Effect> {
         let covers = |one: &&Statement| one.resource.iter().any(|resource| glob(resource, arn));
-        let mut effects = self.statement.iter().filter(covers).map(|one| one.effect);
-        let first = effects.next()?;
+        let effects = self.statement.iter().filter(covers).map(|one| one.effect);
         // An explicit Deny precedes any Allow.
-        let is_denied = first == Effect::Deny || effects.any(|effect| effect == Effect::Deny);
-        Some(if is_denied { Effect::Deny } else { first })
+        effects.reduce(|so_far, next| match so_far {
+            Effect::Deny => so_far,
+            Effect::Allow => next,
+        })
     }
 
     /// `Allow` on some resources and `Deny` on others; `allowed` must not be empty.

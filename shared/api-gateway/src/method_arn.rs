@@ -1,5 +1,7 @@
 //! The ARN of an API method, as authorizer events carry it.
 
+use percent_encoding::percent_decode_str;
+
 use crate::path::escape;
 
 /// A parsed `arn:partition:execute-api:region:account:api/stage/VERB/path`, or `…/stage/$connect`
@@ -134,16 +136,8 @@ impl<'a> MethodArn<'a> {
     /// Invalid escapes stay, invalid UTF-8 is replaced.
     pub(crate) fn decoded(&self) -> Option<String> {
         let path = self.path.filter(|path| path.contains('%'))?;
-        let mut decoded = Vec::with_capacity(self.whole.len());
-        decoded.extend([self.stage_prefix, "/", self.verb, "/"].concat().bytes());
-        let mut rest = path.as_bytes();
-        while let Some((first, tail)) = rest.split_first() {
-            let escaped = Some(tail).filter(|_| *first == b'%').and_then(escape);
-            let (byte, behind) = escaped.unwrap_or((*first, tail));
-            decoded.push(byte);
-            rest = behind;
-        }
-        Some(String::from_utf8_lossy(&decoded).into_owned())
+        let decoded = percent_decode_str(path).decode_utf8_lossy();
+        Some([self.stage_prefix, "/", self.verb, "/", &decoded].concat())
     }
 
     /// Resource for every path under this verb, for a Deny.

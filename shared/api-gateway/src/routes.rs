@@ -201,16 +201,17 @@ impl RouteTable {
             }
         }
         let reaches = reaches(&routes);
+        let size = |route: &Route, prefix: usize| route.pattern().len() + prefix + 4;
         let worst: usize = routes
             .iter()
-            .map(|route| route.pattern().len() + MAX_PREFIX_BYTES + 4)
+            .map(|route| size(route, MAX_PREFIX_BYTES))
             .sum();
         let with_slashes: usize = routes
             .iter()
             .zip(&reaches)
             .enumerate()
             .map(|(at, (route, row))| {
-                let size = route.pattern().len() + USUAL_PREFIX_BYTES + 4;
+                let size = size(route, USUAL_PREFIX_BYTES);
                 let mut others = row.iter().enumerate().filter(|(other, _)| *other != at);
                 let has_two = others.any(|(_, reach)| reach.slashed);
                 if has_two { 2 * size + 1 } else { size }
@@ -268,18 +269,17 @@ impl RouteTable {
         if allowed.is_empty() {
             return IamPolicy::new(Effect::Deny, format!("{prefix}/*"));
         }
-        let mut denials = Vec::new();
-        for denied in with(Effect::Deny) {
-            let covers_one = |allowed: &usize| self.reach(*allowed, denied).plain;
+        let mut denied = Vec::new();
+        for at in with(Effect::Deny) {
+            let covers_one = |allowed: &usize| self.reach(*allowed, at).plain;
             if !allowed.iter().any(covers_one) {
-                denials.extend(resource(denied));
+                denied.extend(resource(at));
             }
-            let is_covered = |allowed: &usize| self.reach(denied, *allowed).slashed;
+            let is_covered = |allowed: &usize| self.reach(at, *allowed).slashed;
             if allowed.iter().any(is_covered) {
-                denials.extend(resource(denied).map(|resource| resource + "/"));
+                denied.extend(resource(at).map(|resource| resource + "/"));
             }
         }
-        let denied = denials;
         let allowed = allowed.into_iter().filter_map(resource).collect();
         IamPolicy::allow_and_deny(allowed, denied)
     }

@@ -171,3 +171,43 @@ async fn the_challenge_of_an_unconfirmed_account_is_that_of_a_secret_name() {
     let digest = "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72";
     assert_ne!(names[0], format!("{digest}@unused.invalid"));
 }
+
+fn proof(name: &str) -> Value {
+    let srp = json!({"secret_block": "b", "signature": "s", "timestamp": "t"});
+    let body = json!({"challenge": "PASSWORD_VERIFIER", "username": name, "srp": srp});
+    request("POST", "/auth/challenge", &body)
+}
+
+#[tokio::test]
+async fn proofs_under_all_spellings_of_a_name_share_one_count() {
+    let names = ["zoe\u{308}", "zo\u{eb}", "ZOE\u{308}", "Zo\u{eb}"];
+    let in_one_case = ["zoe\u{308}", "zo\u{eb}", "zoe\u{308}", "zo\u{eb}"];
+    for (case_sensitive, names, expected) in [
+        ("false", names, [401, 401, 401, 429]),
+        ("true", in_one_case, [401, 401, 401, 429]),
+        // Two other names.
+        ("true", names, [401, 401, 401, 401]),
+    ] {
+        let (api, aws) = api_with(&[
+            ("ATTEMPT_TABLE", "attempts"),
+            ("ATTEMPTS_PER_USER", "3"),
+            ("USERNAME_CASE_SENSITIVE", case_sensitive),
+        ])
+        .await;
+        fail_every_call(&aws, "Incorrect username or password.");
+        let mut statuses = Vec::new();
+        for name in names {
+            statuses.push(status(&api, &proof(name)).await);
+        }
+        assert_eq!(statuses, expected, "{case_sensitive} {names:?}");
+        // Cognito gets each name as it was sent.
+        let asked = aws.requests().into_iter();
+        let asked: Vec<Value> = asked
+            .filter(|(operation, _)| operation == "RespondToAuthChallenge")
+            .map(|(_, body)| body["ChallengeResponses"]["USERNAME"].clone())
+            .collect();
+        let admitted = expected.iter().filter(|status| **status == 401).count();
+        let sent: Vec<Value> = names.into_iter().take(admitted).map(Value::from).collect();
+        assert_eq!(asked, sent, "{case_sensitive}");
+    }
+}
