@@ -5,7 +5,9 @@
 //! may be denied, the policy has an explicit Deny in addition to the Allow; if that Deny would cover
 //! a route that may be allowed, no policy can express the pair, and the table is rejected.
 
-use crate::iam_policy::{Effect, IamPolicy, glob};
+use std::collections::BTreeSet;
+
+use crate::iam_policy::{Effect, IamPolicy};
 use crate::method_arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
 
 /// The maximum number of routes in a table: a policy for more would not fit into 8 KB.
@@ -16,6 +18,9 @@ const MAX_POLICY_BYTES: usize = 6 * 1024;
 const MAX_PREFIX_BYTES: usize = 180;
 /// The same for a stage of up to 40 characters. With a longer one, a response of more than 8 KB is still an error.
 const USUAL_PREFIX_BYTES: usize = 100;
+/// The steps in which a table's overlaps must be found: far more than usual tables take, and less than a second at the
+/// start of the smallest function.
+const MAX_TRIALS: usize = 500_000;
 
 /// One route: a verb and a template such as `/users/{id}` or `/files/{path+}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +205,13 @@ impl RouteTable {
                 errors.push(route.error("its resource could exceed 512 characters"));
             }
         }
-        let reaches = reaches(&routes);
+        let reaches = match reaches(&routes) {
+            Ok(reaches) => reaches,
+            Err(error) => {
+                errors.push(error);
+                return Err(errors);
+            }
+        };
         let size = |route: &Route, prefix: usize| route.pattern().len() + prefix + 4;
         let worst: usize = routes
             .iter()
@@ -352,95 +363,176 @@ fn most_specific<'r>(routes: &'r [Route], verb: &str, path: &[&str]) -> Option<&
 
 /// For each pair of routes: can a request to the first match the pattern of the second?
 ///
-/// Found by trial: a match depends only on where the second route's literals appear in the path, so
-/// it is enough to replace the first route's parameters by these literals or by a word that is in
-/// no route.
-fn reaches(routes: &[Route]) -> Vec<Vec<Reach>> {
-    routes
-        .iter()
-        .map(|from| {
-            routes
-                .iter()
-                .map(|to| can_reach(routes, from, to))
-                .collect()
-        })
-        .collect()
+/// # Errors
+/// The first route whose paths are too many to decide it.
+fn reaches(routes: &[Route]) -> Result<Vec<Vec<Reach>>, RouteError> {
+    let mut trials = Trials {
+        routes,
+        left: MAX_TRIALS,
+    };
+    let mut rows = Vec::new();
+    for from in routes {
+        let row: Option<_> = routes.iter().map(|to| trials.reach(from, to)).collect();
+        rows.push(row.ok_or_else(|| from.error("it overlaps with other routes in too many ways"))?);
+    }
+    Ok(rows)
 }
 
-fn can_reach(routes: &[Route], from: &Route, to: &Route) -> Reach {
-    const UNKNOWN: &str = "\u{1}";
-    let mut reach = Reach::default();
-    if from.verb != to.verb {
-        return reach;
-    }
-    let words: Vec<&str> = to
-        .segments
-        .iter()
-        .map(|segment| match segment {
-            Segment::Literal(literal) => literal.as_str(),
-            Segment::Parameter | Segment::Greedy => UNKNOWN,
-        })
-        .collect();
-    let mut choices = words.clone();
-    choices.push(UNKNOWN);
-    choices.sort_unstable();
-    choices.dedup();
+/// A search for paths of one route that lie within the pattern of another.
+///
+/// IAM's `*` covers one segment or several. Each way to put the pattern's literals on a path of the first route is
+/// tried. Every other parameter has a word that is in no route: with another word the path would only match more
+/// routes.
+struct Trials<'r> {
+    routes: &'r [Route],
+    /// How many more steps may be tried: their number grows exponentially with the parameters of some tables.
+    left: usize,
+}
 
-    let pattern = to.pattern();
-    let mut paths: Vec<Vec<&str>> = vec![Vec::new()];
-    for segment in &from.segments {
-        let tails: Vec<Vec<&str>> = match segment {
-            Segment::Literal(literal) => vec![vec![literal.as_str()]],
-            Segment::Parameter => choices.iter().map(|word| vec![*word]).collect(),
-            Segment::Greedy => {
-                // A trailing slash may stand for the other route's last segment.
-                let shorter = words.split_last().map_or(&[][..], |(_, shorter)| shorter);
-                let mut tails = greedy_tails(&words, &choices, UNKNOWN);
-                tails.extend(greedy_tails(shorter, &[], UNKNOWN));
-                tails
+/// A path of `from`, some of whose parameters have the words that a pattern needs.
+struct Trial<'r> {
+    from: &'r Route,
+    path: Vec<&'r str>,
+    /// The segments that the route matches; a trailing slash is one more.
+    length: usize,
+    /// From which segment on how many segments of the pattern do not fit, whatever precedes them.
+    unfit: BTreeSet<(usize, usize)>,
+}
+
+/// The best result of the ways that were tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    NoPath,
+    PathOfAnother,
+    Path,
+}
+
+/// The word that is in no route.
+const UNKNOWN: &str = "\u{1}";
+
+impl<'r> Trials<'r> {
+    /// `None` if no step is left before it is decided.
+    fn reach(&mut self, from: &'r Route, to: &'r Route) -> Option<Reach> {
+        let mut reach = Reach::default();
+        if from.verb != to.verb {
+            return Some(reach);
+        }
+        let shortest = from.segments.len();
+        let longest = match from.segments.last() {
+            // A longer path only has more segments that no literal decides on.
+            Some(Segment::Greedy) => {
+                let of_routes = self.routes.iter().map(|route| route.segments.len()).max();
+                of_routes.unwrap_or_default() + to.segments.len()
             }
+            _ => shortest,
         };
-        paths = paths
-            .iter()
-            .flat_map(|path| {
-                tails
-                    .iter()
-                    .map(move |tail| [path.as_slice(), tail].concat())
-            })
-            .collect();
-    }
-    for path in &paths {
-        let goes_to = most_specific(routes, &from.verb, path);
-        if goes_to.is_some_and(|route| std::ptr::eq(route, from)) {
-            let path = format!("{}/{}", from.verb, path.join("/"));
-            reach.plain |= glob(&pattern, &path);
-            reach.slashed |= glob(&pattern, &(path + "/"));
+        for length in shortest..=longest {
+            reach.plain = reach.plain || self.try_path(Trial::new(from, length, &[]), to)?;
+            reach.slashed = reach.slashed || self.try_path(Trial::new(from, length, &[""]), to)?;
         }
+        Some(reach)
     }
-    reach
+
+    fn try_path(&mut self, mut trial: Trial<'r>, to: &'r Route) -> Option<bool> {
+        if to.segments.is_empty() {
+            return Some(trial.path == [""]);
+        }
+        Some(self.place(&mut trial, &to.segments, 0)? == Found::Path)
+    }
+
+    /// Puts the rest of a pattern on the path, from the segment `start` on.
+    fn place(
+        &mut self,
+        trial: &mut Trial<'r>,
+        pattern: &'r [Segment],
+        start: usize,
+    ) -> Option<Found> {
+        let place = (start, pattern.len());
+        if trial.unfit.contains(&place) {
+            return Some(Found::NoPath);
+        }
+        self.left = self.left.checked_sub(1)?;
+        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        let mut best = Found::NoPath;
+        match pattern.split_first() {
+            None if start == trial.path.len() => {
+                let path = trial.path.get(..trial.length)?;
+                let to = most_specific(self.routes, &trial.from.verb, path);
+                let is_own = to.is_some_and(|route| std::ptr::eq(route, trial.from));
+                best = if is_own {
+                    Found::Path
+                } else {
+                    Found::PathOfAnother
+                };
+            }
+            None => {}
+            Some((Segment::Literal(literal), rest)) => {
+                if let Some(before) = trial.put(start, literal) {
+                    best = self.place(trial, rest, start + 1)?;
+                    trial.set(start, before);
+                }
+            }
+            Some(_) => {
+                let stars = pattern.iter().position(is_literal).unwrap_or(pattern.len());
+                let rest = pattern.get(stars..).unwrap_or_default();
+                let shortest = start + stars;
+                let last = (trial.path.len() + 1).saturating_sub(rest.len());
+                let first = if rest.is_empty() {
+                    trial.path.len().max(shortest)
+                } else {
+                    shortest
+                };
+                for next in first..last {
+                    best = best.max(self.place(trial, rest, next)?);
+                    if best == Found::Path {
+                        break;
+                    }
+                }
+            }
+        }
+        if best == Found::NoPath {
+            trial.unfit.insert(place);
+        }
+        Some(best)
+    }
 }
 
-/// The values to try for a greedy parameter: one word, or any end of the other route, with or
-/// without an adjacent word. Each of that route's stars may span two words.
-fn greedy_tails<'w>(words: &[&'w str], choices: &[&'w str], unknown: &'w str) -> Vec<Vec<&'w str>> {
-    let mut tails: Vec<Vec<&str>> = choices.iter().map(|word| vec![*word]).collect();
-    let wide: Vec<&str> = words
-        .iter()
-        .flat_map(|word| {
-            if *word == unknown {
-                vec![unknown; 2]
-            } else {
-                vec![*word]
+impl<'r> Trial<'r> {
+    /// A path of `length` segments, and those of `end` after them.
+    fn new(from: &'r Route, length: usize, end: &[&'r str]) -> Self {
+        let mut path = vec![UNKNOWN; length];
+        for (word, segment) in path.iter_mut().zip(&from.segments) {
+            if let Segment::Literal(literal) = segment {
+                *word = literal;
             }
-        })
-        .collect();
-    for words in [words, &wide] {
-        for start in 0..words.len() {
-            let end = words.get(start..).unwrap_or_default();
-            tails.push(end.to_vec());
-            tails.push([&[unknown], end].concat());
-            tails.push([end, &[unknown]].concat());
+        }
+        // The root has one segment in a resource: an empty one.
+        if path.is_empty() {
+            path.push("");
+        }
+        path.extend(end);
+        let unfit = BTreeSet::new();
+        Self {
+            from,
+            path,
+            length,
+            unfit,
         }
     }
-    tails
+
+    /// Returns what the segment was before, if it can be this literal.
+    fn put(&mut self, at: usize, literal: &'r str) -> Option<&'r str> {
+        let before = *self.path.get(at)?;
+        if before != literal && before != UNKNOWN {
+            return None;
+        }
+        self.set(at, literal);
+        Some(before)
+    }
+
+    fn set(&mut self, at: usize, word: &'r str) {
+        if let Some(segment) = self.path.get_mut(at) {
+            *segment = word;
+        }
+    }
 }

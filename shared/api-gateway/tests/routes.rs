@@ -73,6 +73,15 @@ fn rejects_tables_that_policies_cannot_express() {
             ],
             "denying it would deny some of",
         ),
+        // A path with three words for {id}: with two it is the third route's.
+        (
+            &[
+                ("GET", "/{proxy+}"),
+                ("GET", "/c/b/{id}/c"),
+                ("GET", "/c/{a}/{b}/{c}/{d}"),
+            ],
+            "/c/b/{id}/c: denying it would deny some of GET /{proxy+}",
+        ),
         (
             &[("GET", "/users/{id}"), ("GET", "/users/{name}")],
             "another route has the same form",
@@ -97,6 +106,32 @@ fn rejects_tables_that_policies_cannot_express() {
     let many: Vec<String> = (0..60).map(|n| format!("/{n}")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|path| ("GET", path.as_str())).collect();
     assert!(table(&many).unwrap_err().contains("6144 bytes"));
+}
+
+#[test]
+fn a_table_with_many_parameters_is_compared_quickly() {
+    let deep = "/{p}".repeat(40);
+    let ends = [deep.clone(), deep.clone() + "/a", deep + "/b/{last}"];
+    let routes = ends.each_ref().map(|end| ("GET", end.as_str()));
+    let error = table(&routes).unwrap_err();
+    assert!(error.contains("would deny some of"), "{error}");
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let of = |last: &str| names.map(|name| format!("/{name}/{{{name}}}")).concat() + last;
+    let routes = [of(""), of("/m")];
+    let routes = routes.each_ref().map(|route| ("GET", route.as_str()));
+    assert!(table(&routes).is_ok(), "{:?}", table(&routes).err());
+}
+
+#[test]
+fn rejects_tables_with_too_many_overlaps_to_compare() {
+    let alternating = "/{x}/z".repeat(10);
+    let routes = [
+        ("GET", "/{p+}"),
+        ("GET", "/{x}/{p+}"),
+        ("GET", &alternating),
+    ];
+    let error = table(&routes).unwrap_err();
+    assert!(error.contains("in too many ways"), "{error}");
 }
 
 #[test]
