@@ -371,10 +371,15 @@ fn has_no_secret(answer: &Value, json: &str, event: &Value) {
     }
     let token = token();
     let signature = token.rsplit('.').next().unwrap_or_default();
-    // whoami repeats the context, where the authorizer puts no token.
-    let context = event["requestContext"]["authorizer"].to_string();
+    // Responses repeat the request's id, and whoami the context: the event has no token there, but a copy may.
+    let mut others = event.clone();
+    if let Some(members) = others.as_object_mut() {
+        members
+            .retain(|name, _| !["headers", "multiValueHeaders", "body"].contains(&name.as_str()));
+    }
+    let is_elsewhere = others.to_string().contains(signature);
     assert!(
-        context.contains(signature) || !answer.contains(signature),
+        is_elsewhere || !answer.contains(signature),
         "the caller's token"
     );
 }

@@ -26,6 +26,9 @@ const DIALECTS: [&str; 4] = ["nginx", "ingress-nginx", "forwarded", "envoy"];
 /// The body of `/healthz`, the only other answer with status 200 here.
 const HEALTHY: &str = "ok\n";
 
+/// What a server removes around the value of a header field (RFC 9110 section 5.5).
+const SPACES: [char; 2] = [' ', '\t'];
+
 /// Names and values of header fields.
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 type Tested = ForwardAuth<MemoryKeys, MemoryRevocations, MemoryApiKeys>;
@@ -84,9 +87,8 @@ pub fn run(bytes: &[u8]) {
 /// One original request, as each proxy reports it.
 fn original(input: &mut Input<'_>) {
     let groups = input.below(2);
-    let method = input.text();
-    let host = input.text();
-    let target = input.text();
+    let [method, host, target] = [input.text(), input.text(), input.text()];
+    let [method, host, target] = [&method, &host, &target].map(|text| text.trim_matches(SPACES));
     let lines = input.lines();
     let mut claims = access_claims(AT);
     if groups == 1 {
@@ -104,26 +106,26 @@ fn original(input: &mut Input<'_>) {
             "GET",
             "/auth",
             vec![
-                ("x-original-method", &method),
-                ("x-original-host", &host),
-                ("x-original-uri", &target),
+                ("x-original-method", method),
+                ("x-original-host", host),
+                ("x-original-uri", target),
             ],
         ),
         (
             "GET",
             "/auth",
-            vec![("x-original-method", &method), ("x-original-url", &url)],
+            vec![("x-original-method", method), ("x-original-url", &url)],
         ),
         (
             "GET",
             "/auth",
             vec![
-                ("x-forwarded-method", &method),
-                ("x-forwarded-host", &host),
-                ("x-forwarded-uri", &target),
+                ("x-forwarded-method", method),
+                ("x-forwarded-host", host),
+                ("x-forwarded-uri", target),
             ],
         ),
-        (&method, &asked, vec![("host", &host)]),
+        (method, &asked, vec![("host", host)]),
     ];
     let mut statuses = Vec::new();
     for (at, (method, uri, own)) in reported.iter().enumerate() {
@@ -188,9 +190,10 @@ fn parts(method: &str, uri: &str, own: &[(&str, &str)], lines: &[String]) -> Opt
         if (is_a_part || name == "host") && !own.iter().any(is_own) {
             continue;
         }
-        parts
-            .headers
-            .append(name, HeaderValue::from_str(value.trim()).ok()?);
+        parts.headers.append(
+            name,
+            HeaderValue::from_str(value.trim_matches(SPACES)).ok()?,
+        );
     }
     Some(parts)
 }
