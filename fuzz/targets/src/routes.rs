@@ -42,13 +42,13 @@ pub fn run(bytes: &[u8]) {
     {
         one_request(path, &routes);
     }
+    let Ok(table) = RouteTable::new(routes) else {
+        return;
+    };
     let of_parameters = |template: &String| template.matches('{').count();
     if templates.iter().map(of_parameters).max() > Some(MAX_PARAMETERS) {
         return;
     }
-    let Ok(table) = RouteTable::new(routes) else {
-        return;
-    };
     let effects: Vec<Effect> = allowed
         .iter()
         .map(|allowed| {

@@ -18,9 +18,8 @@ const MAX_POLICY_BYTES: usize = 6 * 1024;
 const MAX_PREFIX_BYTES: usize = 180;
 /// The same for a stage of up to 40 characters. With a longer one, a response of more than 8 KB is still an error.
 const USUAL_PREFIX_BYTES: usize = 100;
-/// The steps in which a table's overlaps must be found: far more than usual tables take, and less than a second at the
-/// start of the smallest function.
-const MAX_TRIALS: usize = 500_000;
+/// The steps in which a table's overlaps must be found, so that the start ends; usual tables take some thousands.
+const MAX_TRIALS: usize = 100_000;
 
 /// One route: a verb and a template such as `/users/{id}` or `/files/{path+}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +129,16 @@ impl Route {
                 })
     }
 
+    /// API Gateway prefers the route with the smallest one of those that match.
+    fn rank(&self) -> Vec<u8> {
+        let rank = |segment: &Segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::Parameter => 1,
+            Segment::Greedy => 2,
+        };
+        self.segments.iter().map(rank).collect()
+    }
+
     /// `VERB/users/*`: the part of a policy's resource after the stage.
     fn pattern(&self) -> String {
         let segments: Vec<&str> = self
@@ -205,19 +214,22 @@ impl RouteTable {
                 errors.push(route.error("its resource could exceed 512 characters"));
             }
         }
-        let reaches = match reaches(&routes) {
-            Ok(reaches) => reaches,
-            Err(error) => {
-                errors.push(error);
-                return Err(errors);
-            }
-        };
         let size = |route: &Route, prefix: usize| route.pattern().len() + prefix + 4;
-        let worst: usize = routes
-            .iter()
-            .map(|route| size(route, MAX_PREFIX_BYTES))
-            .sum();
-        let with_slashes: usize = routes
+        let too_large = || {
+            RouteError(format!(
+                "a policy for {} routes could exceed {MAX_POLICY_BYTES} bytes",
+                routes.len()
+            ))
+        };
+        let worst = routes.iter().map(|route| size(route, MAX_PREFIX_BYTES));
+        if worst.sum::<usize>() > MAX_POLICY_BYTES {
+            errors.push(too_large());
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let reaches = reaches(&routes).map_err(|error| vec![error])?;
+        let with_slashes = routes
             .iter()
             .zip(&reaches)
             .enumerate()
@@ -226,13 +238,9 @@ impl RouteTable {
                 let mut others = row.iter().enumerate().filter(|(other, _)| *other != at);
                 let has_two = others.any(|(_, reach)| reach.slashed);
                 if has_two { 2 * size + 1 } else { size }
-            })
-            .sum();
-        if worst.max(with_slashes) > MAX_POLICY_BYTES {
-            errors.push(RouteError(format!(
-                "a policy for {} routes could exceed {MAX_POLICY_BYTES} bytes",
-                routes.len()
-            )));
+            });
+        if with_slashes.sum::<usize>() > MAX_POLICY_BYTES {
+            errors.push(too_large());
         }
         let table = Self { routes, reaches };
         errors.extend(table.conflicts());
@@ -347,33 +355,33 @@ fn split(path: &str) -> Vec<&str> {
 }
 
 fn most_specific<'r>(routes: &'r [Route], verb: &str, path: &[&str]) -> Option<&'r Route> {
-    let rank = |route: &Route| -> Vec<u8> {
-        let rank = |segment: &Segment| match segment {
-            Segment::Literal(_) => 0,
-            Segment::Parameter => 1,
-            Segment::Greedy => 2,
-        };
-        route.segments.iter().map(rank).collect()
-    };
     routes
         .iter()
         .filter(|route| route.matches(verb, path))
-        .min_by_key(|route| rank(route))
+        .min_by_key(|route| route.rank())
 }
 
 /// For each pair of routes: can a request to the first match the pattern of the second?
 ///
 /// # Errors
-/// The first route whose paths are too many to decide it.
+/// A pair with too many paths to decide it.
 fn reaches(routes: &[Route]) -> Result<Vec<Vec<Reach>>, RouteError> {
-    let mut trials = Trials {
-        routes,
-        left: MAX_TRIALS,
-    };
+    let mut left = MAX_TRIALS;
     let mut rows = Vec::new();
     for from in routes {
-        let row: Option<_> = routes.iter().map(|to| trials.reach(from, to)).collect();
-        rows.push(row.ok_or_else(|| from.error("it overlaps with other routes in too many ways"))?);
+        let mut trials = Trials::new(routes, from, left);
+        let mut row = Vec::new();
+        for to in routes {
+            let too_many = || {
+                let Route { verb, template, .. } = to;
+                from.error(&format!(
+                    "its paths overlap with {verb} {template} in too many ways"
+                ))
+            };
+            row.push(trials.reach(to).ok_or_else(too_many)?);
+        }
+        left = trials.left;
+        rows.push(row);
     }
     Ok(rows)
 }
@@ -381,17 +389,20 @@ fn reaches(routes: &[Route]) -> Result<Vec<Vec<Reach>>, RouteError> {
 /// A search for paths of one route that lie within the pattern of another.
 ///
 /// IAM's `*` covers one segment or several. Each way to put the pattern's literals on a path of the first route is
-/// tried. Every other parameter has a word that is in no route: with another word the path would only match more
-/// routes.
+/// tried. Every other parameter has a word that is in no route: with another one, except an empty one, the path would
+/// only match more routes.
 struct Trials<'r> {
-    routes: &'r [Route],
+    from: &'r Route,
+    /// The routes that API Gateway prefers where they match, too.
+    preferred: Vec<&'r Route>,
+    /// The most segments of a route.
+    most_segments: usize,
     /// How many more steps may be tried: their number grows exponentially with the parameters of some tables.
     left: usize,
 }
 
-/// A path of `from`, some of whose parameters have the words that a pattern needs.
+/// A path some of whose parameters have the words that a pattern needs.
 struct Trial<'r> {
-    from: &'r Route,
     path: Vec<&'r str>,
     /// The segments that the route matches; a trailing slash is one more.
     length: usize,
@@ -411,8 +422,23 @@ enum Found {
 const UNKNOWN: &str = "\u{1}";
 
 impl<'r> Trials<'r> {
+    fn new(routes: &'r [Route], from: &'r Route, left: usize) -> Self {
+        let rank = from.rank();
+        let preferred = routes
+            .iter()
+            .filter(|route| route.verb == from.verb && route.rank() < rank);
+        let segments = routes.iter().map(|route| route.segments.len());
+        Self {
+            from,
+            preferred: preferred.collect(),
+            most_segments: segments.max().unwrap_or_default(),
+            left,
+        }
+    }
+
     /// `None` if no step is left before it is decided.
-    fn reach(&mut self, from: &'r Route, to: &'r Route) -> Option<Reach> {
+    fn reach(&mut self, to: &'r Route) -> Option<Reach> {
+        let from = self.from;
         let mut reach = Reach::default();
         if from.verb != to.verb {
             return Some(reach);
@@ -420,10 +446,7 @@ impl<'r> Trials<'r> {
         let shortest = from.segments.len();
         let longest = match from.segments.last() {
             // A longer path only has more segments that no literal decides on.
-            Some(Segment::Greedy) => {
-                let of_routes = self.routes.iter().map(|route| route.segments.len()).max();
-                of_routes.unwrap_or_default() + to.segments.len()
-            }
+            Some(Segment::Greedy) => self.most_segments + to.segments.len(),
             _ => shortest,
         };
         for length in shortest..=longest {
@@ -452,19 +475,16 @@ impl<'r> Trials<'r> {
             return Some(Found::NoPath);
         }
         self.left = self.left.checked_sub(1)?;
+        // With more literals, this route still matches.
+        let path = trial.path.get(..trial.length)?;
+        let mut preferred = self.preferred.iter();
+        if preferred.any(|route| route.matches(&self.from.verb, path)) {
+            return Some(Found::PathOfAnother);
+        }
         let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
         let mut best = Found::NoPath;
         match pattern.split_first() {
-            None if start == trial.path.len() => {
-                let path = trial.path.get(..trial.length)?;
-                let to = most_specific(self.routes, &trial.from.verb, path);
-                let is_own = to.is_some_and(|route| std::ptr::eq(route, trial.from));
-                best = if is_own {
-                    Found::Path
-                } else {
-                    Found::PathOfAnother
-                };
-            }
+            None if start == trial.path.len() => best = Found::Path,
             None => {}
             Some((Segment::Literal(literal), rest)) => {
                 if let Some(before) = trial.put(start, literal) {
@@ -513,7 +533,6 @@ impl<'r> Trial<'r> {
         path.extend(end);
         let unfit = BTreeSet::new();
         Self {
-            from,
             path,
             length,
             unfit,

@@ -122,16 +122,50 @@ fn a_table_with_many_parameters_is_compared_quickly() {
     assert!(table(&routes).is_ok(), "{:?}", table(&routes).err());
 }
 
+/// Each path of the first route ends with `z` and has the length of a route that ends so, up to a length at which there
+/// are too many of them.
 #[test]
 fn rejects_tables_with_too_many_overlaps_to_compare() {
     let alternating = "/{x}/z".repeat(10);
-    let routes = [
-        ("GET", "/{p+}"),
-        ("GET", "/{x}/{p+}"),
-        ("GET", &alternating),
-    ];
+    let ends = (20..35).map(|parameters| "/{x}".repeat(parameters) + "/z");
+    let templates: Vec<String> = ["/{p+}".to_owned(), alternating]
+        .into_iter()
+        .chain(ends)
+        .collect();
+    let routes: Vec<_> = templates
+        .iter()
+        .map(|template| ("GET", template.as_str()))
+        .collect();
     let error = table(&routes).unwrap_err();
-    assert!(error.contains("in too many ways"), "{error}");
+    assert!(
+        error.starts_with("GET /{p+}: its paths overlap with GET /{x}/z"),
+        "{error}"
+    );
+    assert!(error.ends_with("in too many ways"), "{error}");
+}
+
+#[test]
+fn limits_of_size_come_before_the_comparison() {
+    let error = table(&[("GET", &"/a".repeat(100_000))]).unwrap_err();
+    assert!(error.contains("512 characters"), "{error}");
+}
+
+#[test]
+fn compares_routes_that_another_greedy_route_covers() {
+    let mut templates = vec!["/{proxy+}".to_owned(), "/api/{proxy+}".to_owned()];
+    for n in 0..13 {
+        let end = format!("/repos/{{r}}/issues/{{i}}/comments{n}/{{c}}");
+        templates.push(format!("/api/orgs/{{o}}/projects/{{p}}{end}"));
+    }
+    let routes: Vec<_> = templates
+        .iter()
+        .map(|template| ("GET", template.as_str()))
+        .collect();
+    let error = table(&routes).unwrap_err();
+    assert!(
+        error.contains("would deny some of GET /api/{proxy+}"),
+        "{error}"
+    );
 }
 
 #[test]
