@@ -36,9 +36,6 @@ class Results:
 def is_busy(part):
     """Whether other programs used the processors, directly before the part or directly after it."""
     processors = part["machine"]["processors"]
-    if "others" not in part:
-        # Results from before 2026-11-27. The load average also counts what the part had just built.
-        return part["load"][0] > processors
     return any(is_much(used, processors) for used in part["others"])
 
 

@@ -46,15 +46,13 @@ def measured(found, part):
     at = its["machine"]
     rest = ", a quick run: not for publication" if its["quick"] else ""
     versions = ", ".join(f"{name} {its['versions'][name]}" for name in USED.get(part, ()) if name in its["versions"])
-    changes = f" ({'; '.join(its['modified'])}: not for publication)" if its.get("modified") else ""
-    others = ""
-    if "others" in its:
-        others = f"; other programs used {its['others'][0]} processors before and {its['others'][1]} after"
+    changes = f" ({'; '.join(its['modified'])}: not for publication)" if its["modified"] else ""
     return paragraph(
         f"Measured by `{its['command']}` on {its['date']}: {at['processors']} cores of a shared {at['architecture']} "
         f"machine ({at['model']}, {at['memory_gb']} GB, Linux {at['kernel']}), commit "
         f"{its['commit']}{changes}; "
-        f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises{others}"
+        f"load average {its['load'][0]} before and {its['load'][1]} after, which the benchmark itself raises; other programs "
+        f"used {its['others'][0]} processors before and {its['others'][1]} after"
         f"{'; ' + versions if versions else ''}{rest}. {note(its)}"
     )
 
@@ -116,17 +114,11 @@ def verify(found, prefix):
         for row in decisions
     ]  # fmt: skip
     others = [
-        [row["name"], spread(row["ns"], 1e-3), f"{ratio(row, floor):.2f}",
-         f"{ratio(row, floor) / ours['ratio']['median']:.2f}"]
+        [row["name"], spread(row["ns"], 1e-3), f"{ratio(row):.2f}",
+         f"{ratio(row) / ours['ratio']['median']:.2f}"]
         for row in peers
     ]  # fmt: skip
     own = (ours["ns"]["median"] - floor["ns"]["median"]) / 1e3
-    around = ""
-    if all("floor_ns" in row for row in peers):
-        around = (
-            "Each call looks up the token's key by its `kid`. The bare check is measured again directly before and after "
-            "each verifier, and the ratios are to that. "
-        )
     yield "## A decision, without I/O"
     yield measured(found, "verify")
     yield paragraph(
@@ -137,7 +129,8 @@ def verify(found, prefix):
     yield table(["what", "µs", "× bare check", "allocations", "instructions"], rows)
     yield paragraph(
         "Beside other verifiers, on the same token with the same keys, which each of them has parsed or imported before."
-        f" {around}In addition to the bare check Gatehouse takes {number(own)} µs."
+        " Each call looks up the token's key by its `kid`. The bare check is measured again directly before and after each"
+        f" verifier, and the ratios are to that. In addition to the bare check Gatehouse takes {number(own)} µs."
     )
     yield table(["verifier", "µs", "× bare check", "× Gatehouse's verification"], others)
     yield chart(prefix, "verify", "A verification by several libraries, in microseconds")
@@ -155,9 +148,9 @@ def verify(found, prefix):
         )
 
 
-def ratio(peer, floor):
-    """To the bare check measured around it. Results from before 2026-11-27 have only that of the whole part."""
-    return peer["ns"]["median"] / peer.get("floor_ns", floor["ns"])["median"]
+def ratio(peer):
+    """To the bare check measured around it."""
+    return peer["ns"]["median"] / peer["floor_ns"]["median"]
 
 
 def start(found, prefix):
@@ -269,8 +262,7 @@ def used(row):
 
 def limit(row, processors):
     """What saturates first, what a request takes of each program, and how many requests a second that allows."""
-    # Results from before 2026-11-27 have rounded shares alone.
-    each = row.get("cpu_us") or {name: share / row["rate"] * 1e6 for name, share in row["used"].items()}
+    each = row["cpu_us"]
     limits = {f"all {processors} processors": processors * 1e6 / sum(each.values())}
     of_one_thread = {name: took for name, took in each.items() if name not in SEVERAL_THREADS and took}
     limits |= {f"the thread of {name}": 1e6 / took for name, took in of_one_thread.items()}

@@ -58,7 +58,7 @@ class Documents(unittest.TestCase):
         last = results.Results.read(ROOT / "benches/last")
         self.assertEqual(text.document(last, "pictures/"), PAGES[claims.BENCHMARKS], "make bench SAVE=1, not by hand")
         self.assertFalse([name for name, part in last.parts.items() if part["quick"]], "a quick run is not published")
-        self.assertFalse([name for name, part in last.parts.items() if part.get("modified")], "of no commit")
+        self.assertFalse([name for name, part in last.parts.items() if part["modified"]], "of no commit")
         # Text that a part's program did not write would have a field of its own.
         self.assertEqual({name: sorted(set(part) - FIELDS) for name, part in last.parts.items() if set(part) - FIELDS}, {})
         self.assertLessEqual(set(last.parts), {part for part, _ in text.SECTIONS})

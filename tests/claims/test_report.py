@@ -116,6 +116,7 @@ class Figures(unittest.TestCase):
             {"bench": "peer", "name": "other", "ns": us(60), "floor_ns": us(20)},
         ]
         part = {"command": "make bench", "date": "today", "quick": False, "commit": "abc", "versions": {}, "load": [0, 0],
+                "others": [0, 0], "modified": [],
                 "machine": {"processors": 2, "architecture": "x", "model": "y", "memory_gb": 1, "kernel": "6"}, "results": rows}
         shown = "\n".join(text.verify(results.Results({"verify": part}), ""))
         self.assertIn("| other | 0.0600 (0.0600 to 0.0600) | 3.00 | 2.50 |", shown)
