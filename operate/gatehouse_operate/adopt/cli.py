@@ -63,7 +63,7 @@ def parsed(arguments):
     common.add_argument("--endpoint-url", help="for a local stack")
     made = commands.add_parser("plan", parents=[common], help="read, and say what would change")
     made.add_argument("--user-pool", required=True, metavar="ID")
-    made.add_argument("--stack", metavar="NAME", help="Gatehouse's stack; without it only parameters.json")
+    made.add_argument("--stack", metavar="NAME", help="Gatehouse's stack; without it, the plan has no steps")
     made.add_argument("--rest-api", action="append", default=[], metavar="ID", help="default: every one of the pool")
     made.add_argument("--http-api", action="append", default=[], metavar="ID", help="default: every one of the pool")
     made.add_argument("--only", action="append", default=[], metavar="'GET /path'", help="switch these routes only")

@@ -216,8 +216,9 @@ values. A missing variable never has a permissive default.
 The AWS SDK's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`,
 `AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER`, `AWS_ENDPOINT_URL`) keep their meaning.
 
-`template.yaml` sets all of these variables. \"Set by\" lists the parameters of the template that a value depends
-on; \"template\" is a value that the template computes or fixes. A test keeps code, template and this page in step.
+`template.yaml` names all of these variables. \"Set by\" lists the parameters of the template that a value depends
+on; \"template\" is a value that the template computes or fixes; \"not set\" is empty there. A test keeps code,
+template and this page in step.
 
 ";
 

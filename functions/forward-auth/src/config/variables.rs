@@ -71,7 +71,11 @@ pub(super) const VARS: &[Var] = &[
          `REVOCATION_TABLE`, no API keys and no browser sessions; `POST /logout` revokes the caller's session. A \
          restart forgets all revocations.",
     ),
-    vars::REVOCATION_TABLE,
+    Var::new(
+        "REVOCATION_TABLE",
+        "required",
+        "The DynamoDB table of revocations. With `REVOCATION_STORE=memory` it must be unset.",
+    ),
     vars::REFRESH_TOKEN_TTL_SECONDS,
     vars::API_KEY_TABLE,
     vars::API_KEY_HEADER,
