@@ -147,6 +147,17 @@ async fn a_confirmed_sign_up_creates_the_profile() {
     );
     assert!(world.passes(&token).await);
 
+    // An administrator confirms a user whose address is not verified.
+    let unproven = user_token();
+    let mut unverified = trigger("PostConfirmation_ConfirmSignUp", &unproven);
+    unverified["request"]["userAttributes"]["email_verified"] = "false".into();
+    assert_eq!(function.invoke(&unverified).await.answer(), unverified);
+    let made = world.profile(&text_of(&unproven, "sub")).await;
+    assert_eq!(
+        (&made["email"], &made["status"]),
+        (&json!(null), &json!("CONFIRMED"))
+    );
+
     // Cognito has confirmed the account already: an error would tell the client that it has not.
     for fault in [Fault::Answer(500, "{}".to_owned()), Fault::Cut, Fault::Hang] {
         world.store.set_fault(fault.clone());

@@ -9,18 +9,23 @@ pub(crate) struct User {
     pub(crate) user_pool_id: String,
     pub(crate) username: String,
     pub(crate) subject: String,
+    /// The address, if it is verified.
     pub(crate) email: Option<String>,
 }
 
 impl User {
-    /// Reads the members that are needed; `None` if one is missing or empty. The address may be missing.
+    /// Reads the members that are needed; `None` if one is missing or empty. The address may be missing, and an
+    /// unverified one, of a user whom an administrator has confirmed for instance, is only the user's claim.
     pub(crate) fn read(event: &TriggerEvent<'_>) -> Option<Self> {
         let attributes = event.request()?.user_attributes()?;
+        let email = attributes
+            .filled("email")
+            .filter(|_| attributes.is_true("email_verified"));
         Some(Self {
             user_pool_id: event.user_pool_id()?.into_owned(),
             username: event.user_name()?.into_owned(),
             subject: attributes.filled("sub")?.to_owned(),
-            email: attributes.text("email").map(str::to_owned),
+            email: email.map(str::to_owned),
         })
     }
 }
@@ -39,7 +44,7 @@ mod tests {
 
     #[test]
     fn reads_complete_events_only() {
-        let attributes = json!({"sub": "5f7e", "email": "ada@example.com", "new": {"x": 1}});
+        let attributes = json!({"sub": "5f7e", "email": "ada@example.com", "email_verified": "true", "new": {"x": 1}});
         let event = json!({"userPoolId": "pool", "userName": "ada", "new": [],
             "request": {"userAttributes": attributes}});
         let user = read(&event).unwrap();
@@ -59,10 +64,16 @@ mod tests {
             *event.pointer_mut(pointer).unwrap() = json!(null);
             assert!(read(&event).is_none(), "{pointer}");
         }
-        let mut without = event;
-        *without
-            .pointer_mut("/request/userAttributes/email")
-            .unwrap() = json!(null);
-        assert_eq!(read(&without).unwrap().email, None);
+        for (name, value) in [
+            ("email", json!(null)),
+            ("email", json!("")),
+            ("email_verified", json!("false")),
+            ("email_verified", json!("")),
+            ("email_verified", json!(null)),
+        ] {
+            let mut without = event.clone();
+            without["request"]["userAttributes"][name] = value;
+            assert_eq!(read(&without).unwrap().email, None, "{without}");
+        }
     }
 }

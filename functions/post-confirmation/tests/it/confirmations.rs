@@ -119,6 +119,24 @@ async fn a_confirmed_sign_up_creates_the_profile_and_never_fails() {
     );
 }
 
+/// An administrator can confirm a user who has not proved the address.
+#[tokio::test]
+async fn a_profile_has_only_a_verified_address() {
+    for (verified, email) in [("true", Some("ada@example.com")), ("false", None)] {
+        let (function, aws) = fixture(&[PROFILES]).await;
+        let mut event = sign_up();
+        event["request"]["userAttributes"]["email_verified"] = verified.into();
+        assert!(call(&function, &event).await.is_ok());
+        let requests = aws.requests();
+        let (_, write) = requests
+            .iter()
+            .find(|(name, _)| name == "UpdateItem")
+            .unwrap();
+        let stored = &write["ExpressionAttributeValues"][":email"]["S"];
+        assert_eq!(stored.as_str(), email, "email_verified is {verified}");
+    }
+}
+
 #[tokio::test]
 async fn incomplete_events_are_errors() {
     let (function, aws) = fixture(&[]).await;
