@@ -50,6 +50,15 @@ async fn event_order_and_duplicates_do_not_matter() {
     assert!(!world.passes(&signed_in_again(&token)).await);
     let profile = world.profile(&text_of(&token, "sub")).await;
     assert_eq!(profile["status"], "DELETED");
+    // A deletion is final, also if a clock that is ahead has written the enabling before it.
+    let token = user_token();
+    let records = [
+        record("AdminEnableUser", &token, 5),
+        record("AdminDeleteUser", &token, 10),
+    ];
+    send(&function, &records).await;
+    let profile = world.profile(&text_of(&token, "sub")).await;
+    assert_eq!(profile["status"], "DELETED");
 }
 
 #[tokio::test]

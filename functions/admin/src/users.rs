@@ -23,7 +23,7 @@ impl Admin {
         user: &User,
         context: &RevocationContext<'_>,
     ) -> Result<Value, AdminError> {
-        self.disable_as(user, Status::Disabled, context).await?;
+        self.lock_out(user, context).await?;
         Ok(json!({"done": "disabled", "sub": user.subject}))
     }
 
@@ -63,23 +63,28 @@ impl Admin {
         Ok(json!({"done": "signed_out", "sub": user.subject}))
     }
 
-    /// Deletes the user.
+    /// Deletes the user. The profile is deleted only after the user: after a deletion that failed, the user is
+    /// disabled, and can be enabled again.
     pub(crate) async fn delete(
         &self,
         user: &User,
         context: &RevocationContext<'_>,
     ) -> Result<Value, AdminError> {
-        self.disable_as(user, Status::Deleted, context).await?;
+        self.lock_out(user, context).await?;
         match self.users.delete(&user.username).await {
             // The SDK repeats a deletion whose response was lost, and the user existed when it was disabled.
             Ok(()) | Err(UserPoolError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
-        // From here on the row is needed only until the issued tokens expire.
+        // Neither write waits for the other's success: a repeated request finds no user any more. What was not
+        // written here, user-events writes for CloudTrail's record of the deletion.
         let target = self.user_ref(user);
-        self.revocations
-            .delete_user(&target, context.at, context)
+        let revocations = &self.revocations;
+        // From here on the row is needed only until the issued tokens expire.
+        let revoked = revocations.delete_user(&target, context.at, context).await;
+        self.set_profile_status(user, Status::Deleted, context.at)
             .await?;
+        revoked?;
         Ok(json!({"done": "deleted", "sub": user.subject}))
     }
 
@@ -97,10 +102,9 @@ impl Admin {
 
     /// Writes the revocation, then disables the user at Cognito even if that failed, then updates
     /// the profile.
-    async fn disable_as(
+    async fn lock_out(
         &self,
         user: &User,
-        status: Status,
         context: &RevocationContext<'_>,
     ) -> Result<(), AdminError> {
         let target = self.user_ref(user);
@@ -114,7 +118,8 @@ impl Admin {
         // As with a sign-out: a user who is enabled again at once signs in after the revoked
         // second.
         clock::until_after(clock::unix_seconds()).await;
-        self.set_profile_status(user, status, context.at).await
+        self.set_profile_status(user, Status::Disabled, context.at)
+            .await
     }
 
     async fn set_profile_status(

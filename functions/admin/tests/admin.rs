@@ -7,6 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use admin::{Admin, Config};
 use runtime::Handler;
 use serde_json::{Value, json};
@@ -17,13 +19,17 @@ use testkit::{FakeAws, Pool, events};
 const SUBJECT: &str = "5f7e6d5c-1234-4abc-9def-sampleuser001";
 
 async fn fixture() -> (Admin, FakeAws) {
+    fixture_with(&[]).await
+}
+
+async fn fixture_with(more: &[(&str, &str)]) -> (Admin, FakeAws) {
     let aws = FakeAws::with_tables().await;
     let user = json!({
         "Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED",
         "UserAttributes": [{"Name": "sub", "Value": SUBJECT}],
     });
     aws.set_answer("AdminGetUser", user);
-    let config = Config::from_lookup(&events::variables(&[])).unwrap();
+    let config = Config::from_lookup(&events::variables(more)).unwrap();
     (Admin::new(&aws.sdk(), config), aws)
 }
 
@@ -277,6 +283,54 @@ async fn a_repeated_deletion_is_complete() {
         aws.operations().last().map(String::as_str),
         Some("AdminDeleteUser")
     );
+}
+
+/// Deletions at Cognito, and writes of the profile's status, in their order.
+fn deletions_and_statuses(aws: &FakeAws) -> Vec<String> {
+    let told = aws.requests().into_iter().filter_map(|(name, body)| {
+        let status = body["ExpressionAttributeValues"][":status"]["S"].as_str();
+        let status = status.filter(|_| body["TableName"] == "users");
+        status
+            .map(str::to_owned)
+            .or_else(|| (name == "AdminDeleteUser").then_some(name))
+    });
+    let mut told: Vec<String> = told.collect();
+    // The SDK repeats a call without a response.
+    told.dedup();
+    told
+}
+
+/// A profile that is deleted stays so: nothing may say it of a user whom Cognito still has.
+#[tokio::test]
+async fn a_profile_is_deleted_only_after_the_user() {
+    let profiles = [("USERS_TABLE", "users")];
+    let whole = ["DISABLED", "AdminDeleteUser", "DELETED"];
+    for (error, status, told) in [
+        (None, 200, &whole[..]),
+        (Some("UserNotFoundException"), 200, &whole),
+        (Some("TooManyRequestsException"), 429, &whole[..2]),
+        (Some("NotAuthorizedException"), 503, &whole[..2]),
+    ] {
+        let (admin, aws) = fixture_with(&profiles).await;
+        if let Some(error) = error {
+            let fault = format!(r#"{{"__type":"{error}"}}"#);
+            aws.set_fault_for("AdminDeleteUser", Fault::Answer(400, fault));
+        }
+        let answer = call(&admin, &on_user("DELETE", "")).await;
+        assert_eq!(answer.0, status, "{error:?}");
+        assert_eq!(deletions_and_statuses(&aws), told, "{error:?}");
+    }
+    // A repeated request finds no user, so the profile is written although the revocation could not be.
+    let (admin, aws) = fixture_with(&profiles).await;
+    let is_deleted = AtomicBool::new(false);
+    aws.set_hook(Some(Box::new(move |operation| {
+        if operation == "AdminDeleteUser" {
+            is_deleted.store(true, Ordering::Relaxed);
+        }
+        operation == "UpdateItem" && is_deleted.load(Ordering::Relaxed)
+    })));
+    assert_eq!(call(&admin, &on_user("DELETE", "")).await.0, 503);
+    assert_eq!(deletions_and_statuses(&aws), whole);
 }
 
 #[tokio::test]

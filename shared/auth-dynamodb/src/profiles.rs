@@ -68,7 +68,8 @@ impl Profiles {
         finish(update).await
     }
 
-    /// Stores a change that happened `at`, unless a later one is stored already.
+    /// Stores a change that happened `at`, unless a later one is stored already. A deletion is final, so it precedes
+    /// no other change: one whose time seems earlier, by another clock, is stored too.
     ///
     /// # Errors
     /// [`Unavailable`] unless it was stored.
@@ -78,17 +79,21 @@ impl Profiles {
         status: Status,
         at: UnixSeconds,
     ) -> Result<(), Unavailable> {
-        let expression = match status {
-            Status::Deleted => "SET status_at = :at, #status = :status REMOVE email",
-            Status::Confirmed | Status::Disabled => "SET status_at = :at, #status = :status",
+        let (expression, condition) = match status {
+            Status::Deleted => (
+                "SET status_at = :at, #status = :status REMOVE email",
+                "attribute_not_exists(#status) OR #status <> :deleted",
+            ),
+            Status::Confirmed | Status::Disabled => (
+                "SET status_at = :at, #status = :status",
+                "attribute_not_exists(status_at) OR \
+                 (status_at <= :at AND #status <> :deleted)",
+            ),
         };
         let update = self
             .update(subject, status, at)
             .update_expression(expression)
-            .condition_expression(
-                "attribute_not_exists(status_at) OR \
-                 (status_at <= :at AND #status <> :deleted)",
-            )
+            .condition_expression(condition)
             .expression_attribute_values(":deleted", text(Status::Deleted.as_str()));
         finish(update).await
     }
