@@ -16,12 +16,22 @@ impl PreSignUp {
         let event = TriggerEvent::parse(json).ok_or(Failure::NoTriggerEvent)?;
         let source = event.source().ok_or(Failure::NoTriggerEvent)?;
         let sign_up = SignUp::read(&event).ok_or(Failure::IncompleteEvent)?;
+        // Cognito is reported to call this trigger for migrated users too, and AWS does not document
+        // under which source. Users of the old store pass unchecked: in a sign-up those with a verified
+        // address, which no client can send.
+        let may_be_moved = match &*source {
+            "PreSignUp_SignUp" => sign_up.is_verified(),
+            "PreSignUp_ExternalProvider" => false,
+            _ => true,
+        };
+        if may_be_moved && matches!(self.old_store_knows(&sign_up).await, Ok(true)) {
+            return Ok(Admission::Moved);
+        }
         match &*source {
             "PreSignUp_SignUp" => {
                 self.check_names(&sign_up).await?;
                 self.check_domain(&sign_up, true)?;
-                // The old store is asked last, because its answer is worth guessing at. A verified
-                // address comes from a migration: a client cannot sign up with one.
+                // The old store is asked last, because its answer is worth guessing at.
                 if !sign_up.is_verified() && self.old_store_knows(&sign_up).await? {
                     return Err(SignUpError::Known);
                 }
@@ -35,9 +45,6 @@ impl PreSignUp {
                 self.check_domain(&sign_up, sign_up.email_is_verified())?;
                 link(&sign_up, &self.config.link_providers, &self.sdk).await
             }
-            // Cognito is reported to call this trigger for migrated users too, and AWS does not
-            // document under which source. Users of the old store pass unchecked.
-            _ if matches!(self.old_store_knows(&sign_up).await, Ok(true)) => Ok(Admission::Moved),
             // An administrator may invite users of any domain.
             "PreSignUp_AdminCreateUser" => {
                 self.check_names(&sign_up).await?;

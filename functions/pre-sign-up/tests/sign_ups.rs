@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use migrate_user::Lookup;
 use pre_sign_up::{Config, PreSignUp};
 use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
@@ -25,6 +26,24 @@ async fn fixture(more: &[(&str, &str)]) -> (PreSignUp, FakeAws) {
     aws.set_answer("ListUsers", json!({"Users": []}));
     let config = Config::from_lookup(&events::variables(more)).unwrap();
     (PreSignUp::new(aws.sdk(), config, None), aws)
+}
+
+/// The same with an old store, an old user pool, which has every name.
+async fn fixture_with_old_store(more: &[(&str, &str)]) -> (PreSignUp, FakeAws) {
+    let old = [
+        ("LEGACY_SOURCE", "cognito"),
+        ("LEGACY_USER_POOL_ID", "us-east-1_Old"),
+        ("LEGACY_APP_CLIENT_ID", "old-client"),
+    ];
+    let aws = FakeAws::agreeable().await;
+    let user = json!({"Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED",
+        "UserAttributes": [{"Name": "sub", "Value": "old-sub"}]});
+    aws.set_answer("AdminGetUser", user);
+    let variables = [&old[..], more].concat();
+    let mut config = Config::from_lookup(&events::variables(&variables)).unwrap();
+    let legacy = config.legacy.take().unwrap();
+    let legacy = Lookup::connect(legacy, &aws.sdk()).await.unwrap();
+    (PreSignUp::new(aws.sdk(), config, Some(legacy)), aws)
 }
 
 async fn call(function: &PreSignUp, event: &Value) -> Result<Value, InvocationError> {
@@ -106,6 +125,40 @@ async fn a_name_that_differs_in_case_only_is_refused_in_a_case_sensitive_pool() 
         call(&function, &sign_up("ada@example.com")).await,
         Err(KNOWN)
     );
+}
+
+/// Cognito reports a migration as a sign-up, if it reports it at all, with the address that the old store has verified.
+#[tokio::test]
+async fn a_migrated_user_passes_the_checks_of_sign_ups() {
+    let allowed = ("ALLOWED_EMAIL_DOMAINS", "example.com");
+    let verified = |email: &str| {
+        let mut event = sign_up(email);
+        event["request"]["userAttributes"]["email_verified"] = "true".into();
+        event
+    };
+    for email in ["ada@example.org", "ad\u{e4}@example.com"] {
+        let (function, aws) = fixture_with_old_store(&[allowed]).await;
+        let event = verified(email);
+        assert_eq!(call(&function, &event).await, Ok(event.clone()), "{email}");
+        // Without a verified address it is a client's sign-up, and gets the answer of the checks.
+        aws.forget_requests();
+        assert_eq!(call(&function, &sign_up(email)).await, Err(REFUSED));
+        assert_eq!(aws.operations(), Vec::<String>::new(), "{email}");
+        // A name that the old store does not have, or a store that does not answer, exempts no sign-up.
+        for error in ["UserNotFoundException", "InternalErrorException"] {
+            let fault = format!(r#"{{"__type":"{error}"}}"#);
+            aws.set_fault_for("AdminGetUser", Fault::Answer(400, fault));
+            assert_eq!(call(&function, &event).await, Err(REFUSED), "{email}");
+        }
+    }
+    let (function, _aws) = fixture_with_old_store(&[allowed]).await;
+    assert_eq!(
+        call(&function, &sign_up("ada@example.com")).await,
+        Err(KNOWN)
+    );
+    // The identity of a provider is not a migration.
+    let federated = federated("ada@example.org", "true");
+    assert_eq!(call(&function, &federated).await, Err(REFUSED));
 }
 
 #[tokio::test]
