@@ -58,6 +58,10 @@ impl User {
     /// Limits trust in addresses from identity providers: the address of a user who signs in
     /// through providers, or is linked to them, counts as verified only if each provider is
     /// authoritative for its domain.
+    ///
+    /// Google's hosted domain does not count: the app client must be permitted to write an attribute
+    /// that a provider maps, so `custom:hd` is what the user says.
+    /// Source: AWS, `UpdateUserPoolClient`: `WriteAttributes`.
     pub(crate) fn doubt_address(&mut self, providers: &Providers) {
         if !self.attributes.is_federated() {
             return;
@@ -68,9 +72,8 @@ impl User {
             None => Vec::new(),
         };
         let email = self.attributes.text("email");
-        let hosted = self.attributes.text("custom:hd");
         let decides = |one: &Identity| {
-            email.is_some_and(|email| providers.decides(&one.provider_name, email, hosted))
+            email.is_some_and(|email| providers.decides(&one.provider_name, email, None))
         };
         if identities.is_empty() || !identities.iter().all(decides) {
             self.attributes.remove("email_verified");

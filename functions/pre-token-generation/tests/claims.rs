@@ -222,9 +222,10 @@ async fn federated_addresses_are_trusted_only_from_authoritative_providers() {
         (json!({"identities": identities(&["Other"])}), false),
         (json!({"identities": identities(&["Oidc", "Other"])}), false),
         (json!({"identities": identities(&["Google"])}), false),
+        // Users can write a mapped attribute themselves.
         (
             json!({"identities": identities(&["Google"]), "custom:hd": "corp.com"}),
-            true,
+            false,
         ),
         (json!({"identities": "[]"}), false),
         (json!({"identities": "unreadable"}), false),
