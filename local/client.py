@@ -204,7 +204,7 @@ class Person:
         details |= {"authorize_scopes": "openid email", "attributes_request_method": "GET"}
         details |= {"authorize_url": f"{address}/authorize", "token_url": f"{address}/token"}
         details |= {"attributes_url": f"{address}/userinfo", "jwks_uri": f"{address}/jwks"}
-        mapping = {"email": "email", "email_verified": "email_verified", "name": "name"}
+        mapping = {"email": "email", "email_verified": "email_verified", "name": "name", "custom:subject": "sub"}
         names = {"ProviderName": "Corp", "ProviderType": "OIDC"}
         cognito.create_identity_provider(**pool, **names, ProviderDetails=details, AttributeMapping=mapping)
 

@@ -79,6 +79,7 @@ def install():
     """Replaces the functions that differ from AWS's texts."""
     keep_auth_time()
     ignore_case()
+    lower_case_names_of_identities()
     tell_states()
     call_pre_sign_up_for_invitations()
     migrate_any_password()
@@ -92,7 +93,7 @@ original = type("Original", (), {name: staticmethod(getattr(cognito, name)) for 
     "_signed_jwt", "_resolve_user", "_initiate_auth", "_initiate_user_srp_auth", "_respond_to_auth_challenge",
     "_password_auth_result", "_sign_up", "_forgot_password", "_confirmation_code_error", "_resend_confirmation_code",
     "_admin_create_user", "_admin_set_user_password", "_admin_reset_user_password", "_admin_update_user_attributes", "_update_user_attributes", "_run_idp_handler",
-    "_dispatch_idp",
+    "_dispatch_idp", "_build_presignup_event",
 )})
 
 
@@ -170,6 +171,20 @@ def ignore_case():
         return (user, None) if user else (None, failure)
 
     cognito._resolve_user = resolve_user
+
+
+def lower_case_names_of_identities():
+    """In a case-insensitive pool PreSignUp gets the name of a provider's user in lower case.
+    Source: AWS, "User pool case sensitivity"; aws-amplify/amplify-js#13844."""
+
+    def build_presignup_event(pool_id, username, trigger_source, **more):
+        cases = cognito._user_pools[pool_id].get("UsernameConfiguration", {}).get("CaseSensitive", True)
+        if trigger_source == "PreSignUp_ExternalProvider" and not cases:
+            username = username.lower()
+        names = {"pool_id": pool_id, "username": username, "trigger_source": trigger_source}
+        return original._build_presignup_event(**names, **more)
+
+    cognito._build_presignup_event = build_presignup_event
 
 
 # --- States ---

@@ -230,7 +230,7 @@ def federation(state, say):
     eve, fay = Person(state, say), Person(state, say)
     eve.api("POST", "/auth/signup", None, eve.credentials(), 202)
     fay.sign_up()
-    with provider.running(secrets.token_hex(4), fay.email) as address:
+    with provider.running(f"Fay-{secrets.token_hex(4)}", fay.email) as address:
         fay.configure_provider(address)
         federated = fay.federated_sign_in()
         expect(claims(federated)["sub"] == claims(fay.sign_in().access)["sub"], "linked by the verified address")

@@ -202,8 +202,8 @@ async fn federated_identities_are_linked_by_verified_address() {
 
     for (name, source) in [
         ("google_123", Some(("Google", "123"))),
-        ("Corp_SAML_a_b", Some(("Corp_SAML", "a_b"))),
-        ("corp_x", Some(("Corp", "x"))),
+        ("Corp_SAML_1_2", Some(("Corp_SAML", "1_2"))),
+        ("corp_7", Some(("Corp", "7"))),
         ("Facebook_123", None),
         ("Google_", None),
         ("Google", None),
@@ -223,6 +223,26 @@ async fn federated_identities_are_linked_by_verified_address() {
             )
         });
         assert_eq!(ours, source, "{name}");
+    }
+
+    // An id with letters is the one of the attribute: the name may have it in lower case.
+    for (mapped, source) in [
+        (json!("AbC"), Some("AbC")),
+        (json!("x"), None),
+        (json!(null), None),
+    ] {
+        world.cognito.forget_requests();
+        let mut event = federated("corp_abc", "ada@example.com", "true");
+        event["request"]["userAttributes"]["custom:subject"] = mapped;
+        assert_eq!(admits(&function, &event).await, source.is_some(), "{event}");
+        let links = linked(world.cognito.requests());
+        let ours = links
+            .first()
+            .map(|link| &link["SourceUser"]["ProviderAttributeValue"]);
+        assert_eq!(ours.and_then(Value::as_str), source, "{event}");
+    }
+    for outcome in ["unknown_subject", "other_subject"] {
+        assert!(function.output().contains(outcome));
     }
 
     // A verified address is not trusted if the provider is not authoritative for its domain.

@@ -444,7 +444,7 @@ def deletion(made):
 def clients(made):
     """A client may write the attributes of users and of identity providers, and has one way to refresh."""
     seconds = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
-    wanted = made.parameters["SignUpAttributes"].split(",")
+    wanted = {"email", *made.parameters["SignUpAttributes"].split(",")}
     mapped = {
         attribute
         for provider in made.of_type("AWS::Cognito::UserPoolIdentityProvider").values()
@@ -468,11 +468,14 @@ def clients(made):
             if flows != ["ALLOW_REFRESH_TOKEN_AUTH"]:
                 yield f"{name}: a machine's client signs users in"
             continue
-        for right in ("ReadAttributes", "WriteAttributes"):
+        # Custom attributes are for triggers, and only for a client through which providers sign users in.
+        supplied = mapped if len(client["SupportedIdentityProviders"]) > 1 else set()
+        shown = {attribute for attribute in mapped if not attribute.startswith("custom:")}
+        for right, needed in (("ReadAttributes", wanted | shown), ("WriteAttributes", wanted | shown | supplied)):
             attributes = client[right]
             if len(set(attributes)) != len(attributes):
                 yield f"{name}: {right} names an attribute twice"
-            for attribute in sorted(({"email", *wanted} | mapped) - set(attributes)):
+            for attribute in sorted(needed - set(attributes)):
                 yield f"{name}: {right} lacks {attribute}"
         rotates = client.get("RefreshTokenRotation", {}).get("Feature") == "ENABLED"
         if rotates == ("ALLOW_REFRESH_TOKEN_AUTH" in client["ExplicitAuthFlows"]):

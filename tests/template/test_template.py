@@ -480,6 +480,12 @@ class Planted(unittest.TestCase):
         )
         self.found(
             checks.clients,
+            "AppClient: WriteAttributes lacks custom:subject",
+            (line, line.replace(",custom:subject", "")),
+            given="every provider",
+        )
+        self.found(
+            checks.clients,
             "AppClient: WriteAttributes names an attribute twice",
             (line, '      WriteAttributes: !Split [",", !Sub "email,name,${SignUpAttributes}"]\n'),
         )

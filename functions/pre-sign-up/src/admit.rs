@@ -43,7 +43,7 @@ impl PreSignUp {
                     check_form(&sign_up)?;
                 }
                 self.check_domain(&sign_up, sign_up.email_is_verified())?;
-                link(&sign_up, &self.config.link_providers, &self.sdk).await
+                link(&sign_up, &self.config, &self.sdk).await
             }
             // An administrator may invite users of any domain.
             "PreSignUp_AdminCreateUser" => {

@@ -6,21 +6,30 @@ use auth_cognito::{CognitoUsers, Profile};
 use aws_types::SdkConfig;
 use usernames::{Providers, normalize};
 
+use crate::Config;
 use crate::outcome::{Admission, Refusal, SignUpError};
 use crate::sign_up::SignUp;
 
 /// The attribute that Google's `hd` claim must be mapped to.
 const HOSTED_DOMAIN: &str = "custom:hd";
+/// The attribute that a provider's user id, such as `sub`, must be mapped to.
+const SUBJECT: &str = "custom:subject";
+/// The provider whose ids have letters, all of them in lower case.
+const APPLE: &str = "SignInWithApple";
 
 /// Links a federated identity to the account of its address, if both sides have verified the
 /// address. An unconfirmed account is not linked: a stranger may have created it as a trap.
 /// Source: AWS, "Linking federated users to an existing user profile".
 pub(crate) async fn link(
     sign_up: &SignUp,
-    providers: &Providers,
+    Config {
+        link_providers: providers,
+        case_sensitive,
+        ..
+    }: &Config,
     sdk: &SdkConfig,
 ) -> Result<Admission, SignUpError> {
-    let Some((provider, subject)) = provider_of(&sign_up.username, providers) else {
+    let Some((provider, id)) = provider_of(&sign_up.username, providers) else {
         return Ok(Admission::Admitted);
     };
     let Some(email) = sign_up
@@ -49,6 +58,8 @@ pub(crate) async fn link(
         (Some(_), Some(_)) => Err(Refusal::AmbiguousAccount.into()),
         (Some(account), None) if !account.enabled => Err(Refusal::DisabledAccount.into()),
         (Some(account), None) => {
+            let mapped = sign_up.attribute(SUBJECT);
+            let subject = subject(provider, id, mapped, *case_sensitive)?;
             // Cognito asks federated users for no second factor.
             if users.standing(&account.username).await?.has_second_factor {
                 return Err(Refusal::SecondFactor.into());
@@ -71,6 +82,25 @@ fn provider_of<'n, 'p>(name: &'n str, providers: &'p Providers) -> Option<(&'p s
     matching.max_by_key(|(provider, _)| provider.len())
 }
 
+/// The user's id at the provider as the provider spells it: Cognito compares a link's id in its exact case. The name of
+/// a user of a case-insensitive pool has it in lower case, so an id with letters is read from an attribute.
+/// Source: AWS, "User pool case sensitivity"; aws-amplify/amplify-js#13844.
+fn subject<'s>(
+    provider: &str,
+    id: &'s str,
+    mapped: Option<&'s str>,
+    case_sensitive: bool,
+) -> Result<&'s str, Refusal> {
+    let has_case = !case_sensitive && provider != APPLE && id.contains(char::is_alphabetic);
+    match mapped {
+        Some(mapped) if mapped == id => Ok(mapped),
+        Some(mapped) if has_case && mapped.to_ascii_lowercase() == id => Ok(mapped),
+        Some(_) => Err(Refusal::OtherSubject),
+        None if has_case => Err(Refusal::UnknownSubject),
+        None => Ok(id),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +120,41 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(provider_of(name, &providers), found, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_subject_with_letters_is_spelled_as_by_the_provider() {
+        let (unknown, other) = (Err(Refusal::UnknownSubject), Err(Refusal::OtherSubject));
+        for (provider, id, mapped, folded, exact) in [
+            // (in a case-insensitive pool, in a case-sensitive one)
+            ("Oidc", "00uab1", Some("00uAB1"), Ok("00uAB1"), other),
+            ("Oidc", "00uab1", Some("00uab1"), Ok("00uab1"), Ok("00uab1")),
+            ("Oidc", "00uab1", Some("00uab2"), other, other),
+            ("Oidc", "00uab1", None, unknown, Ok("00uab1")),
+            // A name that Cognito has not changed.
+            ("Oidc", "00uAB1", Some("00uAB1"), Ok("00uAB1"), Ok("00uAB1")),
+            ("Oidc", "00uAB1", Some("00uab1"), other, other),
+            ("Oidc", "00uAB1", None, unknown, Ok("00uAB1")),
+            // A letter of another script.
+            ("Oidc", "\u{3c3}", None, unknown, Ok("\u{3c3}")),
+            ("Oidc", "12-3", None, Ok("12-3"), Ok("12-3")),
+            ("Oidc", "12-3", Some("12-4"), other, other),
+            ("Google", "108", None, Ok("108"), Ok("108")),
+            ("SignInWithApple", "0.ab", None, Ok("0.ab"), Ok("0.ab")),
+            ("SignInWithApple", "0.ab", Some("0.aB"), other, other),
+            (
+                "LoginWithAmazon",
+                "amzn1.account.ab",
+                None,
+                unknown,
+                Ok("amzn1.account.ab"),
+            ),
+        ] {
+            let found = subject(provider, id, mapped, false);
+            assert_eq!(found, folded, "{provider} {id} {mapped:?}");
+            let found = subject(provider, id, mapped, true);
+            assert_eq!(found, exact, "{provider} {id} {mapped:?}, case-sensitive");
         }
     }
 }

@@ -55,6 +55,10 @@ pub(crate) enum Refusal {
     DisabledAccount,
     /// The account has a second factor, for which Cognito would not ask a federated user.
     SecondFactor,
+    /// The account cannot be linked: only the name has the id at the provider, which may be in another case.
+    UnknownSubject,
+    /// The account cannot be linked: the name and the mapped attribute have different ids.
+    OtherSubject,
 }
 
 /// Why a sign-up could not be decided.
@@ -102,6 +106,8 @@ impl Refusal {
             Self::AmbiguousAccount => "ambiguous_account",
             Self::DisabledAccount => "disabled_account",
             Self::SecondFactor => "second_factor",
+            Self::UnknownSubject => "unknown_subject",
+            Self::OtherSubject => "other_subject",
         }
     }
 }

@@ -68,7 +68,7 @@ fn federated(email: &str, verified: &str) -> Value {
 #[tokio::test]
 async fn answers_the_samples() {
     let (function, _aws) = fixture(&[]).await;
-    for name in ["sign-up", "external-provider"] {
+    for name in ["sign-up", "external-provider", "external-provider-oidc"] {
         let event = events::sample(&format!("pre-sign-up/{name}"));
         let expected = events::sample(&format!("pre-sign-up/{name}.expected"));
         assert_eq!(call(&function, &event).await, Ok(expected), "{name}");
@@ -248,6 +248,60 @@ async fn an_identity_is_linked_only_to_the_proven_account_of_its_address() {
             .operations()
             .contains(&"AdminLinkProviderForUser".to_owned());
         assert_eq!(called, linked, "{name}");
+    }
+}
+
+/// Cognito accepts a link with an id in the wrong case, and no sign-in ever finds it.
+#[tokio::test]
+async fn an_identity_is_linked_by_its_id_as_the_provider_spells_it() {
+    let event = |name: &str, mapped: Option<&str>| {
+        let mut event = events::sample("pre-sign-up/external-provider-oidc");
+        event["userName"] = name.into();
+        event["request"]["userAttributes"]["custom:subject"] = mapped.into();
+        event
+    };
+    let sample = events::sample("pre-sign-up/external-provider-oidc");
+    let (name, subject) = ("oidc_00u1a", Some("00u1A"));
+    let exact = [("USERNAME_CASE_SENSITIVE", "true")];
+    let rows: [(&str, Value, Variables<'_>, Option<&str>); 8] = [
+        ("the sample", sample, &[], Some("00u1A2b3C4d5E6f7G8h9")),
+        ("mapped", event(name, subject), &[], subject),
+        ("not mapped", event(name, None), &[], None),
+        ("mapped and empty", event(name, Some("")), &[], None),
+        ("another id", event(name, Some("00u2A")), &[], None),
+        ("no letters", event("oidc_17", None), &[], Some("17")),
+        ("an exact name", event("Oidc_00u1A", None), &exact, subject),
+        (
+            "an exact name, another id",
+            event("Oidc_00u1A", Some("00u1a")),
+            &exact,
+            None,
+        ),
+    ];
+    for (name, event, variables, subject) in rows {
+        let providers = ("LINK_PROVIDERS", "Oidc=example.com");
+        let (function, aws) = fixture(&[variables, &[providers]].concat()).await;
+        // Without an account there is nothing to link.
+        assert!(call(&function, &event).await.is_ok(), "{name}");
+        let account = json!({
+            "Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED",
+            "Attributes": [{"Name": "email_verified", "Value": "true"}],
+        });
+        aws.set_answer("ListUsers", json!({"Users": [account]}));
+        let user = json!({"Username": "ada", "UserStatus": "CONFIRMED", "UserAttributes": []});
+        aws.set_answer("AdminGetUser", user);
+        let answer = call(&function, &event).await;
+        let expected = subject.map(|_| event).ok_or(REFUSED);
+        assert_eq!(answer, expected, "{name}");
+        let links = aws.requests().into_iter();
+        let links = links.filter(|(operation, _)| operation == "AdminLinkProviderForUser");
+        let linked: Vec<Value> = links.map(|(_, body)| body["SourceUser"].clone()).collect();
+        let source = |subject| {
+            json!({"ProviderName": "Oidc", "ProviderAttributeName": "Cognito_Subject",
+            "ProviderAttributeValue": subject})
+        };
+        let expected: Vec<Value> = subject.map(source).into_iter().collect();
+        assert_eq!(linked, expected, "{name}");
     }
 }
 
