@@ -44,7 +44,7 @@ class Page(unittest.TestCase):
         rows = (ROOT / "docs/configuration.md").read_text().splitlines()
         (row,) = [row for row in rows if row.startswith("| `CONTEXT_CLAIMS` |") and "](#" not in row]
         default, meaning = row.split(" | ")[1:3]
-        chosen = {"sub", *default.strip("`").split(","), *re.findall(r"`(\w+)`", meaning)} - {"jti", "email"}
+        chosen = {"sub", *default.strip("`").split(","), *re.findall(r"`(\w+)`", meaning)} - {"jti", "iat", "email"}
         self.assertEqual(documented_claims(), chosen)
 
 

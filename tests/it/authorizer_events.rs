@@ -296,6 +296,7 @@ async fn sample_events_get_their_responses() {
         let fill = |text: String| {
             text.replace("{{ACCESS_TOKEN}}", &token.build())
                 .replace("{{AUTH_TIME}}", &token.get("auth_time").to_string())
+                .replace("{{ISSUED_AT}}", &token.get("iat").to_string())
         };
         let event = fill(std::fs::read_to_string(&path).unwrap());
         let expected = path.with_extension("expected.json");

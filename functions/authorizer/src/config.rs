@@ -70,12 +70,12 @@ impl Config {
         Var::new(
             "CONTEXT_CLAIMS",
             "`sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer`",
-            "The claims that the backend receives: a choice of these and `token_id` (`jti`), and any \
-             other claim by its name in the token, such as `roles`, `tenant`, `email` or \
+            "The claims that the backend receives: a choice of these, `token_id` (`jti`) and `issued_at` (`iat`), and \
+             any other claim by its name in the token, such as `roles`, `tenant`, `email` or \
              `custom:plan`; `custom:*` for every custom attribute. Keys, types and bounds are in \
              [context.md](context.md#claim-by-claim). `$connect` of a WebSocket API always has those by which \
-             connections are closed: `sub`, `client_id`, `auth_time`, `session`, `key_id`, `issuer` and \
-             `token_id`.",
+             connections are closed: `sub`, `client_id`, `auth_time`, `session`, `key_id`, `issuer`, \
+             `token_id` and `issued_at`.",
         ),
         Var::new(
             "POLICIES_DIR",

@@ -14,6 +14,7 @@ impl ContextClaim {
     fn value(self, claims: &VerifiedClaims) -> Option<ContextValue<'_>> {
         let text = match self {
             Self::AuthTime => return Some(ContextValue::Number(claims.authenticated_at().0)),
+            Self::IssuedAt => return Some(ContextValue::Number(claims.issued_at().0)),
             Self::Sub => Some(claims.subject().into()),
             Self::Username => claims.username().map(Cow::from),
             Self::ClientId => Some(claims.client_id().into()),
@@ -61,7 +62,7 @@ impl ContextClaims {
     #[must_use]
     pub fn default_choice() -> Self {
         let mut own = ContextClaim::ALL.to_vec();
-        own.retain(|claim| *claim != ContextClaim::TokenId);
+        own.retain(|claim| !matches!(claim, ContextClaim::TokenId | ContextClaim::IssuedAt));
         Self {
             own,
             signed: SignedClaims::default(),

@@ -25,11 +25,13 @@ pub enum ContextClaim {
     Issuer,
     /// `jti`, so that revoking a token closes the WebSocket connection that it opened.
     TokenId,
+    /// `iat` in seconds since 1970, so that a connection that was opened with an outdated token is closed.
+    IssuedAt,
 }
 
 impl ContextClaim {
     /// All claims.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Sub,
         Self::Username,
         Self::ClientId,
@@ -41,11 +43,12 @@ impl ContextClaim {
         Self::KeyId,
         Self::Issuer,
         Self::TokenId,
+        Self::IssuedAt,
     ];
 
     /// What the function of the WebSocket routes stores about a connection, so that every kind of revocation closes it:
     /// the context of `$connect` has them whatever `CONTEXT_CLAIMS` names.
-    pub const OF_CONNECTION: [Self; 7] = [
+    pub const OF_CONNECTION: [Self; 8] = [
         Self::Sub,
         Self::ClientId,
         Self::AuthTime,
@@ -53,6 +56,7 @@ impl ContextClaim {
         Self::KeyId,
         Self::Issuer,
         Self::TokenId,
+        Self::IssuedAt,
     ];
 
     /// Its name in `CONTEXT_CLAIMS` and in the context.
@@ -70,6 +74,7 @@ impl ContextClaim {
             Self::KeyId => "key_id",
             Self::Issuer => "issuer",
             Self::TokenId => "token_id",
+            Self::IssuedAt => "issued_at",
         }
     }
 }

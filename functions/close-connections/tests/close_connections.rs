@@ -32,13 +32,20 @@ fn partition() -> String {
 
 /// Stores an open connection of a session.
 fn open(aws: &FakeAws, id: &str, session: &str) {
+    open_with(aws, id, session, &json!({}));
+}
+
+/// Stores an open connection with further attributes.
+fn open_with(aws: &FakeAws, id: &str, session: &str, more: &Value) {
     let time = |seconds: u64| json!({"N": seconds.to_string()});
-    let row = json!({
+    let mut row = json!({
         "connection": {"S": id}, "issuer": {"S": Pool::ours().id}, "sub": {"S": SUBJECT},
         "client_id": {"S": Pool::ours().client_id}, "session": {"S": session},
         "auth_time": time(now() - 100), "connected_at": time(now() - 50),
         "expires_at": time(now() + 1_000),
     });
+    let members = more.as_object().unwrap().clone();
+    row.as_object_mut().unwrap().extend(members);
     aws.put(&partition(), &format!("connection#{id}"), row);
 }
 
@@ -101,6 +108,38 @@ async fn closes_exactly_the_connections_that_are_revoked() {
             .into_iter()
             .filter(|name| name == "DeleteItem");
         assert_eq!(removed.count(), expected.len(), "{name}");
+    }
+}
+
+/// The event of a change of groups may arrive after a connection was opened with a token of before the change.
+#[tokio::test]
+async fn the_time_of_issue_decides_whether_a_connection_has_an_outdated_token() {
+    // Of the sign-in, the token and the connection: 100, 80 and 50 seconds ago.
+    let issued = json!({"issued_at": {"N": (now() - 80).to_string()}});
+    let mut key = issued.clone();
+    key["principal"] = json!({"S": "api_key"});
+    let earlier_version = json!({});
+    let rows = [
+        ("after the connection", &issued, 40, true),
+        ("between token and connection", &issued, 60, true),
+        ("in the second of issue", &issued, 80, true),
+        ("before the token", &issued, 90, false),
+        ("an API key", &key, 40, false),
+        ("no time of issue", &earlier_version, 60, true),
+        (
+            "no time of issue, before the sign-in",
+            &earlier_version,
+            150,
+            false,
+        ),
+    ];
+    for (name, more, seconds_ago, is_outdated) in rows {
+        let (function, aws) = fixture().await;
+        open_with(&aws, "on-phone", "phone", more);
+        let mark = json!({"N": (now() - seconds_ago).to_string()});
+        revoke(&aws, "user", json!({"tokens_not_before": mark}));
+        call(&function, &change(&partition(), "user")).await;
+        assert_eq!(closed(&aws) == ["on-phone"], is_outdated, "{name}");
     }
 }
 

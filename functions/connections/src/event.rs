@@ -28,6 +28,7 @@ pub(crate) fn connection(context: &RequestContext, now: UnixSeconds) -> Option<C
         let text = context.authorizer.get(name).and_then(Value::as_str);
         text.filter(|text| !text.is_empty()).map(str::to_owned)
     };
+    let time = |name: &str| member(name)?.parse().ok().map(UnixSeconds);
     let key_id = member("key_id");
     Some(Connection {
         id: context.connection_id.clone(),
@@ -37,7 +38,8 @@ pub(crate) fn connection(context: &RequestContext, now: UnixSeconds) -> Option<C
         session: member("session"),
         is_of_api_key: key_id.is_some(),
         token_id: key_id.or_else(|| member("token_id")),
-        authenticated_at: UnixSeconds(member("auth_time")?.parse().ok()?),
+        authenticated_at: time("auth_time")?,
+        issued_at: time("issued_at"),
         connected_at: now,
     })
 }

@@ -97,6 +97,38 @@ async fn a_session_that_was_revoked_meanwhile_is_refused_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_outdated_meanwhile_is_refused_by_its_time_of_issue() {
+    let subject = events::caller()["sub"].as_str().unwrap().to_owned();
+    let partition = format!("{}#user#{subject}", Pool::ours().id);
+    let issued_at = now() - 100;
+    let issued = json!(issued_at.to_string());
+    // The change of groups was minutes ago, and its event has just arrived.
+    let rows = [
+        (issued.clone(), json!(null), issued_at + 40, 401),
+        (issued.clone(), json!(null), issued_at, 401),
+        (issued.clone(), json!(null), issued_at - 1, 200),
+        // An API key is not a sign-in.
+        (issued, json!("k-1"), issued_at + 40, 200),
+        // An authorizer of an earlier version.
+        (json!(null), json!(null), now(), 200),
+    ];
+    for (issued, key_id, outdated, status) in rows {
+        let (connections, aws) = fixture().await;
+        let later = (now() + 1_000).to_string();
+        let row =
+            json!({"tokens_not_before": {"N": outdated.to_string()}, "expires_at": {"N": later}});
+        aws.put(&partition, "user", row);
+        let mut event = connect();
+        let context = &mut event["requestContext"]["authorizer"];
+        (context["issued_at"], context["key_id"]) = (issued.clone(), key_id);
+        let answer = call(&connections, &event).await;
+        assert_eq!(answer, Ok(json!({"statusCode": status})), "{event}");
+        let (_, put) = &aws.requests()[0];
+        assert_eq!(put["Item"]["issued_at"]["N"], issued, "the row has it");
+    }
+}
+
+#[tokio::test]
 async fn a_revocation_of_the_client_or_the_issuer_is_seen_at_once() {
     let pool = Pool::ours().id;
     let client = events::caller()["client_id"].as_str().unwrap().to_owned();

@@ -35,6 +35,8 @@ pub struct Connection {
     pub is_of_api_key: bool,
     /// The user's authentication time.
     pub authenticated_at: UnixSeconds,
+    /// The token's time of issue (`iat`); absent in the rows and contexts of earlier versions.
+    pub issued_at: Option<UnixSeconds>,
     /// The time of the connection.
     pub connected_at: UnixSeconds,
 }
@@ -145,6 +147,10 @@ impl ConnectionTable {
             Some(token_id) => put.item("token_id", text(token_id)),
             None => put,
         };
+        let put = match connection.issued_at {
+            Some(issued_at) => put.item("issued_at", number(issued_at)),
+            None => put,
+        };
         let put = if connection.is_of_api_key {
             put.item("principal", text(API_KEY))
         } else {
@@ -229,6 +235,7 @@ fn connection(row: &Row, now: UnixSeconds) -> Option<Connection> {
         token_id: text("token_id"),
         is_of_api_key: text("principal").as_deref() == Some(API_KEY),
         authenticated_at: time("auth_time")?,
+        issued_at: time("issued_at"),
         connected_at: time("connected_at")?,
     })
 }

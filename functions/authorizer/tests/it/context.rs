@@ -136,6 +136,7 @@ async fn a_web_socket_gets_what_closes_its_connection() {
                 ("session", token.get("origin_jti").clone()),
                 ("issuer", json!(Pool::ours().id)),
                 ("token_id", token.get("jti").clone()),
+                ("issued_at", json!(token.get("iat").to_string())),
             ] {
                 expected[name] = value;
             }
@@ -386,7 +387,10 @@ fn the_page_has_every_name_of_our_own_with_its_default() {
         .collect();
     let mut expected: BTreeMap<_, _> = ContextClaim::ALL
         .into_iter()
-        .map(|claim| (claim.as_str(), claim != ContextClaim::TokenId))
+        .map(|claim| {
+            let is_of_connections = matches!(claim, ContextClaim::TokenId | ContextClaim::IssuedAt);
+            (claim.as_str(), !is_of_connections)
+        })
         .collect();
     expected.extend([("roles", false), ("tenant", false)]);
     assert_eq!(page, expected);
