@@ -61,6 +61,7 @@ impl<B: BrowserSessions> AuthApi<B> {
         let address = http.source_ip();
         let session = Session {
             id,
+            client_id: Some(self.config.app_client_id.clone()),
             authenticated_at,
             first_seen: now,
             last_seen: now,

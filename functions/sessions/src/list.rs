@@ -1,7 +1,7 @@
 //! `GET /auth/sessions`: the caller's sessions.
 
 use api_gateway::http::Response;
-use auth_dynamodb::ClientUser;
+use auth_dynamodb::ClientSession;
 use runtime::clock;
 use serde_json::json;
 
@@ -16,15 +16,18 @@ impl Sessions {
         current: &CurrentSession<'_>,
     ) -> Result<Response, SessionsError> {
         let now = clock::now();
-        let owner = ClientUser {
-            user: current.user(),
-            client_id: &current.caller.client_id,
-        };
-        let sessions = self.table.of_user(&owner.user, now).await?;
-        let ids: Vec<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
+        let user = current.user();
+        let sessions = self.table.of_user(&user, now).await?;
+        // A session may be of another app client than the caller's. A row of an earlier version has no client: such a
+        // session is listed although its client may have been revoked, so that the user can revoke it.
+        let listed = sessions.iter().map(|session| ClientSession {
+            session: &session.id,
+            client_id: session.client_id.as_deref(),
+        });
+        let listed: Vec<_> = listed.collect();
         let all = self
             .revocations
-            .revocations_of_sessions(&owner, &ids, now)
+            .revocations_of_sessions(&user, &listed, now)
             .await?;
         let mut active = Vec::new();
         for (session, revocations) in sessions.iter().zip(all) {

@@ -35,6 +35,7 @@ impl Sessions {
         let now = clock::now();
         let session = Session {
             id: current.id.to_owned(),
+            client_id: Some(current.caller.client_id.clone()),
             authenticated_at: current.caller.authenticated_at,
             first_seen: now,
             last_seen: now,

@@ -72,12 +72,31 @@ fn partition() -> String {
 
 /// Stores a recorded session of the caller.
 fn put_session(aws: &FakeAws, id: &str) {
+    put_session_of(aws, id, Some(Pool::ours().client_id));
+}
+
+/// Stores a recorded session of the caller by a client.
+fn put_session_of(aws: &FakeAws, id: &str, client: Option<&str>) {
     let began = (now() - 100).to_string();
-    let row = json!({
+    let mut row = json!({
         "session": {"S": id}, "auth_time": {"N": began}, "first_seen": {"N": began},
         "last_seen": {"N": began},
     });
+    if let Some(client) = client {
+        row["client_id"] = json!({"S": client});
+    }
     aws.put(&partition(), &format!("recorded#{id}"), row);
+}
+
+/// The ids of the listed sessions.
+async fn listed(sessions: &Sessions) -> Vec<String> {
+    let (status, body) = call(sessions, &list()).await;
+    assert_eq!(status, 200, "{body}");
+    let sessions = body["sessions"].as_array().unwrap().iter();
+    let ids = sessions.map(|session| session["id"].as_str().unwrap().to_owned());
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort();
+    ids
 }
 
 fn is_write(operation: &String) -> bool {
@@ -178,6 +197,11 @@ async fn records_the_session_of_the_token_without_the_address() {
     };
     assert_eq!(operation, "UpdateItem");
     assert_eq!(written["Key"]["pk"]["S"], json!(partition()));
+    let client = &events::caller()["client_id"];
+    assert_eq!(
+        written["ExpressionAttributeValues"][":client_id"]["S"],
+        *client
+    );
     assert!(
         !written.to_string().contains("203.0.113.7"),
         "the address is stored as a hash"
@@ -190,33 +214,76 @@ async fn lists_the_sessions_that_are_not_revoked() {
     for id in [OWN, "phone", "tablet"] {
         put_session(&aws, id);
     }
-    let ids = async || {
-        let (status, body) = call(&sessions, &list()).await;
-        assert_eq!(status, 200, "{body}");
-        let mut ids: Vec<String> = body["sessions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|session| session["id"].as_str().unwrap().to_owned())
-            .collect();
-        ids.sort();
-        ids
-    };
-    assert_eq!(ids().await, [OWN, "phone", "tablet"]);
+    assert_eq!(listed(&sessions).await, [OWN, "phone", "tablet"]);
     let later = (now() + 1_000).to_string();
     aws.put(
         &partition(),
         "session#phone",
         json!({"expires_at": {"N": later}}),
     );
-    assert_eq!(ids().await, [OWN, "tablet"]);
+    assert_eq!(listed(&sessions).await, [OWN, "tablet"]);
     // All sessions up to a time but the own one.
     let row = json!({
         "not_before": {"N": now().to_string()}, "except_session": {"S": OWN},
         "expires_at": {"N": later},
     });
     aws.put(&partition(), "user", row);
-    assert_eq!(ids().await, [OWN]);
+    assert_eq!(listed(&sessions).await, [OWN]);
+}
+
+#[tokio::test]
+async fn a_revocation_of_a_client_hides_the_sessions_of_that_client() {
+    let pool = Pool::ours().id;
+    let own = events::caller()["client_id"].as_str().unwrap().to_owned();
+    let revoked = json!({"not_before": {"N": now().to_string()}});
+    let earlier = json!({"not_before": {"N": (now() - 200).to_string()}});
+    let unreadable = json!({"not_before": {"S": "soon"}});
+    let rows: [(&str, &str, &Value, &[&str]); 5] = [
+        (
+            "the caller's client",
+            &own,
+            &revoked,
+            &["by-kiosk", "earlier-version"],
+        ),
+        (
+            "another client",
+            "kiosk",
+            &revoked,
+            &[OWN, "earlier-version"],
+        ),
+        (
+            "before the sign-in",
+            "kiosk",
+            &earlier,
+            &[OWN, "by-kiosk", "earlier-version"],
+        ),
+        (
+            "an unreadable row",
+            "kiosk",
+            &unreadable,
+            &[OWN, "earlier-version"],
+        ),
+        (
+            "a client of no session",
+            "web",
+            &revoked,
+            &[OWN, "by-kiosk", "earlier-version"],
+        ),
+    ];
+    for (name, client, row, expected) in rows {
+        let (sessions, aws) = fixture().await;
+        put_session_of(&aws, OWN, Some(&own));
+        put_session_of(&aws, "by-kiosk", Some("kiosk"));
+        put_session_of(&aws, "earlier-version", None);
+        aws.put(&format!("{pool}#client#{client}"), "client", row.clone());
+        assert_eq!(listed(&sessions).await, expected, "{name}");
+    }
+    // An unreadable row of the issuer hides the sessions of all clients.
+    let (sessions, aws) = fixture().await;
+    put_session_of(&aws, OWN, Some(&own));
+    put_session_of(&aws, "earlier-version", None);
+    aws.put(pool, "issuer", unreadable);
+    assert!(listed(&sessions).await.is_empty());
 }
 
 #[tokio::test]

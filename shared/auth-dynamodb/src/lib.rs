@@ -45,7 +45,7 @@ pub use key::DisplayedKey;
 pub use list::{DisabledRow, RevocationRow, SweepState};
 pub use pending_groups::{Left, LeftFor, PendingGroups};
 pub use profiles::{Profiles, Status};
-pub use read::ClientUser;
+pub use read::{ClientSession, ClientUser};
 pub use sessions::{Session, SessionTable};
 
 use crate::checksum::ChecksumInterceptor;

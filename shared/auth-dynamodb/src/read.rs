@@ -44,6 +44,15 @@ pub struct ClientUser<'a> {
     pub client_id: &'a str,
 }
 
+/// A session of a user, of which the token is not at hand.
+#[derive(Clone, Copy)]
+pub struct ClientSession<'a> {
+    /// `origin_jti`.
+    pub session: &'a str,
+    /// The app client's id, if it is known. Without it, revocations of clients are not found.
+    pub client_id: Option<&'a str>,
+}
+
 struct TokenIds<'a> {
     session: Option<&'a str>,
     token: Option<&'a str>,
@@ -102,33 +111,68 @@ impl DynamoRevocations {
         self.revocations_for(&keys, &[], now).await
     }
 
-    /// The same for several sessions of one user, in their order, a hundred rows at a time.
+    /// The same for several sessions of one user, in their order, a hundred rows at a time. Each session may be of
+    /// another app client.
     ///
     /// # Errors
     /// [`Unavailable`] if those of one session could not be read.
     pub async fn revocations_of_sessions(
         &self,
-        owner: &ClientUser<'_>,
-        sessions: &[&str],
+        user: &UserRef<'_>,
+        sessions: &[ClientSession<'_>],
         now: UnixSeconds,
     ) -> Result<Vec<Revocations>, Unavailable> {
         if sessions.is_empty() {
             return Ok(Vec::new());
         }
-        let whole = self.revocations_of_session(owner, None, now).await?;
-        let mut all = Vec::with_capacity(sessions.len());
-        for some in sessions.chunks(BATCH) {
-            let key = |session: &&str| RowKey::from(&owner.user.session(session));
-            let keys: Vec<RowKey> = some.iter().map(key).collect();
-            // A batch must not contain a row twice.
-            let wanted: HashSet<&RowKey> = keys.iter().collect();
-            let rows = self.rows(&wanted.into_iter().collect::<Vec<_>>()).await?;
-            all.extend(keys.iter().map(|key| Revocations {
-                session: rows.get(key).is_some_and(|row| !row::is_expired(row, now)),
-                ..whole.clone()
-            }));
+        let of_all = [
+            RowKey::from(user),
+            RowKey::from(&user.issuer_ref()),
+            RowKey::groups(user.issuer),
+        ];
+        let of_each = sessions.iter().map(|it| {
+            let issuer = user.issuer;
+            let client = it
+                .client_id
+                .map(|client_id| ClientRef { issuer, client_id });
+            let client = client.map(|client| RowKey::from(&client));
+            (RowKey::from(&user.session(it.session)), client)
+        });
+        let of_each: Vec<(RowKey, Option<RowKey>)> = of_each.collect();
+        // A batch must not contain a row twice.
+        let mut wanted: HashSet<&RowKey> = of_all.iter().collect();
+        for (session, client) in &of_each {
+            wanted.insert(session);
+            wanted.extend(client);
         }
-        Ok(all)
+        let wanted: Vec<&RowKey> = wanted.into_iter().collect();
+        let mut rows = HashMap::new();
+        for some in wanted.chunks(BATCH) {
+            rows.extend(self.rows(some).await?);
+        }
+
+        let [user, issuer, groups] = &of_all;
+        let shared = shared_in(&rows, (None, issuer, groups), now);
+        let mut whole = Revocations {
+            issuer_not_before: shared.issuer,
+            unreadable: shared.unreadable,
+            ..Revocations::default()
+        };
+        if let Some(row) = rows.get(user) {
+            user_row::add_user(&mut whole, row, now);
+        }
+        let of_client = |client: &RowKey| Some(row::not_before(rows.get(client)?, now));
+        let all = of_each.iter().map(|(session, client)| {
+            let session = rows.get(session);
+            let not_before = client.as_ref().and_then(of_client);
+            Revocations {
+                session: session.is_some_and(|row| !row::is_expired(row, now)),
+                unreadable: whole.unreadable || matches!(not_before, Some(Err(RowError))),
+                client_not_before: not_before.and_then(Result::ok).flatten(),
+                ..whole.clone()
+            }
+        });
+        Ok(all.collect())
     }
 
     /// Whether the credential that opened this connection has been revoked: the token or the API
@@ -194,7 +238,8 @@ impl DynamoRevocations {
             user_row::add_user(&mut revocations, row, now);
         }
         let shared = remembered.unwrap_or_else(|| {
-            let shared = shared_in(&rows, keys, now);
+            let keys_of_many = (Some(&keys.client), &keys.issuer, &keys.groups);
+            let shared = shared_in(&rows, keys_of_many, now);
             self.remember_shared(&keys.client, shared.clone(), now);
             shared
         });
@@ -304,7 +349,12 @@ impl DynamoRevocations {
     }
 }
 
-fn shared_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) -> SharedRevocations {
+/// The revocations in the rows of the client, the issuer and the groups.
+fn shared_in(
+    rows: &HashMap<RowKey, Row>,
+    (client, issuer, groups): (Option<&RowKey>, &RowKey, &RowKey),
+    now: UnixSeconds,
+) -> SharedRevocations {
     let mut shared = SharedRevocations::default();
     let mut read = |key: &RowKey| match rows.get(key).map(|row| row::not_before(row, now)) {
         None => None,
@@ -314,8 +364,8 @@ fn shared_in(rows: &HashMap<RowKey, Row>, keys: &TokenKeys, now: UnixSeconds) ->
             None
         }
     };
-    let (client, issuer) = (read(&keys.client), read(&keys.issuer));
-    match rows.get(&keys.groups).map(Groups::read).transpose() {
+    let (client, issuer) = (client.and_then(&mut read), read(issuer));
+    match rows.get(groups).map(Groups::read).transpose() {
         Ok(groups) => shared.groups = Arc::new(groups.unwrap_or_default()),
         Err(RowError) => shared.unreadable = true,
     }

@@ -14,6 +14,8 @@ use crate::write::is_applied;
 pub struct Session {
     /// `origin_jti`.
     pub id: String,
+    /// The app client; absent in the rows of earlier versions.
+    pub client_id: Option<String>,
     /// The user's authentication time.
     pub authenticated_at: UnixSeconds,
     /// The time when the session was first recorded.
@@ -81,6 +83,10 @@ impl SessionTable {
             expression.push_str(", device = :device");
             update = update.expression_attribute_values(":device", text(device));
         }
+        if let Some(client_id) = &session.client_id {
+            expression.push_str(", client_id = :client_id");
+            update = update.expression_attribute_values(":client_id", text(client_id));
+        }
         if let Some(hash) = &session.ip_hash {
             expression.push_str(", ip_hash = if_not_exists(ip_hash, :ip_hash)");
             update = update.expression_attribute_values(":ip_hash", text(hash));
@@ -114,6 +120,7 @@ fn session(row: &Row) -> Option<Session> {
     let time = |name: &str| row::time(row, name).ok().flatten();
     Some(Session {
         id: text("session")?,
+        client_id: text("client_id"),
         authenticated_at: time("auth_time")?,
         first_seen: time("first_seen")?,
         last_seen: time("last_seen")?,
