@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use auth::{Cause, subject_hash};
+use auth::{Cause, Unavailable, subject_hash};
 use aws_client::{Limits, with_limits};
 use aws_lc_rs::rand;
 use aws_sdk_cloudwatchlogs::Client;
@@ -16,7 +16,7 @@ use runtime::audit::TERM;
 use runtime::{Act, clock};
 use serde_json::{Value, json};
 
-use crate::operator::{Printed, required};
+use crate::operator::{Printed, failed, required};
 
 /// The log groups of the functions that write acts: the stack's output `AuditLogGroups`.
 const GROUPS: &str = "AUDIT_LOG_GROUPS";
@@ -180,7 +180,42 @@ fn time(text: &str) -> Result<u64, String> {
 pub(crate) struct Acted {
     /// What is printed. A key's secret is in it and nowhere else, so it comes before the act is recorded.
     pub(crate) result: Result<Printed, String>,
+    /// The steps that failed although the act had begun.
+    pub(crate) failed_steps: Vec<String>,
     pub(crate) act: OperatorAct,
+}
+
+/// The steps of an act, each of which may fail after others were done.
+#[derive(Default)]
+pub(crate) struct Steps {
+    /// The failed ones, as texts.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Steps {
+    /// The word for a step in the printed row: `done` if it succeeded.
+    pub(crate) fn word<T>(
+        &mut self,
+        step: Result<T, Unavailable>,
+        done: &'static str,
+    ) -> &'static str {
+        match step {
+            Ok(_) => done,
+            Err(unavailable) => {
+                self.failed.push(failed(unavailable));
+                "failed"
+            }
+        }
+    }
+
+    /// The outcome of the act, as of `/admin`: parts of an incomplete one may be done.
+    pub(crate) fn outcome(&self) -> &'static str {
+        if self.failed.is_empty() {
+            "done"
+        } else {
+            "incomplete"
+        }
+    }
 }
 
 /// What an operator did, or tried.
@@ -191,7 +226,7 @@ pub(crate) struct OperatorAct {
     pub(crate) actor: String,
     /// [`target`], if the act has one.
     pub(crate) target: Option<String>,
-    /// `done`, `failed` or `dry_run`.
+    /// `done`, `incomplete`, `failed` or `dry_run`.
     pub(crate) outcome: &'static str,
 }
 

@@ -6,8 +6,8 @@ use auth_dynamodb::{DisplayedKey, Profiles, Status};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::audit_trail::{self, Acted, OperatorAct};
-use crate::operator::{Operator, Printed, failed, in_words};
+use crate::audit_trail::{self, Acted, OperatorAct, Steps};
+use crate::operator::{Operator, Printed, in_words};
 
 /// The user to enable. Earlier revocations stay in force: the user signs in again.
 #[derive(Args)]
@@ -35,8 +35,9 @@ impl Enable {
         let found = operator.users.get(&self.user).await.map_err(in_words);
         let id = found.as_ref().map_or(&self.user, |user| &user.subject);
         let target = audit_trail::target(&operator.user_pool_id, id);
+        let mut steps = Steps::default();
         let result = match found {
-            Ok(user) => self.enable(&operator, &user).await,
+            Ok(user) => self.enable(&operator, &user, &mut steps).await,
             Err(problem) => Err(problem),
         };
         Ok(Acted {
@@ -44,13 +45,20 @@ impl Enable {
                 act: "enable_user",
                 actor: self.actor,
                 target: Some(target),
-                outcome: result.as_ref().map_or("failed", |_| "done"),
+                outcome: result.as_ref().map_or("failed", |_| steps.outcome()),
             },
+            failed_steps: steps.failed,
             result: result.map(|row| Printed::new(vec![row], self.json)),
         })
     }
 
-    async fn enable(&self, operator: &Operator, user: &User) -> Result<Value, String> {
+    /// An error is that of the first step. Each later step needs the one before it.
+    async fn enable(
+        &self,
+        operator: &Operator,
+        user: &User,
+        steps: &mut Steps,
+    ) -> Result<Value, String> {
         operator
             .users
             .enable(&user.username)
@@ -69,13 +77,22 @@ impl Enable {
         };
         let store = &operator.revocations;
         let enabled = store.enable_user(&target, at, &context).await;
-        enabled.map_err(failed)?;
-        if let Some(table) = env_config::process("USERS_TABLE") {
+        let in_table = steps.word(enabled, "enabled");
+        let mut in_profile = "not_asked";
+        let table = env_config::process("USERS_TABLE").filter(|_| steps.failed.is_empty());
+        if let Some(table) = table {
             let profiles = Profiles::beside(store, table);
             let noted = profiles.set_status(&user.subject, Status::Confirmed, at);
-            noted.await.map_err(failed)?;
+            in_profile = steps.word(noted.await, "enabled");
         }
         let DisplayedKey { pk, sk } = (&target).into();
-        Ok(json!({"enabled": "user", "pk": pk, "sk": sk}))
+        Ok(json!({
+            "enabled": "user",
+            "pk": pk,
+            "sk": sk,
+            "cognito": "enabled",
+            "table": in_table,
+            "profile": in_profile,
+        }))
     }
 }

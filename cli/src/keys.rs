@@ -79,6 +79,7 @@ impl Keys {
         let owner = row.and_then(|row| row["owner"].as_str());
         let id = id.map(|id| owner.unwrap_or(&id).to_owned());
         Ok(Acted {
+            failed_steps: Vec::new(),
             act: OperatorAct {
                 act,
                 actor: "cli".to_owned(),

@@ -105,11 +105,21 @@ fn finish(result: Result<impl Display, String>) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Prints the result, and then records the act, which may take seconds.
+/// Prints the result, then the failed steps to standard error, and then records the act, which may take seconds.
 async fn finish_act(acted: Result<audit_trail::Acted, String>) -> ExitCode {
     match acted {
-        Ok(audit_trail::Acted { result, act }) => {
-            let code = finish(result);
+        Ok(audit_trail::Acted {
+            result,
+            failed_steps,
+            act,
+        }) => {
+            let mut code = finish(result);
+            for step in &failed_steps {
+                let _ = writeln!(std::io::stderr(), "{step}");
+                if code == ExitCode::SUCCESS {
+                    code = ExitCode::FAILURE;
+                }
+            }
             act.record().await;
             code
         }

@@ -83,6 +83,7 @@ impl PhantomKeys {
         };
         let newest = result.as_ref().ok().and_then(|done| done.keys.first());
         Ok(Acted {
+            failed_steps: Vec::new(),
             act: OperatorAct {
                 act,
                 actor: "cli".to_owned(),

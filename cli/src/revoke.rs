@@ -3,12 +3,12 @@
 use auth::{
     ClientRef, IssuerRef, RevocationContext, RevocationWriter, SessionRef, TokenRef, UserRef,
 };
-use auth_cognito::{SignOut, User};
+use auth_cognito::User;
 use auth_dynamodb::DisplayedKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::audit_trail::{self, Acted, OperatorAct};
+use crate::audit_trail::{self, Acted, OperatorAct, Steps};
 use crate::operator::{Operator, Printed, failed, in_words};
 
 const TTL: &str = "REFRESH_TOKEN_TTL_SECONDS";
@@ -96,8 +96,9 @@ impl Revoke {
         let operator = Operator::from_environment().await?;
         let found = self.find(&operator).await;
         let target = self.audit_target(&operator, found.as_ref().ok().and_then(Option::as_ref));
+        let mut steps = Steps::default();
         let result = match found {
-            Ok(found) => self.execute(&operator, found.as_ref()).await,
+            Ok(found) => self.execute(&operator, found.as_ref(), &mut steps).await,
             Err(problem) => Err(problem),
         };
         let act = match &self.what {
@@ -109,12 +110,13 @@ impl Revoke {
         };
         let outcome = match &result {
             Ok(_) if self.dry_run => "dry_run",
-            Ok(_) => "done",
+            Ok(_) => steps.outcome(),
             Err(_) => "failed",
         };
         let actor = self.actor;
         Ok(Acted {
             result: result.map(|row| Printed::new(vec![row], self.json)),
+            failed_steps: steps.failed,
             act: OperatorAct {
                 act,
                 actor,
@@ -173,7 +175,12 @@ impl Revoke {
         self.issuer.as_deref().unwrap_or(&operator.user_pool_id)
     }
 
-    async fn execute(&self, operator: &Operator, found: Option<&User>) -> Result<Value, String> {
+    async fn execute(
+        &self,
+        operator: &Operator,
+        found: Option<&User>,
+        steps: &mut Steps,
+    ) -> Result<Value, String> {
         let issuer = self.issuer(operator);
         let context = RevocationContext {
             reason: &self.reason,
@@ -192,7 +199,7 @@ impl Revoke {
             What::Client { client_id } => Target::Client(ClientRef { issuer, client_id }),
             What::Everyone => Target::Everyone(IssuerRef { issuer }),
         };
-        let mut at_cognito = "not_asked";
+        let (mut in_table, mut at_cognito) = ("not_asked", "not_asked");
         if !self.dry_run {
             let store = &operator.revocations;
             let not_before = operator.not_before();
@@ -203,16 +210,19 @@ impl Revoke {
                 Target::Client(client) => store.revoke_client(client, not_before, &context).await,
                 Target::Everyone(issuer) => store.revoke_issuer(issuer, not_before, &context).await,
             };
-            written.map_err(failed)?;
             let mut until = not_before;
             if let Some(user) = found {
-                at_cognito = match operator.cognito.sign_out_everywhere(&user.username).await {
-                    Ok(SignOut::Done | SignOut::Unsupported) => "ended",
-                    // The revocation is written, so our own APIs refuse the sessions.
-                    Ok(SignOut::Refused) | Err(_) => "failed",
-                };
+                in_table = steps.word(written, "written");
+                // Also if the write failed: the sessions cannot refresh then, and CloudTrail's record of the call
+                // leads to the revocation.
+                let signed_out = operator.cognito.sign_out_everywhere(&user.username).await;
+                at_cognito = steps.word(signed_out, "ended");
                 // The revocation for CloudTrail's record of the call covers that whole second.
                 until = until.max(operator.time().plus(1));
+            } else {
+                // The only step.
+                written.map_err(failed)?;
+                in_table = "written";
             }
             if !matches!(target, Target::Session(_) | Target::Token(_)) {
                 operator.until_after(until).await;
@@ -223,6 +233,7 @@ impl Revoke {
             "ended": target.kind(),
             "pk": pk,
             "sk": sk,
+            "table": in_table,
             "cognito": at_cognito,
             "dry_run": self.dry_run,
         }))
