@@ -309,6 +309,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         "RefusalGridMilliseconds": "100",
         "LinkProviders": "Corp=*",
         "TokenClaims": "true",
+        "ProviderSubject": "true",
         "HostedUiDomainPrefix": "gatehouse-local",
         "CallbackUrls": f"{PAGES}/callback",
         "ContextClaims": "sub,username,client_id,scope,groups,token_use,auth_time,session,key_id,issuer,roles,tenant,"

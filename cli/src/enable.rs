@@ -2,7 +2,7 @@
 
 use auth::{RevocationContext, RevocationWriter, UserRef};
 use auth_cognito::User;
-use auth_dynamodb::{DisplayedKey, Profiles, Status};
+use auth_dynamodb::{DisplayedKey, Profiles};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ impl Enable {
         let table = env_config::process("USERS_TABLE").filter(|_| steps.failed.is_empty());
         if let Some(table) = table {
             let profiles = Profiles::beside(store, table);
-            let noted = profiles.set_status(&user.subject, Status::Confirmed, at);
+            let noted = profiles.enabled(&user.subject, at);
             in_profile = steps.word(noted.await, "enabled");
         }
         let DisplayedKey { pk, sk } = (&target).into();

@@ -98,6 +98,9 @@ async fn administrators_disable_enable_sign_out_and_delete_users() {
     next_second().await;
     assert!(!world.passes(&signed_in_again(&user)).await);
     assert_eq!(world.profile(&subject).await["status"], "DELETED");
+    // Cognito enables only users that it has: the deletion had failed.
+    assert_eq!(call(&world, &admin, enable, &user).await.0, 200);
+    assert_eq!(world.profile(&subject).await["status"], "CONFIRMED");
     assert!(
         world.passes(&user_token()).await,
         "a new user with the old name has another sub"

@@ -55,6 +55,7 @@ PROVIDERS = GOOGLE | {
     "OidcClientSecretArn": SECRET.format("oidc"),
     "SamlMetadataUrl": "https://id.example.com/metadata",
 }
+SUBJECTS = PROVIDERS | {"ProviderSubject": "true"}
 MACHINES = HOSTED_UI | {"MachineClient": "true"}
 RATE_RULE = {"RequestsPerFiveMinutes": "1000"}
 PROTECTED = {"DeletionProtection": "true"}
@@ -122,7 +123,8 @@ SETS = {
     "docs/rules.md": CLAIMS_LAYER | POLICIES_LAYER,
     "hosted UI": HOSTED_UI,
     "docs/federation.md": GOOGLE | {"LogoutRedirectUri": "https://app.example.com/"},
-    "every provider": PROVIDERS,
+    "every provider": SUBJECTS,
+    "providers without a subject": PROVIDERS,
     "machines": MACHINES,
     "rate rule": RATE_RULE,
     "security mail": SECURITY_MAIL,
@@ -153,7 +155,7 @@ SETS["everything"] = {
     key: value
     for one in (PROTECTED, COOKIES, API_KEYS, WEB_SOCKETS, GROUPS, DATABASE_MIGRATION, OTHER_ACCOUNT, TABLE_MIGRATION)
     for key, value in one.items()
-} | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | PROVIDERS | MACHINES | RATE_RULE | SECURITY_MAIL
+} | SIGN_UP | MAIL | BRAND | CLAIMS_LAYER | POLICIES_LAYER | SUBJECTS | MACHINES | RATE_RULE | SECURITY_MAIL
 SETS["everything"] |= FORWARD_AUTH_ALB | TOKENS | ATTRIBUTES | DOMAIN | LIMITS | CONFIDENTIAL | ALIAS | GRADUAL | OBSERVED
 
 # Of core.yaml. The first has what it requires, as all of them.

@@ -38,8 +38,9 @@ impl Admin {
         self.revocations
             .enable_user(&target, context.at, context)
             .await?;
-        self.set_profile_status(user, Status::Confirmed, context.at)
-            .await?;
+        if let Some(profiles) = &self.profiles {
+            profiles.enabled(&user.subject, context.at).await?;
+        }
         Ok(json!({"done": "enabled", "sub": user.subject}))
     }
 

@@ -39,7 +39,8 @@ pub(crate) fn connection(context: &RequestContext, now: UnixSeconds) -> Option<C
         is_of_api_key: key_id.is_some(),
         token_id: key_id.or_else(|| member("token_id")),
         authenticated_at: time("auth_time")?,
-        issued_at: time("issued_at"),
+        // A context of an earlier authorizer lacks it. That authorizer has just accepted the token.
+        issued_at: time("issued_at").or(Some(now.plus(1))),
         connected_at: now,
     })
 }

@@ -114,8 +114,7 @@ impl Connections {
         // A cached revocation of the client or the issuer may be older than the row, and then nothing would close the
         // connection.
         self.revocations.forget_shared();
-        // A context of an earlier authorizer lacks the time of issue. That authorizer has just accepted the token.
-        let issued_at = connection.issued_at.unwrap_or(now.plus(1));
+        let issued_at = connection.issued_at.unwrap_or(connection.authenticated_at);
         let is_over = self.revocations.is_revoked(connection, issued_at, now);
         if !is_over.await? {
             return Ok(Outcome::Opened);

@@ -124,7 +124,11 @@ async fn a_token_that_was_outdated_meanwhile_is_refused_by_its_time_of_issue() {
         let answer = call(&connections, &event).await;
         assert_eq!(answer, Ok(json!({"statusCode": status})), "{event}");
         let (_, put) = &aws.requests()[0];
-        assert_eq!(put["Item"]["issued_at"]["N"], issued, "the row has it");
+        let stored = put["Item"]["issued_at"]["N"].as_str().unwrap();
+        match issued.as_str() {
+            Some(issued) => assert_eq!(stored, issued, "the row has it"),
+            None => assert!(stored.parse::<u64>().unwrap() > now() - 60),
+        }
     }
 }
 

@@ -83,7 +83,8 @@ fn provider_of<'n, 'p>(name: &'n str, providers: &'p Providers) -> Option<(&'p s
 }
 
 /// The user's id at the provider as the provider spells it: Cognito compares a link's id in its exact case. The name of
-/// a user of a case-insensitive pool has it in lower case, so an id with letters is read from an attribute.
+/// a user of a case-insensitive pool has it in lower case, so an id with letters is read from an attribute. UUIDs, such
+/// as Keycloak's, are in lower case at the provider, too (RFC 9562 section 4).
 /// Source: AWS, "User pool case sensitivity"; aws-amplify/amplify-js#13844.
 fn subject<'s>(
     provider: &str,
@@ -91,7 +92,8 @@ fn subject<'s>(
     mapped: Option<&'s str>,
     case_sensitive: bool,
 ) -> Result<&'s str, Refusal> {
-    let has_case = !case_sensitive && provider != APPLE && id.contains(char::is_alphabetic);
+    let has_case =
+        !case_sensitive && provider != APPLE && id.contains(char::is_alphabetic) && !is_uuid(id);
     match mapped {
         Some(mapped) if mapped == id => Ok(mapped),
         Some(mapped) if has_case && mapped.to_ascii_lowercase() == id => Ok(mapped),
@@ -99,6 +101,13 @@ fn subject<'s>(
         None if has_case => Err(Refusal::UnknownSubject),
         None => Ok(id),
     }
+}
+
+/// Whether it is a UUID as RFC 9562 writes it: 8-4-4-4-12 digits, in lower case.
+fn is_uuid(id: &str) -> bool {
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let lengths = id.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|b| is_digit(b) || b == b'-')
 }
 
 #[cfg(test)]
@@ -140,6 +149,27 @@ mod tests {
             ("Oidc", "\u{3c3}", None, unknown, Ok("\u{3c3}")),
             ("Oidc", "12-3", None, Ok("12-3"), Ok("12-3")),
             ("Oidc", "12-3", Some("12-4"), other, other),
+            (
+                "Oidc",
+                "5f7e6d5c-1234-4abc-9def-0123456789ab",
+                None,
+                Ok("5f7e6d5c-1234-4abc-9def-0123456789ab"),
+                Ok("5f7e6d5c-1234-4abc-9def-0123456789ab"),
+            ),
+            (
+                "Oidc",
+                "5f7e6d5c-1234-4abc-9def-0123456789ag",
+                None,
+                unknown,
+                Ok("5f7e6d5c-1234-4abc-9def-0123456789ag"),
+            ),
+            (
+                "Oidc",
+                "5f7e6d5c-12344-abc-9def-0123456789ab",
+                None,
+                unknown,
+                Ok("5f7e6d5c-12344-abc-9def-0123456789ab"),
+            ),
             ("Google", "108", None, Ok("108"), Ok("108")),
             ("SignInWithApple", "0.ab", None, Ok("0.ab"), Ok("0.ab")),
             ("SignInWithApple", "0.ab", Some("0.aB"), other, other),

@@ -98,6 +98,19 @@ impl Profiles {
         finish(update).await
     }
 
+    /// Stores that the user was enabled `at`, unless a later change is stored already. A deletion that is stored has
+    /// failed: Cognito has just enabled the user.
+    ///
+    /// # Errors
+    /// [`Unavailable`] unless it was stored.
+    pub async fn enabled(&self, subject: &str, at: UnixSeconds) -> Result<(), Unavailable> {
+        let update = self
+            .update(subject, Status::Confirmed, at)
+            .update_expression("SET status_at = :at, #status = :status")
+            .condition_expression("attribute_not_exists(status_at) OR status_at <= :at");
+        finish(update).await
+    }
+
     /// Whether this user has, or had, a profile.
     ///
     /// # Errors
