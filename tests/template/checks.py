@@ -468,6 +468,11 @@ def clients(made):
             if flows != ["ALLOW_REFRESH_TOKEN_AUTH"]:
                 yield f"{name}: a machine's client signs users in"
             continue
+        pools = made.of_type("AWS::Cognito::UserPool").values()
+        has = {f"custom:{one['Name']}" for pool in pools for one in made.plain(pool)["Schema"]}
+        for attribute in sorted(mapped | set(client["WriteAttributes"])):
+            if attribute.startswith("custom:") and attribute not in has:
+                yield f"{name}: the pool has no {attribute}"
         # Custom attributes are for triggers, and only for a client through which providers sign users in.
         supplied = mapped if len(client["SupportedIdentityProviders"]) > 1 else set()
         shown = {attribute for attribute in mapped if not attribute.startswith("custom:")}

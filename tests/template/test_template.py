@@ -484,6 +484,10 @@ class Planted(unittest.TestCase):
             (line, line.replace(",custom:subject", "")),
             given="every provider",
         )
+        missing = "AppClient: the pool has no custom:subject"
+        self.found(checks.clients, missing, ("          - Name: subject\n", "          - Name: other\n"), given="every provider")
+        others = (line, line.replace("HasProviderSubject", "HasOidc"))
+        self.found(checks.clients, missing, others, given="providers without a subject")
         self.found(
             checks.clients,
             "AppClient: WriteAttributes names an attribute twice",

@@ -83,7 +83,8 @@ impl Admin {
         let revocations = &self.revocations;
         // From here on the row is needed only until the issued tokens expire.
         let revoked = revocations.delete_user(&target, context.at, context).await;
-        self.set_profile_status(user, Status::Deleted, context.at)
+        // Later than an enabling that preceded it at Cognito, and whose write is still under way.
+        self.set_profile_status(user, Status::Deleted, clock::now().plus(1))
             .await?;
         revoked?;
         Ok(json!({"done": "deleted", "sub": user.subject}))

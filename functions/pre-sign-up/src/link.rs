@@ -83,8 +83,8 @@ fn provider_of<'n, 'p>(name: &'n str, providers: &'p Providers) -> Option<(&'p s
 }
 
 /// The user's id at the provider as the provider spells it: Cognito compares a link's id in its exact case. The name of
-/// a user of a case-insensitive pool has it in lower case, so an id with letters is read from an attribute. UUIDs, such
-/// as Keycloak's, are in lower case at the provider, too (RFC 9562 section 4).
+/// a user of a case-insensitive pool has it in lower case, so an id with letters is read from an attribute. A UUID,
+/// such as Keycloak's, is taken to be in lower case at the provider, too, as RFC 4122 section 3 demands of its output.
 /// Source: AWS, "User pool case sensitivity"; aws-amplify/amplify-js#13844.
 fn subject<'s>(
     provider: &str,
@@ -92,18 +92,17 @@ fn subject<'s>(
     mapped: Option<&'s str>,
     case_sensitive: bool,
 ) -> Result<&'s str, Refusal> {
-    let has_case =
-        !case_sensitive && provider != APPLE && id.contains(char::is_alphabetic) && !is_uuid(id);
+    let has_case = !case_sensitive && provider != APPLE && id.contains(char::is_alphabetic);
     match mapped {
         Some(mapped) if mapped == id => Ok(mapped),
         Some(mapped) if has_case && mapped.to_ascii_lowercase() == id => Ok(mapped),
         Some(_) => Err(Refusal::OtherSubject),
-        None if has_case => Err(Refusal::UnknownSubject),
+        None if has_case && !is_uuid(id) => Err(Refusal::UnknownSubject),
         None => Ok(id),
     }
 }
 
-/// Whether it is a UUID as RFC 9562 writes it: 8-4-4-4-12 digits, in lower case.
+/// Whether it is a UUID in lower case: 8-4-4-4-12 digits.
 fn is_uuid(id: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     let lengths = id.split('-').map(str::len);
@@ -155,6 +154,13 @@ mod tests {
                 None,
                 Ok("5f7e6d5c-1234-4abc-9def-0123456789ab"),
                 Ok("5f7e6d5c-1234-4abc-9def-0123456789ab"),
+            ),
+            (
+                "Oidc",
+                "5f7e6d5c-1234-4abc-9def-0123456789ab",
+                Some("5F7E6D5C-1234-4ABC-9DEF-0123456789AB"),
+                Ok("5F7E6D5C-1234-4ABC-9DEF-0123456789AB"),
+                other,
             ),
             (
                 "Oidc",

@@ -173,7 +173,8 @@ fn original(input: &mut Input<'_>) {
     let are_valid = [statuses[3], statuses[0]]
         .iter()
         .all(|status| status.is_some_and(|status| status != 400));
-    if are_valid {
+    // Of a request's own URI the server removes the fragment; Envoy refuses a path that has one.
+    if are_valid && !target.contains('#') {
         assert_eq!(statuses[3], statuses[0], "{method} {host} {target}");
     }
 }
