@@ -107,7 +107,7 @@ async fn every_sample_event_gets_its_response() {
 }
 
 /// `aws_lambda_events` reads the batches and records of the samples, and its types of the response
-/// lose no member of ours.
+/// lose no member that Gatehouse adds.
 fn check_by_the_crate(function: &str, event: &str, answer: &Value) {
     use aws_lambda_events::{dynamodb, eventbridge, sqs, streams};
 
