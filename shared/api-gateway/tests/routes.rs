@@ -82,6 +82,15 @@ fn rejects_tables_that_policies_cannot_express() {
             ],
             "/c/b/{id}/c: denying it would deny some of GET /{proxy+}",
         ),
+        // With `a` as the second segment it is the second route's, with `a` as the third the first one's.
+        (
+            &[
+                ("GET", "/{a}/{b}/{c}/k/{d}/{e}"),
+                ("GET", "/{a}/a/{b}/k/c/{d}"),
+                ("GET", "/{a}/a/{b}/c/{d}"),
+            ],
+            "/{a}/{b}/{c}/k/{d}/{e}: denying it would deny some of",
+        ),
         (
             &[("GET", "/users/{id}"), ("GET", "/users/{name}")],
             "another route has the same form",
