@@ -58,13 +58,7 @@ impl CloseConnections {
         connection: &Connection,
         now: UnixSeconds,
     ) -> Result<bool, Unavailable> {
-        // A row of an earlier version lacks the token's time of issue, which is not before that of the sign-in. The
-        // time of the connection may be later than a change of groups that reaches the table only afterwards.
-        let issued_at = connection.issued_at.unwrap_or(connection.authenticated_at);
-        let is_over = self
-            .revocations
-            .is_revoked(connection, issued_at, now)
-            .await?;
+        let is_over = self.revocations.is_revoked(connection, now).await?;
         if is_over {
             self.close(connection).await?;
         }

@@ -40,7 +40,7 @@ pub(crate) fn connection(context: &RequestContext, now: UnixSeconds) -> Option<C
         token_id: key_id.or_else(|| member("token_id")),
         authenticated_at: time("auth_time")?,
         // A context of an earlier authorizer lacks it. That authorizer has just accepted the token.
-        issued_at: time("issued_at").or(Some(now.plus(1))),
+        issued_at: time("issued_at").unwrap_or(now.plus(1)),
         connected_at: now,
     })
 }

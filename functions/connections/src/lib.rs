@@ -114,8 +114,7 @@ impl Connections {
         // A cached revocation of the client or the issuer may be older than the row, and then nothing would close the
         // connection.
         self.revocations.forget_shared();
-        let issued_at = connection.issued_at.unwrap_or(connection.connected_at);
-        let is_over = self.revocations.is_revoked(connection, issued_at, now);
+        let is_over = self.revocations.is_revoked(connection, now);
         if !is_over.await? {
             return Ok(Outcome::Opened);
         }

@@ -27,6 +27,12 @@ fn table(routes: &[(&str, &str)]) -> Result<RouteTable, String> {
     })
 }
 
+/// A table of these templates, each with `GET`.
+fn table_of_gets(templates: &[String]) -> Result<RouteTable, String> {
+    let routes = templates.iter().map(|template| ("GET", template.as_str()));
+    table(&routes.collect::<Vec<_>>())
+}
+
 /// The model's decision about this policy.
 fn iam_allows(document: &IamPolicy, arn: &str) -> bool {
     iam::allows(&serde_json::to_value(document).unwrap(), arn)
@@ -113,22 +119,19 @@ fn rejects_tables_that_policies_cannot_express() {
     let long = format!("/{}", "a".repeat(400));
     assert!(table(&[("GET", &long)]).unwrap_err().contains("512"));
     let many: Vec<String> = (0..60).map(|n| format!("/{n}")).collect();
-    let many: Vec<(&str, &str)> = many.iter().map(|path| ("GET", path.as_str())).collect();
-    assert!(table(&many).unwrap_err().contains("6144 bytes"));
+    assert!(table_of_gets(&many).unwrap_err().contains("6144 bytes"));
 }
 
 #[test]
 fn a_table_with_many_parameters_is_compared_quickly() {
     let deep = "/{p}".repeat(40);
     let ends = [deep.clone(), deep.clone() + "/a", deep + "/b/{last}"];
-    let routes = ends.each_ref().map(|end| ("GET", end.as_str()));
-    let error = table(&routes).unwrap_err();
+    let error = table_of_gets(&ends).unwrap_err();
     assert!(error.contains("would deny some of"), "{error}");
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let of = |last: &str| names.map(|name| format!("/{name}/{{{name}}}")).concat() + last;
-    let routes = [of(""), of("/m")];
-    let routes = routes.each_ref().map(|route| ("GET", route.as_str()));
-    assert!(table(&routes).is_ok(), "{:?}", table(&routes).err());
+    let table = table_of_gets(&[of(""), of("/m")]);
+    assert!(table.is_ok(), "{:?}", table.err());
 }
 
 /// Each path of the first route ends with `z` and has the length of a route that ends so, up to a length at which there
@@ -141,11 +144,7 @@ fn rejects_tables_with_too_many_overlaps_to_compare() {
         .into_iter()
         .chain(ends)
         .collect();
-    let routes: Vec<_> = templates
-        .iter()
-        .map(|template| ("GET", template.as_str()))
-        .collect();
-    let error = table(&routes).unwrap_err();
+    let error = table_of_gets(&templates).unwrap_err();
     assert!(
         error.starts_with("GET /{p+}: its paths overlap with GET /{x}/z"),
         "{error}"
@@ -166,11 +165,7 @@ fn compares_routes_that_another_greedy_route_covers() {
         let end = format!("/repos/{{r}}/issues/{{i}}/comments{n}/{{c}}");
         templates.push(format!("/api/orgs/{{o}}/projects/{{p}}{end}"));
     }
-    let routes: Vec<_> = templates
-        .iter()
-        .map(|template| ("GET", template.as_str()))
-        .collect();
-    let error = table(&routes).unwrap_err();
+    let error = table_of_gets(&templates).unwrap_err();
     assert!(
         error.contains("would deny some of GET /api/{proxy+}"),
         "{error}"

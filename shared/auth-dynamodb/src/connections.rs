@@ -35,8 +35,8 @@ pub struct Connection {
     pub is_of_api_key: bool,
     /// The user's authentication time.
     pub authenticated_at: UnixSeconds,
-    /// The token's time of issue (`iat`); absent in the rows and contexts of earlier versions.
-    pub issued_at: Option<UnixSeconds>,
+    /// The token's time of issue (`iat`).
+    pub issued_at: UnixSeconds,
     /// The time of the connection.
     pub connected_at: UnixSeconds,
 }
@@ -134,6 +134,7 @@ impl ConnectionTable {
             .item("sub", text(&connection.subject))
             .item("client_id", text(&connection.client_id))
             .item("auth_time", number(connection.authenticated_at))
+            .item("issued_at", number(connection.issued_at))
             .item("connected_at", number(connection.connected_at))
             .item(
                 "expires_at",
@@ -145,10 +146,6 @@ impl ConnectionTable {
         };
         let put = match &connection.token_id {
             Some(token_id) => put.item("token_id", text(token_id)),
-            None => put,
-        };
-        let put = match connection.issued_at {
-            Some(issued_at) => put.item("issued_at", number(issued_at)),
             None => put,
         };
         let put = if connection.is_of_api_key {
@@ -226,6 +223,7 @@ fn connection(row: &Row, now: UnixSeconds) -> Option<Connection> {
     if row::is_expired(row, now) {
         return None;
     }
+    let authenticated_at = time("auth_time")?;
     Some(Connection {
         id: text("connection")?,
         issuer_id: text("issuer")?,
@@ -234,8 +232,10 @@ fn connection(row: &Row, now: UnixSeconds) -> Option<Connection> {
         session: text("session"),
         token_id: text("token_id"),
         is_of_api_key: text("principal").as_deref() == Some(API_KEY),
-        authenticated_at: time("auth_time")?,
-        issued_at: time("issued_at"),
+        authenticated_at,
+        // A row of an earlier version lacks it. It is not before the sign-in; the time of the connection may be later
+        // than a change of groups that reaches the table only afterwards.
+        issued_at: time("issued_at").unwrap_or(authenticated_at),
         connected_at: time("connected_at")?,
     })
 }

@@ -176,15 +176,13 @@ impl DynamoRevocations {
     }
 
     /// Whether the credential that opened this connection has been revoked: the token or the API
-    /// key, its session, its user, its client, or everyone. Tokens issued up to `issued_at` may be
-    /// outdated.
+    /// key, its session, its user, its client, or everyone.
     ///
     /// # Errors
     /// [`Unavailable`] if that could not be read.
     pub async fn is_revoked(
         &self,
         connection: &Connection,
-        issued_at: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<bool, Unavailable> {
         let owner = ClientUser {
@@ -202,7 +200,7 @@ impl DynamoRevocations {
         let checked = if connection.is_of_api_key {
             revocations.check_api_key(since)
         } else {
-            revocations.check_session(session, since, issued_at)
+            revocations.check_session(session, since, connection.issued_at)
         };
         Ok(checked.is_err())
     }
