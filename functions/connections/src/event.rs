@@ -29,6 +29,11 @@ pub(crate) fn connection(context: &RequestContext, now: UnixSeconds) -> Option<C
         text.filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let time = |name: &str| member(name)?.parse().ok().map(UnixSeconds);
+    // A context of an earlier authorizer lacks it. That authorizer has just accepted the token.
+    let issued_at = match context.authorizer.get("issued_at") {
+        None | Some(Value::Null) => now.plus(1),
+        Some(_) => time("issued_at")?,
+    };
     let key_id = member("key_id");
     Some(Connection {
         id: context.connection_id.clone(),
@@ -39,8 +44,35 @@ pub(crate) fn connection(context: &RequestContext, now: UnixSeconds) -> Option<C
         is_of_api_key: key_id.is_some(),
         token_id: key_id.or_else(|| member("token_id")),
         authenticated_at: time("auth_time")?,
-        // A context of an earlier authorizer lacks it. That authorizer has just accepted the token.
-        issued_at: time("issued_at").unwrap_or(now.plus(1)),
+        issued_at,
         connected_at: now,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_of_issue_that_cannot_be_read_is_not_one_that_is_missing() {
+        let issued_at = |value: Option<Value>| {
+            let mut authorizer =
+                json!({"issuer": "p", "sub": "u", "client_id": "c", "auth_time": "7"});
+            if let Some(value) = value {
+                authorizer["issued_at"] = value;
+            }
+            let context =
+                json!({"routeKey": "$connect", "connectionId": "i", "authorizer": authorizer});
+            let context = serde_json::from_value(context).unwrap();
+            connection(&context, UnixSeconds(9)).map(|connection| connection.issued_at.0)
+        };
+        assert_eq!(issued_at(Some(json!("8"))), Some(8));
+        assert_eq!(issued_at(None), Some(10));
+        assert_eq!(issued_at(Some(json!(null))), Some(10));
+        for unreadable in [json!(""), json!("x"), json!("-8"), json!(8)] {
+            assert_eq!(issued_at(Some(unreadable.clone())), None, "{unreadable}");
+        }
+    }
 }

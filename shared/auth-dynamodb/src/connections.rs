@@ -35,7 +35,7 @@ pub struct Connection {
     pub is_of_api_key: bool,
     /// The user's authentication time.
     pub authenticated_at: UnixSeconds,
-    /// The token's time of issue (`iat`).
+    /// The token's time of issue (`iat`), or a time after it if that is not known.
     pub issued_at: UnixSeconds,
     /// The time of the connection.
     pub connected_at: UnixSeconds,

@@ -10,6 +10,7 @@ use auth::{
 use aws_client::Call;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
+use tokio::time::{Instant, timeout_at};
 
 use crate::connections::Connection;
 use crate::key::{RowKey, key_attributes};
@@ -276,50 +277,65 @@ impl DynamoRevocations {
 
     /// The existing rows of `keys`.
     pub(crate) async fn rows(&self, keys: &[&RowKey]) -> Result<HashMap<RowKey, Row>, Unavailable> {
-        let reading = self.rows_without_limit(keys);
-        tokio::time::timeout(LIMITS.operation, reading)
-            .await
-            .unwrap_or(Err(Dependency::Revocations.unavailable(Cause::Timeout)))
+        let until = Instant::now() + LIMITS.operation;
+        let mut found = HashMap::new();
+        let wanted = keys_and_attributes(keys.iter().map(|key| key_attributes(key)));
+        // The client has the same limit for this call. A second timer would be a system call for every request.
+        let Some(rest) = self.add_rows(&mut found, wanted).await? else {
+            return Ok(found);
+        };
+        let reading = self.add_unprocessed(&mut found, rest);
+        let late = Err(Dependency::Revocations.unavailable(Cause::Timeout));
+        timeout_at(until, reading).await.unwrap_or(late)?;
+        Ok(found)
     }
 
-    async fn rows_without_limit(
+    /// Requests the keys that DynamoDB left unprocessed.
+    async fn add_unprocessed(
         &self,
-        keys: &[&RowKey],
-    ) -> Result<HashMap<RowKey, Row>, Unavailable> {
-        let unreadable = Dependency::Revocations.unavailable(Cause::Invalid);
-        let mut found = HashMap::new();
-        let mut wanted = keys_and_attributes(keys.iter().map(|key| key_attributes(key)));
-        for _ in 0..ROUNDS {
-            let answer = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, wanted.clone())
-                .send()
-                .in_span(Dependency::Revocations)
-                .await
-                .map_err(aws_client::unavailable(Dependency::Revocations))?;
-            // The response contains even an empty table. A table that is missing was not read.
-            let rows = answer
-                .responses
-                .and_then(|mut tables| tables.remove(&self.table));
-            for row in rows.ok_or(unreadable)? {
-                let key = row::key_of(&row).ok_or(unreadable)?;
-                found.insert(key, row);
-            }
-            match answer
-                .unprocessed_keys
-                .and_then(|mut tables| tables.remove(&self.table))
-            {
-                None => return Ok(found),
-                Some(rest) if rest.keys().is_empty() => return Ok(found),
-                // Only the echoed keys are used: a revocation must not be read eventually
-                // consistent.
-                Some(rest) => wanted = keys_and_attributes(rest.keys),
-            }
+        found: &mut HashMap<RowKey, Row>,
+        mut wanted: KeysAndAttributes,
+    ) -> Result<(), Unavailable> {
+        for _ in 1..ROUNDS {
             tokio::time::sleep(LIMITS.first_backoff).await;
+            match self.add_rows(found, wanted).await? {
+                None => return Ok(()),
+                Some(rest) => wanted = rest,
+            }
         }
         // DynamoDB returns keys unprocessed when it throttles.
         Err(Dependency::Revocations.unavailable(Cause::Throttled))
+    }
+
+    /// Adds the existing rows of `wanted` to `found`; returns the keys that DynamoDB left unprocessed.
+    async fn add_rows(
+        &self,
+        found: &mut HashMap<RowKey, Row>,
+        wanted: KeysAndAttributes,
+    ) -> Result<Option<KeysAndAttributes>, Unavailable> {
+        let unreadable = Dependency::Revocations.unavailable(Cause::Invalid);
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, wanted)
+            .send()
+            .in_span(Dependency::Revocations)
+            .await
+            .map_err(aws_client::unavailable(Dependency::Revocations))?;
+        // The response contains even an empty table. A table that is missing was not read.
+        let rows = answer
+            .responses
+            .and_then(|mut tables| tables.remove(&self.table));
+        for row in rows.ok_or(unreadable)? {
+            let key = row::key_of(&row).ok_or(unreadable)?;
+            found.insert(key, row);
+        }
+        let rest = answer
+            .unprocessed_keys
+            .and_then(|mut tables| tables.remove(&self.table));
+        // Only the echoed keys are used: a revocation must not be read eventually consistent.
+        let rest = rest.filter(|rest| !rest.keys().is_empty());
+        Ok(rest.map(|rest| keys_and_attributes(rest.keys)))
     }
 
     /// Empties the cache of client and issuer revocations.

@@ -232,10 +232,10 @@ impl Verifier {
         } else {
             Principal::Client
         };
-        let authenticated_at = match (principal, claims.authenticated_at) {
-            (_, Some(time)) => time,
-            (Principal::Client | Principal::ApiKey, None) => claims.issued_at,
-            (Principal::User, None) => return Err(DenyReason::InvalidClaims),
+        let authenticated_at = match principal {
+            Principal::User => claims.authenticated_at.ok_or(DenyReason::InvalidClaims)?,
+            // A machine does not sign in.
+            Principal::Client | Principal::ApiKey => claims.issued_at,
         };
         if principal == Principal::User && self.rules.require_session && claims.session.is_none() {
             return Err(DenyReason::NoSession);
@@ -460,7 +460,11 @@ fn accept_oidc(
         },
         session: oidc.sid,
         token_id: claims.token_id,
-        authenticated_at: claims.authenticated_at.unwrap_or(claims.issued_at),
+        // A machine does not sign in.
+        authenticated_at: claims
+            .authenticated_at
+            .filter(|_| !is_client)
+            .unwrap_or(claims.issued_at),
         issued_at: claims.issued_at,
         expires_at: claims.expires_at,
         usage_plan_key: None,

@@ -250,3 +250,16 @@ fn the_subject_hash_depends_on_issuer_and_subject() {
     assert_ne!(hash, auth::subject_hash("other", "ada"));
     assert_ne!(auth::subject_hash("a", "b"), auth::subject_hash("ab", ""));
 }
+
+/// A revocation of its client compares that time, also for a WebSocket that the token opened.
+#[test]
+fn a_machines_token_counts_from_its_issue() {
+    let pool = Pool::ours();
+    let iat = now() - 30;
+    for auth_time in [1, iat - 86_400, iat] {
+        let token = pool.machine_token().claim("iat", iat);
+        let token = token.claim("auth_time", auth_time).build();
+        let claims = verify(&token, &TokenRules::default(), now()).unwrap();
+        assert_eq!(claims.authenticated_at().0, iat, "{auth_time}");
+    }
+}

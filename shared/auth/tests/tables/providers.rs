@@ -227,3 +227,21 @@ fn the_issuer_passed_to_verify_must_be_the_tokens() {
     let result = verifier.verify(token, &two.issuer, key, auth::UnixSeconds(now()));
     assert_eq!(result.err(), Some(DenyReason::UnknownIssuer));
 }
+
+#[test]
+fn a_machines_token_counts_from_its_issue() {
+    let provider = Provider::rs256();
+    let iat = now() - 30;
+    let machine = json!({"sub": "job", "client_id": "job", "gty": "client-credentials"});
+    for (claims, counts_from) in [
+        (machine, iat),
+        (json!({"sub": "ada", "sid": "s-1"}), iat - 86_400),
+    ] {
+        let token = provider.token(&claims).claim("aud", AUDIENCE);
+        let token = token.claim("iat", iat);
+        let verified = provider
+            .verify(&token.claim("auth_time", iat - 86_400))
+            .unwrap();
+        assert_eq!(verified.authenticated_at().0, counts_from, "{claims}");
+    }
+}
