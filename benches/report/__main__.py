@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes one report of them: `make bench`.
 
-    report [PART ..] [--save]    measures these parts (all but `migration`), and writes .local/bench/report.md
+    report [PART ..] [--save]    measures these parts (all but `migration`, `before` and `tried`), and writes .local/bench/report.md
     report --render              only writes docs/benchmarks.md again, from the results of the last run in benches/last
 
 With --save, the results replace those in benches/last, and docs/benchmarks.md is written from them. Each part

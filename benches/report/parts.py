@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import io
 import json
 import os
 import pathlib
@@ -10,7 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 
 import keys_proxy
 import results as judged
@@ -21,6 +24,15 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 # The functions that are measured; GATEHOUSE_BIN_DIR names those of another checkout.
 BINARIES = pathlib.Path(os.environ.get("GATEHOUSE_BIN_DIR", TARGET / "release")).resolve()
 MARKER = '{"bench":'
+# The last commit before the work on start and warm path: what `before` compares with.
+EARLIER = "71a638f1e3"
+# Allocators instead of glibc's: their names, Debian's packages, and the libraries in these.
+ALLOCATORS = (
+    ("mimalloc", "libmimalloc2.0", "libmimalloc.so.2"),
+    ("jemalloc", "libjemalloc2", "libjemalloc.so.2"),
+    ("tcmalloc", "libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
+)
+COMPARED = ("whoami", "custom-message", "pre-token-generation", "logout", "authorizer")
 JOBS = os.environ.get("GATEHOUSE_JOBS", "").split()
 FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir() if (folder / "Cargo.toml").exists())
 
@@ -135,6 +147,41 @@ def prepare_warm():
     benches("invocation")
 
 
+def prepare_before():
+    """The functions of the earlier commit, from its own sources and lock file, and those of this one."""
+    folder = earlier_folder()
+    if not folder.exists():
+        archive = output("git", "-C", ROOT, "archive", EARLIER, text=False)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+            subprocess.run(["tar", "-x", "-C", partial], input=archive, check=True)
+            shutil.copytree(partial, folder)
+    # Its own settings: without these, cargo would read those of this checkout, which contains the folder.
+    environment = {"AWS_LC_SYS_NO_JITTER_ENTROPY_x86_64_unknown_linux_gnu": "0", "AWS_LC_SYS_USE_SYSTEM": "0"}
+    for name in COMPARED:
+        manifest = folder / f"functions/{name}/Cargo.toml"
+        words = ["cargo", "build", "-q", *JOBS, "--release", "--manifest-path", manifest, "--target-dir", folder / "target"]
+        subprocess.run([str(one) for one in words], cwd=folder, check=True, env=os.environ | environment)
+        function(name)
+    benches("before")
+
+
+def prepare_tried():
+    """The authorizer as it is, and what was tried to make its invocations cheaper."""
+    for _, package, _ in ALLOCATORS:
+        command("local/debian", f".tools/{package}", package)
+    function("authorizer")
+    at_3 = os.environ | {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "3"}
+    words = ["cargo", "build", "-q", *JOBS, "--release", "--manifest-path", "functions/authorizer/Cargo.toml",
+             "--target-dir", str(TARGET / "opt-level-3")]  # fmt: skip
+    subprocess.run(words, cwd=ROOT, check=True, env=at_3)
+    benches("before")
+
+
+def earlier_folder():
+    return ROOT / ".local/before" / EARLIER
+
+
 def prepare_quota():
     node_authorizer()
     function("authorizer")
@@ -220,6 +267,37 @@ def peer_rounds(material, *arguments, **environment):
 def run_load():
     environment = {"PYTHONPATH": str(ROOT / "local")}
     yield from printed(sys.executable, "local/bench_forward.py", BINARIES / "forward-auth", **environment)
+
+
+def run_before():
+    earlier = earlier_folder() / "target/release"
+    for name in COMPARED:
+        before, after = (zipped_mb(folder / name) for folder in (earlier, BINARIES))
+        yield {"bench": "zip", "name": name, "commit": EARLIER, "before": before, "after": after}
+    yield from program("before", earlier)
+
+
+def run_tried():
+    """Each variant beside the authorizer as it is, which is alone in a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy2(BINARIES / "authorizer", folder)
+        variants = [("opt-level 3 for every crate", TARGET / "opt-level-3/release", ())]
+        for name, package, library in ALLOCATORS:
+            (found,) = (ROOT / ".tools" / package).rglob(library)
+            variants.append((f"{name} instead of glibc's allocator", folder, (found,)))
+        for name, second, preloaded in variants:
+            print(name, flush=True)
+            environment = {"GATEHOUSE_BIN_DIR": str(second), "GATEHOUSE_SAME_ROOTS": "1"}
+            for row in printed(TARGET / "release/before", folder, *preloaded, **environment):
+                yield row | {"bench": "tried", "variant": name, "zip": zipped_mb(pathlib.Path(second) / "authorizer")}
+
+
+def zipped_mb(binary):
+    """As in a function's package, which has the binary as `bootstrap`."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
+        package.write(binary, "bootstrap")
+    return packed.tell() / 1e6
 
 
 def run_other():
@@ -336,9 +414,9 @@ def command(*arguments):
     subprocess.run([str(one) for one in arguments], cwd=ROOT, check=True)
 
 
-def output(*arguments):
+def output(*arguments, text=True):
     arguments = [str(one) for one in arguments]
-    done = subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    done = subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=text)
     return done.stdout
 
 
@@ -346,13 +424,16 @@ PARTS = {
     "verify": (prepare_verify, run_verify),
     "start": (prepare_start, lambda: program("startup", build="debug")),
     "warm": (prepare_warm, lambda: program("invocation")),
+    "before": (prepare_before, run_before),
+    "tried": (prepare_tried, run_tried),
     "load": (prepare_load, run_load),
     "growth": (prepare_growth, lambda: program("growth")),
     "quota": (prepare_quota, lambda: program("quota")),
     "other": (prepare_other, run_other),
     "migration": (prepare_migration, run_migration),
 }
-# Migrations take a quarter of an hour of their own, most of it in waits that are measured.
-USUAL = [name for name in PARTS if name != "migration"]
+# Migrations take a quarter of an hour of their own, most of it in waits that are measured; the builds of `before` and
+# `tried` take as long each.
+USUAL = [name for name in PARTS if name not in ("migration", "before", "tried")]
 # Rates and response times are the result, and mean nothing while other programs use the processors.
 QUIET = ("load", "growth")

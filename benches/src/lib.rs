@@ -14,8 +14,10 @@
 pub mod decision;
 pub mod output;
 pub mod process;
+pub mod start;
 pub mod timing;
 pub mod tls;
+pub mod warm;
 
 /// Connects to the PostgreSQL that `make bench PART=migration` starts; returns a client and the address.
 ///

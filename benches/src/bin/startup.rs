@@ -12,14 +12,13 @@
 )]
 
 use std::path::Path;
-use std::time::Instant;
 
 use benches::output::{Spread, repeat, result};
-use benches::process::{cpu_ns, instructions, resident_mb, size_mb};
+use benches::process::{instructions, size_mb};
+use benches::start::{Servers, environment_of, started};
 use benches::tls::Tls;
 use serde_json::json;
-use testkit::jwks_server::JwksServer;
-use testkit::{Binary, FakeAws, Pool};
+use testkit::Pool;
 
 const FLOOR: &str = "whoami";
 const FUNCTIONS: [&str; 19] = [
@@ -55,16 +54,15 @@ const PEERS: [(&str, &str); 4] = [
 
 #[tokio::main]
 async fn main() {
-    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
-    let store = FakeAws::start().await;
-    let loopback = environment(&jwks.uri(), &store.url());
+    let servers = Servers::start().await;
+    let loopback = servers.environment();
     // All binaries, or the named ones and the baseline.
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
     println!(
-        "| function | MB | exec to first poll, ms | CPU, ms | resident, MB | million instructions |"
+        "| function | MB | exec to first poll, ms | CPU, ms | x whoami | resident, MB | million instructions |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for name in FUNCTIONS {
         if !is_built(name) {
             println!("{name} is not built for release");
@@ -73,16 +71,7 @@ async fn main() {
         }
     }
     let mut tls = Tls::new();
-    let uri = jwks.uri();
-    let (server, _) = uri.split_at(uri.rfind("/.well-known").expect("a path"));
-    let mut account = environment(&uri, &tls.in_front_of(&store.url()).await);
-    // Keys come by TLS only from the issuer's own host: one set from an issuer at `localhost`, the pool's from the
-    // configuration.
-    account.retain(|(variable, _)| *variable != "JWKS_URI");
-    let issuer = tls.in_front_of(server).await;
-    let issuer = json!([{"issuer": issuer, "alias": "other", "audiences": ["api"]}]);
-    account.push(("TRUSTED_ISSUERS", issuer.to_string()));
-    account.push(("JWKS", Pool::ours().jwks().to_string()));
+    let account = servers.environment_with(&tls).await;
     let amazon = tls.beside_amazon_roots();
     for (kind, (file, count)) in amazon
         .map(|roots| ("tls", roots))
@@ -119,37 +108,6 @@ fn is_built(name: &str) -> bool {
     folder.is_none_or(|folder| Path::new(&folder).join(name).exists())
 }
 
-fn environment(jwks: &str, store: &str) -> Vec<(&'static str, String)> {
-    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
-    let text = str::to_owned;
-    vec![
-        ("USER_POOL_ID", text(Pool::ours().id)),
-        ("APP_CLIENT_IDS", text(Pool::ours().client_id)),
-        ("REVOCATION_TABLE", text("revocations")),
-        ("JWKS_URI", text(jwks)),
-        ("AWS_ENDPOINT_URL_DYNAMODB", text(store)),
-        ("ACCOUNT_ID", text("123456789012")),
-        ("USERS_TABLE", text("users")),
-        ("SESSION_TABLE", text("sessions")),
-        ("CONNECTION_TABLE", text("connections")),
-        ("CONNECTIONS_URL", text(store)),
-        ("APP_NAME", text("Example")),
-        ("APP_BASE_URL", text("https://app.example.com")),
-        ("LEGACY_SOURCE", text("dynamodb")),
-        ("LEGACY_TABLE", text("people")),
-        ("PENDING_GROUPS_TABLE", text("groups")),
-        ("PROXY_DIALECT", text("nginx")),
-        (
-            "POLICIES_DIR",
-            policies.to_str().expect("a path").to_owned(),
-        ),
-        (
-            "SECURITY_TOPIC_ARN",
-            text("arn:aws:sns:us-east-1:123456789012:security"),
-        ),
-    ]
-}
-
 async fn measure(
     kind: &str,
     name: &str,
@@ -157,36 +115,37 @@ async fn measure(
     environment: &[(&'static str, String)],
     compiled: bool,
 ) {
-    // Only forward-auth has no compiled-in policies.
-    let mut environment = environment.to_vec();
-    environment.retain(|(variable, _)| *variable != "POLICIES_DIR" || binary == "forward-auth");
+    let environment = environment_of(binary, environment);
     let environment = environment.as_slice();
-    let (mut starts, mut cpus, mut residents) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut starts, mut cpus, mut residents, mut ratios) = (vec![], vec![], vec![], vec![]);
     for _ in 0..repeat(25, 3) {
-        let began = Instant::now();
-        let binary = Binary::start(binary, environment).await;
-        starts.push(began.elapsed().as_secs_f64() * 1000.0);
-        cpus.push(cpu_ns(binary.pid()) / 1e6);
-        residents.push(resident_mb(binary.pid()));
+        // Directly before, because the machine may be faster or slower for minutes.
+        let floor = started(FLOOR, environment).await;
+        let this = started(binary, environment).await;
+        starts.push(this.ms);
+        cpus.push(this.cpu_ms);
+        residents.push(this.resident_mb);
+        ratios.push(this.cpu_ms / floor.cpu_ms);
     }
     let counted = match compiled {
         true => instructions(binary, environment, async |binary| binary).await,
         false => None,
     };
     let size = compiled.then(|| size_mb(binary));
-    let [start, cpu, resident] = [starts, cpus, residents].map(Spread::of);
+    let [start, cpu, resident, ratio] = [starts, cpus, residents, ratios].map(Spread::of);
     let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     println!(
-        "| {name} | {} | {:.1} | {:.1} | {:.1} | {} |",
+        "| {name} | {} | {:.1} | {:.1} | {:.2} | {:.1} | {} |",
         or_dash(size),
         start.median,
         cpu.median,
+        ratio.median,
         resident.median,
         or_dash(counted.map(|count| count / 1e6)),
     );
     result(
         "start",
         &json!({"kind": kind, "name": name, "mb": size, "start_ms": start, "cpu_ms": cpu,
-            "resident_mb": resident, "instructions": counted}),
+            "ratio": ratio, "resident_mb": resident, "instructions": counted}),
     );
 }
