@@ -7,7 +7,7 @@ import pathlib
 import subprocess
 import threading
 
-BINARIES = pathlib.Path(__file__).resolve().parent.parent / "target" / "lambda"
+BINARIES = pathlib.Path(__file__).resolve().parent.parent / "target" / "local"
 SECONDS = 60
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import tomllib
 import unittest
@@ -55,6 +56,17 @@ class Build(unittest.TestCase):
             for unknown in ("olpt", "", "otlp,"):
                 with self.assertRaisesRegex(Problem, "FEATURES="):
                     build.main(["--features", unknown, "x86_64"])
+
+    def test_a_build_does_not_write_what_the_tests_run(self):
+        # cargo-lambda copies binaries to target/lambda, into the files that are there.
+        written = pathlib.Path(build.__file__).resolve().parent.parent / "target/lambda"
+        here = pathlib.Path(sys.executable).read_bytes()[18:20]
+        tested = list(stack.BINARIES.glob("*/bootstrap"))
+        self.assertTrue(tested, "local/prepare has linked the binaries")
+        for binary in tested:
+            self.assertEqual(binary.read_bytes()[18:20], here, f"{binary} is of another processor")
+            other = written / binary.parent.name / "bootstrap"
+            self.assertFalse(other.exists() and other.samefile(binary), other)
 
     def test_every_function_has_the_features(self):
         root = pathlib.Path(build.__file__).resolve().parent.parent

@@ -89,7 +89,7 @@ class LocalStackCore(unittest.TestCase):
         for name in FUNCTIONS:
             bootstrap = cls.folder / "functions" / name / "bootstrap"
             bootstrap.parent.mkdir(parents=True)
-            bootstrap.write_text(f"#!/bin/sh\nexec {shlex.quote(str(ROOT / 'target/lambda' / name / 'bootstrap'))}\n")
+            bootstrap.write_text(f"#!/bin/sh\nexec {shlex.quote(str(ROOT / 'target/local' / name / 'bootstrap'))}\n")
             bootstrap.chmod(0o755)
 
     @classmethod

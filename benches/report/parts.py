@@ -151,11 +151,12 @@ def prepare_before():
     """The functions of the earlier commit, from its own sources and lock file, and those of this one."""
     folder = earlier_folder()
     if not folder.exists():
-        archive = output("git", "-C", ROOT, "archive", EARLIER, text=False)
+        # Its errors are shown: a shallow clone lacks the commit.
+        archive = subprocess.run(["git", "-C", ROOT, "archive", EARLIER], stdout=subprocess.PIPE, check=True).stdout
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-            subprocess.run(["tar", "-x", "-C", partial], input=archive, check=True)
-            shutil.copytree(partial, folder)
+        partial = tempfile.mkdtemp(dir=folder.parent)
+        subprocess.run(["tar", "-x", "-C", partial], input=archive, check=True)
+        os.rename(partial, folder)
     # Its own settings: without these, cargo would read those of this checkout, which contains the folder.
     environment = {"AWS_LC_SYS_NO_JITTER_ENTROPY_x86_64_unknown_linux_gnu": "0", "AWS_LC_SYS_USE_SYSTEM": "0"}
     for name in COMPARED:
@@ -169,7 +170,8 @@ def prepare_before():
 def prepare_tried():
     """The authorizer as it is, and what was tried to make its invocations cheaper."""
     for _, package, _ in ALLOCATORS:
-        command("local/debian", f".tools/{package}", package)
+        # Where Debian's packages cannot be had, it says so, and the allocator is left out.
+        subprocess.run(["local/debian", f".tools/{package}", package], cwd=ROOT, check=False)
     function("authorizer")
     at_3 = os.environ | {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "3"}
     words = ["cargo", "build", "-q", *JOBS, "--release", "--manifest-path", "functions/authorizer/Cargo.toml",
@@ -283,8 +285,8 @@ def run_tried():
         shutil.copy2(BINARIES / "authorizer", folder)
         variants = [("opt-level 3 for every crate", TARGET / "opt-level-3/release", ())]
         for name, package, library in ALLOCATORS:
-            (found,) = (ROOT / ".tools" / package).rglob(library)
-            variants.append((f"{name} instead of glibc's allocator", folder, (found,)))
+            for found in (ROOT / ".tools" / package).rglob(library):
+                variants.append((f"{name} instead of glibc's allocator", folder, (found,)))
         for name, second, preloaded in variants:
             print(name, flush=True)
             environment = {"GATEHOUSE_BIN_DIR": str(second), "GATEHOUSE_SAME_ROOTS": "1"}
@@ -414,9 +416,9 @@ def command(*arguments):
     subprocess.run([str(one) for one in arguments], cwd=ROOT, check=True)
 
 
-def output(*arguments, text=True):
+def output(*arguments):
     arguments = [str(one) for one in arguments]
-    done = subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=text)
+    done = subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return done.stdout
 
 

@@ -10,7 +10,8 @@ HEAD = """
 # Benchmarks
 
 `make bench` measures this again and writes a report with charts into `.local/bench`; each section names its own
-command. The parts `before`, `tried` and `migration`, which take a quarter of an hour each, run only if `PART` names them. The sections below took {minutes} minutes, after building, which takes longer the first time. `QUICK=1` repeats
+command. The parts `before`, `tried` and `migration`, which take a quarter of an hour to build or to run, run only if `PART` names
+them. The sections below took {minutes} minutes, after building, which takes longer the first time. `QUICK=1` repeats
 little, to check that the benchmarks work; `BUILT=1` measures what was built before. `SAVE=1` replaces this page and
 `benches/last`, where the results are as JSON, one measurement a line. It refuses both, sources that no commit has, and
 rates and growth while other programs use the processors.
@@ -168,7 +169,8 @@ def start(found, prefix):
         "From `exec` to the function's first poll for an event: the part of a cold start that the function's code "
         "decides. Keys and store are on the loopback interface. Node and Python have only the loop of Lambda's "
         "runtime, and as an authorizer one verification, one read of DynamoDB and a policy: no rules, no limits, no "
-        "log. Each start follows one of whoami, and the ratio is that of such pairs."
+        "log. Starts of each function and of whoami take turns; the ratio is that of neighbours, and the columns of whoami "
+        "are those of whoami beside itself, when its pages are still in the processor's caches."
     )
     yield paragraph(
         "With TLS keys and store have it, as in an AWS account, and the function trusts so many root certificates and "
@@ -227,8 +229,8 @@ def before(found, prefix):
               "resident MB before", "after"]  # fmt: skip
     yield table(header, rows)
     yield paragraph(
-        "The size of a package with the binary, compressed with deflate, in MB. Small functions grew because the crates "
-        "that they share with the authorizer are compiled for speed since then."
+        "The size of a package with the binary, compressed with deflate, in MB. Crates that all functions share are "
+        "compiled for speed since then, which small functions pay with their size."
     )
     yield table(["function", "before", "after"], sizes)
 
@@ -250,20 +252,24 @@ def tried(found, prefix):
         its = {(row["kind"], row["name"]): row for row in found.rows("tried") if row["variant"] == variant}
         warm, start = its["warm", "authorizer"], its["start", "authorizer, TLS"]
         as_it_is, of_variant = (number(warm[side]["resident_mb"]["median"]) for side in SIDES)
-        rows.append([variant, paired(warm), paired(start), f"{of_variant} instead of {as_it_is}", number(warm["zip"])])
+        counted = [hundredths_of_millions(row[side]["instructions"]) for row in (warm, start) for side in SIDES]
+        rows.append([variant, paired(warm), " to ".join(counted[:2]), paired(start), " to ".join(counted[2:]),
+                     f"{as_it_is} to {of_variant}", number(warm["zip"])])  # fmt: skip
     yield "### What was tried for the warm path"
     yield measured(found, "tried")
     yield paragraph(TRIED)
-    header = ["variant", "CPU of an invocation, × as it is", "CPU of a start, × as it is", "resident after it, MB", "zip, MB"]
+    header = ["variant", "CPU of an invocation, ×", "its million instructions", "CPU of a start with TLS, ×",
+              "its million instructions", "resident, MB", "zip, MB"]  # fmt: skip
     yield table(header, rows)
 
 
 TRIED = """
-Each variant of the authorizer beside the authorizer as it is, in turns; the ratio is that of neighbours. An allocator is
-preloaded, so a start includes its dynamic linking. None is used: they save little of an invocation, and cost each start
-or each package more. What is used since the work began: requests with fewer timers and log lines without a tree of values,
-the crates on a request's path at opt-level 3, the loop as a task, no copies of credentials, and no macros of libraries
-below INFO.
+Each variant of the authorizer beside the authorizer as it is, in turns; the ratio is that of neighbours, and *to* leads
+from the authorizer as it is to the variant. An allocator is preloaded, so a start includes its dynamic linking, and the
+zip does not include it. None is used: what they save of an invocation's processor time is less than the spread of the
+pairs, for a larger package, a slower start or more memory. Used are, since the work began: fewer timers, log lines without
+a tree of values, the crates that read or sign the bytes of a request at opt-level 3, the loop as a task, and no macros of
+libraries below INFO.
 """
 KINDS = {"start": "a start", "warm": "an invocation"}
 SIDES = ("before", "after")
@@ -412,9 +418,9 @@ def advice(found):
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
         for line in (
-            f"An invocation uses a fraction of a millisecond, which is less than the share of one period: an "
-            f"environment that is not busy does not notice the quota. Its p99 is {rare[0]} at 128 MB, {rare[1]} at 256"
-            f" MB and {rare[2]} at 512 MB.",
+            f"An invocation uses a fraction of a millisecond, which is less than the share of one period: at the "
+            f"median an environment that is not busy does not notice the quota. Its p99 is {rare[0]} at 128 MB, {rare[1]} at "
+            f"256 MB and {rare[2]} at 512 MB.",
             f"An environment that is busy all the time waits for the next period: p99 {busy[0]}, {busy[1]} and "
             f"{busy[2]}. Lambda sends an environment one request at a time and starts another one while it is busy, so"
             f" this is the worst case of a spike.",
@@ -546,7 +552,7 @@ WARM_GOALS = [
         ("at least", 3),
         warm_ratio,
         "both use the kernel's sockets alike, three requests an invocation, and most of the rest is the SDK's read of the "
-        "table, as the two lines of Gatehouse show. What was tried stands below.",
+        "table, as the two lines of Gatehouse show. What was tried: `make bench PART=tried`.",
     )
 ]
 

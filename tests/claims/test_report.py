@@ -130,6 +130,49 @@ class Figures(unittest.TestCase):
         self.assertEqual((rows[0]["name"], rows[0]["floor_ns"]["low"], rows[0]["floor_ns"]["high"]), ("a", 10.0, 24.0))
 
 
+class Builds(unittest.TestCase):
+    """Two builds of a function beside each other."""
+
+    def found(self, instructions):
+        side = {"cpu": us(2), "resident_mb": us(3), "instructions": instructions}
+        row = {"before": side, "after": side, "ratio": {"median": 0.5, "low": 0.25, "high": 1}}
+        kinds = [("start", "authorizer, TLS"), ("warm", "authorizer")]
+        named = [{**row, "kind": kind, "name": name} for kind, name in kinds]
+        package = {"bench": "zip", "name": "authorizer", "commit": "0123456789", "before": 4.56, "after": 4.21}
+        part = {
+            "command": "make bench", "date": "2026-11-27", "commit": "c", "quick": False, "modified": [], "load": [0, 0],
+            "others": [0, 0], "versions": {}, "machine": {name: 2 for name in (
+                "processors", "architecture", "model", "memory_gb", "kernel")},
+        }  # fmt: skip
+        tried = [{**one, "bench": "tried", "variant": "another", "zip": 4.2} for one in named]
+        return results.Results({
+            "before": {**part, "results": [package, *({**one, "bench": "before"} for one in named)]},
+            "tried": {**part, "results": tried},
+        })  # fmt: skip
+
+    def test_ratios_instructions_and_sizes_are_shown(self):
+        shown = "\n".join(text.before(self.found(14_670_000.0), ""))
+        self.assertIn("| authorizer, TLS, a start | 2.00 (2.00 to 2.00) | 2.00 (2.00 to 2.00) | 0.50 (0.25 to 1.00) |", shown)
+        self.assertIn("| 14.67 | 14.67 | 3.00 | 3.00 |", shown)
+        self.assertIn("| authorizer | 4.56 | 4.21 |", shown)
+        self.assertIn("The functions of commit 0123456789,", shown)
+        shown = "\n".join(text.tried(self.found(14_670_000.0), ""))
+        self.assertIn("| another | 0.50 (0.25 to 1.00) | 14.67 to 14.67 |", shown)
+
+    def test_without_valgrind_the_rest_is_shown(self):
+        self.assertIn("|  |  | 3.00 | 3.00 |", "\n".join(text.before(self.found(None), "")))
+        self.assertIn("| another | 0.50", "\n".join(text.tried(self.found(None), "")))
+
+    def test_parts_that_build_for_long_run_only_by_their_name(self):
+        self.assertFalse({"before", "tried", "migration"} & set(parts.USUAL))
+        self.assertLess({"before", "tried", "migration"}, set(parts.PARTS))
+
+    def test_the_earlier_commit_is_one_of_this_history(self):
+        shown = parts.output("git", "-C", parts.ROOT, "rev-parse", "--is-shallow-repository").strip()
+        if shown == "false":
+            parts.output("git", "-C", parts.ROOT, "merge-base", "--is-ancestor", parts.EARLIER, "HEAD")
+
+
 class Runs(unittest.TestCase):
     """`make bench`, without the programs that measure."""
 

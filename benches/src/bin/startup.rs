@@ -118,10 +118,16 @@ async fn measure(
     let environment = environment_of(binary, environment);
     let environment = environment.as_slice();
     let (mut starts, mut cpus, mut residents, mut ratios) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..repeat(25, 3) {
-        // Directly before, because the machine may be faster or slower for minutes.
-        let floor = started(FLOOR, environment).await;
-        let this = started(binary, environment).await;
+    for round in 0..repeat(25, 3) {
+        // In turns, because the machine may be faster or slower for minutes, and each begins in half of the rounds,
+        // because a start leaves the processor's caches to the next one.
+        let (floor, this) = if round % 2 == 0 {
+            let floor = started(FLOOR, environment).await;
+            (floor, started(binary, environment).await)
+        } else {
+            let this = started(binary, environment).await;
+            (started(FLOOR, environment).await, this)
+        };
         starts.push(this.ms);
         cpus.push(this.cpu_ms);
         residents.push(this.resident_mb);
