@@ -160,7 +160,8 @@ def start(found, prefix):
     for row in found.rows("start"):
         name = row["name"] + (" (a hello-world of `lambda_runtime`)" if row is floor else "")
         rows.append(
-            [name, number(row["mb"]), spread(row["start_ms"]), spread(row["cpu_ms"]), f"{row['ratio']['median']:.2f}",
+            [name, number(row["mb"]), spread(row["start_ms"]), spread(row["cpu_ms"]), number(row["floor_cpu_ms"]["median"]),
+             f"{row['ratio']['median']:.2f}",
              millions(row["instructions"]), number(row["resident_mb"]["median"])]
         )  # fmt: skip
     yield "## Start"
@@ -169,8 +170,8 @@ def start(found, prefix):
         "From `exec` to the function's first poll for an event: the part of a cold start that the function's code "
         "decides. Keys and store are on the loopback interface. Node and Python have only the loop of Lambda's "
         "runtime, and as an authorizer one verification, one read of DynamoDB and a policy: no rules, no limits, no "
-        "log. Starts of each function and of whoami take turns; the ratio is that of neighbours, and the columns of whoami "
-        "are those of whoami beside itself, when its pages are still in the processor's caches."
+        "log. Starts of each function and of whoami take turns; the ratio is that of neighbours: the machine is "
+        "faster or slower for minutes, and a start leaves the processor's caches to the next one."
     )
     yield paragraph(
         "With TLS keys and store have it, as in an AWS account, and the function trusts so many root certificates and "
@@ -179,8 +180,8 @@ def start(found, prefix):
         "have a certificate of. The file of so many roots as are compiled in has the same ones; the other line has the"
         " system's. So the lines include the reading of a file that such an account does not read."
     )
-    header = ["function", "MB", "until the first poll, ms", "CPU, ms", "CPU, × whoami", "million instructions",
-              "resident, MB"]  # fmt: skip
+    header = ["function", "MB", "until the first poll, ms", "CPU, ms", "whoami's beside it, ms", "CPU, × whoami",
+              "million instructions", "resident, MB"]  # fmt: skip
     yield table(header, rows)
     yield chart(prefix, "start", "CPU time of a start, by function")
     yield chart(prefix, "start-beside", "CPU time of a start beside functions for Node and Python")

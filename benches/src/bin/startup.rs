@@ -117,7 +117,8 @@ async fn measure(
 ) {
     let environment = environment_of(binary, environment);
     let environment = environment.as_slice();
-    let (mut starts, mut cpus, mut residents, mut ratios) = (vec![], vec![], vec![], vec![]);
+    let (mut starts, mut cpus, mut residents) = (vec![], vec![], vec![]);
+    let (mut floors, mut ratios) = (vec![], vec![]);
     for round in 0..repeat(25, 3) {
         // In turns, because the machine may be faster or slower for minutes, and each begins in half of the rounds,
         // because a start leaves the processor's caches to the next one.
@@ -131,6 +132,7 @@ async fn measure(
         starts.push(this.ms);
         cpus.push(this.cpu_ms);
         residents.push(this.resident_mb);
+        floors.push(floor.cpu_ms);
         ratios.push(this.cpu_ms / floor.cpu_ms);
     }
     let counted = match compiled {
@@ -138,7 +140,8 @@ async fn measure(
         false => None,
     };
     let size = compiled.then(|| size_mb(binary));
-    let [start, cpu, resident, ratio] = [starts, cpus, residents, ratios].map(Spread::of);
+    let [start, cpu, resident] = [starts, cpus, residents].map(Spread::of);
+    let [floor, ratio] = [floors, ratios].map(Spread::of);
     let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     println!(
         "| {name} | {} | {:.1} | {:.1} | {:.2} | {:.1} | {} |",
@@ -152,6 +155,6 @@ async fn measure(
     result(
         "start",
         &json!({"kind": kind, "name": name, "mb": size, "start_ms": start, "cpu_ms": cpu,
-            "ratio": ratio, "resident_mb": resident, "instructions": counted}),
+            "floor_cpu_ms": floor, "ratio": ratio, "resident_mb": resident, "instructions": counted}),
     );
 }
