@@ -166,7 +166,7 @@ class Builds(unittest.TestCase):
     def test_the_parts_of_a_start_are_differences_of_lines(self):
         counts = {"whoami": 0.4e6, "connections": 2e6, "authorizer": 8.9e6, "authorizer, TLS with 5 roots": 14.7e6}
         def of(counted):
-            rows = [{"name": name, "instructions": count} for name, count in counted.items()]
+            rows = [{"bench": "start", "name": name, "instructions": count} for name, count in counted.items()]
             return "\n".join(text.parts_of_a_start(results.Results({"start": {"results": rows}})))
         shown = of(counts)
         for part in ("| 0.4 | whoami |", "| 1.6 | connections", "| 6.9 | authorizer", "| 5.8 | authorizer, TLS with 5 roots"):
