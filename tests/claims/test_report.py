@@ -178,9 +178,10 @@ class Builds(unittest.TestCase):
         self.assertLess({"before", "tried", "migration"}, set(parts.PARTS))
 
     def test_the_earlier_commit_is_one_of_this_history(self):
-        shown = parts.output("git", "-C", parts.ROOT, "rev-parse", "--is-shallow-repository").strip()
-        if shown == "false":
-            parts.output("git", "-C", parts.ROOT, "merge-base", "--is-ancestor", parts.EARLIER, "HEAD")
+        counted = subprocess.run(["git", "-C", parts.ROOT, "rev-list", "--count", "HEAD"], capture_output=True, text=True)
+        if counted.returncode or int(counted.stdout) < 500:
+            self.skipTest("not the whole history: a shallow clone, or an export")
+        parts.output("git", "-C", parts.ROOT, "merge-base", "--is-ancestor", parts.EARLIER, "HEAD")
 
 
 class Runs(unittest.TestCase):
