@@ -33,6 +33,7 @@ import dynamodb
 import gateway
 import postgres
 import story
+from invoked import BINARIES
 from servers import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -42,7 +43,6 @@ TEMPLATE = ROOT / "template.yaml"
 DEFINITION = ROOT / "generated/api-gateway.json"
 COGNITO = ROOT / "local" / "cognito.py"
 FUNCTIONS_ENVIRONMENT = ROOT / "local" / "functions.env"
-BINARIES = ROOT / "target" / "local"
 REGION = "us-east-1"
 PREFERRED_PORT = 4566
 PAGES = "http://localhost:8080"

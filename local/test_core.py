@@ -18,6 +18,7 @@ import boto3
 import botocore.exceptions
 
 import deploy
+from invoked import BINARIES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FUNCTIONS = ("authorizer", "logout", "logout-retry")
@@ -89,7 +90,7 @@ class LocalStackCore(unittest.TestCase):
         for name in FUNCTIONS:
             bootstrap = cls.folder / "functions" / name / "bootstrap"
             bootstrap.parent.mkdir(parents=True)
-            bootstrap.write_text(f"#!/bin/sh\nexec {shlex.quote(str(ROOT / 'target/local' / name / 'bootstrap'))}\n")
+            bootstrap.write_text(f"#!/bin/sh\nexec {shlex.quote(str(BINARIES / name / 'bootstrap'))}\n")
             bootstrap.chmod(0o755)
 
     @classmethod

@@ -116,9 +116,11 @@ def drivers(*names):
     cargo("--workspace", "--example", "token", *(f"--bin={name}" for name in names))
 
 
-def function(name):
+def function(name, root=ROOT, target=TARGET, **environment):
     """Separately, as SAM builds it: no feature of another function is enabled."""
-    cargo("--release", "--manifest-path", f"functions/{name}/Cargo.toml")
+    manifest = root / f"functions/{name}/Cargo.toml"
+    words = ("--release", "--manifest-path", manifest, "--target-dir", target)
+    command("cargo", "build", "-q", *JOBS, *words, root=root, **environment)
 
 
 def node_authorizer():
@@ -160,9 +162,7 @@ def prepare_before():
     # Its own settings: without these, cargo would read those of this checkout, which contains the folder.
     environment = {"AWS_LC_SYS_NO_JITTER_ENTROPY_x86_64_unknown_linux_gnu": "0", "AWS_LC_SYS_USE_SYSTEM": "0"}
     for name in COMPARED:
-        manifest = folder / f"functions/{name}/Cargo.toml"
-        words = ["cargo", "build", "-q", *JOBS, "--release", "--manifest-path", manifest, "--target-dir", folder / "target"]
-        subprocess.run([str(one) for one in words], cwd=folder, check=True, env=os.environ | environment)
+        function(name, folder, folder / "target", **environment)
         function(name)
     benches("before")
 
@@ -173,10 +173,7 @@ def prepare_tried():
         # Where Debian's packages cannot be had, it says so, and the allocator is left out.
         subprocess.run(["local/debian", f".tools/{package}", package], cwd=ROOT, check=False)
     function("authorizer")
-    at_3 = os.environ | {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "3"}
-    words = ["cargo", "build", "-q", *JOBS, "--release", "--manifest-path", "functions/authorizer/Cargo.toml",
-             "--target-dir", str(TARGET / "opt-level-3")]  # fmt: skip
-    subprocess.run(words, cwd=ROOT, check=True, env=at_3)
+    function("authorizer", target=TARGET / "opt-level-3", CARGO_PROFILE_RELEASE_OPT_LEVEL="3")
     benches("before")
 
 
@@ -412,8 +409,8 @@ def versions():
     return found
 
 
-def command(*arguments):
-    subprocess.run([str(one) for one in arguments], cwd=ROOT, check=True)
+def command(*arguments, root=ROOT, **environment):
+    subprocess.run([str(one) for one in arguments], cwd=root, env=os.environ | environment, check=True)
 
 
 def output(*arguments):

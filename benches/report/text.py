@@ -97,8 +97,8 @@ def count(value):
     return "" if value is None else f"{value:,.0f}"
 
 
-def millions(value):
-    return "" if value is None else f"{value / 1e6:.1f}"
+def millions(value, digits=1):
+    return "" if value is None else f"{value / 1e6:.{digits}f}"
 
 
 # The sections.
@@ -238,7 +238,7 @@ def before(found, prefix):
     packages = found.rows("before", "zip")
     rows = [
         [f"{row['name']}, {KINDS[row['kind']]}", *(spread(row[side]["cpu"]) for side in SIDES), paired(row),
-         *(hundredths_of_millions(row[side]["instructions"]) for side in SIDES),
+         *(millions(row[side]["instructions"], 2) for side in SIDES),
          *(number(row[side]["resident_mb"]["median"]) for side in SIDES)]
         for row in found.rows("before", "before")
     ]  # fmt: skip
@@ -262,10 +262,6 @@ def before(found, prefix):
     yield table(["function", "before", "after"], sizes)
 
 
-def hundredths_of_millions(value):
-    return "" if value is None else f"{value / 1e6:.2f}"
-
-
 def paired(row):
     """A ratio of two builds, with its spread."""
     median, low, high = (row["ratio"][key] for key in ("median", "low", "high"))
@@ -279,7 +275,7 @@ def tried(found, prefix):
         its = {(row["kind"], row["name"]): row for row in found.rows("tried") if row["variant"] == variant}
         warm, start = its["warm", "authorizer"], its["start", "authorizer, TLS"]
         as_it_is, of_variant = (number(warm[side]["resident_mb"]["median"]) for side in SIDES)
-        counted = [hundredths_of_millions(row[side]["instructions"]) for row in (warm, start) for side in SIDES]
+        counted = [millions(row[side]["instructions"], 2) for row in (warm, start) for side in SIDES]
         rows.append([variant, paired(warm), " to ".join(counted[:2]), paired(start), " to ".join(counted[2:]),
                      f"{as_it_is} to {of_variant}", number(warm["zip"])])  # fmt: skip
     yield "### What was tried for the warm path"

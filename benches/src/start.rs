@@ -92,7 +92,7 @@ pub struct Started {
 }
 
 /// Starts a function and ends it.
-pub async fn started(binary: &str, environment: &[(&'static str, String)]) -> Started {
+async fn started(binary: &str, environment: &[(&'static str, String)]) -> Started {
     let began = Instant::now();
     let binary = Binary::start(binary, environment).await;
     Started {
@@ -100,6 +100,22 @@ pub async fn started(binary: &str, environment: &[(&'static str, String)]) -> St
         cpu_ms: cpu_ns(binary.pid()) / 1e6,
         resident_mb: resident_mb(binary.pid()),
     }
+}
+
+/// Starts two functions in turns, because the machine may be faster or slower for minutes. Each begins in half of the
+/// rounds, because a start leaves the processor's caches to the next one.
+pub async fn in_turns(
+    rounds: usize,
+    binaries: [&str; 2],
+    environments: [&Environment; 2],
+) -> [Vec<Started>; 2] {
+    let mut starts = [Vec::new(), Vec::new()];
+    for round in 0..rounds {
+        for side in [round % 2, 1 - round % 2] {
+            starts[side].push(started(binaries[side], environments[side]).await);
+        }
+    }
+    starts
 }
 
 /// `environment` without what only forward-auth needs, which has no compiled-in policies.

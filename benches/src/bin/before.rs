@@ -12,8 +12,8 @@
 use std::path::PathBuf;
 
 use benches::output::{Spread, repeat, result};
-use benches::process::{instructions, size_mb};
-use benches::start::{Environment, Servers, environment_of, started};
+use benches::process::{instructions, is_built, resident_mb, size_mb};
+use benches::start::{Environment, Servers, environment_of, in_turns};
 use benches::tls::Tls;
 use benches::warm::{self, Expected, batch, invoke, whoami_event};
 use serde_json::{Value, json};
@@ -35,9 +35,9 @@ async fn main() {
     let library = arguments.next();
     let pair = |name: &str| {
         let first = folder.join(name);
-        let second = second(name)?;
-        let first = first.exists().then_some(first)?;
-        Some([first, second].map(|path| path.to_str().expect("a path").to_owned()))
+        let are_built = first.exists() && is_built(name);
+        let first = first.to_str().expect("a path").to_owned();
+        are_built.then(|| [first, name.to_owned()])
     };
     let both = |environment: Environment| {
         let mut second = environment.clone();
@@ -61,7 +61,7 @@ async fn main() {
         // What each has in an account: builds from before these roots read the system's.
         let (system, _) = tls.beside_system_roots();
         let (amazon, _) = tls.beside_amazon_roots().expect("Amazon's roots");
-        let is_same = library.is_some() || std::env::var_os("GATEHOUSE_SAME_ROOTS").is_some();
+        let is_same = std::env::var_os("GATEHOUSE_SAME_ROOTS").is_some();
         let first = if is_same { &amazon } else { &system };
         for (environment, file) in environments.iter_mut().zip([first, &amazon]) {
             environment.push(("SSL_CERT_FILE", file.to_str().expect("a path").to_owned()));
@@ -85,31 +85,21 @@ async fn main() {
     }
 }
 
-/// A binary of the second build; `None` if its folder lacks it.
-fn second(name: &str) -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("GATEHOUSE_BIN_DIR")?);
-    Some(folder.join(name)).filter(|path| path.exists())
-}
-
 /// Measures the starts of two binaries in turns.
 async fn start(label: &str, binaries: [String; 2], environments: [Environment; 2]) {
-    let mut sides = [Side::default(), Side::default()];
-    let mut ratios = Vec::new();
-    for round in 0..repeat(50, 3) {
-        // Each begins in half of the rounds.
-        for side in [round % 2, 1 - round % 2] {
-            let this = started(&binaries[side], &environments[side]).await;
-            sides[side].cpu.push(this.cpu_ms);
-            sides[side].took.push(this.ms);
-            sides[side].resident.push(this.resident_mb);
-        }
-        ratios.push(newest(&sides[1].cpu) / newest(&sides[0].cpu));
-    }
+    let [first, second] = binaries.each_ref().map(String::as_str);
+    let starts = in_turns(repeat(50, 3), [first, second], environments.each_ref()).await;
+    let mut sides = starts.map(|starts| Side {
+        cpu: starts.iter().map(|start| start.cpu_ms).collect(),
+        took: starts.iter().map(|start| start.ms).collect(),
+        resident: starts.iter().map(|start| start.resident_mb).collect(),
+        ..Side::default()
+    });
     for ((side, binary), environment) in sides.iter_mut().zip(&binaries).zip(&environments) {
         side.mb = size_mb(binary);
         side.instructions = instructions(binary, environment, async |binary| binary).await;
     }
-    print("start", label, sides, ratios);
+    print("start", label, sides);
 }
 
 /// Measures warm invocations of two binaries in turns.
@@ -121,7 +111,6 @@ async fn invocation(
     expected: Expected,
 ) {
     let mut sides = [Side::default(), Side::default()];
-    let mut ratios = Vec::new();
     let running = [
         Binary::start(&binaries[0], &environments[0]).await,
         Binary::start(&binaries[1], &environments[1]).await,
@@ -134,16 +123,14 @@ async fn invocation(
             let used = batch(&running[side], event, expected, &mut sides[side].took).await;
             sides[side].cpu.push(used);
         }
-        ratios.push(newest(&sides[1].cpu) / newest(&sides[0].cpu));
     }
     let each = running.iter().zip(&binaries).zip(&environments);
     for (side, ((running, binary), environment)) in sides.iter_mut().zip(each) {
-        side.resident
-            .push(benches::process::resident_mb(running.pid()));
+        side.resident.push(resident_mb(running.pid()));
         side.mb = size_mb(binary);
         side.instructions = warm::counted(binary, environment, event, expected).await;
     }
-    print("warm", label, sides, ratios);
+    print("warm", label, sides);
 }
 
 /// The measurements of one of the two binaries.
@@ -156,12 +143,10 @@ struct Side {
     instructions: Option<f64>,
 }
 
-fn newest(values: &[f64]) -> f64 {
-    *values.last().expect("a measurement")
-}
-
-fn print(kind: &str, name: &str, sides: [Side; 2], ratios: Vec<f64>) {
-    let ratio = Spread::of(ratios);
+fn print(kind: &str, name: &str, sides: [Side; 2]) {
+    let [first, second] = &sides;
+    let neighbours = second.cpu.iter().zip(&first.cpu);
+    let ratio = Spread::of(neighbours.map(|(after, before)| after / before).collect());
     let [before, after] = sides.map(|side| {
         let [cpu, took, resident] = [side.cpu, side.took, side.resident].map(Spread::of);
         json!({"cpu": cpu, "took": took, "resident_mb": resident, "mb": side.mb, "instructions": side.instructions})

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use benches::output::{Spread, percentile, repeat, result};
 use benches::process::Script;
+use benches::warm;
 use serde_json::{Value, json};
 use testkit::jwks_server::JwksServer;
 use testkit::{Binary, FakeAws, Pool};
@@ -33,23 +34,11 @@ const NODE: &str = "peers/node-authorizer/bundle.cjs";
 
 #[tokio::main]
 async fn main() -> Result<(), String> {
-    let pool = Pool::ours();
-    let (jwks, store) = (
-        JwksServer::start(&pool.jwks()).await,
-        FakeAws::start().await,
-    );
-    let environment = [
-        ("USER_POOL_ID", pool.id.to_owned()),
-        ("APP_CLIENT_IDS", pool.client_id.to_owned()),
-        ("REVOCATION_TABLE", "revocations".to_owned()),
-        ("JWKS_URI", jwks.uri()),
-        ("JWKS", pool.jwks().to_string()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", store.url()),
-        ("PATH", std::env::var("PATH").expect("PATH")),
-    ];
-    let sample = include_str!("../../../events/authorizer/rest-request.json");
-    let event = sample.replace("{{ACCESS_TOKEN}}", &pool.access_token().build());
-    let event: Value = serde_json::from_str(&event).expect("an event");
+    let jwks = JwksServer::start(&Pool::ours().jwks()).await;
+    let store = FakeAws::start().await;
+    let mut environment = warm::environment(&store);
+    environment.push(("JWKS_URI", jwks.uri()));
+    let [event, _] = warm::events();
     let node = Path::new(env!("CARGO_MANIFEST_DIR")).join(NODE);
     let node = node.to_str().expect("a path");
     // Node's keys are in its configuration.

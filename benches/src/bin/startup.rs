@@ -14,8 +14,8 @@
 use std::path::Path;
 
 use benches::output::{Spread, repeat, result};
-use benches::process::{instructions, size_mb};
-use benches::start::{Servers, environment_of, started};
+use benches::process::{instructions, is_built, size_mb};
+use benches::start::{Servers, environment_of, in_turns};
 use benches::tls::Tls;
 use serde_json::json;
 use testkit::Pool;
@@ -102,12 +102,6 @@ async fn main() {
     }
 }
 
-/// `BUILT=1` measures the functions that are there.
-fn is_built(name: &str) -> bool {
-    let folder = std::env::var_os("GATEHOUSE_BIN_DIR");
-    folder.is_none_or(|folder| Path::new(&folder).join(name).exists())
-}
-
 async fn measure(
     kind: &str,
     name: &str,
@@ -116,32 +110,23 @@ async fn measure(
     compiled: bool,
 ) {
     let environment = environment_of(binary, environment);
-    let environment = environment.as_slice();
-    let (mut starts, mut cpus, mut residents) = (vec![], vec![], vec![]);
-    let (mut floors, mut ratios) = (vec![], vec![]);
-    for round in 0..repeat(25, 3) {
-        // In turns, because the machine may be faster or slower for minutes, and each begins in half of the rounds,
-        // because a start leaves the processor's caches to the next one.
-        let (floor, this) = if round % 2 == 0 {
-            let floor = started(FLOOR, environment).await;
-            (floor, started(binary, environment).await)
-        } else {
-            let this = started(binary, environment).await;
-            (started(FLOOR, environment).await, this)
-        };
-        starts.push(this.ms);
-        cpus.push(this.cpu_ms);
-        residents.push(this.resident_mb);
-        floors.push(floor.cpu_ms);
-        ratios.push(this.cpu_ms / floor.cpu_ms);
-    }
+    let environments = [&environment, &environment];
+    let [floors, these] = in_turns(repeat(25, 3), [FLOOR, binary], environments).await;
+    let floor = Spread::of(floors.iter().map(|floor| floor.cpu_ms).collect());
+    let ratios = these.iter().zip(&floors);
+    let ratio = Spread::of(
+        ratios
+            .map(|(this, floor)| this.cpu_ms / floor.cpu_ms)
+            .collect(),
+    );
+    let start = Spread::of(these.iter().map(|this| this.ms).collect());
+    let cpu = Spread::of(these.iter().map(|this| this.cpu_ms).collect());
+    let resident = Spread::of(these.iter().map(|this| this.resident_mb).collect());
     let counted = match compiled {
-        true => instructions(binary, environment, async |binary| binary).await,
+        true => instructions(binary, &environment, async |binary| binary).await,
         false => None,
     };
     let size = compiled.then(|| size_mb(binary));
-    let [start, cpu, resident] = [starts, cpus, residents].map(Spread::of);
-    let [floor, ratio] = [floors, ratios].map(Spread::of);
     let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     println!(
         "| {name} | {} | {:.1} | {:.1} | {:.2} | {:.1} | {} |",
