@@ -156,15 +156,15 @@ async fn a_revocation_of_a_client_or_the_issuer_reaches_all_connections() {
     }
 }
 
-/// Stores connections of another client and of other issuers, and later ones of this client.
-fn open_others(aws: &FakeAws, count: usize) {
+/// Stores connections of another client and of other issuers, and ones of this client that began after `revoked_at`.
+fn open_others(aws: &FakeAws, count: usize, revoked_at: u64) {
     let time = |seconds: u64| json!({"N": seconds.to_string()});
     let pool = Pool::ours();
     for at in 0..count {
         for (kind, issuer, client, since) in [
             ("client", pool.id, "another", now() - 100),
             ("issuer", "another", pool.client_id, now() - 100),
-            ("later", pool.id, pool.client_id, now() + 1),
+            ("later", pool.id, pool.client_id, revoked_at + 1),
         ] {
             let id = format!("{kind}-{at}");
             let row = json!({
@@ -186,10 +186,11 @@ async fn a_revocation_of_a_client_reads_nothing_for_each_connection() {
     let mut reads = Vec::new();
     for others in [1, 100] {
         let (function, aws) = fixture().await;
-        open_others(&aws, others);
+        let revoked_at = now();
+        open_others(&aws, others, revoked_at);
         open(&aws, "on-phone", "phone");
         open(&aws, "on-tablet", "tablet");
-        let row = json!({"not_before": {"N": now().to_string()}});
+        let row = json!({"not_before": {"N": revoked_at.to_string()}});
         aws.put(&client, "client", row);
         let answer = call(&function, &change(&client, "client")).await;
         assert_eq!(answer, json!({"batchItemFailures": []}));
