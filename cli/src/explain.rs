@@ -204,6 +204,7 @@ impl Explain {
         ));
         report.passed("not asked: this command does not read the table");
 
+        let is_open = api_gateway::path::is_open(&self.route);
         let path = match self.path.as_deref() {
             Some(path) => {
                 match api_gateway::path::normalize_path(path.strip_prefix('/').unwrap_or(path)) {
@@ -211,17 +212,21 @@ impl Explain {
                     path => path,
                 }
             }
-            None if api_gateway::path::is_open(&self.route)
-                && config.settings.policies.uses_path() =>
-            {
+            None if is_open && config.settings.policies.uses_path() => {
                 return report.refused("rules look at the path: name it with --path");
             }
             None => None,
         };
+        let is_named = |name: &str| self.parameters.iter().any(|(known, _)| known == name);
+        let mut parameters = api_gateway::routes::parameters_of(&self.route);
+        if config.settings.policies.uses_tags() && !parameters.all(|one| is_named(one.name)) {
+            let why = "rules look at the route's parameters: name each with --parameter";
+            return report.refused(why);
+        }
         let request = auth_cedar::Request {
             verb: &self.verb,
             route: &self.route,
-            path: path.as_deref(),
+            path: path.as_deref().filter(|_| is_open),
             path_parameters: self.parameters.clone(),
             source_ip: self.source_ip,
             now,

@@ -8,6 +8,10 @@ use testkit::{Binary, Pool};
 
 /// The output lines and the exit status for a token on standard input.
 fn explain(token: &str, more: &[&str]) -> (String, i32) {
+    explain_with(token, more, &[])
+}
+
+fn explain_with(token: &str, more: &[&str], variables: &[(&str, &str)]) -> (String, i32) {
     let jwks = std::env::temp_dir().join(format!("gatehouse-jwks-{}.json", std::process::id()));
     std::fs::write(&jwks, Pool::ours().jwks().to_string()).unwrap();
     let pool = Pool::ours();
@@ -25,6 +29,7 @@ fn explain(token: &str, more: &[&str]) -> (String, i32) {
         .args(defaults)
         .args(more)
         .env_clear()
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -111,4 +116,60 @@ fn every_step_has_a_verdict() {
         assert!(text.contains(expected), "{more:?}: {text}");
         assert_eq!(code, *status, "{more:?}: {text}");
     }
+}
+
+/// What the authorizer would refuse is not explained as allowed: a rule about a path or a parameter needs its value.
+#[test]
+fn rules_about_paths_and_parameters_need_their_values() {
+    let token = Pool::ours().access_token().build();
+    let policies = std::env::temp_dir().join(format!("gatehouse-explain-{}", std::process::id()));
+    std::fs::create_dir_all(&policies).unwrap();
+    let shipped = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../policies/schema.cedarschema"
+    );
+    std::fs::copy(shipped, policies.join("schema.cedarschema")).unwrap();
+    let text = "permit (principal, action, resource);
+        forbid (principal, action, resource)
+        when { resource.hasTag(\"id\") && resource.getTag(\"id\") == \"7\" };";
+    std::fs::write(policies.join("test.cedar"), text).unwrap();
+    let of_parameters = [("POLICIES_DIR", policies.to_str().unwrap())];
+    let rows: &[(&[&str], &[(&str, &str)], &str)] = &[
+        (&["--route", "/{area}/{page}"], &[], "name it with --path"),
+        (
+            &["--route", "/api/{area}/{page}"],
+            &[],
+            "name it with --path",
+        ),
+        (
+            &["--route", "/{proxy+}", "--path", "/admin/x"],
+            &[],
+            "NO  rules                 denied",
+        ),
+        (
+            &["--route", "/orders/{id}", "--path", "/admin/x"],
+            &[],
+            "=>  allowed",
+        ),
+        (
+            &["--route", "/orders/{id}"],
+            &of_parameters,
+            "name each with --parameter",
+        ),
+        (
+            &["--route", "/orders/{id}", "--parameter", "id=7"],
+            &of_parameters,
+            "NO  rules                 denied",
+        ),
+        (
+            &["--route", "/orders/{id}", "--parameter", "id=8"],
+            &of_parameters,
+            "=>  allowed",
+        ),
+    ];
+    for (more, variables, expected) in rows {
+        let (text, _) = explain_with(&token, more, variables);
+        assert!(text.contains(expected), "{more:?}: {text}");
+    }
+    std::fs::remove_dir_all(policies).unwrap();
 }

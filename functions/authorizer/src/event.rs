@@ -7,10 +7,12 @@
 //! APIs; "`AWS_LAMBDA` authorization" for AppSync.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use api_gateway::MethodArn;
 use api_gateway::headers::{self, RawMap, single_value, text};
+use api_gateway::path::normalize_path;
+use api_gateway::routes::{self, Parameter};
 use auth::DenyReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -136,14 +138,27 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The values of the route's parameters, which the client chooses.
-    #[must_use]
-    pub fn path_parameters(&self) -> Vec<(String, String)> {
-        let parameters: Option<BTreeMap<String, String>> = self
+    /// The values of the parameters of `template`, percent-decoded once; the client chooses them. A REST API sends them
+    /// encoded, an HTTP API does not. `None` if one is missing, or if two programs could read it differently.
+    pub(crate) fn path_parameters(&self, template: &str) -> Option<Vec<(String, String)>> {
+        let sent: RawMap<'_> = self
             .fields
             .path_parameters
-            .and_then(|parameters| serde_json::from_str(parameters.get()).ok());
-        parameters.into_iter().flatten().collect()
+            .and_then(|parameters| serde_json::from_str(parameters.get()).ok())
+            .unwrap_or_default();
+        let is_decoded = self.kind == Kind::Http || self.fields.version.is_some();
+        let value_of = |parameter: Parameter<'_>| {
+            let mut values = sent.values(parameter.name);
+            let value = values.next().and_then(text)?;
+            // Of two members with one name programs read different ones.
+            let is_single = values.next().is_none();
+            let decoded = normalize_path(&value)?;
+            let decoded = decoded.strip_prefix('/')?;
+            let is_clear = !(is_decoded && value.contains('%'));
+            let fits = parameter.is_greedy || !decoded.contains('/');
+            (is_single && is_clear && fits).then(|| (parameter.name.to_owned(), decoded.to_owned()))
+        };
+        routes::parameters_of(template).map(value_of).collect()
     }
 
     /// The client's IP address, as API Gateway reports it; `None` without a valid one.
@@ -184,9 +199,12 @@ impl Fields<'_> {
         }
     }
 
+    /// Only a WebSocket's ARN has no path. A path of a REST API may end in `/$connect`, too: the client chooses it.
     fn request_kind(&self) -> Kind {
-        let arn = self.method_arn.and_then(text);
-        if arn.is_some_and(|arn| arn.ends_with("/$connect")) {
+        let arn = self.method_arn.and_then(text).unwrap_or_default();
+        let without_path =
+            |arn| MethodArn::parse(arn).is_ok_and(|arn| arn.untrusted_path().is_none());
+        if arn.ends_with("/$connect") && without_path(&arn) {
             Kind::WebSocket
         } else {
             Kind::Request

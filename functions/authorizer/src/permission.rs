@@ -28,7 +28,11 @@ impl Settings {
             (_, _, arn) => {
                 let template = method.template.as_deref();
                 let resource = arn.map(|arn| arn.request_resource(template));
+                let known = self.known_route(method);
+                let parameters = self.path_parameters(event, method, known);
+                let unclear = parameters.is_none().then_some(DenyReason::UnclearPath);
                 let reason = self.denied_before_policies(event, method, forged);
+                let reason = reason.or(unclear);
                 // No policy can name this path alone, and API Gateway would cache one for every
                 // path.
                 let unnamed = matches!(resource, Some(None)).then_some(DenyReason::UnclearPath);
@@ -36,7 +40,8 @@ impl Settings {
                 let effect = match reason {
                     Some(_) => Effect::Deny,
                     None => {
-                        let request = self.cedar_request(event, method, now);
+                        let parameters = parameters.unwrap_or_default();
+                        let request = self.cedar_request(event, method, known, parameters, now);
                         self.policies.decide(claims, &request)
                     }
                 };
@@ -123,19 +128,43 @@ impl Settings {
         }
     }
 
+    /// The route that matches the path, if the event does not name one.
+    fn known_route(&self, method: &Method<'_>) -> Option<&Route> {
+        match method.template {
+            Some(_) => None,
+            None => routes::route_of(&self.routes, &method.verb, method.route()),
+        }
+    }
+
+    /// The parameters of the route, if policies use them; `None` if one is missing or unclear: a `forbid` for its value
+    /// would not apply.
+    fn path_parameters(
+        &self,
+        event: &Event<'_>,
+        method: &Method<'_>,
+        known: Option<&Route>,
+    ) -> Option<Vec<(String, String)>> {
+        if !self.policies.uses_tags() {
+            return Some(Vec::new());
+        }
+        match (&method.template, known, &method.path) {
+            (Some(template), ..) => event.path_parameters(template),
+            (None, Some(route), Path::Plain(path)) => Some(route.parameters(path)),
+            (None, ..) => Some(Vec::new()),
+        }
+    }
+
     /// The Cedar request. If the event does not name the route, it is the route that matches the
     /// path; if no route matches, the path itself.
     fn cedar_request<'q>(
         &'q self,
         event: &Event<'_>,
         method: &'q Method<'_>,
+        known: Option<&'q Route>,
+        path_parameters: Vec<(String, String)>,
         now: UnixSeconds,
     ) -> auth_cedar::Request<'q> {
         let policies = &self.policies;
-        let known = match method.template {
-            Some(_) => None,
-            None => routes::route_of(&self.routes, &method.verb, method.route()),
-        };
         let path = match &method.path {
             Path::Plain(path) => Some(path.as_str()),
             Path::Unasked | Path::Unclear => None,
@@ -144,11 +173,7 @@ impl Settings {
             verb: &method.verb,
             route: known.map_or(method.route(), Route::template),
             path: path.filter(|_| policies.uses_path()),
-            path_parameters: if policies.uses_tags() {
-                event.path_parameters()
-            } else {
-                Vec::new()
-            },
+            path_parameters,
             source_ip: if policies.uses_address() {
                 event.source_ip()
             } else {

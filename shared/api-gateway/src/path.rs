@@ -45,11 +45,11 @@ pub fn normalize_path(path: &str) -> Option<String> {
     is_plain.then_some(text)
 }
 
-/// Whether a template does not fix the start or the end of the path, so that policies need the path
-/// itself: `/{proxy+}`, `/files/{path+}`, `/{area}/{page}`.
+/// Whether a template does not fix the start or the end of the path, or two adjacent segments of it, so that policies need
+/// the path itself: `/{proxy+}`, `/files/{path+}`, `/{page}`, `/api/{area}/{page}`.
 #[must_use]
 pub fn is_open(template: &str) -> bool {
-    template.starts_with("/{") || template.ends_with("+}")
+    template.starts_with("/{") || template.ends_with("+}") || template.contains("}/{")
 }
 
 /// Whether some parsers, but not all, end the path or a segment at this character.
@@ -189,7 +189,10 @@ mod tests {
             ("/files/{path+}", true),
             ("/{area}/{page}", true),
             ("/{id}", true),
+            ("/api/{area}/{page}", true),
+            ("/api/{area}/{page}/edit", true),
             ("/users/{id}", false),
+            ("/users/{id}/orders/{order}", false),
             ("/whoami", false),
             ("/", false),
         ] {

@@ -29,6 +29,29 @@ pub struct Route {
     segments: Vec<Segment>,
 }
 
+/// A parameter of a template: `{name}`, or `{name+}` for the rest of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter<'t> {
+    /// Without braces and plus sign.
+    pub name: &'t str,
+    /// Whether it has the rest of the path.
+    pub is_greedy: bool,
+}
+
+/// The parameters of a template, in their order.
+pub fn parameters_of(template: &str) -> impl Iterator<Item = Parameter<'_>> {
+    template.split('/').filter_map(parameter)
+}
+
+fn parameter(segment: &str) -> Option<Parameter<'_>> {
+    let inner = segment.strip_prefix('{')?.strip_suffix('}')?;
+    let greedy = inner.strip_suffix('+');
+    Some(Parameter {
+        name: greedy.unwrap_or(inner),
+        is_greedy: greedy.is_some(),
+    })
+}
+
 /// Ordered by API Gateway's precedence: the most specific first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
@@ -94,18 +117,15 @@ impl Route {
         let template = self.template.split('/').skip(1);
         let mut found = Vec::new();
         for segment in template {
-            let inner = segment
-                .strip_prefix('{')
-                .and_then(|name| name.strip_suffix('}'));
             let value = given.next().unwrap_or_default();
-            match inner.map(|name| (name, name.strip_suffix('+'))) {
+            match parameter(segment) {
                 None => {}
-                Some((name, None)) => found.push((name.to_owned(), value.to_owned())),
-                Some((_, Some(greedy))) => {
-                    let rest = given
-                        .by_ref()
-                        .fold(value.to_owned(), |rest, one| rest + "/" + one);
-                    found.push((greedy.to_owned(), rest));
+                Some(Parameter { name, is_greedy }) => {
+                    let mut value = value.to_owned();
+                    if is_greedy {
+                        value = given.by_ref().fold(value, |rest, one| rest + "/" + one);
+                    }
+                    found.push((name.to_owned(), value));
                 }
             }
         }
@@ -154,20 +174,16 @@ impl Route {
 }
 
 fn segment(text: &str) -> Option<Segment> {
-    let name = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    let is_name = |name: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+        !name.is_empty() && name.bytes().all(plain)
     };
-    match text
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-    {
-        Some(inner) => match inner.strip_suffix('+') {
-            Some(greedy) => name(greedy).then_some(Segment::Greedy),
-            None => name(inner).then_some(Segment::Parameter),
-        },
+    match parameter(text) {
+        Some(Parameter { name, .. }) if !is_name(name) => None,
+        Some(Parameter { is_greedy, .. }) => Some(match is_greedy {
+            true => Segment::Greedy,
+            false => Segment::Parameter,
+        }),
         None => {
             let literal = !text.is_empty() && text.bytes().all(is_plain);
             literal.then(|| Segment::Literal(text.to_owned()))

@@ -252,3 +252,164 @@ async fn where_a_rule_uses_addresses_each_request_needs_one() {
     let answer = decision(&authorizer, &Pool::ours().access_token()).await;
     assert_eq!(answer, Ok("Allow".to_owned()));
 }
+
+const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+
+/// The first effect of the answer.
+async fn effect_on(
+    authorizer: &Authorizer<MemoryKeys, MemoryRevocations>,
+    event: &Value,
+) -> Result<String, InvocationError> {
+    let answer = authorizer.handle(&events::raw(event), "request-1").await?;
+    let answer: Value = serde_json::from_str(answer.get()).unwrap();
+    let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
+    Ok(effect.as_str().unwrap().to_owned())
+}
+
+/// A REST API's event with this bearer token.
+fn rest_event(token: &str, method: &str, template: &str) -> Value {
+    let mut event = events::sample("authorizer/rest-request");
+    let header = format!("Bearer {token}");
+    event["headers"] = json!({"Authorization": header});
+    event["multiValueHeaders"] = json!({"Authorization": [header]});
+    event["methodArn"] = json!(format!("{API}/{method}"));
+    event["resource"] = json!(template);
+    event
+}
+
+/// A WebSocket has the token in its query, and no route; a path of a REST API may look like one.
+#[tokio::test]
+async fn a_path_that_ends_as_a_web_sockets_arn_is_a_path() {
+    let folder = policy_folder(
+        "web-socket-paths",
+        "permit (principal, action, resource);
+        forbid (principal, action == Gatehouse::Action::\"delete /auth/sessions/{id}\", resource);",
+    );
+    let variables = [("POLICIES_DIR", folder.as_str())];
+    let authorizer = authorizer_with(&MemoryRevocations::default(), &variables);
+    let token = Pool::ours().access_token().build();
+    let template = "/auth/sessions/{id}";
+    let event = rest_event(&token, "DELETE/auth/sessions/$connect", template);
+    let effect = effect_on(&authorizer, &event).await;
+    assert_eq!(effect, Ok("Deny".to_owned()), "the route's rule applies");
+
+    for method in ["GET/auth/sessions/$connect", "GET/$connect"] {
+        let mut event = rest_event(&token, method, "/{proxy+}");
+        let effect = effect_on(&authorizer, &event).await;
+        assert_eq!(effect, Ok("Allow".to_owned()), "{method}");
+        event["headers"] = json!({"Authorization": "Bearer"});
+        event["multiValueHeaders"] = json!({"Authorization": ["Bearer"]});
+        event["queryStringParameters"] = json!({"access_token": token});
+        event["multiValueQueryStringParameters"] = json!({"access_token": [token]});
+        let refused = effect_on(&authorizer, &event).await;
+        let unauthorized = Err(InvocationError::Unauthorized);
+        assert_eq!(
+            refused, unauthorized,
+            "{method} with the token in the query"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cached_policy_for_such_a_path_covers_all_routes() {
+    let routes = [("GET", "/files/{name}"), ("GET", "/whoami")];
+    let routes = routes.map(|(verb, template)| Route::parse(verb, template).unwrap());
+    let mut config = Config::from_lookup(&events::variables(&[])).unwrap();
+    config.settings.scope = PolicyScope::Api(RouteTable::new(routes.to_vec()).unwrap());
+    let authorizer: Authorizer<MemoryKeys, MemoryRevocations> =
+        crate::over(config, MemoryRevocations::default());
+    let token = Pool::ours().access_token().build();
+    let event = rest_event(&token, "GET/files/$connect", "/files/{name}");
+    let answer = authorizer.handle(&events::raw(&event), "request-1").await;
+    let answer: Value = serde_json::from_str(answer.unwrap().get()).unwrap();
+    for path in ["files/$connect", "whoami"] {
+        let arn = format!("{API}/GET/{path}");
+        assert!(iam::allows(&answer["policyDocument"], &arn), "{path}");
+    }
+}
+
+/// A `forbid` for the value of a parameter does not apply to a request without it.
+#[tokio::test]
+async fn where_a_rule_uses_parameters_each_request_has_clear_ones() {
+    let folder = policy_folder(
+        "parameters",
+        "permit (principal, action, resource);
+        forbid (principal, action, resource)
+        when { resource.hasTag(\"username\") && resource.getTag(\"username\") == \"ada\" };",
+    );
+    let variables = [("POLICIES_DIR", folder.as_str())];
+    let authorizer = authorizer_with(&MemoryRevocations::default(), &variables);
+    let token = Pool::ours().access_token().build();
+    let template = "/admin/users/{username}";
+    for (parameters, expected) in [
+        (json!({"username": "bob"}), "Allow"),
+        (json!({"username": "bob%40example.com"}), "Allow"),
+        (json!({"username": "ada"}), "Deny"),
+        (json!({"username": "%61da"}), "Deny"),
+        (json!({"username": "ad%2561"}), "Deny"),
+        (json!({"username": "bob%2F..%2Fada"}), "Deny"),
+        (json!({"username": "bob/ada"}), "Deny"),
+        (json!({"username": "bob;ada"}), "Deny"),
+        (json!({"username": "%zz"}), "Deny"),
+        (json!({"username": 7}), "Deny"),
+        (json!({"user": "bob"}), "Deny"),
+        (json!({}), "Deny"),
+        (json!(null), "Deny"),
+    ] {
+        let mut event = rest_event(&token, "DELETE/admin/users/x", template);
+        event["pathParameters"] = parameters.clone();
+        let effect = effect_on(&authorizer, &event).await;
+        assert_eq!(effect.as_deref(), Ok(expected), "{parameters}");
+    }
+    let mut event = rest_event(&token, "GET/whoami", "/whoami");
+    event["pathParameters"] = json!(null);
+    let effect = effect_on(&authorizer, &event).await;
+    assert_eq!(effect, Ok("Allow".to_owned()), "a route without parameters");
+
+    // An HTTP API sends them decoded: which reading a percent sign has is not known.
+    for (username, expected) in [("bob", "Allow"), ("ada", "Deny"), ("%61da", "Deny")] {
+        let mut event = rest_event(&token, "DELETE/admin/users/x", template);
+        event["version"] = json!("1.0");
+        event["pathParameters"] = json!({"username": username});
+        let effect = effect_on(&authorizer, &event).await;
+        assert_eq!(effect.as_deref(), Ok(expected), "{username} of an HTTP API");
+    }
+
+    // The event of a TOKEN authorizer has no parameters: they are those of the route that serves the path.
+    for (path, expected) in [
+        ("admin/users/bob", "Allow"),
+        ("admin/users/ada", "Deny"),
+        ("admin/users/%61da", "Deny"),
+        ("admin/users/ada/", "Deny"),
+    ] {
+        let mut event = events::sample("authorizer/rest-token");
+        event["authorizationToken"] = format!("Bearer {token}").into();
+        event["methodArn"] = json!(format!("{API}/DELETE/{path}"));
+        let effect = effect_on(&authorizer, &event).await;
+        assert_eq!(effect.as_deref(), Ok(expected), "{path}");
+    }
+}
+
+/// Two adjacent parameters leave the path open, as a greedy one does.
+#[tokio::test]
+async fn a_rule_about_paths_applies_to_adjacent_parameters() {
+    let folder = policy_folder(
+        "adjacent",
+        "permit (principal, action, resource);
+        forbid (principal, action, resource)
+        when { context has path && context.path like \"/api/admin/*\" };",
+    );
+    let variables = [("POLICIES_DIR", folder.as_str())];
+    let authorizer = authorizer_with(&MemoryRevocations::default(), &variables);
+    let token = Pool::ours().access_token().build();
+    for (path, expected) in [
+        ("api/shop/x", "Allow"),
+        ("api/admin/x", "Deny"),
+        ("api/%61dmin/x", "Deny"),
+        ("api/admin%2Fx/y", "Deny"),
+    ] {
+        let event = rest_event(&token, &format!("GET/{path}"), "/api/{area}/{page}");
+        let effect = effect_on(&authorizer, &event).await;
+        assert_eq!(effect.as_deref(), Ok(expected), "{path}");
+    }
+}
