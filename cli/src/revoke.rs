@@ -3,7 +3,7 @@
 use auth::{
     ClientRef, IssuerRef, RevocationContext, RevocationWriter, SessionRef, TokenRef, UserRef,
 };
-use auth_cognito::User;
+use auth_cognito::{User, UserPoolError};
 use auth_dynamodb::DisplayedKey;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -94,9 +94,16 @@ impl Revoke {
     /// A text about a failure before any call.
     pub(crate) async fn run(self) -> Result<Acted, String> {
         let operator = Operator::from_environment().await?;
-        let found = self.find(&operator).await;
-        let target = self.audit_target(&operator, found.as_ref().ok().and_then(Option::as_ref));
         let mut steps = Steps::default();
+        let found = match self.find(&operator).await {
+            // The table needs no more than the `sub`: a revocation does not wait for Cognito.
+            Err(error) if error != UserPoolError::NotFound && self.names_a_sub() => {
+                steps.failed.push(in_words(error));
+                Ok(None)
+            }
+            found => found.map_err(in_words),
+        };
+        let target = self.audit_target(&operator, found.as_ref().ok().and_then(Option::as_ref));
         let result = match found {
             Ok(found) => self.execute(&operator, found.as_ref(), &mut steps).await,
             Err(problem) => Err(problem),
@@ -144,11 +151,10 @@ impl Revoke {
     }
 
     /// The user at Cognito, if the pool is to be asked for one.
-    async fn find(&self, operator: &Operator) -> Result<Option<User>, String> {
+    async fn find(&self, operator: &Operator) -> Result<Option<User>, UserPoolError> {
         match &self.what {
             What::User { user } if self.issuer(operator) == operator.user_pool_id => {
-                let found = operator.users.get(user).await;
-                found.map(Some).map_err(in_words)
+                operator.users.get(user).await.map(Some)
             }
             What::User { .. }
             | What::Session { .. }
@@ -156,6 +162,11 @@ impl Revoke {
             | What::Client { .. }
             | What::Everyone => Ok(None),
         }
+    }
+
+    /// Whether the user is named as Cognito names a `sub`: a UUID.
+    fn names_a_sub(&self) -> bool {
+        matches!(&self.what, What::User { user } if auth_cognito::is_uuid(user))
     }
 
     /// The hash of the user, also for a session and a token, so that all that was done to a user is found by one hash.
@@ -223,6 +234,9 @@ impl Revoke {
                 // The only step.
                 written.map_err(failed)?;
                 in_table = "written";
+                if !steps.failed.is_empty() {
+                    at_cognito = "failed";
+                }
             }
             if !matches!(target, Target::Session(_) | Target::Token(_)) {
                 operator.until_after(until).await;

@@ -103,6 +103,35 @@ async fn revoking_a_user_takes_both_steps_and_fails_if_one_did() {
     }
 }
 
+/// An incident at Cognito does not keep a revocation out of the table, if the operator names the `sub`.
+#[tokio::test]
+async fn revoking_a_sub_does_not_wait_for_cognito() {
+    const SUB: &str = "5f7e6d5c-1234-4abc-9def-0123456789ab";
+    let rows = [
+        (SUB, "TooManyRequestsException", "written", 1, "incomplete"),
+        (SUB, "InternalErrorException", "written", 1, "incomplete"),
+        (SUB, "AccessDeniedException", "written", 1, "incomplete"),
+        (SUB, "UserNotFoundException", "", 2, "failed"),
+        ("ada", "TooManyRequestsException", "", 2, "failed"),
+    ];
+    for (user, exception, table, status, outcome) in rows {
+        let aws = aws().await;
+        aws.add_fault_for("AdminGetUser", error(exception));
+        let done = run(&aws, &format!("revoke user {user}")).await;
+        let end = (done.status, done.outcome.as_str());
+        assert_eq!(end, (Some(status), outcome), "{user} {exception}");
+        assert_eq!(done.row["table"].as_str().unwrap_or_default(), table);
+        let key = done.row["pk"].as_str().unwrap_or_default();
+        assert_eq!(key.contains(SUB), table == "written", "{key}");
+        let is_written = aws.operations().iter().any(|it| it == "UpdateItem");
+        assert_eq!(is_written, table == "written", "{user} {exception}");
+        if table == "written" {
+            assert_eq!(done.row["cognito"], "failed", "{exception}");
+            assert!(done.errors.contains("Cognito"), "{}", done.errors);
+        }
+    }
+}
+
 #[tokio::test]
 async fn enabling_a_user_fails_if_a_later_step_did() {
     let rows = [

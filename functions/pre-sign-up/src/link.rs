@@ -97,16 +97,13 @@ fn subject<'s>(
         Some(mapped) if mapped == id => Ok(mapped),
         Some(mapped) if has_case && mapped.to_ascii_lowercase() == id => Ok(mapped),
         Some(_) => Err(Refusal::OtherSubject),
-        None if has_case && !is_uuid(id) => Err(Refusal::UnknownSubject),
+        None if has_case && !is_lower_case_uuid(id) => Err(Refusal::UnknownSubject),
         None => Ok(id),
     }
 }
 
-/// Whether it is a UUID in lower case: 8-4-4-4-12 digits.
-fn is_uuid(id: &str) -> bool {
-    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    let lengths = id.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|b| is_digit(b) || b == b'-')
+fn is_lower_case_uuid(id: &str) -> bool {
+    auth_cognito::is_uuid(id) && !id.contains(|c: char| c.is_ascii_uppercase())
 }
 
 #[cfg(test)]

@@ -42,15 +42,10 @@ impl SignUp {
         let aliases = ["email", "phone_number", "preferred_username"];
         let aliases = aliases.into_iter().filter_map(|name| self.attribute(name));
         // Where names are addresses, Cognito generates a UUID as the user's name.
-        let name = Some(self.username.as_str()).filter(|name| !name.is_empty() && !is_uuid(name));
+        let name = Some(self.username.as_str())
+            .filter(|name| !name.is_empty() && !auth_cognito::is_uuid(name));
         aliases.chain(name).collect()
     }
-}
-
-fn is_uuid(text: &str) -> bool {
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let lengths = text.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && text.split('-').all(digits)
 }
 
 #[cfg(test)]

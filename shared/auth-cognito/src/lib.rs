@@ -35,6 +35,15 @@ pub(crate) fn is_about_secret(message: &str) -> bool {
     message.to_ascii_lowercase().contains("secret")
 }
 
+/// Whether a text is a UUID: 8-4-4-4-12 hexadecimal digits. Cognito's `sub` is one, and so is the name of a user who signs
+/// in with an address.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.split('-').all(digits)
+}
+
 fn client(sdk: &SdkConfig, limits: &Limits) -> Client {
     Client::new(&with_limits(sdk, limits))
 }
