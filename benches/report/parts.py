@@ -45,6 +45,8 @@ def measured(name):
     its_commit, its_changes = commit(), modified()
     if "GATEHOUSE_BUILT" not in os.environ:
         prepare()
+    if missing := [one for one in NEEDED.get(name, ()) if not (BINARIES / one).exists()]:
+        raise SystemExit(f"{name} needs {' and '.join(missing)}, which {BINARIES} lacks")
     # Before the part begins, so that it does not count itself.
     others, before, began = [others_use()], os.getloadavg()[0], time.monotonic()
     results = list(run())
@@ -270,9 +272,13 @@ def run_load():
 
 def run_before():
     earlier = earlier_folder() / "target/release"
-    for name in COMPARED:
+    compared = [name for name in COMPARED if all((folder / name).exists() for folder in (earlier, BINARIES))]
+    if not compared:
+        raise SystemExit(f"before compares nothing: no function is in both {earlier} and {BINARIES}")
+    for name in compared:
         before, after = (zipped_mb(folder / name) for folder in (earlier, BINARIES))
         yield {"bench": "zip", "name": name, "commit": EARLIER, "before": before, "after": after}
+    # It names the functions that it leaves out.
     yield from program("before", earlier)
 
 
@@ -280,10 +286,16 @@ def run_tried():
     """Each variant beside the authorizer as it is, which is alone in a folder."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy2(BINARIES / "authorizer", folder)
-        variants = [("opt-level 3 for every crate", TARGET / "opt-level-3/release", ())]
+        variants, faster = [], TARGET / "opt-level-3/release"
+        if (faster / "authorizer").exists():
+            variants.append(("opt-level 3 for every crate", faster, ()))
+        else:
+            print(f"opt-level 3 for every crate is left out: {faster} lacks authorizer", flush=True)
         for name, package, library in ALLOCATORS:
-            for found in (ROOT / ".tools" / package).rglob(library):
-                variants.append((f"{name} instead of glibc's allocator", folder, (found,)))
+            libraries = list((ROOT / ".tools" / package).rglob(library))
+            if not libraries:
+                print(f"{name} is left out: .tools/{package} lacks {library}", flush=True)
+            variants += [(f"{name} instead of glibc's allocator", folder, (found,)) for found in libraries]
         for name, second, preloaded in variants:
             print(name, flush=True)
             environment = {"GATEHOUSE_BIN_DIR": str(second), "GATEHOUSE_SAME_ROOTS": "1"}
@@ -434,5 +446,14 @@ PARTS = {
 # Migrations take a quarter of an hour of their own, most of it in waits that are measured; the builds of `before` and
 # `tried` take as long each.
 USUAL = [name for name in PARTS if name not in ("migration", "before", "tried")]
+# The functions without which a part measures nothing.
+NEEDED = {
+    "start": ("whoami",),
+    "warm": ("authorizer", "whoami"),
+    "tried": ("authorizer",),
+    "load": ("forward-auth",),
+    "quota": ("authorizer",),
+    "migration": ("migrate-user", "auth-api"),
+}
 # Rates and response times are the result, and mean nothing while other programs use the processors.
 QUIET = ("load", "growth")

@@ -197,6 +197,7 @@ class Runs(unittest.TestCase):
             (command, "DOCUMENT", self.here / "benchmarks.md"),
             (command, "write", lambda *_: None),
             (parts, "ROOT", self.here),
+            (parts, "BINARIES", self.here / "release"),
             (parts, "JOBS", []),
             (parts, "USUAL", ["start", "quota", "load"]),
             (parts, "others_use", lambda: self.others.pop(0)),
@@ -212,7 +213,10 @@ class Runs(unittest.TestCase):
         for name in parts.PARTS:
             self.part(name, lambda: iter([{"bench": "x"}]))
         self.git("init", "-q")
-        (self.here / ".gitignore").write_text("/fresh/\n/last/\n")
+        (self.here / ".gitignore").write_text("/fresh/\n/last/\n/release/\n/benchmarks.md\n")
+        (self.here / "release").mkdir()
+        for name in parts.FUNCTIONS:
+            (self.here / "release" / name).write_text("")
         self.commit()
 
     def part(self, name, run, prepare=lambda: None):
@@ -254,6 +258,24 @@ class Runs(unittest.TestCase):
         self.assertEqual((self.ran, self.saved()), (["start", "load"], {"start", "load"}))
         self.assertEqual(command.main(["quota"]), 1)
         self.assertEqual(self.ran, ["start", "load"])
+    def test_a_part_names_the_function_that_it_needs(self):
+        for name, function in (("start", "whoami"), ("warm", "whoami"), ("quota", "authorizer"), ("load", "forward-auth")):
+            with self.subTest(name), mock.patch("builtins.print") as shown:
+                (self.here / "release" / function).unlink()
+                self.assertEqual(command.main([name]), 1)
+                self.assertIn(f"{name} needs {function}, which", str(shown.call_args_list))
+                (self.here / "release" / function).write_text("")
+        self.assertEqual(self.ran, [])
+
+    def test_functions_that_a_folder_lacks_are_not_compared(self):
+        earlier = parts.earlier_folder() / "target/release"
+        earlier.mkdir(parents=True)
+        with mock.patch.object(parts, "program", lambda *_: iter([{"bench": "before"}])):
+            with self.assertRaisesRegex(SystemExit, "before compares nothing"):
+                list(parts.run_before())
+            (earlier / "logout").write_text("")
+            self.assertEqual([row["bench"] for row in parts.run_before()], ["zip", "before"])
+
 
     def test_a_result_has_the_commit_that_was_built(self):
         built = self.git("rev-parse", "--short=10", "HEAD")

@@ -33,6 +33,11 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().expect("the folder of the first binaries"));
     let library = arguments.next();
+    for name in STARTED {
+        if !(folder.join(name).exists() && is_built(name)) {
+            println!("{name} is left out: one of the two folders lacks it");
+        }
+    }
     let pair = |name: &str| {
         let first = folder.join(name);
         let are_built = first.exists() && is_built(name);
