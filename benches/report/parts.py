@@ -118,10 +118,11 @@ def drivers(*names):
     cargo("--workspace", "--example", "token", *(f"--bin={name}" for name in names))
 
 
-def function(name, root=ROOT, target=TARGET, **environment):
+def function(name, root=None, target=None, **environment):
     """Separately, as SAM builds it: no feature of another function is enabled."""
+    root = root or ROOT
     manifest = root / f"functions/{name}/Cargo.toml"
-    words = ("--release", "--manifest-path", manifest, "--target-dir", target)
+    words = ("--release", "--manifest-path", manifest, "--target-dir", target or TARGET)
     command("cargo", "build", "-q", *JOBS, *words, root=root, **environment)
 
 
@@ -421,8 +422,8 @@ def versions():
     return found
 
 
-def command(*arguments, root=ROOT, **environment):
-    subprocess.run([str(one) for one in arguments], cwd=root, env=os.environ | environment, check=True)
+def command(*arguments, root=None, **environment):
+    subprocess.run([str(one) for one in arguments], cwd=root or ROOT, env=os.environ | environment, check=True)
 
 
 def output(*arguments):

@@ -276,6 +276,13 @@ class Runs(unittest.TestCase):
             (earlier / "logout").write_text("")
             self.assertEqual([row["bench"] for row in parts.run_before()], ["zip", "before"])
 
+    def test_functions_are_built_from_the_present_folder(self):
+        with mock.patch.object(subprocess, "run") as run, mock.patch.object(parts, "TARGET", self.here / "elsewhere"):
+            parts.function("whoami")
+        words, folder = run.call_args[0][0], run.call_args[1]["cwd"]
+        self.assertIn(str(self.here / "functions/whoami/Cargo.toml"), words)
+        self.assertIn(str(self.here / "elsewhere"), words)
+        self.assertEqual(folder, self.here)
 
     def test_a_result_has_the_commit_that_was_built(self):
         built = self.git("rev-parse", "--short=10", "HEAD")
