@@ -35,6 +35,8 @@ def main(arguments):
         raise SystemExit(f"{', '.join(unknown)}: none of the parts {', '.join(parts.PARTS)}")
     if save and quick:
         raise SystemExit("a quick run is not saved")
+    if not render and (why := parts.no_checkout()):
+        raise SystemExit(why)
     if save and (why := parts.modified()):
         raise SystemExit(f"not saved, because the page names the commit that was measured: {'; '.join(why)}")
     failed = []

@@ -72,7 +72,30 @@ def measured(name):
 
 def lacking(name):
     """What a part needs and this machine does not have, if it can be known beforehand."""
-    return no_control_group() if name == "quota" else None
+    if name == "quota":
+        return no_control_group()
+    return no_history() if name == "before" else None
+
+
+def no_checkout():
+    """Why the commit that a report names cannot be read."""
+    try:
+        done = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        why = str(error)
+    else:
+        why = done.stderr.strip().splitlines()[0] if done.returncode else ""
+    return f"needs a checkout with git, because a report names its commit ({why})" if why else None
+
+
+def no_history():
+    """Why the functions of the earlier commit can be neither found nor built."""
+    if earlier_folder().exists() or "GATEHOUSE_BUILT" in os.environ:
+        return None
+    words = ["git", "-C", ROOT, "cat-file", "-e", f"{EARLIER}^{{commit}}"]
+    if subprocess.run(words, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return None
+    return f"needs the whole history, for commit {EARLIER}: git fetch --unshallow"
 
 
 def no_control_group():
@@ -156,7 +179,6 @@ def prepare_before():
     """The functions of the earlier commit, from its own sources and lock file, and those of this one."""
     folder = earlier_folder()
     if not folder.exists():
-        # Its errors are shown: a shallow clone lacks the commit.
         archive = subprocess.run(["git", "-C", ROOT, "archive", EARLIER], stdout=subprocess.PIPE, check=True).stdout
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = tempfile.mkdtemp(dir=folder.parent)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -258,6 +259,25 @@ class Runs(unittest.TestCase):
         self.assertEqual((self.ran, self.saved()), (["start", "load"], {"start", "load"}))
         self.assertEqual(command.main(["quota"]), 1)
         self.assertEqual(self.ran, ["start", "load"])
+    def test_without_git_the_reason_is_plain(self):
+        shutil.rmtree(self.here / ".git")
+        for words in (["start"], ["start", "--save"]):
+            with self.assertRaisesRegex(SystemExit, "needs a checkout with git, .*not a git repository"):
+                command.main(words)
+        with mock.patch.dict(os.environ, {"PATH": "/nonexistent"}), self.assertRaisesRegex(SystemExit, "needs a checkout"):
+            command.main([])
+        self.assertEqual(self.ran, [])
+
+    def test_a_shallow_clone_cannot_compare_with_the_earlier_commit(self):
+        self.assertIn("the whole history", parts.lacking("before"))
+        self.assertIn("git fetch --unshallow", parts.lacking("before"))
+        self.assertEqual(command.main(["before"]), 1)
+        self.assertEqual(self.ran, [])
+        with mock.patch.object(parts, "EARLIER", self.git("rev-parse", "HEAD")):
+            self.assertIsNone(parts.lacking("before"))
+        parts.earlier_folder().mkdir(parents=True)
+        self.assertIsNone(parts.lacking("before"), "its sources are there")
+
     def test_a_part_names_the_function_that_it_needs(self):
         for name, function in (("start", "whoami"), ("warm", "whoami"), ("quota", "authorizer"), ("load", "forward-auth")):
             with self.subTest(name), mock.patch("builtins.print") as shown:
