@@ -1,9 +1,10 @@
 """Runs the benchmarks and writes one report of them: `make bench`.
 
-    report [PART ..] [--save]    measures these parts (all but `migration`, `before` and `tried`), and writes .local/bench/report.md
+    report [PART ..] [--save]    measures these parts (all but `migration`, `before` and `tried`), and writes
+                                 .local/bench/report.md
     report --render              only writes docs/benchmarks.md again, from the results of the last run in benches/last
 
-With --save, the results replace those in benches/last, and docs/benchmarks.md is written from them. Each part
+With --save, docs/benchmarks.md is written with the results, which then replace those in benches/last. Each part
 replaces only its own results, as soon as it was measured, so a report may have parts of several dates: every section
 has its own. A part that fails does not stop the others. GATEHOUSE_QUICK=1 measures little, in seconds;
 GATEHOUSE_BUILT=1 measures what was built before, GATEHOUSE_BIN_DIR the functions of another folder. None of these is
@@ -50,11 +51,13 @@ def main(arguments):
             elif why := measure(name, save):
                 print(f"**** {name}: {why} ****", flush=True)
                 failed.append(name)
-        write(FRESH, FRESH / "report.md", FRESH, "")
-        print(f"\n==> {(FRESH / 'report.md').relative_to(ROOT)}")
+    # The saved page first: it is written even if the fresh one cannot be.
     if save or render:
-        write(LAST, DOCUMENT, PICTURES, "pictures/")
+        write(results.Results.read(LAST), DOCUMENT, PICTURES, "pictures/")
         print(f"==> {DOCUMENT.relative_to(ROOT)}")
+    if not render:
+        write(results.Results.read(FRESH), FRESH / "report.md", FRESH, "")
+        print(f"\n==> {(FRESH / 'report.md').relative_to(ROOT)}")
     if failed:
         print(f"**** not measured, or not saved: {', '.join(failed)} ****")
     return 1 if failed else 0
@@ -78,14 +81,19 @@ def measure(name, save):
         return "not saved: other programs used the processors when it ended"
     if save:
         LAST.mkdir(exist_ok=True)
+        # The page before the results: a part that cannot be rendered replaces neither.
+        found = results.Results.read(LAST)
+        found.parts[name] = part
+        write(found, DOCUMENT, PICTURES, "pictures/")
         shutil.copy(file, LAST)
     return None
 
 
-def write(folder, document, pictures, prefix):
-    found = results.Results.read(folder)
-    document.write_text(text.document(found, prefix))
-    for name, svg in charts.drawn(found):
+def write(found, document, pictures, prefix):
+    """Writes a page with its charts, once all of it is rendered."""
+    page, drawn = text.document(found, prefix), list(charts.drawn(found))
+    document.write_text(page)
+    for name, svg in drawn:
         (pictures / f"bench-{name}.svg").write_text(svg)
 
 

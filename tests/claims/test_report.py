@@ -30,8 +30,36 @@ SPECIFICATION.loader.exec_module(command)
 OTHERS_USE = parts.others_use
 
 
+HEAD = {
+    "command": "make bench", "date": "2026-11-27", "commit": "c", "modified": [], "load": [0, 0], "others": [0, 0],
+    "seconds": 1, "quick": False, "versions": {}, "machine": {
+        "processors": 2, "architecture": "x86_64", "model": "m", "memory_gb": 1, "kernel": "6"},
+}  # fmt: skip
+
+
 def us(value):
     return {"median": value, "low": value, "high": value, "runs": 1}
+
+
+class Recorded(dict):
+    """Records the fields that are read."""
+
+    read = set()
+
+    def __getitem__(self, name):
+        Recorded.read.add(name)
+        return super().__getitem__(name)
+
+
+def start_row(name, **members):
+    row = {
+        "bench": "start", "kind": "loopback", "name": name, "mb": 1.5, "instructions": 8_923_498.0, "resident_mb": us(7),
+        "start_ms": {**us(6.5), "low": 6, "high": 9}, "cpu_ms": {**us(4.25), "low": 4, "high": 5.5},
+        "floor_cpu_ms": us(1.25), "ratio": {**us(3.5), "low": 3.25, "high": 4.75},
+    }  # fmt: skip
+    return row | members
+
+
 
 
 class Files(unittest.TestCase):
@@ -40,6 +68,38 @@ class Files(unittest.TestCase):
         written = results.as_json(part)
         self.assertEqual(json.loads(written), part)
         self.assertIn('\n  {"name": "a"},\n', written)
+
+    def test_the_declared_fields_are_those_that_the_page_reads(self):
+        for file in (REPORT.parent / "last").glob("*.json"):
+            part = json.loads(file.read_text())
+            self.assertEqual(results.lacking(part), [], f"{file.stem} is of another version")
+            declared = {field for row in part["results"] for field in results.FIELDS[row["bench"]]}
+            # What a refusal has depends on its kind.
+            declared |= {"bench", "kind", "median_us", "between", "p"}
+            part["results"] = json.loads(json.dumps(part["results"]), object_hook=Recorded)
+            Recorded.read = set()
+            list(dict(text.SECTIONS)[file.stem](results.Results({file.stem: part}), ""))
+            with self.subTest(file.stem):
+                self.assertLessEqual(Recorded.read, {one for field in declared for one in field.split(".")})
+
+    def test_results_of_another_version_are_left_out_with_a_line(self):
+        for spoil, field in (
+            (lambda part: part["results"][1].pop("floor_cpu_ms"), "floor_cpu_ms.median"),
+            (lambda part: part["results"][1]["ratio"].pop("low"), "ratio.low"),
+            (lambda part: part["results"][1].update(cpu_ms=4.5), "cpu_ms.median"),
+            (lambda part: part.pop("others"), "others"),
+            (lambda part: part.pop("results"), "results"),
+        ):
+            part = {**HEAD, "results": [start_row("whoami"), start_row("authorizer")]}
+            with self.subTest(field), tempfile.TemporaryDirectory() as folder, mock.patch("builtins.print") as shown:
+                for name in ("start", "warm"):
+                    pathlib.Path(folder, f"{name}.json").write_text(json.dumps({**part, "results": []}))
+                spoil(part)
+                pathlib.Path(folder, "start.json").write_text(json.dumps(part))
+                self.assertEqual(set(results.Results.read(pathlib.Path(folder)).parts), {"warm"})
+                self.assertIn("start.json is left out", shown.call_args[0][0])
+                self.assertIn(field, shown.call_args[0][0])
+                self.assertIn("make bench PART=start", shown.call_args[0][0])
 
 
 class Exponents(unittest.TestCase):
@@ -196,7 +256,9 @@ class Runs(unittest.TestCase):
             (command, "FRESH", self.fresh),
             (command, "LAST", self.last),
             (command, "DOCUMENT", self.here / "benchmarks.md"),
-            (command, "write", lambda *_: None),
+            (command, "PICTURES", self.here),
+            (text, "document", lambda found, prefix: self.rendered(found)),
+            (command.charts, "drawn", lambda found: []),
             (parts, "ROOT", self.here),
             (parts, "BINARIES", self.here / "release"),
             (parts, "JOBS", []),
@@ -219,6 +281,9 @@ class Runs(unittest.TestCase):
         for name in parts.FUNCTIONS:
             (self.here / "release" / name).write_text("")
         self.commit()
+
+    def rendered(self, found):
+        return " ".join(sorted(found.parts))
 
     def part(self, name, run, prepare=lambda: None):
         def both():
@@ -259,6 +324,38 @@ class Runs(unittest.TestCase):
         self.assertEqual((self.ran, self.saved()), (["start", "load"], {"start", "load"}))
         self.assertEqual(command.main(["quota"]), 1)
         self.assertEqual(self.ran, ["start", "load"])
+
+    def test_a_page_that_cannot_be_rendered_replaces_no_saved_result(self):
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        before = (self.last / "start.json").read_text()
+        self.part("start", lambda: iter([{"bench": "x", "new": 1}]))
+        with mock.patch.object(text, "document", side_effect=KeyError("floor_cpu_ms")):
+            with self.assertRaises(KeyError):
+                command.main(["start", "--save"])
+        self.assertEqual((self.last / "start.json").read_text(), before)
+        self.assertEqual((self.here / "benchmarks.md").read_text(), "start")
+
+    def test_the_saved_page_does_not_depend_on_the_fresh_results(self):
+        self.fresh.mkdir()
+        (self.fresh / "quota.json").write_text('{"results": []}')
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        self.assertEqual((self.here / "benchmarks.md").read_text(), "start")
+        self.assertEqual((self.fresh / "report.md").read_text(), "start", "without what another version has written")
+        with mock.patch.object(self, "rendered", side_effect=["start", "start", KeyError("fresh")]):
+            with self.assertRaises(KeyError):
+                command.main(["start", "--save"])
+        self.assertEqual((self.here / "benchmarks.md").read_text(), "start")
+
+    def test_the_saved_page_is_written_with_each_part(self):
+        def interrupted():
+            raise KeyboardInterrupt
+            yield
+
+        self.part("quota", interrupted)
+        with self.assertRaises(KeyboardInterrupt):
+            command.main(["start", "quota", "--save"])
+        self.assertEqual((self.saved(), (self.here / "benchmarks.md").read_text()), ({"start"}, "start"))
+
     def test_without_git_the_reason_is_plain(self):
         shutil.rmtree(self.here / ".git")
         for words in (["start"], ["start", "--save"]):
