@@ -161,30 +161,35 @@ def start(found, prefix):
         name = row["name"] + (" (a hello-world of `lambda_runtime`)" if row is floor else "")
         rows.append(
             [name, number(row["mb"]), spread(row["start_ms"]), spread(row["cpu_ms"]), number(row["floor_cpu_ms"]["median"]),
-             f"{row['ratio']['median']:.2f}",
-             millions(row["instructions"]), number(row["resident_mb"]["median"])]
+             paired(row), millions(row["instructions"]), number(row["resident_mb"]["median"])]
         )  # fmt: skip
     yield "## Start"
     yield measured(found, "start")
     yield paragraph(
         "From `exec` to the function's first poll for an event: the part of a cold start that the function's code "
-        "decides. Keys and store are on the loopback interface. Node and Python have only the loop of Lambda's "
-        "runtime, and as an authorizer one verification, one read of DynamoDB and a policy: no rules, no limits, no "
-        "log. Starts of each function and of whoami take turns; the ratio is that of neighbours: the machine is "
-        "faster or slower for minutes, and a start leaves the processor's caches to the next one."
+        "decides. Key server and store are on the loopback interface. The functions for Node and Python consist of the "
+        "loop of Lambda's runtime; their authorizers add one verification, one read of DynamoDB and a policy, without "
+        "rules, limits and log."
     )
     yield paragraph(
-        "With TLS keys and store have it, as in an AWS account, and the function trusts so many root certificates and "
-        "the benchmark's own. It reads them from the file that `SSL_CERT_FILE` names, as a stand-in: in an account "
-        "without another issuer it has the roots of AWS's own hosts compiled in, which no server of this machine can "
-        "have a certificate of. The file of so many roots as are compiled in has the same ones; the other line has the"
-        " system's. So the lines include the reading of a file that such an account does not read."
+        "Starts of each function and of whoami take turns, because the speed of the machine changes within minutes; "
+        "each of the two starts first in half of the pairs, because a start finds the processor's caches as the "
+        "previous one left them. *CPU, × whoami* is the median of the pairs' ratios, not the quotient of the two "
+        "columns."
     )
-    header = ["function", "MB", "until the first poll, ms", "CPU, ms", "whoami's beside it, ms", "CPU, × whoami",
+    yield paragraph(
+        "In the lines with TLS the function reaches key server and store by TLS, as in an AWS account. It trusts the "
+        "stated number of root certificates and the benchmark's own, and reads them from the file that "
+        "`SSL_CERT_FILE` names. In an account without another issuer the roots of AWS's own hosts, which are compiled "
+        "in, are used instead; no server of this machine can have a certificate of theirs. The smaller file has these "
+        "same roots, the larger one has the system's. So the lines include the reading of a file that such an account "
+        "does not read."
+    )
+    header = ["function", "MB", "until the first poll, ms", "CPU, ms", "whoami's CPU beside it, ms", "CPU, × whoami",
               "million instructions", "resident, MB"]  # fmt: skip
     yield table(header, rows)
-    yield chart(prefix, "start", "CPU time of a start, by function")
-    yield chart(prefix, "start-beside", "CPU time of a start beside functions for Node and Python")
+    yield chart(prefix, "start", "CPU time of a start as a multiple of whoami's, by function")
+    yield chart(prefix, "start-beside", "The same, with functions for Node and Python")
     yield from parts_of_a_start(found)
     yield from goals(found, "start", START_GOALS)
 

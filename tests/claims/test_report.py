@@ -60,6 +60,25 @@ def start_row(name, **members):
     return row | members
 
 
+class Starts(unittest.TestCase):
+    def shown(self, *rows, **head):
+        return "\n".join(text.start(results.Results({"start": {**HEAD, **head, "results": list(rows)}}), ""))
+
+    def test_a_line_has_both_times_and_the_median_of_the_ratios_with_its_spread(self):
+        shown = self.shown(start_row("whoami"), start_row("logout"))
+        self.assertIn(
+            "| function | MB | until the first poll, ms | CPU, ms | whoami's CPU beside it, ms | CPU, × whoami | "
+            "million instructions | resident, MB |",
+            shown,
+        )
+        self.assertIn(
+            "\n| logout | 1.50 | 6.50 (6.00 to 9.00) | 4.25 (4.00 to 5.50) | 1.25 | 3.50 (3.25 to 4.75) | 8.9 | 7.00 |\n",
+            shown,
+        )
+        # 3.40 is the quotient of the two columns.
+        self.assertNotIn("3.40", shown)
+        self.assertNotIn("disturbed", shown)
+
 
 
 class Files(unittest.TestCase):
