@@ -8,8 +8,9 @@ With --save, docs/benchmarks.md is written with the results, which then replace 
 replaces only its own results, as soon as it was measured, so a report may have parts of several dates: every section
 has its own. A part that fails does not stop the others. GATEHOUSE_QUICK=1 measures little, in seconds;
 GATEHOUSE_BUILT=1 measures what was built before, GATEHOUSE_BIN_DIR the functions of another folder. None of these is
-saved, and neither is a result of sources that no commit has, because the page names the commit. `load` and `growth`
-are not saved from a machine where other programs use the processors.
+saved, and neither is a result of sources that no commit has, because the page names the commit. The parts of
+`results.QUIET` are not saved from a machine where other programs use the processors, and `start` is not saved if
+whoami's time varies within the run. Results that another version has written are left out, with a line.
 """
 
 import os
@@ -67,7 +68,7 @@ def measure(name, save):
     """Measures a part, and saves it at once; returns why it was not measured or not saved."""
     if why := parts.lacking(name):
         return why
-    if save and name in parts.QUIET and (why := parts.busy_now()):
+    if save and name in results.QUIET and (why := parts.busy_now()):
         return f"not measured, because it would not be saved: {why}"
     try:
         part = parts.measured(name)
@@ -77,8 +78,13 @@ def measure(name, save):
     file.write_text(results.as_json(part))
     if save and part["modified"]:
         return f"not saved: {'; '.join(part['modified'])}"
-    if save and name in parts.QUIET and results.is_busy(part):
-        return "not saved: other programs used the processors when it ended"
+    if save and name in results.QUIET and results.is_busy(part):
+        return "not saved: other programs used the processors when it began or ended"
+    if save and (floors := results.unsteady(part)):
+        return (
+            f"not saved: other work disturbed the machine during the run. whoami's CPU time beside the functions is "
+            f"between {floors[0]:.2f} and {floors[1]:.2f} ms: more than a factor of {results.STEADY:g}"
+        )
     if save:
         LAST.mkdir(exist_ok=True)
         # The page before the results: a part that cannot be rendered replaces neither.

@@ -478,5 +478,3 @@ NEEDED = {
     "quota": ("authorizer",),
     "migration": ("migrate-user", "auth-api"),
 }
-# Rates and response times are the result, and mean nothing while other programs use the processors.
-QUIET = ("load", "growth")

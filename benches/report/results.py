@@ -6,6 +6,11 @@ import statistics
 
 # From this size on, what does not grow weighs little.
 LARGE = 100
+# Within one run whoami's medians differ by more only if other work slowed the machine for a while.
+STEADY = 1.5
+# Parts that are not saved while other programs use the processors: rates and times are their result. `verify`, `before`
+# and `tried` compare with a baseline in turns.
+QUIET = ("start", "warm", "quota", "load", "growth")
 # The fields of a part, and of a result by its bench, that the report reads: a result without one is of another version.
 HEAD = ("command", "date", "commit", "modified", "machine", "load", "others", "seconds", "quick", "versions", "results")
 SPREAD = ("median", "low", "high")
@@ -86,6 +91,11 @@ def has(members, field):
     return True
 
 
+def unsteady(part):
+    """The least and the greatest median of whoami's CPU time beside the functions, if they differ so much that other
+    work disturbed the machine during the run."""
+    floors = [row["floor_cpu_ms"]["median"] for row in part["results"] if "floor_cpu_ms" in row]
+    return (min(floors), max(floors)) if floors and max(floors) > STEADY * min(floors) else None
 
 
 def is_busy(part):

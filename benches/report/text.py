@@ -10,11 +10,12 @@ HEAD = """
 # Benchmarks
 
 `make bench` measures this again and writes a report with charts into `.local/bench`; each section names its own
-command. The parts `before`, `tried` and `migration`, which take a quarter of an hour to build or to run, run only if `PART` names
-them. The sections below took {minutes} minutes, after building, which takes longer the first time. `QUICK=1` repeats
-little, to check that the benchmarks work; `BUILT=1` measures what was built before. `SAVE=1` replaces this page and
-`benches/last`, where the results are as JSON, one measurement a line. It refuses both, sources that no commit has, and
-rates and growth while other programs use the processors.
+command. The parts `before`, `tried` and `migration`, which take a quarter of an hour to build or to run, run only if
+`PART` names them. The sections below took {minutes} minutes, after building, which takes longer the first time.
+`QUICK=1` repeats little, to check that the benchmarks work; `BUILT=1` measures what was built before. `SAVE=1` replaces
+this page and `benches/last`, where the results are as JSON, one measurement a line. It refuses `QUICK=1`, `BUILT=1` and
+sources that no commit has; the parts {quiet} while other programs use the processors; and `start` if whoami's CPU time
+beside one function is more than {steady:g} times that beside another.
 
 The functions are release builds by this machine's cargo and linker. `make build` builds those of an account with
 cargo-lambda, which links with zig, for the oldest processors of Lambda: their sizes, starts and instructions differ a
@@ -30,8 +31,9 @@ times.
 def document(found, prefix):
     """The page; `prefix` leads from it to the charts."""
     minutes = math.ceil(sum(part["seconds"] for part in found.parts.values()) / 60)
-    blocks = ["\n\n".join(head if head.startswith("#") else paragraph(head) for head in HEAD.strip().split("\n\n"))]
-    blocks = [block.format(minutes=minutes) for block in blocks]
+    quiet = ", ".join(f"`{name}`" for name in results.QUIET)
+    head = HEAD.strip().format(minutes=minutes, quiet=quiet, steady=results.STEADY)
+    blocks = [one if one.startswith("#") else paragraph(one) for one in head.split("\n\n")]
     for part, section in SECTIONS:
         if part in found.parts:
             blocks += section(found, prefix)
@@ -60,9 +62,16 @@ def measured(found, part):
 
 def note(its):
     """What a busy machine does to the figures of a part."""
-    if not results.is_busy(its):
-        return ""
-    return "Other programs used the processors too: rates are lower bounds, times are upper bounds."
+    notes = []
+    if results.is_busy(its):
+        notes.append("Other programs used the processors too: rates are lower bounds, times are upper bounds.")
+    if floors := results.unsteady(its):
+        low, high = map(number, floors)
+        notes.append(
+            f"Other work disturbed the machine during the run: whoami's CPU time beside the functions is between "
+            f"{low} and {high} ms. Compare the ratios, not the times."
+        )
+    return " ".join(notes)
 
 
 def paragraph(text):

@@ -79,6 +79,10 @@ class Starts(unittest.TestCase):
         self.assertNotIn("3.40", shown)
         self.assertNotIn("disturbed", shown)
 
+    def test_a_disturbed_run_says_so(self):
+        shown = self.shown(start_row("whoami"), start_row("logout", floor_cpu_ms=us(2)))
+        self.assertIn("whoami's CPU time beside the functions is between 1.25 and 2.00 ms.", " ".join(shown.split()))
+
 
 
 class Files(unittest.TestCase):
@@ -375,6 +379,15 @@ class Runs(unittest.TestCase):
             command.main(["start", "quota", "--save"])
         self.assertEqual((self.saved(), (self.here / "benchmarks.md").read_text()), ({"start"}, "start"))
 
+    def test_a_disturbed_start_is_not_saved(self):
+        for floors, saved in (((1.0, 1.6, 1.2), set()), ((1.0, 1.5, 1.2), {"start"})):
+            self.part("start", lambda: iter([{**start_row("f"), "floor_cpu_ms": us(one)} for one in floors]))
+            with mock.patch("builtins.print") as shown:
+                self.assertEqual(command.main(["start", "--save"]), 0 if saved else 1)
+            self.assertEqual(self.saved(), saved)
+            words = " ".join(str(one) for call in shown.call_args_list for one in call[0])
+            self.assertEqual("between 1.00 and 1.60 ms" in words, not saved)
+
     def test_without_git_the_reason_is_plain(self):
         shutil.rmtree(self.here / ".git")
         for words in (["start"], ["start", "--save"]):
@@ -465,17 +478,18 @@ class Runs(unittest.TestCase):
 
     def test_rates_of_a_busy_machine_are_not_saved(self):
         # Asked before the part, after its build and after the part.
-        for others, ran in (([0.6], []), ([0.1, 0.6, 0.1], ["load"]), ([0.1, 0.1, 0.6], ["load"])):
-            with self.subTest(others):
-                self.others, self.ran = list(others), []
-                self.assertEqual(command.main(["load", "--save"]), 1)
-                self.assertEqual((self.ran, self.saved()), (ran, set()))
+        for name in ("start", "warm", "quota", "load", "growth"):
+            for others, ran in (([0.6], []), ([0.1, 0.6, 0.1], [name]), ([0.1, 0.1, 0.6], [name])):
+                with self.subTest(name, others=others):
+                    self.others, self.ran = list(others), []
+                    self.assertEqual(command.main([name, "--save"]), 1)
+                    self.assertEqual((self.ran, self.saved()), (ran, set()))
         self.others = [0.6, 0.6]
-        self.assertEqual(command.main(["start", "--save"]), 0)
-        self.assertIn("rates are lower bounds, times are upper bounds", text.note(self.result("start")))
+        self.assertEqual(command.main(["verify", "--save"]), 0)
+        self.assertIn("rates are lower bounds, times are upper bounds", text.note(self.result("verify")))
         self.others = [0.4, 0.4]
-        self.assertEqual(command.main(["start", "--save"]), 0)
-        self.assertEqual(text.note(self.result("start")), "")
+        self.assertEqual(command.main(["verify", "--save"]), 0)
+        self.assertEqual(text.note(self.result("verify")), "")
 
     def test_an_idle_machine_is_idle(self):
         with mock.patch.object(parts, "used_seconds", side_effect=[10.0, 11.5]), mock.patch("time.sleep"):
