@@ -156,6 +156,11 @@ class Goals(unittest.TestCase):
         self.assertNotIn("certificates", self.shown(21.9))
         self.assertIn("| yes |", self.shown(3, ("at least", 3)))
 
+    def test_goals_with_the_same_cause_share_its_paragraph(self):
+        found = results.Results({"start": HEAD})
+        goals = [(name, ("at most", 1), lambda _: 2, "it is large.") for name in ("a", "b")]
+        self.assertEqual(list(text.goals(found, "start", goals))[1:], ["a; b: it is large."])
+
     def test_a_goal_without_a_measurement_is_not_shown(self):
         self.assertEqual(self.shown(None), "")
 
@@ -163,6 +168,7 @@ class Goals(unittest.TestCase):
         for value in (1, 30):
             self.assertIn("| not judged", self.shown(value, name="CPU, x", load=2.5))
             self.assertNotIn("| not judged", self.shown(value, name="CPU, x"))
+            self.assertIn("| not judged", self.shown(value, name="a, ms until the first poll", load=2.5))
             self.assertNotIn("| not judged", self.shown(value, load=2.5))
 
 
@@ -218,34 +224,41 @@ class Builds(unittest.TestCase):
     """Two builds of a function beside each other."""
 
     def found(self, instructions):
-        side = {"cpu": us(2), "resident_mb": us(3), "instructions": instructions}
-        row = {"before": side, "after": side, "ratio": {"median": 0.5, "low": 0.25, "high": 1}}
+        side = {"cpu": us(2), "took": us(8), "resident_mb": us(3), "instructions": instructions}
+        after = {**side, "took": us(5), "resident_mb": us(3.3)}
+        row = {"before": side, "after": after, "ratio": {"median": 0.5, "low": 0.25, "high": 1}}
         kinds = [("start", "authorizer, TLS"), ("warm", "authorizer")]
         named = [{**row, "kind": kind, "name": name} for kind, name in kinds]
         package = {"bench": "zip", "name": "authorizer", "commit": "0123456789", "before": 4.56, "after": 4.21}
-        part = {
-            "command": "make bench", "date": "2026-11-27", "commit": "c", "quick": False, "modified": [], "load": [0, 0],
-            "others": [0, 0], "versions": {}, "machine": {name: 2 for name in (
-                "processors", "architecture", "model", "memory_gb", "kernel")},
-        }  # fmt: skip
         tried = [{**one, "bench": "tried", "variant": "another", "zip": 4.2} for one in named]
         return results.Results({
-            "before": {**part, "results": [package, *({**one, "bench": "before"} for one in named)]},
-            "tried": {**part, "results": tried},
+            "before": {**HEAD, "results": [package, *({**one, "bench": "before"} for one in named)]},
+            "tried": {**HEAD, "results": tried},
         })  # fmt: skip
 
     def test_ratios_instructions_and_sizes_are_shown(self):
         shown = "\n".join(text.before(self.found(14_670_000.0), ""))
         self.assertIn("| authorizer, TLS, a start | 2.00 (2.00 to 2.00) | 2.00 (2.00 to 2.00) | 0.50 (0.25 to 1.00) |", shown)
-        self.assertIn("| 14.67 | 14.67 | 3.00 | 3.00 |", shown)
+        self.assertIn("| 0.50 (0.25 to 1.00) | 8.00 | 5.00 | 14.67 | 14.67 | 3.00 | 3.30 |", shown)
         self.assertIn("| authorizer | 4.56 | 4.21 |", shown)
         self.assertIn("The functions of commit 0123456789,", shown)
         shown = "\n".join(text.tried(self.found(14_670_000.0), ""))
         self.assertIn("| another | 0.50 (0.25 to 1.00) | 14.67 to 14.67 |", shown)
 
     def test_without_valgrind_the_rest_is_shown(self):
-        self.assertIn("|  |  | 3.00 | 3.00 |", "\n".join(text.before(self.found(None), "")))
+        self.assertIn("|  |  | 3.00 | 3.30 |", "\n".join(text.before(self.found(None), "")))
         self.assertIn("| another | 0.50", "\n".join(text.tried(self.found(None), "")))
+
+    def test_goals_of_each_compared_function_are_judged(self):
+        shown = "\n".join(text.before(self.found(None), ""))
+        for goal in (
+            "| authorizer with TLS, ms until the first poll, after / before | at most 0.5 | 0.625 | no |",
+            "| authorizer, zip, after / before | at most 1 | 0.923 | yes |",
+            "| authorizer, TLS, resident memory of a start, after / before | at most 1 | 1.10 | no |",
+        ):
+            self.assertIn(goal, shown)
+        self.assertIn("a start, after / before: crates that all functions share", " ".join(shown.split()))
+
 
     def test_the_parts_of_a_start_are_differences_of_lines(self):
         counts = {"whoami": 0.4e6, "connections": 2e6, "authorizer": 8.9e6, "authorizer, TLS with 5 roots": 14.7e6}
