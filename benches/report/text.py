@@ -201,6 +201,7 @@ def start(found, prefix):
     yield chart(prefix, "start-beside", "The same, with functions for Node and Python")
     yield from parts_of_a_start(found)
     yield from goals(found, "start", START_GOALS)
+    yield paragraph(ARM64)
 
 
 def parts_of_a_start(found):
@@ -549,7 +550,9 @@ OF_TIME = ("CPU", " ms")
 
 
 def instructions_with_tls(found):
-    """With the roots that the authorizer has in an account: AWS's, if it has them."""
+    """With the roots that the authorizer has in an account: AWS's, if it has them. Only on x86_64: see ARM64."""
+    if found.parts["start"]["machine"]["architecture"] != "x86_64":
+        return None
     rows = [row for row in found.rows("start") if row["kind"].startswith("tls") and row["name"].startswith("authorizer")]
     return rows and rows[0]["instructions"] and rows[0]["instructions"] / 1e6 or None
 
@@ -557,8 +560,8 @@ def instructions_with_tls(found):
 def cause_of_tls(found):
     plain = found.row("start", kind="loopback", name="authorizer")
     return (
-        f"without TLS it is {millions(plain['instructions'])} million. The rest are the handshakes, and the entropy "
-        f"that aws-lc collects for the first random number."
+        f"without TLS the authorizer's start takes {millions(plain['instructions'])} million. The difference contains "
+        f"the handshakes, the parsing of the roots and the second issuer."
     )
 
 
@@ -598,8 +601,14 @@ def always(value):
 
 
 GROWN = "crates that all functions share are compiled for speed since the earlier commit, so their code is larger."
+ARM64 = """
+The goal of the authorizer with TLS is for x86_64, where the build switches off the entropy that aws-lc collects from
+the processor's jitter. On arm64 it stays on, because Lambda's arm64 processors lack `RDRAND`: the first TLS handshake
+of a start collects it, for which 420 million instructions were counted
+([ARCHITECTURE.md](../ARCHITECTURE.md#design-decisions)), so the goal is not reached there.
+"""
 START_GOALS = [
-    ("authorizer with TLS, million instructions", ("at most", 22), instructions_with_tls, cause_of_tls),
+    ("authorizer with TLS on x86_64, million instructions", ("at most", 22), instructions_with_tls, cause_of_tls),
     (
         "custom-message, CPU × whoami",
         ("at most", 1.3),

@@ -83,6 +83,15 @@ class Starts(unittest.TestCase):
         shown = self.shown(start_row("whoami"), start_row("logout", floor_cpu_ms=us(2)))
         self.assertIn("whoami's CPU time beside the functions is between 1.25 and 2.00 ms.", " ".join(shown.split()))
 
+    def test_the_goal_of_instructions_is_for_x86_64(self):
+        rows = [start_row("authorizer"), start_row("authorizer, TLS with 5 roots", kind="tls", instructions=30e6)]
+        goal = "| authorizer with TLS on x86_64, million instructions | at most 22 | 30.0 | no |"
+        shown = self.shown(*rows)
+        self.assertIn(goal, shown)
+        self.assertIn("without TLS the authorizer's start takes 8.9 million", " ".join(shown.split()))
+        shown = self.shown(*rows, machine={**HEAD["machine"], "architecture": "aarch64"})
+        self.assertNotIn("million instructions | at most", shown)
+        self.assertIn("On arm64 it stays on", shown)
 
 
 class Files(unittest.TestCase):
