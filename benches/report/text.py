@@ -299,7 +299,7 @@ def tried(found, prefix):
         counted = [millions(row[side]["instructions"], 2) for row in (warm, start) for side in SIDES]
         rows.append([variant, paired(warm), " to ".join(counted[:2]), paired(start), " to ".join(counted[2:]),
                      f"{as_it_is} to {of_variant}", number(warm["zip"])])  # fmt: skip
-    yield "### What was tried for the warm path"
+    yield "## What was tried for the warm path"
     yield measured(found, "tried")
     yield paragraph(TRIED)
     header = ["variant", "CPU of an invocation, ×", "its million instructions", "CPU of a start with TLS, ×",

@@ -268,6 +268,11 @@ class Builds(unittest.TestCase):
             self.assertIn(goal, shown)
         self.assertIn("a start, after / before: crates that all functions share", " ".join(shown.split()))
 
+    def test_each_part_has_a_heading_of_its_own(self):
+        self.assertTrue(next(iter(text.tried(self.found(None), ""))).startswith("## "))
+        last = results.Results.read(REPORT.parent / "last")
+        for name, section in text.SECTIONS:
+            self.assertTrue(next(iter(section(last, ""))).startswith("## "), name)
 
     def test_the_parts_of_a_start_are_differences_of_lines(self):
         counts = {"whoami": 0.4e6, "connections": 2e6, "authorizer": 8.9e6, "authorizer, TLS with 5 roots": 14.7e6}
