@@ -22,9 +22,9 @@ cargo-lambda, which links with zig, for the oldest processors of Lambda: their s
 little.
 
 A figure is the median; in brackets are the 10th and the 90th percentile of its repetitions. Times depend on the
-machine, processor time less than others on what runs beside; instructions, which valgrind counts in user space, depend
-on the code alone. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert no
-times.
+machine and on the other programs that it runs, processor time least. Instructions, which valgrind counts in user space,
+depend on the code alone. No figure was measured at AWS: [live-checks.md](live-checks.md) measures there. Tests assert
+no times.
 """
 
 
@@ -133,14 +133,14 @@ def verify(found, prefix):
     yield measured(found, "verify")
     yield paragraph(
         "Processor time of one thread, with keys and revocations in memory. The bare check is aws-lc's RSA-2048 "
-        "signature check with a parsed key, the minimum of any verifier that uses it; batches of it alternate with "
-        "those of each line, and the ratio is that of neighbours."
+        "signature check with a parsed key, the minimum of any verifier that uses it. Batches of calls of each line "
+        "and of the bare check take turns; × is the median of the ratios of these pairs."
     )
     yield table(["what", "µs", "× bare check", "allocations", "instructions"], rows)
     yield paragraph(
         "Beside other verifiers, on the same token with the same keys, which each of them has parsed or imported before."
         " Each call looks up the token's key by its `kid`. The bare check is measured again directly before and after each"
-        f" verifier, and the ratios are to that. In addition to the bare check Gatehouse takes {number(own)} µs."
+        f" verifier, and × compares with that. In addition to the bare check Gatehouse takes {number(own)} µs."
     )
     yield table(["verifier", "µs", "× bare check", "× Gatehouse's verification"], others)
     yield chart(prefix, "verify", "A verification by several libraries, in microseconds")
@@ -148,12 +148,12 @@ def verify(found, prefix):
         "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the "
         "processor time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not "
         "know `client_id` and `token_use`, which the benchmark compares after them. jsonwebtokens-cognito fetches keys"
-        " only from Cognito's own address, which a proxy on the loopback interface plays "
+        " only from Cognito's own address: a proxy on the loopback interface responds in its place "
         "(`benches/report/keys_proxy.py`)."
     )
     if not any(row["name"].startswith("jwt-verify") for row in peers):
         yield paragraph(
-            "The crate jwt-verify builds and is not measured: its verifier for Cognito takes neither keys nor an "
+            "The crate jwt-verify is built and not measured: its verifier for Cognito accepts neither keys nor an "
             "address, and trusts only the roots that are compiled into it, so it refuses the proxy."
         )
 
@@ -239,12 +239,12 @@ def warm(found, prefix):
     yield "## A warm invocation"
     yield measured(found, "warm")
     yield paragraph(
-        "One process under a local Runtime API: the event over HTTP, the decision, one read of a store on the loopback"
-        " interface, the log line, the answer over HTTP. An expired token is verified and refused before the store is "
-        "read, so the difference of the two lines is mostly the read. Gatehouse also evaluates Cedar policies and "
-        "logs; Node and Python do neither. CPU time includes the kernel's sockets; p50 and p99 are from the event to "
-        f"the answer, on {found.parts['warm']['machine']['processors']} cores that also run the Runtime API and the "
-        f"store."
+        f"One process under a local Runtime API: the event over HTTP, the decision, one read of a store on the "
+        f"loopback interface, the log line, the answer over HTTP. An expired token is verified and refused before the "
+        f"store is read, so the read is most of the difference between the two lines. Gatehouse also evaluates Cedar "
+        f"policies and logs; Node and Python do neither. CPU time includes the kernel's sockets; p50 and p99 are from "
+        f"the event to the answer, on {found.parts['warm']['machine']['processors']} cores that also run the Runtime "
+        f"API and the store."
     )
     yield table(["function", "CPU of an invocation, µs", "p50, µs", "p99, µs", "instructions", "log, bytes"], rows)
     yield chart(prefix, "warm", "CPU time of a warm invocation, by function")
@@ -308,12 +308,13 @@ def tried(found, prefix):
 
 
 TRIED = """
-Each variant of the authorizer beside the authorizer as it is, in turns; the ratio is that of neighbours, and *to* leads
-from the authorizer as it is to the variant. An allocator is preloaded, so a start includes its dynamic linking, and the
-zip does not include it. None is used: what they save of an invocation's processor time is less than the spread of the
-pairs, for a larger package, a slower start or more memory. Used are, since the work began: fewer timers, log lines without
-a tree of values, the crates that read or sign the bytes of a request at opt-level 3, the loop as a task, and no macros of
-libraries below INFO.
+Starts, or batches of invocations, of the authorizer and of a variant take turns. × is the median of the pairs' ratios,
+and *to* stands between the figures of the authorizer and of the variant. An allocator is preloaded, so a start includes
+its dynamic linking, and the zip does not include it. No variant is used: what each saves of an invocation's processor
+time is less than the spread of the pairs, and its package is larger, its start slower or its memory more. The
+authorizer itself has, since the work on the warm path began: fewer timers, log lines without a tree of values, the
+crates that read or sign a request's bytes at opt-level 3, the loop as a task, and no log macros of libraries below
+INFO.
 """
 KINDS = {"start": "a start", "warm": "an invocation"}
 SIDES = ("before", "after")
@@ -329,8 +330,8 @@ def load(found, prefix):
     yield "## Load of forward-auth"
     yield measured(found, "load")
     yield paragraph(
-        f"wrk sends, one nginx with one worker asks forward-auth and proxies to another nginx; all of it, wrk included,"
-        f" on the same {processors} cores, so that the sum of the last column cannot exceed {processors}. "
+        f"wrk sends requests to an nginx with one worker, which asks forward-auth and proxies to another nginx. All of "
+        f"them, wrk included, share {processors} cores, so the sum of the last column cannot exceed {processors}. "
         f"{'One run of each' if runs == 1 else f'In brackets the slowest and the fastest run, of {runs}'}; times in ms."
     )
     yield table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
@@ -342,8 +343,9 @@ def load(found, prefix):
     yield paragraph(
         f"What saturates first, from the processor time of a request at the highest rate of each set-up: all "
         f"{processors} processors, which the programs share, or the only thread of one program. forward-auth and "
-        f"DynamoDB Local have a thread for each processor, every nginx and wrk have one. The last column is the rate at"
-        f" which that is used up, rounded to two digits; a set-up does not reach it while a part waits for another."
+        f"DynamoDB Local have a thread for each processor, every nginx and wrk have one thread. The last column is "
+        f"the rate at which this limit is reached, rounded to two digits; a set-up in which programs wait for each "
+        f"other stays below it."
     )
     limits = [[name, row["connections"], *limit(row, processors)] for name, row in best.items()]
     yield table(["set-up", "connections", "first", "processor time of a request, µs", "most requests/s"], limits)
@@ -357,8 +359,8 @@ def load(found, prefix):
         if name.startswith("nginx, ")
     ]
     yield paragraph(
-        f"With one connection nothing waits for a processor. There a question adds to the {number(plain['p50'])} ms of"
-        f" an nginx that only proxies, at the median: {'; '.join(added)}."
+        f"With one connection no program waits for a processor. An nginx that only proxies then takes "
+        f"{number(plain['p50'])} ms at the median, and asking for the decision adds: {'; '.join(added)}."
     )
 
 
@@ -400,10 +402,10 @@ def growth(found, prefix):
     yield "## Growth"
     yield measured(found, "growth")
     yield paragraph(
-        f"Processor time of one decision of forward-auth in process, and alone of the step that grows with the number;"
-        f" for the table the time of a read. The exponent is the slope of a line through the logarithms (least "
-        f"squares), for all sizes and from {results.LARGE} on: 0 is a cost that does not depend on the number, 1 is "
-        f"proportional to it."
+        f"Processor time of one decision of forward-auth, called in the benchmark's process, and of the step that "
+        f"depends on the number; for the table the time of a read. The exponent is the slope of a line through the "
+        f"logarithms (least squares), for all sizes and from {results.LARGE} on: 0 is a cost that does not depend on "
+        f"the number, 1 is proportional to it."
     )
     for dimension, steps in found.growth().items():
         title, text = DIMENSIONS[dimension]
@@ -433,7 +435,7 @@ def quota(found, prefix):
     yield paragraph(
         "Lambda gives a function of 1,769 MB one processor, and a share in proportion below. Here the kernel's "
         "bandwidth control (control group `cpu`) allows the process that share of every period, after which it waits "
-        "for the next. AWS does not document its period, so there are two. Times in ms; store and Runtime API are "
+        "for the next. AWS does not document its period, so two are measured. Times in ms; store and Runtime API are "
         "outside of the group. *Now and then* is an invocation every 50 ms on average, *back to back* is without a "
         "pause, as in a load test of one environment."
     )
@@ -455,7 +457,7 @@ def advice(found):
     busy = [f"{number(row['busy']['p99_ms'])} ms" for row in (small, usual, large)]
     starts = [f"{row['start_ms']['median']:.0f} ms" for row in (small, usual, large)]
     long = [f"{at[f'{memory}, 100']['start_ms']['median']:.0f} ms" for memory in (128, 256)]
-    yield "What follows:"
+    yield "Conclusions:"
     yield "\n".join(
         textwrap.fill(
             " ".join(line.split()), WIDTH, initial_indent="- ", subsequent_indent="  ",
@@ -469,7 +471,7 @@ def advice(found):
             f"{busy[2]}. Lambda sends an environment one request at a time and starts another one while it is busy, so"
             f" this is the worst case of a spike.",
             f"A start takes {starts[0]}, {starts[1]} and {starts[2]}, and with periods of 100 ms {long[0]} at 128 MB and "
-            f"{long[1]} at 256 MB: what it uses beyond the share of a period waits for the next one.",
+            f"{long[1]} at 256 MB: a start that has used the share of a period waits for the next one.",
             "So 256 MB, the template's, is enough for a steady load, and 128 MB if the tail of a spike does not "
             "matter. Where starts are too slow, more memory shortens them; provisioned concurrency removes them "
             "([operations.md](operations.md#memory-and-provisioned-concurrency)).",
@@ -488,8 +490,8 @@ def other(found, prefix):
     )
     yield table(["what", "µs", "× bare ES256 signature"], rows)
     yield paragraph(
-        f"A mail takes custom-message {number(mail['p50_us'])} µs in the median and {number(mail['p99_us'])} µs at the"
-        f" 99th percentile ({mail['mails']:,} mails of {mail['kinds']} kinds, warm)."
+        f"custom-message renders a mail in {number(mail['p50_us'])} µs at the median and {number(mail['p99_us'])} µs at"
+        f" the 99th percentile ({mail['mails']:,} mails of {mail['kinds']} kinds, warm)."
     )
 
 
@@ -504,8 +506,9 @@ def migration(found, prefix):
         f"{number(moved['before_mb'])} MB are resident before and {number(moved['after_mb'])} MB after."
     )
     yield paragraph(
-        "Can refusals be told apart by their time? Each kind is measured twice, so that two lists of one kind show the "
-        "machine's noise. The p of a Kolmogorov-Smirnov test is small if two lists differ by more than chance."
+        "Whether a client can distinguish refusals by their time: each kind is measured twice, so that two lists of one "
+        "kind show the machine's noise. The p of a Kolmogorov-Smirnov test is small if two lists differ by more than "
+        "chance."
     )
     rows = []
     for function in dict.fromkeys(row["function"] for row in refused):
@@ -580,6 +583,16 @@ def warm_ratio(found):
     return ours and node and node["cpu_us"]["median"] / ours["cpu_us"]["median"]
 
 
+def cause_of_warm(found):
+    ours, refusal = (found.row("warm", name=name) for name in ("Gatehouse", WITHOUT_STORE))
+    whole, read = ours["cpu_us"]["median"], ours["cpu_us"]["median"] - refusal["cpu_us"]["median"]
+    return (
+        f"both use the kernel's sockets alike, three requests an invocation. The difference between Gatehouse's two "
+        f"lines, most of it the SDK's read of the table, is {number(read)} of {number(whole)} µs. What was tried: "
+        f"`make bench PART=tried`."
+    )
+
+
 def goals_before(found):
     """Of each function whose builds are compared: neither its package nor its memory has grown."""
     with_tls = found.row("before", bench="before", kind="start", name="authorizer, TLS")
@@ -603,6 +616,7 @@ def always(value):
 
 
 GROWN = "crates that all functions share are compiled for speed since the earlier commit, so their code is larger."
+WITHOUT_STORE = "Gatehouse, without the store: an expired token"
 ARM64 = """
 The goal of the authorizer with TLS is for x86_64, where the build switches off the entropy that aws-lc collects from
 the processor's jitter. On arm64 it stays on, because Lambda's arm64 processors lack `RDRAND`: the first TLS handshake
@@ -621,8 +635,8 @@ START_GOALS = [
         "pre-token-generation, CPU × whoami",
         ("at most", 1.3),
         start_ratio("pre-token-generation"),
-        "it reads its rules from the configuration, and is a larger binary. Tried: the macros of libraries below INFO "
-        "compile to nothing, which made every binary 3 to 4 % smaller.",
+        "it reads its rules from the configuration, and is a larger binary, although the log macros of libraries below "
+        "INFO compile to nothing.",
     ),
 ]
 WARM_GOALS = [
@@ -630,8 +644,7 @@ WARM_GOALS = [
         "Node's CPU / Gatehouse's, with the store",
         ("at least", 3),
         warm_ratio,
-        "both use the kernel's sockets alike, three requests an invocation, and most of the rest is the SDK's read of the "
-        "table, as the two lines of Gatehouse show. What was tried: `make bench PART=tried`.",
+        cause_of_warm,
     )
 ]
 
@@ -651,8 +664,8 @@ DIMENSIONS = {
     ),
     "policies": (
         "Policies",
-        "Two shipped policies, and so many further ones, each a `permit` for a group of its own with a condition. "
-        "Cedar evaluates every policy at each decision; at the start each is parsed and validated.",
+        "Two shipped policies and this number of others, each a `permit` with a condition for a different group. "
+        "Cedar evaluates every policy at each decision; a start parses and validates each.",
     ),
     "issuers": (
         "Issuers",
@@ -660,13 +673,14 @@ DIMENSIONS = {
     ),
     "revocations": (
         "Revocations in memory",
-        "So many revoked sessions of the caller, who has another, valid one, in forward-auth's store in memory.",
+        "forward-auth's store in memory has this number of revoked sessions of the caller. The session of the request "
+        "is valid.",
     ),
     "table": (
         "Revocations in a table",
         "The same in DynamoDB Local on the loopback interface, read by the store that the authorizer uses: one "
-        "`BatchGetItem` of at most six keys. Its SQLite file grows, DynamoDB's partitions do not; the checker asserts "
-        "the number of reads ([testing.md](testing.md#the-checker)).",
+        "`BatchGetItem` of at most six keys. DynamoDB Local's SQLite file grows, DynamoDB's partitions do not; the "
+        "checker asserts the number of reads ([testing.md](testing.md#the-checker)).",
     ),
 }
 USED = {
