@@ -45,6 +45,8 @@ def measured(name):
     its_commit, its_changes = commit(), modified()
     if "GATEHOUSE_BUILT" not in os.environ:
         prepare()
+    if missing := [one for one in NEEDED.get(name, ()) if not (BINARIES / one).exists()]:
+        raise SystemExit(f"{name} needs {' and '.join(missing)}, which {BINARIES} lacks")
     # Before the part begins, so that it does not count itself.
     others, before, began = [others_use()], os.getloadavg()[0], time.monotonic()
     results = list(run())
@@ -70,7 +72,30 @@ def measured(name):
 
 def lacking(name):
     """What a part needs and this machine does not have, if it can be known beforehand."""
-    return no_control_group() if name == "quota" else None
+    if name == "quota":
+        return no_control_group()
+    return no_history() if name == "before" else None
+
+
+def no_checkout():
+    """Why the commit that a report names cannot be read."""
+    try:
+        done = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        why = str(error)
+    else:
+        why = done.stderr.strip().splitlines()[0] if done.returncode else ""
+    return f"needs a checkout with git, because a report names its commit ({why})" if why else None
+
+
+def no_history():
+    """Why the functions of the earlier commit can be neither found nor built."""
+    if earlier_folder().exists() or "GATEHOUSE_BUILT" in os.environ:
+        return None
+    words = ["git", "-C", ROOT, "cat-file", "-e", f"{EARLIER}^{{commit}}"]
+    if subprocess.run(words, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return None
+    return f"needs the whole history, for commit {EARLIER}: git fetch --unshallow"
 
 
 def no_control_group():
@@ -116,10 +141,11 @@ def drivers(*names):
     cargo("--workspace", "--example", "token", *(f"--bin={name}" for name in names))
 
 
-def function(name, root=ROOT, target=TARGET, **environment):
+def function(name, root=None, target=None, **environment):
     """Separately, as SAM builds it: no feature of another function is enabled."""
+    root = root or ROOT
     manifest = root / f"functions/{name}/Cargo.toml"
-    words = ("--release", "--manifest-path", manifest, "--target-dir", target)
+    words = ("--release", "--manifest-path", manifest, "--target-dir", target or TARGET)
     command("cargo", "build", "-q", *JOBS, *words, root=root, **environment)
 
 
@@ -153,7 +179,6 @@ def prepare_before():
     """The functions of the earlier commit, from its own sources and lock file, and those of this one."""
     folder = earlier_folder()
     if not folder.exists():
-        # Its errors are shown: a shallow clone lacks the commit.
         archive = subprocess.run(["git", "-C", ROOT, "archive", EARLIER], stdout=subprocess.PIPE, check=True).stdout
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = tempfile.mkdtemp(dir=folder.parent)
@@ -270,9 +295,13 @@ def run_load():
 
 def run_before():
     earlier = earlier_folder() / "target/release"
-    for name in COMPARED:
+    compared = [name for name in COMPARED if all((folder / name).exists() for folder in (earlier, BINARIES))]
+    if not compared:
+        raise SystemExit(f"before compares nothing: no function is in both {earlier} and {BINARIES}")
+    for name in compared:
         before, after = (zipped_mb(folder / name) for folder in (earlier, BINARIES))
         yield {"bench": "zip", "name": name, "commit": EARLIER, "before": before, "after": after}
+    # It names the functions that it leaves out.
     yield from program("before", earlier)
 
 
@@ -280,10 +309,16 @@ def run_tried():
     """Each variant beside the authorizer as it is, which is alone in a folder."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy2(BINARIES / "authorizer", folder)
-        variants = [("opt-level 3 for every crate", TARGET / "opt-level-3/release", ())]
+        variants, faster = [], TARGET / "opt-level-3/release"
+        if (faster / "authorizer").exists():
+            variants.append(("opt-level 3 for every crate", faster, ()))
+        else:
+            print(f"opt-level 3 for every crate is left out: {faster} lacks authorizer", flush=True)
         for name, package, library in ALLOCATORS:
-            for found in (ROOT / ".tools" / package).rglob(library):
-                variants.append((f"{name} instead of glibc's allocator", folder, (found,)))
+            libraries = list((ROOT / ".tools" / package).rglob(library))
+            if not libraries:
+                print(f"{name} is left out: .tools/{package} lacks {library}", flush=True)
+            variants += [(f"{name} instead of glibc's allocator", folder, (found,)) for found in libraries]
         for name, second, preloaded in variants:
             print(name, flush=True)
             environment = {"GATEHOUSE_BIN_DIR": str(second), "GATEHOUSE_SAME_ROOTS": "1"}
@@ -409,8 +444,8 @@ def versions():
     return found
 
 
-def command(*arguments, root=ROOT, **environment):
-    subprocess.run([str(one) for one in arguments], cwd=root, env=os.environ | environment, check=True)
+def command(*arguments, root=None, **environment):
+    subprocess.run([str(one) for one in arguments], cwd=root or ROOT, env=os.environ | environment, check=True)
 
 
 def output(*arguments):
@@ -434,5 +469,12 @@ PARTS = {
 # Migrations take a quarter of an hour of their own, most of it in waits that are measured; the builds of `before` and
 # `tried` take as long each.
 USUAL = [name for name in PARTS if name not in ("migration", "before", "tried")]
-# Rates and response times are the result, and mean nothing while other programs use the processors.
-QUIET = ("load", "growth")
+# The functions without which a part measures nothing.
+NEEDED = {
+    "start": ("whoami",),
+    "warm": ("authorizer", "whoami"),
+    "tried": ("authorizer",),
+    "load": ("forward-auth",),
+    "quota": ("authorizer",),
+    "migration": ("migrate-user", "auth-api"),
+}

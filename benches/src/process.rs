@@ -43,11 +43,10 @@ pub fn resident_mb(pid: u32) -> f64 {
     kilobytes * 1024.0 / 1e6
 }
 
-/// Whether a binary is there to be measured: `BUILT=1` and `GATEHOUSE_BIN_DIR` measure what a folder has.
+/// Whether a binary exists. With `BUILT=1` or `GATEHOUSE_BIN_DIR` the folder may lack functions.
 #[must_use]
 pub fn is_built(name: &str) -> bool {
-    let folder = std::env::var_os("GATEHOUSE_BIN_DIR");
-    folder.is_none_or(|folder| Path::new(&folder).join(name).exists())
+    Binary::location(name).exists()
 }
 
 /// The size of a binary in megabytes.

@@ -56,6 +56,7 @@ class Documents(unittest.TestCase):
         import text
 
         last = results.Results.read(ROOT / "benches/last")
+        self.assertEqual(set(last.parts), {file.stem for file in (ROOT / "benches/last").glob("*.json")}, "another version's")
         self.assertEqual(text.document(last, "pictures/"), PAGES[claims.BENCHMARKS], "make bench SAVE=1, not by hand")
         self.assertFalse([name for name, part in last.parts.items() if part["quick"]], "a quick run is not published")
         self.assertFalse([name for name, part in last.parts.items() if part["modified"]], "of no commit")

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,8 +30,68 @@ SPECIFICATION.loader.exec_module(command)
 OTHERS_USE = parts.others_use
 
 
+HEAD = {
+    "command": "make bench", "date": "2026-11-27", "commit": "c", "modified": [], "load": [0, 0], "others": [0, 0],
+    "seconds": 1, "quick": False, "versions": {}, "machine": {
+        "processors": 2, "architecture": "x86_64", "model": "m", "memory_gb": 1, "kernel": "6"},
+}  # fmt: skip
+
+
 def us(value):
     return {"median": value, "low": value, "high": value, "runs": 1}
+
+
+class Recorded(dict):
+    """Records the fields that are read."""
+
+    read = set()
+
+    def __getitem__(self, name):
+        Recorded.read.add(name)
+        return super().__getitem__(name)
+
+
+def start_row(name, **members):
+    row = {
+        "bench": "start", "kind": "loopback", "name": name, "mb": 1.5, "instructions": 8_923_498.0, "resident_mb": us(7),
+        "start_ms": {**us(6.5), "low": 6, "high": 9}, "cpu_ms": {**us(4.25), "low": 4, "high": 5.5},
+        "floor_cpu_ms": us(1.25), "ratio": {**us(3.5), "low": 3.25, "high": 4.75},
+    }  # fmt: skip
+    return row | members
+
+
+class Starts(unittest.TestCase):
+    def shown(self, *rows, **head):
+        return "\n".join(text.start(results.Results({"start": {**HEAD, **head, "results": list(rows)}}), ""))
+
+    def test_a_line_has_both_times_and_the_median_of_the_ratios_with_its_spread(self):
+        shown = self.shown(start_row("whoami"), start_row("logout"))
+        self.assertIn(
+            "| function | MB | until the first poll, ms | CPU, ms | whoami's CPU beside it, ms | CPU, × whoami | "
+            "million instructions | resident, MB |",
+            shown,
+        )
+        self.assertIn(
+            "\n| logout | 1.50 | 6.50 (6.00 to 9.00) | 4.25 (4.00 to 5.50) | 1.25 | 3.50 (3.25 to 4.75) | 8.9 | 7.00 |\n",
+            shown,
+        )
+        # 3.40 is the quotient of the two columns.
+        self.assertNotIn("3.40", shown)
+        self.assertNotIn("disturbed", shown)
+
+    def test_a_disturbed_run_says_so(self):
+        shown = self.shown(start_row("whoami"), start_row("logout", floor_cpu_ms=us(2)))
+        self.assertIn("whoami's CPU time beside the functions is between 1.25 and 2.00 ms.", " ".join(shown.split()))
+
+    def test_the_goal_of_instructions_is_for_x86_64(self):
+        rows = [start_row("authorizer"), start_row("authorizer, TLS with 5 roots", kind="tls", instructions=30e6)]
+        goal = "| authorizer with TLS on x86_64, million instructions | at most 22 | 30.0 | no |"
+        shown = self.shown(*rows)
+        self.assertIn(goal, shown)
+        self.assertIn("without TLS the authorizer's start takes 8.9 million", " ".join(shown.split()))
+        shown = self.shown(*rows, machine={**HEAD["machine"], "architecture": "aarch64"})
+        self.assertNotIn("million instructions | at most", shown)
+        self.assertIn("On arm64 it stays on", shown)
 
 
 class Files(unittest.TestCase):
@@ -39,6 +100,38 @@ class Files(unittest.TestCase):
         written = results.as_json(part)
         self.assertEqual(json.loads(written), part)
         self.assertIn('\n  {"name": "a"},\n', written)
+
+    def test_the_declared_fields_are_those_that_the_page_reads(self):
+        for file in (REPORT.parent / "last").glob("*.json"):
+            part = json.loads(file.read_text())
+            self.assertEqual(results.lacking(part), [], f"{file.stem} is of another version")
+            declared = {field for row in part["results"] for field in results.FIELDS[row["bench"]]}
+            # What a refusal has depends on its kind.
+            declared |= {"bench", "kind", "median_us", "between", "p"}
+            part["results"] = json.loads(json.dumps(part["results"]), object_hook=Recorded)
+            Recorded.read = set()
+            list(dict(text.SECTIONS)[file.stem](results.Results({file.stem: part}), ""))
+            with self.subTest(file.stem):
+                self.assertLessEqual(Recorded.read, {one for field in declared for one in field.split(".")})
+
+    def test_results_of_another_version_are_left_out_with_a_line(self):
+        for spoil, field in (
+            (lambda part: part["results"][1].pop("floor_cpu_ms"), "floor_cpu_ms.median"),
+            (lambda part: part["results"][1]["ratio"].pop("low"), "ratio.low"),
+            (lambda part: part["results"][1].update(cpu_ms=4.5), "cpu_ms.median"),
+            (lambda part: part.pop("others"), "others"),
+            (lambda part: part.pop("results"), "results"),
+        ):
+            part = {**HEAD, "results": [start_row("whoami"), start_row("authorizer")]}
+            with self.subTest(field), tempfile.TemporaryDirectory() as folder, mock.patch("builtins.print") as shown:
+                for name in ("start", "warm"):
+                    pathlib.Path(folder, f"{name}.json").write_text(json.dumps({**part, "results": []}))
+                spoil(part)
+                pathlib.Path(folder, "start.json").write_text(json.dumps(part))
+                self.assertEqual(set(results.Results.read(pathlib.Path(folder)).parts), {"warm"})
+                self.assertIn("start.json is left out", shown.call_args[0][0])
+                self.assertIn(field, shown.call_args[0][0])
+                self.assertIn("make bench PART=start", shown.call_args[0][0])
 
 
 class Exponents(unittest.TestCase):
@@ -72,6 +165,11 @@ class Goals(unittest.TestCase):
         self.assertNotIn("certificates", self.shown(21.9))
         self.assertIn("| yes |", self.shown(3, ("at least", 3)))
 
+    def test_goals_with_the_same_cause_share_its_paragraph(self):
+        found = results.Results({"start": HEAD})
+        goals = [(name, ("at most", 1), lambda _: 2, "it is large.") for name in ("a", "b")]
+        self.assertEqual(list(text.goals(found, "start", goals))[1:], ["a; b: it is large."])
+
     def test_a_goal_without_a_measurement_is_not_shown(self):
         self.assertEqual(self.shown(None), "")
 
@@ -79,6 +177,7 @@ class Goals(unittest.TestCase):
         for value in (1, 30):
             self.assertIn("| not judged", self.shown(value, name="CPU, x", load=2.5))
             self.assertNotIn("| not judged", self.shown(value, name="CPU, x"))
+            self.assertIn("| not judged", self.shown(value, name="a, ms until the first poll", load=2.5))
             self.assertNotIn("| not judged", self.shown(value, load=2.5))
 
 
@@ -134,34 +233,46 @@ class Builds(unittest.TestCase):
     """Two builds of a function beside each other."""
 
     def found(self, instructions):
-        side = {"cpu": us(2), "resident_mb": us(3), "instructions": instructions}
-        row = {"before": side, "after": side, "ratio": {"median": 0.5, "low": 0.25, "high": 1}}
+        side = {"cpu": us(2), "took": us(8), "resident_mb": us(3), "instructions": instructions}
+        after = {**side, "took": us(5), "resident_mb": us(3.3)}
+        row = {"before": side, "after": after, "ratio": {"median": 0.5, "low": 0.25, "high": 1}}
         kinds = [("start", "authorizer, TLS"), ("warm", "authorizer")]
         named = [{**row, "kind": kind, "name": name} for kind, name in kinds]
         package = {"bench": "zip", "name": "authorizer", "commit": "0123456789", "before": 4.56, "after": 4.21}
-        part = {
-            "command": "make bench", "date": "2026-11-27", "commit": "c", "quick": False, "modified": [], "load": [0, 0],
-            "others": [0, 0], "versions": {}, "machine": {name: 2 for name in (
-                "processors", "architecture", "model", "memory_gb", "kernel")},
-        }  # fmt: skip
         tried = [{**one, "bench": "tried", "variant": "another", "zip": 4.2} for one in named]
         return results.Results({
-            "before": {**part, "results": [package, *({**one, "bench": "before"} for one in named)]},
-            "tried": {**part, "results": tried},
+            "before": {**HEAD, "results": [package, *({**one, "bench": "before"} for one in named)]},
+            "tried": {**HEAD, "results": tried},
         })  # fmt: skip
 
     def test_ratios_instructions_and_sizes_are_shown(self):
         shown = "\n".join(text.before(self.found(14_670_000.0), ""))
         self.assertIn("| authorizer, TLS, a start | 2.00 (2.00 to 2.00) | 2.00 (2.00 to 2.00) | 0.50 (0.25 to 1.00) |", shown)
-        self.assertIn("| 14.67 | 14.67 | 3.00 | 3.00 |", shown)
+        self.assertIn("| 0.50 (0.25 to 1.00) | 8.00 | 5.00 | 14.67 | 14.67 | 3.00 | 3.30 |", shown)
         self.assertIn("| authorizer | 4.56 | 4.21 |", shown)
         self.assertIn("The functions of commit 0123456789,", shown)
         shown = "\n".join(text.tried(self.found(14_670_000.0), ""))
         self.assertIn("| another | 0.50 (0.25 to 1.00) | 14.67 to 14.67 |", shown)
 
     def test_without_valgrind_the_rest_is_shown(self):
-        self.assertIn("|  |  | 3.00 | 3.00 |", "\n".join(text.before(self.found(None), "")))
+        self.assertIn("|  |  | 3.00 | 3.30 |", "\n".join(text.before(self.found(None), "")))
         self.assertIn("| another | 0.50", "\n".join(text.tried(self.found(None), "")))
+
+    def test_goals_of_each_compared_function_are_judged(self):
+        shown = "\n".join(text.before(self.found(None), ""))
+        for goal in (
+            "| authorizer with TLS, ms until the first poll, after / before | at most 0.5 | 0.625 | no |",
+            "| authorizer, zip, after / before | at most 1 | 0.923 | yes |",
+            "| authorizer, TLS, resident memory of a start, after / before | at most 1 | 1.10 | no |",
+        ):
+            self.assertIn(goal, shown)
+        self.assertIn("a start, after / before: crates that all functions share", " ".join(shown.split()))
+
+    def test_each_part_has_a_heading_of_its_own(self):
+        self.assertTrue(next(iter(text.tried(self.found(None), ""))).startswith("## "))
+        last = results.Results.read(REPORT.parent / "last")
+        for name, section in text.SECTIONS:
+            self.assertTrue(next(iter(section(last, ""))).startswith("## "), name)
 
     def test_the_parts_of_a_start_are_differences_of_lines(self):
         counts = {"whoami": 0.4e6, "connections": 2e6, "authorizer": 8.9e6, "authorizer, TLS with 5 roots": 14.7e6}
@@ -195,8 +306,11 @@ class Runs(unittest.TestCase):
             (command, "FRESH", self.fresh),
             (command, "LAST", self.last),
             (command, "DOCUMENT", self.here / "benchmarks.md"),
-            (command, "write", lambda *_: None),
+            (command, "PICTURES", self.here),
+            (text, "document", lambda found, prefix: self.rendered(found)),
+            (command.charts, "drawn", lambda found: []),
             (parts, "ROOT", self.here),
+            (parts, "BINARIES", self.here / "release"),
             (parts, "JOBS", []),
             (parts, "USUAL", ["start", "quota", "load"]),
             (parts, "others_use", lambda: self.others.pop(0)),
@@ -212,8 +326,14 @@ class Runs(unittest.TestCase):
         for name in parts.PARTS:
             self.part(name, lambda: iter([{"bench": "x"}]))
         self.git("init", "-q")
-        (self.here / ".gitignore").write_text("/fresh/\n/last/\n")
+        (self.here / ".gitignore").write_text("/fresh/\n/last/\n/release/\n/benchmarks.md\n")
+        (self.here / "release").mkdir()
+        for name in parts.FUNCTIONS:
+            (self.here / "release" / name).write_text("")
         self.commit()
+
+    def rendered(self, found):
+        return " ".join(sorted(found.parts))
 
     def part(self, name, run, prepare=lambda: None):
         def both():
@@ -254,6 +374,91 @@ class Runs(unittest.TestCase):
         self.assertEqual((self.ran, self.saved()), (["start", "load"], {"start", "load"}))
         self.assertEqual(command.main(["quota"]), 1)
         self.assertEqual(self.ran, ["start", "load"])
+
+    def test_a_page_that_cannot_be_rendered_replaces_no_saved_result(self):
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        before = (self.last / "start.json").read_text()
+        self.part("start", lambda: iter([{"bench": "x", "new": 1}]))
+        with mock.patch.object(text, "document", side_effect=KeyError("floor_cpu_ms")):
+            with self.assertRaises(KeyError):
+                command.main(["start", "--save"])
+        self.assertEqual((self.last / "start.json").read_text(), before)
+        self.assertEqual((self.here / "benchmarks.md").read_text(), "start")
+
+    def test_the_saved_page_does_not_depend_on_the_fresh_results(self):
+        self.fresh.mkdir()
+        (self.fresh / "quota.json").write_text('{"results": []}')
+        self.assertEqual(command.main(["start", "--save"]), 0)
+        self.assertEqual((self.here / "benchmarks.md").read_text(), "start")
+        self.assertEqual((self.fresh / "report.md").read_text(), "start", "without what another version has written")
+        with mock.patch.object(self, "rendered", side_effect=["start", "start", KeyError("fresh")]):
+            with self.assertRaises(KeyError):
+                command.main(["start", "--save"])
+        self.assertEqual((self.here / "benchmarks.md").read_text(), "start")
+
+    def test_the_saved_page_is_written_with_each_part(self):
+        def interrupted():
+            raise KeyboardInterrupt
+            yield
+
+        self.part("quota", interrupted)
+        with self.assertRaises(KeyboardInterrupt):
+            command.main(["start", "quota", "--save"])
+        self.assertEqual((self.saved(), (self.here / "benchmarks.md").read_text()), ({"start"}, "start"))
+
+    def test_a_disturbed_start_is_not_saved(self):
+        for floors, saved in (((1.0, 1.6, 1.2), set()), ((1.0, 1.5, 1.2), {"start"})):
+            self.part("start", lambda: iter([{**start_row("f"), "floor_cpu_ms": us(one)} for one in floors]))
+            with mock.patch("builtins.print") as shown:
+                self.assertEqual(command.main(["start", "--save"]), 0 if saved else 1)
+            self.assertEqual(self.saved(), saved)
+            words = " ".join(str(one) for call in shown.call_args_list for one in call[0])
+            self.assertEqual("between 1.00 and 1.60 ms" in words, not saved)
+
+    def test_without_git_the_reason_is_plain(self):
+        shutil.rmtree(self.here / ".git")
+        for words in (["start"], ["start", "--save"]):
+            with self.assertRaisesRegex(SystemExit, "needs a checkout with git, .*not a git repository"):
+                command.main(words)
+        with mock.patch.dict(os.environ, {"PATH": "/nonexistent"}), self.assertRaisesRegex(SystemExit, "needs a checkout"):
+            command.main([])
+        self.assertEqual(self.ran, [])
+
+    def test_a_shallow_clone_cannot_compare_with_the_earlier_commit(self):
+        self.assertIn("the whole history", parts.lacking("before"))
+        self.assertIn("git fetch --unshallow", parts.lacking("before"))
+        self.assertEqual(command.main(["before"]), 1)
+        self.assertEqual(self.ran, [])
+        with mock.patch.object(parts, "EARLIER", self.git("rev-parse", "HEAD")):
+            self.assertIsNone(parts.lacking("before"))
+        parts.earlier_folder().mkdir(parents=True)
+        self.assertIsNone(parts.lacking("before"), "its sources are there")
+
+    def test_a_part_names_the_function_that_it_needs(self):
+        for name, function in (("start", "whoami"), ("warm", "whoami"), ("quota", "authorizer"), ("load", "forward-auth")):
+            with self.subTest(name), mock.patch("builtins.print") as shown:
+                (self.here / "release" / function).unlink()
+                self.assertEqual(command.main([name]), 1)
+                self.assertIn(f"{name} needs {function}, which", str(shown.call_args_list))
+                (self.here / "release" / function).write_text("")
+        self.assertEqual(self.ran, [])
+
+    def test_functions_that_a_folder_lacks_are_not_compared(self):
+        earlier = parts.earlier_folder() / "target/release"
+        earlier.mkdir(parents=True)
+        with mock.patch.object(parts, "program", lambda *_: iter([{"bench": "before"}])):
+            with self.assertRaisesRegex(SystemExit, "before compares nothing"):
+                list(parts.run_before())
+            (earlier / "logout").write_text("")
+            self.assertEqual([row["bench"] for row in parts.run_before()], ["zip", "before"])
+
+    def test_functions_are_built_from_the_present_folder(self):
+        with mock.patch.object(subprocess, "run") as run, mock.patch.object(parts, "TARGET", self.here / "elsewhere"):
+            parts.function("whoami")
+        words, folder = run.call_args[0][0], run.call_args[1]["cwd"]
+        self.assertIn(str(self.here / "functions/whoami/Cargo.toml"), words)
+        self.assertIn(str(self.here / "elsewhere"), words)
+        self.assertEqual(folder, self.here)
 
     def test_a_result_has_the_commit_that_was_built(self):
         built = self.git("rev-parse", "--short=10", "HEAD")
@@ -300,17 +505,18 @@ class Runs(unittest.TestCase):
 
     def test_rates_of_a_busy_machine_are_not_saved(self):
         # Asked before the part, after its build and after the part.
-        for others, ran in (([0.6], []), ([0.1, 0.6, 0.1], ["load"]), ([0.1, 0.1, 0.6], ["load"])):
-            with self.subTest(others):
-                self.others, self.ran = list(others), []
-                self.assertEqual(command.main(["load", "--save"]), 1)
-                self.assertEqual((self.ran, self.saved()), (ran, set()))
+        for name in ("start", "warm", "quota", "load", "growth"):
+            for others, ran in (([0.6], []), ([0.1, 0.6, 0.1], [name]), ([0.1, 0.1, 0.6], [name])):
+                with self.subTest(name, others=others):
+                    self.others, self.ran = list(others), []
+                    self.assertEqual(command.main([name, "--save"]), 1)
+                    self.assertEqual((self.ran, self.saved()), (ran, set()))
         self.others = [0.6, 0.6]
-        self.assertEqual(command.main(["start", "--save"]), 0)
-        self.assertIn("rates are lower bounds, times are upper bounds", text.note(self.result("start")))
+        self.assertEqual(command.main(["verify", "--save"]), 0)
+        self.assertIn("rates are lower bounds, times are upper bounds", text.note(self.result("verify")))
         self.others = [0.4, 0.4]
-        self.assertEqual(command.main(["start", "--save"]), 0)
-        self.assertEqual(text.note(self.result("start")), "")
+        self.assertEqual(command.main(["verify", "--save"]), 0)
+        self.assertEqual(text.note(self.result("verify")), "")
 
     def test_an_idle_machine_is_idle(self):
         with mock.patch.object(parts, "used_seconds", side_effect=[10.0, 11.5]), mock.patch("time.sleep"):

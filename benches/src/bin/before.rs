@@ -1,6 +1,10 @@
 //! Starts and warm invocations of two builds of the functions, in turns: `before FOLDER [LIBRARY]`. The folder has the
 //! binaries of the first build; the second one is that of `GATEHOUSE_BIN_DIR`. A library is preloaded into the second
-//! one, such as another allocator. Functions that either folder lacks are not measured.
+//! one, such as another allocator. Functions that either folder lacks are left out.
+//!
+//! With TLS each build has the root certificates that it has in an AWS account: the first one those of the system, the
+//! second one those of AWS's own hosts. With a library, or with `GATEHOUSE_SAME_ROOTS`, both have those of AWS's own
+//! hosts: two variants of one commit have the same roots in an account.
 
 #![allow(
     clippy::expect_used,
@@ -33,6 +37,11 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().expect("the folder of the first binaries"));
     let library = arguments.next();
+    for name in STARTED {
+        if !(folder.join(name).exists() && is_built(name)) {
+            println!("{name} is left out: one of the two folders lacks it");
+        }
+    }
     let pair = |name: &str| {
         let first = folder.join(name);
         let are_built = first.exists() && is_built(name);
@@ -61,7 +70,7 @@ async fn main() {
         // What each has in an account: builds from before these roots read the system's.
         let (system, _) = tls.beside_system_roots();
         let (amazon, _) = tls.beside_amazon_roots().expect("Amazon's roots");
-        let is_same = std::env::var_os("GATEHOUSE_SAME_ROOTS").is_some();
+        let is_same = library.is_some() || std::env::var_os("GATEHOUSE_SAME_ROOTS").is_some();
         let first = if is_same { &amazon } else { &system };
         for (environment, file) in environments.iter_mut().zip([first, &amazon]) {
             environment.push(("SSL_CERT_FILE", file.to_str().expect("a path").to_owned()));

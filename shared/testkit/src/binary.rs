@@ -124,6 +124,18 @@ impl Binary {
     /// test executable.
     #[must_use]
     pub fn path(name: &str) -> PathBuf {
+        let path = Self::location(name);
+        assert!(
+            path.exists(),
+            "{} is missing: run `cargo build --workspace` first, as `make test` does",
+            path.display()
+        );
+        path
+    }
+
+    /// Where [`Binary::path`] looks for a binary, which may be missing.
+    #[must_use]
+    pub fn location(name: &str) -> PathBuf {
         let directory = std::env::var_os("GATEHOUSE_BIN_DIR").map_or_else(
             || {
                 let test = std::env::current_exe().expect("a path");
@@ -131,13 +143,7 @@ impl Binary {
             },
             PathBuf::from,
         );
-        let path = directory.join(name);
-        assert!(
-            path.exists(),
-            "{} is missing: run `cargo build --workspace` first, as `make test` does",
-            path.display()
-        );
-        path
+        directory.join(name)
     }
 
     /// Starts the function with only these environment variables, and waits for its first poll.
