@@ -140,7 +140,7 @@ test-adopt: binaries tools tools-sam ## Test gatehouse-adopt, first alone, then 
 	@$(PYTHON) local/stack.py exec --databases \
 	  $(OPERATE) -m unittest discover operate/tests -k adopt.test_local_stack
 
-bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|tried|before|load|growth|quota|other|migration, QUICK=1, SAVE=1, BUILT=1
+bench: ## Measure into .local/bench/report.md; PART=verify|start|warm|tried|before|load|front-door|growth|quota|other|migration, QUICK=1, SAVE=1, BUILT=1
 	@local/venv .tools/bench local/bench.txt
 	@$(if $(QUICK),GATEHOUSE_QUICK=1) $(if $(BUILT),GATEHOUSE_BUILT=1) GATEHOUSE_JOBS="$(CARGO_JOBS)" \
 	  .tools/bench/bin/python benches/report $(PART) $(if $(SAVE),--save)

@@ -179,8 +179,14 @@ def temporary_folder():
         yield folder
 
 
-def start(folder, port):
-    """Starts MiniStack on `port`, deploys, and returns the state that clients need."""
+def binary_of(name):
+    """What `make run` and `make test` have built of a function."""
+    return BINARIES / name / "bootstrap"
+
+
+def start(folder, port, binary_of=binary_of, parameters=()):
+    """Starts MiniStack on `port`, deploys with further values of the template's parameters, and returns the state that
+    clients need."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     endpoint = f"http://127.0.0.1:{port}"
@@ -223,7 +229,7 @@ def start(folder, port):
         wait_for(endpoint, process)
         old_pool = make_old_pool(endpoint)
         step("Deploying template.yaml into it")
-        outputs = deploy(folder, endpoint, cognito, old_pool)
+        outputs = deploy(folder, endpoint, cognito, old_pool, binary_of, dict(parameters))
     except BaseException:
         stop(process.pid)
         print(log.read_text()[-4000:])
@@ -275,7 +281,7 @@ def make_old_pool(endpoint):
     return {"id": names["UserPoolId"], "client_id": client["UserPoolClient"]["ClientId"], "spellings": spellings}
 
 
-def deploy(folder, endpoint, cognito, old_pool):
+def deploy(folder, endpoint, cognito, old_pool, binary_of, further):
     """Calls S3 and CloudFormation as `sam deploy` does, in a third of the time. test_operate.py deploys with SAM
     itself."""
     if wrong := compose.problem(TEMPLATE.name):
@@ -292,7 +298,7 @@ def deploy(folder, endpoint, cognito, old_pool):
     template = folder / "template.yaml"
     built = re.sub(
         r"CodeUri: functions/(\S+)",
-        lambda found: f"CodeUri: {uploaded(packed(folder, found[1]))}",
+        lambda found: f"CodeUri: {uploaded(packed(folder, found[1], binary_of(found[1])))}",
         TEMPLATE.read_text(),
     )
     template.write_text(built.replace("Location: generated/api-gateway.json", f"Location: {uploaded(DEFINITION)}"))
@@ -323,7 +329,7 @@ def deploy(folder, endpoint, cognito, old_pool):
         "LegacySpellingsTable": old_pool["spellings"],
         "LegacyGroups": '{"Staff":"staff"}',
         "PasswordChangeAttribute": "custom:password_is_old",
-    }
+    } | further
     stacks = session.client("cloudformation", endpoint_url=endpoint)
     stacks.create_stack(
         StackName="gatehouse",
@@ -356,14 +362,14 @@ def created(stacks):
     raise SystemExit("the stack could not be created")
 
 
-def packed(folder, name):
+def packed(folder, name, binary):
     """A function's code, which starts the built binary in place: packing, uploading and unpacking the binaries takes
     longer than all else."""
     archive = folder / f"{name}.zip"
     bootstrap = zipfile.ZipInfo("bootstrap")
     bootstrap.external_attr = 0o755 << 16
     with zipfile.ZipFile(archive, "w") as made:
-        made.writestr(bootstrap, f"#!/bin/sh\nexec {shlex.quote(str(BINARIES / name / 'bootstrap'))}\n")
+        made.writestr(bootstrap, f"#!/bin/sh\nexec {shlex.quote(str(binary))}\n")
     return archive
 
 

@@ -176,7 +176,7 @@ class Build(unittest.TestCase):
     def test_the_local_stack_refuses_it_too(self):
         with mock.patch.object(compose, "problem", return_value="template.yaml is out of date"):
             with self.assertRaisesRegex(SystemExit, "template.yaml is out of date"):
-                stack.deploy(pathlib.Path(), "http://127.0.0.1:1", "http://127.0.0.1:1", {})
+                stack.deploy(pathlib.Path(), "http://127.0.0.1:1", "http://127.0.0.1:1", {}, stack.binary_of, {})
 
     def test_refuses_an_unknown_architecture(self):
         with self.assertRaisesRegex(Problem, "x86_64 or arm64"):

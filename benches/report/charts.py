@@ -133,12 +133,20 @@ def warm(name, found):
 
 
 def load(name, found):
-    series = {}
-    for row in found.rows("load"):
-        series.setdefault(row["name"], []).append((row["connections"], row["rate"]))
-    counts = sorted({x for points in series.values() for x, _ in points})
     processors = found.parts["load"]["machine"]["processors"]
     title = f"Requests a second by the number of connections, {processors} processors for all"
+    yield from rates(name, title, found.rows("load"))
+
+
+def front_door(name, found):
+    yield from rates(name, "Requests a second to the local front door, by the number of connections", found.rows("front-door"))
+
+
+def rates(name, title, rows):
+    series = {}
+    for row in rows:
+        series.setdefault(row["name"], []).append((row["connections"], row["rate"]))
+    counts = sorted({x for points in series.values() for x, _ in points})
     yield from lines(name, title, "connections", series, counts)
 
 
@@ -172,6 +180,7 @@ CHARTS = [
     ("start", start, "start"),
     ("warm", warm, "warm"),
     ("load", load, "load"),
+    ("front-door", front_door, "front-door"),
     ("growth", growth, "growth"),
     ("quota", quota, "quota"),
 ]

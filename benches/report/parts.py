@@ -224,6 +224,13 @@ def prepare_load():
     function("forward-auth")
 
 
+def prepare_front_door():
+    command("local/debian", ".tools/wrk", "wrk")
+    command("local/venv", ".tools/ministack", "local/ministack.txt")
+    for name in FUNCTIONS:
+        function(name)
+
+
 def prepare_growth():
     dynamodb()
     benches("growth")
@@ -291,6 +298,10 @@ def peer_rounds(material, *arguments, **environment):
 def run_load():
     environment = {"PYTHONPATH": str(ROOT / "local")}
     yield from printed(sys.executable, "local/bench_forward.py", BINARIES / "forward-auth", **environment)
+
+
+def run_front_door():
+    yield from printed(ROOT / ".tools/ministack/bin/python", "local/bench_front_door.py", BINARIES)
 
 
 def run_before():
@@ -461,6 +472,7 @@ PARTS = {
     "before": (prepare_before, run_before),
     "tried": (prepare_tried, run_tried),
     "load": (prepare_load, run_load),
+    "front-door": (prepare_front_door, run_front_door),
     "growth": (prepare_growth, lambda: program("growth")),
     "quota": (prepare_quota, lambda: program("quota")),
     "other": (prepare_other, run_other),
@@ -475,6 +487,7 @@ NEEDED = {
     "warm": ("authorizer", "whoami"),
     "tried": ("authorizer",),
     "load": ("forward-auth",),
+    "front-door": FUNCTIONS,
     "quota": ("authorizer",),
     "migration": ("migrate-user", "auth-api"),
 }

@@ -10,7 +10,7 @@ LARGE = 100
 STEADY = 1.5
 # Parts that are not saved while other programs use the processors: rates and times are their result. `verify`, `before`
 # and `tried` compare with a baseline in turns.
-QUIET = ("start", "warm", "quota", "load", "growth")
+QUIET = ("start", "warm", "quota", "load", "front-door", "growth")
 # The fields of a part, and of a result by its bench, that the report reads: a result without one is of another version.
 HEAD = ("command", "date", "commit", "modified", "machine", "load", "others", "seconds", "quick", "versions", "results")
 SPREAD = ("median", "low", "high")
@@ -20,6 +20,7 @@ def spreads(*names):
     return tuple(f"{name}.{one}" for name in names for one in SPREAD)
 
 
+LOAD = ("name", "connections", "runs", "rate", "rate_low", "rate_high", "p50", "p99", "used", "cpu_us")
 SIDE = (*spreads("cpu", "took", "resident_mb"), "instructions")
 PAIR = (*spreads("ratio"), *(f"{side}.{field}" for side in ("before", "after") for field in SIDE))
 FIELDS = {
@@ -31,7 +32,8 @@ FIELDS = {
     "zip": ("name", "commit", "before", "after"),
     "before": ("kind", "name", *PAIR),
     "tried": ("kind", "name", "variant", "zip", *PAIR),
-    "load": ("name", "connections", "runs", "rate", "rate_low", "rate_high", "p50", "p99", "used", "cpu_us"),
+    "load": LOAD,
+    "front-door": LOAD,
     "growth": ("dimension", "step", "size", *spreads("us")),
     "quota": ("name", "memory_mb", "period_ms", *spreads("start_ms"),
               *(f"{kind}.{percent}_ms" for kind in ("rare", "busy") for percent in ("p50", "p99"))),

@@ -321,25 +321,16 @@ SIDES = ("before", "after")
 
 
 def load(found, prefix):
-    rows = [
-        [row["name"], row["connections"], rate(row), number(row["p50"]), number(row["p99"]), used(row)]
-        for row in found.rows("load")
-        if row["connections"] in SHOWN_CONNECTIONS
-    ]  # fmt: skip
-    processors, runs = found.parts["load"]["machine"]["processors"], found.rows("load")[0]["runs"]
+    processors = found.parts["load"]["machine"]["processors"]
     yield "## Load of forward-auth"
     yield measured(found, "load")
     yield paragraph(
         f"wrk sends requests to an nginx with one worker, which asks forward-auth and proxies to another nginx. All of "
         f"them, wrk included, share {processors} cores, so the sum of the last column cannot exceed {processors}. "
-        f"{'One run of each' if runs == 1 else f'In brackets the slowest and the fastest run, of {runs}'}; times in ms."
+        f"{of_runs(found, 'load')}"
     )
-    yield table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
+    yield of_connections(found, "load")
     yield chart(prefix, "load", "Requests a second by the number of connections, for each set-up")
-    best = {}
-    for row in found.rows("load"):
-        if row["name"] not in best or row["rate"] > best[row["name"]]["rate"]:
-            best[row["name"]] = row
     yield paragraph(
         f"What saturates first, from the processor time of a request at the highest rate of each set-up: all "
         f"{processors} processors, which the programs share, or the only thread of one program. forward-auth and "
@@ -347,8 +338,7 @@ def load(found, prefix):
         f"the rate at which this limit is reached, rounded to two digits; a set-up in which programs wait for each "
         f"other stays below it."
     )
-    limits = [[name, row["connections"], *limit(row, processors)] for name, row in best.items()]
-    yield table(["set-up", "connections", "first", "processor time of a request, µs", "most requests/s"], limits)
+    yield limits(found, "load")
     if results.is_busy(found.parts["load"]):
         return
     one = {row["name"]: row for row in found.rows("load") if row["connections"] == 1}
@@ -362,6 +352,51 @@ def load(found, prefix):
         f"With one connection no program waits for a processor. An nginx that only proxies then takes "
         f"{number(plain['p50'])} ms at the median, and asking for the decision adds: {'; '.join(added)}."
     )
+
+
+def front_door(found, prefix):
+    yield "## Load of the local front door"
+    yield measured(found, "front-door")
+    yield paragraph(
+        f"wrk sends requests to the API Gateway of the local stack, which `make run` starts, with release builds of the "
+        f"functions and without the template's limits of requests. That API Gateway is an emulator in Python, whose "
+        f"tables are in the same process: these rates say what the local stack bears, and nothing about AWS. "
+        f"{of_runs(found, 'front-door')}"
+    )
+    yield of_connections(found, "front-door")
+    yield chart(prefix, "front-door", "Requests a second to the local front door by the number of connections")
+    yield paragraph(
+        "What saturates first, as above: the emulator executes Python in one thread at a time, and starts a process of a "
+        "function for each request at once. With few connections a set-up stays far below that rate: after each "
+        "invocation the emulator waits up to 50 ms for lines of the function's log."
+    )
+    yield limits(found, "front-door")
+
+
+def of_runs(found, part):
+    """How often each set-up was measured."""
+    runs = found.rows(part)[0]["runs"]
+    return f"{'One run of each' if runs == 1 else f'In brackets the slowest and the fastest run, of {runs}'}; times in ms."
+
+
+def of_connections(found, part):
+    rows = [
+        [row["name"], row["connections"], rate(row), number(row["p50"]), number(row["p99"]), used(row)]
+        for row in found.rows(part)
+        if row["connections"] in SHOWN_CONNECTIONS
+    ]  # fmt: skip
+    return table(["set-up", "connections", "requests/s", "p50", "p99", "processors used"], rows)
+
+
+def limits(found, part):
+    """What saturates first in each set-up, at its highest rate."""
+    best = {}
+    for row in found.rows(part):
+        if row["name"] not in best or row["rate"] > best[row["name"]]["rate"]:
+            best[row["name"]] = row
+    processors = found.parts[part]["machine"]["processors"]
+    rows = [[name, row["connections"], *limit(row, processors)] for name, row in best.items()]
+    return table(["set-up", "connections", "first", "processor time of a request, µs", "most requests/s"], rows)
 
 
 def rate(row):
@@ -378,7 +413,7 @@ def limit(row, processors):
     """What saturates first, what a request takes of each program, and how many requests a second that allows."""
     each = row["cpu_us"]
     limits = {f"all {processors} processors": processors * 1e6 / sum(each.values())}
-    of_one_thread = {name: took for name, took in each.items() if name not in SEVERAL_THREADS and took}
+    of_one_thread = {name: took for name, took in each.items() if name in ONE_THREAD and took}
     limits |= {f"the thread of {name}": 1e6 / took for name, took in of_one_thread.items()}
     first = min(limits, key=limits.get)
     largest = sorted(each.items(), key=lambda pair: -pair[1])
@@ -394,8 +429,8 @@ def digits(value):
     return f"{rounded:,.{max(0, 1 - math.floor(math.log10(abs(rounded))))}f}"
 
 
-# The others are an nginx with one worker, and wrk with one thread.
-SEVERAL_THREADS = ("forward-auth", "DynamoDB Local")
+# An nginx has one worker. The other programs have several threads or processes.
+ONE_THREAD = ("nginx", "allowing nginx", "backend", "wrk", "the emulator")
 
 
 def growth(found, prefix):
@@ -701,6 +736,7 @@ SECTIONS = [
     ("before", before),
     ("quota", quota),
     ("load", load),
+    ("front-door", front_door),
     ("growth", growth),
     ("other", other),
     ("migration", migration),

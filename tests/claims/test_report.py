@@ -199,6 +199,8 @@ class Figures(unittest.TestCase):
             ({"nginx": 90, "forward-auth": 95}, "all 2 processors", "11,000"),
             ({"nginx": 90, "forward-auth": 85}, "the thread of nginx", "11,000"),
             ({"nginx": 60, "backend": 70, "wrk": 0}, "the thread of backend", "14,000"),
+            ({"the emulator": 900, "authorizer": 800, "wrk": 1}, "the thread of the emulator", "1,100"),
+            ({"the emulator": 800, "authorizer": 900, "wrk": 1}, "all 2 processors", "1,200"),
         ):
             with self.subTest(cpu_us):
                 # The rounded shares of the processors do not decide.
@@ -505,7 +507,7 @@ class Runs(unittest.TestCase):
 
     def test_rates_of_a_busy_machine_are_not_saved(self):
         # Asked before the part, after its build and after the part.
-        for name in ("start", "warm", "quota", "load", "growth"):
+        for name in ("start", "warm", "quota", "load", "front-door", "growth"):
             for others, ran in (([0.6], []), ([0.1, 0.6, 0.1], [name]), ([0.1, 0.1, 0.6], [name])):
                 with self.subTest(name, others=others):
                     self.others, self.ran = list(others), []
