@@ -142,7 +142,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         id: "kills",
-        fault: "SIGKILL after each request of each operation with several writes",
+        fault: "SIGKILL after each request of eleven operations with several writes that revoke",
         promise: "An operation that was killed between two writes has acknowledged nothing and revoked nothing else; \
                   repeated, it completes: what it revokes is refused here and was ended at Cognito.",
         test: "chaos::kills::an_operation_killed_between_two_writes_can_be_repeated",

@@ -85,6 +85,8 @@ enum Revokes {
 struct Operation {
     name: &'static str,
     function: &'static str,
+    /// What the function is asked before, which is not killed.
+    before: Option<fn(&TokenBuilder<'_>) -> Value>,
     event: fn(&TokenBuilder<'_>) -> Value,
     revokes: Revokes,
     /// Calls that Cognito must have executed when it is acknowledged.
@@ -104,6 +106,13 @@ fn administer(method: &str, task: &str) -> Value {
     behind_authorizer(&administrator, (method, &route), parameters, json!(null))
 }
 
+/// A request of a user about the session of the token.
+fn of_session(token: &TokenBuilder<'_>, method: &str, route: &str) -> Value {
+    let route = format!("/auth/sessions{route}");
+    let parameters = json!({"id": token.get("origin_jti")});
+    behind_authorizer(token, (method, &route), parameters, json!(null))
+}
+
 fn reset(token: &TokenBuilder<'_>) -> Value {
     json!({
         "version": "1", "userPoolId": Pool::ours().id, "userName": "grace", "response": {},
@@ -116,6 +125,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "logout of a session",
         function: "logout",
+        before: None,
         event: |token| log_out(token, "session"),
         revokes: Revokes::Session,
         at_cognito: &["RevokeToken"],
@@ -124,6 +134,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "logout everywhere",
         function: "logout",
+        before: None,
         event: |token| log_out(token, "all"),
         revokes: Revokes::All,
         // Repeated after its write, it does not sign out everywhere: that would revoke newer sessions at Cognito.
@@ -133,6 +144,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "logout of the others",
         function: "logout",
+        before: None,
         event: |token| log_out(token, "others"),
         revokes: Revokes::Others,
         at_cognito: &[],
@@ -141,6 +153,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "a record of a disabled user",
         function: "user-events",
+        before: None,
         event: |token| batch(&[record("AdminDisableUser", token, 0).to_string()]),
         revokes: Revokes::User,
         at_cognito: &[],
@@ -149,6 +162,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "three records at once",
         function: "user-events",
+        before: None,
         event: |token| {
             let names = ["RevokeToken", "GlobalSignOut", "ChangePassword"];
             batch(&names.map(|name| record(name, token, 0).to_string()))
@@ -160,6 +174,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "an administrator's disabling",
         function: "admin",
+        before: None,
         event: |_| administer("POST", "/disable"),
         revokes: Revokes::User,
         at_cognito: &["AdminDisableUser", "AdminUserGlobalSignOut"],
@@ -168,6 +183,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "an administrator's sign-out",
         function: "admin",
+        before: None,
         event: |_| administer("POST", "/sign-out"),
         revokes: Revokes::All,
         at_cognito: &["AdminUserGlobalSignOut"],
@@ -176,14 +192,25 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "an administrator's deletion",
         function: "admin",
+        before: None,
         event: |_| administer("DELETE", ""),
         revokes: Revokes::User,
         at_cognito: &["AdminDisableUser", "AdminDeleteUser"],
         is_short: false,
     },
     Operation {
+        name: "a session ended by its user",
+        function: "sessions",
+        before: Some(|token| of_session(token, "POST", "")),
+        event: |token| of_session(token, "DELETE", "/{id}"),
+        revokes: Revokes::Session,
+        at_cognito: &[],
+        is_short: false,
+    },
+    Operation {
         name: "a password reset",
         function: "post-confirmation",
+        before: None,
         event: reset,
         revokes: Revokes::All,
         at_cognito: &["AdminUserGlobalSignOut"],
@@ -192,6 +219,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         name: "a late revocation and a late call",
         function: "logout-retry",
+        before: None,
         event: |token| {
             let late = json!({"kind": "end_sessions", "subject": token.get("sub"),
                 "not_before": testkit::token::now(), "spared": null, "reason": "test"});
@@ -257,6 +285,7 @@ async fn kill(is_sabotaged: bool) -> Report {
         let start = async || world.function(operation.function, &[]).await;
         let subject = Subject::new(&world);
         let function = start().await;
+        prepare(operation, &function, &subject).await;
         let trap = Trap::set(&services, function.pid(), None);
         let done = invoke(&function, &(operation.event)(&subject.token)).await;
         assert!(is_acknowledged(done), "{}", operation.name);
@@ -267,6 +296,7 @@ async fn kill(is_sabotaged: bool) -> Report {
             let subject = Subject::new(&world);
             let event = (operation.event)(&subject.token);
             let function = start().await;
+            prepare(operation, &function, &subject).await;
             if is_sabotaged {
                 // The table acknowledges writes that it does not execute.
                 let lie = Fault::Answer(200, "{}".to_owned());
@@ -317,6 +347,14 @@ async fn kill(is_sabotaged: bool) -> Report {
     }
     report.worst = format!("{most} requests in one operation");
     report
+}
+
+/// Asks the function what the operation needs.
+async fn prepare(operation: &Operation, function: &Binary, subject: &Subject) {
+    if let Some(before) = operation.before {
+        let done = invoke(function, &before(&subject.token)).await;
+        assert!(is_acknowledged(done), "before {}", operation.name);
+    }
 }
 
 /// Sessions that the operation does not revoke are accepted.
