@@ -18,8 +18,9 @@ pub(crate) struct Event {
 pub(crate) struct RequestContext {
     pub(crate) route_key: String,
     pub(crate) connection_id: String,
+    /// The authorizer's context; without one, or with another value than an object, no caller is known.
     #[serde(default)]
-    pub(crate) authorizer: Map<String, Value>,
+    pub(crate) authorizer: Value,
 }
 
 /// The connection, with the user from the authorizer's context.

@@ -161,11 +161,19 @@ async fn other_events_are_refused_without_a_write() {
     no_time["requestContext"]["authorizer"]["auth_time"] = "soon".into();
     let mut other = connect();
     other["requestContext"]["routeKey"] = "$default".into();
+    let with_context = |context: Value| {
+        let mut event = connect();
+        event["requestContext"]["authorizer"] = context;
+        event
+    };
     let rows = [
         ("no object", json!(7), 400),
         ("no context", json!({"headers": {}}), 400),
         ("no issuer", no_issuer, 401),
         ("no time", no_time, 401),
+        ("a null for the caller", with_context(json!(null)), 401),
+        ("a text for the caller", with_context(json!("ada")), 401),
+        ("a list for the caller", with_context(json!(["ada"])), 401),
         ("another route", other, 404),
     ];
     for (name, event, status) in rows {
