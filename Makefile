@@ -25,8 +25,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 run: ## Set up, build, start the local stack, run the walkthrough, leave it running
-	@local/prepare run $(CARGO_JOBS)
-	@$(PYTHON) local/stack.py up
+	@began=$$(date +%s); local/prepare run $(CARGO_JOBS); GATEHOUSE_BEGAN=$$began $(PYTHON) local/stack.py up
 
 demo: ## Run the walkthrough again on the running stack, with a new user
 	@$(PYTHON) local/stack.py demo
@@ -35,8 +34,7 @@ stop: ## Stop what `make run` started
 	@$(PYTHON) local/stack.py down
 
 test: ## Set up and run every test, the deployed stack included; T=name runs the tests whose names contain it
-	@local/prepare test $(CARGO_JOBS)
-	@$(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
+	@began=$$(date +%s); local/prepare test $(CARGO_JOBS); GATEHOUSE_BEGAN=$$began $(PYTHON) local/tests.py $(CARGO_JOBS) $(T)
 
 test-otlp: ## Test the export of spans, which only a build with the feature otlp has
 	@cargo test -q $(CARGO_JOBS) -p runtime --features otlp --lib

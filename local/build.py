@@ -19,6 +19,7 @@ import sys
 import zipfile
 
 import compose
+import elapsed
 from account import Problem, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -63,6 +64,7 @@ def build(architecture, functions=(), template="template.yaml", features=()):
     if wrong := compose.problem(template):
         raise Problem(wrong)
     ready(architecture)
+    began = elapsed.began()
     print(f"==> sam build for {architecture} (release, link-time optimised: the first build takes many minutes)", flush=True)
     # sam builds one function or all.
     for function in functions or [None]:
@@ -71,6 +73,7 @@ def build(architecture, functions=(), template="template.yaml", features=()):
         # The other functions of the folder may be older.
         has_features([BUILT / one for one in functions] if functions else BUILT.iterdir(), features)
         report(sizes(BUILT), None if features else BUDGET)
+    print(f"The build took {elapsed.since(began)}, and {elapsed.processor_time()} of processor time.")
     return 0
 
 

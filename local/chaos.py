@@ -97,7 +97,7 @@ def run(arguments):
             log.flush()
             if found := re.search(r"chaos: \| ([^|]*) \|.*; (\d+) violations", line):
                 print(f"{found[1]}: {found[2]} violations", flush=True)
-            elif re.search(r"test result|FAILED|chaos: skipped", line):
+            elif re.search(r"test result|FAILED|skipped: ", line):
                 print(line, end="", flush=True)
             if found := RESULT.search(line):
                 count += int(found[1]) + int(found[2])

@@ -30,6 +30,7 @@ import boto3
 
 import compose
 import dynamodb
+import elapsed
 import gateway
 import postgres
 import story
@@ -74,6 +75,7 @@ def up():
         print(f"Already up at {state['endpoint']}. `make demo` runs the walkthrough, `make stop` stops the stack.")
         story.print_curl(state)
         return 0
+    began = elapsed.began()
     state = start(HOME / "run", free_port(PREFERRED_PORT))
     STATE.write_text(json.dumps(state, indent=2))
     try:
@@ -81,6 +83,7 @@ def up():
     except BaseException:
         print(f"The walkthrough failed. The log is {state['log']}; `make stop` stops the stack.")
         raise
+    print(f"\nAll of this took {elapsed.since(began)}.")
     story.print_curl(state)
     return 0
 

@@ -1,7 +1,10 @@
-"""fuzz/run.py keeps the input that leaked a secret, and counts it as a find every time."""
+"""fuzz/run.py keeps the input that leaked a secret, and counts it as a find every time; the table of docs/fuzzing.md."""
 
+import collections
 import importlib.util
 import pathlib
+import re
+import subprocess
 import tempfile
 import unittest
 
@@ -35,6 +38,28 @@ class Leaks(unittest.TestCase):
             self.assertEqual(files[""].read_bytes(), b"\xff2")
             self.assertEqual(files[".log"].read_bytes(), b"the line")
             self.assertEqual(files[".log"].stem, files[""].name)
+
+
+class Documented(unittest.TestCase):
+    ROW = re.compile(r"^\| `(\w+)` \| ([\d,]+) \| ([\d,.]+) s \| [\d,]+ \| (\d+) \| (\d+) \|$", re.MULTILINE)
+    TOTAL = re.compile(r"^\| all \| ([\d,]+) \| ([\d,.]+) s \| \| \| (\d+) \|$", re.MULTILINE)
+
+    def setUp(self):
+        self.page = (ROOT / "docs/fuzzing.md").read_text()
+        self.rows = self.ROW.findall(self.page)
+
+    def test_the_page_has_the_number_of_committed_inputs(self):
+        listed = subprocess.run(
+            ["git", "ls-files", "fuzz/corpus"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout.splitlines()
+        committed = collections.Counter(pathlib.Path(name).parent.name for name in listed)
+        self.assertEqual({target: int(inputs) for target, _, _, inputs, _ in self.rows}, dict(committed))
+        self.assertEqual(sorted(committed), program().all_targets())
+
+    def test_the_last_row_is_the_sum(self):
+        numbers = [[float(cell.replace(",", "")) for cell in (row[1], row[2], row[4])] for row in self.rows]
+        total = [float(cell.replace(",", "")) for cell in self.TOTAL.search(self.page).groups()]
+        self.assertEqual([round(sum(column), 1) for column in zip(*numbers)], total)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tests of the documents about dependencies: the table of reasons, SBOMs, licences, features, and reproduce.py."""
+"""Tests of the documents about dependencies: the tables of reasons and roots, SBOMs, licences, features, and reproduce.py."""
 
 import copy
 import json
@@ -6,8 +6,10 @@ import os
 import pathlib
 import re
 import shutil
+import ssl
 import subprocess
 import tempfile
+import time
 import tomllib
 import unittest
 from unittest import mock
@@ -47,6 +49,31 @@ class Reasons(unittest.TestCase):
                     with self.subTest(manifest=manifest.parent.name, dependency=name):
                         self.assertTrue(value.get("workspace") or "path" in value, value)
             self.assertNotIn("target", parsed)
+
+
+class Roots(unittest.TestCase):
+    def test_the_table_has_the_compiled_in_roots(self):
+        crate = ROOT / "shared/aws-client/src"
+        file = (crate / "amazon-roots.pem").read_text()
+        source, read = re.search(r"(https://\S+) \(read ([\d-]+),", file).groups()
+        # A test of the crate compares these with the certificates.
+        keys = re.findall(r'^        "(\w{64})",$', (crate / "roots.rs").read_text(), re.MULTILINE)
+        blocks = re.findall(r"^-----BEGIN .*?^-----END CERTIFICATE-----$", file, re.MULTILINE | re.DOTALL)
+        self.assertEqual((len(blocks), len(keys)), (5, 5))
+        roots = []
+        for block, key in zip(blocks, keys):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=block)
+            (root,) = context.get_ca_certs()
+            (name,) = (value for part in root["subject"] for field, value in part if field == "commonName")
+            # The file names each root in the line above it.
+            self.assertIn(f"\n{name}\n{block}", file)
+            expires = time.strftime("%Y-%m-%d", time.gmtime(ssl.cert_time_to_seconds(root["notAfter"])))
+            roots.append((name, key, expires, source, read))
+        page = (ROOT / "docs" / "supply-chain.md").read_text()
+        table = page[page.index("## Root certificates") : page.index("## Fewer features")]
+        row = re.compile(r"^\| ([^|`]+) \| `(\w+)` \| ([\d-]+) \| \[.*?\]\((.*?)\) \| ([\d-]+) \|$", re.MULTILINE)
+        self.assertEqual(row.findall(table), roots)
 
 
 class Pins(unittest.TestCase):

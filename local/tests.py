@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+import elapsed
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 SAM = ROOT / ".tools/sam/bin/python"
@@ -59,6 +61,7 @@ def main(arguments):
     names = [one for one in arguments if not one.startswith("-")]
     if names:
         return worst(chosen(names, arguments))
+    began = elapsed.began()
     # Most tests wait for other processes half of the time.
     os.environ.setdefault("RUST_TEST_THREADS", str(2 * (os.cpu_count() or 1)))
     lanes = [ON_STACKS, *BESIDE]
@@ -70,8 +73,8 @@ def main(arguments):
                 print(f"\n==> tests of the {name} ({seconds:.0f} s)\n{log_of(name).read_text()}", end="", flush=True)
                 codes.append(code)
     report_skipped()
-    if any(codes):
-        print("\nTests failed.")
+    outcome = "failed" if any(codes) else "passed"
+    print(f"\nTests {outcome} in {elapsed.since(began)}, with what was built for them.")
     return worst(codes)
 
 

@@ -2,6 +2,7 @@
 tests/claims`."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -14,16 +15,35 @@ EXCEPTIONS = (
     ("docs/costs.md", "`AccessLogs` adds 0.43 KB", "API Gateway writes it: the length of the template's format, filled in"),
     ("docs/costs.md", "each environment of 256 MB, all the time", "the template's setting, times a month"),
     ("docs/configuration.md", "refuses at 500, 1000 or 1500 ms", "its setting, `REFUSAL_STEP_MS`"),
+    ("docs/costs.md", "0.4 KB of Lambda's START, END and REPORT lines", "Lambda writes them: the length of an example"),
     ("docs/costs.md", "1 read unit for each 4 KB of tokens", "DynamoDB's definition of a unit"),
+    ("docs/deploy.md", "arm64 costs a fifth less a millisecond", "AWS's prices, in docs/costs.md"),
     ("docs/forward-auth.md", "while 200 requests a second are sent", "what a test sends"),
     ("docs/operations.md", "Amazon SES reviews an account", "a rule of Amazon SES"),
     ("docs/outcomes.md", "a request line of 70 KB", "what a test sends"),
     ("docs/outcomes.md", "the trigger took 3.5 s", "its time limit"),
+    ("docs/testing.md", "acknowledged logout while 200 a second run", "what a test sends"),
 )
 # What benches/report/parts.py writes of a part.
 FIELDS = {"part", "command", "date", "commit", "modified", "machine", "load", "others", "seconds", "quick", "versions", "results"}
 LISTED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+# The parts of `make bench`, without importing what only its own tools have.
+PARTS = set(re.findall(r'^    "(\w+)": \(prepare_', (ROOT / "benches/report/parts.py").read_text(), re.MULTILINE))
 PAGES = {name: (ROOT / name).read_text() for name in LISTED.splitlines()}
+
+
+def tests():
+    """Each test as `make test T=` and `make chaos T=` find it: Rust's by module, Python's by file and class."""
+    listed = subprocess.run(["git", "ls-files", "*.rs", "*.py"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for name in listed.splitlines():
+        path = pathlib.Path(name)
+        text = (ROOT / path).read_text()
+        if path.suffix == ".rs":
+            tested = re.findall(r"#\[(?:tokio::)?test\b.*?\bfn (\w+)", text, re.DOTALL)
+            yield from (f"{path.parent.name}::{path.stem}::{one}" for one in tested)
+        elif path.stem.startswith("test_"):
+            yield path.stem
+            yield from re.findall(r"^(?:class|    def) (\w+)", text, re.MULTILINE)
 
 
 def found(text, **more):
@@ -40,6 +60,13 @@ class Documents(unittest.TestCase):
 
     def test_each_figure_names_the_command_that_measures_it(self):
         self.assertEqual([str(claim) for claim in claims.unproven(PAGES, EXCEPTIONS)], [])
+
+    def test_each_named_part_and_test_exists(self):
+        self.assertEqual([str(claim) for claim in claims.unknown(PAGES, PARTS, list(tests()))], [])
+
+    def test_each_part_has_a_section(self):
+        known = claims.figures_of_parts(claims.sections(PAGES[claims.BENCHMARKS]))
+        self.assertEqual({part for part, figures in known.items() if figures}, PARTS)
 
     def test_each_exception_is_needed(self):
         for exception in EXCEPTIONS:
@@ -92,6 +119,24 @@ class Found(unittest.TestCase):
             "The limit is not reached by a start of 8 ms.",
             "`MEMORY_MB` is small, so a start takes 8 ms.",
             "A decision of `authorizer` (0.2 ms).",
+            # Commands that do not print it.
+            "A decision takes 0.2 ms (`make test`).",
+            "A build takes 7 minutes of processor time, as the tests do (`make test`).",
+            "It needs 7 GB of disk (`make run`).",
+            "It needs 7 GB of disk after `make test`.",
+            "The licences took 3 minutes of processor time (`make notices`).",
+            "A decision takes 0.2 ms (`make fuzz`).",
+            "A decision takes 0.2 ms (`make chaos`).",
+            "`make test` is there. A start took 3 s of processor time.",
+            "| what | it takes |\n|---|---|\n| nginx | 0.5 ms |\n| `make bench` | measures |",
+            "| function | start, ms |\n|---|---|\n| logout, by `make test` | 5.5 |",
+            # Shares in words.
+            "Gatehouse takes half as long as Node.",
+            "A start takes an eighth of the processor's time.",
+            "It is twice as fast as before.",
+            "A zip takes a third less.",
+            "Policies are four fifths of Cedar's part of a start.",
+            "A decision needs two thirds of the instructions.",
         ):
             with self.subTest(sentence):
                 self.assertTrue(found(f"# Page\n\n{sentence}\n"))
@@ -109,6 +154,13 @@ class Found(unittest.TestCase):
             "It waits 250 ms at most.",
             "`GATEHOUSE_STEP=500 ms` is the default of 1.5 s.",
             "See section 2.4 of RFC 7515.",
+            "`make test` took 7 min 4 s, and `make run` 4 min.",
+            "The first `make build` took 35 minutes of processor time.",
+            "The zips have 0.4 to 4.0 MB, which `make build` prints.",
+            "It waits for a quarter of an hour, half a second or half the sessions.",
+            "A third of the clients' requests carry a cookie, and a name that occurs twice stops the start.",
+            "Refusals are sent at steps of 25 ms.",
+            "It costs 4 ms assumed for the read.",
             "```\nmake bench   # 3 ms\n```",
         ):
             with self.subTest(sentence):
@@ -116,11 +168,11 @@ class Found(unittest.TestCase):
 
     def test_a_command_in_the_block_the_section_or_the_linked_one_is_enough(self):
         claim = "A decision takes 0.2 ms"
-        measured = "# Speed\n\nMeasured by `make bench`, 2026-11-26.\n\n| what | ms |\n|---|---|\n| a decision | 0.2 |\n"
+        measured = "# Speed\n\nMeasured by `make bench PART=warm`, 2026-11-26.\n\n| what | ms |\n|---|---|\n| a decision | 0.2 |\n"
         for text in (
             f"# Page\n\n{claim} (`make bench PART=warm`).\n",
             f"# Page\n\n{claim} (`GATEHOUSE_ROUNDS=1 make bench`).\n",
-            f"# Page\n\n{claim} (`nice -n 19 local/mutants requests`).\n",
+            "# Page\n\nA mutant took 2 s (`nice -n 19 local/mutants requests`).\n",
             f"# Page\n\n- A thing.\n- {claim} (`make bench\n  PART=warm`).\n",
             f"# Page\n\nMeasured by `make bench PART=warm` on 2026-11-26, two cores.\n\n{claim}.\n",
             f"# Page\n\n{claim} ([measured](benchmarks.md#speed)).\n",
@@ -136,6 +188,10 @@ class Found(unittest.TestCase):
             f"# Page\n\n{claim} (`local/deploy.py`).\n",
             f"# Page\n\n{claim} (`cargo build`).\n",
             f"# Page\n\n{claim} (`make benchmarks`).\n",
+            f"# Page\n\nMeasured by `make test`.\n\n{claim}.\n",
+            # Of another part, or of none.
+            f"# Page\n\n{claim} (`make bench PART=start`).\n",
+            f"# Page\n\n{claim} (`make bench PART=nonsense`).\n",
             # Another item, and a measured section without a command that measures.
             f"# Page\n\n- {claim}.\n- Another thing is measured by `make bench`.\n",
             f"# Page\n\nMeasured by `make lint`.\n\n{claim}.\n",
@@ -155,7 +211,13 @@ class Found(unittest.TestCase):
         for text, count in (
             ("Of 256 MB, a decision takes [207 µs](benchmarks.md#speed).", 0),
             ("Of 256 MB, a decision takes [350 µs](benchmarks.md#speed).", 1),
-            ("A decision takes 207 µs ([measured](benchmarks.md#speed)), and a start 9 ms.", 0),
+            ("A decision takes 207 µs ([measured](benchmarks.md#speed)), and a start 207 µs.", 0),
+            ("A decision takes 207 µs ([measured](benchmarks.md#speed)), and a start 9 ms.", 1),
+            ("As [the benchmarks](benchmarks.md#speed) show, a decision takes 350 µs.", 1),
+            ("A decision takes 350 µs (`make bench`).", 1),
+            ("`make bench` counted 350 µs for it.", 1),
+            ("`make bench` counted 207 µs for it.", 0),
+            ("After `make test`, a decision takes 207 µs (`QUICK=1 make bench`), in a period of at most 9 ms.", 0),
             ("| what | |\n|---|---|\n| a decision | 207 µs ([measured](benchmarks.md#speed)) |", 0),
             ("| what | |\n|---|---|\n| a decision | 350 µs ([measured](benchmarks.md#speed)) |", 1),
         ):
@@ -196,6 +258,51 @@ class Found(unittest.TestCase):
             with self.subTest(figure):
                 text = f"# Page\n\nA decision takes {figure} ([measured](benchmarks.md#speed)).\n"
                 self.assertEqual(len(found(text, **{"docs/benchmarks.md": measured})), count)
+
+    def test_a_figure_of_a_part_is_in_its_sections(self):
+        measured = (
+            "# Growth\n\nMeasured by `make bench PART=growth`.\n\n## Routes\n\n| µs | 1 |\n|---|---|\n| a route | 5 |\n\n"
+            "# Before\n\nMeasured by `make bench PART=before`.\n\n| what | CPU, ms, before | after | after / before |\n"
+            "|---|---|---|---|\n| a start | 38 | 5.1 (4 to 6) | 0.13 |\n\n"
+            "| function | medians, µs |\n|---|---|\n| trigger | wrong password 27,391, unknown user 29,999 |\n"
+        )
+        for text, count in (
+            ("A route takes 5 µs (`make bench PART=growth`).", 0),
+            ("A route takes 7 µs (`make bench PART=growth`).", 1),
+            ("A route takes 5 µs (`make bench PART=before`).", 1),
+            ("A route takes 5 µs (`make bench PART=\"before growth\"`).", 0),
+            ("A start takes 5.1 ms, 38 ms before (`make bench PART=before`).", 0),
+            ("A start takes 5.1 ms, 27 ms before (`make bench PART=before`).", 0),
+            ("A start takes 5.1 ms, 20 ms before (`make bench PART=before`).", 1),
+            ("A start takes an eighth of the time (`make bench PART=before`).", 0),
+            ("A start takes half of the time (`make bench PART=before`).", 1),
+            ("A start takes seven eighths less (`make bench PART=before`).", 0),
+            ("A start is twice as fast ([measured](benchmarks.md#before)).", 1),
+            ("A route takes 5 µs (`make bench PART=growth`), and a start 5.1 ms (`make bench PART=before`).", 0),
+            ("A route takes 5 µs (`make bench PART=before`), and a start 5.1 ms (`make bench PART=growth`).", 2),
+        ):
+            with self.subTest(text):
+                self.assertEqual(len(found(f"# Page\n\n{text}\n", **{"docs/benchmarks.md": measured})), count)
+
+    def test_a_named_part_or_test_exists(self):
+        for command, count in (
+            ("make bench PART=warm", 0),
+            ("make bench PART=nonsense", 1),
+            ("make bench PART=\"warm nonsense\" QUICK=1", 1),
+            ("make bench PART=warm QUICK=1", 0),
+            ("make bench\nPART=nonsense", 1),
+            ("make bench", 0),
+            ("make test T=flows::logout", 0),
+            ("make test T=logout_is", 0),
+            ("make test T=nonsense", 1),
+            ("make chaos T=nonsense", 1),
+            ("make test T=name", 0),
+            ("make mutants PART=nonsense", 0),
+        ):
+            with self.subTest(command):
+                pages = {"docs/page.md": f"# Page\n\nSee `{command}`.\n"}
+                unknown = claims.unknown(pages, {"warm", "start"}, ["it::flows::logout_is_final", "test_faults"])
+                self.assertEqual(len(list(unknown)), count)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ pub mod iam;
 pub mod jwks_server;
 pub mod keys;
 pub mod pool;
+pub mod report;
 pub mod rows;
 pub mod runtime_api;
 pub mod server;

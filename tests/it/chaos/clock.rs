@@ -43,7 +43,7 @@ impl FakeClock {
         let mut found = folders
             .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketimeMT.so.1")));
         let Some(library) = found.find(|path| path.exists()) else {
-            super::report::skip("wrong clocks, without libfaketime in .tools/faketime");
+            testkit::report::skip("wrong clocks, without libfaketime in .tools/faketime");
             return None;
         };
         let name = format!("gatehouse-{}", unique("clock"));

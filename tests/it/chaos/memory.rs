@@ -8,7 +8,7 @@ use auth_tests::{Verdict, environment, request_event, verdict};
 use serde_json::{Value, json};
 
 use super::gates::{Gates, POLICIES, status_of};
-use super::report::{Report, length, rows, skip};
+use super::report::{Report, length, rows};
 use crate::checker::front::{Decider, ServerSlot, Slot};
 use crate::world::{unique, user_token};
 
@@ -194,7 +194,7 @@ async fn exhaust(is_sabotaged: bool) -> Report {
         }
     }
     if is_missing {
-        skip("limits of memory by control groups, which this user may not create");
+        testkit::report::skip("limits of memory by control groups, which this user may not create");
         // Lambda and containers limit memory by them.
         report.check(rows().is_none(), || "no control groups".to_owned());
     }

@@ -1,7 +1,6 @@
 //! What an experiment promises, and what it has seen.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 
 use super::EXPERIMENTS;
@@ -135,22 +134,6 @@ impl Report {
             self.experiment.name(),
         )
     }
-}
-
-/// Reports an experiment that this machine cannot run, or a part of one: at once, and at the end of `make test` and
-/// `make chaos`, which name the file of such lines.
-#[expect(clippy::print_stdout, reason = "a skipped experiment must be noticed")]
-pub(crate) fn skip(what: &str) {
-    println!("chaos: skipped: {what}");
-    let Some(path) = std::env::var_os("GATEHOUSE_SKIPPED") else {
-        return;
-    };
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    let written = file.and_then(|mut file| file.write_all(format!("{what}\n").as_bytes()));
-    written.expect("the file of GATEHOUSE_SKIPPED");
 }
 
 /// The folder of the rows of a long run; `None` in `make test`.
