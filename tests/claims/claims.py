@@ -223,7 +223,7 @@ def figures_in_table(block):
         if heading == "after":
             # "| CPU, ms, before | after |"
             units[column] = units[column - 1]
-        if heading == "after / before":
+        if heading.endswith("after / before"):
             units[column] = "×"
         # "| µs | 1 | 10 | 100 |": the unit of what grows with these numbers.
         if units[0] and re.fullmatch(NUMBER, heading):

@@ -28,7 +28,7 @@ EXCEPTIONS = (
 FIELDS = {"part", "command", "date", "commit", "modified", "machine", "load", "others", "seconds", "quick", "versions", "results"}
 LISTED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 # The parts of `make bench`, without importing what only its own tools have.
-PARTS = set(re.findall(r'^    "(\w+)": \(prepare_', (ROOT / "benches/report/parts.py").read_text(), re.MULTILINE))
+PARTS = set(re.findall(r'^    "([\w-]+)": \(prepare_', (ROOT / "benches/report/parts.py").read_text(), re.MULTILINE))
 PAGES = {name: (ROOT / name).read_text() for name in LISTED.splitlines()}
 
 
