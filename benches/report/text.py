@@ -138,15 +138,21 @@ def verify(found, prefix):
     yield paragraph(
         "`openssl speed` is the signature check alone, by the system's OpenSSL. For Node and Python it is the "
         "processor time of the whole process; jose awaits WebCrypto, which uses another thread. jose and PyJWT do not "
-        "know `client_id` and `token_use`, which the benchmark compares after them. jsonwebtokens-cognito fetches keys"
-        " only from Cognito's own address, which a proxy on the loopback interface plays "
-        "(`benches/report/keys_proxy.py`)."
+        "know `client_id` and `token_use`, which the benchmark compares after them. "
+        f"{FETCHING if any(row['name'].startswith('jwt-verify') for row in peers) else FETCHING_ALONE}"
     )
-    if not any(row["name"].startswith("jwt-verify") for row in peers):
-        yield paragraph(
-            "The crate jwt-verify builds and is not measured: its verifier for Cognito takes neither keys nor an "
-            "address, and trusts only the roots that are compiled into it, so it refuses the proxy."
-        )
+
+
+PROXY = "only from Cognito's own address, which a proxy on the loopback interface plays (`benches/report/keys_proxy.py`)."
+FETCHING = (
+    f"jsonwebtokens-cognito and jwt-verify are asynchronous and fetch keys {PROXY} They have the keys before the first "
+    "measured call, which then waits for nothing. jwt-verify trusts only the roots of the crate webpki-roots; here a "
+    "crate in its place (`benches/peers/rust/webpki-roots-of-the-proxy`) has the proxy's."
+)
+FETCHING_ALONE = (
+    f"jsonwebtokens-cognito fetches keys {PROXY} These results are older than the line of jwt-verify, which trusts only "
+    "the roots that are compiled into it: the benchmark now gives it the proxy's."
+)
 
 
 def ratio(peer):

@@ -121,6 +121,12 @@ class Figures(unittest.TestCase):
         shown = "\n".join(text.verify(results.Results({"verify": part}), ""))
         self.assertIn("| other | 0.0600 (0.0600 to 0.0600) | 3.00 | 2.50 |", shown)
 
+        self.assertIn("These results are older than the line of jwt-verify", " ".join(shown.split()))
+        rows.append({"bench": "peer", "name": "jwt-verify, verify_access_token", "ns": us(60), "floor_ns": us(20)})
+        shown = " ".join("\n".join(text.verify(results.Results({"verify": part}), "")).split())
+        self.assertIn("jsonwebtokens-cognito and jwt-verify are asynchronous", shown)
+        self.assertNotIn("older", shown)
+
     def test_the_bare_check_is_measured_before_and_after(self):
         order = []
         floors = iter([[10.0, 12.0, 14.0], [20.0, 22.0, 24.0]])
