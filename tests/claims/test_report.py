@@ -127,6 +127,29 @@ class Figures(unittest.TestCase):
         self.assertIn("jsonwebtokens-cognito and jwt-verify are asynchronous", shown)
         self.assertNotIn("older", shown)
 
+    def test_how_the_table_was_filled(self):
+        def shown(*rows):
+            rows = [{"bench": "growth", "dimension": "table", "step": "p99", **row} for row in rows]
+            return text.filled(results.Results({"growth": {"results": rows}}))
+        first = {"size": 30_000, "us": us(2), "filled_seconds": 1.0}
+        self.assertEqual(shown(first), "")
+        self.assertEqual(
+            shown(first, {"size": 100_000, "us": us(2), "filled_seconds": 70.0}),
+            "The last 70,000 rows took 70 s, 1,000 a second; 1,000,000 would take 15 minutes more. "
+            "The p99 is of one run and has no spread.",
+        )
+        new = {"size": 1_000_000, "filled_seconds": 97.0, "writers": 16, "folder": "/dev/shm",
+               "us": {"median": 2, "low": 1, "high": 3, "runs": 5}}
+        self.assertEqual(
+            shown(first, new),
+            "16 tasks write it at once, into a file in `/dev/shm`. The last 970,000 rows took 97 s, 10,000 a second. "
+            "The p99 is the median of 5 runs, in brackets the fastest and the slowest.",
+        )
+
+    def test_one_value_has_no_brackets(self):
+        self.assertEqual(text.several(us(1160)), "1,160")
+        self.assertEqual(text.several({"median": 2, "low": 1, "high": 3}), "2.00 (1.00 to 3.00)")
+
     def test_the_bare_check_is_measured_before_and_after(self):
         order = []
         floors = iter([[10.0, 12.0, 14.0], [20.0, 22.0, 24.0]])
