@@ -106,8 +106,8 @@ class Files(unittest.TestCase):
             part = json.loads(file.read_text())
             self.assertEqual(results.lacking(part), [], f"{file.stem} is of another version")
             declared = {field for row in part["results"] for field in results.FIELDS[row["bench"]]}
-            # What a refusal has depends on its kind.
-            declared |= {"bench", "kind", "median_us", "between", "p"}
+            # What a refusal has depends on its kind; the last row of the table has how it was filled.
+            declared |= {"bench", "kind", "median_us", "between", "p", "filled_seconds", "writers", "folder"}
             part["results"] = json.loads(json.dumps(part["results"]), object_hook=Recorded)
             Recorded.read = set()
             list(dict(text.SECTIONS)[file.stem](results.Results({file.stem: part}), ""))
@@ -221,6 +221,35 @@ class Figures(unittest.TestCase):
                 "machine": {"processors": 2, "architecture": "x", "model": "y", "memory_gb": 1, "kernel": "6"}, "results": rows}
         shown = "\n".join(text.verify(results.Results({"verify": part}), ""))
         self.assertIn("| other | 0.0600 (0.0600 to 0.0600) | 3.00 | 2.50 |", shown)
+
+        self.assertIn("These results are older than the line of jwt-verify", " ".join(shown.split()))
+        rows.append({"bench": "peer", "name": "jwt-verify, verify_access_token", "ns": us(60), "floor_ns": us(20)})
+        shown = " ".join("\n".join(text.verify(results.Results({"verify": part}), "")).split())
+        self.assertIn("jsonwebtokens-cognito and jwt-verify are asynchronous", shown)
+        self.assertNotIn("older", shown)
+
+    def test_how_the_table_was_filled(self):
+        def shown(*rows):
+            rows = [{"bench": "growth", "dimension": "table", "step": "p99", **row} for row in rows]
+            return text.filled(results.Results({"growth": {"results": rows}}))
+        first = {"size": 30_000, "us": us(2), "filled_seconds": 1.0}
+        self.assertEqual(shown(first), "")
+        self.assertEqual(
+            shown(first, {"size": 100_000, "us": us(2), "filled_seconds": 70.0}),
+            "The last 70,000 rows took 70 s, 1,000 a second; 1,000,000 would take 15 minutes more. "
+            "The p99 is of one run and has no spread.",
+        )
+        new = {"size": 1_000_000, "filled_seconds": 97.0, "writers": 16, "folder": "/dev/shm",
+               "us": {"median": 2, "low": 1, "high": 3, "runs": 5}}
+        self.assertEqual(
+            shown(first, new),
+            "16 tasks write it at once, into a file in `/dev/shm`. The last 970,000 rows took 97 s, 10,000 a second. "
+            "The p99 is the median of 5 runs, in brackets the fastest and the slowest.",
+        )
+
+    def test_one_value_has_no_brackets(self):
+        self.assertEqual(text.several(us(1160)), "1,160")
+        self.assertEqual(text.several({"median": 2, "low": 1, "high": 3}), "2.00 (1.00 to 3.00)")
 
     def test_the_bare_check_is_measured_before_and_after(self):
         order = []

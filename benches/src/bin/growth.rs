@@ -16,6 +16,8 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -41,6 +43,7 @@ use http::HeaderMap;
 use serde_json::json;
 use testkit::token::now;
 use testkit::{DynamoDbLocal, FakeAws, Pool};
+use tokio::task::JoinSet;
 
 /// Measures a dimension at one size.
 type Grow = fn(usize);
@@ -56,6 +59,11 @@ const SIZES: [usize; 9] = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 const MANY: [usize; 4] = [30_000, 100_000, 300_000, 1_000_000];
 /// Rows of one `BatchWriteItem`, DynamoDB's maximum.
 const BATCH: usize = 25;
+/// Tasks that write at once.
+const WRITERS: usize = 16;
+/// Seconds that all rows may take to write, at the rate of the last ones. In memory (`TMPDIR=/dev/shm`) a million takes
+/// some minutes; on a disk every row waits for it, and no number of writers changes that.
+const FILLING: f64 = 600.0;
 const TABLE: &str = "revocations";
 
 #[tokio::main]
@@ -351,36 +359,52 @@ async fn grow_table() {
     make_table(&client).await;
     let store = DynamoRevocations::new(&sdk, TABLE.to_owned());
     let claims = claims(&World::small().token());
-    let mut written = 0;
-    // DynamoDB Local writes some hundred rows a second: a million would take longer than all other parts together.
-    let many = MANY.into_iter().filter(|size| *size <= 100_000);
-    let sizes = SIZES.into_iter().chain(many);
+    let folder = std::env::temp_dir();
+    let (mut written, mut spent, mut seconds_each) = (0, 0.0, 0.0);
+    let sizes = SIZES.into_iter().chain(MANY);
     for size in sizes.filter(|size| !quick() || [1, 100, 1_000].contains(size)) {
-        let began = Instant::now();
-        let subject = claims.subject();
-        revoke_sessions(&client, subject, written..size).await;
-        written = size;
-        let filled = began.elapsed().as_secs_f64();
-        let mut took = Vec::new();
-        for number in 0..repeat(600, 60) {
-            let began = Instant::now();
-            let found = store.revocations(&claims, UnixSeconds(now())).await;
-            // The first reads after the writes find the database busy.
-            if number >= repeat(100, 10) {
-                took.push(began.elapsed().as_secs_f64() * 1e6);
-            }
-            assert!(found.expect("the revocations").check(&claims).is_ok());
+        let rows = size - written;
+        if spent + seconds_each * rows as f64 > FILLING {
+            println!(
+                "table: no {size} rows, at {:.0} a second",
+                1.0 / seconds_each
+            );
+            break;
         }
-        took.sort_by(f64::total_cmp);
-        let p99 = percentile(&took, 99);
-        let spread = Spread::of(took);
-        report("table", size, "a read of DynamoDB Local", spread);
+        let began = Instant::now();
+        revoke_sessions(&client, claims.subject(), written..size).await;
+        let filled = began.elapsed().as_secs_f64();
+        written = size;
+        spent += filled;
+        seconds_each = filled / rows as f64;
+        let (mut all, mut p99) = (Vec::new(), Vec::new());
+        // The first reads after the writes find the database busy.
+        reads(&store, &claims, repeat(100, 10)).await;
+        for _ in 0..repeat(5, 3) {
+            let took = reads(&store, &claims, repeat(500, 50)).await;
+            p99.push(percentile(&took, 99));
+            all.extend(took);
+        }
+        report("table", size, "a read of DynamoDB Local", Spread::of(all));
         result(
             "growth",
-            &json!({"dimension": "table", "size": size, "step": "p99", "us": {"median": p99, "low": p99,
-                "high": p99, "runs": spread.runs}, "filled_seconds": filled}),
+            &json!({"dimension": "table", "size": size, "step": "p99", "us": Spread::of(p99),
+                "filled_seconds": filled, "writers": WRITERS, "folder": folder}),
         );
     }
+}
+
+/// Microseconds of each of so many reads, sorted.
+async fn reads(store: &DynamoRevocations, claims: &VerifiedClaims, count: usize) -> Vec<f64> {
+    let mut took = Vec::new();
+    for _ in 0..count {
+        let began = Instant::now();
+        let found = store.revocations(claims, UnixSeconds(now())).await;
+        took.push(began.elapsed().as_secs_f64() * 1e6);
+        assert!(found.expect("the revocations").check(claims).is_ok());
+    }
+    took.sort_by(f64::total_cmp);
+    took
 }
 
 async fn make_table(client: &Client) {
@@ -400,23 +424,48 @@ async fn make_table(client: &Client) {
     call.send().await.expect("a table");
 }
 
-/// Writes rows of revoked sessions, as logout does.
+/// Writes rows of revoked sessions, as logout does; several tasks each take the next rows.
 async fn revoke_sessions(client: &Client, subject: &str, numbers: std::ops::Range<usize>) {
     let pk = format!("{}#user#{subject}", Pool::ours().id);
     let expires_at = (now() + 100_000).to_string();
-    let numbers: Vec<usize> = numbers.collect();
-    for chunk in numbers.chunks(BATCH) {
-        let writes = chunk.iter().map(|number| {
-            let put = PutRequest::builder()
-                .item("pk", AttributeValue::S(pk.clone()))
-                .item("sk", AttributeValue::S(format!("session#{number}")))
-                .item("revoked_at", AttributeValue::N("1".to_owned()))
-                .item("expires_at", AttributeValue::N(expires_at.clone()));
-            let put = put.build().expect("a row");
-            WriteRequest::builder().put_request(put).build()
+    let next = Arc::new(AtomicUsize::new(numbers.start));
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let (client, next) = (client.clone(), Arc::clone(&next));
+        let (pk, expires_at, end) = (pk.clone(), expires_at.clone(), numbers.end);
+        writers.spawn(async move {
+            loop {
+                let first = next.fetch_add(BATCH, Ordering::Relaxed);
+                if first >= end {
+                    break;
+                }
+                let rows = first..end.min(first + BATCH);
+                write(
+                    &client,
+                    rows.map(|number| revoked(&pk, number, &expires_at)),
+                )
+                .await;
+            }
         });
-        let call = client.batch_write_item();
-        let call = call.request_items(TABLE, writes.collect());
-        call.send().await.expect("the rows are written");
     }
+    while let Some(writer) = writers.join_next().await {
+        writer.expect("the rows are written");
+    }
+}
+
+async fn write(client: &Client, rows: impl Iterator<Item = WriteRequest>) {
+    let call = client.batch_write_item();
+    let answer = call.request_items(TABLE, rows.collect()).send().await;
+    let left = answer.expect("an answer").unprocessed_items;
+    assert!(left.is_none_or(|left| left.is_empty()), "all are written");
+}
+
+fn revoked(pk: &str, number: usize, expires_at: &str) -> WriteRequest {
+    let put = PutRequest::builder()
+        .item("pk", AttributeValue::S(pk.to_owned()))
+        .item("sk", AttributeValue::S(format!("session#{number}")))
+        .item("revoked_at", AttributeValue::N("1".to_owned()))
+        .item("expires_at", AttributeValue::N(expires_at.to_owned()));
+    let put = put.build().expect("a row");
+    WriteRequest::builder().put_request(put).build()
 }
