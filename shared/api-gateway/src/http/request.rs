@@ -331,24 +331,26 @@ impl<'a> Request<'a> {
         matches!(body, None | Some("null" | "\"\""))
     }
 
-    /// The fields of a URL-encoded HTML form; the last value of a name is used.
+    /// The fields of a URL-encoded HTML form.
     ///
     /// # Errors
-    /// [`RequestError`] if the body is not such a form.
+    /// [`RequestError`] if the body is not such a form, or repeats a name.
     pub fn form(&self) -> Result<BTreeMap<String, String>, RequestError> {
         let body = self.body()?;
         if body.len() > MAX_BODY_BYTES {
             return Err(RequestError::TooLarge);
         }
         let body = String::from_utf8(body).map_err(|_| RequestError::Malformed)?;
-        let pairs = body.split('&').filter(|pair| !pair.is_empty());
-        pairs
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                decode_form(name).zip(decode_form(value))
-            })
-            .collect::<Option<_>>()
-            .ok_or(RequestError::Malformed)
+        let mut fields = BTreeMap::new();
+        for pair in body.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let field = decode_form(name).zip(decode_form(value));
+            let (name, value) = field.ok_or(RequestError::Malformed)?;
+            if fields.insert(name, value).is_some() {
+                return Err(RequestError::Malformed);
+            }
+        }
+        Ok(fields)
     }
 
     /// Whether the body is of this media type, in UTF-8 and not compressed (RFC 9110 section 8.3).
