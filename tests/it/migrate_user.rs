@@ -339,6 +339,11 @@ async fn records_decide_on_migration_and_attributes() {
         ("barred", json!({"locked": "yes"}), None),
         ("barred", json!({"deleted": "2024-01-01T00:00:00Z"}), None),
         ("barred", json!({"status": "Suspended"}), None),
+        ("barred", json!({"status": 0}), None),
+        ("barred", json!({"status": "LOCKED_OUT"}), None),
+        ("barred", json!({"blocked": true}), None),
+        ("unknown status", json!({"status": "vip"}), None),
+        ("active", json!({"status": 1}), CONFIRMED),
         (
             "active",
             json!({"disabled": false, "locked": null, "deleted": null, "status": "active"}),

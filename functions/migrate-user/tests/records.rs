@@ -1,4 +1,4 @@
-//! Which row of a DynamoDB table is a user's record, over a fake AWS.
+//! Which records of a DynamoDB table admit a user, and which row is the record, over a fake AWS.
 
 #![allow(
     clippy::indexing_slicing,
@@ -6,9 +6,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use migrate_user::check::Checker;
 use migrate_user::{Config, MigrateUser};
 use runtime::Handler;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use testkit::{FakeAws, events};
 
 const PASSWORD: &str = "correct horse-\u{dc}n\u{ef}code";
@@ -120,4 +121,82 @@ async fn a_table_may_have_a_sort_key() {
     };
     assert!(with("id", "") && with("id,sort", "lower"));
     assert!(!with("id,sort", "") && !with("a,b,c", "lower") && !with("id,", "lower"));
+}
+
+#[tokio::test]
+async fn a_value_that_bars_a_user_has_many_forms() {
+    let fixture = Fixture::with(&[]).await;
+    for (more, expected) in [
+        // Drupal.
+        (json!({"status": {"N": "0"}}), None),
+        (json!({"status": {"N": "1"}}), CONFIRMED),
+        (json!({"status": {"BOOL": false}}), None),
+        (json!({"status": {"S": "0"}}), None),
+        (json!({"status": {"S": "1"}}), CONFIRMED),
+        // Okta.
+        (json!({"status": {"S": "ACTIVE"}}), CONFIRMED),
+        (json!({"status": {"S": "PASSWORD_EXPIRED"}}), RESET),
+        (json!({"status": {"S": "RECOVERY"}}), RESET),
+        (json!({"status": {"S": "STAGED"}}), None),
+        (json!({"status": {"S": "PROVISIONED"}}), None),
+        (json!({"status": {"S": "LOCKED_OUT"}}), None),
+        (json!({"status": {"S": "DEPROVISIONED"}}), None),
+        // Others.
+        (json!({"status": {"S": "deactivated"}}), None),
+        (json!({"status": {"S": "closed"}}), None),
+        (json!({"status": {"S": "a word of this store"}}), None),
+        (json!({"status": {"N": "2"}}), None),
+        (json!({"status": {"B": "AQ=="}}), None),
+        (json!({"status": {"S": ""}}), CONFIRMED),
+        (json!({"status": {"NULL": true}}), CONFIRMED),
+        (json!({"status": {"S": "UNCONFIRMED"}}), None),
+        (json!({"status": {"S": "active"}, "disabled": {"N": "1"}}), None),
+        // Auth0, Moodle, Clerk, FusionAuth.
+        (json!({"blocked": {"BOOL": true}}), None),
+        (json!({"blocked": {"S": "false"}}), CONFIRMED),
+        (json!({"suspended": {"N": "1"}}), None),
+        (json!({"suspended": {"N": "0"}}), CONFIRMED),
+        (json!({"banned": {"S": "yes"}}), None),
+        (json!({"active": {"BOOL": false}}), None),
+        (json!({"active": {"N": "0"}}), None),
+        (json!({"active": {"S": "Y"}}), CONFIRMED),
+        // A binary value, as a BIT column becomes one, is unclear.
+        (json!({"disabled": {"B": "AQ=="}}), None),
+        (json!({"disabled": {"NS": ["1"]}}), None),
+        (json!({"enabled": {"B": "AQ=="}}), None),
+        (json!({"must_reset": {"B": "AQ=="}}), RESET),
+        (json!({"email_verified": {"N": "1"}, "must_reset": {"N": "1"}}), RESET),
+        (json!({"email_verified": {"S": "no"}, "must_reset": {"N": "1"}}), None),
+    ] {
+        let row = row(&more);
+        let found = fixture.moved(&row, Some(&row)).await;
+        assert_eq!(found.as_deref(), expected, "{more}");
+    }
+}
+
+#[test]
+fn a_check_counts_unknown_statuses_by_word() {
+    let mut checker = Checker::from_lookup(&|_| None).unwrap();
+    let record = |name: &str, status: Value| -> Map<String, Value> {
+        let record = json!({"username": name, "password_hash": HASH, "email": "ada@example.com",
+            "email_verified": true, "status": status});
+        serde_json::from_value(record).unwrap()
+    };
+    for (name, status, problem) in [
+        ("a", json!("active"), None),
+        ("b", json!(0), Some("disabled")),
+        ("c", json!("vip"), Some("unknown_status: vip")),
+        ("d", json!("vip "), Some("unknown_status: vip")),
+        ("e", json!(10), Some("unknown_status: 10")),
+    ] {
+        let found = checker.add(&record(name, status));
+        assert_eq!(found, Vec::from_iter(problem), "{name}");
+    }
+    assert_eq!(checker.problems()["unknown_status: vip"], 2);
+    // The field holds something else.
+    for at in 0..200 {
+        checker.add(&record("f", json!(format!("text {at}"))));
+    }
+    assert_eq!(checker.problems()["unknown_status: another one"], 138);
+    assert_eq!(checker.problems().len(), 1 + 64 + 1);
 }

@@ -90,8 +90,9 @@ impl LookupConfig {
             "LEGACY_FIELDS",
             "the names themselves",
             "Other names for the fields with a meaning, a JSON object: `username`, \
-             `password_hash`, `enabled`, `disabled`, `locked`, `deleted`, `status`, \
-             `confirmed`, `must_reset`, `last_sign_in`, `password_matches`, `groups`.",
+             `password_hash`, `enabled`, `active`, `disabled`, `locked`, `blocked`, \
+             `suspended`, `banned`, `deleted`, `status`, `confirmed`, \
+             `must_reset`, `last_sign_in`, `password_matches`, `groups`.",
         ),
         vars::USERNAME_CASE_SENSITIVE,
     ];
