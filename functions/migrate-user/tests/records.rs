@@ -81,7 +81,10 @@ async fn the_row_of_the_table_is_the_record() {
         (Some(row(&json!({"disabled": {"BOOL": true}}))), None),
         (Some(row(&json!({"locked": {"N": "1"}}))), None),
         (Some(row(&json!({"must_reset": {"BOOL": true}}))), RESET),
-        (Some(row(&json!({"password_hash": {"S": "$2b$05$abc"}}))), None),
+        (
+            Some(row(&json!({"password_hash": {"S": "$2b$05$abc"}}))),
+            None,
+        ),
         // Deleted, and renamed.
         (None, None),
         (Some(row(&json!({"username_lower": {"S": "eve"}}))), None),
@@ -150,7 +153,10 @@ async fn a_value_that_bars_a_user_has_many_forms() {
         (json!({"status": {"S": ""}}), CONFIRMED),
         (json!({"status": {"NULL": true}}), CONFIRMED),
         (json!({"status": {"S": "UNCONFIRMED"}}), None),
-        (json!({"status": {"S": "active"}, "disabled": {"N": "1"}}), None),
+        (
+            json!({"status": {"S": "active"}, "disabled": {"N": "1"}}),
+            None,
+        ),
         // Auth0, Moodle, Clerk, FusionAuth.
         (json!({"blocked": {"BOOL": true}}), None),
         (json!({"blocked": {"S": "false"}}), CONFIRMED),
@@ -165,8 +171,14 @@ async fn a_value_that_bars_a_user_has_many_forms() {
         (json!({"disabled": {"NS": ["1"]}}), None),
         (json!({"enabled": {"B": "AQ=="}}), None),
         (json!({"must_reset": {"B": "AQ=="}}), RESET),
-        (json!({"email_verified": {"N": "1"}, "must_reset": {"N": "1"}}), RESET),
-        (json!({"email_verified": {"S": "no"}, "must_reset": {"N": "1"}}), None),
+        (
+            json!({"email_verified": {"N": "1"}, "must_reset": {"N": "1"}}),
+            RESET,
+        ),
+        (
+            json!({"email_verified": {"S": "no"}, "must_reset": {"N": "1"}}),
+            None,
+        ),
     ] {
         let row = row(&more);
         let found = fixture.moved(&row, Some(&row)).await;
