@@ -81,7 +81,7 @@ pub(crate) const CONFIRMED: Option<&str> = Some("CONFIRMED");
 
 pub(crate) const RESET: Option<&str> = Some("RESET_REQUIRED");
 
-/// An old table in the emulated DynamoDB, with an index of lower-case names.
+/// An old table in the emulated DynamoDB, with an index of lower-case names that has a part of each row.
 pub(crate) struct OldTable {
     pub(crate) world: World,
     pub(crate) name: String,
@@ -92,13 +92,16 @@ impl OldTable {
         let world = World::start().await;
         let client = table_client(&world.stack).await;
         let name = unique("legacy");
-        let all = Projection::builder()
-            .projection_type(ProjectionType::All)
+        // A part of the row, without the members that bar a user.
+        let part = Projection::builder()
+            .projection_type(ProjectionType::Include)
+            .non_key_attributes("password_hash")
+            .non_key_attributes("email")
             .build();
         let index = GlobalSecondaryIndex::builder()
             .index_name("lower")
             .key_schema(hash_key("username_lower"))
-            .projection(all)
+            .projection(part)
             .build()
             .unwrap();
         client
@@ -336,6 +339,11 @@ async fn records_decide_on_migration_and_attributes() {
         ("barred", json!({"locked": "yes"}), None),
         ("barred", json!({"deleted": "2024-01-01T00:00:00Z"}), None),
         ("barred", json!({"status": "Suspended"}), None),
+        ("barred", json!({"status": 0}), None),
+        ("barred", json!({"status": "LOCKED_OUT"}), None),
+        ("barred", json!({"blocked": true}), None),
+        ("unknown status", json!({"status": "vip"}), None),
+        ("active", json!({"status": 1}), CONFIRMED),
         (
             "active",
             json!({"disabled": false, "locked": null, "deleted": null, "status": "active"}),

@@ -1,10 +1,43 @@
 //! Request bodies of auth-api. Unknown members are rejected, so that a client cannot set attributes
-//! that are not on the list.
+//! that are not on the list, and so are repeated ones, in `attributes` too: a firewall before this function may have
+//! read the other value.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use auth::Secret;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+/// Attributes by name. A repeated name is an error; in serde's own maps the last value is used.
+#[derive(Clone, Default)]
+pub(crate) struct Attributes(pub(crate) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Distinct;
+
+        impl<'de> Visitor<'de> for Distinct {
+            type Value = Attributes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings with distinct names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
+                let mut attributes = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    if attributes.insert(name, value).is_some() {
+                        return Err(A::Error::custom("repeats a name"));
+                    }
+                }
+                Ok(Attributes(attributes))
+            }
+        }
+
+        deserializer.deserialize_map(Distinct)
+    }
+}
 
 /// A request that carries only a user's identifier: `resend`, `forgot-password`.
 #[derive(Deserialize)]
@@ -21,7 +54,7 @@ pub(crate) struct SignUp {
     pub(crate) email: Option<String>,
     pub(crate) password: Secret,
     #[serde(default)]
-    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) attributes: Attributes,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +100,7 @@ pub(crate) struct Answer {
     pub(crate) new_password: Option<Secret>,
     /// With a new password: the attributes that the pool requires and the user does not have yet.
     #[serde(default)]
-    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) attributes: Attributes,
     pub(crate) method: Option<String>,
     pub(crate) answer: Option<Secret>,
     pub(crate) srp: Option<SrpProof>,
@@ -122,7 +155,7 @@ pub(crate) struct VerifyAttribute {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Update {
-    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) attributes: Attributes,
     pub(crate) current_password: Option<Secret>,
     pub(crate) code: Option<Secret>,
 }

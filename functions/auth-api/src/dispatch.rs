@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Instant;
 
-use api_gateway::http::{Request, RequestError, Response, Sender};
+use api_gateway::http::{LoadBalancer, Request, RequestError, Response, Sender};
 use auth::Cause;
 use auth_sessions::BrowserSessions;
 use runtime::log::{self, Level};
@@ -57,6 +57,11 @@ impl<B: BrowserSessions> AuthApi<B> {
         request: &Request<'_>,
     ) -> Result<Answer, ApiError> {
         let route = route?;
+        // Before anything is done that the client could not use without its cookies.
+        if self.config.uses_cookies() && request.load_balancer() == Some(LoadBalancer::SingleValue)
+        {
+            return Err(ApiError::MultiValueHeadersNeeded);
+        }
         if route.changes_something() {
             self.check_sender_and_type(route, request)?;
         }

@@ -9,6 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use usernames::normalize;
 
+use crate::body::Attributes;
+
 /// Cognito's longest user name, in characters.
 const MAX_USERNAME_CHARS: usize = 128;
 /// Cognito's longest password.
@@ -129,7 +131,7 @@ pub(crate) fn token(token: &str) -> Result<&str, RequestError> {
 
 /// The attributes, if all of them are on the list and within the length limit.
 pub(crate) fn attributes(
-    attributes: BTreeMap<String, String>,
+    Attributes(attributes): Attributes,
     allowed: &[String],
 ) -> Result<BTreeMap<String, String>, RequestError> {
     let fits = |(name, value): (&String, &String)| {

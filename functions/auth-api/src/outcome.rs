@@ -49,6 +49,9 @@ pub(crate) enum ApiError {
     /// No function would accept the token.
     #[error("token_too_large")]
     TokenTooLarge,
+    /// The target group of a load balancer would drop cookies.
+    #[error("multi_value_headers_needed")]
+    MultiValueHeadersNeeded,
     /// A page could not be rendered.
     #[error("internal_error")]
     Internal,
@@ -214,7 +217,10 @@ impl ApiError {
             Self::Cognito(outcome) | Self::CognitoFailed(outcome, _) => outcome.status(),
             Self::TooManyAttempts => 429,
             Self::AddressRefused => 400,
-            Self::CookieTooLarge | Self::TokenTooLarge | Self::Internal => 500,
+            Self::CookieTooLarge
+            | Self::TokenTooLarge
+            | Self::MultiValueHeadersNeeded
+            | Self::Internal => 500,
             Self::SessionsNotEnded(_) | Self::Unavailable(_) => 503,
         }
     }

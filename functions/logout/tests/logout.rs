@@ -362,6 +362,42 @@ async fn with_cookies_other_origins_are_refused_and_cookies_are_cleared() {
     }
 }
 
+#[tokio::test]
+async fn behind_a_load_balancer_cookies_need_multi_value_headers() {
+    let token = format!("Bearer {}", Pool::ours().access_token().build());
+    let event = |name: &str, headers: Value| {
+        let mut event = json!({"requestContext": {"elb": {"targetGroupArn": "arn"}}, "httpMethod": "POST",
+            "path": "/auth/logout", "body": "", "isBase64Encoded": false});
+        event[name] = headers;
+        event
+    };
+    let single = event("headers", json!({"authorization": token}));
+    let several = event("multiValueHeaders", json!({"authorization": [token]}));
+    let cookies = &[
+        ("TOKEN_COOKIE", "__Host-token"),
+        ("REFRESH_COOKIE", "__Secure-refresh"),
+        ("ALLOWED_ORIGINS", "https://app.example.com"),
+    ];
+    for (variables, event, status, cleared) in [
+        (&[][..], &single, 200, 0),
+        (&[][..], &several, 200, 0),
+        (cookies, &single, 500, 0),
+        (cookies, &several, 200, 3),
+    ] {
+        let fixture = Fixture::with(variables).await;
+        let raw = events::raw(event);
+        let response = fixture.logout.handle(&raw, "request-1").await;
+        let response = serde_json::to_value(response.unwrap()).unwrap();
+        assert_eq!(response["statusCode"], status, "{response}");
+        let headers = response.get("multiValueHeaders");
+        assert_eq!(headers.is_some(), event == &several, "{response}");
+        let found = headers.and_then(|headers| headers["set-cookie"].as_array());
+        assert_eq!(found.map_or(0, Vec::len), cleared, "{response}");
+        let is_over = fixture.refused(&own()).await.is_some();
+        assert_eq!(is_over, status == 200, "a refusal changes nothing");
+    }
+}
+
 /// The variables of `COOKIE_MODE=session`.
 const BROWSER: Variables<'_> = &[
     ("BROWSER_SESSION_TABLE", "browser-sessions"),

@@ -8,8 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::hash::PasswordHash;
 use crate::rules::Rules;
-use crate::user::{Credential, LegacyUser, spellings};
+use crate::user::{Bar, Credential, LegacyUser, spellings};
 use usernames::normalize;
+
+/// How many unknown statuses are counted separately.
+const MAX_STATUSES: usize = 64;
 
 /// Checks records one by one and collects the counts of the report.
 pub struct Checker {
@@ -18,6 +21,7 @@ pub struct Checker {
     problems: BTreeMap<String, u64>,
     hashes: BTreeMap<&'static str, HashKind>,
     names: HashMap<String, BTreeSet<String>>,
+    unknown_statuses: BTreeSet<String>,
 }
 
 /// The hashes of one kind.
@@ -42,6 +46,7 @@ impl Checker {
             problems: BTreeMap::new(),
             hashes: BTreeMap::new(),
             names: HashMap::new(),
+            unknown_statuses: BTreeSet::new(),
         })
     }
 
@@ -72,8 +77,11 @@ impl Checker {
             return self.noted(vec!["no_name".to_owned()]);
         };
         let mut problems = Vec::new();
-        if !user.enabled {
-            problems.push("disabled");
+        let mut unknown_status = None;
+        match &user.bar {
+            None => {}
+            Some(Bar::Disabled) => problems.push("disabled"),
+            Some(Bar::UnknownStatus(status)) => unknown_status = Some(self.unknown_status(status)),
         }
         if !user.confirmed {
             problems.push("unconfirmed");
@@ -119,7 +127,19 @@ impl Checker {
         let left_behind = user.left_behind.iter().filter(|name| *name != "email");
         let left_behind = left_behind.map(|name| format!("stays behind: {name}"));
         let problems = problems.into_iter().map(str::to_owned);
-        self.noted(problems.chain(left_behind).collect())
+        self.noted(problems.chain(unknown_status).chain(left_behind).collect())
+    }
+
+    /// The problem of a user with this status. Its words are few, unless the field has another meaning.
+    fn unknown_status(&mut self, status: &str) -> String {
+        let is_known = self.unknown_statuses.contains(status);
+        if !is_known && self.unknown_statuses.len() == MAX_STATUSES {
+            return "unknown_status: another one".to_owned();
+        }
+        if !is_known {
+            self.unknown_statuses.insert(status.to_owned());
+        }
+        format!("unknown_status: {status}")
     }
 
     fn noted(&mut self, problems: Vec<String>) -> Vec<String> {

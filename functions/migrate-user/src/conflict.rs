@@ -52,7 +52,7 @@ mod tests {
             username: username.to_owned(),
             attributes,
             left_behind: BTreeSet::new(),
-            enabled: true,
+            bar: None,
             confirmed: true,
             last_sign_in,
             must_reset: false,

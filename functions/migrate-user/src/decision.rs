@@ -8,7 +8,7 @@ use crate::outcome::{MigrateError, MigratedUser, Next, NotMigratedError};
 use crate::password::{Passwords, Right};
 use crate::rules::{ConflictRule, Rules};
 use crate::source::{LegacySource, Source};
-use crate::user::LegacyUser;
+use crate::user::{Bar, LegacyUser};
 
 /// The sources of users, and the rules by which they are migrated.
 pub(crate) struct Decision {
@@ -39,8 +39,11 @@ impl Decision {
                 conflict::decide(found, typed, self.conflict_rule, self.rules.case_sensitive);
             let user = match user {
                 None => Err(NotMigratedError::Ambiguous),
-                Some(user) if !user.enabled => Err(NotMigratedError::Disabled),
-                Some(user) => Ok(user),
+                Some(user) => match user.bar {
+                    None => Ok(user),
+                    Some(Bar::Disabled) => Err(NotMigratedError::Disabled),
+                    Some(Bar::UnknownStatus(_)) => Err(NotMigratedError::UnknownStatus),
+                },
             };
             let user = match user {
                 Ok(user) => user,

@@ -23,6 +23,7 @@ mod password;
 mod record;
 mod rules;
 mod source;
+mod status;
 mod timing;
 mod user;
 mod values;

@@ -71,6 +71,9 @@ pub(crate) enum NotMigratedError {
     Ambiguous,
     /// The user may not sign in.
     Disabled,
+    /// The user's `status` is unknown, so the user may not sign in either. `gatehouse migrate check` lists such values;
+    /// the log does not, because any text may be in that field.
+    UnknownStatus,
     /// The user is unconfirmed.
     Unconfirmed,
     /// The old pool requires a challenge besides the password.
@@ -132,6 +135,7 @@ impl NotMigratedError {
             Self::Unknown => "unknown_user",
             Self::Ambiguous => "ambiguous",
             Self::Disabled => "disabled",
+            Self::UnknownStatus => "unknown_status",
             Self::Unconfirmed => "unconfirmed",
             Self::Challenged => "challenged",
             Self::WrongPassword => "wrong_password",

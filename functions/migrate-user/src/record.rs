@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::attributes::attributes;
 use crate::rules::Rules;
-use crate::user::{Credential, LegacyUser};
+use crate::status::Status;
+use crate::user::{Bar, Credential, LegacyUser};
 use crate::values::{list, moment, text, truth, truth_or_time};
 
 impl LegacyUser {
@@ -14,31 +15,31 @@ impl LegacyUser {
         let fields = &rules.fields;
         // A value that is unclear neither admits a user nor spares a reset.
         let is_or_absent = |name: &str| record.get(name).is_none_or(truth_or_time);
-        let status = record.get(&fields.status).and_then(Value::as_str);
-        // Statuses by which systems bar users from signing in. Other statuses have no effect.
-        let is_barred = status.is_some_and(|status| {
-            let status = status.trim().to_ascii_lowercase();
-            [
-                "disabled",
-                "inactive",
-                "locked",
-                "blocked",
-                "suspended",
-                "deleted",
-                "banned",
-            ]
-            .contains(&status.as_str())
-        });
+        let status = Status::of(record.get(&fields.status));
         let is_ended = |name: &str| match record.get(name) {
             // A column such as `deleted_at` is a time or null.
             None | Some(Value::Null) => false,
             Some(value) => truth(value, true),
         };
-        let enabled = is_or_absent(&fields.enabled)
-            && !is_ended(&fields.disabled)
-            && !is_ended(&fields.locked)
-            && !is_ended(&fields.deleted)
-            && !is_barred;
+        let is_disabled = [&fields.enabled, &fields.active]
+            .into_iter()
+            .any(|name| !is_or_absent(name))
+            || [
+                &fields.disabled,
+                &fields.locked,
+                &fields.blocked,
+                &fields.suspended,
+                &fields.banned,
+                &fields.deleted,
+            ]
+            .into_iter()
+            .any(|name| is_ended(name));
+        let bar = match &status {
+            _ if is_disabled => Some(Bar::Disabled),
+            Status::Barred => Some(Bar::Disabled),
+            Status::Unknown(text) => Some(Bar::UnknownStatus(text.clone())),
+            Status::Good | Status::Unconfirmed | Status::ToReset => None,
+        };
         let credential = match (
             record.get(&fields.password_matches),
             record.get(&fields.password_hash),
@@ -67,12 +68,13 @@ impl LegacyUser {
             username: text(record.get(&fields.username)?)?,
             attributes,
             left_behind,
-            enabled,
-            confirmed: is_or_absent(&fields.confirmed),
+            bar,
+            confirmed: is_or_absent(&fields.confirmed) && status != Status::Unconfirmed,
             last_sign_in: record.get(&fields.last_sign_in).and_then(moment),
-            must_reset: record
-                .get(&fields.must_reset)
-                .is_some_and(|value| truth(value, true)),
+            must_reset: status == Status::ToReset
+                || record
+                    .get(&fields.must_reset)
+                    .is_some_and(|value| truth(value, true)),
             groups: record.get(&fields.groups).map(list).unwrap_or_default(),
             credential,
         })

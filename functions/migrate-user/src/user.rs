@@ -13,8 +13,8 @@ pub(crate) struct LegacyUser {
     pub(crate) attributes: BTreeMap<String, String>,
     /// The pool's names of attributes that are not migrated, because the pool would refuse their values.
     pub(crate) left_behind: BTreeSet<String>,
-    /// Whether the user may sign in.
-    pub(crate) enabled: bool,
+    /// Why the user may not sign in; `None` for a user who may.
+    pub(crate) bar: Option<Bar>,
     /// Whether the user is confirmed.
     pub(crate) confirmed: bool,
     /// The time of the last sign-in, or the closest time that the store records; seconds since 1970.
@@ -25,6 +25,15 @@ pub(crate) struct LegacyUser {
     pub(crate) groups: Vec<String>,
     /// How to verify the user's password.
     pub(crate) credential: Credential,
+}
+
+/// Why a user may not sign in.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Bar {
+    /// The old store says so.
+    Disabled,
+    /// The user's `status` is this text, which migrate-user does not know.
+    UnknownStatus(String),
 }
 
 /// How to verify a user's password.

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use api_gateway::Caller;
-use api_gateway::http::{Request, RequestError, Response, Sender};
+use api_gateway::http::{LoadBalancer, Request, RequestError, Response, Sender};
 use auth::DenyReason::{self, AmbiguousToken, MalformedToken, MissingToken};
 use auth::UnixSeconds;
 use serde_json::value::RawValue;
@@ -156,6 +156,21 @@ fn only_a_load_balancer_sends_encoded_queries() {
     assert_eq!(query(json!({}), "c"), None);
     let wrong = json!({"queryStringParameters": {"a": "%ff"}, "requestContext": {"elb": {}}});
     assert_eq!(of(&wrong, |one| one.query("a")), None);
+    // With multi-value headers the parameters are lists too.
+    let several = |list: Value| {
+        json!({"multiValueQueryStringParameters": {"a": list}, "multiValueHeaders": {"host": ["x"]},
+        "requestContext": {"elb": {}}})
+    };
+    for (list, expected) in [
+        (json!(["x%40y+z"]), Some("x@y z")),
+        (json!(["first", "last"]), Some("last")),
+        (json!([]), None),
+        (json!("text"), None),
+        (json!([7]), None),
+    ] {
+        let found = of(&several(list), |one| one.query("a"));
+        assert_eq!(found.as_deref(), expected);
+    }
 }
 
 #[test]
@@ -401,7 +416,9 @@ fn a_form_has_decoded_fields() {
         ("a=b&c=d", fields(&[("a", "b"), ("c", "d")])),
         ("a=b+c%26&&d", fields(&[("a", "b c&"), ("d", "")])),
         ("a+b=c=d", fields(&[("a b", "c=d")])),
-        ("a=1&a=2", fields(&[("a", "2")])),
+        ("a=1&a=2", Err(Malformed)),
+        ("a=1&%61=1", Err(Malformed)),
+        ("a=1&A=2", fields(&[("A", "2"), ("a", "1")])),
         ("", fields(&[])),
         ("a=%ff", Err(Malformed)),
         ("%ff=a", Err(Malformed)),
@@ -540,6 +557,58 @@ fn cookies_are_for_the_site_alone() {
             .len(),
         2
     );
+}
+
+#[test]
+fn a_load_balancer_gets_the_form_of_its_event() {
+    let balancer = |headers: Value| {
+        let mut event = json!({"path": "/x", "requestContext": {"elb": {"targetGroupArn": "arn"}}});
+        let members = headers.as_object().unwrap().clone();
+        event.as_object_mut().unwrap().extend(members);
+        raw(&event)
+    };
+    let single = balancer(json!({"headers": {"host": "a.example"}}));
+    let several = balancer(json!({"multiValueHeaders": {"host": ["a.example"]}}));
+    let found = |event: &RawValue| Request::read(event).load_balancer();
+    assert_eq!(found(&single), Some(LoadBalancer::SingleValue));
+    assert_eq!(found(&several), Some(LoadBalancer::MultiValue));
+    assert_eq!(found(&raw(&json!({"multiValueHeaders": {}}))), None);
+
+    let none = Response::json(202, &json!({})).with("vary", "Origin");
+    let one = none.clone().with_cookie("a", "1", 1);
+    let two = one.clone().with_cookie("b", "2", 2);
+    let to = |response: &Response, event: &RawValue| {
+        let response = response.clone().in_answer_to(&Request::read(event));
+        (response.status(), answer(&response))
+    };
+    for (response, cookies) in [(&none, 0), (&one, 1), (&two, 2)] {
+        let (_, given) = to(response, &several);
+        assert_eq!(given["statusDescription"], "202 Accepted");
+        assert_eq!(given["isBase64Encoded"], false);
+        assert_eq!(given.get("headers"), None, "{given}");
+        let headers = given["multiValueHeaders"].as_object().unwrap();
+        assert_eq!(headers["vary"], json!(["Origin"]));
+        assert_eq!(
+            headers["content-type"],
+            json!(["application/json; charset=utf-8"])
+        );
+        let found = headers.get("set-cookie").and_then(Value::as_array);
+        assert_eq!(found.map_or(0, Vec::len), cookies);
+
+        let (status, given) = to(response, &single);
+        assert_eq!(given.get("multiValueHeaders"), None, "{given}");
+        let found = given["headers"].get("set-cookie").and_then(Value::as_str);
+        match cookies {
+            0 => assert_eq!((status, found), (202, None)),
+            1 => assert!(status == 202 && found.unwrap().starts_with("a=1; ")),
+            // Not one of two cookies.
+            _ => {
+                assert_eq!((status, found), (500, None));
+                assert_eq!(given["statusDescription"], "500 Internal Server Error");
+            }
+        }
+    }
+    assert!(Response::multi_value_headers_needed().status() == 500);
 }
 
 #[test]

@@ -126,6 +126,32 @@ fn login() -> Value {
     )
 }
 
+#[tokio::test]
+async fn behind_a_load_balancer_cookies_need_multi_value_headers() {
+    let world = World::start().await;
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let tokens = tokens(&Pool::ours().access_token(), Some("r1"));
+    world.aws.set_answer("InitiateAuth", tokens);
+    let event = |name: &str, headers: Value| {
+        let mut event = json!({"requestContext": {"elb": {"targetGroupArn": "arn"}}, "httpMethod": "POST",
+            "path": "/auth/login", "body": body, "isBase64Encoded": false});
+        event[name] = headers;
+        event
+    };
+    let single = json!({"content-type": "application/json", "origin": ORIGIN,
+        "x-forwarded-for": "203.0.113.9"});
+    let answer = world.ask(&event("headers", single)).await;
+    assert_eq!(
+        (answer.status, &answer.body["code"]),
+        (500, &json!("multi_value_headers_needed"))
+    );
+    assert_eq!(world.aws.requests(), [], "no sign-in without its cookie");
+    let several = json!({"content-type": ["application/json"], "origin": [ORIGIN],
+        "x-forwarded-for": ["203.0.113.9"]});
+    let answer = world.ask(&event("multiValueHeaders", several)).await;
+    assert_eq!((answer.status, answer.cookies.len()), (200, 1));
+}
+
 fn with_cookie(mut event: Value, cookie: &str) -> Value {
     event["headers"]["Cookie"] = json!(cookie);
     event

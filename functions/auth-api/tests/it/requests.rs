@@ -218,6 +218,41 @@ async fn malformed_requests_never_reach_cognito() {
     ] {
         assert_eq!(ask(&api, &sign_up(attributes)).await.status, 400);
     }
+    // A repeated name, which JSON allows: also one with an escape, and with the same value.
+    for attributes in [
+        r#"{"name":"A","name":"B"}"#,
+        r#"{"name":"A","nickname":"b","n\u0061me":"A"}"#,
+    ] {
+        let texts = [
+            (
+                "POST",
+                "/auth/signup",
+                format!(
+                    r#"{{"email":"a@example.com","password":"{PASSWORD}","attributes":{attributes}}}"#
+                ),
+            ),
+            (
+                "POST",
+                "/auth/challenge",
+                format!(
+                    r#"{{"challenge":"NEW_PASSWORD_REQUIRED","session":"{}","username":"ada",
+                        "new_password":"{PASSWORD}","attributes":{attributes}}}"#,
+                    "s".repeat(20)
+                ),
+            ),
+            (
+                "PATCH",
+                "/auth/me",
+                format!(r#"{{"attributes":{attributes}}}"#),
+            ),
+        ];
+        for (method, route, text) in texts {
+            let mut event = request(method, route, &json!({}));
+            event["body"] = json!(text);
+            let event = signed_in(event, &Pool::ours().access_token());
+            assert_eq!(ask(&api, &event).await.status, 400, "{route} {text}");
+        }
+    }
     for name in ["not an address", "\u{212a}ate@example.com", "a@b"] {
         let body = json!({"email": name, "password": PASSWORD});
         assert_eq!(ask(&api, &post("/auth/signup", &body)).await.status, 400);

@@ -64,11 +64,16 @@ impl LookupConfig {
              capital letter in their name are not migrated.",
         ),
         Var::new("LEGACY_TABLE", "required by `dynamodb`", "The old table."),
-        Var::new("LEGACY_TABLE_KEY", "`username`", "The old table's key."),
+        Var::new(
+            "LEGACY_TABLE_KEY",
+            "`username`",
+            "The old table's key; the partition key and the sort key, separated by a comma, if it has both.",
+        ),
         Var::new(
             "LEGACY_INDEX",
             "unset",
-            "An index by the name in lower case, to find every spelling.",
+            "An index by the name in lower case, to find every spelling. Users are read from the \
+             table itself, so any projection will do.",
         ),
         Var::new("LEGACY_INDEX_KEY", "`username_lower`", "The index's key."),
         Var::new(
@@ -85,8 +90,9 @@ impl LookupConfig {
             "LEGACY_FIELDS",
             "the names themselves",
             "Other names for the fields with a meaning, a JSON object: `username`, \
-             `password_hash`, `enabled`, `disabled`, `locked`, `deleted`, `status`, \
-             `confirmed`, `must_reset`, `last_sign_in`, `password_matches`, `groups`.",
+             `password_hash`, `enabled`, `active`, `disabled`, `locked`, `blocked`, \
+             `suspended`, `banned`, `deleted`, `status`, `confirmed`, \
+             `must_reset`, `last_sign_in`, `password_matches`, `groups`.",
         ),
         vars::USERNAME_CASE_SENSITIVE,
     ];

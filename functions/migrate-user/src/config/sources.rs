@@ -24,8 +24,8 @@ pub enum SourceConfig {
     Dynamodb {
         /// `LEGACY_TABLE`.
         table: String,
-        /// `LEGACY_TABLE_KEY`.
-        key: String,
+        /// `LEGACY_TABLE_KEY`: the partition key, and the sort key if the table has one.
+        key: Vec<String>,
         /// `LEGACY_INDEX` and `LEGACY_INDEX_KEY`.
         index: Option<TableIndex>,
     },
@@ -71,7 +71,8 @@ pub(super) fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Ve
         .optional("LEGACY_CASE_SENSITIVE")
         .map(|_| env.flag("LEGACY_CASE_SENSITIVE", true));
     let table = env.optional("LEGACY_TABLE");
-    let key = env.optional("LEGACY_TABLE_KEY");
+    let key = env.list("LEGACY_TABLE_KEY");
+    let key = key.unwrap_or_else(|| vec!["username".to_owned()]);
     let index = env.optional("LEGACY_INDEX");
     let index_key = env.optional("LEGACY_INDEX_KEY");
     let query = env.optional("LEGACY_QUERY");
@@ -99,7 +100,7 @@ pub(super) fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Ve
             },
             "dynamodb" => SourceConfig::Dynamodb {
                 table: needed("LEGACY_TABLE", &table),
-                key: key.clone().unwrap_or_else(|| "username".to_owned()),
+                key: key.clone(),
                 index: index.clone().map(|index| {
                     let key = index_key.clone();
                     TableIndex {
@@ -131,6 +132,15 @@ pub(super) fn sources(env: &mut Env<'_>, has_secret: bool, required: bool) -> Ve
         env.problem(
             NAME,
             "names another source than cognito, dynamodb, postgres, http",
+        );
+    }
+    if !(1..=2).contains(&key.len()) {
+        env.problem("LEGACY_TABLE_KEY", "is not one attribute, or two");
+    }
+    if key.len() > 1 && index.is_none() {
+        env.problem(
+            "LEGACY_INDEX",
+            "is not set, and LEGACY_TABLE_KEY has a sort key: a name alone finds no row",
         );
     }
     let is_pool = |source: &SourceConfig| matches!(source, SourceConfig::Cognito { .. });

@@ -13,7 +13,7 @@ use runtime::log::{self, Level};
 use super::{Answer, LegacySource, MAX_USERS, SourceError};
 use crate::attributes::attributes;
 use crate::rules::Rules;
-use crate::user::{Credential, LegacyUser, spellings};
+use crate::user::{Bar, Credential, LegacyUser, spellings};
 use usernames::normalize;
 
 pub(crate) struct Cognito {
@@ -172,7 +172,7 @@ impl LegacySource for Cognito {
             let (attributes, left_behind) = attributes(account.attributes, rules);
             LegacyUser {
                 username: account.username,
-                enabled: account.enabled,
+                bar: (!account.enabled).then_some(Bar::Disabled),
                 confirmed: account.confirmed,
                 // A pool only records when a user was modified, and users can modify themselves.
                 last_sign_in: None,

@@ -1,4 +1,5 @@
-//! A DynamoDB table of old users. Reads an index of lower-case names, or the key in the usual spellings.
+//! A DynamoDB table of old users. Finds names in an index in lower case, or by the key in the usual spellings, and reads
+//! each user from the table itself.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -29,9 +30,12 @@ const LIMITS: Limits = Limits {
 pub(crate) struct Dynamodb {
     client: Client,
     table: String,
-    key: String,
+    /// The partition key, and the sort key if the table has one.
+    key: Vec<String>,
     index: Option<TableIndex>,
 }
+
+type Row = HashMap<String, AttributeValue>;
 
 pub(super) fn client(sdk: &SdkConfig) -> Client {
     Client::new(&with_limits(sdk, &LIMITS))
@@ -54,7 +58,7 @@ impl Dynamodb {
     pub(crate) fn new(
         sdk: &SdkConfig,
         table: String,
-        key: String,
+        key: Vec<String>,
         index: Option<TableIndex>,
     ) -> Self {
         Self {
@@ -65,11 +69,8 @@ impl Dynamodb {
         }
     }
 
-    async fn by_index(
-        &self,
-        index: &TableIndex,
-        name: String,
-    ) -> Result<Vec<HashMap<String, AttributeValue>>, SourceError> {
+    async fn by_index(&self, index: &TableIndex, name: String) -> Result<Vec<Row>, SourceError> {
+        let name = AttributeValue::S(name);
         let query = self
             .client
             .query()
@@ -77,7 +78,7 @@ impl Dynamodb {
             .index_name(&index.name)
             .key_condition_expression("#key = :name")
             .expression_attribute_names("#key", &index.key)
-            .expression_attribute_values(":name", AttributeValue::S(name))
+            .expression_attribute_values(":name", name.clone())
             .limit(i32::try_from(MAX_USERS + 1).unwrap_or(i32::MAX));
         let answer = query
             .send()
@@ -88,28 +89,34 @@ impl Dynamodb {
         if items.len() > MAX_USERS || answer.last_evaluated_key.is_some() {
             return Err(SourceError::TooMany);
         }
-        let mut users = Vec::new();
-        for item in items {
-            if item.contains_key("password_hash") || !item.contains_key(&self.key) {
-                users.push(item);
-                continue;
+        // An index may have a part of the row only, without the members that bar the user, and is eventually consistent.
+        let reads = items.iter().map(|item| {
+            let key: Option<Vec<_>> = self
+                .key
+                .iter()
+                .map(|name| item.get(name).cloned())
+                .collect();
+            async {
+                // Each index has the table's key: `LEGACY_TABLE_KEY` names another attribute.
+                self.by_key(key.ok_or(SourceError::UNREADABLE)?).await
             }
-            // The index holds only keys, so the row is read from the table.
-            let key = item.get(&self.key).cloned();
-            users.extend(self.by_key(key.ok_or(SourceError::UNREADABLE)?).await?);
+        });
+        let mut users = Vec::new();
+        for row in futures_util::future::join_all(reads).await {
+            // The row may have another name by now.
+            users.extend(row?.filter(|row| row.get(&index.key) == Some(&name)));
         }
         Ok(users)
     }
 
-    async fn by_key(
-        &self,
-        name: AttributeValue,
-    ) -> Result<Option<HashMap<String, AttributeValue>>, SourceError> {
+    /// The row with these values of the key's attributes.
+    async fn by_key(&self, values: Vec<AttributeValue>) -> Result<Option<Row>, SourceError> {
+        let key = self.key.iter().cloned().zip(values).collect();
         let get = self
             .client
             .get_item()
             .table_name(&self.table)
-            .key(&self.key, name)
+            .set_key(Some(key))
             .consistent_read(true);
         let answer = get
             .send()
@@ -135,7 +142,7 @@ impl LegacySource for Dynamodb {
             let spellings = spellings(typed, rules.case_sensitive);
             let reads = spellings
                 .into_iter()
-                .map(|name| self.by_key(AttributeValue::S(name)));
+                .map(|name| self.by_key(vec![AttributeValue::S(name)]));
             for row in futures_util::future::join_all(reads).await {
                 rows.extend(row?);
             }
@@ -144,7 +151,9 @@ impl LegacySource for Dynamodb {
         for row in rows {
             let record = row.iter().map(|(name, value)| (name.clone(), json(value)));
             let mut record: Map<String, Value> = record.collect();
-            if let Some(name) = record.get(&self.key).cloned() {
+            if let [key] = self.key.as_slice()
+                && let Some(name) = record.get(key).cloned()
+            {
                 record.entry("username").or_insert(name);
             }
             // An invalid row belongs to a user: treating it as unknown would let a stranger register the name.
@@ -159,11 +168,15 @@ fn json(value: &AttributeValue) -> Value {
     if let Ok(text) = value.as_s() {
         Value::from(text.as_str())
     } else if let Ok(number) = value.as_n() {
-        serde_json::from_str(number).unwrap_or_default()
+        number_of(number)
     } else if let Ok(truth) = value.as_bool() {
         Value::from(*truth)
+    } else if value.is_null() {
+        Value::Null
     } else if let Ok(texts) = value.as_ss() {
         Value::from(texts.as_slice())
+    } else if let Ok(numbers) = value.as_ns() {
+        numbers.iter().map(|number| number_of(number)).collect()
     } else if let Ok(items) = value.as_l() {
         items.iter().map(json).collect()
     } else if let Ok(members) = value.as_m() {
@@ -174,6 +187,11 @@ fn json(value: &AttributeValue) -> Value {
                 .collect(),
         )
     } else {
-        Value::Null
+        // A binary value is unclear. As null it would be false, and `disabled` would not bar the user.
+        Value::Array(vec![Value::Null])
     }
+}
+
+fn number_of(number: &str) -> Value {
+    serde_json::from_str(number).unwrap_or_else(|_| Value::from(number))
 }

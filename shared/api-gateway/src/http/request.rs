@@ -33,6 +33,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     query_string_parameters: RawMap<'a>,
     #[serde(borrow)]
+    multi_value_query_string_parameters: RawMap<'a>,
+    #[serde(borrow)]
     path_parameters: RawMap<'a>,
     #[serde(borrow)]
     request_context: Option<&'a RawValue>,
@@ -69,6 +71,16 @@ struct RequestContext<'a> {
 pub struct Request<'a> {
     fields: Fields<'a>,
     context: RequestContext<'a>,
+}
+
+/// The form of a load balancer's events, which that of the response must follow.
+/// Source: AWS, "Lambda functions as targets of Application Load Balancers", "Multi-value headers".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadBalancer {
+    /// The target group has multi-value headers.
+    MultiValue,
+    /// It has not: each header has one value, also `Set-Cookie` of the response.
+    SingleValue,
 }
 
 /// Why a request was rejected before it reached a handler.
@@ -161,6 +173,18 @@ impl<'a> Request<'a> {
         self.fields.raw_path.is_some()
     }
 
+    /// The load balancer that sent the event; `None` for API Gateway and function URLs.
+    #[must_use]
+    pub fn load_balancer(&self) -> Option<LoadBalancer> {
+        self.context.elb?;
+        // Each request has headers: `Host`, or `User-Agent` of a health check.
+        Some(if self.fields.multi_value_headers.is_empty() {
+            LoadBalancer::SingleValue
+        } else {
+            LoadBalancer::MultiValue
+        })
+    }
+
     /// The part of the client's path before the route: a stage, or a custom domain's base path.
     /// Empty if the route starts the path, or if the part has unusual characters.
     #[must_use]
@@ -189,6 +213,13 @@ impl<'a> Request<'a> {
     /// A query parameter, percent-decoded: only a load balancer sends it encoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
+        if self.load_balancer() == Some(LoadBalancer::MultiValue) {
+            let lists = &self.fields.multi_value_query_string_parameters;
+            let list = lists.values(name).next()?;
+            let list: Vec<Cow<'_, str>> = serde_json::from_str(list.get()).ok()?;
+            // The one that a load balancer sends without multi-value headers.
+            return decode_form(list.last()?);
+        }
         let value = self.fields.query_string_parameters.values(name).next()?;
         let value = text(value)?;
         match self.context.elb {
@@ -331,24 +362,26 @@ impl<'a> Request<'a> {
         matches!(body, None | Some("null" | "\"\""))
     }
 
-    /// The fields of a URL-encoded HTML form; the last value of a name is used.
+    /// The fields of a URL-encoded HTML form.
     ///
     /// # Errors
-    /// [`RequestError`] if the body is not such a form.
+    /// [`RequestError`] if the body is not such a form, or repeats a name.
     pub fn form(&self) -> Result<BTreeMap<String, String>, RequestError> {
         let body = self.body()?;
         if body.len() > MAX_BODY_BYTES {
             return Err(RequestError::TooLarge);
         }
         let body = String::from_utf8(body).map_err(|_| RequestError::Malformed)?;
-        let pairs = body.split('&').filter(|pair| !pair.is_empty());
-        pairs
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                decode_form(name).zip(decode_form(value))
-            })
-            .collect::<Option<_>>()
-            .ok_or(RequestError::Malformed)
+        let mut fields = BTreeMap::new();
+        for pair in body.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let field = decode_form(name).zip(decode_form(value));
+            let (name, value) = field.ok_or(RequestError::Malformed)?;
+            if fields.insert(name, value).is_some() {
+                return Err(RequestError::Malformed);
+            }
+        }
+        Ok(fields)
     }
 
     /// Whether the body is of this media type, in UTF-8 and not compressed (RFC 9110 section 8.3).

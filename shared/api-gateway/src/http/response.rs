@@ -5,15 +5,21 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Request;
+use super::{LoadBalancer, Request};
+
+const SET_COOKIE: &str = "set-cookie";
 
 /// A response that must not be cached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
     status_code: u16,
+    /// A load balancer's reason phrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_description: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'static str, String>,
-    /// Headers that may occur more than once: `set-cookie`.
+    /// Headers that may occur more than once: `set-cookie`; to a load balancer with multi-value headers all of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     multi_value_headers: BTreeMap<&'static str, Vec<String>>,
     /// The cookies in payload 2.0.
@@ -34,21 +40,7 @@ impl Response {
     /// that HTTP requires for a status (RFC 9110 section 15).
     #[must_use]
     pub fn problem(status: u16, code: &str) -> Self {
-        let title = match status {
-            400 => "Bad Request",
-            401 => "Unauthorized",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            409 => "Conflict",
-            413 => "Content Too Large",
-            415 => "Unsupported Media Type",
-            429 => "Too Many Requests",
-            500 => "Internal Server Error",
-            502 => "Bad Gateway",
-            503 => "Service Unavailable",
-            _ => "Error",
-        };
+        let title = reason_phrase(status);
         let response = Self::of_type(
             "application/problem+json; charset=utf-8",
             status,
@@ -98,19 +90,52 @@ impl Response {
     }
 
     fn set_cookie(mut self, cookie: String) -> Self {
-        let cookies = self.multi_value_headers.entry("set-cookie").or_default();
+        let cookies = self.multi_value_headers.entry(SET_COOKIE).or_default();
         cookies.push(cookie);
         self
     }
 
-    /// The response in the format that the sender of the request reads: HTTP APIs with payload 2.0
-    /// and function URLs take cookies from a separate list, and ignore headers with several values.
+    /// The response in the format that the sender of the request reads. HTTP APIs with payload 2.0 and function URLs take
+    /// cookies from a separate list, and ignore headers with several values. A load balancer reads `multiValueHeaders`
+    /// alone if its target group has multi-value headers, otherwise `headers` alone: several cookies do not fit then, and
+    /// the response is an error instead.
     #[must_use]
     pub fn in_answer_to(mut self, request: &Request<'_>) -> Self {
         if request.is_of_payload_2() {
-            let cookies = self.multi_value_headers.remove("set-cookie");
+            let cookies = self.multi_value_headers.remove(SET_COOKIE);
             self.cookies.extend(cookies.unwrap_or_default());
         }
+        match request.load_balancer() {
+            None => self,
+            Some(LoadBalancer::MultiValue) => {
+                for (name, value) in std::mem::take(&mut self.headers) {
+                    self.multi_value_headers.insert(name, vec![value]);
+                }
+                self.described()
+            }
+            Some(LoadBalancer::SingleValue) => {
+                let cookies = self.multi_value_headers.remove(SET_COOKIE);
+                let mut cookies = cookies.into_iter().flatten();
+                if let Some(cookie) = cookies.next() {
+                    self.headers.insert(SET_COOKIE, cookie);
+                }
+                match cookies.next() {
+                    None => self.described(),
+                    Some(_) => Self::multi_value_headers_needed().described(),
+                }
+            }
+        }
+    }
+
+    /// The error of a function that sets cookies, in a target group without multi-value headers.
+    #[must_use]
+    pub fn multi_value_headers_needed() -> Self {
+        Self::problem(500, "multi_value_headers_needed")
+    }
+
+    fn described(mut self) -> Self {
+        let status = self.status_code;
+        self.status_description = Some(format!("{status} {}", reason_phrase(status)));
         self
     }
 
@@ -139,6 +164,7 @@ impl Response {
     fn of_type(content_type: &str, status_code: u16, body: impl ToString) -> Self {
         Self {
             status_code,
+            status_description: None,
             headers: BTreeMap::new(),
             multi_value_headers: BTreeMap::new(),
             cookies: Vec::new(),
@@ -154,5 +180,27 @@ impl Response {
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status_code
+    }
+}
+
+/// The reason phrase of a status that the functions send.
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        _ => "Error",
     }
 }
