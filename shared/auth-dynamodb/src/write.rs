@@ -41,9 +41,11 @@ impl RevocationWriter for DynamoRevocations {
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
-            let said = user_row::read(&row)
+            let said = user_row::read_as_active(&row)
                 .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
             let new = match said.after(&act, context.at, context.kept_seconds()) {
+                // DynamoDB may read an expiry that is unreadable here, and delete the row.
+                After::Same if user_row::has_unread_expiry(&row, &said) => said,
                 After::Same => return Ok(true),
                 After::TooLate => return Ok(false),
                 After::Changed(new) => new,
