@@ -13,7 +13,16 @@ impl<R: RevocationWriter> LogoutRetry<R> {
             Ok(made) => made,
             Err(failed) => return Outcome::Failed(failed.cause),
         };
-        if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
+        let record_revokes = matches!(
+            task,
+            SignOutTask::RevokeRefreshToken {
+                record_revokes: true,
+                ..
+            }
+        );
+        if let (Some(id), Some(revocations), false) =
+            (&made.request_id, &self.revocations, record_revokes)
+        {
             // Without this note CloudTrail's record of the call makes tokens outdated that a
             // refresh would replace.
             let _ = revocations

@@ -1,5 +1,7 @@
 //! Calls that revoke sessions.
 
+use std::ops::Not;
+
 use auth::{Cause, Dependency, Secret, Unavailable};
 use aws_client::{Call, cause_of, unavailable};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
@@ -70,6 +72,10 @@ pub enum SignOutTask {
         /// Whether the client is the one with the secret.
         #[serde(default)]
         with_secret: bool,
+        /// Whether CloudTrail's record of the call has to make the user's tokens outdated: the session may have tokens
+        /// that nothing else revokes. Then the call is not noted as Gatehouse's own.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        record_revokes: bool,
     },
 }
 
@@ -132,6 +138,7 @@ impl CognitoSignOut {
     /// [`Unavailable`] if the token may still be valid.
     pub async fn revoke_refresh_token(
         &self,
+                record_revokes: _,
         (client_id, secret): (&str, Option<&Secret>),
         refresh_token: &str,
     ) -> Result<Made, Unavailable> {
