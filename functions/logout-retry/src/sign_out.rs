@@ -2,7 +2,7 @@
 
 use auth::RevocationWriter;
 use auth_cognito::SignOutTask;
-use runtime::clock;
+use runtime::{clock, log};
 
 use crate::LogoutRetry;
 use crate::outcome::Outcome;
@@ -29,6 +29,27 @@ impl<R: RevocationWriter> LogoutRetry<R> {
                 .note_call(&self.user_pool_id, id, clock::now())
                 .await;
         }
-        made.outcome.into()
+        match task.next() {
+            None => made.outcome.into(),
+            Some(next) => self.go_on_with(&next).await,
+        }
+    }
+
+    /// Makes the next call. A failed one becomes a message of its own, because this message would repeat the first call.
+    async fn go_on_with(&self, next: &SignOutTask) -> Outcome {
+        let failed = match self.cognito.execute(next).await {
+            Ok(made) => return made.outcome.into(),
+            Err(failed) => failed.cause,
+        };
+        match &self.retry_queue {
+            None => Outcome::Failed(failed),
+            Some(queue) => match queue.send(next).await {
+                Ok(()) => Outcome::Queued(failed),
+                Err(refused) => {
+                    log::failure(auth_sqs::NOT_QUEUED, refused);
+                    Outcome::Failed(failed)
+                }
+            },
+        }
     }
 }

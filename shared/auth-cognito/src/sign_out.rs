@@ -58,7 +58,7 @@ pub enum SignOutTask {
         /// The user.
         username: String,
     },
-    /// [`CognitoSignOut::reset_password`], and then [`CognitoSignOut::sign_out_everywhere`].
+    /// [`CognitoSignOut::reset_password`]. [`SignOutTask::next`] follows.
     ResetPassword {
         /// The user.
         username: String,
@@ -77,6 +77,21 @@ pub enum SignOutTask {
         #[serde(default, skip_serializing_if = "Not::not")]
         record_revokes: bool,
     },
+}
+
+impl SignOutTask {
+    /// The task that follows this one. It is repeated by itself: a second reset would undo a password that the user has
+    /// set after the first.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        match self {
+            // Cognito's reset ends no session that the password began.
+            Self::ResetPassword { username } => Some(Self::SignOutEverywhere {
+                username: username.clone(),
+            }),
+            Self::SignOutEverywhere { .. } | Self::RevokeRefreshToken { .. } => None,
+        }
+    }
 }
 
 /// Revokes sessions in one user pool.
@@ -106,7 +121,7 @@ impl CognitoSignOut {
         }
     }
 
-    /// Makes the call of `task`.
+    /// Makes the call of `task`, not that of the task which follows.
     ///
     /// # Errors
     /// [`Unavailable`] if it must be retried.
@@ -117,13 +132,13 @@ impl CognitoSignOut {
             }
             SignOutTask::ResetPassword { username } => {
                 self.reset_password(username).await?;
-                // Cognito's reset ends no session that the password began.
-                Ok(self.sign_out_everywhere(username).await?.into())
+                Ok(SignOut::Done.into())
             }
             SignOutTask::RevokeRefreshToken {
                 client_id,
                 refresh_token,
                 with_secret,
+                record_revokes: _,
             } => {
                 let secret = self.app_client_secret.as_ref().filter(|_| *with_secret);
                 self.revoke_refresh_token((client_id, secret), refresh_token)
@@ -138,7 +153,6 @@ impl CognitoSignOut {
     /// [`Unavailable`] if the token may still be valid.
     pub async fn revoke_refresh_token(
         &self,
-                record_revokes: _,
         (client_id, secret): (&str, Option<&Secret>),
         refresh_token: &str,
     ) -> Result<Made, Unavailable> {
