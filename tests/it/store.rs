@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use auth::api_key::{NewKey, RANDOM_BYTES};
 use auth::user_state::{Act, After, UserState};
 use auth::{
-    GroupRef, IssuerRef, KeptSession, OtherSessions, PasswordChange, REVOCATION_MARGIN_SECONDS,
-    RevocationContext, RevocationWriter, UnixSeconds, UserRef,
+    ClaimsBuilder, ClientRef, GroupRef, IssuerRef, KeptSession, OtherSessions, PasswordChange,
+    REVOCATION_MARGIN_SECONDS, RevocationContext, RevocationReader, RevocationWriter, UnixSeconds,
+    UserRef,
 };
 use auth_dynamodb::{DisplayedKey, DynamoApiKeys, DynamoRevocations};
 use auth_tests::{Stack, Verdict, environment, request_event};
@@ -282,6 +283,163 @@ async fn stack_row(stack: &Stack, pk: &str, sk: &str) -> HashMap<String, Attribu
     let get = get.key("sk", AttributeValue::S(sk.to_owned()));
     let found = get.consistent_read(true).send().await.unwrap();
     found.item.unwrap()
+}
+
+/// Writes a row as an operator's script does.
+async fn put_row(stack: &Stack, key: DisplayedKey, attributes: Vec<(&str, AttributeValue)>) {
+    let put = table_client(stack)
+        .await
+        .put_item()
+        .table_name(&stack.table);
+    let put = put.item("pk", AttributeValue::S(key.pk));
+    let mut put = put.item("sk", AttributeValue::S(key.sk));
+    for (name, value) in attributes {
+        put = put.item(name, value);
+    }
+    put.send().await.unwrap();
+}
+
+fn seconds(time: u64) -> AttributeValue {
+    AttributeValue::N(time.to_string())
+}
+
+#[tokio::test]
+async fn a_row_with_an_unreadable_expiry_can_be_changed_and_keeps_none() {
+    let stack = Stack::of_this_run();
+    let store = revocations(&stack).await;
+    let now = now();
+    let context = RevocationContext {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(now),
+        refresh_token_ttl_seconds: 3_600,
+    };
+    let expiries = [
+        AttributeValue::N("1769000000.5".to_owned()),
+        AttributeValue::N("-1".to_owned()),
+        AttributeValue::S("2030-01-01".to_owned()),
+        AttributeValue::Null(true),
+    ];
+    let others = OtherSessions {
+        not_before: UnixSeconds(now),
+        kept: KeptSession {
+            session: "s",
+            authenticated_at: UnixSeconds(now - 10),
+        },
+        password_changed_at: None,
+    };
+    let acts = [
+        Act::RevokeAll(UnixSeconds(now)),
+        // The row revokes that already.
+        Act::RevokeAll(UnixSeconds(now - 200)),
+        Act::RevokeOthers(others),
+        Act::RequireRefresh(UnixSeconds(now)),
+        Act::Disable(UnixSeconds(now)),
+        Act::Enable(UnixSeconds(now)),
+    ];
+    for expiry in expiries {
+        for act in &acts {
+            let subject = crate::world::unique("odd");
+            let user = user_ref(&subject);
+            let row = vec![
+                ("not_before", seconds(now - 100)),
+                ("expires_at", expiry.clone()),
+            ];
+            put_row(&stack, (&user).into(), row).await;
+            let changed = store.change_user(&user, act, &context).await;
+            assert_eq!(changed, Ok(true), "{expiry:?} {act:?}");
+            let row = store.user_row(&user).await.unwrap();
+            assert_eq!(row.expires_at, None, "{expiry:?} {act:?}");
+            assert!(row.not_before >= Some(UnixSeconds(now - 100)));
+            assert_eq!(row.disabled, matches!(act, Act::Disable(_)));
+        }
+        // Such a row refuses every token, and stays so.
+        for (name, value) in [
+            ("not_before", AttributeValue::S("today".to_owned())),
+            ("disabled", AttributeValue::Bool(false)),
+        ] {
+            let subject = crate::world::unique("odd");
+            let user = user_ref(&subject);
+            let row = vec![(name, value), ("expires_at", expiry.clone())];
+            put_row(&stack, (&user).into(), row).await;
+            let DisplayedKey { pk, sk } = (&user).into();
+            let before = stack_row(&stack, &pk, &sk).await;
+            let revoked = store.revoke_user_sessions(&user, UnixSeconds(now), &context);
+            assert!(revoked.await.is_err(), "{name} {expiry:?}");
+            assert_eq!(stack_row(&stack, &pk, &sk).await, before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_of_many_ends_an_operators_expiry() {
+    let stack = Stack::of_this_run();
+    let store = revocations(&stack).await;
+    let now = now();
+    let context = RevocationContext {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(now),
+        refresh_token_ttl_seconds: 3_600,
+    };
+    // What the row has: a time before, at and after the revocation's; an expiry that has passed, and one that is near.
+    for before in [now - 100, now, now + 100] {
+        for expiry in [now - 50, now + 1, now + 3_600] {
+            let pool = crate::world::unique("pool");
+            let issuer = IssuerRef { issuer: &pool };
+            let client = ClientRef {
+                issuer: &pool,
+                client_id: "c",
+            };
+            let group = GroupRef {
+                issuer: &pool,
+                group: "g",
+            };
+            let row = |name| vec![(name, seconds(before)), ("expires_at", seconds(expiry))];
+            let client_key = DisplayedKey {
+                pk: format!("{pool}#client#c"),
+                sk: "client".to_owned(),
+            };
+            let key = |sk: &str| DisplayedKey {
+                pk: pool.clone(),
+                sk: sk.to_owned(),
+            };
+            put_row(&stack, key("issuer"), row("not_before")).await;
+            put_row(&stack, key("groups"), row("sessions#g")).await;
+            put_row(&stack, client_key, row("not_before")).await;
+            let revoked = store.revoke_issuer(&issuer, UnixSeconds(now), &context);
+            revoked.await.unwrap();
+            let revoked = store.revoke_client(&client, UnixSeconds(now), &context);
+            revoked.await.unwrap();
+            let revoked = store.revoke_group_sessions(&group, UnixSeconds(now), &context);
+            revoked.await.unwrap();
+
+            let written = format!("{before} {expiry}");
+            for (pk, sk, name) in [
+                (pool.clone(), "issuer", "not_before"),
+                (format!("{pool}#client#c"), "client", "not_before"),
+                (pool.clone(), "groups", "sessions#g"),
+            ] {
+                let row = stack_row(&stack, &pk, sk).await;
+                assert!(!row.contains_key("expires_at"), "{sk} {written}");
+                let expected = Some(UnixSeconds(before.max(now)));
+                assert_eq!(time_of(&row[name]), expected, "{sk} {written}");
+            }
+            // A token of the time between is refused, also later.
+            let token = ClaimsBuilder::user("ada", UnixSeconds(now - 10))
+                .issuer_id(&pool)
+                .client_id("c")
+                .build();
+            for at in [now, now + 4_000] {
+                store.forget_shared();
+                let found = store.revocations(&token, UnixSeconds(at)).await.unwrap();
+                let expected = Some(UnixSeconds(before.max(now)));
+                assert_eq!(found.issuer_not_before, expected, "{written}");
+                assert_eq!(found.client_not_before, expected, "{written}");
+                assert!(found.check(&token).is_err(), "{written}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

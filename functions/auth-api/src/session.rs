@@ -1,7 +1,7 @@
 //! A new session: its tokens are returned and it is recorded, or it is revoked at Cognito.
 
 use api_gateway::http::{Request, Response};
-use auth::UserRef;
+use auth::{RevocationWriter, UserRef};
 use auth_cognito::{SignOutTask, Tokens};
 use auth_dynamodb::{Session, address_hash};
 use auth_sessions::BrowserSessions;
@@ -77,24 +77,48 @@ impl<B: BrowserSessions> AuthApi<B> {
 
     /// Revokes a new session whose tokens the client does not get.
     pub(crate) async fn give_up(&self, tokens: &Tokens) {
-        if let Some(refresh) = &tokens.refresh {
-            self.revoke(&Secret::new(refresh.clone())).await;
+        let Some(refresh) = &tokens.refresh else {
+            return;
+        };
+        let refresh = Secret::new(refresh.clone());
+        let Some(request_id) = self.revoke_at_cognito(&refresh, false).await else {
+            return;
+        };
+        // CloudTrail's record of a call that is not noted makes the user's other tokens outdated, and a refresh brings
+        // new ones.
+        let pool = &self.config.user_pool_id;
+        let noted = self.revocations.note_call(pool, &request_id, clock::now());
+        if let Err(unavailable) = noted.await {
+            log::failure("could not note the call to Cognito", unavailable.cause);
         }
     }
 
-    /// `RevokeToken`, now or by logout-retry.
+    /// Revokes the session of a refresh token whose client has tokens of it: CloudTrail's record of the call makes them
+    /// outdated.
     pub(crate) async fn revoke(&self, refresh_token: &Secret) {
-        let Err(refused) = within(self.accounts.revoke(refresh_token)).await else {
-            return;
+        self.revoke_at_cognito(refresh_token, true).await;
+    }
+
+    /// `RevokeToken`, now or by logout-retry. Returns the id of a request that succeeded.
+    async fn revoke_at_cognito(
+        &self,
+        refresh_token: &Secret,
+        record_revokes: bool,
+    ) -> Option<String> {
+        let refused = match within(self.accounts.revoke(refresh_token)).await {
+            Ok(request_id) => return request_id,
+            Err(refused) => refused,
         };
         let task = SignOutTask::RevokeRefreshToken {
             client_id: self.config.app_client_id.clone(),
             refresh_token: refresh_token.expose().to_owned(),
             with_secret: self.config.app_client_secret_arn.is_some(),
+            record_revokes,
         };
         if !refused.is_final() && !self.try_later(&task).await {
             log::failure("could not revoke the session at Cognito", refused.cause);
         }
+        None
     }
 
     /// The pool's user with this `sub`.

@@ -14,6 +14,8 @@ pub struct Config {
     /// `LATE_MARK_QUEUE_URL`: the queue for revocations that still cannot be written. It keeps them
     /// for longer than a refresh token is valid; without it they stay in their queue.
     pub late_revocation_queue_url: Option<String>,
+    /// `RETRY_QUEUE_URL`: the queue for a sign-out that failed after a password reset.
+    pub retry_queue_url: Option<String>,
     /// `APP_CLIENT_SECRET_ARN`: the secret of the app client, if it has one.
     pub app_client_secret_arn: Option<String>,
     /// `LOG_LEVEL`.
@@ -32,6 +34,13 @@ impl Config {
             "The SQS queue for revocations that cannot be written yet. Unset: they stay in the \
              queue that delivered them.",
         ),
+        Var::new(
+            "RETRY_QUEUE_URL",
+            "unset",
+            "The SQS queue for a sign-out at Cognito that failed after a password reset; \
+             `logout-retry` retries it. Unset: the message is repeated as a whole, and resets the \
+             password again.",
+        ),
         vars::APP_CLIENT_SECRET_ARN,
         vars::LOG_LEVEL,
         vars::METRICS_NAMESPACE,
@@ -49,6 +58,7 @@ impl Config {
             revocation_table: env.optional("REVOCATION_TABLE"),
             refresh_token_ttl_seconds: env.refresh_token_ttl_seconds(),
             late_revocation_queue_url: env.optional("LATE_MARK_QUEUE_URL"),
+            retry_queue_url: env.optional("RETRY_QUEUE_URL"),
             app_client_secret_arn: env.optional("APP_CLIENT_SECRET_ARN"),
             log_level: log::read(&mut env),
         };

@@ -32,6 +32,7 @@ pub struct LogoutRetry<R = DynamoRevocations> {
     cognito: CognitoSignOut,
     revocations: Option<R>,
     late_revocations: Option<LateRevocations>,
+    retry_queue: Option<RetryQueue>,
     user_pool_id: String,
     refresh_token_ttl_seconds: u64,
     log_level: Level,
@@ -84,6 +85,7 @@ impl<R: RevocationWriter> LogoutRetry<R> {
         Self {
             cognito: CognitoSignOut::new(sdk, config.user_pool_id.clone()).with_secret(secret),
             late_revocations,
+            retry_queue: config.retry_queue_url.map(|url| RetryQueue::new(sdk, url)),
             revocations,
             user_pool_id: config.user_pool_id,
             refresh_token_ttl_seconds: config.refresh_token_ttl_seconds,

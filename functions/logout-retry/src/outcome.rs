@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Revoked,
     /// The revocation was moved to the queue that keeps it for longer.
     PutOff(Cause),
+    /// The password is reset; the sign-out failed and is a message of its own now.
+    Queued(Cause),
     /// The sessions are revoked at Cognito.
     Ended,
     /// Token revocation is disabled for the app client.
@@ -29,6 +31,7 @@ impl Outcome {
         match self {
             Self::Revoked => "marked",
             Self::PutOff(_) => "put_off",
+            Self::Queued(_) => "queued",
             Self::Ended => "ended",
             Self::Unsupported => "unsupported",
             Self::Refused => "refused",
@@ -40,7 +43,7 @@ impl Outcome {
     pub(crate) fn level(self) -> Level {
         match self {
             Self::Revoked | Self::Ended | Self::Unsupported | Self::Refused => Level::Info,
-            Self::PutOff(_) => Level::Warn,
+            Self::PutOff(_) | Self::Queued(_) => Level::Warn,
             Self::Failed(_) | Self::Unreadable => Level::Error,
         }
     }
@@ -49,9 +52,12 @@ impl Outcome {
     pub(crate) fn is_retried(self) -> bool {
         match self {
             Self::Failed(_) | Self::Unreadable => true,
-            Self::Revoked | Self::PutOff(_) | Self::Ended | Self::Unsupported | Self::Refused => {
-                false
-            }
+            Self::Revoked
+            | Self::PutOff(_)
+            | Self::Queued(_)
+            | Self::Ended
+            | Self::Unsupported
+            | Self::Refused => false,
         }
     }
 }
@@ -59,7 +65,7 @@ impl Outcome {
 impl From<Outcome> for log::Outcome<'static> {
     fn from(outcome: Outcome) -> Self {
         let cause = match outcome {
-            Outcome::PutOff(cause) | Outcome::Failed(cause) => Some(cause),
+            Outcome::PutOff(cause) | Outcome::Queued(cause) | Outcome::Failed(cause) => Some(cause),
             Outcome::Revoked
             | Outcome::Ended
             | Outcome::Unsupported

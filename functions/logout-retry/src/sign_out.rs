@@ -2,7 +2,7 @@
 
 use auth::RevocationWriter;
 use auth_cognito::SignOutTask;
-use runtime::clock;
+use runtime::{clock, log};
 
 use crate::LogoutRetry;
 use crate::outcome::Outcome;
@@ -13,13 +13,43 @@ impl<R: RevocationWriter> LogoutRetry<R> {
             Ok(made) => made,
             Err(failed) => return Outcome::Failed(failed.cause),
         };
-        if let (Some(id), Some(revocations)) = (&made.request_id, &self.revocations) {
+        let record_revokes = matches!(
+            task,
+            SignOutTask::RevokeRefreshToken {
+                record_revokes: true,
+                ..
+            }
+        );
+        if let (Some(id), Some(revocations), false) =
+            (&made.request_id, &self.revocations, record_revokes)
+        {
             // Without this note CloudTrail's record of the call makes tokens outdated that a
             // refresh would replace.
             let _ = revocations
                 .note_call(&self.user_pool_id, id, clock::now())
                 .await;
         }
-        made.outcome.into()
+        match task.next() {
+            None => made.outcome.into(),
+            Some(next) => self.go_on_with(&next).await,
+        }
+    }
+
+    /// Makes the next call. A failed one becomes a message of its own, because this message would repeat the first call.
+    async fn go_on_with(&self, next: &SignOutTask) -> Outcome {
+        let failed = match self.cognito.execute(next).await {
+            Ok(made) => return made.outcome.into(),
+            Err(failed) => failed.cause,
+        };
+        match &self.retry_queue {
+            None => Outcome::Failed(failed),
+            Some(queue) => match queue.send(next).await {
+                Ok(()) => Outcome::Queued(failed),
+                Err(refused) => {
+                    log::failure(auth_sqs::NOT_QUEUED, refused);
+                    Outcome::Failed(failed)
+                }
+            },
+        }
     }
 }

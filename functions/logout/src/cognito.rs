@@ -24,6 +24,7 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
             client_id: claims.client_id().to_owned(),
             refresh_token: token.clone(),
             with_secret: self.settings.client_with_secret.as_deref() == Some(claims.client_id()),
+            record_revokes: false,
         };
         self.at_cognito(claims, &task).await
     }

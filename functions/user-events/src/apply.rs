@@ -68,7 +68,8 @@ impl<R: RevocationWriter + OwnCalls> UserEvents<R> {
         Ok(Outcome::Applied(action))
     }
 
-    /// Whether our logout made this call: it has already revoked the session itself.
+    /// Whether logout, logout-retry or auth-api noted this call: the session is revoked already, or no client has its
+    /// tokens.
     async fn is_own_call(&self, record: &Record) -> Result<bool, Unavailable> {
         let Some(request_id) = record.request_id() else {
             return Ok(false);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use auth::{RevocationWriter, Unavailable, UnixSeconds, UserRef};
+use auth::{Cause, RevocationWriter, Unavailable, UnixSeconds, UserRef};
 use auth_cognito::{User, UserPoolError};
 use auth_dynamodb::{Status, SweepState};
 use runtime::clock;
@@ -112,7 +112,15 @@ impl UserSweep {
             let enabled_at = row.and_then(|row| row.status_at);
             let at = disabled_at(UnixSeconds(user.modified_at), enabled_at, now);
             let context = self.context(now);
-            self.revocations.disable_user(&target, at, &context).await?;
+            match self.revocations.disable_user(&target, at, &context).await {
+                // The row became malformed after it was read.
+                Err(failed) if failed.cause == Cause::Invalid => {
+                    run.unreadable += 1;
+                    log_malformed(&target, request_id);
+                    continue;
+                }
+                disabled => disabled?,
+            }
             self.set_profile_status(&user.subject, Status::Disabled, at)
                 .await?;
             run.written += 1;

@@ -106,6 +106,75 @@ async fn a_malformed_row_is_counted_and_does_not_stop_the_sweep() {
     assert_eq!(written(&aws), ["of-the-second-page"]);
 }
 
+/// The response to an update whose condition failed because of this row.
+fn refused(row: &Value) -> Fault {
+    let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+    let answer = json!({"__type": kind, "message": "The conditional request failed", "Item": row});
+    Fault::Answer(400, answer.to_string())
+}
+
+#[tokio::test]
+async fn a_row_with_an_unreadable_expiry_is_disabled_like_any_other() {
+    let since = (now() - 90_000).to_string();
+    for expiry in [json!({"N": "1769000000.5"}), json!({"S": "2030-01-01"})] {
+        let (sweep, aws) = fixture().await;
+        let users = json!({"Users": [user("odd", false), user("missing", false)]});
+        aws.set_answer("ListUsers", users);
+        let row = json!({"not_before": {"N": since}, "expires_at": expiry});
+        let odd = format!("{}#user#odd", Pool::ours().id);
+        aws.put(&odd, "user", row.clone());
+        aws.set_fault_times_for("UpdateItem", refused(&row), 1);
+        let found = run(&sweep).await.unwrap();
+        assert_eq!(
+            (&found["unreadable"], &found["written"], &found["finished"]),
+            (&json!(0), &json!(2), &json!(true)),
+            "{expiry}"
+        );
+        // The row stays what it was until this very update, which leaves it no expiry.
+        let mut requests = aws.requests().into_iter().map(|(_, sent)| sent);
+        let update = requests.rfind(|sent| sent["Key"]["pk"]["S"] == odd.as_str());
+        let update = update.unwrap();
+        let text = |name: &str| update[name].as_str().unwrap().to_owned();
+        assert!(text("ConditionExpression").contains("expires_at = :old_expires_at"));
+        assert_eq!(
+            update["ExpressionAttributeValues"][":old_expires_at"],
+            expiry
+        );
+        assert!(text("UpdateExpression").contains("disabled = :disabled"));
+        assert!(text("UpdateExpression").ends_with("REMOVE expires_at"));
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_becomes_malformed_during_a_run_is_counted() {
+    let (sweep, aws) = fixture().await;
+    let users = json!({"Users": [user("broken", false)]});
+    aws.set_answer("ListUsers", users);
+    let row = json!({"not_before": {"S": "today"}});
+    aws.set_fault_times_for("UpdateItem", refused(&row), 1);
+    let found = run(&sweep).await.unwrap();
+    assert_eq!(
+        (&found["unreadable"], &found["written"], &found["finished"]),
+        (&json!(1), &json!(0), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn a_user_with_an_unreadable_expiry_is_let_in() {
+    let since = (now() - 7_200).to_string();
+    for (expiry, enabled) in [(json!({"S": "never"}), 1), (json!({"N": "9999999999"}), 0)] {
+        let (sweep, aws) = fixture().await;
+        let row = json!({
+            "disabled": {"BOOL": true}, "status_at": {"N": since}, "disabled_by": {"S": "cognito"},
+            "expires_at": expiry,
+        });
+        aws.put(&format!("{}#user#ada", Pool::ours().id), "user", row);
+        aws.set_answer("ListUsers", json!({"Users": [user("ada", true)]}));
+        let run = run(&sweep).await.unwrap();
+        assert_eq!(run["enabled"], json!(enabled), "{expiry}");
+    }
+}
+
 #[tokio::test]
 async fn a_user_who_is_enabled_in_the_pool_is_let_in() {
     for (actor, enabled) in [("cognito", 1), ("sweep", 1), ("an-administrator", 0)] {

@@ -1,5 +1,7 @@
 //! Calls that revoke sessions.
 
+use std::ops::Not;
+
 use auth::{Cause, Dependency, Secret, Unavailable};
 use aws_client::{Call, cause_of, unavailable};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
@@ -56,7 +58,7 @@ pub enum SignOutTask {
         /// The user.
         username: String,
     },
-    /// [`CognitoSignOut::reset_password`], and then [`CognitoSignOut::sign_out_everywhere`].
+    /// [`CognitoSignOut::reset_password`]. [`SignOutTask::next`] follows.
     ResetPassword {
         /// The user.
         username: String,
@@ -70,7 +72,26 @@ pub enum SignOutTask {
         /// Whether the client is the one with the secret.
         #[serde(default)]
         with_secret: bool,
+        /// Whether CloudTrail's record of the call has to make the user's tokens outdated: the session may have tokens
+        /// that nothing else revokes. Then the call is not noted as Gatehouse's own.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        record_revokes: bool,
     },
+}
+
+impl SignOutTask {
+    /// The task that follows this one. It is repeated by itself: a second reset would undo a password that the user has
+    /// set after the first.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        match self {
+            // Cognito's reset ends no session that the password began.
+            Self::ResetPassword { username } => Some(Self::SignOutEverywhere {
+                username: username.clone(),
+            }),
+            Self::SignOutEverywhere { .. } | Self::RevokeRefreshToken { .. } => None,
+        }
+    }
 }
 
 /// Revokes sessions in one user pool.
@@ -100,7 +121,7 @@ impl CognitoSignOut {
         }
     }
 
-    /// Makes the call of `task`.
+    /// Makes the call of `task`, not that of the task which follows.
     ///
     /// # Errors
     /// [`Unavailable`] if it must be retried.
@@ -111,13 +132,13 @@ impl CognitoSignOut {
             }
             SignOutTask::ResetPassword { username } => {
                 self.reset_password(username).await?;
-                // Cognito's reset ends no session that the password began.
-                Ok(self.sign_out_everywhere(username).await?.into())
+                Ok(SignOut::Done.into())
             }
             SignOutTask::RevokeRefreshToken {
                 client_id,
                 refresh_token,
                 with_secret,
+                record_revokes: _,
             } => {
                 let secret = self.app_client_secret.as_ref().filter(|_| *with_secret);
                 self.revoke_refresh_token((client_id, secret), refresh_token)

@@ -46,10 +46,14 @@ impl DynamoRevocations {
         let clock = TableClock::of(context);
         let mut entry = Entry { name, at };
         let written = self.raise_group(&key, &entry, &old, (context, &clock));
-        if !written.await? && !old.is_empty() {
+        let mut is_written = written.await?;
+        if !is_written && !old.is_empty() {
             // An entry that was to be removed has changed, or this one has.
             let written = self.raise_group(&key, &entry, &[], (context, &clock));
-            written.await?;
+            is_written = written.await?;
+        }
+        if !is_written {
+            self.keep_for_good(&key).await?;
         }
         match clock.behind(at) {
             0 => Ok(()),
@@ -69,7 +73,7 @@ impl DynamoRevocations {
         (context, clock): (&RevocationContext<'_>, &TableClock),
     ) -> Result<bool, Unavailable> {
         let mut expression = "SET #group = :at, reason = :reason, actor = :actor, \
-                              updated_at = :now"
+                              updated_at = :now REMOVE expires_at"
             .to_owned();
         let mut condition = "(attribute_not_exists(#group) OR #group < :at)".to_owned();
         let mut update = self
@@ -80,9 +84,8 @@ impl DynamoRevocations {
             .expression_attribute_values(":actor", text(context.actor))
             .expression_attribute_values(":now", number(context.at));
         for (index, other) in old.iter().enumerate() {
-            let verb = if index == 0 { " REMOVE" } else { "," };
             // Writing to a string cannot fail.
-            let _ = write!(expression, "{verb} #old{index}");
+            let _ = write!(expression, ", #old{index}");
             let _ = write!(condition, " AND #old{index} = :old{index}");
             update = update
                 .expression_attribute_names(format!("#old{index}"), &other.name)

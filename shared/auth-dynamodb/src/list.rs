@@ -137,9 +137,7 @@ impl DynamoRevocations {
             .scan()
             .table_name(&self.table)
             .limit(SCANNED_AT_ONCE)
-            .filter_expression(
-                "disabled = :true AND begins_with(pk, :prefix) AND attribute_not_exists(expires_at)",
-            )
+            .filter_expression("disabled = :true AND begins_with(pk, :prefix)")
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .expression_attribute_values(":prefix", text(prefix));
         // No request waits for this.
@@ -165,8 +163,11 @@ impl DynamoRevocations {
             let word = |name: &str| row.get(name).and_then(|value| value.as_s().ok());
             let subject = word("pk").and_then(|pk| pk.strip_prefix(prefix));
             let status_at = row::time(&row, "status_at").ok().flatten();
+            // An unreadable expiry counts as none.
+            let expires = matches!(row::time(&row, "expires_at"), Ok(Some(_)));
             if let (Some(subject), Some(status_at)) = (subject, status_at)
                 && !subject.starts_with('~')
+                && !expires
             {
                 rows.push(DisabledRow {
                     subject: subject.to_owned(),

@@ -54,16 +54,28 @@ pub(crate) fn read(row: &Row) -> Result<UserState, RowError> {
     })
 }
 
-/// The state in a user's row, for a decision: a row with an unreadable expiry is active.
+/// The state in a user's row, for a decision or a change: a row with an unreadable expiry has none.
 ///
 /// # Errors
-/// Another attribute has an unexpected type or value: then every token of the user is refused.
+/// Another attribute has an unexpected type or value, or an unreadable expiry is all there is: then every token of the
+/// user is refused.
 pub(crate) fn read_as_active(row: &Row) -> Result<UserState, RowError> {
     read(row).or_else(|RowError| {
         let mut row = row.clone();
         row.remove(EXPIRES_AT);
-        read(&row)
+        let state = read(&row)?;
+        // A change of such a row would accept tokens that it refuses.
+        if is_of_gatehouse(&state) {
+            Ok(state)
+        } else {
+            Err(RowError)
+        }
     })
+}
+
+/// Whether the row, of which `state` was read, has an unreadable expiry.
+pub(crate) fn has_unread_expiry(row: &Row, state: &UserState) -> bool {
+    state.expires_at.is_none() && row.contains_key(EXPIRES_AT)
 }
 
 /// Adds a user's row to the revocations.
@@ -163,6 +175,26 @@ mod tests {
             let mut revocations = Revocations::default();
             add_user(&mut revocations, &row, UnixSeconds(20));
             assert_eq!(revocations.unreadable, name != EXPIRES_AT, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_expiry_alone_is_no_state() {
+        for (attributes, is_read) in [
+            (vec![], false),
+            (vec![(DISABLED, AttributeValue::Bool(false))], false),
+            (vec![(STATUS_AT, number(UnixSeconds(9)))], true),
+            (vec![(DISABLED, AttributeValue::Bool(true))], true),
+        ] {
+            let attributes = attributes.into_iter();
+            let mut row: Row = attributes.map(|(name, it)| (name.to_owned(), it)).collect();
+            row.insert(EXPIRES_AT.to_owned(), text("2030-01-01"));
+            let state = read_as_active(&row).ok();
+            assert_eq!(state.is_some(), is_read, "{row:?}");
+            assert!(state.is_none_or(|state| has_unread_expiry(&row, &state)));
+            let mut revocations = Revocations::default();
+            add_user(&mut revocations, &row, UnixSeconds(20));
+            assert_eq!(revocations.unreadable, !is_read, "{row:?}");
         }
     }
 

@@ -41,9 +41,11 @@ impl RevocationWriter for DynamoRevocations {
         // Most users have no row: the first attempt needs no read, and no permission to read.
         let mut row = Row::new();
         for _ in 0..ROUNDS {
-            let said = user_row::read(&row)
+            let said = user_row::read_as_active(&row)
                 .map_err(|RowError| Dependency::Revocations.unavailable(Cause::Invalid))?;
             let new = match said.after(&act, context.at, context.kept_seconds()) {
+                // DynamoDB may read an expiry that is unreadable here, and delete the row.
+                After::Same if user_row::has_unread_expiry(&row, &said) => said,
                 After::Same => return Ok(true),
                 After::TooLate => return Ok(false),
                 After::Changed(new) => new,
@@ -197,6 +199,7 @@ impl DynamoRevocations {
         parts
     }
 
+    /// Raises the `not_before` of a row that does not expire, and keeps a later one.
     async fn raise_not_before(
         &self,
         key: &RowKey,
@@ -209,17 +212,28 @@ impl DynamoRevocations {
                 .recorded(key, context)
                 .update_expression(
                     "SET not_before = :not_before, reason = :reason, actor = :actor, \
-                     updated_at = :now",
+                     updated_at = :now REMOVE expires_at",
                 )
                 .condition_expression(RISES)
                 .expression_attribute_values(":not_before", number(not_before));
             is_applied_by(update, &clock)
         };
-        raise(not_before).await?;
+        if !raise(not_before).await? {
+            self.keep_for_good(key).await?;
+        }
         match clock.behind(not_before) {
             0 => Ok(()),
             behind => raise(not_before.plus(behind)).await.map(drop),
         }
+    }
+
+    /// Removes the expiry of a row that revokes enough already: with it, the revocation would end.
+    pub(crate) async fn keep_for_good(&self, key: &RowKey) -> Result<(), Unavailable> {
+        let update = self
+            .update(key)
+            .update_expression("REMOVE expires_at")
+            .condition_expression("attribute_exists(expires_at)");
+        is_applied(update, Dependency::Revocations).await.map(drop)
     }
 
     /// An update that records actor, time and reason.

@@ -148,7 +148,7 @@ impl UserState {
             let earlier = self.expires_at.filter(|_| self.disabled);
             earlier.max(new.not_before.map(|at| at.plus(kept_seconds).max(needed)))
         } else {
-            self.expiry_of(&new, now, kept_seconds)
+            self.expiry_of(&new, act.at().plus(kept_seconds), now, kept_seconds)
         };
         if new == *self {
             After::Same
@@ -216,9 +216,15 @@ impl UserState {
         })
     }
 
-    /// The expiry of `new`, which follows this state. Disabling does not expire, nor does a
-    /// revocation that an operator wrote without an expiry.
-    fn expiry_of(&self, new: &Self, now: UnixSeconds, kept_seconds: u64) -> Option<UnixSeconds> {
+    /// The expiry of `new`, which follows this state by an act that is needed until `needed_until`. Disabling does not
+    /// expire, nor does a revocation that an operator wrote without an expiry.
+    fn expiry_of(
+        &self,
+        new: &Self,
+        needed_until: UnixSeconds,
+        now: UnixSeconds,
+        kept_seconds: u64,
+    ) -> Option<UnixSeconds> {
         let has_no_end = !self.disabled && self.expires_at.is_none() && *self != Self::default();
         // A deleted user's state expires, and late acts raise its expiry.
         let is_deleted = self.disabled && self.expires_at.is_some();
@@ -234,7 +240,10 @@ impl UserState {
             .filter(|(reach, before)| reach != before || self.disabled && !new.disabled)
             .filter_map(|(reach, _)| Some(reach?.plus(kept_seconds)));
         let enabled_now = self.disabled.then(|| now.plus(kept_seconds));
-        needed.chain(enabled_now).chain(self.expires_at).max()
+        // An act that changes no time, because a later one is stored, needs the state all the same: an operator may
+        // have written it with an expiry that is too early.
+        let needed = needed.chain([needed_until]).chain(enabled_now);
+        needed.chain(self.expires_at).max()
     }
 }
 
@@ -358,6 +367,37 @@ mod tests {
         assert_eq!(revoked.expires_at, None);
         let enabled = changed(&revoked, &Act::Enable(at(20)), 20);
         assert_eq!(enabled.expires_at, Some(at(90)));
+    }
+
+    #[test]
+    fn an_act_is_kept_as_long_as_it_is_needed_also_if_a_later_one_is_stored() {
+        // The rows of an operator, one of which has expired.
+        for expires_at in [20, 120] {
+            let short = UserState {
+                not_before: Some(at(100)),
+                tokens_not_before: Some(at(100)),
+                status_at: Some(at(100)),
+                expires_at: Some(at(expires_at)),
+                ..UserState::default()
+            };
+            for act in [
+                Act::RevokeAll(at(100)),
+                Act::RequireRefresh(at(100)),
+                Act::Enable(at(100)),
+            ] {
+                let new = changed(&short, &act, 100);
+                let expected = UserState {
+                    expires_at: Some(at(150)),
+                    ..short.clone()
+                };
+                assert_eq!(new, expected, "{act:?}");
+                let again = new.after(&act, at(100), KEPT_SECONDS);
+                assert_eq!(again, After::Same, "{act:?}");
+            }
+            // One of long ago needs nothing.
+            let late = short.after(&Act::RevokeAll(at(0)), at(100), KEPT_SECONDS);
+            assert_eq!(late == After::Same, expires_at == 120);
+        }
     }
 
     #[test]

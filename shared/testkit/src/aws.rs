@@ -225,6 +225,16 @@ impl FakeAws {
         });
     }
 
+    /// Injects the fault into the next `count` requests of one operation.
+    pub fn set_fault_times_for(&self, operation: &str, fault: Fault, count: usize) {
+        self.inject(Faults {
+            fault,
+            left: Some(count),
+            only: Some(operation.to_owned()),
+            ..Faults::default()
+        });
+    }
+
     /// Injects a fault into one more operation, until the next call that sets a fault.
     pub fn add_fault_for(&self, operation: &str, fault: Fault) {
         let mut faults = self.state.faults.lock().expect("a lock");

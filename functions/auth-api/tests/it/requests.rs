@@ -73,6 +73,10 @@ fn tokens(token: &TokenBuilder<'_>) -> Value {
 async fn api() -> (AuthApi, FakeAws) {
     let aws = FakeAws::agreeable().await;
     let variables = [
+        (
+            "RETRY_QUEUE_URL",
+            "https://sqs.us-east-1.amazonaws.com/123456789012/retry",
+        ),
         ("APP_NAME", "Example"),
         ("REFRESH_TOKEN_TTL_SECONDS", "28800"),
         ("REFUSAL_GRID_MILLISECONDS", "0"),
@@ -411,6 +415,86 @@ async fn usernames_are_normalised_on_every_route() {
         })
         .collect();
     assert_eq!(names.len(), 1, "{names:?}");
+}
+
+/// The ids of the calls to Cognito that were noted as Gatehouse's own.
+fn noted(aws: &FakeAws) -> Vec<String> {
+    let writes = aws.requests().into_iter();
+    let partitions = writes.filter_map(|(operation, sent)| {
+        let partition = sent["Key"]["pk"]["S"].as_str()?.to_owned();
+        let prefix = format!("{}#call#", Pool::ours().id);
+        let id = partition.strip_prefix(&prefix)?;
+        (operation == "UpdateItem").then(|| id.to_owned())
+    });
+    partitions.collect()
+}
+
+/// The tasks for logout-retry.
+fn queued(aws: &FakeAws) -> Vec<Value> {
+    let requests = aws.requests().into_iter();
+    let sent = requests.filter(|(operation, _)| operation == "SendMessage");
+    sent.map(|(_, sent)| serde_json::from_str(sent["MessageBody"].as_str().unwrap()).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_end_of_a_proofs_session_is_noted_as_a_call_of_gatehouse() {
+    let token = Pool::ours().access_token();
+    let totp = post("/auth/mfa/totp", &json!({"current_password": PASSWORD}));
+    let totp = signed_in(totp, &token);
+    let failed = || Fault::Answer(500, "{}".to_owned());
+    for (fault, notes, tasks) in [
+        (None, 1, 0),
+        // The proof does not depend on the note.
+        (Some("UpdateItem"), 1, 0),
+        // Then logout-retry notes its own call.
+        (Some("RevokeToken"), 0, 1),
+    ] {
+        let (api, aws) = api().await;
+        aws.set_answer("InitiateAuth", tokens(&token));
+        aws.set_answer("GetUser", json!({"Username": "ada", "UserAttributes": []}));
+        aws.set_answer(
+            "AssociateSoftwareToken",
+            json!({"SecretCode": "JBSWY3DPEHPK3PXP"}),
+        );
+        if let Some(operation) = fault {
+            aws.set_fault_for(operation, failed());
+        }
+        let answer = ask(&api, &totp).await;
+        assert_eq!(answer.status, 200, "{fault:?} {}", answer.body);
+        let operations = aws.operations();
+        let at = operations.iter().position(|name| name == "RevokeToken");
+        let own = format!("RevokeToken-{}", at.unwrap() + 1);
+        let mut noted = noted(&aws);
+        noted.dedup();
+        assert_eq!(noted, vec![own; notes], "{fault:?}");
+        let queued = queued(&aws);
+        assert_eq!(queued.len(), tasks, "{fault:?}");
+        assert!(queued.iter().all(|task| task["record_revokes"].is_null()));
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_stolen_session_is_not_noted() {
+    let reuse = json!({"__type": "RefreshTokenReuseException", "message": "x"});
+    let refresh = post(
+        "/auth/refresh",
+        &json!({"refresh_token": "refresh.token.opaque"}),
+    );
+    for is_queued in [false, true] {
+        let (api, aws) = api().await;
+        if is_queued {
+            aws.set_fault_for("RevokeToken", Fault::Answer(500, "{}".to_owned()));
+        }
+        let refused = Fault::Answer(400, reuse.to_string());
+        aws.add_fault_for("GetTokensFromRefreshToken", refused);
+        assert_eq!(ask(&api, &refresh).await.status, 401);
+        assert!(aws.operations().contains(&"RevokeToken".to_owned()));
+        assert_eq!(noted(&aws), Vec::<String>::new());
+        let tasks = queued(&aws);
+        assert_eq!(tasks.len(), usize::from(is_queued));
+        assert!(tasks.iter().all(|task| task["record_revokes"] == true));
+    }
 }
 
 #[test]

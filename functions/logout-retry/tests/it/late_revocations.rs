@@ -126,13 +126,17 @@ async fn a_message_is_redelivered_until_the_store_is_available() {
 
 #[tokio::test]
 async fn a_repeated_sign_out_is_noted_as_a_call_of_gatehouse() {
-    let fixture = fixture(&[]).await;
     let task = json!({
         "kind": "revoke_refresh_token", "client_id": Pool::ours().client_id, "refresh_token": "rt",
     });
-    assert_eq!(fixture.failures(&task).await, 0);
-    assert_eq!(fixture.aws.operations(), ["RevokeToken"]);
-    // The fake service names a request by its operation and number.
-    let noted = fixture.store.is_own_call(Pool::ours().id, "RevokeToken-1");
-    assert_eq!(noted.await, Ok(true));
+    let mut of_a_thief = task.clone();
+    of_a_thief["record_revokes"] = json!(true);
+    for (task, expected) in [(task, true), (of_a_thief, false)] {
+        let fixture = fixture(&[]).await;
+        assert_eq!(fixture.failures(&task).await, 0);
+        assert_eq!(fixture.aws.operations(), ["RevokeToken"]);
+        // The fake service names a request by its operation and number.
+        let noted = fixture.store.is_own_call(Pool::ours().id, "RevokeToken-1");
+        assert_eq!(noted.await, Ok(expected), "{task}");
+    }
 }

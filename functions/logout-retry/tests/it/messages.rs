@@ -10,6 +10,7 @@ use testkit::{FakeAws, Pool, events};
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
 const LATE_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/late";
+const RETRY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
 
 async fn fixture(more: &[(&str, &str)]) -> (LogoutRetry, FakeAws) {
     let aws = FakeAws::with_tables().await;
@@ -125,6 +126,42 @@ async fn a_call_is_retried_until_cognito_has_decided() {
         let found = failures(&function, &message(task, "retry")).await;
         assert_eq!(found, expected, "{name}");
         assert!(aws.operations().contains(&operation.to_owned()), "{name}");
+    }
+}
+
+/// The user may have set a new password meanwhile, by the code that the first reset has sent.
+#[tokio::test]
+async fn a_sign_out_that_fails_after_a_reset_is_repeated_without_the_reset() {
+    let reset = json!({"kind": "reset_password", "username": "ada"});
+    let throttled = || Fault::Answer(400, r#"{"__type":"TooManyRequestsException"}"#.to_owned());
+    let (function, aws) = fixture(&[("RETRY_QUEUE_URL", RETRY_QUEUE)]).await;
+    aws.set_fault_for("AdminUserGlobalSignOut", throttled());
+    assert_eq!(failures(&function, &message(&reset, "retry")).await, 0);
+    let (operation, sent) = aws.requests().pop().unwrap();
+    assert_eq!(
+        (operation.as_str(), &sent["QueueUrl"]),
+        ("SendMessage", &json!(RETRY_QUEUE))
+    );
+    let next: Value = serde_json::from_str(sent["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        next,
+        json!({"kind": "sign_out_everywhere", "username": "ada"})
+    );
+
+    aws.forget_requests();
+    assert_eq!(failures(&function, &message(&next, "retry")).await, 1);
+    aws.set_fault(Fault::None);
+    assert_eq!(failures(&function, &message(&next, "retry")).await, 0);
+    let resets = aws.operations().into_iter();
+    let resets = resets.filter(|operation| operation == "AdminResetUserPassword");
+    assert_eq!(resets.count(), 0);
+
+    // Nothing is lost if the queue fails too, or if there is none.
+    for variables in [&[][..], &[("RETRY_QUEUE_URL", RETRY_QUEUE)]] {
+        let (function, aws) = fixture(variables).await;
+        aws.set_fault_for("AdminUserGlobalSignOut", throttled());
+        aws.add_fault_for("SendMessage", Fault::Answer(500, "{}".to_owned()));
+        assert_eq!(failures(&function, &message(&reset, "retry")).await, 1);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use auth::{Dependency, Secret};
 use aws_client::Call;
+use aws_sdk_cognitoidentityprovider::operation::RequestId;
 use aws_sdk_cognitoidentityprovider::types::{
     AuthFlowType, AuthenticationResultType, ChallengeNameType,
 };
@@ -150,17 +151,18 @@ impl CognitoAccounts {
             .ok_or_else(AccountError::unreadable)
     }
 
-    /// `RevokeToken`.
+    /// `RevokeToken`. Returns the request's id, which CloudTrail's record of the call has too.
     ///
     /// # Errors
     /// [`AccountError`].
-    pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), AccountError> {
+    pub async fn revoke(&self, refresh_token: &Secret) -> Result<Option<String>, AccountError> {
         let secret = self.app_client_secret.as_ref();
         let call = self.client.revoke_token().client_id(&self.app_client_id);
         let call = call
             .set_client_secret(secret.map(|secret| secret.expose().to_owned()))
             .token(refresh_token.expose());
-        Ok(call.send().in_span(Dependency::Cognito).await.map(drop)?)
+        let answer = call.send().in_span(Dependency::Cognito).await?;
+        Ok(answer.request_id().map(ToOwned::to_owned))
     }
 
     /// `GlobalSignOut`.
