@@ -89,7 +89,7 @@ fn exported(act: &Act) -> Value {
 }
 
 impl AuditTrail {
-    /// Reads every group to its end: a trail with a gap is none.
+    /// Reads every group to its end: the trail must have no gap.
     ///
     /// # Errors
     /// A text about the failure.

@@ -134,7 +134,8 @@ fn rules_about_paths_and_parameters_need_their_values() {
         when { resource.hasTag(\"id\") && resource.getTag(\"id\") == \"7\" };";
     std::fs::write(policies.join("test.cedar"), text).unwrap();
     let of_parameters = [("POLICIES_DIR", policies.to_str().unwrap())];
-    let rows: &[(&[&str], &[(&str, &str)], &str)] = &[
+    type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let rows: &[Row<'_>] = &[
         (&["--route", "/{area}/{page}"], &[], "name it with --path"),
         (
             &["--route", "/api/{area}/{page}"],

@@ -93,7 +93,7 @@ impl<B: BrowserSessions> AuthApi<B> {
         Err(ApiError::Cognito(Outcome::PasswordResetRequired))
     }
 
-    /// The state of the account; `None` if there is none, or if Cognito does not answer in time.
+    /// The state of the account; `None` without an account, or if Cognito does not answer in time.
     async fn standing(&self, username: &str) -> Option<Standing> {
         let standing = done(self.users.standing(username));
         timeout(LOOK_UP, standing).await.ok()?.ok()

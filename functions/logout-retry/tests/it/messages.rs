@@ -156,7 +156,7 @@ async fn a_sign_out_that_fails_after_a_reset_is_repeated_without_the_reset() {
     let resets = resets.filter(|operation| operation == "AdminResetUserPassword");
     assert_eq!(resets.count(), 0);
 
-    // Nothing is lost if the queue fails too, or if there is none.
+    // Nothing is lost if the queue fails too, or without a queue.
     for variables in [&[][..], &[("RETRY_QUEUE_URL", RETRY_QUEUE)]] {
         let (function, aws) = fixture(variables).await;
         aws.set_fault_for("AdminUserGlobalSignOut", throttled());
