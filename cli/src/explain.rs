@@ -217,17 +217,26 @@ impl Explain {
             }
             None => None,
         };
-        let is_named = |name: &str| self.parameters.iter().any(|(known, _)| known == name);
-        let mut parameters = api_gateway::routes::parameters_of(&self.route);
-        if config.settings.policies.uses_tags() && !parameters.all(|one| is_named(one.name)) {
-            let why = "rules look at the route's parameters: name each with --parameter";
-            return report.refused(why);
+        let mut parameters = self.parameters.clone();
+        if config.settings.policies.uses_parameters() {
+            parameters = Vec::new();
+            for parameter in api_gateway::routes::parameters_of(&self.route) {
+                let mut given = self.parameters.iter();
+                let Some((name, value)) = given.find(|(name, _)| name == parameter.name) else {
+                    let why = "rules look at the route's parameters: name each with --parameter";
+                    return report.refused(why);
+                };
+                match parameter.decode(value) {
+                    Some(value) => parameters.push((name.clone(), value)),
+                    None => return report.refused(DenyReason::UnclearPath.as_str()),
+                }
+            }
         }
         let request = auth_cedar::Request {
             verb: &self.verb,
             route: &self.route,
             path: path.as_deref().filter(|_| is_open),
-            path_parameters: self.parameters.clone(),
+            path_parameters: parameters,
             source_ip: self.source_ip,
             now,
         };

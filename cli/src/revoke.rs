@@ -98,7 +98,8 @@ impl Revoke {
         let found = match self.find(&operator).await {
             // The table needs no more than the `sub`: a revocation does not wait for Cognito.
             Err(error) if error != UserPoolError::NotFound && self.names_a_sub() => {
-                steps.failed.push(in_words(error));
+                let taken = "the name was taken for the `sub`, which Cognito could not confirm";
+                steps.failed.push(format!("{}; {taken}", in_words(error)));
                 Ok(None)
             }
             found => found.map_err(in_words),
@@ -164,9 +165,12 @@ impl Revoke {
         }
     }
 
-    /// Whether the user is named as Cognito names a `sub`: a UUID.
+    /// Whether the user is named as Cognito names a `sub`: a UUID in lower case.
     fn names_a_sub(&self) -> bool {
-        matches!(&self.what, What::User { user } if auth_cognito::is_uuid(user))
+        let What::User { user } = &self.what else {
+            return false;
+        };
+        auth_cognito::is_uuid(user) && !user.contains(|c: char| c.is_ascii_uppercase())
     }
 
     /// The hash of the user, also for a session and a token, so that all that was done to a user is found by one hash.

@@ -107,12 +107,14 @@ async fn revoking_a_user_takes_both_steps_and_fails_if_one_did() {
 #[tokio::test]
 async fn revoking_a_sub_does_not_wait_for_cognito() {
     const SUB: &str = "5f7e6d5c-1234-4abc-9def-0123456789ab";
+    const OTHER_CASE: &str = "5F7E6D5C-1234-4ABC-9DEF-0123456789AB";
     let rows = [
         (SUB, "TooManyRequestsException", "written", 1, "incomplete"),
         (SUB, "InternalErrorException", "written", 1, "incomplete"),
         (SUB, "AccessDeniedException", "written", 1, "incomplete"),
         (SUB, "UserNotFoundException", "", 2, "failed"),
         ("ada", "TooManyRequestsException", "", 2, "failed"),
+        (OTHER_CASE, "TooManyRequestsException", "", 2, "failed"),
     ];
     for (user, exception, table, status, outcome) in rows {
         let aws = aws().await;

@@ -163,6 +163,16 @@ fn rules_about_paths_and_parameters_need_their_values() {
             "NO  rules                 denied",
         ),
         (
+            &["--route", "/orders/{id}", "--parameter", "id=%37"],
+            &of_parameters,
+            "NO  rules                 denied",
+        ),
+        (
+            &["--route", "/orders/{id}", "--parameter", "id=7/8"],
+            &of_parameters,
+            "NO  rules                 unclear_path",
+        ),
+        (
             &["--route", "/orders/{id}", "--parameter", "id=8"],
             &of_parameters,
             "=>  allowed",

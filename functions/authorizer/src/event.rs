@@ -11,7 +11,6 @@ use std::net::IpAddr;
 
 use api_gateway::MethodArn;
 use api_gateway::headers::{self, RawMap, single_value, text};
-use api_gateway::path::normalize_path;
 use api_gateway::routes::{self, Parameter};
 use auth::DenyReason;
 use serde::Deserialize;
@@ -152,11 +151,9 @@ impl<'a> Event<'a> {
             let value = values.next().and_then(text)?;
             // Of two members with one name programs read different ones.
             let is_single = values.next().is_none();
-            let decoded = normalize_path(&value)?;
-            let decoded = decoded.strip_prefix('/')?;
             let is_clear = !(is_decoded && value.contains('%'));
-            let fits = parameter.is_greedy || !decoded.contains('/');
-            (is_single && is_clear && fits).then(|| (parameter.name.to_owned(), decoded.to_owned()))
+            let decoded = parameter.decode(&value)?;
+            (is_single && is_clear).then(|| (parameter.name.to_owned(), decoded))
         };
         routes::parameters_of(template).map(value_of).collect()
     }

@@ -144,7 +144,7 @@ impl Settings {
         method: &Method<'_>,
         known: Option<&Route>,
     ) -> Option<Vec<(String, String)>> {
-        if !self.policies.uses_tags() {
+        if !self.policies.uses_parameters() {
             return Some(Vec::new());
         }
         match (&method.template, known, &method.path) {

@@ -58,9 +58,6 @@ pub(crate) enum LogoutError {
     /// A page of another origin sent the request.
     #[error("foreign_origin")]
     ForeignOrigin,
-    /// The target group of a load balancer would drop cookies.
-    #[error("multi_value_headers_needed")]
-    MultiValueHeadersNeeded,
     #[error("{}", .0.as_str())]
     Unauthorized(DenyReason),
     #[error(transparent)]
@@ -127,7 +124,6 @@ impl LogoutError {
             }
             Self::BadRequest(bad) => bad.status(),
             Self::NoUser | Self::ForeignOrigin => 403,
-            Self::MultiValueHeadersNeeded => return Response::multi_value_headers_needed(),
             // Only the log names the failed check or dependency.
             Self::Unauthorized(_) => return Response::problem(401, "unauthorized"),
             Self::Unavailable(_) => return Response::problem(503, "unavailable"),
@@ -137,7 +133,7 @@ impl LogoutError {
 
     pub(crate) fn level(&self) -> Level {
         match self {
-            Self::Unavailable(_) | Self::MultiValueHeadersNeeded => Level::Error,
+            Self::Unavailable(_) => Level::Error,
             Self::MethodNotAllowed
             | Self::BadRequest(_)
             | Self::NoUser

@@ -41,10 +41,6 @@ impl<R: RevocationReader + RevocationWriter, B: BrowserSessions> Logout<R, B> {
         if event.method() != "POST" {
             return Err(LogoutError::MethodNotAllowed);
         }
-        let balancer = event.load_balancer();
-        if self.settings.cookies.any() && balancer == Some(http::LoadBalancer::SingleValue) {
-            return Err(LogoutError::MultiValueHeadersNeeded);
-        }
         if request::is_from_elsewhere(event, &self.settings.allowed_origins) {
             return Err(LogoutError::ForeignOrigin);
         }

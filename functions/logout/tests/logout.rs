@@ -394,7 +394,10 @@ async fn behind_a_load_balancer_cookies_need_multi_value_headers() {
         let found = headers.and_then(|headers| headers["set-cookie"].as_array());
         assert_eq!(found.map_or(0, Vec::len), cleared, "{response}");
         let is_over = fixture.refused(&own()).await.is_some();
-        assert_eq!(is_over, status == 200, "a refusal changes nothing");
+        assert!(
+            is_over,
+            "the session ends whether or not its cookies can be deleted"
+        );
     }
 }
 

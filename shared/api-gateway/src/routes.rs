@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::iam_policy::{Effect, IamPolicy};
 use crate::method_arn::{MAX_RESOURCE_BYTES, MethodArn, is_plain};
+use crate::path::normalize_path;
 
 /// The maximum number of routes in a table: a policy for more would not fit into 8 KB.
 const MAX_ROUTES: usize = 200;
@@ -36,6 +37,17 @@ pub struct Parameter<'t> {
     pub name: &'t str,
     /// Whether it has the rest of the path.
     pub is_greedy: bool,
+}
+
+impl Parameter<'_> {
+    /// A value of the parameter, percent-decoded once; `None` if two programs could read it differently.
+    #[must_use]
+    pub fn decode(&self, value: &str) -> Option<String> {
+        let decoded = normalize_path(value)?;
+        let decoded = decoded.strip_prefix('/')?;
+        let fits = self.is_greedy || !decoded.contains('/');
+        fits.then(|| decoded.to_owned())
+    }
 }
 
 /// The parameters of a template, in their order.

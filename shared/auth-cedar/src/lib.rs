@@ -165,6 +165,12 @@ impl CedarPolicies {
         self.uses.tags
     }
 
+    /// Whether any policy uses the route's parameters.
+    #[must_use]
+    pub fn uses_parameters(&self) -> bool {
+        self.uses.parameters
+    }
+
     /// Whether any policy uses the client's IP address.
     #[must_use]
     pub fn uses_address(&self) -> bool {

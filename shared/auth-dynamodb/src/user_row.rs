@@ -57,20 +57,20 @@ pub(crate) fn read(row: &Row) -> Result<UserState, RowError> {
 /// The state in a user's row, for a decision or a change: a row with an unreadable expiry has none.
 ///
 /// # Errors
-/// Another attribute has an unexpected type or value, or an unreadable expiry is all there is: then every token of the
-/// user is refused.
+/// Another attribute has an unexpected type or value, or the row has nothing that Gatehouse writes: then every token of
+/// the user is refused.
 pub(crate) fn read_as_active(row: &Row) -> Result<UserState, RowError> {
-    read(row).or_else(|RowError| {
+    let state = read(row).or_else(|RowError| {
         let mut row = row.clone();
         row.remove(EXPIRES_AT);
-        let state = read(&row)?;
-        // A change of such a row would accept tokens that it refuses.
-        if is_of_gatehouse(&state) {
-            Ok(state)
-        } else {
-            Err(RowError)
-        }
-    })
+        read(&row)
+    })?;
+    // A change of another row would accept tokens that it refuses.
+    if row.is_empty() || is_of_gatehouse(&state) {
+        Ok(state)
+    } else {
+        Err(RowError)
+    }
 }
 
 /// Whether the row, of which `state` was read, has an unreadable expiry.
@@ -81,7 +81,7 @@ pub(crate) fn has_unread_expiry(row: &Row, state: &UserState) -> bool {
 /// Adds a user's row to the revocations.
 pub(crate) fn add_user(revocations: &mut Revocations, row: &Row, now: UnixSeconds) {
     match read_as_active(row) {
-        Ok(state) if !is_of_gatehouse(&state) => revocations.unreadable = true,
+        Ok(_) if row.is_empty() => revocations.unreadable = true,
         Ok(state) => state.add_to(revocations, now),
         Err(RowError) => revocations.unreadable = true,
     }

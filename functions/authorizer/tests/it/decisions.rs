@@ -390,6 +390,26 @@ async fn where_a_rule_uses_parameters_each_request_has_clear_ones() {
     }
 }
 
+/// The backend reads what no rule looks at.
+#[tokio::test]
+async fn a_rule_about_claims_does_not_look_at_parameters() {
+    let folder = policy_folder(
+        "claims-only",
+        "permit (principal, action, resource);
+        forbid (principal is Gatehouse::User, action, resource)
+        when { principal.hasTag(\"mfa\") && principal.getTag(\"mfa\") == \"false\" };",
+    );
+    let variables = [("POLICIES_DIR", folder.as_str())];
+    let authorizer = authorizer_with(&MemoryRevocations::default(), &variables);
+    let token = Pool::ours().access_token().build();
+    for name in ["@scope%2Fpackage", "a;v=1", "100%", "."] {
+        let mut event = rest_event(&token, "GET/admin/users/x", "/admin/users/{username}");
+        event["pathParameters"] = json!({"username": name});
+        let effect = effect_on(&authorizer, &event).await;
+        assert_eq!(effect.as_deref(), Ok("Allow"), "{name}");
+    }
+}
+
 /// Two adjacent parameters leave the path open, as a greedy one does.
 #[tokio::test]
 async fn a_rule_about_paths_applies_to_adjacent_parameters() {
