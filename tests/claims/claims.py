@@ -64,6 +64,7 @@ BOUND_AFTER = re.compile(rf"^\)? ?(?:{AFTER})\b", re.IGNORECASE)
 # The commands that print the figures, and the units that they print.
 ANY = rf"{FINE}|{COARSE}"
 COMMANDS = {
+    "du -sh": BYTES,
     "make bench": ANY,
     "make build": rf"{BYTES}|{COARSE}",
     "make chaos": rf"{COARSE}|{BYTES}",
