@@ -65,7 +65,7 @@ def lines(name, title, x_title, series, x_labels):
     """Lines, both axes logarithmic: {label: [(x, y)]}."""
     rows = -(-len(series) // 2)
     chart = pygal.XY(
-        **COMMON | {"height": 380 + 26 * rows, "dots_size": 3, "show_x_guides": True, "margin_bottom": 14 * rows},
+        **COMMON | {"height": 380 + 26 * rows, "dots_size": 3, "show_x_guides": True, "margin_bottom": 18 * rows},
         legend_at_bottom_columns=2,
         logarithmic=True,
         title=title,
@@ -156,7 +156,8 @@ def growth(name, found):
         labels = [size for size in sizes if str(size).rstrip("0") == "1"]
         series = {step: [(size, us["median"]) for size, us in points] for step, points in steps.items()}
         title = {"table": "Revocations of a user in DynamoDB Local"}.get(dimension, dimension.capitalize())
-        yield from lines(f"{name}-{dimension}", f"{title}: microseconds", dimension, series, labels)
+        counted = {"table": "rows"}.get(dimension, dimension)
+        yield from lines(f"{name}-{dimension}", f"{title}: microseconds", counted, series, labels)
 
 
 def quota(name, found):

@@ -107,7 +107,7 @@ class Files(unittest.TestCase):
             self.assertEqual(results.lacking(part), [], f"{file.stem} is of another version")
             declared = {field for row in part["results"] for field in results.FIELDS[row["bench"]]}
             # What a refusal has depends on its kind; the last row of the table has how it was filled.
-            declared |= {"bench", "kind", "median_us", "between", "p", "filled_seconds", "writers", "folder"}
+            declared |= {"bench", "kind", "median_us", "between", "p", "runs", "filled_seconds", "writers", "folder"}
             part["results"] = json.loads(json.dumps(part["results"]), object_hook=Recorded)
             Recorded.read = set()
             list(dict(text.SECTIONS)[file.stem](results.Results({file.stem: part}), ""))
