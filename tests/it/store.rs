@@ -299,6 +299,15 @@ async fn put_row(stack: &Stack, key: DisplayedKey, attributes: Vec<(&str, Attrib
     put.send().await.unwrap();
 }
 
+fn context_at(now: u64) -> RevocationContext<'static> {
+    RevocationContext {
+        reason: "test",
+        actor: "test",
+        at: UnixSeconds(now),
+        refresh_token_ttl_seconds: 3_600,
+    }
+}
+
 fn seconds(time: u64) -> AttributeValue {
     AttributeValue::N(time.to_string())
 }
@@ -308,12 +317,7 @@ async fn a_row_with_an_unreadable_expiry_can_be_changed_and_keeps_none() {
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
     let now = now();
-    let context = RevocationContext {
-        reason: "test",
-        actor: "test",
-        at: UnixSeconds(now),
-        refresh_token_ttl_seconds: 3_600,
-    };
+    let context = context_at(now);
     let expiries = [
         AttributeValue::N("1769000000.5".to_owned()),
         AttributeValue::N("-1".to_owned()),
@@ -376,12 +380,7 @@ async fn a_revocation_of_many_ends_an_operators_expiry() {
     let stack = Stack::of_this_run();
     let store = revocations(&stack).await;
     let now = now();
-    let context = RevocationContext {
-        reason: "test",
-        actor: "test",
-        at: UnixSeconds(now),
-        refresh_token_ttl_seconds: 3_600,
-    };
+    let context = context_at(now);
     // What the row has: a time before, at and after the revocation's; an expiry that has passed, and one that is near.
     for before in [now - 100, now, now + 100] {
         for expiry in [now - 50, now + 1, now + 3_600] {

@@ -2,17 +2,19 @@
 
 use auth::memory::{MemoryApiKeys, MemoryKeys, MemoryRevocations};
 use auth::{
-    ApiKeyStore, AuthError, Cause, Dependency, RevocationContext, RevocationWriter, Secret,
-    Unavailable, UnixSeconds, UserRef,
+    AuthError, Cause, Dependency, RevocationContext, RevocationWriter, Secret, Unavailable,
+    UnixSeconds, UserRef,
 };
 use auth_sessions::{
     BrowserSession, BrowserSessions, Lease, MemoryBrowserSessions, RowKey, SealedSession,
     SealedSessions, SealingKeys, SessionId,
 };
 use authorizer::{Authorizer, Config};
-use runtime::{Handler, InvocationError};
+use runtime::InvocationError;
 use serde_json::{Value, json};
 use testkit::{Pool, TokenBuilder, events, now};
+
+use crate::effect;
 
 const ORIGIN: &str = "https://app.example.com";
 const REFUSED: Result<String, InvocationError> = Err(InvocationError::Unauthorized);
@@ -66,17 +68,6 @@ impl<B: BrowserSessions> Fixture<B> {
     async fn decide(&self, event: &Value) -> Result<String, InvocationError> {
         effect(&self.authorizer, event).await
     }
-}
-
-/// The effect of the answer, or the error.
-async fn effect<A: ApiKeyStore, B: BrowserSessions>(
-    authorizer: &Authorizer<MemoryKeys, MemoryRevocations, A, B>,
-    event: &Value,
-) -> Result<String, InvocationError> {
-    let answer = authorizer.handle(&events::raw(event), "request-1").await?;
-    let answer: Value = serde_json::from_str(answer.get()).unwrap();
-    let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
-    Ok(effect.as_str().unwrap().to_owned())
 }
 
 /// A request of `GET /whoami` with these headers.

@@ -9,6 +9,7 @@ use runtime::{Handler, InvocationError};
 use serde_json::{Value, json};
 use testkit::{Pool, TokenBuilder, events, iam, now};
 
+const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
 const SUBJECT: &str = "a1b2c3d4-5678-90ab-cdef-example11111";
 const SESSION: &str = "0a1b2c3d-session-example-000000000001";
 const TOKEN_ID: &str = "9f8e7d6c-token-example-0000000000001";
@@ -31,10 +32,16 @@ async fn decision(
 ) -> Result<String, InvocationError> {
     let mut event = events::sample("authorizer/rest-token");
     event["authorizationToken"] = format!("Bearer {}", token.build()).into();
-    let answer = authorizer.handle(&events::raw(&event), "request-1").await?;
-    let answer: Value = serde_json::from_str(answer.get()).unwrap();
-    let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
-    Ok(effect.as_str().unwrap().to_owned())
+    crate::effect(authorizer, &event).await
+}
+
+/// An authorizer whose policy covers these routes.
+fn of_all_routes(routes: &[(&str, &str)]) -> Authorizer<MemoryKeys, MemoryRevocations> {
+    let routes = routes.iter();
+    let routes = routes.map(|(verb, template)| Route::parse(verb, template).unwrap());
+    let mut config = Config::from_lookup(&events::variables(&[])).unwrap();
+    config.settings.scope = PolicyScope::Api(RouteTable::new(routes.collect()).unwrap());
+    crate::over(config, MemoryRevocations::default())
 }
 
 #[tokio::test]
@@ -55,19 +62,14 @@ async fn answers_the_sample_of_a_token_authorizer() {
 #[tokio::test]
 async fn another_spelling_of_a_denied_route_is_not_allowed() {
     let routes = [("GET", "/{area}/{page}"), ("GET", "/admin/users")];
-    let routes = routes.map(|(verb, template)| Route::parse(verb, template).unwrap());
-    let mut config = Config::from_lookup(&events::variables(&[])).unwrap();
-    config.settings.scope = PolicyScope::Api(RouteTable::new(routes.to_vec()).unwrap());
-    let authorizer: Authorizer<MemoryKeys, MemoryRevocations> =
-        crate::over(config, MemoryRevocations::default());
-    let api = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
+    let authorizer = of_all_routes(&routes);
     let user = Pool::ours().access_token();
     let admin = user.clone().claim("cognito:groups", json!(["admins"]));
     let allows = async |token: &TokenBuilder<'_>, template: &str, path: &str| {
         let mut event = events::sample("authorizer/rest-request").to_string();
         event = event.replace("{{ACCESS_TOKEN}}", &token.build());
         let mut event: Value = serde_json::from_str(&event).unwrap();
-        let arn = format!("{api}/GET{path}");
+        let arn = format!("{API}/GET{path}");
         event["methodArn"] = json!(arn);
         event["resource"] = json!(template);
         let answer = authorizer.handle(&events::raw(&event), "request-1").await?;
@@ -253,19 +255,6 @@ async fn where_a_rule_uses_addresses_each_request_needs_one() {
     assert_eq!(answer, Ok("Allow".to_owned()));
 }
 
-const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod";
-
-/// The first effect of the answer.
-async fn effect_on(
-    authorizer: &Authorizer<MemoryKeys, MemoryRevocations>,
-    event: &Value,
-) -> Result<String, InvocationError> {
-    let answer = authorizer.handle(&events::raw(event), "request-1").await?;
-    let answer: Value = serde_json::from_str(answer.get()).unwrap();
-    let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
-    Ok(effect.as_str().unwrap().to_owned())
-}
-
 /// A REST API's event with this bearer token.
 fn rest_event(token: &str, method: &str, template: &str) -> Value {
     let mut event = events::sample("authorizer/rest-request");
@@ -290,18 +279,18 @@ async fn a_path_that_ends_as_a_web_sockets_arn_is_a_path() {
     let token = Pool::ours().access_token().build();
     let template = "/auth/sessions/{id}";
     let event = rest_event(&token, "DELETE/auth/sessions/$connect", template);
-    let effect = effect_on(&authorizer, &event).await;
+    let effect = crate::effect(&authorizer, &event).await;
     assert_eq!(effect, Ok("Deny".to_owned()), "the route's rule applies");
 
     for method in ["GET/auth/sessions/$connect", "GET/$connect"] {
         let mut event = rest_event(&token, method, "/{proxy+}");
-        let effect = effect_on(&authorizer, &event).await;
+        let effect = crate::effect(&authorizer, &event).await;
         assert_eq!(effect, Ok("Allow".to_owned()), "{method}");
         event["headers"] = json!({"Authorization": "Bearer"});
         event["multiValueHeaders"] = json!({"Authorization": ["Bearer"]});
         event["queryStringParameters"] = json!({"access_token": token});
         event["multiValueQueryStringParameters"] = json!({"access_token": [token]});
-        let refused = effect_on(&authorizer, &event).await;
+        let refused = crate::effect(&authorizer, &event).await;
         let unauthorized = Err(InvocationError::Unauthorized);
         assert_eq!(
             refused, unauthorized,
@@ -313,11 +302,7 @@ async fn a_path_that_ends_as_a_web_sockets_arn_is_a_path() {
 #[tokio::test]
 async fn a_cached_policy_for_such_a_path_covers_all_routes() {
     let routes = [("GET", "/files/{name}"), ("GET", "/whoami")];
-    let routes = routes.map(|(verb, template)| Route::parse(verb, template).unwrap());
-    let mut config = Config::from_lookup(&events::variables(&[])).unwrap();
-    config.settings.scope = PolicyScope::Api(RouteTable::new(routes.to_vec()).unwrap());
-    let authorizer: Authorizer<MemoryKeys, MemoryRevocations> =
-        crate::over(config, MemoryRevocations::default());
+    let authorizer = of_all_routes(&routes);
     let token = Pool::ours().access_token().build();
     let event = rest_event(&token, "GET/files/$connect", "/files/{name}");
     let answer = authorizer.handle(&events::raw(&event), "request-1").await;
@@ -358,12 +343,12 @@ async fn where_a_rule_uses_parameters_each_request_has_clear_ones() {
     ] {
         let mut event = rest_event(&token, "DELETE/admin/users/x", template);
         event["pathParameters"] = parameters.clone();
-        let effect = effect_on(&authorizer, &event).await;
+        let effect = crate::effect(&authorizer, &event).await;
         assert_eq!(effect.as_deref(), Ok(expected), "{parameters}");
     }
     let mut event = rest_event(&token, "GET/whoami", "/whoami");
     event["pathParameters"] = json!(null);
-    let effect = effect_on(&authorizer, &event).await;
+    let effect = crate::effect(&authorizer, &event).await;
     assert_eq!(effect, Ok("Allow".to_owned()), "a route without parameters");
 
     // An HTTP API sends them decoded: which reading a percent sign has is not known.
@@ -371,7 +356,7 @@ async fn where_a_rule_uses_parameters_each_request_has_clear_ones() {
         let mut event = rest_event(&token, "DELETE/admin/users/x", template);
         event["version"] = json!("1.0");
         event["pathParameters"] = json!({"username": username});
-        let effect = effect_on(&authorizer, &event).await;
+        let effect = crate::effect(&authorizer, &event).await;
         assert_eq!(effect.as_deref(), Ok(expected), "{username} of an HTTP API");
     }
 
@@ -385,7 +370,7 @@ async fn where_a_rule_uses_parameters_each_request_has_clear_ones() {
         let mut event = events::sample("authorizer/rest-token");
         event["authorizationToken"] = format!("Bearer {token}").into();
         event["methodArn"] = json!(format!("{API}/DELETE/{path}"));
-        let effect = effect_on(&authorizer, &event).await;
+        let effect = crate::effect(&authorizer, &event).await;
         assert_eq!(effect.as_deref(), Ok(expected), "{path}");
     }
 }
@@ -405,7 +390,7 @@ async fn a_rule_about_claims_does_not_look_at_parameters() {
     for name in ["@scope%2Fpackage", "a;v=1", "100%", "."] {
         let mut event = rest_event(&token, "GET/admin/users/x", "/admin/users/{username}");
         event["pathParameters"] = json!({"username": name});
-        let effect = effect_on(&authorizer, &event).await;
+        let effect = crate::effect(&authorizer, &event).await;
         assert_eq!(effect.as_deref(), Ok("Allow"), "{name}");
     }
 }
@@ -429,7 +414,7 @@ async fn a_rule_about_paths_applies_to_adjacent_parameters() {
         ("api/admin%2Fx/y", "Deny"),
     ] {
         let event = rest_event(&token, &format!("GET/{path}"), "/api/{area}/{page}");
-        let effect = effect_on(&authorizer, &event).await;
+        let effect = crate::effect(&authorizer, &event).await;
         assert_eq!(effect.as_deref(), Ok(expected), "{path}");
     }
 }

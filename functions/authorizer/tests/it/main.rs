@@ -14,7 +14,10 @@ mod decisions;
 
 use auth::memory::{MemoryKeys, MemoryRevocations};
 use auth::{ApiKeyStore, KeySet, TrustedIssuer, Verifier};
+use auth_sessions::BrowserSessions;
 use authorizer::{Authorizer, Config};
+use runtime::{Handler, InvocationError};
+use serde_json::Value;
 use testkit::{Pool, events};
 
 /// An authorizer with keys and revocations in memory, without API keys.
@@ -43,4 +46,15 @@ fn over<A: ApiKeyStore>(
     let keys = MemoryKeys::new(trusted);
     let verifier = Verifier::new(issuers, config.token_rules);
     Authorizer::new(verifier, keys, store, None, config.settings)
+}
+
+/// The effect of the answer, or the error.
+async fn effect<A: ApiKeyStore, B: BrowserSessions>(
+    authorizer: &Authorizer<MemoryKeys, MemoryRevocations, A, B>,
+    event: &Value,
+) -> Result<String, InvocationError> {
+    let answer = authorizer.handle(&events::raw(event), "request-1").await?;
+    let answer: Value = serde_json::from_str(answer.get()).unwrap();
+    let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
+    Ok(effect.as_str().unwrap().to_owned())
 }
